@@ -1,0 +1,47 @@
+"""What a worker needs of a data set: images to train on and to be scored on, and nothing that it may not see."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vae_search.data.dataset import Dataset
+
+ImageShape = tuple[int, int, int]
+"""(height, width, channels)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingTask:
+    """What every trial of a sweep trains and is scored on; plain arrays, so that it travels without TensorFlow.
+
+    Args:
+        train: (n, height, width, channels); intensity = train / scale in [0, 1].
+        select: (m, height, width, channels) uint8 in {0, 1}, the fixed binarised images that trials are scored on.
+        dynamic: draw each training pixel anew from Bernoulli(intensity) at every visit; else `train` is binary already.
+        floor: nats per image that no model can go below on held-out images (the entropy of their binarisation).
+        mean_image: (height, width, channels) mean intensity of the training images.
+    """
+
+    train: np.ndarray
+    select: np.ndarray
+    scale: float
+    dynamic: bool
+    floor: float
+    mean_image: np.ndarray
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "TrainingTask":
+        """The part of `dataset` that a search may use: judge and test images stay behind (invariant I9)."""
+        return cls(
+            train=dataset.train,
+            select=dataset.select,
+            scale=dataset.scale,
+            dynamic=dataset.binarize == "dynamic",
+            floor=dataset.floor,
+            mean_image=dataset.train_mean,
+        )
+
+    @property
+    def image_shape(self) -> ImageShape:
+        height, width, channels = self.train.shape[1:]
+        return height, width, channels

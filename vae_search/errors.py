@@ -1,0 +1,87 @@
+"""Every error a user can meet, on one screen.
+
+VaeSearchError          exit code, what it says to a user
+├── InvalidSpec         2   the spec or the command line is wrong; all problems at once
+├── NotFound            2   no such sweep, trial or model
+├── BadData             3   the images are wrong
+├── CorruptStore        3   a file of the store is damaged
+├── ClusterTrouble      4   Ray cannot be started or reached
+├── Conflict            5   another driver, another spec, another comparability key
+│   └── LeaseLost       5   this driver no longer owns its sweep
+├── SweepFailed         6   no trial completed, or one cause came too often
+├── StoreUnavailable    7   the store is full or cannot be reached
+└── Interrupted       130   stopped by a person; resumable
+
+A message has one to three lines: where, what must hold, what was found, what to do.
+Only `cli.py` catches these.
+"""
+
+from typing import ClassVar
+
+
+class VaeSearchError(Exception):
+    """Base of all errors that are not our bugs."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class InvalidSpec(VaeSearchError):
+    """The user's spec or command line is wrong. `problems` holds one line each."""
+
+    exit_code = 2
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class NotFound(VaeSearchError):
+    """No such sweep, trial or model in the store."""
+
+    exit_code = 2
+
+
+class BadData(VaeSearchError):
+    """The images cannot be trained on as they are."""
+
+    exit_code = 3
+
+
+class CorruptStore(VaeSearchError):
+    """A file of the store is damaged; nothing was changed."""
+
+    exit_code = 3
+
+
+class ClusterTrouble(VaeSearchError):
+    """Ray cannot be started, reached, or has no room for a trial."""
+
+    exit_code = 4
+
+
+class Conflict(VaeSearchError):
+    """Somebody or something else holds what was asked for; nothing was changed."""
+
+    exit_code = 5
+
+
+class LeaseLost(Conflict):
+    """Another driver has taken the sweep over; this one must stop without writing a row."""
+
+
+class SweepFailed(VaeSearchError):
+    """The sweep ended without a usable result."""
+
+    exit_code = 6
+
+
+class StoreUnavailable(VaeSearchError):
+    """The store is full or cannot be reached; what is there stays intact, and the sweep can be resumed."""
+
+    exit_code = 7
+
+
+class Interrupted(VaeSearchError):
+    """A person stopped the sweep; running it again continues it."""
+
+    exit_code = 130

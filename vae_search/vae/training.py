@@ -1,0 +1,279 @@
+"""One trial's training: epochs, state, scores. The public face of this package for a worker."""
+
+import resource
+import sys
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import tensorflow as tf
+
+from vae_search.data.task import TrainingTask
+from vae_search.space import Config
+from vae_search.vae.diagnostics import (
+    MIN_EVALUATIONS,
+    SPIKE_WINDOW_STEPS,
+    Instability,
+    active_units,
+    bits_per_dim,
+    instability,
+    spike_excess,
+)
+from vae_search.vae.images import fixed_binary
+from vae_search.vae.kept import GraphKey, KeptNetwork, Scalars
+from vae_search.vae.networks import NetworkSpec, initial_weights
+
+KEPT_NETWORKS = 8  # compiled architectures held at once; each costs some 10 MB and 1 s to make again
+TRAIN_SCORE_SEED = 778
+
+
+class Diverged(Exception):
+    """A loss or a score is not finite: the config's own fault, to be recorded as FAIL `diverged`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPlan:
+    """What a sweep fixes for all its trials."""
+
+    epochs: int
+    lr_schedule: Literal["constant", "cosine"]
+    ema_decay: float
+    log_variance_clamp: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochMeasurement:
+    """One epoch, counted from 1. Scores are held-out, at beta = 1, of the averaged weights; nats per image."""
+
+    epoch: int
+    neg_elbo: float
+    distortion: float
+    rate: float
+    train_neg_elbo: float
+    """mean over the epoch's own batches, of the moving weights: a trend, not a score"""
+    beta: float
+    learning_rate: float
+    grad_norm_median: float
+    grad_norm_max: float
+    clip_share: float
+    skipped_steps: int
+    clamped_share: float
+    spike_excess: float
+    cpu_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """What is known of a model when its training ends. Nats per image unless the name says otherwise."""
+
+    neg_elbo: float
+    distortion: float
+    rate: float
+    bits_per_dim: float
+    floor_excess: float
+    instability: Instability | None
+    active_units: int
+    kl_per_dimension: tuple[float, ...]
+    shuffle_gap: float
+    train_neg_elbo: float
+    generalisation_gap: float
+    logvar_clamp_share: float
+    clip_share: float
+    skipped_steps: int
+    parameters: int
+    train_flops: float
+    cpu_s: float
+    wall_s: float
+    images_per_s: float
+    peak_memory_bytes: int
+    compiled: str
+
+
+class Trainer:
+    """One process's training engine: the task's images, and the architectures it has compiled."""
+
+    def __init__(self, task: TrainingTask, *, threads: int) -> None:
+        limit_threads(threads)
+        self.task = task
+        self._train = tf.convert_to_tensor(task.train)
+        self._kept: OrderedDict[GraphKey, KeptNetwork] = OrderedDict()
+
+    def start(self, config: Config, plan: TrainingPlan, *, seed: int) -> "TrainingRun":
+        """A fresh run of `config`: fresh weights and optimizer state, whatever ran here before."""
+        kept = self._network(
+            GraphKey(
+                network=NetworkSpec.of(config, self.task.image_shape),
+                batch_size=config.batch_size,
+                clamp=plan.log_variance_clamp,
+                clips=config.grad_clip > 0,
+                decays=config.weight_decay > 0,
+            )
+        )
+        return TrainingRun(kept, self.task, config, plan, seed=seed)
+
+    def _network(self, key: GraphKey) -> KeptNetwork:
+        if key not in self._kept:
+            while len(self._kept) >= KEPT_NETWORKS:
+                self._kept.popitem(last=False)
+            self._kept[key] = KeptNetwork(key, self.task, self._train)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+
+class TrainingRun:
+    """One trial in training. Only the newest run of a kept network may be used."""
+
+    def __init__(self, kept: KeptNetwork, task: TrainingTask, config: Config, plan: TrainingPlan, *, seed: int) -> None:
+        self._kept = kept
+        self._task = task
+        self._config = config
+        self._plan = plan
+        self._seed = seed
+        self._recent_losses = np.zeros(0, np.float32)
+        self.measurements: list[EpochMeasurement] = []
+        steps = kept.steps_per_epoch
+        kept.set_scalars(
+            Scalars(
+                learning_rate=config.learning_rate,
+                beta=config.beta,
+                warmup_steps=float(config.kl_warmup_epochs * steps),
+                cosine_steps=float(plan.epochs * steps) if plan.lr_schedule == "cosine" else 0.0,
+                free_bits=config.free_bits,
+                grad_clip=config.grad_clip,
+                weight_decay=config.weight_decay,
+                ema_decay=min(plan.ema_decay, 1.0 - 1.0 / max(steps, 2)),  # horizon of at most one epoch
+            )
+        )
+        kept.reset(initial_weights(kept.network, seed=seed, mean_image=task.mean_image))
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.measurements)
+
+    def train_epoch(self) -> EpochMeasurement:
+        """Train one epoch and score it on the select images.
+
+        Raises:
+            Diverged: A step's loss or the score is not finite.
+        """
+        wall, cpu = time.perf_counter(), time.process_time()
+        epoch = self.epoch + 1
+        learning_rate = self._kept.learning_rate
+        steps = self._kept.train_epoch(self._seed, epoch)
+        if not np.isfinite(steps.losses).all():
+            first = int(np.flatnonzero(~np.isfinite(steps.losses))[0])
+            raise Diverged(f"the loss of step {first + 1} in epoch {epoch} is {steps.losses[first]}")
+        excess = spike_excess(self._recent_losses, steps.losses)
+        self._recent_losses = np.concatenate([self._recent_losses, steps.losses])[-SPIKE_WINDOW_STEPS:]
+        beta = self._kept.beta
+        live = self._kept.use_average()
+        distortion, rate = self._kept.evaluator.neg_elbo(self._task.select)
+        self._kept.use_weights(live)
+        if not np.isfinite(distortion + rate):
+            raise Diverged(f"the held-out bound after epoch {epoch} is {distortion + rate}")
+        measurement = EpochMeasurement(
+            epoch=epoch,
+            neg_elbo=distortion + rate,
+            distortion=distortion,
+            rate=rate,
+            train_neg_elbo=float(steps.losses.mean(dtype=np.float64)),
+            beta=beta,
+            learning_rate=learning_rate,
+            grad_norm_median=_finite(np.nanmedian(steps.grad_norms)),
+            grad_norm_max=_finite(np.nanmax(steps.grad_norms)),
+            clip_share=float(steps.clipped.mean()),
+            skipped_steps=int(steps.skipped.sum()),
+            clamped_share=float(steps.clamped_share.mean()),
+            spike_excess=float(excess.mean()),
+            cpu_s=time.process_time() - cpu,
+            wall_s=time.perf_counter() - wall,
+        )
+        self.measurements.append(measurement)
+        return measurement
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All arrays that continuing bit for bit needs; `measurements` go beside them."""
+        return self._kept.state() | {"recent_losses": self._recent_losses}
+
+    def restore(self, state: dict[str, np.ndarray], measurements: list[EpochMeasurement]) -> None:
+        """Continue where `state()` and `measurements` were taken."""
+        arrays = dict(state)
+        self._recent_losses = arrays.pop("recent_losses")
+        self._kept.restore(arrays)
+        self.measurements = list(measurements)
+
+    def averaged_weights(self) -> dict[str, np.ndarray]:
+        """The weights that are scored and kept."""
+        return self._kept.averaged_weights()
+
+    def scores(self) -> Scores:
+        """Score the averaged weights in full. Training can go on afterwards."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        select, train = self._task.select, fixed_binary(self._task, len(self._task.select), seed=TRAIN_SCORE_SEED)
+        live = self._kept.use_average()
+        evaluation = self._kept.evaluator.evaluate(select)
+        train_distortion, train_rate = self._kept.evaluator.neg_elbo(train)
+        self._kept.use_weights(live)
+        last = self.measurements[-1]
+        seen = self.epoch * self._kept.steps_per_epoch * self._config.batch_size
+        train_wall_s = sum(measurement.wall_s for measurement in self.measurements)
+        return Scores(
+            neg_elbo=last.neg_elbo,
+            distortion=last.distortion,
+            rate=last.rate,
+            bits_per_dim=bits_per_dim(last.neg_elbo, int(np.prod(self._task.image_shape))),
+            floor_excess=last.neg_elbo - self._task.floor,
+            instability=self._instability(),
+            active_units=active_units(evaluation.mean),
+            kl_per_dimension=tuple(float(value) for value in evaluation.kl.mean(axis=0, dtype=np.float64)),
+            shuffle_gap=float(np.mean(evaluation.shuffled_distortion - evaluation.distortion, dtype=np.float64)),
+            train_neg_elbo=train_distortion + train_rate,
+            generalisation_gap=last.neg_elbo - (train_distortion + train_rate),
+            logvar_clamp_share=last.clamped_share,
+            clip_share=float(np.mean([measurement.clip_share for measurement in self.measurements])),
+            skipped_steps=sum(measurement.skipped_steps for measurement in self.measurements),
+            parameters=self._kept.parameters,
+            # A backward pass costs two forward passes: one matrix product for the inputs, one for the weights.
+            train_flops=3.0 * self._kept.forward_flops * seen,
+            cpu_s=sum(measurement.cpu_s for measurement in self.measurements) + time.process_time() - cpu,
+            wall_s=train_wall_s + time.perf_counter() - wall,
+            images_per_s=seen / train_wall_s,
+            peak_memory_bytes=_peak_memory_bytes(),
+            compiled="graph",
+        )
+
+    def _instability(self) -> Instability | None:
+        warmup = self._config.kl_warmup_epochs
+        if self.epoch - warmup < MIN_EVALUATIONS:
+            return None
+        return instability(
+            [measurement.neg_elbo for measurement in self.measurements],
+            [measurement.spike_excess for measurement in self.measurements],
+            warmup_epochs=warmup,
+        )
+
+
+def limit_threads(threads: int) -> None:
+    """Give TensorFlow `threads` cores. Works once per process, before the first operation; later calls must agree.
+
+    Raises:
+        RuntimeError: TensorFlow already runs with another number.
+    """
+    if tf.config.threading.get_intra_op_parallelism_threads() == threads:
+        return
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def _finite(value: np.floating) -> float:
+    """A gradient norm for the record; overflow is stored as the largest float, NULL and NaN mean other things."""
+    return float(np.nan_to_num(float(value), nan=sys.float_info.max, posinf=sys.float_info.max))
+
+
+def _peak_memory_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kibibytes

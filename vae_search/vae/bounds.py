@@ -21,7 +21,7 @@ def posterior(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """q(z|x) as (mean, log_variance, raw_log_variance), each (batch, latent_dim).
 
-    The clamp bounds the only place where a VAE with a Gaussian posterior overflows (notes: Dehaene & Brossard 2021).
+    The clamp bounds the place where a VAE with a Gaussian posterior overflows (Dehaene & Brossard 2021).
     """
     mean, raw_log_variance = network.encoder(images)
     low, high = clamp

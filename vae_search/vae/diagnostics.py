@@ -75,7 +75,7 @@ def spike_excess(before: np.ndarray, losses: np.ndarray) -> np.ndarray:
 
 
 def active_units(means: np.ndarray) -> int:
-    """Latents whose posterior mean varies over images by more than 0.01 (Burda et al. 2016, §5.2): (n, latent_dim) -> count."""
+    """Latents whose posterior mean has a variance over images above 0.01: (n, latent_dim) -> count."""
     return int(np.count_nonzero(means.astype(np.float64).var(axis=0) > ACTIVE_VARIANCE))
 
 

@@ -30,7 +30,8 @@ class Evaluation:
     @property
     def neg_elbo(self) -> np.ndarray:
         """(n,) distortion + rate at beta = 1."""
-        return self.distortion + self.kl.sum(axis=1)
+        neg_elbo: np.ndarray = self.distortion + self.kl.sum(axis=1)
+        return neg_elbo
 
 
 class Evaluator:
@@ -69,7 +70,8 @@ class Evaluator:
                 noise = tf.random.stateless_normal([size, EVALUATION_BATCH, self._network.spec.latent_dim], seed)
                 parts.append(self._log_weights(tf.cast(batch, tf.float32), noise) + np.log(size))
             bounds.append(tf.reduce_logsumexp(tf.stack(parts), axis=0) - np.log(samples))
-        return tf.concat(bounds, axis=0).numpy()[: len(images)]
+        bound: np.ndarray = tf.concat(bounds, axis=0).numpy()[: len(images)]
+        return bound
 
     def _batch_terms(self, batch: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         images = tf.cast(batch, tf.float32)

@@ -241,7 +241,7 @@ class KeptNetwork:
         return tf.cast(tf.logical_and(finite, coefficient < 1.0), tf.float32), 1.0 - tf.cast(finite, tf.float32)
 
     def _adam(self, gradients: list[tf.Tensor]) -> None:
-        """Adam (Kingma & Ba 2015) by TensorFlow's fused kernel: 15–25 % of an epoch cheaper than the same in single ops.
+        """Adam (Kingma & Ba 2015) by TensorFlow's fused kernel: an epoch is 15–25 % cheaper than in single ops.
 
         Weight decay is decoupled (Loshchilov & Hutter 2019) and leaves biases alone.
         """

@@ -1,6 +1,6 @@
 """Encoders and decoders by family. A network is a function of its `NetworkSpec` and nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -95,21 +95,21 @@ def initial_weights(network: Network, *, seed: int, mean_image: np.ndarray) -> l
 
 
 def forward_flops(network: Network) -> int:
-    """Multiply-adds × 2 of one image through encoder and decoder, from the layers' shapes; element-wise work excluded."""
+    """Multiply-adds × 2 of one image through encoder and decoder; element-wise work excluded."""
     return sum(_layer_flops(layer) for model in (network.encoder, network.decoder) for layer in model.layers)
 
 
 def _layer_flops(layer: layers.Layer) -> int:
     if isinstance(layer, layers.Dense):
-        return 2 * prod(layer.kernel.shape)
+        return 2 * int(prod(layer.kernel.shape))
     if isinstance(layer, layers.Conv2DTranspose):  # every input pixel meets the whole kernel
-        return 2 * prod(layer.kernel.shape) * prod(layer.input.shape[1:3])
+        return 2 * int(prod(layer.kernel.shape) * prod(layer.input.shape[1:3]))
     if isinstance(layer, layers.Conv2D):  # every output pixel does
-        return 2 * prod(layer.kernel.shape) * prod(layer.output.shape[1:3])
+        return 2 * int(prod(layer.kernel.shape) * prod(layer.output.shape[1:3]))
     return 0
 
 
-class GatedLinearUnit(layers.Layer):
+class GatedLinearUnit(layers.Layer):  # type: ignore[misc]  # Keras ships no types
     """`linear * sigmoid(gate)` over the two halves of the last axis (Dauphin et al. 2017, eq. 1)."""
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
@@ -121,11 +121,11 @@ class GatedLinearUnit(layers.Layer):
         return (*outer, None if last is None else last // 2)
 
 
-def _activated(layer: Callable[[int], layers.Layer], units: int, activation: str) -> list[layers.Layer]:
-    """`layer(units)` followed by its activation; a gated unit needs twice the outputs."""
+def _activated(layer: Callable[[int], layers.Layer], sizes: Iterable[int], activation: str) -> list[layers.Layer]:
+    """`layer(size)` and its activation for each size in turn; a gated unit needs twice the outputs."""
     if activation == "gated":
-        return [layer(2 * units), GatedLinearUnit()]
-    return [layer(units), layers.Activation(activation)]
+        return [part for size in sizes for part in (layer(2 * size), GatedLinearUnit())]
+    return [part for size in sizes for part in (layer(size), layers.Activation(activation))]
 
 
 def _chain(inputs: keras.KerasTensor, stack: list[layers.Layer]) -> keras.KerasTensor:
@@ -151,11 +151,10 @@ def _decoder(spec: NetworkSpec, stack: list[layers.Layer]) -> keras.Model:
 
 def _dense(spec: NetworkSpec, widths: list[int]) -> tuple[keras.Model, keras.Model]:
     """A dense encoder with the hidden `widths` and its mirror image."""
-    hidden = [_activated(layers.Dense, width, spec.activation) for width in widths]
-    mirrored = [_activated(layers.Dense, width, spec.activation) for width in reversed(widths)]
-    encoder = _encoder(spec, [layers.Flatten(), *sum(hidden, [])])
+    encoder = _encoder(spec, [layers.Flatten(), *_activated(layers.Dense, widths, spec.activation)])
+    mirrored = _activated(layers.Dense, reversed(widths), spec.activation)
     output = [layers.Dense(prod(spec.image_shape), name="logits"), layers.Reshape(spec.image_shape)]
-    return encoder, _decoder(spec, [*sum(mirrored, []), *output])
+    return encoder, _decoder(spec, [*mirrored, *output])
 
 
 def _mlp(spec: NetworkSpec) -> tuple[keras.Model, keras.Model]:
@@ -169,7 +168,7 @@ def _pyramid(spec: NetworkSpec) -> tuple[keras.Model, keras.Model]:
 
 
 def _conv(spec: NetworkSpec) -> tuple[keras.Model, keras.Model]:
-    """`depth` strided convolutions, each doubling the channels from `width` on; any image size by padding and cropping."""
+    """`depth` strided convolutions, channels doubling from `width` on; any image size, by padding and cropping."""
     height, width, channels = spec.image_shape
     stride = 2**spec.depth
     bottom, right = -height % stride, -width % stride
@@ -182,19 +181,21 @@ def _conv(spec: NetworkSpec) -> tuple[keras.Model, keras.Model]:
     def transposed(filters: int) -> layers.Layer:
         return layers.Conv2DTranspose(filters, CONV_KERNEL, strides=2, padding="same")
 
-    down = [_activated(conv, filters, spec.activation) for filters in stages]
-    up = [_activated(transposed, filters, spec.activation) for filters in reversed(stages[:-1])]
-    dense = _activated(layers.Dense, CONV_DENSE_UNITS, spec.activation)
     encoder = _encoder(
-        spec, [layers.ZeroPadding2D(((0, bottom), (0, right))), *sum(down, []), layers.Flatten(), *dense]
+        spec,
+        [
+            layers.ZeroPadding2D(((0, bottom), (0, right))),
+            *_activated(conv, stages, spec.activation),
+            layers.Flatten(),
+            *_activated(layers.Dense, [CONV_DENSE_UNITS], spec.activation),
+        ],
     )
     decoder = _decoder(
         spec,
         [
-            *_activated(layers.Dense, CONV_DENSE_UNITS, spec.activation),
-            *_activated(layers.Dense, prod(small) * stages[-1], spec.activation),
+            *_activated(layers.Dense, [CONV_DENSE_UNITS, prod(small) * stages[-1]], spec.activation),
             layers.Reshape((*small, stages[-1])),
-            *sum(up, []),
+            *_activated(transposed, reversed(stages[:-1]), spec.activation),
             layers.Conv2DTranspose(channels, CONV_KERNEL, strides=2, padding="same", name="logits"),
             layers.Cropping2D(((0, bottom), (0, right))),
         ],

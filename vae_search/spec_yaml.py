@@ -21,7 +21,7 @@ from ruamel.yaml.events import (
 )
 
 from vae_search.errors import InvalidSpec
-from vae_search.problems import Found, Path, printable
+from vae_search.problems import Found, KeyPath, printable
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
@@ -46,7 +46,7 @@ class Document:
     rest readable, such as a key given twice."""
 
     value: object
-    lines: dict[Path, int]
+    lines: dict[KeyPath, int]
     found: Found
 
 
@@ -83,7 +83,7 @@ class _Reader:
     """Builds plain values from parser events; refuses what lets one line of YAML mean many (anchors, aliases, tags)."""
 
     def __init__(self, text: str, origin: str) -> None:
-        self.lines: dict[Path, int] = {}
+        self.lines: dict[KeyPath, int] = {}
         self.found: Found = []
         self._origin = origin
         self._events: Iterator[Event] = YAML(typ="safe", pure=True).parse(text)
@@ -105,7 +105,7 @@ class _Reader:
             raise InvalidSpec(self._syntax(error)) from error
         return value
 
-    def _value(self, event: Event, path: Path) -> object:
+    def _value(self, event: Event, path: KeyPath) -> object:
         if len(path) > MAX_DEPTH:
             raise InvalidSpec(self._at(event, f"a spec is nested at most {MAX_DEPTH} deep, but this goes deeper."))
         if isinstance(event, AliasEvent):
@@ -123,7 +123,7 @@ class _Reader:
             return self._sequence(path)
         return self._scalar(event, path)
 
-    def _mapping(self, path: Path) -> dict[str, object]:
+    def _mapping(self, path: KeyPath) -> dict[str, object]:
         mapping: dict[str, object] = {}
         while not isinstance(event := self._next(), MappingEndEvent):
             if isinstance(event, ScalarEvent):
@@ -134,15 +134,13 @@ class _Reader:
                 self.found.append(((*path, key), f"a key is a plain name, but the one on line {_line(event)} is not."))
             below = (*path, key)
             if key in mapping:
-                self.found.append(
-                    (below, f"is given twice, on lines {self.lines[below]} and {_line(event)}. Keep one.")
-                )
-            self.lines.setdefault(below, _line(event))
+                self.found.append((below, f"is already given on line {self.lines[below]}. Keep one of the two."))
+            self.lines[below] = _line(event)
             value = self._value(self._next(), below)
             mapping.setdefault(key, value)
         return mapping
 
-    def _sequence(self, path: Path) -> list[object]:
+    def _sequence(self, path: KeyPath) -> list[object]:
         items: list[object] = []
         while not isinstance(event := self._next(), SequenceEndEvent):
             below = (*path, len(items))
@@ -150,7 +148,7 @@ class _Reader:
             items.append(self._value(event, below))
         return items
 
-    def _scalar(self, event: ScalarEvent, path: Path) -> object:
+    def _scalar(self, event: ScalarEvent, path: KeyPath) -> object:
         text: str = event.value
         if _UNPRINTABLE.search(text):
             self.found.append((path, f"must be printable text on one line, but got '{printable(text)}'."))

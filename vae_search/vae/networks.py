@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from vae_search.config import Config
 from vae_search.data.task import ImageShape
-from vae_search.space import Config
 
 CONV_KERNEL = 4  # with stride 2, a multiple of the stride: no checkerboard in the transposed convolutions
 CONV_DENSE_UNITS = 256
@@ -57,8 +57,12 @@ class Network:
 
     @property
     def names(self) -> list[str]:
-        """One readable, unique name per weight, in the order of `variables`."""
-        return [variable.path for variable in self.variables]
+        """One name per weight, in the order of `variables`; the same in every process, unlike Keras's own paths."""
+        return [
+            f"{model.name}/{position:02d}-{variable.name}"
+            for model in (self.encoder, self.decoder)
+            for position, variable in enumerate(model.trainable_variables)
+        ]
 
 
 def build(spec: NetworkSpec) -> Network:

@@ -4,14 +4,12 @@ import resource
 import sys
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
+from vae_search.config import Config
 from vae_search.data.task import TrainingTask
-from vae_search.space import Config
 from vae_search.vae.diagnostics import (
     MIN_EVALUATIONS,
     SPIKE_WINDOW_STEPS,
@@ -23,73 +21,11 @@ from vae_search.vae.diagnostics import (
 )
 from vae_search.vae.images import fixed_binary
 from vae_search.vae.kept import GraphKey, KeptNetwork, Scalars
+from vae_search.vae.measurements import Costs, Diverged, EpochMeasurement, Scores, TrainingPlan
 from vae_search.vae.networks import NetworkSpec, initial_weights
 
 KEPT_NETWORKS = 8  # compiled architectures held at once; each costs some 10 MB and 1 s to make again
 TRAIN_SCORE_SEED = 778
-
-
-class Diverged(Exception):
-    """A loss or a score is not finite: the config's own fault, to be recorded as FAIL `diverged`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingPlan:
-    """What a sweep fixes for all its trials."""
-
-    epochs: int
-    lr_schedule: Literal["constant", "cosine"]
-    ema_decay: float
-    log_variance_clamp: tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochMeasurement:
-    """One epoch, counted from 1. Scores are held-out, at beta = 1, of the averaged weights; nats per image."""
-
-    epoch: int
-    neg_elbo: float
-    distortion: float
-    rate: float
-    train_neg_elbo: float
-    """mean over the epoch's own batches, of the moving weights: a trend, not a score"""
-    beta: float
-    learning_rate: float
-    grad_norm_median: float
-    grad_norm_max: float
-    clip_share: float
-    skipped_steps: int
-    clamped_share: float
-    spike_excess: float
-    cpu_s: float
-    wall_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
-    """What is known of a model when its training ends. Nats per image unless the name says otherwise."""
-
-    neg_elbo: float
-    distortion: float
-    rate: float
-    bits_per_dim: float
-    floor_excess: float
-    instability: Instability | None
-    active_units: int
-    kl_per_dimension: tuple[float, ...]
-    shuffle_gap: float
-    train_neg_elbo: float
-    generalisation_gap: float
-    logvar_clamp_share: float
-    clip_share: float
-    skipped_steps: int
-    parameters: int
-    train_flops: float
-    cpu_s: float
-    wall_s: float
-    images_per_s: float
-    peak_memory_bytes: int
-    compiled: str
 
 
 class Trainer:
@@ -148,6 +84,11 @@ class TrainingRun:
             )
         )
         kept.reset(initial_weights(kept.network, seed=seed, mean_image=task.mean_image))
+
+    @property
+    def network_spec(self) -> NetworkSpec:
+        """What rebuilds this trial's network."""
+        return self._kept.network.spec
 
     @property
     def epoch(self) -> int:
@@ -212,15 +153,12 @@ class TrainingRun:
 
     def scores(self) -> Scores:
         """Score the averaged weights in full. Training can go on afterwards."""
-        wall, cpu = time.perf_counter(), time.process_time()
         select, train = self._task.select, fixed_binary(self._task, len(self._task.select), seed=TRAIN_SCORE_SEED)
         live = self._kept.use_average()
         evaluation = self._kept.evaluator.evaluate(select)
         train_distortion, train_rate = self._kept.evaluator.neg_elbo(train)
         self._kept.use_weights(live)
         last = self.measurements[-1]
-        seen = self.epoch * self._kept.steps_per_epoch * self._config.batch_size
-        train_wall_s = sum(measurement.wall_s for measurement in self.measurements)
         return Scores(
             neg_elbo=last.neg_elbo,
             distortion=last.distortion,
@@ -236,12 +174,25 @@ class TrainingRun:
             logvar_clamp_share=last.clamped_share,
             clip_share=float(np.mean([measurement.clip_share for measurement in self.measurements])),
             skipped_steps=sum(measurement.skipped_steps for measurement in self.measurements),
+        )
+
+    def costs(self) -> Costs:
+        """What the epochs so far have cost, scoring after each of them included.
+
+        Raises:
+            ValueError: No epoch is done yet.
+        """
+        if not self.measurements:
+            raise ValueError("`epoch >= 1` must hold, but no epoch is done")
+        seen = self.epoch * self._kept.steps_per_epoch * self._config.batch_size
+        wall_s = sum(measurement.wall_s for measurement in self.measurements)
+        return Costs(
             parameters=self._kept.parameters,
             # A backward pass costs two forward passes: one matrix product for the inputs, one for the weights.
             train_flops=3.0 * self._kept.forward_flops * seen,
-            cpu_s=sum(measurement.cpu_s for measurement in self.measurements) + time.process_time() - cpu,
-            wall_s=train_wall_s + time.perf_counter() - wall,
-            images_per_s=seen / train_wall_s,
+            cpu_s=sum(measurement.cpu_s for measurement in self.measurements),
+            wall_s=wall_s,
+            images_per_s=seen / wall_s,
             peak_memory_bytes=_peak_memory_bytes(),
             compiled="graph",
         )

@@ -1,0 +1,242 @@
+"""The command line: parse, call a use case, render. The only place that catches errors and sets exit codes.
+
+Commands import what they need themselves, so that `--help` answers at once.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from vae_search.errors import VaeSearchError
+
+app = typer.Typer(
+    name="vae-search",
+    help="Search for the variational autoencoder that is really the best: Optuna suggests, Ray trains, Parquet remembers.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+DEBUG = "VAE_SEARCH_DEBUG"
+
+StoreOption = Annotated[
+    str, typer.Option("--store", envvar="VAE_SEARCH_STORE", help="Folder that holds everything.", show_default=True)
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the spec; repeatable.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="A sweep spec, such as search_spaces/digits.yaml.")]
+SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="The name of a sweep in the store.")]
+
+DEFAULT_STORE = "vae-store"
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", envvar=DEBUG, help="Show tracebacks of errors.")] = False,
+) -> None:
+    if debug:
+        os.environ[DEBUG] = "1"
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The file to write.")] = Path("sweep.yaml"),
+    name: Annotated[str | None, typer.Option("--name", help="Name of the sweep; default: the file's.")] = None,
+) -> None:
+    """Write a commented spec to start from.
+
+    Example: vae-search init my-sweep.yaml
+    """
+    from vae_search.errors import Conflict
+    from vae_search.render import say
+    from vae_search.template import template
+
+    text = template(name or path.stem.lower().replace("_", "-"))
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Conflict(f"{path}: exists already and was left as it is. Give another file name.") from None
+    except OSError as error:
+        raise VaeSearchError(f"{path}: cannot be written: {error.strerror}.") from error
+    say(f"Wrote {path}. Try it with: vae-search run {path} --dry-run")
+
+
+@app.command()
+def validate(spec: SpecArgument, overrides: SetOption = None, json: JsonOption = False) -> None:
+    """Check a spec and print it with every default filled in.
+
+    Example: vae-search validate search_spaces/digits.yaml --set budget.trials=8
+    """
+    from vae_search.render import show_spec
+    from vae_search.spec import read_spec
+
+    show_spec(read_spec(spec, overrides or ()), as_json=json)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a spec, for editors.
+
+    Example: vae-search schema > sweep.schema.json
+    """
+    from vae_search.render import show_json
+    from vae_search.spec import json_schema
+
+    show_json(json_schema())
+
+
+@app.command()
+def run(
+    spec: SpecArgument,
+    overrides: SetOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and what it would cost.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Run a sweep; one that was interrupted goes on where it stopped.
+
+    Example: vae-search run search_spaces/digits.yaml
+    """
+    from vae_search import service
+    from vae_search.live import observer
+    from vae_search.render import show_estimate, show_finished
+    from vae_search.spec import read_spec
+    from vae_search.store.commit import open_store
+
+    parsed = read_spec(spec, overrides or ())
+    if dry_run:
+        show_estimate(service.estimate(parsed, cache=_cache()), parsed, as_json=json)
+        return
+    place = open_store(store)
+    status = service.run(
+        parsed,
+        text=spec.read_text(encoding="utf-8"),
+        store=place,
+        cache=_cache(),
+        observer=lambda: observer(parsed, quiet=json),
+    )
+    show_finished(status, store=store, as_json=json)
+
+
+@app.command()
+def status(
+    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: all of them.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Show how sweeps stand.
+
+    Example: vae-search status digits
+    """
+    from vae_search import service
+    from vae_search.render import show_statuses
+    from vae_search.store.commit import open_store
+
+    show_statuses(service.statuses(open_store(store), sweep), as_json=json)
+
+
+@app.command()
+def best(
+    sweep: SweepArgument,
+    count: Annotated[int, typer.Option("-n", min=1, help="How many to show.")] = 5,
+    by: Annotated[
+        str, typer.Option("--by", help="objective, neg_elbo, instability or train_flops; least first.")
+    ] = "objective",
+    every: Annotated[bool, typer.Option("--all", help="Show pruned and failed trials as well.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Show the best configs of a sweep.
+
+    Example: vae-search best digits -n 3 --json
+    """
+    from vae_search import service
+    from vae_search.render import show_best
+    from vae_search.store.commit import open_store
+
+    found = service.status(open_store(store), sweep)
+    rows = service.best(found.rows, by=by, every_state=every)
+    show_best(found, rows[: None if every else count], by=by, as_json=json)
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="A query over the tables `trials` and `epochs`.")],
+    sweep: Annotated[str | None, typer.Option("--sweep", help="Only this sweep; default: all.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Ask anything in SQL (DuckDB) over the tables trials and epochs.
+
+    Example: vae-search query "SELECT param_latent_dim, min(neg_elbo) FROM trials GROUP BY ALL ORDER BY 2"
+    """
+    from vae_search.render import show_query
+    from vae_search.store.commit import open_store
+    from vae_search.store.query import query as ask
+
+    show_query(ask(open_store(store), sql, sweep=sweep), as_json=json)
+
+
+@app.command()
+def stop(sweep: SweepArgument, store: StoreOption = DEFAULT_STORE) -> None:
+    """Ask a running sweep to stop; `run` continues it later.
+
+    Example: vae-search stop digits
+    """
+    from vae_search import service
+    from vae_search.render import say
+    from vae_search.store.commit import open_store
+
+    service.stop(open_store(store), sweep)
+    say(f"Asked sweep {sweep} to stop; `vae-search status {sweep}` shows when it has.")
+
+
+@app.command()
+def sample(
+    model: Annotated[str, typer.Argument(metavar="SWEEP[/TRIAL]", help="A trial; default: the sweep's best.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")] = Path("samples.png"),
+    count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many images.")] = 64,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Other seeds draw other images.")] = 0,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Draw images from a trial's model and write them as one picture.
+
+    Example: vae-search sample digits/7 -o digits.png
+    """
+    from vae_search import service
+    from vae_search.render import say
+    from vae_search.store.commit import open_store
+
+    path = service.sample(open_store(store), model, count=count, seed=seed, output=output)
+    say(f"Wrote {path.absolute()}")
+
+
+def _cache() -> Path:
+    """Where downloaded data sets are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "vae-search"
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    try:
+        app()
+    except VaeSearchError as error:
+        if os.environ.get(DEBUG):
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

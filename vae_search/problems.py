@@ -1,0 +1,64 @@
+"""How mistakes are collected, and how values and suggestions are worded in messages."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+KeyPath = tuple[str | int, ...]  # keys and list positions, from the outside in
+Found = list[tuple[KeyPath, str]]
+
+
+class InvalidValueError(ValueError):
+    """Everything that is wrong with one value; `found` pairs the path inside the value with a sentence."""
+
+    def __init__(self, found: Found) -> None:
+        super().__init__("\n".join(f"{dotted(path)}: {sentence}" if path else sentence for path, sentence in found))
+        self.found = tuple(found)
+
+
+def raise_if(found: Found) -> None:
+    """Raise one error for all that was found, if anything was."""
+    if found:
+        raise InvalidValueError(found)
+
+
+def dotted(path: KeyPath) -> str:
+    """A path as a reader writes it: `search_space.depth[1].low`."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{printable(part)}" if text else printable(part)
+    return text
+
+
+def printable(text: str, longest: int = 80) -> str:
+    """`text` on one line: control characters as escapes, cut after `longest` characters."""
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[: longest + 1])
+    return escaped if len(escaped) <= longest else escaped[: longest - 1] + "…"
+
+
+def shown(value: object) -> str:
+    """`value` as it would stand in a spec, short and on one line."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f"'{printable(value, 60)}'"
+        case float():
+            return repr(value)
+        case list() | tuple():
+            return printable("[" + ", ".join(shown(item) for item in value[:12]) + "]", 60)
+        case dict():
+            return printable("{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}", 60)
+        case _:
+            return printable(str(value), 60)
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """What to do about an unknown `word`: the closest of `options`, or all of them when none is close."""
+    known = list(options)
+    close = get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    return f"Did you mean {close[0]}?" if close else f"Known are: {', '.join(known)}."

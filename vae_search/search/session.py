@@ -1,0 +1,179 @@
+"""One driver's session: own the sweep, start Ray, train, and leave everything resumable."""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from vae_search.data.task import TrainingTask
+from vae_search.errors import Interrupted
+from vae_search.search.cluster import local_cluster, trial_slots
+from vae_search.search.driver import Driver
+from vae_search.search.flight import Provenance, Verdict
+from vae_search.search.orders import WorkerBrief
+from vae_search.search.tuning import run_trials
+from vae_search.search.worker import LOG_FORMAT
+from vae_search.store import layout
+from vae_search.store.commit import Store
+from vae_search.store.lease import Lease
+from vae_search.store.rows import TrialRow
+from vae_search.store.sweeps import SweepRecord
+
+STOP_POLL_S = 1.0
+
+
+def _ignore_landed(row: TrialRow, verdict: Verdict) -> None:
+    return None
+
+
+def _no_display(driver: Driver) -> AbstractContextManager[object]:
+    return nullcontext()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observer:
+    """What the caller of a search wants to see; called from the driver's thread."""
+
+    on_landed: Callable[[TrialRow, Verdict], None] = _ignore_landed
+    """after a trial's row is durable"""
+    watching: Callable[[Driver], AbstractContextManager[object]] = _no_display
+    """entered before the first trial, left after the last: room for a live display that polls `driver.progress()`"""
+
+
+def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: Observer) -> None:
+    """Train the sweep's trials until its budget is used, on a Ray of our own on this machine.
+
+    Raises:
+        Conflict: Another driver owns the sweep.
+        Interrupted: Somebody asked to stop; everything is resumable.
+        VaeSearchError: What else ended it before its time; see `errors.py`.
+    """
+    spec = record.spec
+    started_s = time.monotonic()
+    budget_s = None if spec.budget.minutes is None else 60.0 * spec.budget.minutes
+    with Lease.acquire(store, spec.name) as lease, _logging_to(_log_folder(store, spec.name), lease.number):
+        used_before_s = lease.driver_s_before
+        driver = Driver(
+            Provenance(
+                spec=spec,
+                lease=lease.number,
+                comparability_key=record.comparability_key,
+                versions=record.versions,
+            ),
+            store=store,
+            lease=lease,
+            now=lambda: datetime.now(UTC),
+            deadline_passed=lambda: (
+                budget_s is not None and used_before_s + time.monotonic() - started_s >= budget_s
+            ),
+            on_landed=observer.on_landed,
+        )
+        if driver.exhausted:
+            return
+        folder = _log_folder(store, spec.name)
+        brief = WorkerBrief(
+            spec=spec,
+            store=store.location,
+            lease=lease.number,
+            rungs=driver.rungs,
+            log_folder=None if folder is None else str(folder),
+        )
+        with (
+            local_cluster(cpus=None, data_bytes=task.train.nbytes + task.select.nbytes) as scratch,
+            _stop_signals() as signalled,
+            observer.watching(driver),
+        ):
+            run_trials(
+                driver,
+                brief=brief,
+                task=task,
+                slots=_slots(spec.resources.concurrency, spec.resources.cpus_per_trial),
+                stop_requested=_any_stop(signalled, lease),
+                scratch=scratch,
+            )
+        stopped = driver.in_flight > 0 or not driver.exhausted
+    if stopped:
+        raise Interrupted(
+            f"sweep {spec.name}: stopped with {_landed(driver)} of {spec.budget.trials} trials done; nothing is lost.\n"
+            f"Run the same command again to continue."
+        )
+
+
+def _landed(driver: Driver) -> int:
+    return sum(driver.progress().states.values())
+
+
+def _slots(concurrency: int | str, cpus_per_trial: int) -> Callable[[], int]:
+    """How many trials may run at once: what the cluster holds, or what the spec allows if that is less."""
+
+    def slots() -> int:
+        room = trial_slots(cpus_per_trial)
+        return min(room, concurrency) if isinstance(concurrency, int) else room
+
+    return slots
+
+
+def _any_stop(signalled: threading.Event, lease: Lease) -> Callable[[], bool]:
+    """True after a signal, or a request in the store; the store is looked at once a second."""
+    looked_at_s = -STOP_POLL_S
+
+    def requested() -> bool:
+        nonlocal looked_at_s
+        if not signalled.is_set() and time.monotonic() - looked_at_s >= STOP_POLL_S:
+            looked_at_s = time.monotonic()
+            if lease.stop_requested():
+                signalled.set()
+        return signalled.is_set()
+
+    return requested
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """SIGINT and SIGTERM set the event; a second SIGINT interrupts at once. Elsewhere than in the main thread: nothing."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if event.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        event.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _log_folder(store: Store, sweep: str) -> Path | None:
+    return store.local_path(layout.logs(sweep))
+
+
+@contextmanager
+def _logging_to(folder: Path | None, lease: int) -> Iterator[None]:
+    """Send this package's log to the driver's own file while the block runs."""
+    package = logging.getLogger("vae_search")
+    handler: logging.Handler = logging.NullHandler()
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(folder / f"driver-{lease:06d}.log")
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    level = package.level
+    package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        package.removeHandler(handler)
+        package.setLevel(level)
+        handler.close()

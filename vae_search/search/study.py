@@ -1,0 +1,164 @@
+"""The Optuna study of one sweep: in memory, rebuilt from the ledger, asked and told by trial number."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from vae_search.config import ParamValue
+from vae_search.space import (
+    CategoricalParameter,
+    FixedParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    SearchSpace,
+)
+from vae_search.states import State
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # one INFO line per trial belongs to our log, not to stderr
+
+OPTUNA_STATES = {
+    State.RUNNING: TrialState.RUNNING,
+    State.COMPLETE: TrialState.COMPLETE,
+    State.PRUNED: TrialState.PRUNED,
+    State.FAIL: TrialState.FAIL,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the sampler learns of one trial."""
+
+    trial: int
+    state: State
+    params: Mapping[str, ParamValue]
+    """active parameters by name, fixed ones included"""
+    objective: float | None
+    """of a COMPLETE trial, minimised"""
+    neg_elbos: Mapping[int, float] = field(default_factory=dict)
+    """held-out value by epoch"""
+
+
+def derived_seed(spec_seed: int, trial: int, purpose: str) -> int:
+    """A seed in [0, 2^31 - 1) that is a pure function of its arguments; other purposes draw other streams."""
+    digest = hashlib.sha256(f"{spec_seed}/{trial}/{purpose}".encode()).digest()
+    return int.from_bytes(digest[:8]) % (2**31 - 1)
+
+
+def to_distribution(parameter: Parameter) -> BaseDistribution:
+    """The same set of values in Optuna's terms; both include their bounds.
+
+    Raises:
+        TypeError: A fixed parameter has nothing to be drawn.
+    """
+    match parameter:
+        case FloatParameter():
+            return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+        case IntParameter():
+            return IntDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+        case CategoricalParameter():
+            return CategoricalDistribution(parameter.choices)
+        case FixedParameter():
+            raise TypeError(f"{parameter.name} is fixed at {parameter.value}; there is nothing to draw")
+
+
+class SweepStudy:
+    """Ask for the parameters of trial n, tell how it ended; knows nothing of time, workers or files."""
+
+    def __init__(self, space: SearchSpace, *, sampler: str, seed: int) -> None:
+        self._space = space
+        self._sampler = sampler
+        self._seed = seed
+        self._study = optuna.create_study(direction="minimize", sampler=self._fresh_sampler(0))
+        self._numbers: dict[int, int] = {}  # our trial number -> Optuna's
+
+    def add(self, outcome: Outcome) -> None:
+        """Enter a trial that an earlier driver ran, or that is still in flight (RUNNING)."""
+        params: dict[str, ParamValue] = {}
+        distributions: dict[str, BaseDistribution] = {}
+        for parameter in self._space.active(outcome.params):
+            if not isinstance(parameter, FixedParameter):
+                params[parameter.key] = outcome.params[parameter.name]
+                distributions[parameter.key] = to_distribution(parameter)
+        trial = create_trial(
+            state=OPTUNA_STATES[outcome.state],
+            value=outcome.objective if outcome.state is State.COMPLETE else None,
+            params=params,
+            distributions=distributions,
+            intermediate_values=dict(outcome.neg_elbos),
+        )
+        self._numbers[outcome.trial] = len(self._study.get_trials(deepcopy=False))
+        self._study.add_trial(trial)
+
+    def ask(self, trial: int, enqueued: Mapping[str, ParamValue] | None = None) -> dict[str, ParamValue]:
+        """Draw the parameters of trial number `trial`; those given in `enqueued` are taken as they are.
+
+        Each ask has a fresh sampler seeded by (sweep seed, trial number): with one sampler for the whole sweep, a
+        resumed sweep would draw the first trials' points again.
+
+        Returns:
+            The active parameters by name, fixed ones included.
+        """
+        self._study.sampler = self._fresh_sampler(trial)
+        if enqueued is not None:
+            self._study.enqueue_trial(self._by_key(enqueued))
+        asked = self._study.ask()
+        self._numbers[trial] = asked.number
+
+        def draw(parameter: Parameter) -> ParamValue:
+            match parameter:
+                case FloatParameter():
+                    return asked.suggest_float(
+                        parameter.key, parameter.low, parameter.high, log=parameter.log, step=parameter.step
+                    )
+                case IntParameter():
+                    return asked.suggest_int(
+                        parameter.key, parameter.low, parameter.high, log=parameter.log, step=parameter.step
+                    )
+                case CategoricalParameter():
+                    return _chosen(asked.suggest_categorical(parameter.key, parameter.choices))
+                case FixedParameter():
+                    return parameter.value
+
+        return self._space.suggest(draw)
+
+    def tell(self, outcome: Outcome) -> None:
+        """Record how an asked trial ended. Only finite values may come in; anything else is a FAIL."""
+        number = self._numbers[outcome.trial]
+        if outcome.state is State.PRUNED:
+            frozen = self._study.get_trials(deepcopy=False)[number]
+            reporter = optuna.trial.Trial(self._study, frozen._trial_id)  # the only way to report by number
+            for epoch, neg_elbo in outcome.neg_elbos.items():
+                reporter.report(neg_elbo, epoch)
+        self._study.tell(
+            number,
+            outcome.objective if outcome.state is State.COMPLETE else None,
+            state=OPTUNA_STATES[outcome.state],
+        )
+
+    def trials(self) -> list[FrozenTrial]:
+        """Optuna's own view, by its numbers."""
+        return self._study.get_trials(deepcopy=False)
+
+    def _by_key(self, params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
+        """An enqueued config in the sampler's keys; conditions that it leaves open count as not met."""
+        active = self._space.active(params)
+        return {parameter.key: params[parameter.name] for parameter in active if parameter.name in params}
+
+    def _fresh_sampler(self, trial: int) -> optuna.samplers.BaseSampler:
+        seed = derived_seed(self._seed, trial, "sampler")
+        if self._sampler == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        # group: without it, conditional parameters fall out of the joint space and are drawn independently.
+        return optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+
+
+def _chosen(choice: object) -> ParamValue:
+    """A drawn choice; the space allows numbers and names only, Optuna's types allow None too."""
+    if not isinstance(choice, int | float | str):
+        raise TypeError(f"a choice must be a number or a name, but got {choice!r}")
+    return choice

@@ -1,0 +1,158 @@
+"""Trains the trials that it is given, one after another, in one process. Knows TensorFlow and the store, not Ray."""
+
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+
+from vae_search.config import Config
+from vae_search.data.task import TrainingTask
+from vae_search.search.orders import (
+    MEASUREMENTS_FILE,
+    MODEL_FILE,
+    STATE_FILE,
+    WEIGHTS_FILE,
+    Failure,
+    TrialOrder,
+    TrialReport,
+    WorkerBrief,
+)
+from vae_search.states import Reason
+from vae_search.store import checkpoints
+from vae_search.store.commit import Store
+from vae_search.store.layout import trial_key
+from vae_search.vae.arrays import arrays_of, npz_of
+from vae_search.vae.measurements import Diverged, EpochMeasurement, TrainingPlan
+from vae_search.vae.model import describe
+from vae_search.vae.training import Trainer, TrainingRun
+
+logger = logging.getLogger(__name__)
+
+ERROR_LINES = 12
+
+
+class TrialRunner:
+    """One worker's loop body: `begin` a trial, then `step` until the driver has heard enough."""
+
+    def __init__(
+        self,
+        brief: WorkerBrief,
+        task: TrainingTask,
+        store: Store,
+        *,
+        node_id: str,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._brief = brief
+        self._store = store
+        self._node_id = node_id
+        self._monotonic = monotonic
+        spec = brief.spec
+        self._plan = TrainingPlan(
+            epochs=spec.budget.epochs,
+            lr_schedule=spec.lr_schedule,
+            ema_decay=spec.ema_decay,
+            log_variance_clamp=spec.log_variance_clamp,
+        )
+        self._trainer = Trainer(task, threads=spec.resources.cpus_per_trial)
+        self._order: TrialOrder | None = None
+        self._run: TrainingRun | None = None
+        self._reported = 0
+        self._saved_at = 0.0
+
+    def begin(self, order: TrialOrder) -> None:
+        """Take over a trial. Cheap and safe: whatever can go wrong happens in the first `step`."""
+        self._order = order
+        self._run = None
+        self._reported = 0
+
+    def step(self) -> TrialReport:
+        """Train one epoch and report it; a trial found on a checkpoint is reported as it stands, before it goes on.
+
+        Failures that belong to the config are reported, not raised.
+        """
+        order = self._order
+        if order is None:
+            raise RuntimeError("`begin` must come before `step`")
+        try:
+            if self._run is None:
+                self._run = self._start(order)
+                if self._run.epoch > 0:
+                    return self._report(order, self._run)
+            self._run.train_epoch()
+            self._save_if_due(order, self._run)
+            return self._report(order, self._run)
+        except Diverged as error:
+            logger.warning("trial %d diverged: %s", order.trial, error)
+            return self._failed(order, Failure(reason=Reason.DIVERGED, error=str(error)))
+        except (ValueError, TypeError, ArithmeticError, RuntimeError, LookupError) as error:
+            logger.exception("trial %d raised", order.trial)
+            lines = traceback.format_exc().strip().splitlines()[-ERROR_LINES:]
+            summary = f"{type(error).__name__}: {error}".splitlines()[0]
+            return self._failed(order, Failure(reason=Reason.RAISED, error="\n".join([summary, *lines])))
+
+    def _start(self, order: TrialOrder) -> TrainingRun:
+        run = self._trainer.start(Config.from_params(order.params), self._plan, seed=order.seed)
+        self._saved_at = self._monotonic()
+        checkpoint = checkpoints.newest_intact(self._store, self._brief.spec.name, _key(order))
+        if checkpoint is not None:
+            files = checkpoint.files()
+            run.restore(arrays_of(files[STATE_FILE]), _measurements_of(files[MEASUREMENTS_FILE]))
+            logger.info("trial %d continues after epoch %d", order.trial, run.epoch)
+        else:
+            logger.info("trial %d starts: %s", order.trial, json.dumps(dict(order.params)))
+        return run
+
+    def _save_if_due(self, order: TrialOrder, run: TrainingRun) -> None:
+        last = run.epoch == self._plan.epochs
+        waited_s = self._monotonic() - self._saved_at
+        if not (last or run.epoch in self._brief.rungs or waited_s >= self._brief.spec.checkpoint_s):
+            return
+        files = {
+            STATE_FILE: npz_of(run.state()),
+            MEASUREMENTS_FILE: json.dumps([asdict(measurement) for measurement in run.measurements]).encode(),
+        }
+        if last:
+            files[WEIGHTS_FILE] = npz_of(run.averaged_weights())
+            files[MODEL_FILE] = describe(
+                run.network_spec, likelihood=self._brief.spec.likelihood, clamp=self._brief.spec.log_variance_clamp
+            )
+        checkpoints.save(
+            self._store, self._brief.spec.name, _key(order), lease=self._brief.lease, epoch=run.epoch, files=files
+        )
+        self._saved_at = self._monotonic()
+
+    def _report(self, order: TrialOrder, run: TrainingRun) -> TrialReport:
+        news = tuple(run.measurements[self._reported :])
+        self._reported = run.epoch
+        return TrialReport(
+            trial=order.trial,
+            epoch=run.epoch,
+            measurements=news,
+            costs=run.costs(),
+            scores=run.scores() if run.epoch == self._plan.epochs else None,
+            failure=None,
+            node_id=self._node_id,
+        )
+
+    def _failed(self, order: TrialOrder, failure: Failure) -> TrialReport:
+        measurements = [] if self._run is None else self._run.measurements
+        return TrialReport(
+            trial=order.trial,
+            epoch=len(measurements),
+            measurements=tuple(measurements[self._reported :]),
+            costs=self._run.costs() if self._run and measurements else None,
+            scores=None,
+            failure=failure,
+            node_id=self._node_id,
+        )
+
+
+def _measurements_of(content: bytes) -> list[EpochMeasurement]:
+    return [EpochMeasurement(**fields) for fields in json.loads(content)]
+
+
+def _key(order: TrialOrder) -> str:
+    return trial_key(order.trial)

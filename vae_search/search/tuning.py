@@ -1,0 +1,218 @@
+"""Runs a `Driver`'s trials on Ray Tune: a searcher, a scheduler, a callback and a stopper that only hand on.
+
+Whatever goes wrong in them is kept and ends the run; nothing is raised into Tune, which would drop trials half-way.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from vae_search.data.task import TrainingTask
+from vae_search.errors import ClusterTrouble
+from vae_search.search.driver import Driver
+from vae_search.search.orders import WorkerBrief
+from vae_search.search.worker import REPORT, Worker
+
+logger = logging.getLogger(__name__)
+
+PENDING_TRIALS = 1  # asked ahead of a free worker, so that none waits for the sampler
+
+# Read by Tune when a run starts; our rows replace its loggers, its snapshots and its signal handler.
+TUNE_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
+    "TUNE_MAX_PENDING_TRIALS_PG": str(PENDING_TRIALS),
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+
+
+class Run:
+    """One Tune run of one driver: the state that the four adapters share."""
+
+    def __init__(self, driver: Driver, *, slots: Callable[[], int], stop_requested: Callable[[], bool]) -> None:
+        self.driver = driver
+        self.slots = slots
+        self.stop_requested = stop_requested
+        self.failure: Exception | None = None
+
+    @property
+    def stopping(self) -> bool:
+        return self.failure is not None or self.stop_requested()
+
+    def guarded(self, action: Callable[[], None]) -> None:
+        """Do `action`; an error ends the run at the next step of Tune's loop and is raised when Tune is done."""
+        if self.failure is not None:
+            return
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - Tune would swallow it or turn a good trial into a failed one
+            logger.exception("the sweep stops")
+            self.failure = error
+
+
+class _HandsOn:
+    """Tune pickles its parts when a Tuner is made, to a folder that nobody reads; there they are empty."""
+
+    def __init__(self, run: Run | None = None) -> None:
+        self._shared = run
+
+    @property
+    def _run(self) -> Run:
+        if self._shared is None:
+            raise RuntimeError("this part of a Tune run was unpickled; a sweep is resumed from its ledger instead")
+        return self._shared
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return (type(self), ())
+
+
+class _Suggester(_HandsOn, Searcher):  # type: ignore[misc]
+    def __init__(self, run: Run | None = None) -> None:
+        Searcher.__init__(self)
+        _HandsOn.__init__(self, run)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        run = self._run
+        if run.stopping or run.driver.exhausted:
+            return Searcher.FINISHED
+        # No more than can run, and a little ahead.
+        if run.driver.in_flight >= run.slots() + PENDING_TRIALS:
+            return None
+        order: dict[str, Any] = {}
+
+        def ask() -> None:
+            asked = run.driver.next_order()
+            if asked is not None:
+                order.update(trial=asked.trial, params=dict(asked.params), seed=asked.seed)
+
+        run.guarded(ask)
+        return order or Searcher.FINISHED
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """The callback lands trials: Tune calls it after scheduler and searcher have had their say."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: rows are the truth (invariant I2)."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never called: a sweep is resumed from its ledger."""
+
+
+class _Judge(_HandsOn, FIFOScheduler):  # type: ignore[misc]
+    def __init__(self, run: Run | None = None) -> None:
+        FIFOScheduler.__init__(self)
+        _HandsOn.__init__(self, run)
+
+    def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
+        run, report = self._run, result[REPORT]
+        ends = False
+
+        def record() -> None:
+            nonlocal ends
+            ends = run.driver.record(report) is not None
+
+        run.guarded(record)
+        return str(TrialScheduler.STOP if ends else TrialScheduler.CONTINUE)
+
+
+class _Lander(_HandsOn, tune.Callback):  # type: ignore[misc]
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
+        self._run.guarded(lambda: self._run.driver.started(trial.config["trial"]))
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
+        self._run.guarded(lambda: _discard(self._run.driver.land(trial.config["trial"])))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
+        """A worker was lost more often than allowed: no fault of the config's, so no row (invariant I9)."""
+
+        def give_up() -> None:
+            raise ClusterTrouble(
+                f"trial {trial.config['trial']}: its worker was lost {trial.num_failures} times.\n"
+                "Look for the cause (memory, node) in the worker's log, then run the same command again."
+            )
+
+        self._run.guarded(give_up)
+
+
+class _Brake(_HandsOn, Stopper):  # type: ignore[misc]
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._run.stopping
+
+
+def run_trials(
+    driver: Driver,
+    *,
+    brief: WorkerBrief,
+    task: TrainingTask,
+    slots: Callable[[], int],
+    stop_requested: Callable[[], bool],
+    scratch: Path,
+) -> None:
+    """Train trials until the driver has no more, or somebody stops the sweep. Needs a connected Ray.
+
+    Args:
+        slots: how many trials the cluster can hold now.
+        stop_requested: asked often; once true, no trial is issued and those in flight stay as they are.
+        scratch: folder for Tune's own files; nothing in it is ever read.
+
+    Raises:
+        VaeSearchError: What ended the run before its time; the sweep can be resumed.
+        Exception: A bug of ours did.
+    """
+    os.environ.update(TUNE_ENVIRONMENT)
+    run = Run(driver, slots=slots, stop_requested=stop_requested)
+    spec = brief.spec
+    # Trainables are registered by name for a whole cluster: two sweeps must not share one.
+    trainable = tune.with_parameters(Worker, brief=brief, task=task)
+    trainable.__name__ = f"{spec.name}-l{brief.lease}"
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, {"cpu": spec.resources.cpus_per_trial}),
+        tune_config=tune.TuneConfig(
+            search_alg=_Suggester(run),
+            scheduler=_Judge(run),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
+        ),
+        run_config=tune.RunConfig(
+            name=f"{spec.name}-l{brief.lease}",
+            storage_path=str(scratch),
+            stop=_Brake(run),
+            callbacks=[_Lander(run)],
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=spec.max_retries),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
+    try:
+        tuner.fit()
+    except ray.exceptions.RayError as error:
+        raise run.failure or ClusterTrouble(f"Ray: {str(error).splitlines()[0]}") from error
+    if run.failure is not None:
+        raise run.failure
+
+
+def _name(trial: Trial) -> str:
+    return f"{trial.config['trial']:06d}"
+
+
+def _discard(_: object) -> None:
+    return None

@@ -1,0 +1,174 @@
+"""The use cases behind the commands; each reads like a recipe.
+
+Ray, Optuna and TensorFlow are imported inside the recipes that need them: asking for the best config must not load them.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from vae_search.errors import InvalidSpec, NotFound, SweepFailed
+from vae_search.spec import SweepSpec
+from vae_search.states import State
+from vae_search.store import artifacts, sweeps
+from vae_search.store.commit import Store, prove_exclusive
+from vae_search.store.ledger import Ledger, sweep_names
+from vae_search.store.lease import Heartbeat, read_heartbeat, request_stop
+from vae_search.store.ranking import ranked
+from vae_search.store.rows import TrialRow
+
+if TYPE_CHECKING:
+    from vae_search.search.session import Observer
+
+RECORDED_VERSIONS = ("vae-search", "ray", "tensorflow", "keras", "optuna", "numpy")
+
+Order = Literal["objective", "neg_elbo", "instability", "train_flops"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepStatus:
+    """How a sweep stands, from the store alone."""
+
+    spec: SweepSpec
+    rows: tuple[TrialRow, ...]
+    damaged: tuple[str, ...]
+    """files that could not be read"""
+    heartbeat: Heartbeat | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the budget of trials is used."""
+        return len(self.rows) >= self.spec.budget.trials
+
+
+def run(spec: SweepSpec, *, text: str, store: Store, cache: Path, observer: "Observer") -> SweepStatus:
+    """Run a sweep to the end of its budget; one that was interrupted goes on where its ledger stands.
+
+    Args:
+        text: the spec as written, kept beside the resolved one.
+        cache: folder for downloaded data sets.
+
+    Raises:
+        VaeSearchError: See `errors.py`; whatever happens, the sweep stays resumable.
+    """
+    if spec.name in sweep_names(store):
+        sweeps.check_same(sweeps.read(store, spec.name), spec)
+        before = status(store, spec.name, spec=spec)
+        if before.finished:
+            return before
+    # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
+    from vae_search.data.dataset import comparability_key, load_dataset
+    from vae_search.data.task import TrainingTask
+
+    dataset = load_dataset(spec.data, cache=cache)
+    record = sweeps.SweepRecord(
+        spec=spec,
+        fingerprint=dataset.fingerprint,
+        comparability_key=comparability_key(dataset, likelihood=spec.likelihood),
+        versions=versions(),
+    )
+    prove_exclusive(store)
+    sweeps.create_or_check(store, record, text=text)
+    from vae_search.search.session import search
+
+    search(record, task=TrainingTask.of(dataset), store=store, observer=observer)
+    after = status(store, spec.name, spec=spec)
+    if not any(row.state is State.COMPLETE for row in after.rows):
+        raise SweepFailed(
+            f"sweep {spec.name}: none of its {len(after.rows)} trials completed.\n"
+            f"See why with `vae-search best {spec.name} --all`."
+        )
+    return after
+
+
+def status(store: Store, sweep: str, *, spec: SweepSpec | None = None) -> SweepStatus:
+    """How a sweep stands.
+
+    Args:
+        spec: what it is run with now, if that is known better than from its record (the budget may have grown).
+
+    Raises:
+        NotFound: There is no such sweep.
+    """
+    record = sweeps.read(store, sweep)
+    ledger = Ledger(store, sweep)
+    rows = tuple(ledger.trials())
+    return SweepStatus(
+        spec=spec or record.spec,
+        rows=rows,
+        damaged=tuple(ledger.damaged),
+        heartbeat=read_heartbeat(store, sweep),
+    )
+
+
+def best(rows: Sequence[TrialRow], *, by: Order = "objective", every_state: bool = False) -> list[TrialRow]:
+    """COMPLETE trials, best first; with `every_state` the others follow, by their last held-out value.
+
+    Raises:
+        Conflict: The rows do not all belong to one comparability key (invariant I7).
+    """
+    return ranked(rows, by=by, every_state=every_state)
+
+
+def stop(store: Store, sweep: str) -> None:
+    """Ask the driver of a running sweep to stop; it checkpoints nothing more and can be resumed.
+
+    Raises:
+        NotFound: There is no such sweep, or nobody runs it.
+    """
+    sweeps.read(store, sweep)
+    heartbeat = read_heartbeat(store, sweep)
+    if heartbeat is None or not heartbeat.alive:
+        raise NotFound(f"sweep {sweep}: nobody runs it, so there is nothing to stop.")
+    request_stop(store, sweep)
+
+
+def versions() -> dict[str, str]:
+    """The versions of everything that a result depends on."""
+    found = {name: metadata.version(name) for name in RECORDED_VERSIONS}
+    return found | {"python": ".".join(map(str, sys.version_info[:3]))}
+
+
+def trial_address(text: str) -> tuple[str, int | None]:
+    """`digits/42` -> ("digits", 42); `digits` -> ("digits", None), meaning its best trial.
+
+    Raises:
+        InvalidSpec: What follows the slash is no number.
+    """
+    sweep, slash, number = text.partition("/")
+    if slash and not number.isdecimal():
+        raise InvalidSpec(f"{text}: a trial is written SWEEP/NUMBER, such as {sweep}/42, but {number!r} is no number.")
+    return sweep, int(number) if slash else None
+
+
+def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -> Path:
+    """Draw images from a trial's kept weights and write them as one PNG grid.
+
+    Args:
+        address: `SWEEP/42`, or `SWEEP` for its best trial.
+
+    Raises:
+        NotFound: No such trial, or its weights were not kept.
+        CorruptStore: The weights are damaged.
+    """
+    sweep, trial = trial_address(address)
+    sweeps.read(store, sweep)
+    rows = Ledger(store, sweep).trials()
+    if trial is None:
+        ranking = best(rows)
+        if not ranking:
+            raise NotFound(f"sweep {sweep}: no trial has completed yet.")
+        trial = ranking[0].trial
+    row = next((row for row in rows if row.trial == trial), None)
+    if row is None:
+        raise NotFound(f"trial {sweep}/{trial} has not finished, or does not exist; the sweep has {len(rows)} trials.")
+    files = artifacts.load(store, sweep, trial)
+    from vae_search.vae.model import VaeModel
+    from vae_search.vae.samples import grid_png
+
+    model = VaeModel.from_files(files[MODEL_FILE], files[WEIGHTS_FILE])
+    output.write_bytes(grid_png(model.sample(count, seed=seed)))
+    return output

@@ -1,0 +1,298 @@
+"""The spec of a sweep: what the user wrote, checked, with every default filled in.
+
+The classes check themselves. `read_spec` and `parse_spec` report all mistakes of a spec at once, with their lines.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from vae_search.config import RULES, ParamValue
+from vae_search.errors import InvalidSpec
+from vae_search.problems import Found, KeyPath, dotted, printable, raise_if, shown
+from vae_search.space import CategoricalParameter, FixedParameter, IntParameter, SearchSpace, point_problems
+from vae_search.spec_fields import NAMES, Clamp, Concurrency, Share, located
+from vae_search.spec_file import SpecFile, override, parse_yaml
+from vae_search.spec_space import configs_schema, read_configs, read_space, space_schema, write_space
+from vae_search.spec_wording import found_by_pydantic
+from vae_search.spec_yaml import MAX_BYTES
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
+
+
+class DataSpec(_Part):
+    """Which images, and how they are split."""
+
+    source: str = Field(min_length=1, description=f"{', '.join(NAMES)}, or a path; relative paths start at the spec.")
+    binarize: Literal["dynamic", "threshold", "none"] = Field(
+        default="dynamic", description="dynamic: each epoch draws 0/1 pixels anew; threshold: > 0.5; none: as they are."
+    )
+    validation: Share = Field(default=None, description="Count or fraction of images to choose models by.")
+    test: Share = Field(
+        default=None, description="Count or fraction for the final test, if the source has no test split."
+    )
+
+
+class Budget(_Part):
+    """When a sweep is over."""
+
+    trials: int = Field(ge=1, le=100_000, description="Configs to try.")
+    epochs: int = Field(ge=1, le=100_000, description="Epochs of a trial that is not pruned.")
+    minutes: float | None = Field(default=None, gt=0, description="Driver time over all attempts; none = no limit.")
+
+
+class Pruning(_Part):
+    """Rungs at min_epochs · reduction_factor^k: one trial in reduction_factor advances."""
+
+    min_epochs: int = Field(ge=1, le=100_000, description="The first rung.")
+    reduction_factor: int = Field(default=3, ge=2, le=100, description="One in so many trials advances at each rung.")
+
+
+def _pruning(value: object) -> object:
+    if value is None or isinstance(value, Mapping | Pruning):
+        return value
+    if value != "off":
+        raise ValueError(f"must be off or a mapping such as {{min_epochs: 3}}, but got {shown(value)}.")
+    return None
+
+
+class Objective(_Part):
+    """What is minimised: neg_elbo + stability_weight · instability, in nats."""
+
+    stability_weight: float = Field(default=1.0, ge=0, description="Weight of the instability; 0 = neg_elbo alone.")
+
+
+class Resources(_Part):
+    """What a trial needs and how many run at once."""
+
+    cpus_per_trial: int = Field(default=1, ge=1, le=1024, description="Cores, and threads, of one trial.")
+    concurrency: Concurrency = Field(default="auto", description="Trials at once; auto = as many as there is room for.")
+
+
+def default_pruning(epochs: int) -> Pruning:
+    """The rungs of a sweep that names none: the first after a ninth of the epochs."""
+    return Pruning(min_epochs=max(1, epochs // 9))
+
+
+class SweepSpec(_Part):
+    """One sweep, fully resolved."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="What the sweep is called, also in the store.")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Everything random in the sweep follows from it.")
+    data: DataSpec
+    likelihood: Literal["bernoulli"] = Field(
+        default="bernoulli", description="How the decoder's output explains a pixel."
+    )
+    search_space: Annotated[
+        InstanceOf[SearchSpace],
+        BeforeValidator(read_space),
+        PlainSerializer(write_space),
+        WithJsonSchema(space_schema()),
+    ]
+    enqueue: Annotated[
+        tuple[dict[str, ParamValue], ...], BeforeValidator(read_configs), WithJsonSchema(configs_schema())
+    ] = ()
+    budget: Budget
+    sampler: Literal["tpe", "random"] = Field(default="tpe", description="Who suggests the next config.")
+    pruning: Annotated[
+        Pruning | None,
+        BeforeValidator(_pruning),
+        PlainSerializer(lambda pruning: "off" if pruning is None else pruning.model_dump()),
+        WithJsonSchema({"anyOf": [{"const": "off"}, Pruning.model_json_schema()]}),
+    ] = Field(default_factory=lambda parts: default_pruning(parts["budget"].epochs))
+    objective: Objective = Objective()
+    ema_decay: float = Field(
+        default=0.999, ge=0, lt=1, description="Of the averaged weights that are evaluated; 0 = off."
+    )
+    lr_schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="Of the learning rate over a trial."
+    )
+    log_variance_clamp: Clamp = Field(default=(-6.0, 2.0), description="Bounds of the encoder's log variance.")
+    checkpoint_s: float = Field(default=30, gt=0, description="Least seconds between two checkpoints of a trial.")
+    max_retries: int = Field(default=3, ge=0, le=1000, description="How often a trial may lose its worker.")
+    keep: int = Field(default=5, ge=1, le=100_000, description="How many of the best trials keep their weights.")
+    resources: Resources = Resources()
+
+    @field_validator("*")
+    @classmethod
+    def _note_valid(cls, value: object, info: ValidationInfo) -> object:
+        """Leave each valid part in the context, so that relations among them are checked although others are wrong."""
+        if info.context is not None and info.field_name:
+            info.context[info.field_name] = value
+        return value
+
+    @model_validator(mode="after")
+    def _relations_hold(self) -> "SweepSpec":
+        raise_if(relation_problems(dict(self)))
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole spec in plain values; itself a valid spec, which `from_json` turns into an equal one."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, object]) -> "SweepSpec":
+        """The spec of `to_json`.
+
+        Raises:
+            InvalidSpec: `tree` is not a spec.
+        """
+        return _validated(SpecFile(origin="resolved spec", tree=dict(tree), places={}))
+
+    def identity(self) -> dict[str, object]:
+        """What may not change when a sweep is resumed, in plain values."""
+        tree = self.to_json()
+        free = ("name", "budget", "checkpoint_s", "max_retries", "keep", "resources")
+        return {key: value for key, value in tree.items() if key not in free} | {
+            "budget": {"epochs": self.budget.epochs},
+            "resources": {"cpus_per_trial": self.resources.cpus_per_trial},
+        }
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the canonical JSON of `identity()`."""
+        canonical = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def read_spec(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
+    """The spec in a YAML file, with `key.key=value` overrides laid over it.
+
+    Raises:
+        InvalidSpec: The file cannot be read, or the spec is wrong; one line for each mistake.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        text = content.decode("utf-8")
+    except OSError as error:
+        raise InvalidSpec(f"{path}: cannot be read: {error.strerror}. `vae-search init` writes a spec.") from error
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InvalidSpec(
+            f"{path}:{line}: a spec is UTF-8 text, but here is byte {content[error.start]:#04x}."
+        ) from error
+    return parse_spec(text, origin=str(path), base=path.absolute().parent, overrides=overrides)
+
+
+def parse_spec(text: str, *, origin: str = "spec", base: Path, overrides: Sequence[str] = ()) -> SweepSpec:
+    """The spec in a YAML text; relative paths in it start at `base`, those of overrides at the current folder.
+
+    Raises:
+        InvalidSpec: The spec is wrong; one line for each mistake, in the order of the file.
+    """
+    written = override(parse_yaml(text, origin=printable(origin, 200)), overrides)
+    if written.tree.get("pruning", "off") is None:
+        written.found.append((("pruning",), "has no value. Write off, or a mapping such as {min_epochs: 3}."))
+    data = written.tree.get("data")
+    if isinstance(data, dict) and isinstance(data.get("source"), str):
+        folder = Path.cwd() if written.is_override(("data", "source")) else base
+        try:
+            data["source"] = located(data["source"], folder)
+        except ValueError as error:
+            written.found.append((("data", "source"), str(error)))
+    return _validated(written)
+
+
+def json_schema() -> dict[str, object]:
+    """The JSON Schema of a spec, for editors that check and complete while one types."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SweepSpec.model_json_schema()}
+
+
+def identity_changes(old: SweepSpec, new: SweepSpec) -> list[str]:
+    """What differs between the identities of two specs, one `budget.epochs: 9 → 12` each."""
+    return _changes((), old.identity(), new.identity())
+
+
+def _changes(path: KeyPath, old: object, new: object) -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = dict.fromkeys([*old, *new])
+        return [line for key in keys for line in _changes((*path, key), old.get(key), new.get(key))]
+    return [] if old == new else [f"{dotted(path)}: {shown(old)} → {shown(new)}"]
+
+
+def relation_problems(parts: Mapping[str, Any]) -> Found:
+    """What is wrong between parts of a spec that are right in themselves; a part that is not there is not judged."""
+    found: Found = []
+    match parts:
+        case {"data": DataSpec(binarize="none"), "likelihood": "bernoulli"}:
+            law = "a Bernoulli likelihood has no density for grey pixels"
+            found.append((("data", "binarize"), f"{law}, but got none. Use dynamic or threshold."))
+    match parts:
+        case {"data": DataSpec(validation=float(validation), test=float(test))} if validation + test >= 1:
+            text = f"validation + test must leave images to train on, but got {validation:g} + {test:g}. Lower one."
+            found.append((("data", "validation"), text))
+    match parts:
+        case {"search_space": SearchSpace() as space, "enqueue": tuple(configs)}:
+            for position, config in enumerate(configs):
+                problems = point_problems(space, config, partial=True)
+                found += [(("enqueue", position, name), sentence) for name, sentence in problems]
+    match parts:
+        case {"budget": Budget(epochs=epochs), "pruning": Pruning(min_epochs=first)} if first > epochs:
+            values = f"(min_epochs={first}, budget.epochs={epochs})"
+            found.append((("pruning", "min_epochs"), f"`min_epochs <= budget.epochs` must hold, but got {values}."))
+    match parts:
+        case {"search_space": SearchSpace() as space, "budget": Budget(epochs=epochs), "pruning": pruning}:
+            end = epochs if pruning is None else pruning.min_epochs
+            what = f"the last epoch, {end}" if pruning is None else f"the first rung, epoch {end}"
+            if (longest := _longest_warmup(space)) >= end:
+                text = f"the warm-up must end before {what}, but may last {longest} epochs. Shorten it"
+                text += "." if pruning is None else ", or raise pruning.min_epochs."
+                found.append((("search_space", "kl_warmup_epochs"), text))
+    return found
+
+
+def _longest_warmup(space: SearchSpace) -> int:
+    longest = 0
+    for entry in space.parameters:
+        if entry.name == "kl_warmup_epochs":
+            match entry:
+                case FixedParameter(value=int(epochs)) | IntParameter(high=epochs):
+                    longest = max(longest, epochs)
+                case CategoricalParameter(choices=choices):
+                    longest = max(longest, *(int(choice) for choice in choices))
+    return longest
+
+
+_KEYS: Mapping[KeyPath, Sequence[str]] = {
+    (): tuple(SweepSpec.model_fields),
+    ("data",): tuple(DataSpec.model_fields),
+    ("search_space",): tuple(RULES),
+    ("budget",): tuple(Budget.model_fields),
+    ("pruning",): tuple(Pruning.model_fields),
+    ("objective",): tuple(Objective.model_fields),
+    ("resources",): tuple(Resources.model_fields),
+}
+
+
+def _validated(written: SpecFile) -> SweepSpec:
+    parts: dict[str, Any] = {}
+    found = list(written.found)
+    try:
+        spec = SweepSpec.model_validate(written.tree, context=parts)
+    except ValidationError as error:
+        if "pruning" not in written.tree and "budget" in parts:
+            parts["pruning"] = default_pruning(parts["budget"].epochs)
+        found += found_by_pydantic(error, _KEYS) + relation_problems(parts)
+        raise written.refusal(found) from error
+    if found:
+        raise written.refusal(found)
+    return spec

@@ -1,0 +1,74 @@
+"""Types of spec fields that take more than one form, and where a data source lies."""
+
+import os.path
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from vae_search.problems import did_you_mean, shown
+
+NAMES = ("digits", "mnist", "fashion_mnist")  # data sets that need no path
+
+
+def located(source: str, folder: Path) -> str:
+    """The source as a sweep stores it: a known name, or an absolute path.
+
+    Raises:
+        ValueError: The source is an address, or a bare word that looks like a mistyped name.
+    """
+    if source in NAMES:
+        return source
+    if "://" in source:
+        raise ValueError(f"must be a name or a path, but got the address {shown(source)}. Download it first.")
+    if source.isidentifier() and "Did" in (hint := did_you_mean(source, NAMES)):
+        raise ValueError(f"{shown(source)} is no known data set. {hint} A folder of that name is ./{source}.")
+    path = Path(source).expanduser() if source.startswith("~/") else Path(source)
+    return os.path.normpath(folder / path) if source else source
+
+
+def _share(value: object) -> object:
+    whole = isinstance(value, int) and not isinstance(value, bool) and 2 <= value <= 10**9
+    if value is None or whole or (isinstance(value, float) and 0 < value < 1):
+        return value
+    raise ValueError(f"must be a count (>= 2) or a fraction (> 0 and < 1), but got {shown(value)}.")
+
+
+def _concurrency(value: object) -> object:
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 100_000):
+        return value
+    raise ValueError(f"must be auto or a whole number >= 1, but got {shown(value)}.")
+
+
+def _clamp(value: object) -> object:
+    bounds = [bound for bound in value if type(bound) in (int, float)] if isinstance(value, list | tuple) else []
+    if not (isinstance(value, list | tuple) and len(value) == len(bounds) == 2 and -50 <= bounds[0] < bounds[1] <= 50):
+        raise ValueError(f"must be [low, high] with -50 <= low < high <= 50, but got {shown(value)}.")
+    return float(bounds[0]), float(bounds[1])
+
+
+Share = Annotated[  # a count or a fraction of the images
+    int | float | None,
+    BeforeValidator(_share),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 2},
+                {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
+Concurrency = Annotated[
+    int | Literal["auto"],
+    BeforeValidator(_concurrency),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": 100_000}]}),
+]
+Clamp = Annotated[
+    tuple[float, float],
+    BeforeValidator(_clamp),
+    WithJsonSchema(
+        {"type": "array", "items": {"type": "number", "minimum": -50, "maximum": 50}, "minItems": 2, "maxItems": 2}
+    ),
+]

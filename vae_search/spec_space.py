@@ -1,0 +1,234 @@
+"""How a search space and its enqueued configs are written in a spec: plain values in, plain values out, JSON Schema."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vae_search.config import RULES, ParamValue, Rule, name_problems
+from vae_search.problems import Found, InvalidValueError, KeyPath, did_you_mean, raise_if, shown
+from vae_search.space import (
+    MAX_PARAMETERS,
+    CategoricalParameter,
+    FixedParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    SearchSpace,
+    When,
+)
+from vae_search.space_checks import MAX_CHOICES
+
+MAX_ENQUEUED = 1000
+KEYS = {
+    "int": ("type", "low", "high", "log", "step", "when"),
+    "float": ("type", "low", "high", "log", "step", "when"),
+    "categorical": ("type", "choices", "when"),
+    "fixed": ("type", "value", "when"),
+}
+OPTIONAL = ("log", "step", "when")
+
+
+def read_space(tree: object) -> SearchSpace:
+    """The search space that plain values describe.
+
+    Raises:
+        InvalidValueError: Everything that is wrong, with paths inside `tree`.
+    """
+    if isinstance(tree, SearchSpace):
+        return tree
+    if not isinstance(tree, dict):
+        raise InvalidValueError([((), f"must be a mapping of parameters, but got {shown(tree)}.")])
+    written = [place for name, node in tree.items() for place in _entries(name, node)]
+    if not 1 <= len(written) <= MAX_PARAMETERS:
+        raise InvalidValueError([((), f"must have 1 to {MAX_PARAMETERS} parameters, but got {len(written)}.")])
+    found: Found = []
+    entries: list[tuple[KeyPath, Parameter]] = []
+    for path, node in written:
+        try:
+            entries.append((path, _read_entry(str(path[0]), node)))
+        except InvalidValueError as error:
+            found += [(path + inner, sentence) for inner, sentence in error.found]
+    broken = {path[0] for path, _ in found}
+    if not entries:
+        raise InvalidValueError(found)
+    try:
+        space = SearchSpace(tuple(entry for _, entry in entries))
+    except InvalidValueError as error:
+        for (position, *inner), sentence in error.found:
+            if not broken & {*inner}:  # a condition on a parameter that is itself mistaken says nothing new
+                found.append(((*entries[int(position)][0], *inner), sentence))
+        raise InvalidValueError(found) from error
+    raise_if(found)
+    return space
+
+
+def write_space(space: SearchSpace) -> dict[str, object]:
+    """Plain values that `read_space` turns into the same space."""
+    tree: dict[str, object] = {}
+    for name in dict.fromkeys(entry.name for entry in space.parameters):
+        entries = [entry for entry in space.parameters if entry.name == name]
+        match entries:
+            case [FixedParameter(value=value, when=())]:
+                tree[name] = value
+            case [entry]:
+                tree[name] = _write_entry(entry)
+            case _:
+                tree[name] = [_write_entry(entry) for entry in entries]
+    return tree
+
+
+def read_configs(tree: object) -> tuple[dict[str, ParamValue], ...]:
+    """Configs to try first: a list of mappings from parameter to value; a missing parameter is left to the sampler.
+
+    Raises:
+        InvalidValueError: Everything that is wrong, with paths inside `tree`.
+    """
+    if not isinstance(tree, list | tuple):
+        raise InvalidValueError([((), f"must be a list of configs, but got {shown(tree)}.")])
+    if len(tree) > MAX_ENQUEUED:
+        raise InvalidValueError([((), f"may list at most {MAX_ENQUEUED} configs, but got {len(tree)}.")])
+    found: Found = []
+    for position, config in enumerate(tree):
+        if not isinstance(config, Mapping):
+            found.append(((position,), f"must be a mapping from parameter to value, but got {shown(config)}."))
+            continue
+        for name, value in config.items():
+            unknown = name_problems(name)
+            problem = unknown[0][1] if unknown else RULES[name].problem(value)
+            if problem:
+                found.append(((position, name), problem))
+    raise_if(found)
+    return tuple({name: RULES[name].normal(value) for name, value in config.items()} for config in tree)
+
+
+def space_schema() -> dict[str, object]:
+    """The JSON Schema of `search_space`."""
+    return {
+        "type": "object",
+        "description": "Where each parameter may lie. A bare value is fixed; what is left out keeps its default.",
+        "minProperties": 1,
+        "maxProperties": MAX_PARAMETERS,
+        "additionalProperties": False,
+        "properties": {name: _parameter_schema(rule) for name, rule in RULES.items()},
+    }
+
+
+def configs_schema() -> dict[str, object]:
+    """The JSON Schema of `enqueue`."""
+    properties = {name: _value_schema(rule) for name, rule in RULES.items()}
+    config = {"type": "object", "additionalProperties": False, "properties": properties}
+    return {"type": "array", "items": config, "maxItems": MAX_ENQUEUED, "description": "Configs that are tried first."}
+
+
+def _entries(name: str, node: object) -> list[tuple[KeyPath, object]]:
+    if isinstance(node, list) and node and all(isinstance(item, dict) for item in node):
+        return [((name, position), item) for position, item in enumerate(node)]
+    return [((name,), node)]
+
+
+def _read_entry(name: str, node: object) -> Parameter:
+    if found := name_problems(name):
+        raise InvalidValueError([((), sentence) for _, sentence in found])
+    if isinstance(node, list):
+        hint = f"{{type: categorical, choices: {shown(node)}}}"
+        raise InvalidValueError([((), f"a list holds alternatives, mappings with `when`. For choices write {hint}.")])
+    if not isinstance(node, dict):
+        raise_if([((), problem)] if (problem := RULES[name].problem(node)) else [])
+        return _build("fixed", name, {"value": node}, ())
+    return _read_mapping(name, node)
+
+
+def _read_mapping(name: str, node: Mapping[str, object]) -> Parameter:
+    kind = node.get("type")
+    if not isinstance(kind, str) or kind not in KEYS:
+        said = f"but got {shown(kind)}" if "type" in node else "but it is missing"
+        path: KeyPath = ("type",) if "type" in node else ()
+        raise InvalidValueError([(path, f"type must be one of {', '.join(KEYS)}, {said}.")])
+    found: Found = [((key,), f"unknown key. {did_you_mean(key, KEYS[kind])}") for key in node if key not in KEYS[kind]]
+    values = {key: node.get(key) for key in KEYS[kind][1:] if key in node or key not in OPTIONAL}
+    missing = values.keys() - node.keys()
+    found += [((key,), f"is missing, but a parameter of type {kind} needs it. Add it.") for key in sorted(missing)]
+    try:
+        when = _read_when(values.pop("when", {}))
+    except InvalidValueError as error:
+        found += [(("when", *path), sentence) for path, sentence in error.found]
+        when = ()
+    try:
+        parameter = _build(kind, name, values, when)
+    except InvalidValueError as error:
+        raise_if(found + [(path, sentence) for path, sentence in error.found if path[0] not in missing])
+        raise
+    raise_if(found)
+    return parameter
+
+
+def _build(kind: str, name: str, values: Mapping[str, Any], when: When) -> Parameter:
+    """The parameter; its own checks see to the types."""
+    match kind:
+        case "int":
+            return IntParameter(name=name, when=when, **values)
+        case "float":
+            return FloatParameter(name=name, when=when, **values)
+        case "categorical":
+            return CategoricalParameter(name=name, when=when, **values)
+        case _:
+            return FixedParameter(name=name, when=when, **values)
+
+
+def _read_when(node: object) -> When:
+    if not isinstance(node, dict):
+        raise InvalidValueError([((), f"must be a mapping like {{architecture: conv}}, but got {shown(node)}.")])
+    when: dict[str, tuple[Any, ...]] = {}
+    for parent, allowed in node.items():
+        when[parent] = tuple(allowed) if isinstance(allowed, list) else (allowed,)
+    return tuple(when.items())
+
+
+def _write_entry(entry: Parameter) -> dict[str, object]:
+    node: dict[str, object]
+    match entry:
+        case FloatParameter(low=low, high=high, log=log, step=step):
+            node = {"type": "float", "low": low, "high": high, "log": log, **({} if step is None else {"step": step})}
+        case IntParameter(low=low, high=high, log=log, step=step):
+            node = {"type": "int", "low": low, "high": high, "log": log, "step": step}
+        case CategoricalParameter(choices=choices):
+            node = {"type": "categorical", "choices": list(choices)}
+        case FixedParameter(value=value):
+            node = {"type": "fixed", "value": value}
+    return node | ({"when": {parent: list(allowed) for parent, allowed in entry.when}} if entry.when else {})
+
+
+def _value_schema(rule: Rule) -> dict[str, object]:
+    if rule.kind is str:
+        return {"enum": list(rule.choices)}
+    low = "exclusiveMinimum" if rule.above_low else "minimum"
+    return {"type": "integer" if rule.kind is int else "number", low: rule.low, "maximum": rule.high}
+
+
+def _parameter_schema(rule: Rule) -> dict[str, object]:
+    value = _value_schema(rule)
+    scalar_or_list = {"anyOf": [value_kind := {"type": ["string", "number"]}, {"type": "array", "items": value_kind}]}
+    shared = {"when": {"type": "object", "minProperties": 1, "additionalProperties": scalar_or_list}}
+    choices = {"type": "array", "items": value, "minItems": 1, "maxItems": MAX_CHOICES, "uniqueItems": True}
+    kinds = [
+        _entry_schema("categorical", {"choices": choices} | shared),
+        _entry_schema("fixed", {"value": value} | shared),
+    ]
+    if rule.kind is not str:
+        kind = "int" if rule.kind is int else "float"
+        step = {"type": "integer" if rule.kind is int else "number", "exclusiveMinimum": 0}
+        kinds.append(
+            _entry_schema(kind, {"low": value, "high": value, "log": {"type": "boolean"}, "step": step} | shared)
+        )
+    return {
+        "description": rule.meaning,
+        "anyOf": [value, *kinds, {"type": "array", "items": {"anyOf": kinds}, "minItems": 1}],
+    }
+
+
+def _entry_schema(kind: str, properties: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [key for key in KEYS[kind] if key not in OPTIONAL],
+        "properties": {"type": {"const": kind}, **properties},
+    }

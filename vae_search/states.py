@@ -1,0 +1,41 @@
+"""How a trial lives and why it ended."""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """The states of a trial; the names are Optuna's.
+
+    RUNNING ──► COMPLETE   trained to the last epoch
+            ──► PRUNED     stopped on purpose: at a `rung`, or because the `time` budget was used up
+            ──► FAIL       the config's own fault: `diverged`, `raised`, `oom` or `timeout`
+
+    A lost worker or node is no end: the trial stays RUNNING and is issued again. The three ends are final, and
+    only they are ever written as a row.
+    """
+
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    PRUNED = "PRUNED"
+    FAIL = "FAIL"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the trial has ended."""
+        return self is not State.RUNNING
+
+
+class Reason(StrEnum):
+    """Why a trial ended as PRUNED or FAIL; a COMPLETE trial has none."""
+
+    RUNG = "rung"  # worse than its peers at the same epoch
+    TIME = "time"  # `budget.minutes` was used up
+    DIVERGED = "diverged"  # a measurement was NaN or infinite
+    RAISED = "raised"  # training raised an exception
+    OOM = "oom"  # out of memory, twice
+    TIMEOUT = "timeout"  # over the time limit of one trial, twice
+
+    @property
+    def state(self) -> State:
+        """The state that this reason leads to."""
+        return State.PRUNED if self in (Reason.RUNG, Reason.TIME) else State.FAIL

@@ -1,0 +1,298 @@
+"""The one primitive under everything that is kept: a file that exactly one writer creates, durable on return."""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from vae_search.errors import NotFound, StoreUnavailable
+from vae_search.store import layout
+from vae_search.store.json_files import from_json_bytes, to_json_bytes
+
+STORE_VERSION = 1
+
+
+class AlreadyThere(Exception):
+    """The file exists; what is in it stays as it is."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path}: is already there")
+        self.path = path
+
+
+class Store(Protocol):
+    """A folder or bucket. Paths are relative, with "/" between the parts; no part starts with ".".
+
+    All methods may be called from several threads, processes and machines at once.
+    """
+
+    location: str
+
+    def create(self, path: str, content: bytes) -> None:
+        """Write a new file; of all writers of one path exactly one succeeds. On return it survives a power cut.
+
+        Raises:
+            AlreadyThere: Somebody was first.
+            StoreUnavailable: The store is full, read-only or broken; the file is not there.
+        """
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Write a file, whatever was there; readers see the old or the new one. For derived files and heartbeats only.
+
+        Raises:
+            StoreUnavailable: The store is full, read-only or broken; the old file is still there.
+        """
+
+    def read(self, path: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            NotFound: There is none.
+            StoreUnavailable: It is there, but cannot be read.
+        """
+
+    def list(self, prefix: str) -> list[str]:
+        """The paths of all files in a folder and below, sorted; none if there is no such folder."""
+
+    def remove(self, path: str) -> None:
+        """Remove a file; a missing one is fine."""
+
+    def remove_tree(self, prefix: str) -> None:
+        """Remove a folder and what it held when the call began; a missing one is fine."""
+
+    def local_path(self, path: str) -> Path | None:
+        """Where a reader that needs a file system finds `path`; None if the store is on none."""
+
+
+def open_store(location: str) -> Store:
+    """The store at `location`; nothing is written before the first `create` or `replace`.
+
+    Raises:
+        StoreUnavailable: The place cannot hold a store, or a newer version of this program made the one that is there.
+        CorruptStore: The file with the store's version is damaged.
+    """
+    scheme, _, rest = location.partition("://")
+    if rest and scheme != "file":
+        raise StoreUnavailable(f"{location}: the store must be a folder (or file:///…), but got {scheme}://.")
+    root = Path(rest or location).expanduser()
+    if root.exists() and not root.is_dir():
+        raise StoreUnavailable(f"{root}: the store must be a folder, but this is a file. Give another --store.")
+    store = LocalStore(root)
+    try:
+        version = from_json_bytes(store.read(layout.STORE), where=f"{root}/{layout.STORE}").get("store_version")
+    except NotFound:
+        return store
+    if not isinstance(version, int) or version > STORE_VERSION:
+        raise StoreUnavailable(
+            f"{root}: this program reads stores up to version {STORE_VERSION}, but this one has version {version}. "
+            "Install a newer vae-search."
+        )
+    return store
+
+
+def prove_exclusive(store: Store) -> None:
+    """Check that a second create of the same file fails, as everything here relies on it.
+
+    Raises:
+        StoreUnavailable: It does not, or nothing can be written.
+    """
+    path = layout.probe(secrets.token_hex(8))
+    first, second = (to_json_bytes({"nonce": secrets.token_hex(8)}) for _ in range(2))
+    store.create(path, first)
+    try:
+        store.create(path, second)
+    except AlreadyThere:
+        kept = store.read(path) == first
+    else:
+        kept = False
+    finally:
+        store.remove(path)
+    if not kept:
+        raise StoreUnavailable(
+            f"{store.location}: a file must be created by one writer only, but a second one replaced it. "
+            "Put the store on another file system."
+        )
+
+
+class LocalStore:
+    """A store in a folder of this machine or of a network file system with hard links."""
+
+    def __init__(self, root: Path) -> None:
+        self.location = str(root)
+        self._root = Path(os.path.abspath(root))  # noqa: PTH100 - symbolic links stay, as the user wrote them
+        self._durable_folders: set[Path] = set()
+
+    def create(self, path: str, content: bytes) -> None:
+        self._write_version(path)
+        self._create(path, content)
+
+    def replace(self, path: str, content: bytes) -> None:
+        self._write_version(path)
+        with self._written(path, content) as (partial, target):
+            partial.replace(target)
+
+    def read(self, path: str) -> bytes:
+        target = self._full(path)
+        try:
+            return target.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFound(f"{path}: is not in the store {self.location}.") from None
+        except OSError as error:
+            raise self._unavailable(path, "read", error) from error
+
+    def list(self, prefix: str) -> list[str]:
+        found = []
+        try:
+            for folder, _, names in _walk(self._full(prefix)):
+                inside = folder.relative_to(self._root)
+                found += [(inside / name).as_posix() for name in names if not name.startswith(".")]
+        except OSError as error:
+            raise self._unavailable(prefix, "listed", error) from error
+        return sorted(found)
+
+    def remove(self, path: str) -> None:
+        try:
+            self._full(path).unlink(missing_ok=True)
+        except NotADirectoryError:
+            return
+        except OSError as error:
+            raise self._unavailable(path, "removed", error) from error
+
+    def remove_tree(self, prefix: str) -> None:
+        try:
+            for folder, folders, names in _walk(self._full(prefix), leaves_first=True):
+                for name in names:
+                    (folder / name).unlink(missing_ok=True)
+                for name in folders:
+                    _remove_folder(folder / name)
+            _remove_folder(self._full(prefix))
+        except OSError as error:
+            raise self._unavailable(prefix, "removed", error) from error
+
+    def local_path(self, path: str) -> Path | None:
+        return self._full(path)
+
+    def _write_version(self, path: str) -> None:
+        if self._root not in self._durable_folders and path != layout.STORE:
+            with suppress(AlreadyThere):
+                self._create(layout.STORE, to_json_bytes({"store_version": STORE_VERSION}))
+
+    def _create(self, path: str, content: bytes) -> None:
+        with self._written(path, content) as (partial, target):
+            if not link_exclusively(partial, target):
+                raise AlreadyThere(path)
+            try:
+                _sync_folder(target.parent)
+            except OSError:
+                # It may not survive a power cut, so it must not count as written.
+                target.unlink(missing_ok=True)
+                raise
+
+    @contextmanager
+    def _written(self, path: str, content: bytes) -> Iterator[tuple[Path, Path]]:
+        """A hidden, durable file with `content` beside the target; it is gone in the end, whatever happened."""
+        target = self._full(path)
+        partial = target.parent / f".{target.name}.{secrets.token_hex(8)}.tmp"
+        try:
+            self._make_durable(target.parent)
+            try:
+                _write_durably(partial, content)
+                yield partial, target
+            finally:
+                with suppress(OSError):  # a hidden leftover harms nobody; the outcome is already decided
+                    partial.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unavailable(path, "written", error) from error
+
+    def _make_durable(self, folder: Path) -> None:
+        """Make the folder and, once per process, its whole way down from the root survive a power cut."""
+        if folder in self._durable_folders and folder.is_dir():
+            return
+        existing = next(parent for parent in (self._root, *self._root.parents) if parent.is_dir())
+        folder.mkdir(parents=True, exist_ok=True)
+        for level in (folder, *folder.parents):
+            if level == existing:
+                break
+            # Also for a folder that another process has just made: it may not have come to this line yet.
+            _sync_folder(level.parent)
+        self._durable_folders |= {folder, self._root}
+
+    def _full(self, path: str) -> Path:
+        parts = PurePosixPath(path).parts
+        if path.startswith("/") or any(part.startswith(".") for part in parts):
+            raise ValueError(f"{path}: must be a relative path without parts that start with '.'")
+        return self._root.joinpath(*parts)
+
+    def _unavailable(self, path: str, verb: str, error: OSError) -> StoreUnavailable:
+        advice = _ADVICE.get(error.errno or 0, "Check the disk or the network")
+        return StoreUnavailable(
+            f"{self.location}/{path}: cannot be {verb}: {error.strerror or error}; {_free_space(self._root)}.\n"
+            f"{advice}, then run the same command again."
+        )
+
+
+_ADVICE = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space") | dict.fromkeys(
+    (errno.EROFS, errno.EACCES, errno.EPERM), "Let this user write there, or give another --store"
+)
+
+
+def link_exclusively(partial: Path, target: Path, link: Callable[[Path, Path], None] = os.link) -> bool:
+    """Give the file `partial` its second name `target`; False if another file has that name.
+
+    A network file system may apply a link, lose the answer, try again and report "exists": then both names are the
+    same file, and the link is ours.
+    """
+    try:
+        link(partial, target)
+    except FileExistsError:
+        return target.samefile(partial)
+    return True
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _free_space(folder: Path) -> str:
+    where = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    try:
+        return f"{shutil.disk_usage(where).free / 1e6:,.1f} MB free on {where}"
+    except OSError as error:
+        return f"{where} does not say how much is free ({error.strerror})"
+
+
+def _walk(folder: Path, *, leaves_first: bool = False) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Like os.walk, but an unreadable folder is an error: its rows must not go missing in silence."""
+
+    def stop_unless_gone(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise error
+
+    for inside, folders, names in os.walk(folder, topdown=not leaves_first, onerror=stop_unless_gone):
+        yield Path(inside), folders, names
+
+
+def _remove_folder(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        # Somebody has put a new file there: what was there when the call began is gone, the new one stays.
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise

@@ -1,0 +1,30 @@
+"""JSON as the store writes it: one canonical form, so that equal records are equal bytes."""
+
+import json
+from collections.abc import Mapping
+
+from vae_search.errors import CorruptStore
+
+
+def to_json_bytes(record: Mapping[str, object]) -> bytes:
+    """`record` as UTF-8 JSON with sorted keys and a newline at the end.
+
+    Raises:
+        ValueError: A number is NaN or infinite; JSON has no word for these.
+    """
+    return (json.dumps(record, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+
+
+def from_json_bytes(content: bytes, *, where: str) -> dict[str, object]:
+    """The record in `content`; `where` names the file in messages.
+
+    Raises:
+        CorruptStore: It is not one JSON object in UTF-8.
+    """
+    try:
+        record = json.loads(content.decode())
+    except ValueError as error:
+        raise CorruptStore(f"{where}: must be JSON, but {error}. Restore the file from a copy.") from error
+    if not isinstance(record, dict):
+        raise CorruptStore(f"{where}: must be a JSON object, but is {type(record).__name__}. Restore it from a copy.")
+    return record

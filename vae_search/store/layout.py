@@ -1,0 +1,157 @@
+"""Every path of the store, relative to its root, with "/" between the parts.
+
+store.json                                        the version of the store
+sweeps/<sweep>/spec.yaml, resolved.json           as submitted; with every default filled in
+sweeps/<sweep>/leases/000003.json                 who may write; 000003.ended.json when that driver is done
+sweeps/<sweep>/heartbeat.json                     the holder's counter and progress
+sweeps/<sweep>/control/stop-000003.json           somebody asks lease 3 to stop
+sweeps/<sweep>/running/000042/suggestion.json     a trial that was issued; removed after its row is written
+sweeps/<sweep>/running/000042/000003/checkpoint-000007/
+sweeps/<sweep>/epochs/000042.parquet              the learning curve of a finished trial
+sweeps/<sweep>/trials/000042.parquet              its row: the commit point
+sweeps/<sweep>/artifacts/000042/                  its weights, if it is among the best
+"""
+
+import re
+from pathlib import PurePosixPath
+
+from vae_search.errors import NotFound
+
+STORE = "store.json"
+SWEEPS = "sweeps"
+
+_SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NUMBERED = re.compile(r"(\d{6,})\.(?:parquet|json)")
+
+
+def sweep(sweep: str) -> str:
+    """The folder of a sweep.
+
+    Raises:
+        NotFound: No sweep can have this name: it would lead out of its folder.
+    """
+    if not _SWEEP_NAME.fullmatch(sweep):
+        raise NotFound(
+            f"{sweep!r} cannot be the name of a sweep: it must start with a letter or digit and go on with "
+            "letters, digits, '.', '_' or '-'."
+        )
+    return f"{SWEEPS}/{sweep}"
+
+
+def spec(sweep_name: str) -> str:
+    """The spec as it was submitted."""
+    return f"{sweep(sweep_name)}/spec.yaml"
+
+
+def resolved(sweep_name: str) -> str:
+    """The spec with every default, the versions, the fingerprint and the comparability key."""
+    return f"{sweep(sweep_name)}/resolved.json"
+
+
+def leases(sweep_name: str) -> str:
+    """The folder of a sweep's leases."""
+    return f"{sweep(sweep_name)}/leases"
+
+
+def lease(sweep_name: str, number: int) -> str:
+    """The record by which one driver owns the sweep."""
+    return f"{leases(sweep_name)}/{number:06d}.json"
+
+
+def lease_ended(sweep_name: str, number: int) -> str:
+    """The mark that the lease's driver left in an orderly way."""
+    return f"{leases(sweep_name)}/{number:06d}.ended.json"
+
+
+def heartbeat(sweep_name: str) -> str:
+    """The holder's last sign of life."""
+    return f"{sweep(sweep_name)}/heartbeat.json"
+
+
+def stop(sweep_name: str, number: int) -> str:
+    """The request that the driver of one lease stops."""
+    return f"{sweep(sweep_name)}/control/stop-{number:06d}.json"
+
+
+def trial_key(trial: int) -> str:
+    """A trial's number as it stands in paths; a confirm run's key is this and its seed: `000042-s1`."""
+    return f"{trial:06d}"
+
+
+def running(sweep_name: str) -> str:
+    """The folder of everything that is not finished."""
+    return f"{sweep(sweep_name)}/running"
+
+
+def running_run(sweep_name: str, key: str) -> str:
+    """The folder of one running trial or confirm run."""
+    return f"{running(sweep_name)}/{key}"
+
+
+def suggestion(sweep_name: str, key: str) -> str:
+    """What a run was issued with; durable before it starts."""
+    return f"{running_run(sweep_name, key)}/suggestion.json"
+
+
+def checkpoint(sweep_name: str, key: str, lease_number: int, epoch: int) -> str:
+    """The folder of the training state after `epoch`, saved under one lease."""
+    return f"{running_run(sweep_name, key)}/{lease_number:06d}/checkpoint-{epoch:06d}"
+
+
+def checkpoint_of(path: str) -> tuple[int, int] | None:
+    """Epoch and lease of the checkpoint that a file below `running/` belongs to, if it belongs to one."""
+    found = re.search(r"/(\d{6,})/checkpoint-(\d{6,})/", path)
+    return (int(found[2]), int(found[1])) if found else None
+
+
+def trials(sweep_name: str) -> str:
+    """The folder of the rows."""
+    return f"{sweep(sweep_name)}/trials"
+
+
+def trial(sweep_name: str, number: int) -> str:
+    """The row of one finished trial."""
+    return f"{trials(sweep_name)}/{trial_key(number)}.parquet"
+
+
+def epochs(sweep_name: str) -> str:
+    """The folder of the learning curves."""
+    return f"{sweep(sweep_name)}/epochs"
+
+
+def trial_epochs(sweep_name: str, number: int) -> str:
+    """The learning curve of one finished trial."""
+    return f"{epochs(sweep_name)}/{trial_key(number)}.parquet"
+
+
+def artifact(sweep_name: str, number: int) -> str:
+    """The folder of a trial's weights."""
+    return f"{sweep(sweep_name)}/artifacts/{trial_key(number)}"
+
+
+def manifest(folder: str) -> str:
+    """The list of a folder's files with their hashes; written last, so that it makes the folder whole."""
+    return f"{folder}/manifest.json"
+
+
+def probe(nonce: str) -> str:
+    """A file that only proves what the store can do."""
+    return f"probes/{nonce}.json"
+
+
+def number_of(path: str) -> int | None:
+    """The number in a numbered file's name (`…/000042.parquet`, `…/000003.json`), if it has one."""
+    found = _NUMBERED.fullmatch(PurePosixPath(path).name)
+    return int(found[1]) if found else None
+
+
+def trial_of(path: str) -> int:
+    """The trial that a row or a learning curve belongs to.
+
+    Raises:
+        ValueError: The file is not named after a trial.
+    """
+    number = number_of(path)
+    if number is None:
+        raise ValueError(f"{path}: must be named after a trial, like 000042.parquet")
+    return number

@@ -1,0 +1,106 @@
+"""The ledger: what is known about finished trials. Its rows are the truth; everything else is rebuilt from them."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vae_search.errors import CorruptStore
+from vae_search.store import layout
+from vae_search.store.commit import AlreadyThere, Store
+from vae_search.store.rows import (
+    EpochRow,
+    TrialRow,
+    epochs_from_parquet,
+    epochs_to_parquet,
+    trial_from_parquet,
+    trial_to_parquet,
+)
+
+
+class Ledger:
+    """The finished trials of one sweep. A row is written once and never changed.
+
+    `damaged` holds the files that the last call of `trials` had to leave out, as paths in the store.
+    """
+
+    def __init__(self, store: Store, sweep: str) -> None:
+        self.damaged: list[str] = []
+        self._store = store
+        self._sweep = sweep
+
+    def commit(self, row: TrialRow, epochs: Sequence[EpochRow]) -> TrialRow:
+        """Write the trial's learning curve and then its row; once the row is there, the trial is finished for ever.
+
+        Returns:
+            The row that is in the ledger: `row` with its `epochs_sha256`, or the one that was there before.
+
+        Raises:
+            ValueError: A row belongs to another sweep or trial.
+            CorruptStore: There is a row already, but it is damaged.
+            StoreUnavailable: Nothing was committed; the same call may be made again.
+        """
+        parts: tuple[TrialRow | EpochRow, ...] = (row, *epochs)
+        for part in parts:
+            if (part.sweep, part.trial) != (self._sweep, row.trial):
+                raise ValueError(f"{self._sweep}/{row.trial} cannot hold a row of {part.sweep}/{part.trial}")
+        path, curve_path = layout.trial(self._sweep, row.trial), layout.trial_epochs(self._sweep, row.trial)
+        curve = epochs_to_parquet(epochs)
+        try:
+            self._store.create(curve_path, curve)
+        except AlreadyThere:
+            if path in self._store.list(layout.trials(self._sweep)):
+                return self.trial(row.trial)
+            # The leftover of an attempt that died before its row. Should that attempt wake up now and write its own
+            # curve again, the row's epochs_sha256 gives it away.
+            if self._store.read(curve_path) != curve:
+                self._store.replace(curve_path, curve)
+        committed = replace(row, epochs_sha256=hashlib.sha256(curve).hexdigest())
+        try:
+            self._store.create(path, trial_to_parquet(committed))
+        except AlreadyThere:
+            return self.trial(row.trial)
+        return committed
+
+    def trial(self, number: int) -> TrialRow:
+        """The row of one finished trial.
+
+        Raises:
+            NotFound: The trial is not finished, or does not exist.
+            CorruptStore: Its file is damaged, or belongs elsewhere.
+        """
+        path = layout.trial(self._sweep, number)
+        row = trial_from_parquet(self._store.read(path), where=path)
+        if (row.sweep, row.trial) != (self._sweep, number):
+            raise CorruptStore(f"{path}: holds trial {row.trial} of {row.sweep}. Move it back to its own place.")
+        return row
+
+    def trials(self) -> list[TrialRow]:
+        """The rows of all finished trials, by number; damaged files are left out and listed in `damaged`."""
+        rows, self.damaged = [], []
+        for path in self._store.list(layout.trials(self._sweep)):
+            if not path.endswith(".parquet"):
+                continue
+            try:
+                rows.append(self.trial(layout.trial_of(path)))
+            except (CorruptStore, ValueError):
+                self.damaged.append(path)
+        return sorted(rows, key=lambda row: row.trial)
+
+    def epochs(self, trial: int) -> list[EpochRow]:
+        """The learning curve of one finished trial.
+
+        Raises:
+            NotFound: The trial is not finished, or does not exist.
+            CorruptStore: The curve or the row is damaged, or the curve is not the one that the row was written with.
+        """
+        path = layout.trial_epochs(self._sweep, trial)
+        expected = self.trial(trial).epochs_sha256
+        content = self._store.read(path)
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise CorruptStore(f"{path}: is not the learning curve that belongs to the row. Restore it from a copy.")
+        return epochs_from_parquet(content, where=path)
+
+
+def sweep_names(store: Store) -> list[str]:
+    """The names of all sweeps in the store, sorted."""
+    return sorted({path.split("/")[1] for path in store.list(layout.SWEEPS) if path.count("/") > 1})

@@ -1,0 +1,31 @@
+"""Which trial is better: pure functions of rows."""
+
+from collections.abc import Sequence
+
+from vae_search.errors import Conflict
+from vae_search.states import State
+from vae_search.store.rows import TrialRow
+
+
+def ranked(rows: Sequence[TrialRow], *, by: str, every_state: bool) -> list[TrialRow]:
+    """COMPLETE trials by the column `by`, least first, NULL last; with `every_state` then the others by `neg_elbo`.
+
+    Trials that were cut are never mixed in with those that completed: their values come from fewer epochs.
+
+    Raises:
+        Conflict: The rows belong to different comparability keys (invariant I7).
+    """
+    keys = {row.comparability_key for row in rows}
+    if len(keys) > 1:
+        raise Conflict(
+            f"these {len(rows)} trials were scored on {len(keys)} different tasks (comparability keys "
+            f"{', '.join(sorted(key[:8] for key in keys))}); their values cannot be ranked together."
+        )
+
+    def place(row: TrialRow) -> tuple[bool, float, int]:
+        value = getattr(row, by if row.state is State.COMPLETE else "neg_elbo")
+        return (value is None, value if value is not None else 0.0, row.trial)
+
+    complete = sorted((row for row in rows if row.state is State.COMPLETE), key=place)
+    others = sorted((row for row in rows if row.state is not State.COMPLETE), key=place)
+    return complete + others if every_state else complete

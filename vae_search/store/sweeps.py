@@ -1,0 +1,95 @@
+"""The record of a sweep: its spec as submitted, and everything that was resolved when it began."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vae_search.errors import Conflict, CorruptStore, NotFound
+from vae_search.spec import SweepSpec, identity_changes
+from vae_search.store import layout
+from vae_search.store.commit import AlreadyThere, Store
+from vae_search.store.json_files import from_json_bytes, to_json_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepRecord:
+    """What identifies a sweep for ever."""
+
+    spec: SweepSpec
+    fingerprint: str
+    """of the decoded images"""
+    comparability_key: str
+    versions: Mapping[str, str]
+
+
+def create_or_check(store: Store, record: SweepRecord, *, text: str) -> None:
+    """Write the record of a new sweep; an existing one must be the same sweep.
+
+    Args:
+        text: the spec as the user wrote it.
+
+    Raises:
+        Conflict: The store holds another sweep of this name, or the images have changed.
+    """
+    content = to_json_bytes(
+        {
+            "spec": record.spec.to_json(),
+            "fingerprint": record.fingerprint,
+            "comparability_key": record.comparability_key,
+            "versions": dict(record.versions),
+        }
+    )
+    name = record.spec.name
+    try:
+        store.create(layout.resolved(name), content)
+    except AlreadyThere:
+        _check(read(store, name), record)
+        return
+    store.replace(layout.spec(name), text.encode())
+
+
+def read(store: Store, sweep: str) -> SweepRecord:
+    """The record of a sweep.
+
+    Raises:
+        NotFound: There is no such sweep.
+        CorruptStore: Its record is damaged.
+    """
+    path = layout.resolved(sweep)
+    try:
+        content = store.read(path)
+    except NotFound:
+        raise NotFound(f"no sweep {sweep!r} in {store.location}. `vae-search status` lists the sweeps.") from None
+    fields = from_json_bytes(content, where=path)
+    spec, versions = fields.get("spec"), fields.get("versions")
+    fingerprint, key = fields.get("fingerprint"), fields.get("comparability_key")
+    if not (
+        isinstance(spec, dict) and isinstance(versions, dict) and isinstance(fingerprint, str) and isinstance(key, str)
+    ):
+        raise CorruptStore(f"{path}: must hold spec, fingerprint, comparability_key and versions. Restore it from a copy.")
+    return SweepRecord(
+        spec=SweepSpec.from_json(spec), fingerprint=fingerprint, comparability_key=key, versions=versions
+    )
+
+
+def check_same(existing: SweepRecord, spec: SweepSpec) -> None:
+    """Refuse to continue a sweep with a spec that would make its trials incomparable.
+
+    Raises:
+        Conflict: With one line per difference.
+    """
+    changes = identity_changes(existing.spec, spec)
+    if changes:
+        raise Conflict(
+            f"sweep {spec.name}: the store holds a sweep of this name with another spec; its results would not be "
+            f"comparable.\n{'; '.join(changes)}\nChange it back, or give the spec another name."
+        )
+
+
+def _check(existing: SweepRecord, record: SweepRecord) -> None:
+    check_same(existing, record.spec)
+    if existing.fingerprint != record.fingerprint:
+        raise Conflict(
+            f"sweep {record.spec.name}: the images at {record.spec.data.source} have changed since the sweep began "
+            f"(fingerprint {existing.fingerprint[:12]}… then, {record.fingerprint[:12]}… now).\n"
+            "Restore them, or give the spec another name."
+        )

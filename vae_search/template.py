@@ -1,0 +1,76 @@
+"""The commented spec that `vae-search init` writes."""
+
+_TEMPLATE = """\
+# A sweep: which images, which models to try, and when to stop.
+#
+#   vae-search validate {name}.yaml      is it right?
+#   vae-search run {name}.yaml           start it, or go on where it stopped
+#   vae-search best {name}               what came out
+#
+# What is commented out shows the default.
+
+name: {name}
+# seed: 0                         # everything random follows from it
+
+data:
+  source: digits                  # digits, mnist, fashion_mnist, or a path; relative paths start at this file
+  binarize: dynamic               # grey is the chance of white, drawn anew each epoch; threshold: white if > 0.5
+  # validation: 0.1667            # to choose models by: a fraction, or a count such as 10000
+  # test: 0.1667                  # for the final test, if the source has no test split of its own
+
+# likelihood: bernoulli
+
+# A bare value is fixed. Ranges include both ends. `log: true` spreads trials evenly over orders of magnitude.
+# A parameter that is not named keeps its default, shown in the comments.
+search_space:
+  architecture: mlp               # mlp, pyramid or conv
+  latent_dim: {{type: int, low: 2, high: 32, log: true}}
+  beta: {{type: float, low: 0.25, high: 4.0, log: true}}  # in training only: trials are compared at beta = 1
+  learning_rate: {{type: float, low: 3e-4, high: 1e-2, log: true}}
+  depth: {{type: int, low: 1, high: 3}}
+  width: {{type: categorical, choices: [64, 128, 256]}}
+  # batch_size: 128
+  # activation: relu              # tanh, relu, elu, gelu or gated
+  # kl_warmup_epochs: 0           # must end before the first rung
+  # free_bits: 0.0                # nats of KL per latent dimension that cost nothing
+  # grad_clip: 0.0                # clip at this multiple of the usual gradient norm; 0 = off
+  # weight_decay: 0.0
+  #
+  # Another range for each architecture takes a list of alternatives:
+  #   architecture: {{type: categorical, choices: [mlp, conv]}}
+  #   width:
+  #     - {{type: categorical, choices: [128, 256, 512], when: {{architecture: mlp}}}}
+  #     - {{type: categorical, choices: [16, 32], when: {{architecture: conv}}}}
+
+# enqueue:                        # configs to try first
+#   - {{latent_dim: 8, beta: 1.0}}
+
+budget:
+  trials: 24                      # configs to try
+  epochs: 27                      # of a trial that is not pruned
+  # minutes: 30                   # of the whole sweep; none = no limit
+
+# sampler: tpe                    # or random
+pruning:                          # or off
+  min_epochs: 3                   # trials are first compared here, then at 3 · 3, 3 · 3 · 3, ...
+  reduction_factor: 3             # each time about one in three goes on
+
+# objective:
+#   stability_weight: 1.0         # minimised is neg_elbo + stability_weight * instability, both in nats
+
+# ema_decay: 0.999                # evaluated are averaged weights; 0 = the weights of the last step
+# lr_schedule: constant           # or cosine
+# log_variance_clamp: [-6.0, 2.0]
+# checkpoint_s: 30                # least seconds between two checkpoints of a trial
+# max_retries: 3                  # how often a trial may lose its worker
+# keep: 5                         # how many of the best trials keep their weights
+
+# resources:
+#   cpus_per_trial: 1
+#   concurrency: auto             # trials at once: a number, or as many as there is room for
+"""
+
+
+def template(name: str) -> str:
+    """A spec called `name` that runs as it is and shows every key."""
+    return _TEMPLATE.format(name=name)

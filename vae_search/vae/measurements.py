@@ -1,0 +1,78 @@
+"""What a training reports: plain numbers, readable without TensorFlow."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vae_search.vae.diagnostics import Instability
+
+
+class Diverged(Exception):
+    """A loss or a score is not finite: the config's own fault, to be recorded as FAIL `diverged`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPlan:
+    """What a sweep fixes for all its trials."""
+
+    epochs: int
+    lr_schedule: Literal["constant", "cosine"]
+    ema_decay: float
+    log_variance_clamp: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochMeasurement:
+    """One epoch, counted from 1. Scores are held-out, at beta = 1, of the averaged weights; nats per image."""
+
+    epoch: int
+    neg_elbo: float
+    distortion: float
+    rate: float
+    train_neg_elbo: float
+    """mean over the epoch's own batches, of the moving weights: a trend, not a score"""
+    beta: float
+    learning_rate: float
+    grad_norm_median: float
+    grad_norm_max: float
+    clip_share: float
+    skipped_steps: int
+    clamped_share: float
+    spike_excess: float
+    cpu_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """What is known of a model when its training ends. Nats per image unless the name says otherwise."""
+
+    neg_elbo: float
+    distortion: float
+    rate: float
+    bits_per_dim: float
+    floor_excess: float
+    instability: Instability | None
+    active_units: int
+    kl_per_dimension: tuple[float, ...]
+    shuffle_gap: float
+    train_neg_elbo: float
+    generalisation_gap: float
+    logvar_clamp_share: float
+    clip_share: float
+    skipped_steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What a training has cost so far."""
+
+    parameters: int
+    train_flops: float
+    """analytic, forward and backward, over all images seen"""
+    cpu_s: float
+    wall_s: float
+    images_per_s: float
+    peak_memory_bytes: int
+    """of the worker's process since it started"""
+    compiled: str
+    """`graph` or `xla`"""

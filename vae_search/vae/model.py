@@ -1,0 +1,82 @@
+"""A trained model rebuilt from plain files: a description in JSON and weights as arrays. No code is loaded."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+import tensorflow as tf
+
+from vae_search.vae.arrays import arrays_of
+from vae_search.vae.bounds import posterior
+from vae_search.vae.likelihoods import bernoulli_mean
+from vae_search.vae.networks import Network, NetworkSpec, build
+
+MODEL_FORMAT = 1
+
+
+def describe(spec: NetworkSpec, *, likelihood: str, clamp: tuple[float, float]) -> bytes:
+    """What `VaeModel.from_files` needs beside the weights, as canonical JSON."""
+    description = {
+        "format": MODEL_FORMAT,
+        "network": asdict(spec),
+        "likelihood": likelihood,
+        "log_variance_clamp": list(clamp),
+    }
+    return (json.dumps(description, sort_keys=True, indent=1) + "\n").encode()
+
+
+class VaeModel:
+    """Encoder and decoder with their trained weights."""
+
+    def __init__(self, network: Network, *, clamp: tuple[float, float]) -> None:
+        self.network = network
+        self._clamp = clamp
+
+    @classmethod
+    def from_files(cls, description: bytes, weights: bytes) -> "VaeModel":
+        """The model of `describe` and `npz_of(averaged weights)`.
+
+        Raises:
+            ValueError: The files do not describe a model that this version can build.
+        """
+        fields = json.loads(description)
+        if not isinstance(fields, dict) or fields.get("format") != MODEL_FORMAT:
+            raise ValueError(f"`format` must be {MODEL_FORMAT}, but got {fields!r:.80}")
+        shape = dict(fields["network"])
+        shape["image_shape"] = tuple(shape["image_shape"])
+        network = build(NetworkSpec(**shape))
+        _assign(network, arrays_of(weights))
+        low, high = fields["log_variance_clamp"]
+        return cls(network, clamp=(low, high))
+
+    @property
+    def latent_dim(self) -> int:
+        return self.network.spec.latent_dim
+
+    def sample(self, count: int, *, seed: int) -> np.ndarray:
+        """Means of p(x|z) for `count` draws of z from the prior: (count, height, width, channels) in [0, 1]."""
+        latents = tf.random.stateless_normal([count, self.latent_dim], [seed, 0])
+        return self.decode(latents.numpy())
+
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """Means of p(x|z): (n, latent_dim) -> (n, height, width, channels) in [0, 1]."""
+        means: np.ndarray = bernoulli_mean(self.network.decoder(latents)).numpy()
+        return means
+
+    def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and log-variance of q(z|x), each (n, latent_dim), of images (n, height, width, channels)."""
+        mean, log_variance, _ = posterior(self.network, tf.cast(images, tf.float32), self._clamp)
+        return mean.numpy(), log_variance.numpy()
+
+
+
+
+def _assign(network: Network, weights: Mapping[str, np.ndarray]) -> None:
+    expected = {name: tuple(variable.shape) for name, variable in zip(network.names, network.variables, strict=True)}
+    found = {name: array.shape for name, array in weights.items()}
+    if expected != found:
+        wrong = sorted({*expected.items()} ^ {*found.items()})[:4]
+        raise ValueError(f"weights must have the network's names and shapes, but differ in {wrong}")
+    for name, variable in zip(network.names, network.variables, strict=True):
+        variable.assign(weights[name])

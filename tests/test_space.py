@@ -64,7 +64,9 @@ def test_a_config_takes_defaults_for_what_is_missing_and_makes_reals_of_whole_nu
 def test_every_field_of_a_config_has_a_rule_that_its_default_obeys() -> None:
     config = Config()
 
-    assert {field.name: RULES[field.name].problem(getattr(config, field.name)) for field in fields(Config)} == dict.fromkeys(RULES)
+    assert {
+        field.name: RULES[field.name].problem(getattr(config, field.name)) for field in fields(Config)
+    } == dict.fromkeys(RULES)
 
 
 @pytest.mark.parametrize(
@@ -179,10 +181,11 @@ def test_every_suggestion_is_a_point_of_the_space_and_only_that(seed: int) -> No
 
 def test_only_parameters_that_apply_are_drawn_and_fixed_ones_never() -> None:
     drawn: list[str] = []
+    values: dict[str, ParamValue] = {"architecture": "conv", "beta": 1.0, "depth[architecture=conv]": 5}
 
     def draw(parameter: Parameter) -> ParamValue:
         drawn.append(parameter.key)
-        return {"architecture": "conv", "beta": 1.0}.get(parameter.key, 5)
+        return values[parameter.key]
 
     params = SPACE.suggest(draw)
 

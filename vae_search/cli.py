@@ -14,7 +14,7 @@ from vae_search.errors import VaeSearchError
 
 app = typer.Typer(
     name="vae-search",
-    help="Search for the variational autoencoder that is really the best: Optuna suggests, Ray trains, Parquet remembers.",
+    help="Find the variational autoencoder that is really the best: Optuna suggests, Ray trains, Parquet remembers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -33,6 +33,7 @@ SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="A sweep spec
 SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="The name of a sweep in the store.")]
 
 DEFAULT_STORE = "vae-store"
+SHOWN_AT_THE_END = 5
 
 
 @app.callback()
@@ -119,9 +120,10 @@ def run(
         text=spec.read_text(encoding="utf-8"),
         store=place,
         cache=_cache(),
-        observer=lambda: observer(parsed, quiet=json),
+        observer=observer(parsed, quiet=json),
     )
-    show_finished(status, store=store, as_json=json)
+    rows = service.best(status.rows)[:SHOWN_AT_THE_END]
+    show_finished(status, rows, store=store, as_json=json)
 
 
 @app.command()
@@ -162,7 +164,7 @@ def best(
 
     found = service.status(open_store(store), sweep)
     rows = service.best(found.rows, by=by, every_state=every)
-    show_best(found, rows[: None if every else count], by=by, as_json=json)
+    show_best(found, rows if every else rows[:count], by=by, as_json=json)
 
 
 @app.command()

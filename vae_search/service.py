@@ -1,6 +1,6 @@
 """The use cases behind the commands; each reads like a recipe.
 
-Ray, Optuna and TensorFlow are imported inside the recipes that need them: asking for the best config must not load them.
+Ray, Optuna and TensorFlow are imported inside the recipes that need them: asking for the best must not load them.
 """
 
 import sys
@@ -15,13 +15,14 @@ from vae_search.spec import SweepSpec
 from vae_search.states import State
 from vae_search.store import artifacts, sweeps
 from vae_search.store.commit import Store, prove_exclusive
-from vae_search.store.ledger import Ledger, sweep_names
 from vae_search.store.lease import Heartbeat, read_heartbeat, request_stop
+from vae_search.store.ledger import Ledger, sweep_names
 from vae_search.store.ranking import ranked
 from vae_search.store.rows import TrialRow
 
 if TYPE_CHECKING:
-    from vae_search.search.session import Observer
+    from vae_search.search.estimate import Estimate
+    from vae_search.search.observer import Observer
 
 RECORDED_VERSIONS = ("vae-search", "ray", "tensorflow", "keras", "optuna", "numpy")
 
@@ -41,7 +42,14 @@ class SweepStatus:
     @property
     def finished(self) -> bool:
         """Whether the budget of trials is used."""
-        return len(self.rows) >= self.spec.budget.trials
+        return len(self.rows) + len(self.damaged) >= self.spec.budget.trials
+
+    @property
+    def state(self) -> Literal["running", "finished", "interrupted"]:
+        """In one word; an interrupted sweep goes on when it is run again."""
+        if self.heartbeat is not None and self.heartbeat.alive:
+            return "running"
+        return "finished" if self.finished else "interrupted"
 
 
 def run(spec: SweepSpec, *, text: str, store: Store, cache: Path, observer: "Observer") -> SweepStatus:
@@ -63,6 +71,7 @@ def run(spec: SweepSpec, *, text: str, store: Store, cache: Path, observer: "Obs
     from vae_search.data.dataset import comparability_key, load_dataset
     from vae_search.data.task import TrainingTask
 
+    observer.on_phase(f"reading {spec.data.source}")
     dataset = load_dataset(spec.data, cache=cache)
     record = sweeps.SweepRecord(
         spec=spec,
@@ -102,6 +111,28 @@ def status(store: Store, sweep: str, *, spec: SweepSpec | None = None) -> SweepS
         damaged=tuple(ledger.damaged),
         heartbeat=read_heartbeat(store, sweep),
     )
+
+
+def statuses(store: Store, sweep: str | None) -> list[SweepStatus]:
+    """How one sweep stands, or all of them by name.
+
+    Raises:
+        NotFound: There is no such sweep.
+    """
+    return [status(store, name) for name in ([sweep] if sweep is not None else sweep_names(store))]
+
+
+def estimate(spec: SweepSpec, *, cache: Path) -> "Estimate":
+    """What a sweep would try and cost, without training anything.
+
+    Raises:
+        BadData: The images cannot be used.
+    """
+    from vae_search.data.dataset import load_dataset
+    from vae_search.data.task import TrainingTask
+    from vae_search.search.estimate import estimate as estimate_costs
+
+    return estimate_costs(spec, TrainingTask.of(load_dataset(spec.data, cache=cache)))
 
 
 def best(rows: Sequence[TrialRow], *, by: Order = "objective", every_state: bool = False) -> list[TrialRow]:
@@ -166,6 +197,7 @@ def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -
     if row is None:
         raise NotFound(f"trial {sweep}/{trial} has not finished, or does not exist; the sweep has {len(rows)} trials.")
     files = artifacts.load(store, sweep, trial)
+    from vae_search.search.orders import MODEL_FILE, WEIGHTS_FILE
     from vae_search.vae.model import VaeModel
     from vae_search.vae.samples import grid_png
 

@@ -31,7 +31,7 @@ from vae_search.spec_fields import NAMES, Clamp, Concurrency, Share, located
 from vae_search.spec_file import SpecFile, override, parse_yaml
 from vae_search.spec_space import configs_schema, read_configs, read_space, space_schema, write_space
 from vae_search.spec_wording import found_by_pydantic
-from vae_search.spec_yaml import MAX_BYTES
+from vae_search.spec_yaml import MAX_BYTES, TOO_LONG
 
 
 class _Part(BaseModel):
@@ -182,6 +182,8 @@ def read_spec(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise InvalidSpec(f"{path}: {TOO_LONG}")
         text = content.decode("utf-8")
     except OSError as error:
         raise InvalidSpec(f"{path}: cannot be read: {error.strerror}. `vae-search init` writes a spec.") from error

@@ -1,12 +1,13 @@
 """Types of spec fields that take more than one form, and where a data source lies."""
 
 import os.path
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from vae_search.problems import did_you_mean, shown
+from vae_search.problems import shown
 
 NAMES = ("digits", "mnist", "fashion_mnist")  # data sets that need no path
 
@@ -21,8 +22,11 @@ def located(source: str, folder: Path) -> str:
         return source
     if "://" in source:
         raise ValueError(f"must be a name or a path, but got the address {shown(source)}. Download it first.")
-    if source.isidentifier() and "Did" in (hint := did_you_mean(source, NAMES)):
-        raise ValueError(f"{shown(source)} is no known data set. {hint} A folder of that name is ./{source}.")
+    close = get_close_matches(source.lower().replace("-", "_"), NAMES, n=1, cutoff=0.8)
+    if close and not {"/", "."} & {*source}:
+        raise ValueError(
+            f"{shown(source)} is no data set. Did you mean {close[0]}? A folder of that name is ./{source}."
+        )
     path = Path(source).expanduser() if source.startswith("~/") else Path(source)
     return os.path.normpath(folder / path) if source else source
 

@@ -32,7 +32,8 @@ class SpecFile:
         place = self._nearest(path)
         where = f"--set {printable(place)}" if isinstance(place, str) else printable(self.origin, 200)
         line = f":{place}" if isinstance(place, int) else ""
-        return f"{where}{line}: {dotted(path)}: {sentence}" if path else f"{where}{line}: {sentence}"
+        said = printable(sentence, 1000)  # a sentence may quote anything a file can hold
+        return f"{where}{line}: {dotted(path)}: {said}" if path else f"{where}{line}: {said}"
 
     def refusal(self, found: Found) -> InvalidSpec:
         """The error that tells everything that was found, in the order of the file, at most one mistake per key."""

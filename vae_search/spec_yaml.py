@@ -24,6 +24,7 @@ from vae_search.errors import InvalidSpec
 from vae_search.problems import Found, KeyPath, printable
 
 MAX_BYTES = 256 * 1024
+TOO_LONG = f"a spec may have at most {MAX_BYTES // 1024} KiB, but this is longer."
 MAX_DEPTH = 32
 MAX_DIGITS = 300  # a longer "number" stays text, which the spec then refuses in its own words
 
@@ -65,7 +66,7 @@ def _checked(text: str, origin: str) -> str:
     """`text` with plain line ends, if it is of a size and of characters that a spec may have."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise InvalidSpec(f"{origin}: a spec may have at most {MAX_BYTES // 1024} KiB, but this is longer.")
+        raise InvalidSpec(f"{origin}: {TOO_LONG}")
     if bad := _UNPRINTABLE.search(text.replace("\n", " ").replace("\t", " ")):
         place = _place(origin, text.count("\n", 0, bad.start()) + 1)
         raise InvalidSpec(f"{place}: the character U+{ord(bad[0]):04X} has no place in a spec. Remove it.")

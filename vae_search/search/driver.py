@@ -3,11 +3,11 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from vae_search.errors import SweepFailed
 from vae_search.search.flight import Flight, Provenance, Verdict, epoch_rows, objective_of, trial_row
+from vae_search.search.observer import Progress
 from vae_search.search.orders import MODEL_FILE, WEIGHTS_FILE, TrialOrder, TrialReport
 from vae_search.search.rungs import decide, rung_epochs
 from vae_search.search.study import Outcome, SweepStudy, derived_seed
@@ -16,29 +16,13 @@ from vae_search.states import Reason, State
 from vae_search.store import artifacts, checkpoints
 from vae_search.store.commit import Store
 from vae_search.store.layout import trial_key
-from vae_search.store.ledger import Ledger
 from vae_search.store.lease import Lease
+from vae_search.store.ledger import Ledger
 from vae_search.store.rows import EpochRow, TrialRow
 
 logger = logging.getLogger(__name__)
 
 SAME_FAILURES_IN_A_ROW = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """A sweep at one moment, for people and for the heartbeat."""
-
-    sweep: str
-    trials: int
-    """in the budget"""
-    states: Mapping[State, int]
-    best_trial: int | None
-    best_objective: float | None
-    epochs_done: int
-    """by this driver"""
-    running: Mapping[int, int]
-    """epochs done, by trial in flight"""
 
 
 class Driver:
@@ -81,14 +65,7 @@ class Driver:
     @property
     def rungs(self) -> tuple[int, ...]:
         """The epochs at which this sweep's trials are compared."""
-        pruning = self._spec.pruning
-        if pruning is None:
-            return ()
-        return rung_epochs(
-            min_epochs=pruning.min_epochs,
-            reduction_factor=pruning.reduction_factor,
-            budget_epochs=self._spec.budget.epochs,
-        )
+        return rung_epochs(self._spec.pruning, budget_epochs=self._spec.budget.epochs)
 
     @property
     def exhausted(self) -> bool:
@@ -150,9 +127,7 @@ class Driver:
         self._lease.check()
         artifact_sha256 = self._keep_artifact(flight) if verdict.state is State.COMPLETE else None
         row = self._ledger.commit(
-            trial_row(
-                flight, verdict, self._provenance, finished_at=self._now(), artifact_sha256=artifact_sha256
-            ),
+            trial_row(flight, verdict, self._provenance, finished_at=self._now(), artifact_sha256=artifact_sha256),
             epoch_rows(flight, self._spec.name),
         )
         self._study.tell(_outcome(row, flight.neg_elbos))
@@ -169,7 +144,6 @@ class Driver:
         """A consistent enough picture from any thread."""
         best = self._kept[0] if self._kept else None
         return Progress(
-            sweep=self._spec.name,
             trials=self._spec.budget.trials,
             states=dict(self._states),
             best_trial=best[1] if best else None,
@@ -235,7 +209,7 @@ class Driver:
             self._kept = sorted([*self._kept, (row.objective, row.trial)])
 
     def _keep_artifact(self, flight: Flight) -> str | None:
-        """Write the artifact of a COMPLETE trial if it is among the best `keep` so far; its manifest's hash, or None."""
+        """Write the artifact of a COMPLETE trial that is among the best `keep` so far; its manifest's hash."""
         if flight.scores is None:
             return None
         objective = objective_of(flight.scores, stability_weight=self._spec.objective.stability_weight)
@@ -269,6 +243,4 @@ class Driver:
 
 
 def _outcome(row: TrialRow, neg_elbos: Mapping[int, float]) -> Outcome:
-    return Outcome(
-        trial=row.trial, state=row.state, params=row.params, objective=row.objective, neg_elbos=neg_elbos
-    )
+    return Outcome(trial=row.trial, state=row.state, params=row.params, objective=row.objective, neg_elbos=neg_elbos)

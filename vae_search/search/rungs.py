@@ -6,6 +6,8 @@ Asynchronous successive halving (Li et al. 2020, "A System for Massively Paralle
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vae_search.spec import Pruning
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RungDecision:
@@ -15,13 +17,15 @@ class RungDecision:
     reason: str
 
 
-def rung_epochs(*, min_epochs: int, reduction_factor: int, budget_epochs: int) -> tuple[int, ...]:
+def rung_epochs(pruning: Pruning | None, *, budget_epochs: int) -> tuple[int, ...]:
     """The epochs at which trials are compared: min_epochs · reduction_factor^k, below the last epoch."""
+    if pruning is None:
+        return ()
     rungs = []
-    epoch = min_epochs
+    epoch = pruning.min_epochs
     while epoch < budget_epochs:
         rungs.append(epoch)
-        epoch *= reduction_factor
+        epoch *= pruning.reduction_factor
     return tuple(rungs)
 
 

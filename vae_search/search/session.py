@@ -4,9 +4,8 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -15,35 +14,17 @@ from vae_search.data.task import TrainingTask
 from vae_search.errors import Interrupted
 from vae_search.search.cluster import local_cluster, trial_slots
 from vae_search.search.driver import Driver
-from vae_search.search.flight import Provenance, Verdict
+from vae_search.search.flight import Provenance
+from vae_search.search.observer import Observer
 from vae_search.search.orders import WorkerBrief
 from vae_search.search.tuning import run_trials
 from vae_search.search.worker import LOG_FORMAT
 from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.lease import Lease
-from vae_search.store.rows import TrialRow
 from vae_search.store.sweeps import SweepRecord
 
 STOP_POLL_S = 1.0
-
-
-def _ignore_landed(row: TrialRow, verdict: Verdict) -> None:
-    return None
-
-
-def _no_display(driver: Driver) -> AbstractContextManager[object]:
-    return nullcontext()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observer:
-    """What the caller of a search wants to see; called from the driver's thread."""
-
-    on_landed: Callable[[TrialRow, Verdict], None] = _ignore_landed
-    """after a trial's row is durable"""
-    watching: Callable[[Driver], AbstractContextManager[object]] = _no_display
-    """entered before the first trial, left after the last: room for a live display that polls `driver.progress()`"""
 
 
 def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: Observer) -> None:
@@ -69,14 +50,13 @@ def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: O
             store=store,
             lease=lease,
             now=lambda: datetime.now(UTC),
-            deadline_passed=lambda: (
-                budget_s is not None and used_before_s + time.monotonic() - started_s >= budget_s
-            ),
+            deadline_passed=lambda: budget_s is not None and used_before_s + time.monotonic() - started_s >= budget_s,
             on_landed=observer.on_landed,
         )
         if driver.exhausted:
             return
         folder = _log_folder(store, spec.name)
+        observer.on_phase("starting Ray")
         brief = WorkerBrief(
             spec=spec,
             store=store.location,
@@ -87,7 +67,7 @@ def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: O
         with (
             local_cluster(cpus=None, data_bytes=task.train.nbytes + task.select.nbytes) as scratch,
             _stop_signals() as signalled,
-            observer.watching(driver),
+            observer.watching(driver.progress),
         ):
             run_trials(
                 driver,
@@ -106,7 +86,7 @@ def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: O
 
 
 def _landed(driver: Driver) -> int:
-    return sum(driver.progress().states.values())
+    return driver.progress().finished
 
 
 def _slots(concurrency: int | str, cpus_per_trial: int) -> Callable[[], int]:
@@ -136,7 +116,7 @@ def _any_stop(signalled: threading.Event, lease: Lease) -> Callable[[], bool]:
 
 @contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
-    """SIGINT and SIGTERM set the event; a second SIGINT interrupts at once. Elsewhere than in the main thread: nothing."""
+    """SIGINT and SIGTERM set the event; a second SIGINT interrupts at once. Only the main thread can have signals."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event

@@ -1,4 +1,4 @@
-"""The suggestions of trials in flight: durable before the trial starts, gone after its row is written (invariant I3)."""
+"""Suggestions of trials in flight: durable before the trial starts, gone after its row is written (invariant I3)."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -43,5 +43,7 @@ class Suggestions:
 def _order(record: Mapping[str, object], *, where: str) -> TrialOrder:
     trial, params, seed = record.get("trial"), record.get("params"), record.get("seed")
     if not (isinstance(trial, int) and isinstance(params, dict) and isinstance(seed, int)):
-        raise CorruptStore(f"{where}: must hold trial, params and seed, but has {sorted(record)}. Restore it from a copy.")
+        raise CorruptStore(
+            f"{where}: must hold trial, params and seed, but has {sorted(record)}. Restore it from a copy."
+        )
     return TrialOrder(trial=trial, params=params, seed=seed)

@@ -59,7 +59,7 @@ class Run:
             return
         try:
             action()
-        except Exception as error:  # noqa: BLE001 - Tune would swallow it or turn a good trial into a failed one
+        except Exception as error:
             logger.exception("the sweep stops")
             self.failure = error
 

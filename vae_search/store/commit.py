@@ -3,15 +3,15 @@
 import errno
 import os
 import secrets
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 from vae_search.errors import NotFound, StoreUnavailable
 from vae_search.store import layout
 from vae_search.store.json_files import from_json_bytes, to_json_bytes
+from vae_search.store.local_files import free_space, link_exclusively, remove_folder, sync_folder, walk, write_durably
 
 STORE_VERSION = 1
 
@@ -147,12 +147,12 @@ class LocalStore:
     def list(self, prefix: str) -> list[str]:
         found = []
         try:
-            for folder, _, names in _walk(self._full(prefix)):
-                inside = folder.relative_to(self._root)
-                found += [(inside / name).as_posix() for name in names if not name.startswith(".")]
+            for folder, _, names in walk(self._full(prefix)):
+                inside = "" if folder == self._root else f"{folder.relative_to(self._root).as_posix()}/"
+                found += [f"{inside}{name}" for name in names]
         except OSError as error:
             raise self._unavailable(prefix, "listed", error) from error
-        return sorted(found)
+        return sorted(path for path in found if "/." not in f"/{path}")
 
     def remove(self, path: str) -> None:
         try:
@@ -164,12 +164,12 @@ class LocalStore:
 
     def remove_tree(self, prefix: str) -> None:
         try:
-            for folder, folders, names in _walk(self._full(prefix), leaves_first=True):
+            for folder, folders, names in walk(self._full(prefix), leaves_first=True):
                 for name in names:
                     (folder / name).unlink(missing_ok=True)
                 for name in folders:
-                    _remove_folder(folder / name)
-            _remove_folder(self._full(prefix))
+                    remove_folder(folder / name)
+            remove_folder(self._full(prefix))
         except OSError as error:
             raise self._unavailable(prefix, "removed", error) from error
 
@@ -186,7 +186,7 @@ class LocalStore:
             if not link_exclusively(partial, target):
                 raise AlreadyThere(path)
             try:
-                _sync_folder(target.parent)
+                sync_folder(target.parent)
             except OSError:
                 # It may not survive a power cut, so it must not count as written.
                 target.unlink(missing_ok=True)
@@ -200,7 +200,7 @@ class LocalStore:
         try:
             self._make_durable(target.parent)
             try:
-                _write_durably(partial, content)
+                write_durably(partial, content)
                 yield partial, target
             finally:
                 with suppress(OSError):  # a hidden leftover harms nobody; the outcome is already decided
@@ -218,19 +218,18 @@ class LocalStore:
             if level == existing:
                 break
             # Also for a folder that another process has just made: it may not have come to this line yet.
-            _sync_folder(level.parent)
+            sync_folder(level.parent)
         self._durable_folders |= {folder, self._root}
 
     def _full(self, path: str) -> Path:
-        parts = PurePosixPath(path).parts
-        if path.startswith("/") or any(part.startswith(".") for part in parts):
+        if path.startswith("/") or "/." in f"/{path}":
             raise ValueError(f"{path}: must be a relative path without parts that start with '.'")
-        return self._root.joinpath(*parts)
+        return self._root / path
 
     def _unavailable(self, path: str, verb: str, error: OSError) -> StoreUnavailable:
         advice = _ADVICE.get(error.errno or 0, "Check the disk or the network")
         return StoreUnavailable(
-            f"{self.location}/{path}: cannot be {verb}: {error.strerror or error}; {_free_space(self._root)}.\n"
+            f"{self.location}/{path}: cannot be {verb}: {error.strerror or error}; {free_space(self._root)}.\n"
             f"{advice}, then run the same command again."
         )
 
@@ -238,61 +237,3 @@ class LocalStore:
 _ADVICE = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space") | dict.fromkeys(
     (errno.EROFS, errno.EACCES, errno.EPERM), "Let this user write there, or give another --store"
 )
-
-
-def link_exclusively(partial: Path, target: Path, link: Callable[[Path, Path], None] = os.link) -> bool:
-    """Give the file `partial` its second name `target`; False if another file has that name.
-
-    A network file system may apply a link, lose the answer, try again and report "exists": then both names are the
-    same file, and the link is ours.
-    """
-    try:
-        link(partial, target)
-    except FileExistsError:
-        return target.samefile(partial)
-    return True
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _free_space(folder: Path) -> str:
-    where = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
-    try:
-        return f"{shutil.disk_usage(where).free / 1e6:,.1f} MB free on {where}"
-    except OSError as error:
-        return f"{where} does not say how much is free ({error.strerror})"
-
-
-def _walk(folder: Path, *, leaves_first: bool = False) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Like os.walk, but an unreadable folder is an error: its rows must not go missing in silence."""
-
-    def stop_unless_gone(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError | NotADirectoryError):
-            raise error
-
-    for inside, folders, names in os.walk(folder, topdown=not leaves_first, onerror=stop_unless_gone):
-        yield Path(inside), folders, names
-
-
-def _remove_folder(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        # Somebody has put a new file there: what was there when the call began is gone, the new one stays.
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise

@@ -21,6 +21,7 @@ STORE = "store.json"
 SWEEPS = "sweeps"
 
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_TABLE = re.compile(rf"{SWEEPS}/[^/]+/(trials|epochs)/[^/]+\.parquet")
 _NUMBERED = re.compile(r"(\d{6,})\.(?:parquet|json)")
 
 
@@ -137,6 +138,12 @@ def manifest(folder: str) -> str:
 def probe(nonce: str) -> str:
     """A file that only proves what the store can do."""
     return f"probes/{nonce}.json"
+
+
+def table_of(path: str) -> str | None:
+    """The table that a file is a piece of, "trials" or "epochs", if it is one of a sweep's."""
+    found = _TABLE.fullmatch(path)
+    return found[1] if found else None
 
 
 def number_of(path: str) -> int | None:

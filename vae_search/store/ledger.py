@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vae_search.errors import CorruptStore
+from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import layout
 from vae_search.store.commit import AlreadyThere, Store
 from vae_search.store.rows import (
@@ -44,7 +44,7 @@ class Ledger:
             if (part.sweep, part.trial) != (self._sweep, row.trial):
                 raise ValueError(f"{self._sweep}/{row.trial} cannot hold a row of {part.sweep}/{part.trial}")
         path, curve_path = layout.trial(self._sweep, row.trial), layout.trial_epochs(self._sweep, row.trial)
-        curve = epochs_to_parquet(epochs)
+        curve = epochs_to_parquet(epochs, path=curve_path)
         try:
             self._store.create(curve_path, curve)
         except AlreadyThere:
@@ -56,7 +56,7 @@ class Ledger:
                 self._store.replace(curve_path, curve)
         committed = replace(row, epochs_sha256=hashlib.sha256(curve).hexdigest())
         try:
-            self._store.create(path, trial_to_parquet(committed))
+            self._store.create(path, trial_to_parquet(committed, path=path))
         except AlreadyThere:
             return self.trial(row.trial)
         return committed
@@ -66,13 +66,10 @@ class Ledger:
 
         Raises:
             NotFound: The trial is not finished, or does not exist.
-            CorruptStore: Its file is damaged, or belongs elsewhere.
+            CorruptStore: Its file is damaged or misplaced.
         """
         path = layout.trial(self._sweep, number)
-        row = trial_from_parquet(self._store.read(path), where=path)
-        if (row.sweep, row.trial) != (self._sweep, number):
-            raise CorruptStore(f"{path}: holds trial {row.trial} of {row.sweep}. Move it back to its own place.")
-        return row
+        return trial_from_parquet(self._store.read(path), path=path)
 
     def trials(self) -> list[TrialRow]:
         """The rows of all finished trials, by number; damaged files are left out and listed in `damaged`."""
@@ -81,8 +78,8 @@ class Ledger:
             if not path.endswith(".parquet"):
                 continue
             try:
-                rows.append(self.trial(layout.trial_of(path)))
-            except (CorruptStore, ValueError):
+                rows.append(trial_from_parquet(self._store.read(path), path=path))
+            except CorruptStore:
                 self.damaged.append(path)
         return sorted(rows, key=lambda row: row.trial)
 
@@ -91,14 +88,17 @@ class Ledger:
 
         Raises:
             NotFound: The trial is not finished, or does not exist.
-            CorruptStore: The curve or the row is damaged, or the curve is not the one that the row was written with.
+            CorruptStore: The curve or the row is damaged, or the curve is missing or not the one of this row.
         """
         path = layout.trial_epochs(self._sweep, trial)
         expected = self.trial(trial).epochs_sha256
-        content = self._store.read(path)
+        try:
+            content = self._store.read(path)
+        except NotFound as error:
+            raise CorruptStore(f"{path}: is missing, but the trial's row is there. Restore it from a copy.") from error
         if hashlib.sha256(content).hexdigest() != expected:
             raise CorruptStore(f"{path}: is not the learning curve that belongs to the row. Restore it from a copy.")
-        return epochs_from_parquet(content, where=path)
+        return epochs_from_parquet(content, path=path)
 
 
 def sweep_names(store: Store) -> list[str]:

@@ -1,71 +1,79 @@
 """Parquet bytes that carry their own digest.
 
 Parquet's page checksums leave the footer unprotected, and DuckDB does not look at them at all. So the footer's
-key-value metadata holds the SHA-256 of the whole file, computed with zeros in the digest's own place. Any reader of
-Parquet ignores it; ours finds every changed byte, and no second file can get lost or come too late.
+key-value metadata holds the SHA-256 of the file's path in the store and of the whole file, computed with zeros in the
+digest's own place. Any reader of Parquet ignores it; ours finds every changed byte and every file that was copied to
+another trial's place, and there is no second file that could get lost or come too late.
 """
 
 import hashlib
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vae_search.errors import CorruptStore
 
-_KEY = "vae_search.sha256"
 _BLANK = b"0" * 64
-# How the footer (Thrift's compact protocol) spells the key and announces a value of 64 bytes.
-_BEFORE_DIGEST = _KEY.encode() + b"\x18\x40"
+# How the footer (Thrift's compact protocol) spells a key and announces a value of 64 or 16 bytes.
+_DIGEST = re.compile(rb"vae_search\.sha256\x18\x40([0-9a-f]{64})")
+_COLUMNS = re.compile(rb"vae_search\.columns\x18\x10([0-9a-f]{16})")
 
 
-def seal(table: pa.Table) -> bytes:
-    """`table` as Parquet with page checksums and the digest of the whole file. Equal tables give equal bytes."""
+def seal(table: pa.Table, *, path: str) -> bytes:
+    """`table` as a Parquet file for `path`, with page checksums and its digest. Equal tables give equal bytes."""
+    columns = hashlib.sha256(table.schema.to_string().encode()).hexdigest()[:16]
     sink = pa.BufferOutputStream()
     # Statistics and dictionaries are for skipping rows; with one row they only double the size.
     options = {"use_dictionary": False, "write_statistics": False, "store_schema": False}
     with pq.ParquetWriter(sink, table.schema, compression="zstd", write_page_checksum=True, **options) as writer:
         writer.write_table(table)
-        writer.add_key_value_metadata({_KEY: _BLANK.decode()})
+        writer.add_key_value_metadata({"vae_search.columns": columns, "vae_search.sha256": _BLANK.decode()})
     blank: bytes = sink.getvalue().to_pybytes()
-    digest = hashlib.sha256(blank).hexdigest().encode()
-    start = _digest_start(blank)
-    if start is None:
+    place = _last(_DIGEST, blank)
+    if place is None or _last(_COLUMNS, blank) is None:
         raise RuntimeError(f"pyarrow {pa.__version__} writes the Parquet footer in a way this program cannot seal")
-    return blank[:start] + digest + blank[start + len(digest) :]
+    return blank[: place.start(1)] + _digest(blank, place, path) + blank[place.end(1) :]
 
 
-def check_seal(content: bytes, *, where: str) -> None:
-    """Check that `content` is what `seal` once returned; `where` names the file in messages.
+def check_seal(content: bytes, *, path: str) -> str:
+    """Check that `content` is what `seal` once returned for `path`.
 
-    Raises:
-        CorruptStore: A byte is missing or changed.
-    """
-    start = _digest_start(content)
-    if start is None:
-        raise CorruptStore(f"{where}: damaged: it is cut off, or not a file of this program. Restore it from a copy.")
-    stop = start + len(_BLANK)
-    whole = hashlib.sha256(content[:start])
-    whole.update(_BLANK)
-    whole.update(content[stop:])
-    if content[start:stop] != whole.hexdigest().encode():
-        raise CorruptStore(f"{where}: damaged: its bytes do not match their digest. Restore it from a copy.")
-
-
-def unseal(content: bytes, *, where: str) -> pa.Table:
-    """The table in `content`, every byte of it checked; `where` names the file in messages.
+    Returns:
+        A tag of the column names and types: files with equal tags have equal columns.
 
     Raises:
-        CorruptStore: A byte is missing or changed.
+        CorruptStore: A byte is missing or changed, or the file belongs to another path.
     """
-    check_seal(content, where=where)
+    place, columns = _last(_DIGEST, content), _last(_COLUMNS, content)
+    if place is None or columns is None:
+        raise CorruptStore(f"{path}: damaged: it is cut off, or not a file of this program. Restore it from a copy.")
+    if place[1] != _digest(content, place, path):
+        raise CorruptStore(f"{path}: damaged: its bytes or its place do not match its digest. Restore it from a copy.")
+    return columns[1].decode()
+
+
+def unseal(content: bytes, *, path: str) -> pa.Table:
+    """The table in `content`, every byte of it checked.
+
+    Raises:
+        CorruptStore: A byte is missing or changed, or the file belongs to another path.
+    """
+    check_seal(content, path=path)
     try:
         # One small row group: threads would cost more than they save.
         return pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
-        raise CorruptStore(f"{where}: damaged: {error}. Restore it from a copy.") from error
+        raise CorruptStore(f"{path}: damaged: {error}. Restore it from a copy.") from error
 
 
-def _digest_start(content: bytes) -> int | None:
-    found = content.rfind(_BEFORE_DIGEST)  # the last one: values of the table may hold any text, but lie before
-    start = found + len(_BEFORE_DIGEST)
-    return start if found >= 0 and start + len(_BLANK) <= len(content) else None
+def _last(pattern: re.Pattern[bytes], content: bytes) -> re.Match[bytes] | None:
+    # The values of the table may hold any text, but they all lie before the footer.
+    return max(pattern.finditer(content), key=lambda found: found.start(), default=None)
+
+
+def _digest(content: bytes, place: re.Match[bytes], path: str) -> bytes:
+    whole = hashlib.sha256(path.encode() + b"\n")
+    for part in (content[: place.start(1)], _BLANK, content[place.end(1) :]):
+        whole.update(part)
+    return whole.hexdigest().encode()

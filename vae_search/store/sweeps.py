@@ -65,7 +65,9 @@ def read(store: Store, sweep: str) -> SweepRecord:
     if not (
         isinstance(spec, dict) and isinstance(versions, dict) and isinstance(fingerprint, str) and isinstance(key, str)
     ):
-        raise CorruptStore(f"{path}: must hold spec, fingerprint, comparability_key and versions. Restore it from a copy.")
+        raise CorruptStore(
+            f"{path}: must hold spec, fingerprint, comparability_key and versions. Restore it from a copy."
+        )
     return SweepRecord(
         spec=SweepSpec.from_json(spec), fingerprint=fingerprint, comparability_key=key, versions=versions
     )

@@ -68,7 +68,6 @@ class KeptNetwork:
         self.network = build(key.network)
         self.evaluator = Evaluator(self.network, key.clamp)
         self.forward_flops = forward_flops(self.network)
-        self.parameters = sum(int(np.prod(variable.shape)) for variable in self.network.variables)
         self.steps_per_epoch = len(task.train) // key.batch_size
         self._task = task
         self._train = train

@@ -70,8 +70,6 @@ class VaeModel:
         return mean.numpy(), log_variance.numpy()
 
 
-
-
 def _assign(network: Network, weights: Mapping[str, np.ndarray]) -> None:
     expected = {name: tuple(variable.shape) for name, variable in zip(network.names, network.variables, strict=True)}
     found = {name: array.shape for name, array in weights.items()}

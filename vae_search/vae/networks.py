@@ -56,6 +56,11 @@ class Network:
         return [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
 
     @property
+    def parameters(self) -> int:
+        """How many weights there are."""
+        return sum(int(prod(variable.shape)) for variable in self.variables)
+
+    @property
     def names(self) -> list[str]:
         """One name per weight, in the order of `variables`; the same in every process, unlike Keras's own paths."""
         return [

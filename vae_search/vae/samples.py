@@ -21,7 +21,9 @@ def grid_png(images: np.ndarray) -> bytes:
     rows = math.ceil(count / columns)
     factor = max(1, math.ceil(SMALLEST_TILE_PIXELS / max(height, width)))
     tall, wide = height * factor, width * factor
-    sheet = np.full((rows * (tall + GAP_PIXELS) + GAP_PIXELS, columns * (wide + GAP_PIXELS) + GAP_PIXELS, channels), 255, np.uint8)
+    sheet = np.full(
+        (rows * (tall + GAP_PIXELS) + GAP_PIXELS, columns * (wide + GAP_PIXELS) + GAP_PIXELS, channels), 255, np.uint8
+    )
     for position, image in enumerate(images):
         row, column = divmod(position, columns)
         top, left = GAP_PIXELS + row * (tall + GAP_PIXELS), GAP_PIXELS + column * (wide + GAP_PIXELS)

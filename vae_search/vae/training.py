@@ -187,7 +187,7 @@ class TrainingRun:
         seen = self.epoch * self._kept.steps_per_epoch * self._config.batch_size
         wall_s = sum(measurement.wall_s for measurement in self.measurements)
         return Costs(
-            parameters=self._kept.parameters,
+            parameters=self._kept.network.parameters,
             # A backward pass costs two forward passes: one matrix product for the inputs, one for the weights.
             train_flops=3.0 * self._kept.forward_flops * seen,
             cpu_s=sum(measurement.cpu_s for measurement in self.measurements),

@@ -1,0 +1,176 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from vae_search.config import Config
+from vae_search.vae.evaluation import EVALUATION_BATCH, Evaluator
+from vae_search.vae.measurements import Diverged, TrainingPlan
+
+FAMILIES = {
+    "mlp": Config(architecture="mlp", latent_dim=6, depth=2, width=32, batch_size=64, activation="gated"),
+    "pyramid": Config(architecture="pyramid", latent_dim=6, depth=2, width=32, batch_size=64),
+    "conv": Config(
+        architecture="conv",
+        latent_dim=6,
+        depth=2,
+        width=4,
+        batch_size=128,
+        activation="elu",
+        grad_clip=2.0,
+        weight_decay=1e-4,
+        free_bits=0.05,
+        kl_warmup_epochs=2,
+    ),
+}
+
+
+def digest(weights: dict[str, np.ndarray]) -> str:
+    return hashlib.sha256(b"".join(weights[name].tobytes() for name in sorted(weights))).hexdigest()
+
+
+def train(run, epochs: int):
+    return [run.train_epoch() for _ in range(epochs)]
+
+
+def without_clocks(measurement) -> tuple:
+    return tuple(getattr(measurement, name) for name in measurement.__dataclass_fields__ if not name.endswith("_s"))
+
+
+def test_training_beats_the_model_without_latents(trainer, task, plan):
+    run = trainer.start(FAMILIES["mlp"], plan, seed=1)
+    mean = np.clip(task.mean_image, 0.001, 0.999)
+    without_latents = -np.mean(
+        np.sum(task.select * np.log(mean) + (1 - task.select) * np.log(1 - mean), axis=(1, 2, 3))
+    )
+
+    values = [measurement.neg_elbo for measurement in train(run, 12)]
+
+    assert values[0] > values[5] > values[11]
+    assert values[11] < without_latents
+
+
+def test_a_kept_network_starts_the_next_trial_as_if_nothing_had_run_before(trainer, plan):
+    config = FAMILIES["mlp"]
+    first = [without_clocks(m) for m in train(trainer.start(config, plan, seed=5), 2)]
+    train(trainer.start(config, plan, seed=6), 3)
+
+    again = [without_clocks(m) for m in train(trainer.start(config, plan, seed=5), 2)]
+
+    assert again == first
+
+
+def test_trials_on_one_kept_network_may_differ_in_every_scalar(trainer, plan):
+    config = FAMILIES["mlp"]
+    other = Config.from_params(
+        {
+            **{name: getattr(config, name) for name in ("latent_dim", "depth", "width", "batch_size", "activation")},
+            "beta": 4.0,
+            "learning_rate": 3e-3,
+        }
+    )
+
+    plain, weighted = (train(trainer.start(c, plan, seed=5), 3)[-1] for c in (config, other))
+
+    assert weighted.rate < plain.rate
+    assert (plain.beta, weighted.beta) == (1.0, 4.0)
+    assert weighted.learning_rate == pytest.approx(3e-3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_run_that_continues_from_its_state_ends_with_the_same_bits(family, trainer, plan):
+    config = FAMILIES[family]
+    whole = trainer.start(config, plan, seed=9)
+    expected = [without_clocks(m) for m in train(whole, 4)]
+    weights = digest(whole.averaged_weights())
+    halted = trainer.start(config, plan, seed=9)
+    train(halted, 2)
+    state, measurements = halted.state(), list(halted.measurements)
+
+    continued = trainer.start(config, plan, seed=123)
+    continued = trainer.start(config, plan, seed=9)
+    continued.restore(state, measurements)
+    train(continued, 2)
+
+    assert [without_clocks(m) for m in continued.measurements] == expected
+    assert digest(continued.averaged_weights()) == weights
+
+
+def test_scores_of_the_same_weights_do_not_depend_on_what_only_training_knows(trainer, task):
+    network_of = {}
+    for beta, clip in ((0.1, 0.0), (10.0, 5.0)):
+        config = Config(latent_dim=6, depth=1, width=16, batch_size=64 if clip else 128, beta=beta, grad_clip=clip)
+        plan = TrainingPlan(epochs=4, lr_schedule="cosine", ema_decay=0.9, log_variance_clamp=(-6.0, 2.0))
+        run = trainer.start(config, plan, seed=1)
+        network_of[beta] = (run, run._kept)
+    weights = list(network_of[0.1][0].averaged_weights().values())
+
+    scores = []
+    for _, kept in network_of.values():
+        kept.use_weights(weights)
+        scores.append(kept.evaluator.neg_elbo(task.select))
+
+    assert scores[0] == scores[1]
+
+
+def test_an_evaluation_of_a_part_agrees_with_the_whole(trainer, task, plan):
+    run = trainer.start(FAMILIES["mlp"], plan, seed=2)
+    evaluator: Evaluator = run._kept.evaluator
+    images = np.concatenate([task.select, task.select])[: EVALUATION_BATCH + 30]
+
+    whole, part = evaluator.evaluate(images), evaluator.evaluate(images[:100])
+
+    np.testing.assert_array_equal(whole.neg_elbo[:100], part.neg_elbo)
+    assert len(whole.neg_elbo) == EVALUATION_BATCH + 30
+
+
+def test_a_learning_rate_that_explodes_ends_as_diverged(trainer, plan):
+    config = Config(latent_dim=6, depth=8, width=32, batch_size=64, learning_rate=1.0, activation="gated")
+    run = trainer.start(config, plan, seed=1)
+
+    with pytest.raises(Diverged, match="epoch"):
+        train(run, 40)
+
+
+def test_warm_up_rises_linearly_to_beta(trainer, plan):
+    config = Config(latent_dim=6, depth=1, width=16, batch_size=64, beta=2.0, kl_warmup_epochs=4)
+
+    betas = [m.beta for m in train(trainer.start(config, plan, seed=1), 5)]
+
+    assert betas == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0])
+
+
+def test_the_cosine_schedule_ends_near_zero(trainer):
+    plan = TrainingPlan(epochs=4, lr_schedule="cosine", ema_decay=0.999, log_variance_clamp=(-6.0, 2.0))
+    config = Config(latent_dim=6, depth=1, width=16, batch_size=64, learning_rate=1e-3)
+
+    rates = [m.learning_rate for m in train(trainer.start(config, plan, seed=1), 4)]
+
+    assert rates == pytest.approx([1e-3, 1e-3 * 0.5 * (1 + 2**-0.5), 5e-4, 1e-3 * 0.5 * (1 - 2**-0.5)], rel=1e-4)
+
+
+def test_clipping_at_a_tight_limit_clips_and_is_counted(trainer, plan):
+    config = Config(latent_dim=6, depth=1, width=16, batch_size=64, grad_clip=0.2)
+
+    last = train(trainer.start(config, plan, seed=1), 2)[-1]
+
+    assert last.clip_share > 0.5
+    assert last.skipped_steps == 0
+
+
+def test_scores_describe_a_healthy_model(trainer, task, plan):
+    run = trainer.start(FAMILIES["mlp"], plan, seed=1)
+    train(run, 14)
+
+    scores, costs = run.scores(), run.costs()
+
+    assert scores.neg_elbo == pytest.approx(scores.distortion + scores.rate)
+    assert sum(scores.kl_per_dimension) == pytest.approx(scores.rate, rel=1e-4)
+    assert 1 <= scores.active_units <= 6
+    assert scores.shuffle_gap > 1.0
+    assert scores.floor_excess == pytest.approx(scores.neg_elbo - task.floor)
+    assert scores.bits_per_dim == pytest.approx(scores.neg_elbo / (64 * np.log(2)))
+    assert scores.instability is not None
+    assert scores.instability.total >= 0
+    assert costs.train_flops == 3.0 * run._kept.forward_flops * 14 * 1280
+    assert costs.peak_memory_bytes > 10**8

@@ -1,0 +1,115 @@
+"""What `run` shows while it runs: a live display on a terminal, plain lines elsewhere."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from vae_search.render import clock, console
+from vae_search.search.observer import Observer, Progress
+from vae_search.states import State
+
+if TYPE_CHECKING:
+    from vae_search.search.flight import Verdict
+    from vae_search.spec import SweepSpec
+    from vae_search.store.rows import TrialRow
+
+REFRESH_S = 0.5
+BAR_COLUMNS = 40
+COLOURS = {State.COMPLETE: "green", State.PRUNED: "yellow", State.FAIL: "red"}
+
+
+def observer(spec: "SweepSpec", *, quiet: bool) -> Observer:
+    """The observer that suits standard output: nothing when quiet, live on a terminal, else one line per trial."""
+    if quiet:
+        return Observer()
+    out = console()
+    if out.is_terminal:
+        display = _Display(spec, out)
+        return Observer(on_phase=display.on_phase, on_landed=display.on_landed, watching=display.watching)
+    return Observer(on_phase=_plain_phase, on_landed=_plain_landed)
+
+
+def _plain_phase(phase: str) -> None:
+    sys.stdout.write(f"{phase} …\n")
+    sys.stdout.flush()
+
+
+def _plain_landed(row: "TrialRow", verdict: "Verdict") -> None:
+    sys.stdout.write(landed_line(row, verdict) + "\n")
+    sys.stdout.flush()
+
+
+def landed_line(row: "TrialRow", verdict: "Verdict") -> str:
+    """`trial 7 COMPLETE: objective 98.21, …`: one line, for logs and pipes."""
+    value = "" if row.neg_elbo is None else f", neg_elbo {row.neg_elbo:.2f}"
+    stability = "" if row.instability is None else f", instability {row.instability:.3f}"
+    return f"trial {row.trial} {row.state}: {verdict.explanation}{value}{stability}"
+
+
+class _Display:
+    """Counts, best so far, speed and time left, redrawn twice a second."""
+
+    def __init__(self, spec: "SweepSpec", out: Console) -> None:
+        self._spec = spec
+        self._out = out
+
+    def on_phase(self, phase: str) -> None:
+        self._out.print(f"{phase} …", markup=False)
+
+    def on_landed(self, row: "TrialRow", verdict: "Verdict") -> None:
+        if row.state is State.FAIL:
+            self._out.print(Text(landed_line(row, verdict), style="red"))
+
+    @contextmanager
+    def watching(self, progress: Callable[[], Progress]) -> Iterator[None]:
+        started_s, first = time.monotonic(), progress()
+        over = threading.Event()
+
+        def picture() -> Group:
+            return self._picture(progress(), first, time.monotonic() - started_s)
+
+        with Live(picture(), console=self._out, auto_refresh=False) as live:
+
+            def redraw() -> None:
+                while not over.wait(REFRESH_S):
+                    live.update(picture(), refresh=True)
+
+            thread = threading.Thread(target=redraw, name="live-display", daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                over.set()
+                thread.join()
+                live.update(picture(), refresh=True)
+
+    def _picture(self, now: Progress, first: Progress, elapsed_s: float) -> Group:
+        counts = Text.assemble(
+            (f"{now.finished}/{now.trials} trials", "bold"),
+            f"   {len(now.running)} running   ",
+            *((f"{now.states.get(state, 0)} {state.lower()}   ", colour) for state, colour in COLOURS.items()),
+        )
+        bar = ProgressBar(total=now.trials, completed=now.finished, width=min(BAR_COLUMNS, self._out.width))
+        facts = Table.grid(padding=(0, 3))
+        best = "–" if now.best_objective is None else f"{now.best_objective:.2f} nats (trial {now.best_trial})"
+        speed = now.epochs_done / elapsed_s if elapsed_s > 0 else 0.0
+        left = time_left_s(now, first, elapsed_s)
+        facts.add_row("best", best)
+        facts.add_row("speed", f"{speed:.1f} epochs/s")
+        facts.add_row("time", f"{clock(elapsed_s)} so far" + ("" if left is None else f", about {clock(left)} left"))
+        return Group(Text(self._spec.name, style="bold"), counts, bar, facts)
+
+
+def time_left_s(now: Progress, first: Progress, elapsed_s: float) -> float | None:
+    """Seconds until the budget is used at the pace so far; None before the first trial has ended."""
+    landed = now.finished - first.finished
+    return elapsed_s / landed * (now.trials - now.finished) if landed else None

@@ -1,0 +1,87 @@
+"""What a sweep would cost, before anything is trained: from its networks' shapes and this machine's matrix product."""
+
+import os
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from vae_search.config import Config
+from vae_search.data.task import TrainingTask
+from vae_search.search.rungs import rung_epochs
+from vae_search.search.study import SweepStudy
+from vae_search.spec import SweepSpec
+from vae_search.vae.networks import NetworkSpec, build, forward_flops
+
+SAMPLED_CONFIGS = 16
+MATRIX_SIZE = 1024
+REACHED_SHARE = 0.5  # of the matrix product's speed that a training epoch of usual size reaches
+START_S = 12.0  # Ray, and TensorFlow in each worker
+WORKER_BYTES = 700 * 10**6  # TensorFlow and one compiled network
+STATE_COPIES = 4  # weights, two moments, the average
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What would happen; figures are rough."""
+
+    rungs: tuple[int, ...]
+    trial_epochs: float
+    """epochs over all trials after pruning"""
+    slots: int
+    time_s: float
+    memory_bytes: int
+    store_bytes: int
+
+
+def expected_epochs(spec: SweepSpec) -> float:
+    """Epochs of one trial on average: one in `reduction_factor` advances at each rung."""
+    if spec.pruning is None:
+        return float(spec.budget.epochs)
+    rungs = rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs)
+    expected, share, done = 0.0, 1.0, 0
+    for stop in (*rungs, spec.budget.epochs):
+        expected += share * (stop - done)
+        share, done = share / spec.pruning.reduction_factor, stop
+    return expected
+
+
+def estimate(spec: SweepSpec, task: TrainingTask) -> Estimate:
+    """Costs of `spec` on this machine, from random configs of its space."""
+    study = SweepStudy(spec.search_space, sampler="random", seed=spec.seed)
+    networks = [
+        build(NetworkSpec.of(Config.from_params(study.ask(trial)), task.image_shape))
+        for trial in range(min(SAMPLED_CONFIGS, spec.budget.trials))
+    ]
+    flops = float(np.mean([forward_flops(network) for network in networks]))
+    parameters = float(np.mean([network.parameters for network in networks]))
+    cores = len(os.sched_getaffinity(0))
+    slots = max(1, cores // spec.resources.cpus_per_trial)
+    if isinstance(spec.resources.concurrency, int):
+        slots = min(slots, spec.resources.concurrency)
+    epochs = spec.budget.trials * expected_epochs(spec)
+    image_flops = flops * (3 * len(task.train) + len(task.select))
+    time_s = START_S + epochs * image_flops / (REACHED_SHARE * _matrix_flops_per_s()) / slots
+    if spec.budget.minutes is not None:
+        time_s = min(time_s, 60.0 * spec.budget.minutes)
+    images = task.train.nbytes + task.select.nbytes
+    kept = min(spec.keep, spec.budget.trials)
+    return Estimate(
+        rungs=rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs),
+        trial_epochs=epochs,
+        slots=slots,
+        time_s=time_s,
+        memory_bytes=int(slots * (WORKER_BYTES + images) + images),
+        store_bytes=int(4 * parameters * (kept + STATE_COPIES * slots) + 20_000 * spec.budget.trials),
+    )
+
+
+def _matrix_flops_per_s() -> float:
+    """Speed of one core in a large matrix product, the better of a few tries."""
+    matrix = np.ones((MATRIX_SIZE, MATRIX_SIZE), np.float32)
+    best_s = float("inf")
+    for _ in range(3):
+        cpu_s = time.process_time()
+        matrix @ matrix
+        best_s = min(best_s, time.process_time() - cpu_s)  # CPU time: NumPy may use several cores
+    return 2.0 * MATRIX_SIZE**3 / best_s

@@ -1,0 +1,53 @@
+"""What a running sweep shows to whoever started it."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from vae_search.search.flight import Verdict
+from vae_search.states import State
+from vae_search.store.rows import TrialRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A sweep at one moment, for people and for the heartbeat."""
+
+    trials: int
+    """in the budget"""
+    states: Mapping[State, int]
+    """finished trials, of all drivers of the sweep"""
+    best_trial: int | None
+    best_objective: float | None
+    epochs_done: int
+    """by this driver"""
+    running: Mapping[int, int]
+    """epochs done, by trial in flight"""
+
+    @property
+    def finished(self) -> int:
+        return sum(self.states.values())
+
+
+def _ignore_landed(row: TrialRow, verdict: Verdict) -> None:
+    return None
+
+
+def _no_display(progress: Callable[[], Progress]) -> AbstractContextManager[object]:
+    return nullcontext()
+
+
+def _ignore_phase(phase: str) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observer:
+    """Called from the driver's thread; the defaults show nothing."""
+
+    on_phase: Callable[[str], None] = _ignore_phase
+    """when something begins that takes seconds"""
+    on_landed: Callable[[TrialRow, Verdict], None] = _ignore_landed
+    """after a trial's row is durable"""
+    watching: Callable[[Callable[[], Progress]], AbstractContextManager[object]] = _no_display
+    """entered before the first trial, left after the last: room for a display that polls the progress"""

@@ -1,0 +1,89 @@
+"""Typed columns: what a field of a row may hold, and how it becomes an Arrow column.
+
+A row class annotates its fields with the types below; its columns are read from the annotations.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from numbers import Integral, Real
+from typing import Annotated, Any, get_args, get_type_hints
+
+import pyarrow as pa
+
+Int32 = Annotated[int, pa.int32()]
+Int64 = Annotated[int, pa.int64()]
+Double = Annotated[float, pa.float64()]
+Doubles = Annotated[tuple[float, ...], pa.list_(pa.float64())]
+Text = Annotated[str, pa.string()]
+Time = Annotated[datetime, pa.timestamp("us", tz="UTC")]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its Python type, its Arrow type, and whether NULL is refused."""
+
+    kind: type
+    arrow: Any  # a pyarrow.DataType
+    required: bool
+
+
+def columns_of(row_type: type) -> dict[str, Column]:
+    """The columns of a row class, in order; fields without a column type of their own are left out."""
+    columns = {}
+    hints = get_type_hints(row_type, include_extras=True)
+    for field in fields(row_type):
+        required = type(None) not in get_args(hints[field.name])
+        hint = hints[field.name] if required else get_args(hints[field.name])[0]
+        if hasattr(hint, "__metadata__"):
+            kind, arrow = get_args(hint)
+            columns[field.name] = Column(kind, arrow, required)
+    return columns
+
+
+def settle(row: object, columns: Mapping[str, Column]) -> None:
+    """Bring every field of a frozen row to its column's own Python type; NumPy's scalars may come in, too.
+
+    Raises:
+        ValueError: A value does not fit its column, or is NaN or infinite.
+    """
+    for name, column in columns.items():
+        object.__setattr__(row, name, checked(name, getattr(row, name), column))
+
+
+def checked(name: str, value: object, column: Column) -> Any:
+    """`value` in the column's own Python type.
+
+    Raises:
+        ValueError: It does not fit the column, or is NaN or infinite.
+    """
+    if value is None and not column.required:
+        return None
+    if column.kind is int and isinstance(value, Integral) and not isinstance(value, bool):
+        return _whole(name, int(value), column.arrow.bit_width)
+    if column.kind is float and isinstance(value, Real) and not isinstance(value, bool):
+        return _finite(name, value)
+    if issubclass(column.kind, StrEnum) and isinstance(value, str):
+        return column.kind(value)
+    if column.kind is str and isinstance(value, str):
+        # A message of the operating system may hold bytes that are not UTF-8; a row must not fail for that.
+        return value.encode(errors="backslashreplace").decode()
+    if column.kind is datetime and isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC)
+    if column.arrow == pa.list_(pa.float64()) and isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(_finite(name, item) for item in value)
+    raise ValueError(f"{name}: must be {column.arrow}, but got {value!r}")
+
+
+def _whole(name: str, value: int, bits: int) -> int:
+    if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+        raise ValueError(f"{name}: must fit in {bits} bits, but got {value}")
+    return value
+
+
+def _finite(name: str, value: Any) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{name}: must be finite (NULL, never NaN), but got {value}")
+    return float(value)

@@ -1,0 +1,68 @@
+"""What a local or network file system must do for the store, one step each."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def link_exclusively(partial: Path, target: Path) -> bool:
+    """Give the file `partial` its second name `target`; False if another file has that name.
+
+    A network file system may apply a link, lose the answer, try again and report "exists": then both names are the
+    same file, and the link is ours.
+    """
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        return target.samefile(partial)
+    return True
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a new file; on return its content, but not yet its name, survives a power cut."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def free_space(folder: Path) -> str:
+    """How much is free on the disk of `folder`, or of what exists of its path."""
+    where = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    try:
+        return f"{shutil.disk_usage(where).free / 1e6:,.1f} MB free on {where}"
+    except OSError as error:
+        return f"{where} does not say how much is free ({error.strerror})"
+
+
+def walk(folder: Path, *, leaves_first: bool = False) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Like os.walk, but an unreadable folder is an error: its rows must not go missing in silence."""
+
+    def stop_unless_gone(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise error
+
+    for inside, folders, names in os.walk(folder, topdown=not leaves_first, onerror=stop_unless_gone):
+        yield Path(inside), folders, names
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove an empty folder; one that is missing, or got new files meanwhile, is fine."""
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise

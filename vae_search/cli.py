@@ -6,7 +6,7 @@ Commands import what they need themselves, so that `--help` answers at once.
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -148,7 +148,8 @@ def best(
     sweep: SweepArgument,
     count: Annotated[int, typer.Option("-n", min=1, help="How many to show.")] = 5,
     by: Annotated[
-        str, typer.Option("--by", help="objective, neg_elbo, instability or train_flops; least first.")
+        Literal["objective", "neg_elbo", "instability", "train_flops"],
+        typer.Option("--by", help="What to rank by, least first."),
     ] = "objective",
     every: Annotated[bool, typer.Option("--all", help="Show pruned and failed trials as well.")] = False,
     store: StoreOption = DEFAULT_STORE,

@@ -3,6 +3,7 @@
 Ray, Optuna and TensorFlow are imported inside the recipes that need them: asking for the best must not load them.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from vae_search.store import artifacts, sweeps
 from vae_search.store.commit import Store, prove_exclusive
 from vae_search.store.lease import Heartbeat, read_heartbeat, request_stop
 from vae_search.store.ledger import Ledger, sweep_names
-from vae_search.store.ranking import ranked
+from vae_search.store.ranking import RankedBy, ranked
 from vae_search.store.rows import TrialRow
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from vae_search.search.observer import Observer
 
 RECORDED_VERSIONS = ("vae-search", "ray", "tensorflow", "keras", "optuna", "numpy")
-
-Order = Literal["objective", "neg_elbo", "instability", "train_flops"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +134,7 @@ def estimate(spec: SweepSpec, *, cache: Path) -> "Estimate":
     return estimate_costs(spec, TrainingTask.of(load_dataset(spec.data, cache=cache)))
 
 
-def best(rows: Sequence[TrialRow], *, by: Order = "objective", every_state: bool = False) -> list[TrialRow]:
+def best(rows: Sequence[TrialRow], *, by: RankedBy = "objective", every_state: bool = False) -> list[TrialRow]:
     """COMPLETE trials, best first; with `every_state` the others follow, by their last held-out value.
 
     Raises:
@@ -196,7 +195,8 @@ def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -
     row = next((row for row in rows if row.trial == trial), None)
     if row is None:
         raise NotFound(f"trial {sweep}/{trial} has not finished, or does not exist; the sweep has {len(rows)} trials.")
-    files = artifacts.load(store, sweep, trial)
+    files = artifacts.load(store, sweep, trial, sha256=row.artifact_sha256)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its remarks about this machine are not the user's concern
     from vae_search.search.orders import MODEL_FILE, WEIGHTS_FILE
     from vae_search.vae.model import VaeModel
     from vae_search.vae.samples import grid_png

@@ -95,7 +95,7 @@ def default_pruning(epochs: int) -> Pruning:
 class SweepSpec(_Part):
     """One sweep, fully resolved."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="What the sweep is called, also in the store.")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="What the sweep is called, also in the store.")
     seed: int = Field(default=0, ge=0, lt=2**31, description="Everything random in the sweep follows from it.")
     data: DataSpec
     likelihood: Literal["bernoulli"] = Field(

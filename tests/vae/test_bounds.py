@@ -16,9 +16,7 @@ CLAMP = (-6.0, 2.0)
 @pytest.fixture(scope="module")
 def network():
     """A decoder of one latent, with weights large enough that the posterior is far from the encoder's."""
-    spec = NetworkSpec(
-        architecture="mlp", image_shape=(4, 4, 1), latent_dim=1, depth=1, width=8, activation="tanh"
-    )
+    spec = NetworkSpec(architecture="mlp", image_shape=(4, 4, 1), latent_dim=1, depth=1, width=8, activation="tanh")
     network = build(spec)
     weights = initial_weights(network, seed=3, mean_image=np.full((4, 4, 1), 0.4, np.float32))
     for variable, value in zip(network.variables, weights, strict=True):
@@ -44,9 +42,7 @@ def exact(network, images):
 def test_the_gaussian_kl_is_the_integral_that_it_stands_for():
     mean, log_variance = 0.7, -1.1
     posterior, prior = stats.norm(mean, np.exp(0.5 * log_variance)), stats.norm()
-    expected, _ = integrate.quad(
-        lambda z: posterior.pdf(z) * (posterior.logpdf(z) - prior.logpdf(z)), -8, 8
-    )
+    expected, _ = integrate.quad(lambda z: posterior.pdf(z) * (posterior.logpdf(z) - prior.logpdf(z)), -8, 8)
 
     found = gaussian_kl(tf.constant([[mean]]), tf.constant([[log_variance]]))
 

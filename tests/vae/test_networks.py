@@ -84,9 +84,7 @@ def test_flops_of_a_dense_network_are_twice_its_kernels():
 
 
 def test_flops_of_a_convolution_count_every_output_pixel():
-    network = build(
-        spec(architecture="conv", image_shape=(8, 8, 1), depth=1, width=4, latent_dim=2, activation="relu")
-    )
+    network = build(spec(architecture="conv", image_shape=(8, 8, 1), depth=1, width=4, latent_dim=2, activation="relu"))
 
     encoder = 2 * (4 * 4 * 1 * 4 * 16 + 64 * 256 + 256 * 2 * 2)
     decoder = 2 * (2 * 256 + 256 * 64 + 4 * 4 * 4 * 1 * 16)

@@ -217,8 +217,7 @@ class Driver:
         checkpoint = checkpoints.newest_intact(self._store, self._spec.name, trial_key(flight.order.trial))
         if better >= self._spec.keep or checkpoint is None or checkpoint.epoch != self._spec.budget.epochs:
             return None
-        files = checkpoint.files()
-        kept = {name: files[name] for name in (WEIGHTS_FILE, MODEL_FILE)}
+        kept = {name: checkpoint.files[name] for name in (WEIGHTS_FILE, MODEL_FILE)}
         return artifacts.keep(self._store, self._spec.name, flight.order.trial, kept)
 
     def _drop_artifacts(self) -> None:

@@ -113,7 +113,7 @@ def trial_row(
         attempts=flight.attempts,
         lease=provenance.lease,
         node_id=flight.node_id,
-        started_at=flight.started_at,
+        started_at=flight.started_at or finished_at,
         finished_at=finished_at,
         epochs=len(flight.measurements),
         objective=objective_of(scores, stability_weight=spec.objective.stability_weight) if scores else None,

@@ -19,12 +19,29 @@ from vae_search.search.observer import Observer
 from vae_search.search.orders import WorkerBrief
 from vae_search.search.tuning import run_trials
 from vae_search.search.worker import LOG_FORMAT
+from vae_search.spec import SweepSpec
 from vae_search.store import layout
 from vae_search.store.commit import Store
-from vae_search.store.lease import Lease
+from vae_search.store.lease import Lease, acquire, last_progress
 from vae_search.store.sweeps import SweepRecord
 
 STOP_POLL_S = 1.0
+DRIVER_S = "driver_s"  # in the heartbeat
+
+
+class _DriverTime:
+    """Seconds that drivers have spent on the sweep, this and earlier ones; `budget.minutes` is measured in them."""
+
+    def __init__(self, before_s: float, budget_minutes: float | None) -> None:
+        self._before_s = before_s
+        self._limit_s = None if budget_minutes is None else 60.0 * budget_minutes
+        self._started_s = time.monotonic()
+
+    def used_s(self) -> float:
+        return self._before_s + time.monotonic() - self._started_s
+
+    def is_up(self) -> bool:
+        return self._limit_s is not None and self.used_s() >= self._limit_s
 
 
 def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: Observer) -> None:
@@ -36,10 +53,8 @@ def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: O
         VaeSearchError: What else ended it before its time; see `errors.py`.
     """
     spec = record.spec
-    started_s = time.monotonic()
-    budget_s = None if spec.budget.minutes is None else 60.0 * spec.budget.minutes
-    with Lease.acquire(store, spec.name) as lease, _logging_to(_log_folder(store, spec.name), lease.number):
-        used_before_s = lease.driver_s_before
+    driver_time = _DriverTime(_driver_s_before(store, spec.name), spec.budget.minutes)
+    with _owning(store, spec.name, driver_time) as lease, _logging_to(_log_folder(store, spec.name), lease.number):
         driver = Driver(
             Provenance(
                 spec=spec,
@@ -50,43 +65,59 @@ def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: O
             store=store,
             lease=lease,
             now=lambda: datetime.now(UTC),
-            deadline_passed=lambda: budget_s is not None and used_before_s + time.monotonic() - started_s >= budget_s,
+            deadline_passed=driver_time.is_up,
             on_landed=observer.on_landed,
         )
-        if driver.exhausted:
-            return
-        folder = _log_folder(store, spec.name)
-        observer.on_phase("starting Ray")
-        brief = WorkerBrief(
-            spec=spec,
-            store=store.location,
-            lease=lease.number,
-            rungs=driver.rungs,
-            log_folder=None if folder is None else str(folder),
-        )
-        with (
-            local_cluster(cpus=None, data_bytes=task.train.nbytes + task.select.nbytes) as scratch,
-            _stop_signals() as signalled,
-            observer.watching(driver.progress),
-        ):
-            run_trials(
-                driver,
-                brief=brief,
-                task=task,
-                slots=_slots(spec.resources.concurrency, spec.resources.cpus_per_trial),
-                stop_requested=_any_stop(signalled, lease),
-                scratch=scratch,
-            )
-        stopped = driver.in_flight > 0 or not driver.exhausted
-    if stopped:
+        if not driver.exhausted:
+            _train(driver, spec, task=task, store=store, lease=lease, observer=observer)
+    if driver.in_flight > 0 or not driver.exhausted:
         raise Interrupted(
-            f"sweep {spec.name}: stopped with {_landed(driver)} of {spec.budget.trials} trials done; nothing is lost.\n"
-            f"Run the same command again to continue."
+            f"sweep {spec.name}: stopped with {driver.progress().finished} of {spec.budget.trials} trials done; "
+            "nothing is lost.\nRun the same command again to continue."
         )
 
 
-def _landed(driver: Driver) -> int:
-    return driver.progress().finished
+def _train(
+    driver: Driver, spec: SweepSpec, *, task: TrainingTask, store: Store, lease: Lease, observer: Observer
+) -> None:
+    folder = _log_folder(store, spec.name)
+    brief = WorkerBrief(
+        spec=spec,
+        store=store.location,
+        lease=lease.number,
+        rungs=driver.rungs,
+        log_folder=None if folder is None else str(folder),
+    )
+    observer.on_phase("starting Ray")
+    with (
+        local_cluster(cpus=None, data_bytes=task.train.nbytes + task.select.nbytes) as scratch,
+        _stop_signals() as signalled,
+        observer.watching(driver.progress),
+    ):
+        run_trials(
+            driver,
+            brief=brief,
+            task=task,
+            slots=_slots(spec.resources.concurrency, spec.resources.cpus_per_trial),
+            stop_requested=_any_stop(signalled, lease),
+            scratch=scratch,
+        )
+
+
+@contextmanager
+def _owning(store: Store, sweep: str, driver_time: _DriverTime) -> Iterator[Lease]:
+    """Hold the sweep's lease for the length of the block; its heartbeat carries the driver time."""
+    lease = acquire(store, sweep, progress=lambda: {DRIVER_S: driver_time.used_s()})
+    try:
+        yield lease
+    finally:
+        lease.release()
+
+
+def _driver_s_before(store: Store, sweep: str) -> float:
+    """Driver time of all earlier attempts, as the last heartbeat told it."""
+    seconds = last_progress(store, sweep).get(DRIVER_S, 0.0)
+    return float(seconds) if isinstance(seconds, int | float) else 0.0
 
 
 def _slots(concurrency: int | str, cpus_per_trial: int) -> Callable[[], int]:

@@ -1,11 +1,13 @@
 """The Optuna study of one sweep: in memory, rebuilt from the ledger, asked and told by trial number."""
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from vae_search.config import ParamValue
@@ -153,8 +155,11 @@ class SweepStudy:
         seed = derived_seed(self._seed, trial, "sampler")
         if self._sampler == "random":
             return optuna.samplers.RandomSampler(seed=seed)
-        # group: without it, conditional parameters fall out of the joint space and are drawn independently.
-        return optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+        with warnings.catch_warnings():
+            # `group` and its kin are marked experimental; the pinned major version and our tests hold them still.
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            # group: without it, conditional parameters fall out of the joint space and are drawn independently.
+            return optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
 
 
 def _chosen(choice: object) -> ParamValue:

@@ -98,8 +98,8 @@ class TrialRunner:
         self._saved_at = self._monotonic()
         checkpoint = checkpoints.newest_intact(self._store, self._brief.spec.name, _key(order))
         if checkpoint is not None:
-            files = checkpoint.files()
-            run.restore(arrays_of(files[STATE_FILE]), _measurements_of(files[MEASUREMENTS_FILE]))
+            arrays, measurements = (checkpoint.files[name] for name in (STATE_FILE, MEASUREMENTS_FILE))
+            run.restore(arrays_of(arrays), _measurements_of(measurements))
             logger.info("trial %d continues after epoch %d", order.trial, run.epoch)
         else:
             logger.info("trial %d starts: %s", order.trial, json.dumps(dict(order.params)))
@@ -122,6 +122,7 @@ class TrialRunner:
         checkpoints.save(
             self._store, self._brief.spec.name, _key(order), lease=self._brief.lease, epoch=run.epoch, files=files
         )
+        checkpoints.prune(self._store, self._brief.spec.name, _key(order), lease=self._brief.lease)
         self._saved_at = self._monotonic()
 
     def _report(self, order: TrialOrder, run: TrainingRun) -> TrialReport:

@@ -88,7 +88,7 @@ class _Suggester(_HandsOn, Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         run = self._run
         if run.stopping or run.driver.exhausted:
-            return Searcher.FINISHED
+            return str(Searcher.FINISHED)
         # No more than can run, and a little ahead.
         if run.driver.in_flight >= run.slots() + PENDING_TRIALS:
             return None
@@ -100,7 +100,7 @@ class _Suggester(_HandsOn, Searcher):  # type: ignore[misc]
                 order.update(trial=asked.trial, params=dict(asked.params), seed=asked.seed)
 
         run.guarded(ask)
-        return order or Searcher.FINISHED
+        return order or str(Searcher.FINISHED)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The callback lands trials: Tune calls it after scheduler and searcher have had their say."""

@@ -3,7 +3,7 @@
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
@@ -11,6 +11,9 @@ from ray import tune
 from vae_search.data.task import TrainingTask
 from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
 from vae_search.store.commit import open_store
+
+if TYPE_CHECKING:
+    from vae_search.search.trial_runner import TrialRunner
 
 REPORT = "report"
 """The one key of a result: a TrialReport is no dict, so Tune hands it on as it is instead of flattening it."""
@@ -26,23 +29,37 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     """
 
     def setup(self, config: dict[str, Any], brief: WorkerBrief, task: TrainingTask) -> None:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        node_id = ray.get_runtime_context().get_node_id()
-        if brief.log_folder is not None:
-            _log_to(Path(brief.log_folder) / f"worker-{node_id[:8]}-{os.getpid()}.log")
-        # TensorFlow is imported here and not above: the driver imports this module, and must stay light.
-        from vae_search.search.trial_runner import TrialRunner
+        """Quick, so that Tune sees the actor started: TensorFlow is loaded in the first step.
 
-        self._runner = TrialRunner(brief, task, open_store(brief.store), node_id=node_id)
-        self._runner.begin(TrialOrder(**config))
+        While an actor is still starting, Tune gives its trial to any other that becomes free and kills it; with an
+        import of several seconds in here, short trials would never get a second worker.
+        """
+        self._brief = brief
+        self._task = task
+        self._order = TrialOrder(**config)
+        self._node_id = ray.get_runtime_context().get_node_id()
+        self._runner: TrialRunner | None = None
 
-    def step(self) -> dict[str, TrialReport | bool]:
-        report = self._runner.step()
-        return {REPORT: report}
+    def step(self) -> dict[str, TrialReport]:
+        if self._runner is None:
+            self._runner = self._make_runner()
+            self._runner.begin(self._order)
+        return {REPORT: self._runner.step()}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._runner.begin(TrialOrder(**new_config))
+        self._order = TrialOrder(**new_config)
+        if self._runner is not None:
+            self._runner.begin(self._order)
         return True
+
+    def _make_runner(self) -> "TrialRunner":
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        if self._brief.log_folder is not None:
+            _log_to(Path(self._brief.log_folder) / f"worker-{self._node_id[:8]}-{os.getpid()}.log")
+        # Not above: the driver imports this module, and must stay without TensorFlow.
+        from vae_search.search.trial_runner import TrialRunner
+
+        return TrialRunner(self._brief, self._task, open_store(self._brief.store), node_id=self._node_id)
 
 
 def _log_to(path: Path) -> None:

@@ -10,6 +10,7 @@ sweeps/<sweep>/running/000042/000003/checkpoint-000007/
 sweeps/<sweep>/epochs/000042.parquet              the learning curve of a finished trial
 sweeps/<sweep>/trials/000042.parquet              its row: the commit point
 sweeps/<sweep>/artifacts/000042/                  its weights, if it is among the best
+sweeps/<sweep>/logs/                              what drivers and workers wrote down for people
 """
 
 import re
@@ -133,6 +134,11 @@ def artifact(sweep_name: str, number: int) -> str:
 def manifest(folder: str) -> str:
     """The list of a folder's files with their hashes; written last, so that it makes the folder whole."""
     return f"{folder}/manifest.json"
+
+
+def logs(sweep_name: str) -> str:
+    """The folder of the log files, one per driver and worker; only where the store is on a file system."""
+    return f"{sweep(sweep_name)}/logs"
 
 
 def probe(nonce: str) -> str:

@@ -1,13 +1,16 @@
 """Which trial is better: pure functions of rows."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from vae_search.errors import Conflict
 from vae_search.states import State
 from vae_search.store.rows import TrialRow
 
+RankedBy = Literal["objective", "neg_elbo", "instability", "train_flops"]
 
-def ranked(rows: Sequence[TrialRow], *, by: str, every_state: bool) -> list[TrialRow]:
+
+def ranked(rows: Sequence[TrialRow], *, by: RankedBy, every_state: bool) -> list[TrialRow]:
     """COMPLETE trials by the column `by`, least first, NULL last; with `every_state` then the others by `neg_elbo`.
 
     Trials that were cut are never mixed in with those that completed: their values come from fewer epochs.

@@ -9,7 +9,7 @@ import numpy as np
 def npz_of(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Named arrays as the bytes of an .npz file; equal arrays give equal bytes."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]  # names go through ** as they are
+    np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 

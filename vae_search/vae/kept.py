@@ -85,7 +85,7 @@ class KeptNetwork:
         self._records = {
             name: tf.Variable(tf.zeros([self.steps_per_epoch])) for name in EpochSteps.__dataclass_fields__
         }
-        self._epoch = tf.function(self._run_epoch)
+        self._epoch = tf.function(self._run_epoch, reduce_retracing=True)
 
     def set_scalars(self, scalars: Scalars) -> None:
         """Take over one trial's scalars."""

@@ -1,0 +1,27 @@
+"""Canonical JSON."""
+
+import pytest
+
+from vae_search.errors import CorruptStore
+from vae_search.store.json_files import from_json_bytes, to_json_bytes
+
+
+def test_equal_records_are_equal_bytes_whatever_their_order() -> None:
+    content = to_json_bytes({"b": 1, "a": {"d": "ü", "c": None}})
+
+    assert content == to_json_bytes({"a": {"c": None, "d": "ü"}, "b": 1})
+    assert content.endswith(b"\n")
+    assert "ü".encode() in content
+    assert from_json_bytes(content, where="x") == {"a": {"c": None, "d": "ü"}, "b": 1}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_nan_and_infinity_are_refused(value: float) -> None:
+    with pytest.raises(ValueError):
+        to_json_bytes({"a": value})
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": ', b"\xff\xfe", b"[1]", b"null"])
+def test_anything_but_an_object_is_corrupt_and_named(content: bytes) -> None:
+    with pytest.raises(CorruptStore, match=r"^leases/000001\.json: must be"):
+        from_json_bytes(content, where="leases/000001.json")

@@ -1,0 +1,99 @@
+"""The import rules of ARCHITECTURE.md, as a test."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "vae_search"
+WORDS = {"config", "errors", "problems", "space", "space_checks", "spec", "states"} | {
+    f"spec_{part}" for part in ("fields", "file", "space", "wording", "yaml")
+}
+DATA = WORDS | {"data"}
+# What each file or folder may import: our own names first, then libraries; the standard library is free. A file without
+# an entry of its own takes its folder's; one with neither is a KeyError.
+MAY_IMPORT = {
+    "__init__": {"service"},
+    "__main__": {"cli"},
+    "config": WORDS,
+    "errors": set(),
+    "problems": WORDS,
+    "space": WORDS,
+    "space_checks": WORDS,
+    "spec": WORDS | {"pydantic"},
+    "spec_fields": WORDS | {"pydantic"},
+    "spec_file": WORDS | {"ruamel"},
+    "spec_space": WORDS | {"pydantic"},
+    "spec_wording": WORDS | {"pydantic", "pydantic_core"},
+    "spec_yaml": WORDS | {"ruamel"},
+    "states": set(),
+    "template": set(),
+    "data": DATA | {"numpy", "PIL", "pyarrow", "sklearn", "filelock"},
+    "store": DATA | {"store", "pyarrow", "duckdb"},
+    "vae": DATA | {"vae", "numpy", "tensorflow", "keras", "PIL"},
+    "search": DATA | {"store", "vae", "search", "numpy", "optuna", "ray"},
+    "service": DATA | {"store", "vae", "search"},
+    "render": DATA | {"store", "search", "service", "rich"},
+    "live": DATA | {"store", "search", "render", "rich"},
+    "cli": DATA | {"store", "search", "service", "render", "live", "template", "typer"},
+}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stat().st_size > 0)
+
+
+def imported_names(path: Path) -> set[str]:
+    """What `path` imports, anywhere in it: a part of ours ("store") or a library ("ray")."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    parts = [name.split(".") for name in names]
+    ours = {part[1] for part in parts if part[0] == PACKAGE.name and len(part) > 1}
+    libraries = {part[0] for part in parts} - {PACKAGE.name} - sys.stdlib_module_names
+    return ours | libraries
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_imports_only_what_it_may(path: Path):
+    name = path.relative_to(PACKAGE).with_suffix("").as_posix()
+    allowed = MAY_IMPORT[name] if name in MAY_IMPORT else MAY_IMPORT[name.split("/")[0]]
+
+    assert imported_names(path) <= allowed
+
+
+def test_the_rule_notices_an_import_against_it(tmp_path):
+    offender = tmp_path / "ledger.py"
+    offender.write_text("def late():\n    from tensorflow.keras import Model\n    return Model\n")
+
+    assert not imported_names(offender) <= MAY_IMPORT["store"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["--help"], ["best", "none"], ["status"], ["validate", "search_spaces/digits.yaml"], ["schema"]],
+    ids=lambda command: command[0],
+)
+def test_light_commands_load_neither_ray_nor_tensorflow(command: list[str], tmp_path):
+    code = (
+        "import sys\n"
+        "from vae_search.cli import main\n"
+        f"sys.argv = ['vae-search', *{command!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'ray', 'tensorflow', 'keras', 'optuna', 'sklearn'} & set(sys.modules)\n"
+        "print('loaded:', *sorted(heavy))\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PACKAGE.parent,
+        env={"PATH": "", "VAE_SEARCH_STORE": str(tmp_path / "store")},
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+
+    assert done.stdout.splitlines()[-1] == "loaded:", done.stdout

@@ -1,0 +1,71 @@
+"""Which process is which, and whether one has ended: across restarts, containers and reused process ids."""
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One process of one machine. Fields are None where the system does not tell (outside Linux)."""
+
+    pid: int
+    host: str
+    boot_id: str | None  # changes when the machine starts again
+    pid_namespace: str | None  # process ids mean something only within one
+    started_ticks: int | None  # since boot; tells a process from a later one with its id
+
+
+def this_process() -> Process:
+    """The process that asks."""
+    pid = os.getpid()
+    _, started_ticks = _state_and_start(pid)
+    return Process(
+        pid=pid,
+        host=socket.gethostname(),
+        boot_id=_boot_id(),
+        pid_namespace=_pid_namespace(),
+        started_ticks=started_ticks,
+    )
+
+
+def is_alive(process: Process) -> bool | None:
+    """Whether `process` still runs; None if it cannot be told from here."""
+    here = (_boot_id(), _pid_namespace())
+    if None in here or (process.boot_id, process.pid_namespace) != here:
+        return None
+    try:
+        os.kill(process.pid, 0)  # signal 0 only asks
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's process has this id; below its start tells whether it is the one
+    state, started_ticks = _state_and_start(process.pid)
+    if started_ticks is None or process.started_ticks is None:
+        return None
+    return started_ticks == process.started_ticks and state not in ("Z", "X")  # killed, but not yet collected
+
+
+def _boot_id() -> str | None:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+
+
+def _pid_namespace() -> str | None:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return None
+
+
+def _state_and_start(pid: int) -> tuple[str | None, int | None]:
+    """The process's state letter and its start in ticks since boot (proc(5): fields 3 and 22 of stat)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None, None
+    fields = stat.rpartition(")")[2].split()  # the name before it may hold spaces and parentheses
+    return fields[0], int(fields[19])

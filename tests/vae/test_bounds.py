@@ -1,4 +1,4 @@
-"""Bounds against truth from outside: SciPy's densities, quadrature over a one-dimensional latent, finite differences."""
+"""Bounds against truth from outside: SciPy's densities, quadrature over the latent, finite differences."""
 
 import numpy as np
 import pytest

@@ -222,8 +222,8 @@ class LocalStore:
         self._durable_folders |= {folder, self._root}
 
     def _full(self, path: str) -> Path:
-        if path.startswith("/") or "/." in f"/{path}":
-            raise ValueError(f"{path}: must be a relative path without parts that start with '.'")
+        if "//" in f"/{path}" or "/." in f"/{path}":
+            raise ValueError(f"{path}: must be a relative path without parts that are empty or start with '.'")
         return self._root / path
 
     def _unavailable(self, path: str, verb: str, error: OSError) -> StoreUnavailable:

@@ -1,0 +1,51 @@
+"""Small data sets of every kind, written to a folder."""
+
+import gzip
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+
+def grey(count: int = 100, height: int = 6, width: int = 5) -> np.ndarray:
+    """(count, height, width) uint8 noise."""
+    return np.random.default_rng(7).integers(0, 256, (count, height, width)).astype(np.uint8)
+
+
+def colour(count: int = 100) -> np.ndarray:
+    return np.random.default_rng(8).integers(0, 256, (count, 6, 5, 3)).astype(np.uint8)
+
+
+def idx_bytes(images: np.ndarray, magic: int = 0x0803) -> bytes:
+    return struct.pack(">IIII", magic, *images.shape) + images.tobytes()
+
+
+def write_idx(folder: Path, train: np.ndarray, test: np.ndarray, *, zipped: bool = True) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, images in (("train", train), ("t10k", test)):
+        name = f"{part}-images-idx3-ubyte"
+        content = idx_bytes(images)
+        (folder / (f"{name}.gz" if zipped else name)).write_bytes(gzip.compress(content) if zipped else content)
+    return folder
+
+
+def png_bytes(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def write_folder(folder: Path, images: np.ndarray) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, image in enumerate(images):
+        (folder / f"{number:04d}.png").write_bytes(png_bytes(image))
+    return folder
+
+
+def write_parquet(path: Path, **columns: object) -> Path:
+    pq.write_table(pa.table(columns), path)
+    return path

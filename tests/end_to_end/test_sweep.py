@@ -1,0 +1,142 @@
+"""Real sweeps on a real Ray with real TensorFlow, through the command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+from PIL import Image
+
+from vae_search.store.commit import open_store
+from vae_search.store.ledger import Ledger
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+
+SPEC = """
+name: tiny
+data: {source: digits}
+search_space:
+  latent_dim: {type: int, low: 2, high: 8}
+  learning_rate: {type: float, low: 1e-3, high: 1e-2, log: true}
+  beta: {type: float, low: 0.25, high: 4.0, log: true}
+  depth: 1
+  width: {type: categorical, choices: [16, 32]}
+  batch_size: 64
+budget: {trials: 8, epochs: 9}
+pruning: {min_epochs: 3, reduction_factor: 3}
+"""
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "vae_search.cli", *map(str, arguments)]
+
+
+def ask(folder: Path, *arguments: object) -> str:
+    done = subprocess.run(command(*arguments), cwd=folder, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder with a finished sweep, which was interrupted once on its way."""
+    folder = tmp_path_factory.mktemp("sweep")
+    (folder / "tiny.yaml").write_text(SPEC)
+    with subprocess.Popen(
+        command("run", "tiny.yaml"), cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as driver:
+        for line in driver.stdout:
+            if line.startswith("trial"):
+                break
+        driver.send_signal(signal.SIGINT)
+        _, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 130, errors
+    assert "Run the same command again" in errors
+    rows = Ledger(open_store(str(folder / "vae-store")), "tiny").trials()
+    assert 1 <= len(rows) < 8
+    (folder / "before.json").write_text(json.dumps({row.trial: row.finished_at.isoformat() for row in rows}))
+    ask(folder, "run", "tiny.yaml")
+    return folder
+
+
+def test_a_resumed_sweep_has_one_row_per_trial_and_repeats_none(folder):
+    before = json.loads((folder / "before.json").read_text())
+    rows = duckdb.read_parquet(f"{folder}/vae-store/sweeps/*/trials/*.parquet")
+
+    after = {
+        row.trial: row.finished_at.isoformat() for row in Ledger(open_store(f"{folder}/vae-store"), "tiny").trials()
+    }
+
+    assert rows.aggregate("count(*), count(DISTINCT trial)").fetchall() == [(8, 8)]
+    assert all(after[int(trial)] == finished for trial, finished in before.items())
+
+
+def test_a_finished_sweep_is_shown_at_once(folder):
+    started = time.process_time()
+
+    output = ask(folder, "run", "tiny.yaml")
+
+    assert "8 of 8 trials done" in output
+    assert "starting Ray" not in output
+    assert time.process_time() >= started
+
+
+def test_best_ranks_complete_trials_by_objective(folder):
+    best = json.loads(ask(folder, "best", "tiny", "--json"))
+
+    assert best
+    assert all(trial["state"] == "COMPLETE" for trial in best)
+    assert [trial["objective"] for trial in best] == sorted(trial["objective"] for trial in best)
+    assert set(best[0]) >= {"trial", "state", "objective", "neg_elbo", "instability", "epochs", "train_flops", "params"}
+
+
+def test_both_cores_train(folder):
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("this machine has one core")
+
+    logs = sorted((folder / "vae-store" / "sweeps" / "tiny" / "logs").glob("worker-*.log"))
+
+    assert sum("starts" in log.read_text() for log in logs) >= 2
+
+
+def test_query_counts_what_status_counts(folder):
+    (status,) = json.loads(ask(folder, "status", "tiny", "--json"))
+    counted = json.loads(ask(folder, "query", "SELECT state, count(*) AS n FROM trials GROUP BY state", "--json"))
+
+    assert status["state"] == "finished"
+    assert {row["state"]: row["n"] for row in counted} == {
+        state: n
+        for state, n in (("COMPLETE", status["complete"]), ("PRUNED", status["pruned"]), ("FAIL", status["failed"]))
+        if n
+    }
+
+
+def test_sample_draws_a_picture_with_content(folder):
+    ask(folder, "sample", "tiny", "-o", "grid.png", "-n", "16")
+
+    pixels = np.asarray(Image.open(folder / "grid.png"))
+    assert pixels.ndim == 2
+    assert min(pixels.shape) > 200
+    assert len(np.unique(pixels)) > 20
+
+
+def test_another_spec_under_the_same_name_is_refused_with_the_difference(folder):
+    done = subprocess.run(
+        command("run", "tiny.yaml", "--set", "budget.epochs=12"), cwd=folder, text=True, capture_output=True
+    )
+
+    assert done.returncode == 5
+    assert "budget.epochs: 9 → 12" in done.stderr
+
+
+def test_the_budget_may_grow(folder):
+    ask(folder, "run", "tiny.yaml", "--set", "budget.trials=9")
+
+    rows = Ledger(open_store(f"{folder}/vae-store"), "tiny").trials()
+    assert [row.trial for row in rows] == list(range(9))

@@ -1,0 +1,119 @@
+"""A sweep without Ray: the driver's decisions, carried out in this process by a real worker's loop."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from vae_search.data.task import TrainingTask
+from vae_search.search.driver import Driver
+from vae_search.search.flight import Provenance
+from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
+from vae_search.search.trial_runner import TrialRunner
+from vae_search.spec import SweepSpec, parse_spec
+from vae_search.store.commit import Store, open_store
+from vae_search.store.lease import Lease, acquire
+from vae_search.store.rows import TrialRow
+
+SPEC = """
+name: small
+data: {source: digits}
+search_space:
+  latent_dim: {type: int, low: 2, high: 6}
+  learning_rate: {type: float, low: 1e-3, high: 1e-2, log: true}
+  depth: 1
+  width: 16
+  batch_size: 64
+budget: {trials: 7, epochs: 6}
+pruning: {min_epochs: 2, reduction_factor: 2}
+keep: 2
+checkpoint_s: 1000
+"""
+
+
+def small_spec(*overrides: str) -> SweepSpec:
+    return parse_spec(SPEC, base=Path(), overrides=overrides)
+
+
+@pytest.fixture(scope="session")
+def task() -> TrainingTask:
+    images = load_digits().images.astype(np.uint8)[..., None]
+    select = np.random.default_rng(0).random(images[1280:].shape) < images[1280:] / 16.0
+    return TrainingTask(
+        train=images[:640],
+        select=select[:200].astype(np.uint8),
+        scale=16.0,
+        dynamic=True,
+        floor=10.0,
+        mean_image=images[:640].mean(axis=0, dtype=np.float32) / 16.0,
+    )
+
+
+@dataclass
+class Session:
+    """One driver with one in-process worker."""
+
+    spec: SweepSpec
+    store: Store
+    lease: Lease
+    driver: Driver
+    runner: TrialRunner
+    landed: list[TrialRow]
+
+    def run(self, *, until: Callable[[TrialReport], bool] = lambda report: False) -> None:
+        """Train until the driver has no more orders, or until a report makes `until` true (the driver then 'dies')."""
+        while (order := self.driver.next_order()) is not None:
+            self.driver.started(order.trial)
+            self.runner.begin(order)
+            while True:
+                report = self.runner.step()
+                verdict = self.driver.record(report)
+                if until(report):
+                    return
+                if verdict is not None:
+                    self.driver.land(order.trial)
+                    break
+
+    def start(self) -> TrialOrder:
+        order = self.driver.next_order()
+        self.driver.started(order.trial)
+        self.runner.begin(order)
+        return order
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def open_session(store, task) -> Iterator[Callable[..., Session]]:
+    """Open a driver on the store, as a new process would; the one before it is over."""
+    leases: list[Lease] = []
+
+    def open_(*overrides: str, deadline_passed: Callable[[], bool] = lambda: False) -> Session:
+        for lease in leases:
+            lease.release()
+        spec = small_spec(*overrides)
+        lease = acquire(store, spec.name)
+        leases.append(lease)
+        landed: list[TrialRow] = []
+        driver = Driver(
+            Provenance(spec=spec, lease=lease.number, comparability_key="k" * 64, versions={"vae-search": "0"}),
+            store=store,
+            lease=lease,
+            now=lambda: datetime.now(UTC),
+            deadline_passed=deadline_passed,
+            on_landed=lambda row, verdict: landed.append(row),
+        )
+        brief = WorkerBrief(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
+        runner = TrialRunner(brief, task, store, node_id="here")
+        return Session(spec=spec, store=store, lease=lease, driver=driver, runner=runner, landed=landed)
+
+    yield open_
+    for lease in leases:
+        lease.release()

@@ -1,0 +1,211 @@
+import json
+from dataclasses import replace
+
+import duckdb
+import pytest
+
+from vae_search.errors import LeaseLost, SweepFailed
+from vae_search.search.orders import MODEL_FILE, WEIGHTS_FILE, Failure
+from vae_search.states import Reason, State
+from vae_search.store import artifacts, layout
+from vae_search.store.lease import acquire
+from vae_search.store.ledger import Ledger
+from vae_search.vae.model import VaeModel
+
+
+def facts(row) -> tuple:
+    return (row.trial, row.state, row.reason, row.epochs, row.neg_elbo, row.objective, dict(row.params))
+
+
+def test_a_sweep_ends_with_exactly_one_row_per_trial_of_its_budget(open_session, store):
+    session = open_session()
+
+    session.run()
+
+    files = str(store.local_path("sweeps")) + "/*/trials/*.parquet"
+    trials = duckdb.read_parquet(files)
+    assert trials.aggregate("count(*), count(DISTINCT trial), min(trial), max(trial)").fetchall() == [(7, 7, 0, 6)]
+    assert store.list(layout.running("small")) == []
+    states = [row.state for row in session.landed]
+    assert State.COMPLETE in states
+    assert State.PRUNED in states
+
+
+def test_a_row_is_what_was_measured(open_session, store):
+    session = open_session()
+
+    session.run()
+
+    row = next(row for row in session.landed if row.state is State.COMPLETE)
+    curve = Ledger(store, "small").epochs(row.trial)
+    assert [epoch.epoch for epoch in curve] == list(range(1, 7))
+    assert row.neg_elbo == curve[-1].neg_elbo == row.objective  # too few epochs for an instability
+    assert row.neg_elbo == pytest.approx(row.distortion + row.rate)
+    assert row.instability is None
+    assert row.train_flops == pytest.approx(
+        3 * 6 * 640 * 2 * (64 * 16 + 16 * 2 * row.params["latent_dim"] + row.params["latent_dim"] * 16 + 16 * 64)
+    )
+
+
+def test_only_the_best_trials_keep_their_weights_and_these_make_images(open_session, store):
+    session = open_session("pruning=off")
+
+    session.run()
+
+    best = sorted(session.landed, key=lambda row: row.objective)[:2]
+    kept = {path.split("/")[3] for path in store.list("sweeps/small/artifacts")}
+    assert kept == {f"{row.trial:06d}" for row in best}
+    files = artifacts.load(store, "small", best[0].trial, sha256=best[0].artifact_sha256)
+    images = VaeModel.from_files(files[MODEL_FILE], files[WEIGHTS_FILE]).sample(5, seed=1)
+    assert images.shape == (5, 8, 8, 1)
+    assert 0 <= images.min() < images.max() <= 1
+
+
+def test_a_sweep_that_is_cut_anywhere_ends_as_if_it_had_not_been(open_session, store):
+    reports = 0
+
+    def dies_at_every_fifth_report(report) -> bool:
+        nonlocal reports
+        reports += 1
+        return reports % 5 == 0
+
+    rows: list = []
+    attempts = 0
+    finished = False
+    while not finished:
+        attempts += 1
+        session = open_session("sampler=random")
+        session.run(until=dies_at_every_fifth_report)
+        rows += session.landed
+        finished = session.driver.exhausted and session.driver.in_flight == 0
+
+    assert attempts > 3
+    assert sorted(row.trial for row in rows) == list(range(7))  # none twice
+    assert len(store.list(layout.trials("small"))) == 7
+
+
+def test_a_trial_cut_between_checkpoints_ends_with_the_same_bits(open_session, tmp_path, store):
+    whole = open_session("budget.trials=1")
+    whole.run()
+    expected = facts(whole.landed[0])
+    store.remove_tree("sweeps/small/trials")
+    store.remove_tree("sweeps/small/epochs")
+
+    open_session("budget.trials=1").run(until=lambda report: report.epoch == 5)  # the last checkpoint is of epoch 4
+    resumed = open_session("budget.trials=1")
+    order = resumed.start()
+    first = resumed.runner.step()
+    resumed.driver.record(first)
+    while (verdict := resumed.driver.record(resumed.runner.step())) is None:
+        pass
+    row = resumed.driver.land(order.trial)
+
+    assert first.epoch == 4
+    assert [m.epoch for m in first.measurements] == [1, 2, 3, 4]
+    assert verdict.state is State.COMPLETE
+    assert facts(row) == expected
+    assert row.attempts == 2
+
+
+def test_a_trial_in_flight_is_issued_again_first_with_its_own_parameters(open_session):
+    first = open_session()
+    lost = first.start()
+
+    again = open_session().driver.next_order()
+
+    assert again == lost
+
+
+def test_rungs_are_remembered_by_the_next_driver(open_session):
+    first = open_session("pruning.reduction_factor=2")
+    first.run(until=lambda report: report.trial == 3)
+
+    second = open_session("pruning.reduction_factor=2")
+
+    assert first.driver.rungs == second.driver.rungs == (2, 4)
+    assert second.driver._rung_values == {
+        rung: {t: v for t, v in values.items() if t != 3} for rung, values in first.driver._rung_values.items()
+    }
+
+
+def test_a_diverged_trial_is_a_row_of_its_own_and_the_sweep_goes_on(open_session):
+    session = open_session("search_space.learning_rate=1.0", "search_space.activation=gated", "search_space.depth=8",
+                           "search_space.latent_dim=4", "budget.trials=2", "pruning=off")  # fmt: skip
+
+    session.run()
+
+    assert [(row.state, row.reason) for row in session.landed] == [(State.FAIL, Reason.DIVERGED)] * 2
+    assert all("nan" in row.error for row in session.landed)
+    assert all(row.objective is None for row in session.landed)
+
+
+def test_the_same_failure_time_and_again_stops_the_sweep_with_its_cause(open_session):
+    session = open_session("budget.trials=20")
+    failure = Failure(reason=Reason.RAISED, error="ValueError: no such activation\nmore")
+
+    def fail() -> None:
+        order = session.start()
+        session.driver.record(replace(session.runner.step(), failure=failure))
+        session.driver.land(order.trial)
+
+    for _ in range(4):
+        fail()
+
+    with pytest.raises(SweepFailed, match="ValueError: no such activation"):
+        fail()
+
+    assert len(session.landed) == 5
+
+
+def test_when_the_time_is_up_running_trials_are_cut_and_none_is_issued(open_session):
+    up = False
+    session = open_session("budget.minutes=1", deadline_passed=lambda: up)
+    order = session.start()
+    session.driver.record(session.runner.step())
+
+    up = True
+    verdict = session.driver.record(session.runner.step())
+    row = session.driver.land(order.trial)
+
+    assert (verdict.state, row.reason) == (State.PRUNED, Reason.TIME)
+    assert session.driver.next_order() is None
+    assert session.driver.exhausted
+
+
+def test_a_driver_whose_lease_is_lost_writes_no_row(open_session, store):
+    session = open_session("budget.trials=1", "pruning=off")
+    order = session.start()
+    while session.driver.record(session.runner.step()) is None:
+        pass
+    session.lease.release()
+    newer = acquire(store, "small")
+
+    with pytest.raises(LeaseLost):
+        session.driver.land(order.trial)
+
+    newer.release()
+    assert store.list(layout.trials("small")) == []
+
+
+def test_a_row_that_is_already_there_is_adopted(open_session, store):
+    session = open_session("budget.trials=1", "pruning=off")
+    order = session.start()
+    while session.driver.record(session.runner.step()) is None:
+        pass
+    path = layout.trial("small", 0)
+    session.driver.land(order.trial)
+    before = store.read(path)
+
+    again = open_session("budget.trials=1", "pruning=off")
+
+    assert again.driver.exhausted
+    assert store.read(path) == before
+
+
+def test_enqueued_configs_are_tried_first(open_session):
+    session = open_session("enqueue=[{latent_dim: 3, learning_rate: 2e-3}]", "budget.trials=2", "pruning=off")
+
+    session.run()
+
+    assert session.landed[0].params["latent_dim"] == 3
+    assert json.dumps(session.landed[0].params["learning_rate"]) == "0.002"

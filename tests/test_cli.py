@@ -49,7 +49,7 @@ def test_the_schema_is_json(tmp_path):
         (["sample", "nothing/x"], 2, "is no number"),
         (["best", "../escape"], 2, "'../escape'"),
         (["query", "SELEC 1"], 2, "query:"),
-        (["run", "broken.yaml"], 2, "broken.yaml:1"),
+        (["run", "broken.yaml"], 2, "broken.yaml:2"),
         (["run", "missing-data.yaml"], 3, "nowhere"),
         (["--store", "x"], 2, "--store"),
         (["status", "--store", "gopher://x"], 7, "gopher"),

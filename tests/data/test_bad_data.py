@@ -1,6 +1,5 @@
 """A corpus of images that nobody can train on: each is refused in one to three lines that name the place."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,9 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from pictures import grey, idx_bytes, png_bytes, write_folder, write_idx, write_parquet
-
+from tests.data.pictures import grey, idx_bytes, png_bytes, write_folder, write_idx, write_parquet
 from vae_search.data.dataset import load_dataset
 from vae_search.errors import BadData
 from vae_search.spec import DataSpec

@@ -1,13 +1,8 @@
-import sys
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from pictures import colour, grey, png_bytes, write_folder, write_idx, write_parquet
-
+from tests.data.pictures import colour, grey, png_bytes, write_folder, write_idx, write_parquet
 from vae_search.data.sources import read_source
 
 

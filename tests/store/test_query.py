@@ -75,6 +75,10 @@ def test_values_are_plain_python(store: LocalStore) -> None:
     assert row[3:] == ([0.5, 1.5, 2.5], None)
 
 
+def test_times_are_in_utc_wherever_the_query_runs(store: LocalStore) -> None:
+    assert query(store, "SELECT current_setting('TimeZone')").rows == (("UTC",),)
+
+
 def test_two_columns_of_one_name_are_both_there(store: LocalStore) -> None:
     found = query(store, "SELECT trial, trial + 1 AS trial FROM trials WHERE sweep = 'digits' ORDER BY 1")
 

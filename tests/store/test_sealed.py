@@ -85,7 +85,7 @@ def test_values_that_look_like_a_seal_do_not_confuse_it() -> None:
 
     content = seal(table, path="a")
 
-    assert unseal(content, path="a").column("error").to_pylist() == [lookalike]
+    assert unseal(content, path="a").replace_schema_metadata(None).equals(table)
 
 
 def test_files_with_the_same_columns_have_the_same_tag() -> None:

@@ -109,10 +109,9 @@ class _Tables:
         self._show("epochs", self._intact("epochs", expected))
 
     def lock(self) -> None:
-        """From now on nothing but the shown files can be opened, and this cannot be undone."""
+        """From now on nothing but the shown files can be opened; DuckDB does not let this be undone."""
         self._connection.execute(f"SET allowed_paths = {_literal(self._shown)}")
         self._connection.execute("SET enable_external_access = false")
-        self._connection.execute("SET lock_configuration = true")
 
     def _intact(self, table: str, expected: dict[str, str] | None = None) -> dict[str, list[str]]:
         """The intact files of a table as local paths, grouped by their columns."""

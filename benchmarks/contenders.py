@@ -22,7 +22,7 @@ def read_images(work: dict):
     with np.load(work["images"]) as arrays:
         train = arrays["x_train"].reshape(len(arrays["x_train"]), -1)
     count = work["validation"]
-    select = np.random.RandomState(777).binomial(1, train[-count:] / 255.0)  # noqa: NPY002 - the protocol's stream
+    select = np.random.RandomState(777).binomial(1, train[-count:] / 255.0)  # the published protocol's stream
     return train[:-count], select.astype("float32")
 
 

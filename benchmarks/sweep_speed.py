@@ -23,8 +23,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-
 from machine import describe_machine, fashion_mnist_folder
+
 from vae_search.data.sources import read_source
 
 HERE = Path(__file__).parent
@@ -74,7 +74,16 @@ def run_once(kind: str, chosen: list[dict], images: dict[str, Path], folder: Pat
     if kind == "ours":
         spec = scratch / "speed.yaml"
         spec.write_text(our_spec(images["ours"], chosen))
-        command = [sys.executable, "-m", "vae_search.cli", "run", str(spec), "--store", str(scratch / "store"), "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "vae_search.cli",
+            "run",
+            str(spec),
+            "--store",
+            str(scratch / "store"),
+            "--json",
+        ]
     else:
         work = scratch / "work.json"
         facts = {

@@ -5,7 +5,8 @@ Ray, Optuna and TensorFlow are imported inside the recipes that need them: askin
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -196,11 +197,31 @@ def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -
     if row is None:
         raise NotFound(f"trial {sweep}/{trial} has not finished, or does not exist; the sweep has {len(rows)} trials.")
     files = artifacts.load(store, sweep, trial, sha256=row.artifact_sha256)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its remarks about this machine are not the user's concern
     from vae_search.search.orders import MODEL_FILE, WEIGHTS_FILE
-    from vae_search.vae.model import VaeModel
+
+    with _native_remarks_hidden():
+        from vae_search.vae.model import VaeModel
     from vae_search.vae.samples import grid_png
 
     model = VaeModel.from_files(files[MODEL_FILE], files[WEIGHTS_FILE])
     output.write_bytes(grid_png(model.sample(count, seed=seed)))
     return output
+
+
+@contextmanager
+def _native_remarks_hidden() -> Iterator[None]:
+    """Keep what TensorFlow's libraries write to standard error while they load (no GPU found, and such) from the user.
+
+    They write to the file descriptor itself and before any setting of theirs is read, so it is turned away meanwhile.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)

@@ -83,6 +83,20 @@ def test_a_writer_that_ran_out_of_space_leaves_no_artifact_and_may_try_again(sto
     assert load(store, "digits", 42) == FILES
 
 
+def test_a_drop_that_breaks_off_leaves_no_half_artifact(store: LocalStore) -> None:
+    class BreakingOff(LocalStore):
+        def remove_tree(self, prefix: str) -> None:
+            raise StoreUnavailable(prefix)
+
+    keep(store, "digits", 42, FILES)
+
+    with pytest.raises(StoreUnavailable):
+        drop(BreakingOff(store.local_path("")), "digits", 42)
+
+    with pytest.raises(NotFound):
+        load(store, "digits", 42)
+
+
 def test_other_files_of_a_dead_attempt_are_replaced(store: LocalStore) -> None:
     keep(store, "digits", 42, {"config.json": b"old", "more.bin": b""})
 

@@ -13,29 +13,18 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from vae_search.errors import Conflict, CorruptStore, LeaseLost, NotFound, VaeSearchError
+from vae_search.errors import Conflict, LeaseLost, NotFound, VaeSearchError
 from vae_search.store import layout
 from vae_search.store.commit import AlreadyThere, Store
-from vae_search.store.json_files import from_json_bytes, to_json_bytes
-from vae_search.store.processes import Process, is_alive, this_process
+from vae_search.store.json_files import to_json_bytes
+from vae_search.store.lease_records import Holder, has_ended, newest_lease, read_beat, read_holder
+from vae_search.store.processes import is_alive, this_process
 
 logger = logging.getLogger(__name__)
 
 BEAT_S = 5.0  # between two heartbeats
 SILENCE_S = 30.0  # after which a holder counts as gone
 POLL_S = 1.0  # between two looks at somebody else's heartbeat
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
-    """Who took a lease, and when."""
-
-    lease: int
-    process: Process
-    started_at: datetime
-
-    def __str__(self) -> str:
-        return f"process {self.process.pid} on {self.process.host} since {self.started_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +119,7 @@ class Lease:
 
     def _look_for_newer(self) -> None:
         try:
-            newer = _holder(self._store, self._sweep, self.number + 1)
+            newer = read_holder(self._store, self._sweep, self.number + 1)
         except NotFound:
             return
         raise LeaseLost(
@@ -160,7 +149,7 @@ def acquire(
         Conflict: Another driver is alive.
         StoreUnavailable: The lease could not be written.
     """
-    newest = _newest(store, sweep)
+    newest = newest_lease(store, sweep)
     if newest:
         _wait_until_gone(store, sweep, newest, monotonic, sleep)
     number = newest + 1
@@ -182,11 +171,11 @@ def acquire(
 
 def read_heartbeat(store: Store, sweep: str) -> Heartbeat | None:
     """The last sign of life of the sweep's newest driver; None if there never was one, or if it has left."""
-    newest = _newest(store, sweep)
-    if not newest or _has_ended(store, sweep, newest):
+    newest = newest_lease(store, sweep)
+    if not newest or has_ended(store, sweep, newest):
         return None
-    holder = _holder(store, sweep, newest)
-    lease, counter, progress = _beat(store, sweep)
+    holder = read_holder(store, sweep, newest)
+    lease, counter, progress = read_beat(store, sweep)
     if lease != newest:  # it has not beaten yet
         counter, progress = 0, {}
     return Heartbeat(lease=newest, counter=counter, progress=progress, holder=holder, alive=is_alive(holder.process))
@@ -194,7 +183,7 @@ def read_heartbeat(store: Store, sweep: str) -> Heartbeat | None:
 
 def last_progress(store: Store, sweep: str) -> Mapping[str, object]:
     """What the sweep's last heartbeat reported, whether or not its driver has left; empty if there never was one."""
-    return _beat(store, sweep)[2]
+    return read_beat(store, sweep)[2]
 
 
 def request_stop(store: Store, sweep: str) -> Holder:
@@ -218,9 +207,9 @@ def _wait_until_gone(
     store: Store, sweep: str, number: int, monotonic: Callable[[], float], sleep: Callable[[float], None]
 ) -> None:
     """Return once the holder of lease `number` has ended, is dead or was silent for long; else raise Conflict."""
-    first, began = _beat(store, sweep)[:2], monotonic()
-    while not _has_ended(store, sweep, number) and is_alive(_holder(store, sweep, number).process) is not False:
-        lease, counter, _ = _beat(store, sweep)
+    first, began = read_beat(store, sweep)[:2], monotonic()
+    while not has_ended(store, sweep, number) and is_alive(read_holder(store, sweep, number).process) is not False:
+        lease, counter, _ = read_beat(store, sweep)
         if (lease, counter) != first:
             raise _conflict(store, sweep, max(lease, number))
         if monotonic() - began >= SILENCE_S:
@@ -231,38 +220,6 @@ def _wait_until_gone(
 
 def _conflict(store: Store, sweep: str, number: int) -> Conflict:
     return Conflict(
-        f"sweep {sweep}: another driver is at work: {_holder(store, sweep, number)} (lease {number}).\n"
+        f"sweep {sweep}: another driver is at work: {read_holder(store, sweep, number)} (lease {number}).\n"
         f"Wait for it, or stop it with `vae-search stop {sweep}`."
     )
-
-
-def _newest(store: Store, sweep: str) -> int:
-    """The number of the newest lease; 0 if there is none."""
-    return max((layout.number_of(path) or 0 for path in store.list(layout.leases(sweep))), default=0)
-
-
-def _has_ended(store: Store, sweep: str, number: int) -> bool:
-    return layout.lease_ended(sweep, number) in store.list(layout.leases(sweep))
-
-
-def _holder(store: Store, sweep: str, number: int) -> Holder:
-    path = layout.lease(sweep, number)
-    record = from_json_bytes(store.read(path), where=path)
-    try:
-        process = Process(**record["process"])  # type: ignore[arg-type]
-        return Holder(lease=number, process=process, started_at=datetime.fromisoformat(str(record["started_at"])))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptStore(f"{path}: is not a lease: {error!r}. Restore it from a copy.") from error
-
-
-def _beat(store: Store, sweep: str) -> tuple[int, int, dict[str, object]]:
-    """Lease, counter and progress of the last heartbeat; zeros and nothing if there was none."""
-    path = layout.heartbeat(sweep)
-    try:
-        record = from_json_bytes(store.read(path), where=path)
-    except NotFound:
-        return 0, 0, {}
-    lease, counter, progress = (record.get(name) for name in ("lease", "counter", "progress"))
-    if not (isinstance(lease, int) and isinstance(counter, int) and isinstance(progress, dict)):
-        raise CorruptStore(f"{path}: is not a heartbeat. Remove it; the driver writes a new one.")
-    return lease, counter, progress

@@ -1,11 +1,12 @@
-"""The other ways to run the same work: stock Ray Tune with `keras.fit`, and two processes without any framework.
+"""Other ways to run the same work: stock Ray Tune with `keras.fit`, and two processes without any framework.
 
-Run by `sweep_speed.py`, each in a process of its own: `python contenders.py tune|tune-reuse|bare WORK.json RESULT.json`.
+The docstring of `sweep_speed.py` says what is compared. Usage: contenders.py tune|tune-reuse|bare WORK.json RESULT.json
 """
 
 import json
 import multiprocessing
 import os
+import queue
 import sys
 import time
 from pathlib import Path
@@ -133,73 +134,71 @@ def run_tune(work: dict, *, reuse: bool) -> list[dict]:
     return [{"config": result.config, "neg_elbo": result.metrics["neg_elbo"]} for result in results]
 
 
-def bare_worker(work: dict, waiting, done) -> None:
-    """One process: a compiled epoch over the whole training set, written by hand, a new network per config."""
+def train_bare(config: dict, work: dict, images, held_out) -> float:
+    """One config: a compiled epoch over the whole training set, written by hand; the last held-out bound."""
     import keras
+    import tensorflow as tf
+
+    size, count = work["batch_size"], int(images.shape[0])
+    latent_dim = config["latent_dim"]
+
+    def network(inputs: int, outputs: int) -> keras.Model:
+        hidden = [keras.layers.Dense(config["width"], activation="relu") for _ in range(config["depth"])]
+        return keras.Sequential([keras.Input((inputs,)), *hidden, keras.layers.Dense(outputs)])
+
+    encoder, decoder = network(784, 2 * latent_dim), network(latent_dim, 784)
+    weights = encoder.trainable_variables + decoder.trainable_variables
+    optimizer = keras.optimizers.Adam(config["learning_rate"])
+    optimizer.build(weights)
+
+    def terms(batch, noise):
+        mean, log_variance = tf.split(encoder(batch), 2, axis=1)
+        logits = decoder(mean + tf.exp(0.5 * log_variance) * noise)
+        distortion = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(batch, logits), axis=1)
+        rate = 0.5 * tf.reduce_sum(tf.exp(log_variance) + mean**2 - 1.0 - log_variance, axis=1)
+        return tf.reduce_mean(distortion), tf.reduce_mean(rate)
+
+    @tf.function
+    def epoch(number):
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=tf.stack([1, number]))
+        for step in tf.range(count // size):
+            grey = tf.gather(images, order[step * size : (step + 1) * size])
+            seed = tf.stack([number, step])
+            draw = tf.random.stateless_uniform([size, 784], seed)
+            batch = tf.cast(draw * 255.0 < tf.cast(grey, tf.float32), tf.float32)
+            noise = tf.random.stateless_normal([size, latent_dim], seed)
+            with tf.GradientTape() as tape:
+                distortion, rate = terms(batch, noise)
+                loss = distortion + config["beta"] * rate
+            optimizer.apply(tape.gradient(loss, weights), weights)
+
+    @tf.function
+    def evaluate():
+        total = 0.0
+        parts = held_out.shape[0] // EVALUATION_BATCH
+        for part in tf.range(parts):
+            noise = tf.random.stateless_normal([EVALUATION_BATCH, latent_dim], tf.stack([777, part]))
+            distortion, rate = terms(held_out[part * EVALUATION_BATCH : (part + 1) * EVALUATION_BATCH], noise)
+            total += distortion + rate
+        return total / float(parts)
+
+    neg_elbo = float("nan")
+    for number in range(work["epochs"]):
+        epoch(tf.constant(number))
+        neg_elbo = float(evaluate())
+    return neg_elbo
+
+
+def bare_worker(work: dict, waiting, done) -> None:
+    """One process that takes configs until there are no more."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     train, select = read_images(work)
     images, held_out = tf.constant(train), tf.constant(select)
-    size = work["batch_size"]
-    steps = len(train) // size
-
     while (config := waiting.get()) is not None:
-
-        def dense(units: int, activation: str | None = None):
-            return keras.layers.Dense(units, activation=activation)
-
-        encoder = keras.Sequential(
-            [keras.Input((784,))]
-            + [dense(config["width"], "relu") for _ in range(config["depth"])]
-            + [dense(2 * config["latent_dim"])]
-        )
-        decoder = keras.Sequential(
-            [keras.Input((config["latent_dim"],))]
-            + [dense(config["width"], "relu") for _ in range(config["depth"])]
-            + [dense(784)]
-        )
-        optimizer = keras.optimizers.Adam(config["learning_rate"])
-        weights = encoder.trainable_variables + decoder.trainable_variables
-        optimizer.build(weights)
-
-        def terms(batch, noise, encoder=encoder, decoder=decoder):
-            mean, log_variance = tf.split(encoder(batch), 2, axis=1)
-            logits = decoder(mean + tf.exp(0.5 * log_variance) * noise)
-            distortion = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(batch, logits), axis=1)
-            rate = 0.5 * tf.reduce_sum(tf.exp(log_variance) + mean**2 - 1.0 - log_variance, axis=1)
-            return tf.reduce_mean(distortion), tf.reduce_mean(rate)
-
-        @tf.function
-        def epoch(number, config=config, optimizer=optimizer, weights=weights, terms=terms):
-            order = tf.random.experimental.stateless_shuffle(tf.range(len(train)), seed=[1, number])
-            for step in tf.range(steps):
-                grey = tf.gather(images, order[step * size : (step + 1) * size])
-                seed = tf.stack([number, step])
-                draw = tf.random.stateless_uniform([size, 784], seed)
-                batch = tf.cast(draw * 255.0 < tf.cast(grey, tf.float32), tf.float32)
-                noise = tf.random.stateless_normal([size, config["latent_dim"]], seed)
-                with tf.GradientTape() as tape:
-                    distortion, rate = terms(batch, noise)
-                    loss = distortion + config["beta"] * rate
-                optimizer.apply(tape.gradient(loss, weights), weights)
-
-        @tf.function
-        def evaluate(config=config, terms=terms):
-            total = 0.0
-            count = len(select) // EVALUATION_BATCH
-            for part in tf.range(count):
-                noise = tf.random.stateless_normal([EVALUATION_BATCH, config["latent_dim"]], [777, part])
-                start = part * EVALUATION_BATCH
-                distortion, rate = terms(held_out[start : start + EVALUATION_BATCH], noise)
-                total += distortion + rate
-            return total / float(count)
-
-        for number in range(work["epochs"]):
-            epoch(tf.constant(number))
-            neg_elbo = float(evaluate())
-        done.put({"config": config, "neg_elbo": neg_elbo})
+        done.put({"config": config, "neg_elbo": train_bare(config, work, images, held_out)})
 
 
 def run_bare(work: dict) -> list[dict]:
@@ -211,7 +210,13 @@ def run_bare(work: dict) -> list[dict]:
     processes = [context.Process(target=bare_worker, args=(work, waiting, done)) for _ in range(2)]
     for process in processes:
         process.start()
-    results = [done.get() for _ in work["configs"]]
+    results: list[dict] = []
+    while len(results) < len(work["configs"]):
+        try:
+            results.append(done.get(timeout=5))
+        except queue.Empty:
+            if not any(process.is_alive() for process in processes):
+                raise SystemExit("both processes died") from None
     for process in processes:
         process.join()
     return results

@@ -198,6 +198,7 @@ class KeptNetwork:
                 self._step(images_now, noise_now, first + step)
             self._update_average(count)
 
+    @tf.autograph.experimental.do_not_convert  # no Python control flow over tensors below: a third of the tracing time
     def _step(self, images: tf.Tensor, noise: tf.Tensor, index: tf.Tensor) -> None:
         low, high = self.key.clamp
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -233,10 +234,15 @@ class KeptNetwork:
         # The limit is relative: with an absolute one a model whose norm settled above it would never learn again.
         coefficient = tf.where(limit > 0, tf.minimum(1.0, limit / tf.maximum(norm, 1e-12)), 1.0)
         finite = tf.math.is_finite(norm)
-        if finite:
+
+        def apply() -> tf.Tensor:
             self._adam([gradient * coefficient for gradient in gradients])
             applied = norm * coefficient
-            running.assign(tf.where(running > 0, NORM_DECAY * running + (1 - NORM_DECAY) * applied, applied))
+            return running.assign(
+                tf.where(running > 0, NORM_DECAY * running + (1 - NORM_DECAY) * applied, applied), read_value=True
+            )
+
+        tf.cond(finite, apply, lambda: tf.identity(running))
         return tf.cast(tf.logical_and(finite, coefficient < 1.0), tf.float32), 1.0 - tf.cast(finite, tf.float32)
 
     def _adam(self, gradients: list[tf.Tensor]) -> None:
@@ -265,6 +271,7 @@ class KeptNetwork:
                 grad=gradient,
             )
 
+    @tf.autograph.experimental.do_not_convert
     def _update_average(self, steps: tf.Tensor) -> None:
         """Move the average towards the weights, once for the last `steps` steps."""
         done = tf.cast(self._counters["step"], tf.float32)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vae_search.store.rows import TrialRow
 
 ERROR_CHARACTERS = 60
+WIDE_COLUMNS = 130  # from here on every parameter has a column of its own
 
 
 def console() -> Console:
@@ -100,36 +101,36 @@ def show_best(status: "SweepStatus", rows: "Sequence[TrialRow]", *, by: str, as_
     elif not rows:
         say(f"No trial of {status.spec.name} has completed yet ({len(status.rows)} have ended). --all shows them.")
     else:
-        console().print(best_table(status.spec, rows, by=by))
+        out = console()
+        out.print(best_table(status.spec, rows, by=by, width=out.width))
     _warn_of_damage(status.damaged)
 
 
-def best_table(spec: "SweepSpec", rows: "Sequence[TrialRow]", *, by: str) -> Table:
-    """Rank, scores and searched parameters; nats per image."""
+def best_table(spec: "SweepSpec", rows: "Sequence[TrialRow]", *, by: str, width: int) -> Table:
+    """Rank, scores and searched parameters; nats per image. On a narrow screen the parameters share one column."""
     names = list(dict.fromkeys(parameter.name for parameter in spec.search_space.searched))
     failed = any(row.error for row in rows)
+    wide = width >= WIDE_COLUMNS
     title = f"{spec.name}: by {by}, nats per image, lower is better"
     table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
-    for name in ("trial", "state", "objective", "neg_elbo", "instability", "active", "epochs", *names):
-        table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
+    for name in ("trial", "state", "objective", "neg_elbo", "instability", "active", "epochs"):
+        table.add_column(name, justify="left" if name == "state" else "right", no_wrap=wide)
+    for name in names if wide else ("parameters",):
+        table.add_column(name, justify="right" if wide else "left", no_wrap=wide)
     if failed:
         table.add_column("error")
     for row in rows:
-        active = (
-            None
-            if row.active_units is None or row.kl_per_dimension is None
-            else (f"{row.active_units}/{len(row.kl_per_dimension)}")
-        )
-        reason = f" {row.reason}" if row.reason else ""
+        values = [_parameter(row.params.get(name)) for name in names]
+        together = ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
         cells = [
             str(row.trial),
-            f"{row.state}{reason}",
+            f"{row.state} {row.reason}" if row.reason else str(row.state),
             _number(row.objective),
             _number(row.neg_elbo),
             _number(row.instability, digits=3),
-            active or "–",
+            _active(row),
             str(row.epochs),
-            *(_parameter(row.params.get(name)) for name in names),
+            *(values if wide else [together]),
         ]
         if failed:
             cells.append(escape((row.error or "").split("\n")[0][:ERROR_CHARACTERS]))
@@ -147,7 +148,8 @@ def show_finished(status: "SweepStatus", rows: "Sequence[TrialRow]", *, store: s
         f"{status.spec.name}: {facts['finished']} of {facts['trials']} trials done, {facts['complete']} complete, "
         f"{facts['pruned']} pruned, {facts['failed']} failed; {facts['cpu_s']:,.0f} CPU seconds of training."
     )
-    console().print(best_table(status.spec, rows, by="objective"))
+    out = console()
+    out.print(best_table(status.spec, rows, by="objective", width=out.width))
     say(f"Pictures: vae-search sample {status.spec.name} -o samples.png" + _store_option(store))
 
 
@@ -227,6 +229,13 @@ def _values(parameter: "Parameter") -> str:
         case _:
             step = f", step {parameter.step:g}" if parameter.step not in (None, 1) else ""
             return f"{parameter.low:g} … {parameter.high:g}{', log' if parameter.log else ''}{step}"
+
+
+def _active(row: "TrialRow") -> str:
+    """Active latents of all."""
+    if row.active_units is None or row.kl_per_dimension is None:
+        return "–"
+    return f"{row.active_units}/{len(row.kl_per_dimension)}"
 
 
 def _number(value: float | None, *, digits: int = 2) -> str:

@@ -1,5 +1,9 @@
 """A corpus of images that nobody can train on: each is refused in one to three lines that name the place."""
 
+import gzip
+import io
+import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.data.pictures import grey, idx_bytes, png_bytes, write_folder, write_idx, write_parquet
+from tests.data.pictures import grey, idx_bytes, png_by_hand, png_bytes, write_folder, write_idx, write_parquet
 from vae_search.data.dataset import load_dataset
 from vae_search.errors import BadData
 from vae_search.spec import DataSpec
@@ -41,8 +45,6 @@ def with_value(value: float, position: tuple[int, ...] = (3, 0, 0)) -> np.ndarra
 
 
 def giant_header() -> bytes:
-    import io
-
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": (10**7, 100, 100)})
     return buffer.getvalue()
@@ -67,9 +69,20 @@ def idx_short(folder: Path) -> Path:
     return folder / "i"
 
 
+def idx_without_test(folder: Path, train: bytes) -> Path:
+    (folder / "i").mkdir()
+    (folder / "i" / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(train))
+    return folder / "i"
+
+
+def idx_bomb(folder: Path) -> Path:
+    """Its header announces 2⁵⁰ bytes, and nothing follows: whoever unpacks first finds it truncated instead."""
+    return idx_without_test(folder, struct.pack(">IIII", 0x0803, 2**20, 2**15, 2**15))
+
+
 def idx_half(folder: Path) -> Path:
     write_idx(folder / "i", grey(), grey())
-    (folder / "i" / "t10k-images-idx3-ubyte.gz").unlink()
+    (folder / "i" / "train-images-idx3-ubyte.gz").unlink()
     return folder / "i"
 
 
@@ -91,63 +104,118 @@ def folder_empty(folder: Path) -> Path:
     return folder / "p"
 
 
+def folder_with(folder: Path, name: str, content: bytes) -> Path:
+    write_folder(folder / "p", grey())
+    written(folder / "p", name, content)
+    return folder / "p"
+
+
+def folder_beside(folder: Path) -> Path:
+    write_folder(folder / "p" / "train", grey())
+    write_folder(folder / "p" / "test", grey(20))
+    written(folder / "p", "stray.png", png_bytes(grey()[0]))
+    return folder / "p"
+
+
+def folder_16_bits(folder: Path) -> Path:
+    deep = np.random.default_rng(9).integers(0, 2**16, (100, 6, 5)).astype(np.uint16)
+    return write_folder(folder / "p", deep)
+
+
+def pipe(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+def folder_pipe(folder: Path) -> Path:
+    write_folder(folder / "p", grey())
+    pipe(folder / "p" / "0100.png")
+    return folder / "p"
+
+
+def npz_patched(folder: Path, local_offset: int, central_offset: int, value: int) -> Path:
+    """A .npz whose members all have `value` in one two-byte field of both their headers."""
+    path = npz(folder, x_train=grey())
+    content = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", local_offset), (b"PK\x01\x02", central_offset)):
+        struct.pack_into("<H", content, content.index(signature) + offset, value)
+    path.write_bytes(content)
+    return path
+
+
 def lists(folder: Path, lengths: list[int]) -> Path:
     return write_parquet(folder / "a.parquet", image=pa.array([[1] * length for length in lengths]))
 
 
 # name, how to make it, what the message must say, what goes into the spec beside the source
 CASES: list[tuple[str, Callable[[Path], Path], str, dict[str, object]]] = [
-    ("missing", lambda f: f / "nowhere", "no file or folder", {}),
-    ("suffix", lambda f: written(f, "a.csv", b"1,2"), "ends in .csv", {}),
-    ("no suffix", lambda f: written(f, "a", b"1,2"), "ends in nothing", {}),
-    ("npy text", lambda f: written(f, "a.npy", b"hello"), "no intact NumPy file", {}),
-    ("npy empty file", lambda f: written(f, "a.npy", b""), "no intact NumPy file", {}),
-    ("npy cut", lambda f: cut(npy(f, grey()), 0.6), "no intact NumPy file", {}),
+    ("missing", lambda f: f / "nowhere", "No such file", {}),
+    ("suffix", lambda f: written(f, "a.csv", b"1,2"), "it is another file", {}),
+    ("no suffix", lambda f: written(f, "a", b"1,2"), "it is another file", {}),
+    ("npy text", lambda f: written(f, "a.npy", b"hello"), "NumPy's format", {}),
+    ("npy empty file", lambda f: written(f, "a.npy", b""), "NumPy's format", {}),
+    ("npy cut", lambda f: cut(npy(f, grey()), 0.6), "truncated", {}),
     ("npy pickle", lambda f: npy(f, np.array([{"a": 1}], dtype=object)), "Python objects", {}),
     ("npy giant", lambda f: written(f, "a.npy", giant_header()), "8 GiB", {}),
-    ("npz text", lambda f: written(f, "a.npz", b"hello"), "no intact NumPy file", {}),
-    ("npz cut", lambda f: cut(npz(f, x_train=grey()), 0.5), "no intact NumPy file", {}),
+    ("npz text", lambda f: written(f, "a.npz", b"hello"), "truncated or damaged", {}),
+    ("npz cut", lambda f: cut(npz(f, x_train=grey()), 0.5), "truncated or damaged", {}),
     ("npz other key", lambda f: npz(f, images=grey()), "holds images", {}),
     ("npz pickle", lambda f: npz(f, x_train=np.array([{}], dtype=object)), "Python objects", {}),
-    ("npz shapes differ", lambda f: npz(f, x_train=grey(), x_test=grey(50, 7, 7)), "one shape", {}),
-    ("npz ranges differ", lambda f: npz(f, x_train=grey(), x_test=(grey() > 9)), "one range", {}),
-    ("npz few test images", lambda f: npz(f, x_train=grey(), x_test=grey(3)), "(test)", {}),
-    ("parquet text", lambda f: written(f, "a.parquet", b"hello"), "no intact Parquet file", {}),
-    ("parquet cut", lambda f: cut(lists(f, [9] * 100), 0.8), "no intact Parquet file", {}),
-    ("parquet no column", lambda f: write_parquet(f / "a.parquet", label=[1, 2]), "column `image`", {}),
-    ("parquet lengths", lambda f: lists(f, [16] * 99 + [9]), "lengths are 9, 16", {}),
-    ("parquet not square", lambda f: lists(f, [15] * 100), "lengths are 15", {}),
-    ("parquet null", lambda f: write_parquet(f / "a.parquet", image=[b"x", None]), "1 empty value", {}),
+    ("npz shapes differ", lambda f: npz(f, x_train=grey(), x_test=grey(50, 7, 7)), "same size", {}),
+    ("npz ranges differ", lambda f: npz(f, x_train=grey(), x_test=(grey() > 9)), "share a scale", {}),
+    ("npz few test images", lambda f: npz(f, x_train=grey(), x_test=grey(3)), "at least 16 test images are needed", {}),
+    ("parquet text", lambda f: written(f, "a.parquet", b"hello"), "complete Parquet file", {}),
+    ("parquet cut", lambda f: cut(lists(f, [9] * 100), 0.8), "complete Parquet file", {}),
+    ("parquet no column", lambda f: write_parquet(f / "a.parquet", label=[1, 2]), "Call the right one image", {}),
+    ("parquet lengths", lambda f: lists(f, [16] * 99 + [9]), "row 99 holds 9", {}),
+    ("parquet not square", lambda f: lists(f, [15] * 100), "they hold 15", {}),
+    ("parquet null", lambda f: write_parquet(f / "a.parquet", image=[b"x", None]), "row 1 holds none", {}),
     ("parquet damaged", lambda f: write_parquet(f / "a.parquet", image=[b"x"] * 90), "row 0", {}),
-    ("folder empty", folder_empty, "holds none", {}),
+    ("folder empty", folder_empty, "holds neither", {}),
     ("folder mixed sizes", folder_mixed, "0050.png", {}),
     ("folder damaged", folder_damaged, "0007.png", {}),
     ("idx cut gzip", idx_cut, "train-images", {}),
-    ("idx labels", idx_labels, "labels file", {}),
-    ("idx short", idx_short, "bytes when decoded", {}),
-    ("idx half", idx_half, "both", {}),
-    ("empty", lambda f: npy(f, grey(0)), "at least 80 images, but got 0", {}),
-    ("one image", lambda f: npy(f, grey(1)), "got 1", {}),
-    ("rank 2", lambda f: npy(f, np.zeros((100, 64))), "must have shape", {}),
-    ("rank 5", lambda f: npy(f, np.zeros((100, 1, 6, 6, 1))), "must have shape", {}),
-    ("channels first", lambda f: npy(f, np.zeros((100, 3, 8, 8))), "transpose(0, 2, 3, 1)", {}),
-    ("two channels", lambda f: npy(f, np.zeros((100, 8, 8, 2))), "1 or 3 channels", {}),
-    ("too small", lambda f: npy(f, grey(100, 3, 3)), "3×3", {}),
-    ("too large", lambda f: npy(f, np.zeros((100, 600, 5), np.uint8)), "600×5", {}),
+    ("idx labels", idx_labels, "it holds labels", {}),
+    ("idx short", idx_short, "it is truncated", {}),
+    ("idx half", idx_half, "needs train-images", {}),
+    ("empty", lambda f: npy(f, grey(0)), "there must be images", {}),
+    ("one image", lambda f: npy(f, grey(1)), "but there are 1.", {}),
+    ("rank 2", lambda f: npy(f, np.zeros((100, 64))), "Flattened?", {}),
+    ("rank 5", lambda f: npy(f, np.zeros((100, 1, 6, 6, 1))), "images must be (count", {}),
+    ("channels first", lambda f: npy(f, np.zeros((100, 3, 8, 8))), "np.moveaxis(images, 1, -1)", {}),
+    ("two channels", lambda f: npy(f, np.zeros((100, 8, 8, 2))), "with 1 or 3 channels", {}),
+    ("too small", lambda f: npy(f, grey(100, 3, 3)), "they are 3×3", {}),
+    ("too large", lambda f: npy(f, np.zeros((100, 600, 5), np.uint8)), "they are 600×5", {}),
     ("nan", lambda f: npy(f, with_value(np.nan)), "1 of 100 images hold NaN or infinity (first: image 3)", {}),
     ("inf", lambda f: npy(f, with_value(np.inf)), "(first: image 3)", {}),
     ("floats 0..255", lambda f: npy(f, grey().astype(np.float32)), "Divide by 255", {}),
-    ("floats -1..1", lambda f: npy(f, grey() / 127.5 - 1), "(x + 1) / 2", {}),
+    ("floats -1..1", lambda f: npy(f, grey() / 127.5 - 1), "(images + 1) / 2", {}),
     ("floats wild", lambda f: npy(f, with_value(-700.0)), "[-700", {}),
-    ("negative ints", lambda f: npy(f, grey().astype(np.int16) - 5), "range over -5..", {}),
-    ("large ints", lambda f: npy(f, grey().astype(np.int32) * 2), "0..255", {}),
-    ("constant", lambda f: npy(f, np.full((100, 6, 6), 7, np.uint8)), "all pixels of all images", {}),
+    ("negative ints", lambda f: npy(f, grey().astype(np.int16) - 5), "lie in -5 …", {}),
+    ("large ints", lambda f: npy(f, grey().astype(np.int32) * 2), "0 … 255", {}),
+    ("constant", lambda f: npy(f, np.full((100, 6, 6), 7, np.uint8)), "all 100 are the same", {}),
     ("complex", lambda f: npy(f, grey().astype(np.complex64)), "complex64", {}),
-    ("text array", lambda f: npy(f, np.array([["a"] * 6] * 100)), "must hold numbers", {}),
-    ("own test", lambda f: npz(f, x_train=grey(), x_test=grey()), "test split of its own", {"test": 10}),
+    ("text array", lambda f: npy(f, np.array([["a"] * 6] * 100)), "their type is str", {}),
+    ("own test", lambda f: npz(f, x_train=grey(), x_test=grey()), "100 test images of its own", {"test": 10}),
     ("validation too large", lambda f: npy(f, grey()), "data.validation", {"validation": 95}),
-    ("validation too small", lambda f: npy(f, grey()), "select images are needed", {"validation": 4}),
-    ("test too small", lambda f: npy(f, grey(400)), "test images are needed", {"test": 5}),
+    ("validation too small", lambda f: npy(f, grey()), "at least 32 images", {"validation": 4}),
+    ("test too small", lambda f: npy(f, grey(400)), "data.test must be at least 16", {"test": 5}),
+    ("16-bit pictures", folder_16_bits, "8 bits per channel", {}),
+    ("white is 16", lambda f: npy(f, (grey() // 16).astype(np.uint8)), "white is 255", {}),
+    ("one image 200 times", lambda f: npy(f, np.repeat(grey(1), 200, axis=0)), "all 200 are the same", {}),
+    ("pictures beside train and test", folder_beside, "(first: stray.png)", {}),
+    ("npz encrypted", lambda f: npz_patched(f, 6, 8, 1), "encrypted", {}),
+    ("npz unknown compression", lambda f: npz_patched(f, 8, 10, 97), "compression", {}),
+    ("npz damaged sum", lambda f: npz_patched(f, 14, 16, 1), "truncated or damaged", {}),
+    ("idx bomb", idx_bomb, "8 GiB", {}),
+    ("idx longer than its header", lambda f: idx_without_test(f, idx_bytes(grey()) + b"more"), "holds more", {}),
+    ("idx header cut", lambda f: idx_without_test(f, idx_bytes(grey())[:9]), "within its header", {}),
+    ("npy longer than its header", lambda f: written(f, "a.npy", npy(f, grey()).read_bytes() + b"1"), "holds more", {}),
+    ("huge picture", lambda f: folder_with(f, "0000.png", png_by_hand(9_000, 9_000)), "at most 512 pixels", {}),
+    ("picture bomb", lambda f: folder_with(f, "0000.png", png_by_hand(60_000, 60_000)), "at most 512 pixels", {}),
+    ("pipe", lambda f: pipe(f / "a.npy"), "it is a pipe", {}),
+    ("pipe among pictures", folder_pipe, "0100.png: must be a file", {}),
+    ("text as picture", lambda f: folder_with(f, "0000.png", b"hello"), "must be a picture", {}),
 ]
 
 
@@ -165,4 +233,5 @@ def test_bad_images_are_refused_with_place_and_remedy(tmp_path, make, fragment, 
 
 
 def test_specs_and_data_sets_together_make_a_corpus_of_more_than_sixty_mistakes():
-    assert len(CASES) >= 50
+    assert len(CASES) >= 67
+    assert len({case[0] for case in CASES}) == len(CASES)

@@ -1,126 +1,203 @@
-"""Is this array a set of images that a VAE can be trained on? Checked once, before anything starts."""
+"""What images must be before anything starts, and the one form that the rest of the program knows."""
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vae_search.errors import BadData
+from vae_search.problems import printable
 
-CHANNELS = (1, 3)
-SIDES_PIXELS = (4, 512)
-FEWEST_IMAGES = 80  # train, select, judge and test each need some
-MOST_BYTES = 8 * 1024**3
+SMALLEST, LARGEST = 4, 512  # pixels along a side
+MAX_BYTES = 8 * 2**30  # of decoded images: they are held in memory, once per process
+DARKEST = 1 / 8  # the least that the brightest pixel of a whole data set may be
+# Floats that stand on such a grid are kept as bytes, a quarter of the memory and the traffic, and nothing is lost:
+# black and white, scikit-learn's digits, eight-bit images.
+GRIDS = (1, 16, 255)
+BLOCK_PIXELS = 2**22
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Images:
     """Checked images: intensity = pixels / scale, in [0, 1].
 
-    pixels: (n, height, width, channels), uint8 where the intensities are whole multiples of 1 / scale, else float32.
+    Args:
+        pixels: (count, height, width, channels), uint8 or float32, contiguous; channels is 1 or 3.
+        scale: what white is: 1, 16 or 255 for uint8, 1 for float32.
     """
 
     pixels: np.ndarray
     scale: float
 
+    def __len__(self) -> int:
+        return len(self.pixels)
 
-def check_images(array: np.ndarray, *, where: str, whole_scale: int = 255, fewest: int = FEWEST_IMAGES) -> Images:
-    """Check raw images and bring them into one form.
+    def chosen(self, indices: np.ndarray) -> "Images":
+        """The images at these positions, in this order."""
+        return Images(pixels=self.pixels[indices], scale=self.scale)
+
+
+def check_images(array: np.ndarray, *, where: str) -> Images:
+    """Check images and bring them into the one form.
+
+    Whole numbers 0 … 255 and floats in [0, 1] are both understood; 0/1 and False/True are black and white.
 
     Args:
-        array: (n, height, width) or (n, height, width, channels), any numeric type.
-        where: the place that messages name.
-        whole_scale: the intensity 1 of whole-numbered pixels.
+        array: (count, height, width) or (count, height, width, channels).
+        where: what messages begin with.
 
     Raises:
-        BadData: Naming the place, what must hold, what was found and what to do.
+        BadData: Wrong type, shape or range; NaN or infinity; no image at all; nothing to learn.
     """
-    if array.dtype.hasobject:
-        raise BadData(f"{where}: must hold numbers, but holds Python objects. Save one numeric array.")
-    if array.dtype.kind not in "buif":
-        raise BadData(f"{where}: must hold numbers, but holds {array.dtype}. Save uint8 0..255 or floats in [0, 1].")
-    images = _with_channels(array, where)
-    count, height, width, _ = images.shape
-    if count < fewest:
-        raise BadData(f"{where}: must hold at least {fewest} images, but got {count}. Add images.")
-    low, high = SIDES_PIXELS
-    if not (low <= height <= high and low <= width <= high):
+    check_type(array.dtype, where=where)
+    shaped = _with_channels(array, where)
+    images = _from_floats(shaped, where) if array.dtype.kind == "f" else _from_whole_numbers(shaped, where)
+    if len(images) > 1 and not any((block != images.pixels[0]).any() for block in blocks(images.pixels)):
+        raise BadData(f"{where}: images must differ, but all {len(images):,} are the same: there is nothing to learn.")
+    brightest = float(images.pixels.max()) / images.scale
+    if brightest < DARKEST:
         raise BadData(
-            f"{where}: images must be {low} to {high} pixels on a side, but are {height}×{width}. Resize them."
+            f"{where}: white is 255 for whole numbers and 1 for floats, but the brightest is {array.max():.6g}.\n"
+            "Were the images scaled twice, or is white another number? Divide them by it and save floats in [0, 1]."
         )
-    found = _whole(images, where, whole_scale) if array.dtype.kind in "bui" else _real(images, where)
-    if found.pixels.min() == found.pixels.max():
-        raise BadData(
-            f"{where}: all pixels of all images are {found.pixels.flat[0] / found.scale:g}. Nothing can be learned."
-        )
-    return found
+    return images
 
 
-def check_size(shape: tuple[int, ...], item_bytes: int, *, where: str) -> None:
-    """Refuse what would not fit into memory before it is decoded.
+def check_pair(train: np.ndarray, test: np.ndarray, *, where: str) -> tuple[Images, Images]:
+    """Check a source's training and test images, each and against each other.
 
     Raises:
-        BadData: The decoded array would be larger than `MOST_BYTES`.
+        BadData: As `check_images`, or the two differ in size or in what white is.
     """
-    size = item_bytes
-    for side in shape:
-        size *= int(side)
-    if size > MOST_BYTES:
+    first = check_images(train, where=f"{where}: training images")
+    second = check_images(test, where=f"{where}: test images")
+    if first.pixels.shape[1:] != second.pixels.shape[1:]:
+        sizes = f"{_size(first.pixels)} and {_size(second.pixels)}"
+        raise BadData(f"{where}: training and test images must have the same size, but they are {sizes}.")
+    if first.scale != second.scale and "f" not in (train.dtype.kind, test.dtype.kind):
         raise BadData(
-            f"{where}: must be at most {MOST_BYTES / 1024**3:.0f} GiB when decoded, but declares "
-            f"{size / 1024**3:,.0f} GiB (shape {shape}). Use fewer or smaller images."
+            f"{where}: training and test images must share a scale, but they end at {train.max()} and {test.max()}.\n"
+            "Save both as 0 … 255, or both as floats in [0, 1]."
         )
+    return first, second
+
+
+def check_type(dtype: np.dtype, *, where: str) -> None:
+    """Check that pixels of this type can be understood.
+
+    Raises:
+        BadData: They are neither booleans, whole numbers nor floats of at most 64 bits.
+    """
+    if dtype.hasobject:
+        raise BadData(
+            f"{where}: pixels must be numbers, but these are pickled Python objects, which are not loaded.\n"
+            "Save them as one array of uint8 or float32; images of several sizes must be resized first."
+        )
+    if dtype.kind not in "buif" or dtype.itemsize > 8:
+        raise BadData(
+            f"{where}: pixels must be booleans, whole numbers or floats, but their type is {printable(dtype.name)}."
+        )
+
+
+def refuse_too_large(shape: Sequence[int], item_bytes: int, *, where: str) -> None:
+    """Refuse images by what their header says, before they are decoded.
+
+    Raises:
+        BadData: They would take more than MAX_BYTES.
+    """
+    size = math.prod(shape) * item_bytes
+    if size > MAX_BYTES:
+        raise BadData(
+            f"{where}: decoded images must fit in {MAX_BYTES / 2**30:g} GiB, but {tuple(shape)} values take "
+            f"{size / 2**30:,.1f} GiB. Use fewer or smaller images."
+        )
+
+
+def blocks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Consecutive parts of `array` along its first axis, small enough that a temporary copy of one does not matter."""
+    rows = max(1, BLOCK_PIXELS // max(1, math.prod(array.shape[1:])))
+    for start in range(0, len(array), rows):
+        yield array[start : start + rows]
 
 
 def _with_channels(array: np.ndarray, where: str) -> np.ndarray:
-    if array.ndim == 3:
-        return array[..., None]
-    if array.ndim != 4:
-        raise BadData(
-            f"{where}: must have shape (n, height, width) or (n, height, width, channels), but has {array.shape}. "
-            "Reshape it."
+    law = "images must be (count, height, width) or (count, height, width, channels) with 1 or 3 channels"
+    shape = array.shape
+    if array.ndim not in (3, 4):
+        advice = {1: "These look like labels.", 2: _unflatten(shape)}.get(array.ndim, "")
+        raise BadData(f"{where}: {law}, but their shape is {shape}. {advice}".rstrip())
+    if len(array) == 0:
+        raise BadData(f"{where}: there must be images, but the shape is {shape}.")
+    shaped = array if array.ndim == 4 else array[..., None]
+    channels = shaped.shape[3]
+    if channels not in (1, 3):
+        advice = {2: "Grey with alpha? Keep images[..., :1].", 4: "Is the fourth alpha? Keep images[..., :3]."}.get(
+            channels, ""
         )
-    if array.shape[-1] not in CHANNELS:
-        if array.shape[1] in CHANNELS:
-            raise BadData(
-                f"{where}: channels must come last, but shape {array.shape} has them first. "
-                "Save array.transpose(0, 2, 3, 1)."
-            )
-        raise BadData(f"{where}: must have 1 or 3 channels, but shape {array.shape} has {array.shape[-1]}.")
-    return array
-
-
-def _whole(images: np.ndarray, where: str, scale: int) -> Images:
-    if images.dtype == bool:
-        return Images(pixels=images.astype(np.uint8), scale=1.0)
-    least, most = int(images.min()), int(images.max())
-    if least < 0 or most > scale:
+        if shape[1] in (1, 3):
+            advice = "The channels come first here: use np.moveaxis(images, 1, -1)."
+        raise BadData(f"{where}: {law}, but their shape is {shape}.\n{advice}".rstrip())
+    if not all(SMALLEST <= side <= LARGEST for side in shaped.shape[1:3]):
         raise BadData(
-            f"{where}: whole-numbered pixels must lie within 0..{scale}, but range over {least}..{most}. Rescale them."
+            f"{where}: images must be {SMALLEST} to {LARGEST} pixels high and wide, but they are {_size(shaped)}."
         )
-    # 0/1 images in whole numbers are black and white, not nearly black.
-    return Images(pixels=images.astype(np.uint8), scale=1.0 if most == 1 else float(scale))
+    return shaped
 
 
-def _real(images: np.ndarray, where: str) -> Images:
-    finite = np.isfinite(images).all(axis=(1, 2, 3))
+def _from_whole_numbers(array: np.ndarray, where: str) -> Images:
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high > 255:
+        advice = "Scale them to 0 … 255, or to floats in [0, 1]."
+        if array.dtype == np.int8:
+            advice = "If they were bytes once, images.view(np.uint8) gives them back."
+        raise BadData(f"{where}: whole numbers must lie in 0 … 255, but these lie in {low} … {high}.\n{advice}")
+    pixels = np.ascontiguousarray(array, dtype=np.uint8)
+    return Images(pixels=pixels, scale=1.0 if high <= 1 else 255.0)
+
+
+def _from_floats(array: np.ndarray, where: str) -> Images:
+    finite = np.concatenate([np.isfinite(block).all(axis=(1, 2, 3)) for block in blocks(array)])
     if not finite.all():
         bad = np.flatnonzero(~finite)
         raise BadData(
-            f"{where}: {len(bad)} of {len(images)} images hold NaN or infinity (first: image {bad[0]}). "
-            "Repair or remove them."
+            f"{where}: pixels must be finite, but {len(bad):,} of {len(array):,} images hold NaN or infinity "
+            f"(first: image {bad[0]}). Repair or remove them."
         )
-    least, most = float(images.min()), float(images.max())
-    if least < 0.0 or most > 1.0:
-        advice = (
-            "Save (x + 1) / 2."
-            if least >= -1.0 and most <= 1.0
-            else "Divide by 255."
-            if least >= 0.0
-            else "Rescale them."
-        )
-        raise BadData(f"{where}: real pixels must lie within [0, 1], but range over [{least:g}, {most:g}]. {advice}")
-    levels = images.astype(np.float32) * np.float32(255)
-    nearest = np.rint(levels)
-    if np.abs(levels - nearest).max() < 1e-3:  # 8-bit images that somebody divided by 255: a quarter of the memory
-        return Images(pixels=nearest.astype(np.uint8), scale=255.0)
-    return Images(pixels=images.astype(np.float32), scale=1.0)
+    low, high = float(array.min()), float(array.max())
+    if low < 0 or high > 1:
+        advice = _into_unit_range(low, high)
+        raise BadData(f"{where}: floats must lie in [0, 1], but these lie in [{low:.6g}, {high:.6g}]. {advice}")
+    for levels in GRIDS:
+        if all(_on_grid(block, levels) for block in blocks(array)):
+            pixels = np.empty(array.shape, np.uint8)
+            for target, block in zip(blocks(pixels), blocks(array), strict=True):
+                target[...] = np.rint(block.astype(np.float64) * levels)
+            return Images(pixels=pixels, scale=float(levels))
+    return Images(pixels=np.ascontiguousarray(array, dtype=np.float32), scale=1.0)
+
+
+def _on_grid(block: np.ndarray, levels: int) -> bool:
+    """Whether all values are k / levels as closely as their type can say it; multiplying by 1/255 is one unit off."""
+    nearest = (np.rint(block.astype(np.float64) * levels) / levels).astype(block.dtype)
+    return bool((np.abs(nearest - block) <= np.spacing(block)).all())
+
+
+def _into_unit_range(low: float, high: float) -> str:
+    if low >= -0.05 and high <= 1.05:
+        return "A trace of resizing? Use np.clip(images, 0, 1)."
+    if low >= -1 and high <= 1:
+        return "From [-1, 1] use (images + 1) / 2."
+    if low >= 0 and high <= 255:
+        return "Divide by 255."
+    return "Undo their standardisation, or scale them to [0, 1]."
+
+
+def _unflatten(shape: tuple[int, ...]) -> str:
+    side = math.isqrt(shape[1])
+    return f"Flattened? Use images.reshape(-1, {side}, {side})." if side * side == shape[1] else "Are they flattened?"
+
+
+def _size(images: np.ndarray) -> str:
+    height, width, channels = images.shape[1:]
+    return f"{height}×{width}" if channels == 1 else f"{height}×{width}×{channels}"

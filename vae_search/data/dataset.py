@@ -1,4 +1,4 @@
-"""A data set ready for a sweep: checked, split, binarised, fingerprinted."""
+"""A data set ready to search on: read, checked, split, binarised, and identified."""
 
 import hashlib
 import json
@@ -7,25 +7,33 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_search.data.binarize import BINARIZE_SEED, draw_once, entropy_floor, protocol_stream, threshold
+from vae_search.data.binarize import BINARISATION_SEED, above_half, bernoulli_entropy, draw_evaluation_sets
 from vae_search.data.checks import Images
 from vae_search.data.sources import Source, read_source
-from vae_search.data.splits import SPLIT_SEED, split
+from vae_search.data.splits import Protocol, Split, split_images
 from vae_search.errors import BadData
+from vae_search.problems import printable
 from vae_search.spec import DataSpec
 
-METRIC_VERSION = 1  # of how a score is computed; another version's scores cannot be compared
+METRIC_VERSION = 1  # one more whenever the same weights and images would get another score
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dataset:
-    """The four splits. `train` keeps its grey pixels: training binarises anew at every visit, or they are 0/1 already.
+    """The four parts of a data set. Shapes: (count, height, width, channels).
 
     Args:
-        train: (n, height, width, channels); intensity = train / scale in [0, 1].
-        select, judge, test: (m, height, width, channels) uint8 in {0, 1}.
-        fingerprint: SHA-256 of the decoded images, all of them.
-        floor: nats per image that no model can go below on the validation images.
+        source: as the spec gives it.
+        scale: intensity of a training pixel = train / scale, in [0, 1].
+        binarize: `dynamic` (train is grey, and drawn anew by whoever trains) or `threshold` (train is 0/1).
+        train: uint8 or float32.
+        select: uint8 in {0, 1}, as are judge and test. Trials are scored on it.
+        judge: finalists are judged on it.
+        test: read only when a candidate has passed every gate (invariant I9).
+        split: SHA-256 of which image is in which part.
+        fingerprint: SHA-256 of the decoded images, before they were split.
+        floor: nats per image that no model can go below on select and judge together: the mean entropy of their
+            binarisation; 0 for threshold.
         train_mean: (height, width, channels) float32, mean intensity of the training images.
     """
 
@@ -36,6 +44,7 @@ class Dataset:
     select: np.ndarray
     judge: np.ndarray
     test: np.ndarray
+    split: str
     fingerprint: str
     floor: float
     train_mean: np.ndarray
@@ -48,72 +57,81 @@ class Dataset:
 
 
 def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
-    """Read, check and split the images of a spec.
+    """Read, check, split and binarise the images that a spec asks for.
+
+    Args:
+        cache: the folder for downloads.
 
     Raises:
-        BadData: The images cannot be used as they are.
+        BadData: The images cannot be had, or cannot be used as they are.
     """
+    where = printable(spec.source, 400)
+    if spec.binarize == "none":
+        raise BadData(f"{where}: data.binarize must be dynamic or threshold, but it is none: pixels must be 0 or 1.")
     source = read_source(spec.source, cache=cache)
-    if source.test is not None and spec.test is not None:
-        raise BadData(
-            f"data.test: {source.name} has a test split of its own ({len(source.test.pixels):,} images), so data.test "
-            f"cannot be {spec.test}. Remove the key."
-        )
-    splits = split(
-        len(source.train.pixels),
-        validation=source.validation if spec.validation is None else spec.validation,
-        test=source.test_count if spec.test is None else spec.test,
-        has_own_test=source.test is not None,
-        in_order=source.in_order,
-        where=source.name,
-    )
-    pixels, scale = source.train.pixels, source.train.scale
-    train = Images(pixels=pixels[splits.train], scale=scale)
-    validation = Images(pixels=pixels[splits.validation], scale=scale)
-    test = source.test if splits.test is None else Images(pixels=pixels[splits.test], scale=scale)
+    images, own_test = source.train, source.test
+    split = _split(source, spec, where)
+    fingerprint = _fingerprint(images, own_test)
+    train, validation = images.chosen(split.train), images.chosen(split.validation)
+    test = images.chosen(split.test) if split.test is not None else own_test
     if test is None:
-        raise RuntimeError("a source without a test split must have been split into one")
-    train_mean = (train.pixels.mean(axis=0, dtype=np.float64) / scale).astype(np.float32)
+        raise ValueError("a split without test images needs a source that has some")
     if spec.binarize == "dynamic":
-        stream = protocol_stream()
-        drawn = draw_once(validation, stream)
-        tested = draw_once(test, stream)
-        floor = entropy_floor(validation)
+        floor = float(bernoulli_entropy(validation).mean())
+        drawn_validation, drawn_test = draw_evaluation_sets(validation, test)
     else:
-        drawn, tested, floor = threshold(validation), threshold(test), 0.0
-        train = Images(pixels=threshold(train), scale=1.0)
-        train_mean = train.pixels.mean(axis=0, dtype=np.float64).astype(np.float32)
+        floor = 0.0
+        train = Images(pixels=above_half(train), scale=1.0)
+        drawn_validation, drawn_test = above_half(validation), above_half(test)
     return Dataset(
-        source=source.name,
+        source=spec.source,
         scale=train.scale,
         binarize=spec.binarize,
         train=train.pixels,
-        select=drawn[: len(splits.select)],
-        judge=drawn[len(splits.select) :],
-        test=tested,
-        fingerprint=_fingerprint(source),
+        select=drawn_validation[: len(split.select)],
+        judge=drawn_validation[len(split.select) :],
+        test=drawn_test,
+        split=split.sha256,
+        fingerprint=fingerprint,
         floor=floor,
-        train_mean=train_mean,
+        train_mean=(train.pixels.mean(axis=0, dtype=np.float64) / train.scale).astype(np.float32),
     )
 
 
 def comparability_key(dataset: Dataset, *, likelihood: str) -> str:
-    """Values are compared only within one key: the same images, splits, binarisation, likelihood and metric."""
+    """What two scores must share to be compared (invariant I7): a hash of all that the task consists of."""
     task = {
         "fingerprint": dataset.fingerprint,
-        "splits": [len(part) for part in (dataset.train, dataset.select, dataset.judge, dataset.test)],
-        "seeds": [SPLIT_SEED, BINARIZE_SEED],
+        "split": dataset.split,
         "binarize": dataset.binarize,
+        "binarisation_seed": BINARISATION_SEED if dataset.binarize == "dynamic" else None,
         "likelihood": likelihood,
         "metric_version": METRIC_VERSION,
     }
     return hashlib.sha256(json.dumps(task, sort_keys=True).encode()).hexdigest()
 
 
-def _fingerprint(source: Source) -> str:
+def _split(source: Source, spec: DataSpec, where: str) -> Split:
+    protocol = None
+    if source.validation is not None:
+        protocol = Protocol(validation=source.validation, test=source.test_count)
+    return split_images(
+        len(source.train),
+        own_test=None if source.test is None else len(source.test),
+        protocol=protocol,
+        validation=spec.validation,
+        test=spec.test,
+        where=where,
+    )
+
+
+def _fingerprint(*parts: Images | None) -> str:
     digest = hashlib.sha256()
-    for images in (source.train, source.test):
-        if images is not None:
-            digest.update(f"{images.pixels.dtype.str} {images.pixels.shape} {images.scale}".encode())
-            digest.update(np.ascontiguousarray(images.pixels).data)
+    for part in parts:
+        if part is None:
+            digest.update(b"none")
+            continue
+        header = [part.pixels.dtype.str, part.pixels.shape, part.scale]
+        digest.update(json.dumps(header).encode())
+        digest.update(part.pixels.data)
     return digest.hexdigest()

@@ -1,65 +1,74 @@
-"""NumPy's .npy and .npz files; nothing is ever unpickled."""
+"""NumPy's own files, .npy and .npz, without pickle: the header is read and judged first, then the bytes.
 
+The format is https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
+"""
+
+import math
 import zipfile
-import zlib
 from pathlib import Path
+from tokenize import TokenError
+from typing import IO, BinaryIO
 
 import numpy as np
 
-from vae_search.data.checks import check_size
+from vae_search.data.checks import check_type, refuse_too_large
+from vae_search.data.files import place, read_exactly, reading
 from vae_search.errors import BadData
+from vae_search.problems import printable
+
+TRAIN_KEY, TEST_KEY = "x_train", "x_test"
+HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """The array of a .npy file.
+    """The one array of a .npy file.
 
     Raises:
         BadData: It is damaged, holds Python objects, or is too large.
     """
-    try:
-        with path.open("rb") as file:
-            _check_header(file, where=str(path))
-            file.seek(0)
-            array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
-    except (OSError, EOFError, ValueError, SyntaxError) as error:
-        raise _unreadable(path, error) from error
-    return array
+    where = place(path)
+    with reading(where), path.open("rb") as file:
+        return _read_array(file, where)
 
 
-def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """`x_train` and, if there is one, `x_test`.
+def read_npz(file: Path | BinaryIO, *, where: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """`x_train`, and `x_test` if it is there, of a .npz archive as Keras keeps data sets; labels are not read.
 
     Raises:
-        BadData: It is damaged, holds Python objects, is too large, or has no `x_train`.
+        BadData: There is no `x_train`, or the archive is damaged, encrypted, too large, or holds Python objects.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.namelist():
-                with archive.open(member) as file:
-                    _check_header(file, where=f"{path}:{member.removesuffix('.npy')}")
-        with np.load(path, allow_pickle=False) as arrays:
-            if "x_train" not in arrays.files:
-                raise BadData(
-                    f"{path}: must hold an array x_train (and may hold x_test), but holds "
-                    f"{', '.join(arrays.files) or 'nothing'}. Save it with numpy.savez(path, x_train=...)."
-                )
-            return arrays["x_train"], arrays["x_test"] if "x_test" in arrays.files else None
-    except (OSError, EOFError, ValueError, SyntaxError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        raise _unreadable(path, error) from error
+        with reading(where), zipfile.ZipFile(file) as archive:
+            return _read_archive(archive, where)
+    except (RuntimeError, UnicodeDecodeError) as error:  # encrypted, packed by an unknown method, or damaged names
+        reason = printable(str(error))
+        raise BadData(f"{where}: must be an archive that NumPy wrote, but: {reason}. Save it with np.savez.") from error
 
 
-def _check_header(file: object, *, where: str) -> None:
-    """Refuse Python objects and giants before any data is read."""
-    version = np.lib.format.read_magic(file)  # type: ignore[arg-type]
-    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = reader(file)  # type: ignore[arg-type]
-    if dtype.hasobject:
-        raise BadData(f"{where}: must hold numbers, but holds Python objects. Save one numeric array.")
-    check_size(shape, dtype.itemsize, where=where)
+def _read_archive(archive: zipfile.ZipFile, where: str) -> tuple[np.ndarray, np.ndarray | None]:
+    members = {name.removesuffix(".npy"): name for name in archive.namelist()}
+    if TRAIN_KEY not in members:
+        found = printable(", ".join(members), 200) or "nothing"
+        raise BadData(
+            f"{where}: training images must be the array {TRAIN_KEY} (test images: {TEST_KEY}).\nIt holds {found}."
+        )
+    parts = []
+    for key in (TRAIN_KEY, TEST_KEY):
+        if key in members:
+            with archive.open(members[key]) as member:
+                parts.append(_read_array(member, f"{where}: {key}"))
+    return parts[0], parts[1] if len(parts) > 1 else None
 
 
-def _unreadable(path: Path, error: Exception) -> BadData:
-    if isinstance(error, BadData):
-        return error
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return BadData(f"{path}: is no intact NumPy file: {reason[:120]}. Save or copy it again.")
+def _read_array(stream: IO[bytes], where: str) -> np.ndarray:
+    try:
+        version = np.lib.format.read_magic(stream)
+        shape, by_columns, dtype = HEADER_READERS[version](stream)
+    except (ValueError, KeyError, TokenError) as error:
+        raise BadData(f"{where}: must be an array in NumPy's format, but its header is not. Save it again.") from error
+    check_type(dtype, where=where)
+    if any(size <= 0 for size in shape):
+        raise BadData(f"{where}: there must be images, but the shape is {shape}.")
+    refuse_too_large(shape, dtype.itemsize, where=where)
+    content = read_exactly(stream, math.prod(shape) * dtype.itemsize, where=where)
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if by_columns else "C")

@@ -1,22 +1,24 @@
-"""Which image belongs to which split: a pure function of counts."""
+"""Which images are trained on, chosen by, judged by and tested on: a pure function of counts."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from vae_search.errors import BadData
 
-SPLIT_SEED = 20_240_229  # never changes: another permutation would be another task
-DEFAULT_SHARE = 1 / 6
-FEWEST = {"train": 32, "select": 16, "judge": 16, "test": 16}
+SPLIT_SEED = 6  # of the permutation for sources without a protocol; any constant would do
+LEAST_TRAIN, LEAST_PART = 32, 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Splits:
-    """Positions in the source's images; disjoint, and together all of them.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Split:
+    """Positions in a source's images, each (count,) int64; together they hold every image once.
 
-    select ranks trials and rungs, judge confirms and gates, test is read once, for a candidate that has passed.
-    `test` is None if the source has a test split of its own.
+    Args:
+        select: the first half of the validation images: the search compares trials on them.
+        judge: the other half: confirm runs and gates use them.
+        test: None if the source has test images of its own.
     """
 
     train: np.ndarray
@@ -26,50 +28,100 @@ class Splits:
 
     @property
     def validation(self) -> np.ndarray:
-        """select and judge, in the order in which they are binarised."""
+        """`select`, then `judge`."""
         return np.concatenate([self.select, self.judge])
 
+    @property
+    def sha256(self) -> str:
+        """Hash of all positions."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.select, self.judge, self.test):
+            digest.update(b"own" if part is None else f"{len(part)}:".encode() + part.astype("<i8").tobytes())
+        return digest.hexdigest()
 
-def split(
-    count: int,
-    *,
-    validation: int | float | None,
-    test: int | float | None,
-    has_own_test: bool,
-    in_order: bool,
-    where: str,
-) -> Splits:
-    """Split `count` images. Counts are whole numbers, fractions are of `count`, None is one sixth.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How a data set is usually split: its images in their order, training first, validation next, test last.
 
     Args:
-        in_order: the last images are the validation images; else a fixed permutation decides.
+        validation: count of validation images.
+        test: count of test images; None if the source has its own.
+    """
+
+    validation: int
+    test: int | None
+
+
+def split_images(
+    count: int,
+    *,
+    own_test: int | None,
+    protocol: Protocol | None,
+    validation: float | None,
+    test: float | None,
+    where: str,
+) -> Split:
+    """Split `count` images.
+
+    What is not asked for follows the protocol. Without a protocol it is one sixth, and the images are permuted first,
+    by a fixed permutation, because folders and files are often sorted by class.
+
+    Args:
+        own_test: how many test images the source has beside these, or None.
+        validation: count (int) or fraction (float in (0, 1)) of these images, or None.
+        test: the same for test images; only without `own_test`.
+        where: what messages begin with.
 
     Raises:
-        BadData: A split would be too small.
+        BadData: A part would be too small, or `test` is asked for although the source has its own.
     """
-    test_count = 0 if has_own_test else _count(test, count)
-    validation_count = _count(validation, count)
-    order = np.arange(count) if in_order else np.random.default_rng(SPLIT_SEED).permutation(count)
-    train_count = count - validation_count - test_count
-    middle = train_count + validation_count // 2
-    splits = Splits(
-        train=order[: max(train_count, 0)],
-        select=order[max(train_count, 0) : middle],
-        judge=order[middle : train_count + validation_count],
-        test=None if has_own_test else order[train_count + validation_count :],
+    if own_test is not None and test not in (None, own_test):
+        raise BadData(
+            f"{where}: data.test must be left out, because the source has {own_test:,} test images of its own, "
+            f"but it is {test:,}. Remove it."
+        )
+    if own_test is not None and own_test < LEAST_PART:
+        raise BadData(
+            f"{where}: at least {LEAST_PART} test images are needed, but the source has {own_test} of its own.\n"
+            "Bring more, or leave them out: some of the others are set aside then."
+        )
+    least = LEAST_TRAIN + (2 if own_test is not None else 3) * LEAST_PART
+    if count < least:
+        raise BadData(
+            f"{where}: at least {least} images are needed to train, validate and test, but there are {count}."
+        )
+    tested = 0 if own_test is not None else _count(test, protocol.test if protocol else None, count)
+    validated = _count(validation, protocol.validation if protocol else None, count)
+    if own_test is None and tested < LEAST_PART:
+        raise BadData(
+            f"{where}: data.test must be at least {LEAST_PART} images, but it is {tested} of {count:,}. Raise it."
+        )
+    if validated < 2 * LEAST_PART:
+        raise BadData(
+            f"{where}: data.validation must be at least {2 * LEAST_PART} images, half to select and half to judge by,\n"
+            f"but it is {validated} of {count:,}. Raise it."
+        )
+    trained = count - validated - tested
+    if trained < LEAST_TRAIN:
+        tests = f" and {tested:,} for the test" if own_test is None else ""
+        raise BadData(
+            f"{where}: data.validation must leave at least {LEAST_TRAIN} of {count:,} images to train on, "
+            f"but it takes {validated:,}{tests}.\nLower it, or bring more images."
+        )
+    order = np.arange(count) if protocol else np.random.default_rng(SPLIT_SEED).permutation(count)
+    middle, end = trained + validated // 2, trained + validated
+    return Split(
+        train=order[:trained],
+        select=order[trained:middle],
+        judge=order[middle:end],
+        test=order[end:] if own_test is None else None,
     )
-    parts = {"train": splits.train, "select": splits.select, "judge": splits.judge, "test": splits.test}
-    for name, positions in parts.items():
-        if positions is not None and len(positions) < FEWEST[name]:
-            raise BadData(
-                f"{where}: {FEWEST[name]} {name} images are needed at least, but {count} images split into "
-                f"{max(train_count, 0)} train, {validation_count} validation and {test_count} test leave "
-                f"{max(0, len(positions))}.\nChange data.validation or data.test, or add images."
-            )
-    return splits
 
 
-def _count(wanted: int | float | None, total: int) -> int:
-    if wanted is None:
-        return round(total * DEFAULT_SHARE)
-    return wanted if isinstance(wanted, int) else round(total * wanted)
+def _count(asked: float | None, usual: int | None, count: int) -> int:
+    if isinstance(asked, float):
+        return round(asked * count)
+    if asked is not None:
+        return asked
+    return round(count / 6) if usual is None else usual

@@ -198,7 +198,7 @@ class KeptNetwork:
                 self._step(images_now, noise_now, first + step)
             self._update_average(count)
 
-    @tf.autograph.experimental.do_not_convert  # no Python control flow over tensors below: a third of the tracing time
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]  # no Python control flow over tensors below: a third of the tracing time
     def _step(self, images: tf.Tensor, noise: tf.Tensor, index: tf.Tensor) -> None:
         low, high = self.key.clamp
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -271,7 +271,7 @@ class KeptNetwork:
                 grad=gradient,
             )
 
-    @tf.autograph.experimental.do_not_convert
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def _update_average(self, steps: tf.Tensor) -> None:
         """Move the average towards the weights, once for the last `steps` steps."""
         done = tf.cast(self._counters["step"], tf.float32)

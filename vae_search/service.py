@@ -130,7 +130,9 @@ def estimate(spec: SweepSpec, *, cache: Path) -> "Estimate":
     """
     from vae_search.data.dataset import load_dataset
     from vae_search.data.task import TrainingTask
-    from vae_search.search.estimate import estimate as estimate_costs
+
+    with _native_remarks_hidden():
+        from vae_search.search.estimate import estimate as estimate_costs
 
     return estimate_costs(spec, TrainingTask.of(load_dataset(spec.data, cache=cache)))
 

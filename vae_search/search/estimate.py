@@ -17,6 +17,7 @@ SAMPLED_CONFIGS = 16
 MATRIX_SIZE = 1024
 REACHED_SHARE = 0.5  # of the matrix product's speed that a training epoch of usual size reaches
 START_S = 12.0  # Ray, and TensorFlow in each worker
+COMPILE_S = 1.5  # of a trial whose architecture its worker has not had yet
 WORKER_BYTES = 700 * 10**6  # TensorFlow and one compiled network
 STATE_COPIES = 4  # weights, two moments, the average
 
@@ -61,7 +62,8 @@ def estimate(spec: SweepSpec, task: TrainingTask) -> Estimate:
         slots = min(slots, spec.resources.concurrency)
     epochs = spec.budget.trials * expected_epochs(spec)
     image_flops = flops * (3 * len(task.train) + len(task.select))
-    time_s = START_S + epochs * image_flops / (REACHED_SHARE * _matrix_flops_per_s()) / slots
+    training_s = epochs * image_flops / (REACHED_SHARE * _matrix_flops_per_s())
+    time_s = START_S + (training_s + COMPILE_S * spec.budget.trials) / slots
     if spec.budget.minutes is not None:
         time_s = min(time_s, 60.0 * spec.budget.minutes)
     images = task.train.nbytes + task.select.nbytes

@@ -1,5 +1,6 @@
 """One trial's training: epochs, state, scores. The public face of this package for a worker."""
 
+import gc
 import resource
 import sys
 import time
@@ -24,7 +25,7 @@ from vae_search.vae.kept import GraphKey, KeptNetwork, Scalars
 from vae_search.vae.measurements import Costs, Diverged, EpochMeasurement, Scores, TrainingPlan
 from vae_search.vae.networks import NetworkSpec, initial_weights
 
-KEPT_NETWORKS = 8  # compiled architectures held at once; each costs some 10 MB and 1 s to make again
+KEPT_NETWORKS = 4  # compiled architectures held at once; each costs 20–50 MB, and 1–2 s to make again
 TRAIN_SCORE_SEED = 778
 
 
@@ -54,6 +55,7 @@ class Trainer:
         if key not in self._kept:
             while len(self._kept) >= KEPT_NETWORKS:
                 self._kept.popitem(last=False)
+                gc.collect()  # graphs and the functions that made them refer to each other
             self._kept[key] = KeptNetwork(key, self.task, self._train)
         self._kept.move_to_end(key)
         return self._kept[key]

@@ -17,7 +17,7 @@ from vae_search.spec import SweepSpec
 from vae_search.states import State
 from vae_search.store import artifacts, sweeps
 from vae_search.store.commit import Store, prove_exclusive
-from vae_search.store.lease import Heartbeat, read_heartbeat, request_stop
+from vae_search.store.lease import Heartbeat, driver_s_before, read_heartbeat, request_stop
 from vae_search.store.ledger import Ledger, sweep_names
 from vae_search.store.ranking import RankedBy, ranked
 from vae_search.store.rows import TrialRow
@@ -38,11 +38,15 @@ class SweepStatus:
     damaged: tuple[str, ...]
     """files that could not be read"""
     heartbeat: Heartbeat | None
+    driver_s: float
+    """seconds that drivers have spent on it"""
 
     @property
     def finished(self) -> bool:
-        """Whether the budget of trials is used."""
-        return len(self.rows) + len(self.damaged) >= self.spec.budget.trials
+        """Whether the budget of trials or of minutes is used."""
+        budget = self.spec.budget
+        time_is_up = budget.minutes is not None and self.driver_s >= 60.0 * budget.minutes
+        return time_is_up or len(self.rows) + len(self.damaged) >= budget.trials
 
     @property
     def state(self) -> Literal["running", "finished", "interrupted"]:
@@ -110,6 +114,7 @@ def status(store: Store, sweep: str, *, spec: SweepSpec | None = None) -> SweepS
         rows=rows,
         damaged=tuple(ledger.damaged),
         heartbeat=read_heartbeat(store, sweep),
+        driver_s=driver_s_before(store, sweep),
     )
 
 

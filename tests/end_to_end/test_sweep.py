@@ -140,3 +140,14 @@ def test_the_budget_may_grow(folder):
 
     rows = Ledger(open_store(f"{folder}/vae-store"), "tiny").trials()
     assert [row.trial for row in rows] == list(range(9))
+
+
+def test_a_sweep_whose_time_is_up_ends_well_with_fewer_trials(folder):
+    budget = "budget={trials: 500, epochs: 9, minutes: 0.35}"
+    hasty = ("run", "tiny.yaml", "--json", "--set", "name=hasty", "--set", budget)
+
+    first, again = (json.loads(ask(folder, *hasty, "--set", "pruning=off")) for _ in range(2))
+
+    assert first["state"] == "finished"
+    assert 0 < first["complete"] <= first["finished"] < 500
+    assert again["finished"] == first["finished"]

@@ -22,11 +22,10 @@ from vae_search.search.worker import LOG_FORMAT
 from vae_search.spec import SweepSpec
 from vae_search.store import layout
 from vae_search.store.commit import Store
-from vae_search.store.lease import Lease, acquire, last_progress
+from vae_search.store.lease import DRIVER_S, Lease, acquire, driver_s_before
 from vae_search.store.sweeps import SweepRecord
 
 STOP_POLL_S = 1.0
-DRIVER_S = "driver_s"  # in the heartbeat
 
 
 class _DriverTime:
@@ -53,7 +52,7 @@ def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: O
         VaeSearchError: What else ended it before its time; see `errors.py`.
     """
     spec = record.spec
-    driver_time = _DriverTime(_driver_s_before(store, spec.name), spec.budget.minutes)
+    driver_time = _DriverTime(driver_s_before(store, spec.name), spec.budget.minutes)
     with _owning(store, spec.name, driver_time) as lease, _logging_to(_log_folder(store, spec.name), lease.number):
         driver = Driver(
             Provenance(
@@ -112,12 +111,6 @@ def _owning(store: Store, sweep: str, driver_time: _DriverTime) -> Iterator[Leas
         yield lease
     finally:
         lease.release()
-
-
-def _driver_s_before(store: Store, sweep: str) -> float:
-    """Driver time of all earlier attempts, as the last heartbeat told it."""
-    seconds = last_progress(store, sweep).get(DRIVER_S, 0.0)
-    return float(seconds) if isinstance(seconds, int | float) else 0.0
 
 
 def _slots(concurrency: int | str, cpus_per_trial: int) -> Callable[[], int]:

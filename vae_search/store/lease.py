@@ -23,6 +23,7 @@ from vae_search.store.processes import is_alive, this_process
 logger = logging.getLogger(__name__)
 
 BEAT_S = 5.0  # between two heartbeats
+DRIVER_S = "driver_s"  # in a heartbeat's progress: seconds that drivers have spent on the sweep
 SILENCE_S = 30.0  # after which a holder counts as gone
 POLL_S = 1.0  # between two looks at somebody else's heartbeat
 
@@ -181,9 +182,10 @@ def read_heartbeat(store: Store, sweep: str) -> Heartbeat | None:
     return Heartbeat(lease=newest, counter=counter, progress=progress, holder=holder, alive=is_alive(holder.process))
 
 
-def last_progress(store: Store, sweep: str) -> Mapping[str, object]:
-    """What the sweep's last heartbeat reported, whether or not its driver has left; empty if there never was one."""
-    return read_beat(store, sweep)[2]
+def driver_s_before(store: Store, sweep: str) -> float:
+    """Seconds that drivers have spent on the sweep until its last heartbeat; 0 if there never was one."""
+    seconds = read_beat(store, sweep)[2].get(DRIVER_S, 0.0)
+    return float(seconds) if isinstance(seconds, int | float) else 0.0
 
 
 def request_stop(store: Store, sweep: str) -> Holder:

@@ -53,11 +53,21 @@ def test_the_schema_is_json(tmp_path):
         (["run", "missing-data.yaml"], 3, "nowhere"),
         (["--store", "x"], 2, "--store"),
         (["status", "--store", "gopher://x"], 7, "gopher"),
+        (["status", "--store", ""], 7, "--store"),
+        (["status", "--store", "file://"], 7, "file://"),
+        (["status", "--store", "x" * 300], 7, "xxx"),
+        (["status", "--store", "~nobody-of-this-name/x"], 7, "nobody"),
+        (["run", "digits.yaml", "--dry-run", "--set", "search_space.batch_size=4096"], 2, "4,096"),
+        (["run", "digits.yaml", "--dry-run", "--set", "resources.cpus_per_trial=1000"], 4, "1000 cores"),
+        (["run", "digits.yaml", "--set", "resources.cpus_per_trial=1000"], 4, "1000 cores"),
+        (["query", "SELECT DATE '290000-01-01' AS d"], 2, "query:"),
+        (["init", "ok.yaml", "--name", "x: [y"], 2, "--name"),
     ],
     ids=lambda value: "-".join(value)[:30] if isinstance(value, list) else None,
 )
 def test_a_mistake_is_explained_in_a_few_lines_with_its_exit_code(tmp_path, arguments, code, fragment):
     (tmp_path / "broken.yaml").write_text("name: [\n")
+    (tmp_path / "digits.yaml").write_text((ROOT / "search_spaces" / "digits.yaml").read_text())
     (tmp_path / "missing-data.yaml").write_text(
         "name: x\ndata: {source: ./nowhere}\nsearch_space: {latent_dim: 4}\nbudget: {trials: 1, epochs: 1}\n"
     )

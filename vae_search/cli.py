@@ -3,7 +3,9 @@
 Commands import what they need themselves, so that `--help` answers at once.
 """
 
+import io
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -55,12 +57,14 @@ def init(
     """
     from vae_search.errors import Conflict
     from vae_search.render import say
+    from vae_search.spec import parse_spec
     from vae_search.template import template
 
-    text = template(name or path.stem.lower().replace("_", "-"))
+    text = template(name or re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "sweep")
+    parse_spec(text, origin="--name", base=Path())
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        with path.open("xb") as file:
+            file.write(text.encode())
     except FileExistsError:
         raise Conflict(f"{path}: exists already and was left as it is. Give another file name.") from None
     except OSError as error:
@@ -140,7 +144,9 @@ def status(
     from vae_search.render import show_statuses
     from vae_search.store.commit import open_store
 
-    show_statuses(service.statuses(open_store(store), sweep), as_json=json)
+    place = open_store(store)
+    found, troubles = ([service.status(place, sweep)], []) if sweep else service.statuses(place)
+    show_statuses(found, troubles, as_json=json)
 
 
 @app.command()
@@ -205,7 +211,7 @@ def sample(
     model: Annotated[str, typer.Argument(metavar="SWEEP[/TRIAL]", help="A trial; default: the sweep's best.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")] = Path("samples.png"),
     count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many images.")] = 64,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Other seeds draw other images.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Other seeds draw other images.")] = 0,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Draw images from a trial's model and write them as one picture.
@@ -222,12 +228,15 @@ def sample(
 
 def _cache() -> Path:
     """Where downloaded data sets are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "vae-search"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "vae-search"
 
 
 def main() -> NoReturn:
     """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without "–" shows "?" instead of a traceback
     try:
         app()
     except VaeSearchError as error:

@@ -1,6 +1,7 @@
 """What people and programs read on standard output: tables, facts, JSON. Nothing here decides anything."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -75,11 +76,15 @@ def show_estimate(estimate: "Estimate", spec: "SweepSpec", *, as_json: bool) -> 
     )
 
 
-def show_statuses(statuses: "Sequence[SweepStatus]", *, as_json: bool) -> None:
-    """One line per sweep."""
+def show_statuses(statuses: "Sequence[SweepStatus]", troubles: Sequence[str], *, as_json: bool) -> None:
+    """One line per sweep; then what is wrong with the rest.
+
+    Raises:
+        CorruptStore: Something is.
+    """
     if as_json:
         show_json([_status_facts(status) for status in statuses])
-    elif not statuses:
+    elif not statuses and not troubles:
         say("The store holds no sweep yet. `vae-search init` writes a spec, `vae-search run` runs it.")
     else:
         table = Table("sweep", "state", "trials", "complete", "pruned", "failed", "best", box=None, pad_edge=False)
@@ -91,6 +96,8 @@ def show_statuses(statuses: "Sequence[SweepStatus]", *, as_json: bool) -> None:
             counts = (str(facts[name]) for name in ("complete", "pruned", "failed"))
             table.add_row(escape(facts["sweep"]), facts["state"], done, *counts, best)
         console().print(table)
+    if troubles:
+        raise CorruptStore("\n".join(troubles[:3]))
     _warn_of_damage([path for status in statuses for path in status.damaged])
 
 
@@ -151,12 +158,15 @@ def show_finished(status: "SweepStatus", rows: "Sequence[TrialRow]", *, store: s
     out = console()
     out.print(best_table(status.spec, rows, by="objective", width=out.width))
     say(f"Pictures: vae-search sample {status.spec.name} -o samples.png" + _store_option(store))
+    _warn_of_damage(status.damaged)
 
 
 def show_query(result: "QueryResult", *, as_json: bool) -> None:
     """The rows of a query as a table or as a list of objects."""
     if as_json:
-        show_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
+        names = [f"{name}_{position}" if name in result.columns[:position] else name
+                 for position, name in enumerate(result.columns)]  # fmt: skip
+        show_json([dict(zip(names, map(_plain, row), strict=True)) for row in result.rows])
     else:
         table = Table(box=None, pad_edge=False)
         for column in result.columns:
@@ -246,6 +256,11 @@ def _parameter(value: object) -> str:
     if value is None:
         return "–"
     return f"{value:.3g}" if isinstance(value, float) else escape(str(value))
+
+
+def _plain(value: object) -> object:
+    """A value as JSON has it: no NaN, no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cell(value: object) -> str:

@@ -12,10 +12,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vae_search.errors import InvalidSpec, NotFound, SweepFailed
+from vae_search.config import Config
+from vae_search.errors import CorruptStore, InvalidSpec, NotFound, StoreUnavailable, SweepFailed
+from vae_search.space import CategoricalParameter, FixedParameter, Parameter
 from vae_search.spec import SweepSpec
 from vae_search.states import State
-from vae_search.store import artifacts, sweeps
+from vae_search.store import artifacts, layout, sweeps
 from vae_search.store.commit import Store, prove_exclusive
 from vae_search.store.lease import Heartbeat, driver_s_before, read_heartbeat, request_stop
 from vae_search.store.ledger import Ledger, sweep_names
@@ -40,18 +42,21 @@ class SweepStatus:
     heartbeat: Heartbeat | None
     driver_s: float
     """seconds that drivers have spent on it"""
+    in_flight: int
+    """trials that were issued and have no row yet"""
 
     @property
     def finished(self) -> bool:
         """Whether the budget of trials or of minutes is used."""
         budget = self.spec.budget
         time_is_up = budget.minutes is not None and self.driver_s >= 60.0 * budget.minutes
-        return time_is_up or len(self.rows) + len(self.damaged) >= budget.trials
+        return (time_is_up and not self.in_flight) or len(self.rows) + len(self.damaged) >= budget.trials
 
     @property
     def state(self) -> Literal["running", "finished", "interrupted"]:
         """In one word; an interrupted sweep goes on when it is run again."""
-        if self.heartbeat is not None and self.heartbeat.alive:
+        # A driver on another machine cannot be looked up; until its lease ends it counts as running.
+        if self.heartbeat is not None and self.heartbeat.alive is not False:
             return "running"
         return "finished" if self.finished else "interrupted"
 
@@ -70,13 +75,14 @@ def run(spec: SweepSpec, *, text: str, store: Store, cache: Path, observer: "Obs
         sweeps.check_same(sweeps.read(store, spec.name), spec)
         before = status(store, spec.name, spec=spec)
         if before.finished:
-            return before
+            return _with_a_result(before)
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
     from vae_search.data.dataset import comparability_key, load_dataset
     from vae_search.data.task import TrainingTask
 
     observer.on_phase(f"reading {spec.data.source}")
     dataset = load_dataset(spec.data, cache=cache)
+    _check_batches(spec, len(dataset.train))
     record = sweeps.SweepRecord(
         spec=spec,
         fingerprint=dataset.fingerprint,
@@ -88,13 +94,43 @@ def run(spec: SweepSpec, *, text: str, store: Store, cache: Path, observer: "Obs
     from vae_search.search.session import search
 
     search(record, task=TrainingTask.of(dataset), store=store, observer=observer)
-    after = status(store, spec.name, spec=spec)
-    if not any(row.state is State.COMPLETE for row in after.rows):
+    return _with_a_result(status(store, spec.name, spec=spec))
+
+
+def _with_a_result(found: SweepStatus) -> SweepStatus:
+    """A finished sweep in which something has completed."""
+    name = found.spec.name
+    if not any(row.state is State.COMPLETE for row in found.rows):
         raise SweepFailed(
-            f"sweep {spec.name}: none of its {len(after.rows)} trials completed.\n"
-            f"See why with `vae-search best {spec.name} --all`."
+            f"sweep {name}: none of its {len(found.rows)} trials completed.\n"
+            f"See why with `vae-search best {name} --all`."
         )
-    return after
+    return found
+
+
+def _check_batches(spec: SweepSpec, train_images: int) -> None:
+    """Refuse a batch that the training images cannot fill; before Ray starts.
+
+    Raises:
+        InvalidSpec: Naming both numbers.
+    """
+    entries = [entry for entry in spec.search_space.parameters if entry.name == "batch_size"]
+    largest = max((_largest(entry) for entry in entries), default=Config().batch_size)
+    if largest > train_images:
+        raise InvalidSpec(
+            f"search_space.batch_size: must be at most the number of training images, {train_images:,}, but may become "
+            f"{largest:,}. Lower it."
+        )
+
+
+def _largest(entry: Parameter) -> int:
+    match entry:
+        case FixedParameter():
+            return int(entry.value)
+        case CategoricalParameter():
+            return max(int(choice) for choice in entry.choices)
+        case _:
+            return int(entry.high)
 
 
 def status(store: Store, sweep: str, *, spec: SweepSpec | None = None) -> SweepStatus:
@@ -115,16 +151,19 @@ def status(store: Store, sweep: str, *, spec: SweepSpec | None = None) -> SweepS
         damaged=tuple(ledger.damaged),
         heartbeat=read_heartbeat(store, sweep),
         driver_s=driver_s_before(store, sweep),
+        in_flight=sum(path.endswith("/suggestion.json") for path in store.list(layout.running(sweep))),
     )
 
 
-def statuses(store: Store, sweep: str | None) -> list[SweepStatus]:
-    """How one sweep stands, or all of them by name.
-
-    Raises:
-        NotFound: There is no such sweep.
-    """
-    return [status(store, name) for name in ([sweep] if sweep is not None else sweep_names(store))]
+def statuses(store: Store) -> tuple[list[SweepStatus], list[str]]:
+    """How all sweeps stand, by name, and what is wrong with those whose record is damaged."""
+    found, troubles = [], []
+    for name in sweep_names(store):
+        try:
+            found.append(status(store, name))
+        except CorruptStore as error:
+            troubles.append(str(error))
+    return found, troubles
 
 
 def estimate(spec: SweepSpec, *, cache: Path) -> "Estimate":
@@ -136,10 +175,12 @@ def estimate(spec: SweepSpec, *, cache: Path) -> "Estimate":
     from vae_search.data.dataset import load_dataset
     from vae_search.data.task import TrainingTask
 
+    task = TrainingTask.of(load_dataset(spec.data, cache=cache))
+    _check_batches(spec, len(task.train))
     with _native_remarks_hidden():
         from vae_search.search.estimate import estimate as estimate_costs
 
-    return estimate_costs(spec, TrainingTask.of(load_dataset(spec.data, cache=cache)))
+    return estimate_costs(spec, task)
 
 
 def best(rows: Sequence[TrialRow], *, by: RankedBy = "objective", every_state: bool = False) -> list[TrialRow]:
@@ -159,7 +200,7 @@ def stop(store: Store, sweep: str) -> None:
     """
     sweeps.read(store, sweep)
     heartbeat = read_heartbeat(store, sweep)
-    if heartbeat is None or not heartbeat.alive:
+    if heartbeat is None or heartbeat.alive is False:
         raise NotFound(f"sweep {sweep}: nobody runs it, so there is nothing to stop.")
     request_stop(store, sweep)
 
@@ -193,7 +234,7 @@ def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -
         CorruptStore: The weights are damaged.
     """
     sweep, trial = trial_address(address)
-    sweeps.read(store, sweep)
+    record = sweeps.read(store, sweep)
     rows = Ledger(store, sweep).trials()
     if trial is None:
         ranking = best(rows)
@@ -203,7 +244,14 @@ def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -
     row = next((row for row in rows if row.trial == trial), None)
     if row is None:
         raise NotFound(f"trial {sweep}/{trial} has not finished, or does not exist; the sweep has {len(rows)} trials.")
-    files = artifacts.load(store, sweep, trial, sha256=row.artifact_sha256)
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise InvalidSpec(f"{output}: must be a file in a folder that can be written. Give another -o.")
+    try:
+        files = artifacts.load(store, sweep, trial, sha256=row.artifact_sha256)
+    except NotFound:
+        raise NotFound(
+            f"trial {sweep}/{trial}: its weights were not kept; only the best {record.spec.keep} trials keep theirs."
+        ) from None
     from vae_search.search.orders import MODEL_FILE, WEIGHTS_FILE
 
     with _native_remarks_hidden():
@@ -211,7 +259,11 @@ def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -
     from vae_search.vae.samples import grid_png
 
     model = VaeModel.from_files(files[MODEL_FILE], files[WEIGHTS_FILE])
-    output.write_bytes(grid_png(model.sample(count, seed=seed)))
+    picture = grid_png(model.sample(count, seed=seed))
+    try:
+        output.write_bytes(picture)
+    except OSError as error:
+        raise StoreUnavailable(f"{output}: cannot be written: {error.strerror}. Give another -o.") from error
     return output
 
 

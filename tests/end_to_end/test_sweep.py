@@ -105,6 +105,41 @@ def test_both_cores_train(folder):
     assert sum("starts" in log.read_text() for log in logs) >= 2
 
 
+def test_concurrency_limits_how_many_trials_run_at_once(folder):
+    ask(
+        folder,
+        "run",
+        "tiny.yaml",
+        "--set",
+        "name=alone",
+        "--set",
+        "resources.concurrency=1",
+        "--set",
+        "budget.trials=3",
+    )
+
+    logs = (folder / "vae-store" / "sweeps" / "alone" / "logs").glob("worker-*.log")
+    assert sum("starts" in log.read_text() for log in logs) == 1
+
+
+def test_a_picture_that_cannot_be_written_is_refused(folder):
+    done = subprocess.run(command("sample", "tiny", "-o", "nowhere/x.png"), cwd=folder, text=True, capture_output=True)
+
+    assert done.returncode == 2
+    assert "nowhere/x.png" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_weights_that_were_not_kept_are_explained(folder):
+    rows = Ledger(open_store(f"{folder}/vae-store"), "tiny").trials()
+    pruned = next(row.trial for row in rows if row.artifact_sha256 is None)
+
+    done = subprocess.run(command("sample", f"tiny/{pruned}"), cwd=folder, text=True, capture_output=True)
+
+    assert done.returncode == 2
+    assert "not kept" in done.stderr
+
+
 def test_query_counts_what_status_counts(folder):
     (status,) = json.loads(ask(folder, "status", "tiny", "--json"))
     counted = json.loads(ask(folder, "query", "SELECT state, count(*) AS n FROM trials GROUP BY state", "--json"))

@@ -4,7 +4,7 @@ from dataclasses import replace
 import duckdb
 import pytest
 
-from vae_search.errors import LeaseLost, SweepFailed
+from vae_search.errors import CorruptStore, LeaseLost, SweepFailed
 from vae_search.search.orders import MODEL_FILE, WEIGHTS_FILE, Failure
 from vae_search.states import Reason, State
 from vae_search.store import artifacts, layout
@@ -209,3 +209,37 @@ def test_enqueued_configs_are_tried_first(open_session):
 
     assert session.landed[0].params["latent_dim"] == 3
     assert json.dumps(session.landed[0].params["learning_rate"]) == "0.002"
+
+
+def test_the_number_of_a_damaged_row_is_never_used_again(open_session, store):
+    session = open_session("budget.trials=2", "pruning=off")
+    session.run()
+    path = store.local_path(layout.trial("small", 1))
+    path.write_bytes(path.read_bytes()[:-7])
+
+    again = open_session("budget.trials=3", "pruning=off")
+
+    assert again.driver.next_order().trial == 2
+
+
+def test_a_lowered_budget_is_kept_and_a_raised_one_takes_the_rest_up(open_session):
+    session = open_session("budget.trials=5")
+    lost = [session.start().trial for _ in range(5)]
+
+    lowered = open_session("budget.trials=2")
+    issued = [lowered.driver.next_order().trial for _ in range(2)]
+    raised = open_session("budget.trials=5")
+
+    assert lost == [0, 1, 2, 3, 4]
+    assert issued == [0, 1]
+    assert lowered.driver.exhausted
+    assert [raised.driver.next_order().trial for _ in range(5)] == lost
+
+
+def test_a_suggestion_that_does_not_fit_the_space_is_named(open_session, store):
+    open_session().start()
+    path = layout.suggestion("small", "000000")
+    store.replace(path, b'{"params": {}, "seed": 1, "trial": 0}\n')
+
+    with pytest.raises(CorruptStore, match=r"000000/suggestion\.json"):
+        open_session()

@@ -204,7 +204,7 @@ def test_anyone_can_read_a_row_with_plain_pyarrow(store: LocalStore, ledger: Led
 
 def test_sweeps_are_named_in_order(store: LocalStore) -> None:
     for sweep in ("fashion", "digits"):
-        Ledger(store, sweep).commit(trial_row(0, sweep), [])
+        store.create(layout.resolved(sweep), b"{}")
     store.create("sweeps/README", b"not a sweep")
 
     assert sweep_names(store) == ["digits", "fashion"]

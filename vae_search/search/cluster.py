@@ -17,13 +17,13 @@ OBJECT_STORE_BYTES = 256 * 1024**2  # beside the images: reports and Tune's own 
 
 
 @contextmanager
-def local_cluster(*, cpus: int | None, data_bytes: int) -> Iterator[Path]:
+def local_cluster(*, cpus: int, data_bytes: int) -> Iterator[Path]:
     """A Ray of our own on this machine for the length of the block; yields a scratch folder that goes with it.
 
     Ray listens on all interfaces, so the cluster takes a token that only this process and its children know.
 
     Args:
-        cpus: cores to offer; None = all that this process may use.
+        cpus: cores to offer; no more trials run at once than fit into them.
         data_bytes: size of what goes into the object store.
 
     Raises:
@@ -40,7 +40,7 @@ def local_cluster(*, cpus: int | None, data_bytes: int) -> Iterator[Path]:
     try:
         ray.init(
             address="local",
-            num_cpus=cpus or len(os.sched_getaffinity(0)),
+            num_cpus=cpus,
             _node_ip_address="127.0.0.1",
             object_store_memory=OBJECT_STORE_BYTES + 2 * data_bytes,
             include_dashboard=False,

@@ -1,11 +1,11 @@
 """One driver's sweep: what to try next, who is cut, and the one path by which a trial becomes a row. Knows no Ray."""
 
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from vae_search.errors import SweepFailed
+from vae_search.errors import CorruptStore, SweepFailed
 from vae_search.search.flight import Flight, Provenance, Verdict, epoch_rows, objective_of, trial_row
 from vae_search.search.observer import Progress
 from vae_search.search.orders import MODEL_FILE, WEIGHTS_FILE, TrialOrder, TrialReport
@@ -13,9 +13,8 @@ from vae_search.search.rungs import decide, rung_epochs
 from vae_search.search.study import Outcome, SweepStudy, derived_seed
 from vae_search.search.suggestions import Suggestions
 from vae_search.states import Reason, State
-from vae_search.store import artifacts, checkpoints
+from vae_search.store import artifacts, checkpoints, layout
 from vae_search.store.commit import Store
-from vae_search.store.layout import trial_key
 from vae_search.store.lease import Lease
 from vae_search.store.ledger import Ledger
 from vae_search.store.rows import EpochRow, TrialRow
@@ -57,7 +56,7 @@ class Driver:
         self._rung_values: dict[int, dict[int, float]] = {rung: {} for rung in self.rungs}
         self._states: Counter[State] = Counter()
         self._kept: list[tuple[float, int]] = []  # (objective, trial) of COMPLETE trials, the best first
-        self._next_trial = 0
+        self._unissued: deque[int] = deque()  # numbers of the budget, the least first
         self._epochs_done = 0
         self._failures_in_a_row: list[str] = []
         self._rebuild()
@@ -70,7 +69,7 @@ class Driver:
     @property
     def exhausted(self) -> bool:
         """No further trial will be issued."""
-        return not self._waiting and (self._next_trial >= self._spec.budget.trials or self._deadline_passed())
+        return not self._waiting and (not self._unissued or self._deadline_passed())
 
     @property
     def in_flight(self) -> int:
@@ -155,20 +154,32 @@ class Driver:
     def _rebuild(self) -> None:
         """Bring study, rungs and budget to where the ledger and the running folders stand; a new sweep has neither."""
         rows = self._ledger.trials()
+        damaged = {layout.trial_of(path) for path in self._ledger.damaged}
+        if damaged:
+            logger.warning("damaged rows are left out, and their numbers stay used: %s", sorted(damaged))
         for row in rows:
             curve = self._ledger.epochs(row.trial)
             self._study.add(_outcome(row, {epoch.epoch: epoch.neg_elbo or 0.0 for epoch in curve}))
             self._replay_rungs(row.trial, curve)
             self._count(row)
-        finished = {row.trial for row in rows}
+        finished = {row.trial for row in rows} | damaged
         for order in self._suggestions.all():
             if order.trial in finished:
                 self._suggestions.forget(order.trial)  # the last driver died between the row and this step
                 continue
+            problems = self._spec.search_space.problems(order.params)
+            if problems:
+                raise CorruptStore(
+                    f"{layout.suggestion(self._spec.name, layout.trial_key(order.trial))}: does not fit the search "
+                    f"space: {problems[0]}\nRestore it from a copy, or remove its folder: the trial is suggested anew."
+                )
             self._study.add(Outcome(trial=order.trial, state=State.RUNNING, params=order.params, objective=None))
             self._waiting.append(order)
+        # A budget that was lowered leaves trials in flight beyond it for a later, larger one.
+        trials = self._spec.budget.trials
+        self._waiting = [order for order in self._waiting if order.trial < trials]
         issued = finished | {order.trial for order in self._waiting}
-        self._next_trial = max(issued, default=-1) + 1
+        self._unissued = deque(number for number in range(trials) if number not in issued)
 
     def _replay_rungs(self, trial: int, curve: Sequence[EpochRow]) -> None:
         for epoch in curve:
@@ -176,10 +187,10 @@ class Driver:
                 self._rung_values[epoch.epoch][trial] = epoch.neg_elbo
 
     def _suggest(self) -> TrialOrder:
-        trial = self._next_trial
+        trial = self._unissued[0]
         enqueue = self._spec.enqueue
         params = self._study.ask(trial, enqueue[trial] if trial < len(enqueue) else None)
-        self._next_trial += 1
+        self._unissued.popleft()
         return TrialOrder(trial=trial, params=params, seed=derived_seed(self._spec.seed, trial, "training"))
 
     def _verdict(self, flight: Flight, report: TrialReport) -> Verdict | None:
@@ -214,7 +225,7 @@ class Driver:
             return None
         objective = objective_of(flight.scores, stability_weight=self._spec.objective.stability_weight)
         better = sum(kept < (objective, flight.order.trial) for kept in self._kept)
-        checkpoint = checkpoints.newest_intact(self._store, self._spec.name, trial_key(flight.order.trial))
+        checkpoint = checkpoints.newest_intact(self._store, self._spec.name, layout.trial_key(flight.order.trial))
         if better >= self._spec.keep or checkpoint is None or checkpoint.epoch != self._spec.budget.epochs:
             return None
         kept = {name: checkpoint.files[name] for name in (WEIGHTS_FILE, MODEL_FILE)}

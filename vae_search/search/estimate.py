@@ -1,6 +1,5 @@
 """What a sweep would cost, before anything is trained: from its networks' shapes and this machine's matrix product."""
 
-import os
 import time
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from vae_search.config import Config
 from vae_search.data.task import TrainingTask
+from vae_search.search.room import local_room
 from vae_search.search.rungs import rung_epochs
 from vae_search.search.study import SweepStudy
 from vae_search.spec import SweepSpec
@@ -56,10 +56,7 @@ def estimate(spec: SweepSpec, task: TrainingTask) -> Estimate:
     ]
     flops = float(np.mean([forward_flops(network) for network in networks]))
     parameters = float(np.mean([network.parameters for network in networks]))
-    cores = len(os.sched_getaffinity(0))
-    slots = max(1, cores // spec.resources.cpus_per_trial)
-    if isinstance(spec.resources.concurrency, int):
-        slots = min(slots, spec.resources.concurrency)
+    slots = local_room(spec.resources)
     epochs = spec.budget.trials * expected_epochs(spec)
     image_flops = flops * (3 * len(task.train) + len(task.select))
     training_s = epochs * image_flops / (REACHED_SHARE * _matrix_flops_per_s())

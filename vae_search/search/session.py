@@ -17,6 +17,7 @@ from vae_search.search.driver import Driver
 from vae_search.search.flight import Provenance
 from vae_search.search.observer import Observer
 from vae_search.search.orders import WorkerBrief
+from vae_search.search.room import local_room
 from vae_search.search.tuning import run_trials
 from vae_search.search.worker import LOG_FORMAT
 from vae_search.spec import SweepSpec
@@ -79,6 +80,7 @@ def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: O
 def _train(
     driver: Driver, spec: SweepSpec, *, task: TrainingTask, store: Store, lease: Lease, observer: Observer
 ) -> None:
+    room = local_room(spec.resources)
     folder = _log_folder(store, spec.name)
     brief = WorkerBrief(
         spec=spec,
@@ -89,7 +91,9 @@ def _train(
     )
     observer.on_phase("starting Ray")
     with (
-        local_cluster(cpus=None, data_bytes=task.train.nbytes + task.select.nbytes) as scratch,
+        local_cluster(
+            cpus=room * spec.resources.cpus_per_trial, data_bytes=task.train.nbytes + task.select.nbytes
+        ) as scratch,
         _stop_signals() as signalled,
         observer.watching(driver.progress),
     ):
@@ -97,7 +101,7 @@ def _train(
             driver,
             brief=brief,
             task=task,
-            slots=_slots(spec.resources.concurrency, spec.resources.cpus_per_trial),
+            slots=lambda: trial_slots(spec.resources.cpus_per_trial),
             stop_requested=_any_stop(signalled, lease),
             scratch=scratch,
         )
@@ -111,16 +115,6 @@ def _owning(store: Store, sweep: str, driver_time: _DriverTime) -> Iterator[Leas
         yield lease
     finally:
         lease.release()
-
-
-def _slots(concurrency: int | str, cpus_per_trial: int) -> Callable[[], int]:
-    """How many trials may run at once: what the cluster holds, or what the spec allows if that is less."""
-
-    def slots() -> int:
-        room = trial_slots(cpus_per_trial)
-        return min(room, concurrency) if isinstance(concurrency, int) else room
-
-    return slots
 
 
 def _any_stop(signalled: threading.Event, lease: Lease) -> Callable[[], bool]:

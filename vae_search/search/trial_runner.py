@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from vae_search.config import Config
 from vae_search.data.task import TrainingTask
+from vae_search.errors import VaeSearchError
 from vae_search.search.orders import (
     MEASUREMENTS_FILE,
     MODEL_FILE,
@@ -26,7 +27,7 @@ from vae_search.store.layout import trial_key
 from vae_search.vae.arrays import arrays_of, npz_of
 from vae_search.vae.measurements import Diverged, EpochMeasurement, TrainingPlan
 from vae_search.vae.model import describe
-from vae_search.vae.training import Trainer, TrainingRun
+from vae_search.vae.training import OUT_OF_MEMORY, Trainer, TrainingRun
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class TrialRunner:
         self._order: TrialOrder | None = None
         self._run: TrainingRun | None = None
         self._reported = 0
+        self._out_of_memory = False
         self._saved_at = 0.0
 
     def begin(self, order: TrialOrder) -> None:
@@ -67,6 +69,7 @@ class TrialRunner:
         self._order = order
         self._run = None
         self._reported = 0
+        self._out_of_memory = False
 
     def step(self) -> TrialReport:
         """Train one epoch and report it; a trial found on a checkpoint is reported as it stands, before it goes on.
@@ -87,11 +90,18 @@ class TrialRunner:
         except Diverged as error:
             logger.warning("trial %d diverged: %s", order.trial, error)
             return self._failed(order, Failure(reason=Reason.DIVERGED, error=str(error)))
-        except (ValueError, TypeError, ArithmeticError, RuntimeError, LookupError) as error:
+        except OUT_OF_MEMORY as error:
+            logger.exception("trial %d ran out of memory", order.trial)
+            if self._out_of_memory:
+                return self._failed(order, Failure(reason=Reason.OOM, error=_told(error)))
+            # Once may have been a neighbour's fault: again from the last checkpoint.
+            self._out_of_memory, self._run, self._reported = True, None, 0
+            return self.step()
+        except (VaeSearchError, OSError):
+            raise  # the store's or the machine's trouble, not the config's
+        except Exception as error:  # any other is the config's own fault, whatever library it comes from
             logger.exception("trial %d raised", order.trial)
-            lines = traceback.format_exc().strip().splitlines()[-ERROR_LINES:]
-            summary = f"{type(error).__name__}: {error}".splitlines()[0]
-            return self._failed(order, Failure(reason=Reason.RAISED, error="\n".join([summary, *lines])))
+            return self._failed(order, Failure(reason=Reason.RAISED, error=_told(error)))
 
     def _start(self, order: TrialOrder) -> TrainingRun:
         run = self._trainer.start(Config.from_params(order.params), self._plan, seed=order.seed)
@@ -153,6 +163,12 @@ class TrialRunner:
 
 def _measurements_of(content: bytes) -> list[EpochMeasurement]:
     return [EpochMeasurement(**fields) for fields in json.loads(content)]
+
+
+def _told(error: Exception) -> str:
+    """One line that says it, then the end of the traceback."""
+    summary = next(iter(f"{type(error).__name__}: {error}".splitlines()))
+    return "\n".join([summary, *traceback.format_exc().strip().splitlines()[-ERROR_LINES:]])
 
 
 def _key(order: TrialOrder) -> str:

@@ -17,7 +17,7 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from vae_search.data.task import TrainingTask
-from vae_search.errors import ClusterTrouble
+from vae_search.errors import ClusterTrouble, VaeSearchError
 from vae_search.search.driver import Driver
 from vae_search.search.orders import WorkerBrief
 from vae_search.search.worker import REPORT, Worker
@@ -51,7 +51,10 @@ class Run:
 
     @property
     def stopping(self) -> bool:
-        return self.failure is not None or self.stop_requested()
+        """Whether no further trial may start; looks into the store, and an unreachable store stops the run as well."""
+        wanted: list[bool] = []
+        self.guarded(lambda: wanted.append(self.stop_requested()))
+        return self.failure is not None or any(wanted)
 
     def guarded(self, action: Callable[[], None]) -> None:
         """Do `action`; an error ends the run at the next step of Tune's loop and is raised when Tune is done."""
@@ -89,18 +92,18 @@ class _Suggester(_HandsOn, Searcher):  # type: ignore[misc]
         run = self._run
         if run.stopping or run.driver.exhausted:
             return str(Searcher.FINISHED)
-        # No more than can run, and a little ahead.
-        if run.driver.in_flight >= run.slots() + PENDING_TRIALS:
-            return None
         order: dict[str, Any] = {}
+        full = False
 
         def ask() -> None:
-            asked = run.driver.next_order()
+            nonlocal full
+            full = run.driver.in_flight >= run.slots() + PENDING_TRIALS  # as many as can run, and a little ahead
+            asked = None if full else run.driver.next_order()
             if asked is not None:
                 order.update(trial=asked.trial, params=dict(asked.params), seed=asked.seed)
 
         run.guarded(ask)
-        return order or str(Searcher.FINISHED)
+        return None if full else order or str(Searcher.FINISHED)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The callback lands trials: Tune calls it after scheduler and searcher have had their say."""
@@ -140,8 +143,13 @@ class _Lander(_HandsOn, tune.Callback):  # type: ignore[misc]
         """A worker was lost more often than allowed: no fault of the config's, so no row (invariant I9)."""
 
         def give_up() -> None:
+            cause = trial.get_pickled_error()  # Tune's own scratch file, written by this process
+            cause = getattr(cause, "cause", cause)
+            if isinstance(cause, VaeSearchError):
+                raise cause
             raise ClusterTrouble(
-                f"trial {trial.config['trial']}: its worker was lost {trial.num_failures} times.\n"
+                f"trial {trial.config['trial']}: its worker was lost {trial.run_metadata.num_failures} times, last by "
+                f"{type(cause).__name__}: {next(iter(str(cause).splitlines()), '')[:200]}\n"
                 "Look for the cause (memory, node) in the worker's log, then run the same command again."
             )
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from vae_search.errors import NotFound, StoreUnavailable
+from vae_search.errors import CorruptStore, NotFound, StoreUnavailable
 from vae_search.store import layout
 from vae_search.store.json_files import from_json_bytes, to_json_bytes
 from vae_search.store.local_files import free_space, link_exclusively, remove_folder, sync_folder, walk, write_durably
@@ -75,18 +75,30 @@ def open_store(location: str) -> Store:
         StoreUnavailable: The place cannot hold a store, or a newer version of this program made the one that is there.
         CorruptStore: The file with the store's version is damaged.
     """
-    scheme, _, rest = location.partition("://")
-    if rest and scheme != "file":
-        raise StoreUnavailable(f"{location}: the store must be a folder (or file:///…), but got {scheme}://.")
-    root = Path(rest or location).expanduser()
-    if root.exists() and not root.is_dir():
+    scheme, separator, rest = location.partition("://")
+    if separator and (scheme != "file" or not rest):
+        raise StoreUnavailable(
+            f"{location}: the store must be a folder (or file:///…), but got {scheme}://{rest[:20]}."
+        )
+    if not location:
+        raise StoreUnavailable("--store: must name a folder, but is empty.")
+    try:
+        root = Path(rest or location).expanduser()
+        usable = root.is_dir() or not root.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise StoreUnavailable(f"{location[:200]}: cannot be a store: {error}"[:400]) from error
+    if not usable:
         raise StoreUnavailable(f"{root}: the store must be a folder, but this is a file. Give another --store.")
     store = LocalStore(root)
     try:
         version = from_json_bytes(store.read(layout.STORE), where=f"{root}/{layout.STORE}").get("store_version")
     except NotFound:
         return store
-    if not isinstance(version, int) or version > STORE_VERSION:
+    if not isinstance(version, int):
+        raise CorruptStore(
+            f"{root}/{layout.STORE}: must say the store's version, but does not. Restore it from a copy."
+        )
+    if version > STORE_VERSION:
         raise StoreUnavailable(
             f"{root}: this program reads stores up to version {STORE_VERSION}, but this one has version {version}. "
             "Install a newer vae-search."

@@ -103,4 +103,5 @@ class Ledger:
 
 def sweep_names(store: Store) -> list[str]:
     """The names of all sweeps in the store, sorted."""
-    return sorted({path.split("/")[1] for path in store.list(layout.SWEEPS) if path.count("/") > 1})
+    paths = (path.split("/") for path in store.list(layout.SWEEPS))
+    return sorted({parts[1] for parts in paths if parts[2:] == ["resolved.json"]})

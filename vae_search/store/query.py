@@ -54,7 +54,10 @@ def query(store: Store, sql: str, *, sweep: str | None = None) -> QueryResult:
             answer = connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:
             raise InvalidSpec(f"query: {str(error).splitlines()[0]}") from error
-    columns = [_python_values(column) for column in answer.columns]
+    try:
+        columns = [_python_values(column) for column in answer.columns]
+    except (OverflowError, ValueError, pa.ArrowException) as error:
+        raise InvalidSpec(f"query: a value of the answer cannot be shown: {str(error).splitlines()[0]}") from error
     rows = tuple(zip(*columns, strict=True)) if answer.num_rows else ()
     return QueryResult(columns=tuple(answer.column_names), rows=rows, damaged=tuple(sorted(tables.damaged)))
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vae_search.errors import Conflict, CorruptStore, NotFound
+from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound
 from vae_search.spec import SweepSpec, identity_changes
 from vae_search.store import layout
 from vae_search.store.commit import AlreadyThere, Store
@@ -68,9 +68,11 @@ def read(store: Store, sweep: str) -> SweepRecord:
         raise CorruptStore(
             f"{path}: must hold spec, fingerprint, comparability_key and versions. Restore it from a copy."
         )
-    return SweepRecord(
-        spec=SweepSpec.from_json(spec), fingerprint=fingerprint, comparability_key=key, versions=versions
-    )
+    try:
+        parsed = SweepSpec.from_json(spec)
+    except InvalidSpec as error:
+        raise CorruptStore(f"{path}: holds no valid spec: {error.problems[0]}. Restore it from a copy.") from error
+    return SweepRecord(spec=parsed, fingerprint=fingerprint, comparability_key=key, versions=versions)
 
 
 def check_same(existing: SweepRecord, spec: SweepSpec) -> None:
@@ -94,4 +96,10 @@ def _check(existing: SweepRecord, record: SweepRecord) -> None:
             f"sweep {record.spec.name}: the images at {record.spec.data.source} have changed since the sweep began "
             f"(fingerprint {existing.fingerprint[:12]}… then, {record.fingerprint[:12]}… now).\n"
             "Restore them, or give the spec another name."
+        )
+    if existing.comparability_key != record.comparability_key:
+        raise Conflict(
+            f"sweep {record.spec.name}: another version of this program began it, with another splitting or "
+            f"scoring of its images (comparability key {existing.comparability_key[:12]}… then, "
+            f"{record.comparability_key[:12]}… now).\nGive the spec another name."
         )

@@ -27,6 +27,7 @@ from vae_search.vae.networks import NetworkSpec, initial_weights
 
 KEPT_NETWORKS = 4  # compiled architectures held at once; each costs 20–50 MB, and 1–2 s to make again
 TRAIN_SCORE_SEED = 778
+OUT_OF_MEMORY = (MemoryError, tf.errors.ResourceExhaustedError)
 
 
 class Trainer:

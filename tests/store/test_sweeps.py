@@ -1,0 +1,59 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vae_search.errors import Conflict, CorruptStore, NotFound
+from vae_search.spec import parse_spec
+from vae_search.store import layout, sweeps
+from vae_search.store.ledger import sweep_names
+
+SPEC = """
+name: small
+data: {source: digits}
+search_space: {latent_dim: {type: int, low: 2, high: 6}}
+budget: {trials: 7, epochs: 6}
+"""
+
+
+@pytest.fixture
+def record() -> sweeps.SweepRecord:
+    return sweeps.SweepRecord(
+        spec=parse_spec(SPEC, base=Path()), fingerprint="f" * 64, comparability_key="k" * 64, versions={"ray": "2.60"}
+    )
+
+
+def test_a_record_is_read_as_it_was_written(store, record):
+    sweeps.create_or_check(store, record, text=SPEC)
+    sweeps.create_or_check(store, record, text=SPEC)
+
+    assert sweeps.read(store, "small") == record
+    assert store.read(layout.spec("small")).decode() == SPEC
+
+
+@pytest.mark.parametrize("changes", [{"fingerprint": "0" * 64}, {"comparability_key": "0" * 64}])
+def test_other_images_or_another_key_are_refused(store, record, changes):
+    sweeps.create_or_check(store, record, text=SPEC)
+
+    with pytest.raises(Conflict, match="000000000000") as error:
+        sweeps.create_or_check(store, replace(record, **changes), text=SPEC)
+
+    assert len(str(error.value).splitlines()) <= 3
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"spec": {"budget": 5}}', b"[]", b"\xff", b""])
+def test_a_damaged_record_is_named(store, record, content):
+    sweeps.create_or_check(store, record, text=SPEC)
+    store.replace(layout.resolved("small"), content)
+
+    with pytest.raises(CorruptStore, match=r"resolved\.json"):
+        sweeps.read(store, "small")
+
+
+def test_a_folder_without_a_record_is_no_sweep(store, record):
+    store.create("sweeps/stray/file.txt", b"")
+    sweeps.create_or_check(store, record, text=SPEC)
+
+    assert sweep_names(store) == ["small"]
+    with pytest.raises(NotFound, match="stray"):
+        sweeps.read(store, "stray")

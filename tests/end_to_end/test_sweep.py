@@ -142,7 +142,9 @@ def test_weights_that_were_not_kept_are_explained(folder):
 
 def test_query_counts_what_status_counts(folder):
     (status,) = json.loads(ask(folder, "status", "tiny", "--json"))
-    counted = json.loads(ask(folder, "query", "SELECT state, count(*) AS n FROM trials GROUP BY state", "--json"))
+    counted = json.loads(
+        ask(folder, "query", "SELECT state, count(*) AS n FROM trials GROUP BY state", "--sweep", "tiny", "--json")
+    )
 
     assert status["state"] == "finished"
     assert {row["state"]: row["n"] for row in counted} == {

@@ -79,7 +79,9 @@ def run(spec: SweepSpec, *, text: str, store: Store, cache: Path, observer: "Obs
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
     from vae_search.data.dataset import comparability_key, load_dataset
     from vae_search.data.task import TrainingTask
+    from vae_search.search.room import local_room
 
+    local_room(spec.resources)  # refuse what can never run before anything slow
     observer.on_phase(f"reading {spec.data.source}")
     dataset = load_dataset(spec.data, cache=cache)
     _check_batches(spec, len(dataset.train))
@@ -174,7 +176,9 @@ def estimate(spec: SweepSpec, *, cache: Path) -> "Estimate":
     """
     from vae_search.data.dataset import load_dataset
     from vae_search.data.task import TrainingTask
+    from vae_search.search.room import local_room
 
+    local_room(spec.resources)  # refuse what can never run before anything slow
     task = TrainingTask.of(load_dataset(spec.data, cache=cache))
     _check_batches(spec, len(task.train))
     with _native_remarks_hidden():

@@ -85,7 +85,8 @@ class Evaluator:
         bound: np.ndarray = tf.concat(bounds, axis=0).numpy()[: len(images)]
         return bound
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]  # no control flow inside; converting it would only cost time
+    # No control flow inside; converting it would only cost time.
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def _batch_terms(self, batch: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         images = tf.cast(batch, tf.float32)
         mean, log_variance, _ = posterior(self._network, images, self._clamp)

@@ -198,7 +198,8 @@ class KeptNetwork:
                 self._step(images_now, noise_now, first + step)
             self._update_average(count)
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]  # no Python control flow over tensors below: a third of the tracing time
+    # No Python control flow over tensors in here; converting it would be a third of the tracing time.
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def _step(self, images: tf.Tensor, noise: tf.Tensor, index: tf.Tensor) -> None:
         low, high = self.key.clamp
         with tf.GradientTape(watch_accessed_variables=False) as tape:

@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from vae_search.vae.arrays import arrays_of
-from vae_search.vae.bounds import posterior
 from vae_search.vae.likelihoods import bernoulli_mean
 from vae_search.vae.networks import Network, NetworkSpec, build
 
@@ -29,9 +28,8 @@ def describe(spec: NetworkSpec, *, likelihood: str, clamp: tuple[float, float]) 
 class VaeModel:
     """Encoder and decoder with their trained weights."""
 
-    def __init__(self, network: Network, *, clamp: tuple[float, float]) -> None:
+    def __init__(self, network: Network) -> None:
         self.network = network
-        self._clamp = clamp
 
     @classmethod
     def from_files(cls, description: bytes, weights: bytes) -> "VaeModel":
@@ -47,8 +45,7 @@ class VaeModel:
         shape["image_shape"] = tuple(shape["image_shape"])
         network = build(NetworkSpec(**shape))
         _assign(network, arrays_of(weights))
-        low, high = fields["log_variance_clamp"]
-        return cls(network, clamp=(low, high))
+        return cls(network)
 
     @property
     def latent_dim(self) -> int:
@@ -63,11 +60,6 @@ class VaeModel:
         """Means of p(x|z): (n, latent_dim) -> (n, height, width, channels) in [0, 1]."""
         means: np.ndarray = bernoulli_mean(self.network.decoder(latents)).numpy()
         return means
-
-    def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and log-variance of q(z|x), each (n, latent_dim), of images (n, height, width, channels)."""
-        mean, log_variance, _ = posterior(self.network, tf.cast(images, tf.float32), self._clamp)
-        return mean.numpy(), log_variance.numpy()
 
 
 def _assign(network: Network, weights: Mapping[str, np.ndarray]) -> None:

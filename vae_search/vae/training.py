@@ -37,6 +37,7 @@ class Trainer:
         limit_threads(threads)
         self.task = task
         self._train = tf.convert_to_tensor(task.train)
+        self._train_scored = fixed_binary(task, len(task.select), seed=TRAIN_SCORE_SEED)
         self._kept: OrderedDict[GraphKey, KeptNetwork] = OrderedDict()
 
     def start(self, config: Config, plan: TrainingPlan, *, seed: int) -> "TrainingRun":
@@ -50,7 +51,7 @@ class Trainer:
                 decays=config.weight_decay > 0,
             )
         )
-        return TrainingRun(kept, self.task, config, plan, seed=seed)
+        return TrainingRun(kept, self.task, self._train_scored, config, plan, seed=seed)
 
     def _network(self, key: GraphKey) -> KeptNetwork:
         if key not in self._kept:
@@ -65,9 +66,19 @@ class Trainer:
 class TrainingRun:
     """One trial in training. Only the newest run of a kept network may be used."""
 
-    def __init__(self, kept: KeptNetwork, task: TrainingTask, config: Config, plan: TrainingPlan, *, seed: int) -> None:
+    def __init__(
+        self,
+        kept: KeptNetwork,
+        task: TrainingTask,
+        train_scored: np.ndarray,
+        config: Config,
+        plan: TrainingPlan,
+        *,
+        seed: int,
+    ) -> None:
         self._kept = kept
         self._task = task
+        self._train_scored = train_scored
         self._config = config
         self._plan = plan
         self._seed = seed
@@ -156,10 +167,9 @@ class TrainingRun:
 
     def scores(self) -> Scores:
         """Score the averaged weights in full. Training can go on afterwards."""
-        select, train = self._task.select, fixed_binary(self._task, len(self._task.select), seed=TRAIN_SCORE_SEED)
         live = self._kept.use_average()
-        evaluation = self._kept.evaluator.evaluate(select)
-        train_distortion, train_rate = self._kept.evaluator.neg_elbo(train)
+        evaluation = self._kept.evaluator.evaluate(self._task.select)
+        train_distortion, train_rate = self._kept.evaluator.neg_elbo(self._train_scored)
         self._kept.use_weights(live)
         last = self.measurements[-1]
         return Scores(

@@ -44,7 +44,9 @@ def main() -> None:
         mean_image=images.mean(axis=0, dtype=np.float32) / 255.0,
     )
     trainer = Trainer(task, threads=1)
-    plan = TrainingPlan(epochs=2, lr_schedule="constant", ema_decay=0.999, log_variance_clamp=(-6.0, 2.0))
+    plan = TrainingPlan(
+        epochs=2, lr_schedule="constant", ema_decay=0.999, log_variance_clamp=(-6.0, 2.0), likelihood="bernoulli"
+    )
     found: dict[int, int] = {}
     for trial in range(1, max(POINTS) + 1):
         config = Config(

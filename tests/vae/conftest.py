@@ -31,4 +31,6 @@ def trainer(task: TrainingTask) -> Trainer:
 
 @pytest.fixture(scope="session")
 def plan() -> TrainingPlan:
-    return TrainingPlan(epochs=4, lr_schedule="constant", ema_decay=0.999, log_variance_clamp=(-6.0, 2.0))
+    return TrainingPlan(
+        epochs=4, lr_schedule="constant", ema_decay=0.999, log_variance_clamp=(-6.0, 2.0), likelihood="bernoulli"
+    )

@@ -5,10 +5,11 @@ import pytest
 import tensorflow as tf
 from scipy import integrate, special, stats
 
-from vae_search.vae.bounds import gaussian_kl
+from vae_search.vae.bounds import elbo_terms, gaussian_kl
 from vae_search.vae.evaluation import Evaluator
-from vae_search.vae.likelihoods import bernoulli_distortion
-from vae_search.vae.networks import NetworkSpec, build, initial_weights
+from vae_search.vae.forward import WeightedNetwork
+from vae_search.vae.likelihoods import BERNOULLI, bernoulli_distortion
+from vae_search.vae.networks import Network, NetworkSpec, build, initial_weights
 
 CLAMP = (-6.0, 2.0)
 
@@ -17,11 +18,13 @@ CLAMP = (-6.0, 2.0)
 def network():
     """A decoder of one latent, with weights large enough that the posterior is far from the encoder's."""
     spec = NetworkSpec(architecture="mlp", image_shape=(4, 4, 1), latent_dim=1, depth=1, width=8, activation="tanh")
-    network = build(spec)
-    weights = initial_weights(network, seed=3, mean_image=np.full((4, 4, 1), 0.4, np.float32))
-    for variable, value in zip(network.variables, weights, strict=True):
-        variable.assign(1.5 * value)
-    return network
+    return build(spec)
+
+
+@pytest.fixture(scope="module")
+def weights(network: Network) -> list[tf.Variable]:
+    fresh = initial_weights(network, seed=3, mean_image=np.full((4, 4, 1), 0.4, np.float32))
+    return [tf.Variable(1.5 * array) for array in fresh]
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +33,14 @@ def images():
 
 
 @pytest.fixture(scope="module")
-def exact(network, images):
+def exact(network, weights, images):
     """log p(x) of each image, by Gauss–Hermite quadrature over the latent."""
-    nodes, weights = special.roots_hermitenorm(200)
-    logits = network.decoder(nodes[:, None].astype(np.float32)).numpy().reshape(200, 16).astype(np.float64)
+    nodes, quadrature = special.roots_hermitenorm(200)
+    functions = WeightedNetwork(topology=network.topology, weights=weights)
+    logits = functions.decoder(nodes[:, None].astype(np.float32)).numpy().reshape(200, 16).astype(np.float64)
     pixels = images.reshape(60, 16)
     log_likelihood = pixels @ logits.T - np.logaddexp(0.0, logits).sum(axis=1)
-    return special.logsumexp(log_likelihood + np.log(weights / np.sqrt(2 * np.pi)), axis=1)
+    return special.logsumexp(log_likelihood + np.log(quadrature / np.sqrt(2 * np.pi)), axis=1)
 
 
 def test_the_gaussian_kl_is_the_integral_that_it_stands_for():
@@ -60,10 +64,10 @@ def test_the_bernoulli_distortion_is_scipys_log_probability():
     np.testing.assert_allclose(found, -log_p.sum(axis=(1, 2, 3)), rtol=1e-5)
 
 
-def test_the_elbo_and_the_importance_weighted_bound_stay_below_the_exact_likelihood(network, images, exact):
-    evaluator = Evaluator(network, CLAMP)
-    elbo = -evaluator.evaluate(images).neg_elbo
-    bounds = {samples: evaluator.iwae(images, samples) for samples in (1, 10, 100, 2000)}
+def test_the_elbo_and_the_importance_weighted_bound_stay_below_the_exact_likelihood(network, weights, images, exact):
+    evaluator = Evaluator(network.topology, (4, 4, 1), clamp=CLAMP, likelihood=BERNOULLI)
+    elbo = -evaluator.evaluate(weights, images).neg_elbo
+    bounds = {samples: evaluator.iwae(weights, images, samples) for samples in (1, 10, 100, 2000)}
 
     gaps = {samples: float(np.mean(exact - bound)) for samples, bound in bounds.items()}
     error = {samples: float(np.std(exact - bound) / np.sqrt(60)) for samples, bound in bounds.items()}
@@ -74,22 +78,20 @@ def test_the_elbo_and_the_importance_weighted_bound_stay_below_the_exact_likelih
     assert abs(gaps[2000]) < 0.02
 
 
-def test_gradients_agree_with_finite_differences(network, images):
+def test_gradients_agree_with_finite_differences(network, weights, images):
     noise = tf.random.stateless_normal([60, 1], [1, 2])
-    variables = [variable.value for variable in network.variables]
 
     def objective() -> tf.Tensor:
-        mean, log_variance = network.encoder(tf.cast(images, tf.float32))
-        logits = network.decoder(mean + tf.exp(0.5 * log_variance) * noise)
-        distortion = bernoulli_distortion(tf.cast(images, tf.float32), logits)
-        return tf.reduce_mean(distortion + tf.reduce_sum(gaussian_kl(mean, log_variance), axis=1))
+        functions = WeightedNetwork(topology=network.topology, weights=weights)
+        terms = elbo_terms(functions, tf.cast(images, tf.float32), noise, clamp=CLAMP, likelihood=BERNOULLI)
+        return tf.reduce_mean(terms.distortion + tf.reduce_sum(terms.kl, axis=1))
 
     with tf.GradientTape() as tape:
         value = objective()
-    gradients = tape.gradient(value, variables)
+    gradients = tape.gradient(value, weights)
 
     step = 1e-2
-    for variable, gradient in zip(variables, gradients, strict=True):
+    for variable, gradient in zip(weights, gradients, strict=True):
         direction = tf.random.stateless_normal(variable.shape, [7, 7])
         direction /= tf.norm(direction)
         variable.assign_add(step * direction)

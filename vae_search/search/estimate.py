@@ -11,13 +11,13 @@ from vae_search.search.room import local_room
 from vae_search.search.rungs import rung_epochs
 from vae_search.search.study import SweepStudy
 from vae_search.spec import SweepSpec
-from vae_search.vae.networks import NetworkSpec, build, forward_flops
+from vae_search.vae.networks import NetworkSpec, build
 
 SAMPLED_CONFIGS = 16
 MATRIX_SIZE = 1024
 REACHED_SHARE = 0.5  # of the matrix product's speed that a training epoch of usual size reaches
 START_S = 12.0  # Ray, and TensorFlow in each worker
-COMPILE_S = 1.5  # of a trial whose architecture its worker has not had yet
+COMPILE_S = 1.0  # of a trial whose topology its worker has not had yet
 WORKER_BYTES = 700 * 10**6  # TensorFlow and one compiled network
 STATE_COPIES = 4  # weights, two moments, the average
 
@@ -54,13 +54,13 @@ def estimate(spec: SweepSpec, task: TrainingTask) -> Estimate:
         build(NetworkSpec.of(Config.from_params(study.ask(trial)), task.image_shape))
         for trial in range(min(SAMPLED_CONFIGS, spec.budget.trials))
     ]
-    flops = float(np.mean([forward_flops(network) for network in networks]))
+    flops = float(np.mean([network.forward_flops for network in networks]))
     parameters = float(np.mean([network.parameters for network in networks]))
     slots = local_room(spec.resources)
     epochs = spec.budget.trials * expected_epochs(spec)
     image_flops = flops * (3 * len(task.train) + len(task.select))
     training_s = epochs * image_flops / (REACHED_SHARE * _matrix_flops_per_s())
-    time_s = START_S + (training_s + COMPILE_S * spec.budget.trials) / slots
+    time_s = START_S + COMPILE_S * len({network.topology for network in networks}) + training_s / slots
     if spec.budget.minutes is not None:
         time_s = min(time_s, 60.0 * spec.budget.minutes)
     images = task.train.nbytes + task.select.nbytes

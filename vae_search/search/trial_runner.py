@@ -56,6 +56,7 @@ class TrialRunner:
             lr_schedule=spec.lr_schedule,
             ema_decay=spec.ema_decay,
             log_variance_clamp=spec.log_variance_clamp,
+            likelihood=spec.likelihood,
         )
         self._trainer = Trainer(task, threads=spec.resources.cpus_per_trial)
         self._order: TrialOrder | None = None

@@ -1,11 +1,50 @@
 """The terms of the evidence lower bound and the importance-weighted bound. All in nats per image, at beta = 1."""
 
-from math import log
+from dataclasses import dataclass
 
 import tensorflow as tf
 
-from vae_search.vae.likelihoods import bernoulli_distortion
-from vae_search.vae.networks import Network
+from vae_search.vae.forward import VaeFunctions
+from vae_search.vae.likelihoods import Likelihood
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElboTerms:
+    """One draw of the bound for a batch of images: -ELBO = distortion + kl summed over latents."""
+
+    distortion: tf.Tensor
+    """(batch,) -log p(x|z)"""
+    kl: tf.Tensor
+    """(batch, latent_dim) analytic"""
+    mean: tf.Tensor
+    """(batch, latent_dim) of q(z|x)"""
+    raw_log_variance: tf.Tensor
+    """(batch, latent_dim) before the clamp"""
+    latents: tf.Tensor
+    """(batch, latent_dim) the draw"""
+
+
+def elbo_terms(
+    network: VaeFunctions,
+    images: tf.Tensor,
+    noise: tf.Tensor,
+    *,
+    clamp: tuple[float, float],
+    likelihood: Likelihood,
+) -> ElboTerms:
+    """The terms of the evidence lower bound (Kingma & Welling 2014, eq. 10).
+
+    Shapes: images (batch, height, width, channels), standard normal noise (batch, latent_dim).
+    """
+    mean, log_variance, raw_log_variance = posterior(network, images, clamp)
+    latents = sample_posterior(mean, log_variance, noise)
+    return ElboTerms(
+        distortion=likelihood.distortion(images, network.decoder(latents)),
+        kl=gaussian_kl(mean, log_variance),
+        mean=mean,
+        raw_log_variance=raw_log_variance,
+        latents=latents,
+    )
 
 
 def gaussian_kl(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
@@ -17,7 +56,7 @@ def gaussian_kl(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
 
 
 def posterior(
-    network: Network, images: tf.Tensor, clamp: tuple[float, float]
+    network: VaeFunctions, images: tf.Tensor, clamp: tuple[float, float]
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """q(z|x) as (mean, log_variance, raw_log_variance), each (batch, latent_dim).
 
@@ -29,23 +68,28 @@ def posterior(
 
 
 def sample_posterior(mean: tf.Tensor, log_variance: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-    """The reparameterised draw mean + sigma·noise, (batch, latent_dim)."""
+    """The reparameterised draw mean + sigma·noise; any shape that (batch, latent_dim) broadcasts to."""
     return mean + tf.exp(0.5 * log_variance) * noise
 
 
-def iwae_bound(network: Network, images: tf.Tensor, noise: tf.Tensor, clamp: tuple[float, float]) -> tf.Tensor:
-    """log (1/K) Σ_k p(x, z_k) / q(z_k|x), the IWAE-K bound on log p(x) (Burda et al. 2016, eq. 8).
+def log_importance_weights(
+    network: VaeFunctions,
+    images: tf.Tensor,
+    noise: tf.Tensor,
+    *,
+    clamp: tuple[float, float],
+    likelihood: Likelihood,
+) -> tf.Tensor:
+    """log p(x, z) / q(z|x) of several draws of z for each image.
 
-    Shapes: images (batch, height, width, channels), noise (K, batch, latent_dim) -> (batch,), nats; higher is better.
+    Shapes: images (batch, height, width, channels), standard normal noise (draws, batch, latent_dim)
+    -> (draws, batch), nats.
     """
+    draws, batch, latent_dim = tf.unstack(tf.shape(noise))
     mean, log_variance, _ = posterior(network, images, clamp)
-
-    def log_weight(one_noise: tf.Tensor) -> tf.Tensor:
-        latents = sample_posterior(mean, log_variance, one_noise)
-        distortion = bernoulli_distortion(images, network.decoder(latents))
-        # log p(z) - log q(z|x); the two constants log(2π)/2 per dimension cancel.
-        log_ratio = 0.5 * tf.reduce_sum(tf.square(one_noise) + log_variance - tf.square(latents), axis=1)
-        return log_ratio - distortion
-
-    log_weights = tf.map_fn(log_weight, noise)
-    return tf.reduce_logsumexp(log_weights, axis=0) - log(int(noise.shape[0]))
+    latents = sample_posterior(mean, log_variance, noise)
+    outputs = network.decoder(tf.reshape(latents, [draws * batch, latent_dim]))
+    distortion = likelihood.distortion(tf.tile(images, [draws, 1, 1, 1]), outputs)
+    # log p(z) - log q(z|x); the two constants log(2π)/2 per dimension cancel.
+    log_ratio = 0.5 * tf.reduce_sum(tf.square(noise) + log_variance - tf.square(latents), axis=2)
+    return log_ratio - tf.reshape(distortion, [draws, batch])

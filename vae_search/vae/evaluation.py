@@ -5,13 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from vae_search.vae.bounds import gaussian_kl, iwae_bound, posterior, sample_posterior
-from vae_search.vae.likelihoods import bernoulli_distortion
-from vae_search.vae.networks import Network
+from vae_search.data.task import ImageShape
+from vae_search.vae.bounds import ElboTerms, elbo_terms, log_importance_weights
+from vae_search.vae.forward import Tensors, WeightedNetwork
+from vae_search.vae.likelihoods import Likelihood
+from vae_search.vae.networks import Topology
 
 EVALUATION_BATCH = 500  # fixed: another size would add up in another order and change the last bits
 EVALUATION_SEED = 777
-IWAE_CHUNK = 25  # importance samples held at once
+IWAE_CHUNK = 10  # importance samples held at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,79 +37,111 @@ class Evaluation:
 
 
 class Evaluator:
-    """Scores one kept network; the plain graph, one batch size, fixed noise."""
+    """Scores weights of one topology; the plain graph, one batch size, fixed noise.
 
-    def __init__(self, network: Network, clamp: tuple[float, float]) -> None:
-        self._network = network
+    Weights come in the order of `Network.variables`; images are binary, uint8, (n, height, width, channels).
+    """
+
+    def __init__(
+        self, topology: Topology, image_shape: ImageShape, *, clamp: tuple[float, float], likelihood: Likelihood
+    ) -> None:
+        self._topology = topology
         self._clamp = clamp
-        self._bound = tf.function(self._bound_of_batches, reduce_retracing=True)
-        self._log_weights = tf.function(self._iwae_of_batch)
+        self._likelihood = likelihood
+        weights = [tf.TensorSpec([None] * rank, tf.float32) for rank in topology.ranks]
+        batch = tf.TensorSpec([EVALUATION_BATCH, *image_shape], tf.uint8)
+        batches = tf.TensorSpec([None, EVALUATION_BATCH, *image_shape], tf.uint8)
+        count = tf.TensorSpec([], tf.int32)
+        self._bound = tf.function(self._bound_of_batches, input_signature=[weights, batches])
+        self._iwae = tf.function(self._iwae_of_batch, input_signature=[weights, batch, count, count])
 
-    def neg_elbo(self, images: np.ndarray) -> tuple[float, float]:
-        """Mean (distortion, rate) over binary images (n, height, width, channels), nats per image."""
-        distortion, rate = self._bound(_batches(images))
+    def neg_elbo(self, weights: Tensors, images: np.ndarray) -> tuple[float, float]:
+        """Mean (distortion, rate), nats per image."""
+        distortion, rate = self._bound(_read(weights), _batches(images))
         count = len(images)
         return (
             float(np.mean(distortion.numpy()[:count], dtype=np.float64)),
             float(np.mean(rate.numpy()[:count], dtype=np.float64)),
         )
 
-    def evaluate(self, images: np.ndarray) -> Evaluation:
-        """All per-image results over binary images (n, height, width, channels).
+    def evaluate(self, weights: Tensors, images: np.ndarray) -> Evaluation:
+        """All per-image results.
 
         Eager: this runs once in a trial, and tracing a graph for it would take longer.
         """
+        network = self._network(_read(weights))
         parts: dict[str, list[np.ndarray]] = {name: [] for name in Evaluation.__dataclass_fields__}
         for position, batch in enumerate(_batches(images)):
-            distortion, kl, mean, latents = self._batch_terms(batch, tf.constant(position))
-            neighbours = self._network.decoder(tf.roll(latents, 1, axis=0))
-            shuffled = bernoulli_distortion(tf.cast(batch, tf.float32), neighbours)
+            terms = self._terms(_read(weights), tf.constant(batch), tf.constant(position))
+            neighbours = network.decoder(tf.roll(terms.latents, 1, axis=0))
+            shuffled = self._likelihood.distortion(tf.cast(batch, tf.float32), neighbours)
             for name, value in (
-                ("distortion", distortion),
-                ("kl", kl),
-                ("mean", mean),
+                ("distortion", terms.distortion),
+                ("kl", terms.kl),
+                ("mean", terms.mean),
                 ("shuffled_distortion", shuffled),
             ):
                 parts[name].append(value.numpy())
         return Evaluation(**{name: np.concatenate(arrays)[: len(images)] for name, arrays in parts.items()})
 
-    def iwae(self, images: np.ndarray, samples: int) -> np.ndarray:
-        """The IWAE-`samples` bound of each image, (n,), nats; higher is better. Noise is fixed by position and draw."""
-        bounds = []
-        for position, batch in enumerate(_batches(images)):
-            parts = []
-            for first in range(0, samples, IWAE_CHUNK):
-                size = min(IWAE_CHUNK, samples - first)
-                seed = tf.constant([EVALUATION_SEED + position, first + 1])
-                noise = tf.random.stateless_normal([size, EVALUATION_BATCH, self._network.spec.latent_dim], seed)
-                parts.append(self._log_weights(tf.cast(batch, tf.float32), noise) + np.log(size))
-            bounds.append(tf.reduce_logsumexp(tf.stack(parts), axis=0) - np.log(samples))
-        bound: np.ndarray = tf.concat(bounds, axis=0).numpy()[: len(images)]
-        return bound
+    def iwae(self, weights: Tensors, images: np.ndarray, samples: int) -> np.ndarray:
+        """The IWAE-`samples` bound on log p(x) of each image (Burda et al. 2016, eq. 8): (n,), nats; higher is better.
+
+        The noise is fixed by position and draw.
+        """
+        bounds = [
+            self._iwae(_read(weights), batch, tf.constant(position), tf.constant(samples)).numpy()
+            for position, batch in enumerate(_batches(images))
+        ]
+        return np.concatenate(bounds)[: len(images)]
 
     # No control flow inside; converting it would only cost time.
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def _batch_terms(self, batch: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        images = tf.cast(batch, tf.float32)
-        mean, log_variance, _ = posterior(self._network, images, self._clamp)
-        seed = tf.stack([EVALUATION_SEED, position])
-        noise = tf.random.stateless_normal([EVALUATION_BATCH, self._network.spec.latent_dim], seed)
-        latents = sample_posterior(mean, log_variance, noise)
-        distortion = bernoulli_distortion(images, self._network.decoder(latents))
-        return distortion, gaussian_kl(mean, log_variance), mean, latents
+    def _terms(self, weights: Tensors, batch: tf.Tensor, position: tf.Tensor) -> ElboTerms:
+        latent_dim = tf.shape(weights[self._topology.first_head + 1])[0]
+        noise = tf.random.stateless_normal([EVALUATION_BATCH, latent_dim], tf.stack([EVALUATION_SEED, position]))
+        return elbo_terms(
+            self._network(weights),
+            tf.cast(batch, tf.float32),
+            noise,
+            clamp=self._clamp,
+            likelihood=self._likelihood,
+        )
 
-    def _bound_of_batches(self, batches: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _network(self, weights: Tensors) -> WeightedNetwork:
+        return WeightedNetwork(topology=self._topology, weights=weights)
+
+    def _bound_of_batches(self, weights: Tensors, batches: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         count = tf.shape(batches)[0]
         distortions = tf.TensorArray(tf.float32, count)
         rates = tf.TensorArray(tf.float32, count)
         for position in tf.range(count):
-            distortion, kl, _, _ = self._batch_terms(batches[position], position)
-            distortions = distortions.write(position, distortion)
-            rates = rates.write(position, tf.reduce_sum(kl, axis=1))
+            terms = self._terms(weights, batches[position], position)
+            distortions = distortions.write(position, terms.distortion)
+            rates = rates.write(position, tf.reduce_sum(terms.kl, axis=1))
         return distortions.concat(), rates.concat()
 
-    def _iwae_of_batch(self, images: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        return iwae_bound(self._network, images, noise, self._clamp)
+    def _iwae_of_batch(self, weights: Tensors, batch: tf.Tensor, position: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
+        latent_dim = tf.shape(weights[self._topology.first_head + 1])[0]
+        images = tf.cast(batch, tf.float32)
+        total = tf.fill([EVALUATION_BATCH], -np.inf)  # log of the sum of the weights so far
+        for first in tf.range(0, samples, IWAE_CHUNK):
+            draws = tf.minimum(IWAE_CHUNK, samples - first)
+            seed = tf.stack([EVALUATION_SEED + position, first + 1])
+            noise = tf.random.stateless_normal([draws, EVALUATION_BATCH, latent_dim], seed)
+            log_weights = self._log_weights(weights, images, noise)
+            total = tf.reduce_logsumexp(tf.concat([total[None], log_weights], axis=0), axis=0)
+        return total - tf.math.log(tf.cast(samples, tf.float32))
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def _log_weights(self, weights: Tensors, images: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        return log_importance_weights(
+            self._network(weights), images, noise, clamp=self._clamp, likelihood=self._likelihood
+        )
+
+
+def _read(weights: Tensors) -> list[tf.Tensor]:
+    return [tf.convert_to_tensor(weight) for weight in weights]
 
 
 def _batches(images: np.ndarray) -> np.ndarray:

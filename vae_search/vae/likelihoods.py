@@ -1,6 +1,22 @@
-"""What a decoder's output says about an image: log-probabilities, means and draws."""
+"""What a decoder's output says about an image: log-probabilities and means."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import tensorflow as tf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Likelihood:
+    """p(x|z) as two functions of the decoder's output, which has the shape of the images.
+
+    distortion: images, output -> (batch,), -log p(x|z) in nats, summed over pixels
+    mean: output -> the expected image, in its shape
+    """
+
+    distortion: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    mean: Callable[[tf.Tensor], tf.Tensor]
 
 
 def bernoulli_distortion(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -15,3 +31,9 @@ def bernoulli_distortion(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 def bernoulli_mean(logits: tf.Tensor) -> tf.Tensor:
     """P(pixel = 1), the shape of `logits`."""
     return tf.sigmoid(logits)
+
+
+BERNOULLI = Likelihood(distortion=bernoulli_distortion, mean=bernoulli_mean)
+
+LIKELIHOODS: Mapping[str, Likelihood] = MappingProxyType({"bernoulli": BERNOULLI})
+"""By the name that a spec gives."""

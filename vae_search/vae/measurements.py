@@ -18,6 +18,7 @@ class TrainingPlan:
     lr_schedule: Literal["constant", "cosine"]
     ema_decay: float
     log_variance_clamp: tuple[float, float]
+    likelihood: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from vae_search.vae.arrays import arrays_of
-from vae_search.vae.likelihoods import bernoulli_mean
+from vae_search.vae.keras_models import decoder_model, encoder_model
+from vae_search.vae.likelihoods import LIKELIHOODS, Likelihood
 from vae_search.vae.networks import Network, NetworkSpec, build
 
 MODEL_FORMAT = 1
@@ -28,8 +29,27 @@ def describe(spec: NetworkSpec, *, likelihood: str, clamp: tuple[float, float]) 
 class VaeModel:
     """Encoder and decoder with their trained weights."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, weights: Mapping[str, np.ndarray], likelihood: Likelihood) -> None:
+        """Build the Keras models.
+
+        Args:
+            weights: by the network's names.
+
+        Raises:
+            ValueError: Names or shapes are not the network's.
+        """
         self.network = network
+        self.likelihood = likelihood
+        self.encoder = encoder_model(network)
+        self.decoder = decoder_model(network)
+        expected = dict(zip(network.names, network.shapes, strict=True))
+        found = {name: array.shape for name, array in weights.items()}
+        if expected != found:
+            wrong = sorted({*expected.items()} ^ {*found.items()})[:4]
+            raise ValueError(f"weights must have the network's names and shapes, but differ in {wrong}")
+        arrays = [weights[name] for name in network.names]
+        self.encoder.set_weights(arrays[: len(self.encoder.weights)])
+        self.decoder.set_weights(arrays[len(self.encoder.weights) :])
 
     @classmethod
     def from_files(cls, description: bytes, weights: bytes) -> "VaeModel":
@@ -44,8 +64,11 @@ class VaeModel:
         shape = dict(fields["network"])
         shape["image_shape"] = tuple(shape["image_shape"])
         network = build(NetworkSpec(**shape))
-        _assign(network, arrays_of(weights))
-        return cls(network)
+        if fields["likelihood"] not in LIKELIHOODS:
+            raise ValueError(
+                f"`likelihood` must be one of {', '.join(LIKELIHOODS)}, but got {fields['likelihood']!r:.80}"
+            )
+        return cls(network, arrays_of(weights), LIKELIHOODS[fields["likelihood"]])
 
     @property
     def latent_dim(self) -> int:
@@ -58,15 +81,5 @@ class VaeModel:
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Means of p(x|z): (n, latent_dim) -> (n, height, width, channels) in [0, 1]."""
-        means: np.ndarray = bernoulli_mean(self.network.decoder(latents)).numpy()
+        means: np.ndarray = self.likelihood.mean(self.decoder(latents)).numpy()
         return means
-
-
-def _assign(network: Network, weights: Mapping[str, np.ndarray]) -> None:
-    expected = {name: tuple(variable.shape) for name, variable in zip(network.names, network.variables, strict=True)}
-    found = {name: array.shape for name, array in weights.items()}
-    if expected != found:
-        wrong = sorted({*expected.items()} ^ {*found.items()})[:4]
-        raise ValueError(f"weights must have the network's names and shapes, but differ in {wrong}")
-    for name, variable in zip(network.names, network.variables, strict=True):
-        variable.assign(weights[name])

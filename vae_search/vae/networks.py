@@ -1,18 +1,26 @@
-"""Encoders and decoders by family. A network is a function of its `NetworkSpec` and nothing else."""
+"""Encoders and decoders by family, as plain descriptions: what layers there are, and how large their weights.
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+A network is a function of its `NetworkSpec` and nothing else. `forward.py` runs the description on given weights,
+`keras_models.py` makes Keras models of it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
+from types import MappingProxyType
+from typing import Literal
 
-import keras
 import numpy as np
-from keras import layers
 
 from vae_search.config import Config
 from vae_search.data.task import ImageShape
 
-CONV_KERNEL = 4  # with stride 2, a multiple of the stride: no checkerboard in the transposed convolutions
+KERNEL, STRIDE = 4, 2  # the kernel a multiple of the stride: no checkerboard in the transposed convolutions
 CONV_DENSE_UNITS = 256
+
+Kind = Literal["dense", "conv", "transposed_conv", "activation", "gated", "flatten", "reshape", "pad", "crop"]
+WEIGHTED: tuple[Kind, ...] = ("dense", "conv", "transposed_conv")  # these have a kernel and a bias
+HEAD_WEIGHTS = 4  # kernel and bias of mean and of log-variance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,46 +46,113 @@ class NetworkSpec:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer.
+
+    Args:
+        size: units of a dense layer, filters of a convolution; of no interest to the others.
+        detail: an activation's name; rows and columns that reshape and crop leave, or that pad adds.
+    """
+
+    kind: Kind
+    size: int = 0
+    detail: tuple[int | str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerWeights:
+    """Shapes and cost of a layer that has weights, at its place in a network."""
+
+    kernel: tuple[int, ...]
+    bias: tuple[int]
+    flops: int
+    """multiply-adds × 2 of one image"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """What is left of a network when the sizes of its weights are taken away; equal topologies share a graph.
+
+    Args:
+        ranks: of each weight, in the order of `Network.shapes`.
+    """
+
+    encoder: tuple[Layer, ...]
+    decoder: tuple[Layer, ...]
+    ranks: tuple[int, ...]
+
+    @property
+    def first_head(self) -> int:
+        """Position of the mean head's kernel among the weights; its bias and the log-variance head's pair follow."""
+        return 2 * sum(layer.kind in WEIGHTED for layer in self.encoder)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """An encoder and a decoder.
+    """An encoder with two separate heads, and a decoder.
 
-    encoder: images (batch, height, width, channels) -> mean, raw log-variance, each (batch, latent_dim)
-    decoder: latents (batch, latent_dim) -> logits (batch, height, width, channels)
+    encoder: images (batch, height, width, channels) -> what both heads see
+    decoder: latents (batch, latent_dim) -> (batch, height, width, channels)
     """
 
     spec: NetworkSpec
-    encoder: keras.Model
-    decoder: keras.Model
+    encoder: tuple[Layer, ...]
+    decoder: tuple[Layer, ...]
 
     @property
-    def variables(self) -> list[keras.Variable]:
-        """All weights, encoder first, in the order they were built."""
-        return [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
+    def encoder_weights(self) -> list[LayerWeights]:
+        """Of the encoder's layers, then of the mean head, then of the log-variance head."""
+        found, (features,) = _weights_along(self.encoder, self.spec.image_shape)
+        head = _dense_weights(features, self.spec.latent_dim)
+        return [*found, head, head]
+
+    @property
+    def decoder_weights(self) -> list[LayerWeights]:
+        return _weights_along(self.decoder, (self.spec.latent_dim,))[0]
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of all weights: encoder first, each layer's kernel before its bias."""
+        layers = [*self.encoder_weights, *self.decoder_weights]
+        return [shape for layer in layers for shape in (layer.kernel, layer.bias)]
+
+    @property
+    def names(self) -> list[str]:
+        """One name per weight, in the order of `shapes`; the same in every process."""
+        return [
+            f"{part}/{position:02d}-{'bias' if position % 2 else 'kernel'}"
+            for part, layers in (("encoder", self.encoder_weights), ("decoder", self.decoder_weights))
+            for position in range(2 * len(layers))
+        ]
 
     @property
     def parameters(self) -> int:
         """How many weights there are."""
-        return sum(int(prod(variable.shape)) for variable in self.variables)
+        return sum(prod(shape) for shape in self.shapes)
 
     @property
-    def names(self) -> list[str]:
-        """One name per weight, in the order of `variables`; the same in every process, unlike Keras's own paths."""
-        return [
-            f"{model.name}/{position:02d}-{variable.name}"
-            for model in (self.encoder, self.decoder)
-            for position, variable in enumerate(model.trainable_variables)
-        ]
+    def forward_flops(self) -> int:
+        """Multiply-adds × 2 of one image through encoder and decoder; element-wise work excluded."""
+        return sum(layer.flops for layer in (*self.encoder_weights, *self.decoder_weights))
+
+    @property
+    def topology(self) -> Topology:
+        return Topology(
+            encoder=tuple(replace(layer, size=0) for layer in self.encoder),
+            decoder=tuple(replace(layer, size=0) for layer in self.decoder),
+            ranks=tuple(len(shape) for shape in self.shapes),
+        )
 
 
 def build(spec: NetworkSpec) -> Network:
-    """Build the network of `spec`. Its weights are placeholders until `initial_weights` are assigned."""
+    """The network of `spec`."""
     encoder, decoder = FAMILIES[spec.architecture](spec)
-    return Network(spec=spec, encoder=encoder, decoder=decoder)
+    return Network(spec=spec, encoder=tuple(encoder), decoder=tuple(decoder))
 
 
 def initial_weights(network: Network, *, seed: int, mean_image: np.ndarray) -> list[np.ndarray]:
-    """Fresh weights, in the order of `network.variables`: a pure function of the seed.
+    """Fresh weights, in the order of `network.shapes`: a pure function of the seed.
 
     Kernels are Glorot uniform (Glorot & Bengio 2010, eq. 16), biases zero, and the last bias is the logit of the
     data's mean image, clipped to [0.001, 0.999] as in the IWAE reference code: it saves the first epochs.
@@ -87,8 +162,7 @@ def initial_weights(network: Network, *, seed: int, mean_image: np.ndarray) -> l
     """
     rng = np.random.default_rng(seed)
     weights = []
-    for variable in network.variables:
-        shape = tuple(variable.shape)
+    for shape in network.shapes:
         if len(shape) == 1:
             weights.append(np.zeros(shape, np.float32))
             continue
@@ -103,117 +177,97 @@ def initial_weights(network: Network, *, seed: int, mean_image: np.ndarray) -> l
     return weights
 
 
-def forward_flops(network: Network) -> int:
-    """Multiply-adds × 2 of one image through encoder and decoder; element-wise work excluded."""
-    return sum(_layer_flops(layer) for model in (network.encoder, network.decoder) for layer in model.layers)
+def _weights_along(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[list[LayerWeights], tuple[int, ...]]:
+    """The weights of the layers one after the other, and the shape that comes out; both shapes of one image."""
+    found = []
+    for layer in layers:
+        match layer.kind:
+            case "dense":
+                (features,) = shape
+                found.append(_dense_weights(features, layer.size))
+                shape = (layer.size,)
+            case "conv":
+                height, width, channels = shape
+                kernel = (KERNEL, KERNEL, channels, layer.size)
+                shape = (-(-height // STRIDE), -(-width // STRIDE), layer.size)
+                flops = 2 * prod(kernel) * prod(shape[:2])  # every output pixel meets the whole kernel
+                found.append(LayerWeights(kernel=kernel, bias=(layer.size,), flops=flops))
+            case "transposed_conv":
+                height, width, channels = shape
+                kernel = (KERNEL, KERNEL, layer.size, channels)
+                shape = (height * STRIDE, width * STRIDE, layer.size)
+                flops = 2 * prod(kernel) * height * width  # every input pixel does
+                found.append(LayerWeights(kernel=kernel, bias=(layer.size,), flops=flops))
+            case "gated":
+                shape = (*shape[:-1], shape[-1] // 2)
+            case "flatten":
+                shape = (prod(shape),)
+            case "reshape":
+                height, width = map(int, layer.detail)
+                shape = (height, width, prod(shape) // (height * width))
+            case "pad":
+                bottom, right = map(int, layer.detail)
+                shape = (shape[0] + bottom, shape[1] + right, shape[2])
+            case "crop":
+                height, width = map(int, layer.detail)
+                shape = (height, width, shape[2])
+            case "activation":
+                pass
+    return found, shape
 
 
-def _layer_flops(layer: layers.Layer) -> int:
-    if isinstance(layer, layers.Dense):
-        return 2 * int(prod(layer.kernel.shape))
-    if isinstance(layer, layers.Conv2DTranspose):  # every input pixel meets the whole kernel
-        return 2 * int(prod(layer.kernel.shape) * prod(layer.input.shape[1:3]))
-    if isinstance(layer, layers.Conv2D):  # every output pixel does
-        return 2 * int(prod(layer.kernel.shape) * prod(layer.output.shape[1:3]))
-    return 0
+def _dense_weights(features: int, units: int) -> LayerWeights:
+    return LayerWeights(kernel=(features, units), bias=(units,), flops=2 * features * units)
 
 
-class GatedLinearUnit(layers.Layer):  # type: ignore[misc]  # Keras ships no types
-    """`linear * sigmoid(gate)` over the two halves of the last axis (Dauphin et al. 2017, eq. 1)."""
-
-    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
-        linear, gate = keras.ops.split(inputs, 2, axis=-1)
-        return linear * keras.ops.sigmoid(gate)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        *outer, last = input_shape
-        return (*outer, None if last is None else last // 2)
-
-
-def _activated(layer: Callable[[int], layers.Layer], sizes: Iterable[int], activation: str) -> list[layers.Layer]:
-    """`layer(size)` and its activation for each size in turn; a gated unit needs twice the outputs."""
+def _activated(kind: Kind, sizes: Iterable[int], activation: str) -> list[Layer]:
+    """A layer and its activation for each size in turn; a gated unit needs twice the outputs."""
     if activation == "gated":
-        return [part for size in sizes for part in (layer(2 * size), GatedLinearUnit())]
-    return [part for size in sizes for part in (layer(size), layers.Activation(activation))]
+        return [part for size in sizes for part in (Layer(kind, 2 * size), Layer("gated"))]
+    return [part for size in sizes for part in (Layer(kind, size), Layer("activation", detail=(activation,)))]
 
 
-def _chain(inputs: keras.KerasTensor, stack: list[layers.Layer]) -> keras.KerasTensor:
-    outputs = inputs
-    for layer in stack:
-        outputs = layer(outputs)
-    return outputs
-
-
-def _encoder(spec: NetworkSpec, stack: list[layers.Layer]) -> keras.Model:
-    """Put the two separate heads on `stack`."""
-    images = keras.Input(spec.image_shape, name="images")
-    hidden = _chain(images, stack)
-    mean = layers.Dense(spec.latent_dim, name="mean")(hidden)
-    log_variance = layers.Dense(spec.latent_dim, name="log_variance")(hidden)
-    return keras.Model(images, [mean, log_variance], name="encoder")
-
-
-def _decoder(spec: NetworkSpec, stack: list[layers.Layer]) -> keras.Model:
-    latents = keras.Input((spec.latent_dim,), name="latents")
-    return keras.Model(latents, _chain(latents, stack), name="decoder")
-
-
-def _dense(spec: NetworkSpec, widths: list[int]) -> tuple[keras.Model, keras.Model]:
+def _dense(spec: NetworkSpec, widths: list[int]) -> tuple[list[Layer], list[Layer]]:
     """A dense encoder with the hidden `widths` and its mirror image."""
-    encoder = _encoder(spec, [layers.Flatten(), *_activated(layers.Dense, widths, spec.activation)])
-    mirrored = _activated(layers.Dense, reversed(widths), spec.activation)
-    output = [layers.Dense(prod(spec.image_shape), name="logits"), layers.Reshape(spec.image_shape)]
-    return encoder, _decoder(spec, [*mirrored, *output])
+    height, width, _ = spec.image_shape
+    encoder = [Layer("flatten"), *_activated("dense", widths, spec.activation)]
+    mirrored = _activated("dense", reversed(widths), spec.activation)
+    return encoder, [*mirrored, Layer("dense", prod(spec.image_shape)), Layer("reshape", detail=(height, width))]
 
 
-def _mlp(spec: NetworkSpec) -> tuple[keras.Model, keras.Model]:
+def _mlp(spec: NetworkSpec) -> tuple[list[Layer], list[Layer]]:
     """`depth` hidden layers of `width` units on either side."""
     return _dense(spec, [spec.width] * spec.depth)
 
 
-def _pyramid(spec: NetworkSpec) -> tuple[keras.Model, keras.Model]:
+def _pyramid(spec: NetworkSpec) -> tuple[list[Layer], list[Layer]]:
     """Each hidden layer half as wide as the one before: width 128 and depth 2 is the classic 784-128-64."""
     return _dense(spec, [max(1, spec.width >> level) for level in range(spec.depth)])
 
 
-def _conv(spec: NetworkSpec) -> tuple[keras.Model, keras.Model]:
+def _conv(spec: NetworkSpec) -> tuple[list[Layer], list[Layer]]:
     """`depth` strided convolutions, channels doubling from `width` on; any image size, by padding and cropping."""
     height, width, channels = spec.image_shape
-    stride = 2**spec.depth
+    stride = STRIDE**spec.depth
     bottom, right = -height % stride, -width % stride
     small = ((height + bottom) // stride, (width + right) // stride)
     stages = [spec.width << level for level in range(spec.depth)]
-
-    def conv(filters: int) -> layers.Layer:
-        return layers.Conv2D(filters, CONV_KERNEL, strides=2, padding="same")
-
-    def transposed(filters: int) -> layers.Layer:
-        return layers.Conv2DTranspose(filters, CONV_KERNEL, strides=2, padding="same")
-
-    encoder = _encoder(
-        spec,
-        [
-            layers.ZeroPadding2D(((0, bottom), (0, right))),
-            *_activated(conv, stages, spec.activation),
-            layers.Flatten(),
-            *_activated(layers.Dense, [CONV_DENSE_UNITS], spec.activation),
-        ],
-    )
-    decoder = _decoder(
-        spec,
-        [
-            *_activated(layers.Dense, [CONV_DENSE_UNITS, prod(small) * stages[-1]], spec.activation),
-            layers.Reshape((*small, stages[-1])),
-            *_activated(transposed, reversed(stages[:-1]), spec.activation),
-            layers.Conv2DTranspose(channels, CONV_KERNEL, strides=2, padding="same", name="logits"),
-            layers.Cropping2D(((0, bottom), (0, right))),
-        ],
-    )
+    encoder = [
+        Layer("pad", detail=(bottom, right)),
+        *_activated("conv", stages, spec.activation),
+        Layer("flatten"),
+        *_activated("dense", [CONV_DENSE_UNITS], spec.activation),
+    ]
+    decoder = [
+        *_activated("dense", [CONV_DENSE_UNITS, prod(small) * stages[-1]], spec.activation),
+        Layer("reshape", detail=small),
+        *_activated("transposed_conv", reversed(stages[:-1]), spec.activation),
+        Layer("transposed_conv", channels),
+        Layer("crop", detail=(height, width)),
+    ]
     return encoder, decoder
 
 
-FAMILIES: dict[str, Callable[[NetworkSpec], tuple[keras.Model, keras.Model]]] = {
-    "mlp": _mlp,
-    "pyramid": _pyramid,
-    "conv": _conv,
-}
+FAMILIES: Mapping[str, Callable[[NetworkSpec], tuple[list[Layer], list[Layer]]]] = MappingProxyType(
+    {"mlp": _mlp, "pyramid": _pyramid, "conv": _conv}
+)

@@ -21,11 +21,11 @@ from vae_search.vae.diagnostics import (
     spike_excess,
 )
 from vae_search.vae.images import fixed_binary
-from vae_search.vae.kept import GraphKey, KeptNetwork, Scalars
 from vae_search.vae.measurements import Costs, Diverged, EpochMeasurement, Scores, TrainingPlan
-from vae_search.vae.networks import NetworkSpec, initial_weights
+from vae_search.vae.networks import Network, NetworkSpec, build, initial_weights
+from vae_search.vae.training_graph import GraphKey, Scalars, TrainingGraph
 
-KEPT_NETWORKS = 4  # compiled architectures held at once; each costs 20–50 MB, and 1–2 s to make again
+KEPT_GRAPHS = 8  # held at once; each costs 20–50 MB, and about a second to make again
 TRAIN_SCORE_SEED = 778
 OUT_OF_MEMORY = (MemoryError, tf.errors.ResourceExhaustedError)
 
@@ -38,37 +38,39 @@ class Trainer:
         self.task = task
         self._train = tf.convert_to_tensor(task.train)
         self._train_scored = fixed_binary(task, len(task.select), seed=TRAIN_SCORE_SEED)
-        self._kept: OrderedDict[GraphKey, KeptNetwork] = OrderedDict()
+        self._graphs: OrderedDict[GraphKey, TrainingGraph] = OrderedDict()
 
     def start(self, config: Config, plan: TrainingPlan, *, seed: int) -> "TrainingRun":
         """A fresh run of `config`: fresh weights and optimizer state, whatever ran here before."""
-        kept = self._network(
+        network = build(NetworkSpec.of(config, self.task.image_shape))
+        graph = self._graph(
             GraphKey(
-                network=NetworkSpec.of(config, self.task.image_shape),
-                batch_size=config.batch_size,
+                topology=network.topology,
+                likelihood=plan.likelihood,
                 clamp=plan.log_variance_clamp,
                 clips=config.grad_clip > 0,
                 decays=config.weight_decay > 0,
             )
         )
-        return TrainingRun(kept, self.task, self._train_scored, config, plan, seed=seed)
+        return TrainingRun(graph, network, self.task, self._train_scored, config, plan, seed=seed)
 
-    def _network(self, key: GraphKey) -> KeptNetwork:
-        if key not in self._kept:
-            while len(self._kept) >= KEPT_NETWORKS:
-                self._kept.popitem(last=False)
+    def _graph(self, key: GraphKey) -> TrainingGraph:
+        if key not in self._graphs:
+            while len(self._graphs) >= KEPT_GRAPHS:
+                self._graphs.popitem(last=False)
                 gc.collect()  # graphs and the functions that made them refer to each other
-            self._kept[key] = KeptNetwork(key, self.task, self._train)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+            self._graphs[key] = TrainingGraph(key, self.task, self._train)
+        self._graphs.move_to_end(key)
+        return self._graphs[key]
 
 
 class TrainingRun:
-    """One trial in training. Only the newest run of a kept network may be used."""
+    """One trial in training. Only the newest run of a graph may be used."""
 
     def __init__(
         self,
-        kept: KeptNetwork,
+        graph: TrainingGraph,
+        network: Network,
         task: TrainingTask,
         train_scored: np.ndarray,
         config: Config,
@@ -76,7 +78,8 @@ class TrainingRun:
         *,
         seed: int,
     ) -> None:
-        self._kept = kept
+        self._graph = graph
+        self._network = network
         self._task = task
         self._train_scored = train_scored
         self._config = config
@@ -84,8 +87,9 @@ class TrainingRun:
         self._seed = seed
         self._recent_losses = np.zeros(0, np.float32)
         self.measurements: list[EpochMeasurement] = []
-        steps = kept.steps_per_epoch
-        kept.set_scalars(
+        steps = len(task.train) // config.batch_size
+        graph.begin(
+            initial_weights(network, seed=seed, mean_image=task.mean_image),
             Scalars(
                 learning_rate=config.learning_rate,
                 beta=config.beta,
@@ -95,14 +99,14 @@ class TrainingRun:
                 grad_clip=config.grad_clip,
                 weight_decay=config.weight_decay,
                 ema_decay=min(plan.ema_decay, 1.0 - 1.0 / max(steps, 2)),  # horizon of at most one epoch
-            )
+            ),
+            batch_size=config.batch_size,
         )
-        kept.reset(initial_weights(kept.network, seed=seed, mean_image=task.mean_image))
 
     @property
     def network_spec(self) -> NetworkSpec:
         """What rebuilds this trial's network."""
-        return self._kept.network.spec
+        return self._network.spec
 
     @property
     def epoch(self) -> int:
@@ -117,17 +121,15 @@ class TrainingRun:
         """
         wall, cpu = time.perf_counter(), time.process_time()
         epoch = self.epoch + 1
-        learning_rate = self._kept.learning_rate
-        steps = self._kept.train_epoch(self._seed, epoch)
+        learning_rate = self._graph.learning_rate
+        steps = self._graph.train_epoch(self._seed, epoch)
         if not np.isfinite(steps.losses).all():
             first = int(np.flatnonzero(~np.isfinite(steps.losses))[0])
             raise Diverged(f"the loss of step {first + 1} in epoch {epoch} is {steps.losses[first]}")
         excess = spike_excess(self._recent_losses, steps.losses)
         self._recent_losses = np.concatenate([self._recent_losses, steps.losses])[-SPIKE_WINDOW_STEPS:]
-        beta = self._kept.beta
-        live = self._kept.use_average()
-        distortion, rate = self._kept.evaluator.neg_elbo(self._task.select)
-        self._kept.use_weights(live)
+        beta = self._graph.beta
+        distortion, rate = self._graph.evaluator.neg_elbo(self._graph.averages, self._task.select)
         if not np.isfinite(distortion + rate):
             raise Diverged(f"the held-out bound after epoch {epoch} is {distortion + rate}")
         measurement = EpochMeasurement(
@@ -152,25 +154,25 @@ class TrainingRun:
 
     def state(self) -> dict[str, np.ndarray]:
         """All arrays that continuing bit for bit needs; `measurements` go beside them."""
-        return self._kept.state() | {"recent_losses": self._recent_losses}
+        return self._graph.state(self._network.names) | {"recent_losses": self._recent_losses}
 
     def restore(self, state: dict[str, np.ndarray], measurements: list[EpochMeasurement]) -> None:
         """Continue where `state()` and `measurements` were taken."""
         arrays = dict(state)
         self._recent_losses = arrays.pop("recent_losses")
-        self._kept.restore(arrays)
+        self._graph.restore(arrays, self._network.names)
         self.measurements = list(measurements)
 
     def averaged_weights(self) -> dict[str, np.ndarray]:
         """The weights that are scored and kept."""
-        return self._kept.averaged_weights()
+        averages = [average.numpy() for average in self._graph.averages]
+        return dict(zip(self._network.names, averages, strict=True))
 
     def scores(self) -> Scores:
         """Score the averaged weights in full. Training can go on afterwards."""
-        live = self._kept.use_average()
-        evaluation = self._kept.evaluator.evaluate(self._task.select)
-        train_distortion, train_rate = self._kept.evaluator.neg_elbo(self._train_scored)
-        self._kept.use_weights(live)
+        evaluator, weights = self._graph.evaluator, self._graph.averages
+        evaluation = evaluator.evaluate(weights, self._task.select)
+        train_distortion, train_rate = evaluator.neg_elbo(weights, self._train_scored)
         last = self.measurements[-1]
         return Scores(
             neg_elbo=last.neg_elbo,
@@ -197,12 +199,12 @@ class TrainingRun:
         """
         if not self.measurements:
             raise ValueError("`epoch >= 1` must hold, but no epoch is done")
-        seen = self.epoch * self._kept.steps_per_epoch * self._config.batch_size
+        seen = self.epoch * self._graph.steps_per_epoch * self._config.batch_size
         wall_s = sum(measurement.wall_s for measurement in self.measurements)
         return Costs(
-            parameters=self._kept.network.parameters,
+            parameters=self._network.parameters,
             # A backward pass costs two forward passes: one matrix product for the inputs, one for the weights.
-            train_flops=3.0 * self._kept.forward_flops * seen,
+            train_flops=3.0 * self._network.forward_flops * seen,
             cpu_s=sum(measurement.cpu_s for measurement in self.measurements),
             wall_s=wall_s,
             images_per_s=seen / wall_s,

@@ -1,7 +1,8 @@
-"""One architecture compiled once per process: weights, optimizer state and the graph of a training epoch.
+"""The compiled training epoch of one topology: weights, optimizer state and the graph of a pass over the images.
 
-Learning rate, beta and the other scalars are variables of the graph, so that the next trial with the same architecture
-reuses it. All state is written anew at every trial's start: a kept network never keeps what it learned.
+Learning rate, beta and the other scalars are variables of the graph, and the sizes of weights and batches are known
+only when it runs, so that most trials of a sweep find a graph that is there already. All state is written anew at every
+trial's start: a graph never keeps what it learned.
 """
 
 from collections.abc import Sequence
@@ -11,11 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from vae_search.data.task import TrainingTask
-from vae_search.vae.bounds import gaussian_kl, posterior, sample_posterior
+from vae_search.vae.bounds import elbo_terms
 from vae_search.vae.evaluation import Evaluator
+from vae_search.vae.forward import WeightedNetwork
 from vae_search.vae.images import draw_binary
-from vae_search.vae.likelihoods import bernoulli_distortion
-from vae_search.vae.networks import NetworkSpec, build, forward_flops
+from vae_search.vae.likelihoods import LIKELIHOODS
+from vae_search.vae.networks import Topology
 
 ADAM_BETA_1, ADAM_BETA_2, ADAM_EPSILON = 0.9, 0.999, 1e-7
 CHUNK_STEPS = 8  # noise is drawn, and the moving average of the weights updated, once in so many steps
@@ -26,8 +28,8 @@ NORM_DECAY = 0.99  # of the running gradient norm that clipping refers to
 class GraphKey:
     """All that is baked into a compiled epoch; whatever else a trial varies is a variable."""
 
-    network: NetworkSpec
-    batch_size: int
+    topology: Topology
+    likelihood: str
     clamp: tuple[float, float]
     clips: bool
     decays: bool
@@ -60,21 +62,21 @@ class EpochSteps:
     """share of (image, latent) pairs whose log-variance met the clamp"""
 
 
-class KeptNetwork:
-    """A network with its optimizer, its moving average of weights and its compiled epoch."""
+class TrainingGraph:
+    """The compiled epoch of one topology, with the weights, optimizer and averaged weights of one trial at a time."""
 
     def __init__(self, key: GraphKey, task: TrainingTask, train: tf.Tensor) -> None:
         self.key = key
-        self.network = build(key.network)
-        self.evaluator = Evaluator(self.network, key.clamp)
-        self.forward_flops = forward_flops(self.network)
-        self.steps_per_epoch = len(task.train) // key.batch_size
+        self.evaluator = Evaluator(
+            key.topology, task.image_shape, clamp=key.clamp, likelihood=LIKELIHOODS[key.likelihood]
+        )
         self._task = task
         self._train = train
-        self._weights: list[tf.Variable] = [variable.value for variable in self.network.variables]
-        self._first_moments = [tf.Variable(tf.zeros_like(weight)) for weight in self._weights]
-        self._second_moments = [tf.Variable(tf.zeros_like(weight)) for weight in self._weights]
-        self._averages = [tf.Variable(tf.zeros_like(weight)) for weight in self._weights]
+        self._batch_size = 0
+        self._weights = [_unsized(rank) for rank in key.topology.ranks]
+        self._first_moments = [_unsized(rank) for rank in key.topology.ranks]
+        self._second_moments = [_unsized(rank) for rank in key.topology.ranks]
+        self._averages = [_unsized(rank) for rank in key.topology.ranks]
         self._counters = {
             "step": tf.Variable(0, dtype=tf.int64),
             "beta_1_power": tf.Variable(1.0),
@@ -82,61 +84,59 @@ class KeptNetwork:
             "running_norm": tf.Variable(0.0),
         }
         self._scalars = {name: tf.Variable(0.0) for name in Scalars.__dataclass_fields__}
-        self._records = {
-            name: tf.Variable(tf.zeros([self.steps_per_epoch])) for name in EpochSteps.__dataclass_fields__
-        }
-        self._epoch = tf.function(self._run_epoch, reduce_retracing=True)
+        self._records = {name: _unsized(1) for name in EpochSteps.__dataclass_fields__}
+        self._epoch = tf.function(
+            self._run_epoch, input_signature=[tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)]
+        )
 
-    def set_scalars(self, scalars: Scalars) -> None:
-        """Take over one trial's scalars."""
+    def begin(self, weights: Sequence[np.ndarray], scalars: Scalars, *, batch_size: int) -> None:
+        """Start a trial from these weights, with fresh optimizer state and the average equal to the weights."""
+        self._batch_size = batch_size
         for name, variable in self._scalars.items():
             variable.assign(getattr(scalars, name))
-
-    def reset(self, weights: Sequence[np.ndarray]) -> None:
-        """Start a trial from these weights, with fresh optimizer state and the average equal to the weights."""
         for group in (self._weights, self._averages):
             for variable, value in zip(group, weights, strict=True):
                 variable.assign(value)
-        for variable in (*self._first_moments, *self._second_moments):
-            variable.assign(tf.zeros_like(variable))
+        for group in (self._first_moments, self._second_moments):
+            for variable, value in zip(group, weights, strict=True):
+                variable.assign(np.zeros_like(value))
         for name, variable in self._counters.items():
             variable.assign(tf.cast(1 if name.endswith("power") else 0, variable.dtype))
+        for variable in self._records.values():
+            variable.assign(np.zeros(self.steps_per_epoch, np.float32))
 
-    def state(self) -> dict[str, np.ndarray]:
-        """All that the next step depends on, as plain arrays."""
-        return {name: variable.numpy() for name, variable in self._state_variables().items()}
+    @property
+    def steps_per_epoch(self) -> int:
+        """Of the current trial; the images that do not fill a last batch rest for this epoch."""
+        return len(self._task.train) // self._batch_size
 
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Continue from `state()` of a network with the same key, bit for bit.
+    def state(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """All that the next step depends on, as plain arrays; `names` are the weights'."""
+        return {name: variable.numpy() for name, variable in self._state_variables(names).items()}
+
+    def restore(self, state: dict[str, np.ndarray], names: Sequence[str]) -> None:
+        """Continue from `state()` of the same network, bit for bit.
 
         Raises:
             ValueError: Names or shapes are not this network's.
         """
-        variables = self._state_variables()
-        if set(state) != set(variables):
-            raise ValueError(f"the state's arrays must be {sorted(variables)}, but got {sorted(state)}")
+        variables = self._state_variables(names)
+        expected = {name: tuple(tf.shape(variable).numpy()) for name, variable in variables.items()}
+        found = {name: value.shape for name, value in state.items()}
+        if expected != found:
+            wrong = sorted({*expected.items()} ^ {*found.items()})[:4]
+            raise ValueError(f"the state's arrays must have the network's names and shapes, but differ in {wrong}")
         for name, variable in variables.items():
             variable.assign(state[name])
 
-    def averaged_weights(self) -> dict[str, np.ndarray]:
-        """The moving average of the weights, by the network's names: what is evaluated, kept and promoted."""
-        return {name: average.numpy() for name, average in zip(self.network.names, self._averages, strict=True)}
-
-    def use_average(self) -> list[tf.Tensor]:
-        """Put the average into the network and return the live weights, for `use_weights` afterwards."""
-        live = [tf.identity(weight) for weight in self._weights]
-        for weight, average in zip(self._weights, self._averages, strict=True):
-            weight.assign(average)
-        return live
-
-    def use_weights(self, weights: Sequence[tf.Tensor | np.ndarray]) -> None:
-        """Put `weights` into the network; optimizer state stays."""
-        for variable, value in zip(self._weights, weights, strict=True):
-            variable.assign(value)
+    @property
+    def averages(self) -> list[tf.Variable]:
+        """The moving average of the weights, in the network's order: what is evaluated, kept and promoted."""
+        return list(self._averages)
 
     def train_epoch(self, seed: int, epoch: int) -> EpochSteps:
         """One pass over the training images. Order and noise are functions of (seed, epoch, step) alone."""
-        self._epoch(tf.constant([seed, epoch], tf.int32))
+        self._epoch(tf.constant([seed, epoch], tf.int32), tf.constant(self._batch_size, tf.int32))
         return EpochSteps(**{name: variable.numpy() for name, variable in self._records.items()})
 
     @property
@@ -149,7 +149,7 @@ class KeptNetwork:
         """The KL weight of the next step."""
         return float(self._beta_now().numpy())
 
-    def _state_variables(self) -> dict[str, tf.Variable]:
+    def _state_variables(self, names: Sequence[str]) -> dict[str, tf.Variable]:
         groups = {
             "weights": self._weights,
             "first_moments": self._first_moments,
@@ -159,7 +159,7 @@ class KeptNetwork:
         arrays = {
             f"{group}/{name}": variable
             for group, variables in groups.items()
-            for name, variable in zip(self.network.names, variables, strict=True)
+            for name, variable in zip(names, variables, strict=True)
         }
         return arrays | self._counters
 
@@ -176,12 +176,14 @@ class KeptNetwork:
     def _beta_now(self) -> tf.Tensor:
         return self._scalars["beta"] * self._progress(tf.convert_to_tensor(self._scalars["warmup_steps"]))
 
-    def _run_epoch(self, seed: tf.Tensor) -> None:
-        size, steps = self.key.batch_size, self.steps_per_epoch
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(self._task.train)), seed=seed)
+    def _run_epoch(self, seed: tf.Tensor, size: tf.Tensor) -> None:
+        count = len(self._task.train)
+        steps = count // size
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=seed)
+        latent_dim = tf.shape(self._weights[self.key.topology.first_head + 1])[0]
         for first in tf.range(0, steps, CHUNK_STEPS):
-            count = tf.minimum(CHUNK_STEPS, steps - first)
-            chosen = order[first * size : (first + count) * size]
+            chunk = tf.minimum(CHUNK_STEPS, steps - first)
+            chosen = order[first * size : (first + chunk) * size]
             # Two independent streams: the shuffle's seed is (seed, epoch), these are offset by the chunk.
             chunk_seed = seed + tf.stack([1, 0]) * (2 * first + 1) * 7919
             images = tf.gather(self._train, chosen)
@@ -190,13 +192,11 @@ class KeptNetwork:
             else:
                 images = tf.cast(images, tf.float32)
             noise_seed = chunk_seed + tf.constant([7919, 0])
-            noise = tf.random.stateless_normal([count * size, self.key.network.latent_dim], noise_seed)
-            for step in tf.range(count):
+            noise = tf.random.stateless_normal([chunk * size, latent_dim], noise_seed)
+            for step in tf.range(chunk):
                 part = slice(step * size, (step + 1) * size)
-                images_now = tf.reshape(images[part], [size, *self.key.network.image_shape])
-                noise_now = tf.reshape(noise[part], [size, self.key.network.latent_dim])
-                self._step(images_now, noise_now, first + step)
-            self._update_average(count)
+                self._step(images[part], noise[part], first + step)
+            self._update_average(chunk)
 
     # No Python control flow over tensors in here; converting it would be a third of the tracing time.
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
@@ -204,17 +204,22 @@ class KeptNetwork:
         low, high = self.key.clamp
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._weights)
-            mean, log_variance, raw = posterior(self.network, images, self.key.clamp)
-            latents = sample_posterior(mean, log_variance, noise)
-            distortion = tf.reduce_mean(bernoulli_distortion(images, self.network.decoder(latents)))
-            kl = tf.reduce_mean(gaussian_kl(mean, log_variance), axis=0)
+            terms = elbo_terms(
+                WeightedNetwork(topology=self.key.topology, weights=self._weights),
+                images,
+                noise,
+                clamp=self.key.clamp,
+                likelihood=LIKELIHOODS[self.key.likelihood],
+            )
+            distortion = tf.reduce_mean(terms.distortion)
+            kl = tf.reduce_mean(terms.kl, axis=0)
             # Free bits (Kingma et al. 2016, eq. 15): below the threshold a latent's KL costs the same.
             penalty = tf.reduce_sum(tf.maximum(kl, self._scalars["free_bits"]))
             objective = distortion + self._beta_now() * penalty
         gradients = tape.gradient(objective, self._weights)
         norm = tf.linalg.global_norm(gradients)
         clipped, skipped = self._apply(gradients, norm)
-        outside = tf.logical_or(raw < low, raw > high)
+        outside = tf.logical_or(terms.raw_log_variance < low, terms.raw_log_variance > high)
         record = {
             "losses": distortion + tf.reduce_sum(kl),
             "grad_norms": norm,
@@ -280,3 +285,8 @@ class KeptNetwork:
         kept = tf.pow(decay, tf.cast(steps, tf.float32))
         for average, weight in zip(self._averages, self._weights, strict=True):
             average.assign_sub((1.0 - kept) * (average - weight))
+
+
+def _unsized(rank: int) -> tf.Variable:
+    """A variable that takes arrays of this rank and any size."""
+    return tf.Variable(tf.zeros([0] * rank), shape=[None] * rank)

@@ -1,0 +1,73 @@
+"""The layers on given weights against Keras's own, and one graph against many sizes."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vae_search.config import Config
+from vae_search.vae.forward import WeightedNetwork
+from vae_search.vae.keras_models import decoder_model, encoder_model
+from vae_search.vae.networks import Network, NetworkSpec, build, initial_weights
+
+SHAPES = [(8, 8, 1), (13, 7, 3), (28, 28, 1)]
+
+
+def network_of(**changes) -> Network:
+    fields = {"architecture": "mlp", "image_shape": (13, 7, 3), "latent_dim": 5, "depth": 2, "width": 8}
+    return build(NetworkSpec(**(fields | {"activation": "relu"} | changes)))
+
+
+@pytest.mark.parametrize("image_shape", SHAPES)
+@pytest.mark.parametrize("architecture", ["mlp", "pyramid", "conv"])
+@pytest.mark.parametrize("activation", ["tanh", "relu", "elu", "gelu", "gated"])
+def test_every_family_takes_images_of_any_size_and_computes_what_keras_does(architecture, activation, image_shape):
+    network = network_of(architecture=architecture, activation=activation, image_shape=image_shape, depth=3)
+    fresh = initial_weights(network, seed=1, mean_image=np.full(image_shape, 0.3, np.float32))
+    weights = [array + 0.1 for array in fresh]  # so that no bias is zero
+    images = np.random.default_rng(2).random((4, *image_shape), np.float32)
+    encoder, decoder = encoder_model(network), decoder_model(network)
+    encoder.set_weights(weights[: len(encoder.weights)])
+    decoder.set_weights(weights[len(encoder.weights) :])
+
+    functions = WeightedNetwork(topology=network.topology, weights=[tf.constant(array) for array in weights])
+    mean, log_variance = functions.encoder(tf.constant(images))
+    logits = functions.decoder(mean)
+
+    expected_mean, expected_log_variance = encoder(images)
+    assert logits.shape == (4, *image_shape)
+    np.testing.assert_allclose(mean, expected_mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(log_variance, expected_log_variance, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(logits, decoder(expected_mean), rtol=1e-4, atol=1e-4)
+    assert not np.array_equal(mean, log_variance)
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "pyramid", "conv"])
+def test_sizes_are_no_part_of_a_topology(architecture):
+    small, large = (
+        network_of(architecture=architecture, width=width, latent_dim=latents).topology
+        for width, latents in ((8, 3), (16, 7))
+    )
+
+    assert small == large
+    assert hash(small) == hash(large)
+
+
+def test_depth_activation_and_family_are_part_of_a_topology():
+    variants = [{}, {"depth": 3}, {"activation": "elu"}, {"activation": "gated"}, {"architecture": "conv"}]
+
+    assert len({network_of(**changes).topology for changes in variants}) == len(variants)
+
+
+def test_trials_of_other_sizes_train_on_the_same_graph(trainer, plan):
+    configs = [
+        Config(latent_dim=latents, depth=2, width=width, batch_size=batch, activation="elu")
+        for latents, width, batch in ((3, 16, 64), (9, 24, 100))
+    ]
+    alone = [trainer.start(config, plan, seed=4).train_epoch().neg_elbo for config in configs]
+
+    runs = [trainer.start(config, plan, seed=4) for config in reversed(configs)]
+    assert runs[0]._graph is runs[1]._graph
+    assert runs[0]._graph._epoch.experimental_get_tracing_count() == 1
+
+    again = [trainer.start(config, plan, seed=4).train_epoch().neg_elbo for config in reversed(configs)]
+    assert again == list(reversed(alone))

@@ -21,7 +21,7 @@ def network_of(**changes) -> Network:
 @pytest.mark.parametrize("architecture", ["mlp", "pyramid", "conv"])
 @pytest.mark.parametrize("activation", ["tanh", "relu", "elu", "gelu", "gated"])
 def test_every_family_takes_images_of_any_size_and_computes_what_keras_does(architecture, activation, image_shape):
-    network = network_of(architecture=architecture, activation=activation, image_shape=image_shape, depth=3)
+    network = network_of(architecture=architecture, activation=activation, image_shape=image_shape, depth=3, width=32)
     fresh = initial_weights(network, seed=1, mean_image=np.full(image_shape, 0.3, np.float32))
     weights = [array + 0.1 for array in fresh]  # so that no bias is zero
     images = np.random.default_rng(2).random((4, *image_shape), np.float32)

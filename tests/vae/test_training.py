@@ -169,6 +169,8 @@ def test_scores_describe_a_healthy_model(trainer, task, plan):
 
     assert scores.neg_elbo == pytest.approx(scores.distortion + scores.rate)
     assert sum(scores.kl_per_dimension) == pytest.approx(scores.rate, rel=1e-4)
+    assert -scores.neg_elbo < scores.iwae < -task.floor
+    assert scores.iwae_k == 16
     assert 1 <= scores.active_units <= 6
     assert scores.shuffle_gap > 1.0
     assert scores.floor_excess == pytest.approx(scores.neg_elbo - task.floor)

@@ -32,7 +32,7 @@ TUNE_ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
-    "TUNE_MAX_PENDING_TRIALS_PG": str(PENDING_TRIALS),
+    "TUNE_MAX_PENDING_TRIALS_PG": "1024",  # `suggest` has the limit; with a low one here workers start one by one
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_RESULT_BUFFER_LENGTH": "1",
     "RAY_AIR_NEW_OUTPUT": "0",

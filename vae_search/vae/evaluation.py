@@ -49,11 +49,8 @@ class Evaluator:
         self._clamp = clamp
         self._likelihood = likelihood
         weights = [tf.TensorSpec([None] * rank, tf.float32) for rank in topology.ranks]
-        batch = tf.TensorSpec([EVALUATION_BATCH, *image_shape], tf.uint8)
         batches = tf.TensorSpec([None, EVALUATION_BATCH, *image_shape], tf.uint8)
-        count = tf.TensorSpec([], tf.int32)
         self._bound = tf.function(self._bound_of_batches, input_signature=[weights, batches])
-        self._iwae = tf.function(self._iwae_of_batch, input_signature=[weights, batch, count, count])
 
     def neg_elbo(self, weights: Tensors, images: np.ndarray) -> tuple[float, float]:
         """Mean (distortion, rate), nats per image."""
@@ -87,19 +84,30 @@ class Evaluator:
     def iwae(self, weights: Tensors, images: np.ndarray, samples: int) -> np.ndarray:
         """The IWAE-`samples` bound on log p(x) of each image (Burda et al. 2016, eq. 8): (n,), nats; higher is better.
 
-        The noise is fixed by position and draw.
+        The noise is fixed by position and draw. Eager, as `evaluate`: its operations are large.
         """
-        bounds = [
-            self._iwae(_read(weights), batch, tf.constant(position), tf.constant(samples)).numpy()
-            for position, batch in enumerate(_batches(images))
-        ]
-        return np.concatenate(bounds)[: len(images)]
+        read = _read(weights)
+        bounds = []
+        for position, batch in enumerate(_batches(images)):
+            binary = tf.cast(batch, tf.float32)
+            log_sum = np.full(EVALUATION_BATCH, -np.inf)  # log of the sum of the weights so far
+            for first in range(0, samples, IWAE_CHUNK):
+                shape = [min(IWAE_CHUNK, samples - first), EVALUATION_BATCH, self._latent_dim(read)]
+                noise = tf.random.stateless_normal(shape, [EVALUATION_SEED + position, first + 1])
+                log_weights = log_importance_weights(
+                    self._network(read), binary, noise, clamp=self._clamp, likelihood=self._likelihood
+                )
+                log_sum = np.logaddexp(log_sum, tf.reduce_logsumexp(log_weights, axis=0).numpy())
+            bounds.append(log_sum - np.log(samples))
+        bound: np.ndarray = np.concatenate(bounds)[: len(images)]
+        return bound
 
     # No control flow inside; converting it would only cost time.
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def _terms(self, weights: Tensors, batch: tf.Tensor, position: tf.Tensor) -> ElboTerms:
-        latent_dim = tf.shape(weights[self._topology.first_head + 1])[0]
-        noise = tf.random.stateless_normal([EVALUATION_BATCH, latent_dim], tf.stack([EVALUATION_SEED, position]))
+        noise = tf.random.stateless_normal(
+            [EVALUATION_BATCH, self._latent_dim(weights)], tf.stack([EVALUATION_SEED, position])
+        )
         return elbo_terms(
             self._network(weights),
             tf.cast(batch, tf.float32),
@@ -121,23 +129,8 @@ class Evaluator:
             rates = rates.write(position, tf.reduce_sum(terms.kl, axis=1))
         return distortions.concat(), rates.concat()
 
-    def _iwae_of_batch(self, weights: Tensors, batch: tf.Tensor, position: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
-        latent_dim = tf.shape(weights[self._topology.first_head + 1])[0]
-        images = tf.cast(batch, tf.float32)
-        total = tf.fill([EVALUATION_BATCH], -np.inf)  # log of the sum of the weights so far
-        for first in tf.range(0, samples, IWAE_CHUNK):
-            draws = tf.minimum(IWAE_CHUNK, samples - first)
-            seed = tf.stack([EVALUATION_SEED + position, first + 1])
-            noise = tf.random.stateless_normal([draws, EVALUATION_BATCH, latent_dim], seed)
-            log_weights = self._log_weights(weights, images, noise)
-            total = tf.reduce_logsumexp(tf.concat([total[None], log_weights], axis=0), axis=0)
-        return total - tf.math.log(tf.cast(samples, tf.float32))
-
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def _log_weights(self, weights: Tensors, images: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        return log_importance_weights(
-            self._network(weights), images, noise, clamp=self._clamp, likelihood=self._likelihood
-        )
+    def _latent_dim(self, weights: Tensors) -> tf.Tensor:
+        return tf.shape(weights[self._topology.first_head + 1])[0]
 
 
 def _read(weights: Tensors) -> list[tf.Tensor]:

@@ -52,6 +52,9 @@ class Scores:
     rate: float
     bits_per_dim: float
     floor_excess: float
+    iwae: float
+    """the IWAE-`iwae_k` bound on log p(x); higher is better"""
+    iwae_k: int
     instability: Instability | None
     active_units: int
     kl_per_dimension: tuple[float, ...]

@@ -25,8 +25,8 @@ from vae_search.store import checkpoints
 from vae_search.store.commit import Store
 from vae_search.store.layout import trial_key
 from vae_search.vae.arrays import arrays_of, npz_of
+from vae_search.vae.description import ModelDescription
 from vae_search.vae.measurements import Diverged, EpochMeasurement, TrainingPlan
-from vae_search.vae.model import describe
 from vae_search.vae.training import OUT_OF_MEMORY, Trainer, TrainingRun
 
 logger = logging.getLogger(__name__)
@@ -127,9 +127,12 @@ class TrialRunner:
         }
         if last:
             files[WEIGHTS_FILE] = npz_of(run.averaged_weights())
-            files[MODEL_FILE] = describe(
-                run.network_spec, likelihood=self._brief.spec.likelihood, clamp=self._brief.spec.log_variance_clamp
+            description = ModelDescription(
+                network=run.network_spec,
+                likelihood=self._brief.spec.likelihood,
+                clamp=self._brief.spec.log_variance_clamp,
             )
+            files[MODEL_FILE] = description.to_json()
         checkpoints.save(
             self._store, self._brief.spec.name, _key(order), lease=self._brief.lease, epoch=run.epoch, files=files
         )

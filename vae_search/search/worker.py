@@ -2,6 +2,9 @@
 
 import logging
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +60,23 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         if self._brief.log_folder is not None:
             _log_to(Path(self._brief.log_folder) / f"worker-{self._node_id[:8]}-{os.getpid()}.log")
         # Not above: the driver imports this module, and must stay without TensorFlow.
-        from vae_search.search.trial_runner import TrialRunner
+        with _hidden("sklearn"):  # TensorFlow loads Keras, whose wrappers would load it: a second of a worker's start
+            from vae_search.search.trial_runner import TrialRunner
 
         return TrialRunner(self._brief, self._task, open_store(self._brief.store), node_id=self._node_id)
+
+
+@contextmanager
+def _hidden(module: str) -> Iterator[None]:
+    """Imports inside the block find `module` not installed; without effect if it is loaded already."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]  # this is how Python spells it
+    try:
+        yield
+    finally:
+        del sys.modules[module]
 
 
 def _log_to(path: Path) -> None:

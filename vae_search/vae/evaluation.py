@@ -50,7 +50,7 @@ class Evaluator:
         self._likelihood = likelihood
         weights = [tf.TensorSpec([None] * rank, tf.float32) for rank in topology.ranks]
         batches = tf.TensorSpec([None, EVALUATION_BATCH, *image_shape], tf.uint8)
-        self._bound = tf.function(self._bound_of_batches, input_signature=[weights, batches])
+        self._bound = tf.function(self._bound_of_batches, input_signature=[weights, batches], autograph=False)
 
     def neg_elbo(self, weights: Tensors, images: np.ndarray) -> tuple[float, float]:
         """Mean (distortion, rate), nats per image."""
@@ -102,8 +102,6 @@ class Evaluator:
         bound: np.ndarray = np.concatenate(bounds)[: len(images)]
         return bound
 
-    # No control flow inside; converting it would only cost time.
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def _terms(self, weights: Tensors, batch: tf.Tensor, position: tf.Tensor) -> ElboTerms:
         noise = tf.random.stateless_normal(
             [EVALUATION_BATCH, self._latent_dim(weights)], tf.stack([EVALUATION_SEED, position])
@@ -123,10 +121,16 @@ class Evaluator:
         count = tf.shape(batches)[0]
         distortions = tf.TensorArray(tf.float32, count)
         rates = tf.TensorArray(tf.float32, count)
-        for position in tf.range(count):
+
+        def score(
+            position: tf.Tensor, distortions: tf.TensorArray, rates: tf.TensorArray
+        ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray]:
             terms = self._terms(weights, batches[position], position)
-            distortions = distortions.write(position, terms.distortion)
-            rates = rates.write(position, tf.reduce_sum(terms.kl, axis=1))
+            rate = tf.reduce_sum(terms.kl, axis=1)
+            return position + 1, distortions.write(position, terms.distortion), rates.write(position, rate)
+
+        start = (tf.constant(0), distortions, rates)
+        _, distortions, rates = tf.while_loop(lambda position, *_: position < count, score, start)
         return distortions.concat(), rates.concat()
 
     def _latent_dim(self, weights: Tensors) -> tf.Tensor:

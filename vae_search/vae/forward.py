@@ -5,14 +5,18 @@ known only when the graph does: another latent dimension or width then costs no 
 epoch of 10,000 images.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
-import keras
 import tensorflow as tf
 
 from vae_search.vae.networks import HEAD_WEIGHTS, STRIDE, Layer, Topology
+
+ACTIVATIONS: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = MappingProxyType(
+    {"tanh": tf.tanh, "relu": tf.nn.relu, "elu": tf.nn.elu, "gelu": tf.nn.gelu}
+)
 
 Tensors = Sequence[tf.Tensor | tf.Variable]
 
@@ -64,7 +68,7 @@ def _apply(layer: Layer, inputs: tf.Tensor, weights: Iterator[tf.Tensor]) -> tf.
             shape = [batch, height * STRIDE, width * STRIDE, tf.shape(kernel)[2]]
             return tf.nn.bias_add(tf.nn.conv2d_transpose(inputs, kernel, shape, STRIDE, "SAME"), next(weights))
         case "activation", (name,):
-            return keras.activations.get(name)(inputs)
+            return ACTIVATIONS[str(name)](inputs)
         case "gated", _:
             linear, gate = tf.split(inputs, 2, axis=-1)
             return linear * tf.sigmoid(gate)

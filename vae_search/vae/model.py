@@ -1,29 +1,15 @@
-"""A trained model rebuilt from plain files: a description in JSON and weights as arrays. No code is loaded."""
+"""A trained model rebuilt from plain files. No code is loaded."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 
 import numpy as np
 import tensorflow as tf
 
 from vae_search.vae.arrays import arrays_of
+from vae_search.vae.description import ModelDescription
 from vae_search.vae.keras_models import decoder_model, encoder_model
 from vae_search.vae.likelihoods import LIKELIHOODS, Likelihood
-from vae_search.vae.networks import Network, NetworkSpec, build
-
-MODEL_FORMAT = 1
-
-
-def describe(spec: NetworkSpec, *, likelihood: str, clamp: tuple[float, float]) -> bytes:
-    """What `VaeModel.from_files` needs beside the weights, as canonical JSON."""
-    description = {
-        "format": MODEL_FORMAT,
-        "network": asdict(spec),
-        "likelihood": likelihood,
-        "log_variance_clamp": list(clamp),
-    }
-    return (json.dumps(description, sort_keys=True, indent=1) + "\n").encode()
+from vae_search.vae.networks import Network, build
 
 
 class VaeModel:
@@ -53,22 +39,17 @@ class VaeModel:
 
     @classmethod
     def from_files(cls, description: bytes, weights: bytes) -> "VaeModel":
-        """The model of `describe` and `npz_of(averaged weights)`.
+        """The model of `ModelDescription.to_json` and `npz_of(averaged weights)`.
 
         Raises:
             ValueError: The files do not describe a model that this version can build.
         """
-        fields = json.loads(description)
-        if not isinstance(fields, dict) or fields.get("format") != MODEL_FORMAT:
-            raise ValueError(f"`format` must be {MODEL_FORMAT}, but got {fields!r:.80}")
-        shape = dict(fields["network"])
-        shape["image_shape"] = tuple(shape["image_shape"])
-        network = build(NetworkSpec(**shape))
-        if fields["likelihood"] not in LIKELIHOODS:
+        described = ModelDescription.from_json(description)
+        if described.likelihood not in LIKELIHOODS:
             raise ValueError(
-                f"`likelihood` must be one of {', '.join(LIKELIHOODS)}, but got {fields['likelihood']!r:.80}"
+                f"`likelihood` must be one of {', '.join(LIKELIHOODS)}, but got {described.likelihood!r:.80}"
             )
-        return cls(network, arrays_of(weights), LIKELIHOODS[fields["likelihood"]])
+        return cls(build(described.network), arrays_of(weights), LIKELIHOODS[described.likelihood])
 
     @property
     def latent_dim(self) -> int:

@@ -86,7 +86,9 @@ class TrainingGraph:
         self._scalars = {name: tf.Variable(0.0) for name in Scalars.__dataclass_fields__}
         self._records = {name: _unsized(1) for name in EpochSteps.__dataclass_fields__}
         self._epoch = tf.function(
-            self._run_epoch, input_signature=[tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)]
+            self._run_epoch,
+            input_signature=[tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)],
+            autograph=False,  # half of the tracing time of a process's first graph
         )
 
     def begin(self, weights: Sequence[np.ndarray], scalars: Scalars, *, batch_size: int) -> None:
@@ -181,7 +183,8 @@ class TrainingGraph:
         steps = count // size
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=seed)
         latent_dim = tf.shape(self._weights[self.key.topology.first_head + 1])[0]
-        for first in tf.range(0, steps, CHUNK_STEPS):
+
+        def train_chunk(first: tf.Tensor) -> tuple[tf.Tensor]:
             chunk = tf.minimum(CHUNK_STEPS, steps - first)
             chosen = order[first * size : (first + chunk) * size]
             # Two independent streams: the shuffle's seed is (seed, epoch), these are offset by the chunk.
@@ -193,13 +196,18 @@ class TrainingGraph:
                 images = tf.cast(images, tf.float32)
             noise_seed = chunk_seed + tf.constant([7919, 0])
             noise = tf.random.stateless_normal([chunk * size, latent_dim], noise_seed)
-            for step in tf.range(chunk):
+
+            def train_step(step: tf.Tensor) -> tuple[tf.Tensor]:
                 part = slice(step * size, (step + 1) * size)
                 self._step(images[part], noise[part], first + step)
-            self._update_average(chunk)
+                return (step + 1,)
 
-    # No Python control flow over tensors in here; converting it would be a third of the tracing time.
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+            tf.while_loop(lambda step: step < chunk, train_step, [tf.constant(0)], parallel_iterations=1)
+            self._update_average(chunk)
+            return (first + CHUNK_STEPS,)
+
+        tf.while_loop(lambda first: first < steps, train_chunk, [tf.constant(0)], parallel_iterations=1)
+
     def _step(self, images: tf.Tensor, noise: tf.Tensor, index: tf.Tensor) -> None:
         low, high = self.key.clamp
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -277,7 +285,6 @@ class TrainingGraph:
                 grad=gradient,
             )
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def _update_average(self, steps: tf.Tensor) -> None:
         """Move the average towards the weights, once for the last `steps` steps."""
         done = tf.cast(self._counters["step"], tf.float32)

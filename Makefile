@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test install lint clean
+.PHONY: demo test install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-plots
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 is what requirements.lock was resolved on.
 .venv/installed: requirements.lock pyproject.toml
@@ -28,6 +28,29 @@ lint: .venv/installed-dev
 
 test: lint
 	$(BIN)/python -m pytest
+
+# Each prints its ratios and writes benchmarks/results/*.json. Let nothing else run on the machine meanwhile.
+bench-speed: .venv/installed
+	for trials in 12 48 96; do $(BIN)/python benchmarks/sweep_speed.py --trials $$trials --repeats 3 || exit 1; done
+
+bench-kernel: .venv/installed
+	$(BIN)/python benchmarks/kernel.py
+
+bench-memory: .venv/installed
+	$(BIN)/python benchmarks/worker_memory.py
+
+bench-rungs: .venv/installed
+	$(BIN)/python benchmarks/rung_study.py
+
+bench-target: .venv/installed
+	$(BIN)/python benchmarks/time_to_target.py
+
+bench-quality: .venv/installed
+	$(BIN)/python benchmarks/fashion_quality.py
+
+bench-plots: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[bench]'
+	$(BIN)/python benchmarks/plots.py
 
 clean:
 	rm -rf .venv vae-store build dist *.egg-info

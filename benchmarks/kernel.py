@@ -29,11 +29,22 @@ from vae_search.vae.keras_models import decoder_model, encoder_model
 from vae_search.vae.measurements import TrainingPlan
 from vae_search.vae.networks import NetworkSpec, build
 from vae_search.vae.training import Trainer
+from vae_search.vae.training_graph import Scalars, TrainingGraph
 
 HERE = Path(__file__).parent
 TRAIN, BATCH, REPEATS = 10_000, 128, 7
 PLAN = TrainingPlan(
     epochs=1, lr_schedule="constant", ema_decay=0.999, log_variance_clamp=(-6.0, 2.0), likelihood="bernoulli"
+)
+SCALARS = Scalars(
+    learning_rate=1e-3,
+    beta=1.0,
+    warmup_steps=0.0,
+    cosine_steps=0.0,
+    free_bits=0.0,
+    grad_clip=0.0,
+    weight_decay=0.0,
+    ema_decay=0.98,
 )
 DENSE = {
     "mlp 256": Config(latent_dim=32, depth=2, width=256, batch_size=BATCH),
@@ -95,6 +106,20 @@ def keras_epoch(config: Config, images: np.ndarray) -> Callable[[], object]:
     return lambda: vae.fit(scaled, batch_size=BATCH, epochs=1, verbose=0)
 
 
+def xla_beside_plain(trainer: Trainer, config: Config) -> tuple[float, float]:
+    """Median seconds of an epoch with the plain graph and with XLA on each step, in turns; compilation excluded."""
+    graph = trainer.start(config, PLAN, seed=1)._graph
+    compiled = TrainingGraph(graph.key, trainer.task, tf.convert_to_tensor(trainer.task.train))
+    compiled._step = tf.function(compiled._step, jit_compile=True, autograph=False)
+    compiled.begin([weight.numpy() for weight in graph._weights], SCALARS, batch_size=config.batch_size)
+    times: dict[TrainingGraph, list[float]] = {graph: [], compiled: []}
+    for epoch in range(4):
+        for one, found in times.items():
+            found.append(seconds(lambda one=one, epoch=epoch: one.train_epoch(1, epoch)))
+    plain_s, xla_s = (statistics.median(found[1:]) for found in times.values())
+    return plain_s, xla_s
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "kernel.json")
@@ -119,6 +144,10 @@ def main() -> None:
             "share": share,
         }
         print(f"{name}: {report[name]['gflops']:5.1f} of {report[name]['peak_gflops']:5.1f} GFLOP/s, share {share:.2f}")
+    for name, config in (DENSE | CONV).items():
+        plain_s, xla_s = xla_beside_plain(trainer, config)
+        report[f"plain/xla, {name}"] = {"plain_s": plain_s, "xla_s": xla_s, "ratio": plain_s / xla_s}
+        print(f"{name}: with XLA on the step an epoch takes {xla_s / plain_s:.2f} × as long")
     for name, config in (DENSE | CONV).items():
         graph = trainer.start(config, PLAN, seed=1)._graph
         ours, fit = [], []

@@ -1,0 +1,120 @@
+"""Draw the pictures of benchmarks/README.md from benchmarks/results/*.json.
+
+python benchmarks/plots.py
+"""
+
+import json
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+COLOURS = {"ours": "#0b6e4f", "bare": "#7a7a7a", "tune": "#c44536", "tune-reuse": "#e09f3e"} | {
+    "random": "#7a7a7a",
+    "tpe": "#e09f3e",
+    "one-epoch": "#c44536",
+    "without": "#0b6e4f",
+    "with": "#c44536",
+}
+plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 130})
+
+
+def read(name: str) -> dict | None:
+    path = RESULTS / name
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def draw_speed() -> None:
+    runs = {trials: found for trials in (12, 48, 96) if (found := read(f"sweep_speed_{trials}.json"))}
+    figure, panels = plt.subplots(1, len(runs), figsize=(2.6 * len(runs) + 1, 2.8), squeeze=False)
+    for panel, (trials, found) in zip(panels[0], runs.items(), strict=True):
+        for position, (kind, seconds) in enumerate(found["seconds"].items()):
+            panel.bar(position, found["medians_s"][kind], color=COLOURS[kind], width=0.7)
+            panel.plot([position] * len(seconds), seconds, "k.", markersize=4)
+            panel.text(position, max(seconds), f"{found['medians_s'][kind]:.0f} s", ha="center", va="bottom")
+        panel.set_xticks(range(len(found["seconds"])), list(found["seconds"]), rotation=20)
+        panel.set_title(f"{trials} trials")
+    panels[0][0].set_ylabel("seconds, start to end")
+    save(figure, "sweep_speed.png")
+
+
+def draw_rungs() -> None:
+    found = read("rung_study.json")
+    if found is None:
+        return
+    figure, panels = plt.subplots(1, 3, figsize=(9, 2.8))
+    titles = {
+        "tau": "Kendall's tau, better half",
+        "recall": "recall of the best third",
+        "regret": "regret, nats",
+    }
+    for panel, (measure, title) in zip(panels, titles.items(), strict=True):
+        for arm, rungs in found["arms"].items():
+            epochs = [entry["epoch"] for entry in rungs]
+            middle, low, high = (
+                np.array([entry[measure][part] for entry in rungs]) for part in ("value", "low", "high")
+            )
+            panel.plot(epochs, middle, ".-", color=COLOURS[arm], label=f"{arm} warm-up")
+            panel.fill_between(epochs, low, high, color=COLOURS[arm], alpha=0.15, linewidth=0)
+        panel.set_title(title)
+        panel.set_xlabel(f"epoch of the rung, of {found['epochs']}")
+        panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
+    panels[0].legend(frameon=False)
+    save(figure, "rung_study.png")
+
+
+def draw_target() -> None:
+    found = read("time_to_target.json")
+    if found is None:
+        return
+    figure, panel = plt.subplots(figsize=(6, 2.4))
+    for position, (way, values) in enumerate(reversed(found["cpu_s"].items())):
+        reached = [value for value in values if value is not None]
+        panel.plot(reached, [position] * len(reached), "o", color=COLOURS[way], alpha=0.6)
+        panel.plot(found["summary"][way]["median_cpu_s"], position, "|", color="black", markersize=18)
+        missed = len(values) - len(reached)
+        if missed:
+            panel.text(max(reached, default=0), position + 0.2, f"{missed} not reached", fontsize=8)
+    panel.set_yticks(range(len(found["cpu_s"])), list(reversed(found["cpu_s"])))
+    panel.set_xlabel(f"CPU seconds to {found['target']:.1f} nats on held-out images; bar: median")
+    panel.set_xlim(left=0)
+    save(figure, "time_to_target.png")
+
+
+def draw_quality() -> None:
+    found = read("fashion_quality.json")
+    if found is None:
+        return
+    figure, (search, final) = plt.subplots(1, 2, figsize=(8, 2.8), sharey=True)
+    for curve in found["search"]["curves"]:
+        search.plot(range(1, len(curve) + 1), curve, color="#0b6e4f", alpha=0.5, linewidth=1)
+    for curve in found["final"]["curves"]:
+        final.plot(range(1, len(curve) + 1), curve, color="#0b6e4f", linewidth=1)
+    search.set_title(f"search, {found['search']['minutes']:.0f} minutes")
+    final.set_title("the best config, two seeds")
+    lowest = min(min(curve) for curve in found["final"]["curves"])
+    search.set_ylim(lowest - 1, lowest + 25)
+    search.set_ylabel("-ELBO on select images, nats")
+    for panel in (search, final):
+        panel.set_xlabel("epoch")
+    save(figure, "fashion_quality.png")
+
+
+def save(figure: plt.Figure, name: str) -> None:
+    figure.tight_layout()
+    figure.savefig(RESULTS / name)
+    print(RESULTS / name)
+
+
+def main() -> None:
+    for draw in (draw_speed, draw_rungs, draw_target, draw_quality):
+        draw()
+
+
+if __name__ == "__main__":
+    main()

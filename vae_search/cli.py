@@ -207,6 +207,48 @@ def stop(sweep: SweepArgument, store: StoreOption = DEFAULT_STORE) -> None:
 
 
 @app.command()
+def verify(
+    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: all of them.")] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Set damaged files aside; the numbers of damaged rows stay used.")
+    ] = False,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Check every file of a sweep: seals, hashes, what refers to what.
+
+    Example: vae-search verify digits
+    """
+    from vae_search import service
+    from vae_search.render import show_inspections
+    from vae_search.store.commit import open_store
+
+    show_inspections(service.verify(open_store(store), sweep, repair=repair), repaired=repair, as_json=json)
+
+
+@app.command()
+def rm(
+    sweep: SweepArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Remove a sweep with all its trials and weights. There is no way back.
+
+    Example: vae-search rm digits --yes
+    """
+    from vae_search import service
+    from vae_search.render import say
+    from vae_search.store.commit import open_store
+
+    place = open_store(store)
+    if not yes:
+        finished = len(service.status(place, sweep).rows)
+        typer.confirm(f"Remove sweep {sweep} with its {finished} finished trials?", abort=True)
+    service.remove(place, sweep)
+    say(f"Removed sweep {sweep}.")
+
+
+@app.command()
 def sample(
     model: Annotated[str, typer.Argument(metavar="SWEEP[/TRIAL]", help="A trial; default: the sweep's best.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")] = Path("samples.png"),

@@ -19,10 +19,11 @@ from vae_search.spec import SweepSpec
 from vae_search.states import State
 from vae_search.store import artifacts, layout, sweeps
 from vae_search.store.commit import Store, prove_exclusive
-from vae_search.store.lease import Heartbeat, driver_s_before, read_heartbeat, request_stop
+from vae_search.store.lease import Heartbeat, acquire, driver_s_before, read_heartbeat, request_stop
 from vae_search.store.ledger import Ledger, sweep_names
 from vae_search.store.ranking import RankedBy, ranked
 from vae_search.store.rows import TrialRow
+from vae_search.store.verify import Inspection, inspect, set_aside
 
 if TYPE_CHECKING:
     from vae_search.search.estimate import Estimate
@@ -39,6 +40,8 @@ class SweepStatus:
     rows: tuple[TrialRow, ...]
     damaged: tuple[str, ...]
     """files that could not be read"""
+    set_aside: tuple[int, ...]
+    """trials whose damaged rows were set aside; they count as finished"""
     heartbeat: Heartbeat | None
     driver_s: float
     """seconds that drivers have spent on it"""
@@ -46,11 +49,16 @@ class SweepStatus:
     """trials that were issued and have no row yet"""
 
     @property
+    def used(self) -> int:
+        """Trials of the budget that are over, those whose rows are lost included."""
+        return len(self.rows) + len(self.damaged) + len(self.set_aside)
+
+    @property
     def finished(self) -> bool:
         """Whether the budget of trials or of minutes is used."""
         budget = self.spec.budget
         time_is_up = budget.minutes is not None and self.driver_s >= 60.0 * budget.minutes
-        return (time_is_up and not self.in_flight) or len(self.rows) + len(self.damaged) >= budget.trials
+        return (time_is_up and not self.in_flight) or self.used >= budget.trials
 
     @property
     def state(self) -> Literal["running", "finished", "interrupted"]:
@@ -151,6 +159,7 @@ def status(store: Store, sweep: str, *, spec: SweepSpec | None = None) -> SweepS
         spec=spec or record.spec,
         rows=rows,
         damaged=tuple(ledger.damaged),
+        set_aside=tuple(ledger.set_aside),
         heartbeat=read_heartbeat(store, sweep),
         driver_s=driver_s_before(store, sweep),
         in_flight=sum(path.endswith("/suggestion.json") for path in store.list(layout.running(sweep))),
@@ -207,6 +216,46 @@ def stop(store: Store, sweep: str) -> None:
     if heartbeat is None or heartbeat.alive is False:
         raise NotFound(f"sweep {sweep}: nobody runs it, so there is nothing to stop.")
     request_stop(store, sweep)
+
+
+def verify(store: Store, sweep: str | None, *, repair: bool) -> list[Inspection]:
+    """Check every file of a sweep, or of all sweeps; with `repair`, set damaged files aside.
+
+    Returns:
+        What was found before anything was set aside.
+
+    Raises:
+        NotFound: There is no such sweep.
+        Conflict: A driver is at work on a sweep that is to be repaired.
+    """
+    found = [inspect(store, name) for name in ([sweep] if sweep is not None else sweep_names(store))]
+    for inspection in found if repair else ():
+        if inspection.damaged:
+            lease = acquire(store, inspection.sweep)
+            try:
+                for finding in inspection.damaged:
+                    set_aside(store, inspection.sweep, finding, lease=lease.number)
+            finally:
+                lease.release()
+    return found
+
+
+def remove(store: Store, sweep: str) -> None:
+    """Remove a sweep with all its trials and weights.
+
+    Raises:
+        NotFound: There is no such sweep.
+        Conflict: A driver is at work on it.
+    """
+    if not store.list(layout.sweep(sweep)):
+        raise NotFound(f"no sweep {sweep!r} in {store.location}. `vae-search status` lists the sweeps.")
+    lease = acquire(store, sweep)
+    try:
+        store.remove(layout.resolved(sweep))  # first: what is left of an interrupted removal is no sweep any more
+        store.remove_tree(layout.sweep(sweep))
+    finally:
+        lease.release()
+    store.remove_tree(layout.sweep(sweep))  # the lease's own last records
 
 
 def versions() -> dict[str, str]:

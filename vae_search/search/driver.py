@@ -154,11 +154,11 @@ class Driver:
     def _rebuild(self) -> None:
         """Bring study, rungs and budget to where the ledger and the running folders stand; a new sweep has neither."""
         rows = self._ledger.trials()
-        damaged = {layout.trial_of(path) for path in self._ledger.damaged}
+        damaged = {layout.trial_of(path) for path in self._ledger.damaged} | {*self._ledger.set_aside}
         if damaged:
             logger.warning("damaged rows are left out, and their numbers stay used: %s", sorted(damaged))
         for row in rows:
-            curve = self._ledger.epochs(row.trial)
+            curve = self._curve(row.trial)
             self._study.add(_outcome(row, {epoch.epoch: epoch.neg_elbo or 0.0 for epoch in curve}))
             self._replay_rungs(row.trial, curve)
             self._count(row)
@@ -180,6 +180,14 @@ class Driver:
         self._waiting = [order for order in self._waiting if order.trial < trials]
         issued = finished | {order.trial for order in self._waiting}
         self._unissued = deque(number for number in range(trials) if number not in issued)
+
+    def _curve(self, trial: int) -> Sequence[EpochRow]:
+        """A finished trial's learning curve; a damaged one must not keep its sweep from going on."""
+        try:
+            return self._ledger.epochs(trial)
+        except CorruptStore as error:
+            logger.warning("the search goes on without a learning curve: %s", error)
+            return ()
 
     def _replay_rungs(self, trial: int, curve: Sequence[EpochRow]) -> None:
         for epoch in curve:

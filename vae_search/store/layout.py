@@ -10,10 +10,13 @@ sweeps/<sweep>/running/000042/000003/checkpoint-000007/
 sweeps/<sweep>/epochs/000042.parquet              the learning curve of a finished trial
 sweeps/<sweep>/trials/000042.parquet              its row: the commit point
 sweeps/<sweep>/artifacts/000042/                  its weights, if it is among the best
+sweeps/<sweep>/trials/000042.tombstone.json       its row was damaged and is set aside; the number stays used
+sweeps/<sweep>/set-aside/                         damaged files, where they harm nobody
 sweeps/<sweep>/logs/                              what drivers and workers wrote down for people
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from vae_search.errors import NotFound
@@ -134,6 +137,27 @@ def artifact(sweep_name: str, number: int) -> str:
 def manifest(folder: str) -> str:
     """The list of a folder's files with their hashes; written last, so that it makes the folder whole."""
     return f"{folder}/manifest.json"
+
+
+def artifact_of(path: str) -> int | None:
+    """The trial that a file below `artifacts/` belongs to, if it is one."""
+    found = re.fullmatch(rf"{SWEEPS}/[^/]+/artifacts/(\d{{6,}})/.+", path)
+    return int(found[1]) if found else None
+
+
+def tombstone(sweep_name: str, number: int) -> str:
+    """Says that a trial's row was damaged and set aside; its number is never used again."""
+    return f"{trials(sweep_name)}/{trial_key(number)}.tombstone.json"
+
+
+def tombstones(paths: Iterable[str]) -> list[int]:
+    """The trials whose tombstones are among `paths`."""
+    return [int(found[1]) for path in paths if (found := re.search(r"/trials/(\d{6,})\.tombstone\.json$", path))]
+
+
+def set_aside(sweep_name: str, path: str) -> str:
+    """Where a damaged file of a sweep is moved to."""
+    return f"{sweep(sweep_name)}/set-aside/{path.removeprefix(sweep(sweep_name) + '/')}"
 
 
 def logs(sweep_name: str) -> str:

@@ -20,11 +20,13 @@ from vae_search.store.rows import (
 class Ledger:
     """The finished trials of one sweep. A row is written once and never changed.
 
-    `damaged` holds the files that the last call of `trials` had to leave out, as paths in the store.
+    After a call of `trials`, `damaged` holds the files that it had to leave out, as paths in the store, and `set_aside`
+    the trials whose damaged rows were set aside: their numbers stay used.
     """
 
     def __init__(self, store: Store, sweep: str) -> None:
         self.damaged: list[str] = []
+        self.set_aside: list[int] = []
         self._store = store
         self._sweep = sweep
 
@@ -74,13 +76,15 @@ class Ledger:
     def trials(self) -> list[TrialRow]:
         """The rows of all finished trials, by number; damaged files are left out and listed in `damaged`."""
         rows, self.damaged = [], []
-        for path in self._store.list(layout.trials(self._sweep)):
+        paths = self._store.list(layout.trials(self._sweep))
+        for path in paths:
             if not path.endswith(".parquet"):
                 continue
             try:
                 rows.append(trial_from_parquet(self._store.read(path), path=path))
             except CorruptStore:
                 self.damaged.append(path)
+        self.set_aside = sorted({*layout.tombstones(paths)} - {row.trial for row in rows})
         return sorted(rows, key=lambda row: row.trial)
 
     def epochs(self, trial: int) -> list[EpochRow]:

@@ -36,8 +36,9 @@ MAY_IMPORT = {
     "search": DATA | {"store", "vae", "search", "numpy", "optuna", "ray"},
     "service": DATA | {"store", "vae", "search"},
     "render": DATA | {"store", "search", "service", "rich"},
+    "render_store": DATA | {"store", "service", "render"},
     "live": DATA | {"store", "search", "render", "rich"},
-    "cli": DATA | {"store", "search", "service", "render", "live", "template", "typer"},
+    "cli": DATA | {"store", "search", "service", "render", "render_store", "live", "template", "typer"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stat().st_size > 0)
 

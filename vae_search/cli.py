@@ -220,10 +220,10 @@ def verify(
     Example: vae-search verify digits
     """
     from vae_search import service
-    from vae_search.render import show_inspections
+    from vae_search.render_store import show_verifications
     from vae_search.store.commit import open_store
 
-    show_inspections(service.verify(open_store(store), sweep, repair=repair), repaired=repair, as_json=json)
+    show_verifications(service.verify(open_store(store), sweep, repair=repair), as_json=json)
 
 
 @app.command()

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vae_search.spec import SweepSpec
     from vae_search.store.query import QueryResult
     from vae_search.store.rows import TrialRow
-    from vae_search.store.verify import Inspection
 
 ERROR_CHARACTERS = 60
 WIDE_COLUMNS = 130  # from here on every parameter has a column of its own
@@ -176,33 +175,6 @@ def show_query(result: "QueryResult", *, as_json: bool) -> None:
             table.add_row(*(escape(_cell(value)) for value in row))
         console().print(table)
     _warn_of_damage(result.damaged)
-
-
-def show_inspections(inspections: "Sequence[Inspection]", *, repaired: bool, as_json: bool) -> None:
-    """What `verify` found, a line for each sweep and each finding.
-
-    Raises:
-        CorruptStore: Something is damaged and was left as it is.
-    """
-    if as_json:
-        show_json([asdict(inspection) for inspection in inspections])
-    for inspection in () if as_json else inspections:
-        counts = f"{inspection.rows} rows, {inspection.curves} learning curves, {inspection.artifacts} kept models"
-        say(f"{inspection.sweep}: {counts}{', ' if inspection.findings else ', all intact'}" + _found(inspection))
-        for finding in inspection.findings:
-            say(f"  {'damaged' if finding.damaged else 'leftover'}  {finding.path}: {finding.problem}")
-    damaged = [finding for inspection in inspections for finding in inspection.damaged]
-    if damaged and not repaired:
-        files = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
-        raise CorruptStore(f"{files} damaged. Restore from a copy, or set aside with `vae-search verify --repair`.")
-
-
-def _found(inspection: "Inspection") -> str:
-    damaged = len(inspection.damaged)
-    parts = [f"{damaged} damaged"] if damaged else []
-    leftover = len(inspection.findings) - damaged
-    parts += [f"{leftover} left over (harmless)"] if leftover else []
-    return ", ".join(parts)
 
 
 def trial_facts(row: "TrialRow") -> dict[str, Any]:

@@ -218,25 +218,34 @@ def stop(store: Store, sweep: str) -> None:
     request_stop(store, sweep)
 
 
-def verify(store: Store, sweep: str | None, *, repair: bool) -> list[Inspection]:
-    """Check every file of a sweep, or of all sweeps; with `repair`, set damaged files aside.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """One sweep's files before and after a repair; the same twice if nothing was repaired."""
 
-    Returns:
-        What was found before anything was set aside.
+    before: Inspection
+    after: Inspection
+
+
+def verify(store: Store, sweep: str | None, *, repair: bool) -> list[Verification]:
+    """Check every file of a sweep, or of all sweeps; with `repair`, set damaged files aside.
 
     Raises:
         NotFound: There is no such sweep.
         Conflict: A driver is at work on a sweep that is to be repaired.
     """
-    found = [inspect(store, name) for name in ([sweep] if sweep is not None else sweep_names(store))]
-    for inspection in found if repair else ():
-        if inspection.damaged:
-            lease = acquire(store, inspection.sweep)
+    names = [sweep] if sweep is not None else sweep_names(store)
+    found = []
+    for name in names:
+        before = after = inspect(store, name)
+        if repair and before.damaged:
+            lease = acquire(store, name)
             try:
-                for finding in inspection.damaged:
-                    set_aside(store, inspection.sweep, finding, lease=lease.number)
+                for finding in before.damaged:
+                    set_aside(store, name, finding, lease=lease.number)
             finally:
                 lease.release()
+            after = inspect(store, name)
+        found.append(Verification(before=before, after=after))
     return found
 
 

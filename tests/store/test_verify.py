@@ -122,7 +122,7 @@ def test_a_damaged_row_is_set_aside_and_its_number_stays_used(swept):
     flip(path)(swept)
     damaged = swept.read(path)
 
-    before = service.verify(swept, "digits", repair=True)[0]
+    before = service.verify(swept, "digits", repair=True)[0].before
     after = inspect(swept, "digits")
 
     ledger = Ledger(swept, "digits")

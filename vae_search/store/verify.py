@@ -160,7 +160,7 @@ def _curve_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, 
         if hashlib.sha256(content).hexdigest() != row.epochs_sha256:
             yield Finding(path=path, problem="is not the learning curve that belongs to the row", damaged=True)
     for path in sorted(present - {layout.trial_epochs(sweep, number) for number in rows}):
-        yield Finding(path=path, problem="belongs to no row: left behind by a driver that died", damaged=False)
+        yield Finding(path=path, problem="belongs to no row", damaged=False)
 
 
 def _artifact_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, TrialRow]) -> Iterator[Finding]:
@@ -168,7 +168,7 @@ def _artifact_findings(store: Store, sweep: str, paths: list[str], rows: dict[in
         folder = layout.artifact(sweep, number)
         expected = rows[number].artifact_sha256 if number in rows else None
         if expected is None:
-            yield Finding(path=folder, problem="belongs to no row: left behind by a driver that died", damaged=False)
+            yield Finding(path=folder, problem="belongs to no row", damaged=False)
             continue
         try:
             if read_bundle(store, folder).sha256 != expected:
@@ -199,5 +199,5 @@ def _artifacts(paths: list[str]) -> list[int]:
 
 
 def _damage(path: str, error: Exception) -> Finding:
-    sentence = str(error).removeprefix(f"{path}: ").splitlines()[0]
+    sentence = str(error).removeprefix(f"{path}: ").removeprefix("damaged: ").splitlines()[0]
     return Finding(path=path, problem=sentence.removesuffix(" Restore it from a copy."), damaged=True)

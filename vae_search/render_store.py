@@ -1,0 +1,50 @@
+"""What `verify` prints."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from vae_search.errors import CorruptStore
+from vae_search.render import say, show_json
+
+if TYPE_CHECKING:
+    from vae_search.service import Verification
+    from vae_search.store.verify import Finding, Inspection
+
+
+def show_verifications(verifications: "Sequence[Verification]", *, as_json: bool) -> None:
+    """A line for each sweep and each finding.
+
+    Raises:
+        CorruptStore: Something is damaged still.
+    """
+    if as_json:
+        show_json([asdict(verification) for verification in verifications])
+    else:
+        for verification in verifications:
+            say(_summary(verification.after))
+            for finding in verification.before.findings:
+                say(f"  {_word(finding, verification.after)}  {finding.path}: {finding.problem}")
+    damaged = [finding for verification in verifications for finding in verification.after.damaged]
+    if damaged:
+        files = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
+        raise CorruptStore(
+            f"{files} damaged. Restore from a copy. `vae-search verify --repair` sets rows, curves and weights aside."
+        )
+
+
+def _summary(found: "Inspection") -> str:
+    counts = f"{found.rows} rows, {found.curves} learning curves, {found.artifacts} kept models"
+    numbers = {
+        "damaged": len(found.damaged),
+        "left over (harmless)": len(found.findings) - len(found.damaged),
+        "set aside": len(found.set_aside),
+    }
+    troubles = [f"{number} {word}" for word, number in numbers.items() if number]
+    return f"{found.sweep}: {counts}, {', '.join(troubles) or 'all intact'}"
+
+
+def _word(finding: "Finding", after: "Inspection") -> str:
+    if not finding.damaged:
+        return "leftover "
+    return "damaged  " if finding in after.findings else "set aside"

@@ -15,12 +15,12 @@ SPACE = {
     "beta": {"type": "float", "low": 0.25, "high": 4.0, "log": True},
     "learning_rate": {"type": "float", "low": 1e-4, "high": 3e-3, "log": True},
     "depth": {"type": "int", "low": 1, "high": 3},
-    "width": {"type": "categorical", "choices": [64, 128, 256]},
-    "batch_size": {"type": "categorical", "choices": [64, 128, 256]},
+    "width": {"type": "categorical", "choices": [64, 128]},
+    "batch_size": {"type": "categorical", "choices": [128, 256]},
 }
 
 
-def slice_task(*, train: int = 10_000, select: int = 2_500) -> TrainingTask:
+def slice_task(*, train: int = 10_000, select: int = 2_000) -> TrainingTask:
     """The first `train` images to train on, and of the usual validation images the first `select`, binarised once."""
     grey = read_source(str(fashion_mnist_folder()), cache=Path("none")).train.pixels
     held_out = grey[50_000 : 50_000 + select]

@@ -118,16 +118,37 @@ def run(
     if dry_run:
         show_estimate(service.estimate(parsed, cache=_cache()), parsed, as_json=json)
         return
-    place = open_store(store)
     status = service.run(
         parsed,
         text=spec.read_text(encoding="utf-8"),
-        store=place,
+        store=open_store(store),
         cache=_cache(),
         observer=observer(parsed, quiet=json),
     )
-    rows = service.best(status.rows)[:SHOWN_AT_THE_END]
-    show_finished(status, rows, store=store, as_json=json)
+    show_finished(status, service.best(status.rows)[:SHOWN_AT_THE_END], store=store, as_json=json)
+
+
+@app.command()
+def resume(
+    sweep: SweepArgument, overrides: SetOption = None, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
+) -> None:
+    """Continue a sweep with what the store knows of it; the spec's file is not needed.
+
+    Example: vae-search resume digits --set budget.trials=48
+    """
+    from vae_search import service
+    from vae_search.live import observer
+    from vae_search.render import show_finished
+    from vae_search.store.commit import open_store
+
+    status = service.resume(
+        open_store(store),
+        sweep,
+        overrides=overrides or (),
+        cache=_cache(),
+        observer=lambda spec: observer(spec, quiet=json),
+    )
+    show_finished(status, service.best(status.rows)[:SHOWN_AT_THE_END], store=store, as_json=json)
 
 
 @app.command()

@@ -5,7 +5,7 @@ Ray, Optuna and TensorFlow are imported inside the recipes that need them: askin
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from vae_search.config import Config
 from vae_search.errors import CorruptStore, InvalidSpec, NotFound, StoreUnavailable, SweepFailed
 from vae_search.space import CategoricalParameter, FixedParameter, Parameter
-from vae_search.spec import SweepSpec
+from vae_search.spec import SweepSpec, overridden
 from vae_search.states import State
 from vae_search.store import artifacts, layout, sweeps
 from vae_search.store.commit import Store, prove_exclusive
@@ -107,6 +107,26 @@ def run(spec: SweepSpec, *, text: str, store: Store, cache: Path, observer: "Obs
     return _with_a_result(status(store, spec.name, spec=spec))
 
 
+def resume(
+    store: Store, sweep: str, *, overrides: Sequence[str], cache: Path, observer: "Callable[[SweepSpec], Observer]"
+) -> SweepStatus:
+    """Run a sweep on with what the store knows of it; on another machine as well.
+
+    Args:
+        overrides: `key.key=value`, of keys that a sweep may change on its way, such as budget.trials.
+        observer: makes the one who watches from what is run.
+
+    Raises:
+        NotFound: There is no such sweep.
+        InvalidSpec: An override is wrong.
+        VaeSearchError: What `run` raises.
+    """
+    spec = overridden(sweeps.latest_spec(store, sweep), overrides)
+    if spec.name != sweep:
+        raise InvalidSpec(f"--set name={spec.name}: a sweep keeps its name. Run its spec under another name instead.")
+    return run(spec, text=store.read(layout.spec(sweep)).decode(), store=store, cache=cache, observer=observer(spec))
+
+
 def _with_a_result(found: SweepStatus) -> SweepStatus:
     """A finished sweep in which something has completed."""
     name = found.spec.name
@@ -147,16 +167,16 @@ def status(store: Store, sweep: str, *, spec: SweepSpec | None = None) -> SweepS
     """How a sweep stands.
 
     Args:
-        spec: what it is run with now, if that is known better than from its record (the budget may have grown).
+        spec: what it is about to be run with; default: what its last driver ran it with.
 
     Raises:
         NotFound: There is no such sweep.
     """
-    record = sweeps.read(store, sweep)
+    latest = sweeps.latest_spec(store, sweep)
     ledger = Ledger(store, sweep)
     rows = tuple(ledger.trials())
     return SweepStatus(
-        spec=spec or record.spec,
+        spec=spec or latest,
         rows=rows,
         damaged=tuple(ledger.damaged),
         set_aside=tuple(ledger.set_aside),

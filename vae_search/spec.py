@@ -214,6 +214,15 @@ def parse_spec(text: str, *, origin: str = "spec", base: Path, overrides: Sequen
     return _validated(written)
 
 
+def overridden(spec: SweepSpec, overrides: Sequence[str]) -> SweepSpec:
+    """`spec` with `key.key=value` overrides laid over it.
+
+    Raises:
+        InvalidSpec: An override cannot be read, or the result is wrong; one line for each mistake.
+    """
+    return _validated(override(SpecFile(origin="spec", tree=spec.to_json(), places={}), overrides))
+
+
 def json_schema() -> dict[str, object]:
     """The JSON Schema of a spec, for editors that check and complete while one types."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SweepSpec.model_json_schema()}

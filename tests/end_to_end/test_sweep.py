@@ -57,11 +57,11 @@ def folder(tmp_path_factory) -> Path:
         driver.send_signal(signal.SIGINT)
         _, errors = driver.communicate(timeout=60)
     assert driver.returncode == 130, errors
-    assert "Run the same command again" in errors
+    assert "vae-search resume tiny" in errors
     rows = Ledger(open_store(str(folder / "vae-store")), "tiny").trials()
     assert 1 <= len(rows) < 8
     (folder / "before.json").write_text(json.dumps({row.trial: row.finished_at.isoformat() for row in rows}))
-    ask(folder, "run", "tiny.yaml")
+    ask(folder, "resume", "tiny")
     return folder
 
 
@@ -177,6 +177,34 @@ def test_the_budget_may_grow(folder):
 
     rows = Ledger(open_store(f"{folder}/vae-store"), "tiny").trials()
     assert [row.trial for row in rows] == list(range(9))
+
+
+def test_a_sweep_goes_on_without_its_spec_file_and_remembers_its_grown_budget(folder):
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    store = ("--store", folder / "vae-store")
+
+    ask(elsewhere, "resume", "tiny", *store, "--set", "budget.trials=10")
+    (status,) = json.loads(ask(elsewhere, "status", "tiny", *store, "--json"))
+
+    assert (status["finished"], status["trials"], status["state"]) == (10, 10, "finished")
+    assert "10 of 10 trials done" in ask(elsewhere, "resume", "tiny", *store)
+
+
+@pytest.mark.parametrize(
+    ("override", "code", "words"),
+    [
+        ("budget.epochs=12", 5, "budget.epochs: 9 → 12"),
+        ("name=other", 2, "keeps its name"),
+        ("budget.trials=-1", 2, "budget.trials"),
+    ],
+)
+def test_what_a_sweep_may_not_change_on_its_way_is_refused(folder, override, code, words):
+    done = subprocess.run(command("resume", "tiny", "--set", override), cwd=folder, text=True, capture_output=True)
+
+    assert done.returncode == code
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) <= 3
 
 
 def test_a_sweep_whose_time_is_up_ends_well_with_fewer_trials(folder):

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from vae_search.errors import Conflict, CorruptStore, NotFound
-from vae_search.spec import parse_spec
+from vae_search.spec import overridden, parse_spec
 from vae_search.store import layout, sweeps
+from vae_search.store.lease import acquire
 from vae_search.store.ledger import sweep_names
 
 SPEC = """
@@ -48,6 +49,18 @@ def test_a_damaged_record_is_named(store, record, content):
 
     with pytest.raises(CorruptStore, match=r"resolved\.json"):
         sweeps.read(store, "small")
+
+
+def test_the_latest_spec_is_the_last_drivers(store, record):
+    sweeps.create_or_check(store, record, text=SPEC)
+    assert sweeps.latest_spec(store, "small") == record.spec
+
+    grown = overridden(record.spec, ["budget.trials=50"])
+    acquire(store, "small", spec=grown).release()
+    acquire(store, "small").release()  # a repair, which trains nothing
+
+    assert sweeps.latest_spec(store, "small") == grown
+    assert sweeps.read(store, "small").spec == record.spec
 
 
 def test_a_folder_without_a_record_is_no_sweep(store, record):

@@ -54,7 +54,7 @@ def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: O
     """
     spec = record.spec
     driver_time = _DriverTime(driver_s_before(store, spec.name), spec.budget.minutes)
-    with _owning(store, spec.name, driver_time) as lease, _logging_to(_log_folder(store, spec.name), lease.number):
+    with _owning(store, spec, driver_time) as lease, _logging_to(_log_folder(store, spec.name), lease.number):
         driver = Driver(
             Provenance(
                 spec=spec,
@@ -73,7 +73,7 @@ def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: O
     if driver.in_flight > 0 or not driver.exhausted:
         raise Interrupted(
             f"sweep {spec.name}: stopped with {driver.progress().finished} of {spec.budget.trials} trials done; "
-            "nothing is lost.\nRun the same command again to continue."
+            f"nothing is lost.\nContinue with `vae-search resume {spec.name}`, or run the same command again."
         )
 
 
@@ -108,9 +108,9 @@ def _train(
 
 
 @contextmanager
-def _owning(store: Store, sweep: str, driver_time: _DriverTime) -> Iterator[Lease]:
+def _owning(store: Store, spec: SweepSpec, driver_time: _DriverTime) -> Iterator[Lease]:
     """Hold the sweep's lease for the length of the block; its heartbeat carries the driver time."""
-    lease = acquire(store, sweep, progress=lambda: {DRIVER_S: driver_time.used_s()})
+    lease = acquire(store, spec.name, spec=spec, progress=lambda: {DRIVER_S: driver_time.used_s()})
     try:
         yield lease
     finally:

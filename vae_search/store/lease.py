@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from vae_search.errors import Conflict, LeaseLost, NotFound, VaeSearchError
+from vae_search.spec import SweepSpec
 from vae_search.store import layout
 from vae_search.store.commit import AlreadyThere, Store
 from vae_search.store.json_files import to_json_bytes
@@ -132,6 +133,7 @@ def acquire(
     store: Store,
     sweep: str,
     *,
+    spec: SweepSpec | None = None,
     progress: Callable[[], Mapping[str, object]] = dict,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     monotonic: Callable[[], float] = time.monotonic,
@@ -144,6 +146,7 @@ def acquire(
     other's heartbeat: should it stand still for `SILENCE_S`, measured here, that driver has lost the sweep.
 
     Args:
+        spec: What the driver runs the sweep with, for `sweeps.latest_spec`; None for one that trains nothing.
         progress: Called at each beat, in the heartbeat's thread; what it returns is shown by `status`.
 
     Raises:
@@ -154,12 +157,14 @@ def acquire(
     if newest:
         _wait_until_gone(store, sweep, newest, monotonic, sleep)
     number = newest + 1
-    record = {
+    record: dict[str, object] = {
         "lease": number,
         "nonce": secrets.token_hex(16),
         "process": asdict(this_process()),
         "started_at": clock().isoformat(),
     }
+    if spec is not None:
+        record["spec"] = spec.to_json()
     try:
         store.create(layout.lease(sweep, number), to_json_bytes(record))
     except AlreadyThere:

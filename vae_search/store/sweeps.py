@@ -8,6 +8,7 @@ from vae_search.spec import SweepSpec, identity_changes
 from vae_search.store import layout
 from vae_search.store.commit import AlreadyThere, Store
 from vae_search.store.json_files import from_json_bytes, to_json_bytes
+from vae_search.store.lease_records import newest_lease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,27 @@ def read(store: Store, sweep: str) -> SweepRecord:
     except InvalidSpec as error:
         raise CorruptStore(f"{path}: holds no valid spec: {error.problems[0]}. Restore it from a copy.") from error
     return SweepRecord(spec=parsed, fingerprint=fingerprint, comparability_key=key, versions=versions)
+
+
+def latest_spec(store: Store, sweep: str) -> SweepSpec:
+    """What the sweep's last driver ran it with: its budget, for example, may have grown since the sweep began.
+
+    Raises:
+        NotFound: There is no such sweep.
+        CorruptStore: A record is damaged.
+    """
+    began_with = read(store, sweep).spec
+    for number in range(newest_lease(store, sweep), 0, -1):
+        path = layout.lease(sweep, number)
+        tree = from_json_bytes(store.read(path), where=path).get("spec")
+        if isinstance(tree, dict):
+            try:
+                return SweepSpec.from_json(tree)
+            except InvalidSpec as error:
+                raise CorruptStore(
+                    f"{path}: holds no valid spec: {error.problems[0]}. Restore it from a copy."
+                ) from error
+    return began_with
 
 
 def check_same(existing: SweepRecord, spec: SweepSpec) -> None:

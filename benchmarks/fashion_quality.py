@@ -1,8 +1,8 @@
 """How good a model half an hour on two cores finds on Fashion-MNIST, beside the published figure.
 
 A sweep over the whole training set, then its best config once more with two fresh seeds and as many epochs as the rest
-of the time allows (cosine schedule, KL warm-up of a tenth), both through `vae-search run`. Of the two the one that is
-better on the select images is scored once on the 10,000 test images with IWAE-5000.
+of the time allows (cosine schedule, KL warm-up of a tenth), both through `vae-search run`. Of the two the one with the
+better IWAE-16 on the select images is scored once on the 10,000 test images with IWAE-5000.
 
 Protocol: dynamic binarisation, last 10,000 of the 60,000 for validation, evaluation sets binarised once with seed 777.
 Published: a single-layer VAE with 300-300 gated layers and 40 latents, about 900 epochs, 228.70 ± 0.15 nats
@@ -51,8 +51,9 @@ SPACE = {
     "width": {"type": "categorical", "choices": [256, 300, 384, 512]},
     "batch_size": {"type": "categorical", "choices": [128, 256]},
     "activation": {"type": "categorical", "choices": ["relu", "gelu", "gated"]},
+    "kl_warmup_epochs": {"type": "int", "low": 0, "high": 2},
 }
-KNOWN = [  # the published cell, and one that a trial run of this machine's notes knew to work
+KNOWN = [  # the published cell, and the best of eight trainings of 18 epochs that were tried by hand, on select images
     {
         "latent_dim": 40,
         "beta": 1.0,
@@ -61,6 +62,7 @@ KNOWN = [  # the published cell, and one that a trial run of this machine's note
         "width": 300,
         "batch_size": 128,
         "activation": "gated",
+        "kl_warmup_epochs": 2,
     },
     {
         "latent_dim": 40,
@@ -70,6 +72,7 @@ KNOWN = [  # the published cell, and one that a trial run of this machine's note
         "width": 512,
         "batch_size": 256,
         "activation": "gelu",
+        "kl_warmup_epochs": 2,
     },
 ]
 
@@ -119,7 +122,7 @@ def bounds(folder: str, row: TrialRow, part: int) -> tuple[np.ndarray, np.ndarra
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--search-share", type=float, default=0.4, help="of the minutes, for the sweep")
+    parser.add_argument("--search-share", type=float, default=0.35, help="of the minutes, for the sweep")
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "fashion_quality.json")
     arguments = parser.parse_args()
     started = time.monotonic()
@@ -135,7 +138,7 @@ def main() -> None:
                 "epochs": SEARCH_EPOCHS,
                 "minutes": arguments.minutes * arguments.search_share,
             },
-            "pruning": {"min_epochs": 2, "reduction_factor": 3},
+            "pruning": {"min_epochs": 3, "reduction_factor": 3},
         }
         ranking, search_curves = run(search, folder)
         best = ranking[0]
@@ -157,7 +160,7 @@ def main() -> None:
         }
         finalists, final_curves = run(final, folder)
         total_s = time.monotonic() - started
-        winner = min(finalists, key=lambda row: row.neg_elbo)
+        winner = max(finalists, key=lambda row: row.iwae)
         print(
             f"after {total_s / 60:.1f} minutes: neg_elbo on select {[round(row.neg_elbo, 2) for row in finalists]}",
             flush=True,

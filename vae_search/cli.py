@@ -228,6 +228,29 @@ def stop(sweep: SweepArgument, store: StoreOption = DEFAULT_STORE) -> None:
 
 
 @app.command()
+def reproduce(
+    trial: Annotated[str, typer.Argument(metavar="SWEEP/TRIAL", help="A finished trial.")],
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Train a finished trial once more and compare every bit with its row.
+
+    Example: vae-search reproduce digits/7
+    """
+    from vae_search import service
+    from vae_search.render import say
+    from vae_search.store.commit import open_store
+
+    found = service.reproduce(
+        open_store(store),
+        trial,
+        cache=_cache(),
+        on_epoch=lambda epoch: say(f"epoch {epoch.epoch}: neg_elbo {epoch.neg_elbo:.4f}, as recorded"),
+    )
+    what = "learning curve and weights" if found.weights_compared else "learning curve (its weights were not kept)"
+    say(f"{trial} came out again, bit for bit, over {found.epochs} epochs: {what}.")
+
+
+@app.command()
 def verify(
     sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: all of them.")] = None,
     repair: Annotated[

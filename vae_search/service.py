@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vae_search.config import Config
-from vae_search.errors import CorruptStore, InvalidSpec, NotFound, StoreUnavailable, SweepFailed
+from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound, StoreUnavailable, SweepFailed
 from vae_search.space import CategoricalParameter, FixedParameter, Parameter
 from vae_search.spec import SweepSpec, overridden
 from vae_search.states import State
@@ -28,6 +28,8 @@ from vae_search.store.verify import Inspection, inspect, set_aside
 if TYPE_CHECKING:
     from vae_search.search.estimate import Estimate
     from vae_search.search.observer import Observer
+    from vae_search.search.reproduce import Reproduction
+    from vae_search.vae.measurements import EpochMeasurement
 
 RECORDED_VERSIONS = ("vae-search", "ray", "tensorflow", "keras", "optuna", "numpy")
 
@@ -347,6 +349,53 @@ def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -
     except OSError as error:
         raise StoreUnavailable(f"{output}: cannot be written: {error.strerror}. Give another -o.") from error
     return output
+
+
+def reproduce(
+    store: Store, address: str, *, cache: Path, on_epoch: "Callable[[EpochMeasurement], None]"
+) -> "Reproduction":
+    """Train a finished trial once more and compare it with its row, its learning curve and its kept weights.
+
+    Args:
+        address: `SWEEP/42`.
+
+    Raises:
+        NotFound: No such trial.
+        Conflict: It does not come out again.
+        CorruptStore: Its row, curve or weights are damaged.
+    """
+    sweep, trial = trial_address(address)
+    if trial is None:
+        raise InvalidSpec(f"{address}: name one trial, such as {sweep}/42.")
+    record, ledger = sweeps.read(store, sweep), Ledger(store, sweep)
+    row, curve = ledger.trial(trial), ledger.epochs(trial)
+    from vae_search.data.dataset import comparability_key, load_dataset
+    from vae_search.data.task import TrainingTask
+    from vae_search.search.orders import WEIGHTS_FILE
+
+    dataset = load_dataset(record.spec.data, cache=cache)
+    if comparability_key(dataset, likelihood=record.spec.likelihood) != row.comparability_key:
+        raise Conflict(f"trial {address}: was trained on other images than {record.spec.data.source} holds now.")
+    with _native_remarks_hidden():
+        from vae_search.search.reproduce import reproduce as train_again
+        from vae_search.vae.arrays import arrays_of
+
+    kept = store.list(layout.artifact(sweep, trial))
+    files = artifacts.load(store, sweep, trial, sha256=row.artifact_sha256) if kept else None
+    found = train_again(
+        row,
+        curve,
+        None if files is None else arrays_of(files[WEIGHTS_FILE]),
+        spec=record.spec,
+        task=TrainingTask.of(dataset),
+        on_epoch=on_epoch,
+    )
+    if found.difference is not None:
+        raise Conflict(
+            f"trial {address}: {found.difference}.\nBits come out again on the same type of machine and with the same "
+            f"versions only; they were {row.versions_json}."
+        )
+    return found
 
 
 @contextmanager

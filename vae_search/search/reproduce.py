@@ -1,0 +1,89 @@
+"""Training a finished trial once more, to see whether its row comes out again (invariant I5)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vae_search.config import Config
+from vae_search.data.task import TrainingTask
+from vae_search.spec import SweepSpec
+from vae_search.store.rows import EpochRow, TrialRow
+from vae_search.vae.measurements import Diverged, EpochMeasurement, TrainingPlan
+from vae_search.vae.training import Trainer
+
+# Of an epoch; costs differ from run to run.
+COMPARED = (
+    "neg_elbo",
+    "distortion",
+    "rate",
+    "train_neg_elbo",
+    "beta",
+    "learning_rate",
+    "grad_norm_max",
+    "spike_excess",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduction:
+    """What came out.
+
+    Args:
+        epochs: that were trained again.
+        difference: the first one, in words; None if every bit came out again.
+        weights_compared: whether the trial's weights were kept, and so are part of the comparison.
+    """
+
+    epochs: int
+    difference: str | None
+    weights_compared: bool
+
+
+def reproduce(
+    row: TrialRow,
+    curve: Sequence[EpochRow],
+    weights: Mapping[str, np.ndarray] | None,
+    *,
+    spec: SweepSpec,
+    task: TrainingTask,
+    on_epoch: Callable[[EpochMeasurement], None],
+) -> Reproduction:
+    """Train the trial of `row` for as many epochs as it has, in this process, and compare until something differs.
+
+    Args:
+        weights: those that were kept, by name; None if they were not.
+        on_epoch: called after each epoch that came out again.
+    """
+    plan = TrainingPlan(
+        epochs=spec.budget.epochs,
+        lr_schedule=spec.lr_schedule,
+        ema_decay=spec.ema_decay,
+        log_variance_clamp=spec.log_variance_clamp,
+        likelihood=spec.likelihood,
+    )
+    trainer = Trainer(task, threads=spec.resources.cpus_per_trial)
+    run = trainer.start(Config.from_params(row.params), plan, seed=row.seed)
+    for expected in curve:
+        try:
+            found = run.train_epoch()
+        except Diverged as error:
+            return Reproduction(epochs=run.epoch, difference=f"it diverges: {error}", weights_compared=False)
+        difference = _difference(expected, found)
+        if difference is not None:
+            return Reproduction(epochs=run.epoch, difference=difference, weights_compared=False)
+        on_epoch(found)
+    if weights is None:
+        return Reproduction(epochs=run.epoch, difference=None, weights_compared=False)
+    again = run.averaged_weights()
+    other = [name for name in weights if name not in again or not np.array_equal(weights[name], again[name])]
+    difference = f"the weights {', '.join(other)} are others" if other or len(again) != len(weights) else None
+    return Reproduction(epochs=run.epoch, difference=difference, weights_compared=True)
+
+
+def _difference(expected: EpochRow, found: EpochMeasurement) -> str | None:
+    for name in COMPARED:
+        before, now = getattr(expected, name), getattr(found, name)
+        if before != now:
+            return f"epoch {found.epoch} has {name} {before!r} in the ledger, but {now!r} now"
+    return None

@@ -35,10 +35,11 @@ MAY_IMPORT = {
     "vae": DATA | {"vae", "numpy", "tensorflow", "keras", "PIL"},
     "search": DATA | {"store", "vae", "search", "numpy", "optuna", "ray"},
     "service": DATA | {"store", "vae", "search"},
+    "finished": DATA | {"store", "vae", "search"},
     "render": DATA | {"store", "search", "service", "rich"},
-    "render_store": DATA | {"store", "service", "render"},
+    "render_store": DATA | {"store", "finished", "render"},
     "live": DATA | {"store", "search", "render", "rich"},
-    "cli": DATA | {"store", "search", "service", "render", "render_store", "live", "template", "typer"},
+    "cli": DATA | {"store", "search", "service", "finished", "render", "render_store", "live", "template", "typer"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stat().st_size > 0)
 

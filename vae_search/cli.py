@@ -236,11 +236,11 @@ def reproduce(
 
     Example: vae-search reproduce digits/7
     """
-    from vae_search import service
+    from vae_search import finished
     from vae_search.render import say
     from vae_search.store.commit import open_store
 
-    found = service.reproduce(
+    found = finished.reproduce(
         open_store(store),
         trial,
         cache=_cache(),
@@ -263,11 +263,11 @@ def verify(
 
     Example: vae-search verify digits
     """
-    from vae_search import service
+    from vae_search import finished
     from vae_search.render_store import show_verifications
     from vae_search.store.commit import open_store
 
-    show_verifications(service.verify(open_store(store), sweep, repair=repair), as_json=json)
+    show_verifications(finished.verify(open_store(store), sweep, repair=repair), as_json=json)
 
 
 @app.command()
@@ -280,15 +280,15 @@ def rm(
 
     Example: vae-search rm digits --yes
     """
-    from vae_search import service
+    from vae_search import finished, service
     from vae_search.render import say
     from vae_search.store.commit import open_store
 
     place = open_store(store)
     if not yes:
-        finished = len(service.status(place, sweep).rows)
-        typer.confirm(f"Remove sweep {sweep} with its {finished} finished trials?", abort=True)
-    service.remove(place, sweep)
+        trials = len(service.status(place, sweep).rows)
+        typer.confirm(f"Remove sweep {sweep} with its {trials} finished trials?", abort=True)
+    finished.remove(place, sweep)
     say(f"Removed sweep {sweep}.")
 
 
@@ -304,11 +304,11 @@ def sample(
 
     Example: vae-search sample digits/7 -o digits.png
     """
-    from vae_search import service
+    from vae_search import finished
     from vae_search.render import say
     from vae_search.store.commit import open_store
 
-    path = service.sample(open_store(store), model, count=count, seed=seed, output=output)
+    path = finished.sample(open_store(store), model, count=count, seed=seed, output=output)
     say(f"Wrote {path.absolute()}")
 
 

@@ -8,7 +8,7 @@ from vae_search.errors import CorruptStore
 from vae_search.render import say, show_json
 
 if TYPE_CHECKING:
-    from vae_search.service import Verification
+    from vae_search.finished import Verification
     from vae_search.store.verify import Finding, Inspection
 
 

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from tests.store.examples import epoch_rows, trial_row
-from vae_search import service
+from vae_search import finished, service
 from vae_search.errors import Conflict, NotFound
 from vae_search.spec import parse_spec
 from vae_search.states import Reason, State
@@ -122,7 +122,7 @@ def test_a_damaged_row_is_set_aside_and_its_number_stays_used(swept):
     flip(path)(swept)
     damaged = swept.read(path)
 
-    before = service.verify(swept, "digits", repair=True)[0].before
+    before = finished.verify(swept, "digits", repair=True)[0].before
     after = inspect(swept, "digits")
 
     ledger = Ledger(swept, "digits")
@@ -153,7 +153,7 @@ def test_setting_aside_can_be_interrupted_and_done_again(swept):
 def test_repair_never_takes_a_row_for_the_damage_of_its_other_files(swept, damage):
     DAMAGE[damage][0](swept)
 
-    service.verify(swept, "digits", repair=True)
+    finished.verify(swept, "digits", repair=True)
 
     assert [row.trial for row in Ledger(swept, "digits").trials()] == [0, 1, 2, 3]
 
@@ -162,7 +162,7 @@ def test_the_record_of_a_sweep_cannot_be_repaired_and_stays(swept):
     cut(layout.resolved("digits"))(swept)
     content = swept.read(layout.resolved("digits"))
 
-    service.verify(swept, "digits", repair=True)
+    finished.verify(swept, "digits", repair=True)
 
     assert swept.read(layout.resolved("digits")) == content
 
@@ -172,17 +172,17 @@ def test_a_sweep_at_work_is_neither_repaired_nor_removed(swept):
     lease = acquire(swept, "digits", beat_s=0.05)
     try:
         with pytest.raises(Conflict):
-            service.verify(swept, "digits", repair=True)
+            finished.verify(swept, "digits", repair=True)
         with pytest.raises(Conflict):
-            service.remove(swept, "digits")
+            finished.remove(swept, "digits")
     finally:
         lease.release()
     assert [finding.path for finding in inspect(swept, "digits").damaged] == [layout.trial("digits", 1)]
 
 
 def test_a_removed_sweep_is_gone(swept):
-    service.remove(swept, "digits")
+    finished.remove(swept, "digits")
 
     assert swept.list(layout.sweep("digits")) == []
     with pytest.raises(NotFound):
-        service.remove(swept, "digits")
+        finished.remove(swept, "digits")

@@ -18,10 +18,9 @@ from vae_search.vae.forward import WeightedNetwork
 from vae_search.vae.images import draw_binary
 from vae_search.vae.likelihoods import LIKELIHOODS
 from vae_search.vae.networks import Topology
+from vae_search.vae.optimizer import Adam, unsized
 
-ADAM_BETA_1, ADAM_BETA_2, ADAM_EPSILON = 0.9, 0.999, 1e-7
 CHUNK_STEPS = 8  # noise is drawn, and the moving average of the weights updated, once in so many steps
-NORM_DECAY = 0.99  # of the running gradient norm that clipping refers to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,18 +72,11 @@ class TrainingGraph:
         self._task = task
         self._train = train
         self._batch_size = 0
-        self._weights = [_unsized(rank) for rank in key.topology.ranks]
-        self._first_moments = [_unsized(rank) for rank in key.topology.ranks]
-        self._second_moments = [_unsized(rank) for rank in key.topology.ranks]
-        self._averages = [_unsized(rank) for rank in key.topology.ranks]
-        self._counters = {
-            "step": tf.Variable(0, dtype=tf.int64),
-            "beta_1_power": tf.Variable(1.0),
-            "beta_2_power": tf.Variable(1.0),
-            "running_norm": tf.Variable(0.0),
-        }
+        self._weights = [unsized(rank) for rank in key.topology.ranks]
+        self._averages = [unsized(rank) for rank in key.topology.ranks]
+        self._optimizer = Adam(self._weights, clips=key.clips, decays=key.decays)
         self._scalars = {name: tf.Variable(0.0) for name in Scalars.__dataclass_fields__}
-        self._records = {name: _unsized(1) for name in EpochSteps.__dataclass_fields__}
+        self._records = {name: unsized(1) for name in EpochSteps.__dataclass_fields__}
         self._epoch = tf.function(
             self._run_epoch,
             input_signature=[tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)],
@@ -99,11 +91,7 @@ class TrainingGraph:
         for group in (self._weights, self._averages):
             for variable, value in zip(group, weights, strict=True):
                 variable.assign(value)
-        for group in (self._first_moments, self._second_moments):
-            for variable, value in zip(group, weights, strict=True):
-                variable.assign(np.zeros_like(value))
-        for name, variable in self._counters.items():
-            variable.assign(tf.cast(1 if name.endswith("power") else 0, variable.dtype))
+        self._optimizer.begin([value.shape for value in weights])
         for variable in self._records.values():
             variable.assign(np.zeros(self.steps_per_epoch, np.float32))
 
@@ -152,22 +140,13 @@ class TrainingGraph:
         return float(self._beta_now().numpy())
 
     def _state_variables(self, names: Sequence[str]) -> dict[str, tf.Variable]:
-        groups = {
-            "weights": self._weights,
-            "first_moments": self._first_moments,
-            "second_moments": self._second_moments,
-            "averages": self._averages,
-        }
-        arrays = {
-            f"{group}/{name}": variable
-            for group, variables in groups.items()
-            for name, variable in zip(names, variables, strict=True)
-        }
-        return arrays | self._counters
+        weights = {f"weights/{name}": weight for name, weight in zip(names, self._weights, strict=True)}
+        averages = {f"averages/{name}": average for name, average in zip(names, self._averages, strict=True)}
+        return weights | averages | self._optimizer.state_variables(names)
 
     def _progress(self, steps: tf.Tensor) -> tf.Tensor:
         """Share of `steps` that is done; 1 when `steps` is 0 (off)."""
-        done = tf.cast(self._counters["step"], tf.float32)
+        done = tf.cast(self._optimizer.steps, tf.float32)
         return tf.where(steps > 0, tf.minimum(1.0, done / tf.maximum(steps, 1.0)), 1.0)
 
     def _rate_now(self) -> tf.Tensor:
@@ -225,75 +204,27 @@ class TrainingGraph:
             penalty = tf.reduce_sum(tf.maximum(kl, self._scalars["free_bits"]))
             objective = distortion + self._beta_now() * penalty
         gradients = tape.gradient(objective, self._weights)
-        norm = tf.linalg.global_norm(gradients)
-        clipped, skipped = self._apply(gradients, norm)
+        outcome = self._optimizer.step(
+            gradients,
+            rate=self._rate_now(),
+            grad_clip=self._scalars["grad_clip"],
+            weight_decay=self._scalars["weight_decay"],
+        )
         outside = tf.logical_or(terms.raw_log_variance < low, terms.raw_log_variance > high)
         record = {
             "losses": distortion + tf.reduce_sum(kl),
-            "grad_norms": norm,
-            "clipped": clipped,
-            "skipped": skipped,
+            "grad_norms": outcome.norm,
+            "clipped": outcome.clipped,
+            "skipped": outcome.skipped,
             "clamped_share": tf.reduce_mean(tf.cast(outside, tf.float32)),
         }
         for name, value in record.items():
             tf.raw_ops.ResourceScatterUpdate(resource=self._records[name].handle, indices=index, updates=value)
 
-    def _apply(self, gradients: list[tf.Tensor], norm: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One optimizer step -> (1.0 if clipped, 1.0 if skipped). A step whose gradient is not finite is left out."""
-        if not self.key.clips:
-            self._adam(gradients)
-            return tf.constant(0.0), tf.constant(0.0)
-        running = self._counters["running_norm"]
-        limit = self._scalars["grad_clip"] * running
-        # The limit is relative: with an absolute one a model whose norm settled above it would never learn again.
-        coefficient = tf.where(limit > 0, tf.minimum(1.0, limit / tf.maximum(norm, 1e-12)), 1.0)
-        finite = tf.math.is_finite(norm)
-
-        def apply() -> tf.Tensor:
-            self._adam([gradient * coefficient for gradient in gradients])
-            applied = norm * coefficient
-            return running.assign(
-                tf.where(running > 0, NORM_DECAY * running + (1 - NORM_DECAY) * applied, applied), read_value=True
-            )
-
-        tf.cond(finite, apply, lambda: tf.identity(running))
-        return tf.cast(tf.logical_and(finite, coefficient < 1.0), tf.float32), 1.0 - tf.cast(finite, tf.float32)
-
-    def _adam(self, gradients: list[tf.Tensor]) -> None:
-        """Adam (Kingma & Ba 2015) by TensorFlow's fused kernel: an epoch is 15–25 % cheaper than in single ops.
-
-        Weight decay is decoupled (Loshchilov & Hutter 2019) and leaves biases alone.
-        """
-        rate = self._rate_now()
-        first_power = self._counters["beta_1_power"].assign(self._counters["beta_1_power"] * ADAM_BETA_1)
-        second_power = self._counters["beta_2_power"].assign(self._counters["beta_2_power"] * ADAM_BETA_2)
-        self._counters["step"].assign_add(1)
-        groups = zip(self._weights, self._first_moments, self._second_moments, gradients, strict=True)
-        for weight, first, second, gradient in groups:
-            if self.key.decays and len(weight.shape) > 1:
-                weight.assign_sub(rate * self._scalars["weight_decay"] * weight)
-            tf.raw_ops.ResourceApplyAdam(
-                var=weight.handle,
-                m=first.handle,
-                v=second.handle,
-                beta1_power=first_power,
-                beta2_power=second_power,
-                lr=rate,
-                beta1=ADAM_BETA_1,
-                beta2=ADAM_BETA_2,
-                epsilon=ADAM_EPSILON,
-                grad=gradient,
-            )
-
     def _update_average(self, steps: tf.Tensor) -> None:
         """Move the average towards the weights, once for the last `steps` steps."""
-        done = tf.cast(self._counters["step"], tf.float32)
+        done = tf.cast(self._optimizer.steps, tf.float32)
         decay = tf.minimum(self._scalars["ema_decay"], (1.0 + done) / (10.0 + done))
         kept = tf.pow(decay, tf.cast(steps, tf.float32))
         for average, weight in zip(self._averages, self._weights, strict=True):
             average.assign_sub((1.0 - kept) * (average - weight))
-
-
-def _unsized(rank: int) -> tf.Variable:
-    """A variable that takes arrays of this rank and any size."""
-    return tf.Variable(tf.zeros([0] * rank), shape=[None] * rank)

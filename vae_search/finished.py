@@ -1,0 +1,192 @@
+"""Use cases on what is finished: pictures of a kept model, a trial once more, files checked, repaired and removed."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vae_search.errors import Conflict, InvalidSpec, NotFound, StoreUnavailable
+from vae_search.store import artifacts, layout, sweeps
+from vae_search.store.commit import Store
+from vae_search.store.lease import acquire
+from vae_search.store.ledger import Ledger, sweep_names
+from vae_search.store.ranking import ranked
+from vae_search.store.verify import Inspection, inspect, set_aside
+
+if TYPE_CHECKING:
+    from vae_search.search.reproduce import Reproduction
+    from vae_search.vae.measurements import EpochMeasurement
+
+
+def trial_address(text: str) -> tuple[str, int | None]:
+    """`digits/42` -> ("digits", 42); `digits` -> ("digits", None), meaning its best trial.
+
+    Raises:
+        InvalidSpec: What follows the slash is no number.
+    """
+    sweep, slash, number = text.partition("/")
+    if slash and not number.isdecimal():
+        raise InvalidSpec(f"{text}: a trial is written SWEEP/NUMBER, such as {sweep}/42, but {number!r} is no number.")
+    return sweep, int(number) if slash else None
+
+
+def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -> Path:
+    """Draw images from a trial's kept weights and write them as one PNG grid.
+
+    Args:
+        address: `SWEEP/42`, or `SWEEP` for its best trial.
+
+    Raises:
+        NotFound: No such trial, or its weights were not kept.
+        CorruptStore: The weights are damaged.
+    """
+    sweep, trial = trial_address(address)
+    record = sweeps.read(store, sweep)
+    rows = Ledger(store, sweep).trials()
+    if trial is None:
+        ranking = ranked(rows, by="objective", every_state=False)
+        if not ranking:
+            raise NotFound(f"sweep {sweep}: no trial has completed yet.")
+        trial = ranking[0].trial
+    row = next((row for row in rows if row.trial == trial), None)
+    if row is None:
+        raise NotFound(f"trial {sweep}/{trial} has not finished, or does not exist; the sweep has {len(rows)} trials.")
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise InvalidSpec(f"{output}: must be a file in a folder that can be written. Give another -o.")
+    try:
+        files = artifacts.load(store, sweep, trial, sha256=row.artifact_sha256)
+    except NotFound:
+        raise NotFound(
+            f"trial {sweep}/{trial}: its weights were not kept; only the best {record.spec.keep} trials keep theirs."
+        ) from None
+    from vae_search.search.orders import MODEL_FILE, WEIGHTS_FILE
+
+    with _native_remarks_hidden():
+        from vae_search.vae.model import VaeModel
+    from vae_search.vae.samples import grid_png
+
+    model = VaeModel.from_files(files[MODEL_FILE], files[WEIGHTS_FILE])
+    picture = grid_png(model.sample(count, seed=seed))
+    try:
+        output.write_bytes(picture)
+    except OSError as error:
+        raise StoreUnavailable(f"{output}: cannot be written: {error.strerror}. Give another -o.") from error
+    return output
+
+
+def reproduce(
+    store: Store, address: str, *, cache: Path, on_epoch: "Callable[[EpochMeasurement], None]"
+) -> "Reproduction":
+    """Train a finished trial once more and compare it with its row, its learning curve and its kept weights.
+
+    Args:
+        address: `SWEEP/42`.
+
+    Raises:
+        NotFound: No such trial.
+        Conflict: It does not come out again.
+        CorruptStore: Its row, curve or weights are damaged.
+    """
+    sweep, trial = trial_address(address)
+    if trial is None:
+        raise InvalidSpec(f"{address}: name one trial, such as {sweep}/42.")
+    record, ledger = sweeps.read(store, sweep), Ledger(store, sweep)
+    row, curve = ledger.trial(trial), ledger.epochs(trial)
+    from vae_search.data.dataset import comparability_key, load_dataset
+    from vae_search.data.task import TrainingTask
+    from vae_search.search.orders import WEIGHTS_FILE
+
+    dataset = load_dataset(record.spec.data, cache=cache)
+    if comparability_key(dataset, likelihood=record.spec.likelihood) != row.comparability_key:
+        raise Conflict(f"trial {address}: was trained on other images than {record.spec.data.source} holds now.")
+    with _native_remarks_hidden():
+        from vae_search.search.reproduce import reproduce as train_again
+        from vae_search.vae.arrays import arrays_of
+
+    kept = store.list(layout.artifact(sweep, trial))
+    files = artifacts.load(store, sweep, trial, sha256=row.artifact_sha256) if kept else None
+    found = train_again(
+        row,
+        curve,
+        None if files is None else arrays_of(files[WEIGHTS_FILE]),
+        spec=record.spec,
+        task=TrainingTask.of(dataset),
+        on_epoch=on_epoch,
+    )
+    if found.difference is not None:
+        raise Conflict(
+            f"trial {address}: {found.difference}.\nBits come out again on the same type of machine and with the same "
+            f"versions only; they were {row.versions_json}."
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """One sweep's files before and after a repair; the same twice if nothing was repaired."""
+
+    before: Inspection
+    after: Inspection
+
+
+def verify(store: Store, sweep: str | None, *, repair: bool) -> list[Verification]:
+    """Check every file of a sweep, or of all sweeps; with `repair`, set damaged files aside.
+
+    Raises:
+        NotFound: There is no such sweep.
+        Conflict: A driver is at work on a sweep that is to be repaired.
+    """
+    names = [sweep] if sweep is not None else sweep_names(store)
+    found = []
+    for name in names:
+        before = after = inspect(store, name)
+        if repair and before.damaged:
+            lease = acquire(store, name)
+            try:
+                for finding in before.damaged:
+                    set_aside(store, name, finding, lease=lease.number)
+            finally:
+                lease.release()
+            after = inspect(store, name)
+        found.append(Verification(before=before, after=after))
+    return found
+
+
+def remove(store: Store, sweep: str) -> None:
+    """Remove a sweep with all its trials and weights.
+
+    Raises:
+        NotFound: There is no such sweep.
+        Conflict: A driver is at work on it.
+    """
+    if not store.list(layout.sweep(sweep)):
+        raise NotFound(f"no sweep {sweep!r} in {store.location}. `vae-search status` lists the sweeps.")
+    lease = acquire(store, sweep)
+    try:
+        store.remove(layout.resolved(sweep))  # first: what is left of an interrupted removal is no sweep any more
+        store.remove_tree(layout.sweep(sweep))
+    finally:
+        lease.release()
+    store.remove_tree(layout.sweep(sweep))  # the lease's own last records
+
+
+@contextmanager
+def _native_remarks_hidden() -> Iterator[None]:
+    """Keep what TensorFlow's libraries write to standard error while they load (no GPU found, and such) from the user.
+
+    They write to the file descriptor itself and before any setting of theirs is read, so it is turned away meanwhile.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)

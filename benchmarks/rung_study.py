@@ -6,9 +6,10 @@ a rung could stand:
 
 tau       Kendall's tau between the values at the rung and at the end, among the better half of the configs
 recall    share of the final best third that is in the rung's best third
-regret    nats that the final value of the rung's best third's best config lies above the best of all
+regret    nats that the rung's best config ends above the best of all: what is lost if it alone went on
 
-A config's final value is the mean of its two seeds; a rung sees one seed. Intervals (95 %) are from resampled configs.
+A config's final value is the mean of its two seeds; a rung sees one seed. Intervals (95 %) are from resampled configs,
+each drawn one taken once.
 
     python benchmarks/rung_study.py
 """
@@ -87,12 +88,12 @@ def train(params: dict, warmup: int, seed: int) -> Curve:
 
 
 def measures(at_rung: np.ndarray, final: np.ndarray) -> tuple[float, float, float]:
-    """Tau among the better half, recall of the best third, regret of the best third: (n,) and (n,), nats."""
+    """Tau among the better half, recall of the best third, regret of the best: (n,) and (n,), nats."""
     half, third = len(final) // 2, len(final) // 3
     better = np.argsort(final)[:half]
     kept = np.argsort(at_rung)[:third]
     recall = len({*kept} & {*np.argsort(final)[:third]}) / third
-    return float(kendalltau(at_rung[better], final[better])[0]), recall, float(final[kept].min() - final.min())
+    return float(kendalltau(at_rung[better], final[better])[0]), recall, float(final[np.argmin(at_rung)] - final.min())
 
 
 def study_arm(curves: np.ndarray) -> list[dict]:
@@ -119,26 +120,35 @@ def study_arm(curves: np.ndarray) -> list[dict]:
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "rung_study.json")
-    parser.add_argument("--processes", type=int, default=2)
-    arguments = parser.parse_args()
-    rng = np.random.default_rng(6)
-    configs = chosen_configs()
-    warmups = rng.integers(1, LONGEST_WARMUP + 1, CONFIGS).tolist()
+def train_all(processes: int) -> list[Curve]:
+    """All trainings: by config, then without and with warm-up, then by seed."""
+    warmups = np.random.default_rng(6).integers(1, LONGEST_WARMUP + 1, CONFIGS).tolist()
     jobs = [
         (params, warmup, 1000 * number + seed)
-        for number, params in enumerate(configs)
+        for number, params in enumerate(chosen_configs())
         for warmup in (0, warmups[number])
         for seed in range(SEEDS)
     ]
     curves = []
-    with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for curve in pool.map(train, *zip(*jobs, strict=True)):
             curves.append(curve)
             if len(curves) % 16 == 0:
                 print(f"{len(curves)} of {len(jobs)} trainings done", flush=True)
+    return curves
+
+
+def read_curves(path: Path) -> list[Curve]:
+    return [Curve(**fields) for fields in json.loads(path.read_text())["curves"]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "rung_study.json")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--again", type=Path, help="judge the curves of an earlier result instead of training")
+    arguments = parser.parse_args()
+    curves = train_all(arguments.processes) if arguments.again is None else read_curves(arguments.again)
     values = np.array([curve.neg_elbos for curve in curves]).reshape(CONFIGS, 2, SEEDS, EPOCHS)
     arms = {"without": study_arm(values[:, 0]), "with": study_arm(values[:, 1])}
     for name, rungs in arms.items():

@@ -38,7 +38,7 @@ from vae_search.store.commit import open_store
 from vae_search.store.lease import acquire
 
 HERE = Path(__file__).parent
-TARGET = 0.0
+TARGET = 246.4  # nats; of the 64 random configs of rung_study.py without warm-up, the best three reach it
 EPOCHS, TRIALS = 27, 64
 ONE_EPOCH_CONFIGS = 32
 WAYS = {

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from vae_search.errors import CorruptStore, SweepFailed
+from vae_search.errors import CorruptStore, StoreUnavailable, SweepFailed
 from vae_search.search.flight import Flight, Provenance, Verdict, epoch_rows, objective_of, trial_row
 from vae_search.search.observer import Progress
 from vae_search.search.orders import MODEL_FILE, WEIGHTS_FILE, TrialOrder, TrialReport
@@ -22,6 +22,7 @@ from vae_search.store.rows import EpochRow, TrialRow
 logger = logging.getLogger(__name__)
 
 SAME_FAILURES_IN_A_ROW = 5
+COMPACT_EVERY = 500  # rows
 
 
 class Driver:
@@ -136,8 +137,17 @@ class Driver:
         self._drop_artifacts()
         logger.info("trial %d %s: %s", trial, row.state, verdict.explanation)
         self._on_landed(row, verdict)
+        if self._states.total() % COMPACT_EVERY == 0:
+            self.compact()
         self._stop_if_hopeless(row)
         return row
+
+    def compact(self) -> None:
+        """Bring the derived copies up to date; that they cannot be written must not end a sweep."""
+        try:
+            self._ledger.compact()
+        except StoreUnavailable as error:
+            logger.warning("the rows were not compacted: %s", error)
 
     def progress(self) -> Progress:
         """A consistent enough picture from any thread."""
@@ -155,10 +165,11 @@ class Driver:
         """Bring study, rungs and budget to where the ledger and the running folders stand; a new sweep has neither."""
         rows = self._ledger.trials()
         damaged = {layout.trial_of(path) for path in self._ledger.damaged} | {*self._ledger.set_aside}
-        if damaged:
-            logger.warning("damaged rows are left out, and their numbers stay used: %s", sorted(damaged))
+        curves = self._ledger.curves(rows)
+        if self._ledger.damaged:
+            logger.warning("damaged files are left out: %s", self._ledger.damaged)
         for row in rows:
-            curve = self._curve(row.trial)
+            curve = curves.get(row.trial, [])
             self._study.add(_outcome(row, {epoch.epoch: epoch.neg_elbo or 0.0 for epoch in curve}))
             self._replay_rungs(row.trial, curve)
             self._count(row)
@@ -180,14 +191,6 @@ class Driver:
         self._waiting = [order for order in self._waiting if order.trial < trials]
         issued = finished | {order.trial for order in self._waiting}
         self._unissued = deque(number for number in range(trials) if number not in issued)
-
-    def _curve(self, trial: int) -> Sequence[EpochRow]:
-        """A finished trial's learning curve; a damaged one must not keep its sweep from going on."""
-        try:
-            return self._ledger.epochs(trial)
-        except CorruptStore as error:
-            logger.warning("the search goes on without a learning curve: %s", error)
-            return ()
 
     def _replay_rungs(self, trial: int, curve: Sequence[EpochRow]) -> None:
         for epoch in curve:

@@ -26,6 +26,8 @@ class WorkerBrief:
     rungs: tuple[int, ...]
     log_folder: str | None
     """local folder for the worker's log file; None where the store has no local path"""
+    trials_per_process: int = 250
+    """a worker that has served so many makes room for a fresh one: TensorFlow keeps 1–2 MB of each"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,7 @@ def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: O
         )
         if not driver.exhausted:
             _train(driver, spec, task=task, store=store, lease=lease, observer=observer)
+            driver.compact()
     if driver.in_flight > 0 or not driver.exhausted:
         raise Interrupted(
             f"sweep {spec.name}: stopped with {driver.progress().finished} of {spec.budget.trials} trials done; "

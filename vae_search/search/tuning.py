@@ -190,6 +190,8 @@ def run_trials(
     # Trainables are registered by name for a whole cluster: two sweeps must not share one.
     trainable = tune.with_parameters(Worker, brief=brief, task=task)
     trainable.__name__ = f"{spec.name}-l{brief.lease}"
+    # To Tune a worker that retires is one that was lost; it must not use up a retry of the trial that it was to begin.
+    retirements = int(spec.budget.trials > brief.trials_per_process)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": spec.resources.cpus_per_trial}),
         tune_config=tune.TuneConfig(
@@ -206,7 +208,7 @@ def run_trials(
             stop=_Brake(run),
             callbacks=[_Lander(run)],
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=spec.max_retries),
+            failure_config=tune.FailureConfig(max_failures=spec.max_retries + retirements),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )

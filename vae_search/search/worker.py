@@ -18,6 +18,8 @@ from vae_search.store.commit import open_store
 if TYPE_CHECKING:
     from vae_search.search.trial_runner import TrialRunner
 
+logger = logging.getLogger(__name__)
+
 REPORT = "report"
 """The one key of a result: a TrialReport is no dict, so Tune hands it on as it is instead of flattening it."""
 
@@ -42,8 +44,14 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         self._order = TrialOrder(**config)
         self._node_id = ray.get_runtime_context().get_node_id()
         self._runner: TrialRunner | None = None
+        self._begun = False  # with the present order
+        self._served = 0
 
     def step(self) -> dict[str, TrialReport]:
+        if not self._begun:
+            self._retire_if_due()
+            self._begun = True
+            self._served += 1
         if self._runner is None:
             self._runner = self._make_runner()
             self._runner.begin(self._order)
@@ -51,9 +59,20 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._order = TrialOrder(**new_config)
+        self._begun = False
         if self._runner is not None:
             self._runner.begin(self._order)
         return True
+
+    def _retire_if_due(self) -> None:
+        """End this process before a trial's first epoch; Tune gives the trial to a fresh worker.
+
+        Only here: an end inside `reset_config` would be an error of the trial's, and one after its last epoch would
+        lose its report.
+        """
+        if self._served >= self._brief.trials_per_process:
+            logger.info("retires after %d trials", self._served)
+            ray.actor.exit_actor()
 
     def _make_runner(self) -> "TrialRunner":
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -9,6 +9,7 @@ sweeps/<sweep>/running/000042/suggestion.json     a trial that was issued; remov
 sweeps/<sweep>/running/000042/000003/checkpoint-000007/
 sweeps/<sweep>/epochs/000042.parquet              the learning curve of a finished trial
 sweeps/<sweep>/trials/000042.parquet              its row: the commit point
+sweeps/<sweep>/compact/trials-000500.parquet      a derived copy of rows 0 … 499, epochs-000500.parquet of their curves
 sweeps/<sweep>/artifacts/000042/                  its weights, if it is among the best
 sweeps/<sweep>/trials/000042.tombstone.json       its row was damaged and is set aside; the number stays used
 sweeps/<sweep>/set-aside/                         damaged files, where they harm nobody
@@ -129,6 +130,27 @@ def trial_epochs(sweep_name: str, number: int) -> str:
     return f"{epochs(sweep_name)}/{trial_key(number)}.parquet"
 
 
+def compact(sweep_name: str) -> str:
+    """The folder of derived copies of rows and curves."""
+    return f"{sweep(sweep_name)}/compact"
+
+
+def compact_trials(sweep_name: str, length: int) -> str:
+    """A copy of the rows of trials 0 … length - 1."""
+    return f"{compact(sweep_name)}/trials-{length:06d}.parquet"
+
+
+def compact_epochs(sweep_name: str, length: int) -> str:
+    """A copy of the learning curves of the same trials."""
+    return f"{compact(sweep_name)}/epochs-{length:06d}.parquet"
+
+
+def compact_lengths(paths: Iterable[str]) -> list[int]:
+    """The lengths of the copies of rows among `paths`, the longest first."""
+    found = (re.search(r"/compact/trials-(\d{6,})\.parquet$", path) for path in paths)
+    return sorted((int(match[1]) for match in found if match), reverse=True)
+
+
 def artifact(sweep_name: str, number: int) -> str:
     """The folder of a trial's weights."""
     return f"{sweep(sweep_name)}/artifacts/{trial_key(number)}"
@@ -168,6 +190,11 @@ def logs(sweep_name: str) -> str:
 def probe(nonce: str) -> str:
     """A file that only proves what the store can do."""
     return f"probes/{nonce}.json"
+
+
+def sweep_of(path: str) -> str:
+    """The sweep that a file below `sweeps/` belongs to."""
+    return path.split("/")[1]
 
 
 def table_of(path: str) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import layout
 from vae_search.store.commit import AlreadyThere, Store
+from vae_search.store.compact import finished_prefix, read_compact, read_compact_curves, write_compact
 from vae_search.store.rows import (
     EpochRow,
     TrialRow,
@@ -77,8 +78,12 @@ class Ledger:
         """The rows of all finished trials, by number; damaged files are left out and listed in `damaged`."""
         rows, self.damaged = [], []
         paths = self._store.list(layout.trials(self._sweep))
+        copied = read_compact(self._store, self._sweep).rows
         for path in paths:
             if not path.endswith(".parquet"):
+                continue
+            if (row := copied.get(layout.number_of(path) or 0)) and path == layout.trial(self._sweep, row.trial):
+                rows.append(row)
                 continue
             try:
                 rows.append(trial_from_parquet(self._store.read(path), path=path))
@@ -87,6 +92,35 @@ class Ledger:
         self.set_aside = sorted({*layout.tombstones(paths)} - {row.trial for row in rows})
         return sorted(rows, key=lambda row: row.trial)
 
+    def curves(self, rows: Sequence[TrialRow]) -> dict[int, list[EpochRow]]:
+        """The learning curves of these trials, by trial; damaged ones are left out and added to `damaged`."""
+        length = read_compact(self._store, self._sweep).length
+        copied = read_compact_curves(self._store, self._sweep, length=length)
+        found = {}
+        for row in rows:
+            if row.trial in copied:
+                found[row.trial] = copied[row.trial]
+                continue
+            try:
+                found[row.trial] = self._curve(row)
+            except CorruptStore:
+                self.damaged.append(layout.trial_epochs(self._sweep, row.trial))
+        return found
+
+    def compact(self) -> None:
+        """Bring the copies for readers in a hurry up to date. The caller holds the sweep's lease.
+
+        They reach to the first trial that is not finished, or whose row or curve is damaged.
+
+        Raises:
+            StoreUnavailable: They stay as they were.
+        """
+        rows = self.trials()
+        curves = self.curves(rows)
+        length = finished_prefix({*curves, *self.set_aside})
+        if length > read_compact(self._store, self._sweep).length:
+            write_compact(self._store, self._sweep, rows, curves, length=length)
+
     def epochs(self, trial: int) -> list[EpochRow]:
         """The learning curve of one finished trial.
 
@@ -94,13 +128,15 @@ class Ledger:
             NotFound: The trial is not finished, or does not exist.
             CorruptStore: The curve or the row is damaged, or the curve is missing or not the one of this row.
         """
-        path = layout.trial_epochs(self._sweep, trial)
-        expected = self.trial(trial).epochs_sha256
+        return self._curve(self.trial(trial))
+
+    def _curve(self, row: TrialRow) -> list[EpochRow]:
+        path = layout.trial_epochs(self._sweep, row.trial)
         try:
             content = self._store.read(path)
         except NotFound as error:
             raise CorruptStore(f"{path}: is missing, but the trial's row is there. Restore it from a copy.") from error
-        if hashlib.sha256(content).hexdigest() != expected:
+        if hashlib.sha256(content).hexdigest() != row.epochs_sha256:
             raise CorruptStore(f"{path}: is not the learning curve that belongs to the row. Restore it from a copy.")
         return epochs_from_parquet(content, path=path)
 

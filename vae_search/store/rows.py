@@ -115,12 +115,46 @@ class EpochRow:
         settle(self, _EPOCH_COLUMNS)
 
 
+def trials_to_parquet(rows: Sequence[TrialRow], *, path: str) -> bytes:
+    """`rows` as a sealed Parquet file for `path`, with the columns of `TRIAL_SCHEMA`."""
+    records = []
+    for row in rows:
+        record = _record(row, _TRIAL_COLUMNS)
+        record |= {f"param_{name}": value for name, value in row.params.items()}
+        record["params_json"] = json.dumps(dict(row.params), sort_keys=True, ensure_ascii=False)
+        records.append(record)
+    return seal(pa.Table.from_pylist(records, schema=TRIAL_SCHEMA), path=path)
+
+
+def trials_from_parquet(content: bytes, *, path: str) -> list[TrialRow]:
+    """The rows in the file `path`.
+
+    Raises:
+        CorruptStore: The file is damaged or misplaced, or holds something else.
+    """
+    records = unseal(content, path=path).to_pylist()
+    try:
+        return [
+            TrialRow(**{name: record.get(name) for name in _TRIAL_COLUMNS}, params=json.loads(record["params_json"]))
+            for record in records
+        ]
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptStore(f"{path}: does not hold a trial: {error}. Restore it from a copy.") from error
+
+
+def trial_numbers(content: bytes, *, path: str) -> set[int]:
+    """The numbers of the trials in the file `path`.
+
+    Raises:
+        CorruptStore: The file is damaged or misplaced.
+    """
+    numbers: list[int] = unseal(content, path=path, columns=["trial"]).column("trial").to_pylist()
+    return set(numbers)
+
+
 def trial_to_parquet(row: TrialRow, *, path: str) -> bytes:
     """`row` as a sealed Parquet file for `path`, with the columns of `TRIAL_SCHEMA`."""
-    record = _record(row, _TRIAL_COLUMNS)
-    record |= {f"param_{name}": value for name, value in row.params.items()}
-    record["params_json"] = json.dumps(dict(row.params), sort_keys=True, ensure_ascii=False)
-    return seal(pa.Table.from_pylist([record], schema=TRIAL_SCHEMA), path=path)
+    return trials_to_parquet([row], path=path)
 
 
 def trial_from_parquet(content: bytes, *, path: str) -> TrialRow:
@@ -129,15 +163,10 @@ def trial_from_parquet(content: bytes, *, path: str) -> TrialRow:
     Raises:
         CorruptStore: The file is damaged, misplaced, or does not hold exactly one row.
     """
-    records = unseal(content, path=path).to_pylist()
-    if len(records) != 1:
-        raise CorruptStore(f"{path}: must hold one row, but holds {len(records)}. Restore it from a copy.")
-    record = records[0]
-    try:
-        values = {name: record.get(name) for name in _TRIAL_COLUMNS}
-        return TrialRow(**values, params=json.loads(record["params_json"]))
-    except (ValueError, TypeError, KeyError) as error:
-        raise CorruptStore(f"{path}: does not hold a trial: {error}. Restore it from a copy.") from error
+    rows = trials_from_parquet(content, path=path)
+    if len(rows) != 1:
+        raise CorruptStore(f"{path}: must hold one row, but holds {len(rows)}. Restore it from a copy.")
+    return rows[0]
 
 
 def epochs_to_parquet(rows: Sequence[EpochRow], *, path: str) -> bytes:

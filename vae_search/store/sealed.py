@@ -53,8 +53,8 @@ def check_seal(content: bytes, *, path: str) -> str:
     return columns[1].decode()
 
 
-def unseal(content: bytes, *, path: str) -> pa.Table:
-    """The table in `content`, every byte of it checked.
+def unseal(content: bytes, *, path: str, columns: list[str] | None = None) -> pa.Table:
+    """The table in `content`, or some of its columns; every byte of the file is checked.
 
     Raises:
         CorruptStore: A byte is missing or changed, or the file belongs to another path.
@@ -62,7 +62,9 @@ def unseal(content: bytes, *, path: str) -> pa.Table:
     check_seal(content, path=path)
     try:
         # One small row group: threads would cost more than they save.
-        return pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read(use_threads=False)
+        return pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read(
+            columns, use_threads=False
+        )
     except (pa.ArrowException, OSError) as error:
         raise CorruptStore(f"{path}: damaged: {error}. Restore it from a copy.") from error
 

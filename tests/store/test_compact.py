@@ -97,6 +97,8 @@ def test_a_harmed_copy_changes_no_answer(swept, copy, harm):
             swept.replace(path, swept.read(layout.trial("other", 0)))
 
     assert answers(swept) == before
+    assert compacted(swept)
+    assert swept.read(path) == content
 
 
 def test_a_row_that_was_removed_is_not_shown_from_a_copy(swept):

@@ -110,10 +110,12 @@ def test_what_a_dead_driver_leaves_behind_is_no_damage(swept):
     swept.create(layout.trial_epochs("digits", 9), swept.read(layout.trial_epochs("digits", 0)))
     swept.create(layout.suggestion("digits", "000001"), b"{}")
     artifacts.keep(swept, "digits", 8, {"weights.npz": b"w"})
+    Ledger(swept, "digits").compact()
+    cut(layout.compact_trials("digits", 4))(swept)
 
     found = inspect(swept, "digits")
 
-    assert len(found.findings) == 3
+    assert len(found.findings) == 4
     assert found.damaged == ()
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import layout
 from vae_search.store.commit import AlreadyThere, Store
-from vae_search.store.compact import finished_prefix, read_compact, read_compact_curves, write_compact
+from vae_search.store.compact import finished_prefix, read_compact, read_compact_curves, usable_length, write_compact
 from vae_search.store.rows import (
     EpochRow,
     TrialRow,
@@ -118,7 +118,7 @@ class Ledger:
         rows = self.trials()
         curves = self.curves(rows)
         length = finished_prefix({*curves, *self.set_aside})
-        if length > read_compact(self._store, self._sweep).length:
+        if length > usable_length(self._store, self._sweep, {row.trial for row in rows}):
             write_compact(self._store, self._sweep, rows, curves, length=length)
 
     def epochs(self, trial: int) -> list[EpochRow]:

@@ -59,6 +59,7 @@ def inspect(store: Store, sweep: str) -> Inspection:
     findings += _lease_findings(store, sweep, rows)
     findings += _curve_findings(store, sweep, paths, rows)
     findings += _artifact_findings(store, sweep, paths, rows)
+    findings += _copy_findings(store, sweep, paths)
     findings += _running_findings(store, sweep, paths, rows)
     curves = [path for path in paths if layout.table_of(path) == "epochs"]
     return Inspection(
@@ -177,6 +178,15 @@ def _artifact_findings(store: Store, sweep: str, paths: list[str], rows: dict[in
                 )
         except (CorruptStore, NotFound) as error:
             yield _damage(layout.manifest(folder), error)
+
+
+def _copy_findings(store: Store, sweep: str, paths: list[str]) -> Iterator[Finding]:
+    for path in paths:
+        if path.startswith(f"{layout.compact(sweep)}/"):
+            try:
+                check_seal(store.read(path), path=path)
+            except CorruptStore:
+                yield Finding(path=path, problem="a derived copy that is damaged; readers pass it over", damaged=False)
 
 
 def _running_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, TrialRow]) -> Iterator[Finding]:

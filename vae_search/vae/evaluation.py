@@ -66,11 +66,11 @@ class Evaluator:
 
         Eager: this runs once in a trial, and tracing a graph for it would take longer.
         """
-        network = self._network(_read(weights))
+        read = _read(weights)
         parts: dict[str, list[np.ndarray]] = {name: [] for name in Evaluation.__dataclass_fields__}
         for position, batch in enumerate(_batches(images)):
-            terms = self._terms(_read(weights), tf.constant(batch), tf.constant(position))
-            neighbours = network.decoder(tf.roll(terms.latents, 1, axis=0))
+            terms = self._terms(read, tf.constant(batch), tf.constant(position))
+            neighbours = self._network(read).decoder(tf.roll(terms.latents, 1, axis=0))
             shuffled = self._likelihood.distortion(tf.cast(batch, tf.float32), neighbours)
             for name, value in (
                 ("distortion", terms.distortion),

@@ -115,6 +115,22 @@ def run_once(kind: str, chosen: list[dict], images: dict[str, Path], folder: Pat
     return seconds, score
 
 
+def summary(trials: int, seconds: dict[str, list[float]], scores: dict[str, float]) -> dict:
+    """Medians over the repeats so far, and their ratios."""
+    medians = {kind: statistics.median(values) for kind, values in seconds.items()}
+    ratios = {f"{kind}/ours": medians[kind] / medians["ours"] for kind in medians if kind.startswith("tune")}
+    if "bare" in medians:
+        ratios["ours/bare"] = medians["ours"] / medians["bare"]
+    return {
+        "trials": trials,
+        "seconds": seconds,
+        "medians_s": medians,
+        "ratios": ratios,
+        "best_neg_elbo": scores,
+        "machine": describe_machine(),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=48)
@@ -123,6 +139,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "sweep_speed.json")
     arguments = parser.parse_args()
     grey = read_source(str(fashion_mnist_folder()), cache=Path("none")).train.pixels
+    output = arguments.output.with_stem(f"{arguments.output.stem}_{arguments.trials}")
+    output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="sweep-speed-") as name:
         folder = Path(name)
         images = {"others": folder / "others.npz", "ours": folder / "ours.npz"}
@@ -136,23 +154,10 @@ def main() -> None:
                 taken, scores[kind] = run_once(kind, chosen, images, folder)
                 seconds[kind].append(taken)
                 print(f"repeat {repeat + 1}: {kind:<10} {taken:7.1f} s   best neg_elbo {scores[kind]:.1f}", flush=True)
-    medians = {kind: statistics.median(values) for kind, values in seconds.items()}
-    ratios = {f"{kind}/ours": medians[kind] / medians["ours"] for kind in medians if kind.startswith("tune")}
-    if "bare" in medians:
-        ratios["ours/bare"] = medians["ours"] / medians["bare"]
-    for name, ratio in ratios.items():
+            # After each repeat: it takes long, and a run that is cut short has not been in vain.
+            output.write_text(json.dumps(summary(arguments.trials, seconds, scores), indent=1) + "\n")
+    for name, ratio in summary(arguments.trials, seconds, scores)["ratios"].items():
         print(f"{name:<16} {ratio:5.2f}")
-    report = {
-        "trials": arguments.trials,
-        "seconds": seconds,
-        "medians_s": medians,
-        "ratios": ratios,
-        "best_neg_elbo": scores,
-        "machine": describe_machine(),
-    }
-    output = arguments.output.with_stem(f"{arguments.output.stem}_{arguments.trials}")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

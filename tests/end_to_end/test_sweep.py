@@ -77,6 +77,13 @@ def test_a_resumed_sweep_has_one_row_per_trial_and_repeats_none(folder):
     assert all(after[int(trial)] == finished for trial, finished in before.items())
 
 
+def test_a_finished_sweep_is_intact_and_has_a_copy_for_readers_in_a_hurry(folder):
+    copies = [path.name for path in (folder / "vae-store" / "sweeps" / "tiny" / "compact").iterdir()]
+
+    assert sorted(copies) == ["epochs-000008.parquet", "trials-000008.parquet"]
+    assert "all intact" in ask(folder, "verify", "tiny")
+
+
 def test_a_finished_sweep_is_shown_at_once(folder):
     started = time.process_time()
 

@@ -75,11 +75,11 @@ def draw_target() -> None:
     figure, panel = plt.subplots(figsize=(6, 2.4))
     for position, (way, values) in enumerate(reversed(found["cpu_s"].items())):
         reached = [value for value in values if value is not None]
-        panel.plot(reached, [position] * len(reached), "o", color=COLOURS[way], alpha=0.6)
+        panel.plot(reached, [position] * len(reached), "o", color=COLOURS[way], alpha=0.6 if len(values) < 20 else 0.1)
         panel.plot(found["summary"][way]["median_cpu_s"], position, "|", color="black", markersize=18)
         missed = len(values) - len(reached)
         if missed:
-            panel.text(max(reached, default=0), position + 0.2, f"{missed} not reached", fontsize=8)
+            panel.text(max(reached, default=0), position + 0.2, f"{missed} of {len(values)} not reached", fontsize=8)
     panel.set_yticks(range(len(found["cpu_s"])), list(reversed(found["cpu_s"])))
     panel.set_xlabel(f"CPU seconds to {found['target']:.1f} nats on held-out images; bar: median")
     panel.set_xlim(left=0)

@@ -1,14 +1,18 @@
 """CPU seconds until a sweep has a model of a given quality, four ways of searching the same space.
 
 random     random configs, each trained to the end
-tpe        Optuna's TPE, each trained to the end
 one-epoch  random configs trained for one epoch, then the best of them to the end, one after another (Egele et al. 2023)
+tpe        Optuna's TPE, each trained to the end
 ours       TPE with rungs: what `vae-search run` does by default
 
-All train on the same 10,000 images of Fashion-MNIST for at most 27 epochs, one trial at a time, by the code of a sweep;
-only who is tried and who is cut differs. The clock is CPU time of training and scoring, and stops when any trial's
-held-out value reaches the target, which was fixed beforehand from the study of rungs: the value that the best 3 of its
-64 random configs reach. A search that has not got there after 64 trials counts as the longest that has.
+All train on the same 10,000 images of Fashion-MNIST for at most 27 epochs, one trial at a time; only who is tried and
+who is cut differs. The clock is CPU time of training and scoring, and stops when any trial's held-out value reaches the
+target, which was fixed beforehand from `rung_study.py`: the value that the best 3 of its 64 random configs reach. A
+search that has not got there when its configs are used up counts as the longest that has.
+
+The last two are run, by the code of a sweep. The first two choose among random configs without looking at more than one
+epoch, so they are replayed, in random orders, from the curves and CPU seconds of the 64 configs that `rung_study.py`
+trained to the end on the same task: `results/rung_study.json` must be there.
 
     python benchmarks/time_to_target.py --repeats 5
 """
@@ -41,11 +45,8 @@ HERE = Path(__file__).parent
 TARGET = 246.4  # nats; of the 64 random configs of rung_study.py without warm-up, the best three reach it
 EPOCHS, TRIALS = 27, 64
 ONE_EPOCH_CONFIGS = 32
-WAYS = {
-    "random": {"sampler": "random", "pruning": "off"},
-    "tpe": {"sampler": "tpe", "pruning": "off"},
-    "ours": {"sampler": "tpe"},
-}
+REPLAYS = 200
+WAYS = {"ours": {"sampler": "tpe"}, "tpe": {"sampler": "tpe", "pruning": "off"}}
 
 
 def spec_of(seed: int, **changes: object) -> str:
@@ -94,27 +95,27 @@ def epochs_of(text: str, folder: Path) -> Iterator[tuple[float, float]]:
         lease.release()
 
 
-def one_epoch_selection(seed: int, folder: Path) -> Iterator[tuple[float, float]]:
-    """The configs of a random sweep of one epoch each; then, best first, each of them alone to the end."""
-    first = spec_of(
-        seed, name="first", sampler="random", budget={"trials": ONE_EPOCH_CONFIGS, "epochs": 1}, pruning="off"
-    )
-    yield from epochs_of(first, folder)
-    from vae_search.store.ledger import Ledger
-
-    rows = [row for row in Ledger(open_store(str(folder)), "first").trials() if row.neg_elbo is not None]
-    ranked = [dict(row.params) for row in sorted(rows, key=lambda row: row.neg_elbo)]
-    rest = {"enqueue": ranked, "budget": {"trials": len(ranked), "epochs": EPOCHS}, "pruning": "off"}
-    yield from epochs_of(spec_of(seed, name="rest", sampler="random", **rest), folder)
+def replayed(way: str, curves: list[dict], rng: np.random.Generator) -> float | None:
+    """CPU seconds of one random or one-epoch search over recorded curves in a random order."""
+    order = [curves[number] for number in rng.permutation(len(curves))]
+    spent_s, begun = 0.0, 0
+    if way == "one-epoch":
+        order = order[:ONE_EPOCH_CONFIGS]
+        spent_s = sum(curve["cpu_s"] / EPOCHS for curve in order)
+        order.sort(key=lambda curve: curve["neg_elbos"][0])
+        begun = 1  # each is trained anew from its second epoch on: in favour of this way
+    for curve in order:
+        for neg_elbo in curve["neg_elbos"][begun:]:
+            spent_s += curve["cpu_s"] / EPOCHS
+            if neg_elbo <= TARGET:
+                return spent_s
+    return None
 
 
 def cpu_s_to_target(way: str, seed: int) -> float | None:
     """CPU seconds of one search until the target; None if its budget ends before."""
     with tempfile.TemporaryDirectory(prefix="target-") as name:
-        folder = Path(name)
-        epochs = (
-            one_epoch_selection(seed, folder) if way == "one-epoch" else epochs_of(spec_of(seed, **WAYS[way]), folder)
-        )
+        epochs = epochs_of(spec_of(seed, **WAYS[way]), Path(name))
         total_s = 0.0
         for cpu_s, neg_elbo in epochs:
             total_s += cpu_s
@@ -137,33 +138,47 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "time_to_target.json")
     arguments = parser.parse_args()
-    ways = ("random", "tpe", "one-epoch", "ours")
-    jobs = [(way, 100 + repeat) for repeat in range(arguments.repeats) for way in ways]
-    found: dict[str, list[float | None]] = {way: [] for way in ways}
+    study = json.loads((HERE / "results" / "rung_study.json").read_text())
+    recorded = [curve for curve in study["curves"] if curve["warmup"] == 0]
+    rng = np.random.default_rng(1)
+    found: dict[str, list[float | None]] = {
+        way: [replayed(way, recorded[repeat % 2 :: 2], rng) for repeat in range(REPLAYS)]
+        for way in ("random", "one-epoch")
+    }
+    jobs = [(way, 100 + repeat) for way in WAYS for repeat in range(arguments.repeats)]
     with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
         for (way, seed), cpu_s in zip(jobs, pool.map(cpu_s_to_target, *zip(*jobs, strict=True)), strict=True):
-            found[way].append(cpu_s)
+            found.setdefault(way, []).append(cpu_s)
             print(f"seed {seed}: {way:<10} " + ("not reached" if cpu_s is None else f"{cpu_s:7.1f} CPU s"), flush=True)
-    longest = max((value for values in found.values() for value in values if value is not None), default=float("nan"))
+            write(found, arguments.output)
+    for way, entry in summary(found).items():
+        low, high = entry["interval"]
+        print(
+            f"{way:<10} median {entry['median_cpu_s']:7.1f} CPU s [{low:.1f}, {high:.1f}], "
+            f"{entry['share_of_random']:.2f} of random, reached in {entry['reached']} of {len(found[way])}"
+        )
+
+
+def summary(found: dict[str, list[float | None]]) -> dict[str, dict]:
+    """Medians with their intervals; a search that did not reach the target counts as the longest that did."""
+    longest = max(value for values in found.values() for value in values if value is not None)
     filled = {way: [longest if value is None else value for value in values] for way, values in found.items()}
-    summary = {
+    return {
         way: {
             "median_cpu_s": statistics.median(values),
             "interval": interval(values),
-            "reached": sum(v is not None for v in found[way]),
+            "share_of_random": statistics.median(values) / statistics.median(filled["random"]),
+            "reached": sum(value is not None for value in found[way]),
         }
         for way, values in filled.items()
     }
-    for way, entry in summary.items():
-        low, high = entry["interval"]
-        share = entry["median_cpu_s"] / summary["random"]["median_cpu_s"]
-        print(
-            f"{way:<10} median {entry['median_cpu_s']:7.1f} CPU s [{low:.1f}, {high:.1f}], {share:.2f} of random, "
-            f"reached in {entry['reached']} of {arguments.repeats}"
-        )
-    report = {"target": TARGET, "cpu_s": found, "summary": summary, "machine": describe_machine()}
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def write(found: dict[str, list[float | None]], output: Path) -> None:
+    """After each search: a run that is cut short has not been in vain."""
+    report = {"target": TARGET, "cpu_s": found, "summary": summary(found), "machine": describe_machine()}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

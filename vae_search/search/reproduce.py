@@ -55,13 +55,7 @@ def reproduce(
         weights: those that were kept, by name; None if they were not.
         on_epoch: called after each epoch that came out again.
     """
-    plan = TrainingPlan(
-        epochs=spec.budget.epochs,
-        lr_schedule=spec.lr_schedule,
-        ema_decay=spec.ema_decay,
-        log_variance_clamp=spec.log_variance_clamp,
-        likelihood=spec.likelihood,
-    )
+    plan = TrainingPlan.of(spec)
     trainer = Trainer(task, threads=spec.resources.cpus_per_trial)
     run = trainer.start(Config.from_params(row.params), plan, seed=row.seed)
     for expected in curve:

@@ -51,13 +51,7 @@ class TrialRunner:
         self._node_id = node_id
         self._monotonic = monotonic
         spec = brief.spec
-        self._plan = TrainingPlan(
-            epochs=spec.budget.epochs,
-            lr_schedule=spec.lr_schedule,
-            ema_decay=spec.ema_decay,
-            log_variance_clamp=spec.log_variance_clamp,
-            likelihood=spec.likelihood,
-        )
+        self._plan = TrainingPlan.of(spec)
         self._trainer = Trainer(task, threads=spec.resources.cpus_per_trial)
         self._order: TrialOrder | None = None
         self._run: TrainingRun | None = None

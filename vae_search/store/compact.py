@@ -6,7 +6,6 @@ remove it, and the next driver makes it again.
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import layout
@@ -21,18 +20,6 @@ from vae_search.store.rows import (
     trials_to_parquet,
 )
 from vae_search.store.sealed import check_seal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompactCopy:
-    """The newest intact copy of a sweep; empty if there is none.
-
-    Args:
-        length: it holds trials 0 … length - 1, without those that were set aside.
-    """
-
-    length: int = 0
-    rows: Mapping[int, TrialRow] = field(default_factory=dict)
 
 
 def finished_prefix(finished: Collection[int]) -> int:
@@ -63,16 +50,16 @@ def write_compact(
             store.remove(path)
 
 
-def read_compact(store: Store, sweep: str) -> CompactCopy:
-    """The rows of the longest intact copy; a damaged one is passed over, as if it had been removed."""
+def read_compact(store: Store, sweep: str) -> dict[int, TrialRow]:
+    """The rows of the longest intact copy, by trial; a damaged one is passed over, as if it had been removed."""
     for length in layout.compact_lengths(store.list(layout.compact(sweep))):
         path = layout.compact_trials(sweep, length)
         try:
             rows = trials_from_parquet(store.read(path), path=path)
         except (CorruptStore, NotFound):  # or a driver has just removed it for a longer one
             continue
-        return CompactCopy(length=length, rows={row.trial: row for row in rows})
-    return CompactCopy()
+        return {row.trial: row for row in rows}
+    return {}
 
 
 def usable_length(store: Store, sweep: str, raw: Collection[int]) -> int:
@@ -93,14 +80,15 @@ def usable_length(store: Store, sweep: str, raw: Collection[int]) -> int:
     return 0
 
 
-def read_compact_curves(store: Store, sweep: str, *, length: int) -> dict[int, list[EpochRow]]:
-    """The curves of the copy of this length, by trial; none if it is missing or damaged."""
-    path = layout.compact_epochs(sweep, length)
-    curves: dict[int, list[EpochRow]] = defaultdict(list)
-    if length and path in store.list(layout.compact(sweep)):
+def read_compact_curves(store: Store, sweep: str) -> dict[int, list[EpochRow]]:
+    """The curves of the longest copy whose curves are intact, by trial; none if there is no such copy."""
+    for length in layout.compact_lengths(store.list(layout.compact(sweep))):
+        path = layout.compact_epochs(sweep, length)
+        curves: dict[int, list[EpochRow]] = defaultdict(list)
         try:
             for epoch in epochs_from_parquet(store.read(path), path=path):
                 curves[epoch.trial].append(epoch)
         except (CorruptStore, NotFound):
-            return {}
-    return dict(curves)
+            continue
+        return dict(curves)
+    return {}

@@ -78,7 +78,7 @@ class Ledger:
         """The rows of all finished trials, by number; damaged files are left out and listed in `damaged`."""
         rows, self.damaged = [], []
         paths = self._store.list(layout.trials(self._sweep))
-        copied = read_compact(self._store, self._sweep).rows
+        copied = read_compact(self._store, self._sweep)
         for path in paths:
             if not path.endswith(".parquet"):
                 continue
@@ -94,8 +94,7 @@ class Ledger:
 
     def curves(self, rows: Sequence[TrialRow]) -> dict[int, list[EpochRow]]:
         """The learning curves of these trials, by trial; damaged ones are left out and added to `damaged`."""
-        length = read_compact(self._store, self._sweep).length
-        copied = read_compact_curves(self._store, self._sweep, length=length)
+        copied = read_compact_curves(self._store, self._sweep)
         found = {}
         for row in rows:
             if row.trial in copied:

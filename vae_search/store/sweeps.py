@@ -69,11 +69,7 @@ def read(store: Store, sweep: str) -> SweepRecord:
         raise CorruptStore(
             f"{path}: must hold spec, fingerprint, comparability_key and versions. Restore it from a copy."
         )
-    try:
-        parsed = SweepSpec.from_json(spec)
-    except InvalidSpec as error:
-        raise CorruptStore(f"{path}: holds no valid spec: {error.problems[0]}. Restore it from a copy.") from error
-    return SweepRecord(spec=parsed, fingerprint=fingerprint, comparability_key=key, versions=versions)
+    return SweepRecord(spec=_spec_in(spec, path), fingerprint=fingerprint, comparability_key=key, versions=versions)
 
 
 def latest_spec(store: Store, sweep: str) -> SweepSpec:
@@ -88,12 +84,7 @@ def latest_spec(store: Store, sweep: str) -> SweepSpec:
         path = layout.lease(sweep, number)
         tree = from_json_bytes(store.read(path), where=path).get("spec")
         if isinstance(tree, dict):
-            try:
-                return SweepSpec.from_json(tree)
-            except InvalidSpec as error:
-                raise CorruptStore(
-                    f"{path}: holds no valid spec: {error.problems[0]}. Restore it from a copy."
-                ) from error
+            return _spec_in(tree, path)
     return began_with
 
 
@@ -109,6 +100,13 @@ def check_same(existing: SweepRecord, spec: SweepSpec) -> None:
             f"sweep {spec.name}: the store holds a sweep of this name with another spec; its results would not be "
             f"comparable.\n{'; '.join(changes)}\nChange it back, or give the spec another name."
         )
+
+
+def _spec_in(tree: dict[str, object], path: str) -> SweepSpec:
+    try:
+        return SweepSpec.from_json(tree)
+    except InvalidSpec as error:
+        raise CorruptStore(f"{path}: holds no valid spec: {error.problems[0]}. Restore it from a copy.") from error
 
 
 def _check(existing: SweepRecord, record: SweepRecord) -> None:

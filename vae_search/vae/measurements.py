@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from vae_search.spec import SweepSpec
 from vae_search.vae.diagnostics import Instability
 
 
@@ -19,6 +20,16 @@ class TrainingPlan:
     ema_decay: float
     log_variance_clamp: tuple[float, float]
     likelihood: str
+
+    @classmethod
+    def of(cls, spec: SweepSpec) -> "TrainingPlan":
+        return cls(
+            epochs=spec.budget.epochs,
+            lr_schedule=spec.lr_schedule,
+            ema_decay=spec.ema_decay,
+            log_variance_clamp=spec.log_variance_clamp,
+            likelihood=spec.likelihood,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,16 +1,17 @@
-"""CPU seconds until a sweep has a model of a given quality, four ways of searching the same space.
+"""CPU seconds until a sweep has a model of a given quality, five ways of searching the same space.
 
 random     random configs, each trained to the end
 one-epoch  random configs trained for one epoch, then the best of them to the end, one after another (Egele et al. 2023)
 tpe        Optuna's TPE, each trained to the end
 ours       TPE with rungs: what `vae-search run` does by default
+early      the same with the first rung after one epoch (`pruning: {min_epochs: 1}`)
 
 All train on the same 10,000 images of Fashion-MNIST for at most 27 epochs, one trial at a time; only who is tried and
 who is cut differs. The clock is CPU time of training and scoring, and stops when any trial's held-out value reaches the
 target, which was fixed beforehand from `rung_study.py`: the value that the best 3 of its 64 random configs reach. A
 search that has not got there when its configs are used up counts as the longest that has.
 
-The last two are run, by the code of a sweep. The first two choose among random configs without looking at more than one
+The last three are run, by the code of a sweep. The first two choose among random configs without looking at more than one
 epoch, so they are replayed, in random orders, from the curves and CPU seconds of the 64 configs that `rung_study.py`
 trained to the end on the same task: `results/rung_study.json` must be there.
 
@@ -46,7 +47,11 @@ TARGET = 246.4  # nats; of the 64 random configs of rung_study.py without warm-u
 EPOCHS, TRIALS = 27, 64
 ONE_EPOCH_CONFIGS = 32
 REPLAYS = 200
-WAYS = {"ours": {"sampler": "tpe"}, "tpe": {"sampler": "tpe", "pruning": "off"}}
+WAYS: dict[str, dict[str, object]] = {
+    "ours": {},
+    "early": {"pruning": {"min_epochs": 1}},
+    "tpe": {"pruning": "off"},
+}
 
 
 def spec_of(seed: int, **changes: object) -> str:

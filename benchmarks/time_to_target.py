@@ -11,9 +11,9 @@ who is cut differs. The clock is CPU time of training and scoring, and stops whe
 target, which was fixed beforehand from `rung_study.py`: the value that the best 3 of its 64 random configs reach. A
 search that has not got there when its configs are used up counts as the longest that has.
 
-The last three are run, by the code of a sweep. The first two choose among random configs without looking at more than one
-epoch, so they are replayed, in random orders, from the curves and CPU seconds of the 64 configs that `rung_study.py`
-trained to the end on the same task: `results/rung_study.json` must be there.
+The last three are run, by the code of a sweep. The first two choose among random configs without looking at more than
+one epoch, so they are replayed, in random orders, from the curves and CPU seconds of the 64 configs that
+`rung_study.py` trained to the end on the same task: `results/rung_study.json` must be there.
 
     python benchmarks/time_to_target.py --repeats 5
 """

@@ -127,6 +127,11 @@ class SweepSpec(_Part):
     )
     log_variance_clamp: Clamp = Field(default=(-6.0, 2.0), description="Bounds of the encoder's log variance.")
     checkpoint_s: float = Field(default=30, gt=0, description="Least seconds between two checkpoints of a trial.")
+    trial_timeout_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds that an attempt of a trial may take; a second one that takes longer fails.",
+    )
     max_retries: int = Field(default=3, ge=0, le=1000, description="How often a trial may lose its worker.")
     keep: int = Field(default=5, ge=1, le=100_000, description="How many of the best trials keep their weights.")
     resources: Resources = Resources()
@@ -160,7 +165,7 @@ class SweepSpec(_Part):
     def identity(self) -> dict[str, object]:
         """What may not change when a sweep is resumed, in plain values."""
         tree = self.to_json()
-        free = ("name", "budget", "checkpoint_s", "max_retries", "keep", "resources")
+        free = ("name", "budget", "checkpoint_s", "trial_timeout_s", "max_retries", "keep", "resources")
         return {key: value for key, value in tree.items() if key not in free} | {
             "budget": {"epochs": self.budget.epochs},
             "resources": {"cpus_per_trial": self.resources.cpus_per_trial},

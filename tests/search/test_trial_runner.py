@@ -1,10 +1,15 @@
 """What goes wrong inside a worker, and whose fault it is. Faults are put where a real one would be raised."""
 
+import threading
+
 import pytest
 import tensorflow as tf
 
 from vae_search.errors import StoreUnavailable
+from vae_search.search.trial_runner import TrialRunner
 from vae_search.states import Reason
+from vae_search.store import checkpoints, layout
+from vae_search.store.strikes import record_strike, strikes
 from vae_search.vae.training import TrainingRun
 
 
@@ -65,3 +70,85 @@ def test_a_store_that_cannot_be_written_is_no_fault_of_the_config(open_session, 
 
     with pytest.raises(StoreUnavailable):
         session.runner.step()
+
+
+def test_running_out_of_memory_is_counted_across_drivers(open_session, monkeypatch):
+    first = open_session()
+    first.start()
+    failing(monkeypatch, MemoryError("first"))
+    first.runner.step()
+    again = open_session()
+    again.start()
+    failing(monkeypatch, MemoryError("second"))
+
+    report = again.runner.step()
+
+    assert report.failure.reason is Reason.OOM
+
+
+def test_a_trial_whose_workers_were_killed_for_memory_twice_fails_before_it_takes_a_third(open_session):
+    session = open_session()
+    order = session.start()
+    session.driver.forgive(order.trial, reason=Reason.OOM, detail="killed by Ray's memory monitor")
+    session.driver.forgive(order.trial, reason=Reason.OOM, detail="killed by Ray's memory monitor")
+
+    report = session.runner.step()
+    session.driver.record(report)
+    row = session.driver.land(order.trial)
+
+    assert (row.reason, row.epochs) == (Reason.OOM, 0)
+    assert "out of memory" in row.error
+
+
+def test_a_trial_that_hangs_is_ended_once_and_fails_the_second_time(open_session, store, task, monkeypatch):
+    session = open_session("trial_timeout_s=0.05")
+    order = session.start()
+    ended = threading.Event()
+
+    def hangs(run: TrainingRun) -> None:
+        assert ended.wait(30)
+        raise RuntimeError("a process that has ended does not get here")
+
+    monkeypatch.setattr(TrainingRun, "train_epoch", hangs)
+    for _ in range(2):
+        ended.clear()
+        worker = TrialRunner(session.runner._brief, task, store, node_id="here", end_process=ended.set)
+        worker.begin(order)
+        worker.step()
+
+    last = TrialRunner(session.runner._brief, task, store, node_id="here")
+    last.begin(order)
+    report = last.step()
+
+    assert strikes(store, "small", "000000") == {Reason.TIMEOUT: 2}
+    assert report.failure.reason is Reason.TIMEOUT
+    assert "trial_timeout_s = 0.05 s" in report.failure.error
+
+
+def test_one_strike_does_not_end_a_trial(open_session, store):
+    session = open_session()
+    session.start()
+    record_strike(store, "small", "000000", Reason.TIMEOUT, detail="")
+    record_strike(store, "small", "000000", Reason.OOM, detail="")
+
+    assert session.runner.step().failure is None
+
+
+def test_a_worker_that_hears_of_a_stop_saves_its_epoch(open_session, store, task):
+    session = open_session("pruning=off")
+    order = session.start()
+    now = 0.0
+    runner = TrialRunner(session.runner._brief, task, store, node_id="here", monotonic=lambda: now)
+    runner.begin(order)
+    before = runner.step()
+    session.driver.record(before)
+    unsaved = session.driver.unsaved
+    session.lease.request_stop()
+    now = 1.0
+
+    after = runner.step()
+    session.driver.record(after)
+
+    assert (before.saved_epoch, after.saved_epoch) == (0, 2)
+    assert (unsaved, session.driver.unsaved) == (True, False)
+    assert checkpoints.newest_intact(store, "small", layout.trial_key(0)).epoch == 2

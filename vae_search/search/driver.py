@@ -18,6 +18,7 @@ from vae_search.store.commit import Store
 from vae_search.store.lease import Lease
 from vae_search.store.ledger import Ledger
 from vae_search.store.rows import EpochRow, TrialRow
+from vae_search.store.strikes import record_strike
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,11 @@ class Driver:
     def in_flight(self) -> int:
         return len(self._flights)
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether stopping now would lose an epoch that has been reported, or a trial that is in its first."""
+        return any(not flight.saved for flight in self._flights.values() if flight.started_at is not None)
+
     def next_order(self) -> TrialOrder | None:
         """The next trial to train, durable before it is handed out; None if there is none.
 
@@ -109,9 +115,15 @@ class Driver:
             if measurement.epoch in self._rung_values:
                 self._rung_values[measurement.epoch][report.trial] = measurement.neg_elbo
         flight.node_id = report.node_id
+        flight.saved = report.saved_epoch == report.epoch
         flight.scores, flight.costs, flight.failure = report.scores, report.costs, report.failure
         flight.verdict = self._verdict(flight, report)
         return flight.verdict
+
+    def forgive(self, trial: int, *, reason: Reason, detail: str) -> None:
+        """A worker was lost for a reason that may be its neighbours' fault; the second time it ends the trial."""
+        self._lease.check()
+        record_strike(self._store, self._spec.name, layout.trial_key(trial), reason, detail=detail)
 
     def land(self, trial: int) -> TrialRow:
         """The one commit path: artifact, epoch rows, trial row, then Optuna, then the running folder.

@@ -46,6 +46,8 @@ class Flight:
     scores: Scores | None = None
     failure: Failure | None = None
     verdict: Verdict | None = None
+    saved: bool = False
+    """whether its newest report is in a checkpoint"""
 
     @property
     def neg_elbos(self) -> dict[int, float]:

@@ -63,3 +63,5 @@ class TrialReport:
     """after the last epoch only"""
     failure: Failure | None
     node_id: str
+    saved_epoch: int
+    """of the newest checkpoint; 0 if there is none"""

@@ -24,6 +24,7 @@ from vae_search.spec import SweepSpec
 from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.lease import DRIVER_S, Lease, acquire, driver_s_before
+from vae_search.store.patience import PatientStore
 from vae_search.store.sweeps import SweepRecord
 
 STOP_POLL_S = 1.0
@@ -53,6 +54,21 @@ def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: O
         VaeSearchError: What else ended it before its time; see `errors.py`.
     """
     spec = record.spec
+    with _stop_signals() as signalled:
+        patient = PatientStore(store, wait=signalled.wait)
+        driver = _drive(record, task=task, store=patient, observer=observer, signalled=signalled)
+    if driver.in_flight > 0 or not driver.exhausted:
+        raise Interrupted(
+            f"sweep {spec.name}: stopped with {driver.progress().finished} of {spec.budget.trials} trials done; "
+            f"nothing is lost.\nContinue with `vae-search resume {spec.name}`, or run the same command again."
+        )
+
+
+def _drive(
+    record: SweepRecord, *, task: TrainingTask, store: Store, observer: Observer, signalled: threading.Event
+) -> Driver:
+    """The driver, after all that it could do."""
+    spec = record.spec
     driver_time = _DriverTime(driver_s_before(store, spec.name), spec.budget.minutes)
     with _owning(store, spec, driver_time) as lease, _logging_to(_log_folder(store, spec.name), lease.number):
         driver = Driver(
@@ -68,18 +84,22 @@ def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: O
             deadline_passed=driver_time.is_up,
             on_landed=observer.on_landed,
         )
-        if not driver.exhausted:
-            _train(driver, spec, task=task, store=store, lease=lease, observer=observer)
+        if not driver.exhausted and not signalled.is_set():
+            stop_requested = _any_stop(signalled, lease)
+            _train(driver, spec, task=task, store=store, lease=lease, observer=observer, stop_requested=stop_requested)
             driver.compact()
-    if driver.in_flight > 0 or not driver.exhausted:
-        raise Interrupted(
-            f"sweep {spec.name}: stopped with {driver.progress().finished} of {spec.budget.trials} trials done; "
-            f"nothing is lost.\nContinue with `vae-search resume {spec.name}`, or run the same command again."
-        )
+        return driver
 
 
 def _train(
-    driver: Driver, spec: SweepSpec, *, task: TrainingTask, store: Store, lease: Lease, observer: Observer
+    driver: Driver,
+    spec: SweepSpec,
+    *,
+    task: TrainingTask,
+    store: Store,
+    lease: Lease,
+    observer: Observer,
+    stop_requested: Callable[[], bool],
 ) -> None:
     room = local_room(spec.resources)
     folder = _log_folder(store, spec.name)
@@ -95,7 +115,6 @@ def _train(
         local_cluster(
             cpus=room * spec.resources.cpus_per_trial, data_bytes=task.train.nbytes + task.select.nbytes
         ) as scratch,
-        _stop_signals() as signalled,
         observer.watching(driver.progress),
     ):
         run_trials(
@@ -103,7 +122,7 @@ def _train(
             brief=brief,
             task=task,
             slots=lambda: trial_slots(spec.resources.cpus_per_trial),
-            stop_requested=_any_stop(signalled, lease),
+            stop_requested=stop_requested,
             scratch=scratch,
         )
 
@@ -121,13 +140,18 @@ def _owning(store: Store, spec: SweepSpec, driver_time: _DriverTime) -> Iterator
 def _any_stop(signalled: threading.Event, lease: Lease) -> Callable[[], bool]:
     """True after a signal, or a request in the store; the store is looked at once a second."""
     looked_at_s = -STOP_POLL_S
+    told = False
 
     def requested() -> bool:
-        nonlocal looked_at_s
+        nonlocal looked_at_s, told
         if not signalled.is_set() and time.monotonic() - looked_at_s >= STOP_POLL_S:
             looked_at_s = time.monotonic()
             if lease.stop_requested():
+                told = True
                 signalled.set()
+        if signalled.is_set() and not told:
+            told = True
+            lease.request_stop()  # the workers look for it, and save their epochs
         return signalled.is_set()
 
     return requested

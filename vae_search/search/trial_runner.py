@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from vae_search.config import Config
 from vae_search.data.task import TrainingTask
-from vae_search.errors import VaeSearchError
+from vae_search.errors import NotFound, VaeSearchError
 from vae_search.search.orders import (
     MEASUREMENTS_FILE,
     MODEL_FILE,
@@ -20,10 +20,11 @@ from vae_search.search.orders import (
     TrialReport,
     WorkerBrief,
 )
+from vae_search.search.watchdog import Watchdog, end_process
 from vae_search.states import Reason
-from vae_search.store import checkpoints
+from vae_search.store import checkpoints, layout
 from vae_search.store.commit import Store
-from vae_search.store.layout import trial_key
+from vae_search.store.strikes import OUT, record_strike, strikes
 from vae_search.vae.arrays import arrays_of, npz_of
 from vae_search.vae.description import ModelDescription
 from vae_search.vae.measurements import Diverged, EpochMeasurement, TrainingPlan
@@ -32,6 +33,7 @@ from vae_search.vae.training import OUT_OF_MEMORY, Trainer, TrainingRun
 logger = logging.getLogger(__name__)
 
 ERROR_LINES = 12
+STOP_POLL_S = 1.0  # between two looks for a request to stop
 
 
 class TrialRunner:
@@ -45,6 +47,7 @@ class TrialRunner:
         *,
         node_id: str,
         monotonic: Callable[[], float] = time.monotonic,
+        end_process: Callable[[], None] = end_process,
     ) -> None:
         self._brief = brief
         self._store = store
@@ -56,15 +59,17 @@ class TrialRunner:
         self._order: TrialOrder | None = None
         self._run: TrainingRun | None = None
         self._reported = 0
-        self._out_of_memory = False
         self._saved_at = 0.0
+        self._saved_epoch = 0
+        self._stop_looked_at = 0.0
+        self._watchdog = Watchdog(
+            spec.trial_timeout_s, on_timeout=self._strike_for_time, end_process=end_process, monotonic=monotonic
+        )
 
     def begin(self, order: TrialOrder) -> None:
         """Take over a trial. Cheap and safe: whatever can go wrong happens in the first `step`."""
         self._order = order
-        self._run = None
-        self._reported = 0
-        self._out_of_memory = False
+        self._restart()
 
     def step(self) -> TrialReport:
         """Train one epoch and report it; a trial found on a checkpoint is reported as it stands, before it goes on.
@@ -74,8 +79,30 @@ class TrialRunner:
         order = self._order
         if order is None:
             raise RuntimeError("`begin` must come before `step`")
+        while True:
+            with self._watchdog.watching():
+                report = self._step(order)
+            if report is not None:
+                return report
+            self._restart()
+
+    def _restart(self) -> None:
+        """From the last checkpoint, or anew."""
+        self._run = None
+        self._reported = 0
+        self._saved_epoch = 0
+        self._watchdog.restart()
+
+    def _step(self, order: TrialOrder) -> TrialReport | None:
+        """None if something is forgiven, and the trial shall go on from its last checkpoint."""
         try:
             if self._run is None:
+                counted = strikes(self._store, self._brief.spec.name, _key(order))
+                if counted[Reason.TIMEOUT] >= OUT:
+                    return self._failed(order, Failure(reason=Reason.TIMEOUT, error=self._over_time()))
+                if counted[Reason.OOM] >= OUT:
+                    error = "the worker ran out of memory twice, on its node as a whole"
+                    return self._failed(order, Failure(reason=Reason.OOM, error=error))
                 self._run = self._start(order)
                 if self._run.epoch > 0:
                     return self._report(order, self._run)
@@ -87,11 +114,11 @@ class TrialRunner:
             return self._failed(order, Failure(reason=Reason.DIVERGED, error=str(error)))
         except OUT_OF_MEMORY as error:
             logger.exception("trial %d ran out of memory", order.trial)
-            if self._out_of_memory:
-                return self._failed(order, Failure(reason=Reason.OOM, error=_told(error)))
-            # Once may have been a neighbour's fault: again from the last checkpoint.
-            self._out_of_memory, self._run, self._reported = True, None, 0
-            return self.step()
+            told = _told(error)
+            record_strike(self._store, self._brief.spec.name, _key(order), Reason.OOM, detail=told)
+            if strikes(self._store, self._brief.spec.name, _key(order))[Reason.OOM] >= OUT:
+                return self._failed(order, Failure(reason=Reason.OOM, error=told))
+            return None
         except (VaeSearchError, OSError):
             raise  # the store's or the machine's trouble, not the config's
         except Exception as error:  # any other is the config's own fault, whatever library it comes from
@@ -105,6 +132,7 @@ class TrialRunner:
         if checkpoint is not None:
             arrays, measurements = (checkpoint.files[name] for name in (STATE_FILE, MEASUREMENTS_FILE))
             run.restore(arrays_of(arrays), _measurements_of(measurements))
+            self._saved_epoch = checkpoint.epoch
             logger.info("trial %d continues after epoch %d", order.trial, run.epoch)
         else:
             logger.info("trial %d starts: %s", order.trial, json.dumps(dict(order.params)))
@@ -113,7 +141,8 @@ class TrialRunner:
     def _save_if_due(self, order: TrialOrder, run: TrainingRun) -> None:
         last = run.epoch == self._plan.epochs
         waited_s = self._monotonic() - self._saved_at
-        if not (last or run.epoch in self._brief.rungs or waited_s >= self._brief.spec.checkpoint_s):
+        due = last or run.epoch in self._brief.rungs or waited_s >= self._brief.spec.checkpoint_s
+        if not (due or self._stop_requested()):
             return
         files = {
             STATE_FILE: npz_of(run.state()),
@@ -132,6 +161,29 @@ class TrialRunner:
         )
         checkpoints.prune(self._store, self._brief.spec.name, _key(order), lease=self._brief.lease)
         self._saved_at = self._monotonic()
+        self._saved_epoch = run.epoch
+
+    def _stop_requested(self) -> bool:
+        """Whether the driver is about to leave; looks into the store from time to time."""
+        now = self._monotonic()
+        if now - self._stop_looked_at < STOP_POLL_S:
+            return False
+        self._stop_looked_at = now
+        try:
+            self._store.read(layout.stop(self._brief.spec.name, self._brief.lease))
+        except NotFound:
+            return False
+        return True
+
+    def _strike_for_time(self) -> None:
+        """Called from another thread, in the middle of a step."""
+        if self._order is not None:
+            error = self._over_time()
+            logger.error("trial %d: %s; this worker ends", self._order.trial, error)
+            record_strike(self._store, self._brief.spec.name, _key(self._order), Reason.TIMEOUT, detail=error)
+
+    def _over_time(self) -> str:
+        return f"an attempt took longer than trial_timeout_s = {self._brief.spec.trial_timeout_s:g} s, {OUT} times"
 
     def _report(self, order: TrialOrder, run: TrainingRun) -> TrialReport:
         news = tuple(run.measurements[self._reported :])
@@ -144,6 +196,7 @@ class TrialRunner:
             scores=run.scores() if run.epoch == self._plan.epochs else None,
             failure=None,
             node_id=self._node_id,
+            saved_epoch=self._saved_epoch,
         )
 
     def _failed(self, order: TrialOrder, failure: Failure) -> TrialReport:
@@ -156,6 +209,7 @@ class TrialRunner:
             scores=None,
             failure=failure,
             node_id=self._node_id,
+            saved_epoch=self._saved_epoch,
         )
 
 
@@ -170,4 +224,4 @@ def _told(error: Exception) -> str:
 
 
 def _key(order: TrialOrder) -> str:
-    return trial_key(order.trial)
+    return layout.trial_key(order.trial)

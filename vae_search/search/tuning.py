@@ -5,6 +5,7 @@ Whatever goes wrong in them is kept and ends the run; nothing is raised into Tun
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,12 @@ from vae_search.errors import ClusterTrouble, VaeSearchError
 from vae_search.search.driver import Driver
 from vae_search.search.orders import WorkerBrief
 from vae_search.search.worker import REPORT, Worker
+from vae_search.states import Reason
+from vae_search.store.strikes import OUT
 
 logger = logging.getLogger(__name__)
 
+LEAVE_S = 8.0  # that workers have to save an epoch before the driver stops them
 PENDING_TRIALS = 1  # asked ahead of a free worker, so that none waits for the sampler
 
 # Read by Tune when a run starts; our rows replace its loggers, its snapshots and its signal handler.
@@ -43,18 +47,38 @@ TUNE_ENVIRONMENT = {
 class Run:
     """One Tune run of one driver: the state that the four adapters share."""
 
-    def __init__(self, driver: Driver, *, slots: Callable[[], int], stop_requested: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        *,
+        slots: Callable[[], int],
+        stop_requested: Callable[[], bool],
+        monotonic: Callable[[], float],
+    ) -> None:
         self.driver = driver
         self.slots = slots
-        self.stop_requested = stop_requested
         self.failure: Exception | None = None
+        self._stop_requested = stop_requested
+        self._monotonic = monotonic
+        self._leaving_since_s: float | None = None
 
     @property
     def stopping(self) -> bool:
         """Whether no further trial may start; looks into the store, and an unreachable store stops the run as well."""
         wanted: list[bool] = []
-        self.guarded(lambda: wanted.append(self.stop_requested()))
+        self.guarded(lambda: wanted.append(self._stop_requested()))
         return self.failure is not None or any(wanted)
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the run ends now: a stop waits until the workers, who have heard of it, have saved their epochs."""
+        if self.failure is not None:
+            return True
+        if not self.stopping:
+            return False
+        if self._leaving_since_s is None:
+            self._leaving_since_s = self._monotonic()
+        return self._monotonic() - self._leaving_since_s > LEAVE_S or not self.driver.unsaved
 
     def guarded(self, action: Callable[[], None]) -> None:
         """Do `action`; an error ends the run at the next step of Tune's loop and is raised when Tune is done."""
@@ -139,12 +163,23 @@ class _Lander(_HandsOn, tune.Callback):  # type: ignore[misc]
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         self._run.guarded(lambda: _discard(self._run.driver.land(trial.config["trial"])))
 
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
+        """A worker was lost and Tune will start another."""
+
+        def look() -> None:
+            cause = _cause_of(trial)
+            if isinstance(cause, VaeSearchError):  # the store's trouble, say: another worker would meet it as well
+                raise cause
+            if isinstance(cause, ray.exceptions.OutOfMemoryError):
+                self._run.driver.forgive(trial.config["trial"], reason=Reason.OOM, detail=str(cause)[:1000])
+
+        self._run.guarded(look)
+
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        """A worker was lost more often than allowed: no fault of the config's, so no row (invariant I9)."""
+        """A worker was lost more often than allowed: no fault of the config's, so no row (invariant I8)."""
 
         def give_up() -> None:
-            cause = trial.get_pickled_error()  # Tune's own scratch file, written by this process
-            cause = getattr(cause, "cause", cause)
+            cause = _cause_of(trial)
             if isinstance(cause, VaeSearchError):
                 raise cause
             raise ClusterTrouble(
@@ -161,7 +196,7 @@ class _Brake(_HandsOn, Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
-        return self._run.stopping
+        return self._run.leaving
 
 
 def run_trials(
@@ -185,13 +220,15 @@ def run_trials(
         Exception: A bug of ours did.
     """
     os.environ.update(TUNE_ENVIRONMENT)
-    run = Run(driver, slots=slots, stop_requested=stop_requested)
+    run = Run(driver, slots=slots, stop_requested=stop_requested, monotonic=time.monotonic)
     spec = brief.spec
     # Trainables are registered by name for a whole cluster: two sweeps must not share one.
     trainable = tune.with_parameters(Worker, brief=brief, task=task)
     trainable.__name__ = f"{spec.name}-l{brief.lease}"
-    # To Tune a worker that retires is one that was lost; it must not use up a retry of the trial that it was to begin.
+    # To Tune a worker that retires, or ends because a trial takes too long, is one that was lost; it must not use up a
+    # retry of the trial.
     retirements = int(spec.budget.trials > brief.trials_per_process)
+    strikes = 0 if spec.trial_timeout_s is None else OUT
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": spec.resources.cpus_per_trial}),
         tune_config=tune.TuneConfig(
@@ -208,7 +245,7 @@ def run_trials(
             stop=_Brake(run),
             callbacks=[_Lander(run)],
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=spec.max_retries + retirements),
+            failure_config=tune.FailureConfig(max_failures=spec.max_retries + retirements + strikes),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
@@ -218,6 +255,11 @@ def run_trials(
         raise run.failure or ClusterTrouble(f"Ray: {str(error).splitlines()[0]}") from error
     if run.failure is not None:
         raise run.failure
+
+
+def _cause_of(trial: Trial) -> object:
+    cause = trial.get_pickled_error()  # Tune's own scratch file, written by this process
+    return getattr(cause, "cause", cause)
 
 
 def _name(trial: Trial) -> str:

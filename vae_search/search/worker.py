@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from ray import tune
 from vae_search.data.task import TrainingTask
 from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
 from vae_search.store.commit import open_store
+from vae_search.store.patience import PatientStore
 
 if TYPE_CHECKING:
     from vae_search.search.trial_runner import TrialRunner
@@ -82,7 +84,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         with _hidden("sklearn"):  # TensorFlow loads Keras, whose wrappers would load it: a second of a worker's start
             from vae_search.search.trial_runner import TrialRunner
 
-        return TrialRunner(self._brief, self._task, open_store(self._brief.store), node_id=self._node_id)
+        store = PatientStore(open_store(self._brief.store), wait=threading.Event().wait)
+        return TrialRunner(self._brief, self._task, store, node_id=self._node_id)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ sweeps/<sweep>/leases/000003.json                 who may write; 000003.ended.js
 sweeps/<sweep>/heartbeat.json                     the holder's counter and progress
 sweeps/<sweep>/control/stop-000003.json           somebody asks lease 3 to stop
 sweeps/<sweep>/running/000042/suggestion.json     a trial that was issued; removed after its row is written
+sweeps/<sweep>/running/000042/strike-oom-<nonce>.json   it ran out of memory, or of time, once
 sweeps/<sweep>/running/000042/000003/checkpoint-000007/
 sweeps/<sweep>/epochs/000042.parquet              the learning curve of a finished trial
 sweeps/<sweep>/trials/000042.parquet              its row: the commit point
@@ -97,6 +98,17 @@ def running_run(sweep_name: str, key: str) -> str:
 def suggestion(sweep_name: str, key: str) -> str:
     """What a run was issued with; durable before it starts."""
     return f"{running_run(sweep_name, key)}/suggestion.json"
+
+
+def strike(sweep_name: str, key: str, reason: str, nonce: str) -> str:
+    """The note that a run has failed once for `reason`."""
+    return f"{running_run(sweep_name, key)}/strike-{reason}-{nonce}.json"
+
+
+def strike_of(path: str) -> str | None:
+    """The reason of the strike that a file below `running/` is, if it is one."""
+    found = re.search(r"/strike-([a-z]+)-[0-9a-f]+\.json$", path)
+    return found[1] if found else None
 
 
 def checkpoint(sweep_name: str, key: str, lease_number: int, epoch: int) -> str:

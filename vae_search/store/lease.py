@@ -72,6 +72,11 @@ class Lease:
             return False
         return True
 
+    def request_stop(self) -> None:
+        """Tell this driver's own workers, who look for the request in the store, that it is about to leave."""
+        with suppress(AlreadyThere):
+            self._store.create(layout.stop(self._sweep, self.number), to_json_bytes({"lease": self.number}))
+
     def beat(self) -> None:
         """Show a sign of life with the present progress; the lease's own thread calls this.
 

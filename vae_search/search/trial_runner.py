@@ -12,9 +12,7 @@ from vae_search.data.task import TrainingTask
 from vae_search.errors import VaeSearchError
 from vae_search.search.orders import (
     MEASUREMENTS_FILE,
-    MODEL_FILE,
     STATE_FILE,
-    WEIGHTS_FILE,
     Failure,
     TrialOrder,
     TrialReport,
@@ -22,6 +20,7 @@ from vae_search.search.orders import (
 )
 from vae_search.states import Reason
 from vae_search.store import checkpoints
+from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.commit import Store
 from vae_search.store.layout import trial_key
 from vae_search.vae.arrays import arrays_of, npz_of

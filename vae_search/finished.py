@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vae_search.errors import Conflict, InvalidSpec, NotFound, StoreUnavailable
 from vae_search.store import artifacts, layout, sweeps
+from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.commit import Store
 from vae_search.store.lease import acquire
 from vae_search.store.ledger import Ledger, sweep_names
@@ -57,13 +58,11 @@ def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -
     if output.is_dir() or not os.access(output.parent, os.W_OK):
         raise InvalidSpec(f"{output}: must be a file in a folder that can be written. Give another -o.")
     try:
-        files = artifacts.load(store, sweep, trial, sha256=row.artifact_sha256)
+        files = artifacts.load(store, sweep, layout.trial_key(trial), sha256=row.artifact_sha256)
     except NotFound:
         raise NotFound(
             f"trial {sweep}/{trial}: its weights were not kept; only the best {record.spec.keep} trials keep theirs."
         ) from None
-    from vae_search.search.orders import MODEL_FILE, WEIGHTS_FILE
-
     with _native_remarks_hidden():
         from vae_search.vae.model import VaeModel
     from vae_search.vae.samples import grid_png
@@ -97,7 +96,6 @@ def reproduce(
     row, curve = ledger.trial(trial), ledger.epochs(trial)
     from vae_search.data.dataset import comparability_key, load_dataset
     from vae_search.data.task import TrainingTask
-    from vae_search.search.orders import WEIGHTS_FILE
 
     dataset = load_dataset(record.spec.data, cache=cache)
     if comparability_key(dataset, likelihood=record.spec.likelihood) != row.comparability_key:
@@ -106,8 +104,8 @@ def reproduce(
         from vae_search.search.reproduce import reproduce as train_again
         from vae_search.vae.arrays import arrays_of
 
-    kept = store.list(layout.artifact(sweep, trial))
-    files = artifacts.load(store, sweep, trial, sha256=row.artifact_sha256) if kept else None
+    kept = store.list(layout.artifact(sweep, layout.trial_key(trial)))
+    files = artifacts.load(store, sweep, layout.trial_key(trial), sha256=row.artifact_sha256) if kept else None
     found = train_again(
         row,
         curve,

@@ -5,9 +5,10 @@ import duckdb
 import pytest
 
 from vae_search.errors import CorruptStore, LeaseLost, SweepFailed
-from vae_search.search.orders import MODEL_FILE, WEIGHTS_FILE, Failure
+from vae_search.search.orders import Failure
 from vae_search.states import Reason, State
 from vae_search.store import artifacts, layout
+from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.lease import acquire
 from vae_search.store.ledger import Ledger
 from vae_search.vae.model import VaeModel
@@ -55,7 +56,7 @@ def test_only_the_best_trials_keep_their_weights_and_these_make_images(open_sess
     best = sorted(session.landed, key=lambda row: row.objective)[:2]
     kept = {path.split("/")[3] for path in store.list("sweeps/small/artifacts")}
     assert kept == {f"{row.trial:06d}" for row in best}
-    files = artifacts.load(store, "small", best[0].trial, sha256=best[0].artifact_sha256)
+    files = artifacts.load(store, "small", layout.trial_key(best[0].trial), sha256=best[0].artifact_sha256)
     images = VaeModel.from_files(files[MODEL_FILE], files[WEIGHTS_FILE]).sample(5, seed=1)
     assert images.shape == (5, 8, 8, 1)
     assert 0 <= images.min() < images.max() <= 1

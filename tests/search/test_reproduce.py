@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vae_search.search.orders import WEIGHTS_FILE
 from vae_search.search.reproduce import reproduce
 from vae_search.states import State
-from vae_search.store import artifacts
+from vae_search.store import artifacts, layout
+from vae_search.store.artifacts import WEIGHTS_FILE
 from vae_search.store.ledger import Ledger
 from vae_search.vae.arrays import arrays_of
 
@@ -28,7 +28,7 @@ def test_every_bit_comes_out_again_although_the_trial_was_interrupted(finished, 
     row = ledger.trial(0)
     assert row.attempts > 1
     kept = next(r for r in ledger.trials() if r.artifact_sha256 is not None)
-    weights = arrays_of(artifacts.load(store, "small", kept.trial)[WEIGHTS_FILE])
+    weights = arrays_of(artifacts.load(store, "small", layout.trial_key(kept.trial))[WEIGHTS_FILE])
 
     seen = []
     again = reproduce(row, ledger.epochs(0), None, spec=session.spec, task=task, on_epoch=seen.append)
@@ -45,7 +45,7 @@ def test_every_bit_comes_out_again_although_the_trial_was_interrupted(finished, 
 def test_what_does_not_come_out_again_is_named(finished, store, task, change):
     session, ledger = finished
     kept = next(r for r in ledger.trials() if r.state is State.COMPLETE and r.artifact_sha256 is not None)
-    weights = arrays_of(artifacts.load(store, "small", kept.trial)[WEIGHTS_FILE])
+    weights = arrays_of(artifacts.load(store, "small", layout.trial_key(kept.trial))[WEIGHTS_FILE])
     row, images = kept, task
     match change:
         case "seed":

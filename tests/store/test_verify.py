@@ -37,7 +37,7 @@ def swept(store: LocalStore) -> LocalStore:
     acquire(store, "digits").release()
     ledger = Ledger(store, "digits")
     for trial in range(3):
-        sha256 = artifacts.keep(store, "digits", trial, {"weights.npz": b"w" * 50}) if trial < 2 else None
+        sha256 = artifacts.keep(store, "digits", layout.trial_key(trial), {"weights.npz": b"w" * 50}) if trial < 2 else None
         ledger.commit(trial_row(trial, artifact_sha256=sha256, spec_sha256=SPEC_SHA256), epoch_rows(trial))
     failed = {"state": State.FAIL, "reason": Reason.DIVERGED, "objective": None, "neg_elbo": None}
     failed["spec_sha256"] = SPEC_SHA256
@@ -109,7 +109,7 @@ def test_damage_is_named(swept, damage):
 def test_what_a_dead_driver_leaves_behind_is_no_damage(swept):
     swept.create(layout.trial_epochs("digits", 9), swept.read(layout.trial_epochs("digits", 0)))
     swept.create(layout.suggestion("digits", "000001"), b"{}")
-    artifacts.keep(swept, "digits", 8, {"weights.npz": b"w"})
+    artifacts.keep(swept, "digits", "000008", {"weights.npz": b"w"})
     Ledger(swept, "digits").compact()
     cut(layout.compact_trials("digits", 4))(swept)
 

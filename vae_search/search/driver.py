@@ -8,12 +8,13 @@ from datetime import datetime
 from vae_search.errors import CorruptStore, StoreUnavailable, SweepFailed
 from vae_search.search.flight import Flight, Provenance, Verdict, epoch_rows, objective_of, trial_row
 from vae_search.search.observer import Progress
-from vae_search.search.orders import MODEL_FILE, WEIGHTS_FILE, TrialOrder, TrialReport
+from vae_search.search.orders import TrialOrder, TrialReport
 from vae_search.search.rungs import decide, rung_epochs
 from vae_search.search.study import Outcome, SweepStudy, derived_seed
 from vae_search.search.suggestions import Suggestions
 from vae_search.states import Reason, State
 from vae_search.store import artifacts, checkpoints, layout
+from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.commit import Store
 from vae_search.store.lease import Lease
 from vae_search.store.ledger import Ledger
@@ -252,12 +253,12 @@ class Driver:
         if better >= self._spec.keep or checkpoint is None or checkpoint.epoch != self._spec.budget.epochs:
             return None
         kept = {name: checkpoint.files[name] for name in (WEIGHTS_FILE, MODEL_FILE)}
-        return artifacts.keep(self._store, self._spec.name, flight.order.trial, kept)
+        return artifacts.keep(self._store, self._spec.name, layout.trial_key(flight.order.trial), kept)
 
     def _drop_artifacts(self) -> None:
         """Remove the artifact that has fallen behind the best `keep`."""
         for _, trial in self._kept[self._spec.keep :]:
-            artifacts.drop(self._store, self._spec.name, trial)
+            artifacts.drop(self._store, self._spec.name, layout.trial_key(trial))
         del self._kept[self._spec.keep :]
 
     def _stop_if_hopeless(self, row: TrialRow) -> None:

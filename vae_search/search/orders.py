@@ -8,11 +8,9 @@ from vae_search.spec import SweepSpec
 from vae_search.states import Reason
 from vae_search.vae.measurements import Costs, EpochMeasurement, Scores
 
-# The files of a checkpoint; the last two only after the last epoch.
+# The files of a checkpoint; after the last epoch also those of an artifact (`store/artifacts.py`).
 STATE_FILE = "state.npz"
 MEASUREMENTS_FILE = "measurements.json"
-WEIGHTS_FILE = "weights.npz"
-MODEL_FILE = "model.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

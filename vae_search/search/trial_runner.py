@@ -12,9 +12,7 @@ from vae_search.data.task import TrainingTask
 from vae_search.errors import NotFound, VaeSearchError
 from vae_search.search.orders import (
     MEASUREMENTS_FILE,
-    MODEL_FILE,
     STATE_FILE,
-    WEIGHTS_FILE,
     Failure,
     TrialOrder,
     TrialReport,
@@ -23,6 +21,7 @@ from vae_search.search.orders import (
 from vae_search.search.watchdog import Watchdog, end_process
 from vae_search.states import Reason
 from vae_search.store import checkpoints, layout
+from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.commit import Store
 from vae_search.store.strikes import OUT, record_strike, strikes
 from vae_search.vae.arrays import arrays_of, npz_of

@@ -12,9 +12,13 @@ sweeps/<sweep>/epochs/000042.parquet              the learning curve of a finish
 sweeps/<sweep>/trials/000042.parquet              its row: the commit point
 sweeps/<sweep>/compact/trials-000500.parquet      a derived copy of rows 0 … 499, epochs-000500.parquet of their curves
 sweeps/<sweep>/artifacts/000042/                  its weights, if it is among the best
+sweeps/<sweep>/finalists/000042-s1.parquet        a confirm run: the same config again with a fresh seed; its weights and
+                                                  bounds are in artifacts/000042-s1/
 sweeps/<sweep>/trials/000042.tombstone.json       its row was damaged and is set aside; the number stays used
 sweeps/<sweep>/set-aside/                         damaged files, where they harm nobody
 sweeps/<sweep>/logs/                              what drivers and workers wrote down for people
+models/<model>/log/000007.json                    the registry of one model: numbered, hash-chained, never rewritten
+models/<model>/versions/3/                        the files of one version; manifest.json last
 """
 
 import re
@@ -25,8 +29,10 @@ from vae_search.errors import NotFound
 
 STORE = "store.json"
 SWEEPS = "sweeps"
+MODELS = "models"
 
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _TABLE = re.compile(rf"{SWEEPS}/[^/]+/(trials|epochs)/[^/]+\.parquet")
 _NUMBERED = re.compile(r"(\d{6,})\.(?:parquet|json)")
 
@@ -163,9 +169,24 @@ def compact_lengths(paths: Iterable[str]) -> list[int]:
     return sorted((int(match[1]) for match in found if match), reverse=True)
 
 
-def artifact(sweep_name: str, number: int) -> str:
-    """The folder of a trial's weights."""
-    return f"{sweep(sweep_name)}/artifacts/{trial_key(number)}"
+def confirm_key(number: int, confirm_seed: int) -> str:
+    """A confirm run as it stands in paths: `000042-s1`."""
+    return f"{trial_key(number)}-s{confirm_seed}"
+
+
+def finalists(sweep_name: str) -> str:
+    """The folder of the rows of confirm runs."""
+    return f"{sweep(sweep_name)}/finalists"
+
+
+def finalist(sweep_name: str, number: int, confirm_seed: int) -> str:
+    """The row of one confirm run."""
+    return f"{finalists(sweep_name)}/{confirm_key(number, confirm_seed)}.parquet"
+
+
+def artifact(sweep_name: str, key: str) -> str:
+    """The folder of the weights of a trial or confirm run."""
+    return f"{sweep(sweep_name)}/artifacts/{key}"
 
 
 def manifest(folder: str) -> str:
@@ -173,10 +194,10 @@ def manifest(folder: str) -> str:
     return f"{folder}/manifest.json"
 
 
-def artifact_of(path: str) -> int | None:
-    """The trial that a file below `artifacts/` belongs to, if it is one."""
-    found = re.fullmatch(rf"{SWEEPS}/[^/]+/artifacts/(\d{{6,}})/.+", path)
-    return int(found[1]) if found else None
+def artifact_of(path: str) -> str | None:
+    """The key of the trial or confirm run that a file below `artifacts/` belongs to, if it is one."""
+    found = re.fullmatch(rf"{SWEEPS}/[^/]+/artifacts/(\d{{6,}}(?:-s\d+)?)/.+", path)
+    return found[1] if found else None
 
 
 def tombstone(sweep_name: str, number: int) -> str:
@@ -197,6 +218,46 @@ def set_aside(sweep_name: str, path: str) -> str:
 def logs(sweep_name: str) -> str:
     """The folder of the log files, one per driver and worker; only where the store is on a file system."""
     return f"{sweep(sweep_name)}/logs"
+
+
+def model(name: str) -> str:
+    """The folder of a model.
+
+    Raises:
+        NotFound: No model can have this name: it would lead out of its folder.
+    """
+    if not _MODEL_NAME.fullmatch(name):
+        raise NotFound(
+            f"{name[:80]!r} cannot be the name of a model: it must start with a lower-case letter or digit and go on "
+            "with at most 62 lower-case letters, digits or '-'."
+        )
+    return f"{MODELS}/{name}"
+
+
+def model_log(name: str) -> str:
+    """The folder of a model's log."""
+    return f"{model(name)}/log"
+
+
+def model_entry(name: str, number: int) -> str:
+    """One entry of a model's log."""
+    return f"{model_log(name)}/{number:06d}.json"
+
+
+def versions(name: str) -> str:
+    """The folder of a model's versions."""
+    return f"{model(name)}/versions"
+
+
+def version(name: str, number: int) -> str:
+    """The folder of one version; without leading zeros, as TensorFlow Serving wants it."""
+    return f"{versions(name)}/{number}"
+
+
+def version_of(path: str) -> int | None:
+    """The version that a file below `versions/` belongs to, if it is one."""
+    found = re.fullmatch(rf"{MODELS}/[^/]+/versions/([1-9]\d*)/.+", path)
+    return int(found[1]) if found else None
 
 
 def probe(nonce: str) -> str:

@@ -117,12 +117,7 @@ class EpochRow:
 
 def trials_to_parquet(rows: Sequence[TrialRow], *, path: str) -> bytes:
     """`rows` as a sealed Parquet file for `path`, with the columns of `TRIAL_SCHEMA`."""
-    records = []
-    for row in rows:
-        record = _record(row, _TRIAL_COLUMNS)
-        record |= {f"param_{name}": value for name, value in row.params.items()}
-        record["params_json"] = json.dumps(dict(row.params), sort_keys=True, ensure_ascii=False)
-        records.append(record)
+    records = [trial_record(row) for row in rows]
     return seal(pa.Table.from_pylist(records, schema=TRIAL_SCHEMA), path=path)
 
 
@@ -134,12 +129,26 @@ def trials_from_parquet(content: bytes, *, path: str) -> list[TrialRow]:
     """
     records = unseal(content, path=path).to_pylist()
     try:
-        return [
-            TrialRow(**{name: record.get(name) for name in _TRIAL_COLUMNS}, params=json.loads(record["params_json"]))
-            for record in records
-        ]
+        return [TrialRow(**trial_fields(record)) for record in records]
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptStore(f"{path}: does not hold a trial: {error}. Restore it from a copy.") from error
+
+
+def trial_record(row: TrialRow) -> dict[str, object]:
+    """`row` as a record with the columns of `TRIAL_SCHEMA`."""
+    record = _record(row, _TRIAL_COLUMNS)
+    record |= {f"param_{name}": value for name, value in row.params.items()}
+    record["params_json"] = json.dumps(dict(row.params), sort_keys=True, ensure_ascii=False)
+    return record
+
+
+def trial_fields(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the row that `trial_record` made `record` of.
+
+    Raises:
+        KeyError, ValueError: There is none.
+    """
+    return {name: record.get(name) for name in _TRIAL_COLUMNS} | {"params": json.loads(record["params_json"])}
 
 
 def trial_numbers(content: bytes, *, path: str) -> set[int]:

@@ -63,20 +63,13 @@ def judge(
         weights: by the network's names, as `TrainingRun.averaged_weights` gives them.
 
     Raises:
-        ValueError: The weights are not the described network's, or a score is not finite.
+        ValueError: The weights are not the described network's, its likelihood is unknown, or a score is not finite.
     """
     # Whoever only reads judgements needs no TensorFlow, which takes seconds to import.
     from vae_search.vae.evaluation import Evaluator
-    from vae_search.vae.likelihoods import likelihood_of
 
-    network = build(description.network)
-    ordered = network.ordered(weights)
-    evaluator = Evaluator(
-        network.topology,
-        description.network.image_shape,
-        clamp=description.clamp,
-        likelihood=likelihood_of(description.likelihood),
-    )
+    ordered = build(description.network).ordered(weights)
+    evaluator = Evaluator.of(description)
     evaluation = evaluator.evaluate(ordered, task.images)
     return Judgement(
         distortion=evaluation.distortion.astype(np.float64),

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "template": set(),
     "data": DATA | {"numpy", "PIL", "pyarrow", "sklearn", "filelock"},
     "store": DATA | {"store", "pyarrow", "duckdb"},
-    "vae": DATA | {"vae", "numpy", "tensorflow", "keras", "PIL"},
+    "vae": DATA | {"vae", "numpy", "tensorflow", "keras", "h5py", "PIL"},
     "search": DATA | {"store", "vae", "search", "numpy", "optuna", "ray"},
     "service": DATA | {"store", "vae", "search"},
     "finished": DATA | {"store", "vae", "search"},

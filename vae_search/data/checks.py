@@ -10,6 +10,7 @@ from vae_search.errors import BadData
 from vae_search.problems import printable
 
 SMALLEST, LARGEST = 4, 512  # pixels along a side
+CHANNELS = (1, 3)
 MAX_BYTES = 8 * 2**30  # of decoded images: they are held in memory, once per process
 DARKEST = 1 / 8  # the least that the brightest pixel of a whole data set may be
 # Floats that stand on such a grid are kept as bytes, a quarter of the memory and the traffic, and nothing is lost:
@@ -131,7 +132,7 @@ def _with_channels(array: np.ndarray, where: str) -> np.ndarray:
         raise BadData(f"{where}: there must be images, but the shape is {shape}.")
     shaped = array if array.ndim == 4 else array[..., None]
     channels = shaped.shape[3]
-    if channels not in (1, 3):
+    if channels not in CHANNELS:
         advice = {2: "Grey with alpha? Keep images[..., :1].", 4: "Is the fourth alpha? Keep images[..., :3]."}.get(
             channels, ""
         )

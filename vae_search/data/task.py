@@ -45,3 +45,21 @@ class TrainingTask:
     def image_shape(self) -> ImageShape:
         height, width, channels = self.train.shape[1:]
         return height, width, channels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class JudgeTask:
+    """What finalists are judged on. Only confirm runs and gates get it, never a search; the test split is in neither.
+
+    Args:
+        images: (n, height, width, channels) uint8 in {0, 1}, binarised once.
+        mean_image: (height, width, channels) mean intensity of the training images.
+    """
+
+    images: np.ndarray
+    mean_image: np.ndarray
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "JudgeTask":
+        """The part of `dataset` that judges finalists (invariant I9)."""
+        return cls(images=dataset.judge, mean_image=dataset.train_mean)

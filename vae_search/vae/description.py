@@ -1,12 +1,17 @@
 """What a model's files say of it, in JSON; read and written without TensorFlow."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from vae_search.config import Config, ParamValue
+from vae_search.data.checks import CHANNELS, LARGEST
+from vae_search.problems import printable
 from vae_search.vae.networks import NetworkSpec
 
 MODEL_FORMAT = 1
+MAX_BYTES = 2**16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,18 +35,42 @@ class ModelDescription:
 
     @classmethod
     def from_json(cls, content: bytes) -> "ModelDescription":
-        """The description of `to_json`.
+        """The description of `to_json`; whoever wrote it is not trusted.
 
         Raises:
-            ValueError: It is none, or one of another format.
+            ValueError: It is none, one of another format, or of a network that nobody can have searched for. One line.
         """
-        fields = json.loads(content)
-        if not isinstance(fields, Mapping) or fields.get("format") != MODEL_FORMAT:
-            raise ValueError(f"`format` must be {MODEL_FORMAT}, but got {fields!r:.80}")
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"a description must have at most {MAX_BYTES:,} bytes, but has {len(content):,}")
         try:
-            shape = dict(fields["network"])
-            shape["image_shape"] = tuple(shape["image_shape"])
-            low, high = fields["log_variance_clamp"]
-            return cls(network=NetworkSpec(**shape), likelihood=fields["likelihood"], clamp=(low, high))
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not a model's description: {error}") from error
+            fields = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"a description must be JSON, but: {printable(str(error))}") from error
+        if not isinstance(fields, Mapping) or fields.get("format") != MODEL_FORMAT:
+            raise ValueError(f"`format` must be {MODEL_FORMAT}, but got {printable(repr(fields))}")
+        try:
+            network = _network_of(**fields["network"])
+            low, high = (float(limit) for limit in fields["log_variance_clamp"])
+            likelihood = str(fields["likelihood"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"not a model's description: {printable(str(error), 200)}") from error
+        if not -math.inf < low < high < math.inf:  # NaN fails, too
+            raise ValueError(f"`log_variance_clamp` must be finite and rising, but got [{low}, {high}]")
+        return cls(network=network, likelihood=likelihood, clamp=(low, high))
+
+
+def _network_of(*, image_shape: Sequence[int], **fields: ParamValue) -> NetworkSpec:
+    """A network within the limits of every search; without them a file could ask for 10^9 layers.
+
+    Raises:
+        TypeError: A field is missing, or one too many is there.
+        ValueError: A field has the wrong type or lies outside its limits.
+    """
+    height, width, channels = image_shape
+    for name, side in (("height", height), ("width", width), ("channels", channels)):
+        most = LARGEST if name != "channels" else max(CHANNELS)
+        if type(side) is not int or not 1 <= side <= most:
+            raise ValueError(f"`1 <= {name} <= {most}` must hold for a whole number, but got {side!r}")
+    network = NetworkSpec(image_shape=(height, width, channels), **fields)  # type: ignore[arg-type]  # checked next
+    Config.from_params({name: value for name, value in asdict(network).items() if name != "image_shape"})
+    return network

@@ -7,9 +7,10 @@ import tensorflow as tf
 
 from vae_search.data.task import ImageShape
 from vae_search.vae.bounds import ElboTerms, elbo_terms, log_importance_weights
+from vae_search.vae.description import ModelDescription
 from vae_search.vae.forward import Tensors, WeightedNetwork
-from vae_search.vae.likelihoods import Likelihood
-from vae_search.vae.networks import Topology
+from vae_search.vae.likelihoods import Likelihood, likelihood_of
+from vae_search.vae.networks import Topology, build
 
 EVALUATION_BATCH = 500  # fixed: another size would add up in another order and change the last bits
 EVALUATION_SEED = 777
@@ -51,6 +52,20 @@ class Evaluator:
         weights = [tf.TensorSpec([None] * rank, tf.float32) for rank in topology.ranks]
         batches = tf.TensorSpec([None, EVALUATION_BATCH, *image_shape], tf.uint8)
         self._bound = tf.function(self._bound_of_batches, input_signature=[weights, batches], autograph=False)
+
+    @classmethod
+    def of(cls, description: ModelDescription) -> "Evaluator":
+        """The evaluator of a described model.
+
+        Raises:
+            ValueError: Its likelihood is unknown.
+        """
+        return cls(
+            build(description.network).topology,
+            description.network.image_shape,
+            clamp=description.clamp,
+            likelihood=likelihood_of(description.likelihood),
+        )
 
     def neg_elbo(self, weights: Tensors, images: np.ndarray) -> tuple[float, float]:
         """Mean (distortion, rate), nats per image."""

@@ -37,3 +37,14 @@ BERNOULLI = Likelihood(distortion=bernoulli_distortion, mean=bernoulli_mean)
 
 LIKELIHOODS: Mapping[str, Likelihood] = MappingProxyType({"bernoulli": BERNOULLI})
 """By the name that a spec gives."""
+
+
+def likelihood_of(name: str) -> Likelihood:
+    """The likelihood that a spec or a model's description names.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if name not in LIKELIHOODS:
+        raise ValueError(f"`likelihood` must be one of {', '.join(LIKELIHOODS)}, but got {name!r:.80}")
+    return LIKELIHOODS[name]

@@ -8,59 +8,85 @@ import tensorflow as tf
 from vae_search.vae.arrays import arrays_of
 from vae_search.vae.description import ModelDescription
 from vae_search.vae.keras_models import decoder_model, encoder_model
-from vae_search.vae.likelihoods import LIKELIHOODS, Likelihood
-from vae_search.vae.networks import Network, build
+from vae_search.vae.likelihoods import likelihood_of
+from vae_search.vae.networks import build
+from vae_search.vae.weights_file import read_weights
+
+USE_BATCH = 1000  # images at once; a convolution's intermediate results would fill the memory otherwise
 
 
 class VaeModel:
     """Encoder and decoder with their trained weights."""
 
-    def __init__(self, network: Network, weights: Mapping[str, np.ndarray], likelihood: Likelihood) -> None:
+    def __init__(self, description: ModelDescription, weights: Mapping[str, np.ndarray]) -> None:
         """Build the Keras models.
 
         Args:
             weights: by the network's names.
 
         Raises:
-            ValueError: Names or shapes are not the network's.
+            ValueError: Names or shapes are not the network's, or the likelihood is unknown.
         """
-        self.network = network
-        self.likelihood = likelihood
+        self.description = description
+        self.likelihood = likelihood_of(description.likelihood)
+        network = build(description.network)
+        arrays = network.ordered(weights)
         self.encoder = encoder_model(network)
         self.decoder = decoder_model(network)
-        expected = dict(zip(network.names, network.shapes, strict=True))
-        found = {name: array.shape for name, array in weights.items()}
-        if expected != found:
-            wrong = sorted({*expected.items()} ^ {*found.items()})[:4]
-            raise ValueError(f"weights must have the network's names and shapes, but differ in {wrong}")
-        arrays = [weights[name] for name in network.names]
         self.encoder.set_weights(arrays[: len(self.encoder.weights)])
         self.decoder.set_weights(arrays[len(self.encoder.weights) :])
 
     @classmethod
     def from_files(cls, description: bytes, weights: bytes) -> "VaeModel":
-        """The model of `ModelDescription.to_json` and `npz_of(averaged weights)`.
+        """The model of `ModelDescription.to_json` and `npz_of(averaged weights)`: what a trial's artifact holds.
 
         Raises:
             ValueError: The files do not describe a model that this version can build.
         """
-        described = ModelDescription.from_json(description)
-        if described.likelihood not in LIKELIHOODS:
-            raise ValueError(
-                f"`likelihood` must be one of {', '.join(LIKELIHOODS)}, but got {described.likelihood!r:.80}"
-            )
-        return cls(build(described.network), arrays_of(weights), LIKELIHOODS[described.likelihood])
+        return cls(ModelDescription.from_json(description), arrays_of(weights))
+
+    @classmethod
+    def from_version(cls, config: bytes, weights: bytes) -> "VaeModel":
+        """The model of a version's `config.json` and `model.weights.h5`; whoever wrote them is not trusted.
+
+        Raises:
+            ValueError: They are damaged, hostile, or not of a model that this version can build. One line.
+        """
+        description = ModelDescription.from_json(config)
+        return cls(description, read_weights(weights, build(description.network)))
 
     @property
     def latent_dim(self) -> int:
-        return self.network.spec.latent_dim
+        return self.description.network.latent_dim
+
+    def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """q(z|x) as mean and log-variance: (n, height, width, channels) in [0, 1] -> (n, latent_dim) each."""
+        low, high = self.description.clamp
+        parts = [self.encoder(batch.astype(np.float32)) for batch in _batches(images)]
+        mean, raw_log_variance = (np.concatenate([part[which].numpy() for part in parts]) for which in (0, 1))
+        return mean, np.clip(raw_log_variance, low, high)
+
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """Means of p(x|z): (n, latent_dim) -> (n, height, width, channels) in [0, 1]."""
+        return np.concatenate([self.likelihood.mean(self.decoder(batch)).numpy() for batch in _batches(latents)])
+
+    def reconstruct(self, images: np.ndarray) -> np.ndarray:
+        """Means of p(x|z) at each image's posterior mean, the shape of `images`, in [0, 1]."""
+        return self.decode(self.encode(images)[0])
 
     def sample(self, count: int, *, seed: int) -> np.ndarray:
         """Means of p(x|z) for `count` draws of z from the prior: (count, height, width, channels) in [0, 1]."""
         latents = tf.random.stateless_normal([count, self.latent_dim], [seed, 0])
         return self.decode(latents.numpy())
 
-    def decode(self, latents: np.ndarray) -> np.ndarray:
-        """Means of p(x|z): (n, latent_dim) -> (n, height, width, channels) in [0, 1]."""
-        means: np.ndarray = self.likelihood.mean(self.decoder(latents)).numpy()
-        return means
+    def draw(self, count: int, *, seed: int) -> np.ndarray:
+        """`count` images drawn from p(x), pixels too: uint8 in {0, 1}, (count, height, width, channels).
+
+        What sample quality is measured on: a mean is no image of the data's kind.
+        """
+        means = self.sample(count, seed=seed)
+        return (np.random.default_rng(seed).random(means.shape, np.float32) < means).astype(np.uint8)
+
+
+def _batches(array: np.ndarray) -> list[np.ndarray]:
+    return [array[first : first + USE_BATCH] for first in range(0, len(array), USE_BATCH)]

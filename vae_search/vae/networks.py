@@ -17,6 +17,7 @@ from vae_search.data.task import ImageShape
 
 KERNEL, STRIDE = 4, 2  # the kernel a multiple of the stride: no checkerboard in the transposed convolutions
 CONV_DENSE_UNITS = 256
+MEAN_LIMITS = (0.001, 0.999)  # of a pixel's mean before its logit is taken, as in the IWAE reference code
 
 Kind = Literal["dense", "conv", "transposed_conv", "activation", "gated", "flatten", "reshape", "pad", "crop"]
 WEIGHTED: tuple[Kind, ...] = ("dense", "conv", "transposed_conv")  # these have a kernel and a bias
@@ -126,6 +127,19 @@ class Network:
             for position in range(2 * len(layers))
         ]
 
+    def ordered(self, weights: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Named weights in the order of `shapes`.
+
+        Raises:
+            ValueError: Names or shapes are not the network's.
+        """
+        expected = dict(zip(self.names, self.shapes, strict=True))
+        found = {name: array.shape for name, array in weights.items()}
+        if expected != found:
+            wrong = sorted({*expected.items()} ^ {*found.items()})[:4]
+            raise ValueError(f"weights must have the network's names and shapes, but differ in {wrong}")
+        return [weights[name] for name in expected]
+
     @property
     def parameters(self) -> int:
         """How many weights there are."""
@@ -155,7 +169,7 @@ def initial_weights(network: Network, *, seed: int, mean_image: np.ndarray) -> l
     """Fresh weights, in the order of `network.shapes`: a pure function of the seed.
 
     Kernels are Glorot uniform (Glorot & Bengio 2010, eq. 16), biases zero, and the last bias is the logit of the
-    data's mean image, clipped to [0.001, 0.999] as in the IWAE reference code: it saves the first epochs.
+    data's mean image, clipped to `MEAN_LIMITS`: it saves the first epochs.
 
     Args:
         mean_image: (height, width, channels), mean intensity of the training images in [0, 1].
@@ -169,7 +183,7 @@ def initial_weights(network: Network, *, seed: int, mean_image: np.ndarray) -> l
         receptive_field = prod(shape[:-2])
         limit = np.sqrt(6.0 / (receptive_field * (shape[-2] + shape[-1])))
         weights.append(rng.uniform(-limit, limit, shape).astype(np.float32))
-    clipped = np.clip(mean_image.astype(np.float64), 0.001, 0.999)
+    clipped = np.clip(mean_image.astype(np.float64), *MEAN_LIMITS)
     logit = np.log(clipped) - np.log1p(-clipped)
     last = weights[-1]  # one value per pixel in dense decoders, one per channel in convolutional ones
     per_pixel = last.size == mean_image.size

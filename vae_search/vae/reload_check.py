@@ -1,0 +1,41 @@
+"""Scores a written model, knowing nothing but its files; run by `fresh_process.py`.
+
+`python -m vae_search.vae.reload_check FOLDER IMAGES.npy` prints one line of JSON.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from vae_search.vae.description import ModelDescription
+from vae_search.vae.evaluation import Evaluator
+from vae_search.vae.export import CONFIG_FILE, WEIGHTS_FILE
+from vae_search.vae.fresh_process import ReloadedScore
+from vae_search.vae.networks import build
+from vae_search.vae.weights_file import read_weights
+
+
+def score_folder(folder: Path, images: np.ndarray) -> ReloadedScore:
+    """Load both forms of a model from `folder` and score them on images: (n, height, width, channels) in {0, 1}.
+
+    Raises:
+        ValueError: A file is damaged or hostile.
+        OSError: A file is missing.
+    """
+    description = ModelDescription.from_json((folder / CONFIG_FILE).read_bytes())
+    network = build(description.network)
+    weights = network.ordered(read_weights((folder / WEIGHTS_FILE).read_bytes(), network))
+    distortion, rate = Evaluator.of(description).neg_elbo(weights, images)
+    elbo = tf.saved_model.load(str(folder)).signatures["elbo"](images=tf.cast(images, tf.float32))["elbo"]
+    return ReloadedScore(
+        neg_elbo=distortion + rate, saved_model_neg_elbo=-float(np.mean(elbo.numpy(), dtype=np.float64))
+    )
+
+
+if __name__ == "__main__":
+    found = score_folder(Path(sys.argv[1]), np.load(sys.argv[2], allow_pickle=False))
+    sys.stdout.write(json.dumps(asdict(found)) + "\n")

@@ -28,7 +28,7 @@ import numpy as np
 from machine import describe_machine, fashion_mnist_folder
 
 from vae_search.data.dataset import load_dataset
-from vae_search.spec import DataSpec
+from vae_search.spec_parts import DataSpec
 from vae_search.store import artifacts, layout
 from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.commit import open_store
@@ -104,9 +104,7 @@ def bounds(folder: str, row: TrialRow, part: int) -> tuple[np.ndarray, np.ndarra
     from vae_search.vae.training import limit_threads
 
     limit_threads(1)
-    files = artifacts.load(
-        open_store(folder), row.sweep, layout.trial_key(row.trial), sha256=row.artifact_sha256
-    )
+    files = artifacts.load(open_store(folder), row.sweep, layout.trial_key(row.trial), sha256=row.artifact_sha256)
     described = ModelDescription.from_json(files[MODEL_FILE])
     network, weights = build(described.network), arrays_of(files[WEIGHTS_FILE])
     evaluator = Evaluator(

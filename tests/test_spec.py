@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from vae_search.errors import InvalidSpec
 from vae_search.space import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
-from vae_search.spec import Budget, DataSpec, Pruning, SweepSpec, identity_changes, json_schema, parse_spec, read_spec
+from vae_search.spec import SweepSpec, identity_changes, json_schema, parse_spec, read_spec
 from vae_search.spec_file import parse_yaml
+from vae_search.spec_parts import Budget, Confirm, DataSpec, Pruning
 from vae_search.template import template
 
 SHIPPED = sorted((Path(__file__).parents[1] / "search_spaces").glob("*.yaml"))
@@ -84,6 +85,8 @@ def test_what_is_not_said_takes_its_default() -> None:
     assert spec.pruning == Pruning(min_epochs=3, reduction_factor=3)
     assert (spec.sampler, spec.lr_schedule, spec.likelihood) == ("tpe", "constant", "bernoulli")
     assert (spec.log_variance_clamp, spec.ema_decay, spec.enqueue) == ((-6.0, 2.0), 0.999, ())
+    assert spec.confirm == Confirm(finalists=3, seeds=5, epochs=None)
+    assert spec.promote is None
     assert (spec.resources.cpus_per_trial, spec.resources.concurrency) == (1, "auto")
 
 

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     InstanceOf,
     PlainSerializer,
@@ -27,72 +25,26 @@ from vae_search.config import RULES, ParamValue
 from vae_search.errors import InvalidSpec
 from vae_search.problems import Found, KeyPath, dotted, printable, raise_if, shown
 from vae_search.space import CategoricalParameter, FixedParameter, IntParameter, SearchSpace, point_problems
-from vae_search.spec_fields import NAMES, Clamp, Concurrency, Share, located
+from vae_search.spec_fields import Clamp, located
 from vae_search.spec_file import SpecFile, override, parse_yaml
+from vae_search.spec_parts import (
+    Budget,
+    Confirm,
+    DataSpec,
+    Objective,
+    Part,
+    Promote,
+    Pruning,
+    Resources,
+    default_pruning,
+    read_pruning,
+)
 from vae_search.spec_space import configs_schema, read_configs, read_space, space_schema, write_space
 from vae_search.spec_wording import found_by_pydantic
 from vae_search.spec_yaml import MAX_BYTES, TOO_LONG
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
-
-
-class DataSpec(_Part):
-    """Which images, and how they are split."""
-
-    source: str = Field(min_length=1, description=f"{', '.join(NAMES)}, or a path; relative paths start at the spec.")
-    binarize: Literal["dynamic", "threshold", "none"] = Field(
-        default="dynamic", description="dynamic: each epoch draws 0/1 pixels anew; threshold: > 0.5; none: as they are."
-    )
-    validation: Share = Field(default=None, description="Count or fraction of images to choose models by.")
-    test: Share = Field(
-        default=None, description="Count or fraction for the final test, if the source has no test split."
-    )
-
-
-class Budget(_Part):
-    """When a sweep is over."""
-
-    trials: int = Field(ge=1, le=100_000, description="Configs to try.")
-    epochs: int = Field(ge=1, le=100_000, description="Epochs of a trial that is not pruned.")
-    minutes: float | None = Field(default=None, gt=0, description="Driver time over all attempts; none = no limit.")
-
-
-class Pruning(_Part):
-    """Rungs at min_epochs · reduction_factor^k: one trial in reduction_factor advances."""
-
-    min_epochs: int = Field(ge=1, le=100_000, description="The first rung.")
-    reduction_factor: int = Field(default=3, ge=2, le=100, description="One in so many trials advances at each rung.")
-
-
-def _pruning(value: object) -> object:
-    if value is None or isinstance(value, Mapping | Pruning):
-        return value
-    if value != "off":
-        raise ValueError(f"must be off or a mapping such as {{min_epochs: 3}}, but got {shown(value)}.")
-    return None
-
-
-class Objective(_Part):
-    """What is minimised: neg_elbo + stability_weight · instability, in nats."""
-
-    stability_weight: float = Field(default=1.0, ge=0, description="Weight of the instability; 0 = neg_elbo alone.")
-
-
-class Resources(_Part):
-    """What a trial needs and how many run at once."""
-
-    cpus_per_trial: int = Field(default=1, ge=1, le=1024, description="Cores, and threads, of one trial.")
-    concurrency: Concurrency = Field(default="auto", description="Trials at once; auto = as many as there is room for.")
-
-
-def default_pruning(epochs: int) -> Pruning:
-    """The rungs of a sweep that names none: the first after a ninth of the epochs."""
-    return Pruning(min_epochs=max(1, epochs // 9))
-
-
-class SweepSpec(_Part):
+class SweepSpec(Part):
     """One sweep, fully resolved."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="What the sweep is called, also in the store.")
@@ -114,11 +66,13 @@ class SweepSpec(_Part):
     sampler: Literal["tpe", "random"] = Field(default="tpe", description="Who suggests the next config.")
     pruning: Annotated[
         Pruning | None,
-        BeforeValidator(_pruning),
+        BeforeValidator(read_pruning),
         PlainSerializer(lambda pruning: "off" if pruning is None else pruning.model_dump()),
         WithJsonSchema({"anyOf": [{"const": "off"}, Pruning.model_json_schema()]}),
     ] = Field(default_factory=lambda parts: default_pruning(parts["budget"].epochs))
     objective: Objective = Objective()
+    confirm: Confirm = Confirm()
+    promote: Promote | None = Field(default=None, description="Where the best model goes; none = nowhere.")
     ema_decay: float = Field(
         default=0.999, ge=0, lt=1, description="Of the averaged weights that are evaluated; 0 = off."
     )
@@ -130,7 +84,7 @@ class SweepSpec(_Part):
     trial_timeout_s: float | None = Field(
         default=None,
         gt=0,
-        description="Seconds that an attempt of a trial may take; a second one that takes longer fails.",
+        description="Seconds of an attempt of a trial; a second one that takes longer fails.",
     )
     max_retries: int = Field(default=3, ge=0, le=1000, description="How often a trial may lose its worker.")
     keep: int = Field(default=5, ge=1, le=100_000, description="How many of the best trials keep their weights.")
@@ -165,7 +119,17 @@ class SweepSpec(_Part):
     def identity(self) -> dict[str, object]:
         """What may not change when a sweep is resumed, in plain values."""
         tree = self.to_json()
-        free = ("name", "budget", "checkpoint_s", "trial_timeout_s", "max_retries", "keep", "resources")
+        free = (
+            "name",
+            "budget",
+            "confirm",
+            "promote",
+            "checkpoint_s",
+            "trial_timeout_s",
+            "max_retries",
+            "keep",
+            "resources",
+        )
         return {key: value for key, value in tree.items() if key not in free} | {
             "budget": {"epochs": self.budget.epochs},
             "resources": {"cpus_per_trial": self.resources.cpus_per_trial},
@@ -295,6 +259,8 @@ _KEYS: Mapping[KeyPath, Sequence[str]] = {
     ("budget",): tuple(Budget.model_fields),
     ("pruning",): tuple(Pruning.model_fields),
     ("objective",): tuple(Objective.model_fields),
+    ("confirm",): tuple(Confirm.model_fields),
+    ("promote",): tuple(Promote.model_fields),
     ("resources",): tuple(Resources.model_fields),
 }
 

@@ -58,6 +58,12 @@ pruning:                          # or off
 # objective:
 #   stability_weight: 1.0         # minimised is neg_elbo + stability_weight * instability, both in nats
 
+# confirm:                        # the best configs are trained again, with fresh seeds
+#   finalists: 3                  # how many; 0 = none
+#   seeds: 5                      # of the best of them
+# promote:
+#   model: digits                 # where it goes if it passes every gate and beats the champion
+
 # ema_decay: 0.999                # evaluated are averaged weights; 0 = the weights of the last step
 # lr_schedule: constant           # or cosine
 # log_variance_clamp: [-6.0, 2.0]

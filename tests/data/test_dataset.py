@@ -10,7 +10,7 @@ from vae_search.data.dataset import Dataset, comparability_key, load_dataset
 from vae_search.data.sources import read_source
 from vae_search.data.splits import Protocol, Split, split_images
 from vae_search.data.task import TrainingTask
-from vae_search.spec import DataSpec
+from vae_search.spec_parts import DataSpec
 
 
 def digits(tmp_path, **fields) -> Dataset:

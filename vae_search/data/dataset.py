@@ -13,7 +13,7 @@ from vae_search.data.sources import Source, read_source
 from vae_search.data.splits import Protocol, Split, split_images
 from vae_search.errors import BadData
 from vae_search.problems import printable
-from vae_search.spec import DataSpec
+from vae_search.spec_parts import DataSpec
 
 METRIC_VERSION = 1  # one more whenever the same weights and images would get another score
 

@@ -3,7 +3,7 @@
 import os
 
 from vae_search.errors import ClusterTrouble
-from vae_search.spec import Resources
+from vae_search.spec_parts import Resources
 
 
 def local_room(resources: Resources) -> int:

@@ -6,7 +6,7 @@ Asynchronous successive halving (Li et al. 2020, "A System for Massively Paralle
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vae_search.spec import Pruning
+from vae_search.spec_parts import Pruning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,7 +90,9 @@ class PerImageBounds:
         """
         found = _from_parquet(content, where=where)
         if set(found) != {None}:
-            raise CorruptStore(f"{where}: must hold the bounds of one model, but holds several. Restore it from a copy.")
+            raise CorruptStore(
+                f"{where}: must hold the bounds of one model, but holds several. Restore it from a copy."
+            )
         return found[None]
 
 

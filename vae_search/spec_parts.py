@@ -1,0 +1,91 @@
+"""The parts of a spec, each a frozen model that checks itself; `spec.py` puts them together."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vae_search.problems import shown
+from vae_search.spec_fields import NAMES, Concurrency, Share
+
+
+class Part(BaseModel):
+    """Strict about types, closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
+
+
+class DataSpec(Part):
+    """Which images, and how they are split."""
+
+    source: str = Field(min_length=1, description=f"{', '.join(NAMES)}, or a path; relative paths start at the spec.")
+    binarize: Literal["dynamic", "threshold", "none"] = Field(
+        default="dynamic", description="dynamic: each epoch draws 0/1 pixels anew; threshold: > 0.5; none: as they are."
+    )
+    validation: Share = Field(default=None, description="Count or fraction of images to choose models by.")
+    test: Share = Field(
+        default=None, description="Count or fraction for the final test, if the source has no test split."
+    )
+
+
+class Budget(Part):
+    """When a sweep is over."""
+
+    trials: int = Field(ge=1, le=100_000, description="Configs to try.")
+    epochs: int = Field(ge=1, le=100_000, description="Epochs of a trial that is not pruned.")
+    minutes: float | None = Field(default=None, gt=0, description="Driver time over all attempts; none = no limit.")
+
+
+class Pruning(Part):
+    """Rungs at min_epochs · reduction_factor^k: one trial in reduction_factor advances."""
+
+    min_epochs: int = Field(ge=1, le=100_000, description="The first rung.")
+    reduction_factor: int = Field(default=3, ge=2, le=100, description="One in so many trials advances at each rung.")
+
+
+def read_pruning(value: object) -> object:
+    """`off` as None; a mapping as it is."""
+    if value is None or isinstance(value, Mapping | Pruning):
+        return value
+    if value != "off":
+        raise ValueError(f"must be off or a mapping such as {{min_epochs: 3}}, but got {shown(value)}.")
+    return None
+
+
+class Objective(Part):
+    """What is minimised: neg_elbo + stability_weight · instability, in nats."""
+
+    stability_weight: float = Field(default=1.0, ge=0, description="Weight of the instability; 0 = neg_elbo alone.")
+
+
+class Confirm(Part):
+    """Which of a sweep's best configs are trained again with fresh seeds, and how often."""
+
+    finalists: int = Field(default=3, ge=0, le=100, description="Configs that are trained again; 0 = none.")
+    seeds: int = Field(default=5, ge=1, le=100, description="Fresh seeds of the best of them.")
+    epochs: int | None = Field(default=None, ge=1, le=100_000, description="Epochs of each; default: budget.epochs.")
+
+    @property
+    def runs(self) -> int:
+        """Confirm runs in all: one of each finalist, then the other seeds of the best one."""
+        return self.finalists + self.seeds - 1 if self.finalists else 0
+
+
+class Promote(Part):
+    """Where a sweep's best model goes if it proves itself."""
+
+    model: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="The model that it may become champion of.")
+    min_gain: float = Field(default=0.1, ge=0, description="Nats that it must be better by than the champion.")
+    limits: dict[str, float] = Field(default={}, description="Other limits of single gates, by the gate's name.")
+
+
+class Resources(Part):
+    """What a trial needs and how many run at once."""
+
+    cpus_per_trial: int = Field(default=1, ge=1, le=1024, description="Cores, and threads, of one trial.")
+    concurrency: Concurrency = Field(default="auto", description="Trials at once; auto = as many as there is room for.")
+
+
+def default_pruning(epochs: int) -> Pruning:
+    """The rungs of a sweep that names none: the first after a ninth of the epochs."""
+    return Pruning(min_epochs=max(1, epochs // 9))

@@ -133,6 +133,7 @@ def main() -> None:
             "name": "search",
             "search_space": SPACE,
             "enqueue": KNOWN,
+            "confirm": {"finalists": 0},  # the second sweep trains the best config again, for longer
             "budget": {
                 "trials": 1000,
                 "epochs": SEARCH_EPOCHS,
@@ -155,6 +156,7 @@ def main() -> None:
             "seed": 1,
             "search_space": dict(best.params) | {"kl_warmup_epochs": epochs // 10},
             "budget": {"trials": 2, "epochs": epochs},
+            "confirm": {"finalists": 0},
             "pruning": "off",
             "lr_schedule": "cosine",
         }

@@ -62,6 +62,7 @@ def our_spec(images: Path, chosen: list[dict]) -> str:
             },
             "enqueue": chosen,
             "budget": {"trials": len(chosen), "epochs": EPOCHS},
+            "confirm": {"finalists": 0},  # none of the others does that
             "pruning": "off",
         }
     )

@@ -20,6 +20,7 @@ one epoch, so they are replayed, in random orders, from the curves and CPU secon
 
 import argparse
 import json
+import math
 import os
 import statistics
 import tempfile
@@ -35,6 +36,7 @@ import numpy as np
 from fashion import SPACE, slice_task
 from machine import describe_machine
 
+from vae_search.data.task import JudgeTask
 from vae_search.search.driver import Driver
 from vae_search.search.flight import Provenance
 from vae_search.search.orders import WorkerBrief
@@ -64,6 +66,7 @@ def spec_of(seed: int, **changes: object) -> str:
             "budget": {"trials": TRIALS, "epochs": EPOCHS},
             "keep": 1,
             "checkpoint_s": 1000,
+            "confirm": {"finalists": 0},
         }
         | changes
     )
@@ -80,14 +83,17 @@ def epochs_of(text: str, folder: Path) -> Iterator[tuple[float, float]]:
         store=store,
         lease=lease,
         now=lambda: datetime.now(UTC),
-        deadline_passed=lambda: False,
+        seconds_left=lambda: math.inf,
+        slots=1,
         on_landed=lambda row, verdict: None,
     )
     brief = WorkerBrief(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
-    runner = TrialRunner(brief, slice_task(), store, node_id="here")
+    task = slice_task()
+    judge_task = JudgeTask(images=task.select, mean_image=task.mean_image)  # never asked for: nothing is confirmed
+    runner = TrialRunner(brief, task, judge_task, store, node_id="here")
     try:
         while (order := driver.next_order()) is not None:
-            driver.started(order.trial)
+            driver.started(order.key)
             runner.begin(order)
             verdict = None
             while verdict is None:
@@ -95,7 +101,7 @@ def epochs_of(text: str, folder: Path) -> Iterator[tuple[float, float]]:
                 verdict = driver.record(report)
                 for measurement in report.measurements:
                     yield measurement.cpu_s, measurement.neg_elbo
-            driver.land(order.trial)
+            driver.land(order.key)
     finally:
         lease.release()
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from vae_search.render import clock, console
 from vae_search.search.observer import Observer, Progress
 from vae_search.states import State
+from vae_search.store.finalists import FinalistRow
 
 if TYPE_CHECKING:
     from vae_search.search.flight import Verdict
@@ -52,7 +53,8 @@ def landed_line(row: "TrialRow", verdict: "Verdict") -> str:
     """`trial 7 COMPLETE: objective 98.21, …`: one line, for logs and pipes."""
     value = "" if row.neg_elbo is None else f", neg_elbo {row.neg_elbo:.2f}"
     stability = "" if row.instability is None else f", instability {row.instability:.3f}"
-    return f"trial {row.trial} {row.state}: {verdict.explanation}{value}{stability}"
+    run = f"confirm run {row.key}" if isinstance(row, FinalistRow) else f"trial {row.trial}"
+    return f"{run} {row.state}: {verdict.explanation}{value}{stability}"
 
 
 class _Display:
@@ -99,6 +101,8 @@ class _Display:
             *((f"{now.states.get(state, 0)} {state.lower()}   ", colour) for state, colour in COLOURS.items()),
         )
         bar = ProgressBar(total=now.trials, completed=now.finished, width=min(BAR_COLUMNS, self._out.width))
+        if now.finished == now.trials and now.confirm_runs:
+            counts.append(f"{now.confirmed}/{now.confirm_runs} confirm runs", "bold")
         facts = Table.grid(padding=(0, 3))
         best = "–" if now.best_objective is None else f"{now.best_objective:.2f} nats (trial {now.best_trial})"
         speed = now.epochs_done / elapsed_s if elapsed_s > 0 else 0.0

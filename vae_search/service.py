@@ -83,7 +83,7 @@ def run(spec: SweepSpec, *, text: str, store: Store, cache: Path, observer: "Obs
             return _with_a_result(before)
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
     from vae_search.data.dataset import comparability_key, load_dataset
-    from vae_search.data.task import TrainingTask
+    from vae_search.data.task import JudgeTask, TrainingTask
     from vae_search.search.room import local_room
 
     local_room(spec.resources)  # refuse what can never run before anything slow
@@ -100,7 +100,7 @@ def run(spec: SweepSpec, *, text: str, store: Store, cache: Path, observer: "Obs
     sweeps.create_or_check(store, record, text=text)
     from vae_search.search.session import search
 
-    search(record, task=TrainingTask.of(dataset), store=store, observer=observer)
+    search(record, task=TrainingTask.of(dataset), judge_task=JudgeTask.of(dataset), store=store, observer=observer)
     return _with_a_result(status(store, spec.name, spec=spec))
 
 

@@ -136,6 +136,11 @@ class SweepSpec(Part):
         }
 
     @property
+    def confirm_epochs(self) -> int:
+        """Epochs of a confirm run."""
+        return self.confirm.epochs or self.budget.epochs
+
+    @property
     def sha256(self) -> str:
         """Hash of the canonical JSON of `identity()`."""
         canonical = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -20,6 +20,7 @@ name: retiring
 data: {source: digits}
 search_space: {latent_dim: {type: int, low: 2, high: 6}, depth: 1, width: 16, batch_size: 64}
 budget: {trials: 5, epochs: 2}
+confirm: {finalists: 0}
 pruning: off
 max_retries: 0
 resources: {concurrency: 1}

@@ -29,6 +29,7 @@ search_space:
   width: {type: categorical, choices: [16, 32]}
   batch_size: 64
 budget: {trials: 8, epochs: 9}
+confirm: {finalists: 0}
 pruning: {min_epochs: 3, reduction_factor: 3}
 """
 

@@ -1,5 +1,6 @@
 """A sweep without Ray: the driver's decisions, carried out in this process by a real worker's loop."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from vae_search.data.task import TrainingTask
+from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.search.driver import Driver
 from vae_search.search.flight import Provenance
 from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
@@ -32,6 +33,7 @@ budget: {trials: 7, epochs: 6}
 pruning: {min_epochs: 2, reduction_factor: 2}
 keep: 2
 checkpoint_s: 1000
+confirm: {finalists: 0}
 """
 
 
@@ -53,6 +55,13 @@ def task() -> TrainingTask:
     )
 
 
+@pytest.fixture(scope="session")
+def judge_task(task) -> JudgeTask:
+    images = load_digits().images.astype(np.uint8)[1480:1600, ..., None]
+    drawn = np.random.default_rng(1).random(images.shape) < images / 16.0
+    return JudgeTask(images=drawn.astype(np.uint8), mean_image=task.mean_image)
+
+
 @dataclass
 class Session:
     """One driver with one in-process worker."""
@@ -67,7 +76,7 @@ class Session:
     def run(self, *, until: Callable[[TrialReport], bool] = lambda report: False) -> None:
         """Train until the driver has no more orders, or until a report makes `until` true (the driver then 'dies')."""
         while (order := self.driver.next_order()) is not None:
-            self.driver.started(order.trial)
+            self.driver.started(order.key)
             self.runner.begin(order)
             while True:
                 report = self.runner.step()
@@ -75,12 +84,12 @@ class Session:
                 if until(report):
                     return
                 if verdict is not None:
-                    self.driver.land(order.trial)
+                    self.driver.land(order.key)
                     break
 
     def start(self) -> TrialOrder:
         order = self.driver.next_order()
-        self.driver.started(order.trial)
+        self.driver.started(order.key)
         self.runner.begin(order)
         return order
 
@@ -91,11 +100,11 @@ def store(tmp_path) -> Store:
 
 
 @pytest.fixture
-def open_session(store, task) -> Iterator[Callable[..., Session]]:
+def open_session(store, task, judge_task) -> Iterator[Callable[..., Session]]:
     """Open a driver on the store, as a new process would; the one before it is over."""
     leases: list[Lease] = []
 
-    def open_(*overrides: str, deadline_passed: Callable[[], bool] = lambda: False) -> Session:
+    def open_(*overrides: str, seconds_left: Callable[[], float] = lambda: math.inf) -> Session:
         for lease in leases:
             lease.release()
         spec = small_spec(*overrides)
@@ -107,11 +116,12 @@ def open_session(store, task) -> Iterator[Callable[..., Session]]:
             store=store,
             lease=lease,
             now=lambda: datetime.now(UTC),
-            deadline_passed=deadline_passed,
+            seconds_left=seconds_left,
+            slots=1,
             on_landed=lambda row, verdict: landed.append(row),
         )
         brief = WorkerBrief(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
-        runner = TrialRunner(brief, task, store, node_id="here")
+        runner = TrialRunner(brief, task, judge_task, store, node_id="here")
         return Session(spec=spec, store=store, lease=lease, driver=driver, runner=runner, landed=landed)
 
     yield open_

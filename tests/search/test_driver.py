@@ -99,7 +99,7 @@ def test_a_trial_cut_between_checkpoints_ends_with_the_same_bits(open_session, t
     resumed.driver.record(first)
     while (verdict := resumed.driver.record(resumed.runner.step())) is None:
         pass
-    row = resumed.driver.land(order.trial)
+    row = resumed.driver.land(order.key)
 
     assert first.epoch == 4
     assert [m.epoch for m in first.measurements] == [1, 2, 3, 4]
@@ -119,7 +119,7 @@ def test_a_trial_in_flight_is_issued_again_first_with_its_own_parameters(open_se
 
 def test_rungs_are_remembered_by_the_next_driver(open_session):
     first = open_session("pruning.reduction_factor=2")
-    first.run(until=lambda report: report.trial == 3)
+    first.run(until=lambda report: report.key == "000003")
 
     second = open_session("pruning.reduction_factor=2")
 
@@ -147,7 +147,7 @@ def test_the_same_failure_time_and_again_stops_the_sweep_with_its_cause(open_ses
     def fail() -> None:
         order = session.start()
         session.driver.record(replace(session.runner.step(), failure=failure))
-        session.driver.land(order.trial)
+        session.driver.land(order.key)
 
     for _ in range(4):
         fail()
@@ -160,13 +160,13 @@ def test_the_same_failure_time_and_again_stops_the_sweep_with_its_cause(open_ses
 
 def test_when_the_time_is_up_running_trials_are_cut_and_none_is_issued(open_session):
     up = False
-    session = open_session("budget.minutes=1", deadline_passed=lambda: up)
+    session = open_session("budget.minutes=1", seconds_left=lambda: 0.0 if up else 60.0)
     order = session.start()
     session.driver.record(session.runner.step())
 
     up = True
     verdict = session.driver.record(session.runner.step())
-    row = session.driver.land(order.trial)
+    row = session.driver.land(order.key)
 
     assert (verdict.state, row.reason) == (State.PRUNED, Reason.TIME)
     assert session.driver.next_order() is None
@@ -182,7 +182,7 @@ def test_a_driver_whose_lease_is_lost_writes_no_row(open_session, store):
     newer = acquire(store, "small")
 
     with pytest.raises(LeaseLost):
-        session.driver.land(order.trial)
+        session.driver.land(order.key)
 
     newer.release()
     assert store.list(layout.trials("small")) == []
@@ -194,7 +194,7 @@ def test_a_row_that_is_already_there_is_adopted(open_session, store):
     while session.driver.record(session.runner.step()) is None:
         pass
     path = layout.trial("small", 0)
-    session.driver.land(order.trial)
+    session.driver.land(order.key)
     before = store.read(path)
 
     again = open_session("budget.trials=1", "pruning=off")

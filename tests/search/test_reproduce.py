@@ -17,7 +17,7 @@ from vae_search.vae.arrays import arrays_of
 def finished(open_session, store):
     """A sweep of which one trial was interrupted and continued from a checkpoint."""
     hasty = ("checkpoint_s=0.001", "budget.trials=4")
-    open_session(*hasty).run(until=lambda report: report.trial == 0 and report.epoch == 3)
+    open_session(*hasty).run(until=lambda report: report.key == "000000" and report.epoch == 3)
     session = open_session(*hasty)
     session.run()
     return session, Ledger(store, "small")

@@ -89,18 +89,18 @@ def test_running_out_of_memory_is_counted_across_drivers(open_session, monkeypat
 def test_a_trial_whose_workers_were_killed_for_memory_twice_fails_before_it_takes_a_third(open_session):
     session = open_session()
     order = session.start()
-    session.driver.forgive(order.trial, reason=Reason.OOM, detail="killed by Ray's memory monitor")
-    session.driver.forgive(order.trial, reason=Reason.OOM, detail="killed by Ray's memory monitor")
+    session.driver.forgive(order.key, reason=Reason.OOM, detail="killed by Ray's memory monitor")
+    session.driver.forgive(order.key, reason=Reason.OOM, detail="killed by Ray's memory monitor")
 
     report = session.runner.step()
     session.driver.record(report)
-    row = session.driver.land(order.trial)
+    row = session.driver.land(order.key)
 
     assert (row.reason, row.epochs) == (Reason.OOM, 0)
     assert "out of memory" in row.error
 
 
-def test_a_trial_that_hangs_is_ended_once_and_fails_the_second_time(open_session, store, task, monkeypatch):
+def test_a_trial_that_hangs_is_ended_once_and_fails_the_second_time(open_session, store, task, judge_task, monkeypatch):
     session = open_session("trial_timeout_s=0.05")
     order = session.start()
     ended = threading.Event()
@@ -112,11 +112,11 @@ def test_a_trial_that_hangs_is_ended_once_and_fails_the_second_time(open_session
     monkeypatch.setattr(TrainingRun, "train_epoch", hangs)
     for _ in range(2):
         ended.clear()
-        worker = TrialRunner(session.runner._brief, task, store, node_id="here", end_process=ended.set)
+        worker = TrialRunner(session.runner._brief, task, judge_task, store, node_id="here", end_process=ended.set)
         worker.begin(order)
         worker.step()
 
-    last = TrialRunner(session.runner._brief, task, store, node_id="here")
+    last = TrialRunner(session.runner._brief, task, judge_task, store, node_id="here")
     last.begin(order)
     report = last.step()
 
@@ -134,11 +134,11 @@ def test_one_strike_does_not_end_a_trial(open_session, store):
     assert session.runner.step().failure is None
 
 
-def test_a_worker_that_hears_of_a_stop_saves_its_epoch(open_session, store, task):
+def test_a_worker_that_hears_of_a_stop_saves_its_epoch(open_session, store, task, judge_task):
     session = open_session("pruning=off")
     order = session.start()
     now = 0.0
-    runner = TrialRunner(session.runner._brief, task, store, node_id="here", monotonic=lambda: now)
+    runner = TrialRunner(session.runner._brief, task, judge_task, store, node_id="here", monotonic=lambda: now)
     runner.begin(order)
     before = runner.step()
     session.driver.record(before)

@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from vae_search.errors import CorruptStore, StoreUnavailable, SweepFailed
-from vae_search.search.flight import Flight, Provenance, Verdict, epoch_rows, objective_of, trial_row
+from vae_search.search.confirm import Confirmation
+from vae_search.search.flight import Flight, Provenance, Verdict, epoch_rows, trial_row
+from vae_search.search.kept import KeptWeights
 from vae_search.search.observer import Progress
 from vae_search.search.orders import TrialOrder, TrialReport
 from vae_search.search.rungs import decide, rung_epochs
 from vae_search.search.study import Outcome, SweepStudy, derived_seed
 from vae_search.search.suggestions import Suggestions
 from vae_search.states import Reason, State
-from vae_search.store import artifacts, checkpoints, layout
-from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
+from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.lease import Lease
 from vae_search.store.ledger import Ledger
@@ -31,6 +32,10 @@ class Driver:
     """Decides and records; whoever runs the trials asks `next_order`, hands in `record` and then calls `land`.
 
     All calls come from one thread, except `progress`.
+
+    Args:
+        seconds_left: of the time budget; infinite if there is none.
+        slots: how many trials run at once, for the forecast of what the confirm runs will take.
     """
 
     def __init__(
@@ -40,7 +45,8 @@ class Driver:
         store: Store,
         lease: Lease,
         now: Callable[[], datetime],
-        deadline_passed: Callable[[], bool],
+        seconds_left: Callable[[], float],
+        slots: int,
         on_landed: Callable[[TrialRow, Verdict], None],
     ) -> None:
         spec = provenance.spec
@@ -49,16 +55,18 @@ class Driver:
         self._store = store
         self._lease = lease
         self._now = now
-        self._deadline_passed = deadline_passed
+        self._seconds_left = seconds_left
+        self._slots = slots
         self._on_landed = on_landed
         self._ledger = Ledger(store, spec.name)
         self._suggestions = Suggestions(store, spec.name)
         self._study = SweepStudy(spec.search_space, sampler=spec.sampler, seed=spec.seed)
-        self._flights: dict[int, Flight] = {}
+        self._confirmation = Confirmation(spec, store)
+        self._flights: dict[str, Flight] = {}  # by key
         self._waiting: list[TrialOrder] = []  # in flight when the last driver died
         self._rung_values: dict[int, dict[int, float]] = {rung: {} for rung in self.rungs}
         self._states: Counter[State] = Counter()
-        self._kept: list[tuple[float, int]] = []  # (objective, trial) of COMPLETE trials, the best first
+        self._kept = KeptWeights(spec, store)
         self._unissued: deque[int] = deque()  # numbers of the budget, the least first
         self._epochs_done = 0
         self._failures_in_a_row: list[str] = []
@@ -71,8 +79,13 @@ class Driver:
 
     @property
     def exhausted(self) -> bool:
-        """No further trial will be issued."""
-        return not self._waiting and (not self._unissued or self._deadline_passed())
+        """Nothing more will be issued, whatever becomes of what is in flight."""
+        if self._trials_to_come():
+            return False
+        if self._spec.confirm.finalists == 0 or self._seconds_left() <= 0:
+            return True
+        # Each run that ends may bring others: the last trial the finalists, a finalist's first seed its other ones.
+        return not self._flights and self._confirmation.next_order(self._flights) is None
 
     @property
     def in_flight(self) -> int:
@@ -84,75 +97,74 @@ class Driver:
         return any(not flight.saved for flight in self._flights.values() if flight.started_at is not None)
 
     def next_order(self) -> TrialOrder | None:
-        """The next trial to train, durable before it is handed out; None if there is none.
+        """What to train next, durable before it is handed out; None if there is nothing now.
 
         Raises:
             StoreUnavailable, LeaseLost: Nothing was issued.
         """
+        order: TrialOrder | None
         if self._waiting:
-            order, earlier_attempts = self._waiting.pop(0), 1
-        elif self.exhausted:
-            return None
+            order = self._waiting.pop(0)
+        elif self._trials_to_come():
+            order = self._suggest()
+        elif self._search_is_over() and self._seconds_left() > 0:
+            order = self._confirmation.next_order(self._flights)
         else:
-            order, earlier_attempts = self._suggest(), 0
+            order = None
+        if order is None:
+            return None
         self._lease.check()
-        self._suggestions.record(order)
-        self._flights[order.trial] = Flight(order=order, attempts=earlier_attempts)
+        is_new = self._suggestions.record(order)
+        self._flights[order.key] = Flight(order=order, attempts=0 if is_new else 1)
         return order
 
-    def started(self, trial: int) -> None:
-        """A worker begins with `trial`, for the first time or again after it was lost."""
-        flight = self._flights[trial]
+    def started(self, key: str) -> None:
+        """A worker begins with a run, for the first time or again after it was lost."""
+        flight = self._flights[key]
         flight.attempts += 1
         if flight.started_at is None:
             flight.started_at = self._now()
 
     def record(self, report: TrialReport) -> Verdict | None:
         """Take in a worker's report; a verdict means that the trial ends here and must `land`. Idempotent."""
-        flight = self._flights[report.trial]
+        flight = self._flights[report.key]
         for measurement in report.measurements:
             self._epochs_done += measurement.epoch not in flight.measurements
             flight.measurements[measurement.epoch] = measurement
-            if measurement.epoch in self._rung_values:
-                self._rung_values[measurement.epoch][report.trial] = measurement.neg_elbo
+            if measurement.epoch in self._rung_values and flight.order.confirm_seed is None:
+                self._rung_values[measurement.epoch][flight.order.trial] = measurement.neg_elbo
         flight.node_id = report.node_id
         flight.saved = report.saved_epoch == report.epoch
         flight.scores, flight.costs, flight.failure = report.scores, report.costs, report.failure
         flight.verdict = self._verdict(flight, report)
         return flight.verdict
 
-    def forgive(self, trial: int, *, reason: Reason, detail: str) -> None:
+    def forgive(self, key: str, *, reason: Reason, detail: str) -> None:
         """A worker was lost for a reason that may be its neighbours' fault; the second time it ends the trial."""
         self._lease.check()
-        record_strike(self._store, self._spec.name, layout.trial_key(trial), reason, detail=detail)
+        record_strike(self._store, self._spec.name, key, reason, detail=detail)
 
-    def land(self, trial: int) -> TrialRow:
+    def land(self, key: str) -> TrialRow:
         """The one commit path: artifact, epoch rows, trial row, then Optuna, then the running folder.
 
         Raises:
-            StoreUnavailable, LeaseLost: Nothing is lost; the trial stays in flight.
+            StoreUnavailable, LeaseLost: Nothing is lost; the run stays in flight.
             SweepFailed: The row is written, but the same failure came too often in a row.
         """
-        flight = self._flights[trial]
+        flight = self._flights[key]
         verdict = flight.verdict
         if verdict is None:
-            raise ValueError(f"trial {trial} has no verdict; only a trial that has ended can land")
+            raise ValueError(f"run {key} has no verdict; only one that has ended can land")
         self._lease.check()
-        artifact_sha256 = self._keep_artifact(flight) if verdict.state is State.COMPLETE else None
-        row = self._ledger.commit(
-            trial_row(flight, verdict, self._provenance, finished_at=self._now(), artifact_sha256=artifact_sha256),
-            epoch_rows(flight, self._spec.name),
-        )
-        self._study.tell(_outcome(row, flight.neg_elbos))
-        del self._flights[trial]
-        self._count(row)
-        self._suggestions.forget(trial)
-        self._drop_artifacts()
-        logger.info("trial %d %s: %s", trial, row.state, verdict.explanation)
+        row = self._commit(flight, verdict)
+        del self._flights[key]
+        self._suggestions.forget(key)
+        logger.info("run %s %s: %s", key, row.state, verdict.explanation)
         self._on_landed(row, verdict)
-        if self._states.total() % COMPACT_EVERY == 0:
-            self.compact()
-        self._stop_if_hopeless(row)
+        if flight.order.confirm_seed is None:
+            if self._states.total() % COMPACT_EVERY == 0:
+                self.compact()
+            self._stop_if_hopeless(row)
         return row
 
     def compact(self) -> None:
@@ -164,14 +176,16 @@ class Driver:
 
     def progress(self) -> Progress:
         """A consistent enough picture from any thread."""
-        best = self._kept[0] if self._kept else None
+        best = self._kept.best
         return Progress(
             trials=self._spec.budget.trials,
             states=dict(self._states),
             best_trial=best[1] if best else None,
             best_objective=best[0] if best else None,
             epochs_done=self._epochs_done,
-            running={trial: len(flight.measurements) for trial, flight in list(self._flights.items())},
+            running={key: len(flight.measurements) for key, flight in list(self._flights.items())},
+            confirmed=len(self._confirmation.ended),
+            confirm_runs=self._spec.confirm.runs,
         )
 
     def _rebuild(self) -> None:
@@ -187,10 +201,13 @@ class Driver:
             self._replay_rungs(row.trial, curve)
             self._count(row)
         finished = {row.trial for row in rows} | damaged
+        over = {layout.trial_key(trial) for trial in finished} | {row.key for row in self._confirmation.ended}
         for order in self._suggestions.all():
-            if order.trial in finished:
-                self._suggestions.forget(order.trial)  # the last driver died between the row and this step
+            if order.key in over:
+                self._suggestions.forget(order.key)  # the last driver died between the row and this step
                 continue
+            if order.confirm_seed is not None:
+                continue  # issued again when its turn comes, and goes on from its checkpoint
             problems = self._spec.search_space.problems(order.params)
             if problems:
                 raise CorruptStore(
@@ -205,6 +222,16 @@ class Driver:
         issued = finished | {order.trial for order in self._waiting}
         self._unissued = deque(number for number in range(trials) if number not in issued)
 
+    def _trials_to_come(self) -> bool:
+        """Whether the search will issue further trials; it leaves time for the confirm runs."""
+        reserved_s = self._confirmation.forecast_s(slots=self._slots)
+        return bool(self._waiting or (self._unissued and self._seconds_left() > reserved_s))
+
+    def _search_is_over(self) -> bool:
+        return not self._trials_to_come() and all(
+            flight.order.confirm_seed is not None for flight in self._flights.values()
+        )
+
     def _replay_rungs(self, trial: int, curve: Sequence[EpochRow]) -> None:
         for epoch in curve:
             if epoch.epoch in self._rung_values and epoch.neg_elbo is not None:
@@ -218,48 +245,50 @@ class Driver:
         return TrialOrder(trial=trial, params=params, seed=derived_seed(self._spec.seed, trial, "training"))
 
     def _verdict(self, flight: Flight, report: TrialReport) -> Verdict | None:
-        """What the report means for the trial: a pure function of it, of the rungs and of the clock."""
+        """What the report means for the run: a function of it, of the rungs and of the clock."""
         if report.failure is not None:
             summary = report.failure.error.splitlines()[0]
             return Verdict(state=State.FAIL, reason=report.failure.reason, explanation=summary)
-        if report.epoch >= self._spec.budget.epochs:
+        confirms = flight.order.confirm_seed is not None
+        if report.epoch >= (self._spec.confirm_epochs if confirms else self._spec.budget.epochs):
             return Verdict(state=State.COMPLETE, reason=None, explanation=f"all {report.epoch} epochs done")
+        if confirms:
+            return None
         if self._spec.pruning is not None and report.epoch in self._rung_values:
             values = self._rung_values[report.epoch]
             decision = decide(
-                values[report.trial], list(values.values()), reduction_factor=self._spec.pruning.reduction_factor
+                values[flight.order.trial], list(values.values()), reduction_factor=self._spec.pruning.reduction_factor
             )
             if not decision.advance:
                 explanation = f"cut at epoch {report.epoch}: {decision.reason}"
                 return Verdict(state=State.PRUNED, reason=Reason.RUNG, explanation=explanation)
-        if self._deadline_passed() and flight.measurements:
+        if flight.measurements and self._seconds_left() <= self._confirmation.forecast_s(slots=self._slots):
             minutes = self._spec.budget.minutes
             explanation = f"cut at epoch {report.epoch}: the budget of {minutes:g} minutes is used"
             return Verdict(state=State.PRUNED, reason=Reason.TIME, explanation=explanation)
         return None
 
+    def _commit(self, flight: Flight, verdict: Verdict) -> TrialRow:
+        """Write the artifact and the row, and let everybody know who decides by it."""
+        complete, confirm_seed = verdict.state is State.COMPLETE, flight.order.confirm_seed
+        if confirm_seed is not None:
+            sha256 = self._kept.keep_confirm_run(flight) if complete else None
+            row = trial_row(flight, verdict, self._provenance, finished_at=self._now(), artifact_sha256=sha256)
+            return self._confirmation.commit(row, confirm_seed=confirm_seed)
+        sha256 = self._kept.keep_trial(flight) if complete else None
+        row = self._ledger.commit(
+            trial_row(flight, verdict, self._provenance, finished_at=self._now(), artifact_sha256=sha256),
+            epoch_rows(flight, self._spec.name),
+        )
+        self._study.tell(_outcome(row, flight.neg_elbos))
+        self._count(row)
+        self._kept.drop_others()
+        return row
+
     def _count(self, row: TrialRow) -> None:
         self._states[row.state] += 1
-        if row.state is State.COMPLETE and row.objective is not None:
-            self._kept = sorted([*self._kept, (row.objective, row.trial)])
-
-    def _keep_artifact(self, flight: Flight) -> str | None:
-        """Write the artifact of a COMPLETE trial that is among the best `keep` so far; its manifest's hash."""
-        if flight.scores is None:
-            return None
-        objective = objective_of(flight.scores, stability_weight=self._spec.objective.stability_weight)
-        better = sum(kept < (objective, flight.order.trial) for kept in self._kept)
-        checkpoint = checkpoints.newest_intact(self._store, self._spec.name, layout.trial_key(flight.order.trial))
-        if better >= self._spec.keep or checkpoint is None or checkpoint.epoch != self._spec.budget.epochs:
-            return None
-        kept = {name: checkpoint.files[name] for name in (WEIGHTS_FILE, MODEL_FILE)}
-        return artifacts.keep(self._store, self._spec.name, layout.trial_key(flight.order.trial), kept)
-
-    def _drop_artifacts(self) -> None:
-        """Remove the artifact that has fallen behind the best `keep`."""
-        for _, trial in self._kept[self._spec.keep :]:
-            artifacts.drop(self._store, self._spec.name, layout.trial_key(trial))
-        del self._kept[self._spec.keep :]
+        self._kept.count(row)
+        self._confirmation.note(row)
 
     def _stop_if_hopeless(self, row: TrialRow) -> None:
         if row.state is not State.FAIL:

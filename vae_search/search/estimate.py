@@ -28,7 +28,7 @@ class Estimate:
 
     rungs: tuple[int, ...]
     trial_epochs: float
-    """epochs over all trials after pruning"""
+    """epochs over all trials after pruning, and over the confirm runs"""
     slots: int
     time_s: float
     memory_bytes: int
@@ -57,14 +57,14 @@ def estimate(spec: SweepSpec, task: TrainingTask) -> Estimate:
     flops = float(np.mean([network.forward_flops for network in networks]))
     parameters = float(np.mean([network.parameters for network in networks]))
     slots = local_room(spec.resources)
-    epochs = spec.budget.trials * expected_epochs(spec)
+    epochs = spec.budget.trials * expected_epochs(spec) + spec.confirm.runs * spec.confirm_epochs
     image_flops = flops * (3 * len(task.train) + len(task.select))
     training_s = epochs * image_flops / (REACHED_SHARE * _matrix_flops_per_s())
     time_s = START_S + COMPILE_S * len({network.topology for network in networks}) + training_s / slots
     if spec.budget.minutes is not None:
         time_s = min(time_s, 60.0 * spec.budget.minutes)
     images = task.train.nbytes + task.select.nbytes
-    kept = min(spec.keep, spec.budget.trials)
+    kept = min(spec.keep, spec.budget.trials) + spec.confirm.runs
     return Estimate(
         rungs=rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs),
         trial_epochs=epochs,

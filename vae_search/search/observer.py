@@ -21,8 +21,12 @@ class Progress:
     best_objective: float | None
     epochs_done: int
     """by this driver"""
-    running: Mapping[int, int]
-    """epochs done, by trial in flight"""
+    running: Mapping[str, int]
+    """epochs done, by key of the run in flight"""
+    confirmed: int
+    """confirm runs that have ended, of all drivers"""
+    confirm_runs: int
+    """that the spec asks for"""
 
     @property
     def finished(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from vae_search.config import ParamValue
 from vae_search.spec import SweepSpec
 from vae_search.states import Reason
+from vae_search.store import layout
 from vae_search.vae.measurements import Costs, EpochMeasurement, Scores
 
 # The files of a checkpoint; after the last epoch also those of an artifact (`store/artifacts.py`).
@@ -30,12 +31,19 @@ class WorkerBrief:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialOrder:
-    """One trial to be trained."""
+    """One trial, or one confirm run of a finalist, to be trained."""
 
     trial: int
     params: Mapping[str, ParamValue]
     """active parameters by name, fixed ones included"""
     seed: int
+    confirm_seed: int | None = None
+    """of a confirm run: which of the finalist's fresh seeds; `trial` is then the finalist"""
+
+    @property
+    def key(self) -> str:
+        """As it stands in paths: `000042`, `000042-s1`."""
+        return layout.run_key(self.trial, self.confirm_seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +58,8 @@ class Failure:
 class TrialReport:
     """What a worker tells after each step. Reporting the same epoch twice changes nothing."""
 
-    trial: int
+    key: str
+    """of the order"""
     epoch: int
     """epochs done"""
     measurements: tuple[EpochMeasurement, ...]

@@ -1,6 +1,7 @@
 """One driver's session: own the sweep, start Ray, train, and leave everything resumable."""
 
 import logging
+import math
 import signal
 import threading
 import time
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from vae_search.data.task import TrainingTask
+from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.errors import Interrupted
 from vae_search.search.cluster import local_cluster, trial_slots
 from vae_search.search.driver import Driver
@@ -41,11 +42,13 @@ class _DriverTime:
     def used_s(self) -> float:
         return self._before_s + time.monotonic() - self._started_s
 
-    def is_up(self) -> bool:
-        return self._limit_s is not None and self.used_s() >= self._limit_s
+    def left_s(self) -> float:
+        return math.inf if self._limit_s is None else self._limit_s - self.used_s()
 
 
-def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: Observer) -> None:
+def search(
+    record: SweepRecord, *, task: TrainingTask, judge_task: JudgeTask, store: Store, observer: Observer
+) -> None:
     """Train the sweep's trials until its budget is used, on a Ray of our own on this machine.
 
     Raises:
@@ -56,7 +59,7 @@ def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: O
     spec = record.spec
     with _stop_signals() as signalled:
         patient = PatientStore(store, wait=signalled.wait)
-        driver = _drive(record, task=task, store=patient, observer=observer, signalled=signalled)
+        driver = _drive(record, task=task, judge_task=judge_task, store=patient, observer=observer, signalled=signalled)
     if driver.in_flight > 0 or not driver.exhausted:
         raise Interrupted(
             f"sweep {spec.name}: stopped with {driver.progress().finished} of {spec.budget.trials} trials done; "
@@ -65,7 +68,13 @@ def search(record: SweepRecord, *, task: TrainingTask, store: Store, observer: O
 
 
 def _drive(
-    record: SweepRecord, *, task: TrainingTask, store: Store, observer: Observer, signalled: threading.Event
+    record: SweepRecord,
+    *,
+    task: TrainingTask,
+    judge_task: JudgeTask,
+    store: Store,
+    observer: Observer,
+    signalled: threading.Event,
 ) -> Driver:
     """The driver, after all that it could do."""
     spec = record.spec
@@ -81,12 +90,22 @@ def _drive(
             store=store,
             lease=lease,
             now=lambda: datetime.now(UTC),
-            deadline_passed=driver_time.is_up,
+            seconds_left=driver_time.left_s,
+            slots=local_room(spec.resources),
             on_landed=observer.on_landed,
         )
         if not driver.exhausted and not signalled.is_set():
             stop_requested = _any_stop(signalled, lease)
-            _train(driver, spec, task=task, store=store, lease=lease, observer=observer, stop_requested=stop_requested)
+            _train(
+                driver,
+                spec,
+                task=task,
+                judge_task=judge_task,
+                store=store,
+                lease=lease,
+                observer=observer,
+                stop_requested=stop_requested,
+            )
             driver.compact()
         return driver
 
@@ -96,6 +115,7 @@ def _train(
     spec: SweepSpec,
     *,
     task: TrainingTask,
+    judge_task: JudgeTask,
     store: Store,
     lease: Lease,
     observer: Observer,
@@ -113,7 +133,8 @@ def _train(
     observer.on_phase("starting Ray")
     with (
         local_cluster(
-            cpus=room * spec.resources.cpus_per_trial, data_bytes=task.train.nbytes + task.select.nbytes
+            cpus=room * spec.resources.cpus_per_trial,
+            data_bytes=task.train.nbytes + task.select.nbytes + judge_task.images.nbytes,
         ) as scratch,
         observer.watching(driver.progress),
     ):
@@ -121,6 +142,7 @@ def _train(
             driver,
             brief=brief,
             task=task,
+            judge_task=judge_task,
             slots=lambda: trial_slots(spec.resources.cpus_per_trial),
             stop_requested=stop_requested,
             scratch=scratch,

@@ -1,7 +1,7 @@
 """Suggestions of trials in flight: durable before the trial starts, gone after its row is written (invariant I3)."""
 
 from collections.abc import Mapping
-from contextlib import suppress
+from dataclasses import asdict
 
 from vae_search.errors import CorruptStore
 from vae_search.search.orders import TrialOrder
@@ -17,14 +17,16 @@ class Suggestions:
         self._store = store
         self._sweep = sweep
 
-    def record(self, order: TrialOrder) -> None:
-        """Make `order` durable; recording it again changes nothing."""
-        content = to_json_bytes({"trial": order.trial, "params": dict(order.params), "seed": order.seed})
-        with suppress(AlreadyThere):
-            self._store.create(layout.suggestion(self._sweep, layout.trial_key(order.trial)), content)
+    def record(self, order: TrialOrder) -> bool:
+        """Make `order` durable; recording it again changes nothing. Whether it is new."""
+        try:
+            self._store.create(layout.suggestion(self._sweep, order.key), to_json_bytes(asdict(order)))
+        except AlreadyThere:
+            return False
+        return True
 
     def all(self) -> list[TrialOrder]:
-        """Every order without a row yet, by trial number.
+        """Every order of a trial or confirm run in flight, by trial number.
 
         Raises:
             CorruptStore: A suggestion is damaged.
@@ -33,17 +35,23 @@ class Suggestions:
         for path in self._store.list(layout.running(self._sweep)):
             if path.endswith("/suggestion.json"):
                 orders.append(_order(from_json_bytes(self._store.read(path), where=path), where=path))
-        return sorted(orders, key=lambda order: order.trial)
+        return sorted(orders, key=lambda order: order.key)
 
-    def forget(self, trial: int) -> None:
-        """Remove the running folder of a trial whose row is written."""
-        self._store.remove_tree(layout.running_run(self._sweep, layout.trial_key(trial)))
+    def forget(self, key: str) -> None:
+        """Remove the running folder of a trial or confirm run whose row is written."""
+        self._store.remove_tree(layout.running_run(self._sweep, key))
 
 
 def _order(record: Mapping[str, object], *, where: str) -> TrialOrder:
     trial, params, seed = record.get("trial"), record.get("params"), record.get("seed")
-    if not (isinstance(trial, int) and isinstance(params, dict) and isinstance(seed, int)):
+    confirm_seed = record.get("confirm_seed")
+    if not (
+        isinstance(trial, int)
+        and isinstance(params, dict)
+        and isinstance(seed, int)
+        and isinstance(confirm_seed, int | None)
+    ):
         raise CorruptStore(
             f"{where}: must hold trial, params and seed, but has {sorted(record)}. Restore it from a copy."
         )
-    return TrialOrder(trial=trial, params=params, seed=seed)
+    return TrialOrder(trial=trial, params=params, seed=seed, confirm_seed=confirm_seed)

@@ -5,10 +5,10 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from vae_search.config import Config
-from vae_search.data.task import TrainingTask
+from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.errors import NotFound, VaeSearchError
 from vae_search.search.orders import (
     MEASUREMENTS_FILE,
@@ -21,17 +21,20 @@ from vae_search.search.orders import (
 from vae_search.search.watchdog import Watchdog, end_process
 from vae_search.states import Reason
 from vae_search.store import checkpoints, layout
-from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
+from vae_search.store.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.commit import Store
+from vae_search.store.per_image import PerImageBounds
 from vae_search.store.strikes import OUT, record_strike, strikes
 from vae_search.vae.arrays import arrays_of, npz_of
 from vae_search.vae.description import ModelDescription
+from vae_search.vae.judgement import judge
 from vae_search.vae.measurements import Diverged, EpochMeasurement, TrainingPlan
 from vae_search.vae.training import OUT_OF_MEMORY, Trainer, TrainingRun
 
 logger = logging.getLogger(__name__)
 
 ERROR_LINES = 12
+JUDGED = ("distortion", "rate", "iwae", "baseline", "iwae_k")
 STOP_POLL_S = 1.0  # between two looks for a request to stop
 
 
@@ -42,6 +45,7 @@ class TrialRunner:
         self,
         brief: WorkerBrief,
         task: TrainingTask,
+        judge_task: JudgeTask,
         store: Store,
         *,
         node_id: str,
@@ -49,14 +53,17 @@ class TrialRunner:
         end_process: Callable[[], None] = end_process,
     ) -> None:
         self._brief = brief
+        self._judge_task = judge_task
         self._store = store
         self._node_id = node_id
         self._monotonic = monotonic
         spec = brief.spec
-        self._plan = TrainingPlan.of(spec)
+        self._trial_plan = TrainingPlan.of(spec)
+        self._confirm_plan = replace(self._trial_plan, epochs=spec.confirm_epochs)
         self._trainer = Trainer(task, threads=spec.resources.cpus_per_trial)
         self._order: TrialOrder | None = None
         self._run: TrainingRun | None = None
+        self._bounds: PerImageBounds | None = None  # of a confirm run after its last epoch
         self._reported = 0
         self._saved_at = 0.0
         self._saved_epoch = 0
@@ -88,6 +95,7 @@ class TrialRunner:
     def _restart(self) -> None:
         """From the last checkpoint, or anew."""
         self._run = None
+        self._bounds = None
         self._reported = 0
         self._saved_epoch = 0
         self._watchdog.restart()
@@ -96,7 +104,7 @@ class TrialRunner:
         """None if something is forgiven, and the trial shall go on from its last checkpoint."""
         try:
             if self._run is None:
-                counted = strikes(self._store, self._brief.spec.name, _key(order))
+                counted = strikes(self._store, self._brief.spec.name, order.key)
                 if counted[Reason.TIMEOUT] >= OUT:
                     return self._failed(order, Failure(reason=Reason.TIMEOUT, error=self._over_time()))
                 if counted[Reason.OOM] >= OUT:
@@ -109,36 +117,41 @@ class TrialRunner:
             self._save_if_due(order, self._run)
             return self._report(order, self._run)
         except Diverged as error:
-            logger.warning("trial %d diverged: %s", order.trial, error)
+            logger.warning("run %s diverged: %s", order.key, error)
             return self._failed(order, Failure(reason=Reason.DIVERGED, error=str(error)))
         except OUT_OF_MEMORY as error:
-            logger.exception("trial %d ran out of memory", order.trial)
+            logger.exception("run %s ran out of memory", order.key)
             told = _told(error)
-            record_strike(self._store, self._brief.spec.name, _key(order), Reason.OOM, detail=told)
-            if strikes(self._store, self._brief.spec.name, _key(order))[Reason.OOM] >= OUT:
+            record_strike(self._store, self._brief.spec.name, order.key, Reason.OOM, detail=told)
+            if strikes(self._store, self._brief.spec.name, order.key)[Reason.OOM] >= OUT:
                 return self._failed(order, Failure(reason=Reason.OOM, error=told))
             return None
         except (VaeSearchError, OSError):
             raise  # the store's or the machine's trouble, not the config's
         except Exception as error:  # any other is the config's own fault, whatever library it comes from
-            logger.exception("trial %d raised", order.trial)
+            logger.exception("run %s raised", order.key)
             return self._failed(order, Failure(reason=Reason.RAISED, error=_told(error)))
 
     def _start(self, order: TrialOrder) -> TrainingRun:
-        run = self._trainer.start(Config.from_params(order.params), self._plan, seed=order.seed)
+        run = self._trainer.start(Config.from_params(order.params), self._plan_of(order), seed=order.seed)
         self._saved_at = self._monotonic()
-        checkpoint = checkpoints.newest_intact(self._store, self._brief.spec.name, _key(order))
+        checkpoint = checkpoints.newest_intact(self._store, self._brief.spec.name, order.key)
         if checkpoint is not None:
             arrays, measurements = (checkpoint.files[name] for name in (STATE_FILE, MEASUREMENTS_FILE))
             run.restore(arrays_of(arrays), _measurements_of(measurements))
             self._saved_epoch = checkpoint.epoch
-            logger.info("trial %d continues after epoch %d", order.trial, run.epoch)
+            if PER_IMAGE_FILE in checkpoint.files:
+                self._bounds = PerImageBounds.from_parquet(checkpoint.files[PER_IMAGE_FILE], where=PER_IMAGE_FILE)
+            logger.info("run %s continues after epoch %d", order.key, run.epoch)
         else:
-            logger.info("trial %d starts: %s", order.trial, json.dumps(dict(order.params)))
+            logger.info("run %s starts: %s", order.key, json.dumps(dict(order.params)))
         return run
 
+    def _plan_of(self, order: TrialOrder) -> TrainingPlan:
+        return self._trial_plan if order.confirm_seed is None else self._confirm_plan
+
     def _save_if_due(self, order: TrialOrder, run: TrainingRun) -> None:
-        last = run.epoch == self._plan.epochs
+        last = run.epoch == self._plan_of(order).epochs
         waited_s = self._monotonic() - self._saved_at
         due = last or run.epoch in self._brief.rungs or waited_s >= self._brief.spec.checkpoint_s
         if not (due or self._stop_requested()):
@@ -148,17 +161,22 @@ class TrialRunner:
             MEASUREMENTS_FILE: json.dumps([asdict(measurement) for measurement in run.measurements]).encode(),
         }
         if last:
-            files[WEIGHTS_FILE] = npz_of(run.averaged_weights())
+            weights = run.averaged_weights()
+            files[WEIGHTS_FILE] = npz_of(weights)
             description = ModelDescription(
                 network=run.network_spec,
                 likelihood=self._brief.spec.likelihood,
                 clamp=self._brief.spec.log_variance_clamp,
             )
             files[MODEL_FILE] = description.to_json()
+            if order.confirm_seed is not None:
+                judgement = judge(weights, description, self._judge_task)
+                self._bounds = PerImageBounds(**{name: getattr(judgement, name) for name in JUDGED})
+                files[PER_IMAGE_FILE] = self._bounds.to_parquet()
         checkpoints.save(
-            self._store, self._brief.spec.name, _key(order), lease=self._brief.lease, epoch=run.epoch, files=files
+            self._store, self._brief.spec.name, order.key, lease=self._brief.lease, epoch=run.epoch, files=files
         )
-        checkpoints.prune(self._store, self._brief.spec.name, _key(order), lease=self._brief.lease)
+        checkpoints.prune(self._store, self._brief.spec.name, order.key, lease=self._brief.lease)
         self._saved_at = self._monotonic()
         self._saved_epoch = run.epoch
 
@@ -178,8 +196,8 @@ class TrialRunner:
         """Called from another thread, in the middle of a step."""
         if self._order is not None:
             error = self._over_time()
-            logger.error("trial %d: %s; this worker ends", self._order.trial, error)
-            record_strike(self._store, self._brief.spec.name, _key(self._order), Reason.TIMEOUT, detail=error)
+            logger.error("run %s: %s; this worker ends", self._order.key, error)
+            record_strike(self._store, self._brief.spec.name, self._order.key, Reason.TIMEOUT, detail=error)
 
     def _over_time(self) -> str:
         return f"an attempt took longer than trial_timeout_s = {self._brief.spec.trial_timeout_s:g} s, {OUT} times"
@@ -187,12 +205,15 @@ class TrialRunner:
     def _report(self, order: TrialOrder, run: TrainingRun) -> TrialReport:
         news = tuple(run.measurements[self._reported :])
         self._reported = run.epoch
+        scores = run.scores() if run.epoch == self._plan_of(order).epochs else None
+        if scores is not None and self._bounds is not None:
+            scores = replace(scores, iwae=float(self._bounds.iwae.mean()), iwae_k=self._bounds.iwae_k)
         return TrialReport(
-            trial=order.trial,
+            key=order.key,
             epoch=run.epoch,
             measurements=news,
             costs=run.costs(),
-            scores=run.scores() if run.epoch == self._plan.epochs else None,
+            scores=scores,
             failure=None,
             node_id=self._node_id,
             saved_epoch=self._saved_epoch,
@@ -201,7 +222,7 @@ class TrialRunner:
     def _failed(self, order: TrialOrder, failure: Failure) -> TrialReport:
         measurements = [] if self._run is None else self._run.measurements
         return TrialReport(
-            trial=order.trial,
+            key=order.key,
             epoch=len(measurements),
             measurements=tuple(measurements[self._reported :]),
             costs=self._run.costs() if self._run and measurements else None,
@@ -220,7 +241,3 @@ def _told(error: Exception) -> str:
     """One line that says it, then the end of the traceback."""
     summary = next(iter(f"{type(error).__name__}: {error}".splitlines()))
     return "\n".join([summary, *traceback.format_exc().strip().splitlines()[-ERROR_LINES:]])
-
-
-def _key(order: TrialOrder) -> str:
-    return layout.trial_key(order.trial)

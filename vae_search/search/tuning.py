@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from vae_search.data.task import TrainingTask
+from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.errors import ClusterTrouble, VaeSearchError
 from vae_search.search.driver import Driver
-from vae_search.search.orders import WorkerBrief
+from vae_search.search.orders import TrialOrder, WorkerBrief
 from vae_search.search.worker import REPORT, Worker
 from vae_search.states import Reason
 from vae_search.store.strikes import OUT
@@ -117,17 +118,17 @@ class _Suggester(_HandsOn, Searcher):  # type: ignore[misc]
         if run.stopping or run.driver.exhausted:
             return str(Searcher.FINISHED)
         order: dict[str, Any] = {}
-        full = False
 
         def ask() -> None:
-            nonlocal full
             full = run.driver.in_flight >= run.slots() + PENDING_TRIALS  # as many as can run, and a little ahead
             asked = None if full else run.driver.next_order()
             if asked is not None:
-                order.update(trial=asked.trial, params=dict(asked.params), seed=asked.seed)
+                order.update(asdict(asked))
 
         run.guarded(ask)
-        return None if full else order or str(Searcher.FINISHED)
+        if order or (run.failure is None and not run.driver.exhausted):
+            return order or None  # the next one comes when one in flight has ended
+        return str(Searcher.FINISHED)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The callback lands trials: Tune calls it after scheduler and searcher have had their say."""
@@ -158,10 +159,10 @@ class _Judge(_HandsOn, FIFOScheduler):  # type: ignore[misc]
 
 class _Lander(_HandsOn, tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        self._run.guarded(lambda: self._run.driver.started(trial.config["trial"]))
+        self._run.guarded(lambda: self._run.driver.started(_key(trial)))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        self._run.guarded(lambda: _discard(self._run.driver.land(trial.config["trial"])))
+        self._run.guarded(lambda: _discard(self._run.driver.land(_key(trial))))
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         """A worker was lost and Tune will start another."""
@@ -171,7 +172,7 @@ class _Lander(_HandsOn, tune.Callback):  # type: ignore[misc]
             if isinstance(cause, VaeSearchError):  # the store's trouble, say: another worker would meet it as well
                 raise cause
             if isinstance(cause, ray.exceptions.OutOfMemoryError):
-                self._run.driver.forgive(trial.config["trial"], reason=Reason.OOM, detail=str(cause)[:1000])
+                self._run.driver.forgive(_key(trial), reason=Reason.OOM, detail=str(cause)[:1000])
 
         self._run.guarded(look)
 
@@ -183,7 +184,7 @@ class _Lander(_HandsOn, tune.Callback):  # type: ignore[misc]
             if isinstance(cause, VaeSearchError):
                 raise cause
             raise ClusterTrouble(
-                f"trial {trial.config['trial']}: its worker was lost {trial.run_metadata.num_failures} times, last by "
+                f"run {_key(trial)}: its worker was lost {trial.run_metadata.num_failures} times, last by "
                 f"{type(cause).__name__}: {next(iter(str(cause).splitlines()), '')[:200]}\n"
                 "Look for the cause (memory, node) in the worker's log, then run the same command again."
             )
@@ -204,6 +205,7 @@ def run_trials(
     *,
     brief: WorkerBrief,
     task: TrainingTask,
+    judge_task: JudgeTask,
     slots: Callable[[], int],
     stop_requested: Callable[[], bool],
     scratch: Path,
@@ -223,7 +225,7 @@ def run_trials(
     run = Run(driver, slots=slots, stop_requested=stop_requested, monotonic=time.monotonic)
     spec = brief.spec
     # Trainables are registered by name for a whole cluster: two sweeps must not share one.
-    trainable = tune.with_parameters(Worker, brief=brief, task=task)
+    trainable = tune.with_parameters(Worker, brief=brief, task=task, judge_task=judge_task)
     trainable.__name__ = f"{spec.name}-l{brief.lease}"
     # To Tune a worker that retires, or ends because a trial takes too long, is one that was lost; it must not use up a
     # retry of the trial.
@@ -236,8 +238,8 @@ def run_trials(
             scheduler=_Judge(run),
             num_samples=-1,
             reuse_actors=True,
-            trial_name_creator=_name,
-            trial_dirname_creator=_name,
+            trial_name_creator=_key,
+            trial_dirname_creator=_key,
         ),
         run_config=tune.RunConfig(
             name=f"{spec.name}-l{brief.lease}",
@@ -262,8 +264,8 @@ def _cause_of(trial: Trial) -> object:
     return getattr(cause, "cause", cause)
 
 
-def _name(trial: Trial) -> str:
-    return f"{trial.config['trial']:06d}"
+def _key(trial: Trial) -> str:
+    return TrialOrder(**trial.config).key
 
 
 def _discard(_: object) -> None:

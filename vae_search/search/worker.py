@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
-from vae_search.data.task import TrainingTask
+from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
 from vae_search.store.commit import open_store
 from vae_search.store.patience import PatientStore
@@ -35,7 +35,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     `step`.
     """
 
-    def setup(self, config: dict[str, Any], brief: WorkerBrief, task: TrainingTask) -> None:
+    def setup(self, config: dict[str, Any], brief: WorkerBrief, task: TrainingTask, judge_task: JudgeTask) -> None:
         """Quick, so that Tune sees the actor started: TensorFlow is loaded in the first step.
 
         While an actor is still starting, Tune gives its trial to any other that becomes free and kills it; with an
@@ -43,6 +43,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         """
         self._brief = brief
         self._task = task
+        self._judge_task = judge_task
         self._order = TrialOrder(**config)
         self._node_id = ray.get_runtime_context().get_node_id()
         self._runner: TrialRunner | None = None
@@ -85,7 +86,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             from vae_search.search.trial_runner import TrialRunner
 
         store = PatientStore(open_store(self._brief.store), wait=threading.Event().wait)
-        return TrialRunner(self._brief, self._task, store, node_id=self._node_id)
+        return TrialRunner(self._brief, self._task, self._judge_task, store, node_id=self._node_id)
 
 
 @contextmanager

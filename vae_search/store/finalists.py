@@ -17,13 +17,14 @@ from vae_search.store.sealed import seal, unseal
 class FinalistRow(TrialRow):
     """One finished confirm run: the columns of a trial, and which of the finalist's seeds it was.
 
-    `trial` is the finalist, `seed` the number that its training drew from.
+    `trial` is the finalist, `seed` the number that its training drew from. Other than in a trial's row, `iwae` is the
+    mean over the judge images, with more samples (`iwae_k`); all other scores are on the select images.
 
     Raises:
         ValueError: As for a `TrialRow`, or `confirm_seed` is negative.
     """
 
-    confirm_seed: Int32  # 0, 1, 2 … of each finalist
+    confirm_seed: Int32  # 1, 2, 3 … of each finalist
 
     def __post_init__(self) -> None:
         TrialRow.__post_init__(self)  # with slots, super() would look in a class that is no more

@@ -174,6 +174,11 @@ def confirm_key(number: int, confirm_seed: int) -> str:
     return f"{trial_key(number)}-s{confirm_seed}"
 
 
+def run_key(number: int, confirm_seed: int | None) -> str:
+    """A trial or a confirm run as it stands in paths."""
+    return trial_key(number) if confirm_seed is None else confirm_key(number, confirm_seed)
+
+
 def finalists(sweep_name: str) -> str:
     """The folder of the rows of confirm runs."""
     return f"{sweep(sweep_name)}/finalists"

@@ -1,0 +1,139 @@
+"""Which configs are trained again with fresh seeds, and in which order: a function of what the ledger holds.
+
+A search picks the luckiest of many runs, so its best values flatter (the winner's curse). Fresh seeds of the few best
+configs tell luck from quality, and how much seeds matter.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from vae_search.config import ParamValue
+from vae_search.errors import Conflict
+from vae_search.search.orders import TrialOrder
+from vae_search.search.study import derived_seed
+from vae_search.spec import SweepSpec
+from vae_search.states import State
+from vae_search.store import layout
+from vae_search.store.commit import Store
+from vae_search.store.finalists import FinalistRow, Finalists
+from vae_search.store.ranking import ranked
+from vae_search.store.rows import TrialRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ConfirmRun:
+    """A finalist's config with one of its fresh seeds, counted from 1."""
+
+    trial: int
+    confirm_seed: int
+
+    @property
+    def key(self) -> str:
+        return layout.confirm_key(self.trial, self.confirm_seed)
+
+
+def finalists_of(rows: Sequence[TrialRow], count: int) -> list[TrialRow]:
+    """The best `count` COMPLETE trials with distinct configs, by objective."""
+    chosen: list[TrialRow] = []
+    configs: list[Mapping[str, ParamValue]] = []
+    for row in ranked(rows, by="objective", every_state=False):
+        if len(chosen) == count:
+            break
+        if row.params not in configs:
+            configs.append(row.params)
+            chosen.append(row)
+    return chosen
+
+
+def wanted_runs(finalists: Sequence[int], done: Sequence[FinalistRow], *, seeds: int) -> list[ConfirmRun]:
+    """The confirm runs that can be issued now, in their order; none if all is confirmed.
+
+    Each finalist gets one fresh seed; then the one that did best with it gets the others. A finalist that fails with
+    any seed cannot be promoted, so the next one takes its place.
+
+    Args:
+        finalists: their trials, the best of the search first.
+        done: the confirm runs that have ended.
+    """
+    ended = {ConfirmRun(trial=row.trial, confirm_seed=row.confirm_seed): row for row in done}
+    first = [ConfirmRun(trial=trial, confirm_seed=1) for trial in finalists]
+    missing = [run for run in first if run not in ended]
+    if missing:
+        return missing
+    failed = {run.trial for run, row in ended.items() if row.state is not State.COMPLETE}
+    # The bound is higher for better models; equal ones stay in the search's order.
+    healthy = sorted((run for run in first if run.trial not in failed), key=lambda run: -(ended[run].iwae or 0.0))
+    for best in healthy[:1]:
+        runs = [ConfirmRun(trial=best.trial, confirm_seed=seed) for seed in range(2, seeds + 1)]
+        return [run for run in runs if run not in ended]
+    return []
+
+
+class Confirmation:
+    """The confirm runs of one sweep, from the moment on at which its search is over."""
+
+    def __init__(self, spec: SweepSpec, store: Store) -> None:
+        self._spec = spec
+        self._ledger = Finalists(store, spec.name)
+        self._ended = self._ledger.rows()
+        self._finalists: list[TrialRow] = []
+        _check_epochs(spec, self._ended)
+
+    @property
+    def ended(self) -> Sequence[FinalistRow]:
+        """The confirm runs that have a row."""
+        return tuple(self._ended)
+
+    def note(self, row: TrialRow) -> None:
+        """A trial has finished; it may be a finalist."""
+        self._finalists = finalists_of([*self._finalists, row], self._spec.confirm.finalists)
+
+    def next_order(self, in_flight: Collection[str]) -> TrialOrder | None:
+        """The next confirm run; None if there is none, or none before one in flight has ended.
+
+        Args:
+            in_flight: keys of the runs in flight.
+        """
+        trials = [row.trial for row in self._finalists]
+        for run in wanted_runs(trials, self._ended, seeds=self._spec.confirm.seeds):
+            if run.key not in in_flight:
+                (row,) = (row for row in self._finalists if row.trial == run.trial)
+                seed = derived_seed(self._spec.seed, run.trial, f"confirm seed {run.confirm_seed}")
+                return TrialOrder(trial=run.trial, confirm_seed=run.confirm_seed, params=row.params, seed=seed)
+        return None
+
+    def commit(self, row: TrialRow, *, confirm_seed: int) -> FinalistRow:
+        """Write the row of a confirm run.
+
+        Raises:
+            StoreUnavailable: It is not written; the same call may be made again.
+        """
+        committed = self._ledger.commit(FinalistRow.of(row, confirm_seed=confirm_seed))
+        self._ended.append(committed)
+        return committed
+
+    def forecast_s(self, *, slots: int) -> float:
+        """Seconds that the runs will take, by the finalists' own trainings; 0 as long as there are none.
+
+        Args:
+            slots: runs at once.
+        """
+        per_epoch_s = [row.wall_s / row.epochs for row in self._finalists if row.wall_s]
+        if not per_epoch_s:
+            return 0.0
+        rounds = -(-self._spec.confirm.finalists // slots) + -(-(self._spec.confirm.seeds - 1) // slots)
+        return rounds * self._spec.confirm_epochs * max(per_epoch_s)
+
+
+def _check_epochs(spec: SweepSpec, ended: Sequence[FinalistRow]) -> None:
+    """Seeds of one config are compared with each other, so all must have been trained for equally long.
+
+    Raises:
+        Conflict: confirm.epochs is another one than before.
+    """
+    for row in ended:
+        if row.state is State.COMPLETE and row.epochs != spec.confirm_epochs:
+            raise Conflict(
+                f"sweep {spec.name}: confirm.epochs is {spec.confirm_epochs}, but confirm run {row.key} was trained "
+                f"for {row.epochs} epochs already.\nChange it back, or give the spec another name."
+            )

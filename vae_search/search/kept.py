@@ -1,0 +1,68 @@
+"""Whose weights a sweep keeps: the best `keep` COMPLETE trials', and all confirm runs'."""
+
+from vae_search.errors import CorruptStore
+from vae_search.search.flight import Flight, objective_of
+from vae_search.spec import SweepSpec
+from vae_search.states import State
+from vae_search.store import artifacts, checkpoints
+from vae_search.store.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
+from vae_search.store.commit import Store
+from vae_search.store.layout import trial_key
+from vae_search.store.rows import TrialRow
+
+
+class KeptWeights:
+    """The ranking of one sweep's COMPLETE trials, as far as weights are kept, and the artifacts that follow from it."""
+
+    def __init__(self, spec: SweepSpec, store: Store) -> None:
+        self._spec = spec
+        self._store = store
+        self._ranking: list[tuple[float, int]] = []  # (objective, trial), the best first
+
+    @property
+    def best(self) -> tuple[float, int] | None:
+        """Objective and number of the best trial so far."""
+        return self._ranking[0] if self._ranking else None
+
+    def count(self, row: TrialRow) -> None:
+        """A trial has a row."""
+        if row.state is State.COMPLETE and row.objective is not None:
+            self._ranking = sorted([*self._ranking, (row.objective, row.trial)])
+
+    def keep_trial(self, flight: Flight) -> str | None:
+        """Keep the weights of a COMPLETE trial that is among the best so far; the hash of their manifest."""
+        if flight.scores is None:
+            return None
+        objective = objective_of(flight.scores, stability_weight=self._spec.objective.stability_weight)
+        better = sum(kept < (objective, flight.order.trial) for kept in self._ranking)
+        if better >= self._spec.keep:
+            return None
+        return self._keep(flight, epochs=self._spec.budget.epochs, names=(WEIGHTS_FILE, MODEL_FILE))
+
+    def keep_confirm_run(self, flight: Flight) -> str:
+        """Keep the weights of a COMPLETE confirm run and its bounds per judge image; the hash of their manifest.
+
+        Raises:
+            CorruptStore: Its last checkpoint is gone.
+        """
+        names = (WEIGHTS_FILE, MODEL_FILE, PER_IMAGE_FILE)
+        sha256 = self._keep(flight, epochs=self._spec.confirm_epochs, names=names)
+        if sha256 is None:
+            raise CorruptStore(
+                f"sweep {self._spec.name}: the last checkpoint of confirm run {flight.order.key} is damaged.\n"
+                "Run the same command again: it is trained on from the one before."
+            )
+        return sha256
+
+    def drop_others(self) -> None:
+        """Remove the weights of trials that have fallen behind the best `keep`."""
+        for _, trial in self._ranking[self._spec.keep :]:
+            artifacts.drop(self._store, self._spec.name, trial_key(trial))
+        del self._ranking[self._spec.keep :]
+
+    def _keep(self, flight: Flight, *, epochs: int, names: tuple[str, ...]) -> str | None:
+        checkpoint = checkpoints.newest_intact(self._store, self._spec.name, flight.order.key)
+        if checkpoint is None or checkpoint.epoch != epochs:
+            return None
+        files = {name: checkpoint.files[name] for name in names}
+        return artifacts.keep(self._store, self._spec.name, flight.order.key, files)

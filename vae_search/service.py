@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Literal
 
 from vae_search.config import Config
 from vae_search.errors import CorruptStore, InvalidSpec, NotFound, SweepFailed
+from vae_search.search.confirm import finalists_of, wanted_runs
 from vae_search.space import CategoricalParameter, FixedParameter, Parameter
 from vae_search.spec import SweepSpec, overridden
 from vae_search.states import State
 from vae_search.store import layout, sweeps
 from vae_search.store.commit import Store, prove_exclusive
+from vae_search.store.finalists import FinalistRow, Finalists
 from vae_search.store.lease import Heartbeat, driver_s_before, read_heartbeat, request_stop
 from vae_search.store.ledger import Ledger, sweep_names
 from vae_search.store.ranking import RankedBy, ranked
@@ -43,19 +45,28 @@ class SweepStatus:
     driver_s: float
     """seconds that drivers have spent on it"""
     in_flight: int
-    """trials that were issued and have no row yet"""
+    """trials and confirm runs that were issued and have no row yet"""
+    confirm_rows: tuple[FinalistRow, ...]
+    """the confirm runs that have ended"""
 
     @property
     def used(self) -> int:
         """Trials of the budget that are over, those whose rows are lost included."""
-        return len(self.rows) + len(self.damaged) + len(self.set_aside)
+        lost = sum(layout.table_of(path) == "trials" for path in self.damaged)
+        return len(self.rows) + lost + len(self.set_aside)
 
     @property
     def finished(self) -> bool:
-        """Whether the budget of trials or of minutes is used."""
+        """Whether the budget of trials is used and the best configs are confirmed, or the time is used."""
         budget = self.spec.budget
         time_is_up = budget.minutes is not None and self.driver_s >= 60.0 * budget.minutes
-        return (time_is_up and not self.in_flight) or self.used >= budget.trials
+        return (time_is_up and not self.in_flight) or (self.used >= budget.trials and self.is_confirmed)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether every confirm run that the spec asks for has ended."""
+        finalists = [row.trial for row in finalists_of(self.rows, self.spec.confirm.finalists)]
+        return not wanted_runs(finalists, self.confirm_rows, seeds=self.spec.confirm.seeds)
 
     @property
     def state(self) -> Literal["running", "finished", "interrupted"]:
@@ -172,14 +183,17 @@ def status(store: Store, sweep: str, *, spec: SweepSpec | None = None) -> SweepS
     latest = sweeps.latest_spec(store, sweep)
     ledger = Ledger(store, sweep)
     rows = tuple(ledger.trials())
+    finalists = Finalists(store, sweep)
+    confirm_rows = tuple(finalists.rows())
     return SweepStatus(
         spec=spec or latest,
         rows=rows,
-        damaged=tuple(ledger.damaged),
+        damaged=(*ledger.damaged, *finalists.damaged),
         set_aside=tuple(ledger.set_aside),
         heartbeat=read_heartbeat(store, sweep),
         driver_s=driver_s_before(store, sweep),
         in_flight=sum(path.endswith("/suggestion.json") for path in store.list(layout.running(sweep))),
+        confirm_rows=confirm_rows,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.store.examples import trial_row
 from vae_search.errors import Conflict
 from vae_search.search.confirm import ConfirmRun, finalists_of, wanted_runs
-from vae_search.search.study import derived_seed
+from vae_search.search.seeds import derived_seed
 from vae_search.states import Reason, State
 from vae_search.store import artifacts, layout
 from vae_search.store.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE

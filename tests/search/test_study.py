@@ -4,7 +4,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from vae_search.search.study import Outcome, SweepStudy, derived_seed, to_distribution
+from vae_search.search.seeds import derived_seed
+from vae_search.search.study import Outcome, SweepStudy, to_distribution
 from vae_search.space import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
 from vae_search.states import State
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from vae_search.config import ParamValue
 from vae_search.errors import Conflict
 from vae_search.search.orders import TrialOrder
-from vae_search.search.study import derived_seed
+from vae_search.search.seeds import derived_seed
 from vae_search.spec import SweepSpec
 from vae_search.states import State
 from vae_search.store import layout

@@ -12,7 +12,8 @@ from vae_search.search.kept import KeptWeights
 from vae_search.search.observer import Progress
 from vae_search.search.orders import TrialOrder, TrialReport
 from vae_search.search.rungs import decide, rung_epochs
-from vae_search.search.study import Outcome, SweepStudy, derived_seed
+from vae_search.search.seeds import derived_seed
+from vae_search.search.study import Outcome, SweepStudy
 from vae_search.search.suggestions import Suggestions
 from vae_search.states import Reason, State
 from vae_search.store import layout

@@ -46,9 +46,7 @@ class _DriverTime:
         return math.inf if self._limit_s is None else self._limit_s - self.used_s()
 
 
-def search(
-    record: SweepRecord, *, task: TrainingTask, judge_task: JudgeTask, store: Store, observer: Observer
-) -> None:
+def search(record: SweepRecord, *, task: TrainingTask, judge_task: JudgeTask, store: Store, observer: Observer) -> None:
     """Train the sweep's trials until its budget is used, on a Ray of our own on this machine.
 
     Raises:

@@ -1,6 +1,5 @@
 """The Optuna study of one sweep: in memory, rebuilt from the ledger, asked and told by trial number."""
 
-import hashlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from vae_search.config import ParamValue
+from vae_search.search.seeds import derived_seed
 from vae_search.space import (
     CategoricalParameter,
     FixedParameter,
@@ -43,12 +43,6 @@ class Outcome:
     """of a COMPLETE trial, minimised"""
     neg_elbos: Mapping[int, float] = field(default_factory=dict)
     """held-out value by epoch"""
-
-
-def derived_seed(spec_seed: int, trial: int, purpose: str) -> int:
-    """A seed in [0, 2^31 - 1) that is a pure function of its arguments; other purposes draw other streams."""
-    digest = hashlib.sha256(f"{spec_seed}/{trial}/{purpose}".encode()).digest()
-    return int.from_bytes(digest[:8]) % (2**31 - 1)
 
 
 def to_distribution(parameter: Parameter) -> BaseDistribution:

@@ -104,9 +104,7 @@ def bounds(folder: str, row: TrialRow, part: int) -> tuple[np.ndarray, np.ndarra
     from vae_search.vae.training import limit_threads
 
     limit_threads(1)
-    files = artifacts.load(
-        open_store(folder), row.sweep, layout.trial_key(row.trial), sha256=row.artifact_sha256
-    )
+    files = artifacts.load(open_store(folder), row.sweep, layout.trial_key(row.trial), sha256=row.artifact_sha256)
     described = ModelDescription.from_json(files[MODEL_FILE])
     network, weights = build(described.network), arrays_of(files[WEIGHTS_FILE])
     evaluator = Evaluator(

@@ -37,7 +37,9 @@ def swept(store: LocalStore) -> LocalStore:
     acquire(store, "digits").release()
     ledger = Ledger(store, "digits")
     for trial in range(3):
-        sha256 = artifacts.keep(store, "digits", layout.trial_key(trial), {"weights.npz": b"w" * 50}) if trial < 2 else None
+        sha256 = (
+            artifacts.keep(store, "digits", layout.trial_key(trial), {"weights.npz": b"w" * 50}) if trial < 2 else None
+        )
         ledger.commit(trial_row(trial, artifact_sha256=sha256, spec_sha256=SPEC_SHA256), epoch_rows(trial))
     failed = {"state": State.FAIL, "reason": Reason.DIVERGED, "objective": None, "neg_elbo": None}
     failed["spec_sha256"] = SPEC_SHA256

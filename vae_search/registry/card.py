@@ -127,7 +127,8 @@ def markdown_of(card: Mapping[str, Any]) -> str:
         "",
         "| what | value |",
         "|---|---|",
-        f"| -log p(x), IWAE-{scores['iwae_k']}, judge images, over seeds | {_interval(scores['neg_iwae_over_seeds'])} |",
+        f"| -log p(x), IWAE-{scores['iwae_k']}, judge images, over seeds "
+        f"| {_interval(scores['neg_iwae_over_seeds'])} |",
         f"| the same, of these weights, over images | {_interval(scores['neg_iwae_of_artifact'])} |",
         f"| -log p(x), IWAE-{test['iwae_k']}, {test['images']:,} test images, looked at once "
         f"| {test['neg_iwae']:.2f} ± {test['standard_error']:.2f} (standard error) |",
@@ -183,7 +184,7 @@ def _contest(contest: Mapping[str, Any] | None) -> str:
         return "There was no champion; the gates decided."
     return (
         f"Against version {contest['champion']}: better by {_interval(contest['over_seeds'])} nats over seeds and "
-        f"{_interval(contest['of_artifact'])} nats for the weights themselves; at least {contest['min_gain']:g} was asked."
+        f"{_interval(contest['of_artifact'])} nats for the weights themselves; {contest['min_gain']:g} was asked for."
     )
 
 

@@ -1,7 +1,6 @@
 """Confirmed finalists to test with: images like Fashion-MNIST's in spread, seeds as far apart as published ones."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from vae_search.spec import parse_spec
 from vae_search.states import Reason, State
 from vae_search.store import artifacts, layout, sweeps
 from vae_search.store.commit import Store
-from vae_search.store.finalists import Finalists, FinalistRow
+from vae_search.store.finalists import FinalistRow, Finalists
 from vae_search.store.per_image import PerImageBounds
 
 IMAGES = 300
@@ -54,7 +53,7 @@ def finalist_row(trial: int = 0, confirm_seed: int = 1, sweep: str = "digits", *
         "cpu_s": 30.0,
         "wall_s": 31.0,
         "seed": 100 * trial + confirm_seed,
-        "params": {"architecture": "mlp", "latent_dim": 16, "kl_warmup_epochs": 3},
+        "params": {"architecture": "mlp", "latent_dim": 16, "kl_warmup_epochs": 2},
     }
     return FinalistRow.of(trial_row(trial, sweep, **(values | changes)), confirm_seed=confirm_seed)
 
@@ -105,7 +104,8 @@ class FakeWorkshop:
 
 def put_sweep(store: Store, *candidates: Candidate, sweep: str = "digits") -> None:
     """A sweep whose finalists have been confirmed, as the confirm runs leave it."""
-    text = f"name: {sweep}\ndata: {{source: digits}}\nsearch_space: {{architecture: mlp}}\nbudget: {{trials: 4, epochs: 27}}"
+    space = "search_space: {architecture: mlp, latent_dim: 16, kl_warmup_epochs: 2}"
+    text = f"name: {sweep}\ndata: {{source: digits}}\n{space}\nbudget: {{trials: 4, epochs: 27}}"
     spec = parse_spec(text, base=Path())
     record = sweeps.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={"tensorflow": "2"})
     sweeps.create_or_check(store, record, text=text)
@@ -125,10 +125,9 @@ def put_finalist(store: Store, candidate: Candidate, *, sweep: str = "digits") -
             }
             sha256 = artifacts.keep(store, sweep, layout.confirm_key(row.trial, row.confirm_seed), files)
         fields = {name: getattr(row, name) for name in row.__dataclass_fields__ if name != "confirm_seed"}
-        again = fields | {"sweep": sweep, "artifact_sha256": sha256}
+        again = fields | {
+            "sweep": sweep,
+            "artifact_sha256": sha256,
+            "spec_sha256": sweeps.read(store, sweep).spec.sha256,
+        }
         Finalists(store, sweep).commit(FinalistRow(**again, confirm_seed=row.confirm_seed))
-
-
-def plain(decision: object) -> dict[str, object]:
-    """A decision in plain values, for comparing."""
-    return asdict(decision)  # type: ignore[call-overload]

@@ -11,7 +11,7 @@ from tests.store.examples import trial_row
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import layout
 from vae_search.store.commit import LocalStore
-from vae_search.store.finalists import FINALIST_SCHEMA, Finalists, FinalistRow, by_trial
+from vae_search.store.finalists import FINALIST_SCHEMA, FinalistRow, Finalists, by_trial
 from vae_search.store.per_image import PerImageBounds, seeds_from_parquet, seeds_to_parquet
 from vae_search.store.rows import TRIAL_SCHEMA, TrialRow
 
@@ -99,9 +99,9 @@ def test_bounds_of_several_seeds_survive_the_round_trip() -> None:
     content = seeds_to_parquet(bounds)
 
     assert seeds_from_parquet(content, where="here") == bounds
-    with pytest.raises(CorruptStore, match="^here: must hold the bounds of one model"):
+    with pytest.raises(CorruptStore, match=r"^here: must hold the bounds of one model"):
         PerImageBounds.from_parquet(content, where="here")
-    with pytest.raises(CorruptStore, match="^here: must hold the bounds of confirmed seeds"):
+    with pytest.raises(CorruptStore, match=r"^here: must hold the bounds of confirmed seeds"):
         seeds_from_parquet(some_bounds().to_parquet(), where="here")
 
 

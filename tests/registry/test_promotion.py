@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.registry.examples import NOW, FakeWorkshop, candidate, put_finalist, put_sweep
+from vae_search.cli import main
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.registry.artifacts import problems, read_version
 from vae_search.registry.log import Action
@@ -13,6 +14,7 @@ from vae_search.registry.registry import Registry
 from vae_search.registry.verify import inspect_model
 from vae_search.store import artifacts, layout
 from vae_search.store.commit import LocalStore
+from vae_search.store.lease import acquire
 from vae_search.store.per_image import seeds_from_parquet
 from vae_search.store.verify import inspect
 
@@ -282,6 +284,26 @@ def test_the_running_folder_of_a_confirm_run_is_no_leftover_of_its_trial(store):
     findings = inspect(store, "digits").findings
 
     assert [finding.path for finding in findings] == [layout.suggestion("digits", "000003-s1")]
+
+
+def test_the_command_verifies_models_as_well(store, workshop, monkeypatch, capsys):
+    put_sweep(store, candidate(GOOD, trial=3))
+    ask(store, workshop)
+    acquire(store, "digits").release()  # rows name the lease that they were written under
+
+    def verify() -> tuple[object, str]:
+        monkeypatch.setattr("sys.argv", ["vae-search", "verify", "--store", store.location])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, capsys.readouterr().out
+
+    code, said = verify()
+    assert code in (0, None)
+    assert "model fashion: 2 entries in its log, 1 versions, version 1 is champion, all intact" in said
+    store.replace("models/fashion/versions/1/saved_model.pb", b"other")
+    code, said = verify()
+    assert code == 3
+    assert "models/fashion/versions/1/saved_model.pb: has 5 of 20 bytes" in said
 
 
 class Dead(BaseException):

@@ -114,7 +114,7 @@ def test_a_damaged_version_never_becomes_champion_again(store, registry):
         promoted(store, registry, name)
     store.replace("models/fashion/versions/1/config.json", b"A")
 
-    with pytest.raises(CorruptStore, match="versions/1/config.json"):
+    with pytest.raises(CorruptStore, match=r"versions/1/config\.json"):
         registry.roll_back(to=1, why="")
     assert registry.state().champion == 2
 
@@ -171,7 +171,7 @@ def test_an_entry_that_was_rewritten_breaks_the_chain(store, registry):
     )
     store.replace(layout.model_entry("fashion", 1), entry.to_json(number=1, previous_sha256=first["previous_sha256"]))
 
-    with pytest.raises(CorruptStore, match="000002.json: does not follow"):
+    with pytest.raises(CorruptStore, match=r"000002\.json: does not follow"):
         ModelLog(store, "fashion").entries()
     assert [finding.path for finding in inspect_model(store, "fashion").damaged] == ["models/fashion/log/000002.json"]
 
@@ -181,7 +181,7 @@ def test_a_missing_entry_is_named(store, registry):
         promoted(store, registry, name)
     store.remove(layout.model_entry("fashion", 2))
 
-    with pytest.raises(CorruptStore, match="000002.json: is missing"):
+    with pytest.raises(CorruptStore, match=r"000002\.json: is missing"):
         ModelLog(store, "fashion").entries()
 
 

@@ -253,7 +253,7 @@ def reproduce(
 @app.command()
 def verify(
     sweep: Annotated[
-        str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: all, and all models.")
+        str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: all and all models.")
     ] = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Set damaged files aside; the numbers of damaged rows stay used.")

@@ -15,6 +15,7 @@ from vae_search.states import Reason, State
 from vae_search.store import artifacts, layout, sweeps
 from vae_search.store.commit import Store
 from vae_search.store.finalists import FinalistRow, Finalists
+from vae_search.store.lease import acquire
 from vae_search.store.per_image import PerImageBounds
 
 IMAGES = 300
@@ -102,13 +103,14 @@ class FakeWorkshop:
         return TestScore(neg_elbo=236.0, neg_iwae=233.0, iwae_k=5000, standard_error=0.3, images=100)
 
 
-def put_sweep(store: Store, *candidates: Candidate, sweep: str = "digits") -> None:
+def put_sweep(store: Store, *candidates: Candidate, sweep: str = "digits", key: str = KEY) -> None:
     """A sweep whose finalists have been confirmed, as the confirm runs leave it."""
     space = "search_space: {architecture: mlp, latent_dim: 16, kl_warmup_epochs: 2}"
     text = f"name: {sweep}\ndata: {{source: digits}}\n{space}\nbudget: {{trials: 4, epochs: 27}}"
     spec = parse_spec(text, base=Path())
-    record = sweeps.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={"tensorflow": "2"})
+    record = sweeps.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=key, versions={"tensorflow": "2"})
     sweeps.create_or_check(store, record, text=text)
+    acquire(store, sweep).release()  # rows name the lease that they were written under
     for each in candidates:
         put_finalist(store, each, sweep=sweep)
 

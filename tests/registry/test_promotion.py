@@ -14,7 +14,6 @@ from vae_search.registry.registry import Registry
 from vae_search.registry.verify import inspect_model
 from vae_search.store import artifacts, layout
 from vae_search.store.commit import LocalStore
-from vae_search.store.lease import acquire
 from vae_search.store.per_image import seeds_from_parquet
 from vae_search.store.verify import inspect
 
@@ -150,12 +149,27 @@ def test_nobody_is_promoted_if_none_is_healthy_and_the_test_images_stay_unseen(s
 
 def test_a_champion_of_another_task_cannot_be_faced(store, workshop):
     put_sweep(store, candidate(GOOD, trial=3))
-    put_sweep(store, candidate(BETTER, trial=4, comparability_key="e" * 64), sweep="second")
+    other = "e" * 64
+    put_sweep(store, candidate(BETTER, trial=4, comparability_key=other), sweep="second", key=other)
     ask(store, workshop)
 
     with pytest.raises(Conflict, match="comparability key"):
         ask(store, workshop, "second")
     assert state(store).champion == 1
+
+
+@pytest.mark.parametrize("key", ["e" * 64, "c" * 64])
+def test_finalists_that_were_not_judged_alike_are_not_ranked(store, workshop, key):
+    put_sweep(store, candidate(GOOD, trial=3), candidate(BETTER, trial=4, comparability_key="e" * 64), key=key)
+
+    with pytest.raises(Conflict, match="not judged alike"):
+        ask(store, workshop)
+
+
+def test_a_limit_that_is_set_to_what_it_is_makes_no_other_rules():
+    assert Rules(limits={"rate": 1.0}).sha256 == Rules().sha256
+    assert Rules(limits={"rate": 2.0}).sha256 != Rules().sha256
+    assert Rules(min_gain=0.2).sha256 != Rules().sha256
 
 
 def test_a_sweep_without_confirm_runs_has_nothing_to_promote(store, workshop):
@@ -289,7 +303,6 @@ def test_the_running_folder_of_a_confirm_run_is_no_leftover_of_its_trial(store):
 def test_the_command_verifies_models_as_well(store, workshop, monkeypatch, capsys):
     put_sweep(store, candidate(GOOD, trial=3))
     ask(store, workshop)
-    acquire(store, "digits").release()  # rows name the lease that they were written under
 
     def verify() -> tuple[object, str]:
         monkeypatch.setattr("sys.argv", ["vae-search", "verify", "--store", store.location])
@@ -359,6 +372,7 @@ def test_a_promotion_that_dies_at_any_operation_leaves_a_champion_and_can_be_fin
         assert left.champion in (1, left.promoted_as(candidates(store, "second")[0].sha256))
         assert problems(store, "fashion", left.champion, sha256=left.versions[left.champion].manifest_sha256) == {}
 
+        written_down = any(path.endswith("/test.json") for path in store.list("models") if "versions/1/" not in path)
         decision = ask(store, dying, "second")
         recovered = {path: store.read(path) for path in store.list("models")}
         again = ask(store, dying, "second")
@@ -370,6 +384,6 @@ def test_a_promotion_that_dies_at_any_operation_leaves_a_champion_and_can_be_fin
         assert {path: store.read(path) for path in store.list("models")} == recovered
         assert inspect_model(store, "fashion").damaged == ()
         # A death between looking at the test images and writing the score down is the only way to a second look.
-        assert dying.tests <= 2
+        assert dying.tests <= (1 if written_down else 2)
         deaths += 1
     assert deaths > 30

@@ -13,7 +13,6 @@ from vae_search.store.bundles import manifest_of, read_bundle
 from vae_search.store.commit import AlreadyThere, Store
 from vae_search.store.json_files import from_json_bytes
 
-CONFIG_FILE = "config.json"  # describes the network, for loading without any code from the folder
 CARD_FILE, CARD_TEXT_FILE = "card.json", "card.md"
 PER_IMAGE_FILE = "per_image.parquet"  # of all confirmed seeds
 TEST_FILE = "test.json"  # the score on the test images, written before anybody sees it

@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from vae_search.errors import CorruptStore, NotFound
+from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.registry import contest as contests
 from vae_search.registry import gates as health
 from vae_search.registry.artifacts import (
@@ -69,8 +69,10 @@ class Rules:
 
     @property
     def sha256(self) -> str:
-        """Equal for equal rules."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """Equal for equal rules, whether a limit was set or is the list's own."""
+        limits = {gate.name: float(self.limits.get(gate.name, gate.limit)) for gate in health.GATES}
+        content = json.dumps([self.min_gain, contests.CONFIDENCE, limits], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,9 +187,10 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
 
     Raises:
         NotFound: There is no such sweep, or no confirm run of it has completed.
+        Conflict: They were not judged alike (invariant I7).
         CorruptStore: A confirm run's files are damaged.
     """
-    sweeps.read(store, sweep)  # says if there is none
+    key = sweeps.read(store, sweep).comparability_key
     finalists = Finalists(store, sweep)
     found = [
         Candidate(rows=tuple(rows), bounds={row.confirm_seed: _bounds(store, row) for row in rows if _completed(row)})
@@ -198,6 +201,12 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
         raise CorruptStore(f"{finalists.damaged[0]}: damaged. `vae-search verify {sweep} --repair` sets it aside.")
     if not found:
         raise NotFound(f"sweep {sweep}: no confirm run has completed, so there is nothing to promote.")
+    judged = {(of.comparability_key, of.images, of.iwae_k) for of in (candidate.evidence for candidate in found)}
+    if len(judged) > 1 or next(iter(judged))[0] != key:
+        raise Conflict(
+            f"sweep {sweep}: its finalists were not judged alike, or not on the sweep's own task: (comparability key, "
+            f"images, iwae_k) are {', '.join(f'({of[0][:12]}, {of[1]}, {of[2]})' for of in sorted(judged))}."
+        )
     return sorted(found, key=lambda candidate: (candidate.evidence.mean_neg_iwae, candidate.trial))
 
 

@@ -122,6 +122,7 @@ def span_nats(bounds: PerImageBounds) -> float:
 
 
 def enough_seeds(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """One lucky seed proves nothing; the contest needs the spread of several."""
     count = len(candidate.complete)
     return GateResult(
         name="seeds", value=count, limit=limit, passed=count >= limit, explanation=f"{count} confirm runs completed"
@@ -129,6 +130,7 @@ def enough_seeds(candidate: Candidate, facts: Facts, limit: float) -> GateResult
 
 
 def every_seed_completed(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """A config that diverges with one seed in so many will diverge for its users."""
     failed = [row for row in candidate.rows if row not in candidate.complete]
     causes = ", ".join(f"seed {row.confirm_seed}: {row.reason}" for row in failed)
     return GateResult(
@@ -141,10 +143,13 @@ def every_seed_completed(candidate: Candidate, facts: Facts, limit: float) -> Ga
 
 
 def finite(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """No gradient was NaN or infinite in any step."""
     return _of_seeds("finite", candidate, lambda row, _: row.skipped_steps, lambda *_: limit, "steps were not finite")
 
 
 def learned(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """Better than pixels without latents, by a share of what is possible: the baseline's distance to the floor."""
+
     def least(row: FinalistRow, bounds: PerImageBounds) -> float | None:
         floor = floor_nats(row)
         return None if floor is None else limit * (baseline_nats(bounds) - floor)
@@ -174,18 +179,21 @@ def above_the_floor(candidate: Candidate, facts: Facts, limit: float) -> GateRes
 
 
 def uses_its_code(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """Not collapsed: the posterior says something about its image (KL in nats per image)."""
     return _of_seeds(
         "rate", candidate, lambda _, bounds: float(bounds.rate.mean()), lambda *_: limit, "nats", at_least=True
     )
 
 
 def enough_active_units(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """Not collapsed: latents whose mean moves from image to image (Burda et al. 2016, §5, variance above 0.01)."""
     return _of_seeds(
         "active_units", candidate, lambda row, _: row.active_units, lambda *_: limit, "active units", at_least=True
     )
 
 
 def code_matters(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """Not collapsed: with another image's code the decoder does clearly worse, in nats of distortion."""
     return _of_seeds(
         "shuffle_gap",
         candidate,
@@ -197,6 +205,8 @@ def code_matters(candidate: Candidate, facts: Facts, limit: float) -> GateResult
 
 
 def warm_up_finished(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """Trained with the full weight of the KL, not only on the way to it."""
+
     def epochs_after(row: FinalistRow, _: PerImageBounds) -> int:
         return row.epochs - Config.from_params(row.params).kl_warmup_epochs
 
@@ -204,6 +214,7 @@ def warm_up_finished(candidate: Candidate, facts: Facts, limit: float) -> GateRe
 
 
 def no_final_regression(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """The weights of the end are about as good as those of the best epoch (part A of the instability)."""
     if candidate.complete and all(row.instability is None for row in candidate.complete):
         return _not_applicable("regression", limit, "too few epochs after warm-up to tell")
     return _of_seeds(
@@ -212,6 +223,7 @@ def no_final_regression(candidate: Candidate, facts: Facts, limit: float) -> Gat
 
 
 def generalises(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """Training images are not explained much better than held-out ones."""
     return _of_seeds(
         "generalisation",
         candidate,
@@ -233,6 +245,7 @@ def seeds_agree(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
 
 
 def reloads(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """What is served is what was judged."""
     difference = facts.reload_difference
     if difference is None:
         return _not_measured("reload", limit, "the artifact was not loaded anew")
@@ -246,6 +259,7 @@ def reloads(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
 
 
 def samples_as_well(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """Likelihood does not speak for samples (Theis et al. 2016): these may not be worse than the champion's."""
     ours, theirs = facts.sample_quality, facts.champion_sample_quality
     if ours is None:
         return _not_measured("sample_quality", limit, "no samples were compared")

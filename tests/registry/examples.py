@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.store.examples import trial_row
 from vae_search.registry.evidence import Candidate
-from vae_search.registry.gates import Facts, SampleQuality
+from vae_search.registry.verdicts import Facts, SampleQuality
 from vae_search.registry.workshop import TestScore
 from vae_search.spec import parse_spec
 from vae_search.states import Reason, State

@@ -9,8 +9,9 @@ from vae_search.cli import main
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.registry.artifacts import problems, read_version
 from vae_search.registry.log import Action
-from vae_search.registry.promotion import Outcome, Rules, candidates, propose
+from vae_search.registry.promotion import Outcome, candidates, propose
 from vae_search.registry.registry import Registry
+from vae_search.registry.ruling import Rules
 from vae_search.registry.verify import inspect_model
 from vae_search.store import artifacts, layout
 from vae_search.store.commit import LocalStore

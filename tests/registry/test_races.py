@@ -18,8 +18,9 @@ import os, random, sys
 os.fsync = lambda _: None
 from tests.registry.examples import NOW, FakeWorkshop, candidate
 from tests.registry.test_races import EACH, is_healthy, level_of
-from vae_search.registry.promotion import Rules, consider
+from vae_search.registry.promotion import consider
 from vae_search.registry.registry import Registry
+from vae_search.registry.ruling import Rules
 from vae_search.store.commit import open_store
 
 store, me = open_store(sys.argv[1]), int(sys.argv[2])

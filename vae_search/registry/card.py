@@ -11,7 +11,8 @@ from vae_search.errors import CorruptStore
 from vae_search.registry.artifacts import CARD_FILE, PER_IMAGE_FILE
 from vae_search.registry.contest import ContestResult, mean_interval
 from vae_search.registry.evidence import Candidate, Evidence
-from vae_search.registry.gates import Facts, GateResult, baseline_nats, floor_nats
+from vae_search.registry.gates import baseline_nats, floor_nats
+from vae_search.registry.verdicts import Facts, GateResult
 from vae_search.registry.workshop import TestScore
 from vae_search.store.json_files import from_json_bytes
 from vae_search.store.per_image import seeds_from_parquet

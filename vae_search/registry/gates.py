@@ -15,56 +15,19 @@ from vae_search.config import Config
 from vae_search.errors import InvalidSpec
 from vae_search.problems import did_you_mean
 from vae_search.registry.evidence import Candidate
+from vae_search.registry.verdicts import (
+    Facts,
+    GateResult,
+    in_standard_errors,
+    not_applicable,
+    not_measured,
+    of_worst_seed,
+)
 from vae_search.store.finalists import FinalistRow
 from vae_search.store.per_image import PerImageBounds
 
 MIN_SEEDS = 3  # of candidate and champion; a contest takes no fewer
 STANDARD_ERRORS = 2.0  # by which sample quality may be worse without counting as worse
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleQuality:
-    """How far generated images are from real ones; lower is better.
-
-    Args:
-        metric: its name, which includes whatever else it depends on; only equal names are compared.
-    """
-
-    metric: str
-    value: float
-    standard_error: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What was measured for the gates beside the confirm runs; None where it was not.
-
-    Args:
-        reload_difference: by how much the mean bound of the artifact, loaded anew in a fresh process, differs from the
-            recorded one; nats per image.
-        sample_quality: of the candidate's artifact.
-        champion_sample_quality: of the champion's; None if there is no champion.
-    """
-
-    reload_difference: float | None
-    sample_quality: SampleQuality | None
-    champion_sample_quality: SampleQuality | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateResult:
-    """One verdict.
-
-    Args:
-        value: what was found; None if it was not measured or the gate does not apply.
-        limit: what it was held to, in the unit of `value`.
-    """
-
-    name: str
-    value: float | None
-    limit: float
-    passed: bool
-    explanation: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +107,9 @@ def every_seed_completed(candidate: Candidate, facts: Facts, limit: float) -> Ga
 
 def finite(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
     """No gradient was NaN or infinite in any step."""
-    return _of_seeds("finite", candidate, lambda row, _: row.skipped_steps, lambda *_: limit, "steps were not finite")
+    return of_worst_seed(
+        "finite", candidate, lambda row, _: row.skipped_steps, lambda *_: limit, "steps were not finite"
+    )
 
 
 def learned(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
@@ -154,7 +119,7 @@ def learned(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
         floor = floor_nats(row)
         return None if floor is None else limit * (baseline_nats(bounds) - floor)
 
-    return _of_seeds(
+    return of_worst_seed(
         "learned", candidate, lambda _, bounds: span_nats(bounds), least, "nats better than no latents", at_least=True
     )
 
@@ -163,9 +128,9 @@ def bound_is_sane(candidate: Candidate, facts: Facts, limit: float) -> GateResul
     """L_1 ≤ L_K in expectation (Burda et al. 2016, theorem 1): a clear violation is a mistake in the program."""
 
     def excess(_: FinalistRow, bounds: PerImageBounds) -> float:
-        return _in_standard_errors(-bounds.neg_elbo - bounds.iwae)
+        return in_standard_errors(-bounds.neg_elbo - bounds.iwae)
 
-    return _of_seeds("bound", candidate, excess, lambda *_: limit, "standard errors by which ELBO exceeds IWAE")
+    return of_worst_seed("bound", candidate, excess, lambda *_: limit, "standard errors by which ELBO exceeds IWAE")
 
 
 def above_the_floor(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
@@ -173,28 +138,28 @@ def above_the_floor(candidate: Candidate, facts: Facts, limit: float) -> GateRes
 
     def below(row: FinalistRow, bounds: PerImageBounds) -> float | None:
         floor = floor_nats(row)
-        return None if floor is None else _in_standard_errors(floor - bounds.neg_iwae)
+        return None if floor is None else in_standard_errors(floor - bounds.neg_iwae)
 
-    return _of_seeds("floor", candidate, below, lambda *_: limit, "standard errors below what is possible")
+    return of_worst_seed("floor", candidate, below, lambda *_: limit, "standard errors below what is possible")
 
 
 def uses_its_code(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
     """Not collapsed: the posterior says something about its image (KL in nats per image)."""
-    return _of_seeds(
+    return of_worst_seed(
         "rate", candidate, lambda _, bounds: float(bounds.rate.mean()), lambda *_: limit, "nats", at_least=True
     )
 
 
 def enough_active_units(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
     """Not collapsed: latents whose mean moves from image to image (Burda et al. 2016, §5, variance above 0.01)."""
-    return _of_seeds(
+    return of_worst_seed(
         "active_units", candidate, lambda row, _: row.active_units, lambda *_: limit, "active units", at_least=True
     )
 
 
 def code_matters(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
     """Not collapsed: with another image's code the decoder does clearly worse, in nats of distortion."""
-    return _of_seeds(
+    return of_worst_seed(
         "shuffle_gap",
         candidate,
         lambda row, _: row.shuffle_gap,
@@ -210,21 +175,21 @@ def warm_up_finished(candidate: Candidate, facts: Facts, limit: float) -> GateRe
     def epochs_after(row: FinalistRow, _: PerImageBounds) -> int:
         return row.epochs - Config.from_params(row.params).kl_warmup_epochs
 
-    return _of_seeds("warm_up", candidate, epochs_after, lambda *_: limit, "epochs after warm-up", at_least=True)
+    return of_worst_seed("warm_up", candidate, epochs_after, lambda *_: limit, "epochs after warm-up", at_least=True)
 
 
 def no_final_regression(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
     """The weights of the end are about as good as those of the best epoch (part A of the instability)."""
     if candidate.complete and all(row.instability is None for row in candidate.complete):
-        return _not_applicable("regression", limit, "too few epochs after warm-up to tell")
-    return _of_seeds(
+        return not_applicable("regression", limit, "too few epochs after warm-up to tell")
+    return of_worst_seed(
         "regression", candidate, lambda row, _: row.instability_regression, lambda *_: limit, "nats lost at the end"
     )
 
 
 def generalises(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
     """Training images are not explained much better than held-out ones."""
-    return _of_seeds(
+    return of_worst_seed(
         "generalisation",
         candidate,
         lambda row, _: row.generalisation_gap,
@@ -237,7 +202,7 @@ def seeds_agree(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
     """Sample standard deviation over seeds of the mean bound on -log p(x), against the mean span."""
     bounds = list(candidate.bounds.values())
     if len(bounds) < 2:
-        return _not_measured("seed_spread", limit, "one seed has no spread")
+        return not_measured("seed_spread", limit, "one seed has no spread")
     spread = float(np.std([of.neg_iwae.mean() for of in bounds], ddof=1))
     most = limit * float(np.mean([span_nats(of) for of in bounds]))
     explanation = f"{spread:.3g} nats between {len(bounds)} seeds, at most {most:.3g}"
@@ -248,7 +213,7 @@ def reloads(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
     """What is served is what was judged."""
     difference = facts.reload_difference
     if difference is None:
-        return _not_measured("reload", limit, "the artifact was not loaded anew")
+        return not_measured("reload", limit, "the artifact was not loaded anew")
     return GateResult(
         name="reload",
         value=abs(difference),
@@ -262,11 +227,11 @@ def samples_as_well(candidate: Candidate, facts: Facts, limit: float) -> GateRes
     """Likelihood does not speak for samples (Theis et al. 2016): these may not be worse than the champion's."""
     ours, theirs = facts.sample_quality, facts.champion_sample_quality
     if ours is None:
-        return _not_measured("sample_quality", limit, "no samples were compared")
+        return not_measured("sample_quality", limit, "no samples were compared")
     if theirs is None:
-        return _not_applicable("sample_quality", limit, f"no champion to compare with; {ours.metric} {ours.value:.4g}")
+        return not_applicable("sample_quality", limit, f"no champion to compare with; {ours.metric} {ours.value:.4g}")
     if ours.metric != theirs.metric:
-        return _not_measured("sample_quality", limit, f"the champion has {theirs.metric}, the candidate {ours.metric}")
+        return not_measured("sample_quality", limit, f"the champion has {theirs.metric}, the candidate {ours.metric}")
     noise = STANDARD_ERRORS * float(np.hypot(ours.standard_error, theirs.standard_error))
     allowed, worse = max(limit * theirs.value, noise), ours.value - theirs.value
     return GateResult(
@@ -297,49 +262,3 @@ GATES: Sequence[Gate] = (
     Gate(name="reload", limit=1e-3, meaning="nats of difference in a fresh process, at most", judge=reloads),
     Gate(name="sample_quality", limit=0.10, meaning="worse than the champion by this share", judge=samples_as_well),
 )
-
-
-def _of_seeds(
-    name: str,
-    candidate: Candidate,
-    value_of: Callable[[FinalistRow, PerImageBounds], float | None],
-    limit_of: Callable[[FinalistRow, PerImageBounds], float | None],
-    what: str,
-    *,
-    at_least: bool = False,
-) -> GateResult:
-    """The verdict on the seed with the least room to its limit."""
-    worst: tuple[float, float, float, int] | None = None  # room, value, limit, seed
-    for row in candidate.complete:
-        bounds = candidate.bounds[row.confirm_seed]
-        value, limit = value_of(row, bounds), limit_of(row, bounds)
-        if value is None or limit is None:
-            return _not_measured(name, 0.0 if limit is None else limit, f"seed {row.confirm_seed} does not tell")
-        room = value - limit if at_least else limit - value
-        if worst is None or room < worst[0]:
-            worst = (room, value, limit, row.confirm_seed)
-    if worst is None:
-        return _not_measured(name, 0.0, "no confirm run completed")
-    room, value, limit, seed = worst
-    bound = "at least" if at_least else "at most"
-    return GateResult(
-        name=name,
-        value=value,
-        limit=limit,
-        passed=room >= 0,
-        explanation=f"{value:.4g} {what}, {bound} {limit:.4g} (seed {seed}, the worst)",
-    )
-
-
-def _in_standard_errors(differences: np.ndarray) -> float:
-    """(n,) -> their mean over its standard error; without any spread, 0 or beyond every limit by its sign."""
-    mean, error = float(differences.mean()), float(differences.std(ddof=1)) / np.sqrt(len(differences))
-    return mean / float(error) if error > 0 else float(np.sign(mean)) * 1e9
-
-
-def _not_measured(name: str, limit: float, why: str) -> GateResult:
-    return GateResult(name=name, value=None, limit=limit, passed=False, explanation=f"not measured: {why}")
-
-
-def _not_applicable(name: str, limit: float, why: str) -> GateResult:
-    return GateResult(name=name, value=None, limit=limit, passed=True, explanation=f"does not apply: {why}")

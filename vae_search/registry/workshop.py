@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vae_search.registry.evidence import Candidate
-from vae_search.registry.gates import SampleQuality
+from vae_search.registry.verdicts import SampleQuality
 from vae_search.store.per_image import PerImageBounds
 
 

@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "service": DATA | {"store", "vae", "search", "registry"},
     "finished": DATA | {"store", "vae", "search", "registry"},
     "render": DATA | {"store", "search", "service", "rich"},
-    "render_store": DATA | {"store", "finished", "render"},
+    "render_store": DATA | {"store", "registry", "finished", "render"},
     "live": DATA | {"store", "search", "render", "rich"},
     "cli": DATA | {"store", "search", "service", "finished", "render", "render_store", "live", "template", "typer"},
 }

@@ -8,7 +8,8 @@ from vae_search.errors import CorruptStore
 from vae_search.render import say, show_json
 
 if TYPE_CHECKING:
-    from vae_search.finished import ModelInspection, Verification
+    from vae_search.finished import Verification
+    from vae_search.registry.verify import ModelInspection
     from vae_search.store.verify import Finding, Inspection
 
 
@@ -21,7 +22,7 @@ def show_verifications(
         CorruptStore: Something is damaged still.
     """
     if as_json:
-        show_json([asdict(found) for found in (*verifications, *models)])
+        show_json([asdict(found) for found in verifications] + [asdict(found) for found in models])
     else:
         for verification in verifications:
             say(_summary(verification.after))

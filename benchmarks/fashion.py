@@ -33,3 +33,9 @@ def slice_task(*, train: int = 10_000, select: int = 2_000) -> TrainingTask:
         floor=float(bernoulli_entropy(Images(pixels=held_out, scale=255.0)).mean()),
         mean_image=(grey[:train].mean(axis=0, dtype=np.float64) / 255.0).astype(np.float32),
     )
+
+
+def judge_images(count: int) -> np.ndarray:
+    """Validation images that `slice_task` leaves alone, binarised once: (count, height, width, channels) in {0, 1}."""
+    grey = read_source(str(fashion_mnist_folder()), cache=Path("none")).train.pixels[52_000 : 52_000 + count]
+    return (np.random.RandomState(778).random_sample(grey.shape) < grey / 255.0).astype(np.uint8)

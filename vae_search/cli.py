@@ -252,14 +252,16 @@ def reproduce(
 
 @app.command()
 def verify(
-    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: all of them.")] = None,
+    sweep: Annotated[
+        str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: all and all models.")
+    ] = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Set damaged files aside; the numbers of damaged rows stay used.")
     ] = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Check every file of a sweep: seals, hashes, what refers to what.
+    """Check every file of a sweep, or of all sweeps and models: seals, hashes, what refers to what.
 
     Example: vae-search verify digits
     """
@@ -267,7 +269,9 @@ def verify(
     from vae_search.render_store import show_verifications
     from vae_search.store.commit import open_store
 
-    show_verifications(finished.verify(open_store(store), sweep, repair=repair), as_json=json)
+    place = open_store(store)
+    verifications = finished.verify(place, sweep, repair=repair)
+    show_verifications(verifications, [] if sweep else finished.verify_models(place), as_json=json)
 
 
 @app.command()

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae_search.errors import Conflict, InvalidSpec, NotFound, StoreUnavailable
+from vae_search.registry.log import model_names
+from vae_search.registry.verify import ModelInspection, inspect_model
 from vae_search.store import artifacts, layout, sweeps
 from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.commit import Store
@@ -151,6 +153,11 @@ def verify(store: Store, sweep: str | None, *, repair: bool) -> list[Verificatio
             after = inspect(store, name)
         found.append(Verification(before=before, after=after))
     return found
+
+
+def verify_models(store: Store) -> list[ModelInspection]:
+    """Check the log and every version of all models."""
+    return [inspect_model(store, model) for model in model_names(store)]
 
 
 def remove(store: Store, sweep: str) -> None:

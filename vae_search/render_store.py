@@ -9,23 +9,31 @@ from vae_search.render import say, show_json
 
 if TYPE_CHECKING:
     from vae_search.finished import Verification
+    from vae_search.registry.verify import ModelInspection
     from vae_search.store.verify import Finding, Inspection
 
 
-def show_verifications(verifications: "Sequence[Verification]", *, as_json: bool) -> None:
-    """A line for each sweep and each finding.
+def show_verifications(
+    verifications: "Sequence[Verification]", models: "Sequence[ModelInspection]", *, as_json: bool
+) -> None:
+    """A line for each sweep, each model and each finding.
 
     Raises:
         CorruptStore: Something is damaged still.
     """
     if as_json:
-        show_json([asdict(verification) for verification in verifications])
+        show_json([asdict(found) for found in verifications] + [asdict(found) for found in models])
     else:
         for verification in verifications:
             say(_summary(verification.after))
             for finding in verification.before.findings:
                 say(f"  {_word(finding, verification.after)}  {finding.path}: {finding.problem}")
+        for model in models:
+            say(_model_summary(model))
+            for finding in model.findings:
+                say(f"  {'damaged  ' if finding.damaged else 'leftover '}  {finding.path}: {finding.problem}")
     damaged = [finding for verification in verifications for finding in verification.after.damaged]
+    damaged += [finding for model in models for finding in model.damaged]
     if damaged:
         files = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
         raise CorruptStore(
@@ -35,6 +43,8 @@ def show_verifications(verifications: "Sequence[Verification]", *, as_json: bool
 
 def _summary(found: "Inspection") -> str:
     counts = f"{found.rows} rows, {found.curves} learning curves, {found.artifacts} kept models"
+    if found.finalists:
+        counts += f", {found.finalists} confirm runs"
     numbers = {
         "damaged": len(found.damaged),
         "left over (harmless)": len(found.findings) - len(found.damaged),
@@ -42,6 +52,13 @@ def _summary(found: "Inspection") -> str:
     }
     troubles = [f"{number} {word}" for word, number in numbers.items() if number]
     return f"{found.sweep}: {counts}, {', '.join(troubles) or 'all intact'}"
+
+
+def _model_summary(found: "ModelInspection") -> str:
+    champion = f"version {found.champion} is champion" if found.champion else "no champion"
+    counts = f"{found.entries} entries in its log, {found.versions} versions, {champion}"
+    state = f"{len(found.damaged)} damaged" if found.damaged else "all intact"
+    return f"model {found.model}: {counts}, {state}"
 
 
 def _word(finding: "Finding", after: "Inspection") -> str:

@@ -29,11 +29,7 @@ def write_bundle(store: Store, folder: str, files: Mapping[str, bytes]) -> str:
     Raises:
         StoreUnavailable: The folder is not whole; the same call may be made again.
     """
-    manifest = to_json_bytes(
-        {"files": {name: {"sha256": _sha256(part), "size_bytes": len(part)} for name, part in files.items()}}
-    )
-    if layout.manifest(folder) in (f"{folder}/{name}" for name in files):
-        raise ValueError(f"{folder}: no file of a bundle may be called like its manifest")
+    manifest = manifest_of(files)
     try:
         _write(store, folder, files, manifest)
     except AlreadyThere:
@@ -41,6 +37,19 @@ def write_bundle(store: Store, folder: str, files: Mapping[str, bytes]) -> str:
             remove_bundle(store, folder)
             _write(store, folder, files, manifest)
     return _sha256(manifest)
+
+
+def manifest_of(files: Mapping[str, bytes]) -> bytes:
+    """The manifest of `files`: their sizes and hashes, in one canonical form.
+
+    Raises:
+        ValueError: One is called like the manifest.
+    """
+    if layout.manifest("") in (f"/{name}" for name in files):
+        raise ValueError("no file of a bundle may be called like its manifest")
+    return to_json_bytes(
+        {"files": {name: {"sha256": _sha256(part), "size_bytes": len(part)} for name, part in files.items()}}
+    )
 
 
 def read_bundle(store: Store, folder: str) -> Bundle:

@@ -12,8 +12,8 @@ sweeps/<sweep>/epochs/000042.parquet              the learning curve of a finish
 sweeps/<sweep>/trials/000042.parquet              its row: the commit point
 sweeps/<sweep>/compact/trials-000500.parquet      a derived copy of rows 0 … 499, epochs-000500.parquet of their curves
 sweeps/<sweep>/artifacts/000042/                  its weights, if it is among the best
-sweeps/<sweep>/finalists/000042-s1.parquet        a confirm run: the same config again with a fresh seed; its weights and
-                                                  bounds are in artifacts/000042-s1/
+sweeps/<sweep>/finalists/000042-s1.parquet        a confirm run: the same config again with a fresh seed; its weights
+                                                  and bounds are in artifacts/000042-s1/
 sweeps/<sweep>/trials/000042.tombstone.json       its row was damaged and is set aside; the number stays used
 sweeps/<sweep>/set-aside/                         damaged files, where they harm nobody
 sweeps/<sweep>/logs/                              what drivers and workers wrote down for people

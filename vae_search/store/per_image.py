@@ -1,6 +1,6 @@
 """What a model's bounds are on each judge image, in the images' order: the evidence that contests are decided by."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,12 +42,13 @@ class PerImageBounds:
     iwae_k: int
 
     def __post_init__(self) -> None:
+        shape = np.shape(self.distortion)
         for name in _ARRAYS:
             values = np.asarray(getattr(self, name), np.float64)
             if values.ndim != 1 or values.size == 0:
                 raise ValueError(f"{name}: must be one value per image, but got shape {values.shape}")
-            if values.shape != self.distortion.shape:
-                raise ValueError(f"{name}: must have {len(self.distortion)} values, but has {len(values)}")
+            if values.shape != shape:
+                raise ValueError(f"{name}: must have {shape[0]} values, as distortion has, but has {len(values)}")
             if not np.isfinite(values).all():
                 where = int(np.flatnonzero(~np.isfinite(values))[0])
                 raise ValueError(f"{name}: must be finite, but image {where} has {values[where]}")
@@ -64,8 +65,6 @@ class PerImageBounds:
         same = all(np.array_equal(getattr(self, name), getattr(other, name)) for name in _ARRAYS)
         return same and self.iwae_k == other.iwae_k
 
-    __hash__ = None  # type: ignore[assignment]  # holds arrays
-
     @property
     def neg_elbo(self) -> np.ndarray:
         """(n,) distortion + rate, nats."""
@@ -79,7 +78,7 @@ class PerImageBounds:
 
     def to_parquet(self) -> bytes:
         """One row per image; the column `confirm_seed` is NULL."""
-        return _to_parquet({None: self})
+        return _to_parquet([(None, self)])
 
     @classmethod
     def from_parquet(cls, content: bytes, *, where: str) -> "PerImageBounds":
@@ -98,7 +97,7 @@ class PerImageBounds:
 
 def seeds_to_parquet(bounds: Mapping[int, PerImageBounds]) -> bytes:
     """The bounds of a config's confirmed seeds, by seed: one row per seed and image."""
-    return _to_parquet(dict(bounds))
+    return _to_parquet(sorted(bounds.items()))
 
 
 def seeds_from_parquet(content: bytes, *, where: str) -> dict[int, PerImageBounds]:
@@ -114,7 +113,7 @@ def seeds_from_parquet(content: bytes, *, where: str) -> dict[int, PerImageBound
     return seeds
 
 
-def _to_parquet(bounds: Mapping[int | None, PerImageBounds] | Mapping[int, PerImageBounds]) -> bytes:
+def _to_parquet(bounds: Sequence[tuple[int | None, PerImageBounds]] | Sequence[tuple[int, PerImageBounds]]) -> bytes:
     parts = [
         pa.table(
             {
@@ -125,7 +124,7 @@ def _to_parquet(bounds: Mapping[int | None, PerImageBounds] | Mapping[int, PerIm
             },
             schema=_SCHEMA,
         )
-        for seed, of in bounds.items()
+        for seed, of in bounds
     ]
     return seal(pa.concat_tables(parts), path=_NAME)
 

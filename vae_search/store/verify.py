@@ -1,7 +1,7 @@
 """Whether a sweep's files are what the invariants say, and setting aside those that are not."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import layout, sweeps
 from vae_search.store.bundles import read_bundle
 from vae_search.store.commit import AlreadyThere, Store
+from vae_search.store.finalists import FinalistRow, finalist_from_parquet
 from vae_search.store.json_files import from_json_bytes, to_json_bytes
 from vae_search.store.lease_records import newest_lease, read_holder
 from vae_search.store.rows import TrialRow, trial_from_parquet
@@ -34,6 +35,8 @@ class Inspection:
 
     sweep: str
     rows: int
+    finalists: int
+    """rows of confirm runs"""
     curves: int
     artifacts: int
     set_aside: tuple[int, ...]
@@ -55,16 +58,20 @@ def inspect(store: Store, sweep: str) -> Inspection:
     if layout.resolved(sweep) not in paths:
         sweeps.read(store, sweep)  # says what is wrong
     rows, findings = _read_rows(store, sweep, paths)
-    findings += _record_findings(store, sweep, rows)
-    findings += _lease_findings(store, sweep, rows)
+    confirmed, more = _read_finalists(store, sweep, paths)
+    all_rows = {layout.trial_key(number): row for number, row in rows.items()} | confirmed
+    findings += more
+    findings += _record_findings(store, sweep, all_rows)
+    findings += _lease_findings(store, sweep, all_rows)
     findings += _curve_findings(store, sweep, paths, rows)
-    findings += _artifact_findings(store, sweep, paths, rows)
+    findings += _artifact_findings(store, sweep, paths, all_rows)
     findings += _copy_findings(store, sweep, paths)
-    findings += _running_findings(store, sweep, paths, rows)
+    findings += _running_findings(store, sweep, paths, all_rows)
     curves = [path for path in paths if layout.table_of(path) == "epochs"]
     return Inspection(
         sweep=sweep,
         rows=len(rows),
+        finalists=len(confirmed),
         curves=len(curves),
         artifacts=len(_artifacts(paths)),
         set_aside=tuple(sorted({*layout.tombstones(paths)} - {*rows})),
@@ -82,7 +89,7 @@ def set_aside(store: Store, sweep: str, finding: Finding, *, lease: int) -> bool
     """
     folder = layout.sweep(sweep)
     part = finding.path.removeprefix(f"{folder}/").split("/")[0]
-    if part not in ("trials", "epochs", "artifacts", "running"):
+    if part not in ("trials", "epochs", "finalists", "artifacts", "running"):
         return False
     if part == "trials":
         number = layout.number_of(finding.path)
@@ -115,7 +122,29 @@ def _read_rows(store: Store, sweep: str, paths: list[str]) -> tuple[dict[int, Tr
     return rows, findings
 
 
-def _record_findings(store: Store, sweep: str, rows: dict[int, TrialRow]) -> Iterator[Finding]:
+def _read_finalists(store: Store, sweep: str, paths: list[str]) -> tuple[dict[str, FinalistRow], list[Finding]]:
+    rows, findings = {}, []
+    for path in paths:
+        if not path.startswith(f"{layout.finalists(sweep)}/"):
+            continue
+        try:
+            row = finalist_from_parquet(store.read(path), path=path)
+            if path != layout.finalist(sweep, row.trial, row.confirm_seed) or row.sweep != sweep:
+                raise CorruptStore(f"{path}: holds the row of {row.sweep}/{row.key}.")
+        except CorruptStore as error:
+            findings.append(_damage(path, error))
+            continue
+        rows[row.key] = row
+    return rows, findings
+
+
+def _path_of(row: TrialRow) -> str:
+    if isinstance(row, FinalistRow):
+        return layout.finalist(row.sweep, row.trial, row.confirm_seed)
+    return layout.trial(row.sweep, row.trial)
+
+
+def _record_findings(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> Iterator[Finding]:
     try:
         record = sweeps.read(store, sweep)
     except CorruptStore as error:
@@ -125,14 +154,14 @@ def _record_findings(store: Store, sweep: str, rows: dict[int, TrialRow]) -> Ite
         problem = "its spec is not the one that the rows were made with"
         yield Finding(path=layout.resolved(sweep), problem=problem, damaged=True)
     for row in rows.values():
-        path = layout.trial(sweep, row.trial)
+        path = _path_of(row)
         if row.comparability_key != record.comparability_key:
             yield Finding(path=path, problem="was scored on another task than its sweep", damaged=True)
         for problem in record.spec.search_space.problems(row.params)[:1]:
             yield Finding(path=path, problem=f"does not fit the search space: {problem}", damaged=True)
 
 
-def _lease_findings(store: Store, sweep: str, rows: dict[int, TrialRow]) -> Iterator[Finding]:
+def _lease_findings(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> Iterator[Finding]:
     newest = newest_lease(store, sweep)
     for number in range(1, newest + 1):
         try:
@@ -142,7 +171,7 @@ def _lease_findings(store: Store, sweep: str, rows: dict[int, TrialRow]) -> Iter
     for row in rows.values():
         if not 1 <= row.lease <= newest:
             problem = f"was written under lease {row.lease}, but there are leases 1 to {newest}"
-            yield Finding(path=layout.trial(sweep, row.trial), problem=problem, damaged=True)
+            yield Finding(path=_path_of(row), problem=problem, damaged=True)
 
 
 def _curve_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, TrialRow]) -> Iterator[Finding]:
@@ -164,10 +193,15 @@ def _curve_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, 
         yield Finding(path=path, problem="belongs to no row", damaged=False)
 
 
-def _artifact_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, TrialRow]) -> Iterator[Finding]:
-    for number in _artifacts(paths):
-        folder = layout.artifact(sweep, number)
-        expected = rows[number].artifact_sha256 if number in rows else None
+def _artifact_findings(store: Store, sweep: str, paths: list[str], rows: Mapping[str, TrialRow]) -> Iterator[Finding]:
+    kept = _artifacts(paths)
+    for key, row in rows.items():
+        # A trial's weights go when it falls behind the best; those of a confirm run stay.
+        if isinstance(row, FinalistRow) and row.artifact_sha256 and key not in kept:
+            yield Finding(path=layout.manifest(layout.artifact(sweep, key)), problem="is missing", damaged=True)
+    for key in kept:
+        folder = layout.artifact(sweep, key)
+        expected = rows[key].artifact_sha256 if key in rows else None
         if expected is None:
             yield Finding(path=folder, problem="belongs to no row", damaged=False)
             continue
@@ -189,14 +223,13 @@ def _copy_findings(store: Store, sweep: str, paths: list[str]) -> Iterator[Findi
                 yield Finding(path=path, problem="a derived copy that is damaged; readers pass it over", damaged=False)
 
 
-def _running_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, TrialRow]) -> Iterator[Finding]:
+def _running_findings(store: Store, sweep: str, paths: list[str], rows: Mapping[str, TrialRow]) -> Iterator[Finding]:
     folder = layout.running(sweep)
     for path in paths:
         if not path.startswith(f"{folder}/") or not path.endswith("/suggestion.json"):
             continue
-        number = int(path.split("/")[-2][:6])
-        if number in rows:
-            yield Finding(path=path, problem="its trial has a row: left behind by a driver that died", damaged=False)
+        if path.split("/")[-2] in rows:
+            yield Finding(path=path, problem="its run has a row: left behind by a driver that died", damaged=False)
             continue
         try:
             from_json_bytes(store.read(path), where=path)
@@ -204,8 +237,8 @@ def _running_findings(store: Store, sweep: str, paths: list[str], rows: dict[int
             yield _damage(path, error)
 
 
-def _artifacts(paths: list[str]) -> list[int]:
-    return sorted({number for path in paths if (number := layout.artifact_of(path)) is not None})
+def _artifacts(paths: list[str]) -> list[str]:
+    return sorted({key for path in paths if (key := layout.artifact_of(path)) is not None})
 
 
 def _damage(path: str, error: Exception) -> Finding:

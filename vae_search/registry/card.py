@@ -1,0 +1,211 @@
+"""The card of a version: where it comes from, how good it is and how that is known; as JSON and for people."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from vae_search.errors import CorruptStore
+from vae_search.registry.artifacts import CARD_FILE, PER_IMAGE_FILE
+from vae_search.registry.contest import ContestResult, mean_interval
+from vae_search.registry.evidence import Candidate, Evidence
+from vae_search.registry.gates import baseline_nats, floor_nats
+from vae_search.registry.verdicts import Facts, GateResult
+from vae_search.registry.workshop import TestScore
+from vae_search.store.json_files import from_json_bytes
+from vae_search.store.per_image import seeds_from_parquet
+from vae_search.store.sweeps import SweepRecord
+
+CARD_FORMAT = 1
+
+
+def card_of(
+    candidate: Candidate,
+    record: SweepRecord,
+    *,
+    model: str,
+    version: int,
+    created_at: datetime,
+    facts: Facts,
+    gates: tuple[GateResult, ...],
+    contest: ContestResult | None,
+    champion: int | None,
+    test: TestScore,
+) -> dict[str, Any]:
+    """The card in plain values. Nats per image; `neg_iwae` is the bound on -log p(x) over the judge images.
+
+    Args:
+        champion: the version that the contest was against when the card was written. The log has the last word.
+    """
+    row, evidence = candidate.artifact_row, candidate.evidence
+    means = np.array([float(of.neg_iwae.mean()) for _, of in sorted(evidence.bounds.items())])
+    return {
+        "format": CARD_FORMAT,
+        "model": model,
+        "version": version,
+        "created_at": created_at.isoformat(),
+        "provenance": {
+            "sweep": candidate.sweep,
+            "trial": candidate.trial,
+            "artifact_seed": evidence.artifact_seed,
+            "artifact_sha256": row.artifact_sha256,
+            "candidate_sha256": candidate.sha256,
+            "spec_sha256": row.spec_sha256,
+            "fingerprint": record.fingerprint,
+            "comparability_key": row.comparability_key,
+        },
+        "data": record.spec.data.model_dump(mode="json") | {"judge_images": evidence.images},
+        "likelihood": record.spec.likelihood,
+        "params": dict(row.params),
+        "epochs": row.epochs,
+        "scores": {
+            "iwae_k": evidence.iwae_k,
+            "neg_iwae_over_seeds": asdict(mean_interval(means)),
+            "neg_iwae_of_artifact": asdict(mean_interval(evidence.artifact.neg_iwae)),
+            "distortion": float(evidence.artifact.distortion.mean()),
+            "rate": float(evidence.artifact.rate.mean()),
+            "baseline": baseline_nats(evidence.artifact),
+            "floor": floor_nats(row),
+        },
+        "sample_quality": asdict(facts.sample_quality) if facts.sample_quality else None,
+        "test": asdict(test),
+        "seeds": [
+            {
+                "confirm_seed": each.confirm_seed,
+                "seed": each.seed,
+                "state": each.state,
+                "neg_iwae": float(bounds.neg_iwae.mean()) if bounds else None,
+                "neg_elbo": float(bounds.neg_elbo.mean()) if bounds else None,
+                "active_units": each.active_units,
+                "instability": each.instability,
+            }
+            for each in candidate.rows
+            for bounds in [candidate.bounds.get(each.confirm_seed)]
+        ],
+        "gates": [asdict(gate) for gate in gates],
+        "contest": asdict(contest) | {"champion": champion} if contest else None,
+        "costs": {
+            "parameters": row.parameters,
+            "train_flops": row.train_flops,
+            "cpu_s_of_all_seeds": _total(each.cpu_s for each in candidate.rows),
+            "wall_s_of_all_seeds": _total(each.wall_s for each in candidate.rows),
+        },
+        "versions": dict(record.versions),
+    }
+
+
+def evidence_of(files: Mapping[str, bytes], *, where: str) -> Evidence:
+    """What a contest looks at, from the files of a version.
+
+    Raises:
+        CorruptStore: The card or the bounds are not what this program writes.
+    """
+    try:
+        card: Any = from_json_bytes(files[CARD_FILE], where=f"{where}/{CARD_FILE}")
+        return Evidence(
+            comparability_key=card["provenance"]["comparability_key"],
+            artifact_seed=card["provenance"]["artifact_seed"],
+            bounds=seeds_from_parquet(files[PER_IMAGE_FILE], where=f"{where}/{PER_IMAGE_FILE}"),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptStore(f"{where}: has no card of this program: {error}. Install a newer vae-search.") from error
+
+
+def markdown_of(card: Mapping[str, Any]) -> str:
+    """The card as a page to read."""
+    scores, test, contest = card["scores"], card["test"], card["contest"]
+    came = card["provenance"]
+    lines = [
+        f"# {card['model']}, version {card['version']}",
+        "",
+        f"From trial {came['sweep']}/{came['trial']}, confirmed with {len(card['seeds'])} fresh seeds; "
+        f"the weights are those of seed {came['artifact_seed']}. Written {card['created_at']}.",
+        "",
+        "## Scores",
+        "Nats per image, lower is better; 95 % intervals.",
+        "",
+        "| what | value |",
+        "|---|---|",
+        f"| -log p(x), IWAE-{scores['iwae_k']}, judge images, over seeds "
+        f"| {_interval(scores['neg_iwae_over_seeds'])} |",
+        f"| the same, of these weights, over images | {_interval(scores['neg_iwae_of_artifact'])} |",
+        f"| -log p(x), IWAE-{test['iwae_k']}, {test['images']:,} test images, looked at once "
+        f"| {test['neg_iwae']:.2f} ± {test['standard_error']:.2f} (standard error) |",
+        f"| distortion + rate, judge images | {scores['distortion']:.2f} + {scores['rate']:.2f} |",
+        f"| without latents (baseline) | {scores['baseline']:.2f} |",
+        f"| least possible (entropy of the binarisation) | {_number(scores['floor'])} |",
+        "",
+        "## Data and config",
+        f"{_code(card['data']['source'])}, binarised: {card['data']['binarize']}, likelihood: {card['likelihood']}, "
+        f"{card['data']['judge_images']:,} judge images, {card['epochs']} epochs.",
+        "",
+        *_table(("parameter", "value"), [(name, _code(value)) for name, value in sorted(card["params"].items())]),
+        "",
+        "## Seeds",
+        *_table(
+            ("seed", "state", "-log p(x)", "-ELBO", "active units", "instability"),
+            [
+                (
+                    of["confirm_seed"],
+                    of["state"],
+                    _number(of["neg_iwae"]),
+                    _number(of["neg_elbo"]),
+                    _number(of["active_units"]),
+                    _number(of["instability"]),
+                )
+                for of in card["seeds"]
+            ],
+        ),
+        "",
+        "## Gates",
+        *_table(
+            ("gate", "passed", "found"),
+            [(of["name"], "yes" if of["passed"] else "no", of["explanation"]) for of in card["gates"]],
+        ),
+        "",
+        "## Contest",
+        _contest(contest),
+        "",
+        "## Costs",
+        *_table(("what", "value"), [(name, _number(value)) for name, value in card["costs"].items()]),
+        "",
+        "## Provenance",
+        *_table(
+            ("what", "value"),
+            [(name, _code(value)) for name, value in [*came.items(), *sorted(card["versions"].items())]],
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _contest(contest: Mapping[str, Any] | None) -> str:
+    if contest is None:
+        return "There was no champion; the gates decided."
+    return (
+        f"Against version {contest['champion']}: better by {_interval(contest['over_seeds'])} nats over seeds and "
+        f"{_interval(contest['of_artifact'])} nats for the weights themselves; {contest['min_gain']:g} was asked for."
+    )
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> list[str]:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]
+
+
+def _interval(of: Mapping[str, float]) -> str:
+    return f"{of['estimate']:.2f} [{of['low']:.2f}, {of['high']:.2f}]"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.6g}"
+
+
+def _code(value: object) -> str:
+    return f"`{str(value).replace('`', '')}`"
+
+
+def _total(values: Any) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

@@ -1,0 +1,133 @@
+"""What a promotion is decided by: a config's confirmed seeds and their bounds on the judge images."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vae_search.errors import Conflict
+from vae_search.states import State
+from vae_search.store.finalists import FinalistRow
+from vae_search.store.per_image import PerImageBounds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """The judged seeds of one config, whether it asks for promotion or is the champion.
+
+    Args:
+        comparability_key: of the task that the bounds were taken on (invariant I7).
+        bounds: by confirmed seed, on the same images in the same order.
+        artifact_seed: the seed whose weights are, or would be, promoted.
+
+    Raises:
+        ValueError: There are no seeds, or they are not on the same images.
+    """
+
+    comparability_key: str
+    bounds: Mapping[int, PerImageBounds]
+    artifact_seed: int
+
+    def __post_init__(self) -> None:
+        if self.artifact_seed not in self.bounds:
+            raise ValueError(f"`artifact_seed` must be one of {sorted(self.bounds)}, but got {self.artifact_seed}")
+        if len({(len(of), of.iwae_k) for of in self.bounds.values()}) > 1:
+            raise ValueError("all seeds must be judged on the same images with the same iwae_k")
+
+    @property
+    def images(self) -> int:
+        return len(self.artifact)
+
+    @property
+    def iwae_k(self) -> int:
+        return self.artifact.iwae_k
+
+    @property
+    def artifact(self) -> PerImageBounds:
+        """The bounds of the weights that are, or would be, promoted."""
+        return self.bounds[self.artifact_seed]
+
+    @property
+    def mean_neg_iwae(self) -> float:
+        """Mean over seeds and images of the bound on -log p(x), nats per image; lower is better."""
+        return sum(float(of.neg_iwae.mean()) for of in self.bounds.values()) / len(self.bounds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Candidate:
+    """A finalist with all of its confirm runs.
+
+    Args:
+        rows: of all its confirm runs, failed ones included.
+        bounds: of those that completed, by `confirm_seed`.
+
+    Raises:
+        ValueError: The rows are of different finalists, or a run has bounds without having completed or vice versa.
+        Conflict: The rows belong to different comparability keys (invariant I7).
+    """
+
+    rows: tuple[FinalistRow, ...]
+    bounds: Mapping[int, PerImageBounds]
+
+    def __post_init__(self) -> None:
+        if len({(row.sweep, row.trial) for row in self.rows}) != 1:
+            raise ValueError("the rows of a candidate must be of one finalist")
+        keys = {row.comparability_key for row in self.rows}
+        if len(keys) > 1:
+            raise Conflict(
+                f"finalist {self.name}: its seeds were judged on {len(keys)} different tasks (comparability keys "
+                f"{', '.join(sorted(key[:8] for key in keys))}); they cannot be taken together."
+            )
+        complete = {row.confirm_seed for row in self.rows if row.state is State.COMPLETE}
+        if complete != set(self.bounds):
+            raise ValueError(f"seeds {sorted(complete)} completed, but seeds {sorted(self.bounds)} have bounds")
+
+    @property
+    def sweep(self) -> str:
+        return self.rows[0].sweep
+
+    @property
+    def trial(self) -> int:
+        return self.rows[0].trial
+
+    @property
+    def name(self) -> str:
+        """As people write it: `fashion-mlp/42`."""
+        return f"{self.sweep}/{self.trial}"
+
+    @property
+    def complete(self) -> tuple[FinalistRow, ...]:
+        """The rows of the runs that completed."""
+        return tuple(row for row in self.rows if row.state is State.COMPLETE)
+
+    @property
+    def artifact_row(self) -> FinalistRow:
+        """The run whose weights would be promoted: of those that completed the best on the select images.
+
+        Chosen by images that no contest looks at, so that the choice does not flatter it there.
+
+        Raises:
+            ValueError: No run completed.
+        """
+        return min(self.complete, key=lambda row: (row.neg_elbo, row.confirm_seed))
+
+    @property
+    def evidence(self) -> Evidence:
+        """What a contest looks at.
+
+        Raises:
+            ValueError: No run completed.
+        """
+        row = self.artifact_row
+        return Evidence(comparability_key=row.comparability_key, bounds=self.bounds, artifact_seed=row.confirm_seed)
+
+    @property
+    def sha256(self) -> str:
+        """Stands for the content: the same finalist with the same runs has the same one, wherever it is proposed."""
+        runs = [[row.key, row.seed, row.state, row.artifact_sha256] for row in sorted(self.rows, key=_by_seed)]
+        content = json.dumps([self.sweep, self.rows[0].comparability_key, self.rows[0].spec_sha256, runs])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _by_seed(row: FinalistRow) -> int:
+    return row.confirm_seed

@@ -1,0 +1,264 @@
+"""The health gates: what a candidate must be, whoever the champion is. Pure functions, all of them judged, all stored.
+
+Limits that nats would not carry from one data set to the next are shares of the *span*: by how much the candidate is
+better than the latent-free baseline. A gate on seeds is judged by the worst of them. A gate without its measurement
+fails and says so; a gate that cannot apply (no champion to compare with, too few epochs to see a regression) passes and
+says so. `GATES` at the end is the whole list.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vae_search.config import Config
+from vae_search.errors import InvalidSpec
+from vae_search.problems import did_you_mean
+from vae_search.registry.evidence import Candidate
+from vae_search.registry.verdicts import (
+    Facts,
+    GateResult,
+    in_standard_errors,
+    not_applicable,
+    not_measured,
+    of_worst_seed,
+)
+from vae_search.store.finalists import FinalistRow
+from vae_search.store.per_image import PerImageBounds
+
+MIN_SEEDS = 3  # of candidate and champion; a contest takes no fewer
+STANDARD_ERRORS = 2.0  # by which sample quality may be worse without counting as worse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """One line of the list: a gate's name, its limit if nobody sets another, and what the limit means."""
+
+    name: str
+    limit: float
+    meaning: str
+    judge: Callable[[Candidate, Facts, float], GateResult]
+
+
+def judge(candidate: Candidate, facts: Facts, limits: Mapping[str, float]) -> tuple[GateResult, ...]:
+    """The verdicts of all gates, in the order of the list.
+
+    Args:
+        limits: by gate, instead of the list's own; see `checked_limits`.
+    """
+    return tuple(gate.judge(candidate, facts, limits.get(gate.name, gate.limit)) for gate in GATES)
+
+
+def checked_limits(limits: Mapping[str, float]) -> dict[str, float]:
+    """`limits` as they are, if they can be used.
+
+    Raises:
+        InvalidSpec: A name is no gate's, a limit is not finite, or fewer seeds are asked for than a contest needs.
+    """
+    names = [gate.name for gate in GATES]
+    problems = [
+        f"promote.limits: no gate is called {n!r:.80}. {did_you_mean(n, names)}" for n in limits if n not in names
+    ]
+    problems += [f"promote.limits.{n}: must be finite, but got {v}." for n, v in limits.items() if not np.isfinite(v)]
+    if limits.get("seeds", MIN_SEEDS) < MIN_SEEDS:
+        problems.append(
+            f"promote.limits.seeds: must be >= {MIN_SEEDS}, which a contest needs, but got {limits['seeds']}."
+        )
+    if problems:
+        raise InvalidSpec(*problems)
+    return dict(limits)
+
+
+def baseline_nats(bounds: PerImageBounds) -> float:
+    """Mean -log p(x) of the latent-free model."""
+    return float(bounds.baseline.mean())
+
+
+def floor_nats(row: FinalistRow) -> float | None:
+    """What no model can go below: the entropy of the images' binarisation; None if the row does not tell."""
+    return None if row.neg_elbo is None or row.floor_excess is None else row.neg_elbo - row.floor_excess
+
+
+def span_nats(bounds: PerImageBounds) -> float:
+    """By how much a model's bound is better than the latent-free baseline, nats per image."""
+    return baseline_nats(bounds) - float(bounds.neg_elbo.mean())
+
+
+def enough_seeds(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """One lucky seed proves nothing; the contest needs the spread of several."""
+    count = len(candidate.complete)
+    return GateResult(
+        name="seeds", value=count, limit=limit, passed=count >= limit, explanation=f"{count} confirm runs completed"
+    )
+
+
+def every_seed_completed(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """A config that diverges with one seed in so many will diverge for its users."""
+    failed = [row for row in candidate.rows if row not in candidate.complete]
+    causes = ", ".join(f"seed {row.confirm_seed}: {row.reason}" for row in failed)
+    return GateResult(
+        name="completed",
+        value=len(failed),
+        limit=limit,
+        passed=len(failed) <= limit,
+        explanation=f"{len(failed)} of {len(candidate.rows)} confirm runs failed{causes and f' ({causes})'}",
+    )
+
+
+def finite(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """No gradient was NaN or infinite in any step."""
+    return of_worst_seed(
+        "finite", candidate, lambda row, _: row.skipped_steps, lambda *_: limit, "steps were not finite"
+    )
+
+
+def learned(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """Better than pixels without latents, by a share of what is possible: the baseline's distance to the floor."""
+
+    def least(row: FinalistRow, bounds: PerImageBounds) -> float | None:
+        floor = floor_nats(row)
+        return None if floor is None else limit * (baseline_nats(bounds) - floor)
+
+    return of_worst_seed(
+        "learned", candidate, lambda _, bounds: span_nats(bounds), least, "nats better than no latents", at_least=True
+    )
+
+
+def bound_is_sane(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """L_1 ≤ L_K in expectation (Burda et al. 2016, theorem 1): a clear violation is a mistake in the program."""
+
+    def excess(_: FinalistRow, bounds: PerImageBounds) -> float:
+        return in_standard_errors(-bounds.neg_elbo - bounds.iwae)
+
+    return of_worst_seed("bound", candidate, excess, lambda *_: limit, "standard errors by which ELBO exceeds IWAE")
+
+
+def above_the_floor(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """No model of binarised images is better than the noise that binarised them: else the pixels were not binary."""
+
+    def below(row: FinalistRow, bounds: PerImageBounds) -> float | None:
+        floor = floor_nats(row)
+        return None if floor is None else in_standard_errors(floor - bounds.neg_iwae)
+
+    return of_worst_seed("floor", candidate, below, lambda *_: limit, "standard errors below what is possible")
+
+
+def uses_its_code(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """Not collapsed: the posterior says something about its image (KL in nats per image)."""
+    return of_worst_seed(
+        "rate", candidate, lambda _, bounds: float(bounds.rate.mean()), lambda *_: limit, "nats", at_least=True
+    )
+
+
+def enough_active_units(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """Not collapsed: latents whose mean moves from image to image (Burda et al. 2016, §5, variance above 0.01)."""
+    return of_worst_seed(
+        "active_units", candidate, lambda row, _: row.active_units, lambda *_: limit, "active units", at_least=True
+    )
+
+
+def code_matters(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """Not collapsed: with another image's code the decoder does clearly worse, in nats of distortion."""
+    return of_worst_seed(
+        "shuffle_gap",
+        candidate,
+        lambda row, _: row.shuffle_gap,
+        lambda _, bounds: limit * span_nats(bounds),
+        "nats lost with another image's code",
+        at_least=True,
+    )
+
+
+def warm_up_finished(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """Trained with the full weight of the KL, not only on the way to it."""
+
+    def epochs_after(row: FinalistRow, _: PerImageBounds) -> int:
+        return row.epochs - Config.from_params(row.params).kl_warmup_epochs
+
+    return of_worst_seed("warm_up", candidate, epochs_after, lambda *_: limit, "epochs after warm-up", at_least=True)
+
+
+def no_final_regression(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """The weights of the end are about as good as those of the best epoch (part A of the instability)."""
+    if candidate.complete and all(row.instability is None for row in candidate.complete):
+        return not_applicable("regression", limit, "too few epochs after warm-up to tell")
+    return of_worst_seed(
+        "regression", candidate, lambda row, _: row.instability_regression, lambda *_: limit, "nats lost at the end"
+    )
+
+
+def generalises(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """Training images are not explained much better than held-out ones."""
+    return of_worst_seed(
+        "generalisation",
+        candidate,
+        lambda row, _: row.generalisation_gap,
+        lambda _, bounds: limit * span_nats(bounds),
+        "nats between training and held-out images",
+    )
+
+
+def seeds_agree(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """Sample standard deviation over seeds of the mean bound on -log p(x), against the mean span."""
+    bounds = list(candidate.bounds.values())
+    if len(bounds) < 2:
+        return not_measured("seed_spread", limit, "one seed has no spread")
+    spread = float(np.std([of.neg_iwae.mean() for of in bounds], ddof=1))
+    most = limit * float(np.mean([span_nats(of) for of in bounds]))
+    explanation = f"{spread:.3g} nats between {len(bounds)} seeds, at most {most:.3g}"
+    return GateResult(name="seed_spread", value=spread, limit=most, passed=spread <= most, explanation=explanation)
+
+
+def reloads(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """What is served is what was judged."""
+    difference = facts.reload_difference
+    if difference is None:
+        return not_measured("reload", limit, "the artifact was not loaded anew")
+    return GateResult(
+        name="reload",
+        value=abs(difference),
+        limit=limit,
+        passed=abs(difference) <= limit,
+        explanation=f"{abs(difference):.3g} nats from the recorded bound, loaded in a fresh process",
+    )
+
+
+def samples_as_well(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+    """Likelihood does not speak for samples (Theis et al. 2016): these may not be worse than the champion's."""
+    ours, theirs = facts.sample_quality, facts.champion_sample_quality
+    if ours is None:
+        return not_measured("sample_quality", limit, "no samples were compared")
+    if theirs is None:
+        return not_applicable("sample_quality", limit, f"no champion to compare with; {ours.metric} {ours.value:.4g}")
+    if ours.metric != theirs.metric:
+        return not_measured("sample_quality", limit, f"the champion has {theirs.metric}, the candidate {ours.metric}")
+    noise = STANDARD_ERRORS * float(np.hypot(ours.standard_error, theirs.standard_error))
+    allowed, worse = max(limit * theirs.value, noise), ours.value - theirs.value
+    return GateResult(
+        name="sample_quality",
+        value=worse,
+        limit=allowed,
+        passed=worse <= allowed,
+        explanation=f"{ours.metric} {ours.value:.4g}, the champion's {theirs.value:.4g}",
+    )
+
+
+GATES: Sequence[Gate] = (
+    Gate(name="seeds", limit=MIN_SEEDS, meaning="completed confirm runs, at least", judge=enough_seeds),
+    Gate(name="completed", limit=0, meaning="confirm runs that failed, at most", judge=every_seed_completed),
+    Gate(name="finite", limit=0, meaning="steps with a gradient that was not finite, at most", judge=finite),
+    Gate(name="learned", limit=0.10, meaning="span over the baseline's distance to the floor, at least", judge=learned),
+    Gate(name="bound", limit=3, meaning="standard errors by which ELBO exceeds IWAE-K, at most", judge=bound_is_sane),
+    Gate(name="floor", limit=3, meaning="standard errors below the floor, at most", judge=above_the_floor),
+    Gate(name="rate", limit=1, meaning="nats of KL per image, at least", judge=uses_its_code),
+    Gate(name="active_units", limit=2, meaning="active latent units, at least", judge=enough_active_units),
+    Gate(name="shuffle_gap", limit=0.05, meaning="distortion of a foreign code, share of span", judge=code_matters),
+    Gate(name="warm_up", limit=1, meaning="epochs after KL warm-up, at least", judge=warm_up_finished),
+    Gate(
+        name="regression", limit=1, meaning="nats above the best epoch at the end, at most", judge=no_final_regression
+    ),
+    Gate(name="generalisation", limit=0.05, meaning="gap to training images, share of span", judge=generalises),
+    Gate(name="seed_spread", limit=0.01, meaning="standard deviation over seeds, share of span", judge=seeds_agree),
+    Gate(name="reload", limit=1e-3, meaning="nats of difference in a fresh process, at most", judge=reloads),
+    Gate(name="sample_quality", limit=0.10, meaning="worse than the champion by this share", judge=samples_as_well),
+)

@@ -1,0 +1,142 @@
+"""The log of a model: numbered entries, each created by exactly one writer and chained by hash to the one before."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from enum import StrEnum
+
+from vae_search.errors import CorruptStore
+from vae_search.store import layout
+from vae_search.store.commit import AlreadyThere, Store
+from vae_search.store.json_files import from_json_bytes, to_json_bytes
+
+NO_ENTRY = "0" * 64  # what the first entry is chained to
+
+
+class Action(StrEnum):
+    """What an entry says."""
+
+    REGISTER = "register"  # a version number is reserved; its files come next
+    PROMOTE = "promote"  # the version is the champion from here on
+    REJECT = "reject"  # a candidate was refused; a number that it may have reserved is given up
+    ROLLBACK = "rollback"  # an older version is the champion again
+    RETIRE = "retire"  # the version is never to be champion again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of a model's history.
+
+    Args:
+        at: UTC.
+        nonce: random, so that two writers never write equal entries.
+        candidate: what it is about, as people write it: `fashion-mlp/42`.
+        candidate_sha256: of its content.
+        rules_sha256: of the limits that it was held to.
+        champion: the version that was champion before this entry.
+        manifest_sha256: of the version's files.
+        reasons: why, one sentence each.
+        verdicts: of gates and contest, in plain values.
+    """
+
+    action: Action
+    at: datetime
+    nonce: str
+    version: int | None = None
+    candidate: str | None = None
+    candidate_sha256: str | None = None
+    rules_sha256: str | None = None
+    champion: int | None = None
+    manifest_sha256: str | None = None
+    reasons: tuple[str, ...] = ()
+    verdicts: Mapping[str, object] = field(default_factory=dict)
+
+    def to_json(self, *, number: int, previous_sha256: str) -> bytes:
+        """The entry as the file `number`, sealed with the SHA-256 of its own content."""
+        record = asdict(self) | {"at": self.at.isoformat(), "number": number, "previous_sha256": previous_sha256}
+        return to_json_bytes(record | {"sha256": _sha256(to_json_bytes(record))})
+
+    @classmethod
+    def from_json(cls, content: bytes, *, number: int, previous_sha256: str, where: str) -> "Entry":
+        """The entry of `to_json`.
+
+        Raises:
+            CorruptStore: A byte is changed, or the entry belongs to another place in the chain.
+        """
+        record = from_json_bytes(content, where=where)
+        sealed = record.pop("sha256", None)
+        if sealed != _sha256(to_json_bytes(record)) or content != to_json_bytes(record | {"sha256": sealed}):
+            raise CorruptStore(f"{where}: damaged: its bytes do not match its digest. Restore it from a copy.")
+        if (record.pop("number", None), record.pop("previous_sha256", None)) != (number, previous_sha256):
+            raise CorruptStore(f"{where}: does not follow the entry before it. Restore the log from a copy.")
+        try:
+            unknown = set(record) - {each.name for each in fields(cls)}
+            if unknown:
+                raise ValueError(f"unknown fields {', '.join(sorted(unknown))}")
+            known: dict[str, object] = record | {
+                "action": Action(str(record["action"])),
+                "at": datetime.fromisoformat(str(record["at"])),
+                "reasons": tuple(record["reasons"]),  # type: ignore[arg-type]
+            }
+            return cls(**known)  # type: ignore[arg-type]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptStore(f"{where}: is no entry of this program: {error}. Install a newer vae-search.") from error
+
+
+class ModelLog:
+    """The entries of one model. They never change, so each is read and checked once."""
+
+    def __init__(self, store: Store, model: str) -> None:
+        self._store = store
+        self._model = model
+        self._entries: list[Entry] = []
+        self._last_sha256 = NO_ENTRY
+        layout.model(model)  # says what is wrong with the name
+
+    def entries(self) -> tuple[Entry, ...]:
+        """All entries in their order.
+
+        Raises:
+            CorruptStore: An entry is damaged or missing.
+        """
+        present = {
+            number for path in self._store.list(layout.model_log(self._model)) if (number := layout.number_of(path))
+        }
+        for number in range(len(self._entries) + 1, max(present, default=0) + 1):
+            path = layout.model_entry(self._model, number)
+            if number not in present:
+                raise CorruptStore(f"{path}: is missing, but later entries are there. Restore it from a copy.")
+            content = self._store.read(path)
+            self._entries.append(Entry.from_json(content, number=number, previous_sha256=self._last_sha256, where=path))
+            self._last_sha256 = _sha256(content)
+        return tuple(self._entries)
+
+    def append(self, entry: Entry, *, after: int) -> bool:
+        """Write `entry` as the next one, if `after` is still the number of entries.
+
+        Returns:
+            False if another writer was first: read on and decide again.
+
+        Raises:
+            StoreUnavailable: It is not written; or it is, which `entries` tells.
+        """
+        if after != len(self._entries):
+            return False
+        content = entry.to_json(number=after + 1, previous_sha256=self._last_sha256)
+        path = layout.model_entry(self._model, after + 1)
+        try:
+            self._store.create(path, content)
+        except AlreadyThere:
+            # A remote store may have applied the create and lost its answer; the nonce makes the entry ours alone.
+            return self._store.read(path) == content
+        return True
+
+
+def model_names(store: Store) -> list[str]:
+    """The names of all models in the store, sorted."""
+    return sorted({path.split("/")[1] for path in store.list(layout.MODELS) if path.count("/") > 1})
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,194 @@
+"""From a sweep's finalists to a champion: the recipe. Every step can be cut off and done again.
+
+A process that dies leaves the old or the new champion; calling `propose` again finishes what it began or, if its files
+are not whole, reserves another number. Two at once are put in order by the log: whoever comes second decides again,
+against the champion of the first.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from vae_search.errors import Conflict, CorruptStore, NotFound
+from vae_search.registry.evidence import Candidate
+from vae_search.registry.log import Action
+from vae_search.registry.preparation import Preparation
+from vae_search.registry.registry import Registry
+from vae_search.registry.ruling import Rules, Ruling, rule
+from vae_search.registry.state import ModelState, Status
+from vae_search.registry.workshop import TestScore, Workshop
+from vae_search.states import State
+from vae_search.store import artifacts, layout, sweeps
+from vae_search.store.commit import Store
+from vae_search.store.finalists import FinalistRow, Finalists, by_trial
+from vae_search.store.per_image import PerImageBounds
+
+
+class Outcome(StrEnum):
+    """What became of a candidate."""
+
+    PROMOTED = "promoted"
+    REJECTED = "rejected"
+    KEPT = "kept"  # it had been promoted before; nothing has changed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was decided about a candidate, and on what grounds.
+
+    Args:
+        version: its number, if it has ever been promoted.
+        champion: the model's champion now.
+        test: only of the version that was promoted here and now.
+    """
+
+    outcome: Outcome
+    model: str
+    candidate: str
+    version: int | None
+    champion: int | None
+    ruling: Ruling
+    test: TestScore | None = None
+
+
+def propose(
+    store: Store, sweep: str, *, model: str, rules: Rules, workshop: Workshop, now: Callable[[], datetime]
+) -> Decision:
+    """Let a sweep's finalists ask for promotion, the best by mean first: the first that passes all gates faces the
+    champion. Whoever fails a gate is entered into the log with all verdicts, and the next one asks.
+
+    Returns:
+        What became of the first that passed the gates, else of the best one.
+
+    Raises:
+        NotFound: There is no such sweep, or no confirm run of it has completed.
+        Conflict: The champion was judged on another task.
+        CorruptStore: The log, the champion or a confirm run is damaged.
+    """
+    registry = Registry(store, model, now=now)
+    decisions = []
+    for candidate in candidates(store, sweep):
+        decision = consider(store, registry, candidate, rules=rules, workshop=workshop, now=now)
+        if decision.outcome is not Outcome.REJECTED or decision.ruling.healthy:
+            return decision
+        decisions.append(decision)
+    return decisions[0]
+
+
+def candidates(store: Store, sweep: str) -> list[Candidate]:
+    """The finalists of a sweep, the best by mean over its confirmed seeds first.
+
+    Raises:
+        NotFound: There is no such sweep, or no confirm run of it has completed.
+        Conflict: They were not judged alike (invariant I7).
+        CorruptStore: A confirm run's files are damaged.
+    """
+    key = sweeps.read(store, sweep).comparability_key
+    finalists = Finalists(store, sweep)
+    found = [
+        Candidate(rows=tuple(rows), bounds={row.confirm_seed: _bounds(store, row) for row in rows if _completed(row)})
+        for rows in by_trial(finalists.rows()).values()
+        if any(map(_completed, rows))
+    ]
+    if finalists.damaged:
+        raise CorruptStore(f"{finalists.damaged[0]}: damaged. `vae-search verify {sweep} --repair` sets it aside.")
+    if not found:
+        raise NotFound(f"sweep {sweep}: no confirm run has completed, so there is nothing to promote.")
+    judged = {(of.comparability_key, of.images, of.iwae_k) for of in (candidate.evidence for candidate in found)}
+    if len(judged) > 1 or next(iter(judged))[0] != key:
+        raise Conflict(
+            f"sweep {sweep}: its finalists were not judged alike, or not on the sweep's own task: (comparability key, "
+            f"images, iwae_k) are {', '.join(f'({of[0][:12]}, {of[1]}, {of[2]})' for of in sorted(judged))}."
+        )
+    return sorted(found, key=lambda candidate: (candidate.evidence.mean_neg_iwae, candidate.trial))
+
+
+def consider(
+    store: Store,
+    registry: Registry,
+    candidate: Candidate,
+    *,
+    rules: Rules,
+    workshop: Workshop,
+    now: Callable[[], datetime],
+) -> Decision:
+    """One candidate's way to a verdict that is in the log. Asking again, or from two places at once, changes nothing.
+
+    Raises:
+        Conflict: The champion was judged on another task.
+        CorruptStore: The log, the champion or the candidate's files are damaged.
+    """
+    prepared = Preparation(store, registry.model, candidate, workshop)
+    number = manifest_sha256 = None  # of the version that is ready to be promoted
+    while True:
+        state = registry.state()
+        if number is not None and state.versions[number].status is not Status.RESERVED:
+            number = None  # somebody has given a verdict on this candidate meanwhile
+        earlier = _recorded(state, candidate, rules)
+        if earlier is not None:
+            return earlier
+        champion = prepared.champion(state)
+        facts = prepared.facts(champion)
+        ruling = rule(candidate, facts, champion.evidence if champion else None, rules)
+        about = {
+            "candidate": candidate.name,
+            "candidate_sha256": candidate.sha256,
+            "rules_sha256": rules.sha256,
+            "reasons": ruling.reasons,
+            "verdicts": ruling.to_json(),
+        }
+        decision = Decision(
+            outcome=Outcome.REJECTED,
+            model=registry.model,
+            candidate=candidate.name,
+            version=None,
+            champion=state.champion,
+            ruling=ruling,
+        )
+        if ruling.reasons:
+            if registry.add(Action.REJECT, seen=state, version=number, **about):
+                return decision
+        elif number is not None:
+            if registry.add(Action.PROMOTE, seen=state, version=number, manifest_sha256=manifest_sha256, **about):
+                test = prepared.recorded_test([number])
+                return replace(decision, outcome=Outcome.PROMOTED, version=number, champion=number, test=test)
+        elif (ready := prepared.finished(state)) is not None:
+            number, manifest_sha256 = ready
+        else:
+            next_number = len(state.versions) + 1
+            what = {"candidate": candidate.name, "candidate_sha256": candidate.sha256}
+            if registry.add(Action.REGISTER, seen=state, version=next_number, **what):
+                manifest_sha256 = prepared.write(next_number, state, facts, ruling, at=now())
+                number = next_number
+
+
+def _recorded(state: ModelState, candidate: Candidate, rules: Rules) -> Decision | None:
+    """The verdict on this candidate that is in the log already, if it still holds."""
+    sha256 = candidate.sha256
+    version = state.promoted_as(sha256)
+    entry = state.rejection(sha256, rules.sha256)
+    if version is not None:
+        entry = next(e for e in state.entries if e.action is Action.PROMOTE and e.version == version)
+    if entry is None:
+        return None
+    return Decision(
+        outcome=Outcome.REJECTED if version is None else Outcome.KEPT,
+        model=state.model,
+        candidate=candidate.name,
+        version=version,
+        champion=state.champion,
+        ruling=Ruling.of(entry),
+    )
+
+
+def _bounds(store: Store, row: FinalistRow) -> PerImageBounds:
+    files = artifacts.load(store, row.sweep, row.key, sha256=row.artifact_sha256)
+    where = f"{layout.artifact(row.sweep, row.key)}/{artifacts.PER_IMAGE_FILE}"
+    if artifacts.PER_IMAGE_FILE not in files:
+        raise CorruptStore(f"{where}: is missing. Restore it from a copy.")
+    return PerImageBounds.from_parquet(files[artifacts.PER_IMAGE_FILE], where=where)
+
+
+def _completed(row: FinalistRow) -> bool:
+    return row.state is State.COMPLETE

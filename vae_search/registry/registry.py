@@ -1,0 +1,139 @@
+"""The registry of one model: what may be added to its log, and what its names mean."""
+
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from vae_search.errors import Conflict, InvalidSpec, NotFound
+from vae_search.registry.artifacts import read_version
+from vae_search.registry.log import Action, Entry, ModelLog
+from vae_search.registry.state import CHALLENGER, CHAMPION, ModelState, Status, fold
+from vae_search.store.commit import Store
+
+_ADDRESS = re.compile(r"(?P<model>[^@:]+)(?:@(?P<alias>[a-z]+)|:(?P<version>[1-9]\d{0,8}))?")
+
+
+class Registry:
+    """One model's log, read and added to. Any number of processes may do so at once.
+
+    An entry is added only if the log is still as it was when the entry was decided on; whoever comes too late reads on
+    and decides again. One of them always succeeds, so nobody has to count his tries.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        model: str,
+        *,
+        now: Callable[[], datetime],
+        nonce: Callable[[], str] = lambda: secrets.token_hex(16),
+    ) -> None:
+        self.model = model
+        self._store = store
+        self._log = ModelLog(store, model)
+        self._now = now
+        self._nonce = nonce
+
+    def state(self) -> ModelState:
+        """The model as its log has it now; a model without a log has no versions.
+
+        Raises:
+            CorruptStore: The log is damaged.
+        """
+        return fold(self.model, self._log.entries())
+
+    def add(self, action: Action, *, seen: ModelState, **what: object) -> bool:
+        """Add an entry that was decided on at `seen`; `what` are further fields of an `Entry`.
+
+        Returns:
+            False if the log has grown since.
+        """
+        entry = Entry(action=action, at=self._now(), nonce=self._nonce(), champion=seen.champion, **what)  # type: ignore[arg-type]
+        fold(self.model, (*seen.entries, entry))  # an entry that contradicts the log must not get into it
+        return self._log.append(entry, after=len(seen.entries))
+
+    def roll_back(self, to: int | None = None, *, why: str) -> int:
+        """Make an older version the champion again.
+
+        Args:
+            to: that version; None means the champion before the present one. Naming the champion changes nothing.
+
+        Returns:
+            The champion.
+
+        Raises:
+            NotFound: There is no such version, or none before.
+            CorruptStore: Its files are damaged.
+        """
+        while True:
+            state = self.state()
+            if to is None and len(state.champions) < 2:
+                raise NotFound(f"model {self.model}: there is no champion before the present one to go back to.")
+            target = state.promoted(state.champions[-2] if to is None else to)
+            read_version(self._store, self.model, target.number, sha256=target.manifest_sha256)
+            if target.number == state.champion or self.add(
+                Action.ROLLBACK, seen=state, version=target.number, reasons=(why,)
+            ):
+                return target.number
+
+    def retire(self, number: int, *, why: str) -> None:
+        """Take a version out of use for ever; its files stay. Retiring it again changes nothing.
+
+        Raises:
+            NotFound: There is no such version.
+            Conflict: It is the champion.
+        """
+        while True:
+            state = self.state()
+            if number == state.champion:
+                raise Conflict(
+                    f"model {self.model}: version {number} is the champion. Make another version champion first."
+                )
+            if number in state.versions and state.versions[number].status is Status.RETIRED:
+                return
+            state.promoted(number)
+            if self.add(Action.RETIRE, seen=state, version=number, reasons=(why,)):
+                return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAddress:
+    """Which version of which model somebody means."""
+
+    model: str
+    alias: str = CHAMPION
+    version: int | None = None
+    """if given, the alias does not count"""
+
+    @classmethod
+    def parse(cls, text: str) -> "ModelAddress":
+        """`fashion` or `fashion@champion`, `fashion@challenger`, `fashion:3`.
+
+        Raises:
+            InvalidSpec: It is none of these.
+        """
+        found = _ADDRESS.fullmatch(text)
+        if found is None or found["alias"] not in (None, CHAMPION, CHALLENGER):
+            raise InvalidSpec(
+                f"{text[:80]!r}: a model is written NAME, NAME@{CHAMPION}, NAME@{CHALLENGER} or NAME:VERSION, such as "
+                "fashion:3."
+            )
+        version = int(found["version"]) if found["version"] else None
+        return cls(model=found["model"], alias=found["alias"] or CHAMPION, version=version)
+
+    def resolve(self, state: ModelState) -> int:
+        """The number of the version that is meant.
+
+        Raises:
+            NotFound: There is none.
+        """
+        if not state.entries:
+            raise NotFound(f"no model {self.model!r}. `vae-search models` lists the models.")
+        if self.version is not None:
+            return state.promoted(self.version).number
+        number = state.champion if self.alias == CHAMPION else state.challenger
+        if number is None:
+            raise NotFound(f"model {self.model}: it has no {self.alias}.")
+        return number

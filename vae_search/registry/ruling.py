@@ -1,0 +1,91 @@
+"""Gates and contest together: what a candidate is told, and why. Pure."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from vae_search.registry import contest as contests
+from vae_search.registry import gates as health
+from vae_search.registry.contest import ContestResult, Interval
+from vae_search.registry.evidence import Candidate, Evidence
+from vae_search.registry.log import Entry
+from vae_search.registry.verdicts import Facts, GateResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a promotion is held to.
+
+    Raises:
+        InvalidSpec: A limit is no gate's, or cannot be one.
+    """
+
+    min_gain: float = contests.MIN_GAIN_NATS
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limits", health.checked_limits(self.limits))
+
+    @property
+    def sha256(self) -> str:
+        """Equal for equal rules, whether a limit was set or is the list's own."""
+        limits = {gate.name: float(self.limits.get(gate.name, gate.limit)) for gate in health.GATES}
+        content = json.dumps([self.min_gain, contests.CONFIDENCE, limits], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """Gates and contest of one candidate against one champion."""
+
+    gates: tuple[GateResult, ...]
+    contest: ContestResult | None
+    """None if there is no champion, or if a gate has stopped the candidate"""
+
+    @property
+    def healthy(self) -> bool:
+        return all(gate.passed for gate in self.gates)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the candidate is refused; empty if it is to be promoted."""
+        stopped = tuple(f"gate {gate.name}: {gate.explanation}" for gate in self.gates if not gate.passed)
+        return stopped or (self.contest.reasons if self.contest else ())
+
+    def to_json(self) -> dict[str, object]:
+        """In plain values, for the log."""
+        return {
+            "gates": [asdict(gate) for gate in self.gates],
+            "contest": asdict(self.contest) if self.contest else None,
+        }
+
+    @classmethod
+    def of(cls, entry: Entry) -> "Ruling":
+        """The ruling that an entry of the log was written with."""
+        verdicts: Any = entry.verdicts
+        found = verdicts["contest"]
+        return cls(
+            gates=tuple(GateResult(**gate) for gate in verdicts["gates"]),
+            contest=None
+            if found is None
+            else ContestResult(
+                over_seeds=Interval(**found["over_seeds"]),
+                of_artifact=Interval(**found["of_artifact"]),
+                min_gain=found["min_gain"],
+                reasons=tuple(found["reasons"]),
+            ),
+        )
+
+
+def rule(candidate: Candidate, facts: Facts, champion: Evidence | None, rules: Rules) -> Ruling:
+    """All gates; then, if it passes them and there is a champion, the contest. Pure.
+
+    Raises:
+        Conflict: Candidate and champion cannot be compared (invariant I7).
+    """
+    verdicts = health.judge(candidate, facts, rules.limits)
+    if champion is None or not all(gate.passed for gate in verdicts):
+        return Ruling(gates=verdicts, contest=None)
+    return Ruling(gates=verdicts, contest=contests.contest(candidate.evidence, champion, min_gain=rules.min_gain))

@@ -1,0 +1,148 @@
+"""What a model's log amounts to: its versions and who is champion. A pure fold over the entries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from vae_search.errors import CorruptStore, NotFound
+from vae_search.registry.log import Action, Entry
+from vae_search.store import layout
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+class Status(StrEnum):
+    """Of a version."""
+
+    RESERVED = "reserved"  # it has a number; whether it has all its files, only they tell
+    PROMOTED = "promoted"  # it is or was champion
+    GIVEN_UP = "given up"  # its candidate was refused in the end, or promoted under another number
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One version number and what became of it."""
+
+    number: int
+    status: Status
+    candidate: str
+    candidate_sha256: str
+    manifest_sha256: str | None
+    """of its files; None if it was never promoted"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelState:
+    """A model after all of its entries.
+
+    Args:
+        champions: the versions that were made champion, the present one last; a rollback takes from the end.
+    """
+
+    model: str
+    entries: tuple[Entry, ...]
+    versions: dict[int, Version]
+    champions: tuple[int, ...]
+
+    @property
+    def champion(self) -> int | None:
+        """The version that the alias `champion` means."""
+        return self.champions[-1] if self.champions else None
+
+    @property
+    def challenger(self) -> int | None:
+        """The version that the alias `challenger` means: the newest that has a number and no verdict yet."""
+        return max((v.number for v in self.versions.values() if v.status is Status.RESERVED), default=None)
+
+    def promoted_as(self, candidate_sha256: str) -> int | None:
+        """The version under which a candidate was promoted, if it ever was."""
+        for entry in self.entries:
+            if entry.action is Action.PROMOTE and entry.candidate_sha256 == candidate_sha256:
+                return entry.version
+        return None
+
+    def rejection(self, candidate_sha256: str, rules_sha256: str) -> Entry | None:
+        """The entry by which a candidate was refused under the same rules and against the present champion."""
+        for entry in reversed(self.entries):
+            asked = (entry.candidate_sha256, entry.rules_sha256, entry.champion)
+            if entry.action is Action.REJECT and asked == (candidate_sha256, rules_sha256, self.champion):
+                return entry
+        return None
+
+    def versions_of(self, candidate_sha256: str) -> list[Version]:
+        """The numbers that a candidate has had, the newest first."""
+        found = [version for version in self.versions.values() if version.candidate_sha256 == candidate_sha256]
+        return sorted(found, key=lambda version: -version.number)
+
+    def promoted(self, number: int) -> Version:
+        """A version that has been promoted and was not retired.
+
+        Raises:
+            NotFound: There is none of this number.
+        """
+        version = self.versions.get(number)
+        if version is None or version.status is not Status.PROMOTED:
+            what = "does not exist" if version is None else f"is {version.status}"
+            usable = [str(v.number) for v in self.versions.values() if v.status is Status.PROMOTED]
+            raise NotFound(
+                f"model {self.model}: version {number} {what}. "
+                + (f"Versions that can be used: {', '.join(usable)}." if usable else "It has no version yet.")
+            )
+        return version
+
+
+def fold(model: str, entries: Sequence[Entry]) -> ModelState:
+    """The state after `entries`.
+
+    Raises:
+        CorruptStore: They contradict each other.
+    """
+    versions: dict[int, Version] = {}
+    champions: list[int] = []
+    for number, entry in enumerate(entries, start=1):
+        where = layout.model_entry(model, number)
+        if entry.action is Action.REGISTER:
+            _must(entry.version == len(versions) + 1 and bool(entry.candidate and entry.candidate_sha256), where)
+            versions[len(versions) + 1] = Version(
+                number=len(versions) + 1,
+                status=Status.RESERVED,
+                candidate=entry.candidate or "",
+                candidate_sha256=entry.candidate_sha256 or "",
+                manifest_sha256=None,
+            )
+            continue
+        version = versions.get(entry.version or 0)
+        if version is None and (entry.version is not None or entry.action is not Action.REJECT):
+            raise CorruptStore(f"{where}: speaks of version {entry.version}, which was never registered.")
+        if entry.action in (Action.PROMOTE, Action.REJECT):
+            _must(version is None or version.status is Status.RESERVED, where)
+            _give_up(versions, entry.candidate_sha256)
+        if version is None:
+            continue
+        if entry.action is Action.PROMOTE:
+            _must(entry.champion == (champions[-1] if champions else None), where)
+            versions[version.number] = replace(version, status=Status.PROMOTED, manifest_sha256=entry.manifest_sha256)
+            champions.append(version.number)
+        elif entry.action is Action.ROLLBACK:
+            _must(version.status is Status.PROMOTED, where)
+            # Back to a place in the row of champions, or on to a version that an earlier rollback took out of it.
+            kept = champions.index(version.number) if version.number in champions else len(champions)
+            champions = [*champions[:kept], version.number]
+        elif entry.action is Action.RETIRE:
+            _must(version.status is Status.PROMOTED and version.number not in champions[-1:], where)
+            versions[version.number] = replace(version, status=Status.RETIRED)
+            champions = [champion for champion in champions if champion != version.number]
+    return ModelState(model=model, entries=tuple(entries), versions=versions, champions=tuple(champions))
+
+
+def _give_up(versions: dict[int, Version], candidate_sha256: str | None) -> None:
+    """With a verdict on its candidate, no reserved number waits any longer."""
+    for number, version in versions.items():
+        if version.candidate_sha256 == candidate_sha256 and version.status is Status.RESERVED:
+            versions[number] = replace(version, status=Status.GIVEN_UP)
+
+
+def _must(holds: bool, where: str) -> None:
+    if not holds:
+        raise CorruptStore(f"{where}: contradicts the entries before it. Restore the log from a copy.")

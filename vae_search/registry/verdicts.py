@@ -1,0 +1,103 @@
+"""What goes into the gates and what comes out of each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vae_search.registry.evidence import Candidate
+from vae_search.store.finalists import FinalistRow
+from vae_search.store.per_image import PerImageBounds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleQuality:
+    """How far generated images are from real ones; lower is better.
+
+    Args:
+        metric: its name, which includes whatever else it depends on; only equal names are compared.
+    """
+
+    metric: str
+    value: float
+    standard_error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What was measured for the gates beside the confirm runs; None where it was not.
+
+    Args:
+        reload_difference: by how much the mean bound of the artifact, loaded anew in a fresh process, differs from the
+            recorded one; nats per image.
+        sample_quality: of the candidate's artifact.
+        champion_sample_quality: of the champion's; None if there is no champion.
+    """
+
+    reload_difference: float | None
+    sample_quality: SampleQuality | None
+    champion_sample_quality: SampleQuality | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
+    """One verdict.
+
+    Args:
+        value: what was found; None if it was not measured or the gate does not apply.
+        limit: what it was held to, in the unit of `value`.
+    """
+
+    name: str
+    value: float | None
+    limit: float
+    passed: bool
+    explanation: str
+
+
+def of_worst_seed(
+    name: str,
+    candidate: Candidate,
+    value_of: Callable[[FinalistRow, PerImageBounds], float | None],
+    limit_of: Callable[[FinalistRow, PerImageBounds], float | None],
+    what: str,
+    *,
+    at_least: bool = False,
+) -> GateResult:
+    """The verdict on the seed with the least room to its limit."""
+    worst: tuple[float, float, float, int] | None = None  # room, value, limit, seed
+    for row in candidate.complete:
+        bounds = candidate.bounds[row.confirm_seed]
+        value, limit = value_of(row, bounds), limit_of(row, bounds)
+        if value is None or limit is None:
+            return not_measured(name, 0.0 if limit is None else limit, f"seed {row.confirm_seed} does not tell")
+        room = value - limit if at_least else limit - value
+        if worst is None or room < worst[0]:
+            worst = (room, value, limit, row.confirm_seed)
+    if worst is None:
+        return not_measured(name, 0.0, "no confirm run completed")
+    room, value, limit, seed = worst
+    bound = "at least" if at_least else "at most"
+    return GateResult(
+        name=name,
+        value=value,
+        limit=limit,
+        passed=room >= 0,
+        explanation=f"{value:.4g} {what}, {bound} {limit:.4g} (seed {seed}, the worst)",
+    )
+
+
+def in_standard_errors(differences: np.ndarray) -> float:
+    """(n,) -> their mean over its standard error; without any spread, 0 or beyond every limit by its sign."""
+    mean, error = float(differences.mean()), float(differences.std(ddof=1)) / np.sqrt(len(differences))
+    return mean / float(error) if error > 0 else float(np.sign(mean)) * 1e9
+
+
+def not_measured(name: str, limit: float, why: str) -> GateResult:
+    """A gate without its measurement fails."""
+    return GateResult(name=name, value=None, limit=limit, passed=False, explanation=f"not measured: {why}")
+
+
+def not_applicable(name: str, limit: float, why: str) -> GateResult:
+    """A gate that cannot apply passes."""
+    return GateResult(name=name, value=None, limit=limit, passed=True, explanation=f"does not apply: {why}")

@@ -1,0 +1,66 @@
+"""Whether a model's log and versions are what they were written as."""
+
+from dataclasses import dataclass
+
+from vae_search.errors import CorruptStore
+from vae_search.registry.artifacts import problems
+from vae_search.registry.log import ModelLog
+from vae_search.registry.state import Status, fold
+from vae_search.store import layout
+from vae_search.store.commit import Store
+from vae_search.store.verify import Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInspection:
+    """What `inspect_model` found.
+
+    Args:
+        entries: of the log.
+        versions: that were promoted, retired ones included.
+    """
+
+    model: str
+    entries: int
+    versions: int
+    champion: int | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def damaged(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.damaged)
+
+
+def inspect_model(store: Store, model: str) -> ModelInspection:
+    """Check the chain of a model's log and every byte of the versions that it promoted.
+
+    Raises:
+        NotFound: No model can have this name.
+    """
+    try:
+        state = fold(model, ModelLog(store, model).entries())
+    except CorruptStore as error:
+        path, _, problem = str(error).splitlines()[0].partition(": ")
+        finding = Finding(path=path, problem=problem, damaged=True)
+        return ModelInspection(model=model, entries=0, versions=0, champion=None, findings=(finding,))
+    findings = []
+    promoted = [of for of in state.versions.values() if of.manifest_sha256 is not None]
+    for of in promoted:
+        found = problems(store, model, of.number, sha256=of.manifest_sha256 or "")
+        findings += [Finding(path=path, problem=problem, damaged=True) for path, problem in found.items()]
+    present = {number for path in store.list(layout.versions(model)) if (number := layout.version_of(path))}
+    for number in sorted(present - {of.number for of in promoted}):
+        folder, known = layout.version(model, number), state.versions.get(number)
+        if known is None:
+            findings.append(Finding(path=folder, problem="has no entry in the log, whose end is missing", damaged=True))
+        elif known.status is Status.GIVEN_UP:
+            findings.append(Finding(path=folder, problem="was never promoted", damaged=False))
+        else:
+            findings.append(Finding(path=folder, problem="waits for its promotion, or was left behind", damaged=False))
+    return ModelInspection(
+        model=model,
+        entries=len(state.entries),
+        versions=len(promoted),
+        champion=state.champion,
+        findings=tuple(findings),
+    )

@@ -1,0 +1,43 @@
+"""What a promotion needs of TensorFlow, as a seam: whoever promotes brings it along, tests bring another one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from vae_search.registry.evidence import Candidate
+from vae_search.registry.verdicts import SampleQuality
+from vae_search.store.per_image import PerImageBounds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestScore:
+    """An artifact on the test images, nats per image.
+
+    Args:
+        neg_iwae: the bound on -log p(x) with `iwae_k` samples.
+        standard_error: of `neg_iwae`, over images.
+    """
+
+    __test__ = False  # not a test class, whatever its name says to pytest
+
+    neg_elbo: float
+    neg_iwae: float
+    iwae_k: int
+    standard_error: float
+    images: int
+
+
+class Workshop(Protocol):
+    """Makes and measures the files of a model: path in the version's folder -> content. May take minutes."""
+
+    def export(self, candidate: Candidate, artifact: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """The files to be served and shown, made of the files of a confirm run (`store/artifacts.py`)."""
+
+    def reload_difference(self, files: Mapping[str, bytes], recorded: PerImageBounds) -> float:
+        """By how much the mean bound of `files`, loaded in a fresh process, differs from the recorded one; nats."""
+
+    def sample_quality(self, files: Mapping[str, bytes]) -> SampleQuality:
+        """How well the model generates, by the same metric for every model."""
+
+    def test_score(self, files: Mapping[str, bytes]) -> TestScore:
+        """The one look at the test images (invariant I9): called when nothing else can stop the promotion any more."""

@@ -59,7 +59,9 @@ def principal_components(train: np.ndarray) -> FeatureSpace:
         return (of.reshape(len(of), -1).astype(np.float32) - mean).astype(np.float64) @ components.astype(np.float64)
 
     # Signs of components are arbitrary, and no distance depends on them: the id is that of the images.
-    return FeatureSpace(name=f"pca{components.shape[1]}_{_id(np.packbits(train[:PCA_IMAGES]))}", features=coordinates, accuracy=None)
+    return FeatureSpace(
+        name=f"pca{components.shape[1]}_{_id(np.packbits(train[:PCA_IMAGES]))}", features=coordinates, accuracy=None
+    )
 
 
 def classifier_features(train: np.ndarray, labels: np.ndarray) -> FeatureSpace:
@@ -108,10 +110,12 @@ def _classifier(image_shape: tuple[int, ...], classes: int) -> tuple[keras.Model
     images = keras.Input(image_shape)
     outputs = images
     for filters in (16, 32):
-        outputs = layers.Conv2D(
-            filters, 4, strides=2, padding="same", activation="relu", kernel_initializer=fresh()
-        )(outputs)
-    outputs = layers.Dense(CLASSIFIER_FEATURES, activation="relu", kernel_initializer=fresh())(layers.Flatten()(outputs))
+        outputs = layers.Conv2D(filters, 4, strides=2, padding="same", activation="relu", kernel_initializer=fresh())(
+            outputs
+        )
+    outputs = layers.Dense(CLASSIFIER_FEATURES, activation="relu", kernel_initializer=fresh())(
+        layers.Flatten()(outputs)
+    )
     logits = layers.Dense(classes, kernel_initializer=fresh())(outputs)
     classifier = keras.Model(images, logits)
     classifier.compile(

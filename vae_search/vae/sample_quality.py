@@ -40,9 +40,7 @@ class SampleQuality:
     coverage: float
 
 
-def sample_quality(
-    space: FeatureSpace, drawn: np.ndarray, *, held_out: np.ndarray, train: np.ndarray
-) -> SampleQuality:
+def sample_quality(space: FeatureSpace, drawn: np.ndarray, *, held_out: np.ndarray, train: np.ndarray) -> SampleQuality:
     """Compare images that a model drew with held-out ones.
 
     Args:

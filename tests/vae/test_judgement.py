@@ -1,5 +1,6 @@
 import dataclasses
-import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -98,10 +99,12 @@ def test_weights_of_another_network_are_refused(judge_task):
         judge(weights(description(width=8)), DESCRIBED, judge_task)
 
 
-def test_a_judgement_travels_without_its_model(judgement):
-    copy = pickle.loads(pickle.dumps(judgement))
+def test_whoever_reads_judgements_needs_no_tensorflow():
+    code = "import sys, vae_search.vae.judgement; print({'tensorflow', 'keras'} & set(sys.modules))"
 
-    np.testing.assert_array_equal(copy.iwae, judgement.iwae)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "set()"
 
 
 def vars_of(judgement: Judgement) -> list[np.ndarray]:

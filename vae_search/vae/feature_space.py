@@ -12,6 +12,10 @@ import keras
 import numpy as np
 from keras import layers
 
+from vae_search.data.task import JudgeTask, TrainingTask
+from vae_search.vae.images import fixed_binary
+
+TRAIN_IMAGES_SEED = 781
 COMPONENTS = 64
 PCA_IMAGES = 10_000
 CLASSIFIER_SEED = 780
@@ -34,6 +38,19 @@ class FeatureSpace:
     name: str
     features: Callable[[np.ndarray], np.ndarray]
     accuracy: float | None
+
+
+def feature_space_of(task: TrainingTask, judge_task: JudgeTask) -> FeatureSpace:
+    """The classifier's features if the training images have labels, else principal components."""
+    train = feature_train_images(task)
+    if judge_task.train_labels is None:
+        return principal_components(train)
+    return classifier_features(train, judge_task.train_labels)
+
+
+def feature_train_images(task: TrainingTask) -> np.ndarray:
+    """The training images binarised once, as the judge images are: uint8 in {0, 1}."""
+    return fixed_binary(task, len(task.train), seed=TRAIN_IMAGES_SEED)
 
 
 def principal_components(train: np.ndarray) -> FeatureSpace:

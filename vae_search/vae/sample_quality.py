@@ -1,8 +1,8 @@
 """How like the data a model's samples are: the Fréchet distance, density and coverage, between sets of features.
 
-Likelihood and sample quality are not interchangeable (Theis et al. 2016): models are selected on nats, and these numbers
-only keep one from being promoted whose samples have become worse. A distance means something only beside others in the
-same feature space, whose id is part of the metric's name.
+Likelihood and sample quality are not interchangeable (Theis et al. 2016): models are selected on nats, and these
+numbers only keep one from being promoted whose samples have become worse. A distance means something only beside others
+in the same feature space, whose id is part of the metric's name.
 """
 
 from collections.abc import Iterator
@@ -114,7 +114,7 @@ def frechet_standard_error(drawn: np.ndarray, reference: np.ndarray) -> float:
 
 
 def density_coverage(real: np.ndarray, drawn: np.ndarray, *, neighbours: int = NEIGHBOURS) -> tuple[float, float]:
-    """Density and coverage (Naeem et al. 2020, eqs. 4 and 5): real (n, d), drawn (m, d).
+    """Density and coverage (Naeem et al. 2020, §3): real (n, d), drawn (m, d).
 
     Around each real point is a ball that reaches to its `neighbours`-th nearest real neighbour. Density is the mean
     number of balls that a drawn point lies in, divided by `neighbours`; coverage the share of balls that hold one.

@@ -1,9 +1,9 @@
 """A version's `model.weights.h5`: named float32 arrays, read without trusting whoever wrote them.
 
 HDF5 can point out of its file: at other files (external links, external storage, virtual datasets) and at code (filter
-plugins). None of it occurs in ours: a file holds one group per part of the network and one contiguous dataset per weight,
-and everything else is refused before a byte of an array is read. No Keras reader is involved, so that nothing but arrays
-can come out.
+plugins). None of it occurs in ours: a file holds one group per part of the network and one contiguous dataset per
+weight, and everything else is refused before a byte of an array is read. No Keras reader is involved, so that nothing
+but arrays can come out.
 """
 
 import io

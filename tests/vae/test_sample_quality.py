@@ -5,7 +5,14 @@ import pytest
 from scipy import linalg
 from scipy.spatial import distance
 
-from vae_search.vae.feature_space import FeatureSpace, classifier_features, principal_components
+from vae_search.data.task import JudgeTask
+from vae_search.vae.feature_space import (
+    FeatureSpace,
+    classifier_features,
+    feature_space_of,
+    feature_train_images,
+    principal_components,
+)
 from vae_search.vae.sample_quality import (
     Moments,
     density_coverage,
@@ -159,6 +166,17 @@ def test_the_space_is_part_of_the_metrics_name_and_the_same_images_give_the_same
     assert other.name != space.name
     np.testing.assert_array_equal(again.features(task.select[:50]), space.features(task.select[:50]))
     assert sample_quality(space, train, held_out=task.select, train=train).metric == f"frechet_{space.name}"
+
+
+def test_a_task_with_labels_is_seen_through_a_classifier_and_one_without_through_components(digits, task):
+    plain = JudgeTask(images=task.select, mean_image=task.mean_image)
+    labelled = JudgeTask(images=task.select, mean_image=task.mean_image, train_labels=digits[1])
+
+    without, with_labels = feature_space_of(task, plain), feature_space_of(task, labelled)
+
+    assert without.name == principal_components(feature_train_images(task)).name
+    assert with_labels.name == classifier_features(feature_train_images(task), digits[1]).name
+    assert set(np.unique(feature_train_images(task))) == {0, 1}
 
 
 def test_the_classifier_has_learned_its_labels(digits):

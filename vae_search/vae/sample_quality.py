@@ -12,7 +12,7 @@ import numpy as np
 
 from vae_search.vae.feature_space import FeatureSpace
 
-NEIGHBOURS = 5  # Naeem et al. 2020, §5
+NEIGHBOURS = 5  # as Naeem et al. 2020 take it
 BOOTSTRAP_REPEATS = 50
 BOOTSTRAP_SEED = 779
 BLOCK_ROWS = 500  # of a matrix of distances

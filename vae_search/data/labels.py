@@ -41,8 +41,9 @@ def _digits() -> np.ndarray:
 
     from vae_search.data.named import digits_order
 
-    labels: np.ndarray = load_digits().target
-    return labels[digits_order(len(labels))]
+    target: np.ndarray = load_digits().target
+    labels: np.ndarray = target[digits_order(len(target))]
+    return labels
 
 
 def _beside(path: Path, count: int) -> np.ndarray | None:

@@ -34,7 +34,8 @@ def read_digits() -> np.ndarray:
     from sklearn.datasets import load_digits
 
     grey: np.ndarray = load_digits().images
-    return grey[digits_order(len(grey))] / DIGITS_WHITE
+    shuffled: np.ndarray = grey[digits_order(len(grey))]
+    return shuffled / DIGITS_WHITE
 
 
 def digits_order(count: int) -> np.ndarray:

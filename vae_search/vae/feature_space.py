@@ -72,8 +72,11 @@ def principal_components(train: np.ndarray) -> FeatureSpace:
         components = centred.T @ vectors[:, ::-1][:, :COMPONENTS][:, kept]
         components /= np.linalg.norm(components, axis=0)
 
+    mean, components = mean.astype(np.float64), components.astype(np.float64)
+
     def coordinates(of: np.ndarray) -> np.ndarray:
-        return (of.reshape(len(of), -1).astype(np.float32) - mean).astype(np.float64) @ components.astype(np.float64)
+        along: np.ndarray = (of.reshape(len(of), -1) - mean) @ components
+        return along
 
     # Signs of components are arbitrary, and no distance depends on them: the id is that of the images.
     return FeatureSpace(

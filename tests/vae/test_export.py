@@ -14,6 +14,7 @@ from vae_search.vae.evaluation import EVALUATION_BATCH, Evaluator
 from vae_search.vae.export import CONFIG_FILE, WEIGHTS_FILE, model_files
 from vae_search.vae.fresh_process import score_in_fresh_process
 from vae_search.vae.model import VaeModel
+from vae_search.vae.reload_check import score_folder
 from vae_search.vae.weights_file import weights_file
 
 STRANGER = """
@@ -115,15 +116,24 @@ def test_a_model_scores_the_same_in_a_fresh_process_by_both_ways():
     assert found.saved_model_neg_elbo == pytest.approx(distortion + rate, abs=1e-3)
 
 
-def test_files_that_do_not_belong_together_are_noticed_in_a_fresh_process():
+def test_weights_of_another_training_are_noticed_because_the_two_ways_disagree(tmp_path):
     described = description()
     files = model_files(described, weights(described))
+    write(tmp_path, files | {WEIGHTS_FILE: weights_file(weights(described, seed=8))})
 
-    mixed = score_in_fresh_process(files | {WEIGHTS_FILE: weights_file(weights(described, seed=8))}, IMAGES)
+    mixed = score_folder(tmp_path, IMAGES)
 
     assert abs(mixed.neg_elbo - mixed.saved_model_neg_elbo) > 0.1
-    with pytest.raises(ValueError, match="must have shape"):
-        score_in_fresh_process(files | {CONFIG_FILE: description(width=8).to_json()}, IMAGES)
+
+
+def test_what_a_fresh_process_cannot_load_is_an_error_of_one_line():
+    described = description()
+    files = {CONFIG_FILE: description(width=8).to_json(), WEIGHTS_FILE: weights_file(weights(described))}
+
+    with pytest.raises(ValueError, match="must have shape") as refusal:
+        score_in_fresh_process(files, IMAGES)
+
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", ["../outside.json", "/nowhere/outside.json", "a/../../outside.json"])

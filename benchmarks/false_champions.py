@@ -66,10 +66,9 @@ _trainer = None
 def train(seed: int) -> Seed:
     """One seed to the end, in a process of its own kind: one thread, one data set."""
     global _trainer
-    from vae_search.vae.judgement import judge
-
     from vae_search.data.task import JudgeTask
     from vae_search.vae.description import ModelDescription
+    from vae_search.vae.judgement import judge
     from vae_search.vae.training import Trainer
 
     _trainer = _trainer or Trainer(slice_task(), threads=1)

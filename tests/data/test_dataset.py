@@ -9,7 +9,7 @@ from vae_search.data.checks import Images
 from vae_search.data.dataset import Dataset, comparability_key, load_dataset
 from vae_search.data.sources import read_source
 from vae_search.data.splits import Protocol, Split, split_images
-from vae_search.data.task import TrainingTask
+from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.spec_parts import DataSpec
 
 
@@ -146,6 +146,20 @@ def test_a_search_gets_neither_judge_nor_test_images(tmp_path, source, binarize)
         assert len(hidden) > 0
         assert not any(np.shares_memory(getattr(task, name), hidden) for name in ("train", "select", "mean_image"))
         assert not any(image.tobytes() in held or image.tobytes() in travels for image in hidden)
+
+
+@pytest.mark.parametrize("source", ["a.npy", "a.npz"])
+def test_a_confirm_run_is_judged_on_the_judge_images_and_gets_no_test_image(tmp_path, source):
+    np.save(tmp_path / "a.npy", grey(200))
+    np.savez(tmp_path / "a.npz", x_train=grey(250)[:200], x_test=grey(250)[200:])
+    dataset = load_dataset(DataSpec(source=str(tmp_path / source)), cache=tmp_path)
+
+    task = JudgeTask.of(dataset)
+
+    np.testing.assert_array_equal(task.images, dataset.judge)
+    np.testing.assert_array_equal(task.mean_image, dataset.train_mean)
+    travels = pickle.dumps(task)
+    assert not any(image.tobytes() in travels for image in dataset.test)
 
 
 @pytest.mark.fashion

@@ -9,6 +9,7 @@ import numpy as np
 
 from vae_search.data.binarize import BINARISATION_SEED, above_half, bernoulli_entropy, draw_evaluation_sets
 from vae_search.data.checks import Images
+from vae_search.data.labels import train_labels
 from vae_search.data.sources import Source, read_source
 from vae_search.data.splits import Protocol, Split, split_images
 from vae_search.errors import BadData
@@ -35,6 +36,7 @@ class Dataset:
         floor: nats per image that no model can go below on select and judge together: the mean entropy of their
             binarisation; 0 for threshold.
         train_mean: (height, width, channels) float32, mean intensity of the training images.
+        train_labels: (count,) int64 of the training images, if the source has some; no part of the task's identity.
     """
 
     source: str
@@ -48,6 +50,7 @@ class Dataset:
     fingerprint: str
     floor: float
     train_mean: np.ndarray
+    train_labels: np.ndarray | None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -72,6 +75,7 @@ def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
     images, own_test = source.train, source.test
     split = _split(source, spec, where)
     fingerprint = _fingerprint(images, own_test)
+    labels = train_labels(spec.source, len(images))
     train, validation = images.chosen(split.train), images.chosen(split.validation)
     test = images.chosen(split.test) if split.test is not None else own_test
     if test is None:
@@ -94,6 +98,7 @@ def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
         split=split.sha256,
         fingerprint=fingerprint,
         floor=floor,
+        train_labels=None if labels is None else labels[split.train],
         train_mean=(train.pixels.mean(axis=0, dtype=np.float64) / train.scale).astype(np.float32),
     )
 

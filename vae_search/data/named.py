@@ -34,8 +34,13 @@ def read_digits() -> np.ndarray:
     from sklearn.datasets import load_digits
 
     grey: np.ndarray = load_digits().images
-    order = np.random.default_rng(DIGITS_SEED).permutation(len(grey))
-    return grey[order] / DIGITS_WHITE
+    shuffled: np.ndarray = grey[digits_order(len(grey))]
+    return shuffled / DIGITS_WHITE
+
+
+def digits_order(count: int) -> np.ndarray:
+    """The fixed order that the digits, and their labels, are brought into."""
+    return np.random.default_rng(DIGITS_SEED).permutation(count)
 
 
 def read_mnist(*, cache: Path, keras: Path) -> tuple[np.ndarray, np.ndarray | None]:

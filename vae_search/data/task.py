@@ -54,12 +54,14 @@ class JudgeTask:
     Args:
         images: (n, height, width, channels) uint8 in {0, 1}, binarised once.
         mean_image: (height, width, channels) mean intensity of the training images.
+        train_labels: (count of training images,) int64, for what samples are compared in; None if there are none.
     """
 
     images: np.ndarray
     mean_image: np.ndarray
+    train_labels: np.ndarray | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> "JudgeTask":
         """The part of `dataset` that judges finalists (invariant I9)."""
-        return cls(images=dataset.judge, mean_image=dataset.train_mean)
+        return cls(images=dataset.judge, mean_image=dataset.train_mean, train_labels=dataset.train_labels)

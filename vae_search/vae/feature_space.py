@@ -12,6 +12,10 @@ import keras
 import numpy as np
 from keras import layers
 
+from vae_search.data.task import JudgeTask, TrainingTask
+from vae_search.vae.images import fixed_binary
+
+TRAIN_IMAGES_SEED = 781
 COMPONENTS = 64
 PCA_IMAGES = 10_000
 CLASSIFIER_SEED = 780
@@ -36,6 +40,19 @@ class FeatureSpace:
     accuracy: float | None
 
 
+def feature_space_of(task: TrainingTask, judge_task: JudgeTask) -> FeatureSpace:
+    """The classifier's features if the training images have labels, else principal components."""
+    train = feature_train_images(task)
+    if judge_task.train_labels is None:
+        return principal_components(train)
+    return classifier_features(train, judge_task.train_labels)
+
+
+def feature_train_images(task: TrainingTask) -> np.ndarray:
+    """The training images binarised once, as the judge images are: uint8 in {0, 1}."""
+    return fixed_binary(task, len(task.train), seed=TRAIN_IMAGES_SEED)
+
+
 def principal_components(train: np.ndarray) -> FeatureSpace:
     """The coordinates along the training images' first 64 principal components: for data without labels.
 
@@ -55,8 +72,11 @@ def principal_components(train: np.ndarray) -> FeatureSpace:
         components = centred.T @ vectors[:, ::-1][:, :COMPONENTS][:, kept]
         components /= np.linalg.norm(components, axis=0)
 
+    mean, components = mean.astype(np.float64), components.astype(np.float64)
+
     def coordinates(of: np.ndarray) -> np.ndarray:
-        return (of.reshape(len(of), -1).astype(np.float32) - mean).astype(np.float64) @ components.astype(np.float64)
+        along: np.ndarray = (of.reshape(len(of), -1) - mean) @ components
+        return along
 
     # Signs of components are arbitrary, and no distance depends on them: the id is that of the images.
     return FeatureSpace(

@@ -51,6 +51,8 @@ def score_in_fresh_process(
         folder, images_path = Path(scratch, "version"), Path(scratch, "images.npy")
         for name, content in files.items():
             target = folder / name
+            if not target.resolve().is_relative_to(folder.resolve()):
+                raise ValueError(f"{printable(name)}: a version's files must lie within its folder")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
         np.save(images_path, images, allow_pickle=False)

@@ -1,9 +1,9 @@
 """A version's `model.weights.h5`: named float32 arrays, read without trusting whoever wrote them.
 
 HDF5 can point out of its file: at other files (external links, external storage, virtual datasets) and at code (filter
-plugins). None of it occurs in ours: a file holds one group per part of the network and one contiguous dataset per weight,
-and everything else is refused before a byte of an array is read. No Keras reader is involved, so that nothing but arrays
-can come out.
+plugins). None of it occurs in ours: a file holds one group per part of the network and one contiguous dataset per
+weight, and everything else is refused before a byte of an array is read. No Keras reader is involved, so that nothing
+but arrays can come out.
 """
 
 import io
@@ -42,7 +42,7 @@ def read_weights(content: bytes, network: Network) -> dict[str, np.ndarray]:
         with h5py.File(io.BytesIO(content), "r") as file:
             _refuse_other_names(file, shapes)
             arrays = {name: _read_array(file, name, shape) for name, shape in shapes.items()}
-    except (OSError, RuntimeError, KeyError, TypeError) as error:  # what h5py makes of a damaged file
+    except (OSError, RuntimeError, KeyError, TypeError, OverflowError, MemoryError) as error:  # h5py on a damaged file
         raise ValueError(f"weights must be an intact HDF5 file, but: {printable(str(error))}") from error
     for name, array in arrays.items():
         if not np.isfinite(array).all():

@@ -1,0 +1,28 @@
+"""Small networks with weights that nobody trained."""
+
+import numpy as np
+
+from vae_search.vae.description import ModelDescription
+from vae_search.vae.networks import NetworkSpec, build, initial_weights
+
+FAMILIES = ("mlp", "pyramid", "conv")
+
+
+def description(**changes) -> ModelDescription:
+    """Of 13×7 images, which convolutions must pad and crop."""
+    fields = {"architecture": "mlp", "image_shape": (13, 7, 1), "latent_dim": 5, "depth": 2, "width": 16}
+    network = NetworkSpec(**(fields | {"activation": "gated"} | changes))
+    return ModelDescription(network=network, likelihood="bernoulli", clamp=(-1.0, 0.1))
+
+
+def weights(described: ModelDescription, *, seed: int = 3) -> dict[str, np.ndarray]:
+    """Twice the size of fresh ones, with biases that are not zero: posteriors far from the prior, some clamped."""
+    network = build(described.network)
+    rng = np.random.default_rng(seed)
+    fresh = initial_weights(network, seed=seed, mean_image=np.full(described.network.image_shape, 0.3, np.float32))
+    arrays = [2 * array + rng.normal(0, 0.1, array.shape).astype(np.float32) for array in fresh]
+    return dict(zip(network.names, arrays, strict=True))
+
+
+def binary(count: int, image_shape: tuple[int, ...] = (13, 7, 1), *, seed: int = 4) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 2, (count, *image_shape)).astype(np.uint8)

@@ -1,0 +1,57 @@
+import json
+
+import pytest
+
+from tests.vae.examples import FAMILIES, description
+from vae_search.vae.description import ModelDescription
+
+GOOD = json.loads(description().to_json())
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_a_description_comes_back_from_json(architecture):
+    described = description(architecture=architecture)
+
+    assert ModelDescription.from_json(described.to_json()) == described
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe",
+        b"[" * 50_000,
+        b"[1]",
+        b'{"format": 1}',
+        b" " * 100_000,
+        json.dumps(GOOD | {"format": 2}).encode(),
+        json.dumps(GOOD | {"log_variance_clamp": [2.0, -6.0]}).encode(),
+        json.dumps(GOOD | {"log_variance_clamp": [-6.0, float("nan")]}).encode(),
+        json.dumps(GOOD | {"log_variance_clamp": [-6.0]}).encode(),
+        json.dumps(GOOD | {"network": "mlp"}).encode(),
+        *(
+            json.dumps(GOOD | {"network": GOOD["network"] | change}).encode()
+            for change in (
+                {"depth": 10**9},
+                {"width": -1},
+                {"width": 2.5},
+                {"latent_dim": True},
+                {"architecture": "../mlp"},
+                {"architecture": ["mlp"]},
+                {"activation": "__import__('os')"},
+                {"image_shape": [10**6, 10**6, 1]},
+                {"image_shape": [28, 28]},
+                {"image_shape": [28, 28, 2.0]},
+                {"layers": []},
+                {"two\nlines": 1},
+            )
+        ),
+    ],
+    ids=lambda content: content[:150].decode(errors="replace"),
+)
+def test_what_describes_no_model_is_refused_in_one_line(content):
+    with pytest.raises(ValueError) as refusal:
+        ModelDescription.from_json(content)
+
+    assert str(refusal.value)
+    assert "\n" not in str(refusal.value)

@@ -1,0 +1,151 @@
+"""What is exported, as others use it: from a process that has never heard of this package."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import special
+
+from tests.vae.examples import FAMILIES, binary, description, weights
+from vae_search.vae.evaluation import EVALUATION_BATCH, Evaluator
+from vae_search.vae.export import CONFIG_FILE, WEIGHTS_FILE, model_files
+from vae_search.vae.fresh_process import score_in_fresh_process
+from vae_search.vae.model import VaeModel
+from vae_search.vae.reload_check import score_folder
+from vae_search.vae.weights_file import weights_file
+
+STRANGER = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+results = {}
+for folder in sys.argv[2:]:
+    images = np.load(sys.argv[1])
+    signatures = tf.saved_model.load(folder).signatures
+    encoded = signatures["encode"](images=tf.constant(images[:3]))
+    decoded = signatures["decode"](latents=encoded["mean"])
+    drawn = signatures["sample"](count=tf.constant(4), seed=tf.constant(9))
+    elbo = signatures["elbo"](images=tf.constant(images))
+    part = signatures["elbo"](images=tf.constant(images[:7]))
+    answers = {"encode": encoded, "decode": decoded, "sample": drawn, "elbo": elbo, "part": part}
+    results[folder] = {
+        f"{name}/{key}": value.numpy().tolist() for name, answer in answers.items() for key, value in answer.items()
+    }
+ours = [name for name in sys.modules if name.startswith(("vae_search", "keras"))]
+print(json.dumps({"results": results, "ours": [name for name in ours if name.startswith("vae_search")]}))
+"""
+IMAGES = binary(EVALUATION_BATCH + 30)  # more than one batch of the evaluator, and no whole number of them
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
+    """Of each family's SavedModel, asked by path alone in a process that imports TensorFlow only."""
+    scratch = tmp_path_factory.mktemp("exported")
+    np.save(scratch / "images.npy", IMAGES.astype(np.float32))
+    for family in FAMILIES:
+        described = description(architecture=family)
+        write(scratch / family, model_files(described, weights(described)))
+    command = [sys.executable, "-c", STRANGER, "images.npy", *FAMILIES]
+    done = subprocess.run(command, cwd=scratch, env={"PATH": ""}, capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["ours"] == []
+    return {
+        family: {name: np.array(values, np.float32) for name, values in found.items()}
+        for family, found in told["results"].items()
+    }
+
+
+def write(folder: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def model_of(family: str) -> VaeModel:
+    described = description(architecture=family)
+    return VaeModel(described, weights(described))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_stranger_encodes_as_the_package_does(family, answers):
+    mean, log_variance = model_of(family).encode(IMAGES[:3])
+
+    np.testing.assert_allclose(answers[family]["encode/mean"], mean, atol=1e-5)
+    np.testing.assert_allclose(answers[family]["encode/log_variance"], log_variance, atol=1e-5)
+    assert answers[family]["encode/log_variance"].max() == pytest.approx(0.1)  # some are clamped
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_stranger_decodes_to_images_of_the_right_size_as_the_package_does(family, answers):
+    model = model_of(family)
+    mean, logits = answers[family]["decode/mean"], answers[family]["decode/logits"]
+
+    assert mean.shape == (3, 13, 7, 1)
+    np.testing.assert_allclose(mean, model.decode(model.encode(IMAGES[:3])[0]), atol=1e-5)
+    np.testing.assert_allclose(mean, special.expit(logits), atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_stranger_samples_what_the_package_samples(family, answers):
+    np.testing.assert_allclose(answers[family]["sample/images"], model_of(family).sample(4, seed=9), atol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_stranger_scores_images_as_the_evaluator_does(family, answers):
+    described = description(architecture=family)
+    neg_elbo = Evaluator.of(described).evaluate(list(weights(described).values()), IMAGES).neg_elbo
+
+    elbo = answers[family]["elbo/elbo"]
+
+    np.testing.assert_allclose(-elbo, neg_elbo, atol=1e-3)
+    assert -elbo.mean(dtype=np.float64) == pytest.approx(neg_elbo.mean(dtype=np.float64), abs=1e-4)
+    np.testing.assert_allclose(answers[family]["part/elbo"], elbo[:7], atol=1e-4)
+
+
+def test_a_model_scores_the_same_in_a_fresh_process_by_both_ways():
+    described = description()
+    files = model_files(described, weights(described))
+    distortion, rate = Evaluator.of(described).neg_elbo(list(weights(described).values()), IMAGES)
+
+    found = score_in_fresh_process(files, IMAGES)
+
+    assert found.neg_elbo == pytest.approx(distortion + rate, abs=1e-4)
+    assert found.saved_model_neg_elbo == pytest.approx(distortion + rate, abs=1e-3)
+
+
+def test_weights_of_another_training_are_noticed_because_the_two_ways_disagree(tmp_path):
+    described = description()
+    files = model_files(described, weights(described))
+    write(tmp_path, files | {WEIGHTS_FILE: weights_file(weights(described, seed=8))})
+
+    mixed = score_folder(tmp_path, IMAGES)
+
+    assert abs(mixed.neg_elbo - mixed.saved_model_neg_elbo) > 0.1
+
+
+def test_what_a_fresh_process_cannot_load_is_an_error_of_one_line():
+    described = description()
+    files = {CONFIG_FILE: description(width=8).to_json(), WEIGHTS_FILE: weights_file(weights(described))}
+
+    with pytest.raises(ValueError, match="must have shape") as refusal:
+        score_in_fresh_process(files, IMAGES)
+
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["../outside.json", "/nowhere/outside.json", "a/../../outside.json"])
+def test_a_file_that_would_land_outside_the_folder_is_refused(name):
+    with pytest.raises(ValueError, match="within its folder"):
+        score_in_fresh_process({name: b"{}"}, IMAGES)
+
+
+def test_a_version_has_the_files_that_serving_looks_for():
+    described = description()
+
+    files = model_files(described, weights(described))
+
+    assert {"saved_model.pb", "variables/variables.index", "config.json", "model.weights.h5"} <= set(files)
+    assert b"XlaMustCompile" not in files["saved_model.pb"]

@@ -8,11 +8,24 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
+from vae_search import cli_models
+from vae_search.cli_options import (
+    DEFAULT_STORE,
+    JsonOption,
+    SetOption,
+    SpecArgument,
+    StoreOption,
+    SweepArgument,
+    cache_folder,
+)
 from vae_search.errors import VaeSearchError
+
+if TYPE_CHECKING:
+    from vae_search.service import SweepStatus
 
 app = typer.Typer(
     name="vae-search",
@@ -24,17 +37,6 @@ app = typer.Typer(
 
 DEBUG = "VAE_SEARCH_DEBUG"
 
-StoreOption = Annotated[
-    str, typer.Option("--store", envvar="VAE_SEARCH_STORE", help="Folder that holds everything.", show_default=True)
-]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the spec; repeatable.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="A sweep spec, such as search_spaces/digits.yaml.")]
-SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="The name of a sweep in the store.")]
-
-DEFAULT_STORE = "vae-store"
 SHOWN_AT_THE_END = 5
 
 
@@ -110,22 +112,22 @@ def run(
     """
     from vae_search import service
     from vae_search.live import observer
-    from vae_search.render import show_estimate, show_finished
+    from vae_search.render import show_estimate
     from vae_search.spec import read_spec
     from vae_search.store.commit import open_store
 
     parsed = read_spec(spec, overrides or ())
     if dry_run:
-        show_estimate(service.estimate(parsed, cache=_cache()), parsed, as_json=json)
+        show_estimate(service.estimate(parsed, cache=cache_folder()), parsed, as_json=json)
         return
     status = service.run(
         parsed,
         text=spec.read_text(encoding="utf-8"),
         store=open_store(store),
-        cache=_cache(),
+        cache=cache_folder(),
         observer=observer(parsed, quiet=json),
     )
-    show_finished(status, service.best(status.rows)[:SHOWN_AT_THE_END], store=store, as_json=json)
+    _show_end(status, store=store, json=json)
 
 
 @app.command()
@@ -138,17 +140,16 @@ def resume(
     """
     from vae_search import service
     from vae_search.live import observer
-    from vae_search.render import show_finished
     from vae_search.store.commit import open_store
 
     status = service.resume(
         open_store(store),
         sweep,
         overrides=overrides or (),
-        cache=_cache(),
+        cache=cache_folder(),
         observer=lambda spec: observer(spec, quiet=json),
     )
-    show_finished(status, service.best(status.rows)[:SHOWN_AT_THE_END], store=store, as_json=json)
+    _show_end(status, store=store, json=json)
 
 
 @app.command()
@@ -243,7 +244,7 @@ def reproduce(
     found = finished.reproduce(
         open_store(store),
         trial,
-        cache=_cache(),
+        cache=cache_folder(),
         on_epoch=lambda epoch: say(f"epoch {epoch.epoch}: neg_elbo {epoch.neg_elbo:.4f}, as recorded"),
     )
     what = "learning curve and weights" if found.weights_compared else "learning curve (its weights were not kept)"
@@ -296,30 +297,27 @@ def rm(
     say(f"Removed sweep {sweep}.")
 
 
-@app.command()
-def sample(
-    model: Annotated[str, typer.Argument(metavar="SWEEP[/TRIAL]", help="A trial; default: the sweep's best.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")] = Path("samples.png"),
-    count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many images.")] = 64,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Other seeds draw other images.")] = 0,
-    store: StoreOption = DEFAULT_STORE,
-) -> None:
-    """Draw images from a trial's model and write them as one picture.
-
-    Example: vae-search sample digits/7 -o digits.png
-    """
-    from vae_search import finished
-    from vae_search.render import say
+def _show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
+    """What a sweep found, and what became of its best config."""
+    from vae_search import champions, service
+    from vae_search.render import show_finished
+    from vae_search.render_models import decision_facts, decision_lines
     from vae_search.store.commit import open_store
 
-    path = finished.sample(open_store(store), model, count=count, seed=seed, output=output)
-    say(f"Wrote {path.absolute()}")
+    spec = status.spec
+    decision = None
+    if spec.promote is not None and status.can_promote:
+        decision = champions.promote(open_store(store), spec.name, model=None, cache=cache_folder())
+    show_finished(
+        status,
+        service.best(status.rows)[:SHOWN_AT_THE_END],
+        store=store,
+        promotion=None if decision is None else (decision_facts(decision), decision_lines(decision)),
+        as_json=json,
+    )
 
 
-def _cache() -> Path:
-    """Where downloaded data sets are kept."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "vae-search"
+app.add_typer(cli_models.app)
 
 
 def main() -> NoReturn:

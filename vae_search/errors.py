@@ -10,6 +10,7 @@ VaeSearchError          exit code, what it says to a user
 │   └── LeaseLost       5   this driver no longer owns its sweep
 ├── SweepFailed         6   no trial completed, or one cause came too often
 ├── StoreUnavailable    7   the store is full or cannot be reached
+├── NotPromoted         8   a candidate was refused (`promote` only)
 └── Interrupted       130   stopped by a person; resumable
 
 A message has one to three lines: where, what must hold, what was found, what to do.
@@ -79,6 +80,12 @@ class StoreUnavailable(VaeSearchError):
     """The store is full or cannot be reached; what is there stays intact, and the sweep can be resumed."""
 
     exit_code = 7
+
+
+class NotPromoted(VaeSearchError):
+    """No finalist of the sweep became champion; the log says why."""
+
+    exit_code = 8
 
 
 class Interrupted(VaeSearchError):

@@ -1,81 +1,25 @@
-"""Use cases on what is finished: pictures of a kept model, a trial once more, files checked, repaired and removed."""
+"""Use cases on what is finished: a trial once more, files checked, repaired and removed."""
 
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vae_search.errors import Conflict, InvalidSpec, NotFound, StoreUnavailable
+from vae_search.errors import Conflict, InvalidSpec, NotFound
+from vae_search.native import native_remarks_hidden
+from vae_search.pictures import trial_address
 from vae_search.registry.log import model_names
 from vae_search.registry.verify import ModelInspection, inspect_model
 from vae_search.store import artifacts, layout, sweeps
-from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
+from vae_search.store.artifacts import WEIGHTS_FILE
 from vae_search.store.commit import Store
 from vae_search.store.lease import acquire
 from vae_search.store.ledger import Ledger, sweep_names
-from vae_search.store.ranking import ranked
 from vae_search.store.verify import Inspection, inspect, set_aside
 
 if TYPE_CHECKING:
     from vae_search.search.reproduce import Reproduction
     from vae_search.vae.measurements import EpochMeasurement
-
-
-def trial_address(text: str) -> tuple[str, int | None]:
-    """`digits/42` -> ("digits", 42); `digits` -> ("digits", None), meaning its best trial.
-
-    Raises:
-        InvalidSpec: What follows the slash is no number.
-    """
-    sweep, slash, number = text.partition("/")
-    if slash and not number.isdecimal():
-        raise InvalidSpec(f"{text}: a trial is written SWEEP/NUMBER, such as {sweep}/42, but {number!r} is no number.")
-    return sweep, int(number) if slash else None
-
-
-def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -> Path:
-    """Draw images from a trial's kept weights and write them as one PNG grid.
-
-    Args:
-        address: `SWEEP/42`, or `SWEEP` for its best trial.
-
-    Raises:
-        NotFound: No such trial, or its weights were not kept.
-        CorruptStore: The weights are damaged.
-    """
-    sweep, trial = trial_address(address)
-    record = sweeps.read(store, sweep)
-    rows = Ledger(store, sweep).trials()
-    if trial is None:
-        ranking = ranked(rows, by="objective", every_state=False)
-        if not ranking:
-            raise NotFound(f"sweep {sweep}: no trial has completed yet.")
-        trial = ranking[0].trial
-    row = next((row for row in rows if row.trial == trial), None)
-    if row is None:
-        raise NotFound(f"trial {sweep}/{trial} has not finished, or does not exist; the sweep has {len(rows)} trials.")
-    if output.is_dir() or not os.access(output.parent, os.W_OK):
-        raise InvalidSpec(f"{output}: must be a file in a folder that can be written. Give another -o.")
-    try:
-        files = artifacts.load(store, sweep, layout.trial_key(trial), sha256=row.artifact_sha256)
-    except NotFound:
-        raise NotFound(
-            f"trial {sweep}/{trial}: its weights were not kept; only the best {record.spec.keep} trials keep theirs."
-        ) from None
-    with _native_remarks_hidden():
-        from vae_search.vae.model import VaeModel
-    from vae_search.vae.samples import grid_png
-
-    model = VaeModel.from_files(files[MODEL_FILE], files[WEIGHTS_FILE])
-    picture = grid_png(model.sample(count, seed=seed))
-    try:
-        output.write_bytes(picture)
-    except OSError as error:
-        raise StoreUnavailable(f"{output}: cannot be written: {error.strerror}. Give another -o.") from error
-    return output
 
 
 def reproduce(
@@ -102,7 +46,7 @@ def reproduce(
     dataset = load_dataset(record.spec.data, cache=cache)
     if comparability_key(dataset, likelihood=record.spec.likelihood) != row.comparability_key:
         raise Conflict(f"trial {address}: was trained on other images than {record.spec.data.source} holds now.")
-    with _native_remarks_hidden():
+    with native_remarks_hidden():
         from vae_search.search.reproduce import reproduce as train_again
         from vae_search.vae.arrays import arrays_of
 
@@ -176,22 +120,3 @@ def remove(store: Store, sweep: str) -> None:
     finally:
         lease.release()
     store.remove_tree(layout.sweep(sweep))  # the lease's own last records
-
-
-@contextmanager
-def _native_remarks_hidden() -> Iterator[None]:
-    """Keep what TensorFlow's libraries write to standard error while they load (no GPU found, and such) from the user.
-
-    They write to the file descriptor itself and before any setting of theirs is read, so it is turned away meanwhile.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)

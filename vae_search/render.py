@@ -145,10 +145,22 @@ def best_table(spec: "SweepSpec", rows: "Sequence[TrialRow]", *, by: str, width:
     return table
 
 
-def show_finished(status: "SweepStatus", rows: "Sequence[TrialRow]", *, store: str, as_json: bool) -> None:
-    """What `run` ends with."""
+def show_finished(
+    status: "SweepStatus",
+    rows: "Sequence[TrialRow]",
+    *,
+    store: str,
+    promotion: tuple[dict[str, object], list[str]] | None,
+    as_json: bool,
+) -> None:
+    """What `run` ends with.
+
+    Args:
+        promotion: what became of the best config, for programs and for people; None if nobody asked for a promotion.
+    """
     if as_json:
-        show_json({**_status_facts(status), "best": [trial_facts(row) for row in rows]})
+        facts = {**_status_facts(status), "best": [trial_facts(row) for row in rows]}
+        show_json(facts | {"promotion": promotion[0] if promotion else None})
         return
     facts = _status_facts(status)
     say(
@@ -157,6 +169,11 @@ def show_finished(status: "SweepStatus", rows: "Sequence[TrialRow]", *, store: s
     )
     out = console()
     out.print(best_table(status.spec, rows, by="objective", width=out.width))
+    for row in status.confirm_rows:
+        if row.iwae is not None:
+            say(f"confirmed: trial {row.trial} with fresh seed {row.confirm_seed}: iwae_{row.iwae_k} {row.iwae:.2f}")
+    for line in promotion[1] if promotion else ():
+        say(line)
     say(f"Pictures: vae-search sample {status.spec.name} -o samples.png" + _store_option(store))
     _warn_of_damage(status.damaged)
 
@@ -212,6 +229,7 @@ def _status_facts(status: "SweepStatus") -> dict[str, Any]:
         "failed": states.count("FAIL"),  # type: ignore[arg-type]
         "best_trial": best.trial if best else None,
         "best_objective": best.objective if best else None,
+        "confirm_runs": len(status.confirm_rows),
         "cpu_s": sum(row.cpu_s or 0.0 for row in status.rows),
     }
 

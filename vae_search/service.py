@@ -63,6 +63,11 @@ class SweepStatus:
         return (time_is_up and not self.in_flight) or (self.used >= budget.trials and self.is_confirmed)
 
     @property
+    def can_promote(self) -> bool:
+        """Whether a confirm run has completed."""
+        return any(row.state is State.COMPLETE for row in self.confirm_rows)
+
+    @property
     def is_confirmed(self) -> bool:
         """Whether every confirm run that the spec asks for has ended."""
         finalists = [row.trial for row in finalists_of(self.rows, self.spec.confirm.finalists)]

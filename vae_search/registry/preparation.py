@@ -49,7 +49,7 @@ class Preparation:
         self._candidate = candidate
         self._workshop = workshop
         self._files: Mapping[str, bytes] | None = None
-        self._own_facts: tuple[float, SampleQuality] | None = None
+        self._own_facts: tuple[float | None, SampleQuality] | None = None
         self._champion: Champion | None = None
         self._champion_quality: SampleQuality | None = None
 

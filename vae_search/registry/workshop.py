@@ -33,8 +33,11 @@ class Workshop(Protocol):
     def export(self, candidate: Candidate, artifact: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """The files to be served and shown, made of the files of a confirm run (`store/artifacts.py`)."""
 
-    def reload_difference(self, files: Mapping[str, bytes], recorded: PerImageBounds) -> float:
-        """By how much the mean bound of `files`, loaded in a fresh process, differs from the recorded one; nats."""
+    def reload_difference(self, files: Mapping[str, bytes], recorded: PerImageBounds) -> float | None:
+        """By how much the mean bound of `files`, loaded in a fresh process, differs from the recorded one.
+
+        In nats; None if it does not load.
+        """
 
     def sample_quality(self, files: Mapping[str, bytes]) -> SampleQuality:
         """How well the model generates, by the same metric for every model."""

@@ -59,6 +59,11 @@ class VaeModel:
     def latent_dim(self) -> int:
         return self.description.network.latent_dim
 
+    def weights(self) -> dict[str, np.ndarray]:
+        """By the network's names."""
+        arrays = [*self.encoder.get_weights(), *self.decoder.get_weights()]
+        return dict(zip(build(self.description.network).names, arrays, strict=True))
+
     def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """q(z|x) as mean and log-variance: (n, height, width, channels) in [0, 1] -> (n, latent_dim) each."""
         low, high = self.description.clamp

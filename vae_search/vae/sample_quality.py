@@ -145,4 +145,5 @@ def _squared_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     centre = second.mean(axis=0)  # near the origin the three terms do not cancel
     a, b = first - centre, second - centre
     squared: np.ndarray = np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1) - 2 * a @ b.T
-    return np.maximum(squared, 0.0)
+    not_negative: np.ndarray = np.maximum(squared, 0.0)
+    return not_negative

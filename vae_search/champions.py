@@ -1,0 +1,210 @@
+"""Use cases on models: promoted from a sweep, listed, rolled back, loaded, evaluated."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vae_search.errors import BadData, Conflict, CorruptStore, InvalidSpec, NotFound
+from vae_search.native import native_remarks_hidden
+from vae_search.registry.artifacts import CARD_FILE, read_version
+from vae_search.registry.promotion import Decision, propose
+from vae_search.registry.registry import ModelAddress, Registry
+from vae_search.registry.ruling import Rules
+from vae_search.registry.state import ModelState
+from vae_search.spec import SweepSpec
+from vae_search.spec_parts import DataSpec
+from vae_search.store import layout, sweeps
+from vae_search.store.commit import Store
+from vae_search.store.json_files import from_json_bytes
+
+if TYPE_CHECKING:
+    from vae_search.data.dataset import Dataset
+    from vae_search.vae.model import VaeModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """A version, ready for use, and the data that it was made for."""
+
+    name: str
+    version: int
+    model: "VaeModel"
+    data: DataSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """A version on images that it was not chosen by; nats per image."""
+
+    model: str
+    version: int
+    source: str
+    images: int
+    neg_elbo: float
+    distortion: float
+    rate: float
+    neg_iwae: float
+    iwae_k: int
+    standard_error: float
+    """of `neg_iwae`"""
+
+
+def rules_of(spec: SweepSpec) -> Rules:
+    """What a sweep's finalists are held to.
+
+    Raises:
+        InvalidSpec: `promote.limits` names a gate that does not exist.
+    """
+    return Rules(min_gain=spec.promote.min_gain, limits=spec.promote.limits) if spec.promote else Rules()
+
+
+def promote(store: Store, sweep: str, *, model: str | None, cache: Path) -> Decision:
+    """Let a sweep's finalists ask to become champion. Asking again changes nothing.
+
+    Args:
+        model: default: what the spec names.
+        cache: folder for downloaded data sets.
+
+    Raises:
+        NotFound: There is no such sweep, or none of its confirm runs has completed.
+        InvalidSpec: Neither the spec nor the caller names a model.
+        Conflict: The images have changed, or the champion was judged on others.
+    """
+    record, spec = sweeps.read(store, sweep), sweeps.latest_spec(store, sweep)
+    name = model or (spec.promote.model if spec.promote else None)
+    if name is None:
+        raise InvalidSpec(
+            f"sweep {sweep}: its spec has no promote.model. Name the model: `vae-search promote {sweep} --model NAME`."
+        )
+    rules = rules_of(spec)
+
+    def load() -> "Dataset":
+        from vae_search.data.dataset import comparability_key, load_dataset
+
+        dataset = load_dataset(spec.data, cache=cache)
+        if comparability_key(dataset, likelihood=spec.likelihood) != record.comparability_key:
+            raise Conflict(
+                f"sweep {sweep}: the images at {spec.data.source} have changed since it began. Restore them."
+            )
+        return dataset
+
+    with native_remarks_hidden():
+        from vae_search.workshop import TensorFlowWorkshop
+    workshop = TensorFlowWorkshop(load)
+    return propose(store, sweep, model=name, rules=rules, workshop=workshop, now=lambda: datetime.now(UTC))
+
+
+def model_names(store: Store) -> list[str]:
+    """All models of the store, sorted."""
+    return sorted({path.split("/")[1] for path in store.list(layout.MODELS) if "/log/" in path})
+
+
+def model_state(store: Store, model: str) -> ModelState:
+    """A model with its history.
+
+    Raises:
+        NotFound: There is no such model.
+        CorruptStore: Its log is damaged.
+    """
+    state = _registry(store, model).state()
+    if not state.entries:
+        raise NotFound(f"no model {model!r} in {store.location}. `vae-search models` lists the models.")
+    return state
+
+
+def roll_back(store: Store, model: str, *, to: int | None, why: str) -> int:
+    """Make an older version champion again; the version that is champion now.
+
+    Raises:
+        NotFound: There is no such model or version.
+        CorruptStore: The log or the version is damaged.
+    """
+    model_state(store, model)
+    return _registry(store, model).roll_back(to, why=why)
+
+
+def is_model(store: Store, address: str) -> bool:
+    """Whether `address` means a model and not a sweep or trial; a model's name goes first."""
+    if "/" in address:
+        return False
+    return ":" in address or "@" in address or bool(store.list(layout.model_log(address)))
+
+
+def load(store: Store, address: str) -> LoadedModel:
+    """A version's model, every byte checked against the log. No code is loaded.
+
+    Args:
+        address: `fashion`, `fashion@champion` or `fashion:3`.
+
+    Raises:
+        InvalidSpec: It is no such address.
+        NotFound: There is no such model or version.
+        CorruptStore: Its files are damaged, or not what this program can build.
+    """
+    wanted = ModelAddress.parse(address)
+    state = model_state(store, wanted.model)
+    number = wanted.resolve(state)
+    files = read_version(store, wanted.model, number, sha256=state.versions[number].manifest_sha256)
+    with native_remarks_hidden():
+        from vae_search.vae.export import CONFIG_FILE, WEIGHTS_FILE
+        from vae_search.vae.model import VaeModel
+    where = layout.version(wanted.model, number)
+    try:
+        model = VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE])
+        data = _data_of(files[CARD_FILE], where=where)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptStore(f"{where}: cannot be loaded: {error}.") from error
+    return LoadedModel(name=wanted.model, version=number, model=model, data=data)
+
+
+def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> Evaluation:
+    """Score a version on the test images of a data set.
+
+    Args:
+        source: of the images; default: what the model was made for.
+
+    Raises:
+        BadData: The images cannot be used, or have another shape than the model's.
+        InvalidSpec, NotFound, CorruptStore: As for `load`.
+    """
+    from vae_search.data.dataset import load_dataset
+    from vae_search.data.task import JudgeTask
+
+    loaded = load(store, address)
+    data = loaded.data if source is None else DataSpec(source=source, binarize=loaded.data.binarize)
+    dataset = load_dataset(data, cache=cache)
+    from vae_search.vae.judgement import judge
+
+    description = loaded.model.description
+    if description.network.image_shape != dataset.image_shape:
+        raise BadData(
+            f"{data.source}: images must have the model's shape {description.network.image_shape}, but have "
+            f"{dataset.image_shape}."
+        )
+    task = JudgeTask(images=dataset.test, mean_image=dataset.train_mean, train_labels=None)
+    judged = judge(loaded.model.weights(), description, task)
+    return Evaluation(
+        model=loaded.name,
+        version=loaded.version,
+        source=data.source,
+        images=len(judged.iwae),
+        neg_elbo=float(judged.neg_elbo.mean()),
+        distortion=float(judged.distortion.mean()),
+        rate=float(judged.rate.mean()),
+        neg_iwae=-float(judged.iwae.mean()),
+        iwae_k=judged.iwae_k,
+        standard_error=float(judged.iwae.std(ddof=1) / np.sqrt(len(judged.iwae))),
+    )
+
+
+def _data_of(card: bytes, *, where: str) -> DataSpec:
+    """The data that a version's card names."""
+    fields: Any = from_json_bytes(card, where=where)["data"]
+    return DataSpec(**{name: fields[name] for name in DataSpec.model_fields})
+
+
+def _registry(store: Store, model: str) -> Registry:
+    return Registry(store, model, now=lambda: datetime.now(UTC))

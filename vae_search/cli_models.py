@@ -1,0 +1,180 @@
+"""The commands on models: promoted, listed, rolled back, evaluated, and drawn."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vae_search.cli_options import (
+    DEFAULT_STORE,
+    JsonOption,
+    ModelArgument,
+    OutputOption,
+    StoreOption,
+    SubjectArgument,
+    SweepArgument,
+    cache_folder,
+)
+from vae_search.errors import NotPromoted
+
+app = typer.Typer()
+
+
+@app.command()
+def promote(
+    sweep: SweepArgument,
+    model: Annotated[str | None, typer.Option("--model", help="Default: what the spec names.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Let a sweep's confirmed configs ask to become champion; exit code 8 if none does.
+
+    Example: vae-search promote digits
+    """
+    from vae_search import champions
+    from vae_search.render import say, show_json
+    from vae_search.render_models import decision_facts, decision_lines
+    from vae_search.store.commit import open_store
+
+    decision = champions.promote(open_store(store), sweep, model=model, cache=cache_folder())
+    first, *rest = decision_lines(decision)
+    if json:
+        show_json(decision_facts(decision))
+    if decision.outcome == "rejected":
+        raise NotPromoted("\n".join([first, *rest][:3]))
+    if not json:
+        for line in (first, *rest):
+            say(line)
+
+
+@app.command()
+def models(
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="One model's history; default: all.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """List the models and their champions, or one model's history.
+
+    Example: vae-search models fashion
+    """
+    from vae_search import champions
+    from vae_search.render_models import show_history, show_models
+    from vae_search.store.commit import open_store
+
+    place = open_store(store)
+    if model is not None:
+        show_history(champions.model_state(place, model), as_json=json)
+    else:
+        show_models([champions.model_state(place, name) for name in champions.model_names(place)], as_json=json)
+
+
+@app.command()
+def rollback(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")],
+    to: Annotated[int | None, typer.Option("--to", help="A version; default: the champion before this one.")] = None,
+    why: Annotated[str, typer.Option("--why", help="For the log.")] = "by hand",
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Make an older version the champion again.
+
+    Example: vae-search rollback fashion --to 2
+    """
+    from vae_search import champions
+    from vae_search.render import say
+    from vae_search.store.commit import open_store
+
+    say(f"{model}: version {champions.roll_back(open_store(store), model, to=to, why=why)} is champion.")
+
+
+@app.command()
+def evaluate(
+    model: ModelArgument,
+    data: Annotated[str | None, typer.Option("--data", help="Name or path; default: the model's own data.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Score a model on test images.
+
+    Example: vae-search evaluate fashion@champion --data fashion_mnist
+    """
+    from vae_search import champions
+    from vae_search.render_models import show_evaluation
+    from vae_search.store.commit import open_store
+
+    show_evaluation(champions.evaluate(open_store(store), model, source=data, cache=cache_folder()), as_json=json)
+
+
+@app.command()
+def sample(
+    model: SubjectArgument,
+    output: OutputOption = Path("samples.png"),
+    count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many images.")] = 64,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Other seeds draw other images.")] = 0,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Draw images from a model and write them as one picture.
+
+    Example: vae-search sample digits/7 -o digits.png
+    """
+    from vae_search import pictures
+    from vae_search.store.commit import open_store
+
+    _say_written(pictures.sample(open_store(store), model, count=count, seed=seed, output=output))
+
+
+@app.command()
+def reconstruct(
+    model: SubjectArgument,
+    output: OutputOption = Path("reconstructions.png"),
+    count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many images.")] = 32,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Draw held-out images, each with its reconstruction below it.
+
+    Example: vae-search reconstruct fashion -o pairs.png
+    """
+    from vae_search import pictures
+    from vae_search.store.commit import open_store
+
+    path = pictures.reconstruct(open_store(store), model, count=count, cache=cache_folder(), output=output)
+    _say_written(path)
+
+
+@app.command()
+def traverse(
+    model: SubjectArgument,
+    output: OutputOption = Path("traversals.png"),
+    rows: Annotated[int, typer.Option("-n", min=1, max=100, help="How many latents, the most active first.")] = 8,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Draw what each latent does: one in each row, moved from -3 to 3.
+
+    Example: vae-search traverse fashion -o latents.png
+    """
+    from vae_search import pictures
+    from vae_search.store.commit import open_store
+
+    _say_written(pictures.traverse(open_store(store), model, rows=rows, cache=cache_folder(), output=output))
+
+
+@app.command()
+def interpolate(
+    model: SubjectArgument,
+    output: OutputOption = Path("interpolations.png"),
+    rows: Annotated[int, typer.Option("-n", min=1, max=100, help="How many pairs of images.")] = 6,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Draw the way from one held-out image to another, a pair in each row.
+
+    Example: vae-search interpolate fashion -o ways.png
+    """
+    from vae_search import pictures
+    from vae_search.store.commit import open_store
+
+    _say_written(pictures.interpolate(open_store(store), model, rows=rows, cache=cache_folder(), output=output))
+
+
+def _say_written(path: Path) -> None:
+    from vae_search.render import say
+
+    say(f"Wrote {path.absolute()}")

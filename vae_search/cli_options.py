@@ -1,0 +1,30 @@
+"""Arguments and options that several commands share."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+StoreOption = Annotated[
+    str, typer.Option("--store", envvar="VAE_SEARCH_STORE", help="Folder that holds everything.", show_default=True)
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the spec; repeatable.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="A sweep spec, such as search_spaces/digits.yaml.")]
+SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="The name of a sweep in the store.")]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model: NAME, NAME@champion or NAME:VERSION.")]
+SubjectArgument = Annotated[
+    str, typer.Argument(metavar="MODEL|SWEEP[/TRIAL]", help="A model, a trial, or a sweep for its best trial.")
+]
+OutputOption = Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")]
+
+DEFAULT_STORE = "vae-store"
+
+
+def cache_folder() -> Path:
+    """Where downloaded data sets are kept."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "vae-search"

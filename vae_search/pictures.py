@@ -1,0 +1,145 @@
+"""Use cases that draw: samples, reconstructions, traversals and interpolations of a model's version or a kept trial."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vae_search import champions
+from vae_search.errors import InvalidSpec, NotFound, StoreUnavailable
+from vae_search.native import native_remarks_hidden
+from vae_search.spec_parts import DataSpec
+from vae_search.store import artifacts, layout, sweeps
+from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
+from vae_search.store.commit import Store
+from vae_search.store.ledger import Ledger
+from vae_search.store.ranking import ranked
+
+if TYPE_CHECKING:
+    from vae_search.vae.model import VaeModel
+
+COLUMNS = 8
+TRAVERSED_IMAGES = 500  # that tell which latents are active
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is drawn, and the data that it was made for."""
+
+    model: "VaeModel"
+    data: DataSpec
+
+
+def trial_address(text: str) -> tuple[str, int | None]:
+    """`digits/42` -> ("digits", 42); `digits` -> ("digits", None), meaning its best trial.
+
+    Raises:
+        InvalidSpec: What follows the slash is no number.
+    """
+    sweep, slash, number = text.partition("/")
+    if slash and not number.isdecimal():
+        raise InvalidSpec(f"{text}: a trial is written SWEEP/NUMBER, such as {sweep}/42, but {number!r} is no number.")
+    return sweep, int(number) if slash else None
+
+
+def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -> Path:
+    """Draw images from the prior and write them as one PNG grid.
+
+    Args:
+        address: a model such as `fashion` or `fashion:3`, a trial such as `digits/42`, or a sweep for its best trial.
+
+    Raises:
+        InvalidSpec: The output cannot be written to.
+        NotFound: No such model or trial, or its weights were not kept.
+        CorruptStore: The weights are damaged.
+    """
+    _check_output(output)
+    model = subject(store, address).model
+    from vae_search.vae.samples import grid_png
+
+    return _written(output, grid_png(model.sample(count, seed=seed)))
+
+
+def reconstruct(store: Store, address: str, *, count: int, cache: Path, output: Path) -> Path:
+    """Held-out images, each with its reconstruction below it, as one PNG. Arguments and errors as for `sample`."""
+    _check_output(output)
+    found = subject(store, address)
+    from vae_search.vae.samples import reconstructions, sheet_png
+
+    images = _held_out(found, cache)[:count]
+    return _written(output, sheet_png(reconstructions(found.model, images, columns=COLUMNS)))
+
+
+def traverse(store: Store, address: str, *, rows: int, cache: Path, output: Path) -> Path:
+    """The most active latents, one in each row, moved from -3 to 3, as one PNG; else as `sample`."""
+    _check_output(output)
+    found = subject(store, address)
+    from vae_search.vae.samples import sheet_png, traversals
+
+    images = _held_out(found, cache)[:TRAVERSED_IMAGES]
+    return _written(output, sheet_png(traversals(found.model, images, rows=rows, columns=COLUMNS)))
+
+
+def interpolate(store: Store, address: str, *, rows: int, cache: Path, output: Path) -> Path:
+    """From one held-out image to another in each row, as one PNG. Arguments and errors as for `sample`."""
+    _check_output(output)
+    found = subject(store, address)
+    from vae_search.vae.samples import interpolations, sheet_png
+
+    images = _held_out(found, cache)
+    rows = min(rows, len(images) // 2)
+    pairs = images[: 2 * rows].reshape(rows, 2, *images.shape[1:])
+    return _written(output, sheet_png(interpolations(found.model, pairs, columns=COLUMNS)))
+
+
+def subject(store: Store, address: str) -> Subject:
+    """The model that `address` means; see `sample`.
+
+    Raises:
+        NotFound, CorruptStore: As for `sample`.
+    """
+    if champions.is_model(store, address):
+        loaded = champions.load(store, address)
+        return Subject(model=loaded.model, data=loaded.data)
+    sweep, trial = trial_address(address)
+    record = sweeps.read(store, sweep)
+    rows = Ledger(store, sweep).trials()
+    if trial is None:
+        ranking = ranked(rows, by="objective", every_state=False)
+        if not ranking:
+            raise NotFound(f"sweep {sweep}: no trial has completed yet.")
+        trial = ranking[0].trial
+    row = next((row for row in rows if row.trial == trial), None)
+    if row is None:
+        raise NotFound(f"trial {sweep}/{trial} has not finished, or does not exist; the sweep has {len(rows)} trials.")
+    try:
+        files = artifacts.load(store, sweep, layout.trial_key(trial), sha256=row.artifact_sha256)
+    except NotFound:
+        raise NotFound(
+            f"trial {sweep}/{trial}: its weights were not kept; only the best {record.spec.keep} trials keep theirs."
+        ) from None
+    with native_remarks_hidden():
+        from vae_search.vae.model import VaeModel
+    return Subject(model=VaeModel.from_files(files[MODEL_FILE], files[WEIGHTS_FILE]), data=record.spec.data)
+
+
+def _held_out(found: Subject, cache: Path) -> np.ndarray:
+    """Judge images, as the likelihood sees them: no model was trained or chosen by a search on them."""
+    from vae_search.data.dataset import load_dataset
+
+    return load_dataset(found.data, cache=cache).judge.astype(np.float32)
+
+
+def _check_output(output: Path) -> None:
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise InvalidSpec(f"{output}: must be a file in a folder that can be written. Give another -o.")
+
+
+def _written(output: Path, picture: bytes) -> Path:
+    try:
+        output.write_bytes(picture)
+    except OSError as error:
+        raise StoreUnavailable(f"{output}: cannot be written: {error.strerror}. Give another -o.") from error
+    return output

@@ -1,0 +1,105 @@
+"""What the commands on models print."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from vae_search.render import console, say, show_json
+
+if TYPE_CHECKING:
+    from vae_search.champions import Evaluation
+    from vae_search.registry.promotion import Decision
+    from vae_search.registry.state import ModelState
+
+
+def decision_facts(decision: "Decision") -> dict[str, object]:
+    """A decision in plain values."""
+    ruling = decision.ruling
+    return {
+        "outcome": decision.outcome.value,
+        "model": decision.model,
+        "candidate": decision.candidate,
+        "version": decision.version,
+        "champion": decision.champion,
+        "reasons": list(ruling.reasons),
+        "test": None if decision.test is None else asdict(decision.test),
+        **ruling.to_json(),
+    }
+
+
+def decision_lines(decision: "Decision") -> list[str]:
+    """What became of a candidate, and why, for people."""
+    champion = f"{decision.model}:{decision.champion}"
+    match decision.outcome:
+        case "promoted":
+            lines = [f"{decision.candidate} is now {champion}, the champion of {decision.model}."]
+        case "kept":
+            what = "is" if decision.version == decision.champion else "has been"
+            lines = [
+                f"{decision.candidate} {what} champion of {decision.model} already, as version {decision.version}."
+            ]
+        case _:
+            still = "there is no champion yet" if decision.champion is None else f"{champion} stays champion"
+            lines = [f"{decision.candidate} was not promoted; {still}."]
+    lines += [f"  {reason}" for reason in decision.ruling.reasons]
+    if decision.test is not None:
+        test = decision.test
+        lines.append(
+            f"  test images, looked at once: -log p(x) ≤ {test.neg_iwae:.2f} ± {test.standard_error:.2f} nats "
+            f"(iwae_{test.iwae_k}, {test.images:,} images)"
+        )
+    return lines
+
+
+def show_models(states: "Sequence[ModelState]", *, as_json: bool) -> None:
+    """One line per model."""
+    facts = [
+        {
+            "model": state.model,
+            "champion": state.champion,
+            "versions": len(state.versions),
+            "entries": len(state.entries),
+        }
+        for state in states
+    ]
+    if as_json:
+        show_json(facts)
+    elif not facts:
+        say("The store holds no model yet. A sweep whose spec names promote.model makes one.")
+    else:
+        table = Table("model", "champion", "versions", "log entries", box=None, pad_edge=False)
+        for fact in facts:
+            champion = "none" if fact["champion"] is None else f"version {fact['champion']}"
+            table.add_row(escape(str(fact["model"])), champion, str(fact["versions"]), str(fact["entries"]))
+        console().print(table)
+
+
+def show_history(state: "ModelState", *, as_json: bool) -> None:
+    """A model's log, the oldest entry first."""
+    if as_json:
+        show_json([asdict(entry) for entry in state.entries])
+        return
+    say(f"{state.model}: champion {'none' if state.champion is None else f'version {state.champion}'}")
+    table = Table("at", "action", "version", "candidate", "why", box=None, pad_edge=False)
+    for entry in state.entries:
+        table.add_row(
+            f"{entry.at:%Y-%m-%d %H:%M}",
+            entry.action.value,
+            "" if entry.version is None else str(entry.version),
+            escape(entry.candidate or ""),
+            escape("; ".join(entry.reasons)),
+        )
+    console().print(table)
+
+
+def show_evaluation(found: "Evaluation", *, as_json: bool) -> None:
+    """A version's scores on test images."""
+    if as_json:
+        show_json(asdict(found))
+        return
+    say(f"{found.model}:{found.version} on {found.images:,} test images of {found.source}, nats per image:")
+    say(f"  -log p(x) ≤ {found.neg_iwae:.2f} ± {found.standard_error:.2f} (iwae_{found.iwae_k})")
+    say(f"  neg_elbo {found.neg_elbo:.2f} = distortion {found.distortion:.2f} + rate {found.rate:.2f}")

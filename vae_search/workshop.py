@@ -1,0 +1,98 @@
+"""The TensorFlow side of a promotion: a confirm run's weights made into a version's files, and these measured."""
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+import numpy as np
+
+from vae_search.data.dataset import Dataset
+from vae_search.data.task import JudgeTask, TrainingTask
+from vae_search.registry.evidence import Candidate
+from vae_search.registry.verdicts import SampleQuality
+from vae_search.registry.workshop import TestScore
+from vae_search.store.artifacts import MODEL_FILE
+from vae_search.store.artifacts import WEIGHTS_FILE as TRAINED_WEIGHTS
+from vae_search.store.per_image import PerImageBounds
+from vae_search.vae.arrays import arrays_of
+from vae_search.vae.description import ModelDescription
+from vae_search.vae.export import CONFIG_FILE, WEIGHTS_FILE, model_files
+from vae_search.vae.feature_space import FeatureSpace, feature_space_of, feature_train_images
+from vae_search.vae.fresh_process import score_in_fresh_process
+from vae_search.vae.judgement import judge
+from vae_search.vae.model import VaeModel
+from vae_search.vae.networks import build
+from vae_search.vae.sample_quality import sample_quality
+from vae_search.vae.samples import grid_png, reconstructions, sheet_png
+from vae_search.vae.weights_file import read_weights
+
+logger = logging.getLogger(__name__)
+
+SAMPLES_FILE, RECONSTRUCTIONS_FILE = "samples.png", "reconstructions.png"
+PICTURED = 64
+PICTURE_COLUMNS = 8
+PICTURE_SEED = 0
+COMPARED_IMAGES = 5000  # samples beside held-out images; the distance has a bias that depends on their number
+COMPARED_SEED = 782
+
+
+class TensorFlowWorkshop:
+    """The workshop of one data set, which is read when it is first needed."""
+
+    def __init__(self, load: Callable[[], Dataset]) -> None:
+        self._load = load
+
+    def export(self, candidate: Candidate, artifact: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """The SavedModel, the weights with their config, and two pictures."""
+        description = ModelDescription.from_json(artifact[MODEL_FILE])
+        weights = arrays_of(artifact[TRAINED_WEIGHTS])
+        model = VaeModel(description, weights)
+        originals = self._dataset.judge[: PICTURED // 2].astype(np.float32)
+        return {
+            **model_files(description, weights),
+            SAMPLES_FILE: grid_png(model.sample(PICTURED, seed=PICTURE_SEED)),
+            RECONSTRUCTIONS_FILE: sheet_png(reconstructions(model, originals, columns=PICTURE_COLUMNS)),
+        }
+
+    def reload_difference(self, files: Mapping[str, bytes], recorded: PerImageBounds) -> float | None:
+        """The greater of the differences by the weights file and by the SavedModel; None if either cannot be loaded."""
+        try:
+            found = score_in_fresh_process(files, self._dataset.judge)
+        except ValueError as error:
+            logger.warning("the model does not reload: %s", error)
+            return None
+        expected = float(recorded.neg_elbo.mean())
+        return max(abs(found.neg_elbo - expected), abs(found.saved_model_neg_elbo - expected))
+
+    def sample_quality(self, files: Mapping[str, bytes]) -> SampleQuality:
+        """The Fréchet distance between drawn and judge images."""
+        held_out = self._dataset.judge[:COMPARED_IMAGES]
+        drawn = VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE]).draw(len(held_out), seed=COMPARED_SEED)
+        found = sample_quality(self._space, drawn, held_out=held_out, train=self._train)
+        return SampleQuality(metric=found.metric, value=found.frechet, standard_error=found.frechet_se)
+
+    def test_score(self, files: Mapping[str, bytes]) -> TestScore:
+        """IWAE-500 on the test images."""
+        description = ModelDescription.from_json(files[CONFIG_FILE])
+        weights = read_weights(files[WEIGHTS_FILE], build(description.network))
+        task = JudgeTask(images=self._dataset.test, mean_image=self._dataset.train_mean, train_labels=None)
+        found = judge(weights, description, task)
+        return TestScore(
+            neg_elbo=float(found.neg_elbo.mean()),
+            neg_iwae=-float(found.iwae.mean()),
+            iwae_k=found.iwae_k,
+            standard_error=float(found.iwae.std(ddof=1) / np.sqrt(len(found.iwae))),
+            images=len(found.iwae),
+        )
+
+    @cached_property
+    def _dataset(self) -> Dataset:
+        return self._load()
+
+    @cached_property
+    def _space(self) -> FeatureSpace:
+        return feature_space_of(TrainingTask.of(self._dataset), JudgeTask.of(self._dataset))
+
+    @cached_property
+    def _train(self) -> np.ndarray:
+        return feature_train_images(TrainingTask.of(self._dataset))

@@ -61,11 +61,14 @@ def rules_of(spec: SweepSpec) -> Rules:
     return Rules(min_gain=spec.promote.min_gain, limits=spec.promote.limits) if spec.promote else Rules()
 
 
-def promote(store: Store, sweep: str, *, model: str | None, cache: Path) -> Decision:
+def promote(
+    store: Store, sweep: str, *, model: str | None = None, spec: SweepSpec | None = None, cache: Path
+) -> Decision:
     """Let a sweep's finalists ask to become champion. Asking again changes nothing.
 
     Args:
         model: default: what the spec names.
+        spec: with the rules; default: what the sweep was last run with.
         cache: folder for downloaded data sets.
 
     Raises:
@@ -73,7 +76,7 @@ def promote(store: Store, sweep: str, *, model: str | None, cache: Path) -> Deci
         InvalidSpec: Neither the spec nor the caller names a model.
         Conflict: The images have changed, or the champion was judged on others.
     """
-    record, spec = sweeps.read(store, sweep), sweeps.latest_spec(store, sweep)
+    record, spec = sweeps.read(store, sweep), spec or sweeps.latest_spec(store, sweep)
     name = model or (spec.promote.model if spec.promote else None)
     if name is None:
         raise InvalidSpec(

@@ -307,7 +307,7 @@ def _show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
     spec = status.spec
     decision = None
     if spec.promote is not None and status.can_promote:
-        decision = champions.promote(open_store(store), spec.name, model=None, cache=cache_folder())
+        decision = champions.promote(open_store(store), spec.name, spec=spec, cache=cache_folder())
     show_finished(
         status,
         service.best(status.rows)[:SHOWN_AT_THE_END],

@@ -13,12 +13,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from vae_search.errors import CorruptStore
+from vae_search.store.finalists import by_trial
 
 if TYPE_CHECKING:
     from vae_search.search.estimate import Estimate
     from vae_search.service import SweepStatus
     from vae_search.space import Parameter
     from vae_search.spec import SweepSpec
+    from vae_search.store.finalists import FinalistRow
     from vae_search.store.query import QueryResult
     from vae_search.store.rows import TrialRow
 
@@ -169,13 +171,26 @@ def show_finished(
     )
     out = console()
     out.print(best_table(status.spec, rows, by="objective", width=out.width))
-    for row in status.confirm_rows:
-        if row.iwae is not None:
-            say(f"confirmed: trial {row.trial} with fresh seed {row.confirm_seed}: iwae_{row.iwae_k} {row.iwae:.2f}")
+    for line in confirmed_lines(status.confirm_rows):
+        say(line)
     for line in promotion[1] if promotion else ():
         say(line)
     say(f"Pictures: vae-search sample {status.spec.name} -o samples.png" + _store_option(store))
     _warn_of_damage(status.damaged)
+
+
+def confirmed_lines(rows: "Sequence[FinalistRow]") -> list[str]:
+    """`confirmed: trial 4, 5 fresh seeds: …` for each finalist, the best first; nats per judge image."""
+    found = []
+    for trial, seeds in by_trial(rows).items():
+        bounds = [-row.iwae for row in seeds if row.iwae is not None]
+        if bounds:
+            mean = sum(bounds) / len(bounds)
+            spread = f" (from {min(bounds):.2f} to {max(bounds):.2f})" if len(bounds) > 1 else ""
+            count = "1 fresh seed" if len(bounds) == 1 else f"{len(bounds)} fresh seeds"
+            line = f"confirmed: trial {trial}, {count}: -log p(x) ≤ {mean:.2f} nats{spread}, by iwae_{seeds[0].iwae_k}"
+            found.append((mean, line))
+    return [line for _, line in sorted(found)]
 
 
 def show_query(result: "QueryResult", *, as_json: bool) -> None:

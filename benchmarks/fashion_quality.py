@@ -31,8 +31,8 @@ from vae_search.data.dataset import load_dataset
 from vae_search.search.orders import MODEL_FILE, WEIGHTS_FILE
 from vae_search.spec import DataSpec
 from vae_search.store import artifacts
-from vae_search.store.commit import open_store
 from vae_search.store.ledger import Ledger
+from vae_search.store.location import open_store
 from vae_search.store.rows import TrialRow
 from vae_search.vae.arrays import arrays_of
 from vae_search.vae.description import ModelDescription

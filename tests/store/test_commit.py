@@ -16,14 +16,16 @@ import pytest
 
 from tests.contracts.store_contract import StoreContract
 from vae_search.errors import CorruptStore, StoreUnavailable
-from vae_search.store.commit import AlreadyThere, LocalStore, open_store, prove_exclusive
+from vae_search.store.commit import AlreadyThere, prove_exclusive
 from vae_search.store.local_files import link_exclusively
+from vae_search.store.local_store import LocalStore
+from vae_search.store.location import open_store
 
 CREATE_ONE = """
 import sys
 from pathlib import Path
 from vae_search.errors import StoreUnavailable
-from vae_search.store.commit import LocalStore
+from vae_search.store.local_store import LocalStore
 
 store = LocalStore(Path(sys.argv[1]))
 try:
@@ -34,7 +36,7 @@ except StoreUnavailable as error:
 CREATE_FOR_EVER = """
 import itertools, sys
 from pathlib import Path
-from vae_search.store.commit import LocalStore
+from vae_search.store.local_store import LocalStore
 
 store = LocalStore(Path(sys.argv[1]))
 for number in itertools.count(int(sys.argv[2])):

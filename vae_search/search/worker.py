@@ -13,7 +13,7 @@ from ray import tune
 
 from vae_search.data.task import TrainingTask
 from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
-from vae_search.store.commit import open_store
+from vae_search.store.location import open_store
 
 if TYPE_CHECKING:
     from vae_search.search.trial_runner import TrialRunner

@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "template": set(),
     "data": DATA | {"numpy", "PIL", "pyarrow", "sklearn", "filelock"},
     "store": DATA | {"store", "pyarrow", "duckdb"},
+    "store/object_store": DATA | {"store", "obstore"},
     "vae": DATA | {"vae", "numpy", "tensorflow", "keras", "PIL"},
     "search": DATA | {"store", "vae", "search", "numpy", "optuna", "ray"},
     "service": DATA | {"store", "vae", "search"},

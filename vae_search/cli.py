@@ -25,7 +25,13 @@ app = typer.Typer(
 DEBUG = "VAE_SEARCH_DEBUG"
 
 StoreOption = Annotated[
-    str, typer.Option("--store", envvar="VAE_SEARCH_STORE", help="Folder that holds everything.", show_default=True)
+    str,
+    typer.Option(
+        "--store",
+        envvar="VAE_SEARCH_STORE",
+        help="Folder, or s3://bucket/prefix, that holds everything.",
+        show_default=True,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the spec; repeatable.")

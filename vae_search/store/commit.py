@@ -1,6 +1,7 @@
 """The one primitive under everything that is kept: a file that exactly one writer creates, durable on return."""
 
 import secrets
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -34,7 +35,9 @@ class Store(Protocol):
 
         Raises:
             AlreadyThere: Somebody was first.
-            StoreUnavailable: The store is full, read-only or broken; the file is not there.
+            StoreUnavailable: The store is full, read-only, broken or out of reach; the file is not there. Only where no
+                answer came at all (object stores), it may be there with just this content: the same call may be made
+                again.
         """
 
     def replace(self, path: str, content: bytes) -> None:
@@ -50,6 +53,13 @@ class Store(Protocol):
         Raises:
             NotFound: There is none.
             StoreUnavailable: It is there, but cannot be read.
+        """
+
+    def read_many(self, paths: Iterable[str]) -> Iterator[bytes | None]:
+        """The contents of files, in the order of `paths`, None for a missing one; far stores fetch several at once.
+
+        Raises:
+            StoreUnavailable: One is there, but cannot be read.
         """
 
     def list(self, prefix: str) -> list[str]:

@@ -199,7 +199,7 @@ def set_aside(sweep_name: str, path: str) -> str:
 
 
 def logs(sweep_name: str) -> str:
-    """The folder of the log files, one per driver and worker; only where the store is on a file system."""
+    """The folder of the log files, one per driver and worker; in a bucket they appear when the driver ends."""
     return f"{sweep(sweep_name)}/logs"
 
 

@@ -3,7 +3,7 @@
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -38,6 +38,15 @@ class LocalStore:
             raise NotFound(f"{path}: is not in the store {self.location}.") from None
         except OSError as error:
             raise self._unavailable(path, "read", error) from error
+
+    def read_many(self, paths: Iterable[str]) -> Iterator[bytes | None]:
+        for path in paths:
+            try:
+                content = self.read(path)
+            except NotFound:
+                yield None
+            else:
+                yield content
 
     def list(self, prefix: str) -> list[str]:
         found = []

@@ -1,0 +1,102 @@
+"""A whole sweep in a bucket, without Ray: cut in the middle, resumed, and asked about from the command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import S3_SECRET
+from tests.contracts.faulty_http import Fault, faulty_proxy
+from vae_search.store import layout, sweeps
+from vae_search.store.commit import Store
+from vae_search.store.ledger import Ledger
+from vae_search.store.location import open_store
+
+pytest.importorskip("obstore")
+
+
+@pytest.fixture
+def store(s3_endpoint: str, s3_location: str, monkeypatch: pytest.MonkeyPatch):
+    """In the place of a folder: a bucket behind a network that fails every tenth request."""
+    with faulty_proxy(s3_endpoint, seed=7, rate=0.1) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        yield open_store(s3_location)
+    assert sum(proxy.met[fault] for fault in Fault) > 10
+
+
+def cli(*arguments: str, store: Store, folder: Path, expected: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vae_search.cli", *arguments, "--store", store.location]
+    done = subprocess.run(command, cwd=folder, env=os.environ, text=True, capture_output=True)
+    assert done.returncode == expected, done.stderr
+    assert S3_SECRET not in done.stdout + done.stderr
+    return done
+
+
+def test_a_sweep_lives_in_a_bucket_from_its_first_trial_to_its_removal(
+    open_session, store, tmp_path, caplog, s3_endpoint, monkeypatch
+):
+    first = open_session()
+    record = sweeps.SweepRecord(spec=first.spec, fingerprint="f" * 64, comparability_key="k" * 64, versions={})
+    sweeps.create_or_check(store, record, text="name: small\n")
+    reports = iter(range(1000))
+    first.run(until=lambda report: next(reports) == 11)
+    cut_at = len(first.landed)
+    second = open_session()
+    second.run()
+    second.driver.compact()
+    second.lease.release()
+
+    rows = Ledger(store, "small").trials()
+    assert 0 < cut_at < 7
+    assert [row.trial for row in rows] == list(range(7))
+    assert sorted((*first.landed, *second.landed), key=lambda row: row.trial) == rows
+    assert {row.lease for row in rows} == {1, 2}
+    assert store.list(layout.running("small")) == []
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)  # what is asked now, and how often, is not for chance
+    files = store.list("")
+    before = {path: store.read(path) for path in files}
+    status = json.loads(cli("status", "small", "--json", store=store, folder=tmp_path).stdout)
+    best = json.loads(cli("best", "small", "-n", "1", "--json", store=store, folder=tmp_path).stdout)
+    asked = cli("query", "SELECT count(*) AS n, count(DISTINCT trial) AS d FROM trials", "--json", store=store,
+                folder=tmp_path)  # fmt: skip
+    curves = cli("query", "SELECT count(*) AS n FROM epochs", "--json", store=store, folder=tmp_path)
+    verified = cli("verify", "small", store=store, folder=tmp_path)
+
+    complete = [row for row in rows if row.objective is not None and row.state == "COMPLETE"]
+    assert best[0]["trial"] == min(complete, key=lambda row: row.objective).trial
+    assert '"small"' in json.dumps(status)
+    assert json.loads(asked.stdout) == [{"n": 7, "d": 7}]
+    assert json.loads(curves.stdout) == [{"n": sum(row.epochs for row in rows)}]
+    assert "7 rows, 7 learning curves, 2 kept models, all intact" in verified.stdout
+    assert {path: store.read(path) for path in store.list("")} == before  # who only asks leaves no trace
+    secret = S3_SECRET.encode()
+    assert not any(secret in content for content in before.values())
+    assert S3_SECRET not in caplog.text
+
+    cli("sample", "small", "-o", "small.png", store=store, folder=tmp_path)
+    assert (tmp_path / "small.png").read_bytes().startswith(b"\x89PNG")
+    cli("rm", "small", "--yes", store=store, folder=tmp_path)
+    assert store.list("") == ["store.json"]
+    cli("best", "small", store=store, folder=tmp_path, expected=2)
+
+
+def test_a_damaged_row_is_named_and_set_aside(open_session, store, tmp_path):
+    session = open_session("budget.trials=2", "pruning=off")
+    record = sweeps.SweepRecord(spec=session.spec, fingerprint="f" * 64, comparability_key="k" * 64, versions={})
+    sweeps.create_or_check(store, record, text="name: small\n")
+    session.run()
+    session.lease.release()
+    path = layout.trial("small", 1)
+    store.replace(path, store.read(path)[:-7])
+
+    cli("verify", "small", store=store, folder=tmp_path, expected=3)
+    cli("query", "FROM trials", store=store, folder=tmp_path, expected=3)
+    cli("verify", "small", "--repair", store=store, folder=tmp_path)
+
+    assert layout.tombstone("small", 1) in store.list("")
+    assert layout.set_aside("small", path) in store.list("")
+    assert open_session("budget.trials=3", "pruning=off").driver.next_order().trial == 2

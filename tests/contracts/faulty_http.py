@@ -17,6 +17,7 @@ class Fault(StrEnum):
     """What can happen to one request."""
 
     ERROR_BEFORE = "answered with 500, never forwarded"
+    CONFLICT = "answered with 409, never forwarded: S3's way to say that another create is on its way"
     RESET_BEFORE = "connection reset, never forwarded"
     ERROR_AFTER = "forwarded, answered with 500"
     RESET_AFTER = "forwarded, connection reset instead of the answer"
@@ -79,6 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(status, content, headers)
             case Fault.ERROR_BEFORE | Fault.ERROR_AFTER:
                 self._send(500, b"<Error><Code>InternalError</Code></Error>", {})
+            case Fault.CONFLICT:
+                self._send(409, b"<Error><Code>ConditionalRequestConflict</Code></Error>", {})
             case Fault.CUT:
                 self._send(status, content, headers, cut=True)
                 self._reset()

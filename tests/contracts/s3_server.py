@@ -1,10 +1,9 @@
 """An S3 on this machine: moto's server on a free loopback port, in threads of the test process."""
 
-import http.client
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import quote, urlsplit
+from typing import Any
 
 BUCKET = "bucket"
 
@@ -27,11 +26,11 @@ def s3_server() -> Iterator[str]:
             return list(application(environ, start_response))
 
     server = make_server("127.0.0.1", 0, serialised, threaded=True, request_handler=SilentHandler)
-    thread = threading.Thread(target=server.serve_forever, name="s3")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, name="s3")
     thread.start()
     endpoint = f"http://127.0.0.1:{server.server_port}"
     try:
-        ask(f"{endpoint}/{BUCKET}", "PUT")
+        seen_by_others(endpoint).create_bucket(Bucket=BUCKET)
         yield endpoint
     finally:
         server.shutdown()
@@ -39,15 +38,9 @@ def s3_server() -> Iterator[str]:
         server.server_close()
 
 
-def ask(url: str, method: str = "GET") -> bytes:
-    """One request without our store and its library: how somebody else sees the bucket."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc)
-    try:
-        connection.request(method, quote(url.removeprefix(f"http://{urlsplit(url).netloc}"), safe="/?=&%"))
-        answer = connection.getresponse()
-        content = answer.read()
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise RuntimeError(f"{method} {url}: {answer.status}")
-    return content
+def seen_by_others(endpoint: str) -> Any:
+    """Amazon's own client, to look at the bucket without our store and its library."""
+    import boto3
+
+    secret = {"aws_access_key_id": "somebody", "aws_secret_access_key": "else"}
+    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **secret)

@@ -2,14 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import S3_SECRET
-from tests.contracts.faulty_http import Fault, faulty_proxy
+from tests.contracts.faulty_http import Fault, FaultyProxy, faulty_proxy
+from vae_search.errors import StoreUnavailable
+from vae_search.search.session import _log_folder
 from vae_search.store import layout, sweeps
 from vae_search.store.commit import Store
 from vae_search.store.ledger import Ledger
@@ -19,12 +23,17 @@ pytest.importorskip("obstore")
 
 
 @pytest.fixture
-def store(s3_endpoint: str, s3_location: str, monkeypatch: pytest.MonkeyPatch):
-    """In the place of a folder: a bucket behind a network that fails every tenth request."""
+def network(s3_endpoint: str) -> Iterator[FaultyProxy]:
+    """Fails every tenth request."""
     with faulty_proxy(s3_endpoint, seed=7, rate=0.1) as proxy:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        yield open_store(s3_location)
-    assert sum(proxy.met[fault] for fault in Fault) > 10
+        yield proxy
+
+
+@pytest.fixture
+def store(network: FaultyProxy, s3_location: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """In the place of a folder: a bucket behind that network."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", network.endpoint)
+    return open_store(s3_location)
 
 
 def cli(*arguments: str, store: Store, folder: Path, expected: int = 0) -> subprocess.CompletedProcess[str]:
@@ -36,7 +45,7 @@ def cli(*arguments: str, store: Store, folder: Path, expected: int = 0) -> subpr
 
 
 def test_a_sweep_lives_in_a_bucket_from_its_first_trial_to_its_removal(
-    open_session, store, tmp_path, caplog, s3_endpoint, monkeypatch
+    open_session, store, network, tmp_path, caplog, s3_endpoint, monkeypatch
 ):
     first = open_session()
     record = sweeps.SweepRecord(spec=first.spec, fingerprint="f" * 64, comparability_key="k" * 64, versions={})
@@ -50,6 +59,7 @@ def test_a_sweep_lives_in_a_bucket_from_its_first_trial_to_its_removal(
     second.lease.release()
 
     rows = Ledger(store, "small").trials()
+    assert sum(network.met[fault] for fault in Fault) > 10
     assert 0 < cut_at < 7
     assert [row.trial for row in rows] == list(range(7))
     assert sorted((*first.landed, *second.landed), key=lambda row: row.trial) == rows
@@ -100,3 +110,29 @@ def test_a_damaged_row_is_named_and_set_aside(open_session, store, tmp_path):
     assert layout.tombstone("small", 1) in store.list("")
     assert layout.set_aside("small", path) in store.list("")
     assert open_session("budget.trials=3", "pruning=off").driver.next_order().trial == 2
+
+
+def test_log_files_come_into_the_bucket_when_the_driver_ends(store):
+    with _log_folder(store, "small") as folder:
+        (folder / "driver-000001.log").write_text("began\n")
+        (folder / "worker-a-1.log").write_text("")
+
+    assert store.list(layout.logs("small")) == [f"{layout.logs('small')}/{name}" for name in
+                                                ("driver-000001.log", "worker-a-1.log")]  # fmt: skip
+    assert store.read(f"{layout.logs('small')}/driver-000001.log") == b"began\n"
+    assert not folder.exists()
+
+
+def test_log_files_that_cannot_be_kept_stay_where_they_are_and_hide_no_error(store, monkeypatch, caplog):
+    def refuse(path: str, content: bytes) -> None:
+        raise StoreUnavailable(f"{path}: cannot be written")
+
+    monkeypatch.setattr(store, "replace", refuse)
+
+    with pytest.raises(KeyError, match="the cause"), _log_folder(store, "small") as folder:  # noqa: PT012
+        (folder / "driver-000001.log").write_text("began\n")
+        raise KeyError("the cause")
+
+    assert (folder / "driver-000001.log").read_text() == "began\n"
+    assert str(folder) in caplog.text
+    shutil.rmtree(folder)

@@ -26,7 +26,8 @@ from vae_search.store.query import query
 pytest.importorskip("obstore")
 from vae_search.store.object_store import FIRST_PATIENCE_S, PATIENCE_S, ObjectStore
 
-ORDINARY_RUNS = 20
+RUNS = max(20, round(200 * float(os.environ.get("VAE_SEARCH_CHAOS") or 0)))
+"""of the test with many faults; the variable is the share of the large count, as for all of `make chaos`"""
 
 
 @pytest.fixture
@@ -257,15 +258,7 @@ def test_patience_has_an_end_and_the_file_is_not_there(proxy: FaultyProxy, s3_lo
 # Many faults.
 
 
-def runs() -> list[object]:
-    asked = int(os.environ.get("VAE_SEARCH_CHAOS_RUNS", ORDINARY_RUNS))
-    return [
-        pytest.param(seed, marks=[pytest.mark.chaos] if seed >= ORDINARY_RUNS else [])
-        for seed in range(max(asked, ORDINARY_RUNS))
-    ]
-
-
-@pytest.mark.parametrize("seed", runs())
+@pytest.mark.parametrize("seed", range(RUNS))
 def test_under_faults_nothing_is_lost_and_nothing_is_won_twice(
     s3_endpoint: str, s3_location: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

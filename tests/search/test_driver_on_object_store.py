@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import S3_SECRET
 from tests.contracts.faulty_http import Fault, FaultyProxy, faulty_proxy
+from vae_search import finished
 from vae_search.errors import StoreUnavailable
 from vae_search.search.session import _log_folder
 from vae_search.store import layout, sweeps
@@ -71,24 +72,22 @@ def test_a_sweep_lives_in_a_bucket_from_its_first_trial_to_its_removal(
     before = {path: store.read(path) for path in files}
     status = json.loads(cli("status", "small", "--json", store=store, folder=tmp_path).stdout)
     best = json.loads(cli("best", "small", "-n", "1", "--json", store=store, folder=tmp_path).stdout)
-    asked = cli("query", "SELECT count(*) AS n, count(DISTINCT trial) AS d FROM trials", "--json", store=store,
-                folder=tmp_path)  # fmt: skip
-    curves = cli("query", "SELECT count(*) AS n FROM epochs", "--json", store=store, folder=tmp_path)
+    sql = "SELECT count(*) AS n, count(DISTINCT trial) AS trials, (SELECT count(*) FROM epochs) AS epochs FROM trials"
+    asked = json.loads(cli("query", sql, "--json", store=store, folder=tmp_path).stdout)
     verified = cli("verify", "small", store=store, folder=tmp_path)
 
     complete = [row for row in rows if row.objective is not None and row.state == "COMPLETE"]
     assert best[0]["trial"] == min(complete, key=lambda row: row.objective).trial
-    assert '"small"' in json.dumps(status)
-    assert json.loads(asked.stdout) == [{"n": 7, "d": 7}]
-    assert json.loads(curves.stdout) == [{"n": sum(row.epochs for row in rows)}]
+    assert [(found["sweep"], found["finished"]) for found in status] == [("small", 7)]
+    assert asked == [{"n": 7, "trials": 7, "epochs": sum(row.epochs for row in rows)}]
     assert "7 rows, 7 learning curves, 2 kept models, all intact" in verified.stdout
     assert {path: store.read(path) for path in store.list("")} == before  # who only asks leaves no trace
     secret = S3_SECRET.encode()
     assert not any(secret in content for content in before.values())
     assert S3_SECRET not in caplog.text
 
-    cli("sample", "small", "-o", "small.png", store=store, folder=tmp_path)
-    assert (tmp_path / "small.png").read_bytes().startswith(b"\x89PNG")
+    picture = finished.sample(store, "small", count=4, seed=0, output=tmp_path / "small.png")
+    assert picture.read_bytes().startswith(b"\x89PNG")
     cli("rm", "small", "--yes", store=store, folder=tmp_path)
     assert store.list("") == ["store.json"]
     cli("best", "small", store=store, folder=tmp_path, expected=2)

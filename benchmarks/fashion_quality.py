@@ -31,8 +31,8 @@ from vae_search.data.dataset import load_dataset
 from vae_search.spec_parts import DataSpec
 from vae_search.store import artifacts, layout
 from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
-from vae_search.store.commit import open_store
 from vae_search.store.ledger import Ledger
+from vae_search.store.location import open_store
 from vae_search.store.rows import TrialRow
 from vae_search.vae.arrays import arrays_of
 from vae_search.vae.description import ModelDescription

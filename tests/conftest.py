@@ -1,11 +1,16 @@
 """What all tests share."""
 
 import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.contracts.s3_server import BUCKET, s3_server
+
 ROOT = Path(__file__).parents[1]
+S3_SECRET = "neverToBeSeenAnywhere/0123456789abcdef"  # noqa: S105 - opens nothing; tests look for it in all output
 FASHION_FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
 
 
@@ -16,3 +21,25 @@ def fashion_mnist_path() -> Path:
     if not all((folder / name).is_file() for name in FASHION_FILES):
         pytest.skip(f"needs Fashion-MNIST in {folder}; set VAE_SEARCH_FASHION_MNIST to the folder that has it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """An S3 of this test run."""
+    pytest.importorskip("moto")
+    with s3_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def s3_location(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fresh place on it, for this process and its children."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-key-id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", S3_SECRET)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}"

@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "data": DATA | {"numpy", "PIL", "pyarrow", "sklearn", "filelock"},
     "store": DATA | {"store", "pyarrow", "duckdb"},
     "store/per_image": DATA | {"store", "numpy", "pyarrow"},
+    "store/object_store": DATA | {"store", "obstore"},
     "vae": DATA | {"vae", "numpy", "tensorflow", "keras", "h5py", "PIL"},
     "search": DATA | {"store", "vae", "search", "numpy", "optuna", "ray"},
     "registry": DATA | {"store", "registry", "numpy", "scipy"},
@@ -97,7 +98,7 @@ def test_light_commands_load_neither_ray_nor_tensorflow(command: list[str], tmp_
         "from vae_search.cli import main\n"
         f"sys.argv = ['vae-search', *{command!r}]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'ray', 'tensorflow', 'keras', 'optuna', 'sklearn'} & set(sys.modules)\n"
+        "heavy = {'ray', 'tensorflow', 'keras', 'optuna', 'sklearn', 'obstore'} & set(sys.modules)\n"
         "print('loaded:', *sorted(heavy))\n"
     )
 

@@ -28,7 +28,7 @@ def load_model(address: str, *, store: str | Path | None = None) -> "VaeModel":
     # TensorFlow takes seconds to load: whoever imports this package may not need it.
     from vae_search.champions import load
     from vae_search.cli_options import DEFAULT_STORE
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     place = os.environ.get("VAE_SEARCH_STORE", DEFAULT_STORE) if store is None else str(store)
     return load(open_store(place), address).model

@@ -114,7 +114,7 @@ def run(
     from vae_search.live import observer
     from vae_search.render import show_estimate
     from vae_search.spec import read_spec
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     parsed = read_spec(spec, overrides or ())
     if dry_run:
@@ -140,7 +140,7 @@ def resume(
     """
     from vae_search import service
     from vae_search.live import observer
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     status = service.resume(
         open_store(store),
@@ -164,7 +164,7 @@ def status(
     """
     from vae_search import service
     from vae_search.render import show_statuses
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     place = open_store(store)
     found, troubles = ([service.status(place, sweep)], []) if sweep else service.statuses(place)
@@ -189,7 +189,7 @@ def best(
     """
     from vae_search import service
     from vae_search.render import show_best
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     found = service.status(open_store(store), sweep)
     rows = service.best(found.rows, by=by, every_state=every)
@@ -208,7 +208,7 @@ def query(
     Example: vae-search query "SELECT param_latent_dim, min(neg_elbo) FROM trials GROUP BY ALL ORDER BY 2"
     """
     from vae_search.render import show_query
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
     from vae_search.store.query import query as ask
 
     show_query(ask(open_store(store), sql, sweep=sweep), as_json=json)
@@ -222,7 +222,7 @@ def stop(sweep: SweepArgument, store: StoreOption = DEFAULT_STORE) -> None:
     """
     from vae_search import service
     from vae_search.render import say
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     service.stop(open_store(store), sweep)
     say(f"Asked sweep {sweep} to stop; `vae-search status {sweep}` shows when it has.")
@@ -239,7 +239,7 @@ def reproduce(
     """
     from vae_search import finished
     from vae_search.render import say
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     found = finished.reproduce(
         open_store(store),
@@ -268,7 +268,7 @@ def verify(
     """
     from vae_search import finished
     from vae_search.render_store import show_verifications
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     place = open_store(store)
     verifications = finished.verify(place, sweep, repair=repair)
@@ -287,7 +287,7 @@ def rm(
     """
     from vae_search import finished, service
     from vae_search.render import say
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     place = open_store(store)
     if not yes:
@@ -302,7 +302,7 @@ def _show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
     from vae_search import champions, service
     from vae_search.render import show_finished
     from vae_search.render_models import decision_facts, decision_lines
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     spec = status.spec
     decision = None

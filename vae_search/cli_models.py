@@ -34,7 +34,7 @@ def promote(
     from vae_search import champions
     from vae_search.render import say, show_json
     from vae_search.render_models import decision_facts, decision_lines
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     decision = champions.promote(open_store(store), sweep, model=model, cache=cache_folder())
     first, *rest = decision_lines(decision)
@@ -59,7 +59,7 @@ def models(
     """
     from vae_search import champions
     from vae_search.render_models import show_history, show_models
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     place = open_store(store)
     if model is not None:
@@ -81,7 +81,7 @@ def rollback(
     """
     from vae_search import champions
     from vae_search.render import say
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     say(f"{model}: version {champions.roll_back(open_store(store), model, to=to, why=why)} is champion.")
 
@@ -99,7 +99,7 @@ def evaluate(
     """
     from vae_search import champions
     from vae_search.render_models import show_evaluation
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     show_evaluation(champions.evaluate(open_store(store), model, source=data, cache=cache_folder()), as_json=json)
 
@@ -117,7 +117,7 @@ def sample(
     Example: vae-search sample digits/7 -o digits.png
     """
     from vae_search import pictures
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     _say_written(pictures.sample(open_store(store), model, count=count, seed=seed, output=output))
 
@@ -134,7 +134,7 @@ def reconstruct(
     Example: vae-search reconstruct fashion -o pairs.png
     """
     from vae_search import pictures
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     path = pictures.reconstruct(open_store(store), model, count=count, cache=cache_folder(), output=output)
     _say_written(path)
@@ -152,7 +152,7 @@ def traverse(
     Example: vae-search traverse fashion -o latents.png
     """
     from vae_search import pictures
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     _say_written(pictures.traverse(open_store(store), model, rows=rows, cache=cache_folder(), output=output))
 
@@ -169,7 +169,7 @@ def interpolate(
     Example: vae-search interpolate fashion -o ways.png
     """
     from vae_search import pictures
-    from vae_search.store.commit import open_store
+    from vae_search.store.location import open_store
 
     _say_written(pictures.interpolate(open_store(store), model, rows=rows, cache=cache_folder(), output=output))
 

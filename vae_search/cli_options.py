@@ -7,7 +7,13 @@ from typing import Annotated
 import typer
 
 StoreOption = Annotated[
-    str, typer.Option("--store", envvar="VAE_SEARCH_STORE", help="Folder that holds everything.", show_default=True)
+    str,
+    typer.Option(
+        "--store",
+        envvar="VAE_SEARCH_STORE",
+        help="Folder, or s3://bucket/prefix, that holds everything.",
+        show_default=True,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the spec; repeatable.")

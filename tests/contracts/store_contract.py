@@ -10,7 +10,8 @@ from vae_search.store.commit import AlreadyThere, Store, prove_exclusive
 
 CREATE_FIFTY = """
 import sys
-from vae_search.store.commit import AlreadyThere, open_store
+from vae_search.store.commit import AlreadyThere
+from vae_search.store.location import open_store
 
 store = open_store(sys.argv[1])
 print("ready", flush=True)

@@ -10,8 +10,8 @@ from vae_search.search.orders import WorkerBrief
 from vae_search.spec import parse_spec
 from vae_search.states import State
 from vae_search.store import sweeps
-from vae_search.store.commit import open_store
 from vae_search.store.ledger import Ledger
+from vae_search.store.location import open_store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(200)]
 

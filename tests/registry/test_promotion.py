@@ -14,7 +14,7 @@ from vae_search.registry.registry import Registry
 from vae_search.registry.ruling import Rules
 from vae_search.registry.verify import inspect_model
 from vae_search.store import artifacts, layout
-from vae_search.store.commit import LocalStore
+from vae_search.store.local_store import LocalStore
 from vae_search.store.per_image import seeds_from_parquet
 from vae_search.store.verify import inspect
 

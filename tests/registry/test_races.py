@@ -10,7 +10,7 @@ from vae_search.registry.log import Action
 from vae_search.registry.registry import Registry
 from vae_search.registry.verify import inspect_model
 from vae_search.store import artifacts, layout
-from vae_search.store.commit import LocalStore
+from vae_search.store.local_store import LocalStore
 
 PROCESSES, EACH = 8, 50
 PROMOTE_FIFTY = """
@@ -21,7 +21,7 @@ from tests.registry.test_races import EACH, is_healthy, level_of
 from vae_search.registry.promotion import consider
 from vae_search.registry.registry import Registry
 from vae_search.registry.ruling import Rules
-from vae_search.store.commit import open_store
+from vae_search.store.location import open_store
 
 store, me = open_store(sys.argv[1]), int(sys.argv[2])
 registry, rules, workshop = Registry(store, "fashion", now=lambda: NOW), Rules(), FakeWorkshop()

@@ -4,7 +4,7 @@ import pytest
 
 from vae_search.store import layout
 from vae_search.store.checkpoints import newest_intact, prune, save
-from vae_search.store.commit import LocalStore
+from vae_search.store.local_store import LocalStore
 
 KEY = "000042"
 

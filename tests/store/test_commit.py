@@ -16,14 +16,16 @@ import pytest
 
 from tests.contracts.store_contract import StoreContract
 from vae_search.errors import CorruptStore, StoreUnavailable
-from vae_search.store.commit import AlreadyThere, LocalStore, open_store, prove_exclusive
+from vae_search.store.commit import AlreadyThere, prove_exclusive
 from vae_search.store.local_files import link_exclusively
+from vae_search.store.local_store import LocalStore
+from vae_search.store.location import open_store
 
 CREATE_ONE = """
 import sys
 from pathlib import Path
 from vae_search.errors import StoreUnavailable
-from vae_search.store.commit import LocalStore
+from vae_search.store.local_store import LocalStore
 
 store = LocalStore(Path(sys.argv[1]))
 try:
@@ -34,7 +36,7 @@ except StoreUnavailable as error:
 CREATE_FOR_EVER = """
 import itertools, sys
 from pathlib import Path
-from vae_search.store.commit import LocalStore
+from vae_search.store.local_store import LocalStore
 
 store = LocalStore(Path(sys.argv[1]))
 for number in itertools.count(int(sys.argv[2])):
@@ -88,8 +90,8 @@ def test_a_store_can_be_opened_again_also_as_a_url(tmp_path: Path) -> None:
 
 
 def test_an_unknown_scheme_is_refused_with_what_is_supported() -> None:
-    with pytest.raises(StoreUnavailable, match=r"s3://bucket: the store must be a folder .* got s3://"):
-        open_store("s3://bucket")
+    with pytest.raises(StoreUnavailable, match=r"must be a folder, .* or s3://bucket/prefix, but got gs://"):
+        open_store("gs://bucket")
 
 
 def test_a_file_is_no_store(tmp_path: Path) -> None:

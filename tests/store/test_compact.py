@@ -4,9 +4,9 @@ import pytest
 
 from tests.store.examples import epoch_rows, trial_row
 from vae_search.store import layout
-from vae_search.store.commit import LocalStore
 from vae_search.store.compact import finished_prefix
 from vae_search.store.ledger import Ledger
+from vae_search.store.local_store import LocalStore
 from vae_search.store.query import query
 
 EVERYTHING = "SELECT sweep, trial, neg_elbo, params_json FROM trials ORDER BY ALL"

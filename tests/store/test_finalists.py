@@ -10,8 +10,8 @@ import pytest
 from tests.store.examples import trial_row
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import layout
-from vae_search.store.commit import LocalStore
 from vae_search.store.finalists import FINALIST_SCHEMA, FinalistRow, Finalists, by_trial
+from vae_search.store.local_store import LocalStore
 from vae_search.store.per_image import PerImageBounds, seeds_from_parquet, seeds_to_parquet
 from vae_search.store.rows import TRIAL_SCHEMA, TrialRow
 

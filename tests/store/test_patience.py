@@ -6,7 +6,8 @@ import pytest
 
 from tests.contracts.store_contract import StoreContract
 from vae_search.errors import NotFound, StoreUnavailable
-from vae_search.store.commit import AlreadyThere, LocalStore
+from vae_search.store.commit import AlreadyThere
+from vae_search.store.local_store import LocalStore
 from vae_search.store.patience import DELAYS_S, PatientStore
 
 

@@ -9,8 +9,8 @@ import pytest
 from tests.store.examples import BEGAN, epoch_rows, trial_row
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.store import layout
-from vae_search.store.commit import LocalStore
 from vae_search.store.ledger import Ledger
+from vae_search.store.local_store import LocalStore
 from vae_search.store.query import query
 from vae_search.store.sealed import seal, unseal
 

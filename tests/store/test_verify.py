@@ -12,9 +12,9 @@ from vae_search.errors import Conflict, NotFound
 from vae_search.spec import parse_spec
 from vae_search.states import Reason, State
 from vae_search.store import artifacts, layout, sweeps
-from vae_search.store.commit import LocalStore
 from vae_search.store.lease import acquire
 from vae_search.store.ledger import Ledger
+from vae_search.store.local_store import LocalStore
 from vae_search.store.verify import inspect, set_aside
 
 SPEC = """

@@ -24,7 +24,7 @@ class WorkerBrief:
     lease: int
     rungs: tuple[int, ...]
     log_folder: str | None
-    """local folder for the worker's log file; None where the store has no local path"""
+    """folder on the worker's machine for its log file; None for no log"""
     trials_per_process: int = 250
     """a worker that has served so many makes room for a fresh one: TensorFlow keeps 1–2 MB of each"""
 

@@ -2,7 +2,9 @@
 
 import logging
 import math
+import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from vae_search.data.task import JudgeTask, TrainingTask
-from vae_search.errors import Interrupted
+from vae_search.errors import Interrupted, StoreUnavailable
 from vae_search.search.cluster import local_cluster, trial_slots
 from vae_search.search.driver import Driver
 from vae_search.search.flight import Provenance
@@ -27,6 +29,8 @@ from vae_search.store.commit import Store
 from vae_search.store.lease import DRIVER_S, Lease, acquire, driver_s_before
 from vae_search.store.patience import PatientStore
 from vae_search.store.sweeps import SweepRecord
+
+logger = logging.getLogger(__name__)
 
 STOP_POLL_S = 1.0
 
@@ -77,7 +81,11 @@ def _drive(
     """The driver, after all that it could do."""
     spec = record.spec
     driver_time = _DriverTime(driver_s_before(store, spec.name), spec.budget.minutes)
-    with _owning(store, spec, driver_time) as lease, _logging_to(_log_folder(store, spec.name), lease.number):
+    with (
+        _owning(store, spec, driver_time) as lease,
+        _log_folder(store, spec.name) as folder,
+        _logging_to(folder / f"driver-{lease.number:06d}.log"),
+    ):
         driver = Driver(
             Provenance(
                 spec=spec,
@@ -93,47 +101,29 @@ def _drive(
             on_landed=observer.on_landed,
         )
         if not driver.exhausted and not signalled.is_set():
-            stop_requested = _any_stop(signalled, lease)
-            _train(
-                driver,
-                spec,
-                task=task,
-                judge_task=judge_task,
-                store=store,
-                lease=lease,
-                observer=observer,
-                stop_requested=stop_requested,
+            brief = WorkerBrief(
+                spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=str(folder)
             )
+            stop_requested = _any_stop(signalled, lease)
+            _train(driver, brief, task=task, judge_task=judge_task, observer=observer, stop_requested=stop_requested)
             driver.compact()
         return driver
 
 
 def _train(
     driver: Driver,
-    spec: SweepSpec,
+    brief: WorkerBrief,
     *,
     task: TrainingTask,
     judge_task: JudgeTask,
-    store: Store,
-    lease: Lease,
     observer: Observer,
     stop_requested: Callable[[], bool],
 ) -> None:
-    room = local_room(spec.resources)
-    folder = _log_folder(store, spec.name)
-    brief = WorkerBrief(
-        spec=spec,
-        store=store.location,
-        lease=lease.number,
-        rungs=driver.rungs,
-        log_folder=None if folder is None else str(folder),
-    )
+    resources = brief.spec.resources
+    images_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
     observer.on_phase("starting Ray")
     with (
-        local_cluster(
-            cpus=room * spec.resources.cpus_per_trial,
-            data_bytes=task.train.nbytes + task.select.nbytes + judge_task.images.nbytes,
-        ) as scratch,
+        local_cluster(cpus=local_room(resources) * resources.cpus_per_trial, data_bytes=images_bytes) as scratch,
         observer.watching(driver.progress),
     ):
         run_trials(
@@ -141,7 +131,7 @@ def _train(
             brief=brief,
             task=task,
             judge_task=judge_task,
-            slots=lambda: trial_slots(spec.resources.cpus_per_trial),
+            slots=lambda: trial_slots(resources.cpus_per_trial),
             stop_requested=stop_requested,
             scratch=scratch,
         )
@@ -198,18 +188,36 @@ def _stop_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _log_folder(store: Store, sweep: str) -> Path | None:
-    return store.local_path(layout.logs(sweep))
+@contextmanager
+def _log_folder(store: Store, sweep: str) -> Iterator[Path]:
+    """The folder that the driver's and the workers' log files are written to.
+
+    A bucket has no files that grow. There it is a temporary folder of this machine, and its files are put into the
+    store when the driver ends; after a driver that was killed they stay where they are.
+    """
+    folder = store.local_path(layout.logs(sweep))
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        return
+    folder = Path(tempfile.mkdtemp(prefix="vae-logs-"))
+    try:
+        yield folder
+    finally:
+        try:
+            for file in sorted(folder.iterdir()):
+                store.replace(f"{layout.logs(sweep)}/{file.name}", file.read_bytes())
+        except StoreUnavailable as trouble:  # it must not hide why the driver ends
+            logger.warning("sweep %s: the log files stay in %s: %s", sweep, folder, trouble)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _logging_to(folder: Path | None, lease: int) -> Iterator[None]:
+def _logging_to(file: Path) -> Iterator[None]:
     """Send this package's log to the driver's own file while the block runs."""
     package = logging.getLogger("vae_search")
-    handler: logging.Handler = logging.NullHandler()
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(folder / f"driver-{lease:06d}.log")
+    handler = logging.FileHandler(file)
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     level = package.level
     package.addHandler(handler)

@@ -14,7 +14,7 @@ from ray import tune
 
 from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
-from vae_search.store.commit import open_store
+from vae_search.store.location import open_store
 from vae_search.store.patience import PatientStore
 
 if TYPE_CHECKING:

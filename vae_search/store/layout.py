@@ -37,6 +37,22 @@ _TABLE = re.compile(rf"{SWEEPS}/[^/]+/(trials|epochs)/[^/]+\.parquet")
 _NUMBERED = re.compile(r"(\d{6,})\.(?:parquet|json)")
 
 
+def checked(path: str) -> str:
+    """`path`, if it can be one of a store.
+
+    Raises:
+        ValueError: It would lead out of the store, or to something hidden.
+    """
+    if "//" in f"/{path}" or "/." in f"/{path}":
+        raise ValueError(f"{path}: must be a relative path without parts that are empty or start with '.'")
+    return path
+
+
+def visible(paths: Iterable[str]) -> list[str]:
+    """Those of `paths` that are a store's, sorted; a hidden one is a writer's leftover or somebody else's."""
+    return sorted(path for path in paths if "/." not in f"/{path}")
+
+
 def sweep(sweep: str) -> str:
     """The folder of a sweep.
 
@@ -221,7 +237,7 @@ def set_aside(sweep_name: str, path: str) -> str:
 
 
 def logs(sweep_name: str) -> str:
-    """The folder of the log files, one per driver and worker; only where the store is on a file system."""
+    """The folder of the log files, one per driver and worker; in a bucket they appear when the driver ends."""
     return f"{sweep(sweep_name)}/logs"
 
 

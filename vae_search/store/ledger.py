@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vae_search.errors import CorruptStore, NotFound
+from vae_search.errors import CorruptStore
 from vae_search.store import layout
 from vae_search.store.commit import AlreadyThere, Store
 from vae_search.store.compact import finished_prefix, read_compact, read_compact_curves, usable_length, write_compact
@@ -79,14 +79,17 @@ class Ledger:
         rows, self.damaged = [], []
         paths = self._store.list(layout.trials(self._sweep))
         copied = read_compact(self._store, self._sweep)
+        raw = []
         for path in paths:
             if not path.endswith(".parquet"):
                 continue
             if (row := copied.get(layout.number_of(path) or 0)) and path == layout.trial(self._sweep, row.trial):
                 rows.append(row)
                 continue
+            raw.append(path)
+        for path, content in zip(raw, self._store.read_many(raw), strict=True):
             try:
-                rows.append(trial_from_parquet(self._store.read(path), path=path))
+                rows.append(trial_from_parquet(content or b"", path=path))
             except CorruptStore:
                 self.damaged.append(path)
         self.set_aside = sorted({*layout.tombstones(paths)} - {row.trial for row in rows})
@@ -95,13 +98,12 @@ class Ledger:
     def curves(self, rows: Sequence[TrialRow]) -> dict[int, list[EpochRow]]:
         """The learning curves of these trials, by trial; damaged ones are left out and added to `damaged`."""
         copied = read_compact_curves(self._store, self._sweep)
-        found = {}
-        for row in rows:
-            if row.trial in copied:
-                found[row.trial] = copied[row.trial]
-                continue
+        found = {row.trial: copied[row.trial] for row in rows if row.trial in copied}
+        raw = [row for row in rows if row.trial not in copied]
+        contents = self._store.read_many(layout.trial_epochs(self._sweep, row.trial) for row in raw)
+        for row, content in zip(raw, contents, strict=True):
             try:
-                found[row.trial] = self._curve(row)
+                found[row.trial] = self._curve(row, content)
             except CorruptStore:
                 self.damaged.append(layout.trial_epochs(self._sweep, row.trial))
         return found
@@ -127,14 +129,14 @@ class Ledger:
             NotFound: The trial is not finished, or does not exist.
             CorruptStore: The curve or the row is damaged, or the curve is missing or not the one of this row.
         """
-        return self._curve(self.trial(trial))
+        row = self.trial(trial)
+        (content,) = self._store.read_many([layout.trial_epochs(self._sweep, trial)])
+        return self._curve(row, content)
 
-    def _curve(self, row: TrialRow) -> list[EpochRow]:
+    def _curve(self, row: TrialRow, content: bytes | None) -> list[EpochRow]:
         path = layout.trial_epochs(self._sweep, row.trial)
-        try:
-            content = self._store.read(path)
-        except NotFound as error:
-            raise CorruptStore(f"{path}: is missing, but the trial's row is there. Restore it from a copy.") from error
+        if content is None:
+            raise CorruptStore(f"{path}: is missing, but the trial's row is there. Restore it from a copy.")
         if hashlib.sha256(content).hexdigest() != row.epochs_sha256:
             raise CorruptStore(f"{path}: is not the learning curve that belongs to the row. Restore it from a copy.")
         return epochs_from_parquet(content, path=path)

@@ -1,10 +1,12 @@
 """SQL over the ledger: the tables `trials` and `epochs`, of one sweep or of all."""
 
 import hashlib
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -43,8 +45,8 @@ def query(store: Store, sql: str, *, sweep: str | None = None) -> QueryResult:
     paths = store.list(prefix)
     if sweep is not None and not paths:
         raise NotFound(f"{store.location}: there is no sweep {sweep!r}.")
-    with duckdb.connect() as connection:
-        tables = _Tables(connection, store, paths)
+    with tempfile.TemporaryDirectory(prefix="vae-query-") as scratch, duckdb.connect() as connection:
+        tables = _Tables(connection, store, paths, Path(scratch))
         try:
             asked = _asked_tables(connection, sql)
             if asked:  # the learning curves are checked against their rows, so they need both
@@ -80,11 +82,16 @@ def _asked_tables(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
 class _Tables:
     """The views `trials` and `epochs` of one connection; empty until they are asked for.
 
-    They are views, not copies, because a file has some seventy columns and most queries want five.
+    They are views, not copies, because a file has some seventy columns and most queries want five. Of a store that is
+    on no file system, the files that are asked for are put into `scratch`: DuckDB's own way to S3 is an extension that
+    it downloads, would not check the seals, and fetches every footer by itself.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, store: Store, paths: Iterable[str]) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, store: Store, paths: Iterable[str], scratch: Path
+    ) -> None:
         self.damaged: list[str] = []
+        self._scratch = scratch
         self._connection = connection
         self._store = store
         self._paths: dict[str | None, list[str]] = defaultdict(list)
@@ -142,17 +149,26 @@ class _Tables:
     def _intact(self, table: str, expected: dict[str, str] | None = None) -> dict[str, list[str]]:
         """The intact files of a table as local paths, grouped by their columns."""
         groups: dict[str, list[str]] = defaultdict(list)
-        for path in self._paths[table]:
-            content = self._store.read(path)
+        paths = self._paths[table]
+        for path, content in zip(paths, self._store.read_many(paths), strict=True):
             try:
+                if content is None:
+                    raise CorruptStore(f"{path}: is not there any more.")
                 columns = check_seal(content, path=path)
                 if expected is not None and expected.get(path) not in (None, hashlib.sha256(content).hexdigest()):
                     raise CorruptStore(f"{path}: is not the learning curve that belongs to the row.")
             except CorruptStore:
                 self.damaged.append(path)
                 continue
-            groups[columns].append(str(self._store.local_path(path)))
+            groups[columns].append(self._local_file(path, content))
         return groups
+
+    def _local_file(self, path: str, content: bytes) -> str:
+        found = self._store.local_path(path)
+        if found is None:
+            found = self._scratch / path.replace("/", "+")  # no name of a sweep has a "+"
+            found.write_bytes(content)
+        return str(found)
 
     def _show(self, table: str, groups: dict[str, list[str]]) -> None:
         # DuckDB's own union_by_name reads every footer twice; one scan per set of columns does the same in half the

@@ -108,11 +108,10 @@ def set_aside(store: Store, sweep: str, finding: Finding, *, lease: int) -> bool
 
 def _read_rows(store: Store, sweep: str, paths: list[str]) -> tuple[dict[int, TrialRow], list[Finding]]:
     rows, findings = {}, []
-    for path in paths:
-        if layout.table_of(path) != "trials":
-            continue
+    present = [path for path in paths if layout.table_of(path) == "trials"]
+    for path, content in zip(present, store.read_many(present), strict=True):
         try:
-            row = trial_from_parquet(store.read(path), path=path)
+            row = trial_from_parquet(content or b"", path=path)
             if path != layout.trial(sweep, row.trial) or row.sweep != sweep:
                 raise CorruptStore(f"{path}: holds the row of {row.sweep}/{row.trial}.")
         except CorruptStore as error:
@@ -175,13 +174,11 @@ def _lease_findings(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> I
 
 
 def _curve_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, TrialRow]) -> Iterator[Finding]:
-    present = {path for path in paths if layout.table_of(path) == "epochs"}
-    for row in rows.values():
-        path = layout.trial_epochs(sweep, row.trial)
-        if path not in present:
+    expected = {layout.trial_epochs(sweep, number): row for number, row in rows.items()}
+    for (path, row), content in zip(expected.items(), store.read_many(expected), strict=True):
+        if content is None:
             yield Finding(path=path, problem="is missing, but its trial has a row", damaged=True)
             continue
-        content = store.read(path)
         try:
             check_seal(content, path=path)
         except CorruptStore as error:
@@ -189,7 +186,7 @@ def _curve_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, 
             continue
         if hashlib.sha256(content).hexdigest() != row.epochs_sha256:
             yield Finding(path=path, problem="is not the learning curve that belongs to the row", damaged=True)
-    for path in sorted(present - {layout.trial_epochs(sweep, number) for number in rows}):
+    for path in sorted({path for path in paths if layout.table_of(path) == "epochs"} - {*expected}):
         yield Finding(path=path, problem="belongs to no row", damaged=False)
 
 

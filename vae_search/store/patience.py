@@ -1,7 +1,7 @@
 """A store that waits out trouble: a disk that is full, a network that is away, are often helped in half a minute."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,6 +38,11 @@ class PatientStore:
 
     def read(self, path: str) -> bytes:
         return self._patiently(lambda: self._store.read(path))
+
+    def read_many(self, paths: Iterable[str]) -> Iterator[bytes | None]:
+        wanted = [*paths]
+        # In one go: after trouble half-way, all are read again, as an iterator cannot be begun twice.
+        yield from self._patiently(lambda: [*self._store.read_many(wanted)])
 
     def list(self, prefix: str) -> list[str]:
         return self._patiently(lambda: self._store.list(prefix))

@@ -141,6 +141,18 @@ CASES = {
     "a negative weight": Bad(plus("objective: {stability_weight: -1}"), 9, "must be >= 0, but got -1."),
     "a NaN weight": Bad(plus("objective: {stability_weight: .nan}"), 9, "must be finite, but got nan."),
     "an overflowing weight": Bad(plus("objective: {stability_weight: 1e999}"), 9, "must be finite, but got inf."),
+    "promotion of what is not confirmed": Bad(
+        plus("promote: {model: m}\nconfirm: {finalists: 0}"),
+        10,
+        "confirm: to be promoted, a config needs 3 fresh seeds, but got (finalists=0, seeds=5). Raise them, or leave "
+        "promote out.",
+    ),
+    "promotion by too few seeds": Bad(
+        plus("promote: {model: m}\nconfirm: {seeds: 2}"),
+        10,
+        "confirm: to be promoted, a config needs 3 fresh seeds, but got (finalists=3, seeds=2). Raise them, or leave "
+        "promote out.",
+    ),
     "no checkpoints": Bad(plus("checkpoint_s: 0"), 9, "checkpoint_s: must be > 0, but got 0."),
     "a word for a number": Bad(plus("keep: all"), 9, "keep: must be a whole number, but got 'all'."),
     "no processor": Bad(

@@ -26,6 +26,7 @@ from vae_search.errors import VaeSearchError
 
 if TYPE_CHECKING:
     from vae_search.service import SweepStatus
+    from vae_search.spec import SweepSpec
 
 app = typer.Typer(
     name="vae-search",
@@ -83,7 +84,9 @@ def validate(spec: SpecArgument, overrides: SetOption = None, json: JsonOption =
     from vae_search.render import show_spec
     from vae_search.spec import read_spec
 
-    show_spec(read_spec(spec, overrides or ()), as_json=json)
+    parsed = read_spec(spec, overrides or ())
+    _check_limits(parsed)
+    show_spec(parsed, as_json=json)
 
 
 @app.command()
@@ -117,6 +120,7 @@ def run(
     from vae_search.store.location import open_store
 
     parsed = read_spec(spec, overrides or ())
+    _check_limits(parsed)  # now, and not after hours of search
     if dry_run:
         show_estimate(service.estimate(parsed, cache=cache_folder()), parsed, as_json=json)
         return
@@ -295,6 +299,14 @@ def rm(
         typer.confirm(f"Remove sweep {sweep} with its {trials} finished trials?", abort=True)
     finished.remove(place, sweep)
     say(f"Removed sweep {sweep}.")
+
+
+def _check_limits(spec: "SweepSpec") -> None:
+    """Refuse limits of gates that do not exist."""
+    if spec.promote is not None and spec.promote.limits:
+        from vae_search.champions import rules_of
+
+        rules_of(spec)
 
 
 def _show_end(status: "SweepStatus", *, store: str, json: bool) -> None:

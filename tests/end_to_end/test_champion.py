@@ -18,11 +18,14 @@ SPEC = """
 name: first
 data: {source: digits}
 search_space:
-  latent_dim: {type: int, low: 4, high: 8}
-  learning_rate: 5e-3
-  width: 64
+  latent_dim: {type: int, low: 7, high: 12}
+  beta: 0.75
+  learning_rate: 8e-3
+  depth: 1
+  width: 32
   batch_size: 32
-budget: {trials: 2, epochs: 20}
+  activation: elu
+budget: {trials: 2, epochs: 27}
 pruning: off
 confirm: {finalists: 1, seeds: 3}
 promote: {model: tiny, limits: {seed_spread: 0.1}}

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-plots
+.PHONY: demo test install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions bench-plots
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 is what requirements.lock was resolved on.
 .venv/installed: requirements.lock pyproject.toml
@@ -18,7 +18,7 @@ install: .venv/installed
 
 demo: .venv/installed
 	$(BIN)/vae-search run search_spaces/digits.yaml
-	$(BIN)/vae-search best digits
+	$(BIN)/vae-search models digits
 	$(BIN)/vae-search sample digits -o digits-samples.png
 
 lint: .venv/installed-dev
@@ -47,6 +47,10 @@ bench-target: .venv/installed
 
 bench-quality: .venv/installed
 	$(BIN)/python benchmarks/fashion_quality.py
+
+bench-champions: .venv/installed
+	$(BIN)/python benchmarks/false_champions.py
+	$(BIN)/python benchmarks/fashion_champion.py
 
 bench-plots: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[bench]'

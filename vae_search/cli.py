@@ -35,7 +35,6 @@ SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="A sweep spec
 SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="The name of a sweep in the store.")]
 
 DEFAULT_STORE = "vae-store"
-SHOWN_AT_THE_END = 5
 
 
 @app.callback()
@@ -125,7 +124,7 @@ def run(
         cache=_cache(),
         observer=observer(parsed, quiet=json),
     )
-    show_finished(status, service.best(status.rows)[:SHOWN_AT_THE_END], store=store, as_json=json)
+    show_finished(status, store=store, as_json=json)
 
 
 @app.command()
@@ -148,7 +147,7 @@ def resume(
         cache=_cache(),
         observer=lambda spec: observer(spec, quiet=json),
     )
-    show_finished(status, service.best(status.rows)[:SHOWN_AT_THE_END], store=store, as_json=json)
+    show_finished(status, store=store, as_json=json)
 
 
 @app.command()
@@ -190,9 +189,8 @@ def best(
     from vae_search.render import show_best
     from vae_search.store.commit import open_store
 
-    found = service.status(open_store(store), sweep)
-    rows = service.best(found.rows, by=by, every_state=every)
-    show_best(found, rows if every else rows[:count], by=by, as_json=json)
+    found = service.best(open_store(store), sweep, count=None if every else count, by=by, every_state=every)
+    show_best(found, by=by, as_json=json)
 
 
 @app.command()
@@ -286,7 +284,7 @@ def rm(
 
     place = open_store(store)
     if not yes:
-        trials = len(service.status(place, sweep).rows)
+        trials = service.status(place, sweep).standings.finished
         typer.confirm(f"Remove sweep {sweep} with its {trials} finished trials?", abort=True)
     finished.remove(place, sweep)
     say(f"Removed sweep {sweep}.")

@@ -6,25 +6,25 @@ Ray, Optuna and TensorFlow are imported inside the recipes that need them: askin
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vae_search.config import Config
 from vae_search.errors import CorruptStore, InvalidSpec, NotFound, SweepFailed
 from vae_search.space import CategoricalParameter, FixedParameter, Parameter
-from vae_search.spec import SweepSpec, overridden
 from vae_search.states import State
 from vae_search.store import layout, sweeps
 from vae_search.store.commit import Store, prove_exclusive
 from vae_search.store.lease import Heartbeat, driver_s_before, read_heartbeat, request_stop
-from vae_search.store.ledger import Ledger, sweep_names
-from vae_search.store.ranking import RankedBy, ranked
+from vae_search.store.ledger import sweep_names
+from vae_search.store.ranking import RankedBy
 from vae_search.store.rows import TrialRow
+from vae_search.store.standings import Standings, read_standings
 
 if TYPE_CHECKING:
     from vae_search.search.estimate import Estimate
     from vae_search.search.observer import Observer
+    from vae_search.spec import SweepSpec
 
 RECORDED_VERSIONS = ("vae-search", "ray", "tensorflow", "keras", "optuna", "numpy")
 
@@ -33,12 +33,8 @@ RECORDED_VERSIONS = ("vae-search", "ray", "tensorflow", "keras", "optuna", "nump
 class SweepStatus:
     """How a sweep stands, from the store alone."""
 
-    spec: SweepSpec
-    rows: tuple[TrialRow, ...]
-    damaged: tuple[str, ...]
-    """files that could not be read"""
-    set_aside: tuple[int, ...]
-    """trials whose damaged rows were set aside; they count as finished"""
+    spec: "SweepSpec"
+    standings: Standings
     heartbeat: Heartbeat | None
     driver_s: float
     """seconds that drivers have spent on it"""
@@ -48,7 +44,8 @@ class SweepStatus:
     @property
     def used(self) -> int:
         """Trials of the budget that are over, those whose rows are lost included."""
-        return len(self.rows) + len(self.damaged) + len(self.set_aside)
+        standings = self.standings
+        return standings.finished + len(standings.damaged) + len(standings.set_aside)
 
     @property
     def finished(self) -> bool:
@@ -66,7 +63,7 @@ class SweepStatus:
         return "finished" if self.finished else "interrupted"
 
 
-def run(spec: SweepSpec, *, text: str, store: Store, cache: Path, observer: "Observer") -> SweepStatus:
+def run(spec: "SweepSpec", *, text: str, store: Store, cache: Path, observer: "Observer") -> SweepStatus:
     """Run a sweep to the end of its budget; one that was interrupted goes on where its ledger stands.
 
     Args:
@@ -118,6 +115,8 @@ def resume(
         InvalidSpec: An override is wrong.
         VaeSearchError: What `run` raises.
     """
+    from vae_search.spec import overridden
+
     spec = overridden(sweeps.latest_spec(store, sweep), overrides)
     if spec.name != sweep:
         raise InvalidSpec(f"--set name={spec.name}: a sweep keeps its name. Run its spec under another name instead.")
@@ -127,15 +126,15 @@ def resume(
 def _with_a_result(found: SweepStatus) -> SweepStatus:
     """A finished sweep in which something has completed."""
     name = found.spec.name
-    if not any(row.state is State.COMPLETE for row in found.rows):
+    if not found.standings.states[State.COMPLETE]:
         raise SweepFailed(
-            f"sweep {name}: none of its {len(found.rows)} trials completed.\n"
+            f"sweep {name}: none of its {found.standings.finished} trials completed.\n"
             f"See why with `vae-search best {name} --all`."
         )
     return found
 
 
-def _check_batches(spec: SweepSpec, train_images: int) -> None:
+def _check_batches(spec: "SweepSpec", train_images: int) -> None:
     """Refuse a batch that the training images cannot fill; before Ray starts.
 
     Raises:
@@ -160,7 +159,7 @@ def _largest(entry: Parameter) -> int:
             return int(entry.high)
 
 
-def status(store: Store, sweep: str, *, spec: SweepSpec | None = None) -> SweepStatus:
+def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> SweepStatus:
     """How a sweep stands.
 
     Args:
@@ -170,13 +169,9 @@ def status(store: Store, sweep: str, *, spec: SweepSpec | None = None) -> SweepS
         NotFound: There is no such sweep.
     """
     latest = sweeps.latest_spec(store, sweep)
-    ledger = Ledger(store, sweep)
-    rows = tuple(ledger.trials())
     return SweepStatus(
         spec=spec or latest,
-        rows=rows,
-        damaged=tuple(ledger.damaged),
-        set_aside=tuple(ledger.set_aside),
+        standings=read_standings(store, sweep),
         heartbeat=read_heartbeat(store, sweep),
         driver_s=driver_s_before(store, sweep),
         in_flight=sum(path.endswith("/suggestion.json") for path in store.list(layout.running(sweep))),
@@ -194,7 +189,7 @@ def statuses(store: Store) -> tuple[list[SweepStatus], list[str]]:
     return found, troubles
 
 
-def estimate(spec: SweepSpec, *, cache: Path) -> "Estimate":
+def estimate(spec: "SweepSpec", *, cache: Path) -> "Estimate":
     """What a sweep would try and cost, without training anything.
 
     Raises:
@@ -212,13 +207,36 @@ def estimate(spec: SweepSpec, *, cache: Path) -> "Estimate":
     return estimate_costs(spec, task)
 
 
-def best(rows: Sequence[TrialRow], *, by: RankedBy = "objective", every_state: bool = False) -> list[TrialRow]:
-    """COMPLETE trials, best first; with `every_state` the others follow, by their last held-out value.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """The best trials of a sweep, best first."""
+
+    sweep: str
+    searched: tuple[str, ...]
+    """names of the parameters that the sweep searches"""
+    rows: tuple[TrialRow, ...]
+    finished: int
+    """trials that have ended, shown or not"""
+    damaged: tuple[str, ...]
+    """files that could not be read"""
+
+
+def best(store: Store, sweep: str, *, count: int | None, by: RankedBy, every_state: bool) -> Ranking:
+    """The first `count` COMPLETE trials by `by`; with `every_state` the others follow, by their last held-out value.
 
     Raises:
+        NotFound: There is no such sweep.
         Conflict: The rows do not all belong to one comparability key (invariant I7).
     """
-    return ranked(rows, by=by, every_state=every_state)
+    searched = sweeps.searched_parameters(store, sweep)
+    standings = read_standings(store, sweep)
+    return Ranking(
+        sweep=sweep,
+        searched=tuple(searched),
+        rows=tuple(standings.ranked(by=by, every_state=every_state, count=count)),
+        finished=standings.finished,
+        damaged=standings.damaged,
+    )
 
 
 def stop(store: Store, sweep: str) -> None:
@@ -236,5 +254,7 @@ def stop(store: Store, sweep: str) -> None:
 
 def versions() -> dict[str, str]:
     """The versions of everything that a result depends on."""
+    from importlib import metadata  # by far the heaviest of the standard library in here
+
     found = {name: metadata.version(name) for name in RECORDED_VERSIONS}
     return found | {"python": ".".join(map(str, sys.version_info[:3]))}

@@ -19,7 +19,6 @@ sweeps/<sweep>/logs/                              what drivers and workers wrote
 
 import re
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 from vae_search.errors import NotFound
 
@@ -132,6 +131,12 @@ def trial(sweep_name: str, number: int) -> str:
     return f"{trials(sweep_name)}/{trial_key(number)}.parquet"
 
 
+def trial_files(sweep_name: str, numbers: Iterable[int]) -> list[str]:
+    """The rows of many finished trials; faster than one by one."""
+    folder = trials(sweep_name)
+    return [f"{folder}/{number:06d}.parquet" for number in numbers]
+
+
 def epochs(sweep_name: str) -> str:
     """The folder of the learning curves."""
     return f"{sweep(sweep_name)}/epochs"
@@ -217,7 +222,7 @@ def table_of(path: str) -> str | None:
 
 def number_of(path: str) -> int | None:
     """The number in a numbered file's name (`…/000042.parquet`, `…/000003.json`), if it has one."""
-    found = _NUMBERED.fullmatch(PurePosixPath(path).name)
+    found = _NUMBERED.fullmatch(path.rpartition("/")[2])
     return int(found[1]) if found else None
 
 

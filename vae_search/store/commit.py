@@ -58,6 +58,9 @@ class Store(Protocol):
     def list(self, prefix: str) -> list[str]:
         """The paths of all files in a folder and below, sorted; none if there is no such folder."""
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """What `list` lists, in its order, with the size of each file in bytes."""
+
     def remove(self, path: str) -> None:
         """Remove a file; a missing one is fine."""
 
@@ -165,6 +168,17 @@ class LocalStore:
         except OSError as error:
             raise self._unavailable(prefix, "listed", error) from error
         return sorted(path for path in found if "/." not in f"/{path}")
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        found = {}
+        for path in self.list(prefix):
+            try:
+                found[path] = self._full(path).stat().st_size
+            except FileNotFoundError:
+                continue  # removed since it was listed
+            except OSError as error:
+                raise self._unavailable(path, "measured", error) from error
+        return found
 
     def remove(self, path: str) -> None:
         try:

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "service": DATA | {"store", "vae", "search"},
     "finished": DATA | {"store", "vae", "search"},
     "render": DATA | {"store", "search", "service", "rich"},
-    "render_store": DATA | {"store", "finished", "render"},
+    "render_store": DATA | {"store", "service", "finished", "render"},
     "live": DATA | {"store", "search", "render", "rich"},
     "cli": DATA | {"store", "search", "service", "finished", "render", "render_store", "live", "template", "typer"},
 }

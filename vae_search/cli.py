@@ -162,11 +162,15 @@ def status(
     """
     from vae_search import service
     from vae_search.render import show_statuses
+    from vae_search.render_store import show_status
     from vae_search.store.commit import open_store
+    from vae_search.store.usage import usage
 
     place = open_store(store)
-    found, troubles = ([service.status(place, sweep)], []) if sweep else service.statuses(place)
-    show_statuses(found, troubles, as_json=json)
+    if sweep:
+        show_status(service.status(place, sweep), usage(place, sweep), as_json=json)
+    else:
+        show_statuses(*service.statuses(place), as_json=json)
 
 
 @app.command()
@@ -266,6 +270,27 @@ def verify(
     from vae_search.store.commit import open_store
 
     show_verifications(finished.verify(open_store(store), sweep, repair=repair), as_json=json)
+
+
+@app.command()
+def gc(
+    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: the whole store.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Remove what nothing refers to: half-written files, checkpoints of finished trials, weights that fell behind.
+
+    Example: vae-search gc digits --dry-run
+    """
+    import time
+
+    from vae_search import finished
+    from vae_search.render_store import show_cleanings
+    from vae_search.store.commit import open_store
+
+    done = finished.gc(open_store(store), sweep, dry_run=dry_run, now_s=time.time())
+    show_cleanings(done, dry_run=dry_run, as_json=json)
 
 
 @app.command()

@@ -85,22 +85,27 @@ def show_statuses(statuses: "Sequence[SweepStatus]", troubles: Sequence[str], *,
         CorruptStore: Something is.
     """
     if as_json:
-        show_json([_status_facts(status) for status in statuses])
+        show_json([status_facts(status) for status in statuses])
     elif not statuses and not troubles:
         say("The store holds no sweep yet. `vae-search init` writes a spec, `vae-search run` runs it.")
     else:
-        table = Table("sweep", "state", "trials", "complete", "pruned", "failed", "best", box=None, pad_edge=False)
-        for status in statuses:
-            facts = _status_facts(status)
-            objective = facts["best_objective"]
-            best = "" if objective is None else f"{objective:.2f} (trial {facts['best_trial']})"
-            done = f"{facts['finished']}/{facts['trials']}"
-            counts = (str(facts[name]) for name in ("complete", "pruned", "failed"))
-            table.add_row(escape(facts["sweep"]), facts["state"], done, *counts, best)
-        console().print(table)
+        console().print(status_table(statuses))
     if troubles:
         raise CorruptStore("\n".join(troubles[:3]))
-    _warn_of_damage([path for status in statuses for path in status.standings.damaged])
+    warn_of_damage([path for status in statuses for path in status.standings.damaged])
+
+
+def status_table(statuses: "Sequence[SweepStatus]") -> Table:
+    """A line for each sweep."""
+    table = Table("sweep", "state", "trials", "complete", "pruned", "failed", "best", box=None, pad_edge=False)
+    for status in statuses:
+        facts = status_facts(status)
+        objective = facts["best_objective"]
+        best = "" if objective is None else f"{objective:.2f} (trial {facts['best_trial']})"
+        done = f"{facts['finished']}/{facts['trials']}"
+        counts = (str(facts[name]) for name in ("complete", "pruned", "failed"))
+        table.add_row(escape(facts["sweep"]), facts["state"], done, *counts, best)
+    return table
 
 
 def show_best(found: "Ranking", *, by: str, as_json: bool) -> None:
@@ -112,7 +117,7 @@ def show_best(found: "Ranking", *, by: str, as_json: bool) -> None:
     else:
         out = console()
         out.print(best_table(found.sweep, found.searched, found.rows, by=by, width=out.width))
-    _warn_of_damage(found.damaged)
+    warn_of_damage(found.damaged)
 
 
 def best_table(sweep: str, searched: Sequence[str], rows: "Sequence[TrialRow]", *, by: str, width: int) -> Table:
@@ -150,9 +155,9 @@ def show_finished(status: "SweepStatus", *, store: str, as_json: bool) -> None:
     """What `run` ends with."""
     rows = status.standings.ranked(by="objective", every_state=False, count=SHOWN_AT_THE_END)
     if as_json:
-        show_json({**_status_facts(status), "best": [trial_facts(row) for row in rows]})
+        show_json({**status_facts(status), "best": [trial_facts(row) for row in rows]})
         return
-    facts = _status_facts(status)
+    facts = status_facts(status)
     say(
         f"{status.spec.name}: {facts['finished']} of {facts['trials']} trials done, {facts['complete']} complete, "
         f"{facts['pruned']} pruned, {facts['failed']} failed; {facts['cpu_s']:,.0f} CPU seconds of training."
@@ -161,7 +166,7 @@ def show_finished(status: "SweepStatus", *, store: str, as_json: bool) -> None:
     searched = list(dict.fromkeys(parameter.name for parameter in status.spec.search_space.searched))
     out.print(best_table(status.spec.name, searched, rows, by="objective", width=out.width))
     say(f"Pictures: vae-search sample {status.spec.name} -o samples.png" + _store_option(store))
-    _warn_of_damage(status.standings.damaged)
+    warn_of_damage(status.standings.damaged)
 
 
 def show_query(result: "QueryResult", *, as_json: bool) -> None:
@@ -177,7 +182,7 @@ def show_query(result: "QueryResult", *, as_json: bool) -> None:
         for row in result.rows:
             table.add_row(*(escape(_cell(value)) for value in row))
         console().print(table)
-    _warn_of_damage(result.damaged)
+    warn_of_damage(result.damaged)
 
 
 def trial_facts(row: "TrialRow") -> dict[str, Any]:
@@ -201,7 +206,8 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _status_facts(status: "SweepStatus") -> dict[str, Any]:
+def status_facts(status: "SweepStatus") -> dict[str, Any]:
+    """How a sweep stands, as `status --json` prints it."""
     standings = status.standings
     best_trial, best_objective = standings.best or (None, None)
     return {
@@ -218,7 +224,7 @@ def _status_facts(status: "SweepStatus") -> dict[str, Any]:
     }
 
 
-def _warn_of_damage(paths: Sequence[str]) -> None:
+def warn_of_damage(paths: Sequence[str]) -> None:
     """Name files that could not be read, after everything else has been shown.
 
     Raises:

@@ -222,7 +222,7 @@ class LocalStore:
     def _written(self, path: str, content: bytes) -> Iterator[tuple[Path, Path]]:
         """A hidden, durable file with `content` beside the target; it is gone in the end, whatever happened."""
         target = self._full(path)
-        partial = target.parent / f".{target.name}.{secrets.token_hex(8)}.tmp"
+        partial = target.parent / layout.partial(target.name, secrets.token_hex(8))
         try:
             self._make_durable(target.parent)
             try:

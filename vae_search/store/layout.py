@@ -24,6 +24,10 @@ from vae_search.errors import NotFound
 
 STORE = "store.json"
 SWEEPS = "sweeps"
+PROBES = "probes"
+
+PARTIAL_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
+PROBE_NAME = re.compile(r"[0-9a-f]{16}\.json")
 
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TABLE = re.compile(rf"{SWEEPS}/[^/]+/(trials|epochs)/[^/]+\.parquet")
@@ -92,6 +96,12 @@ def running(sweep_name: str) -> str:
 def running_run(sweep_name: str, key: str) -> str:
     """The folder of one running trial or confirm run."""
     return f"{running(sweep_name)}/{key}"
+
+
+def running_trial_of(path: str) -> int | None:
+    """The trial whose running folder a file lies in; None for a confirm run's or another file."""
+    found = re.match(rf"{SWEEPS}/[^/]+/running/(\d{{6,}})/", path)
+    return int(found[1]) if found else None
 
 
 def suggestion(sweep_name: str, key: str) -> str:
@@ -168,9 +178,14 @@ def compact_lengths(paths: Iterable[str]) -> list[int]:
     return sorted((int(match[1]) for match in found if match), reverse=True)
 
 
+def artifacts(sweep_name: str) -> str:
+    """The folder of the weights of the best trials."""
+    return f"{sweep(sweep_name)}/artifacts"
+
+
 def artifact(sweep_name: str, number: int) -> str:
     """The folder of a trial's weights."""
-    return f"{sweep(sweep_name)}/artifacts/{trial_key(number)}"
+    return f"{artifacts(sweep_name)}/{trial_key(number)}"
 
 
 def manifest(folder: str) -> str:
@@ -206,7 +221,12 @@ def logs(sweep_name: str) -> str:
 
 def probe(nonce: str) -> str:
     """A file that only proves what the store can do."""
-    return f"probes/{nonce}.json"
+    return f"{PROBES}/{nonce}.json"
+
+
+def partial(name: str, nonce: str) -> str:
+    """The hidden name, beside its target, of a file that is just being written."""
+    return f".{name}.{nonce}.tmp"
 
 
 def sweep_of(path: str) -> str:

@@ -9,6 +9,7 @@ from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import layout, sweeps
 from vae_search.store.bundles import read_bundle
 from vae_search.store.commit import AlreadyThere, Store
+from vae_search.store.compact import usable_length
 from vae_search.store.json_files import from_json_bytes, to_json_bytes
 from vae_search.store.lease_records import newest_lease, read_holder
 from vae_search.store.rows import TrialRow, trial_from_parquet
@@ -59,6 +60,7 @@ def inspect(store: Store, sweep: str) -> Inspection:
     findings += _lease_findings(store, sweep, rows)
     findings += _curve_findings(store, sweep, paths, rows)
     findings += _artifact_findings(store, sweep, paths, rows)
+    findings += _fallen_behind(store, sweep, paths, rows)
     findings += _copy_findings(store, sweep, paths)
     findings += _running_findings(store, sweep, paths, rows)
     curves = [path for path in paths if layout.table_of(path) == "epochs"]
@@ -160,12 +162,16 @@ def _curve_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, 
             continue
         if hashlib.sha256(content).hexdigest() != row.epochs_sha256:
             yield Finding(path=path, problem="is not the learning curve that belongs to the row", damaged=True)
-    for path in sorted(present - {layout.trial_epochs(sweep, number) for number in rows}):
+    theirs = {layout.trial_epochs(sweep, number) for number in (*rows, *_lost_rows(paths, rows))}
+    for path in sorted(present - theirs):
         yield Finding(path=path, problem="belongs to no row", damaged=False)
 
 
 def _artifact_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, TrialRow]) -> Iterator[Finding]:
+    lost = _lost_rows(paths, rows)
     for number in _artifacts(paths):
+        if number in lost:
+            continue
         folder = layout.artifact(sweep, number)
         expected = rows[number].artifact_sha256 if number in rows else None
         if expected is None:
@@ -180,23 +186,39 @@ def _artifact_findings(store: Store, sweep: str, paths: list[str], rows: dict[in
             yield _damage(layout.manifest(folder), error)
 
 
+def _fallen_behind(store: Store, sweep: str, paths: list[str], rows: dict[int, TrialRow]) -> Iterator[Finding]:
+    """Weights of trials that are no longer among the best `keep`: a driver died before it removed them."""
+    try:
+        keep = sweeps.latest_spec(store, sweep).keep
+    except (CorruptStore, NotFound):
+        return  # named elsewhere
+    order = sorted((row.objective, row.trial) for row in rows.values() if row.objective is not None)
+    behind = {trial for _, trial in order[keep:]}
+    for number in _artifacts(paths):
+        if number in behind:
+            path = layout.artifact(sweep, number)
+            yield Finding(path=path, problem=f"is not among the best {keep} any more", damaged=False)
+
+
 def _copy_findings(store: Store, sweep: str, paths: list[str]) -> Iterator[Finding]:
-    for path in paths:
-        if path.startswith(f"{layout.compact(sweep)}/"):
-            try:
-                check_seal(store.read(path), path=path)
-            except CorruptStore:
-                yield Finding(path=path, problem="a derived copy that is damaged; readers pass it over", damaged=False)
+    copies = [path for path in paths if path.startswith(f"{layout.compact(sweep)}/")]
+    numbers = {layout.number_of(path) or 0 for path in paths if layout.table_of(path) == "trials"}
+    length = usable_length(store, sweep, numbers) if copies else 0
+    in_use = (layout.compact_trials(sweep, length), layout.compact_epochs(sweep, length)) if length else ()
+    for path in copies:
+        if path not in in_use:
+            problem = "a derived copy that is damaged or out of date; readers pass it over"
+            yield Finding(path=path, problem=problem, damaged=False)
 
 
 def _running_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, TrialRow]) -> Iterator[Finding]:
-    folder = layout.running(sweep)
+    for number in sorted({layout.running_trial_of(path) for path in paths} & {*rows}):
+        path = layout.running_run(sweep, layout.trial_key(number))
+        yield Finding(path=path, problem="its trial has a row: left behind by a driver that died", damaged=False)
     for path in paths:
-        if not path.startswith(f"{folder}/") or not path.endswith("/suggestion.json"):
+        if not path.startswith(f"{layout.running(sweep)}/") or not path.endswith("/suggestion.json"):
             continue
-        number = int(path.split("/")[-2][:6])
-        if number in rows:
-            yield Finding(path=path, problem="its trial has a row: left behind by a driver that died", damaged=False)
+        if layout.running_trial_of(path) in rows:
             continue
         try:
             from_json_bytes(store.read(path), where=path)
@@ -206,6 +228,12 @@ def _running_findings(store: Store, sweep: str, paths: list[str], rows: dict[int
 
 def _artifacts(paths: list[str]) -> list[int]:
     return sorted({number for path in paths if (number := layout.artifact_of(path)) is not None})
+
+
+def _lost_rows(paths: list[str], rows: dict[int, TrialRow]) -> set[int]:
+    """Trials whose rows are damaged or set aside. What belongs to them is kept: the row may come back from a copy."""
+    damaged = {layout.number_of(path) for path in paths if layout.table_of(path) == "trials"} - {*rows}
+    return {*layout.tombstones(paths), *(number for number in damaged if number is not None)}
 
 
 def _damage(path: str, error: Exception) -> Finding:

@@ -1,6 +1,7 @@
 """One driver's sweep: what to try next, who is cut, and the one path by which a trial becomes a row. Knows no Ray."""
 
 import logging
+from bisect import insort
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -240,7 +241,7 @@ class Driver:
     def _count(self, row: TrialRow) -> None:
         self._states[row.state] += 1
         if row.state is State.COMPLETE and row.objective is not None:
-            self._kept = sorted([*self._kept, (row.objective, row.trial)])
+            insort(self._kept, (row.objective, row.trial))
 
     def _keep_artifact(self, flight: Flight) -> str | None:
         """Write the artifact of a COMPLETE trial that is among the best `keep` so far; its manifest's hash."""

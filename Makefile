@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-plots
+.PHONY: demo test install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-durability bench-plots
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 is what requirements.lock was resolved on.
 .venv/installed: requirements.lock pyproject.toml
@@ -47,6 +47,9 @@ bench-target: .venv/installed
 
 bench-quality: .venv/installed
 	$(BIN)/python benchmarks/fashion_quality.py
+
+bench-durability: .venv/installed
+	$(BIN)/python benchmarks/durability.py
 
 bench-plots: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[bench]'

@@ -121,6 +121,21 @@ def test_what_a_dead_driver_leaves_behind_is_no_damage(swept):
     assert found.damaged == ()
 
 
+@pytest.mark.parametrize("lost", ["damaged", "set aside"])
+def test_what_belongs_to_a_row_that_is_lost_is_no_leftover(swept, lost):
+    flip(layout.trial("digits", 1))(swept)
+    if lost == "set aside":
+        finished.verify(swept, "digits", repair=True)
+
+    assert [finding for finding in inspect(swept, "digits").findings if not finding.damaged] == []
+
+
+def test_a_confirm_run_of_a_finished_trial_is_no_leftover(swept):
+    swept.create(layout.suggestion("digits", "000001-s1"), b"{}")
+
+    assert inspect(swept, "digits").findings == ()
+
+
 def test_a_damaged_row_is_set_aside_and_its_number_stays_used(swept):
     path = layout.trial("digits", 1)
     flip(path)(swept)

@@ -14,7 +14,19 @@ import pyarrow as pa
 from vae_search.errors import CorruptStore
 from vae_search.space import RULES, ParamValue
 from vae_search.states import Reason, State
-from vae_search.store.columns import Column, Double, Doubles, Int32, Int64, Text, Time, checked, columns_of, settle
+from vae_search.store.columns import (
+    Column,
+    Double,
+    Doubles,
+    Int32,
+    Int64,
+    Text,
+    Time,
+    checked,
+    columns_of,
+    records_of,
+    settle,
+)
 from vae_search.store.sealed import seal, unseal
 
 SCHEMA_VERSION = 1
@@ -121,16 +133,16 @@ def trials_to_parquet(rows: Sequence[TrialRow], *, path: str) -> bytes:
     return seal(pa.Table.from_pylist(records, schema=TRIAL_SCHEMA), path=path)
 
 
-def trials_from_parquet(content: bytes, *, path: str) -> list[TrialRow]:
-    """The rows in the file `path`.
+def trials_from_parquet(content: bytes, *, path: str, places: Sequence[int] | None = None) -> list[TrialRow]:
+    """The rows in the file `path`, or those at some places of it.
 
     Raises:
         CorruptStore: The file is damaged or misplaced, or holds something else.
     """
-    records = unseal(content, path=path).to_pylist()
+    table = unseal(content, path=path, rows=places)
     try:
-        return [TrialRow(**trial_fields(record)) for record in records]
-    except (ValueError, TypeError, KeyError) as error:
+        return [TrialRow(**trial_fields(record)) for record in records_of(table)]
+    except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
         raise CorruptStore(f"{path}: does not hold a trial: {error}. Restore it from a copy.") from error
 
 
@@ -149,6 +161,29 @@ def trial_fields(record: Mapping[str, Any]) -> dict[str, Any]:
         KeyError, ValueError: There is none.
     """
     return {name: record.get(name) for name in _TRIAL_COLUMNS} | {"params": json.loads(record["params_json"])}
+
+
+def trial_columns(content: bytes, *, path: str, schema: pa.Schema) -> pa.Table:
+    """Some columns of the rows in the file `path`; one that the file lacks is NULL.
+
+    Args:
+        schema: a part of `TRIAL_SCHEMA`, in its order.
+
+    Raises:
+        CorruptStore: The file is damaged or misplaced, or a column holds something else.
+    """
+    table = unseal(content, path=path, columns=schema.names)
+    if table.schema.equals(schema):
+        return table
+    held = set(table.column_names)
+    try:
+        columns = [
+            table.column(field.name).cast(field.type) if field.name in held else pa.nulls(table.num_rows, field.type)
+            for field in schema
+        ]
+    except pa.ArrowException as error:
+        raise CorruptStore(f"{path}: does not hold trials: {error}. Restore it from a copy.") from error
+    return pa.table(columns, schema=schema)
 
 
 def trial_numbers(content: bytes, *, path: str) -> set[int]:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from vae_search.errors import Conflict, NotFound
 from vae_search.spec import parse_spec
 from vae_search.states import Reason, State
 from vae_search.store import artifacts, checkpoints, layout, sweeps
+from vae_search.store.finalists import FinalistRow, Finalists
 from vae_search.store.garbage import ABANDONED_S
 from vae_search.store.lease import acquire
 from vae_search.store.ledger import Ledger
@@ -36,7 +38,7 @@ def swept(store: LocalStore) -> LocalStore:
 
 
 def with_sweep(store: LocalStore, name: str) -> LocalStore:
-    """A sweep in the middle of its work: five rows, the best two with weights, one trial in flight."""
+    """In the middle of its work: five rows, the best two with weights, one confirm run done, three runs in flight."""
     spec = parse_spec(SPEC.format(name=name), base=Path())
     record = sweeps.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key="c" * 64, versions={})
     sweeps.create_or_check(store, record, text=SPEC)
@@ -47,6 +49,12 @@ def with_sweep(store: LocalStore, name: str) -> LocalStore:
         if trial == 4:
             ended |= {"state": State.PRUNED, "reason": Reason.RUNG, "objective": None}
         Ledger(store, name).commit(trial_row(trial, name, **ended), epoch_rows(trial, name))
+    row = trial_row(0, name, spec_sha256=spec.sha256)
+    sha256 = artifacts.keep(store, name, layout.confirm_key(0, 1), {"weights.npz": b"w" * 60})
+    Finalists(store, name).commit(FinalistRow.of(replace(row, artifact_sha256=sha256), confirm_seed=1))
+    for key in (layout.confirm_key(0, 2), layout.confirm_key(1, 1)):
+        store.create(layout.suggestion(name, key), b"{}")
+        checkpoints.save(store, name, key, 1, 1, {"state.npz": b"s"})
     Ledger(store, name).compact()
     store.create(layout.suggestion(name, "000005"), b"{}")
     checkpoints.save(store, name, "000005", 1, 1, {"state.npz": b"s"})
@@ -62,17 +70,10 @@ def every_file(store: LocalStore) -> dict[str, bytes]:
 
 
 def weights_that_fell_behind(store: LocalStore) -> str:
-    artifacts.keep(store, "digits", "000003", {"weights.npz": b"w" * 50})
-    path = layout.trial("digits", 3)
-    row = Ledger(store, "digits").trial(3)
-    store.remove(path)
-    manifest = layout.manifest(layout.artifact("digits", "000003"))
-    import hashlib
-    from dataclasses import replace
-
-    Ledger(store, "digits").commit(
-        replace(row, artifact_sha256=hashlib.sha256(store.read(manifest)).hexdigest()), epoch_rows(3)
-    )
+    sha256 = artifacts.keep(store, "digits", "000003", {"weights.npz": b"w" * 50})
+    row = replace(Ledger(store, "digits").trial(3), artifact_sha256=sha256)
+    store.remove(layout.trial("digits", 3))
+    Ledger(store, "digits").commit(row, epoch_rows(3))
     return layout.artifact("digits", "000003")
 
 
@@ -95,6 +96,11 @@ def running_folder_of_a_finished_trial(store: LocalStore) -> str:
 def half_removed_running_folder(store: LocalStore) -> str:
     checkpoints.save(store, "digits", "000002", 1, 1, {"state.npz": b"s" * 70})
     return layout.running_run("digits", "000002")
+
+
+def running_folder_of_a_finished_confirm_run(store: LocalStore) -> str:
+    store.create(layout.suggestion("digits", "000000-s1"), b"{}")
+    return layout.running_run("digits", "000000-s1")
 
 
 def shorter_copy(store: LocalStore) -> str:
@@ -123,6 +129,7 @@ LEFTOVERS = (
     half_removed_running_folder,
     shorter_copy,
     half_written_row,
+    running_folder_of_a_finished_confirm_run,
 )
 
 
@@ -167,9 +174,9 @@ def test_a_file_that_may_just_be_being_written_stays(swept):
     assert finished.gc(swept, "digits", dry_run=False, now_s=NOW_S)[0].removed == {}
 
 
+@pytest.mark.parametrize("path", [layout.trial("digits", 1), layout.finalist("digits", 0, 1)])
 @pytest.mark.parametrize("lost", ["damaged", "set aside"])
-def test_what_belongs_to_a_lost_row_and_what_was_set_aside_stays(swept, lost):
-    path = layout.trial("digits", 1)
+def test_what_belongs_to_a_lost_row_and_what_was_set_aside_stays(swept, lost, path):
     swept.replace(path, swept.read(path)[:-5])
     if lost == "set aside":
         finished.verify(swept, "digits", repair=True)

@@ -19,9 +19,9 @@ from vae_search.store.rows import (
     TRIAL_SCHEMA,
     EpochRow,
     TrialRow,
+    columns_from_parquet,
     epochs_from_parquet,
     epochs_to_parquet,
-    trial_columns,
     trial_from_parquet,
     trial_to_parquet,
     trials_from_parquet,
@@ -209,7 +209,7 @@ def test_columns_that_an_older_file_lacks_or_holds_in_another_type_come_as_today
     older = older.set_column(older.schema.get_field_index("trial"), "trial", older["trial"].cast(pa.int32()))
 
     part = pa.schema([TRIAL_SCHEMA.field(name) for name in ("trial", "instability")])
-    table = trial_columns(seal(older, path="p"), path="p", schema=part)
+    table = columns_from_parquet(seal(older, path="p"), path="p", schema=part)
 
     assert table.to_pylist() == [{"trial": 7, "instability": None}]
     assert table.schema.types == [pa.int64(), pa.float64()]
@@ -218,5 +218,5 @@ def test_columns_that_an_older_file_lacks_or_holds_in_another_type_come_as_today
 def test_a_column_of_another_kind_is_damage() -> None:
     foreign = pa.table({"trial": ["first"]})
 
-    with pytest.raises(CorruptStore, match=r"^p: does not hold trials"):
-        trial_columns(seal(foreign, path="p"), path="p", schema=TRIAL_SCHEMA)
+    with pytest.raises(CorruptStore, match=r"^p: holds something else"):
+        columns_from_parquet(seal(foreign, path="p"), path="p", schema=TRIAL_SCHEMA)

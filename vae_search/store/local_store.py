@@ -128,13 +128,14 @@ class LocalStore:
         if folder in self._durable_folders and folder.is_dir():
             return
         existing = next(parent for parent in (self._root, *self._root.parents) if parent.is_dir())
+        way = (folder, *folder.parents)
+        durable = next((level for level in way if level in self._durable_folders and level.is_dir()), existing)
         folder.mkdir(parents=True, exist_ok=True)
-        for level in (folder, *folder.parents):
-            if level == existing:
-                break
+        new = way[: way.index(durable)]
+        for level in new:
             # Also for a folder that another process has just made: it may not have come to this line yet.
             sync_folder(level.parent)
-        self._durable_folders |= {folder, self._root}
+        self._durable_folders |= {*new, self._root}
 
     def _full(self, path: str) -> Path:
         return self._root / layout.checked(path)

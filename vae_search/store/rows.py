@@ -127,10 +127,14 @@ class EpochRow:
         settle(self, _EPOCH_COLUMNS)
 
 
-def trials_to_parquet(rows: Sequence[TrialRow], *, path: str) -> bytes:
-    """`rows` as a sealed Parquet file for `path`, with the columns of `TRIAL_SCHEMA`."""
+def trials_to_parquet(rows: Sequence[TrialRow], *, path: str, after: pa.Table | None = None) -> bytes:
+    """`rows` as a sealed Parquet file for `path`, with the columns of `TRIAL_SCHEMA`.
+
+    Args:
+        after: rows that come before them, with the same columns.
+    """
     records = [trial_record(row) for row in rows]
-    return seal(pa.Table.from_pylist(records, schema=TRIAL_SCHEMA), path=path)
+    return seal(_joined(after, pa.Table.from_pylist(records, schema=TRIAL_SCHEMA)), path=path)
 
 
 def trials_from_parquet(content: bytes, *, path: str, places: Sequence[int] | None = None) -> list[TrialRow]:
@@ -163,11 +167,11 @@ def trial_fields(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: record.get(name) for name in _TRIAL_COLUMNS} | {"params": json.loads(record["params_json"])}
 
 
-def trial_columns(content: bytes, *, path: str, schema: pa.Schema) -> pa.Table:
-    """Some columns of the rows in the file `path`; one that the file lacks is NULL.
+def columns_from_parquet(content: bytes, *, path: str, schema: pa.Schema) -> pa.Table:
+    """Some columns of the file `path`; one that the file lacks is NULL.
 
     Args:
-        schema: a part of `TRIAL_SCHEMA`, in its order.
+        schema: a part of `TRIAL_SCHEMA` or `EPOCH_SCHEMA`, in its order.
 
     Raises:
         CorruptStore: The file is damaged or misplaced, or a column holds something else.
@@ -182,7 +186,7 @@ def trial_columns(content: bytes, *, path: str, schema: pa.Schema) -> pa.Table:
             for field in schema
         ]
     except pa.ArrowException as error:
-        raise CorruptStore(f"{path}: does not hold trials: {error}. Restore it from a copy.") from error
+        raise CorruptStore(f"{path}: holds something else: {error}. Restore it from a copy.") from error
     return pa.table(columns, schema=schema)
 
 
@@ -213,10 +217,14 @@ def trial_from_parquet(content: bytes, *, path: str) -> TrialRow:
     return rows[0]
 
 
-def epochs_to_parquet(rows: Sequence[EpochRow], *, path: str) -> bytes:
-    """`rows` as a sealed Parquet file for `path`, with the columns of `EPOCH_SCHEMA`."""
+def epochs_to_parquet(rows: Sequence[EpochRow], *, path: str, after: pa.Table | None = None) -> bytes:
+    """`rows` as a sealed Parquet file for `path`, with the columns of `EPOCH_SCHEMA`.
+
+    Args:
+        after: rows that come before them, with the same columns.
+    """
     records = [_record(row, _EPOCH_COLUMNS) for row in rows]
-    return seal(pa.Table.from_pylist(records, schema=EPOCH_SCHEMA), path=path)
+    return seal(_joined(after, pa.Table.from_pylist(records, schema=EPOCH_SCHEMA)), path=path)
 
 
 def epochs_from_parquet(content: bytes, *, path: str) -> list[EpochRow]:
@@ -260,6 +268,14 @@ def _checked_params(params: Mapping[str, object]) -> dict[str, ParamValue]:
     if unknown:
         raise ValueError(f"params: no parameter is called {', '.join(unknown)}")
     return {name: checked(f"params.{name}", value, _PARAM_COLUMNS[name]) for name, value in params.items()}
+
+
+def _joined(first: pa.Table | None, then: pa.Table) -> pa.Table:
+    """One table in one piece: equal rows give equal bytes, however they came together."""
+    if first is None:
+        return then
+    # The empty piece gives its schema to the whole: read from a file, a list's items have another name.
+    return pa.concat_tables([then.slice(0, 0), first, then]).combine_chunks()
 
 
 def _record(row: object, columns: Mapping[str, Column]) -> dict[str, object]:

@@ -12,7 +12,7 @@ from vae_search.store import layout
 from vae_search.store.columns import int64_array
 from vae_search.store.commit import Store
 from vae_search.store.ranking import RankedBy, check_comparable
-from vae_search.store.rows import TRIAL_SCHEMA, TrialRow, trial_columns, trial_from_parquet, trials_from_parquet
+from vae_search.store.rows import TRIAL_SCHEMA, TrialRow, columns_from_parquet, trial_from_parquet, trials_from_parquet
 
 # In the order of the files, which costs least.
 COLUMNS = ("trial", "state", "objective", "neg_elbo", "instability", "train_flops", "cpu_s", "comparability_key")
@@ -144,7 +144,7 @@ def _longest_copy(store: Store, sweep: str) -> _Copy | None:
 
 
 def _columns(content: bytes, path: str, *, rows: int | None = None) -> pa.Table:
-    table = trial_columns(content, path=path, schema=_SCHEMA)
+    table = columns_from_parquet(content, path=path, schema=_SCHEMA)
     if rows not in (None, table.num_rows) or not _FINISHED.issuperset(pc.unique(table["state"]).to_pylist()):
         raise CorruptStore(f"{path}: does not hold finished trials, or not one. Restore it from a copy.")
     return table

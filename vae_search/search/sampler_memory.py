@@ -2,7 +2,7 @@
 
 import copy
 from bisect import insort
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -12,7 +12,7 @@ BEST = 25
 """TPE models its good trials on the best tenth, at most 25 (Optuna's default gamma)"""
 
 
-class SamplerMemory(InMemoryStorage):  # type: ignore[misc]
+class SamplerMemory(InMemoryStorage):
     """Optuna's storage for one study, whose lists hold the newest trials, the best and those that are running.
 
     A draw of Optuna's TPE takes time in proportion to the trials in these lists: 0.4 s after 10,000. The many that are
@@ -27,13 +27,13 @@ class SamplerMemory(InMemoryStorage):  # type: ignore[misc]
         self._running: set[int] = set()
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        trial_id: int = super().create_new_trial(study_id, template_trial)
+        trial_id = super().create_new_trial(study_id, template_trial)
         self._count += 1
         self._note(trial_id)
         return trial_id
 
-    def set_trial_state_values(self, trial_id: int, state: TrialState, values: object = None) -> bool:
-        changed: bool = super().set_trial_state_values(trial_id, state, values)
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        changed = super().set_trial_state_values(trial_id, state, values)
         self._note(trial_id)
         return changed
 
@@ -41,7 +41,7 @@ class SamplerMemory(InMemoryStorage):  # type: ignore[misc]
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         if self._count <= NEWEST or states == (TrialState.WAITING,):
-            return list(super().get_all_trials(study_id, deepcopy, states))
+            return super().get_all_trials(study_id, deepcopy, states)
         newest = range(self._count - NEWEST, self._count)
         ids = {self.get_trial_id_from_study_id_trial_number(study_id, number) for number in newest}
         ids |= {trial_id for _, trial_id in self._best} | self._running
@@ -55,6 +55,6 @@ class SamplerMemory(InMemoryStorage):  # type: ignore[misc]
             self._running.discard(trial_id)
         else:
             self._running.add(trial_id)
-        if trial.state is TrialState.COMPLETE:
+        if trial.state is TrialState.COMPLETE and trial.value is not None:
             insort(self._best, (trial.value, trial_id))
             del self._best[BEST:]

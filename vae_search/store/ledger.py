@@ -119,7 +119,8 @@ class Ledger:
         numbers = {number for path in paths if (number := self._trial_in(path)) is not None}
         copy = usable_copy(self._store, self._sweep, numbers)
         begun = copy.length if copy else 0
-        rows, curves = [], {}
+        rows: list[TrialRow] = []
+        curves: dict[int, list[EpochRow]] = {}
         for number in sorted(number for number in numbers if number >= begun):
             with suppress(CorruptStore):
                 row = self.trial(number)

@@ -212,7 +212,7 @@ def _copy_findings(store: Store, sweep: str, paths: list[str]) -> Iterator[Findi
 
 
 def _running_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, TrialRow]) -> Iterator[Finding]:
-    for number in sorted({layout.running_trial_of(path) for path in paths} & {*rows}):
+    for number in sorted(rows.keys() & {layout.running_trial_of(path) for path in paths}):
         path = layout.running_run(sweep, layout.trial_key(number))
         yield Finding(path=path, problem="its trial has a row: left behind by a driver that died", damaged=False)
     for path in paths:

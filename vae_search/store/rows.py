@@ -150,10 +150,7 @@ def trials_from_parquet(content: bytes, *, path: str, places: Sequence[int] | No
     """
     table = unseal(content, path=path, rows=places)
     try:
-        return [
-            TrialRow(**{name: record.get(name) for name in _TRIAL_COLUMNS}, params=json.loads(record["params_json"]))
-            for record in records_of(table)
-        ]
+        return [_trial_row(record) for record in records_of(table)]
     except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
         raise CorruptStore(f"{path}: does not hold a trial: {error}. Restore it from a copy.") from error
 
@@ -267,6 +264,11 @@ def _joined(first: pa.Table | None, then: pa.Table) -> pa.Table:
         return then
     # The empty piece gives its schema to the whole: read from a file, a list's items have another name.
     return pa.concat_tables([then.slice(0, 0), first, then]).combine_chunks()
+
+
+def _trial_row(record: Mapping[str, Any]) -> TrialRow:
+    values: dict[str, Any] = {name: record.get(name) for name in _TRIAL_COLUMNS}
+    return TrialRow(**values, params=json.loads(record["params_json"]))
 
 
 def _record(row: object, columns: Mapping[str, Column]) -> dict[str, object]:

@@ -27,13 +27,13 @@ class SamplerMemory(InMemoryStorage):
         self._running: set[int] = set()
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        trial_id: int = super().create_new_trial(study_id, template_trial)
+        trial_id = super().create_new_trial(study_id, template_trial)
         self._count += 1
         self._note(trial_id)
         return trial_id
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        changed: bool = super().set_trial_state_values(trial_id, state, values)
+        changed = super().set_trial_state_values(trial_id, state, values)
         self._note(trial_id)
         return changed
 
@@ -41,7 +41,7 @@ class SamplerMemory(InMemoryStorage):
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         if self._count <= NEWEST or states == (TrialState.WAITING,):
-            return list(super().get_all_trials(study_id, deepcopy, states))
+            return super().get_all_trials(study_id, deepcopy, states)
         newest = range(self._count - NEWEST, self._count)
         ids = {self.get_trial_id_from_study_id_trial_number(study_id, number) for number in newest}
         ids |= {trial_id for _, trial_id in self._best} | self._running

@@ -125,7 +125,8 @@ class Ledger:
         files = layout.trial_files(self._sweep, new)
         curve_files = [layout.trial_epochs(self._sweep, number) for number in new]
         contents = zip(files, self._store.read_many(files), self._store.read_many(curve_files), strict=True)
-        rows, curves = [], {}
+        rows: list[TrialRow] = []
+        curves: dict[int, list[EpochRow]] = {}
         for path, row_bytes, curve_bytes in contents:
             with suppress(CorruptStore):
                 row = trial_from_parquet(row_bytes or b"", path=path)

@@ -93,11 +93,10 @@ class Standings:
         numbers: list[int] = table["trial"].to_pylist()
         places: list[int | None] = table["place"].to_pylist()
         copied = [place for place in places if place is not None]
+        rows: dict[int, TrialRow] = {}
         if self._copy is not None and copied:
             found = trials_from_parquet(self._copy.content, path=self._copy.path, places=copied)
             rows = {row.trial: row for row in found}
-        else:
-            rows = {}
         own = [number for number, place in zip(numbers, places, strict=True) if place is None]
         paths = layout.trial_files(self._sweep, own)
         for number, path, content in zip(own, paths, self._store.read_many(paths), strict=True):
@@ -117,7 +116,8 @@ def read_standings(store: Store, sweep: str) -> Standings:
         places = int64_array(place for place, file in enumerate(copy.files) if file in present)
         parts.append(_placed(copy.table.take(places) if len(places) < len(copy.files) else copy.table, places))
         files = sorted(present.difference(copy.files))
-    raw, damaged = [_NO_ROWS], []
+    raw = [_NO_ROWS]
+    damaged: list[str] = []
     for path, content in zip(files, store.read_many(files), strict=True):
         try:
             raw.append(_columns(content or b"", path, rows=1))

@@ -121,7 +121,12 @@ class Driver:
         return flight.verdict
 
     def forgive(self, trial: int, *, reason: Reason, detail: str) -> None:
-        """A worker was lost for a reason that may be its neighbours' fault; the second time it ends the trial."""
+        """A worker was lost for a reason that may be its neighbours' fault; the second time it ends the trial.
+
+        One that was lost before the trial began says nothing about it.
+        """
+        if self._flights[trial].started_at is None:
+            return
         self._lease.check()
         record_strike(self._store, self._spec.name, layout.trial_key(trial), reason, detail=detail)
 

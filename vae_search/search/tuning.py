@@ -20,6 +20,7 @@ from ray.tune.stopper import Stopper
 from vae_search.data.task import TrainingTask
 from vae_search.errors import ClusterTrouble, VaeSearchError
 from vae_search.search.driver import Driver
+from vae_search.search.lost_workers import lost_workers_told_apart
 from vae_search.search.orders import WorkerBrief
 from vae_search.search.worker import REPORT, Worker
 from vae_search.states import Reason
@@ -250,7 +251,8 @@ def run_trials(
         ),
     )
     try:
-        tuner.fit()
+        with lost_workers_told_apart():
+            tuner.fit()
     except ray.exceptions.RayError as error:
         raise run.failure or ClusterTrouble(f"Ray: {str(error).splitlines()[0]}") from error
     if run.failure is not None:

@@ -1,0 +1,156 @@
+"""Real sweeps in processes of their own, through the command line, and ways to end these."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vae_search.store import layout
+from vae_search.store.commit import Store, open_store
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 120  # for what must happen soon; only a hanging test waits so long
+_TOKEN = "VAE_SEARCH_CHAOS_TOKEN"  # noqa: S105 - marks our processes, and is no secret
+
+
+@dataclass
+class Sweep:
+    """A sweep in a folder of its own, and every process that was ever started for it.
+
+    Args:
+        folder: short, because Ray puts sockets below it.
+    """
+
+    folder: Path
+    name: str
+    trials: int
+    shown: list[int] = field(default_factory=list)
+    """trials that drivers have reported as finished, in order, of all drivers"""
+
+    @property
+    def store(self) -> Store:
+        return open_store(str(self.folder / "store"))
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "store" / layout.logs(self.name)
+
+    def start(self, *arguments: str, **environment: str) -> "RunningDriver":
+        return RunningDriver(self, arguments, environment)
+
+    def processes(self) -> dict[int, str]:
+        """Title by id of all processes that descend from this sweep's drivers."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if f"{_TOKEN}={self.folder}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue  # it has just ended, or is somebody else's
+        return found
+
+    def workers(self) -> list[int]:
+        """The ids of processes that train now, by the names of their log files."""
+        logged = {int(path.stem.rsplit("-", 1)[1]) for path in self.logs.glob("worker-*.log")}
+        return sorted(logged & set(self.processes()))
+
+    def logged(self, pattern: str) -> list[str]:
+        """All that matches in the workers' logs."""
+        return [
+            found for path in sorted(self.logs.glob("worker-*.log")) for found in re.findall(pattern, path.read_text())
+        ]
+
+    def unsaved_s(self) -> dict[int, float]:
+        """Seconds since the newest checkpoint of each trial in flight, or since it was issued: what a kill now costs."""
+        ages: dict[int, float] = {}
+        for path in self.store.list(layout.running(self.name)):
+            whole = path.endswith(("/manifest.json", "/suggestion.json"))
+            local = self.store.local_path(path)
+            if whole and local is not None and local.exists():
+                trial = int(path.split("/")[3])
+                ages[trial] = min(time.time() - local.stat().st_mtime, ages.get(trial, float("inf")))
+        return ages
+
+
+class RunningDriver:
+    """One driver's process; its reports of finished trials go to the sweep's list."""
+
+    def __init__(self, sweep: Sweep, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+        self._sweep = sweep
+        self._out = (sweep.folder / "out.txt").open("ab")
+        self._began_at = self._out.tell()
+        self._errors = (sweep.folder / "errors.txt").open("w+b")
+        own = {_TOKEN: str(sweep.folder), "TMPDIR": str(sweep.folder), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "vae_search.cli", "run", "spec.yaml", "--store", "store", *arguments],
+            cwd=sweep.folder,
+            env=os.environ | own | environment,
+            stdout=self._out,
+            stderr=self._errors,
+            start_new_session=True,
+        )
+
+    def wait(self, timeout_s: float = PATIENCE_S) -> int:
+        """Its exit code; what it has shown is noted."""
+        code = self.process.wait(timeout_s)
+        self._out.close()
+        with (self._sweep.folder / "out.txt").open("rb") as out:
+            out.seek(self._began_at)
+            text = out.read().decode()
+        # A line that the kill has cut short was not shown.
+        self._sweep.shown += [int(trial) for trial in re.findall(r"^trial (\d+) [A-Z]+: .*\n", text, re.MULTILINE)]
+        self._errors.seek(0)
+        self.errors = self._errors.read().decode()
+        self._errors.close()
+        return code
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.wait()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something holds, but not longer than the driver lives."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            if self.process.poll() is not None:
+                raise AssertionError(f"the driver ended too soon: {self.wait()}: {self.errors}")
+            if time.monotonic() > deadline:
+                raise AssertionError("nothing has happened for too long")
+            time.sleep(0.02)
+
+
+@contextmanager
+def sweep_of(spec: str) -> Iterator[Sweep]:
+    """A new sweep; in the end none of its processes is left, and none of its files."""
+    name, trials = re.search(r"name: (\S+)", spec), re.search(r"trials: (\d+)", spec)
+    assert name is not None
+    assert trials is not None
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    (folder / "spec.yaml").write_text(spec)
+    sweep = Sweep(folder=folder, name=name[1], trials=int(trials[1]))
+    try:
+        yield sweep
+    finally:
+        end_all(sweep)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_all(sweep: Sweep) -> None:
+    """Kill what is left of the sweep's own processes, and wait until it is gone."""
+    deadline = time.monotonic() + PATIENCE_S
+    while left := sweep.processes():
+        assert time.monotonic() < deadline, left
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.1)

@@ -1,0 +1,104 @@
+"""A disk that fills while a sweep runs: it pauses or ends, and after room was made nothing is missing."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.campaign import LARGE, chance, count
+from tests.chaos.invariants import Seen, check_invariants
+from tests.chaos.story import SWEEP, TRIALS, tell
+from tests.chaos.sweeps import sweep_of
+from tests.chaos.test_real_sweeps import QUICK
+from vae_search.errors import StoreUnavailable
+from vae_search.store.commit import LocalStore
+
+CHECKPOINT_BYTES = 100_000
+
+
+@contextmanager
+def disk_of(kib: int, folder: Path) -> Iterator[Callable[[int], None]]:
+    """A file system of `kib` at `folder`, and a function that gives it another size."""
+    folder.mkdir(exist_ok=True)
+
+    def mount(options: str) -> bool:
+        return subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True).returncode == 0
+
+    if not mount(f"size={kib}k"):
+        pytest.skip("may not mount a small disk")
+    try:
+        yield lambda larger_kib: pytest.fail("cannot resize") if not mount(f"remount,size={larger_kib}k") else None
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_disk_that_fills_in_a_sweep_keeps_what_was_finished_and_resume_does_the_rest(tmp_path: Path) -> None:
+    chance("small disks")
+    ended = 0
+    for kib in range(16, 400, count(64, 8)):
+        with disk_of(kib, tmp_path / f"disk{kib}") as resize:
+            store, shown = LocalStore(tmp_path / f"disk{kib}" / "store"), list[int]()
+            try:
+                tell(store, seed=0, shown=shown.append)
+            except StoreUnavailable as full:
+                assert "No space left on device" in str(full)
+                ended += 1
+            before = check_invariants(store, SWEEP, Seen(rows={}), shown=shown, trials=TRIALS, finished=False)
+
+            resize(4096)
+            tell(store, seed=0, shown=shown.append)
+
+            check_invariants(store, SWEEP, before, shown=shown, trials=TRIALS, finished=True)
+    print(f"{ended} sweeps ended because the disk was full")
+    assert ended >= 2
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(3600)
+def test_a_real_sweep_waits_for_room_on_its_disk_and_goes_on() -> None:
+    random = chance("full disk, real sweep")
+    for kib in random.sample(range(500, 1500), count(1, 5)):
+        with sweep_of(QUICK) as sweep, disk_of(kib, sweep.folder / "store") as resize:
+            driver = sweep.start()
+            driver.until(lambda sweep=sweep: is_full(sweep.folder / "store"))
+            before = check_invariants(
+                sweep.store, sweep.name, Seen(rows={}), shown=[], trials=sweep.trials, finished=False
+            )
+            print(f"{kib} KiB were full after {len(before.rows)} trials")
+            resize(64 * 1024)
+            assert driver.wait() == 0, driver.errors
+            check_invariants(
+                sweep.store, sweep.name, before, shown=sweep.shown, trials=sweep.trials, finished=True
+            )
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not LARGE, reason="waits out the driver's patience: VAE_SEARCH_CHAOS=large")
+def test_a_real_sweep_whose_disk_stays_full_ends_as_store_unavailable_and_can_be_resumed() -> None:
+    chance("full disk that stays full")
+    with sweep_of(QUICK) as sweep, disk_of(800, sweep.folder / "store") as resize:
+        driver = sweep.start()
+        assert driver.wait() == 7, driver.errors
+        assert "No space left on device" in driver.errors
+        before = check_invariants(
+            sweep.store, sweep.name, Seen(rows={}), shown=sweep.shown, trials=sweep.trials, finished=False
+        )
+        resize(64 * 1024)
+        again = sweep.start()
+        assert again.wait() == 0, again.errors
+        check_invariants(sweep.store, sweep.name, before, shown=sweep.shown, trials=sweep.trials, finished=True)
+
+
+def is_full(disk: Path) -> bool:
+    """Whether there is no room for a checkpoint, and stays none for a second."""
+    for _ in range(20):
+        free = os.statvfs(disk)
+        if free.f_bavail * free.f_frsize > CHECKPOINT_BYTES:
+            return False
+        time.sleep(0.05)
+    return True

@@ -53,7 +53,7 @@ class Faults:
 
     def concerns(self, target: object) -> bool:
         if isinstance(target, int):  # a descriptor
-            target = os.readlink(f"/proc/self/fd/{target}")
+            target = Path(f"/proc/self/fd/{target}").readlink()
         return Path(os.fspath(target)).is_relative_to(self.root)
 
 

@@ -60,7 +60,9 @@ def tell(store: Store, *, seed: int, shown: Callable[[int], None]) -> None:
         shown: called with each trial that the driver reports as finished.
     """
     spec = parse_spec(SPEC, base=Path())
-    record = sweeps.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key="k" * 64, versions={"vae-search": "0"})
+    record = sweeps.SweepRecord(
+        spec=spec, fingerprint="f" * 64, comparability_key="k" * 64, versions={"vae-search": "0"}
+    )
     sweeps.create_or_check(store, record, text=SPEC)
     lease = acquire(store, SWEEP, spec=spec, beat_s=3600)
     try:
@@ -200,7 +202,7 @@ def _child(request: dict[str, object], out: io.FileIO) -> None:
             tell(store, seed=int(str(request["seed"])), shown=lambda trial: say(shown=trial))
         except StoreUnavailable as error:
             say(unavailable=str(error))
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever else it is, it is a bug, and the parent wants to know it
             say(bug=traceback.format_exc())
     say(calls=faults.calls)
 

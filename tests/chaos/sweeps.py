@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +44,9 @@ class Sweep:
         return self.folder / "store" / layout.logs(self.name)
 
     def start(self, *arguments: str, **environment: str) -> "RunningDriver":
-        return RunningDriver(self, arguments, environment)
+        """A driver that runs the sweep on, from wherever it stands."""
+        command = [sys.executable, "-m", "vae_search.cli", "run", "spec.yaml", "--store", "store", *arguments]
+        return RunningDriver(self, command, environment)
 
     def processes(self) -> dict[int, str]:
         """Title by id of all processes that descend from this sweep's drivers."""
@@ -69,7 +71,7 @@ class Sweep:
         ]
 
     def unsaved_s(self) -> dict[int, float]:
-        """Seconds since the newest checkpoint of each trial in flight, or since it was issued: what a kill now costs."""
+        """Seconds since the newest checkpoint of each trial in flight, or since it was issued: what a kill costs."""
         ages: dict[int, float] = {}
         for path in self.store.list(layout.running(self.name)):
             whole = path.endswith(("/manifest.json", "/suggestion.json"))
@@ -83,14 +85,14 @@ class Sweep:
 class RunningDriver:
     """One driver's process; its reports of finished trials go to the sweep's list."""
 
-    def __init__(self, sweep: Sweep, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+    def __init__(self, sweep: Sweep, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._sweep = sweep
         self._out = (sweep.folder / "out.txt").open("ab")
         self._began_at = self._out.tell()
         self._errors = (sweep.folder / "errors.txt").open("w+b")
         own = {_TOKEN: str(sweep.folder), "TMPDIR": str(sweep.folder), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "vae_search.cli", "run", "spec.yaml", "--store", "store", *arguments],
+            command,
             cwd=sweep.folder,
             env=os.environ | own | environment,
             stdout=self._out,
@@ -102,15 +104,24 @@ class RunningDriver:
         """Its exit code; what it has shown is noted."""
         code = self.process.wait(timeout_s)
         self._out.close()
-        with (self._sweep.folder / "out.txt").open("rb") as out:
-            out.seek(self._began_at)
-            text = out.read().decode()
+        self.output = self._output()
         # A line that the kill has cut short was not shown.
-        self._sweep.shown += [int(trial) for trial in re.findall(r"^trial (\d+) [A-Z]+: .*\n", text, re.MULTILINE)]
+        self._sweep.shown += [
+            int(trial) for trial in re.findall(r"^trial (\d+) [A-Z]+: .*\n", self.output, re.MULTILINE)
+        ]
         self._errors.seek(0)
         self.errors = self._errors.read().decode()
         self._errors.close()
         return code
+
+    def _output(self) -> str:
+        with (self._sweep.folder / "out.txt").open("rb") as out:
+            out.seek(self._began_at)
+            return out.read().decode()
+
+    def lines(self, start: str) -> list[str]:
+        """What it has printed so far: the rest of each line that begins with `start`."""
+        return [line.removeprefix(start) for line in self._output().splitlines() if line.startswith(start)]
 
     def kill(self) -> None:
         self.process.kill()

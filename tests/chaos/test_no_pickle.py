@@ -1,4 +1,4 @@
-"""No pickle is written to the store, and none is read from it: whoever can write a file there must not run code here."""
+"""No pickle is written to the store, and none is read from it: whoever can write there must not run code here."""
 
 import ast
 import io
@@ -53,7 +53,11 @@ def picklers_in(source: str) -> list[str]:
                 found += [name.name for name in names if name.name.split(".")[0] in PICKLERS]
             case ast.ImportFrom(module=str(module)) if module.split(".")[0] in PICKLERS:
                 found.append(module)
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="np" | "numpy"), attr="load" | "save" | "savez" | "savez_compressed" as name)):
+            case ast.Call(
+                func=ast.Attribute(
+                    value=ast.Name(id="np" | "numpy"), attr="load" | "save" | "savez" | "savez_compressed" as name
+                )
+            ):
                 keywords = {word.arg: word.value for word in node.keywords}
                 allowed = keywords.get("allow_pickle")
                 if not (isinstance(allowed, ast.Constant) and allowed.value is False):

@@ -142,7 +142,8 @@ def test_a_driver_that_was_stopped_past_its_lease_writes_no_row_when_it_goes_on(
             stopped = check(sweep, NOTHING, finished=False)
             second = sweep.start()
             second.until(lambda sweep=sweep: len(sweep.store.list(layout.leases("quick"))) >= 2)
-            second.until(lambda sweep=sweep, now=begun(sweep): begun(sweep) > now)
+            trained = begun(sweep)
+            second.until(lambda sweep=sweep, trained=trained: begun(sweep) > trained)
 
             first.process.send_signal(signal.SIGCONT)
 

@@ -1,4 +1,4 @@
-"""Lets Ray Tune survive a worker that Ray's memory monitor kills, and lets us know why a worker was lost.
+"""Lets Ray Tune survive a worker that Ray's memory monitor kills.
 
 Tune 2.60 handles two families of errors of an actor, `RayActorError` and `RayTaskError`; any other ends `Tuner.fit`.
 But a worker that is killed for memory is reported as `OutOfMemoryError`, which belongs to neither.
@@ -11,17 +11,6 @@ from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayTaskError
 
 _HANDLERS = ("_actor_start_failed", "_actor_task_failed")
-
-
-class WorkerLost(RayActorError):  # type: ignore[misc]  # Ray ships no types for it
-    """A worker has ended in a way that Tune has no word for; `cause` is Ray's."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(error_msg=str(cause))
-        self.cause = cause
-
-    def __reduce__(self) -> tuple[type, tuple[Exception]]:
-        return (type(self), (self.cause,))
 
 
 @contextmanager
@@ -40,6 +29,6 @@ def lost_workers_told_apart() -> Iterator[None]:
 def _translating(handle: Callable[..., None]) -> Callable[..., None]:
     def translated(self: RayActorManager, *, exception: Exception, **tracked: object) -> None:
         known = isinstance(exception, RayActorError | RayTaskError)
-        handle(self, exception=exception if known else WorkerLost(exception), **tracked)
+        handle(self, exception=exception if known else RayActorError(error_msg=str(exception)), **tracked)
 
     return translated

@@ -7,6 +7,7 @@ that a thousand kills take a minute. TensorFlow is not loaded: a process with it
 import gc
 import io
 import json
+import logging
 import os
 import random
 import sys
@@ -209,6 +210,7 @@ def _child(request: dict[str, object], out: io.FileIO) -> None:
 
 def main() -> None:
     """Fork a process for each request on standard input, and answer with its events and how it ended."""
+    logging.getLogger("vae_search").addHandler(logging.NullHandler())  # failures are told as events
     with tempfile.TemporaryDirectory() as folder:
         tell(LocalStore(Path(folder)), seed=0, shown=lambda trial: None)  # so that all is loaded before the first fork
     gc.freeze()  # else the first collection of a forked process copies all memory

@@ -72,7 +72,8 @@ def _own_signal_handlers() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # one that was not set by Python cannot be set by it
+                signal.signal(number, handler)
 
 
 def trial_slots(cpus_per_trial: int) -> int:

@@ -4,7 +4,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 
@@ -57,7 +56,9 @@ def check_invariants(
 
 
 def _check_with_duckdb(store: Store, sweep: str, *, trials: int, finished: bool) -> None:
-    rows = _read(store, layout.trials(sweep), "trial, epochs, attempts, lease")
+    with duckdb.connect() as connection:
+        rows = _read(connection, store, layout.trials(sweep), "trial, epochs, attempts, lease")
+        points = _read(connection, store, layout.epochs(sweep), "trial, epoch")
     numbers = [trial for trial, *_ in rows]
     assert len(numbers) == len(set(numbers)), f"two rows of one trial: {sorted(numbers)}"
     assert set(numbers) <= set(range(trials)), f"the budget of {trials} is exceeded: {sorted(numbers)}"
@@ -68,7 +69,7 @@ def _check_with_duckdb(store: Store, sweep: str, *, trials: int, finished: bool)
         assert 1 <= attempts <= MAX_ATTEMPTS, f"trial {trial} has {attempts} attempts"
         assert 1 <= lease <= newest, f"trial {trial} was written under lease {lease} of {newest}"
     curves: dict[int, list[int]] = {trial: [] for trial in numbers}
-    for trial, epoch in _read(store, layout.epochs(sweep), "trial, epoch"):
+    for trial, epoch in points:
         if trial in curves:  # the curve of a trial whose driver died before its row is no one's yet
             curves[trial].append(epoch)
     for trial, epochs, *_ in rows:
@@ -88,9 +89,8 @@ def _check_with_the_package(store: Store, sweep: str, now: Seen, *, trials: int)
     assert issued <= set(range(trials)), f"issued beyond the budget of {trials}: {sorted(issued)}"
 
 
-def _read(store: Store, folder: str, columns: str) -> list[tuple[int, ...]]:
+def _read(connection: duckdb.DuckDBPyConnection, store: Store, folder: str, columns: str) -> list[tuple[int, ...]]:
     where = store.local_path(folder)
     assert where is not None
-    files = sorted(str(path) for path in Path(where).glob("*.parquet"))
-    with duckdb.connect() as connection:
-        return connection.read_parquet(files).project(columns).fetchall() if files else []
+    files = sorted(str(path) for path in where.glob("*.parquet"))
+    return connection.read_parquet(files).project(columns).fetchall() if files else []

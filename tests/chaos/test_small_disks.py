@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.campaign import LARGE, chance, count
+from tests.chaos.campaign import SHARE, chance, count
 from tests.chaos.invariants import Seen, check_invariants
 from tests.chaos.story import SWEEP, TRIALS, tell
 from tests.chaos.sweeps import sweep_of
@@ -42,7 +42,7 @@ def disk_of(kib: int, folder: Path) -> Iterator[Callable[[int], None]]:
 def test_a_disk_that_fills_in_a_sweep_keeps_what_was_finished_and_resume_does_the_rest(tmp_path: Path) -> None:
     chance("small disks")
     ended = 0
-    for kib in range(16, 400, count(64, 8)):
+    for kib in range(16, 400, 64 if SHARE < 1 else 8):
         with disk_of(kib, tmp_path / f"disk{kib}") as resize:
             store, shown = LocalStore(tmp_path / f"disk{kib}" / "store"), list[int]()
             failure = outcome_of(store, shown)
@@ -86,7 +86,7 @@ def test_a_real_sweep_waits_for_room_on_its_disk_and_goes_on() -> None:
 
 @pytest.mark.ray
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(not LARGE, reason="waits out the driver's patience: VAE_SEARCH_CHAOS=large")
+@pytest.mark.skipif(SHARE < 1, reason="waits out the driver's patience: VAE_SEARCH_CHAOS=1")
 def test_a_real_sweep_whose_disk_stays_full_ends_as_store_unavailable_and_can_be_resumed() -> None:
     chance("full disk that stays full")
     with sweep_of(QUICK) as sweep, disk_of(800, sweep.folder / "store") as resize:

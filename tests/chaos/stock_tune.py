@@ -92,7 +92,7 @@ def live_a_while(driver: RunningDriver, chance: random.Random) -> None:
     lasts_s = chance.uniform(0.2, 8) if chance.random() < 0.25 else None
     while lasts_s is None and driver.process.poll() is None and not driver.lines("started "):
         time.sleep(0.02)
-    time.sleep(lasts_s or chance.uniform(0, 4))
+    time.sleep(lasts_s or chance.uniform(0, 6))
 
 
 def campaign(kills: int, seed: int, storage: str) -> dict[str, int]:

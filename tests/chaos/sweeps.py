@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from vae_search.store import layout
 from vae_search.store.commit import Store, open_store
@@ -64,22 +66,43 @@ class Sweep:
         logged = {int(path.stem.rsplit("-", 1)[1]) for path in self.logs.glob("worker-*.log")}
         return sorted(logged & set(self.processes()))
 
-    def logged(self, pattern: str) -> list[str]:
+    def logged(self, pattern: str) -> list[Any]:
         """All that matches in the workers' logs."""
         return [
             found for path in sorted(self.logs.glob("worker-*.log")) for found in re.findall(pattern, path.read_text())
         ]
 
-    def unsaved_s(self) -> dict[int, float]:
-        """Seconds since the newest checkpoint of each trial in flight, or since it was issued: what a kill costs."""
-        ages: dict[int, float] = {}
-        for path in self.store.list(layout.running(self.name)):
-            whole = path.endswith(("/manifest.json", "/suggestion.json"))
-            local = self.store.local_path(path)
-            if whole and local is not None and local.exists():
-                trial = int(path.split("/")[3])
-                ages[trial] = min(time.time() - local.stat().st_mtime, ages.get(trial, float("inf")))
-        return ages
+    def in_flight(self) -> set[int]:
+        """The trials that were issued and have no row yet."""
+        running = (path.split("/") for path in self.store.list(layout.running(self.name)))
+        return {int(parts[3]) for parts in running if parts[-1] == "suggestion.json"}
+
+    def saved_at(self, trial: int) -> float:
+        """When the newest whole checkpoint of a trial in flight was written, as time.time(); 0 if there is none."""
+        folder = self.folder / "store" / layout.running_run(self.name, layout.trial_key(trial))
+        return max((_changed_at(path) for path in folder.glob("*/*/manifest.json")), default=0.0)
+
+    def unsaved_s(self, *, since: float) -> float:
+        """What a kill costs now: the longest that a trial in flight has trained since its newest checkpoint.
+
+        Args:
+            since: when the present driver was started; what was begun earlier is lost already.
+        """
+        begun = {}
+        for day, milliseconds, trial in self.logged(r"(?m)^(\S+ \S+),(\d+) .*: trial (\d+) (?:starts|continues)"):
+            at = datetime.fromisoformat(day).timestamp() + int(milliseconds) / 1000
+            begun[int(trial)] = max(at, begun.get(int(trial), 0.0))
+        return max(
+            (time.time() - max(begun[trial], self.saved_at(trial)) for trial in self.in_flight() & set(begun)
+             if begun[trial] >= since), default=0.0,
+        )  # fmt: skip
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # a newer one has just taken its place
+        return 0.0
 
 
 class RunningDriver:
@@ -89,6 +112,7 @@ class RunningDriver:
         self._sweep = sweep
         self._out = (sweep.folder / "out.txt").open("ab")
         self._began_at = self._out.tell()
+        self.started_at = time.time()
         self._errors = (sweep.folder / "errors.txt").open("w+b")
         own = {_TOKEN: str(sweep.folder), "TMPDIR": str(sweep.folder), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(

@@ -1,5 +1,6 @@
 """A trial that was killed and resumed, in the middle of epochs and in other processes, ends with the same bits."""
 
+import os
 import subprocess
 import sys
 import time
@@ -43,15 +44,22 @@ checkpoint_s: 0.001
 """
 
 
-def run(folder: Path, *, kill_after: int | None = None, wait_s: float = 0.0) -> tuple[int, list[tuple[str, int, int]]]:
-    """One driver's life: its exit code and what it has told; killed `wait_s` after its report number `kill_after`."""
+def run(folder: Path, *, kill_at: tuple[int, int] | None = None, wait_s: float = 0.0) -> tuple[int, list[list[int]]]:
+    """One driver's life: its exit code, and what it has told: [trial, epoch] of reports, [trial] of finished trials.
+
+    Args:
+        kill_at: the trial and the least epoch after whose report it is killed.
+        wait_s: so long after the report.
+    """
     command = [sys.executable, "-m", "tests.chaos.one_worker", str(folder / "store"), str(folder / "spec.yaml")]
-    told = []
-    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as driver:
+    told, killed = list[list[int]](), False
+    with subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, text=True, stdout=subprocess.PIPE
+    ) as driver:
         for line in driver.stdout:
-            what, trial, *epoch = line.split()
-            told.append((what, int(trial), int(epoch[0]) if epoch else 0))
-            if sum(what == "epoch" for what, *_ in told) == kill_after:
+            told.append([int(word) for word in line.split()[1:]])
+            if kill_at is not None and not killed and len(told[-1]) == 2 and tuple(told[-1]) >= kill_at:
+                killed = True
                 time.sleep(wait_s)
                 driver.kill()
         return driver.wait(), told
@@ -75,22 +83,19 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     store = open_store(str(folder / "store"))
     shown: list[int] = []
     now, lost = Seen(rows={}), []
-    for kill in range(count(1, 6) * len(FAMILIES)):
-        # A driver lives for less than a whole trial, so that every trial is met by a kill.
-        after = random.randint(2, EPOCHS - 1)
-        code, told = run(folder, kill_after=after, wait_s=random.uniform(0, 0.1))
-        shown += [trial for what, trial, _ in told if what == "shown"]
-        if code == 0:
-            break
-        assert code == -9
-        now = check_invariants(store, "bits", now, shown=shown, trials=len(FAMILIES), finished=False)
-        trial, epoch = [(trial, epoch) for what, trial, epoch in told if what == "epoch"][-1]
-        if trial not in now.trials:
+    for trial in range(len(FAMILIES)):
+        for epoch in sorted(random.sample(range(1, EPOCHS), count(1, EPOCHS - 1))):
+            code, told = run(folder, kill_at=(trial, epoch), wait_s=random.uniform(0, 0.1))
+            assert code == -9
+            shown += [finished[0] for finished in told if len(finished) == 1]
+            now = check_invariants(store, "bits", now, shown=shown, trials=len(FAMILIES), finished=False)
+            assert trial not in now.trials
+            reported = max(report[1] for report in told if len(report) == 2 and report[0] == trial)
             checkpoint = newest_intact(store, "bits", layout.trial_key(trial))
-            lost.append(epoch - (checkpoint.epoch if checkpoint else 0))
-            print(f"kill {kill} after epoch {epoch} of trial {trial}: {lost[-1]} reported epochs lost")
+            lost.append(reported - (checkpoint.epoch if checkpoint else 0))
+            print(f"killed after epoch {reported} of trial {trial}: {lost[-1]} reported epochs lost")
     code, told = run(folder)
-    shown += [trial for what, trial, _ in told if what == "shown"]
+    shown += [finished[0] for finished in told if len(finished) == 1]
     assert code == 0
     check_invariants(store, "bits", now, shown=shown, trials=len(FAMILIES), finished=True)
     assert lost

@@ -71,7 +71,7 @@ def outcome_of(store: LocalStore, shown: list[int]) -> str | None:
 @pytest.mark.timeout(3600)
 def test_a_real_sweep_waits_for_room_on_its_disk_and_goes_on() -> None:
     random = chance("full disk, real sweep")
-    for kib in random.sample(range(500, 1500), count(1, 5)):
+    for kib in random.sample(range(250, 500), count(1, 5)):
         with sweep_of(QUICK) as sweep, disk_of(kib, sweep.folder / "store") as resize:
             driver = sweep.start()
             driver.until(lambda sweep=sweep: is_full(sweep.folder / "store"))
@@ -81,6 +81,7 @@ def test_a_real_sweep_waits_for_room_on_its_disk_and_goes_on() -> None:
             print(f"{kib} KiB were full after {len(before.rows)} trials")
             resize(64 * 1024)
             assert driver.wait() == 0, driver.errors
+            assert driver.errors == ""
             check_invariants(sweep.store, sweep.name, before, shown=sweep.shown, trials=sweep.trials, finished=True)
 
 

@@ -134,7 +134,8 @@ class Driver:
         """The one commit path: artifact, epoch rows, trial row, then Optuna, then the running folder.
 
         Raises:
-            StoreUnavailable, LeaseLost: Nothing is lost; the trial stays in flight.
+            StoreUnavailable: Nothing is lost; the trial stays in flight.
+            LeaseLost: The same; or the driver that took over has written the row, and shows it.
             SweepFailed: The row is written, but the same failure came too often in a row.
         """
         flight = self._flights[trial]
@@ -143,17 +144,22 @@ class Driver:
             raise ValueError(f"trial {trial} has no verdict; only a trial that has ended can land")
         self._lease.check()
         artifact_sha256 = self._keep_artifact(flight) if verdict.state is State.COMPLETE else None
+        self._lease.check()  # again: writing an artifact takes long enough to be stopped in the middle
         row = self._ledger.commit(
             trial_row(flight, verdict, self._provenance, finished_at=self._now(), artifact_sha256=artifact_sha256),
             epoch_rows(flight, self._spec.name),
         )
+        ours = row.lease == self._lease.number
+        if not ours:  # this process was stopped since the check, and another has written the row meanwhile
+            self._lease.check()
         self._study.tell(_outcome(row, flight.neg_elbos))
         del self._flights[trial]
         self._count(row)
         self._suggestions.forget(trial)
         self._drop_artifacts()
         logger.info("trial %d %s: %s", trial, row.state, verdict.explanation)
-        self._on_landed(row, verdict)
+        if ours:  # else whoever wrote it shows it: a trial is shown as finished once
+            self._on_landed(row, verdict)
         if self._states.total() % COMPACT_EVERY == 0:
             self.compact()
         self._stop_if_hopeless(row)

@@ -9,15 +9,14 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import pytest
 
 from tests.chaos.campaign import SHARE, chance, count
 from tests.chaos.invariants import Seen, check_invariants, seen
 from tests.chaos.story import SWEEP, TRIALS
+from tests.chaos.storyteller import Storyteller, Told
 from vae_search.store.commit import LocalStore
 
 ROOT = Path(__file__).parents[2]
@@ -25,45 +24,6 @@ SEEDS = count(1, 20)
 STRIDE = 1 if SHARE == 1 else 3  # for faults that last, or are waited out
 CODES = (errno.ENOSPC, errno.EIO)
 MEMORY = Path("/dev/shm")  # noqa: S108 - a kill loses no page cache, so the campaign need not wait for a disk
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a process that told the story left behind: its exit code, and its events."""
-
-    status: int
-    events: list[dict[str, object]]
-
-    @property
-    def shown(self) -> list[int]:
-        return [int(str(event["shown"])) for event in self.events if "shown" in event]
-
-    @property
-    def calls(self) -> list[str]:
-        return next((list(event["calls"]) for event in self.events if "calls" in event), [])  # type: ignore[call-overload]
-
-    def said(self, what: str) -> str | None:
-        return next((str(event[what]) for event in self.events if what in event), None)
-
-
-class Storyteller:
-    """Tells the story in a fresh process, again and again."""
-
-    def __init__(self, stdin: IO[str], stdout: IO[str]) -> None:
-        self._stdin, self._stdout = stdin, stdout
-
-    def tell(self, store: LocalStore, **request: object) -> Told:
-        self._stdin.write(json.dumps({"root": store.location, "seed": 0} | request) + "\n")
-        self._stdin.flush()
-        return Told(**json.loads(self._stdout.readline()))
-
-
-@pytest.fixture(scope="module")
-def storyteller() -> Iterator[Storyteller]:
-    command = [sys.executable, "-m", "tests.chaos.story"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield Storyteller(process.stdin, process.stdout)
-        process.stdin.close()
 
 
 @pytest.fixture(scope="module")

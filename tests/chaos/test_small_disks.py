@@ -11,10 +11,10 @@ import pytest
 
 from tests.chaos.campaign import SHARE, chance, count
 from tests.chaos.invariants import Seen, check_invariants
-from tests.chaos.story import SWEEP, TRIALS, tell
+from tests.chaos.story import SWEEP, TRIALS
+from tests.chaos.storyteller import Storyteller
 from tests.chaos.sweeps import sweep_of
 from tests.chaos.test_real_sweeps import QUICK
-from vae_search.errors import StoreUnavailable
 from vae_search.store.commit import LocalStore
 
 CHECKPOINT_BYTES = 100_000
@@ -39,32 +39,28 @@ def disk_of(kib: int, folder: Path) -> Iterator[Callable[[int], None]]:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_a_disk_that_fills_in_a_sweep_keeps_what_was_finished_and_resume_does_the_rest(tmp_path: Path) -> None:
+def test_a_disk_that_fills_in_a_sweep_keeps_what_was_finished_and_resume_does_the_rest(
+    storyteller: Storyteller, tmp_path: Path
+) -> None:
     chance("small disks")
     ended = 0
     for kib in range(16, 400, 64 if SHARE < 1 else 8):
         with disk_of(kib, tmp_path / f"disk{kib}") as resize:
-            store, shown = LocalStore(tmp_path / f"disk{kib}" / "store"), list[int]()
-            failure = outcome_of(store, shown)
+            store = LocalStore(tmp_path / f"disk{kib}" / "store")
+            first = storyteller.tell(store)
+            failure = first.said("unavailable")
+            assert first.said("bug") is None, first.said("bug")
             assert failure is None or "No space left on device" in failure
             ended += failure is not None
-            before = check_invariants(store, SWEEP, Seen(rows={}), shown=shown, trials=TRIALS, finished=False)
+            before = check_invariants(store, SWEEP, Seen(rows={}), shown=first.shown, trials=TRIALS, finished=False)
 
             resize(4096)
-            tell(store, seed=0, shown=shown.append)
+            again = storyteller.tell(store)
 
+            shown = [*first.shown, *again.shown]
             check_invariants(store, SWEEP, before, shown=shown, trials=TRIALS, finished=True)
     print(f"{ended} sweeps ended because the disk was full")
     assert ended >= 2
-
-
-def outcome_of(store: LocalStore, shown: list[int]) -> str | None:
-    """What ended the sweep before its time, if anything did."""
-    try:
-        tell(store, seed=0, shown=shown.append)
-    except StoreUnavailable as failure:
-        return str(failure)
-    return None
 
 
 @pytest.mark.ray

@@ -110,10 +110,10 @@ class RunningDriver:
 
     def __init__(self, sweep: Sweep, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._sweep = sweep
-        self._out = (sweep.folder / "out.txt").open("ab")
-        self._began_at = self._out.tell()
         self.started_at = time.time()
-        self._errors = (sweep.folder / "errors.txt").open("w+b")
+        self._printed = sweep.folder / f"out-{time.monotonic_ns()}.txt"  # two drivers may live at a time
+        self._out = self._printed.open("wb")
+        self._errors = self._printed.with_suffix(".errors").open("w+b")
         own = {_TOKEN: str(sweep.folder), "TMPDIR": str(sweep.folder), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
             command,
@@ -128,7 +128,7 @@ class RunningDriver:
         """Its exit code; what it has shown is noted."""
         code = self.process.wait(timeout_s)
         self._out.close()
-        self.output = self._output()
+        self.output = self._printed.read_text()
         # A line that the kill has cut short was not shown.
         self._sweep.shown += [
             int(trial) for trial in re.findall(r"^trial (\d+) [A-Z]+: .*\n", self.output, re.MULTILINE)
@@ -138,14 +138,9 @@ class RunningDriver:
         self._errors.close()
         return code
 
-    def _output(self) -> str:
-        with (self._sweep.folder / "out.txt").open("rb") as out:
-            out.seek(self._began_at)
-            return out.read().decode()
-
     def lines(self, start: str) -> list[str]:
         """What it has printed so far: the rest of each line that begins with `start`."""
-        return [line.removeprefix(start) for line in self._output().splitlines() if line.startswith(start)]
+        return [line.removeprefix(start) for line in self._printed.read_text().splitlines() if line.startswith(start)]
 
     def kill(self) -> None:
         self.process.kill()

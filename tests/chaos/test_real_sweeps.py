@@ -215,7 +215,7 @@ def test_when_there_is_no_memory_at_all_the_sweep_ends_with_the_cause_and_can_be
         assert {row.state for row in Ledger(sweep.store, sweep.name).trials()} <= {State.COMPLETE, State.PRUNED}
 
 
-def test_a_trial_whose_workers_are_killed_for_memory_twice_is_oom_and_the_sweep_goes_on() -> None:
+def test_a_trial_whose_workers_are_killed_for_memory_twice_fails_as_oom() -> None:
     chance("memory monitor")
     used, total = memory_bytes()
     room = 4 * GIB

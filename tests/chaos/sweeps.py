@@ -15,12 +15,38 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.invariants import Seen, check_invariants
 from vae_search.store import layout
 from vae_search.store.commit import Store, open_store
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120  # for what must happen soon; only a hanging test waits so long
 _TOKEN = "VAE_SEARCH_CHAOS_TOKEN"  # noqa: S105 - marks our processes, and is no secret
+
+NOTHING = Seen(rows={})
+QUICK = """
+name: quick
+data: {source: digits}
+search_space:
+  latent_dim: {type: int, low: 2, high: 8}
+  learning_rate: {type: float, low: 1e-3, high: 1e-2, log: true}
+  depth: 1
+  width: {type: categorical, choices: [16, 32]}
+  batch_size: 32
+budget: {trials: 16, epochs: 72}
+pruning: {min_epochs: 9, reduction_factor: 3}
+checkpoint_s: 0.5
+max_retries: 20
+"""
+# Epochs of more than a second, and no checkpoint before the last one unless somebody asks for it.
+SLOW = """
+name: slow
+data: {source: digits}
+search_space: {latent_dim: 8, depth: 4, width: 1024, batch_size: 8, learning_rate: 1e-4}
+budget: {trials: 2, epochs: 8}
+pruning: off
+checkpoint_s: 10000
+"""
 
 
 @dataclass
@@ -71,6 +97,15 @@ class Sweep:
         return [
             found for path in sorted(self.logs.glob("worker-*.log")) for found in re.findall(pattern, path.read_text())
         ]
+
+    @property
+    def begun(self) -> int:
+        """How often workers have begun with a trial, anew or from a checkpoint."""
+        return len(self.logged(r"trial \d+ (?:starts|continues)"))
+
+    def check(self, before: Seen, *, finished: bool) -> Seen:
+        """Hold the store to its invariants; see there."""
+        return check_invariants(self.store, self.name, before, shown=self.shown, trials=self.trials, finished=finished)
 
     def in_flight(self) -> set[int]:
         """The trials that were issued and have no row yet."""

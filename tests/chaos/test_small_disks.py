@@ -13,8 +13,7 @@ from tests.chaos.campaign import SHARE, chance, count
 from tests.chaos.invariants import Seen, check_invariants
 from tests.chaos.story import SWEEP, TRIALS
 from tests.chaos.storyteller import Storyteller
-from tests.chaos.sweeps import sweep_of
-from tests.chaos.test_real_sweeps import QUICK
+from tests.chaos.sweeps import NOTHING, QUICK, sweep_of
 from vae_search.store.commit import LocalStore
 
 CHECKPOINT_BYTES = 100_000
@@ -71,14 +70,12 @@ def test_a_real_sweep_waits_for_room_on_its_disk_and_goes_on() -> None:
         with sweep_of(QUICK) as sweep, disk_of(kib, sweep.folder / "store") as resize:
             driver = sweep.start()
             driver.until(lambda sweep=sweep: is_full(sweep.folder / "store"))
-            before = check_invariants(
-                sweep.store, sweep.name, Seen(rows={}), shown=[], trials=sweep.trials, finished=False
-            )
+            before = sweep.check(NOTHING, finished=False)
             print(f"{kib} KiB were full after {len(before.rows)} trials")
             resize(64 * 1024)
             assert driver.wait() == 0, driver.errors
             assert driver.errors == ""
-            check_invariants(sweep.store, sweep.name, before, shown=sweep.shown, trials=sweep.trials, finished=True)
+            sweep.check(before, finished=True)
 
 
 @pytest.mark.ray
@@ -90,13 +87,11 @@ def test_a_real_sweep_whose_disk_stays_full_ends_as_store_unavailable_and_can_be
         driver = sweep.start()
         assert driver.wait() == 7, driver.errors
         assert "No space left on device" in driver.errors
-        before = check_invariants(
-            sweep.store, sweep.name, Seen(rows={}), shown=sweep.shown, trials=sweep.trials, finished=False
-        )
+        before = sweep.check(NOTHING, finished=False)
         resize(64 * 1024)
         again = sweep.start()
         assert again.wait() == 0, again.errors
-        check_invariants(sweep.store, sweep.name, before, shown=sweep.shown, trials=sweep.trials, finished=True)
+        sweep.check(before, finished=True)
 
 
 def is_full(disk: Path) -> bool:

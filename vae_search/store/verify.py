@@ -165,8 +165,13 @@ def _curve_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, 
 
 
 def _artifact_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, TrialRow]) -> Iterator[Finding]:
+    behind = _behind(store, sweep, rows)
     for number in _artifacts(paths):
         folder = layout.artifact(sweep, number)
+        if number in behind and layout.manifest(folder) not in paths:
+            problem = "left behind by a driver that died while it removed it: the trial is no longer among the best"
+            yield Finding(path=folder, problem=problem, damaged=False)
+            continue
         expected = rows[number].artifact_sha256 if number in rows else None
         if expected is None:
             yield Finding(path=folder, problem="belongs to no row", damaged=False)
@@ -178,6 +183,16 @@ def _artifact_findings(store: Store, sweep: str, paths: list[str], rows: dict[in
                 )
         except (CorruptStore, NotFound) as error:
             yield _damage(layout.manifest(folder), error)
+
+
+def _behind(store: Store, sweep: str, rows: dict[int, TrialRow]) -> set[int]:
+    """The COMPLETE trials that are not among those whose artifacts are kept."""
+    try:
+        keep = sweeps.latest_spec(store, sweep).keep
+    except (CorruptStore, NotFound):  # which is a finding of its own
+        return set()
+    ranking = sorted((row.objective, row.trial) for row in rows.values() if row.objective is not None)
+    return {trial for _, trial in ranking[keep:]}
 
 
 def _copy_findings(store: Store, sweep: str, paths: list[str]) -> Iterator[Finding]:

@@ -42,7 +42,7 @@ max_retries: 20
 SLOW = """
 name: slow
 data: {source: digits}
-search_space: {latent_dim: 8, depth: 4, width: 1024, batch_size: 8, learning_rate: 1e-4}
+search_space: {latent_dim: 8, depth: 2, width: 1024, batch_size: 8, learning_rate: 1e-4}
 budget: {trials: 2, epochs: 8}
 pruning: off
 checkpoint_s: 10000

@@ -21,7 +21,7 @@ from vae_search.store.commit import LocalStore
 
 ROOT = Path(__file__).parents[2]
 SEEDS = count(1, 20)
-STRIDE = 1 if SHARE == 1 else 3  # for faults that last, or are waited out
+STRIDE = 1 if SHARE == 1 else 5  # for faults that last, or are waited out
 CODES = (errno.ENOSPC, errno.EIO)
 MEMORY = Path("/dev/shm")  # noqa: S108 - a kill loses no page cache, so the campaign need not wait for a disk
 
@@ -48,16 +48,19 @@ def everything(store: LocalStore) -> dict[str, bytes]:
     return {path: store.read(path) for path in paths}
 
 
-def recover_twice(storyteller: Storyteller, store: LocalStore, before: Seen, shown: list[int], *, seed: int) -> None:
+def recover(storyteller: Storyteller, store: LocalStore, before: Seen, shown: list[int], *, seed: int) -> None:
     again = storyteller.tell(store, seed=seed)
     assert again.said("bug") is None, again.said("bug")
     assert again.status == 0
     assert not set(again.shown) & before.trials, "a finished trial was run again"
+    check_invariants(store, SWEEP, before, shown=[*shown, *again.shown], trials=TRIALS, finished=True)
+
+
+def recover_once_more(storyteller: Storyteller, store: LocalStore, *, seed: int) -> None:
     files = everything(store)
     third = storyteller.tell(store, seed=seed)
     assert (third.status, third.shown, third.said("bug")) == (0, [], None)
     assert everything(store) == files, "recovering a second time changed something"
-    check_invariants(store, SWEEP, before, shown=[*shown, *again.shown], trials=TRIALS, finished=True)
 
 
 @pytest.mark.timeout(3600)
@@ -74,7 +77,8 @@ def test_a_kill_at_any_file_operation_loses_and_repeats_nothing(storyteller: Sto
             kills[call] += 1
             before = seen(fresh, SWEEP)
             assert set(died.shown) <= before.trials, f"point {point}, {call}: shown before its row was there"
-            recover_twice(storyteller, fresh, before, died.shown, seed=seed)
+            recover(storyteller, fresh, before, died.shown, seed=seed)
+            recover_once_more(storyteller, fresh, seed=seed)
         empty(fresh)
     print(f"{kills.total()} kills over {SEEDS} seeds: {dict(kills)}")
     assert set(kills) == {"open", "write", "fsync", "link", "unlink", "replace", "mkdir", "rmdir"}
@@ -93,7 +97,7 @@ def test_a_file_operation_that_fails_once_ends_the_driver_in_words_and_loses_not
         failed = storyteller.tell(fresh, fail_at=point, errno=CODES[(point + first) % 2])
         assert failed.said("bug") is None, f"operation {point}: {failed.said('bug')}"
         ended += failed.said("unavailable") is not None
-        recover_twice(storyteller, fresh, seen(fresh, SWEEP), failed.shown, seed=0)
+        recover(storyteller, fresh, seen(fresh, SWEEP), failed.shown, seed=0)
     print(f"{number} failures of one operation each, {ended} of which ended the driver")
     assert ended > number / 2
 
@@ -106,7 +110,7 @@ def test_a_disk_that_is_full_from_any_operation_on_loses_nothing(storyteller: St
         empty(fresh)
         failed = storyteller.tell(fresh, fail_at=point, lasting=True)
         assert failed.said("bug") is None, f"operation {point}: {failed.said('bug')}"
-        recover_twice(storyteller, fresh, seen(fresh, SWEEP), failed.shown, seed=0)
+        recover(storyteller, fresh, seen(fresh, SWEEP), failed.shown, seed=0)
 
 
 @pytest.mark.timeout(3600)

@@ -67,7 +67,6 @@ def inspect(store: Store, sweep: str) -> Inspection:
     lost = _lost_rows(paths, all_rows)
     findings += _curve_findings(store, sweep, paths, rows, lost=lost)
     findings += _artifact_findings(store, sweep, paths, all_rows, lost=lost)
-    findings += _fallen_behind(store, sweep, paths, rows)
     findings += _copy_findings(store, sweep, paths)
     findings += _running_findings(store, sweep, paths, all_rows)
     curves = [path for path in paths if layout.table_of(path) == "epochs"]
@@ -200,13 +199,17 @@ def _curve_findings(
 def _artifact_findings(
     store: Store, sweep: str, paths: list[str], rows: Mapping[str, TrialRow], *, lost: Collection[str]
 ) -> Iterator[Finding]:
-    kept = _artifacts(paths)
+    kept, behind = _artifacts(paths), _behind(store, sweep, rows)
     for key, row in rows.items():
         # A trial's weights go when it falls behind the best; those of a confirm run stay.
         if isinstance(row, FinalistRow) and row.artifact_sha256 and key not in kept:
             yield Finding(path=layout.manifest(layout.artifact(sweep, key)), problem="is missing", damaged=True)
     for key in sorted({*kept}.difference(lost)):
         folder = layout.artifact(sweep, key)
+        if key in behind:  # whole or, its manifest first, half removed
+            problem = "its trial is not among the best any more: left behind by a driver that died"
+            yield Finding(path=folder, problem=problem, damaged=False)
+            continue
         expected = rows[key].artifact_sha256 if key in rows else None
         if expected is None:
             yield Finding(path=folder, problem="belongs to no row", damaged=False)
@@ -220,18 +223,15 @@ def _artifact_findings(
             yield _damage(layout.manifest(folder), error)
 
 
-def _fallen_behind(store: Store, sweep: str, paths: list[str], rows: Mapping[int, TrialRow]) -> Iterator[Finding]:
-    """Weights of trials that are no longer among the best `keep`: a driver died before it removed them."""
+def _behind(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> set[str]:
+    """The COMPLETE trials that are not among those whose artifacts are kept; confirm runs keep theirs."""
     try:
         keep = sweeps.latest_spec(store, sweep).keep
-    except (CorruptStore, NotFound):
-        return  # named elsewhere
-    order = sorted((row.objective, row.trial) for row in rows.values() if row.objective is not None)
-    behind = {layout.trial_key(trial) for _, trial in order[keep:]}
-    for key in _artifacts(paths):
-        if key in behind:
-            path = layout.artifact(sweep, key)
-            yield Finding(path=path, problem=f"is not among the best {keep} any more", damaged=False)
+    except (CorruptStore, NotFound):  # which is a finding of its own
+        return set()
+    trials = [row for row in rows.values() if not isinstance(row, FinalistRow)]
+    ranking = sorted((row.objective, row.trial) for row in trials if row.objective is not None)
+    return {layout.trial_key(trial) for _, trial in ranking[keep:]}
 
 
 def _copy_findings(store: Store, sweep: str, paths: list[str]) -> Iterator[Finding]:

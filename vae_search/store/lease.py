@@ -12,14 +12,17 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from vae_search.errors import Conflict, LeaseLost, NotFound, VaeSearchError
-from vae_search.spec import SweepSpec
 from vae_search.store import layout
 from vae_search.store.commit import AlreadyThere, Store
 from vae_search.store.json_files import to_json_bytes
 from vae_search.store.lease_records import Holder, has_ended, newest_lease, read_beat, read_holder
 from vae_search.store.processes import is_alive, this_process
+
+if TYPE_CHECKING:
+    from vae_search.spec import SweepSpec
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +141,7 @@ def acquire(
     store: Store,
     sweep: str,
     *,
-    spec: SweepSpec | None = None,
+    spec: "SweepSpec | None" = None,
     progress: Callable[[], Mapping[str, object]] = dict,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     monotonic: Callable[[], float] = time.monotonic,

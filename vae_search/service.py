@@ -16,7 +16,7 @@ from vae_search.states import State
 from vae_search.store import layout, sweeps
 from vae_search.store.commit import Store, prove_exclusive
 from vae_search.store.finalists import FinalistRow, Finalists
-from vae_search.store.lease import Heartbeat, driver_s_before, read_heartbeat, request_stop
+from vae_search.store.lease import Heartbeat, driver_s_before, is_exhausted, read_heartbeat, request_stop
 from vae_search.store.ledger import sweep_names
 from vae_search.store.ranking import RankedBy
 from vae_search.store.rows import TrialRow
@@ -39,6 +39,8 @@ class SweepStatus:
     heartbeat: Heartbeat | None
     driver_s: float
     """seconds that drivers have spent on it"""
+    is_exhausted: bool
+    """whether its last driver left nothing to be done, with the same budget"""
     in_flight: int
     """trials and confirm runs that were issued and have no row yet"""
     confirm_rows: tuple[FinalistRow, ...]
@@ -62,7 +64,9 @@ class SweepStatus:
         """Whether the budget of trials is used and the best configs are confirmed, or the time is used."""
         budget = self.spec.budget
         time_is_up = budget.minutes is not None and self.driver_s >= 60.0 * budget.minutes
-        return (time_is_up and not self.in_flight) or (self.used >= budget.trials and self.is_confirmed)
+        # A search leaves time for its confirm runs; if they take less, some of the budget's minutes remain.
+        over = (time_is_up and not self.in_flight) or self.is_exhausted
+        return over or (self.used >= budget.trials and self.is_confirmed)
 
     @property
     def can_promote(self) -> bool:
@@ -200,9 +204,14 @@ def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> Swee
         damaged_finalists=tuple(finalists.damaged),
         heartbeat=read_heartbeat(store, sweep),
         driver_s=driver_s_before(store, sweep),
+        is_exhausted=is_exhausted(store, sweep) and _same_budget(spec or latest, latest),
         in_flight=sum(path.endswith("/suggestion.json") for path in store.list(layout.running(sweep))),
         confirm_rows=confirm_rows,
     )
+
+
+def _same_budget(new: "SweepSpec", old: "SweepSpec") -> bool:
+    return (new.budget, new.confirm) == (old.budget, old.confirm)
 
 
 def statuses(store: Store) -> tuple[list[SweepStatus], list[str]]:

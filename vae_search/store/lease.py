@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BEAT_S = 5.0  # between two heartbeats
-DRIVER_S = "driver_s"  # in a heartbeat's progress: seconds that drivers have spent on the sweep
+# In a heartbeat's progress: seconds that drivers have spent on the sweep, and whether the last had nothing left to do.
+DRIVER_S, EXHAUSTED = "driver_s", "exhausted"
 SILENCE_S = 30.0  # after which a holder counts as gone
 POLL_S = 1.0  # between two looks at somebody else's heartbeat
 
@@ -199,6 +200,11 @@ def driver_s_before(store: Store, sweep: str) -> float:
     """Seconds that drivers have spent on the sweep until its last heartbeat; 0 if there never was one."""
     seconds = read_beat(store, sweep)[2].get(DRIVER_S, 0.0)
     return float(seconds) if isinstance(seconds, int | float) else 0.0
+
+
+def is_exhausted(store: Store, sweep: str) -> bool:
+    """Whether the sweep's last driver left because nothing was to be done any more, with the budget that it had."""
+    return read_beat(store, sweep)[2].get(EXHAUSTED) is True
 
 
 def request_stop(store: Store, sweep: str) -> Holder:

@@ -105,6 +105,7 @@ def test_a_sweep_unpickles_nothing(swept: tuple[Path, list[str]]) -> None:
     assert [line for line in traced if str(PACKAGE) in line] == []
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of bytes that happen to look like a bad escape
 def test_no_file_of_the_store_is_a_pickle(swept: tuple[Path, list[str]]) -> None:
     store, _ = swept
     kinds = {".json": b"{", ".parquet": b"PAR1", ".npz": b"PK", ".yaml": b"\n"}

@@ -143,7 +143,7 @@ def test_a_driver_that_is_asked_to_stop_has_every_epoch_saved() -> None:
             again = sweep.start()
             assert again.wait() == 0, again.errors
             sweep.check(done, finished=True)
-            assert {f"{trial} continues after epoch {epoch}" for trial, epoch in saved.items()} <= set(
+            assert {f"{trial:06d} continues after epoch {epoch}" for trial, epoch in saved.items()} <= set(
                 sweep.logged(r"run (\d+ continues after epoch \d+)")
             )
             assert max(starts(sweep).values()) == 1

@@ -164,10 +164,11 @@ class LocalStore:
         try:
             for folder, _, names in walk(self._full(prefix)):
                 inside = "" if folder == self._root else f"{folder.relative_to(self._root).as_posix()}/"
-                found += [f"{inside}{name}" for name in names]
+                if not inside.startswith(".") and "/." not in inside:
+                    found += [f"{inside}{name}" for name in names if not name.startswith(".")]
         except OSError as error:
             raise self._unavailable(prefix, "listed", error) from error
-        return sorted(path for path in found if "/." not in f"/{path}")
+        return sorted(found)
 
     def sizes(self, prefix: str) -> dict[str, int]:
         found = {}

@@ -67,8 +67,8 @@ class Standings:
     @property
     def best(self) -> tuple[int, float] | None:
         """The trial with the least objective, and its objective; None if none has one."""
-        first = self._in_order(self._table.filter(pc.is_valid(self._table["objective"])), "objective").slice(0, 1)
-        return (first["trial"][0].as_py(), first["objective"][0].as_py()) if len(first) else None
+        first = self._first(pc.is_valid(self._table["objective"]), "objective", 1)
+        return (first["trial"][0].as_py(), first["by"][0].as_py()) if len(first) else None
 
     def ranked(self, *, by: RankedBy, every_state: bool, count: int | None = None) -> list[TrialRow]:
         """The first `count` of what `ranking.ranked` makes of all rows; None means all of it.
@@ -79,15 +79,16 @@ class Standings:
         """
         check_comparable(_counts(self._table, "comparability_key").keys(), trials=self.finished)
         complete = pc.match_like(self._table["state"], State.COMPLETE.value)  # `pc.equal` would load pandas
-        order = self._in_order(self._table.filter(complete), by)
+        order = self._first(complete, by, count)
         if every_state:
-            order = pa.concat_tables([order, self._in_order(self._table.filter(pc.invert(complete)), "neg_elbo")])
+            order = pa.concat_tables([order, self._first(pc.invert(complete), "neg_elbo", count)])
         return self._rows(order.slice(0, count))
 
-    @staticmethod
-    def _in_order(table: pa.Table, by: str) -> pa.Table:
-        """Least first, NULL last; equal values by number."""
-        return table.sort_by([(by, "ascending"), ("trial", "ascending")])
+    def _first(self, chosen: pa.ChunkedArray, by: str, count: int | None) -> pa.Table:
+        """Of the chosen rows the first `count` by the column `by`, least first, NULL last; equal values by number."""
+        table = self._table.select([by, "trial", "place"]).filter(chosen)
+        order = pc.sort_indices(table, sort_keys=[(by, "ascending"), ("trial", "ascending")])
+        return table.take(order.slice(0, count)).rename_columns(["by", "trial", "place"])
 
     def _rows(self, table: pa.Table) -> list[TrialRow]:
         numbers: list[int] = table["trial"].to_pylist()
@@ -113,9 +114,12 @@ def read_standings(store: Store, sweep: str) -> Standings:
     parts = [_placed(_NO_ROWS, int64_array([]))]
     if copy is not None:
         present = set(files)
-        places = int64_array(place for place, file in enumerate(copy.files) if file in present)
-        parts.append(_placed(copy.table.take(places) if len(places) < len(copy.files) else copy.table, places))
         files = sorted(present.difference(copy.files))
+        if len(present) - len(files) == len(copy.files):
+            parts.append(_placed(copy.table, int64_array(range(len(copy.files)))))
+        else:
+            places = int64_array(place for place, file in enumerate(copy.files) if file in present)
+            parts.append(_placed(copy.table.take(places), places))
     raw = [_NO_ROWS]
     damaged: list[str] = []
     for path, content in zip(files, store.read_many(files), strict=True):

@@ -61,6 +61,8 @@ class ObjectStore:
         self._jitter = jitter
         self._answered = False
         self._has_version = False
+        self._undecided: set[str] = set()
+        """paths of creates that were given up without knowing whether the object is there"""
         try:
             self._bucket = S3Store(
                 bucket,
@@ -119,7 +121,7 @@ class ObjectStore:
         the store's version, a request to stop, the end of a lease, the files of one bundle, the suggestion and the
         learning curve of one trial. Leases and probes carry a nonce, rows and tombstones the number of a lease.
         """
-        unclear = False
+        unclear = path in self._undecided
         for _ in self._tries():
             try:
                 obstore.put(self._bucket, path, content, mode="create", use_multipart=False)
@@ -132,16 +134,20 @@ class ObjectStore:
                     raise AlreadyThere(path) from None
                 if not refused and not trouble.passing:
                     raise self._unavailable(path, "written", trouble) from None
-                unclear = unclear or trouble.status != 409
+                unclear = unclear or not (refused or trouble.status == 409)
                 found = self._look(path)
                 if found == content and unclear:
-                    return
+                    break
                 if found is not None:
                     raise AlreadyThere(path) from None
             else:
                 self._answered = True
-                return
-        raise self._unavailable(path, "written", trouble)
+                break
+        else:
+            if unclear:
+                self._undecided.add(path)
+            raise self._unavailable(path, "written", trouble)
+        self._undecided.discard(path)
 
     def _look(self, path: str) -> bytes | None:
         """What is there right now; None if nothing is, or if there is no answer."""

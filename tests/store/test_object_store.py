@@ -204,6 +204,19 @@ def test_a_create_whose_answer_and_read_back_are_both_lost_is_ours(proxy: Faulty
     assert store.read("file") == b"ours"
 
 
+def test_a_create_that_was_given_up_is_ours_when_it_is_made_again(proxy: FaultyProxy, s3_location: str) -> None:
+    store = opened(s3_location)
+
+    proxy.next_faults = [Fault.RESET_AFTER, *[Fault.RESET_BEFORE] * 100]
+    with pytest.raises(StoreUnavailable, match="cannot be written"):
+        store.create("file", b"ours")
+    proxy.next_faults = []
+
+    store.create("file", b"ours")
+    with pytest.raises(AlreadyThere):
+        store.create("file", b"ours")
+
+
 def test_the_same_content_of_somebody_else_is_not_ours_after_a_conflict(proxy: FaultyProxy, s3_location: str) -> None:
     """A 409 means that nothing was written; the library calls it "already exists"."""
     store = opened(s3_location)

@@ -61,6 +61,8 @@ class ObjectStore:
         self._jitter = jitter
         self._answered = False
         self._has_version = False
+        self._undecided: set[tuple[str, bytes]] = set()
+        """creates that nobody knows of yet whether they were carried out; the next one of the same content is told"""
         try:
             self._bucket = S3Store(
                 bucket,
@@ -123,7 +125,6 @@ class ObjectStore:
         the store's version, a request to stop, the end of a lease, the files of one bundle, the suggestion and the
         learning curve of one trial. Leases and probes carry a nonce, rows and tombstones the number of a lease.
         """
-        unclear = False
         for _ in self._tries():
             try:
                 obstore.put(self._bucket, path, content, mode="create", use_multipart=False)
@@ -131,21 +132,25 @@ class ObjectStore:
                 trouble = trouble_of(error)
                 # 409: another create is on its way, and no one has won yet.
                 refused = isinstance(error, AlreadyExistsError) and trouble.status != 409
-                if refused and not unclear:
+                if refused and (path, content) not in self._undecided:
                     self._answered = True
                     raise AlreadyThere(path) from None
                 if not refused and not trouble.passing:
                     raise self._unavailable(path, "written", trouble) from None
-                unclear = unclear or trouble.status != 409
+                if not refused and trouble.status != 409:
+                    self._undecided.add((path, content))
                 found = self._look(path)
-                if found == content and unclear:
-                    return
+                if found == content and (path, content) in self._undecided:
+                    break
                 if found is not None:
+                    self._undecided.discard((path, content))
                     raise AlreadyThere(path) from None
             else:
                 self._answered = True
-                return
-        raise self._unavailable(path, "written", trouble)
+                break
+        else:
+            raise self._unavailable(path, "written", trouble)
+        self._undecided.discard((path, content))
 
     def _look(self, path: str) -> bytes | None:
         """What is there right now; None if nothing is, or if there is no answer."""

@@ -100,7 +100,7 @@ def show_statuses(statuses: "Sequence[SweepStatus]", troubles: Sequence[str], *,
         console().print(table)
     if troubles:
         raise CorruptStore("\n".join(troubles[:3]))
-    _warn_of_damage([path for status in statuses for path in status.damaged])
+    warn_of_damage([path for status in statuses for path in status.damaged])
 
 
 def show_best(status: "SweepStatus", rows: "Sequence[TrialRow]", *, by: str, as_json: bool) -> None:
@@ -112,7 +112,7 @@ def show_best(status: "SweepStatus", rows: "Sequence[TrialRow]", *, by: str, as_
     else:
         out = console()
         out.print(best_table(status.spec, rows, by=by, width=out.width))
-    _warn_of_damage(status.damaged)
+    warn_of_damage(status.damaged)
 
 
 def best_table(spec: "SweepSpec", rows: "Sequence[TrialRow]", *, by: str, width: int) -> Table:
@@ -176,7 +176,7 @@ def show_finished(
     for line in promotion[1] if promotion else ():
         say(line)
     say(f"Pictures: vae-search sample {status.spec.name} -o samples.png" + _store_option(store))
-    _warn_of_damage(status.damaged)
+    warn_of_damage(status.damaged)
 
 
 def confirmed_lines(rows: "Sequence[FinalistRow]") -> list[str]:
@@ -206,7 +206,7 @@ def show_query(result: "QueryResult", *, as_json: bool) -> None:
         for row in result.rows:
             table.add_row(*(escape(_cell(value)) for value in row))
         console().print(table)
-    _warn_of_damage(result.damaged)
+    warn_of_damage(result.damaged)
 
 
 def trial_facts(row: "TrialRow") -> dict[str, Any]:
@@ -249,7 +249,7 @@ def _status_facts(status: "SweepStatus") -> dict[str, Any]:
     }
 
 
-def _warn_of_damage(paths: Sequence[str]) -> None:
+def warn_of_damage(paths: Sequence[str]) -> None:
     """Name files that could not be read, after everything else has been shown.
 
     Raises:

@@ -106,7 +106,8 @@ def test_light_commands_load_neither_ray_nor_tensorflow(command: list[str], tmp_
         "from vae_search.cli import main\n"
         f"sys.argv = ['vae-search', *{command!r}]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'ray', 'tensorflow', 'keras', 'optuna', 'sklearn', 'obstore', 'plotly', 'jinja2'} & set(sys.modules)\n"
+        "heavy = {'ray', 'tensorflow', 'keras', 'optuna', 'sklearn', 'obstore', 'plotly', 'jinja2'}\n"
+        "heavy &= set(sys.modules)\n"
         "print('loaded:', *sorted(heavy))\n"
     )
 

@@ -1,6 +1,7 @@
 """What all plots share: their colours, axes and hover texts. The page paints text and grid, by light or dark."""
 
 import html
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -13,6 +14,7 @@ from vae_search.report.words import shown
 BLUE, ORANGE, RED, GREEN, PURPLE, GREY = "#3a86c8", "#e69f00", "#d55e00", "#0a9e78", "#b06fc0", "#8a929b"
 STATE_COLOURS = {"COMPLETE": BLUE, "PRUNED": GREY, "FAIL": RED, "confirm": GREEN}
 GOOD_TO_BAD = [[0.0, "#f0a020"], [0.5, "#c8508c"], [1.0, "#4a6fd0"]]
+ZOOMED = " The axis begins at the better values; a double click shows all."
 DIGITS = 6  # significant ones; the data of a page must stay small
 HEIGHT_PX = 420
 
@@ -45,7 +47,7 @@ def settle(of: go.Figure, *, height_px: int) -> None:
         template="none",
         height=height_px,
         margin={"l": 56, "r": 16, "t": 48, "b": 52},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
         hovermode="closest",
     )
     of.update_xaxes(automargin=True)
@@ -73,6 +75,15 @@ def focus(values: Sequence[float]) -> list[float] | None:
     limit = middle + 3.0 * (middle - low)
     margin = 0.06 * (limit - low)
     return [low - margin, limit + margin] if low < limit < high else None
+
+
+def log_ticks(values: Sequence[float]) -> list[float]:
+    """1, 2 and 5 times the powers of ten from the least to the greatest of `values`; both of these if that is too few."""
+    low, high = min(values), max(values)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    nice = [step * 10.0**power for power in powers for step in (1, 2, 5)]
+    between = [tick for tick in nice if low * 0.999 <= tick <= high * 1.001]
+    return between if len(between) > 2 else [float(f"{tick:.2g}") for tick in dict.fromkeys((low, high))]
 
 
 def left_out(drawn: int, of: int, what: str) -> str:

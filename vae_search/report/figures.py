@@ -78,7 +78,7 @@ def focus(values: Sequence[float]) -> list[float] | None:
 
 
 def log_ticks(values: Sequence[float]) -> list[float]:
-    """1, 2 and 5 times the powers of ten from the least to the greatest of `values`; both of these if that is too few."""
+    """1, 2 and 5 times the powers of ten within the range of `values`; its ends if those are too few."""
     low, high = min(values), max(values)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     nice = [step * 10.0**power for power in powers for step in (1, 2, 5)]

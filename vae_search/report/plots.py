@@ -15,11 +15,13 @@ from vae_search.report.figures import (
     PURPLE,
     RED,
     STATE_COLOURS,
+    ZOOMED,
     Plot,
     colour_bar,
     figure,
     focus,
     left_out,
+    log_ticks,
     short,
 )
 from vae_search.states import State
@@ -60,8 +62,9 @@ def history(findings: Findings) -> Plot:
     if best:
         last = max(row.trial for row in findings.rows)
         _add_steps(drawn, [(row.trial, value) for row, value in best], until=last)
-    drawn.update_yaxes(range=focus([value for row in rows if (value := _score(row)) is not None]))
-    text = "Each trial where it ended, and the best objective so far. Lower is better."
+    limits = focus([value for row in rows if (value := _score(row)) is not None])
+    drawn.update_yaxes(range=limits)
+    text = "Each trial where it ended, and the best objective so far. Lower is better." + (ZOOMED if limits else "")
     return Plot(key=key, title=title, text=text + left_out(len(rows), len(findings.rows), "trials"), figure=drawn)
 
 
@@ -88,8 +91,10 @@ def history_by_cost(findings: Findings) -> Plot:
         marker={"color": BLUE, "size": 8},
     )
     _add_steps(drawn, [(spent_s[row.trial], value) for row, value in best], until=cpu_s)
-    drawn.update_yaxes(range=focus([row.objective for row in rows if row.objective is not None]))
+    limits = focus([row.objective for row in rows if row.objective is not None])
+    drawn.update_yaxes(range=limits)
     text = "What the search had cost when each trial ended, in the order in which they ended."
+    text += (ZOOMED if limits else "") + left_out(len(rows), len(findings.ranking), "trials")
     return Plot(key=key, title=title, text=text, figure=drawn)
 
 
@@ -104,20 +109,26 @@ def learning_curves(findings: Findings) -> Plot:
         return Plot(key=key, title=title, text="No learning curve has been recorded yet.")
     drawn = figure(x="epoch", y="neg_elbo on the select split, nats per image")
     best = findings.ranking[:1]
-    last_values = []
+    values: list[float] = []
     for state in (State.PRUNED, State.FAIL, State.COMPLETE):
         of_state = [row for row in rows if row.state is state and row not in best]
         _add_curves(drawn, findings, of_state, name=state.value.lower(), colour=STATE_COLOURS[state], width=1)
     _add_curves(drawn, findings, [row for row in best if row in rows], name="best trial", colour=ORANGE, width=3)
     for row in rows:
-        last_values += [epoch.neg_elbo for epoch in findings.curves[row.trial] if epoch.neg_elbo is not None]
+        values += [epoch.neg_elbo for epoch in findings.curves[row.trial] if epoch.neg_elbo is not None]
     for rung in findings.rungs:
         drawn.add_vline(x=rung, line={"color": PURPLE, "dash": "dot", "width": 1})
-    drawn.update_yaxes(range=focus(last_values))
+    limits = focus(values)
+    drawn.update_yaxes(range=limits)
     rungs = (
         f" Dotted lines are the rungs, after epochs {', '.join(map(str, findings.rungs))}." if findings.rungs else ""
     )
-    text = "How each trial's held-out score fell." + rungs + left_out(len(rows), len(with_curve), "curves")
+    text = (
+        "How each trial's held-out score fell."
+        + rungs
+        + (ZOOMED if limits else "")
+        + left_out(len(rows), len(with_curve), "curves")
+    )
     return Plot(key=key, title=title, text=text, figure=drawn)
 
 
@@ -151,11 +162,11 @@ def rate_distortion(findings: Findings) -> Plot:
     by_beta = len(numbers) == len(rows) and len(set(numbers)) > 1
     marker: dict[str, object] = {"color": BLUE, "size": 9}
     if by_beta:
-        exponents = [math.log2(beta) for beta in numbers]
-        ticks = range(math.floor(min(exponents)), math.ceil(max(exponents)) + 1)
+        exponents = [math.log10(beta) for beta in numbers]
+        ticks = log_ticks(numbers)
         bar = dict(colour_bar("beta in training")) | {
-            "tickvals": [*ticks],
-            "ticktext": [f"{2.0**at:g}" for at in ticks],
+            "tickvals": [math.log10(at) for at in ticks],
+            "ticktext": [f"{at:g}" for at in ticks],
         }
         marker |= {"color": short(exponents), "colorscale": GOOD_TO_BAD, "colorbar": bar}
     drawn.add_scatter(

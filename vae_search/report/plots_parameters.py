@@ -1,18 +1,31 @@
 """Plots of what the parameters do: parallel coordinates, importances, slices."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from plotly.subplots import make_subplots
 
 from vae_search.report.facts import Findings, thinned
-from vae_search.report.figures import BLUE, GOOD_TO_BAD, Plot, colour_bar, figure, focus, left_out, safe, settle, short
+from vae_search.report.figures import (
+    BLUE,
+    GOOD_TO_BAD,
+    Plot,
+    colour_bar,
+    figure,
+    focus,
+    left_out,
+    log_ticks,
+    safe,
+    settle,
+    short,
+)
 from vae_search.report.plots import MAX_TRIALS
 from vae_search.space import FloatParameter, IntParameter, ParamValue
 from vae_search.store.rows import TrialRow
 
 AXIS_WIDTH_PX = 95  # of parallel coordinates; narrower ones cannot be read or brushed
 SLICE_HEIGHT_PX = 210
+FEW = 5  # labels of an axis
 NO_VALUE = "–"  # of a parameter whose condition did not hold
 
 
@@ -97,8 +110,11 @@ def slices(findings: Findings) -> Plot:
         )
         scale = "category" if not numeric else "log" if _is_log(findings, name) else "linear"
         drawn.update_xaxes(type=scale, row=place, col=1)
-        if scale == "log":
-            drawn.update_xaxes(dtick="D2" if _decades(having, name) < 3 else 1, row=place, col=1)
+        if scale == "category":
+            order = [_coordinate(choice, numeric=False) for choice in _choices(row.params[name] for row in having)]
+            drawn.update_xaxes(categoryorder="array", categoryarray=order, row=place, col=1)
+        elif ticks := _ticks(findings, name, [float(row.params[name]) for row in having]):
+            drawn.update_xaxes(tickvals=ticks, ticktext=[f"{tick:.4g}" for tick in ticks], row=place, col=1)
     settle(drawn, height_px=80 + SLICE_HEIGHT_PX * len(names))
     drawn.update_yaxes(range=focus([row.objective for row in rows if row.objective is not None]))
     bar = dict(colour_bar("trial"))
@@ -114,15 +130,15 @@ def _dimension(findings: Findings, name: str, rows: Sequence[TrialRow]) -> dict[
     values = [row.params.get(name) for row in rows]
     present = [value for value in values if value is not None]
     if _is_choice(findings, name) or any(isinstance(value, str) for value in present):
-        choices: list[ParamValue] = sorted(set(present), key=lambda value: (str(type(value)), value))
+        choices = _choices(present)
         places = [None if value is None else float(choices.index(value)) for value in values]
         ticks = [(float(place), safe(choice)) for place, choice in enumerate(choices)]
     elif _is_log(findings, name):
         places = [None if value is None else math.log10(float(value)) for value in values]
-        ticks = [(at, f"{10**at:.3g}") for at in _spread([place for place in places if place is not None])]
+        ticks = [(math.log10(at), f"{at:.3g}") for at in _ticks(findings, name, [float(at) for at in present])]
     else:
         places = [None if value is None else float(value) for value in values]
-        ticks = [(at, f"{at:.4g}") for at in _spread([place for place in places if place is not None])]
+        ticks = [(at, f"{at:.4g}") for at in _ticks(findings, name, [float(at) for at in present])]
     known = [place for place in places if place is not None]
     if len(known) < len(places):
         low, high = (min(known), max(known)) if known else (0.0, 1.0)
@@ -138,23 +154,25 @@ def _dimension(findings: Findings, name: str, rows: Sequence[TrialRow]) -> dict[
     }
 
 
-def _spread(values: Sequence[float], count: int = 5) -> list[float]:
-    """Up to `count` even steps from the least to the greatest of `values`."""
-    if not values:
-        return []
-    low, high = min(values), max(values)
-    return [low + (high - low) * step / (count - 1) for step in range(count)] if high > low else [low]
+def _ticks(findings: Findings, name: str, values: Sequence[float]) -> list[float]:
+    """Where a number's axis is labelled: at the values themselves if they are few, else at round or even steps."""
+    distinct = sorted(set(values))
+    if len(distinct) <= FEW:
+        return distinct
+    if _is_log(findings, name):
+        return log_ticks(distinct)
+    return [distinct[0] + (distinct[-1] - distinct[0]) * step / (FEW - 1) for step in range(FEW)]
+
+
+def _choices(values: Iterable[ParamValue]) -> list[ParamValue]:
+    """The distinct `values`, numbers by size and names by the alphabet."""
+    return sorted(set(values), key=lambda value: (isinstance(value, str), value))
 
 
 def _range(values: Sequence[float]) -> list[float]:
     """From the least to the greatest, never empty."""
     low, high = min(values), max(values)
     return [low, high] if high > low else [low - 1.0, high + 1.0]
-
-
-def _decades(rows: Sequence[TrialRow], name: str) -> float:
-    values = [float(row.params[name]) for row in rows]
-    return math.log10(max(values) / min(values)) if values else 0.0
 
 
 def _coordinate(value: ParamValue, *, numeric: bool) -> object:

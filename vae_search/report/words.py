@@ -117,17 +117,16 @@ def _cost(findings: Findings) -> Iterator[str]:
     if findings.confirm_rows:
         confirm = spent(findings.confirm_rows)
         yield f"The {confirm.trials} confirm runs took another {confirm.cpu_s:,.1f} CPU seconds."
-    yield f"From the first start to the last end it was {clock(max(span.end_s for span in spans))}"
     share = busy_share(spans)
-    yield "." if share is None else f"of wall time, in which the worker slots were busy for {share:.0%}."
+    busy = "" if share is None else f", in which the worker slots were busy for {share:.0%}"
+    yield f"From the first start to the last end it was {clock(max(span.end_s for span in spans))} of wall time{busy}."
     for state, verb in ((State.PRUNED, "stopped early"), (State.FAIL, "failed")):
         part = spent(row for row in findings.rows if row.state is state)
-        share_of_cpu = f" ({part.cpu_s / whole.cpu_s:.0%})" if whole.cpu_s else ""
-        yield (
-            f"{part.trials} were {verb}, on which {part.cpu_s:,.1f} CPU seconds were spent{share_of_cpu}."
-            if (state is State.PRUNED)
-            else f"{part.trials} {verb}, which took {part.cpu_s:,.1f} CPU seconds{share_of_cpu}."
-        )
+        if part.trials:
+            share_of_cpu = f" ({part.cpu_s / whole.cpu_s:.0%})" if whole.cpu_s else ""
+            yield f"{part.trials} {verb}, which took {part.cpu_s:,.1f} CPU seconds{share_of_cpu}."
+        else:
+            yield f"None {verb}."
 
 
 def _promoted(findings: Findings) -> Iterator[str]:

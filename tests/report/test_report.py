@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from plotly.offline import get_plotlyjs
@@ -142,10 +143,10 @@ def test_two_thousand_trials_stay_small_and_say_what_is_not_drawn(store):
 
 def test_damaged_rows_are_named_and_the_exit_code_says_so(store, tmp_path):
     put_sweep(store, mixed(5))
-    spoil(store.root / ROW)
+    spoil(Path(store.location) / ROW)
 
     done = subprocess.run(
-        [sys.executable, "-m", "vae_search.cli", "report", "digits", "--store", str(store.root), "-o", "report.html"],
+        [sys.executable, "-m", "vae_search.cli", "report", "digits", "--store", store.location, "-o", "report.html"],
         cwd=tmp_path,
         text=True,
         capture_output=True,
@@ -160,7 +161,7 @@ def test_the_report_loads_neither_tensorflow_nor_ray(store, tmp_path):
     put_sweep(store, mixed())
     code = (
         "import sys\nfrom vae_search.cli import main\n"
-        f"sys.argv = ['vae-search', 'report', 'digits', '--store', {str(store.root)!r}]\n"
+        f"sys.argv = ['vae-search', 'report', 'digits', '--store', {store.location!r}]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    print(end.code)\n"
         "print('loaded:', *sorted({'ray', 'tensorflow', 'keras'} & set(sys.modules)))\n"
     )

@@ -38,21 +38,29 @@ MAY_IMPORT = {
     "vae": DATA | {"vae", "numpy", "tensorflow", "keras", "h5py", "PIL"},
     "search": DATA | {"store", "vae", "search", "numpy", "optuna", "ray"},
     "registry": DATA | {"store", "registry", "numpy", "scipy"},
+    "report": DATA | {"store", "registry", "report", "numpy"},
+    "report/figures": {"report", "plotly"},
+    "report/plots": DATA | {"store", "report", "plotly"},
+    "report/plots_parameters": DATA | {"store", "report", "plotly"},
+    "report/plots_runs": DATA | {"report"},
+    "report/page": DATA | {"store", "registry", "report", "jinja2", "markupsafe", "plotly"},
     "service": DATA | {"store", "vae", "search"},
     "native": set(),
     "workshop": DATA | {"store", "vae", "registry", "numpy"},
     "champions": DATA | {"store", "vae", "registry", "workshop", "native", "numpy"},
     "pictures": DATA | {"store", "vae", "champions", "native", "numpy"},
     "finished": DATA | {"store", "vae", "search", "registry", "native", "pictures"},
+    "reporting": DATA | {"store", "search", "registry", "report", "service", "champions", "pictures"},
     "render": DATA | {"store", "search", "service", "rich"},
     "render_models": DATA | {"registry", "champions", "render", "rich"},
     "render_store": DATA | {"store", "service", "registry", "finished", "render"},
     "live": DATA | {"store", "search", "render", "rich"},
     "cli_options": DATA | {"typer"},
     "cli_models": DATA | {"store", "champions", "pictures", "render", "render_models", "cli_options", "typer"},
+    "cli_report": DATA | {"store", "reporting", "render", "cli_options", "typer"},
     "cli": DATA
     | {"store", "search", "service", "champions", "finished", "render", "render_models", "render_store", "live"}
-    | {"template", "cli_models", "cli_options", "typer"},
+    | {"template", "cli_models", "cli_report", "cli_options", "typer"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stat().st_size > 0)
 
@@ -98,7 +106,8 @@ def test_light_commands_load_neither_ray_nor_tensorflow(command: list[str], tmp_
         "from vae_search.cli import main\n"
         f"sys.argv = ['vae-search', *{command!r}]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'ray', 'tensorflow', 'keras', 'optuna', 'sklearn', 'obstore'} & set(sys.modules)\n"
+        "heavy = {'ray', 'tensorflow', 'keras', 'optuna', 'sklearn', 'obstore', 'plotly', 'jinja2'}\n"
+        "heavy &= set(sys.modules)\n"
         "print('loaded:', *sorted(heavy))\n"
     )
 

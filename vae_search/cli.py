@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from vae_search import cli_models
+from vae_search import cli_models, cli_report
 from vae_search.cli_options import (
     DEFAULT_STORE,
     JsonOption,
@@ -351,6 +351,7 @@ def _show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
 
 
 app.add_typer(cli_models.app)
+app.add_typer(cli_report.app)
 
 
 def main() -> NoReturn:

@@ -55,43 +55,43 @@ def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -
         NotFound: No such model or trial, or its weights were not kept.
         CorruptStore: The weights are damaged.
     """
-    _check_output(output)
+    check_output(output)
     model = subject(store, address).model
     from vae_search.vae.samples import grid_png
 
-    return _written(output, grid_png(model.sample(count, seed=seed)))
+    return write_output(output, grid_png(model.sample(count, seed=seed)))
 
 
 def reconstruct(store: Store, address: str, *, count: int, cache: Path, output: Path) -> Path:
     """Held-out images, each with its reconstruction below it, as one PNG. Arguments and errors as for `sample`."""
-    _check_output(output)
+    check_output(output)
     found = subject(store, address)
     from vae_search.vae.samples import reconstructions, sheet_png
 
     images = _held_out(found, cache)[:count]
-    return _written(output, sheet_png(reconstructions(found.model, images, columns=COLUMNS)))
+    return write_output(output, sheet_png(reconstructions(found.model, images, columns=COLUMNS)))
 
 
 def traverse(store: Store, address: str, *, rows: int, cache: Path, output: Path) -> Path:
     """The most active latents, one in each row, moved from -3 to 3, as one PNG; else as `sample`."""
-    _check_output(output)
+    check_output(output)
     found = subject(store, address)
     from vae_search.vae.samples import sheet_png, traversals
 
     images = _held_out(found, cache)[:TRAVERSED_IMAGES]
-    return _written(output, sheet_png(traversals(found.model, images, rows=rows, columns=COLUMNS)))
+    return write_output(output, sheet_png(traversals(found.model, images, rows=rows, columns=COLUMNS)))
 
 
 def interpolate(store: Store, address: str, *, rows: int, cache: Path, output: Path) -> Path:
     """From one held-out image to another in each row, as one PNG. Arguments and errors as for `sample`."""
-    _check_output(output)
+    check_output(output)
     found = subject(store, address)
     from vae_search.vae.samples import interpolations, sheet_png
 
     images = _held_out(found, cache)
     rows = min(rows, len(images) // 2)
     pairs = images[: 2 * rows].reshape(rows, 2, *images.shape[1:])
-    return _written(output, sheet_png(interpolations(found.model, pairs, columns=COLUMNS)))
+    return write_output(output, sheet_png(interpolations(found.model, pairs, columns=COLUMNS)))
 
 
 def subject(store: Store, address: str) -> Subject:
@@ -132,14 +132,24 @@ def _held_out(found: Subject, cache: Path) -> np.ndarray:
     return load_dataset(found.data, cache=cache).judge.astype(np.float32)
 
 
-def _check_output(output: Path) -> None:
+def check_output(output: Path) -> None:
+    """Refuse a file that cannot be written, before anything slow.
+
+    Raises:
+        InvalidSpec: It is a folder, or its folder cannot be written to.
+    """
     if output.is_dir() or not os.access(output.parent, os.W_OK):
         raise InvalidSpec(f"{output}: must be a file in a folder that can be written. Give another -o.")
 
 
-def _written(output: Path, picture: bytes) -> Path:
+def write_output(output: Path, content: bytes) -> Path:
+    """Write what was asked for; `output` itself.
+
+    Raises:
+        StoreUnavailable: The disk does not take it.
+    """
     try:
-        output.write_bytes(picture)
+        output.write_bytes(content)
     except OSError as error:
         raise StoreUnavailable(f"{output}: cannot be written: {error.strerror}. Give another -o.") from error
     return output

@@ -1,0 +1,226 @@
+"""What a report states: pure functions from rows to numbers. Values are in nats per image, lower is better."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import fmean, median, stdev
+from typing import Literal
+
+import numpy as np
+
+from vae_search.registry.contest import Interval, mean_interval
+from vae_search.registry.log import Entry
+from vae_search.spec import SweepSpec
+from vae_search.states import State
+from vae_search.store.finalists import FinalistRow, by_trial
+from vae_search.store.ranking import ranked
+from vae_search.store.rows import EpochRow, TrialRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pictures:
+    """What a champion draws, as PNG files by name."""
+
+    version: str
+    """`fashion:3`"""
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Everything that the store holds of one sweep, read at one moment."""
+
+    spec: SweepSpec
+    state: Literal["running", "finished", "interrupted"]
+    at: datetime
+    rows: tuple[TrialRow, ...]
+    curves: Mapping[int, Sequence[EpochRow]]
+    """learning curves by trial; a damaged one is missing"""
+    confirm_rows: tuple[FinalistRow, ...]
+    rungs: tuple[int, ...]
+    """epochs at which trials are compared"""
+    in_flight: int
+    set_aside: tuple[int, ...]
+    importances: Mapping[str, float]
+    """share of the objective's variance by parameter; empty if there are too few trials to tell"""
+    entries: tuple[Entry, ...]
+    """what the log of the model that the sweep names says of this sweep"""
+    pictures: Pictures | None
+    damaged: tuple[str, ...]
+    """files, as paths in the store, that could not be read"""
+
+    @property
+    def ranking(self) -> list[TrialRow]:
+        """COMPLETE trials, best first."""
+        return ranked(self.rows, by="objective", every_state=False)
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The names of the searched parameters."""
+        return tuple(dict.fromkeys(parameter.name for parameter in self.spec.search_space.searched))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What some trials took."""
+
+    trials: int
+    epochs: int
+    cpu_s: float
+    train_flops: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lead:
+    """By how much the best trial of the search is ahead."""
+
+    best: TrialRow
+    second: TrialRow | None
+    over_second: float | None
+    over_median: float
+    """of all COMPLETE trials, the best one included"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """A finalist with fresh seeds, on images that the search did not see."""
+
+    trial: int
+    bounds: tuple[float, ...]
+    """per seed the mean of -log p(x) ≤ -iwae"""
+    iwae_k: int | None
+    failed: int
+    """runs that did not complete"""
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.bounds)
+
+    @property
+    def spread(self) -> float | None:
+        """Sample standard deviation between seeds; None for one seed."""
+        return stdev(self.bounds) if len(self.bounds) > 1 else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """Student's interval of the mean over seeds; None for one seed."""
+        return mean_interval(np.array(self.bounds)) if len(self.bounds) > 1 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One run on one worker slot; seconds after the first start of the sweep."""
+
+    node: str
+    slot: int
+    start_s: float
+    end_s: float
+    label: str
+    kind: str
+    """the state's name, or `confirm`"""
+
+
+def spent(rows: Iterable[TrialRow]) -> Spent:
+    """What `rows` took together."""
+    rows = tuple(rows)
+    return Spent(
+        trials=len(rows),
+        epochs=sum(row.epochs for row in rows),
+        cpu_s=sum(row.cpu_s or 0.0 for row in rows),
+        train_flops=sum(row.train_flops or 0.0 for row in rows),
+    )
+
+
+def lead(ranking: Sequence[TrialRow]) -> Lead | None:
+    """How far the first of `ranking` is ahead; None if there is none with an objective."""
+    scored = [(row, row.objective) for row in ranking if row.objective is not None]
+    if not scored:
+        return None
+    (best, value), *others = scored
+    return Lead(
+        best=best,
+        second=others[0][0] if others else None,
+        over_second=others[0][1] - value if others else None,
+        over_median=median(objective for _, objective in scored) - value,
+    )
+
+
+def confirmed(rows: Sequence[FinalistRow]) -> list[Confirmed]:
+    """The finalists of which a confirm run has completed, the best mean first."""
+    found = []
+    for trial, runs in by_trial(rows).items():
+        bounds = tuple(-row.iwae for row in runs if row.state is State.COMPLETE and row.iwae is not None)
+        if bounds:
+            failed = sum(row.state is not State.COMPLETE for row in runs)
+            found.append(Confirmed(trial=trial, bounds=bounds, iwae_k=runs[0].iwae_k, failed=failed))
+    return sorted(found, key=lambda each: (each.mean, each.trial))
+
+
+def running_best(rows: Iterable[TrialRow]) -> list[tuple[TrialRow, float]]:
+    """The rows, in their order, that improved on all before them, with their objectives."""
+    found: list[tuple[TrialRow, float]] = []
+    for row in rows:
+        if row.objective is not None and (not found or row.objective < found[-1][1]):
+            found.append((row, row.objective))
+    return found
+
+
+def pareto_front(points: Mapping[int, tuple[float, ...]]) -> list[int]:
+    """The keys of the points that no other point beats, all coordinates to be small; in ascending order of the points.
+
+    A point is beaten by one that is nowhere larger and somewhere smaller.
+    """
+    front: list[int] = []
+    # In ascending order nobody is beaten by a later point, and whoever is beaten is so by a member of the front.
+    for key in sorted(points, key=lambda key: (points[key], key)):
+        beaten = (
+            points[other] != points[key] and all(a <= b for a, b in zip(points[other], points[key], strict=True))
+            for other in front
+        )
+        if not any(beaten):
+            front.append(key)
+    return front
+
+
+def timeline(rows: Sequence[TrialRow], confirm_rows: Sequence[FinalistRow]) -> list[Span]:
+    """Who ran when: runs that overlap on one node stand in different slots, as few as possible."""
+    runs = [(row, f"trial {row.trial}", row.state.value) for row in rows]
+    runs += [(row, f"confirm {row.key}", "confirm") for row in confirm_rows]
+    runs.sort(key=lambda run: (run[0].started_at, run[1]))
+    ends: dict[str, list[datetime]] = {}
+    spans = []
+    for row, label, kind in runs:
+        slots = ends.setdefault(row.node_id or "unknown node", [])
+        slot = next((slot for slot, end in enumerate(slots) if end <= row.started_at), len(slots))
+        slots[slot : slot + 1] = [row.finished_at]
+        began = runs[0][0].started_at
+        spans.append(
+            Span(
+                node=row.node_id or "unknown node",
+                slot=slot,
+                start_s=(row.started_at - began).total_seconds(),
+                end_s=(row.finished_at - began).total_seconds(),
+                label=label,
+                kind=kind,
+            )
+        )
+    return spans
+
+
+def busy_share(spans: Sequence[Span]) -> float | None:
+    """Share of the time from the first start to the last end in which the slots of `spans` had a run."""
+    slots = {(span.node, span.slot) for span in spans}
+    whole_s = len(slots) * max((span.end_s for span in spans), default=0.0)
+    return sum(span.end_s - span.start_s for span in spans) / whole_s if whole_s > 0 else None
+
+
+def thinned(rows: Sequence[TrialRow], limit: int) -> list[TrialRow]:
+    """At most `limit` of `rows`, in their order: the best fifth of that number, and of the rest every so many."""
+    if len(rows) <= limit:
+        return list(rows)
+    best = ranked(rows, by="objective", every_state=False)[: limit // 5]
+    kept = {row.trial for row in best}
+    others = [row for row in rows if row.trial not in kept]
+    places = limit - len(kept)
+    kept |= {others[place * len(others) // places].trial for place in range(places)}
+    return [row for row in rows if row.trial in kept]

@@ -1,0 +1,94 @@
+"""The report as one HTML file that asks nobody for anything."""
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from vae_search.registry.log import Action, Entry
+from vae_search.registry.ruling import Ruling
+from vae_search.report import plots, plots_parameters, plots_runs
+from vae_search.report.facts import Confirmed, Findings, confirmed
+from vae_search.report.figures import Plot
+from vae_search.report.words import number, shown, summary
+from vae_search.states import State
+from vae_search.store.rows import TrialRow
+
+TEMPLATE = "page.html"
+MAX_ROWS = 20  # of a table
+SECTIONS: dict[str, tuple[Callable[[Findings], Plot], ...]] = {
+    "The search": (plots.history, plots.history_by_cost, plots.learning_curves),
+    "Parameters": (plots_parameters.parallel_coordinates, plots_parameters.importances, plots_parameters.slices),
+    "Quality": (plots.rate_distortion, plots.pareto, plots.instability, plots.active_units),
+    "Workers": (plots_runs.workers,),
+    "Finalists": (plots_runs.finalists,),
+}
+PICTURES = {"samples.png": "Samples from the prior", "reconstructions.png": "Held-out images and their reconstructions"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a candidate was told, from the model's log."""
+
+    entry: Entry
+    ruling: Ruling
+
+    @property
+    def promoted(self) -> bool:
+        return self.entry.action is Action.PROMOTE
+
+
+def plots_of(findings: Findings) -> list[Plot]:
+    """All plots, in the order of the page."""
+    return [draw(findings) for drawers in SECTIONS.values() for draw in drawers]
+
+
+def verdicts(findings: Findings) -> list[Verdict]:
+    """The last verdict on each of the sweep's candidates, the promoted first."""
+    last: dict[str | None, Verdict] = {}
+    for entry in findings.entries:
+        if entry.action in (Action.PROMOTE, Action.REJECT):
+            last[entry.candidate] = Verdict(entry=entry, ruling=Ruling.of(entry))
+    return sorted(last.values(), key=lambda verdict: (not verdict.promoted, verdict.entry.at))
+
+
+def render(findings: Findings) -> str:
+    """The page. Text that came from people or programs is escaped; plotly.js and pictures are inside."""
+    environment = Environment(
+        loader=PackageLoader("vae_search", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {"shown": shown, "embedded": _embedded, "specification": _specification}
+    environment.globals["number"] = number
+    failed = [row for row in findings.rows if row.state is State.FAIL]
+    finalists: list[Confirmed] = confirmed(findings.confirm_rows)
+    best: list[TrialRow] = findings.ranking[:MAX_ROWS]
+    pictures = findings.pictures
+    return environment.get_template(TEMPLATE).render(
+        findings=findings,
+        paragraphs=summary(findings),
+        best=best,
+        failed=failed[:MAX_ROWS],
+        failures=len(failed),
+        sections=[(title, [draw(findings) for draw in drawers]) for title, drawers in SECTIONS.items()],
+        finalists=finalists,
+        verdicts=verdicts(findings),
+        model=findings.spec.promote.model if findings.spec.promote else None,
+        pictures=[] if pictures is None else [(PICTURES[name], pictures.files[name]) for name in pictures.files],
+        plotly_js=Markup(get_plotlyjs()),  # noqa: S704 - the library's own text, not a user's
+    )
+
+
+def _embedded(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _specification(plot: Plot) -> dict[str, object]:
+    """What plotly.js draws from."""
+    if plot.figure is None:
+        raise ValueError(f"{plot.key}: has no figure")
+    found = json.loads(plot.figure.to_json())
+    return {"data": found["data"], "layout": found["layout"]}

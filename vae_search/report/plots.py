@@ -1,0 +1,319 @@
+"""Plots of how well the trials did: history, learning curves, rate and distortion, front, instability."""
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from vae_search.report.facts import Findings, pareto_front, running_best, thinned
+from vae_search.report.figures import (
+    BLUE,
+    GOOD_TO_BAD,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    STATE_COLOURS,
+    ZOOMED,
+    Plot,
+    colour_bar,
+    figure,
+    focus,
+    left_out,
+    log_ticks,
+    short,
+)
+from vae_search.states import State
+from vae_search.store.rows import EpochRow, TrialRow
+
+MAX_TRIALS = 500  # that one plot draws as points
+MAX_CURVES = 120
+MAX_CURVE_POINTS = 60
+MAX_BARS = 24
+LINES = 7  # of equal neg_elbo
+NOTHING_COMPLETE = "No trial has completed yet, so there is nothing to draw."
+
+
+def history(findings: Findings) -> Plot:
+    """The objective against the trial's number, and the best so far."""
+    key, title = "history", "Optimisation history by trial"
+    rows = thinned([row for row in findings.rows if _score(row) is not None], MAX_TRIALS)
+    if not rows:
+        return Plot(key=key, title=title, text="No trial has a score yet, so there is nothing to draw.")
+    drawn = figure(x="trial", y="nats per image")
+    for state, name, symbol in (
+        (State.COMPLETE, "objective", "circle"),
+        (State.PRUNED, "pruned: last neg_elbo", "x-thin-open"),
+        (State.FAIL, "failed: last neg_elbo", "cross-thin-open"),
+    ):
+        of_state = [row for row in rows if row.state is state]
+        if of_state:
+            marker = {"color": STATE_COLOURS[state], "symbol": symbol, "size": 8}
+            drawn.add_scatter(
+                x=[row.trial for row in of_state],
+                y=short(_score(row) for row in of_state),
+                text=_names(of_state),
+                mode="markers",
+                name=name,
+                marker=marker,
+            )
+    best = running_best(sorted(findings.rows, key=lambda row: row.trial))
+    if best:
+        last = max(row.trial for row in findings.rows)
+        _add_steps(drawn, [(row.trial, value) for row, value in best], until=last)
+    limits = focus([value for row in rows if (value := _score(row)) is not None])
+    drawn.update_yaxes(range=limits)
+    text = "Each trial where it ended, and the best objective so far. Lower is better." + (ZOOMED if limits else "")
+    return Plot(key=key, title=title, text=text + left_out(len(rows), len(findings.rows), "trials"), figure=drawn)
+
+
+def history_by_cost(findings: Findings) -> Plot:
+    """The best objective so far against the CPU seconds of all trials that had ended by then."""
+    key, title = "history-cpu", "Optimisation history by CPU seconds"
+    cpu_s = 0.0
+    spent_s = {}
+    ordered = sorted(findings.rows, key=lambda row: (row.finished_at, row.trial))
+    for row in ordered:
+        cpu_s += row.cpu_s or 0.0
+        spent_s[row.trial] = cpu_s
+    best = running_best(ordered)
+    if not best:
+        return Plot(key=key, title=title, text=NOTHING_COMPLETE)
+    drawn = figure(x="CPU seconds of training, pruned and failed trials included", y="nats per image")
+    rows = thinned([row for row in ordered if row.objective is not None], MAX_TRIALS)
+    drawn.add_scatter(
+        x=short(spent_s[row.trial] for row in rows),
+        y=short(row.objective for row in rows),
+        text=_names(rows),
+        mode="markers",
+        name="objective",
+        marker={"color": BLUE, "size": 8},
+    )
+    _add_steps(drawn, [(spent_s[row.trial], value) for row, value in best], until=cpu_s)
+    limits = focus([row.objective for row in rows if row.objective is not None])
+    drawn.update_yaxes(range=limits)
+    text = "What the search had cost when each trial ended, in the order in which they ended."
+    text += (ZOOMED if limits else "") + left_out(len(rows), len(findings.ranking), "trials")
+    return Plot(key=key, title=title, text=text, figure=drawn)
+
+
+def learning_curves(findings: Findings) -> Plot:
+    """neg_elbo by epoch, with the rungs."""
+    key, title = "curves", "Learning curves"
+    with_curve = [
+        row for row in findings.rows if any(e.neg_elbo is not None for e in findings.curves.get(row.trial, ()))
+    ]
+    rows = thinned(with_curve, MAX_CURVES)
+    if not rows:
+        return Plot(key=key, title=title, text="No learning curve has been recorded yet.")
+    drawn = figure(x="epoch", y="neg_elbo on the select split, nats per image")
+    best = findings.ranking[:1]
+    values: list[float] = []
+    for state in (State.PRUNED, State.FAIL, State.COMPLETE):
+        of_state = [row for row in rows if row.state is state and row not in best]
+        _add_curves(drawn, findings, of_state, name=state.value.lower(), colour=STATE_COLOURS[state], width=1)
+    _add_curves(drawn, findings, [row for row in best if row in rows], name="best trial", colour=ORANGE, width=3)
+    for row in rows:
+        values += [epoch.neg_elbo for epoch in findings.curves[row.trial] if epoch.neg_elbo is not None]
+    for rung in findings.rungs:
+        drawn.add_vline(x=rung, line={"color": PURPLE, "dash": "dot", "width": 1})
+    limits = focus(values)
+    drawn.update_yaxes(range=limits)
+    rungs = (
+        f" Dotted lines are the rungs, after epochs {', '.join(map(str, findings.rungs))}." if findings.rungs else ""
+    )
+    text = (
+        "How each trial's held-out score fell."
+        + rungs
+        + (ZOOMED if limits else "")
+        + left_out(len(rows), len(with_curve), "curves")
+    )
+    return Plot(key=key, title=title, text=text, figure=drawn)
+
+
+def rate_distortion(findings: Findings) -> Plot:
+    """Distortion against rate, with lines of equal neg_elbo (Alemi et al. 2018, "Fixing a Broken ELBO", figure 1)."""
+    key, title = "rate-distortion", "Rate and distortion"
+    rows = [row for row in findings.ranking if row.rate is not None and row.distortion is not None]
+    rows = thinned(rows, MAX_TRIALS)
+    if not rows:
+        return Plot(key=key, title=title, text=NOTHING_COMPLETE)
+    drawn = figure(x="rate: KL(q(z|x) ‖ p(z)), nats", y="distortion: -E[log p(x|z)], nats")
+    rates = [row.rate for row in rows if row.rate is not None]
+    sums = sorted((row.rate or 0.0) + (row.distortion or 0.0) for row in rows)
+    low, high = min(rates), max(rates)
+    pad = 0.05 * (high - low) or 0.5
+    for place in range(LINES if sums[-1] > sums[0] else 1):
+        value = sums[0] + (sums[-1] - sums[0]) * place / (LINES - 1)
+        drawn.add_scatter(
+            x=short([low - pad, high + pad]),
+            y=short([value - low + pad, value - high - pad]),
+            mode="lines+text",
+            text=["", f"{value:.1f}"],
+            textposition="top left",
+            textfont={"color": GREY, "size": 11},
+            line={"color": GREY, "width": 1, "dash": "dot"},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    betas = [row.params.get("beta") for row in rows]
+    numbers = [float(beta) for beta in betas if isinstance(beta, int | float)]
+    by_beta = len(numbers) == len(rows) and len(set(numbers)) > 1
+    marker: dict[str, object] = {"color": BLUE, "size": 9}
+    if by_beta:
+        exponents = [math.log10(beta) for beta in numbers]
+        ticks = log_ticks(numbers)
+        bar = dict(colour_bar("beta in training")) | {
+            "tickvals": [math.log10(at) for at in ticks],
+            "ticktext": [f"{at:g}" for at in ticks],
+        }
+        marker |= {"color": short(exponents), "colorscale": GOOD_TO_BAD, "colorbar": bar}
+    drawn.add_scatter(
+        x=short(row.rate for row in rows),
+        y=short(row.distortion for row in rows),
+        text=[f"trial {row.trial}, neg_elbo {row.neg_elbo:.2f}" for row in rows],
+        mode="markers",
+        name="trial",
+        marker=marker,
+        showlegend=False,
+    )
+    text = (
+        "What the latents carry against what is lost without them. On a dotted line the sum, neg_elbo, is equal; its "
+        "value stands at the end. A larger beta in training buys a lower rate with more distortion."
+    )
+    return Plot(key=key, title=title, text=text + left_out(len(rows), len(findings.ranking), "trials"), figure=drawn)
+
+
+def pareto(findings: Findings) -> Plot:
+    """neg_elbo, instability and training cost; the trials that none beats in all three."""
+    key, title = "pareto", "What no other trial beats"
+    rows = [row for row in findings.ranking if row.neg_elbo is not None and row.train_flops]
+    if not rows:
+        return Plot(key=key, title=title, text="No completed trial has both a score and a cost.")
+    judged = all(row.instability is not None for row in rows)
+    points = {
+        row.trial: (row.neg_elbo or 0.0, row.train_flops or 0.0) + ((row.instability or 0.0,) if judged else ())
+        for row in rows
+    }
+    front = set(pareto_front(points))
+    shown = [row for row in rows if row.trial in front][:MAX_TRIALS]
+    shown += thinned([row for row in rows if row.trial not in front], MAX_TRIALS)
+    drawn = figure(x="neg_elbo, nats per image", y="instability, nats" if judged else "training cost, FLOPs")
+    costs = [math.log10(row.train_flops or 1.0) for row in shown]
+    for name, symbol, size, members in (("beaten", "circle", 7, False), ("front", "diamond", 12, True)):
+        chosen = [(row, cost) for row, cost in zip(shown, costs, strict=True) if (row.trial in front) is members]
+        if chosen:
+            marker = {
+                "color": short(cost for _, cost in chosen),
+                "cmin": min(costs),
+                "cmax": max(costs),
+                "colorscale": GOOD_TO_BAD,
+                "symbol": symbol,
+                "size": size,
+                "opacity": 1.0 if members else 0.55,
+                "showscale": members,
+                "colorbar": dict(colour_bar("log10 FLOPs")),
+            }
+            drawn.add_scatter(
+                x=short(row.neg_elbo for row, _ in chosen),
+                y=short(row.instability if judged else row.train_flops for row, _ in chosen),
+                text=[f"trial {row.trial}, {row.train_flops:.3g} FLOPs" for row, _ in chosen],
+                mode="markers",
+                name=name,
+                marker=marker,
+            )
+    drawn.update_xaxes(range=focus([row.neg_elbo for row in shown if row.neg_elbo is not None]))
+    what = "neg_elbo, instability and training cost" if judged else "neg_elbo and training cost"
+    text = (
+        f"Completed trials by {what}. On the front ({len(front)} trials) nothing can be had without giving up more of "
+    )
+    text += "something else."
+    return Plot(key=key, title=title, text=text + left_out(len(shown), len(rows), "trials"), figure=drawn)
+
+
+def instability(findings: Findings) -> Plot:
+    """The three parts of the instability, trial by trial."""
+    key, title = "instability", "What instability consists of"
+    rows = [row for row in findings.ranking if row.instability is not None][:MAX_BARS]
+    if not rows:
+        return Plot(key=key, title=title, text="No trial has an instability: it needs 12 epochs after the warm-up.")
+    drawn = figure(x="trial, the best first", y="instability, nats")
+    for name, column, colour in (
+        ("A: lost at the end", "instability_regression", ORANGE),
+        ("B: roughness", "instability_roughness", BLUE),
+        ("C: spikes", "instability_spikes", RED),
+    ):
+        drawn.add_bar(
+            x=[str(row.trial) for row in rows],
+            y=short(getattr(row, column) for row in rows),
+            name=name,
+            marker_color=colour,
+        )
+    drawn.update_layout(barmode="stack")
+    drawn.update_xaxes(type="category")
+    text = (
+        f"Of the {len(rows)} best trials: A, how much of the score was lost by the end; B, how rough the curve is; "
+        "C, how far single steps leapt."
+    )
+    return Plot(key=key, title=title, text=text, figure=drawn)
+
+
+def active_units(findings: Findings) -> Plot:
+    """How many of the latents are in use."""
+    key, title = "active-units", "Active units"
+    rows = [row for row in findings.ranking if row.active_units is not None and row.kl_per_dimension]
+    rows = thinned(rows, MAX_TRIALS)
+    if not rows:
+        return Plot(key=key, title=title, text=NOTHING_COMPLETE)
+    sizes = [len(row.kl_per_dimension or ()) for row in rows]
+    drawn = figure(x="latent dimension", y="active units")
+    ends = [min(sizes), max(sizes)] if len(set(sizes)) > 1 else [0, sizes[0]]
+    line = {"color": GREY, "dash": "dot", "width": 1}
+    drawn.add_scatter(x=ends, y=ends, mode="lines", name="all in use", line=line, hoverinfo="skip")
+    objectives = short(row.objective for row in rows)
+    marker = {"color": objectives, "colorscale": GOOD_TO_BAD, "size": 9, "colorbar": dict(colour_bar("objective"))}
+    if None in objectives:
+        marker = {"color": GREEN, "size": 9}
+    y = [row.active_units for row in rows]
+    drawn.add_scatter(x=sizes, y=y, text=_names(rows), mode="markers", name="trial", marker=marker, showlegend=False)
+    text = "Latents that carry information, of all that a trial has. Far below the line, dimensions are wasted."
+    return Plot(key=key, title=title, text=text + left_out(len(rows), len(findings.ranking), "trials"), figure=drawn)
+
+
+def _score(row: TrialRow) -> float | None:
+    return row.objective if row.state is State.COMPLETE else row.neg_elbo
+
+
+def _names(rows: Sequence[TrialRow]) -> list[str]:
+    return [f"trial {row.trial}" for row in rows]
+
+
+def _add_steps(drawn: go.Figure, steps: Sequence[tuple[float, float]], *, until: float) -> None:
+    x, y = [x for x, _ in steps], [y for _, y in steps]
+    line = {"color": ORANGE, "width": 2, "shape": "hv"}
+    drawn.add_scatter(x=short([*x, until]), y=short([*y, y[-1]]), mode="lines", name="best so far", line=line)
+
+
+def _add_curves(
+    drawn: go.Figure, findings: Findings, rows: Sequence[TrialRow], *, name: str, colour: str, width: int
+) -> None:
+    """All curves as one trace with gaps: a page with a trace for each would be slow."""
+    x: list[int | None] = []
+    y: list[float | None] = []
+    text: list[str] = []
+    for row in rows:
+        epochs = _thinned_curve([e for e in findings.curves[row.trial] if e.neg_elbo is not None])
+        x += [*(epoch.epoch for epoch in epochs), None]
+        y += [*short(epoch.neg_elbo for epoch in epochs), None]
+        text += [f"trial {row.trial}"] * (len(epochs) + 1)
+    if x:
+        mode = "lines+markers" if len(x) <= 2 * len(rows) else "lines"
+        line = {"color": colour, "width": width}
+        drawn.add_scatter(x=x, y=y, text=text, mode=mode, name=name, line=line, opacity=1.0 if width > 1 else 0.6)
+
+
+def _thinned_curve(epochs: Sequence[EpochRow]) -> list[EpochRow]:
+    """Every so many epochs, the last one always."""
+    stride = -(-len(epochs) // MAX_CURVE_POINTS) or 1
+    return [epoch for place, epoch in enumerate(reversed(epochs)) if place % stride == 0][::-1]

@@ -1,0 +1,153 @@
+"""The report in sentences, and how it writes what people or programs have put into the store."""
+
+import unicodedata
+from collections.abc import Iterator
+
+from vae_search.registry.contest import CONFIDENCE
+from vae_search.registry.log import Action
+from vae_search.report.facts import Findings, Lead, busy_share, confirmed, lead, spent, timeline
+from vae_search.states import State
+
+SHOWN_CHARACTERS = 300
+
+
+def shown(value: object) -> str:
+    """`value` in at most about `SHOWN_CHARACTERS`, with control and direction marks made visible."""
+    text = "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    cut = text[:SHOWN_CHARACTERS] + (f" … ({len(text):,} characters)" if len(text) > SHOWN_CHARACTERS else "")
+    return "".join(_visible(character) for character in cut)
+
+
+def number(value: float | None, digits: int) -> str:
+    """`value` with so many digits after the point."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def clock(seconds: float) -> str:
+    """Seconds for people: `1:02:03` or `2:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def summary(findings: Findings) -> list[str]:
+    """What was searched, what won, by how much and how sure, and what it cost: one paragraph each."""
+    ahead = lead(findings.ranking)
+    paragraphs = [_searched(findings), _won(findings, ahead)]
+    if ahead is not None:
+        paragraphs.append(" ".join(_sure(findings, ahead)))
+    if findings.rows:
+        paragraphs.append(" ".join(_cost(findings)))
+    return [*paragraphs, *_promoted(findings)]
+
+
+def _searched(findings: Findings) -> str:
+    spec = findings.spec
+    names = ", ".join(findings.searched) or "nothing, as every parameter is fixed"
+    rungs = f"rungs at {', '.join(map(str, findings.rungs))}" if findings.rungs else "no pruning"
+    ended = f"{len(findings.rows)} of {spec.budget.trials} trials have ended"
+    flight = f", {findings.in_flight} in flight" if findings.in_flight else ""
+    lost = f", {len(findings.set_aside)} were damaged and set aside" if findings.set_aside else ""
+    return (
+        f"Searched on {shown(spec.data.source)} ({spec.likelihood} likelihood, sampler {spec.sampler}): {names}. "
+        f"Trials have up to {spec.budget.epochs} epochs, {rungs}. The sweep is {findings.state}: {ended}{flight}{lost}."
+    )
+
+
+def _won(findings: Findings, ahead: Lead | None) -> str:
+    if ahead is None:
+        why = "none has ended" if not findings.rows else f"none of the {len(findings.rows)} that ended completed"
+        return f"No trial has won: {why}."
+    best = ahead.best
+    params = ", ".join(f"{name} {shown(best.params[name])}" for name in findings.searched if name in best.params)
+    parts = [
+        f"Trial {best.trial} has the best objective, {best.objective:.2f} nats per image"
+        + (f" (neg_elbo {best.neg_elbo:.2f}, instability {_instability(best.instability)})")
+        + (f", with {params}." if params else ".")
+    ]
+    if ahead.second is None:
+        parts.append("No other trial has completed.")
+    else:
+        complete = sum(row.state is State.COMPLETE for row in findings.rows)
+        parts.append(
+            f"It is {ahead.over_second:.2f} nats ahead of trial {ahead.second.trial} and {ahead.over_median:.2f} ahead "
+            f"of the median of the {complete} that completed."
+        )
+    return " ".join(parts)
+
+
+def _sure(findings: Findings, ahead: Lead) -> Iterator[str]:
+    finalists = confirmed(findings.confirm_rows)
+    if not finalists:
+        yield (
+            "How sure that is, nobody knows yet: no config has been trained again with a fresh seed, and the best of "
+            "many runs is partly the luckiest."
+        )
+        return
+    best = finalists[0]
+    seeds = "1 fresh seed" if len(best.bounds) == 1 else f"{len(best.bounds)} fresh seeds"
+    yield (
+        f"Trained again with {seeds}, trial {best.trial} is the best finalist: -log p(x) ≤ {best.mean:.2f} nats per "
+        f"image of the judge split, by iwae_{best.iwae_k}."
+    )
+    if best.interval is None:
+        yield "One seed tells nothing of the spread."
+    else:
+        yield (
+            f"Seeds spread by {best.spread:.3f} nats (standard deviation); the mean lies in [{best.interval.low:.2f}, "
+            f"{best.interval.high:.2f}] with {CONFIDENCE:.0%} confidence."
+        )
+        if ahead.over_second is not None and best.trial == ahead.best.trial and best.spread:
+            ratio = ahead.over_second / best.spread
+            yield f"Its lead in the search is {ratio:.1f} times that spread" + (
+                ": another seed could turn the order." if ratio < 2 else "."
+            )
+    for other in finalists[1:2]:
+        count = "1 seed" if len(other.bounds) == 1 else f"{len(other.bounds)} seeds"
+        yield f"The next finalist, trial {other.trial}, has {other.mean:.2f} with {count}."
+
+
+def _cost(findings: Findings) -> Iterator[str]:
+    whole = spent(findings.rows)
+    spans = timeline(findings.rows, findings.confirm_rows)
+    yield (
+        f"The {whole.trials} trials took {whole.cpu_s:,.1f} CPU seconds, {whole.epochs:,} epochs and "
+        f"{whole.train_flops:.3g} floating-point operations."
+    )
+    if findings.confirm_rows:
+        confirm = spent(findings.confirm_rows)
+        yield f"The {confirm.trials} confirm runs took another {confirm.cpu_s:,.1f} CPU seconds."
+    share = busy_share(spans)
+    busy = "" if share is None else f", in which the worker slots were busy for {share:.0%}"
+    yield f"From the first start to the last end it was {clock(max(span.end_s for span in spans))} of wall time{busy}."
+    for state, verb in ((State.PRUNED, "stopped early"), (State.FAIL, "failed")):
+        part = spent(row for row in findings.rows if row.state is state)
+        if part.trials:
+            share_of_cpu = f" ({part.cpu_s / whole.cpu_s:.0%})" if whole.cpu_s else ""
+            yield f"{part.trials} {verb}, which took {part.cpu_s:,.1f} CPU seconds{share_of_cpu}."
+        else:
+            yield f"None {verb}."
+
+
+def _promoted(findings: Findings) -> Iterator[str]:
+    model = findings.spec.promote.model if findings.spec.promote else None
+    verdicts = [entry for entry in findings.entries if entry.action in (Action.PROMOTE, Action.REJECT)]
+    if model is None:
+        return
+    if not verdicts:
+        yield f"No config of it has asked to become champion of model {model} yet."
+        return
+    last = verdicts[-1]
+    if last.action is Action.PROMOTE:
+        yield f"{last.candidate} became version {last.version} of model {model}, and its champion."
+    else:
+        yield f"{last.candidate} was refused as champion of model {model}: {shown('; '.join(last.reasons))}."
+
+
+def _instability(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.3f}"
+
+
+def _visible(character: str) -> str:
+    kind = unicodedata.category(character)
+    return f"\\u{ord(character):04x}" if kind in ("Cc", "Cf", "Cs", "Co") else character

@@ -1,0 +1,99 @@
+"""The use case behind `report`: read a sweep once, write one page. Loads neither Ray nor TensorFlow."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from vae_search import champions, service
+from vae_search.errors import CorruptStore, NotFound
+from vae_search.pictures import check_output, write_output
+from vae_search.registry.artifacts import read_version
+from vae_search.registry.state import ModelState
+from vae_search.report.facts import Findings, Pictures
+from vae_search.report.page import PICTURES, render
+from vae_search.search.importances import importances
+from vae_search.search.rungs import rung_epochs
+from vae_search.store.commit import Store
+from vae_search.store.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenReport:
+    """The file, and what had to be left out of it."""
+
+    path: Path
+    damaged: tuple[str, ...]
+
+
+def report(store: Store, sweep: str, *, output: Path, now: datetime) -> WrittenReport:
+    """Write what is known of a sweep, running or not, as one self-contained HTML file.
+
+    Args:
+        now: UTC; the page says when it was made.
+
+    Raises:
+        InvalidSpec: The output cannot be written to.
+        NotFound: There is no such sweep.
+        CorruptStore: Its record is damaged; damaged rows are no reason, they are named on the page.
+    """
+    check_output(output)
+    found = findings(store, sweep, now=now)
+    return WrittenReport(path=write_output(output, render(found).encode()), damaged=found.damaged)
+
+
+def findings(store: Store, sweep: str, *, now: datetime) -> Findings:
+    """Everything that the report is about; errors as for `report`."""
+    status = service.status(store, sweep)
+    ledger = Ledger(store, sweep)
+    curves = ledger.curves(status.rows)
+    damaged = [*status.damaged, *ledger.damaged]
+    model = _model(store, status.spec.promote.model, damaged) if status.spec.promote else None
+    return Findings(
+        spec=status.spec,
+        state=status.state,
+        at=now,
+        rows=status.rows,
+        curves=curves,
+        confirm_rows=status.confirm_rows,
+        rungs=rung_epochs(status.spec.pruning, budget_epochs=status.spec.budget.epochs),
+        in_flight=status.in_flight,
+        set_aside=status.set_aside,
+        importances=importances(status.spec.search_space, status.rows),
+        entries=tuple(entry for entry in model.entries if _is_of(entry.candidate, sweep)) if model else (),
+        pictures=_pictures(store, model, sweep, damaged) if model else None,
+        damaged=tuple(damaged),
+    )
+
+
+def _model(store: Store, name: str, damaged: list[str]) -> ModelState | None:
+    """The model that the sweep names; None if it does not exist yet, or if its log is damaged."""
+    try:
+        return champions.model_state(store, name)
+    except NotFound:
+        return None
+    except CorruptStore as error:
+        damaged.append(_file_of(error))
+        return None
+
+
+def _pictures(store: Store, model: ModelState, sweep: str, damaged: list[str]) -> Pictures | None:
+    """What the champion draws, if it came from this sweep."""
+    version = model.versions.get(model.champion or 0)
+    if version is None or not _is_of(version.candidate, sweep):
+        return None
+    try:
+        files = read_version(store, model.model, version.number, sha256=version.manifest_sha256)
+    except CorruptStore as error:
+        damaged.append(_file_of(error))
+        return None
+    pictures = {name: files[name] for name in PICTURES if name in files}
+    return Pictures(version=f"{model.model}:{version.number}", files=pictures) if pictures else None
+
+
+def _is_of(candidate: str | None, sweep: str) -> bool:
+    return (candidate or "").rpartition("/")[0] == sweep
+
+
+def _file_of(error: CorruptStore) -> str:
+    """The damaged file that a message begins with."""
+    return str(error).partition(":")[0]

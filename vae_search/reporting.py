@@ -45,20 +45,21 @@ def findings(store: Store, sweep: str, *, now: datetime) -> Findings:
     """Everything that the report is about; errors as for `report`."""
     status = service.status(store, sweep)
     ledger = Ledger(store, sweep)
-    curves = ledger.curves(status.rows)
-    damaged = [*status.damaged, *ledger.damaged]
+    rows = tuple(ledger.trials())
+    curves = ledger.curves(rows)
+    damaged = [*ledger.damaged, *status.damaged_finalists]
     model = _model(store, status.spec.promote.model, damaged) if status.spec.promote else None
     return Findings(
         spec=status.spec,
         state=status.state,
         at=now,
-        rows=status.rows,
+        rows=rows,
         curves=curves,
         confirm_rows=status.confirm_rows,
         rungs=rung_epochs(status.spec.pruning, budget_epochs=status.spec.budget.epochs),
         in_flight=status.in_flight,
-        set_aside=status.set_aside,
-        importances=importances(status.spec.search_space, status.rows),
+        set_aside=tuple(ledger.set_aside),
+        importances=importances(status.spec.search_space, rows),
         entries=tuple(entry for entry in model.entries if _is_of(entry.candidate, sweep)) if model else (),
         pictures=_pictures(store, model, sweep, damaged) if model else None,
         damaged=tuple(damaged),

@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-plots
+.PHONY: demo test chaos install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions \
+	bench-durability bench-plots
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 is what requirements.lock was resolved on.
 .venv/installed: requirements.lock pyproject.toml
@@ -18,7 +19,7 @@ install: .venv/installed
 
 demo: .venv/installed
 	$(BIN)/vae-search run search_spaces/digits.yaml
-	$(BIN)/vae-search best digits
+	$(BIN)/vae-search models digits
 	$(BIN)/vae-search sample digits -o digits-samples.png
 
 lint: .venv/installed-dev
@@ -28,6 +29,10 @@ lint: .venv/installed-dev
 
 test: lint
 	$(BIN)/python -m pytest
+
+# Hours of kills, full disks and broken files; prints seeds and schedules (tests/chaos/README.md).
+chaos: .venv/installed-dev
+	VAE_SEARCH_CHAOS=1 $(BIN)/python -m pytest tests/chaos -s
 
 # Each prints its ratios and writes benchmarks/results/*.json. Let nothing else run on the machine meanwhile.
 bench-speed: .venv/installed
@@ -47,6 +52,13 @@ bench-target: .venv/installed
 
 bench-quality: .venv/installed
 	$(BIN)/python benchmarks/fashion_quality.py
+
+bench-champions: .venv/installed
+	$(BIN)/python benchmarks/false_champions.py
+	$(BIN)/python benchmarks/fashion_champion.py
+
+bench-durability: .venv/installed
+	$(BIN)/python benchmarks/durability.py
 
 bench-plots: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[bench]'

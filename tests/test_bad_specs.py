@@ -110,7 +110,7 @@ CASES = {
     "a misspelt nested key": Bad(budget("trials: 4, epoch: 9"), 8, "budget.epoch: unknown key. Did you mean epochs?"),
     "a key in the wrong place": Bad(plus("trials: 4"), 9, "trials: unknown key. Did you mean budget.trials?"),
     "a parameter in the wrong place": Bad(plus("width: 4"), 9, "width: unknown key. Did you mean search_space.width?"),
-    "a key of a later version": Bad(plus("promote: {model: demo}"), 9, "promote: unknown key. Known are: name, seed"),
+    "a key of a later version": Bad(plus("fairness: {share: 2}"), 9, "fairness: unknown key. Known are: name, seed"),
     "an empty key": Bad(plus('"": 1'), 9, "unknown key"),
     "a mapping that is a number": Bad(at(8, "budget: 9"), 8, "must be a mapping with the keys trials, epochs, minutes"),
     "a mapping that is empty": Bad(at(2, "data:"), 2, "data: must be a mapping with the keys source"),
@@ -141,6 +141,18 @@ CASES = {
     "a negative weight": Bad(plus("objective: {stability_weight: -1}"), 9, "must be >= 0, but got -1."),
     "a NaN weight": Bad(plus("objective: {stability_weight: .nan}"), 9, "must be finite, but got nan."),
     "an overflowing weight": Bad(plus("objective: {stability_weight: 1e999}"), 9, "must be finite, but got inf."),
+    "promotion of what is not confirmed": Bad(
+        plus("promote: {model: m}\nconfirm: {finalists: 0}"),
+        10,
+        "confirm: to be promoted, a config needs 3 fresh seeds, but got (finalists=0, seeds=5). Raise them, or leave "
+        "promote out.",
+    ),
+    "promotion by too few seeds": Bad(
+        plus("promote: {model: m}\nconfirm: {seeds: 2}"),
+        10,
+        "confirm: to be promoted, a config needs 3 fresh seeds, but got (finalists=3, seeds=2). Raise them, or leave "
+        "promote out.",
+    ),
     "no checkpoints": Bad(plus("checkpoint_s: 0"), 9, "checkpoint_s: must be > 0, but got 0."),
     "a word for a number": Bad(plus("keep: all"), 9, "keep: must be a whole number, but got 'all'."),
     "no processor": Bad(

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "finished": DATA | {"store", "vae", "search", "registry", "native", "pictures"},
     "render": DATA | {"store", "search", "service", "rich"},
     "render_models": DATA | {"registry", "champions", "render", "rich"},
-    "render_store": DATA | {"store", "registry", "finished", "render"},
+    "render_store": DATA | {"store", "service", "registry", "finished", "render"},
     "live": DATA | {"store", "search", "render", "rich"},
     "cli_options": DATA | {"typer"},
     "cli_models": DATA | {"store", "champions", "pictures", "render", "render_models", "cli_options", "typer"},

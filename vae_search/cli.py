@@ -26,6 +26,7 @@ from vae_search.errors import VaeSearchError
 
 if TYPE_CHECKING:
     from vae_search.service import SweepStatus
+    from vae_search.spec import SweepSpec
 
 app = typer.Typer(
     name="vae-search",
@@ -36,8 +37,6 @@ app = typer.Typer(
 )
 
 DEBUG = "VAE_SEARCH_DEBUG"
-
-SHOWN_AT_THE_END = 5
 
 
 @app.callback()
@@ -83,7 +82,9 @@ def validate(spec: SpecArgument, overrides: SetOption = None, json: JsonOption =
     from vae_search.render import show_spec
     from vae_search.spec import read_spec
 
-    show_spec(read_spec(spec, overrides or ()), as_json=json)
+    parsed = read_spec(spec, overrides or ())
+    _check_limits(parsed)
+    show_spec(parsed, as_json=json)
 
 
 @app.command()
@@ -117,6 +118,7 @@ def run(
     from vae_search.store.location import open_store
 
     parsed = read_spec(spec, overrides or ())
+    _check_limits(parsed)  # now, and not after hours of search
     if dry_run:
         show_estimate(service.estimate(parsed, cache=cache_folder()), parsed, as_json=json)
         return
@@ -164,11 +166,15 @@ def status(
     """
     from vae_search import service
     from vae_search.render import show_statuses
+    from vae_search.render_store import show_status
     from vae_search.store.location import open_store
+    from vae_search.store.usage import usage
 
     place = open_store(store)
-    found, troubles = ([service.status(place, sweep)], []) if sweep else service.statuses(place)
-    show_statuses(found, troubles, as_json=json)
+    if sweep:
+        show_status(service.status(place, sweep), usage(place, sweep), as_json=json)
+    else:
+        show_statuses(*service.statuses(place), as_json=json)
 
 
 @app.command()
@@ -191,9 +197,8 @@ def best(
     from vae_search.render import show_best
     from vae_search.store.location import open_store
 
-    found = service.status(open_store(store), sweep)
-    rows = service.best(found.rows, by=by, every_state=every)
-    show_best(found, rows if every else rows[:count], by=by, as_json=json)
+    found = service.best(open_store(store), sweep, count=None if every else count, by=by, every_state=every)
+    show_best(found, by=by, as_json=json)
 
 
 @app.command()
@@ -276,6 +281,27 @@ def verify(
 
 
 @app.command()
+def gc(
+    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: the whole store.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Remove what nothing refers to: half-written files, checkpoints of finished trials, weights that fell behind.
+
+    Example: vae-search gc digits --dry-run
+    """
+    import time
+
+    from vae_search import finished
+    from vae_search.render_store import show_cleanings
+    from vae_search.store.location import open_store
+
+    done = finished.gc(open_store(store), sweep, dry_run=dry_run, now_s=time.time())
+    show_cleanings(done, dry_run=dry_run, as_json=json)
+
+
+@app.command()
 def rm(
     sweep: SweepArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -291,15 +317,23 @@ def rm(
 
     place = open_store(store)
     if not yes:
-        trials = len(service.status(place, sweep).rows)
+        trials = service.status(place, sweep).standings.finished
         typer.confirm(f"Remove sweep {sweep} with its {trials} finished trials?", abort=True)
     finished.remove(place, sweep)
     say(f"Removed sweep {sweep}.")
 
 
+def _check_limits(spec: "SweepSpec") -> None:
+    """Refuse limits of gates that do not exist."""
+    if spec.promote is not None and spec.promote.limits:
+        from vae_search.champions import rules_of
+
+        rules_of(spec)
+
+
 def _show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
     """What a sweep found, and what became of its best config."""
-    from vae_search import champions, service
+    from vae_search import champions
     from vae_search.render import show_finished
     from vae_search.render_models import decision_facts, decision_lines
     from vae_search.store.location import open_store
@@ -310,7 +344,6 @@ def _show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
         decision = champions.promote(open_store(store), spec.name, spec=spec, cache=cache_folder())
     show_finished(
         status,
-        service.best(status.rows)[:SHOWN_AT_THE_END],
         store=store,
         promotion=None if decision is None else (decision_facts(decision), decision_lines(decision)),
         as_json=json,

@@ -1,6 +1,6 @@
 """Use cases on what is finished: a trial once more, files checked, repaired and removed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,9 @@ from vae_search.registry.verify import ModelInspection, inspect_model
 from vae_search.store import artifacts, layout, sweeps
 from vae_search.store.artifacts import WEIGHTS_FILE
 from vae_search.store.commit import Store
-from vae_search.store.lease import acquire
+from vae_search.store.garbage import leftovers, strays
+from vae_search.store.garbage import remove as remove_leftover
+from vae_search.store.lease import acquire, read_heartbeat
 from vae_search.store.ledger import Ledger, sweep_names
 from vae_search.store.verify import Inspection, inspect, set_aside
 
@@ -102,6 +104,60 @@ def verify(store: Store, sweep: str | None, *, repair: bool) -> list[Verificatio
 def verify_models(store: Store) -> list[ModelInspection]:
     """Check the log and every version of all models."""
     return [inspect_model(store, model) for model in model_names(store)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaning:
+    """What was removed, or would be, from one sweep, or from the store outside of its sweeps."""
+
+    sweep: str | None
+    removed: Mapping[str, int]
+    """bytes by file or folder"""
+    skipped: str | None = None
+    """why nothing was removed"""
+
+
+def gc(store: Store, sweep: str | None, *, dry_run: bool, now_s: float) -> list[Cleaning]:
+    """Remove what nothing refers to from a sweep, or from the whole store; sweeps at work are then left out.
+
+    Args:
+        dry_run: only look.
+        now_s: seconds since 1970, by which half-written files are abandoned or not.
+
+    Raises:
+        NotFound: There is no such sweep.
+        Conflict: A driver is at work on the sweep that was named.
+    """
+    if sweep is not None:
+        return [_clean(store, sweep, dry_run=dry_run, now_s=now_s)]
+    done = []
+    for name in sweep_names(store):
+        try:
+            done.append(_clean(store, name, dry_run=dry_run, now_s=now_s))
+        except Conflict as error:
+            done.append(Cleaning(sweep=name, removed={}, skipped=str(error).splitlines()[0]))
+    found = strays(store, now_s=now_s)
+    if not dry_run:
+        for path in found:
+            remove_leftover(store, path)
+    return [*done, Cleaning(sweep=None, removed=found)]
+
+
+def _clean(store: Store, sweep: str, *, dry_run: bool, now_s: float) -> Cleaning:
+    holder = read_heartbeat(store, sweep)
+    if holder is not None and holder.alive:
+        raise Conflict(f"sweep {sweep}: {holder.holder} is at work on it. Stop it with `vae-search stop {sweep}`.")
+    found = leftovers(store, sweep, now_s=now_s)
+    if found and not dry_run:
+        lease = acquire(store, sweep)
+        try:
+            found = leftovers(store, sweep, now_s=now_s)  # a driver may have come and gone meanwhile
+            for path in found:
+                lease.check()
+                remove_leftover(store, path)
+        finally:
+            lease.release()
+    return Cleaning(sweep=sweep, removed=found)
 
 
 def remove(store: Store, sweep: str) -> None:

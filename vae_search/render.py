@@ -13,11 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from vae_search.errors import CorruptStore
+from vae_search.states import State
 from vae_search.store.finalists import by_trial
 
 if TYPE_CHECKING:
     from vae_search.search.estimate import Estimate
-    from vae_search.service import SweepStatus
+    from vae_search.service import Ranking, SweepStatus
     from vae_search.space import Parameter
     from vae_search.spec import SweepSpec
     from vae_search.store.finalists import FinalistRow
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from vae_search.store.rows import TrialRow
 
 ERROR_CHARACTERS = 60
+SHOWN_AT_THE_END = 5  # of the best trials
 WIDE_COLUMNS = 130  # from here on every parameter has a column of its own
 
 
@@ -85,52 +87,56 @@ def show_statuses(statuses: "Sequence[SweepStatus]", troubles: Sequence[str], *,
         CorruptStore: Something is.
     """
     if as_json:
-        show_json([_status_facts(status) for status in statuses])
+        show_json([status_facts(status) for status in statuses])
     elif not statuses and not troubles:
         say("The store holds no sweep yet. `vae-search init` writes a spec, `vae-search run` runs it.")
     else:
-        table = Table("sweep", "state", "trials", "complete", "pruned", "failed", "best", box=None, pad_edge=False)
-        for status in statuses:
-            facts = _status_facts(status)
-            objective = facts["best_objective"]
-            best = "" if objective is None else f"{objective:.2f} (trial {facts['best_trial']})"
-            done = f"{facts['finished']}/{facts['trials']}"
-            counts = (str(facts[name]) for name in ("complete", "pruned", "failed"))
-            table.add_row(escape(facts["sweep"]), facts["state"], done, *counts, best)
-        console().print(table)
+        console().print(status_table(statuses))
     if troubles:
         raise CorruptStore("\n".join(troubles[:3]))
-    _warn_of_damage([path for status in statuses for path in status.damaged])
+    warn_of_damage([path for status in statuses for path in status.damaged])
 
 
-def show_best(status: "SweepStatus", rows: "Sequence[TrialRow]", *, by: str, as_json: bool) -> None:
+def status_table(statuses: "Sequence[SweepStatus]") -> Table:
+    """A line for each sweep."""
+    table = Table("sweep", "state", "trials", "complete", "pruned", "failed", "best", box=None, pad_edge=False)
+    for status in statuses:
+        facts = status_facts(status)
+        objective = facts["best_objective"]
+        best = "" if objective is None else f"{objective:.2f} (trial {facts['best_trial']})"
+        done = f"{facts['finished']}/{facts['trials']}"
+        counts = (str(facts[name]) for name in ("complete", "pruned", "failed"))
+        table.add_row(escape(facts["sweep"]), facts["state"], done, *counts, best)
+    return table
+
+
+def show_best(found: "Ranking", *, by: str, as_json: bool) -> None:
     """A ranked table of trials, best first."""
     if as_json:
-        show_json([trial_facts(row) for row in rows])
-    elif not rows:
-        say(f"No trial of {status.spec.name} has completed yet ({len(status.rows)} have ended). --all shows them.")
+        show_json([trial_facts(row) for row in found.rows])
+    elif not found.rows:
+        say(f"No trial of {found.sweep} has completed yet ({found.finished} have ended). --all shows them.")
     else:
         out = console()
-        out.print(best_table(status.spec, rows, by=by, width=out.width))
-    _warn_of_damage(status.damaged)
+        out.print(best_table(found.sweep, found.searched, found.rows, by=by, width=out.width))
+    warn_of_damage(found.damaged)
 
 
-def best_table(spec: "SweepSpec", rows: "Sequence[TrialRow]", *, by: str, width: int) -> Table:
-    """Rank, scores and searched parameters; nats per image. On a narrow screen the parameters share one column."""
-    names = list(dict.fromkeys(parameter.name for parameter in spec.search_space.searched))
+def best_table(sweep: str, searched: Sequence[str], rows: "Sequence[TrialRow]", *, by: str, width: int) -> Table:
+    """Scores and searched parameters, nats per image. On a narrow screen the parameters share one column."""
     failed = any(row.error for row in rows)
     wide = width >= WIDE_COLUMNS
-    title = f"{spec.name}: by {by}, nats per image, lower is better"
+    title = f"{sweep}: by {by}, nats per image, lower is better"
     table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
     for name in ("trial", "state", "objective", "neg_elbo", "instability", "active", "epochs"):
         table.add_column(name, justify="left" if name == "state" else "right", no_wrap=wide)
-    for name in names if wide else ("parameters",):
+    for name in searched if wide else ("parameters",):
         table.add_column(name, justify="right" if wide else "left", no_wrap=wide)
     if failed:
         table.add_column("error")
     for row in rows:
-        values = [_parameter(row.params.get(name)) for name in names]
-        together = ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
+        values = [_parameter(row.params.get(name)) for name in searched]
+        together = ", ".join(f"{name} {value}" for name, value in zip(searched, values, strict=True))
         cells = [
             str(row.trial),
             f"{row.state} {row.reason}" if row.reason else str(row.state),
@@ -149,7 +155,6 @@ def best_table(spec: "SweepSpec", rows: "Sequence[TrialRow]", *, by: str, width:
 
 def show_finished(
     status: "SweepStatus",
-    rows: "Sequence[TrialRow]",
     *,
     store: str,
     promotion: tuple[dict[str, object], list[str]] | None,
@@ -160,23 +165,25 @@ def show_finished(
     Args:
         promotion: what became of the best config, for programs and for people; None if nobody asked for a promotion.
     """
+    rows = status.standings.ranked(by="objective", every_state=False, count=SHOWN_AT_THE_END)
     if as_json:
-        facts = {**_status_facts(status), "best": [trial_facts(row) for row in rows]}
+        facts = {**status_facts(status), "best": [trial_facts(row) for row in rows]}
         show_json(facts | {"promotion": promotion[0] if promotion else None})
         return
-    facts = _status_facts(status)
+    facts = status_facts(status)
     say(
         f"{status.spec.name}: {facts['finished']} of {facts['trials']} trials done, {facts['complete']} complete, "
         f"{facts['pruned']} pruned, {facts['failed']} failed; {facts['cpu_s']:,.0f} CPU seconds of training."
     )
     out = console()
-    out.print(best_table(status.spec, rows, by="objective", width=out.width))
+    searched = list(dict.fromkeys(parameter.name for parameter in status.spec.search_space.searched))
+    out.print(best_table(status.spec.name, searched, rows, by="objective", width=out.width))
     for line in confirmed_lines(status.confirm_rows):
         say(line)
     for line in promotion[1] if promotion else ():
         say(line)
     say(f"Pictures: vae-search sample {status.spec.name} -o samples.png" + _store_option(store))
-    _warn_of_damage(status.damaged)
+    warn_of_damage(status.damaged)
 
 
 def confirmed_lines(rows: "Sequence[FinalistRow]") -> list[str]:
@@ -206,7 +213,7 @@ def show_query(result: "QueryResult", *, as_json: bool) -> None:
         for row in result.rows:
             table.add_row(*(escape(_cell(value)) for value in row))
         console().print(table)
-    _warn_of_damage(result.damaged)
+    warn_of_damage(result.damaged)
 
 
 def trial_facts(row: "TrialRow") -> dict[str, Any]:
@@ -230,26 +237,26 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _status_facts(status: "SweepStatus") -> dict[str, Any]:
-    states = [row.state for row in status.rows]
-    complete = [row for row in status.rows if row.objective is not None]
-    best = min(complete, key=lambda row: (row.objective, row.trial), default=None)
+def status_facts(status: "SweepStatus") -> dict[str, Any]:
+    """How a sweep stands, as `status --json` prints it."""
+    standings = status.standings
+    best_trial, best_objective = standings.best or (None, None)
     return {
         "sweep": status.spec.name,
         "state": status.state,
         "trials": status.spec.budget.trials,
-        "finished": len(states),
-        "complete": states.count("COMPLETE"),  # type: ignore[arg-type]  # a State is its own name
-        "pruned": states.count("PRUNED"),  # type: ignore[arg-type]
-        "failed": states.count("FAIL"),  # type: ignore[arg-type]
-        "best_trial": best.trial if best else None,
-        "best_objective": best.objective if best else None,
+        "finished": standings.finished,
+        "complete": standings.states[State.COMPLETE],
+        "pruned": standings.states[State.PRUNED],
+        "failed": standings.states[State.FAIL],
+        "best_trial": best_trial,
+        "best_objective": best_objective,
         "confirm_runs": len(status.confirm_rows),
-        "cpu_s": sum(row.cpu_s or 0.0 for row in status.rows),
+        "cpu_s": standings.cpu_s,
     }
 
 
-def _warn_of_damage(paths: Sequence[str]) -> None:
+def warn_of_damage(paths: Sequence[str]) -> None:
     """Name files that could not be read, after everything else has been shown.
 
     Raises:

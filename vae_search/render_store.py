@@ -1,16 +1,35 @@
-"""What `verify` prints."""
+"""What is printed about the files of sweeps: their sizes, `verify` and `gc`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from vae_search.errors import CorruptStore
-from vae_search.render import say, show_json
+from vae_search.render import console, say, show_json, status_facts, status_table, warn_of_damage
 
 if TYPE_CHECKING:
-    from vae_search.finished import Verification
+    from vae_search.finished import Cleaning, Verification
     from vae_search.registry.verify import ModelInspection
+    from vae_search.service import SweepStatus
+    from vae_search.store.usage import Usage
     from vae_search.store.verify import Finding, Inspection
+
+
+def show_status(status: "SweepStatus", usage: "Usage", *, as_json: bool) -> None:
+    """One sweep, and what it takes in the store.
+
+    Raises:
+        CorruptStore: Files are damaged.
+    """
+    if as_json:
+        show_json([status_facts(status) | asdict(usage)])
+    else:
+        console().print(status_table([status]))
+        say(
+            f"{size_of(usage.total_bytes)} in the store: rows and curves {size_of(usage.rows_bytes)}, kept models "
+            f"{size_of(usage.artifacts_bytes)}, runs in flight {size_of(usage.running_bytes)}"
+        )
+    warn_of_damage(status.damaged)
 
 
 def show_verifications(
@@ -39,6 +58,29 @@ def show_verifications(
         raise CorruptStore(
             f"{files} damaged. Restore from a copy. `vae-search verify --repair` sets rows, curves and weights aside."
         )
+
+
+def show_cleanings(cleanings: "Sequence[Cleaning]", *, dry_run: bool, as_json: bool) -> None:
+    """What was freed, or would be: a line for each file or folder, then the sum."""
+    if as_json:
+        show_json([asdict(cleaning) | {"freed_bytes": sum(cleaning.removed.values())} for cleaning in cleanings])
+        return
+    for cleaning in cleanings:
+        if cleaning.skipped:
+            say(f"skipped: {cleaning.skipped}")
+        for path, size in cleaning.removed.items():
+            say(f"{'would remove' if dry_run else 'removed'} {path} ({size_of(size)})")
+    freed = sum(size for cleaning in cleanings for size in cleaning.removed.values())
+    say(f"{size_of(freed)} {'would be freed' if dry_run else 'freed'}.")
+
+
+def size_of(size_bytes: float) -> str:
+    """Bytes for people: `12.3 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.1f} {unit}" if unit != "B" else f"{size_bytes:.0f} B"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} TB"
 
 
 def _summary(found: "Inspection") -> str:

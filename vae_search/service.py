@@ -6,27 +6,26 @@ Ray, Optuna and TensorFlow are imported inside the recipes that need them: askin
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vae_search.config import Config
 from vae_search.errors import CorruptStore, InvalidSpec, NotFound, SweepFailed
-from vae_search.search.confirm import finalists_of, wanted_runs
 from vae_search.space import CategoricalParameter, FixedParameter, Parameter
-from vae_search.spec import SweepSpec, overridden
 from vae_search.states import State
 from vae_search.store import layout, sweeps
 from vae_search.store.commit import Store, prove_exclusive
 from vae_search.store.finalists import FinalistRow, Finalists
-from vae_search.store.lease import Heartbeat, driver_s_before, read_heartbeat, request_stop
-from vae_search.store.ledger import Ledger, sweep_names
-from vae_search.store.ranking import RankedBy, ranked
+from vae_search.store.lease import Heartbeat, driver_s_before, is_exhausted, read_heartbeat, request_stop
+from vae_search.store.ledger import sweep_names
+from vae_search.store.ranking import RankedBy
 from vae_search.store.rows import TrialRow
+from vae_search.store.standings import Standings, read_standings
 
 if TYPE_CHECKING:
     from vae_search.search.estimate import Estimate
     from vae_search.search.observer import Observer
+    from vae_search.spec import SweepSpec
 
 RECORDED_VERSIONS = ("vae-search", "ray", "tensorflow", "keras", "optuna", "numpy")
 
@@ -35,32 +34,39 @@ RECORDED_VERSIONS = ("vae-search", "ray", "tensorflow", "keras", "optuna", "nump
 class SweepStatus:
     """How a sweep stands, from the store alone."""
 
-    spec: SweepSpec
-    rows: tuple[TrialRow, ...]
-    damaged: tuple[str, ...]
-    """files that could not be read"""
-    set_aside: tuple[int, ...]
-    """trials whose damaged rows were set aside; they count as finished"""
+    spec: "SweepSpec"
+    standings: Standings
     heartbeat: Heartbeat | None
     driver_s: float
     """seconds that drivers have spent on it"""
+    is_exhausted: bool
+    """whether its last driver left nothing to be done, with the same budget"""
     in_flight: int
     """trials and confirm runs that were issued and have no row yet"""
     confirm_rows: tuple[FinalistRow, ...]
     """the confirm runs that have ended"""
+    damaged_finalists: tuple[str, ...]
+    """rows of confirm runs that could not be read"""
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """Files that could not be read."""
+        return (*self.standings.damaged, *self.damaged_finalists)
 
     @property
     def used(self) -> int:
         """Trials of the budget that are over, those whose rows are lost included."""
-        lost = sum(layout.table_of(path) == "trials" for path in self.damaged)
-        return len(self.rows) + lost + len(self.set_aside)
+        standings = self.standings
+        return standings.finished + len(standings.damaged) + len(standings.set_aside)
 
     @property
     def finished(self) -> bool:
         """Whether the budget of trials is used and the best configs are confirmed, or the time is used."""
         budget = self.spec.budget
         time_is_up = budget.minutes is not None and self.driver_s >= 60.0 * budget.minutes
-        return (time_is_up and not self.in_flight) or (self.used >= budget.trials and self.is_confirmed)
+        # A search leaves time for its confirm runs; if they take less, some of the budget's minutes remain.
+        over = (time_is_up and not self.in_flight) or self.is_exhausted
+        return over or (self.used >= budget.trials and self.is_confirmed)
 
     @property
     def can_promote(self) -> bool:
@@ -70,7 +76,9 @@ class SweepStatus:
     @property
     def is_confirmed(self) -> bool:
         """Whether every confirm run that the spec asks for has ended."""
-        finalists = [row.trial for row in finalists_of(self.rows, self.spec.confirm.finalists)]
+        from vae_search.search.confirm import finalists_in, wanted_runs
+
+        finalists = [row.trial for row in finalists_in(self.standings, self.spec.confirm.finalists)]
         return not wanted_runs(finalists, self.confirm_rows, seeds=self.spec.confirm.seeds)
 
     @property
@@ -82,7 +90,7 @@ class SweepStatus:
         return "finished" if self.finished else "interrupted"
 
 
-def run(spec: SweepSpec, *, text: str, store: Store, cache: Path, observer: "Observer") -> SweepStatus:
+def run(spec: "SweepSpec", *, text: str, store: Store, cache: Path, observer: "Observer") -> SweepStatus:
     """Run a sweep to the end of its budget; one that was interrupted goes on where its ledger stands.
 
     Args:
@@ -134,6 +142,8 @@ def resume(
         InvalidSpec: An override is wrong.
         VaeSearchError: What `run` raises.
     """
+    from vae_search.spec import overridden
+
     spec = overridden(sweeps.latest_spec(store, sweep), overrides)
     if spec.name != sweep:
         raise InvalidSpec(f"--set name={spec.name}: a sweep keeps its name. Run its spec under another name instead.")
@@ -143,15 +153,15 @@ def resume(
 def _with_a_result(found: SweepStatus) -> SweepStatus:
     """A finished sweep in which something has completed."""
     name = found.spec.name
-    if not any(row.state is State.COMPLETE for row in found.rows):
+    if not found.standings.states[State.COMPLETE]:
         raise SweepFailed(
-            f"sweep {name}: none of its {len(found.rows)} trials completed.\n"
+            f"sweep {name}: none of its {found.standings.finished} trials completed.\n"
             f"See why with `vae-search best {name} --all`."
         )
     return found
 
 
-def _check_batches(spec: SweepSpec, train_images: int) -> None:
+def _check_batches(spec: "SweepSpec", train_images: int) -> None:
     """Refuse a batch that the training images cannot fill; before Ray starts.
 
     Raises:
@@ -176,7 +186,7 @@ def _largest(entry: Parameter) -> int:
             return int(entry.high)
 
 
-def status(store: Store, sweep: str, *, spec: SweepSpec | None = None) -> SweepStatus:
+def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> SweepStatus:
     """How a sweep stands.
 
     Args:
@@ -186,20 +196,22 @@ def status(store: Store, sweep: str, *, spec: SweepSpec | None = None) -> SweepS
         NotFound: There is no such sweep.
     """
     latest = sweeps.latest_spec(store, sweep)
-    ledger = Ledger(store, sweep)
-    rows = tuple(ledger.trials())
     finalists = Finalists(store, sweep)
     confirm_rows = tuple(finalists.rows())
     return SweepStatus(
         spec=spec or latest,
-        rows=rows,
-        damaged=(*ledger.damaged, *finalists.damaged),
-        set_aside=tuple(ledger.set_aside),
+        standings=read_standings(store, sweep),
+        damaged_finalists=tuple(finalists.damaged),
         heartbeat=read_heartbeat(store, sweep),
         driver_s=driver_s_before(store, sweep),
+        is_exhausted=is_exhausted(store, sweep) and _same_budget(spec or latest, latest),
         in_flight=sum(path.endswith("/suggestion.json") for path in store.list(layout.running(sweep))),
         confirm_rows=confirm_rows,
     )
+
+
+def _same_budget(new: "SweepSpec", old: "SweepSpec") -> bool:
+    return (new.budget, new.confirm) == (old.budget, old.confirm)
 
 
 def statuses(store: Store) -> tuple[list[SweepStatus], list[str]]:
@@ -213,7 +225,7 @@ def statuses(store: Store) -> tuple[list[SweepStatus], list[str]]:
     return found, troubles
 
 
-def estimate(spec: SweepSpec, *, cache: Path) -> "Estimate":
+def estimate(spec: "SweepSpec", *, cache: Path) -> "Estimate":
     """What a sweep would try and cost, without training anything.
 
     Raises:
@@ -231,13 +243,36 @@ def estimate(spec: SweepSpec, *, cache: Path) -> "Estimate":
     return estimate_costs(spec, task)
 
 
-def best(rows: Sequence[TrialRow], *, by: RankedBy = "objective", every_state: bool = False) -> list[TrialRow]:
-    """COMPLETE trials, best first; with `every_state` the others follow, by their last held-out value.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """The best trials of a sweep, best first."""
+
+    sweep: str
+    searched: tuple[str, ...]
+    """names of the parameters that the sweep searches"""
+    rows: tuple[TrialRow, ...]
+    finished: int
+    """trials that have ended, shown or not"""
+    damaged: tuple[str, ...]
+    """files that could not be read"""
+
+
+def best(store: Store, sweep: str, *, count: int | None, by: RankedBy, every_state: bool) -> Ranking:
+    """The first `count` COMPLETE trials by `by`; with `every_state` the others follow, by their last held-out value.
 
     Raises:
+        NotFound: There is no such sweep.
         Conflict: The rows do not all belong to one comparability key (invariant I7).
     """
-    return ranked(rows, by=by, every_state=every_state)
+    searched = sweeps.searched_parameters(store, sweep)
+    standings = read_standings(store, sweep)
+    return Ranking(
+        sweep=sweep,
+        searched=tuple(searched),
+        rows=tuple(standings.ranked(by=by, every_state=every_state, count=count)),
+        finished=standings.finished,
+        damaged=standings.damaged,
+    )
 
 
 def stop(store: Store, sweep: str) -> None:
@@ -255,5 +290,7 @@ def stop(store: Store, sweep: str) -> None:
 
 def versions() -> dict[str, str]:
     """The versions of everything that a result depends on."""
+    from importlib import metadata  # by far the heaviest of the standard library in here
+
     found = {name: metadata.version(name) for name in RECORDED_VERSIONS}
     return found | {"python": ".".join(map(str, sys.version_info[:3]))}

@@ -226,6 +226,11 @@ def relation_problems(parts: Mapping[str, Any]) -> Found:
             text = f"validation + test must leave images to train on, but got {validation:g} + {test:g}. Lower one."
             found.append((("data", "validation"), text))
     match parts:
+        case {"promote": Promote(), "confirm": Confirm(finalists=finalists, seeds=seeds)} if not finalists or seeds < 3:
+            values = f"(finalists={finalists}, seeds={seeds})"
+            text = f"to be promoted, a config needs 3 fresh seeds, but got {values}. Raise them, or leave promote out."
+            found.append((("confirm",), text))
+    match parts:
         case {"search_space": SearchSpace() as space, "enqueue": tuple(configs)}:
             for position, config in enumerate(configs):
                 problems = point_problems(space, config, partial=True)

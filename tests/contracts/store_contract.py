@@ -94,6 +94,14 @@ class StoreContract:
     def test_the_list_of_a_missing_folder_is_empty(self, store: Store) -> None:
         assert store.list("nowhere") == []
 
+    def test_sizes_are_those_of_the_listed_files(self, store: Store) -> None:
+        for path, content in (("a/2", b"12345"), ("a/10", b""), ("a/b/c", b"x" * 70_000), ("ab/1", b"1")):
+            store.create(path, content)
+        store.replace("a/2", b"123")
+
+        assert list(store.sizes("a").items()) == [("a/10", 0), ("a/2", 3), ("a/b/c", 70_000)]
+        assert store.sizes("nowhere") == {}
+
     def test_a_removed_file_is_gone_and_may_be_created_again(self, store: Store) -> None:
         store.create("a/1", b"old")
 
@@ -132,7 +140,14 @@ class StoreContract:
         "path", ["/etc/passwd", "../outside", "a/../../outside", ".hidden", "a/.hidden", "./a", "a//b"]
     )
     def test_a_path_that_leads_out_or_is_hidden_is_refused(self, store: Store, path: str) -> None:
-        for call in (store.read, store.remove, store.list, store.remove_tree, lambda it: store.create(it, b"")):
+        for call in (
+            store.read,
+            store.remove,
+            store.list,
+            store.sizes,
+            store.remove_tree,
+            lambda it: store.create(it, b""),
+        ):
             with pytest.raises(ValueError, match="relative"):
                 call(path)
 

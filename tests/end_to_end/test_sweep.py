@@ -216,11 +216,13 @@ def test_what_a_sweep_may_not_change_on_its_way_is_refused(folder, override, cod
 
 
 def test_a_sweep_whose_time_is_up_ends_well_with_fewer_trials(folder):
-    budget = "budget={trials: 500, epochs: 9, minutes: 0.35}"
+    budget = "budget={trials: 500, epochs: 9, minutes: 0.4}"
     hasty = ("run", "tiny.yaml", "--json", "--set", "name=hasty", "--set", budget)
 
-    first, again = (json.loads(ask(folder, *hasty, "--set", "pruning=off")) for _ in range(2))
+    confirm = ("--set", "confirm={finalists: 1, seeds: 2}")
+    first, again = (json.loads(ask(folder, *hasty, *confirm, "--set", "pruning=off")) for _ in range(2))
 
     assert first["state"] == "finished"
     assert 0 < first["complete"] <= first["finished"] < 500
-    assert again["finished"] == first["finished"]
+    assert first["confirm_runs"] == 2
+    assert (again["finished"], again["state"]) == (first["finished"], "finished")

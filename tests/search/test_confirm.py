@@ -7,7 +7,7 @@ import pytest
 
 from tests.store.examples import trial_row
 from vae_search.errors import Conflict
-from vae_search.search.confirm import ConfirmRun, finalists_of, wanted_runs
+from vae_search.search.confirm import ConfirmRun, finalists_in, finalists_of, wanted_runs
 from vae_search.search.seeds import derived_seed
 from vae_search.states import Reason, State
 from vae_search.store import artifacts, layout
@@ -15,6 +15,7 @@ from vae_search.store.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.finalists import FinalistRow, Finalists
 from vae_search.store.ledger import Ledger
 from vae_search.store.per_image import PerImageBounds
+from vae_search.store.standings import read_standings
 from vae_search.vae.arrays import arrays_of
 from vae_search.vae.description import ModelDescription
 from vae_search.vae.judgement import judge
@@ -71,6 +72,17 @@ def test_finalists_are_the_best_complete_trials_with_distinct_configs():
 
     assert [row.trial for row in finalists_of(rows, 2)] == [1, 4]
     assert [row.trial for row in finalists_of(rows, 9)] == [1, 4, 0]
+
+
+def test_the_same_finalists_are_found_without_reading_every_row(store):
+    ledger = Ledger(store, "small")
+    for trial in range(12):  # pairs of the same config
+        row = trial_row(trial, sweep="small", objective=float(trial % 10), params={"latent_dim": 2 + trial % 10 // 2})
+        ledger.commit(row, [])
+    standings, rows = read_standings(store, "small"), ledger.trials()
+
+    for count in (0, 1, 2, 4, 5, 6, 20):
+        assert finalists_in(standings, count) == finalists_of(rows, count)
 
 
 def test_a_sweep_confirms_its_best_configs_after_its_last_trial(open_session, store, judge_task):

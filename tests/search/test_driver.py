@@ -188,6 +188,29 @@ def test_a_driver_whose_lease_is_lost_writes_no_row(open_session, store):
     assert store.list(layout.trials("small")) == []
 
 
+def test_a_trial_that_the_next_driver_has_finished_meanwhile_is_shown_by_that_one_only(open_session, monkeypatch):
+    first = open_session("budget.trials=1", "pruning=off")
+    order = first.start()
+    while first.driver.record(first.runner.step()) is None:
+        pass
+    check, checks, later = first.lease.check, [], []
+
+    def stopped_after_the_last_check() -> None:
+        check()
+        checks.append(1)
+        if len(checks) == 2:
+            later.append(open_session("budget.trials=1", "pruning=off"))
+            later[0].run()
+
+    monkeypatch.setattr(first.lease, "check", stopped_after_the_last_check)
+
+    with pytest.raises(LeaseLost):
+        first.driver.land(order.key)
+
+    assert first.landed == []
+    assert [(row.trial, row.lease) for row in later[0].landed] == [(0, 2)]
+
+
 def test_a_row_that_is_already_there_is_adopted(open_session, store):
     session = open_session("budget.trials=1", "pruning=off")
     order = session.start()

@@ -4,6 +4,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from vae_search.search import sampler_memory
 from vae_search.search.seeds import derived_seed
 from vae_search.search.study import Outcome, SweepStudy, to_distribution
 from vae_search.space import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
@@ -130,6 +131,59 @@ def test_tpe_finds_more_good_points_than_chance_and_random_does_not(sampler):
 
     late = sorted(values[30:])[15]
     assert late < 0.6 if sampler == "tpe" else late > 0.6
+
+
+def long_study(trials: int) -> tuple[SweepStudy, list[Outcome]]:
+    """Cheap random trials, the good ones first."""
+    study, outcomes = sweep_study(), []
+    for trial in range(trials):
+        params = sweep_study(sampler="random", seed=trial).ask(0)
+        outcome = Outcome(trial=trial, state=State.COMPLETE, params=params, objective=float(trial))
+        study.add(outcome)
+        outcomes.append(outcome)
+    return study, outcomes
+
+
+def test_the_sampler_of_a_long_sweep_sees_the_newest_the_best_and_the_running_trials(monkeypatch):
+    monkeypatch.setattr(sampler_memory, "NEWEST", 40)
+    study, _ = long_study(100)
+    study.ask(100)
+    for trial in range(101, 150):
+        study.tell(Outcome(trial=trial, state=State.FAIL, params=study.ask(trial), objective=None))
+
+    numbers = [trial.number for trial in study.trials()]
+
+    assert numbers == [*range(sampler_memory.BEST), 100, *range(110, 150)]
+
+
+def test_a_trial_that_is_out_of_the_sampler_s_sight_can_still_be_told(monkeypatch):
+    monkeypatch.setattr(sampler_memory, "NEWEST", 3)
+    study, outcomes = long_study(5)
+    params = study.ask(5)
+    for trial in range(6, 16):
+        study.tell(Outcome(trial=trial, state=State.FAIL, params=study.ask(trial), objective=None))
+
+    study.tell(Outcome(trial=5, state=State.PRUNED, params=params, objective=None, neg_elbos={1: 3.0}))
+    study.add(Outcome(trial=16, state=State.COMPLETE, params=outcomes[0].params, objective=-1.0))
+
+    assert [trial.number for trial in study.trials()] == [*range(5), 14, 15, 16]
+
+
+def test_a_rebuilt_long_study_suggests_what_the_first_one_would_have(monkeypatch):
+    monkeypatch.setattr(sampler_memory, "NEWEST", 20)
+    study, outcomes = long_study(60)
+    rebuilt = sweep_study()
+    for outcome in outcomes:
+        rebuilt.add(outcome)
+
+    assert rebuilt.ask(60) == study.ask(60)
+
+
+def test_enqueued_values_are_taken_in_a_long_sweep_as_well(monkeypatch):
+    monkeypatch.setattr(sampler_memory, "NEWEST", 3)
+    study, _ = long_study(9)
+
+    assert study.ask(9, {"architecture": "conv", "depth": 2})["depth"] == 2
 
 
 def test_derived_seeds_differ_by_trial_and_purpose_and_never_change():

@@ -16,8 +16,9 @@ import pytest
 
 from tests.contracts.store_contract import StoreContract
 from vae_search.errors import CorruptStore, StoreUnavailable
+from vae_search.store import local_store
 from vae_search.store.commit import AlreadyThere, prove_exclusive
-from vae_search.store.local_files import link_exclusively
+from vae_search.store.local_files import link_exclusively, sync_folder
 from vae_search.store.local_store import LocalStore
 from vae_search.store.location import open_store
 
@@ -186,6 +187,31 @@ def test_content_is_durable_before_its_name_and_the_name_before_create_returns(s
     assert re.search(r"fsync\(\d+<.*/folder/\.file\.\w+\.tmp>\)", calls[steps.index("link") - 1])
     assert re.search(r"fsync\(\d+<.*/folder>\)", calls[steps.index("link") + 1])
     assert any(re.search(rf"fsync\(\d+<{re.escape(str(tmp_path))}>\)", call) for call in calls[: steps.index("link")])
+
+
+def test_a_folder_s_way_is_made_durable_once_and_again_after_it_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def sync(folder: Path) -> None:
+        synced.append(folder.relative_to(tmp_path).as_posix())
+        sync_folder(folder)
+
+    monkeypatch.setattr(local_store, "sync_folder", sync)
+    store = LocalStore(tmp_path)
+    store.create("a/b/c/1", b"")
+    synced.clear()
+
+    store.create("a/b/d/2", b"")
+    assert synced == ["a/b", "a/b/d"]  # the new folder's name, then the file's
+    synced.clear()
+    store.create("a/b/d/3", b"")
+    assert synced == ["a/b/d"]
+    store.remove_tree("a/b")
+    synced.clear()
+    store.create("a/b/d/2", b"")
+    assert synced == ["a/b", "a", "a/b/d"]
 
 
 # Counted from the first of its kind: the version takes two (file, folder), then the new folder's parent is synced.

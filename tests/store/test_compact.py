@@ -8,6 +8,7 @@ from vae_search.store.compact import finished_prefix
 from vae_search.store.ledger import Ledger
 from vae_search.store.local_store import LocalStore
 from vae_search.store.query import query
+from vae_search.store.sealed import seal, unseal
 
 EVERYTHING = "SELECT sweep, trial, neg_elbo, params_json FROM trials ORDER BY ALL"
 CURVES = "SELECT sweep, trial, epoch, neg_elbo FROM epochs ORDER BY ALL"
@@ -110,6 +111,30 @@ def test_a_row_that_was_removed_is_not_shown_from_a_copy(swept):
     assert 3 not in {row.trial for row in rows}
     assert ("digits", 3) not in {row[:2] for row in everything.rows}
     assert ("digits", 3) not in {row[:2] for row in curves.rows}
+
+
+def test_a_copy_that_has_grown_is_the_same_as_one_made_at_once(swept):
+    compacted(swept)
+    Ledger(swept, "digits").commit(trial_row(8, params={"latent_dim": 10}), epoch_rows(8))
+    swept.reads = 0
+    grown = {path: swept.read(path) for path in compacted(swept)}
+    assert swept.reads < 20  # four rows and curves, and the old copy: what it holds is not read again
+
+    swept.remove_tree(layout.compact("digits"))
+
+    assert {path: swept.read(path) for path in compacted(swept)} == grown
+
+
+def test_a_copy_of_an_older_version_grows_with_the_columns_of_today(swept):
+    (_, path) = compacted(swept)
+    older = unseal(swept.read(path), path=path).drop_columns(["iwae"]).replace_schema_metadata(None)
+    swept.replace(path, seal(older, path=path))
+    Ledger(swept, "digits").commit(trial_row(8, params={"latent_dim": 10}), epoch_rows(8))
+
+    compacted(swept)
+
+    assert [row.trial for row in Ledger(swept, "digits").trials()] == list(range(12))
+    assert query(swept, "SELECT count(*), count(iwae) FROM trials", sweep="digits").rows == ((12, 0),)
 
 
 def test_a_copy_ends_before_a_damaged_row_or_curve(swept):

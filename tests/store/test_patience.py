@@ -37,6 +37,10 @@ class Troubled(LocalStore):
         self._trouble()
         return super().list(prefix)
 
+    def sizes(self, prefix):
+        self._trouble()
+        return super().sizes(prefix)
+
     def remove(self, path):
         self._trouble()
         super().remove(path)
@@ -72,6 +76,7 @@ CALLS = {
     "replace": lambda store: store.replace("old", b"1"),
     "read": lambda store: store.read("old"),
     "list": lambda store: store.list(""),
+    "sizes": lambda store: store.sizes(""),
     "remove": lambda store: store.remove("old"),
     "remove_tree": lambda store: store.remove_tree("folder"),
 }

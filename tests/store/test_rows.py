@@ -19,12 +19,15 @@ from vae_search.store.rows import (
     TRIAL_SCHEMA,
     EpochRow,
     TrialRow,
+    columns_from_parquet,
     epochs_from_parquet,
     epochs_to_parquet,
     trial_from_parquet,
     trial_to_parquet,
+    trials_from_parquet,
+    trials_to_parquet,
 )
-from vae_search.store.sealed import seal
+from vae_search.store.sealed import GROUP_ROWS, seal, unseal
 
 NATS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 COUNT = st.none() | st.integers(0, 2**31 - 1)
@@ -111,7 +114,7 @@ def test_other_programs_read_typed_columns() -> None:
     assert record["kl_per_dimension"] == [0.5, 1.5, 2.5]
 
 
-def test_pages_are_checksummed_and_compressed() -> None:
+def test_pages_are_checksummed() -> None:
     content = trial_to_parquet(trial_row(), path="p")
     column = pq.read_metadata(pa.BufferReader(content)).row_group(0).column(0)
     last = column.data_page_offset + column.total_compressed_size - 1
@@ -119,7 +122,13 @@ def test_pages_are_checksummed_and_compressed() -> None:
 
     with pytest.raises(OSError, match=r"(?i)crc"):
         pq.ParquetFile(pa.BufferReader(broken), page_checksum_verification=True).read()
-    assert column.compression == "ZSTD"
+
+
+@pytest.mark.parametrize(("rows", "compression"), [(1, "UNCOMPRESSED"), (200, "ZSTD")])
+def test_long_tables_are_compressed(rows: int, compression: str) -> None:
+    content = trials_to_parquet([trial_row(trial) for trial in range(rows)], path="p")
+
+    assert pq.read_metadata(pa.BufferReader(content)).row_group(0).column(0).compression == compression
 
 
 @pytest.mark.parametrize("name", ["objective", "neg_elbo", "instability", "cpu_s"])
@@ -183,3 +192,31 @@ def test_a_file_with_two_rows_or_with_something_else_is_no_trial() -> None:
         trial_from_parquet(epochs_to_parquet(epoch_rows(epochs=1), path="p"), path="p")
     with pytest.raises(CorruptStore, match="p: does not hold epochs"):
         epochs_from_parquet(seal(pa.table({"a": [1]}), path="p"), path="p")
+
+
+def test_some_rows_of_a_long_file_are_read_without_the_others() -> None:
+    content = trials_to_parquet([trial_row(trial) for trial in range(2 * GROUP_ROWS + 5)], path="p")
+    places = [2 * GROUP_ROWS + 3, 7, GROUP_ROWS, 0, GROUP_ROWS - 1]
+
+    assert trials_from_parquet(content, path="p", places=places) == [trial_row(trial) for trial in places]
+    assert trials_from_parquet(content, path="p", places=[]) == []
+    assert pq.read_metadata(pa.BufferReader(content)).num_row_groups == 3
+
+
+def test_columns_that_an_older_file_lacks_or_holds_in_another_type_come_as_today() -> None:
+    content = trial_to_parquet(trial_row(7), path="p")
+    older = unseal(content, path="p").drop_columns(["instability"]).replace_schema_metadata(None)
+    older = older.set_column(older.schema.get_field_index("trial"), "trial", older["trial"].cast(pa.int32()))
+
+    part = pa.schema([TRIAL_SCHEMA.field(name) for name in ("trial", "instability")])
+    table = columns_from_parquet(seal(older, path="p"), path="p", schema=part)
+
+    assert table.to_pylist() == [{"trial": 7, "instability": None}]
+    assert table.schema.types == [pa.int64(), pa.float64()]
+
+
+def test_a_column_of_another_kind_is_damage() -> None:
+    foreign = pa.table({"trial": ["first"]})
+
+    with pytest.raises(CorruptStore, match=r"^p: holds something else"):
+        columns_from_parquet(seal(foreign, path="p"), path="p", schema=TRIAL_SCHEMA)

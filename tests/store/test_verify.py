@@ -9,7 +9,7 @@ import pytest
 from tests.store.examples import epoch_rows, trial_row
 from vae_search import finished, service
 from vae_search.errors import Conflict, NotFound
-from vae_search.spec import parse_spec
+from vae_search.spec import overridden, parse_spec
 from vae_search.states import Reason, State
 from vae_search.store import artifacts, layout, sweeps
 from vae_search.store.lease import acquire
@@ -22,6 +22,7 @@ name: digits
 data: {source: digits}
 search_space: {architecture: mlp, latent_dim: {type: int, low: 2, high: 32}, beta: 0.5}
 budget: {trials: 4, epochs: 2}
+confirm: {finalists: 0}
 """
 KEY = "c" * 64
 SPEC_SHA256 = parse_spec(SPEC, base=Path()).sha256
@@ -117,8 +118,34 @@ def test_what_a_dead_driver_leaves_behind_is_no_damage(swept):
 
     found = inspect(swept, "digits")
 
-    assert len(found.findings) == 4
+    # The copy's other file is of no use without the damaged one.
+    assert len(found.findings) == 5
     assert found.damaged == ()
+
+
+@pytest.mark.parametrize("lost", ["damaged", "set aside"])
+def test_what_belongs_to_a_row_that_is_lost_is_no_leftover(swept, lost):
+    flip(layout.trial("digits", 1))(swept)
+    if lost == "set aside":
+        finished.verify(swept, "digits", repair=True)
+
+    assert [finding for finding in inspect(swept, "digits").findings if not finding.damaged] == []
+
+
+def test_a_confirm_run_of_a_finished_trial_is_no_leftover(swept):
+    swept.create(layout.suggestion("digits", "000001-s1"), b"{}")
+
+    assert inspect(swept, "digits").findings == ()
+
+
+def test_an_artifact_whose_removal_was_interrupted_is_a_leftover_and_no_damage(swept: LocalStore) -> None:
+    lease = acquire(swept, "digits", spec=overridden(parse_spec(SPEC, base=Path()), ["keep=1"]))
+    swept.remove("sweeps/digits/artifacts/000001/manifest.json")  # the first step of a removal
+
+    (finding,) = inspect(swept, "digits").findings
+
+    lease.release()
+    assert (finding.path, finding.damaged) == ("sweeps/digits/artifacts/000001", False)
 
 
 def test_a_damaged_row_is_set_aside_and_its_number_stays_used(swept):

@@ -4,7 +4,9 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,16 +40,17 @@ def local_cluster(*, cpus: int, data_bytes: int) -> Iterator[Path]:
     for name in ("RAY_AUTH_MODE", "RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
         os.environ.pop(name, None)
     try:
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            _node_ip_address="127.0.0.1",
-            object_store_memory=OBJECT_STORE_BYTES + 2 * data_bytes,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _temp_dir=str(scratch / "ray"),
-        )
+        with _own_signal_handlers():
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                _node_ip_address="127.0.0.1",
+                object_store_memory=OBJECT_STORE_BYTES + 2 * data_bytes,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=str(scratch / "ray"),
+            )
     except (RuntimeError, ConnectionError, TimeoutError, OSError, ValueError) as error:
         shutil.rmtree(scratch, ignore_errors=True)
         raise ClusterTrouble(f"Ray cannot be started on this machine: {str(error).splitlines()[0]}") from error
@@ -56,6 +59,21 @@ def local_cluster(*, cpus: int, data_bytes: int) -> Iterator[Path]:
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _own_signal_handlers() -> Iterator[None]:
+    """Keep this process's handlers: `ray.init` puts its own in the place of SIGTERM's, and they exit at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # one that was not set by Python cannot be set by it
+                signal.signal(number, handler)
 
 
 def trial_slots(cpus_per_trial: int) -> int:

@@ -18,6 +18,7 @@ from vae_search.store.commit import Store
 from vae_search.store.finalists import FinalistRow, Finalists
 from vae_search.store.ranking import ranked
 from vae_search.store.rows import TrialRow
+from vae_search.store.standings import Standings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -43,6 +44,22 @@ def finalists_of(rows: Sequence[TrialRow], count: int) -> list[TrialRow]:
             configs.append(row.params)
             chosen.append(row)
     return chosen
+
+
+def finalists_in(standings: Standings, count: int) -> list[TrialRow]:
+    """What `finalists_of` finds among all rows, from as few of them as it takes.
+
+    Raises:
+        Conflict: The rows belong to different comparability keys (invariant I7).
+        CorruptStore: A file has changed since the standings were read.
+    """
+    looked_at = count
+    while True:
+        rows = standings.ranked(by="objective", every_state=False, count=looked_at)
+        found = finalists_of(rows, count)
+        if len(found) == count or len(rows) < looked_at:
+            return found
+        looked_at *= 2
 
 
 def wanted_runs(finalists: Sequence[int], done: Sequence[FinalistRow], *, seeds: int) -> list[ConfirmRun]:

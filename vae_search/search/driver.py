@@ -141,7 +141,12 @@ class Driver:
         return flight.verdict
 
     def forgive(self, key: str, *, reason: Reason, detail: str) -> None:
-        """A worker was lost for a reason that may be its neighbours' fault; the second time it ends the trial."""
+        """A worker was lost for a reason that may be its neighbours' fault; the second time it ends the trial.
+
+        One that was lost before the run began says nothing about it.
+        """
+        if self._flights[key].started_at is None:
+            return
         self._lease.check()
         record_strike(self._store, self._spec.name, key, reason, detail=detail)
 
@@ -149,7 +154,8 @@ class Driver:
         """The one commit path: artifact, epoch rows, trial row, then Optuna, then the running folder.
 
         Raises:
-            StoreUnavailable, LeaseLost: Nothing is lost; the run stays in flight.
+            StoreUnavailable: Nothing is lost; the run stays in flight.
+            LeaseLost: The same; or the driver that took over has written the row, and shows it.
             SweepFailed: The row is written, but the same failure came too often in a row.
         """
         flight = self._flights[key]
@@ -161,7 +167,8 @@ class Driver:
         del self._flights[key]
         self._suggestions.forget(key)
         logger.info("run %s %s: %s", key, row.state, verdict.explanation)
-        self._on_landed(row, verdict)
+        if row.lease == self._lease.number:  # else whoever wrote it shows it: a run is shown as finished once
+            self._on_landed(row, verdict)
         if flight.order.confirm_seed is None:
             if self._states.total() % COMPACT_EVERY == 0:
                 self.compact()
@@ -271,19 +278,21 @@ class Driver:
 
     def _commit(self, flight: Flight, verdict: Verdict) -> TrialRow:
         """Write the artifact and the row, and let everybody know who decides by it."""
-        complete, confirm_seed = verdict.state is State.COMPLETE, flight.order.confirm_seed
-        if confirm_seed is not None:
-            sha256 = self._kept.keep_confirm_run(flight) if complete else None
-            row = trial_row(flight, verdict, self._provenance, finished_at=self._now(), artifact_sha256=sha256)
-            return self._confirmation.commit(row, confirm_seed=confirm_seed)
-        sha256 = self._kept.keep_trial(flight) if complete else None
-        row = self._ledger.commit(
-            trial_row(flight, verdict, self._provenance, finished_at=self._now(), artifact_sha256=sha256),
-            epoch_rows(flight, self._spec.name),
-        )
-        self._study.tell(_outcome(row, flight.neg_elbos))
-        self._count(row)
-        self._kept.drop_others()
+        confirm_seed = flight.order.confirm_seed
+        keep = self._kept.keep_trial if confirm_seed is None else self._kept.keep_confirm_run
+        sha256 = keep(flight) if verdict.state is State.COMPLETE else None
+        self._lease.check()  # again: writing an artifact takes long enough to be stopped in the middle
+        row = trial_row(flight, verdict, self._provenance, finished_at=self._now(), artifact_sha256=sha256)
+        if confirm_seed is None:
+            row = self._ledger.commit(row, epoch_rows(flight, self._spec.name))
+        else:
+            row = self._confirmation.commit(row, confirm_seed=confirm_seed)
+        if row.lease != self._lease.number:  # this process was stopped since the check, and another has written the row
+            self._lease.check()
+        if confirm_seed is None:
+            self._study.tell(_outcome(row, flight.neg_elbos))
+            self._count(row)
+            self._kept.drop_others()
         return row
 
     def _count(self, row: TrialRow) -> None:

@@ -1,5 +1,7 @@
 """Whose weights a sweep keeps: the best `keep` COMPLETE trials', and all confirm runs'."""
 
+from bisect import insort
+
 from vae_search.errors import CorruptStore
 from vae_search.search.flight import Flight, objective_of
 from vae_search.spec import SweepSpec
@@ -27,7 +29,7 @@ class KeptWeights:
     def count(self, row: TrialRow) -> None:
         """A trial has a row."""
         if row.state is State.COMPLETE and row.objective is not None:
-            self._ranking = sorted([*self._ranking, (row.objective, row.trial)])
+            insort(self._ranking, (row.objective, row.trial))
 
     def keep_trial(self, flight: Flight) -> str | None:
         """Keep the weights of a COMPLETE trial that is among the best so far; the hash of their manifest."""

@@ -26,7 +26,7 @@ from vae_search.search.worker import LOG_FORMAT
 from vae_search.spec import SweepSpec
 from vae_search.store import layout
 from vae_search.store.commit import Store
-from vae_search.store.lease import DRIVER_S, Lease, acquire, driver_s_before
+from vae_search.store.lease import DRIVER_S, EXHAUSTED, Lease, acquire, driver_s_before
 from vae_search.store.patience import PatientStore
 from vae_search.store.sweeps import SweepRecord
 
@@ -36,15 +36,22 @@ STOP_POLL_S = 1.0
 
 
 class _DriverTime:
-    """Seconds that drivers have spent on the sweep, this and earlier ones; `budget.minutes` is measured in them."""
+    """Seconds that drivers have spent on the sweep, this and earlier ones; `budget.minutes` is measured in them.
+
+    `exhausted` says whether the driver has nothing left to do; both are shown by the lease's heartbeat.
+    """
 
     def __init__(self, before_s: float, budget_minutes: float | None) -> None:
+        self.exhausted = False
         self._before_s = before_s
         self._limit_s = None if budget_minutes is None else 60.0 * budget_minutes
         self._started_s = time.monotonic()
 
     def used_s(self) -> float:
         return self._before_s + time.monotonic() - self._started_s
+
+    def progress(self) -> dict[str, object]:
+        return {DRIVER_S: self.used_s(), EXHAUSTED: self.exhausted}
 
     def left_s(self) -> float:
         return math.inf if self._limit_s is None else self._limit_s - self.used_s()
@@ -107,6 +114,7 @@ def _drive(
             stop_requested = _any_stop(signalled, lease)
             _train(driver, brief, task=task, judge_task=judge_task, observer=observer, stop_requested=stop_requested)
             driver.compact()
+        driver_time.exhausted = driver.exhausted and driver.in_flight == 0
         return driver
 
 
@@ -140,7 +148,7 @@ def _train(
 @contextmanager
 def _owning(store: Store, spec: SweepSpec, driver_time: _DriverTime) -> Iterator[Lease]:
     """Hold the sweep's lease for the length of the block; its heartbeat carries the driver time."""
-    lease = acquire(store, spec.name, spec=spec, progress=lambda: {DRIVER_S: driver_time.used_s()})
+    lease = acquire(store, spec.name, spec=spec, progress=driver_time.progress)
     try:
         yield lease
     finally:

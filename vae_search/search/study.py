@@ -10,6 +10,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from vae_search.config import ParamValue
+from vae_search.search.sampler_memory import SamplerMemory
 from vae_search.search.seeds import derived_seed
 from vae_search.space import (
     CategoricalParameter,
@@ -69,8 +70,11 @@ class SweepStudy:
         self._space = space
         self._sampler = sampler
         self._seed = seed
-        self._study = optuna.create_study(direction="minimize", sampler=self._fresh_sampler(0))
-        self._numbers: dict[int, int] = {}  # our trial number -> Optuna's
+        self._memory = SamplerMemory()
+        self._study = optuna.create_study(
+            direction="minimize", sampler=self._fresh_sampler(0), storage=self._memory, study_name="sweep"
+        )
+        self._numbers: dict[int, int] = {}  # our trial number -> Optuna's, which count in the order of their coming
 
     def add(self, outcome: Outcome) -> None:
         """Enter a trial that an earlier driver ran, or that is still in flight (RUNNING)."""
@@ -87,7 +91,7 @@ class SweepStudy:
             distributions=distributions,
             intermediate_values=dict(outcome.neg_elbos),
         )
-        self._numbers[outcome.trial] = len(self._study.get_trials(deepcopy=False))
+        self._numbers[outcome.trial] = len(self._numbers)
         self._study.add_trial(trial)
 
     def ask(self, trial: int, enqueued: Mapping[str, ParamValue] | None = None) -> dict[str, ParamValue]:
@@ -126,8 +130,8 @@ class SweepStudy:
         """Record how an asked trial ended. Only finite values may come in; anything else is a FAIL."""
         number = self._numbers[outcome.trial]
         if outcome.state is State.PRUNED:
-            frozen = self._study.get_trials(deepcopy=False)[number]
-            reporter = optuna.trial.Trial(self._study, frozen._trial_id)  # the only way to report by number
+            trial_id = self._memory.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+            reporter = optuna.trial.Trial(self._study, trial_id)  # the only way to report by number
             for epoch, neg_elbo in outcome.neg_elbos.items():
                 reporter.report(neg_elbo, epoch)
         self._study.tell(
@@ -137,7 +141,7 @@ class SweepStudy:
         )
 
     def trials(self) -> list[FrozenTrial]:
-        """Optuna's own view, by its numbers."""
+        """What the sampler sees: up to `sampler_memory.NEWEST` all trials, by Optuna's numbers."""
         return self._study.get_trials(deepcopy=False)
 
     def _by_key(self, params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:

@@ -5,6 +5,7 @@ Whatever goes wrong in them is kept and ends the run; nothing is raised into Tun
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from ray.tune.stopper import Stopper
 from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.errors import ClusterTrouble, VaeSearchError
 from vae_search.search.driver import Driver
+from vae_search.search.lost_workers import lost_workers_told_apart
 from vae_search.search.orders import TrialOrder, WorkerBrief
 from vae_search.search.worker import REPORT, Worker
 from vae_search.states import Reason
@@ -168,7 +170,7 @@ class _Lander(_HandsOn, tune.Callback):  # type: ignore[misc]
         """A worker was lost and Tune will start another."""
 
         def look() -> None:
-            cause = _cause_of(trial)
+            cause = _cause()
             if isinstance(cause, VaeSearchError):  # the store's trouble, say: another worker would meet it as well
                 raise cause
             if isinstance(cause, ray.exceptions.OutOfMemoryError):
@@ -180,7 +182,7 @@ class _Lander(_HandsOn, tune.Callback):  # type: ignore[misc]
         """A worker was lost more often than allowed: no fault of the config's, so no row (invariant I8)."""
 
         def give_up() -> None:
-            cause = _cause_of(trial)
+            cause = _cause()
             if isinstance(cause, VaeSearchError):
                 raise cause
             raise ClusterTrouble(
@@ -252,16 +254,18 @@ def run_trials(
         ),
     )
     try:
-        tuner.fit()
+        with lost_workers_told_apart():
+            tuner.fit()
     except ray.exceptions.RayError as error:
         raise run.failure or ClusterTrouble(f"Ray: {str(error).splitlines()[0]}") from error
     if run.failure is not None:
         raise run.failure
 
 
-def _cause_of(trial: Trial) -> object:
-    cause = trial.get_pickled_error()  # Tune's own scratch file, written by this process
-    return getattr(cause, "cause", cause)
+def _cause() -> object:
+    """Why Tune calls us: it does so while it handles the error, and keeps no other trace of it that can be read."""
+    raised = sys.exception()
+    return getattr(raised, "cause", raised)  # of a task's error, what the task raised
 
 
 def _key(trial: Trial) -> str:

@@ -65,6 +65,9 @@ class Store(Protocol):
     def list(self, prefix: str) -> list[str]:
         """The paths of all files in a folder and below, sorted; none if there is no such folder."""
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """What `list` lists, in its order, with the size of each file in bytes."""
+
     def remove(self, path: str) -> None:
         """Remove a file; a missing one is fine."""
 

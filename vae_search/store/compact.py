@@ -6,13 +6,19 @@ remove it, and the next driver makes it again.
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
 
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.rows import (
+    EPOCH_SCHEMA,
+    TRIAL_SCHEMA,
     EpochRow,
     TrialRow,
+    columns_from_parquet,
     epochs_from_parquet,
     epochs_to_parquet,
     trial_numbers,
@@ -30,12 +36,31 @@ def finished_prefix(finished: Collection[int]) -> int:
     return length
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """Both files of a copy, every byte checked, with the columns of today."""
+
+    length: int
+    trials: pa.Table
+    epochs: pa.Table
+
+
 def write_compact(
-    store: Store, sweep: str, rows: Sequence[TrialRow], curves: Mapping[int, Sequence[EpochRow]], *, length: int
+    store: Store,
+    sweep: str,
+    rows: Sequence[TrialRow],
+    curves: Mapping[int, Sequence[EpochRow]],
+    *,
+    after: Copy | None,
+    length: int,
 ) -> None:
     """Write the copies of length `length` and remove shorter ones. The caller holds the sweep's lease.
 
     May be interrupted and called again: the copy of the rows is written last and makes the pair whole.
+
+    Args:
+        rows: the intact rows that `after` does not hold, by number.
+        curves: theirs, by number.
 
     Raises:
         StoreUnavailable: There is no copy of this length; nothing else has changed.
@@ -43,8 +68,8 @@ def write_compact(
     within = [row for row in rows if row.trial < length]
     epochs = [epoch for row in within for epoch in curves.get(row.trial, ())]
     epochs_path, trials_path = layout.compact_epochs(sweep, length), layout.compact_trials(sweep, length)
-    store.replace(epochs_path, epochs_to_parquet(epochs, path=epochs_path))
-    store.replace(trials_path, trials_to_parquet(within, path=trials_path))
+    store.replace(epochs_path, epochs_to_parquet(epochs, path=epochs_path, after=after.epochs if after else None))
+    store.replace(trials_path, trials_to_parquet(within, path=trials_path, after=after.trials if after else None))
     for path in store.list(layout.compact(sweep)):
         if path not in (epochs_path, trials_path):
             store.remove(path)
@@ -78,6 +103,22 @@ def usable_length(store: Store, sweep: str, raw: Collection[int]) -> int:
         if held == {number for number in raw if number < length}:
             return length
     return 0
+
+
+def usable_copy(store: Store, sweep: str, raw: Collection[int]) -> Copy | None:
+    """The copy of `usable_length`."""
+    length = usable_length(store, sweep, raw)
+    if not length:
+        return None
+    trials_path, epochs_path = layout.compact_trials(sweep, length), layout.compact_epochs(sweep, length)
+    try:
+        return Copy(
+            length=length,
+            trials=columns_from_parquet(store.read(trials_path), path=trials_path, schema=TRIAL_SCHEMA),
+            epochs=columns_from_parquet(store.read(epochs_path), path=epochs_path, schema=EPOCH_SCHEMA),
+        )
+    except (CorruptStore, NotFound):  # somebody has removed it since
+        return None
 
 
 def read_compact_curves(store: Store, sweep: str) -> dict[int, list[EpochRow]]:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from vae_search.errors import CorruptStore
 from vae_search.store import layout
-from vae_search.store.columns import Int32, checked, columns_of
+from vae_search.store.columns import Int32, checked, columns_of, records_of
 from vae_search.store.commit import AlreadyThere, Store
 from vae_search.store.rows import TRIAL_SCHEMA, TrialRow, trial_fields, trial_record
 from vae_search.store.sealed import seal, unseal
@@ -121,10 +121,11 @@ def finalist_from_parquet(content: bytes, *, path: str) -> FinalistRow:
     Raises:
         CorruptStore: The file is damaged, misplaced, or does not hold exactly one confirm run.
     """
-    records = unseal(content, path=path).to_pylist()
-    if len(records) != 1:
-        raise CorruptStore(f"{path}: must hold one row, but holds {len(records)}. Restore it from a copy.")
+    table = unseal(content, path=path)
+    if table.num_rows != 1:
+        raise CorruptStore(f"{path}: must hold one row, but holds {table.num_rows}. Restore it from a copy.")
     try:
+        records = records_of(table)
         return FinalistRow(**trial_fields(records[0]), confirm_seed=records[0]["confirm_seed"])
-    except (ValueError, TypeError, KeyError) as error:
+    except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
         raise CorruptStore(f"{path}: does not hold a confirm run: {error}. Restore it from a copy.") from error

@@ -23,13 +23,16 @@ models/<model>/versions/3/                        the files of one version; mani
 
 import re
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 from vae_search.errors import NotFound
 
 STORE = "store.json"
 SWEEPS = "sweeps"
 MODELS = "models"
+PROBES = "probes"
+
+PARTIAL_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
+PROBE_NAME = re.compile(r"[0-9a-f]{16}\.json")
 
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -117,6 +120,12 @@ def running_run(sweep_name: str, key: str) -> str:
     return f"{running(sweep_name)}/{key}"
 
 
+def running_key_of(path: str) -> str | None:
+    """The key of the trial or confirm run whose running folder a file lies in, if it does in one."""
+    found = re.match(rf"{SWEEPS}/[^/]+/running/(\d{{6,}}(?:-s\d+)?)/", path)
+    return found[1] if found else None
+
+
 def suggestion(sweep_name: str, key: str) -> str:
     """What a run was issued with; durable before it starts."""
     return f"{running_run(sweep_name, key)}/suggestion.json"
@@ -152,6 +161,12 @@ def trials(sweep_name: str) -> str:
 def trial(sweep_name: str, number: int) -> str:
     """The row of one finished trial."""
     return f"{trials(sweep_name)}/{trial_key(number)}.parquet"
+
+
+def trial_files(sweep_name: str, numbers: Iterable[int]) -> list[str]:
+    """The rows of many finished trials; faster than one by one."""
+    folder = trials(sweep_name)
+    return [f"{folder}/{number:06d}.parquet" for number in numbers]
 
 
 def epochs(sweep_name: str) -> str:
@@ -205,9 +220,20 @@ def finalist(sweep_name: str, number: int, confirm_seed: int) -> str:
     return f"{finalists(sweep_name)}/{confirm_key(number, confirm_seed)}.parquet"
 
 
+def finalist_of(path: str) -> str | None:
+    """The key of the confirm run whose row a file is, in its place or set aside."""
+    found = re.fullmatch(rf"{SWEEPS}/[^/]+/(?:set-aside/)?finalists/(\d{{6,}}-s\d+)\.parquet", path)
+    return found[1] if found else None
+
+
+def artifacts(sweep_name: str) -> str:
+    """The folder of the weights of the best trials and of all confirm runs."""
+    return f"{sweep(sweep_name)}/artifacts"
+
+
 def artifact(sweep_name: str, key: str) -> str:
     """The folder of the weights of a trial or confirm run."""
-    return f"{sweep(sweep_name)}/artifacts/{key}"
+    return f"{artifacts(sweep_name)}/{key}"
 
 
 def manifest(folder: str) -> str:
@@ -283,7 +309,12 @@ def version_of(path: str) -> int | None:
 
 def probe(nonce: str) -> str:
     """A file that only proves what the store can do."""
-    return f"probes/{nonce}.json"
+    return f"{PROBES}/{nonce}.json"
+
+
+def partial(name: str, nonce: str) -> str:
+    """The hidden name, beside its target, of a file that is just being written."""
+    return f".{name}.{nonce}.tmp"
 
 
 def sweep_of(path: str) -> str:
@@ -299,7 +330,7 @@ def table_of(path: str) -> str | None:
 
 def number_of(path: str) -> int | None:
     """The number in a numbered file's name (`…/000042.parquet`, `…/000003.json`), if it has one."""
-    found = _NUMBERED.fullmatch(PurePosixPath(path).name)
+    found = _NUMBERED.fullmatch(path.rpartition("/")[2])
     return int(found[1]) if found else None
 
 

@@ -12,19 +12,23 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from vae_search.errors import Conflict, LeaseLost, NotFound, VaeSearchError
-from vae_search.spec import SweepSpec
 from vae_search.store import layout
 from vae_search.store.commit import AlreadyThere, Store
 from vae_search.store.json_files import to_json_bytes
 from vae_search.store.lease_records import Holder, has_ended, newest_lease, read_beat, read_holder
 from vae_search.store.processes import is_alive, this_process
 
+if TYPE_CHECKING:
+    from vae_search.spec import SweepSpec
+
 logger = logging.getLogger(__name__)
 
 BEAT_S = 5.0  # between two heartbeats
-DRIVER_S = "driver_s"  # in a heartbeat's progress: seconds that drivers have spent on the sweep
+# In a heartbeat's progress: seconds that drivers have spent on the sweep, and whether the last had nothing left to do.
+DRIVER_S, EXHAUSTED = "driver_s", "exhausted"
 SILENCE_S = 30.0  # after which a holder counts as gone
 POLL_S = 1.0  # between two looks at somebody else's heartbeat
 
@@ -138,7 +142,7 @@ def acquire(
     store: Store,
     sweep: str,
     *,
-    spec: SweepSpec | None = None,
+    spec: "SweepSpec | None" = None,
     progress: Callable[[], Mapping[str, object]] = dict,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     monotonic: Callable[[], float] = time.monotonic,
@@ -196,6 +200,11 @@ def driver_s_before(store: Store, sweep: str) -> float:
     """Seconds that drivers have spent on the sweep until its last heartbeat; 0 if there never was one."""
     seconds = read_beat(store, sweep)[2].get(DRIVER_S, 0.0)
     return float(seconds) if isinstance(seconds, int | float) else 0.0
+
+
+def is_exhausted(store: Store, sweep: str) -> bool:
+    """Whether the sweep's last driver left because nothing was to be done any more, with the budget that it had."""
+    return read_beat(store, sweep)[2].get(EXHAUSTED) is True
 
 
 def request_stop(store: Store, sweep: str) -> Holder:

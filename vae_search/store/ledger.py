@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from vae_search.errors import CorruptStore
 from vae_search.store import layout
 from vae_search.store.commit import AlreadyThere, Store
-from vae_search.store.compact import finished_prefix, read_compact, read_compact_curves, usable_length, write_compact
+from vae_search.store.compact import finished_prefix, read_compact, read_compact_curves, usable_copy, write_compact
 from vae_search.store.rows import (
     EpochRow,
     TrialRow,
@@ -116,11 +117,24 @@ class Ledger:
         Raises:
             StoreUnavailable: They stay as they were.
         """
-        rows = self.trials()
-        curves = self.curves(rows)
-        length = finished_prefix({*curves, *self.set_aside})
-        if length > usable_length(self._store, self._sweep, {row.trial for row in rows}):
-            write_compact(self._store, self._sweep, rows, curves, length=length)
+        paths = self._store.list(layout.trials(self._sweep))
+        numbers = {number for path in paths if (number := self._trial_in(path)) is not None}
+        copy = usable_copy(self._store, self._sweep, numbers)
+        begun = copy.length if copy else 0
+        new = sorted(number for number in numbers if number >= begun)
+        files = layout.trial_files(self._sweep, new)
+        curve_files = [layout.trial_epochs(self._sweep, number) for number in new]
+        contents = zip(files, self._store.read_many(files), self._store.read_many(curve_files), strict=True)
+        rows: list[TrialRow] = []
+        curves: dict[int, list[EpochRow]] = {}
+        for path, row_bytes, curve_bytes in contents:
+            with suppress(CorruptStore):
+                row = trial_from_parquet(row_bytes or b"", path=path)
+                curves[row.trial] = self._curve(row, curve_bytes)
+                rows.append(row)
+        length = finished_prefix({*range(begun), *curves, *layout.tombstones(paths)})
+        if length > begun:
+            write_compact(self._store, self._sweep, rows, curves, after=copy, length=length)
 
     def epochs(self, trial: int) -> list[EpochRow]:
         """The learning curve of one finished trial.
@@ -132,6 +146,11 @@ class Ledger:
         row = self.trial(trial)
         (content,) = self._store.read_many([layout.trial_epochs(self._sweep, trial)])
         return self._curve(row, content)
+
+    def _trial_in(self, path: str) -> int | None:
+        """The trial whose row the file `path` is; None for any other file."""
+        number = layout.number_of(path)
+        return number if number is not None and path == layout.trial(self._sweep, number) else None
 
     def _curve(self, row: TrialRow, content: bytes | None) -> list[EpochRow]:
         path = layout.trial_epochs(self._sweep, row.trial)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,27 @@ def walk(folder: Path, *, leaves_first: bool = False) -> Iterator[tuple[Path, li
 
     for inside, folders, names in os.walk(folder, topdown=not leaves_first, onerror=stop_unless_gone):
         yield Path(inside), folders, names
+
+
+def abandoned_files(folder: Path, *, name: re.Pattern[str], older_than_s: float, now_s: float) -> dict[Path, int]:
+    """Files below `folder` of such a name that nobody has touched for so long, with their sizes in bytes.
+
+    Args:
+        now_s: seconds since 1970, as in the times of files.
+    """
+    found = {}
+    for inside, _, names in walk(folder):
+        for path in (inside / each for each in names if name.fullmatch(each)):
+            if (status := _status(path)) and now_s - status.st_mtime > older_than_s:
+                found[path] = status.st_size
+    return found
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 def remove_folder(folder: Path) -> None:

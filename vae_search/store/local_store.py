@@ -58,6 +58,17 @@ class LocalStore:
             raise self._unavailable(prefix, "listed", error) from error
         return layout.visible(found)
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        found = {}
+        for path in self.list(prefix):
+            try:
+                found[path] = self._full(path).stat().st_size
+            except FileNotFoundError:
+                continue  # removed since it was listed
+            except OSError as error:
+                raise self._unavailable(path, "measured", error) from error
+        return found
+
     def remove(self, path: str) -> None:
         try:
             self._full(path).unlink(missing_ok=True)
@@ -100,7 +111,7 @@ class LocalStore:
     def _written(self, path: str, content: bytes) -> Iterator[tuple[Path, Path]]:
         """A hidden, durable file with `content` beside the target; it is gone in the end, whatever happened."""
         target = self._full(path)
-        partial = target.parent / f".{target.name}.{secrets.token_hex(8)}.tmp"
+        partial = target.parent / layout.partial(target.name, secrets.token_hex(8))
         try:
             self._make_durable(target.parent)
             try:
@@ -117,13 +128,14 @@ class LocalStore:
         if folder in self._durable_folders and folder.is_dir():
             return
         existing = next(parent for parent in (self._root, *self._root.parents) if parent.is_dir())
+        way = (folder, *folder.parents)
+        durable = next((level for level in way if level in self._durable_folders and level.is_dir()), existing)
         folder.mkdir(parents=True, exist_ok=True)
-        for level in (folder, *folder.parents):
-            if level == existing:
-                break
+        new = way[: way.index(durable)]
+        for level in new:
             # Also for a folder that another process has just made: it may not have come to this line yet.
             sync_folder(level.parent)
-        self._durable_folders |= {folder, self._root}
+        self._durable_folders |= {*new, self._root}
 
     def _full(self, path: str) -> Path:
         return self._root / layout.checked(path)

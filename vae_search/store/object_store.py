@@ -95,13 +95,17 @@ class ObjectStore:
             yield from readers.map(self._find, map(layout.checked, paths))
 
     def list(self, prefix: str) -> list[str]:
-        return layout.visible(self._keys(prefix))
+        return layout.visible(self._objects(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        found = self._objects(prefix)
+        return {path: found[path] for path in layout.visible(found)}
 
     def remove(self, path: str) -> None:
         self._remove([layout.checked(path)], path)
 
     def remove_tree(self, prefix: str) -> None:
-        self._remove(self._keys(prefix), prefix)
+        self._remove([*self._objects(prefix)], prefix)
 
     def local_path(self, path: str) -> Path | None:
         return None
@@ -168,11 +172,11 @@ class ObjectStore:
 
         return self._ask(find, path, "read")
 
-    def _keys(self, prefix: str) -> Sequence[str]:
-        """The paths of all objects in a folder and below, hidden ones too."""
+    def _objects(self, prefix: str) -> dict[str, int]:
+        """The paths of all objects in a folder and below, hidden ones too, with their sizes in bytes."""
         folder = layout.checked(prefix) or None
         found = self._ask(lambda: obstore.list(self._bucket, folder).collect(), prefix, "listed")
-        return [entry["path"] for entry in found]
+        return {entry["path"]: entry["size"] for entry in found}
 
     def _remove(self, paths: Sequence[str], where: str) -> None:
         if paths:

@@ -47,6 +47,9 @@ class PatientStore:
     def list(self, prefix: str) -> list[str]:
         return self._patiently(lambda: self._store.list(prefix))
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        return self._patiently(lambda: self._store.sizes(prefix))
+
     def remove(self, path: str) -> None:
         self._patiently(lambda: self._store.remove(path))
 

@@ -1,6 +1,6 @@
 """Which trial is better: pure functions of rows."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from vae_search.errors import Conflict
@@ -18,12 +18,7 @@ def ranked(rows: Sequence[TrialRow], *, by: RankedBy, every_state: bool) -> list
     Raises:
         Conflict: The rows belong to different comparability keys (invariant I7).
     """
-    keys = {row.comparability_key for row in rows}
-    if len(keys) > 1:
-        raise Conflict(
-            f"these {len(rows)} trials were scored on {len(keys)} different tasks (comparability keys "
-            f"{', '.join(sorted(key[:8] for key in keys))}); their values cannot be ranked together."
-        )
+    check_comparable({row.comparability_key for row in rows}, trials=len(rows))
 
     def place(row: TrialRow) -> tuple[bool, float, int]:
         value = getattr(row, by if row.state is State.COMPLETE else "neg_elbo")
@@ -32,3 +27,16 @@ def ranked(rows: Sequence[TrialRow], *, by: RankedBy, every_state: bool) -> list
     complete = sorted((row for row in rows if row.state is State.COMPLETE), key=place)
     others = sorted((row for row in rows if row.state is not State.COMPLETE), key=place)
     return complete + others if every_state else complete
+
+
+def check_comparable(keys: Collection[str], *, trials: int) -> None:
+    """Refuse to rank trials of more than one comparability key (invariant I7).
+
+    Raises:
+        Conflict: There are several.
+    """
+    if len(keys) > 1:
+        raise Conflict(
+            f"these {trials} trials were scored on {len(keys)} different tasks (comparability keys "
+            f"{', '.join(sorted(key[:8] for key in keys))}); their values cannot be ranked together."
+        )

@@ -14,7 +14,19 @@ import pyarrow as pa
 from vae_search.errors import CorruptStore
 from vae_search.space import RULES, ParamValue
 from vae_search.states import Reason, State
-from vae_search.store.columns import Column, Double, Doubles, Int32, Int64, Text, Time, checked, columns_of, settle
+from vae_search.store.columns import (
+    Column,
+    Double,
+    Doubles,
+    Int32,
+    Int64,
+    Text,
+    Time,
+    checked,
+    columns_of,
+    records_of,
+    settle,
+)
 from vae_search.store.sealed import seal, unseal
 
 SCHEMA_VERSION = 1
@@ -115,22 +127,26 @@ class EpochRow:
         settle(self, _EPOCH_COLUMNS)
 
 
-def trials_to_parquet(rows: Sequence[TrialRow], *, path: str) -> bytes:
-    """`rows` as a sealed Parquet file for `path`, with the columns of `TRIAL_SCHEMA`."""
+def trials_to_parquet(rows: Sequence[TrialRow], *, path: str, after: pa.Table | None = None) -> bytes:
+    """`rows` as a sealed Parquet file for `path`, with the columns of `TRIAL_SCHEMA`.
+
+    Args:
+        after: rows that come before them, with the same columns.
+    """
     records = [trial_record(row) for row in rows]
-    return seal(pa.Table.from_pylist(records, schema=TRIAL_SCHEMA), path=path)
+    return seal(_joined(after, pa.Table.from_pylist(records, schema=TRIAL_SCHEMA)), path=path)
 
 
-def trials_from_parquet(content: bytes, *, path: str) -> list[TrialRow]:
-    """The rows in the file `path`.
+def trials_from_parquet(content: bytes, *, path: str, places: Sequence[int] | None = None) -> list[TrialRow]:
+    """The rows in the file `path`, or those at some places of it.
 
     Raises:
         CorruptStore: The file is damaged or misplaced, or holds something else.
     """
-    records = unseal(content, path=path).to_pylist()
+    table = unseal(content, path=path, rows=places)
     try:
-        return [TrialRow(**trial_fields(record)) for record in records]
-    except (ValueError, TypeError, KeyError) as error:
+        return [TrialRow(**trial_fields(record)) for record in records_of(table)]
+    except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
         raise CorruptStore(f"{path}: does not hold a trial: {error}. Restore it from a copy.") from error
 
 
@@ -149,6 +165,29 @@ def trial_fields(record: Mapping[str, Any]) -> dict[str, Any]:
         KeyError, ValueError: There is none.
     """
     return {name: record.get(name) for name in _TRIAL_COLUMNS} | {"params": json.loads(record["params_json"])}
+
+
+def columns_from_parquet(content: bytes, *, path: str, schema: pa.Schema) -> pa.Table:
+    """Some columns of the file `path`; one that the file lacks is NULL.
+
+    Args:
+        schema: a part of `TRIAL_SCHEMA` or `EPOCH_SCHEMA`, in its order.
+
+    Raises:
+        CorruptStore: The file is damaged or misplaced, or a column holds something else.
+    """
+    table = unseal(content, path=path, columns=schema.names)
+    if table.schema.equals(schema):
+        return table
+    held = set(table.column_names)
+    try:
+        columns = [
+            table.column(field.name).cast(field.type) if field.name in held else pa.nulls(table.num_rows, field.type)
+            for field in schema
+        ]
+    except pa.ArrowException as error:
+        raise CorruptStore(f"{path}: holds something else: {error}. Restore it from a copy.") from error
+    return pa.table(columns, schema=schema)
 
 
 def trial_numbers(content: bytes, *, path: str) -> set[int]:
@@ -178,10 +217,14 @@ def trial_from_parquet(content: bytes, *, path: str) -> TrialRow:
     return rows[0]
 
 
-def epochs_to_parquet(rows: Sequence[EpochRow], *, path: str) -> bytes:
-    """`rows` as a sealed Parquet file for `path`, with the columns of `EPOCH_SCHEMA`."""
+def epochs_to_parquet(rows: Sequence[EpochRow], *, path: str, after: pa.Table | None = None) -> bytes:
+    """`rows` as a sealed Parquet file for `path`, with the columns of `EPOCH_SCHEMA`.
+
+    Args:
+        after: rows that come before them, with the same columns.
+    """
     records = [_record(row, _EPOCH_COLUMNS) for row in rows]
-    return seal(pa.Table.from_pylist(records, schema=EPOCH_SCHEMA), path=path)
+    return seal(_joined(after, pa.Table.from_pylist(records, schema=EPOCH_SCHEMA)), path=path)
 
 
 def epochs_from_parquet(content: bytes, *, path: str) -> list[EpochRow]:
@@ -225,6 +268,14 @@ def _checked_params(params: Mapping[str, object]) -> dict[str, ParamValue]:
     if unknown:
         raise ValueError(f"params: no parameter is called {', '.join(unknown)}")
     return {name: checked(f"params.{name}", value, _PARAM_COLUMNS[name]) for name, value in params.items()}
+
+
+def _joined(first: pa.Table | None, then: pa.Table) -> pa.Table:
+    """One table in one piece: equal rows give equal bytes, however they came together."""
+    if first is None:
+        return then
+    # The empty piece gives its schema to the whole: read from a file, a list's items have another name.
+    return pa.concat_tables([then.slice(0, 0), first, then]).combine_chunks()
 
 
 def _record(row: object, columns: Mapping[str, Column]) -> dict[str, object]:

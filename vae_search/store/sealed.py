@@ -8,11 +8,18 @@ another trial's place, and there is no second file that could get lost or come t
 
 import hashlib
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vae_search.errors import CorruptStore
+from vae_search.store.columns import int64_array
+
+COMPRESSED_ROWS = 50  # below, zstd makes files larger and their reading twice as slow: every column pays for its own
+GROUP_ROWS = 2000  # so that a few rows of a long table can be read without the rest
 
 _BLANK = b"0" * 64
 # How the footer (Thrift's compact protocol) spells a key and announces a value of 64 or 16 bytes.
@@ -26,8 +33,9 @@ def seal(table: pa.Table, *, path: str) -> bytes:
     sink = pa.BufferOutputStream()
     # Statistics and dictionaries are for skipping rows; with one row they only double the size.
     options = {"use_dictionary": False, "write_statistics": False, "store_schema": False}
-    with pq.ParquetWriter(sink, table.schema, compression="zstd", write_page_checksum=True, **options) as writer:
-        writer.write_table(table)
+    compression = "zstd" if table.num_rows >= COMPRESSED_ROWS else "none"
+    with pq.ParquetWriter(sink, table.schema, compression=compression, write_page_checksum=True, **options) as writer:
+        writer.write_table(table, row_group_size=GROUP_ROWS)
         writer.add_key_value_metadata({"vae_search.columns": columns, "vae_search.sha256": _BLANK.decode()})
     blank: bytes = sink.getvalue().to_pybytes()
     place = _last(_DIGEST, blank)
@@ -53,18 +61,29 @@ def check_seal(content: bytes, *, path: str) -> str:
     return columns[1].decode()
 
 
-def unseal(content: bytes, *, path: str, columns: list[str] | None = None) -> pa.Table:
-    """The table in `content`, or some of its columns; every byte of the file is checked.
+def unseal(
+    content: bytes, *, path: str, columns: Sequence[str] | None = None, rows: Sequence[int] | None = None
+) -> pa.Table:
+    """The table in `content`, or a part of it; every byte of the file is checked.
+
+    Args:
+        columns: names; those that the file does not have are left out.
+        rows: positions, in the order in which they are wanted.
 
     Raises:
         CorruptStore: A byte is missing or changed, or the file belongs to another path.
     """
     check_seal(content, path=path)
     try:
-        # One small row group: threads would cost more than they save.
-        return pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read(
-            columns, use_threads=False
-        )
+        file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+        # Row groups are small: threads would cost more than they save.
+        if rows is None:
+            return file.read(columns, use_threads=False)
+        ends = list(accumulate(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)))
+        groups = sorted({bisect_right(ends, row) for row in rows})
+        read = [row for group in groups for row in range(ends[group - 1] if group else 0, ends[group])]
+        place = {row: position for position, row in enumerate(read)}
+        return file.read_row_groups(groups, columns, use_threads=False).take(int64_array(place[row] for row in rows))
     except (pa.ArrowException, OSError) as error:
         raise CorruptStore(f"{path}: damaged: {error}. Restore it from a copy.") from error
 

@@ -1,7 +1,7 @@
 """Whether a sweep's files are what the invariants say, and setting aside those that are not."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import layout, sweeps
 from vae_search.store.bundles import read_bundle
 from vae_search.store.commit import AlreadyThere, Store
+from vae_search.store.compact import usable_length
 from vae_search.store.finalists import FinalistRow, finalist_from_parquet
 from vae_search.store.json_files import from_json_bytes, to_json_bytes
 from vae_search.store.lease_records import newest_lease, read_holder
@@ -63,8 +64,9 @@ def inspect(store: Store, sweep: str) -> Inspection:
     findings += more
     findings += _record_findings(store, sweep, all_rows)
     findings += _lease_findings(store, sweep, all_rows)
-    findings += _curve_findings(store, sweep, paths, rows)
-    findings += _artifact_findings(store, sweep, paths, all_rows)
+    lost = _lost_rows(paths, all_rows)
+    findings += _curve_findings(store, sweep, paths, rows, lost=lost)
+    findings += _artifact_findings(store, sweep, paths, all_rows, lost=lost)
     findings += _copy_findings(store, sweep, paths)
     findings += _running_findings(store, sweep, paths, all_rows)
     curves = [path for path in paths if layout.table_of(path) == "epochs"]
@@ -173,7 +175,9 @@ def _lease_findings(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> I
             yield Finding(path=_path_of(row), problem=problem, damaged=True)
 
 
-def _curve_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, TrialRow]) -> Iterator[Finding]:
+def _curve_findings(
+    store: Store, sweep: str, paths: list[str], rows: Mapping[int, TrialRow], *, lost: Collection[str]
+) -> Iterator[Finding]:
     expected = {layout.trial_epochs(sweep, number): row for number, row in rows.items()}
     for (path, row), content in zip(expected.items(), store.read_many(expected), strict=True):
         if content is None:
@@ -187,17 +191,25 @@ def _curve_findings(store: Store, sweep: str, paths: list[str], rows: dict[int, 
         if hashlib.sha256(content).hexdigest() != row.epochs_sha256:
             yield Finding(path=path, problem="is not the learning curve that belongs to the row", damaged=True)
     for path in sorted({path for path in paths if layout.table_of(path) == "epochs"} - {*expected}):
-        yield Finding(path=path, problem="belongs to no row", damaged=False)
+        number = layout.number_of(path)
+        if number is None or layout.trial_key(number) not in lost:
+            yield Finding(path=path, problem="belongs to no row", damaged=False)
 
 
-def _artifact_findings(store: Store, sweep: str, paths: list[str], rows: Mapping[str, TrialRow]) -> Iterator[Finding]:
-    kept = _artifacts(paths)
+def _artifact_findings(
+    store: Store, sweep: str, paths: list[str], rows: Mapping[str, TrialRow], *, lost: Collection[str]
+) -> Iterator[Finding]:
+    kept, behind = _artifacts(paths), _behind(store, sweep, rows)
     for key, row in rows.items():
         # A trial's weights go when it falls behind the best; those of a confirm run stay.
         if isinstance(row, FinalistRow) and row.artifact_sha256 and key not in kept:
             yield Finding(path=layout.manifest(layout.artifact(sweep, key)), problem="is missing", damaged=True)
-    for key in kept:
+    for key in sorted({*kept}.difference(lost)):
         folder = layout.artifact(sweep, key)
+        if key in behind:  # whole or, its manifest first, half removed
+            problem = "its trial is not among the best any more: left behind by a driver that died"
+            yield Finding(path=folder, problem=problem, damaged=False)
+            continue
         expected = rows[key].artifact_sha256 if key in rows else None
         if expected is None:
             yield Finding(path=folder, problem="belongs to no row", damaged=False)
@@ -211,22 +223,36 @@ def _artifact_findings(store: Store, sweep: str, paths: list[str], rows: Mapping
             yield _damage(layout.manifest(folder), error)
 
 
+def _behind(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> set[str]:
+    """The COMPLETE trials that are not among those whose artifacts are kept; confirm runs keep theirs."""
+    try:
+        keep = sweeps.latest_spec(store, sweep).keep
+    except (CorruptStore, NotFound):  # which is a finding of its own
+        return set()
+    trials = [row for row in rows.values() if not isinstance(row, FinalistRow)]
+    ranking = sorted((row.objective, row.trial) for row in trials if row.objective is not None)
+    return {layout.trial_key(trial) for _, trial in ranking[keep:]}
+
+
 def _copy_findings(store: Store, sweep: str, paths: list[str]) -> Iterator[Finding]:
-    for path in paths:
-        if path.startswith(f"{layout.compact(sweep)}/"):
-            try:
-                check_seal(store.read(path), path=path)
-            except CorruptStore:
-                yield Finding(path=path, problem="a derived copy that is damaged; readers pass it over", damaged=False)
+    copies = [path for path in paths if path.startswith(f"{layout.compact(sweep)}/")]
+    numbers = {layout.number_of(path) or 0 for path in paths if layout.table_of(path) == "trials"}
+    length = usable_length(store, sweep, numbers) if copies else 0
+    in_use = (layout.compact_trials(sweep, length), layout.compact_epochs(sweep, length)) if length else ()
+    for path in copies:
+        if path not in in_use:
+            problem = "a derived copy that is damaged or out of date; readers pass it over"
+            yield Finding(path=path, problem=problem, damaged=False)
 
 
 def _running_findings(store: Store, sweep: str, paths: list[str], rows: Mapping[str, TrialRow]) -> Iterator[Finding]:
-    folder = layout.running(sweep)
+    for key in sorted({key for path in paths if (key := layout.running_key_of(path)) is not None and key in rows}):
+        path = layout.running_run(sweep, key)
+        yield Finding(path=path, problem="its run has a row: left behind by a driver that died", damaged=False)
     for path in paths:
-        if not path.startswith(f"{folder}/") or not path.endswith("/suggestion.json"):
+        if not path.startswith(f"{layout.running(sweep)}/") or not path.endswith("/suggestion.json"):
             continue
-        if path.split("/")[-2] in rows:
-            yield Finding(path=path, problem="its run has a row: left behind by a driver that died", damaged=False)
+        if layout.running_key_of(path) in rows:
             continue
         try:
             from_json_bytes(store.read(path), where=path)
@@ -236,6 +262,14 @@ def _running_findings(store: Store, sweep: str, paths: list[str], rows: Mapping[
 
 def _artifacts(paths: list[str]) -> list[str]:
     return sorted({key for path in paths if (key := layout.artifact_of(path)) is not None})
+
+
+def _lost_rows(paths: list[str], rows: Collection[str]) -> set[str]:
+    """Runs whose rows are damaged or set aside. What belongs to them is kept: the row may come back from a copy."""
+    files = (layout.number_of(path) for path in paths if layout.table_of(path) == "trials")
+    trials = {*layout.tombstones(paths), *(number for number in files if number is not None)}
+    finalists = {key for path in paths if (key := layout.finalist_of(path)) is not None}
+    return {*map(layout.trial_key, trials), *finalists}.difference(rows)
 
 
 def _damage(path: str, error: Exception) -> Finding:

@@ -144,6 +144,5 @@ def _squared_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(n, d), (m, d) -> (n, m), by |a|² + |b|² - 2ab, which needs no array of all differences."""
     centre = second.mean(axis=0)  # near the origin the three terms do not cancel
     a, b = first - centre, second - centre
-    squared: np.ndarray = np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1) - 2 * a @ b.T
-    not_negative: np.ndarray = np.maximum(squared, 0.0)
-    return not_negative
+    squared: np.ndarray = np.maximum(np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1) - 2 * a @ b.T, 0.0)
+    return squared

@@ -1,0 +1,67 @@
+"""A sweep without Ray in one process: the real driver, and a real worker's loop with TensorFlow.
+
+    python -m tests.chaos.one_worker STORE SPEC
+
+It goes on where the store stands, and prints `epoch TRIAL EPOCH` after each report and `shown TRIAL` after each row.
+"""
+
+import math
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vae_search.data.dataset import comparability_key, load_dataset
+from vae_search.data.task import JudgeTask, TrainingTask
+from vae_search.search.driver import Driver
+from vae_search.search.flight import Provenance
+from vae_search.search.orders import WorkerBrief
+from vae_search.search.trial_runner import TrialRunner
+from vae_search.spec import read_spec
+from vae_search.store import sweeps
+from vae_search.store.lease import acquire
+from vae_search.store.location import open_store
+
+
+def main() -> None:
+    store, spec_file = open_store(sys.argv[1]), Path(sys.argv[2])
+    spec = read_spec(spec_file, ())
+    dataset = load_dataset(spec.data, cache=spec_file.parent)
+    task = TrainingTask.of(dataset)
+    task = replace(task, train=task.train[:640], select=task.select[:100])
+    record = sweeps.SweepRecord(
+        spec=spec,
+        fingerprint=dataset.fingerprint,
+        comparability_key=comparability_key(dataset, likelihood=spec.likelihood),
+        versions={},
+    )
+    sweeps.create_or_check(store, record, text=spec_file.read_text())
+    lease = acquire(store, spec.name, spec=spec)
+    try:
+        driver = Driver(
+            Provenance(spec=spec, lease=lease.number, comparability_key=record.comparability_key, versions={}),
+            store=store,
+            lease=lease,
+            now=lambda: datetime.now(UTC),
+            seconds_left=lambda: math.inf,
+            slots=1,
+            on_landed=lambda row, verdict: print("shown", row.trial, flush=True),
+        )
+        brief = WorkerBrief(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
+        runner = TrialRunner(brief, task, JudgeTask.of(dataset), store, node_id="here")
+        while (order := driver.next_order()) is not None:
+            driver.started(order.key)
+            runner.begin(order)
+            verdict = None
+            while verdict is None:
+                report = runner.step()
+                print("epoch", order.trial, report.epoch, flush=True)
+                verdict = driver.record(report)
+            driver.land(order.key)
+        driver.compact()
+    finally:
+        lease.release()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""A whole sweep in a few milliseconds: the real driver, lease, checkpoints and commits around made-up measurements.
+
+Run as a program it loads everything once and then tells the story in a forked process per line of standard input, so
+that a thousand kills take a minute. TensorFlow is not loaded: a process with its threads could not be forked.
+"""
+
+import gc
+import io
+import json
+import logging
+import math
+import os
+import random
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.chaos.faults import Faults, from_then_on, injected, once
+from vae_search.errors import StoreUnavailable
+from vae_search.search.driver import Driver
+from vae_search.search.flight import Provenance
+from vae_search.search.orders import (
+    MEASUREMENTS_FILE,
+    STATE_FILE,
+    Failure,
+    TrialOrder,
+    TrialReport,
+)
+from vae_search.spec import parse_spec
+from vae_search.states import Reason
+from vae_search.store import checkpoints, layout, sweeps
+from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
+from vae_search.store.commit import Store
+from vae_search.store.lease import Lease, acquire
+from vae_search.store.local_store import LocalStore
+from vae_search.store.patience import PatientStore
+from vae_search.vae.measurements import Costs, EpochMeasurement, Scores
+
+SWEEP = "story"
+TRIALS, EPOCHS = 3, 3
+SPEC = f"""
+name: {SWEEP}
+data: {{source: digits}}
+search_space: {{latent_dim: {{type: int, low: 2, high: 8}}, beta: {{type: float, low: 0.5, high: 2.0}}}}
+budget: {{trials: {TRIALS}, epochs: {EPOCHS}}}
+confirm: {{finalists: 0}}
+sampler: random
+pruning: {{min_epochs: 1, reduction_factor: 2}}
+keep: 1
+"""
+FAILING = 1  # the trial that raises in its second epoch
+
+
+def tell(store: Store, *, seed: int, shown: Callable[[int], None]) -> None:
+    """Run the sweep to its end, from wherever it stands.
+
+    Args:
+        seed: other seeds have other measurements, so that other trials are cut and other artifacts fall behind.
+        shown: called with each trial that the driver reports as finished.
+    """
+    spec = parse_spec(SPEC, base=Path())
+    record = sweeps.SweepRecord(
+        spec=spec, fingerprint="f" * 64, comparability_key="k" * 64, versions={"vae-search": "0"}
+    )
+    sweeps.create_or_check(store, record, text=SPEC)
+    lease = acquire(store, SWEEP, spec=spec, beat_s=3600)
+    try:
+        driver = Driver(
+            Provenance(spec=spec, lease=lease.number, comparability_key=record.comparability_key, versions={}),
+            store=store,
+            lease=lease,
+            now=lambda: datetime.now(UTC),
+            seconds_left=lambda: math.inf,
+            slots=1,
+            on_landed=lambda row, verdict: shown(row.trial),
+        )
+        while (order := driver.next_order()) is not None:
+            _train(driver, order, store, lease, seed=seed)
+            driver.land(order.key)
+            driver.compact()
+    finally:
+        lease.release()
+
+
+def _train(driver: Driver, order: TrialOrder, store: Store, lease: Lease, *, seed: int) -> None:
+    driver.started(order.key)
+    key = layout.trial_key(order.trial)
+    found = checkpoints.newest_intact(store, SWEEP, key)
+    done = [] if found is None else [EpochMeasurement(**m) for m in json.loads(found.files[MEASUREMENTS_FILE])]
+    ended = bool(done) and driver.record(_report(order, done, done)) is not None
+    while not ended:
+        if order.trial == FAILING and len(done) == 1:
+            failure = Failure(reason=Reason.RAISED, error="ValueError: made up")
+            ended = driver.record(_report(order, done, [], failure=failure)) is not None
+            continue
+        done.append(_measurement(seed, order.trial, len(done) + 1))
+        if order.trial > 0 and len(done) < EPOCHS:  # one trial with checkpoints of every epoch is enough
+            ended = driver.record(_report(order, done, done[-1:])) is not None
+            continue
+        files = {STATE_FILE: _state(seed, order.trial, len(done)), MEASUREMENTS_FILE: _told(done)}
+        if len(done) == EPOCHS:
+            files |= {WEIGHTS_FILE: _state(seed, order.trial, 0), MODEL_FILE: b"{}"}
+        checkpoints.save(store, SWEEP, key, lease=lease.number, epoch=len(done), files=files)
+        checkpoints.prune(store, SWEEP, key, lease=lease.number)
+        ended = driver.record(_report(order, done, done[-1:])) is not None
+
+
+def _measurement(seed: int, trial: int, epoch: int) -> EpochMeasurement:
+    value = random.Random(f"{seed}/{trial}").uniform(90, 110) - epoch
+    return EpochMeasurement(
+        epoch=epoch,
+        neg_elbo=value,
+        distortion=value - 20,
+        rate=20.0,
+        train_neg_elbo=value - 1,
+        beta=1.0,
+        learning_rate=1e-3,
+        grad_norm_median=1.0,
+        grad_norm_max=2.0,
+        clip_share=0.0,
+        skipped_steps=0,
+        clamped_share=0.0,
+        spike_excess=0.0,
+        cpu_s=0.5,
+        wall_s=0.5,
+    )
+
+
+def _report(
+    order: TrialOrder, done: list[EpochMeasurement], news: list[EpochMeasurement], *, failure: Failure | None = None
+) -> TrialReport:
+    last = done[-1]
+    scores = Scores(
+        neg_elbo=last.neg_elbo,
+        distortion=last.distortion,
+        rate=last.rate,
+        bits_per_dim=1.0,
+        floor_excess=10.0,
+        iwae=-last.neg_elbo + 2,
+        iwae_k=16,
+        instability=None,
+        active_units=2,
+        kl_per_dimension=(10.0, 10.0),
+        shuffle_gap=5.0,
+        train_neg_elbo=last.train_neg_elbo,
+        generalisation_gap=1.0,
+        logvar_clamp_share=0.0,
+        clip_share=0.0,
+        skipped_steps=0,
+    )
+    costs = Costs(
+        parameters=1000,
+        train_flops=1e6,
+        cpu_s=0.5,
+        wall_s=0.5,
+        images_per_s=1e3,
+        peak_memory_bytes=10**8,
+        compiled="graph",
+    )
+    return TrialReport(
+        key=order.key,
+        epoch=len(done),
+        measurements=tuple(news),
+        costs=costs,
+        scores=scores if len(done) == EPOCHS else None,
+        failure=failure,
+        node_id="here",
+        saved_epoch=len(done),
+    )
+
+
+def _state(seed: int, trial: int, epoch: int) -> bytes:
+    return random.Random(f"{seed}/{trial}/{epoch}").randbytes(3000)
+
+
+def _told(done: list[EpochMeasurement]) -> bytes:
+    return json.dumps([asdict(measurement) for measurement in done]).encode()
+
+
+def _faults(request: dict[str, object]) -> Faults:
+    at, code = int(str(request.get("fail_at", 0))), int(str(request.get("errno", 0)))
+    lasting = bool(request.get("lasting"))
+    return Faults(
+        root=Path(str(request["root"])),
+        kill_at=int(str(request.get("kill_at", 0))),
+        torn=float(str(request.get("torn", 0.0))),
+        fail=from_then_on(at) if lasting else once(at, code),
+    )
+
+
+def _child(request: dict[str, object], out: io.FileIO) -> None:
+    """Tell the story with its faults; one line of JSON per event on `out`."""
+
+    def say(**event: object) -> None:
+        out.write(json.dumps(event).encode() + b"\n")
+
+    store: Store = LocalStore(Path(str(request["root"])))
+    if request.get("patient"):
+        store = PatientStore(store, wait=lambda delay_s: False)
+    with injected(_faults(request)) as faults:
+        try:
+            tell(store, seed=int(str(request["seed"])), shown=lambda trial: say(shown=trial))
+        except StoreUnavailable as error:
+            say(unavailable=str(error))
+        except Exception:  # noqa: BLE001 - whatever else it is, it is a bug, and the parent wants to know it
+            say(bug=traceback.format_exc())
+    say(calls=faults.calls)
+
+
+def main() -> None:
+    """Fork a process for each request on standard input, and answer with its events and how it ended."""
+    logging.getLogger("vae_search").addHandler(logging.NullHandler())  # failures are told as events
+    with tempfile.TemporaryDirectory() as folder:
+        tell(LocalStore(Path(folder)), seed=0, shown=lambda trial: None)  # so that all is loaded before the first fork
+    gc.freeze()  # else the first collection of a forked process copies all memory
+    for line in sys.stdin:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            with io.FileIO(writing, "w") as out:
+                _child(json.loads(line), out)
+            os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading, "rb") as events:
+            told = [json.loads(event) for event in events.read().splitlines()]
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(json.dumps({"events": told, "status": os.waitstatus_to_exitcode(status)}) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""Real sweeps in processes of their own, through the command line, and ways to end these."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.invariants import Seen, check_invariants
+from vae_search.store import layout
+from vae_search.store.commit import Store
+from vae_search.store.location import open_store
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 120  # for what must happen soon; only a hanging test waits so long
+_TOKEN = "VAE_SEARCH_CHAOS_TOKEN"  # noqa: S105 - marks our processes, and is no secret
+
+NOTHING = Seen(rows={})
+QUICK = """
+name: quick
+data: {source: digits}
+search_space:
+  latent_dim: {type: int, low: 2, high: 8}
+  learning_rate: {type: float, low: 1e-3, high: 1e-2, log: true}
+  depth: 1
+  width: {type: categorical, choices: [16, 32]}
+  batch_size: 32
+budget: {trials: 16, epochs: 72}
+confirm: {finalists: 0}
+pruning: {min_epochs: 9, reduction_factor: 3}
+checkpoint_s: 0.5
+max_retries: 20
+"""
+# Epochs of more than a second, and no checkpoint before the last one unless somebody asks for it.
+SLOW = """
+name: slow
+data: {source: digits}
+search_space: {latent_dim: 8, depth: 2, width: 1024, batch_size: 8, learning_rate: 1e-4}
+budget: {trials: 2, epochs: 8}
+confirm: {finalists: 0}
+pruning: off
+checkpoint_s: 10000
+"""
+
+
+@dataclass
+class Sweep:
+    """A sweep in a folder of its own, and every process that was ever started for it.
+
+    Args:
+        folder: short, because Ray puts sockets below it.
+    """
+
+    folder: Path
+    name: str
+    trials: int
+    shown: list[int] = field(default_factory=list)
+    """trials that drivers have reported as finished, in order, of all drivers"""
+
+    @property
+    def store(self) -> Store:
+        return open_store(str(self.folder / "store"))
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "store" / layout.logs(self.name)
+
+    def start(self, *arguments: str, **environment: str) -> "RunningDriver":
+        """A driver that runs the sweep on, from wherever it stands."""
+        command = [sys.executable, "-m", "vae_search.cli", "run", "spec.yaml", "--store", "store", *arguments]
+        return RunningDriver(self, command, environment)
+
+    def processes(self) -> dict[int, str]:
+        """Title by id of all processes that descend from this sweep's drivers."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if f"{_TOKEN}={self.folder}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue  # it has just ended, or is somebody else's
+        return found
+
+    def workers(self) -> list[int]:
+        """The ids of processes that train now, by the names of their log files."""
+        logged = {int(path.stem.rsplit("-", 1)[1]) for path in self.logs.glob("worker-*.log")}
+        return sorted(logged & set(self.processes()))
+
+    def logged(self, pattern: str) -> list[Any]:
+        """All that matches in the workers' logs."""
+        return [
+            found for path in sorted(self.logs.glob("worker-*.log")) for found in re.findall(pattern, path.read_text())
+        ]
+
+    @property
+    def begun(self) -> int:
+        """How often workers have begun with a trial, anew or from a checkpoint."""
+        return len(self.logged(r"run \d+ (?:starts|continues)"))
+
+    def check(self, before: Seen, *, finished: bool) -> Seen:
+        """Hold the store to its invariants; see there."""
+        return check_invariants(self.store, self.name, before, shown=self.shown, trials=self.trials, finished=finished)
+
+    def in_flight(self) -> set[int]:
+        """The trials that were issued and have no row yet."""
+        running = (path.split("/") for path in self.store.list(layout.running(self.name)))
+        return {int(parts[3]) for parts in running if parts[-1] == "suggestion.json"}
+
+    def saved_at(self, trial: int) -> float:
+        """When the newest whole checkpoint of a trial in flight was written, as time.time(); 0 if there is none."""
+        folder = self.folder / "store" / layout.running_run(self.name, layout.trial_key(trial))
+        return max((_changed_at(path) for path in folder.glob("*/*/manifest.json")), default=0.0)
+
+    def unsaved_s(self, *, since: float) -> float:
+        """What a kill costs now: the longest that a trial in flight has trained since its newest checkpoint.
+
+        Args:
+            since: when the present driver was started; what was begun earlier is lost already.
+        """
+        begun = {}
+        for day, milliseconds, trial in self.logged(r"(?m)^(\S+ \S+),(\d+) .*: run (\d+) (?:starts|continues)"):
+            at = datetime.fromisoformat(day).timestamp() + int(milliseconds) / 1000
+            begun[int(trial)] = max(at, begun.get(int(trial), 0.0))
+        return max(
+            (time.time() - max(begun[trial], self.saved_at(trial)) for trial in self.in_flight() & set(begun)
+             if begun[trial] >= since), default=0.0,
+        )  # fmt: skip
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # a newer one has just taken its place
+        return 0.0
+
+
+class RunningDriver:
+    """One driver's process; its reports of finished trials go to the sweep's list."""
+
+    def __init__(self, sweep: Sweep, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._sweep = sweep
+        self.started_at = time.time()
+        self._printed = sweep.folder / f"out-{time.monotonic_ns()}.txt"  # two drivers may live at a time
+        self._out = self._printed.open("wb")
+        self._errors = self._printed.with_suffix(".errors").open("w+b")
+        own = {_TOKEN: str(sweep.folder), "TMPDIR": str(sweep.folder), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(
+            command,
+            cwd=sweep.folder,
+            env=os.environ | own | environment,
+            stdout=self._out,
+            stderr=self._errors,
+            start_new_session=True,
+        )
+
+    def wait(self, timeout_s: float = PATIENCE_S) -> int:
+        """Its exit code; what it has shown is noted."""
+        code = self.process.wait(timeout_s)
+        self._out.close()
+        self.output = self._printed.read_text()
+        # A line that the kill has cut short was not shown.
+        self._sweep.shown += [
+            int(trial) for trial in re.findall(r"^trial (\d+) [A-Z]+: .*\n", self.output, re.MULTILINE)
+        ]
+        self._errors.seek(0)
+        self.errors = self._errors.read().decode()
+        self._errors.close()
+        return code
+
+    def lines(self, start: str) -> list[str]:
+        """What it has printed so far: the rest of each line that begins with `start`."""
+        return [line.removeprefix(start) for line in self._printed.read_text().splitlines() if line.startswith(start)]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.wait()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something holds, but not longer than the driver lives."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            if self.process.poll() is not None:
+                raise AssertionError(f"the driver ended too soon: {self.wait()}: {self.errors}")
+            if time.monotonic() > deadline:
+                raise AssertionError("nothing has happened for too long")
+            time.sleep(0.02)
+
+
+@contextmanager
+def sweep_of(spec: str) -> Iterator[Sweep]:
+    """A new sweep; in the end none of its processes is left, and none of its files."""
+    name, trials = re.search(r"name: (\S+)", spec), re.search(r"trials: (\d+)", spec)
+    assert name is not None
+    assert trials is not None
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    (folder / "spec.yaml").write_text(spec)
+    sweep = Sweep(folder=folder, name=name[1], trials=int(trials[1]))
+    try:
+        yield sweep
+    finally:
+        end_all(sweep)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_all(sweep: Sweep) -> None:
+    """Kill what is left of the sweep's own processes, and wait until it is gone."""
+    deadline = time.monotonic() + PATIENCE_S
+    while left := sweep.processes():
+        assert time.monotonic() < deadline, left
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.1)

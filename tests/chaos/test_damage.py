@@ -1,0 +1,72 @@
+"""Damage to a stored row is always noticed: by the ledger, by `verify`, and by a query."""
+
+import pytest
+
+from tests.chaos.campaign import chance
+from tests.store.examples import epoch_rows, trial_row
+from vae_search.errors import CorruptStore
+from vae_search.store import layout
+from vae_search.store.ledger import Ledger
+from vae_search.store.local_store import LocalStore
+from vae_search.store.query import query
+
+FLIPS = 2000
+COUNTED = "SELECT count(*) FROM trials"
+
+
+@pytest.fixture
+def store(tmp_path) -> LocalStore:
+    store = LocalStore(tmp_path)
+    Ledger(store, "digits").commit(trial_row(0), epoch_rows(0))
+    return store
+
+
+def is_noticed(store: LocalStore, path: str) -> bool:
+    """Whether the ledger leaves the damaged trial out, naming the file."""
+    ledger = Ledger(store, "digits")
+    rows = ledger.trials()
+    curves = ledger.curves(rows)
+    return ledger.damaged == [path] and len(curves) == 0
+
+
+@pytest.mark.parametrize("path", [layout.trial("digits", 0), layout.trial_epochs("digits", 0)], ids=["row", "curve"])
+def test_a_file_cut_at_any_byte_is_noticed(store: LocalStore, path: str) -> None:
+    content, place = store.read(path), store.local_path(path)
+
+    unnoticed = []
+    for length in range(len(content)):
+        place.write_bytes(content[:length])
+        if not is_noticed(store, path):
+            unnoticed.append(length)
+
+    assert unnoticed == []
+
+
+@pytest.mark.parametrize("path", [layout.trial("digits", 0), layout.trial_epochs("digits", 0)], ids=["row", "curve"])
+def test_every_flipped_bit_is_noticed(store: LocalStore, path: str) -> None:
+    content, place = store.read(path), store.local_path(path)
+    bits = chance("bit flips").sample(range(8 * len(content)), FLIPS)
+
+    unnoticed = []
+    for bit in bits:
+        broken = bytearray(content)
+        broken[bit // 8] ^= 1 << bit % 8
+        place.write_bytes(broken)
+        if not is_noticed(store, path):
+            unnoticed.append(bit)
+
+    assert len(bits) == FLIPS
+    assert unnoticed == []
+
+
+def test_a_query_and_a_reader_of_one_row_notice_it_as_well(store: LocalStore) -> None:
+    path = layout.trial("digits", 0)
+    place, content = store.local_path(path), store.read(path)
+    assert query(store, COUNTED).rows == ((1,),)
+
+    place.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+    answer = query(store, COUNTED)
+    assert (answer.rows, answer.damaged) == (((0,),), (path,))
+    with pytest.raises(CorruptStore, match="000000"):
+        Ledger(store, "digits").trial(0)

@@ -1,0 +1,93 @@
+"""What Tune tells of lost workers, and what becomes of it. The errors are Ray's own, raised as Ray raises them."""
+
+from dataclasses import asdict
+from types import SimpleNamespace
+
+import pytest
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayError, RayTaskError
+
+from vae_search.errors import ClusterTrouble, StoreUnavailable
+from vae_search.search.lost_workers import lost_workers_told_apart
+from vae_search.search.tuning import Run, _Lander
+from vae_search.states import Reason
+from vae_search.store.strikes import strikes
+
+FULL = StoreUnavailable("store: cannot be written: No space left on device")
+
+
+def trial_of(order) -> SimpleNamespace:
+    return SimpleNamespace(config=asdict(order), run_metadata=SimpleNamespace(num_failures=4))
+
+
+def run_of(session) -> Run:
+    return Run(session.driver, slots=lambda: 2, stop_requested=lambda: False, monotonic=lambda: 0.0)
+
+
+def lost(run: Run, trial: SimpleNamespace, error: Exception, *, for_good: bool = False) -> None:
+    """Tell of a lost worker as Tune does: from the block in which it handles the error."""
+    lander = _Lander(run)
+    try:
+        raise error
+    except RayError:
+        if for_good:
+            lander.on_trial_error(iteration=1, trials=[], trial=trial)
+        else:
+            lander.on_trial_recover(iteration=1, trials=[], trial=trial)
+
+
+def test_trouble_of_the_store_in_a_worker_ends_the_run_as_what_it_is(open_session):
+    session = open_session()
+    run, order = run_of(session), session.start()
+
+    lost(run, trial_of(order), RayTaskError("step", "traceback", FULL))
+
+    assert run.failure is FULL
+
+
+def test_a_worker_that_the_memory_monitor_killed_is_a_strike_against_its_trial(open_session, store):
+    session = open_session()
+    run, order = run_of(session), session.start()
+
+    lost(run, trial_of(order), OutOfMemoryError("the node was low on memory"))
+
+    assert run.failure is None
+    assert strikes(store, "small", "000000") == {Reason.OOM: 1}
+
+
+def test_one_that_was_killed_before_its_trial_began_is_none(open_session, store):
+    session = open_session()
+    run, order = run_of(session), session.driver.next_order()
+
+    lost(run, trial_of(order), OutOfMemoryError("the node was low on memory"))
+
+    assert strikes(store, "small", "000000") == {}
+
+
+@pytest.mark.parametrize("error", [ActorDiedError(), OutOfMemoryError("the node was low on memory")])
+def test_a_trial_that_loses_too_many_workers_ends_the_run_with_the_last_cause(open_session, error):
+    session = open_session()
+    run, order = run_of(session), session.start()
+
+    lost(run, trial_of(order), error, for_good=True)
+
+    assert isinstance(run.failure, ClusterTrouble)
+    assert type(error).__name__ in str(run.failure)
+    assert str(error).splitlines()[0] in str(run.failure)
+
+
+def test_tune_is_told_of_a_worker_killed_for_memory_in_words_that_it_knows(monkeypatch):
+    told: list[Exception] = []
+    monkeypatch.setattr(
+        RayActorManager, "_actor_task_failed", lambda self, tracked_actor_task, exception: told.append(exception)
+    )
+    errors = [OutOfMemoryError("low on memory"), ActorDiedError(), RayTaskError("step", "traceback", ValueError())]
+
+    with lost_workers_told_apart():
+        for error in errors:
+            RayActorManager._actor_task_failed(None, tracked_actor_task=None, exception=error)
+    RayActorManager._actor_task_failed(None, tracked_actor_task=None, exception=errors[0])
+
+    assert isinstance(told[0], RayActorError)
+    assert str(told[0]) == "low on memory"
+    assert told[1:] == [*errors[1:], errors[0]]  # as they were, and nothing is translated afterwards

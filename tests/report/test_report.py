@@ -19,6 +19,7 @@ from vae_search.registry.promotion import propose
 from vae_search.registry.ruling import Rules
 from vae_search.report.page import plots_of, render
 from vae_search.report.words import summary
+from vae_search.store import layout
 from vae_search.store.query import query
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -139,6 +140,33 @@ def test_two_thousand_trials_stay_small_and_say_what_is_not_drawn(store):
 
     assert len(page.encode()) < MAX_BYTES
     assert "Drawn are 500 of 2,000 trials" in page
+
+
+def test_what_has_no_score_does_not_count_as_left_out(store):
+    put_sweep(store, mixed())
+
+    assert "Drawn are" not in page_of(store)
+
+
+def test_a_sweep_that_goes_on_says_what_is_in_flight(store):
+    put_sweep(store, [complete(0)])
+    store.create(layout.suggestion("digits", layout.trial_key(1)), b"{}")
+
+    words = " ".join(summary(reporting.findings(store, "digits", now=NOW)))
+
+    assert "1 of 60 trials have ended, 1 in flight" in words
+
+
+def test_a_damaged_log_of_the_model_is_named_and_the_rest_is_shown(store):
+    put_sweep(store, mixed())
+    put_finalist(store, candidate())
+    propose(store, "digits", model="digits", rules=Rules(), workshop=FakeWorkshop(), now=lambda: NOW)
+    spoil(Path(store.location) / layout.model_entry("digits", 2))
+
+    found = reporting.findings(store, "digits", now=NOW)
+
+    assert found.damaged == (layout.model_entry("digits", 2),)
+    assert "Trial " in render(found)
 
 
 def test_damaged_rows_are_named_and_the_exit_code_says_so(store, tmp_path):

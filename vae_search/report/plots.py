@@ -38,7 +38,8 @@ NOTHING_COMPLETE = "No trial has completed yet, so there is nothing to draw."
 def history(findings: Findings) -> Plot:
     """The objective against the trial's number, and the best so far."""
     key, title = "history", "Optimisation history by trial"
-    rows = thinned([row for row in findings.rows if _score(row) is not None], MAX_TRIALS)
+    scored = [row for row in findings.rows if _score(row) is not None]
+    rows = thinned(scored, MAX_TRIALS)
     if not rows:
         return Plot(key=key, title=title, text="No trial has a score yet, so there is nothing to draw.")
     drawn = figure(x="trial", y="nats per image")
@@ -65,7 +66,7 @@ def history(findings: Findings) -> Plot:
     limits = focus([value for row in rows if (value := _score(row)) is not None])
     drawn.update_yaxes(range=limits)
     text = "Each trial where it ended, and the best objective so far. Lower is better." + (ZOOMED if limits else "")
-    return Plot(key=key, title=title, text=text + left_out(len(rows), len(findings.rows), "trials"), figure=drawn)
+    return Plot(key=key, title=title, text=text + left_out(len(rows), len(scored), "trials"), figure=drawn)
 
 
 def history_by_cost(findings: Findings) -> Plot:
@@ -81,7 +82,8 @@ def history_by_cost(findings: Findings) -> Plot:
     if not best:
         return Plot(key=key, title=title, text=NOTHING_COMPLETE)
     drawn = figure(x="CPU seconds of training, pruned and failed trials included", y="nats per image")
-    rows = thinned([row for row in ordered if row.objective is not None], MAX_TRIALS)
+    scored = [row for row in ordered if row.objective is not None]
+    rows = thinned(scored, MAX_TRIALS)
     drawn.add_scatter(
         x=short(spent_s[row.trial] for row in rows),
         y=short(row.objective for row in rows),
@@ -94,7 +96,7 @@ def history_by_cost(findings: Findings) -> Plot:
     limits = focus([row.objective for row in rows if row.objective is not None])
     drawn.update_yaxes(range=limits)
     text = "What the search had cost when each trial ended, in the order in which they ended."
-    text += (ZOOMED if limits else "") + left_out(len(rows), len(findings.ranking), "trials")
+    text += (ZOOMED if limits else "") + left_out(len(rows), len(scored), "trials")
     return Plot(key=key, title=title, text=text, figure=drawn)
 
 
@@ -135,8 +137,8 @@ def learning_curves(findings: Findings) -> Plot:
 def rate_distortion(findings: Findings) -> Plot:
     """Distortion against rate, with lines of equal neg_elbo (Alemi et al. 2018, "Fixing a Broken ELBO", figure 1)."""
     key, title = "rate-distortion", "Rate and distortion"
-    rows = [row for row in findings.ranking if row.rate is not None and row.distortion is not None]
-    rows = thinned(rows, MAX_TRIALS)
+    measured = [row for row in findings.ranking if row.rate is not None and row.distortion is not None]
+    rows = thinned(measured, MAX_TRIALS)
     if not rows:
         return Plot(key=key, title=title, text=NOTHING_COMPLETE)
     drawn = figure(x="rate: KL(q(z|x) ‖ p(z)), nats", y="distortion: -E[log p(x|z)], nats")
@@ -182,7 +184,7 @@ def rate_distortion(findings: Findings) -> Plot:
         "What the latents carry against what is lost without them. On a dotted line the sum, neg_elbo, is equal; its "
         "value stands at the end. A larger beta in training buys a lower rate with more distortion."
     )
-    return Plot(key=key, title=title, text=text + left_out(len(rows), len(findings.ranking), "trials"), figure=drawn)
+    return Plot(key=key, title=title, text=text + left_out(len(rows), len(measured), "trials"), figure=drawn)
 
 
 def pareto(findings: Findings) -> Plot:
@@ -262,8 +264,8 @@ def instability(findings: Findings) -> Plot:
 def active_units(findings: Findings) -> Plot:
     """How many of the latents are in use."""
     key, title = "active-units", "Active units"
-    rows = [row for row in findings.ranking if row.active_units is not None and row.kl_per_dimension]
-    rows = thinned(rows, MAX_TRIALS)
+    measured = [row for row in findings.ranking if row.active_units is not None and row.kl_per_dimension]
+    rows = thinned(measured, MAX_TRIALS)
     if not rows:
         return Plot(key=key, title=title, text=NOTHING_COMPLETE)
     sizes = [len(row.kl_per_dimension or ()) for row in rows]
@@ -278,7 +280,7 @@ def active_units(findings: Findings) -> Plot:
     y = [row.active_units for row in rows]
     drawn.add_scatter(x=sizes, y=y, text=_names(rows), mode="markers", name="trial", marker=marker, showlegend=False)
     text = "Latents that carry information, of all that a trial has. Far below the line, dimensions are wasted."
-    return Plot(key=key, title=title, text=text + left_out(len(rows), len(findings.ranking), "trials"), figure=drawn)
+    return Plot(key=key, title=title, text=text + left_out(len(rows), len(measured), "trials"), figure=drawn)
 
 
 def _score(row: TrialRow) -> float | None:

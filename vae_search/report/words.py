@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterator
+from datetime import timedelta
 
 from vae_search.registry.contest import CONFIDENCE
 from vae_search.registry.log import Action
@@ -21,13 +22,6 @@ def shown(value: object) -> str:
 def number(value: float | None, digits: int) -> str:
     """`value` with so many digits after the point."""
     return "–" if value is None else f"{value:.{digits}f}"
-
-
-def clock(seconds: float) -> str:
-    """Seconds for people: `1:02:03` or `2:03`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def summary(findings: Findings) -> list[str]:
@@ -119,7 +113,8 @@ def _cost(findings: Findings) -> Iterator[str]:
         yield f"The {confirm.trials} confirm runs took another {confirm.cpu_s:,.1f} CPU seconds."
     share = busy_share(spans)
     busy = "" if share is None else f", in which the worker slots were busy for {share:.0%}"
-    yield f"From the first start to the last end it was {clock(max(span.end_s for span in spans))} of wall time{busy}."
+    wall = timedelta(seconds=round(max(span.end_s for span in spans)))
+    yield f"From the first start to the last end it was {wall} of wall time{busy}."
     for state, verb in ((State.PRUNED, "stopped early"), (State.FAIL, "failed")):
         part = spent(row for row in findings.rows if row.state is state)
         if part.trials:

@@ -1,0 +1,38 @@
+"""Optuna's importances, asked through our rows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.store.examples import trial_row
+from vae_search.search.importances import MIN_TRIALS, importances
+from vae_search.spec import parse_spec
+
+SPACE = parse_spec(
+    "name: x\ndata: {source: digits}\nsearch_space: {architecture: mlp, latent_dim: {type: int, low: 2, high: 32},"
+    " beta: {type: float, low: 0.25, high: 4.0}}\nbudget: {trials: 4, epochs: 27}",
+    base=Path(),
+).search_space
+
+
+def rows(count: int):
+    random = np.random.default_rng(0)
+    for trial in range(count):
+        params = {"architecture": "mlp", "latent_dim": int(random.integers(2, 33)), "beta": random.uniform(0.25, 4.0)}
+        yield trial_row(trial, params=params, objective=100.0 + params["latent_dim"])
+
+
+def test_the_parameter_that_decides_alone_has_nearly_all_of_it():
+    found = importances(SPACE, list(rows(60)))
+
+    assert set(found) == {"latent_dim", "beta"}
+    assert sum(found.values()) == pytest.approx(1.0)
+    assert found["latent_dim"] > 0.9
+
+
+def test_too_few_or_equal_trials_tell_nothing():
+    alike = [trial_row(trial, objective=100.0) for trial in range(20)]
+
+    assert importances(SPACE, list(rows(MIN_TRIALS - 1))) == {}
+    assert importances(SPACE, alike) == {}

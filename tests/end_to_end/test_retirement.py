@@ -3,7 +3,7 @@
 import pytest
 
 from vae_search.data.dataset import comparability_key, load_dataset
-from vae_search.data.task import TrainingTask
+from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.search import session
 from vae_search.search.observer import Observer
 from vae_search.search.orders import WorkerBrief
@@ -40,7 +40,9 @@ def test_a_worker_retires_between_two_trials_and_none_is_lost_or_counted_as_a_fa
     store = open_store(str(tmp_path / "store"))
     sweeps.create_or_check(store, record, text=SPEC)
 
-    session.search(record, task=TrainingTask.of(dataset), store=store, observer=Observer())
+    session.search(
+        record, task=TrainingTask.of(dataset), judge_task=JudgeTask.of(dataset), store=store, observer=Observer()
+    )
 
     rows = Ledger(store, spec.name).trials()
     logs = list((tmp_path / "store" / "sweeps" / "retiring" / "logs").glob("worker-*.log"))

@@ -10,6 +10,7 @@ import numpy as np
 from vae_search.errors import BadData, Conflict, CorruptStore, InvalidSpec, NotFound
 from vae_search.native import native_remarks_hidden
 from vae_search.registry.artifacts import CARD_FILE, read_version
+from vae_search.registry.log import model_names
 from vae_search.registry.promotion import Decision, propose
 from vae_search.registry.registry import ModelAddress, Registry
 from vae_search.registry.ruling import Rules
@@ -100,9 +101,14 @@ def promote(
     return propose(store, sweep, model=name, rules=rules, workshop=workshop, now=lambda: datetime.now(UTC))
 
 
-def model_names(store: Store) -> list[str]:
-    """All models of the store, sorted."""
-    return sorted({path.split("/")[1] for path in store.list(layout.MODELS) if "/log/" in path})
+def model_states(store: Store) -> list[ModelState]:
+    """All models of the store, by name.
+
+    Raises:
+        CorruptStore: The log of one is damaged.
+    """
+    states = [_registry(store, name).state() for name in model_names(store)]
+    return [state for state in states if state.entries]
 
 
 def model_state(store: Store, model: str) -> ModelState:

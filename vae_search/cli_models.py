@@ -65,7 +65,7 @@ def models(
     if model is not None:
         show_history(champions.model_state(place, model), as_json=json)
     else:
-        show_models([champions.model_state(place, name) for name in champions.model_names(place)], as_json=json)
+        show_models(champions.model_states(place), as_json=json)
 
 
 @app.command()

@@ -110,7 +110,7 @@ CASES = {
     "a misspelt nested key": Bad(budget("trials: 4, epoch: 9"), 8, "budget.epoch: unknown key. Did you mean epochs?"),
     "a key in the wrong place": Bad(plus("trials: 4"), 9, "trials: unknown key. Did you mean budget.trials?"),
     "a parameter in the wrong place": Bad(plus("width: 4"), 9, "width: unknown key. Did you mean search_space.width?"),
-    "a key of a later version": Bad(plus("webhook: {url: demo}"), 9, "webhook: unknown key. Known are: name, seed"),
+    "a key of a later version": Bad(plus("fairness: {share: 2}"), 9, "fairness: unknown key. Known are: name, seed"),
     "an empty key": Bad(plus('"": 1'), 9, "unknown key"),
     "a mapping that is a number": Bad(at(8, "budget: 9"), 8, "must be a mapping with the keys trials, epochs, minutes"),
     "a mapping that is empty": Bad(at(2, "data:"), 2, "data: must be a mapping with the keys source"),

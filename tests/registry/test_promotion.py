@@ -298,7 +298,7 @@ def test_the_running_folder_of_a_confirm_run_is_no_leftover_of_its_trial(store):
 
     findings = inspect(store, "digits").findings
 
-    assert [finding.path for finding in findings] == [layout.suggestion("digits", "000003-s1")]
+    assert [finding.path for finding in findings] == [layout.running_run("digits", "000003-s1")]
 
 
 def test_the_command_verifies_models_as_well(store, workshop, monkeypatch, capsys):

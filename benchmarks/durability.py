@@ -131,6 +131,7 @@ def share(folder: Path) -> dict[str, object]:
     """Orders, epochs, checkpoints, rows and weights of 12 trials; driver and worker take turns in one process."""
     from fashion import slice_task
 
+    from vae_search.data.task import JudgeTask
     from vae_search.search.orders import WorkerBrief
     from vae_search.search.trial_runner import TrialRunner
 
@@ -139,7 +140,8 @@ def share(folder: Path) -> dict[str, object]:
     task = slice_task()
     driver = driver_of(store, 12)
     brief = WorkerBrief(spec=spec, store=store.location, lease=2, rungs=driver.rungs, log_folder=None)
-    runner = TrialRunner(brief, task, store, node_id="here")
+    judge_task = JudgeTask(images=task.select, mean_image=task.mean_image)  # never asked for: nothing is confirmed
+    runner = TrialRunner(brief, task, judge_task, store, node_id="here")
     started, epochs = time.perf_counter(), 0
     store.seconds.clear()
     while (order := driver.next_order()) is not None:

@@ -32,7 +32,7 @@ test: lint
 
 # Hours of kills, full disks and broken files; prints seeds and schedules (tests/chaos/README.md).
 chaos: .venv/installed-dev
-	VAE_SEARCH_CHAOS=1 $(BIN)/python -m pytest tests/chaos -s
+	VAE_SEARCH_CHAOS=1 $(BIN)/python -m pytest tests/chaos tests/store/test_object_store.py -s
 
 # Each prints its ratios and writes benchmarks/results/*.json. Let nothing else run on the machine meanwhile.
 bench-speed: .venv/installed

@@ -224,5 +224,5 @@ def test_a_sweep_whose_time_is_up_ends_well_with_fewer_trials(folder):
 
     assert first["state"] == "finished"
     assert 0 < first["complete"] <= first["finished"] < 500
-    assert 1 <= first["confirm_runs"] <= 2  # no further one is begun when the time is over
+    assert first["confirm_runs"] <= 2  # none is begun any more when the time is over
     assert (again["finished"], again["state"]) == (first["finished"], "finished")

@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from vae_search.errors import BadData, Conflict, CorruptStore, InvalidSpec, NotFound
 from vae_search.native import native_remarks_hidden
 from vae_search.registry.artifacts import CARD_FILE, read_version
@@ -193,8 +191,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
             f"{data.source}: images must have the model's shape {description.network.image_shape}, but have "
             f"{dataset.image_shape}."
         )
-    task = JudgeTask(images=dataset.test, mean_image=dataset.train_mean, train_labels=None)
-    judged = judge(loaded.model.weights(), description, task)
+    judged = judge(loaded.model.weights(), description, JudgeTask.of_test(dataset))
     return Evaluation(
         model=loaded.name,
         version=loaded.version,
@@ -205,7 +202,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
         rate=float(judged.rate.mean()),
         neg_iwae=-float(judged.iwae.mean()),
         iwae_k=judged.iwae_k,
-        standard_error=float(judged.iwae.std(ddof=1) / np.sqrt(len(judged.iwae))),
+        standard_error=judged.standard_error,
     )
 
 

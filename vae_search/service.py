@@ -276,7 +276,7 @@ def best(store: Store, sweep: str, *, count: int | None, by: RankedBy, every_sta
 
 
 def stop(store: Store, sweep: str) -> None:
-    """Ask the driver of a running sweep to stop; it checkpoints nothing more and can be resumed.
+    """Ask the driver of a running sweep to stop; its workers save their epochs, and it can be resumed.
 
     Raises:
         NotFound: There is no such sweep, or nobody runs it.

@@ -75,13 +75,12 @@ class TensorFlowWorkshop:
         """IWAE-500 on the test images."""
         description = ModelDescription.from_json(files[CONFIG_FILE])
         weights = read_weights(files[WEIGHTS_FILE], build(description.network))
-        task = JudgeTask(images=self._dataset.test, mean_image=self._dataset.train_mean, train_labels=None)
-        found = judge(weights, description, task)
+        found = judge(weights, description, JudgeTask.of_test(self._dataset))
         return TestScore(
             neg_elbo=float(found.neg_elbo.mean()),
             neg_iwae=-float(found.iwae.mean()),
             iwae_k=found.iwae_k,
-            standard_error=float(found.iwae.std(ddof=1) / np.sqrt(len(found.iwae))),
+            standard_error=found.standard_error,
             images=len(found.iwae),
         )
 

@@ -49,7 +49,7 @@ class TrainingTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JudgeTask:
-    """What finalists are judged on. Only confirm runs and gates get it, never a search; the test split is in neither.
+    """What models are judged on. Only confirm runs, gates and evaluations get it, never a search.
 
     Args:
         images: (n, height, width, channels) uint8 in {0, 1}, binarised once.
@@ -65,3 +65,8 @@ class JudgeTask:
     def of(cls, dataset: Dataset) -> "JudgeTask":
         """The part of `dataset` that judges finalists (invariant I9)."""
         return cls(images=dataset.judge, mean_image=dataset.train_mean, train_labels=dataset.train_labels)
+
+    @classmethod
+    def of_test(cls, dataset: Dataset) -> "JudgeTask":
+        """The test images, for a candidate that has passed every gate, or a version that somebody evaluates."""
+        return cls(images=dataset.test, mean_image=dataset.train_mean)

@@ -132,7 +132,7 @@ class Driver:
         for measurement in report.measurements:
             self._epochs_done += measurement.epoch not in flight.measurements
             flight.measurements[measurement.epoch] = measurement
-            if measurement.epoch in self._rung_values and flight.order.confirm_seed is None:
+            if measurement.epoch in self._rung_values and not flight.order.confirms:
                 self._rung_values[measurement.epoch][flight.order.trial] = measurement.neg_elbo
         flight.node_id = report.node_id
         flight.saved = report.saved_epoch == report.epoch
@@ -169,7 +169,7 @@ class Driver:
         logger.info("run %s %s: %s", key, row.state, verdict.explanation)
         if row.lease == self._lease.number:  # else whoever wrote it shows it: a run is shown as finished once
             self._on_landed(row, verdict)
-        if flight.order.confirm_seed is None:
+        if not flight.order.confirms:
             if self._states.total() % COMPACT_EVERY == 0:
                 self.compact()
             self._stop_if_hopeless(row)
@@ -214,7 +214,7 @@ class Driver:
             if order.key in over:
                 self._suggestions.forget(order.key)  # the last driver died between the row and this step
                 continue
-            if order.confirm_seed is not None:
+            if order.confirms:
                 continue  # issued again when its turn comes, and goes on from its checkpoint
             problems = self._spec.search_space.problems(order.params)
             if problems:
@@ -231,14 +231,15 @@ class Driver:
         self._unissued = deque(number for number in range(trials) if number not in issued)
 
     def _trials_to_come(self) -> bool:
-        """Whether the search will issue further trials; it leaves time for the confirm runs."""
-        reserved_s = self._confirmation.forecast_s(slots=self._slots)
-        return bool(self._waiting or (self._unissued and self._seconds_left() > reserved_s))
+        """Whether the search will issue further trials."""
+        return bool(self._waiting or (self._unissued and not self._search_time_is_up()))
+
+    def _search_time_is_up(self) -> bool:
+        """Whether the rest of the time is what the confirm runs need."""
+        return self._seconds_left() <= self._confirmation.forecast_s(slots=self._slots)
 
     def _search_is_over(self) -> bool:
-        return not self._trials_to_come() and all(
-            flight.order.confirm_seed is not None for flight in self._flights.values()
-        )
+        return not self._trials_to_come() and all(flight.order.confirms for flight in self._flights.values())
 
     def _replay_rungs(self, trial: int, curve: Sequence[EpochRow]) -> None:
         for epoch in curve:
@@ -257,7 +258,7 @@ class Driver:
         if report.failure is not None:
             summary = report.failure.error.splitlines()[0]
             return Verdict(state=State.FAIL, reason=report.failure.reason, explanation=summary)
-        confirms = flight.order.confirm_seed is not None
+        confirms = flight.order.confirms
         if report.epoch >= (self._spec.confirm_epochs if confirms else self._spec.budget.epochs):
             return Verdict(state=State.COMPLETE, reason=None, explanation=f"all {report.epoch} epochs done")
         if confirms:
@@ -270,7 +271,7 @@ class Driver:
             if not decision.advance:
                 explanation = f"cut at epoch {report.epoch}: {decision.reason}"
                 return Verdict(state=State.PRUNED, reason=Reason.RUNG, explanation=explanation)
-        if flight.measurements and self._seconds_left() <= self._confirmation.forecast_s(slots=self._slots):
+        if flight.measurements and self._search_time_is_up():
             minutes = self._spec.budget.minutes
             explanation = f"cut at epoch {report.epoch}: the budget of {minutes:g} minutes is used"
             return Verdict(state=State.PRUNED, reason=Reason.TIME, explanation=explanation)

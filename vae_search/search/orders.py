@@ -41,6 +41,11 @@ class TrialOrder:
     """of a confirm run: which of the finalist's fresh seeds; `trial` is then the finalist"""
 
     @property
+    def confirms(self) -> bool:
+        """Whether it is a confirm run."""
+        return self.confirm_seed is not None
+
+    @property
     def key(self) -> str:
         """As it stands in paths: `000042`, `000042-s1`."""
         return layout.run_key(self.trial, self.confirm_seed)

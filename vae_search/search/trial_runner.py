@@ -148,7 +148,7 @@ class TrialRunner:
         return run
 
     def _plan_of(self, order: TrialOrder) -> TrainingPlan:
-        return self._trial_plan if order.confirm_seed is None else self._confirm_plan
+        return self._confirm_plan if order.confirms else self._trial_plan
 
     def _save_if_due(self, order: TrialOrder, run: TrainingRun) -> None:
         last = run.epoch == self._plan_of(order).epochs
@@ -169,7 +169,7 @@ class TrialRunner:
                 clamp=self._brief.spec.log_variance_clamp,
             )
             files[MODEL_FILE] = description.to_json()
-            if order.confirm_seed is not None:
+            if order.confirms:
                 judgement = judge(weights, description, self._judge_task)
                 self._bounds = PerImageBounds(**{name: getattr(judgement, name) for name in JUDGED})
                 files[PER_IMAGE_FILE] = self._bounds.to_parquet()

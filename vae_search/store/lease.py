@@ -78,8 +78,7 @@ class Lease:
 
     def request_stop(self) -> None:
         """Tell this driver's own workers, who look for the request in the store, that it is about to leave."""
-        with suppress(AlreadyThere):
-            self._store.create(layout.stop(self._sweep, self.number), to_json_bytes({"lease": self.number}))
+        _ask_to_stop(self._store, self._sweep, self.number)
 
     def beat(self) -> None:
         """Show a sign of life with the present progress; the lease's own thread calls this.
@@ -219,9 +218,13 @@ def request_stop(store: Store, sweep: str) -> Holder:
     last = read_heartbeat(store, sweep)
     if last is None or last.alive is False:
         raise NotFound(f"sweep {sweep}: no driver is running, so there is nothing to stop.")
-    with suppress(AlreadyThere):
-        store.create(layout.stop(sweep, last.lease), to_json_bytes({"lease": last.lease}))
+    _ask_to_stop(store, sweep, last.lease)
     return last.holder
+
+
+def _ask_to_stop(store: Store, sweep: str, number: int) -> None:
+    with suppress(AlreadyThere):
+        store.create(layout.stop(sweep, number), to_json_bytes({"lease": number}))
 
 
 def _wait_until_gone(

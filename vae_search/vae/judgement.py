@@ -49,6 +49,11 @@ class Judgement:
         neg_elbo: np.ndarray = self.distortion + self.rate
         return neg_elbo
 
+    @property
+    def standard_error(self) -> float:
+        """Of the mean of `iwae`, over images."""
+        return float(self.iwae.std(ddof=1) / np.sqrt(len(self.iwae)))
+
 
 def judge(
     weights: Mapping[str, np.ndarray],

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,14 @@ from tests.contracts.s3_server import BUCKET, s3_server
 ROOT = Path(__file__).parents[1]
 S3_SECRET = "neverToBeSeenAnywhere/0123456789abcdef"  # noqa: S105 - opens nothing; tests look for it in all output
 FASHION_FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
+
+
+def pytest_collection_finish() -> None:
+    """One core for TensorFlow, set before any test makes it run: its number of threads cannot change afterwards."""
+    if "tensorflow" in sys.modules:  # imported by a collected test; the others shall not wait for it
+        from vae_search.vae.training import limit_threads
+
+        limit_threads(1)
 
 
 @pytest.fixture(scope="session")

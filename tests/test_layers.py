@@ -57,10 +57,12 @@ MAY_IMPORT = {
     "live": DATA | {"store", "search", "render", "rich"},
     "cli_options": DATA | {"typer"},
     "cli_models": DATA | {"store", "champions", "pictures", "render", "render_models", "cli_options", "typer"},
+    "cli_ask": DATA | {"store", "service", "render", "render_store", "cli_options", "typer"},
+    "cli_store": DATA | {"store", "service", "finished", "render", "render_store", "cli_options", "typer"},
     "cli_report": DATA | {"store", "reporting", "render", "cli_options", "typer"},
     "cli": DATA
-    | {"store", "search", "service", "champions", "finished", "render", "render_models", "render_store", "live"}
-    | {"template", "cli_models", "cli_report", "cli_options", "typer"},
+    | {"store", "search", "service", "champions", "render", "render_models", "live", "template"}
+    | {"cli_ask", "cli_store", "cli_models", "cli_report", "cli_options", "typer"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stat().st_size > 0)
 

@@ -8,11 +8,11 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from vae_search import cli_models, cli_report
+from vae_search import cli_ask, cli_models, cli_report, cli_store
 from vae_search.cli_options import (
     DEFAULT_STORE,
     JsonOption,
@@ -155,71 +155,6 @@ def resume(
 
 
 @app.command()
-def status(
-    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: all of them.")] = None,
-    store: StoreOption = DEFAULT_STORE,
-    json: JsonOption = False,
-) -> None:
-    """Show how sweeps stand.
-
-    Example: vae-search status digits
-    """
-    from vae_search import service
-    from vae_search.render import show_statuses
-    from vae_search.render_store import show_status
-    from vae_search.store.location import open_store
-    from vae_search.store.usage import usage
-
-    place = open_store(store)
-    if sweep:
-        show_status(service.status(place, sweep), usage(place, sweep), as_json=json)
-    else:
-        show_statuses(*service.statuses(place), as_json=json)
-
-
-@app.command()
-def best(
-    sweep: SweepArgument,
-    count: Annotated[int, typer.Option("-n", min=1, help="How many to show.")] = 5,
-    by: Annotated[
-        Literal["objective", "neg_elbo", "instability", "train_flops"],
-        typer.Option("--by", help="What to rank by, least first."),
-    ] = "objective",
-    every: Annotated[bool, typer.Option("--all", help="Show pruned and failed trials as well.")] = False,
-    store: StoreOption = DEFAULT_STORE,
-    json: JsonOption = False,
-) -> None:
-    """Show the best configs of a sweep.
-
-    Example: vae-search best digits -n 3 --json
-    """
-    from vae_search import service
-    from vae_search.render import show_best
-    from vae_search.store.location import open_store
-
-    found = service.best(open_store(store), sweep, count=None if every else count, by=by, every_state=every)
-    show_best(found, by=by, as_json=json)
-
-
-@app.command()
-def query(
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="A query over the tables `trials` and `epochs`.")],
-    sweep: Annotated[str | None, typer.Option("--sweep", help="Only this sweep; default: all.")] = None,
-    store: StoreOption = DEFAULT_STORE,
-    json: JsonOption = False,
-) -> None:
-    """Ask anything in SQL (DuckDB) over the tables trials and epochs.
-
-    Example: vae-search query "SELECT param_latent_dim, min(neg_elbo) FROM trials GROUP BY ALL ORDER BY 2"
-    """
-    from vae_search.render import show_query
-    from vae_search.store.location import open_store
-    from vae_search.store.query import query as ask
-
-    show_query(ask(open_store(store), sql, sweep=sweep), as_json=json)
-
-
-@app.command()
 def stop(sweep: SweepArgument, store: StoreOption = DEFAULT_STORE) -> None:
     """Ask a running sweep to stop; `run` continues it later.
 
@@ -231,96 +166,6 @@ def stop(sweep: SweepArgument, store: StoreOption = DEFAULT_STORE) -> None:
 
     service.stop(open_store(store), sweep)
     say(f"Asked sweep {sweep} to stop; `vae-search status {sweep}` shows when it has.")
-
-
-@app.command()
-def reproduce(
-    trial: Annotated[str, typer.Argument(metavar="SWEEP/TRIAL", help="A finished trial.")],
-    store: StoreOption = DEFAULT_STORE,
-) -> None:
-    """Train a finished trial once more and compare every bit with its row.
-
-    Example: vae-search reproduce digits/7
-    """
-    from vae_search import finished
-    from vae_search.render import say
-    from vae_search.store.location import open_store
-
-    found = finished.reproduce(
-        open_store(store),
-        trial,
-        cache=cache_folder(),
-        on_epoch=lambda epoch: say(f"epoch {epoch.epoch}: neg_elbo {epoch.neg_elbo:.4f}, as recorded"),
-    )
-    what = "learning curve and weights" if found.weights_compared else "learning curve (its weights were not kept)"
-    say(f"{trial} came out again, bit for bit, over {found.epochs} epochs: {what}.")
-
-
-@app.command()
-def verify(
-    sweep: Annotated[
-        str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: all and all models.")
-    ] = None,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Set damaged files aside; the numbers of damaged rows stay used.")
-    ] = False,
-    store: StoreOption = DEFAULT_STORE,
-    json: JsonOption = False,
-) -> None:
-    """Check every file of a sweep, or of all sweeps and models: seals, hashes, what refers to what.
-
-    Example: vae-search verify digits
-    """
-    from vae_search import finished
-    from vae_search.render_store import show_verifications
-    from vae_search.store.location import open_store
-
-    place = open_store(store)
-    verifications = finished.verify(place, sweep, repair=repair)
-    show_verifications(verifications, [] if sweep else finished.verify_models(place), as_json=json)
-
-
-@app.command()
-def gc(
-    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: the whole store.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
-    store: StoreOption = DEFAULT_STORE,
-    json: JsonOption = False,
-) -> None:
-    """Remove what nothing refers to: half-written files, checkpoints of finished trials, weights that fell behind.
-
-    Example: vae-search gc digits --dry-run
-    """
-    import time
-
-    from vae_search import finished
-    from vae_search.render_store import show_cleanings
-    from vae_search.store.location import open_store
-
-    done = finished.gc(open_store(store), sweep, dry_run=dry_run, now_s=time.time())
-    show_cleanings(done, dry_run=dry_run, as_json=json)
-
-
-@app.command()
-def rm(
-    sweep: SweepArgument,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    store: StoreOption = DEFAULT_STORE,
-) -> None:
-    """Remove a sweep with all its trials and weights. There is no way back.
-
-    Example: vae-search rm digits --yes
-    """
-    from vae_search import finished, service
-    from vae_search.render import say
-    from vae_search.store.location import open_store
-
-    place = open_store(store)
-    if not yes:
-        trials = service.status(place, sweep).standings.finished
-        typer.confirm(f"Remove sweep {sweep} with its {trials} finished trials?", abort=True)
-    finished.remove(place, sweep)
-    say(f"Removed sweep {sweep}.")
 
 
 def _check_limits(spec: "SweepSpec") -> None:
@@ -350,8 +195,8 @@ def _show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
     )
 
 
-app.add_typer(cli_models.app)
-app.add_typer(cli_report.app)
+for part in (cli_ask, cli_store, cli_models, cli_report):
+    app.add_typer(part.app)
 
 
 def main() -> NoReturn:

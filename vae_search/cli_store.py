@@ -1,0 +1,99 @@
+"""The commands that check the store, prove a row, and tidy up."""
+
+from typing import Annotated
+
+import typer
+
+from vae_search.cli_options import DEFAULT_STORE, JsonOption, StoreOption, SweepArgument, cache_folder
+
+app = typer.Typer()
+
+
+@app.command()
+def reproduce(
+    trial: Annotated[str, typer.Argument(metavar="SWEEP/TRIAL", help="A finished trial.")],
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Train a finished trial once more and compare every bit with its row.
+
+    Example: vae-search reproduce digits/7
+    """
+    from vae_search import finished
+    from vae_search.render import say
+    from vae_search.store.location import open_store
+
+    found = finished.reproduce(
+        open_store(store),
+        trial,
+        cache=cache_folder(),
+        on_epoch=lambda epoch: say(f"epoch {epoch.epoch}: neg_elbo {epoch.neg_elbo:.4f}, as recorded"),
+    )
+    what = "learning curve and weights" if found.weights_compared else "learning curve (its weights were not kept)"
+    say(f"{trial} came out again, bit for bit, over {found.epochs} epochs: {what}.")
+
+
+@app.command()
+def verify(
+    sweep: Annotated[
+        str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: all and all models.")
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Set damaged files aside; the numbers of damaged rows stay used.")
+    ] = False,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Check every file of a sweep, or of all sweeps and models: seals, hashes, what refers to what.
+
+    Example: vae-search verify digits
+    """
+    from vae_search import finished
+    from vae_search.render_store import show_verifications
+    from vae_search.store.location import open_store
+
+    place = open_store(store)
+    verifications = finished.verify(place, sweep, repair=repair)
+    show_verifications(verifications, [] if sweep else finished.verify_models(place), as_json=json)
+
+
+@app.command()
+def gc(
+    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: the whole store.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Remove what nothing refers to: half-written files, checkpoints of finished trials, weights that fell behind.
+
+    Example: vae-search gc digits --dry-run
+    """
+    import time
+
+    from vae_search import finished
+    from vae_search.render_store import show_cleanings
+    from vae_search.store.location import open_store
+
+    done = finished.gc(open_store(store), sweep, dry_run=dry_run, now_s=time.time())
+    show_cleanings(done, dry_run=dry_run, as_json=json)
+
+
+@app.command()
+def rm(
+    sweep: SweepArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Remove a sweep with all its trials and weights. There is no way back.
+
+    Example: vae-search rm digits --yes
+    """
+    from vae_search import finished, service
+    from vae_search.render import say
+    from vae_search.store.location import open_store
+
+    place = open_store(store)
+    if not yes:
+        trials = service.status(place, sweep).standings.finished
+        typer.confirm(f"Remove sweep {sweep} with its {trials} finished trials?", abort=True)
+    finished.remove(place, sweep)
+    say(f"Removed sweep {sweep}.")

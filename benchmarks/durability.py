@@ -101,7 +101,7 @@ def driver_of(store: Store, trials: int, **changes: object) -> Driver:
         lease=lease,
         now=lambda: datetime.now(UTC),
         seconds_left=lambda: math.inf,
-        slots=SLOTS,
+        slots=lambda: SLOTS,
         on_landed=lambda row, verdict: None,
     )
 

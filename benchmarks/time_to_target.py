@@ -84,7 +84,7 @@ def epochs_of(text: str, folder: Path) -> Iterator[tuple[float, float]]:
         lease=lease,
         now=lambda: datetime.now(UTC),
         seconds_left=lambda: math.inf,
-        slots=1,
+        slots=lambda: 1,
         on_landed=lambda row, verdict: None,
     )
     brief = WorkerBrief(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)

@@ -15,6 +15,7 @@ import typer
 from vae_search import cli_ask, cli_models, cli_report, cli_store
 from vae_search.cli_options import (
     DEFAULT_STORE,
+    AddressOption,
     JsonOption,
     SetOption,
     SpecArgument,
@@ -104,6 +105,7 @@ def run(
     spec: SpecArgument,
     overrides: SetOption = None,
     store: StoreOption = DEFAULT_STORE,
+    address: AddressOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and what it would cost.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -128,13 +130,18 @@ def run(
         store=open_store(store),
         cache=cache_folder(),
         observer=observer(parsed, quiet=json),
+        address=address,
     )
     _show_end(status, store=store, json=json)
 
 
 @app.command()
 def resume(
-    sweep: SweepArgument, overrides: SetOption = None, store: StoreOption = DEFAULT_STORE, json: JsonOption = False
+    sweep: SweepArgument,
+    overrides: SetOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    address: AddressOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Continue a sweep with what the store knows of it; the spec's file is not needed.
 
@@ -150,6 +157,7 @@ def resume(
         overrides=overrides or (),
         cache=cache_folder(),
         observer=lambda spec: observer(spec, quiet=json),
+        address=address,
     )
     _show_end(status, store=store, json=json)
 

@@ -21,6 +21,10 @@ SetOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="A sweep spec, such as search_spaces/digits.yaml.")]
 SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="The name of a sweep in the store.")]
+AddressOption = Annotated[
+    str | None,
+    typer.Option("--address", help="Train on the cluster of this machine: auto, or HOST:PORT of its head."),
+]
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model: NAME, NAME@champion or NAME:VERSION.")]
 SubjectArgument = Annotated[
     str, typer.Argument(metavar="MODEL|SWEEP[/TRIAL]", help="A model, a trial, or a sweep for its best trial.")

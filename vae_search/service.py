@@ -90,12 +90,15 @@ class SweepStatus:
         return "finished" if self.finished else "interrupted"
 
 
-def run(spec: "SweepSpec", *, text: str, store: Store, cache: Path, observer: "Observer") -> SweepStatus:
+def run(
+    spec: "SweepSpec", *, text: str, store: Store, cache: Path, observer: "Observer", address: str | None = None
+) -> SweepStatus:
     """Run a sweep to the end of its budget; one that was interrupted goes on where its ledger stands.
 
     Args:
         text: the spec as written, kept beside the resolved one.
         cache: folder for downloaded data sets.
+        address: of the cluster to train on, from one of its machines: `host:port` or `auto`; None: this machine alone.
 
     Raises:
         VaeSearchError: See `errors.py`; whatever happens, the sweep stays resumable.
@@ -110,7 +113,8 @@ def run(spec: "SweepSpec", *, text: str, store: Store, cache: Path, observer: "O
     from vae_search.data.task import JudgeTask, TrainingTask
     from vae_search.search.room import local_room
 
-    local_room(spec.resources)  # refuse what can never run before anything slow
+    if address is None:
+        local_room(spec.resources)  # refuse what can never run before anything slow
     observer.on_phase(f"reading {spec.data.source}")
     dataset = load_dataset(spec.data, cache=cache)
     _check_batches(spec, len(dataset.train))
@@ -124,18 +128,32 @@ def run(spec: "SweepSpec", *, text: str, store: Store, cache: Path, observer: "O
     sweeps.create_or_check(store, record, text=text)
     from vae_search.search.session import search
 
-    search(record, task=TrainingTask.of(dataset), judge_task=JudgeTask.of(dataset), store=store, observer=observer)
+    search(
+        record,
+        task=TrainingTask.of(dataset),
+        judge_task=JudgeTask.of(dataset),
+        store=store,
+        observer=observer,
+        address=address,
+    )
     return _with_a_result(status(store, spec.name, spec=spec))
 
 
 def resume(
-    store: Store, sweep: str, *, overrides: Sequence[str], cache: Path, observer: "Callable[[SweepSpec], Observer]"
+    store: Store,
+    sweep: str,
+    *,
+    overrides: Sequence[str],
+    cache: Path,
+    observer: "Callable[[SweepSpec], Observer]",
+    address: str | None = None,
 ) -> SweepStatus:
     """Run a sweep on with what the store knows of it; on another machine as well.
 
     Args:
         overrides: `key.key=value`, of keys that a sweep may change on its way, such as budget.trials.
         observer: makes the one who watches from what is run.
+        address: see `run`.
 
     Raises:
         NotFound: There is no such sweep.
@@ -147,7 +165,14 @@ def resume(
     spec = overridden(sweeps.latest_spec(store, sweep), overrides)
     if spec.name != sweep:
         raise InvalidSpec(f"--set name={spec.name}: a sweep keeps its name. Run its spec under another name instead.")
-    return run(spec, text=store.read(layout.spec(sweep)).decode(), store=store, cache=cache, observer=observer(spec))
+    return run(
+        spec,
+        text=store.read(layout.spec(sweep)).decode(),
+        store=store,
+        cache=cache,
+        observer=observer(spec),
+        address=address,
+    )
 
 
 def _with_a_result(found: SweepStatus) -> SweepStatus:

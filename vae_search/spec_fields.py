@@ -1,6 +1,7 @@
 """Types of spec fields that take more than one form, and where a data source lies."""
 
 import os.path
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,6 +9,13 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, WithJsonSchema
 
 from vae_search.problems import shown
+
+MAX_MEMORY_BYTES = 2**50
+_MEMORY_UNITS = {unit: 1000**power for power, unit in enumerate(("B", "kB", "MB", "GB", "TB"))} | {
+    unit: 1024**power for power, unit in enumerate(("KiB", "MiB", "GiB", "TiB"), start=1)
+}
+_MEMORY = re.compile(rf"^([0-9]+(?:\.[0-9]+)?) ?({'|'.join(_MEMORY_UNITS)})$")
+_RAYS_OWN = ("CPU", "GPU", "memory", "object_store_memory")
 
 NAMES = ("digits", "mnist", "fashion_mnist")  # data sets that need no path
 
@@ -44,6 +52,36 @@ def _concurrency(value: object) -> object:
     raise ValueError(f"must be auto or a whole number >= 1, but got {shown(value)}.")
 
 
+def _gpus(value: object) -> object:
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else -1.0
+    if 0 <= number <= 1 or (number <= 1024 and number.is_integer() and number > 0):
+        return number
+    raise ValueError(f"must be 0, a share of one GPU below 1, or a whole number, but got {shown(value)}.")
+
+
+def _memory(value: object) -> object:
+    """Bytes; from a number of them, or from `500MB`, `4GiB`."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_MEMORY_BYTES:
+        return value
+    found = _MEMORY.fullmatch(value.strip()) if isinstance(value, str) else None
+    size = round(float(found[1]) * _MEMORY_UNITS[found[2]]) if found else -1
+    if 0 < size <= MAX_MEMORY_BYTES:
+        return size
+    raise ValueError(f"must be bytes or a size such as 500MB or 4GiB, but got {shown(value)}.")
+
+
+def _amount(value: object) -> object:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 10**6:
+        return float(value)
+    raise ValueError(f"must be a number > 0, but got {shown(value)}.")
+
+
+def _resource_name(value: object) -> object:
+    if isinstance(value, str) and value and value not in _RAYS_OWN:
+        return value
+    raise ValueError(f"must name a custom resource of Ray's, but got {shown(value)}; CPUs, GPUs and memory have keys.")
+
+
 def _clamp(value: object) -> object:
     bounds = [bound for bound in value if type(bound) in (int, float)] if isinstance(value, list | tuple) else []
     if not (isinstance(value, list | tuple) and len(value) == len(bounds) == 2 and -50 <= bounds[0] < bounds[1] <= 50):
@@ -69,6 +107,16 @@ Concurrency = Annotated[
     BeforeValidator(_concurrency),
     WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": 100_000}]}),
 ]
+Gpus = Annotated[float, BeforeValidator(_gpus), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1024})]
+Memory = Annotated[
+    int,
+    BeforeValidator(_memory),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": _MEMORY.pattern}]}),
+]
+PositiveAmount = Annotated[
+    float, BeforeValidator(_amount), WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 10**6})
+]
+ResourceName = Annotated[str, BeforeValidator(_resource_name), WithJsonSchema({"type": "string", "minLength": 1})]
 Clamp = Annotated[
     tuple[float, float],
     BeforeValidator(_clamp),

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from vae_search.problems import shown
-from vae_search.spec_fields import NAMES, Concurrency, Share
+from vae_search.spec_fields import NAMES, Concurrency, Gpus, Memory, PositiveAmount, ResourceName, Share
 
 
 class Part(BaseModel):
@@ -83,6 +83,12 @@ class Resources(Part):
     """What a trial needs and how many run at once."""
 
     cpus_per_trial: int = Field(default=1, ge=1, le=1024, description="Cores, and threads, of one trial.")
+    gpus_per_trial: Gpus = Field(default=0.0, description="GPUs of one trial: 0, a share below 1, or a whole number.")
+    memory: Memory = Field(
+        default=0, description="Memory to keep free for a trial, such as 4GiB; 0 = whatever there is."
+    )
+    custom: dict[ResourceName, PositiveAmount] = Field(default={}, description="Ray's custom resources of one trial.")
+    labels: dict[str, str] = Field(default={}, description="Labels that a node must have, by Ray's names of them.")
     concurrency: Concurrency = Field(default="auto", description="Trials at once; auto = as many as there is room for.")
 
 

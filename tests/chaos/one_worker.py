@@ -44,7 +44,7 @@ def main() -> None:
             lease=lease,
             now=lambda: datetime.now(UTC),
             seconds_left=lambda: math.inf,
-            slots=1,
+            slots=lambda: 1,
             on_landed=lambda row, verdict: print("shown", row.trial, flush=True),
         )
         brief = WorkerBrief(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)

@@ -75,7 +75,7 @@ def tell(store: Store, *, seed: int, shown: Callable[[int], None]) -> None:
             lease=lease,
             now=lambda: datetime.now(UTC),
             seconds_left=lambda: math.inf,
-            slots=1,
+            slots=lambda: 1,
             on_landed=lambda row, verdict: shown(row.trial),
         )
         while (order := driver.next_order()) is not None:

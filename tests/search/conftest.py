@@ -118,7 +118,7 @@ def open_session(store, task, judge_task) -> Iterator[Callable[..., Session]]:
             lease=lease,
             now=lambda: datetime.now(UTC),
             seconds_left=seconds_left,
-            slots=1,
+            slots=lambda: 1,
             on_landed=lambda row, verdict: landed.append(row),
         )
         brief = WorkerBrief(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)

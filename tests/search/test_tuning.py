@@ -21,7 +21,7 @@ def trial_of(order) -> SimpleNamespace:
 
 
 def run_of(session) -> Run:
-    return Run(session.driver, slots=lambda: 2, stop_requested=lambda: False, monotonic=lambda: 0.0)
+    return Run(session.driver, limit=lambda: 3, stop_requested=lambda: False, monotonic=lambda: 0.0)
 
 
 def lost(run: Run, trial: SimpleNamespace, error: Exception, *, for_good: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Starting and leaving Ray: a private cluster on this machine, never one that happens to be there."""
+"""Starting, joining and leaving Ray: a private cluster on this machine, or the one whose address the user gave."""
 
 import logging
 import os
@@ -7,14 +7,19 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import ray
+from ray._private.state import state as ray_state
 
 from vae_search.errors import ClusterTrouble
+from vae_search.search import joining
+from vae_search.search.room import NodeRoom, cluster_room, in_flight_limit
+from vae_search.spec_parts import Resources
 
+LOOK_EVERY_S = 1.0  # at the cluster's nodes
 OBJECT_STORE_BYTES = 256 * 1024**2  # beside the images: reports and Tune's own objects are small
 
 
@@ -76,6 +81,78 @@ def _own_signal_handlers() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def trial_slots(cpus_per_trial: int) -> int:
-    """How many trials the connected cluster can hold at once, by its CPUs."""
-    return int(ray.cluster_resources().get("CPU", 0)) // cpus_per_trial
+@contextmanager
+def joined_cluster(address: str) -> Iterator[Path]:
+    """The cluster at `address` for the length of the block; yields a scratch folder of this machine.
+
+    Args:
+        address: `host:port` of its head, or `auto` for the one that this machine is a node of.
+
+    Raises:
+        ClusterTrouble: It cannot be reached, or does not let us in.
+    """
+    place = joining.gcs_address(address)
+    joining.let_in(place)
+    scratch = Path(tempfile.mkdtemp(prefix="vae-"))
+    try:
+        with _own_signal_handlers():
+            ray.init(address=place, log_to_driver=False, logging_level=logging.ERROR)
+    except (RuntimeError, ConnectionError, TimeoutError, OSError, ValueError) as error:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise ClusterTrouble(f"{place}: {str(error).splitlines()[0]}\nIs this machine a node of it?") from error
+    try:
+        yield scratch
+    finally:
+        ray.shutdown()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def cluster_nodes() -> list[NodeRoom]:
+    """The nodes of the connected cluster that may take trials now; those that are about to leave are left out."""
+    leaving = ray_state.get_draining_nodes()
+    return [
+        NodeRoom(node_id=node["NodeID"], resources=node["Resources"], labels=node.get("Labels", {}))
+        for node in ray.nodes()
+        if node["Alive"] and node["NodeID"] not in leaving
+    ]
+
+
+def growing_nodes() -> list[NodeRoom]:
+    """One of each kind of node that the cluster's autoscaler may add; none where it has no autoscaler."""
+    config = ray_state.get_cluster_config()
+    groups = [] if config is None else config.node_group_configs
+    return [NodeRoom(node_id=group.name, resources=dict(group.resources)) for group in groups if group.max_count != 0]
+
+
+def is_draining(node_id: str) -> bool:
+    """Whether the node has been told that it will go: a spot machine, say."""
+    return node_id in ray_state.get_draining_nodes()
+
+
+class Slots:
+    """How many trials run at once, looked up now and then: nodes come and go.
+
+    Args:
+        before: trials at once, as far as is known before a cluster is connected.
+    """
+
+    def __init__(self, resources: Resources, *, before: int, monotonic: Callable[[], float]) -> None:
+        self._resources = resources
+        self._monotonic = monotonic
+        self._room = before
+        self._looked_at_s = -LOOK_EVERY_S
+
+    def count(self) -> int:
+        """Trials at once; for forecasts."""
+        room, most = self._look(), self._resources.concurrency
+        return max(1, min(room, most) if isinstance(most, int) else room)
+
+    def limit(self) -> int:
+        """Trials that may be in flight."""
+        return in_flight_limit(self._look(), self._resources)
+
+    def _look(self) -> int:
+        if ray.is_initialized() and self._monotonic() - self._looked_at_s >= LOOK_EVERY_S:
+            self._looked_at_s = self._monotonic()
+            self._room = cluster_room(cluster_nodes(), self._resources)
+        return self._room

@@ -47,7 +47,7 @@ class Driver:
         lease: Lease,
         now: Callable[[], datetime],
         seconds_left: Callable[[], float],
-        slots: int,
+        slots: Callable[[], int],
         on_landed: Callable[[TrialRow, Verdict], None],
     ) -> None:
         spec = provenance.spec
@@ -236,7 +236,7 @@ class Driver:
 
     def _search_time_is_up(self) -> bool:
         """Whether the rest of the time is what the confirm runs need."""
-        return self._seconds_left() <= self._confirmation.forecast_s(slots=self._slots)
+        return self._seconds_left() <= self._confirmation.forecast_s(slots=self._slots())
 
     def _search_is_over(self) -> bool:
         return not self._trials_to_come() and all(flight.order.confirms for flight in self._flights.values())

@@ -24,7 +24,7 @@ class WorkerBrief:
     lease: int
     rungs: tuple[int, ...]
     log_folder: str | None
-    """folder on the worker's machine for its log file; None for no log"""
+    """folder that every node has for the workers' log files; None if the store is none: they are copied into it then"""
     trials_per_process: int = 250
     """a worker that has served so many makes room for a fresh one: TensorFlow keeps 1–2 MB of each"""
 

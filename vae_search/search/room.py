@@ -1,9 +1,76 @@
-"""How many trials this machine holds at once."""
+"""How many trials a machine or a cluster holds at once, and whether it could ever hold one. Pure functions."""
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from vae_search.errors import ClusterTrouble
 from vae_search.spec_parts import Resources
+
+CPU, GPU, MEMORY = "CPU", "GPU", "memory"  # Ray's names of them
+ROUNDING = 1e-6  # Ray counts resources in ten-thousandths; 4 × 0.25 must be 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRoom:
+    """What one node of a cluster offers to trials."""
+
+    node_id: str
+    resources: Mapping[str, float]
+    """in all, by Ray's names; bytes for `memory`"""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def needs(resources: Resources) -> dict[str, float]:
+    """What one trial takes, by Ray's names."""
+    wanted = {CPU: float(resources.cpus_per_trial), GPU: resources.gpus_per_trial, MEMORY: float(resources.memory)}
+    return {name: amount for name, amount in (wanted | dict(resources.custom)).items() if amount > 0}
+
+
+def trials_on(node: NodeRoom, resources: Resources) -> int:
+    """How many trials the node holds at once; 0 if it lacks a label."""
+    if any(node.labels.get(label) != value for label, value in resources.labels.items()):
+        return 0
+    return min(int(node.resources.get(name, 0.0) / amount + ROUNDING) for name, amount in needs(resources).items())
+
+
+def cluster_room(nodes: Sequence[NodeRoom], resources: Resources) -> int:
+    """Trials that the nodes hold at once."""
+    return sum(trials_on(node, resources) for node in nodes)
+
+
+def in_flight_limit(room: int, resources: Resources) -> int:
+    """How many trials may be in flight: those that run, and some ahead.
+
+    One ahead keeps a worker from waiting for the sampler. A quarter more on large clusters is what an autoscaler sees
+    as demand; it is no larger, because what is asked ahead is asked without the results of what runs.
+    """
+    limit = room + max(1, room // 4)
+    return min(limit, resources.concurrency) if isinstance(resources.concurrency, int) else limit
+
+
+def check_room(nodes: Sequence[NodeRoom], growing: Sequence[NodeRoom], resources: Resources) -> None:
+    """Refuse a trial that would wait for ever.
+
+    Args:
+        growing: one node of each kind that an autoscaler may add.
+
+    Raises:
+        ClusterTrouble: No node holds it, and none that may come; naming the largest and what the trial needs.
+    """
+    every = [*nodes, *growing]
+    if any(trials_on(node, resources) for node in every):
+        return
+    for name, amount in needs(resources).items():
+        largest = max((node.resources.get(name, 0.0) for node in every), default=0.0)
+        if largest + ROUNDING < amount:
+            raise ClusterTrouble(
+                f"resources.{_key(name)}: the largest node has {_amount(name, largest)}, a trial needs "
+                f"{_amount(name, amount)}. Lower it, or add a larger node."
+            )
+    labels = ", ".join(f"{label}={value}" for label, value in resources.labels.items())
+    what = f"all of it at once{f' and the labels {labels}' if labels else ''}"
+    raise ClusterTrouble(f"resources: a trial needs {_shown(resources)}, but no node has {what}. Lower it.")
 
 
 def local_room(resources: Resources) -> int:
@@ -20,3 +87,17 @@ def local_room(resources: Resources) -> int:
             "Lower it."
         )
     return min(room, resources.concurrency) if isinstance(resources.concurrency, int) else room
+
+
+def _key(name: str) -> str:
+    return {CPU: "cpus_per_trial", GPU: "gpus_per_trial", MEMORY: "memory"}.get(name, f"custom.{name}")
+
+
+def _amount(name: str, amount: float) -> str:
+    if name == MEMORY:
+        return f"{amount / 2**30:.3g} GiB of memory"
+    return f"{amount:g} {name if name not in (CPU, GPU) or amount == 1 else name + 's'}"
+
+
+def _shown(resources: Resources) -> str:
+    return ", ".join(_amount(name, amount) for name, amount in needs(resources).items())

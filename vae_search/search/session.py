@@ -2,6 +2,7 @@
 
 import logging
 import math
+import secrets
 import shutil
 import signal
 import tempfile
@@ -15,14 +16,15 @@ from types import FrameType
 
 from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.errors import Interrupted, StoreUnavailable
-from vae_search.search.cluster import local_cluster, trial_slots
+from vae_search.search.cluster import Slots, cluster_nodes, growing_nodes, joined_cluster, local_cluster
 from vae_search.search.driver import Driver
 from vae_search.search.flight import Provenance
 from vae_search.search.observer import Observer
 from vae_search.search.orders import WorkerBrief
-from vae_search.search.room import local_room
+from vae_search.search.probe import probe_store
+from vae_search.search.room import check_room, local_room
 from vae_search.search.tuning import run_trials
-from vae_search.search.worker import LOG_FORMAT
+from vae_search.search.worker_log import LOG_FORMAT
 from vae_search.spec import SweepSpec
 from vae_search.store import layout
 from vae_search.store.commit import Store
@@ -57,10 +59,22 @@ class _DriverTime:
         return math.inf if self._limit_s is None else self._limit_s - self.used_s()
 
 
-def search(record: SweepRecord, *, task: TrainingTask, judge_task: JudgeTask, store: Store, observer: Observer) -> None:
-    """Train the sweep's trials until its budget is used, on a Ray of our own on this machine.
+def search(
+    record: SweepRecord,
+    *,
+    task: TrainingTask,
+    judge_task: JudgeTask,
+    store: Store,
+    observer: Observer,
+    address: str | None = None,
+) -> None:
+    """Train the sweep's trials until its budget is used.
+
+    Args:
+        address: of the cluster to train on, see `joined_cluster`; None: a Ray of our own on this machine.
 
     Raises:
+        ClusterTrouble: Ray cannot be started or joined, or no node could ever hold a trial.
         Conflict: Another driver owns the sweep.
         Interrupted: Somebody asked to stop; everything is resumable.
         VaeSearchError: What else ended it before its time; see `errors.py`.
@@ -68,7 +82,15 @@ def search(record: SweepRecord, *, task: TrainingTask, judge_task: JudgeTask, st
     spec = record.spec
     with _stop_signals() as signalled:
         patient = PatientStore(store, wait=signalled.wait)
-        driver = _drive(record, task=task, judge_task=judge_task, store=patient, observer=observer, signalled=signalled)
+        driver = _drive(
+            record,
+            task=task,
+            judge_task=judge_task,
+            store=patient,
+            observer=observer,
+            signalled=signalled,
+            address=address,
+        )
     if driver.in_flight > 0 or not driver.exhausted:
         raise Interrupted(
             f"sweep {spec.name}: stopped with {driver.progress().finished} of {spec.budget.trials} trials done; "
@@ -84,10 +106,13 @@ def _drive(
     store: Store,
     observer: Observer,
     signalled: threading.Event,
+    address: str | None,
 ) -> Driver:
     """The driver, after all that it could do."""
     spec = record.spec
     driver_time = _DriverTime(driver_s_before(store, spec.name), spec.budget.minutes)
+    known_room = local_room(spec.resources) if address is None else 1
+    slots = Slots(spec.resources, before=known_room, monotonic=time.monotonic)
     with (
         _owning(store, spec, driver_time) as lease,
         _log_folder(store, spec.name) as folder,
@@ -104,45 +129,51 @@ def _drive(
             lease=lease,
             now=lambda: datetime.now(UTC),
             seconds_left=driver_time.left_s,
-            slots=local_room(spec.resources),
+            slots=slots.count,
             on_landed=observer.on_landed,
         )
         if not driver.exhausted and not signalled.is_set():
             brief = WorkerBrief(
-                spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=str(folder)
+                spec=spec,
+                store=store.location,
+                lease=lease.number,
+                rungs=driver.rungs,
+                log_folder=None if store.local_path(layout.logs(spec.name)) is None else str(folder),
             )
-            stop_requested = _any_stop(signalled, lease)
-            _train(driver, brief, task=task, judge_task=judge_task, observer=observer, stop_requested=stop_requested)
+            data_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
+            with _cluster(brief, store, address, data_bytes, observer) as scratch, observer.watching(driver.progress):
+                run_trials(
+                    driver,
+                    brief=brief,
+                    task=task,
+                    judge_task=judge_task,
+                    limit=slots.limit,
+                    stop_requested=_any_stop(signalled, lease),
+                    scratch=scratch,
+                )
             driver.compact()
         driver_time.exhausted = driver.exhausted and driver.in_flight == 0
         return driver
 
 
-def _train(
-    driver: Driver,
-    brief: WorkerBrief,
-    *,
-    task: TrainingTask,
-    judge_task: JudgeTask,
-    observer: Observer,
-    stop_requested: Callable[[], bool],
-) -> None:
+@contextmanager
+def _cluster(
+    brief: WorkerBrief, store: Store, address: str | None, data_bytes: int, observer: Observer
+) -> Iterator[Path]:
+    """A cluster that can train the sweep, for the length of the block; yields a scratch folder of this machine."""
     resources = brief.spec.resources
-    images_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
-    observer.on_phase("starting Ray")
-    with (
-        local_cluster(cpus=local_room(resources) * resources.cpus_per_trial, data_bytes=images_bytes) as scratch,
-        observer.watching(driver.progress),
-    ):
-        run_trials(
-            driver,
-            brief=brief,
-            task=task,
-            judge_task=judge_task,
-            slots=lambda: trial_slots(resources.cpus_per_trial),
-            stop_requested=stop_requested,
-            scratch=scratch,
-        )
+    if address is None:
+        observer.on_phase("starting Ray")
+        cluster = local_cluster(cpus=local_room(resources) * resources.cpus_per_trial, data_bytes=data_bytes)
+    else:
+        observer.on_phase("joining the cluster")
+        cluster = joined_cluster(address)
+    with cluster as scratch:
+        nodes = cluster_nodes()
+        check_room(nodes, growing_nodes(), resources)
+        if address is not None:
+            probe_store(store, nodes, nonce=lambda: secrets.token_hex(8))
+        yield scratch
 
 
 @contextmanager

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 ERROR_LINES = 12
 JUDGED = ("distortion", "rate", "iwae", "baseline", "iwae_k")
-STOP_POLL_S = 1.0  # between two looks for a request to stop
+LEAVING_POLL_S = 1.0  # between two looks for a request to stop, or a node that goes
 
 
 class TrialRunner:
@@ -49,6 +49,7 @@ class TrialRunner:
         store: Store,
         *,
         node_id: str,
+        leaves_soon: Callable[[], bool] = lambda: False,
         monotonic: Callable[[], float] = time.monotonic,
         end_process: Callable[[], None] = end_process,
     ) -> None:
@@ -56,6 +57,7 @@ class TrialRunner:
         self._judge_task = judge_task
         self._store = store
         self._node_id = node_id
+        self._leaves_soon = leaves_soon
         self._monotonic = monotonic
         spec = brief.spec
         self._trial_plan = TrainingPlan.of(spec)
@@ -67,7 +69,8 @@ class TrialRunner:
         self._reported = 0
         self._saved_at = 0.0
         self._saved_epoch = 0
-        self._stop_looked_at = 0.0
+        self._leaving_looked_at = 0.0
+        self._leaving = False
         self._watchdog = Watchdog(
             spec.trial_timeout_s, on_timeout=self._strike_for_time, end_process=end_process, monotonic=monotonic
         )
@@ -154,7 +157,7 @@ class TrialRunner:
         last = run.epoch == self._plan_of(order).epochs
         waited_s = self._monotonic() - self._saved_at
         due = last or run.epoch in self._brief.rungs or waited_s >= self._brief.spec.checkpoint_s
-        if not (due or self._stop_requested()):
+        if not (due or self._must_leave()):
             return
         files = {
             STATE_FILE: npz_of(run.state()),
@@ -180,12 +183,15 @@ class TrialRunner:
         self._saved_at = self._monotonic()
         self._saved_epoch = run.epoch
 
-    def _stop_requested(self) -> bool:
-        """Whether the driver is about to leave; looks into the store from time to time."""
+    def _must_leave(self) -> bool:
+        """Whether the driver or the node is about to go, so that every epoch is saved; looked up now and then."""
         now = self._monotonic()
-        if now - self._stop_looked_at < STOP_POLL_S:
-            return False
-        self._stop_looked_at = now
+        if now - self._leaving_looked_at >= LEAVING_POLL_S:
+            self._leaving_looked_at = now
+            self._leaving = self._leaves_soon() or self._stop_requested()
+        return self._leaving
+
+    def _stop_requested(self) -> bool:
         try:
             self._store.read(layout.stop(self._brief.spec.name, self._brief.lease))
         except NotFound:

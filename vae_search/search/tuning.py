@@ -24,14 +24,15 @@ from vae_search.errors import ClusterTrouble, VaeSearchError
 from vae_search.search.driver import Driver
 from vae_search.search.lost_workers import lost_workers_told_apart
 from vae_search.search.orders import TrialOrder, WorkerBrief
+from vae_search.search.room import needs
 from vae_search.search.worker import REPORT, Worker
+from vae_search.spec_parts import Resources
 from vae_search.states import Reason
 from vae_search.store.strikes import OUT
 
 logger = logging.getLogger(__name__)
 
 LEAVE_S = 8.0  # that workers have to save an epoch before the driver stops them
-PENDING_TRIALS = 1  # asked ahead of a free worker, so that none waits for the sampler
 
 # Read by Tune when a run starts; our rows replace its loggers, its snapshots and its signal handler.
 TUNE_ENVIRONMENT = {
@@ -54,12 +55,12 @@ class Run:
         self,
         driver: Driver,
         *,
-        slots: Callable[[], int],
+        limit: Callable[[], int],
         stop_requested: Callable[[], bool],
         monotonic: Callable[[], float],
     ) -> None:
         self.driver = driver
-        self.slots = slots
+        self.limit = limit
         self.failure: Exception | None = None
         self._stop_requested = stop_requested
         self._monotonic = monotonic
@@ -122,7 +123,7 @@ class _Suggester(_HandsOn, Searcher):  # type: ignore[misc]
         order: dict[str, Any] = {}
 
         def ask() -> None:
-            full = run.driver.in_flight >= run.slots() + PENDING_TRIALS  # as many as can run, and a little ahead
+            full = run.driver.in_flight >= run.limit()
             asked = None if full else run.driver.next_order()
             if asked is not None:
                 order.update(asdict(asked))
@@ -208,14 +209,14 @@ def run_trials(
     brief: WorkerBrief,
     task: TrainingTask,
     judge_task: JudgeTask,
-    slots: Callable[[], int],
+    limit: Callable[[], int],
     stop_requested: Callable[[], bool],
     scratch: Path,
 ) -> None:
     """Train trials until the driver has no more, or somebody stops the sweep. Needs a connected Ray.
 
     Args:
-        slots: how many trials the cluster can hold now.
+        limit: how many trials may be in flight now.
         stop_requested: asked often; once true, no trial is issued and those in flight stay as they are.
         scratch: folder for Tune's own files; nothing in it is ever read.
 
@@ -224,7 +225,7 @@ def run_trials(
         Exception: A bug of ours did.
     """
     os.environ.update(TUNE_ENVIRONMENT)
-    run = Run(driver, slots=slots, stop_requested=stop_requested, monotonic=time.monotonic)
+    run = Run(driver, limit=limit, stop_requested=stop_requested, monotonic=time.monotonic)
     spec = brief.spec
     # Trainables are registered by name for a whole cluster: two sweeps must not share one.
     trainable = tune.with_parameters(Worker, brief=brief, task=task, judge_task=judge_task)
@@ -234,7 +235,7 @@ def run_trials(
     retirements = int(spec.budget.trials > brief.trials_per_process)
     strikes = 0 if spec.trial_timeout_s is None else OUT
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": spec.resources.cpus_per_trial}),
+        tune.with_resources(trainable, _bundle(spec.resources)),
         tune_config=tune.TuneConfig(
             search_alg=_Suggester(run),
             scheduler=_Judge(run),
@@ -260,6 +261,12 @@ def run_trials(
         raise run.failure or ClusterTrouble(f"Ray: {str(error).splitlines()[0]}") from error
     if run.failure is not None:
         raise run.failure
+
+
+def _bundle(resources: Resources) -> tune.PlacementGroupFactory:
+    """What Ray keeps free for one trial."""
+    selector = {"bundle_label_selector": [dict(resources.labels)]} if resources.labels else {}
+    return tune.PlacementGroupFactory([needs(resources)], **selector)
 
 
 def _cause() -> object:

@@ -6,14 +6,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
 
 from vae_search.data.task import JudgeTask, TrainingTask
+from vae_search.search.cluster import is_draining
 from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
+from vae_search.search.worker_log import WorkerLog
 from vae_search.store.location import open_store
 from vae_search.store.patience import PatientStore
 
@@ -24,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 REPORT = "report"
 """The one key of a result: a TrialReport is no dict, so Tune hands it on as it is instead of flattening it."""
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
@@ -49,6 +48,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         self._runner: TrialRunner | None = None
         self._begun = False  # with the present order
         self._served = 0
+        self._log: WorkerLog | None = None
 
     def step(self) -> dict[str, TrialReport]:
         if not self._begun:
@@ -58,7 +58,10 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         if self._runner is None:
             self._runner = self._make_runner()
             self._runner.begin(self._order)
-        return {REPORT: self._runner.step()}
+        report = self._runner.step()
+        if self._log is not None and (report.scores is not None or report.failure is not None):
+            self._log.copy()
+        return {REPORT: report}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._order = TrialOrder(**new_config)
@@ -79,14 +82,20 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
 
     def _make_runner(self) -> "TrialRunner":
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        if self._brief.log_folder is not None:
-            _log_to(Path(self._brief.log_folder) / f"worker-{self._node_id[:8]}-{os.getpid()}.log")
         # Not above: the driver imports this module, and must stay without TensorFlow.
         with _hidden("sklearn"):  # TensorFlow loads Keras, whose wrappers would load it: a second of a worker's start
             from vae_search.search.trial_runner import TrialRunner
 
         store = PatientStore(open_store(self._brief.store), wait=threading.Event().wait)
-        return TrialRunner(self._brief, self._task, self._judge_task, store, node_id=self._node_id)
+        self._log = WorkerLog(self._brief, store, name=f"worker-{self._node_id[:8]}-{os.getpid()}.log")
+        return TrialRunner(
+            self._brief,
+            self._task,
+            self._judge_task,
+            store,
+            node_id=self._node_id,
+            leaves_soon=lambda: is_draining(self._node_id),
+        )
 
 
 @contextmanager
@@ -100,16 +109,3 @@ def _hidden(module: str) -> Iterator[None]:
         yield
     finally:
         del sys.modules[module]
-
-
-def _log_to(path: Path) -> None:
-    """Send this process's log to a file of its own; a folder that cannot be written must not stop a trial."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path)
-    except OSError as error:
-        logging.getLogger(__name__).warning("no log file: %s", error)
-        return
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    logging.getLogger().addHandler(handler)
-    logging.getLogger("vae_search").setLevel(logging.INFO)

@@ -1,0 +1,93 @@
+"""Before a running cluster is joined: where it is, and whether it lets us in, found out in seconds instead of a minute.
+
+Ray's own `ray.init` waits for a cluster that is not there, and does not tell a wrong token from a missing one.
+"""
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+
+import ray
+from ray._private.services import canonicalize_bootstrap_address
+from ray._raylet import Config, GcsClient  # type: ignore[attr-defined]  # compiled
+
+from vae_search.errors import ClusterTrouble
+
+REACH_S = 3.0
+TOKEN, TOKEN_PATH, MODE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"
+
+
+def gcs_address(address: str) -> str:
+    """`host:port` of the cluster's head.
+
+    Args:
+        address: that, or `auto` for the cluster that this machine is a node of.
+
+    Raises:
+        ClusterTrouble: There is none, or it is no such address.
+    """
+    if address.startswith(("http://", "https://", "ray://")):
+        raise ClusterTrouble(
+            f"--address {address}: must be auto or host:port of the cluster's head; run is for machines of the "
+            f"cluster.\nFrom elsewhere: vae-search submit SPEC --address {address}"
+        )
+    try:
+        found = canonicalize_bootstrap_address(address)
+    except (ValueError, ConnectionError, RuntimeError, OSError) as error:
+        raise ClusterTrouble(f"--address {address}: {next(iter(str(error).splitlines()), 'is no address')}") from error
+    if found is None:
+        raise ClusterTrouble(f"--address {address}: this machine is no node of a running cluster. Give host:port.")
+    return str(found)
+
+
+def let_in(address: str) -> None:
+    """Make sure that the cluster answers, and takes our token, if we have one.
+
+    Args:
+        address: `host:port` of its head.
+
+    Raises:
+        ClusterTrouble: It does not answer, the token is wrong or missing, or anybody could send us code.
+    """
+    host, _, port = address.rpartition(":")
+    has_token = _has_token()
+    if not has_token and not is_loopback(host):
+        raise ClusterTrouble(
+            f"{address}: a cluster that others can reach needs token authentication, and there is no token.\n"
+            f"Make one on the head with `ray get-auth-token --generate`, start its nodes with {MODE}=token, and set "
+            f"{TOKEN_PATH}."
+        )
+    if MODE not in os.environ or has_token:
+        os.environ[MODE] = "token" if has_token else "disabled"
+        Config.initialize("")  # Ray read its settings when it was imported
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S).close()
+    except (OSError, ValueError) as error:
+        raise ClusterTrouble(
+            f"{address}: nothing answers: {getattr(error, 'strerror', None) or error}. Is the head running?"
+        ) from error
+    try:
+        GcsClient(address=address)
+    except ray.exceptions.AuthenticationError as error:
+        what = "takes another token than the one" if has_token else "needs a token, and there is none"
+        raise ClusterTrouble(
+            f"{address}: the cluster {what} in {TOKEN}, the file of {TOKEN_PATH}, or ~/.ray/auth_token.\n"
+            "Copy it from the head: `ray get-auth-token`."
+        ) from error
+    except ray.exceptions.RayError as error:
+        raise ClusterTrouble(f"{address}: does not answer as a Ray head: {str(error).splitlines()[0]}") from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only processes of this machine reach the host."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _has_token() -> bool:
+    if os.environ.get(TOKEN):
+        return True
+    return Path(os.environ.get(TOKEN_PATH) or Path.home() / ".ray" / "auth_token").is_file()

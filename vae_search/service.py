@@ -113,8 +113,13 @@ def run(
     from vae_search.data.task import JudgeTask, TrainingTask
     from vae_search.search.room import local_room
 
+    # Refuse what can never run before anything slow.
     if address is None:
-        local_room(spec.resources)  # refuse what can never run before anything slow
+        local_room(spec.resources)
+    else:
+        from vae_search.search.joining import check_cluster
+
+        check_cluster(address, spec.resources)
     observer.on_phase(f"reading {spec.data.source}")
     dataset = load_dataset(spec.data, cache=cache)
     _check_batches(spec, len(dataset.train))

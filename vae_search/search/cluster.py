@@ -92,7 +92,7 @@ def joined_cluster(address: str) -> Iterator[Path]:
         ClusterTrouble: It cannot be reached, or does not let us in.
     """
     place = joining.gcs_address(address)
-    joining.let_in(place)
+    joining.entered(place)
     scratch = Path(tempfile.mkdtemp(prefix="vae-"))
     try:
         with _own_signal_handlers():
@@ -115,13 +115,6 @@ def cluster_nodes() -> list[NodeRoom]:
         for node in ray.nodes()
         if node["Alive"] and node["NodeID"] not in leaving
     ]
-
-
-def growing_nodes() -> list[NodeRoom]:
-    """One of each kind of node that the cluster's autoscaler may add; none where it has no autoscaler."""
-    config = ray_state.get_cluster_config()
-    groups = [] if config is None else config.node_group_configs
-    return [NodeRoom(node_id=group.name, resources=dict(group.resources)) for group in groups if group.max_count != 0]
 
 
 def is_draining(node_id: str) -> bool:

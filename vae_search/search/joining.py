@@ -10,9 +10,18 @@ from pathlib import Path
 
 import ray
 from ray._private.services import canonicalize_bootstrap_address
-from ray._raylet import Config, GcsClient  # type: ignore[attr-defined]  # compiled
+from ray._raylet import (  # type: ignore[attr-defined]  # compiled
+    GCS_AUTOSCALER_CLUSTER_CONFIG_KEY,
+    GCS_AUTOSCALER_STATE_NAMESPACE,
+    Config,
+    GcsClient,
+)
+from ray.core.generated.autoscaler_pb2 import ClusterConfig
+from ray.core.generated.gcs_pb2 import GcsNodeInfo
 
 from vae_search.errors import ClusterTrouble
+from vae_search.search.room import NodeRoom, check_room
+from vae_search.spec_parts import Resources
 
 REACH_S = 3.0
 TOKEN, TOKEN_PATH, MODE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"
@@ -41,11 +50,41 @@ def gcs_address(address: str) -> str:
     return str(found)
 
 
-def let_in(address: str) -> None:
-    """Make sure that the cluster answers, and takes our token, if we have one.
+def check_cluster(address: str, resources: Resources) -> None:
+    """Make sure that the cluster lets us in, and could hold a trial; before anything slow, or anything written.
 
     Args:
-        address: `host:port` of its head.
+        address: see `gcs_address`.
+
+    Raises:
+        ClusterTrouble: It cannot be joined, or a trial would wait for ever.
+    """
+    client = entered(gcs_address(address))
+    nodes = [
+        NodeRoom(node_id=info.node_id.hex(), resources=dict(info.resources_total), labels=dict(info.labels))
+        for info in client.get_all_node_info(timeout=REACH_S).values()
+        if info.state == GcsNodeInfo.ALIVE
+    ]
+    config = ClusterConfig()
+    config.ParseFromString(
+        client.internal_kv_get(
+            GCS_AUTOSCALER_CLUSTER_CONFIG_KEY.encode(), GCS_AUTOSCALER_STATE_NAMESPACE.encode(), timeout=REACH_S
+        )
+        or b""
+    )
+    growing = [
+        NodeRoom(node_id=group.name, resources=dict(group.resources))
+        for group in config.node_group_configs
+        if group.max_count != 0
+    ]
+    check_room(nodes, growing, resources)
+
+
+def entered(address: str) -> GcsClient:
+    """A connection to the cluster's head, which answers and takes our token, if we have one.
+
+    Args:
+        address: `host:port` of the head.
 
     Raises:
         ClusterTrouble: It does not answer, the token is wrong or missing, or anybody could send us code.
@@ -68,7 +107,7 @@ def let_in(address: str) -> None:
             f"{address}: nothing answers: {getattr(error, 'strerror', None) or error}. Is the head running?"
         ) from error
     try:
-        GcsClient(address=address)
+        return GcsClient(address=address)
     except ray.exceptions.AuthenticationError as error:
         what = "takes another token than the one" if has_token else "needs a token, and there is none"
         raise ClusterTrouble(

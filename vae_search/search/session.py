@@ -16,7 +16,7 @@ from types import FrameType
 
 from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.errors import Interrupted, StoreUnavailable
-from vae_search.search.cluster import Slots, cluster_nodes, growing_nodes, joined_cluster, local_cluster
+from vae_search.search.cluster import Slots, cluster_nodes, joined_cluster, local_cluster
 from vae_search.search.driver import Driver
 from vae_search.search.flight import Provenance
 from vae_search.search.observer import Observer
@@ -170,8 +170,9 @@ def _cluster(
         cluster = joined_cluster(address)
     with cluster as scratch:
         nodes = cluster_nodes()
-        check_room(nodes, growing_nodes(), resources)
-        if address is not None:
+        if address is None:
+            check_room(nodes, [], resources)
+        else:
             probe_store(store, nodes, nonce=lambda: secrets.token_hex(8))
         yield scratch
 

@@ -11,26 +11,37 @@ from tests.cluster.servers import dripping_server, http_server
 from vae_search.errors import ClusterTrouble
 from vae_search.search.reach import MODE, NODES, VERSION, cluster_nodes, locate_token, reach
 
+TOKEN = "t0ken"  # noqa: S105 - opens nothing
 OPEN = {MODE: {"authentication_mode": "disabled"}, VERSION: {"ray_version": version("ray")}}
 
 
 def test_an_open_cluster_is_used_on_this_machine_only():
     with http_server(OPEN) as port:
         assert reach(f"http://127.0.0.1:{port}", token=None).auth == "disabled"
-        with pytest.raises(ClusterTrouble, match="must ask for a token.*\n.*get-auth-token --generate"):
+        with pytest.raises(ClusterTrouble, match=r"must ask for a token.*\n.*get-auth-token --generate"):
             reach(f"http://0.0.0.0:{port}", token=None)  # the same server, by an address that is not the loopback's
 
 
-def test_the_token_is_shown_only_to_a_dashboard_that_wants_one():
-    for pages in (OPEN, {}, {MODE: 302, "/elsewhere": {"authentication_mode": "token"}}):
-        seen: list[dict[str, str]] = []
-        with http_server(pages, seen=seen) as port:
-            try:
-                reach(f"http://127.0.0.1:{port}", token="t0ken")
-            except ClusterTrouble as error:
-                assert "t0ken" not in str(error)
-        assert seen
-        assert not any("authorization" in headers for headers in seen)
+@pytest.mark.parametrize(
+    "pages",
+    [{}, {MODE: 302, "/elsewhere": {"authentication_mode": "token"}}, {MODE: {"authentication_mode": "disabled"}}],
+    ids=["nothing", "sends us elsewhere", "open"],
+)
+def test_the_token_is_shown_only_to_a_dashboard_that_wants_one(pages):
+    seen: list[dict[str, str]] = []
+    with http_server(pages, seen=seen) as port, pytest.raises(ClusterTrouble) as raised:
+        reach(f"http://127.0.0.1:{port}", token=TOKEN)
+
+    assert TOKEN not in str(raised.value)
+    assert len(seen) == 2
+    assert not any("authorization" in headers for headers in seen)
+
+
+def test_a_dashboard_that_wants_one_gets_it():
+    seen: list[dict[str, str]] = []
+    with http_server(OPEN | {MODE: {"authentication_mode": "token"}}, seen=seen) as port:
+        assert reach(f"http://127.0.0.1:{port}", token=TOKEN).auth == "token"
+    assert [headers.get("authorization") for headers in seen] == [None, f"Bearer {TOKEN}"]
 
 
 @pytest.mark.parametrize(
@@ -44,9 +55,10 @@ def test_what_is_no_dashboard_is_named_so(pages):
 
 
 def test_another_version_is_named():
-    with http_server({VERSION: {"ray_version": "2.9.3"}}) as port:  # which knows nothing of tokens
-        with pytest.raises(ClusterTrouble, match=re.escape(f"({version('ray')}), but runs '2.9.3'")):
-            reach(f"http://127.0.0.1:{port}", token=None)
+    pages = {VERSION: {"ray_version": "2.9.3"}}  # which knows nothing of tokens
+    says = re.escape(f"({version('ray')}), but runs '2.9.3'")
+    with http_server(pages) as port, pytest.raises(ClusterTrouble, match=says):
+        reach(f"http://127.0.0.1:{port}", token=None)
 
 
 def test_a_patch_version_is_no_other_version():
@@ -102,10 +114,8 @@ def test_the_token_is_found_where_ray_finds_it(tmp_path: Path):
     (tmp_path / "named").write_text(" of-the-path\n")
     both = {"RAY_AUTH_TOKEN": "of-the-variable", "RAY_AUTH_TOKEN_PATH": str(tmp_path / "named")}
 
-    found = [
-        locate_token(environment, home=tmp_path)
-        for environment in (both, {"RAY_AUTH_TOKEN": "", **{"RAY_AUTH_TOKEN_PATH": both["RAY_AUTH_TOKEN_PATH"]}}, {})
-    ]
+    path_only = {"RAY_AUTH_TOKEN": "", "RAY_AUTH_TOKEN_PATH": both["RAY_AUTH_TOKEN_PATH"]}
+    found = [locate_token(environment, home=tmp_path) for environment in (both, path_only, {})]
 
     assert [token and token.value for token in found] == ["of-the-variable", "of-the-path", "of-the-home"]
     assert "of-the" not in repr(found[0])

@@ -1,0 +1,137 @@
+"""One question to the HTTP server of a Ray cluster, its dashboard, within a time that holds whatever answers.
+
+No redirect is followed, so that a token goes to the address that was asked for and nowhere else.
+"""
+
+import http.client
+import ssl
+import threading
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Self
+from urllib.parse import urlsplit
+
+from vae_search.errors import ClusterTrouble
+
+MOST_BYTES = 16 * 1024**2  # of an answer; ten thousand nodes take half of it
+LOOPBACK_NAMES = ("localhost", "::1")
+
+
+class NoAnswer(Exception):
+    """Nothing came back in time; says why in a few words."""
+
+
+class NotHttp(Exception):
+    """Something is there that does not speak HTTP."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a dashboard is, as in http://head:8265."""
+
+    secure: bool
+    host: str
+    port: int
+    prefix: str
+    """what comes before `/api` where a proxy serves several clusters; empty otherwise"""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what a user wrote.
+
+        Raises:
+            ClusterTrouble: It is no address of a dashboard. A user or a password in it is not repeated.
+        """
+        try:
+            parts = urlsplit(text)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            port = parts.port
+        except ValueError:
+            usable, port = False, None
+        if not usable or parts.hostname is None or any(mark in text for mark in "@?#") or not text.isprintable():
+            shown = "something else" if "@" in text else repr(text[:100])
+            raise ClusterTrouble(
+                f"--address: must be http://HEAD:8265, the address of the cluster's dashboard, but is {shown}."
+            )
+        secure = parts.scheme == "https"
+        return cls(
+            secure=secure, host=parts.hostname, port=port or (443 if secure else 80), prefix=parts.path.rstrip("/")
+        )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can answer there."""
+        numbers = self.host.split(".")
+        as_numbers = len(numbers) == 4 and all(number.isdecimal() for number in numbers)
+        return self.host in LOOPBACK_NAMES or (as_numbers and numbers[0] == "127")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a server said."""
+
+    status: int
+    body: bytes
+    ahead_s: float | None
+    """how far its clock is ahead of ours, to half a second; None if it does not tell the time"""
+
+
+def ask(address: Address, path: str, *, token: str | None, timeout_s: float) -> Answer:
+    """GET one path, with a token if there is one.
+
+    Raises:
+        NoAnswer: Nothing came within `timeout_s`, the lookup of the name included.
+        NotHttp: What came is no HTTP.
+    """
+    results: list[Answer | Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(_get(address, path, token=token, timeout_s=timeout_s))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            results.append(error)
+
+    # A thread, because looking up a name has no time limit, and a limit for each read is none for all of them.
+    thread = threading.Thread(target=run, name="ask-dashboard", daemon=True)
+    thread.start()
+    thread.join(max(timeout_s, 0.0))
+    match results:
+        case [Answer() as answer]:
+            return answer
+        case [http.client.HTTPException() | ValueError() | ConnectionResetError() as error]:
+            raise NotHttp(type(error).__name__) from error
+        case [ssl.SSLError() as error]:
+            raise NoAnswer(f"TLS fails ({error.reason or 'no reason given'})") from error
+        case [OSError() as error]:
+            raise NoAnswer((error.strerror or str(error) or type(error).__name__).lower()) from error
+        case _:
+            raise NoAnswer("no answer in time")
+
+
+def _get(address: Address, path: str, *, token: str | None, timeout_s: float) -> Answer:
+    kind = http.client.HTTPSConnection if address.secure else http.client.HTTPConnection
+    connection = kind(address.host, address.port, timeout=timeout_s)
+    try:
+        asked_s = time.time()
+        headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        connection.request("GET", address.prefix + path, headers=headers)
+        response = connection.getresponse()
+        answered_s = time.time()
+        body = response.read(MOST_BYTES)
+        return Answer(
+            status=response.status,
+            body=body,
+            ahead_s=_ahead_s(response.headers.get("Date"), here_s=(asked_s + answered_s) / 2),
+        )
+    finally:
+        connection.close()
+
+
+def _ahead_s(date: str | None, *, here_s: float) -> float | None:
+    """How far a `Date` header, which counts whole seconds, is ahead of `here_s`."""
+    try:
+        there_s = parsedate_to_datetime(date or "").timestamp() + 0.5
+    except ValueError:
+        return None
+    return there_s - here_s

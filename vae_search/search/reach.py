@@ -1,0 +1,206 @@
+"""Whether a cluster can be used from here, within seconds and without Ray, which tries for 20 s and does not say why.
+
+The token is shown only to what has said that it is a Ray dashboard which wants one.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from vae_search.errors import ClusterTrouble
+from vae_search.search.dashboard_http import Address, Answer, NoAnswer, NotHttp, ask
+
+MODE = "/api/authentication_mode"  # open to everybody, since Ray 2.52
+VERSION = "/api/version"
+NODES = "/api/v0/nodes?detail=1&limit=10000"
+DISABLED = "disabled"
+
+HOW_TO_FENCE = (
+    "`ray get-auth-token --generate` makes a token, ~/.ray/auth_token: put the same file, mode 0600, on every node, "
+    "set RAY_AUTH_MODE=token there, and start the cluster again."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterFacts:
+    """What a cluster says about itself."""
+
+    address: str
+    ray_version: str
+    auth: str
+    """how it knows its users: `token`, or `disabled` (only ever on this machine)"""
+    ahead_s: float | None
+    """how far its clock is ahead of ours, to half a second; None if unknown"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterNode:
+    """One machine of a cluster that is alive, and what it offers to trials."""
+
+    node_id: str
+    ip: str
+    head: bool
+    cpus: int
+    gpus: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """The token that Ray's own programs would use here."""
+
+    value: str
+    came_from: str
+    """`RAY_AUTH_TOKEN`, or the file"""
+    path: Path | None
+
+    def __repr__(self) -> str:
+        return f"Token(came_from={self.came_from!r})"
+
+
+def reach(address: str, *, token: str | None, timeout_s: float = 3.0) -> ClusterFacts:
+    """Ask the cluster at `address` who it is.
+
+    Args:
+        address: its dashboard, http://HEAD:8265.
+        token: what `find_token` found.
+        timeout_s: for everything together.
+
+    Raises:
+        ClusterTrouble: Nothing answers, or no Ray, or one of another version; it wants another token; or it wants none
+            although others can reach it.
+    """
+    place = Address.parse(address)
+    deadline_s = time.monotonic() + timeout_s
+
+    def asked(path: str, *, token: str | None = None) -> Answer:
+        return _asked(address, place, path, token=token, timeout_s=deadline_s - time.monotonic())
+
+    mode = asked(MODE)
+    auth = _facts(mode).get("authentication_mode", DISABLED) if mode.status == 200 else DISABLED
+    answer = asked(VERSION, token=token if auth != DISABLED else None)
+    _check_token(address, answer, token=token)
+    ray_version = _facts(answer).get("ray_version")
+    if not isinstance(ray_version, str) or not isinstance(auth, str):
+        raise ClusterTrouble(
+            f"{address}: something answers there, but it is no Ray dashboard. Give http://HEAD:8265, with the port "
+            "that the head was started with (`--dashboard-port`)."
+        )
+    here = version("ray")
+    if ray_version.split(".")[:2] != here.split(".")[:2]:
+        raise ClusterTrouble(
+            f"{address}: the cluster must run Ray {'.'.join(here.split('.')[:2])}.*, as this program does ({here}), "
+            f"but runs {ray_version[:40]!r}. Start it with the same version."
+        )
+    if auth == DISABLED and not place.is_loopback:
+        raise ClusterTrouble(
+            f"{address}: must ask for a token, but lets anybody in who reaches it, to run any code.\n{HOW_TO_FENCE}"
+        )
+    return ClusterFacts(address=address, ray_version=ray_version, auth=auth, ahead_s=answer.ahead_s)
+
+
+def cluster_nodes(address: str, *, token: str | None, timeout_s: float = 3.0) -> tuple[ClusterNode, ...]:
+    """The nodes that are alive, the head first; for a cluster that `reach` accepts.
+
+    Raises:
+        ClusterTrouble: The cluster does not tell.
+    """
+    answer = _asked(address, Address.parse(address), NODES, token=token, timeout_s=timeout_s)
+    _check_token(address, answer, token=token)
+    try:
+        listed = _facts(answer)["data"]["result"]["result"]
+        nodes = [_node(listed_node) for listed_node in listed if listed_node["state"] == "ALIVE"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ClusterTrouble(f"{address}: the cluster does not list its nodes (HTTP {answer.status}).") from error
+    return tuple(sorted(nodes, key=lambda node: (not node.head, node.ip, node.node_id)))
+
+
+def find_token() -> str | None:
+    """The token that Ray would use in this environment, or None.
+
+    Raises:
+        ClusterTrouble: The file that RAY_AUTH_TOKEN_PATH names cannot be used; Ray would not look further.
+    """
+    token = locate_token(os.environ, home=Path.home())
+    return None if token is None else token.value
+
+
+def locate_token(environment: Mapping[str, str], *, home: Path) -> Token | None:
+    """Ray's precedence: RAY_AUTH_TOKEN, then the file RAY_AUTH_TOKEN_PATH, then ~/.ray/auth_token.
+
+    Raises:
+        ClusterTrouble: The file that is named cannot be read or is empty, or what was found can be no token.
+    """
+    if value := environment.get("RAY_AUTH_TOKEN"):
+        return _checked(Token(value=value.strip(), came_from="RAY_AUTH_TOKEN", path=None))
+    named = environment.get("RAY_AUTH_TOKEN_PATH")
+    path = Path(named) if named else home / ".ray" / "auth_token"
+    try:
+        value = path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        if not named and isinstance(error, FileNotFoundError):
+            return None
+        reason = error.strerror if isinstance(error, OSError) else "it holds no plain text"
+        raise ClusterTrouble(f"{path}: must hold the cluster's token, but cannot be read: {reason}.") from error
+    if not value and not named:
+        return None
+    return _checked(Token(value=value, came_from=str(path), path=path))
+
+
+def _checked(token: Token) -> Token:
+    if not token.value or not (token.value.isascii() and token.value.isprintable()) or " " in token.value:
+        found = "is empty" if not token.value else "has characters that no token has"
+        raise ClusterTrouble(f"{token.came_from}: must hold the cluster's token, but {found}.")
+    return token
+
+
+def _asked(address: str, place: Address, path: str, *, token: str | None, timeout_s: float) -> Answer:
+    try:
+        return ask(place, path, token=token, timeout_s=timeout_s)
+    except NoAnswer as error:
+        raise ClusterTrouble(
+            f"{address}: no Ray cluster can be reached there: {error}.\nIs its head up, and the port of its dashboard "
+            "open to this machine? An SSH tunnel will do: ssh -L 8265:127.0.0.1:8265 HEAD"
+        ) from error
+    except NotHttp as error:
+        raise ClusterTrouble(
+            f"{address}: something answers there, but not in HTTP. Give http://HEAD:8265, the port of the head's "
+            "dashboard; 6379 is Ray's own."
+        ) from error
+
+
+def _check_token(address: str, answer: Answer, *, token: str | None) -> None:
+    if answer.status == 401 and token is None:
+        raise ClusterTrouble(
+            f"{address}: the cluster wants a token, but none was found here.\nOn its head, `ray get-auth-token` prints "
+            "it. Put it into ~/.ray/auth_token, mode 0600, or name the file in RAY_AUTH_TOKEN_PATH."
+        )
+    if answer.status in (401, 403):
+        raise ClusterTrouble(
+            f"{address}: the cluster refuses the token that was found here.\nOn its head, `ray get-auth-token` prints "
+            "the right one. RAY_AUTH_TOKEN goes before RAY_AUTH_TOKEN_PATH, and that before ~/.ray/auth_token."
+        )
+
+
+def _facts(answer: Answer) -> dict[str, Any]:
+    """The JSON object of an answer; empty if it is none."""
+    try:
+        facts = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _node(listed: Mapping[str, Any]) -> ClusterNode:
+    offered = listed["resources_total"]
+    return ClusterNode(
+        node_id=str(listed["node_id"]),
+        ip=str(listed["node_ip"]),
+        head=bool(listed["is_head_node"]),
+        cpus=int(offered.get("CPU", 0)),
+        gpus=int(offered.get("GPU", 0)),
+    )

@@ -167,7 +167,9 @@ CASES = {
     "a data set with an invisible letter": Bad(
         at(2, "data: {source: \u2066digits}"), 2, r"'\u2066digits' is no data set"
     ),
-    "an address": Bad(at(2, "data: {source: s3://bucket/x.npz}"), 2, "but got the address 's3://bucket/x.npz'"),
+    "an address of nothing": Bad(at(2, "data: {source: ftp://host/x.npz}"), 2, "the address of one file, https://"),
+    "an address of a folder": Bad(at(2, "data: {source: s3://bucket/x}"), 2, "that ends in .npz, .npy, .parquet"),
+    "an address with a password": Bad(at(2, 'data: {source: "https://u:p@host/x.npz"}'), 2, "without user, password"),
     "an empty source": Bad(at(2, 'data: {source: ""}'), 2, "data.source: must not be empty"),
     "grey pixels": Bad(
         at(2, "data: {source: digits, binarize: none}"), 2, "has no density for grey pixels, but got none."

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "store/object_store": DATA | {"store", "obstore"},
     "vae": DATA | {"vae", "numpy", "tensorflow", "keras", "h5py", "PIL"},
     "search": DATA | {"store", "vae", "search", "numpy", "optuna", "ray"},
+    "search/jobs": DATA | {"store", "search", "ray", "requests", "aiohttp", "vae_search"},
     "registry": DATA | {"store", "registry", "numpy", "scipy"},
     "report": DATA | {"store", "registry", "report", "numpy"},
     "report/figures": {"report", "plotly"},
@@ -44,7 +45,7 @@ MAY_IMPORT = {
     "report/plots_parameters": DATA | {"store", "report", "plotly"},
     "report/plots_runs": DATA | {"report"},
     "report/page": DATA | {"store", "registry", "report", "jinja2", "markupsafe", "plotly"},
-    "service": DATA | {"store", "vae", "search"},
+    "service": DATA | {"store", "vae", "search", "version"},
     "native": set(),
     "workshop": DATA | {"store", "vae", "registry", "numpy"},
     "champions": DATA | {"store", "vae", "registry", "workshop", "native", "numpy"},
@@ -57,12 +58,28 @@ MAY_IMPORT = {
     "live": DATA | {"store", "search", "render", "rich"},
     "cli_options": DATA | {"typer"},
     "cli_models": DATA | {"store", "champions", "pictures", "render", "render_models", "cli_options", "typer"},
+    "version": set(),
+    "submitting": DATA | {"store", "search", "service"},
+    "cli_run": DATA
+    | {"store", "search", "service", "champions", "render", "render_models", "live", "cli_options", "typer"},
+    "cli_cluster": DATA
+    | {"store", "search", "submitting", "render", "live", "service", "cli_run", "cli_options", "typer"},
     "cli_ask": DATA | {"store", "service", "render", "render_store", "cli_options", "typer"},
     "cli_store": DATA | {"store", "service", "finished", "render", "render_store", "cli_options", "typer"},
     "cli_report": DATA | {"store", "reporting", "render", "cli_options", "typer"},
     "cli": DATA
-    | {"store", "search", "service", "champions", "render", "render_models", "live", "template"}
-    | {"cli_ask", "cli_store", "cli_models", "cli_report", "cli_options", "typer"},
+    | {
+        "render",
+        "template",
+        "cli_run",
+        "cli_cluster",
+        "cli_ask",
+        "cli_store",
+        "cli_models",
+        "cli_report",
+        "cli_options",
+        "typer",
+    },
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stat().st_size > 0)
 

@@ -85,8 +85,9 @@ def promote(
 
     def load() -> "Dataset":
         from vae_search.data.dataset import comparability_key, load_dataset
+        from vae_search.store.images import at_hand
 
-        dataset = load_dataset(spec.data, cache=cache)
+        dataset = load_dataset(at_hand(store, spec.data, cache=cache), cache=cache)
         if comparability_key(dataset, likelihood=spec.likelihood) != record.comparability_key:
             raise Conflict(
                 f"sweep {sweep}: the images at {spec.data.source} have changed since it began. Restore them."
@@ -179,10 +180,11 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
     """
     from vae_search.data.dataset import load_dataset
     from vae_search.data.task import JudgeTask
+    from vae_search.store.images import at_hand
 
     loaded = load(store, address)
     data = loaded.data if source is None else DataSpec(source=source, binarize=loaded.data.binarize)
-    dataset = load_dataset(data, cache=cache)
+    dataset = load_dataset(at_hand(store, data, cache=cache), cache=cache)
     from vae_search.vae.judgement import judge
 
     description = loaded.model.description

@@ -8,26 +8,14 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
-from vae_search import cli_ask, cli_models, cli_report, cli_store
-from vae_search.cli_options import (
-    DEFAULT_STORE,
-    AddressOption,
-    JsonOption,
-    SetOption,
-    SpecArgument,
-    StoreOption,
-    SweepArgument,
-    cache_folder,
-)
+from vae_search import cli_ask, cli_cluster, cli_models, cli_report, cli_run, cli_store
+from vae_search.cli_options import JsonOption, SetOption, SpecArgument
+from vae_search.cli_run import check_limits
 from vae_search.errors import VaeSearchError
-
-if TYPE_CHECKING:
-    from vae_search.service import SweepStatus
-    from vae_search.spec import SweepSpec
 
 app = typer.Typer(
     name="vae-search",
@@ -84,7 +72,7 @@ def validate(spec: SpecArgument, overrides: SetOption = None, json: JsonOption =
     from vae_search.spec import read_spec
 
     parsed = read_spec(spec, overrides or ())
-    _check_limits(parsed)
+    check_limits(parsed)
     show_spec(parsed, as_json=json)
 
 
@@ -100,110 +88,7 @@ def schema() -> None:
     show_json(json_schema())
 
 
-@app.command()
-def run(
-    spec: SpecArgument,
-    overrides: SetOption = None,
-    store: StoreOption = DEFAULT_STORE,
-    address: AddressOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and what it would cost.")] = False,
-    json: JsonOption = False,
-) -> None:
-    """Run a sweep; one that was interrupted goes on where it stopped.
-
-    Example: vae-search run search_spaces/digits.yaml
-    """
-    from vae_search import service
-    from vae_search.live import observer
-    from vae_search.render import show_estimate
-    from vae_search.spec import read_spec
-    from vae_search.store.location import open_store
-
-    parsed = read_spec(spec, overrides or ())
-    _check_limits(parsed)  # now, and not after hours of search
-    if dry_run:
-        show_estimate(service.estimate(parsed, cache=cache_folder()), parsed, as_json=json)
-        return
-    status = service.run(
-        parsed,
-        text=spec.read_text(encoding="utf-8"),
-        store=open_store(store),
-        cache=cache_folder(),
-        observer=observer(parsed, quiet=json),
-        address=address,
-    )
-    _show_end(status, store=store, json=json)
-
-
-@app.command()
-def resume(
-    sweep: SweepArgument,
-    overrides: SetOption = None,
-    store: StoreOption = DEFAULT_STORE,
-    address: AddressOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Continue a sweep with what the store knows of it; the spec's file is not needed.
-
-    Example: vae-search resume digits --set budget.trials=48
-    """
-    from vae_search import service
-    from vae_search.live import observer
-    from vae_search.store.location import open_store
-
-    status = service.resume(
-        open_store(store),
-        sweep,
-        overrides=overrides or (),
-        cache=cache_folder(),
-        observer=lambda spec: observer(spec, quiet=json),
-        address=address,
-    )
-    _show_end(status, store=store, json=json)
-
-
-@app.command()
-def stop(sweep: SweepArgument, store: StoreOption = DEFAULT_STORE) -> None:
-    """Ask a running sweep to stop; `run` continues it later.
-
-    Example: vae-search stop digits
-    """
-    from vae_search import service
-    from vae_search.render import say
-    from vae_search.store.location import open_store
-
-    service.stop(open_store(store), sweep)
-    say(f"Asked sweep {sweep} to stop; `vae-search status {sweep}` shows when it has.")
-
-
-def _check_limits(spec: "SweepSpec") -> None:
-    """Refuse limits of gates that do not exist."""
-    if spec.promote is not None and spec.promote.limits:
-        from vae_search.champions import rules_of
-
-        rules_of(spec)
-
-
-def _show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
-    """What a sweep found, and what became of its best config."""
-    from vae_search import champions
-    from vae_search.render import show_finished
-    from vae_search.render_models import decision_facts, decision_lines
-    from vae_search.store.location import open_store
-
-    spec = status.spec
-    decision = None
-    if spec.promote is not None and status.can_promote:
-        decision = champions.promote(open_store(store), spec.name, spec=spec, cache=cache_folder())
-    show_finished(
-        status,
-        store=store,
-        promotion=None if decision is None else (decision_facts(decision), decision_lines(decision)),
-        as_json=json,
-    )
-
-
-for part in (cli_ask, cli_store, cli_models, cli_report):
+for part in (cli_run, cli_cluster, cli_ask, cli_store, cli_models, cli_report):
     app.add_typer(part.app)
 
 

@@ -44,8 +44,9 @@ def reproduce(
     row, curve = ledger.trial(trial), ledger.epochs(trial)
     from vae_search.data.dataset import comparability_key, load_dataset
     from vae_search.data.task import TrainingTask
+    from vae_search.store.images import at_hand
 
-    dataset = load_dataset(record.spec.data, cache=cache)
+    dataset = load_dataset(at_hand(store, record.spec.data, cache=cache), cache=cache)
     if comparability_key(dataset, likelihood=record.spec.likelihood) != row.comparability_key:
         raise Conflict(f"trial {address}: was trained on other images than {record.spec.data.source} holds now.")
     with native_remarks_hidden():

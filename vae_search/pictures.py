@@ -68,7 +68,7 @@ def reconstruct(store: Store, address: str, *, count: int, cache: Path, output: 
     found = subject(store, address)
     from vae_search.vae.samples import reconstructions, sheet_png
 
-    images = _held_out(found, cache)[:count]
+    images = _held_out(store, found, cache)[:count]
     return write_output(output, sheet_png(reconstructions(found.model, images, columns=COLUMNS)))
 
 
@@ -78,7 +78,7 @@ def traverse(store: Store, address: str, *, rows: int, cache: Path, output: Path
     found = subject(store, address)
     from vae_search.vae.samples import sheet_png, traversals
 
-    images = _held_out(found, cache)[:TRAVERSED_IMAGES]
+    images = _held_out(store, found, cache)[:TRAVERSED_IMAGES]
     return write_output(output, sheet_png(traversals(found.model, images, rows=rows, columns=COLUMNS)))
 
 
@@ -88,7 +88,7 @@ def interpolate(store: Store, address: str, *, rows: int, cache: Path, output: P
     found = subject(store, address)
     from vae_search.vae.samples import interpolations, sheet_png
 
-    images = _held_out(found, cache)
+    images = _held_out(store, found, cache)
     rows = min(rows, len(images) // 2)
     pairs = images[: 2 * rows].reshape(rows, 2, *images.shape[1:])
     return write_output(output, sheet_png(interpolations(found.model, pairs, columns=COLUMNS)))
@@ -125,11 +125,12 @@ def subject(store: Store, address: str) -> Subject:
     return Subject(model=VaeModel.from_files(files[MODEL_FILE], files[WEIGHTS_FILE]), data=record.spec.data)
 
 
-def _held_out(found: Subject, cache: Path) -> np.ndarray:
+def _held_out(store: Store, found: Subject, cache: Path) -> np.ndarray:
     """Judge images, as the likelihood sees them: no model was trained or chosen by a search on them."""
     from vae_search.data.dataset import load_dataset
+    from vae_search.store.images import at_hand
 
-    return load_dataset(found.data, cache=cache).judge.astype(np.float32)
+    return load_dataset(at_hand(store, found.data, cache=cache), cache=cache).judge.astype(np.float32)
 
 
 def check_output(output: Path) -> None:

@@ -21,13 +21,14 @@ from vae_search.store.ledger import sweep_names
 from vae_search.store.ranking import RankedBy
 from vae_search.store.rows import TrialRow
 from vae_search.store.standings import Standings, read_standings
+from vae_search.version import VERSION
 
 if TYPE_CHECKING:
     from vae_search.search.estimate import Estimate
     from vae_search.search.observer import Observer
     from vae_search.spec import SweepSpec
 
-RECORDED_VERSIONS = ("vae-search", "ray", "tensorflow", "keras", "optuna", "numpy")
+RECORDED_VERSIONS = ("ray", "tensorflow", "keras", "optuna", "numpy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,7 @@ def run(
     from vae_search.data.dataset import comparability_key, load_dataset
     from vae_search.data.task import JudgeTask, TrainingTask
     from vae_search.search.room import local_room
+    from vae_search.store.images import at_hand
 
     # Refuse what can never run before anything slow.
     if address is None:
@@ -121,7 +123,7 @@ def run(
 
         check_cluster(address, spec.resources)
     observer.on_phase(f"reading {spec.data.source}")
-    dataset = load_dataset(spec.data, cache=cache)
+    dataset = load_dataset(at_hand(store, spec.data, cache=cache), cache=cache)
     _check_batches(spec, len(dataset.train))
     record = sweeps.SweepRecord(
         spec=spec,
@@ -323,4 +325,4 @@ def versions() -> dict[str, str]:
     from importlib import metadata  # by far the heaviest of the standard library in here
 
     found = {name: metadata.version(name) for name in RECORDED_VERSIONS}
-    return found | {"python": ".".join(map(str, sys.version_info[:3]))}
+    return {"vae-search": VERSION} | found | {"python": ".".join(map(str, sys.version_info[:3]))}

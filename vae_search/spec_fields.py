@@ -18,18 +18,29 @@ _MEMORY = re.compile(rf"^([0-9]+(?:\.[0-9]+)?) ?({'|'.join(_MEMORY_UNITS)})$")
 _RAYS_OWN = ("CPU", "GPU", "memory", "object_store_memory")
 
 NAMES = ("digits", "mnist", "fashion_mnist")  # data sets that need no path
+IN_STORE = "store:"  # before the digest of images that were sent along, as in store:<digest>/<name>
+FAR = ("https://", "http://", "s3://")  # images that are fetched
+FILES = (".npz", ".npy", ".parquet")
 
 
 def located(source: str, folder: Path) -> str:
-    """The source as a sweep stores it: a known name, or an absolute path.
+    """The source as a sweep stores it: a known name, an absolute path, or an address.
 
     Raises:
-        ValueError: The source is an address, or a bare word that looks like a mistyped name.
+        ValueError: The source is an address that cannot be used, or a bare word that looks like a mistyped name.
     """
     if source in NAMES:
         return source
+    if source.startswith(IN_STORE):
+        return source
     if "://" in source:
-        raise ValueError(f"must be a name or a path, but got the address {shown(source)}. Download it first.")
+        # Not repeated: it may hold a password.
+        if not source.startswith(FAR) or any(mark in source for mark in "@?#") or not source.endswith(FILES):
+            raise ValueError(
+                "must be a name, a path, or the address of one file, https://… or s3://…, that ends in "
+                f"{', '.join(FILES)}, without user, password or query."
+            )
+        return source
     close = get_close_matches(source.lower().replace("-", "_"), NAMES, n=1, cutoff=0.8)
     if close and not {"/", "."} & {*source}:
         raise ValueError(

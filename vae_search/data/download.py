@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import logging
 import os
+import shutil
 import tempfile
 import urllib.request
 import zlib
@@ -70,6 +71,31 @@ def published(file: PublishedFile, *, cache: Path, elsewhere: Sequence[Path] = (
         raise DownloadFailed(f"the server answers {error.code} {_reason(error)}") from error
     except (OSError, HTTPException) as error:  # URLError and the lock's Timeout are OSErrors
         raise DownloadFailed(_reason(error)) from error
+
+
+def fetched(url: str, target: Path) -> Path:
+    """Somebody's file, downloaded once to `target`; what is in it is for the reader to judge.
+
+    Raises:
+        DownloadFailed: The server does not give it, or it is too large.
+    """
+    if target.exists():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{target}.lock", timeout=LOCK_TIMEOUT_S):
+            if target.exists():  # another process was first
+                return target
+            partial = target.with_name(f".{target.name}.part")
+            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as reply, partial.open("wb") as file:  # noqa: S310
+                shutil.copyfileobj(reply, file)
+            partial.replace(target)
+    except HTTPError as error:
+        error.close()
+        raise DownloadFailed(f"the server answers {error.code} {_reason(error)}") from error
+    except (OSError, HTTPException) as error:
+        raise DownloadFailed(_reason(error)) from error
+    return target
 
 
 def _download(file: PublishedFile, cache: Path) -> bytes:

@@ -6,7 +6,6 @@ Ray's own `ray.init` waits for a cluster that is not there, and does not tell a 
 import ipaddress
 import os
 import socket
-from pathlib import Path
 
 import ray
 from ray._private.services import canonicalize_bootstrap_address
@@ -20,6 +19,7 @@ from ray.core.generated.autoscaler_pb2 import ClusterConfig
 from ray.core.generated.gcs_pb2 import GcsNodeInfo
 
 from vae_search.errors import ClusterTrouble
+from vae_search.search.reach import find_token
 from vae_search.search.room import NodeRoom, check_room
 from vae_search.spec_parts import Resources
 
@@ -90,7 +90,7 @@ def entered(address: str) -> GcsClient:
         ClusterTrouble: It does not answer, the token is wrong or missing, or anybody could send us code.
     """
     host, _, port = address.rpartition(":")
-    has_token = _has_token()
+    has_token = find_token() is not None
     if not has_token and not is_loopback(host):
         raise ClusterTrouble(
             f"{address}: a cluster that others can reach needs token authentication, and there is no token.\n"
@@ -124,9 +124,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _has_token() -> bool:
-    if os.environ.get(TOKEN):
-        return True
-    return Path(os.environ.get(TOKEN_PATH) or Path.home() / ".ray" / "auth_token").is_file()

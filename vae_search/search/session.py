@@ -174,6 +174,7 @@ def _cluster(
             check_room(nodes, [], resources)
         else:
             probe_store(store, nodes, nonce=lambda: secrets.token_hex(8))
+        observer.on_phase("training")
         yield scratch
 
 

@@ -17,6 +17,7 @@ sweeps/<sweep>/finalists/000042-s1.parquet        a confirm run: the same config
 sweeps/<sweep>/trials/000042.tombstone.json       its row was damaged and is set aside; the number stays used
 sweeps/<sweep>/set-aside/                         damaged files, where they harm nobody
 sweeps/<sweep>/logs/                              what drivers and workers wrote down for people
+images/<digest>/<name>                            images that were sent along with a sweep, by their content
 models/<model>/log/000007.json                    the registry of one model: numbered, hash-chained, never rewritten
 models/<model>/versions/3/                        the files of one version; manifest.json last
 """
@@ -30,6 +31,7 @@ STORE = "store.json"
 SWEEPS = "sweeps"
 MODELS = "models"
 PROBES = "probes"
+IMAGES = "images"
 
 PARTIAL_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
 PROBE_NAME = re.compile(r"[0-9a-f]{16}\.json")

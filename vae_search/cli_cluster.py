@@ -1,0 +1,158 @@
+"""The commands for sweeps that run elsewhere, as jobs of a Ray cluster."""
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vae_search.cli_options import (
+    DEFAULT_STORE,
+    JsonOption,
+    SetOption,
+    SpecArgument,
+    StoreOption,
+    SweepArgument,
+    cache_folder,
+)
+from vae_search.cli_run import check_limits, show_end
+
+if TYPE_CHECKING:
+    from vae_search.search.jobs import Job, Jobs
+
+app = typer.Typer()
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a log may hold what would move the terminal's cursor
+
+
+@app.command()
+def submit(
+    spec: SpecArgument,
+    address: Annotated[str, typer.Option("--address", help="The cluster's dashboard, http://HEAD:8265.")],
+    overrides: SetOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    follow: Annotated[bool, typer.Option("--follow", help="Show what the sweep prints until it ends.")] = False,
+    upload_data: Annotated[
+        bool, typer.Option("--upload-data", help="Send the images along; else the head must find data.source.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Run a sweep on a Ray cluster; the same command again finds it running, or continues it.
+
+    Example: vae-search submit sweep.yaml --address http://head:8265 --store s3://bucket/sweeps --follow
+    """
+    from vae_search import submitting
+    from vae_search.render import say, show_json
+    from vae_search.spec import read_spec
+
+    parsed = read_spec(spec, overrides or ())
+    check_limits(parsed)
+    jobs = submitting.jobs_of(address)
+    job, is_new = submitting.submit(
+        jobs, parsed, text=spec.read_text(encoding="utf-8"), store=store, upload=upload_data
+    )
+    if json:
+        show_json(submitting.facts(job))
+    else:
+        say(f"Sweep {job.sweep} {'starts' if is_new else 'runs already'} as job {job.submission_id} on {address}.")
+    if not follow:
+        job = submitting.under_way(jobs, job)
+        if job.active and not json:
+            say(f"It trains. Follow it: vae-search logs {job.sweep} --address {address} --follow")
+    else:
+        job = jobs.follow(job.submission_id, _write)
+    submitting.raise_if_failed(jobs, job, shown=follow)
+
+
+@app.command()
+def logs(
+    sweep: SweepArgument,
+    trial: Annotated[int | None, typer.Option("--trial", min=0, help="Only what concerns this trial.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="With --address: until the job ends.")] = False,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Ask the cluster, http://HEAD:8265, for what the driver printed.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Show what the driver and the workers of a sweep wrote down, from the store or from the cluster.
+
+    Example: vae-search logs digits --trial 7
+    """
+    from vae_search import submitting
+    from vae_search.errors import InvalidSpec
+
+    if address is None:
+        if follow:
+            raise InvalidSpec("--follow: needs --address; the store's own view is `vae-search watch`.")
+        from vae_search.store.location import open_store
+        from vae_search.store.logs import log_lines
+
+        for line in log_lines(open_store(store), sweep, trial=trial):
+            _write(line + "\n")
+        return
+    if trial is not None:
+        raise InvalidSpec("--trial: the workers' logs are in the store; leave --address out.")
+    jobs = submitting.jobs_of(address)
+    job = jobs.newest(sweep)
+    if follow:
+        submitting.raise_if_failed(jobs, jobs.follow(job.submission_id, _write), shown=True)
+    else:
+        _write(jobs.log(job.submission_id))
+
+
+@app.command()
+def stop(
+    sweep: SweepArgument,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="Ask the cluster, http://HEAD:8265, instead of the store."),
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Ask a running sweep to stop; `run` continues it later.
+
+    Example: vae-search stop digits
+    """
+    from vae_search import service
+    from vae_search.render import say
+    from vae_search.store.location import open_store
+
+    if address is not None:
+        jobs, job = _running(address, sweep)
+        jobs.stop(job.submission_id)
+        say(f"Asked job {job.submission_id} to stop; submit the sweep again to continue it.")
+        return
+    service.stop(open_store(store), sweep)
+    say(f"Asked sweep {sweep} to stop; `vae-search status {sweep}` shows when it has.")
+
+
+@app.command(hidden=True)
+def drive(store: StoreOption = DEFAULT_STORE) -> None:
+    """Run the sweep whose job's folder this is; what `submit` starts on a cluster.
+
+    Example: vae-search drive --store s3://bucket/sweeps
+    """
+    from vae_search import submitting
+    from vae_search.live import observer
+
+    status = submitting.drive(
+        Path.cwd(), store=store, cache=cache_folder(), observer=lambda spec: observer(spec, quiet=False)
+    )
+    show_end(status, store=store, json=False)
+
+
+def _running(address: str, sweep: str) -> "tuple[Jobs, Job]":
+    from vae_search import submitting
+    from vae_search.errors import NotFound
+
+    jobs = submitting.jobs_of(address)
+    job = jobs.newest(sweep)
+    if not job.active:
+        raise NotFound(f"sweep {sweep}: its last job, {job.submission_id}, has ended: {job.status}.")
+    return jobs, job
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(_CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text))
+    sys.stdout.flush()

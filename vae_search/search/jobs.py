@@ -1,0 +1,222 @@
+"""Sweeps as jobs of a Ray cluster: submit, find, follow, stop, through Ray's Jobs API.
+
+What is sent is data: the spec, and the images if the user asks for it. The program that runs there is this package.
+"""
+
+import asyncio
+import logging
+import os
+import shlex
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from aiohttp import ClientError
+from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
+
+import vae_search
+from vae_search.errors import ClusterTrouble, Conflict, NotFound
+from vae_search.search.jobs_payload import Payload
+from vae_search.search.reach import reach
+
+logger = logging.getLogger(__name__)
+
+SWEEP, STORE, SPEC = "vae_search_sweep", "vae_search_store", "vae_search_spec_sha256"  # keys of a job's metadata
+LEAVE_S = 60  # that a driver which is asked to stop has, before Ray kills it; it needs some 15
+POLL_S = 0.5
+OVER = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One attempt of a sweep on a cluster."""
+
+    submission_id: str
+    sweep: str
+    store: str
+    status: str
+    """PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED, as Ray says"""
+    message: str
+    started_at_s: float | None
+    """since 1970"""
+    exit_code: int | None
+    """of its driver, once that has ended"""
+
+    @property
+    def active(self) -> bool:
+        """Whether it has not ended."""
+        return JobStatus(self.status) not in OVER
+
+
+class Jobs:
+    """The sweeps of one cluster.
+
+    Args:
+        address: of its dashboard, http://HEAD:8265.
+        token: see `reach.find_token`.
+
+    Raises:
+        ClusterTrouble: It cannot be used from here; within seconds.
+    """
+
+    def __init__(self, address: str, *, token: str | None) -> None:
+        self.address = address
+        reach(address, token=token)
+        for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray's client would go there instead
+            os.environ.pop(name, None)
+        logging.getLogger("ray").setLevel(logging.WARNING)  # it tells of every package that it uploads
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        with self._answering():
+            self._client = JobSubmissionClient(address, headers=headers)
+
+    def of(self, sweep: str) -> list[Job]:
+        """The jobs of a sweep that this cluster remembers, the newest first."""
+        with self._answering():
+            listed = self._client.list_jobs()
+        found = [_job(details) for details in listed if (details.metadata or {}).get(SWEEP) == sweep]
+        return sorted(found, key=lambda job: job.started_at_s or 0.0, reverse=True)
+
+    def newest(self, sweep: str) -> Job:
+        """The last job of a sweep.
+
+        Raises:
+            NotFound: This cluster remembers none.
+        """
+        found = self.of(sweep)
+        if not found:
+            raise NotFound(f"{self.address}: this cluster knows no job of sweep {sweep!r}.")
+        return found[0]
+
+    def submit(self, payload: Payload, *, lease: int) -> tuple[Job, bool]:
+        """Start a sweep on the cluster, or find it running: submitting twice is one sweep.
+
+        Args:
+            lease: the number that its driver is expected to get; a part of the job's name.
+
+        Returns:
+            The job, and whether it is a new one.
+
+        Raises:
+            Conflict: It runs there with another spec or store.
+            ClusterTrouble: The cluster does not take it.
+        """
+        before = self.of(payload.sweep)
+        for job in before:
+            if job.active:
+                return self._same(job, payload), False
+        prefix = f"{payload.sweep}-l{lease}-a"
+        submission_id = f"{prefix}{1 + sum(job.submission_id.startswith(prefix) for job in before)}"
+        with tempfile.TemporaryDirectory(prefix="vae-job-") as folder, self._answering():
+            payload.write(Path(folder))
+            try:
+                self._client.submit_job(
+                    # Ray redirects what it prints to the job's log; without -u it would come in blocks.
+                    entrypoint=f"python -u -m vae_search drive --store {shlex.quote(payload.store)}",
+                    submission_id=submission_id,
+                    runtime_env={
+                        "working_dir": folder,
+                        "py_modules": [str(Path(vae_search.__file__).parent)],
+                        "excludes": ["__pycache__"],
+                        "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(LEAVE_S)},
+                    },
+                    metadata={SWEEP: payload.sweep, STORE: payload.store, SPEC: payload.sha256},
+                )
+            except (RuntimeError, ValueError) as error:
+                for job in self.of(payload.sweep):
+                    if job.active:  # somebody was faster with the same name
+                        return self._same(job, payload), False
+                raise ClusterTrouble(f"{self.address}: the job was not taken: {_first_line(error)}") from error
+        return self.job(submission_id), True
+
+    def job(self, submission_id: str) -> Job:
+        """How a job stands."""
+        with self._answering():
+            return _job(self._client.get_job_info(submission_id))
+
+    def log(self, submission_id: str) -> str:
+        """All that a job's driver has printed."""
+        with self._answering():
+            return str(self._client.get_job_logs(submission_id))
+
+    def stop(self, submission_id: str) -> None:
+        """Ask a job's driver to save what it trains and to leave."""
+        with self._answering():
+            self._client.stop_job(submission_id)
+
+    def wait_until(self, submission_id: str, marker: str, *, timeout_s: float) -> Job:
+        """Wait until a job has printed `marker`, or has ended, or the time is over; and say how it stands then."""
+        give_up_s = time.monotonic() + timeout_s
+        while True:
+            job = self.job(submission_id)
+            if not job.active or time.monotonic() > give_up_s or marker in self.log(submission_id):
+                return job
+            time.sleep(POLL_S)
+
+    def follow(self, submission_id: str, show: Callable[[str], None]) -> Job:
+        """Show what a job prints until it ends; a connection that breaks is made again.
+
+        Raises:
+            ClusterTrouble: The cluster does not answer any more. The job may well go on.
+        """
+        shown = 0
+
+        async def tail() -> None:
+            nonlocal shown
+            seen = 0  # on this connection, which begins with the first line again
+            async for text in self._client.tail_job_logs(submission_id):
+                if seen + len(text) > shown:
+                    show(text[max(0, shown - seen) :])
+                seen += len(text)
+                shown = max(shown, seen)
+
+        while True:
+            try:
+                asyncio.run(tail())
+            except (RuntimeError, ClientError, OSError) as error:
+                logger.info("the log's connection broke: %s", error)
+            job = self.job(submission_id)
+            if not job.active:
+                show(self.log(submission_id)[shown:])
+                return job
+            time.sleep(POLL_S)
+
+    def _same(self, job: Job, payload: Payload) -> Job:
+        """A running job, if it does what is asked for."""
+        with self._answering():
+            metadata = self._client.get_job_info(job.submission_id).metadata or {}
+        if (metadata.get(SPEC), job.store) != (payload.sha256, payload.store):
+            what = "another spec" if job.store == payload.store else f"--store {job.store}"
+            raise Conflict(
+                f"sweep {payload.sweep}: runs on {self.address} as {job.submission_id} with {what}.\n"
+                f"Stop it first: vae-search stop {payload.sweep} --address {self.address}"
+            )
+        return job
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turn what Ray's client raises when a cluster goes away into one line."""
+        try:
+            yield
+        except (requests.RequestException, ConnectionError, RuntimeError) as error:
+            raise ClusterTrouble(f"{self.address}: {_first_line(error)}") from error
+
+
+def _job(details: JobDetails) -> Job:
+    metadata = details.metadata or {}
+    return Job(
+        submission_id=details.submission_id or "",
+        sweep=metadata.get(SWEEP, ""),
+        store=metadata.get(STORE, ""),
+        status=str(details.status.value),
+        message=details.message or "",
+        started_at_s=None if details.start_time is None else details.start_time / 1000,
+        exit_code=details.driver_exit_code,
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]

@@ -1,0 +1,78 @@
+"""What a job takes along: the spec as it was written and as it was resolved, and the images if they are sent."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from vae_search.errors import BadData, CorruptStore
+from vae_search.spec import SweepSpec
+from vae_search.store.images import files_of
+
+TEXT, RESOLVED, IMAGES = "spec.yaml", "resolved.json", "images"
+MOST_BYTES = 500 * 2**20  # Ray takes packages of up to 512 MiB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """One sweep, ready to be sent."""
+
+    spec: SweepSpec
+    text: str
+    """the spec as the user wrote it"""
+    store: str
+    """where the cluster keeps the sweep"""
+    images: Path | None
+    """the file or folder to send along; the spec names them as `images.source_of` does"""
+
+    @property
+    def sweep(self) -> str:
+        return self.spec.name
+
+    @property
+    def sha256(self) -> str:
+        """Of the whole spec, its free keys included."""
+        return hashlib.sha256(json.dumps(self.spec.to_json(), sort_keys=True).encode()).hexdigest()
+
+    def write(self, folder: Path) -> None:
+        """Lay everything out in a folder.
+
+        Raises:
+            BadData: The images cannot be read, or are more than Ray takes.
+        """
+        (folder / TEXT).write_text(self.text, encoding="utf-8")
+        (folder / RESOLVED).write_text(json.dumps(self.spec.to_json()), encoding="utf-8")
+        if self.images is None:
+            return
+        try:
+            size = sum(file.stat().st_size for file in files_of(self.images))
+            if size > MOST_BYTES:
+                raise BadData(
+                    f"{self.images}: --upload-data takes at most {MOST_BYTES // 2**20} MiB, but this has "
+                    f"{size // 2**20}. Put the images where every node finds them."
+                )
+            target = folder / IMAGES / self.images.name
+            if self.images.is_dir():
+                shutil.copytree(self.images, target)
+            else:
+                target.parent.mkdir()
+                shutil.copyfile(self.images, target)
+        except OSError as error:
+            raise BadData(f"{self.images}: cannot be read: {error.strerror or error}.") from error
+
+    @classmethod
+    def read(cls, folder: Path, *, store: str) -> Self:
+        """What `write` laid out; `images` is then the copy.
+
+        Raises:
+            CorruptStore: It is not all there.
+        """
+        try:
+            text = (folder / TEXT).read_text(encoding="utf-8")
+            tree = json.loads((folder / RESOLVED).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CorruptStore(f"{folder}: holds no job of a sweep. It is made by `vae-search submit`.") from error
+        sent = next((folder / IMAGES).iterdir(), None) if (folder / IMAGES).is_dir() else None
+        return cls(spec=SweepSpec.from_json(tree), text=text, store=store, images=sent)

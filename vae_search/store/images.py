@@ -1,0 +1,126 @@
+"""Images that are on no disk of this machine: in the store, in a bucket, on a web server. A copy goes into the cache.
+
+Only the driver of a sweep reads images: its workers get the decoded arrays through Ray, one copy per node.
+"""
+
+import hashlib
+from pathlib import Path
+
+from vae_search.data.download import DownloadFailed, fetched
+from vae_search.errors import BadData, NotFound
+from vae_search.spec_fields import IN_STORE
+from vae_search.spec_parts import DataSpec
+from vae_search.store import layout
+from vae_search.store.commit import AlreadyThere, Store
+from vae_search.store.location import open_store
+
+DIGEST_DIGITS = 32
+
+
+def source_of(place: Path) -> str:
+    """How a spec names the images at `place` once they are in a store: by their content.
+
+    Raises:
+        BadData: They cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        files = files_of(place)
+        for file in files:
+            digest.update(f"{file.relative_to(place.parent).as_posix()}\0".encode())
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    except OSError as error:
+        raise BadData(f"{place}: cannot be read: {error.strerror or error}.") from error
+    if not files:
+        raise BadData(f"{place}: holds no file to send.")
+    return f"{IN_STORE}{digest.hexdigest()[:DIGEST_DIGITS]}/{place.name}"
+
+
+def put(store: Store, source: str, place: Path) -> None:
+    """Bring images into a store; what is there already stays.
+
+    Args:
+        source: `source_of` them.
+
+    Raises:
+        BadData: `place` holds other images.
+    """
+    if source_of(place) != source:
+        raise BadData(f"{place}: these are not the images that were sent as {source}. Submit the sweep again.")
+    for file in files_of(place):
+        path = f"{_folder(source)}/{file.relative_to(place.parent).as_posix()}"
+        try:
+            store.create(path, file.read_bytes())
+        except AlreadyThere:
+            continue
+
+
+def at_hand(store: Store, data: DataSpec, *, cache: Path) -> DataSpec:
+    """`data` with a source that can be read on this machine.
+
+    Args:
+        cache: folder for copies; one that is there is used again.
+
+    Raises:
+        BadData: The images are not where their address says.
+    """
+    source = data.source
+    if source.startswith(IN_STORE):
+        found = _from_store(store, source, cache)
+    elif source.startswith("s3://"):
+        found = _from_bucket(source, cache)
+    elif source.startswith(("http://", "https://")):
+        try:
+            found = fetched(source, _place(cache, source))
+        except DownloadFailed as error:
+            raise BadData(f"{source}: cannot be downloaded: {error}.") from error
+    else:
+        return data
+    return data.model_copy(update={"source": str(found)})
+
+
+def files_of(place: Path) -> list[Path]:
+    """The file, or all files of the folder, sorted."""
+    return sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+
+
+def _from_store(store: Store, source: str, cache: Path) -> Path:
+    folder, name = _folder(source), source.rpartition("/")[2]
+    local = store.local_path(f"{folder}/{name}")
+    if local is not None and local.exists():
+        return local
+    paths = store.list(folder)
+    if not paths:
+        raise BadData(f"{source}: is not in the store {store.location}. Submit the sweep again with --upload-data.")
+    target = _place(cache, source)
+    for path, content in zip(paths, store.read_many(paths), strict=True):
+        _keep(target.parent / path.removeprefix(f"{folder}/"), content or b"")
+    return target
+
+
+def _from_bucket(source: str, cache: Path) -> Path:
+    place, _, name = source.rpartition("/")
+    target = _place(cache, source)
+    if not target.exists():
+        try:
+            _keep(target, open_store(place).read(name))
+        except NotFound:
+            raise BadData(f"{source}: is not there.") from None
+    return target
+
+
+def _keep(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.part")
+    partial.write_bytes(content)
+    partial.replace(file)
+
+
+def _folder(source: str) -> str:
+    digest = source.removeprefix(IN_STORE).partition("/")[0]
+    return f"{layout.IMAGES}/{digest}"
+
+
+def _place(cache: Path, source: str) -> Path:
+    return cache / "far" / hashlib.sha256(source.encode()).hexdigest()[:DIGEST_DIGITS] / source.rpartition("/")[2]

@@ -53,6 +53,7 @@ MAY_IMPORT = {
     "finished": DATA | {"store", "vae", "search", "registry", "native", "pictures"},
     "reporting": DATA | {"store", "search", "registry", "report", "service", "champions", "pictures"},
     "asking": DATA | {"store", "registry"},
+    "asking_sql": {"store", "registry"},
     "completion": {"errors", "store", "typer"},
     "render": DATA | {"search", "service", "render_tables", "rich"},
     "render_tables": {"problems", "rich"},
@@ -64,7 +65,7 @@ MAY_IMPORT = {
     "cli_options": DATA | {"completion", "typer"},
     "cli_models": DATA | {"store", "champions", "pictures", "render", "render_models", "cli_options", "typer"},
     "cli_ask": DATA
-    | {"store", "service", "asking", "watch", "completion", "cli_options", "typer"}
+    | {"store", "service", "asking", "asking_sql", "watch", "completion", "cli_options", "typer"}
     | {"render", "render_store", "render_answers"},
     "cli_store": DATA | {"store", "service", "finished", "render", "render_store", "cli_options", "typer"},
     "cli_report": DATA | {"store", "reporting", "render", "cli_options", "typer"},

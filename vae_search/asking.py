@@ -1,4 +1,4 @@
-"""The use cases behind `best` and `query`: what a store knows, asked in columns, conditions and SQL.
+"""The use cases behind `best`: which configs of a sweep are the best, by what, under which condition.
 
 Neither Ray nor TensorFlow, and DuckDB only where there is SQL.
 """
@@ -19,8 +19,6 @@ from vae_search.store.standings import Standings, read_standings
 if TYPE_CHECKING:
     from vae_search.spec import SweepSpec
     from vae_search.store.finalists import FinalistRow
-    from vae_search.store.query import QueryResult
-    from vae_search.store.views import ModelVersions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,26 +105,6 @@ def best_spec(ranking: Ranking, store: Store) -> "SweepSpec":
     if not ranking.rows:
         raise NotFound(f"sweep {ranking.sweep}: no such trial has completed yet, so there is no config to write.")
     return spec_of_config(sweeps.latest_spec(store, ranking.sweep), ranking.rows[0].params)
-
-
-def ask(store: Store, sql: str, *, sweep: str | None = None) -> "QueryResult":
-    """Answer SQL over the tables trials, epochs, finalists and models; see `store.query`.
-
-    Raises:
-        InvalidSpec: The SQL is wrong, or more than one SELECT.
-        NotFound: There is no such sweep.
-    """
-    from vae_search.store.query import query
-
-    return query(store, sql, sweep=sweep, models=lambda: _versions(store))
-
-
-def _versions(store: Store) -> "ModelVersions":
-    from vae_search.registry.version_table import version_records
-    from vae_search.store.views import ModelVersions
-
-    records, damaged = version_records(store)
-    return ModelVersions(records=records, damaged=tuple(damaged))
 
 
 def _read(

@@ -117,12 +117,12 @@ def query(
 
     Example: vae-search query "SELECT param_latent_dim, min(neg_elbo) FROM trials GROUP BY ALL ORDER BY 2"
     """
-    from vae_search import asking
+    from vae_search.asking_sql import ask
     from vae_search.render_answers import show_query
     from vae_search.store.location import open_store
 
     _refuse_pairs({"--json": json, "--csv": csv})
-    show_query(asking.ask(open_store(store), sql, sweep=sweep), form=_form(json=json, csv=csv))
+    show_query(ask(open_store(store), sql, sweep=sweep), form=_form(json=json, csv=csv))
 
 
 @app.command()

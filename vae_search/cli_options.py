@@ -6,6 +6,11 @@ from typing import Annotated
 
 import typer
 
+from vae_search import completion
+from vae_search.completion import complete_model, complete_subject, complete_sweep
+
+DEFAULT_STORE = completion.DEFAULT_STORE
+
 StoreOption = Annotated[
     str,
     typer.Option(
@@ -19,19 +24,30 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the spec; repeatable.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV with raw values; import foreign text as text.")]
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="A sweep spec, such as search_spaces/digits.yaml.")]
-SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="The name of a sweep in the store.")]
+SweepArgument = Annotated[
+    str, typer.Argument(metavar="SWEEP", help="The name of a sweep in the store.", autocompletion=complete_sweep)
+]
 AddressOption = Annotated[
     str | None,
     typer.Option("--address", help="Train on the cluster of this machine: auto, or HOST:PORT of its head."),
 ]
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model: NAME, NAME@champion or NAME:VERSION.")]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A model: NAME, NAME@champion or NAME:VERSION.", autocompletion=complete_model
+    ),
+]
 SubjectArgument = Annotated[
-    str, typer.Argument(metavar="MODEL|SWEEP[/TRIAL]", help="A model, a trial, or a sweep for its best trial.")
+    str,
+    typer.Argument(
+        metavar="MODEL|SWEEP[/TRIAL]",
+        help="A model, a trial, or a sweep for its best trial.",
+        autocompletion=complete_subject,
+    ),
 ]
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")]
-
-DEFAULT_STORE = "vae-store"
 
 
 def cache_folder() -> Path:

@@ -95,7 +95,7 @@ def check_limits(spec: "SweepSpec") -> None:
 def show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
     """What a sweep found, and what became of its best config."""
     from vae_search import champions
-    from vae_search.render import show_finished
+    from vae_search.render_answers import show_finished
     from vae_search.render_models import decision_facts, decision_lines
     from vae_search.store.location import open_store
 

@@ -77,7 +77,8 @@ class _Display:
         over = threading.Event()
 
         def picture() -> Group:
-            return self._picture(progress(), first, time.monotonic() - started_s)
+            elapsed_s = time.monotonic() - started_s
+            return picture_of(self._spec.name, progress(), first, elapsed_s, width=self._out.width)
 
         with Live(picture(), console=self._out, auto_refresh=False) as live:
 
@@ -94,23 +95,30 @@ class _Display:
                 thread.join()
                 live.update(picture(), refresh=True)
 
-    def _picture(self, now: Progress, first: Progress, elapsed_s: float) -> Group:
-        counts = Text.assemble(
-            (f"{now.finished}/{now.trials} trials", "bold"),
-            f"   {len(now.running)} running   ",
-            *((f"{now.states.get(state, 0)} {state.lower()}   ", colour) for state, colour in COLOURS.items()),
-        )
-        bar = ProgressBar(total=now.trials, completed=now.finished, width=min(BAR_COLUMNS, self._out.width))
-        if now.finished == now.trials and now.confirm_runs:
-            counts.append(f"{now.confirmed}/{now.confirm_runs} confirm runs", "bold")
-        facts = Table.grid(padding=(0, 3))
-        best = "–" if now.best_objective is None else f"{now.best_objective:.2f} nats (trial {now.best_trial})"
-        speed = now.epochs_done / elapsed_s if elapsed_s > 0 else 0.0
-        left = time_left_s(now, first, elapsed_s)
-        facts.add_row("best", best)
-        facts.add_row("speed", f"{speed:.1f} epochs/s")
-        facts.add_row("time", f"{clock(elapsed_s)} so far" + ("" if left is None else f", about {clock(left)} left"))
-        return Group(Text(self._spec.name, style="bold"), counts, bar, facts)
+
+def picture_of(sweep: str, now: Progress, first: Progress, elapsed_s: float, *, width: int) -> Group:
+    """What a live display shows: counts, a bar, the best so far, speed and time left.
+
+    Args:
+        first: the progress when the watching began, `elapsed_s` seconds ago.
+        width: of the screen, in columns.
+    """
+    counts = Text.assemble(
+        (f"{now.finished}/{now.trials} trials", "bold"),
+        f"   {len(now.running)} running   ",
+        *((f"{now.states.get(state, 0)} {state.lower()}   ", colour) for state, colour in COLOURS.items()),
+    )
+    bar = ProgressBar(total=now.trials, completed=now.finished, width=min(BAR_COLUMNS, width))
+    if now.finished == now.trials and now.confirm_runs:
+        counts.append(f"{now.confirmed}/{now.confirm_runs} confirm runs", "bold")
+    facts = Table.grid(padding=(0, 3))
+    best = "–" if now.best_objective is None else f"{now.best_objective:.2f} nats (trial {now.best_trial})"
+    speed = now.epochs_done / elapsed_s if elapsed_s > 0 else 0.0
+    left = time_left_s(now, first, elapsed_s)
+    facts.add_row("best", best)
+    facts.add_row("speed", f"{speed:.1f} epochs/s")
+    facts.add_row("time", f"{clock(elapsed_s)} so far" + ("" if left is None else f", about {clock(left)} left"))
+    return Group(Text(sweep, style="bold"), counts, bar, facts)
 
 
 def time_left_s(now: Progress, first: Progress, elapsed_s: float) -> float | None:

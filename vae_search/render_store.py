@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from vae_search.errors import CorruptStore
-from vae_search.render import console, say, show_json, status_facts, status_table, warn_of_damage
+from vae_search.render import say, show_json, show_status_table, status_facts, warn_of_damage
 
 if TYPE_CHECKING:
     from vae_search.finished import Cleaning, Verification
@@ -24,7 +24,7 @@ def show_status(status: "SweepStatus", usage: "Usage", *, as_json: bool) -> None
     if as_json:
         show_json([status_facts(status) | asdict(usage)])
     else:
-        console().print(status_table([status]))
+        show_status_table([status])
         say(
             f"{size_of(usage.total_bytes)} in the store: rows and curves {size_of(usage.rows_bytes)}, kept models "
             f"{size_of(usage.artifacts_bytes)}, runs in flight {size_of(usage.running_bytes)}"

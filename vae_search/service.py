@@ -18,8 +18,6 @@ from vae_search.store.commit import Store, prove_exclusive
 from vae_search.store.finalists import FinalistRow, Finalists
 from vae_search.store.lease import Heartbeat, driver_s_before, is_exhausted, read_heartbeat, request_stop
 from vae_search.store.ledger import sweep_names
-from vae_search.store.ranking import RankedBy
-from vae_search.store.rows import TrialRow
 from vae_search.store.standings import Standings, read_standings
 from vae_search.version import VERSION
 
@@ -273,38 +271,6 @@ def estimate(spec: "SweepSpec", *, cache: Path) -> "Estimate":
     from vae_search.search.estimate import estimate as estimate_costs
 
     return estimate_costs(spec, task)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ranking:
-    """The best trials of a sweep, best first."""
-
-    sweep: str
-    searched: tuple[str, ...]
-    """names of the parameters that the sweep searches"""
-    rows: tuple[TrialRow, ...]
-    finished: int
-    """trials that have ended, shown or not"""
-    damaged: tuple[str, ...]
-    """files that could not be read"""
-
-
-def best(store: Store, sweep: str, *, count: int | None, by: RankedBy, every_state: bool) -> Ranking:
-    """The first `count` COMPLETE trials by `by`; with `every_state` the others follow, by their last held-out value.
-
-    Raises:
-        NotFound: There is no such sweep.
-        Conflict: The rows do not all belong to one comparability key (invariant I7).
-    """
-    searched = sweeps.searched_parameters(store, sweep)
-    standings = read_standings(store, sweep)
-    return Ranking(
-        sweep=sweep,
-        searched=tuple(searched),
-        rows=tuple(standings.ranked(by=by, every_state=every_state, count=count)),
-        finished=standings.finished,
-        damaged=standings.damaged,
-    )
 
 
 def stop(store: Store, sweep: str) -> None:

@@ -1,5 +1,6 @@
 """Counting and ranking columns gives what counting and ranking every row gives, whatever the files are like."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -70,6 +71,21 @@ def do_harm(store: LocalStore, harm: Harm) -> None:
             store.replace(f"{layout.trials('digits')}/{harm.trial}.parquet", content)
 
 
+def dominating_none(rows: list[TrialRow]) -> list[int]:
+    """The Pareto front by its definition; NULL is worse than any number."""
+    complete = [row for row in rows if row.state is State.COMPLETE]
+
+    def point(row: TrialRow) -> list[float]:
+        values = (row.neg_elbo, row.instability, row.train_flops)
+        return [math.inf if value is None else value for value in values]
+
+    def dominates(one: TrialRow, other: TrialRow) -> bool:
+        return point(one) != point(other) and all(a <= b for a, b in zip(point(one), point(other), strict=True))
+
+    members = [row for row in complete if not any(dominates(other, row) for other in complete)]
+    return [row.trial for row in sorted(members, key=lambda row: (row.neg_elbo, row.trial))]
+
+
 def assert_same(store: LocalStore, standings: Standings) -> None:
     ledger = Ledger(store, "digits")
     rows = ledger.trials()
@@ -87,6 +103,13 @@ def assert_same(store: LocalStore, standings: Standings) -> None:
             expected = ranked(rows, by=by, every_state=every_state)
             assert standings.ranked(by=by, every_state=every_state) == expected
             assert standings.ranked(by=by, every_state=every_state, count=2) == expected[:2]
+            moved = ranked(rows, by=by, every_state=every_state, first=(7, 2, 30, 0))
+            assert standings.ranked(by=by, every_state=every_state, first=(7, 2, 30, 0)) == moved
+            assert standings.ranked(by=by, every_state=every_state, first=(7, 2, 30, 0), count=3) == moved[:3]
+    narrow = standings.narrowed({1, 2, 3, 30})
+    few = [row for row in rows if row.trial in {1, 2, 3}]
+    assert narrow.ranked(by="objective", every_state=True) == ranked(few, by="objective", every_state=True)
+    assert [row.trial for row in standings.front()] == dominating_none(rows)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -10,10 +10,13 @@ from vae_search.store.rows import TrialRow
 RankedBy = Literal["objective", "neg_elbo", "instability", "train_flops"]
 
 
-def ranked(rows: Sequence[TrialRow], *, by: RankedBy, every_state: bool) -> list[TrialRow]:
+def ranked(rows: Sequence[TrialRow], *, by: RankedBy, every_state: bool, first: Sequence[int] = ()) -> list[TrialRow]:
     """COMPLETE trials by the column `by`, least first, NULL last; with `every_state` then the others by `neg_elbo`.
 
     Trials that were cut are never mixed in with those that completed: their values come from fewer epochs.
+
+    Args:
+        first: trials that come before all others if they are COMPLETE, in this order.
 
     Raises:
         Conflict: The rows belong to different comparability keys (invariant I7).
@@ -24,7 +27,9 @@ def ranked(rows: Sequence[TrialRow], *, by: RankedBy, every_state: bool) -> list
         value = getattr(row, by if row.state is State.COMPLETE else "neg_elbo")
         return (value is None, value if value is not None else 0.0, row.trial)
 
+    up = {trial: position for position, trial in enumerate(first)}
     complete = sorted((row for row in rows if row.state is State.COMPLETE), key=place)
+    complete.sort(key=lambda row: up.get(row.trial, len(up)))  # stable: the others stay as they are
     others = sorted((row for row in rows if row.state is not State.COMPLETE), key=place)
     return complete + others if every_state else complete
 

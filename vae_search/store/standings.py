@@ -1,6 +1,7 @@
 """How the trials of a sweep stand, from a few columns of their files: a TrialRow is built only for what is shown."""
 
 from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from vae_search.states import State
 from vae_search.store import layout
 from vae_search.store.columns import int64_array
 from vae_search.store.commit import Store
+from vae_search.store.pareto import CRITERIA, front
 from vae_search.store.ranking import RankedBy, check_comparable
 from vae_search.store.rows import TRIAL_SCHEMA, TrialRow, columns_from_parquet, trial_from_parquet, trials_from_parquet
 
@@ -59,6 +61,29 @@ class Standings:
         self._table = table
         self._copy = copy
 
+    def narrowed(self, trials: Collection[int]) -> "Standings":
+        """The same with only these trials in it."""
+        chosen = pc.is_in(self._table["trial"], value_set=int64_array(trials))
+        return Standings(
+            self._store,
+            self._sweep,
+            self._table.filter(chosen).combine_chunks(),
+            copy=self._copy,
+            damaged=[*self.damaged],
+            set_aside=[*self.set_aside],
+        )
+
+    @property
+    def comparability_keys(self) -> frozenset[str]:
+        """Of all rows; values are ranked within one only."""
+        return frozenset(_counts(self._table, "comparability_key"))
+
+    @property
+    def numbers(self) -> list[int]:
+        """The trials that have an intact row, in no order."""
+        numbers: list[int] = self._table["trial"].to_pylist()
+        return numbers
+
     @property
     def finished(self) -> int:
         """How many trials have an intact row."""
@@ -70,19 +95,43 @@ class Standings:
         first = self._first(pc.is_valid(self._table["objective"]), "objective", 1)
         return (first["trial"][0].as_py(), first["by"][0].as_py()) if len(first) else None
 
-    def ranked(self, *, by: RankedBy, every_state: bool, count: int | None = None) -> list[TrialRow]:
+    def ranked(
+        self, *, by: RankedBy, every_state: bool, count: int | None = None, first: Sequence[int] = ()
+    ) -> list[TrialRow]:
         """The first `count` of what `ranking.ranked` makes of all rows; None means all of it.
+
+        Args:
+            first: trials that come before all others if they are COMPLETE, in this order.
 
         Raises:
             Conflict: The rows belong to different comparability keys (invariant I7).
             CorruptStore: A file has changed since the standings were read.
         """
-        check_comparable(_counts(self._table, "comparability_key").keys(), trials=self.finished)
-        complete = pc.match_like(self._table["state"], State.COMPLETE.value)  # `pc.equal` would load pandas
-        order = self._first(complete, by, count)
+        check_comparable(self.comparability_keys, trials=self.finished)
+        complete = self._complete()
+        order = self._first(complete, by, None if first or count is None else count)
+        if first:
+            order = _moved_up(order, first)
         if every_state:
             order = pa.concat_tables([order, self._first(pc.invert(complete), "neg_elbo", count)])
         return self._rows(order.slice(0, count))
+
+    def front(self, *, count: int | None = None) -> list[TrialRow]:
+        """The COMPLETE trials that no other beats in neg_elbo, instability and train_flops; the first `count` of them.
+
+        By neg_elbo, least first; equal ones by number.
+
+        Raises:
+            Conflict, CorruptStore: As for `ranked`.
+        """
+        check_comparable(self.comparability_keys, trials=self.finished)
+        order = self._table.filter(self._complete())
+        order = order.take(pc.sort_indices(order, sort_keys=[("neg_elbo", "ascending"), ("trial", "ascending")]))
+        points = list(zip(*(order[name].to_pylist() for name in CRITERIA), strict=True))
+        return self._rows(order.select(["trial", "place"]).take(int64_array(front(points)[:count])))
+
+    def _complete(self) -> pa.ChunkedArray:
+        return pc.match_like(self._table["state"], State.COMPLETE.value)  # `pc.equal` would load pandas
 
     def _first(self, chosen: pa.ChunkedArray, by: str, count: int | None) -> pa.Table:
         """Of the chosen rows the first `count` by the column `by`, least first, NULL last; equal values by number."""
@@ -152,6 +201,14 @@ def _columns(content: bytes, path: str, *, rows: int | None = None) -> pa.Table:
     if rows not in (None, table.num_rows) or not _FINISHED.issuperset(pc.unique(table["state"]).to_pylist()):
         raise CorruptStore(f"{path}: does not hold finished trials, or not one. Restore it from a copy.")
     return table
+
+
+def _moved_up(order: pa.Table, first: Sequence[int]) -> pa.Table:
+    """`order` with the rows of the trials `first` before all others, those that are in it."""
+    place = {trial: position for position, trial in enumerate(order["trial"].to_pylist())}
+    up = [place[trial] for trial in first if trial in place]
+    moved = {*up}
+    return order.take(int64_array([*up, *(position for position in range(len(order)) if position not in moved)]))
 
 
 def _placed(table: pa.Table, places: pa.Array) -> pa.Table:

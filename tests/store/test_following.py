@@ -1,0 +1,76 @@
+"""A running sweep followed from the store: only what is new is read."""
+
+import pytest
+
+from tests.registry.examples import finalist_row
+from tests.store.examples import epoch_rows, trial_row
+from vae_search.states import State
+from vae_search.store import layout
+from vae_search.store.finalists import Finalists
+from vae_search.store.following import Following
+from vae_search.store.lease import SILENCE_S, acquire
+from vae_search.store.ledger import Ledger
+from vae_search.store.local_store import LocalStore
+
+
+def issue(store: LocalStore, key: str, epoch: int = 0) -> None:
+    store.create(layout.suggestion("digits", key), b"{}")
+    if epoch:
+        store.create(f"{layout.checkpoint('digits', key, 1, epoch)}/state", b"")
+
+
+def land(store: LocalStore, trial: int, **changes: object) -> None:
+    Ledger(store, "digits").commit(trial_row(trial, **changes), epoch_rows(trial))
+    store.remove_tree(layout.running_run("digits", layout.trial_key(trial)))
+
+
+def test_each_look_tells_what_is_new(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    land(store, 0)
+    issue(store, "000001", epoch=1)
+    lease = acquire(store, "digits")
+    following = Following(store, "digits", monotonic=lambda: 0.0)
+
+    assert following.look().landed == []
+    assert following.running == {"000001": 1}
+    listed = []
+    listing = LocalStore.list
+    monkeypatch.setattr(LocalStore, "list", lambda self, prefix: (listed.append(prefix), listing(self, prefix))[1])
+    following.look()
+    assert layout.trials("digits") not in listed  # nothing has changed, so nobody counts ten thousand rows again
+
+    issue(store, "000002")
+    land(store, 1, objective=1.0)
+    Finalists(store, "digits").commit(finalist_row(0, 1))
+    look = following.look()
+    assert [(type(row).__name__, row.trial) for row in look.landed] == [("TrialRow", 1), ("FinalistRow", 0)]
+    assert (following.states[State.COMPLETE], following.best, following.confirmed) == (2, (1, 1.0), 1)
+    assert following.epochs_seen == 1 + 27  # of trial 1 the second epoch, and a whole confirm run
+    assert look.driver is not None
+    assert following.look().landed == []
+    lease.release()
+
+
+def test_the_last_look_takes_everything_in(store: LocalStore) -> None:
+    lease = acquire(store, "digits")
+    following = Following(store, "digits", monotonic=lambda: 0.0)
+    land(store, 0)  # began and ended between two looks
+    store.create(layout.trial("digits", 1), b"damaged")
+    lease.release()
+
+    look = following.look()
+
+    assert (look.driver, look.silent) == (None, False)
+    assert [row.trial for row in look.landed] == [0]
+
+
+def test_a_driver_without_a_beat_is_silent(store: LocalStore) -> None:
+    lease = acquire(store, "digits", beat_s=1e6)
+    now_s = [0.0]
+    following = Following(store, "digits", monotonic=lambda: now_s[0])
+
+    assert not following.look().silent
+    now_s[0] = SILENCE_S
+    assert following.look().silent
+    lease.beat()
+    assert not following.look().silent
+    lease.release()

@@ -1,0 +1,127 @@
+"""The use cases behind `best`: which configs of a sweep are the best, by what, under which condition.
+
+Neither Ray nor TensorFlow, and DuckDB only where there is SQL.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vae_search.errors import NotFound
+from vae_search.store import sweeps
+from vae_search.store.commit import Store
+from vae_search.store.confirmed import Confirmed, Refuted, confirmed_first, verdicts
+from vae_search.store.finalists import Finalists
+from vae_search.store.ranking import RankedBy, check_comparable
+from vae_search.store.rows import TrialRow
+from vae_search.store.standings import Standings, read_standings
+
+if TYPE_CHECKING:
+    from vae_search.spec import SweepSpec
+    from vae_search.store.finalists import FinalistRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """Trials of a sweep, best first."""
+
+    sweep: str
+    searched: tuple[str, ...]
+    """names of the parameters that the sweep searches"""
+    rows: tuple[TrialRow, ...]
+    verdicts: Mapping[int, Confirmed | Refuted]
+    """what fresh seeds say, by trial"""
+    finished: int
+    """trials that have ended and meet the condition, shown or not"""
+    damaged: tuple[str, ...]
+    """files that could not be read"""
+
+
+def best(
+    store: Store,
+    sweep: str,
+    *,
+    count: int | None,
+    by: RankedBy = "objective",
+    every_state: bool = False,
+    where: str | None = None,
+) -> Ranking:
+    """The first `count` COMPLETE trials by `by`; with `every_state` the others follow, by their last held-out value.
+
+    By the objective, confirmed configs come first, by their mean over fresh seeds: the search's own values are those of
+    the luckiest of many. A config that did not complete with every fresh seed is none of them and keeps the place that
+    its objective gives it.
+
+    Args:
+        where: Only trials that meet this condition; see `store.where`.
+
+    Raises:
+        NotFound: There is no such sweep.
+        InvalidSpec: `where` is no condition.
+        Conflict: The rows do not all belong to one comparability key (invariant I7).
+    """
+    searched, standings, rows, damaged = _read(store, sweep, where)
+    known = verdicts(rows)
+    first = confirmed_first(known) if by == "objective" else []
+    shown = standings.ranked(by=by, every_state=every_state, count=count, first=first)
+    return Ranking(
+        sweep=sweep,
+        searched=searched,
+        rows=tuple(shown),
+        verdicts=known,
+        finished=standings.finished,
+        damaged=damaged,
+    )
+
+
+def pareto(store: Store, sweep: str, *, count: int | None, where: str | None = None) -> Ranking:
+    """The COMPLETE trials that no other beats in neg_elbo, instability and train_flops, by neg_elbo.
+
+    Args:
+        where: Only trials that meet this condition; they alone are compared.
+
+    Raises:
+        NotFound, InvalidSpec, Conflict: As for `best`.
+    """
+    searched, standings, rows, damaged = _read(store, sweep, where)
+    return Ranking(
+        sweep=sweep,
+        searched=searched,
+        rows=tuple(standings.front(count=count)),
+        verdicts=verdicts(rows),
+        finished=standings.finished,
+        damaged=damaged,
+    )
+
+
+def best_spec(ranking: Ranking, store: Store) -> "SweepSpec":
+    """A spec that trains the first config of a ranking again, under another name.
+
+    Raises:
+        NotFound: The ranking is empty.
+    """
+    from vae_search.spec_best import spec_of_config
+
+    if not ranking.rows:
+        raise NotFound(f"sweep {ranking.sweep}: no such trial has completed yet, so there is no config to write.")
+    return spec_of_config(sweeps.latest_spec(store, ranking.sweep), ranking.rows[0].params)
+
+
+def _read(
+    store: Store, sweep: str, where: str | None
+) -> "tuple[tuple[str, ...], Standings, list[FinalistRow], tuple[str, ...]]":
+    """Searched parameters, standings, confirm runs, and what is damaged among the files."""
+    searched = tuple(sweeps.searched_parameters(store, sweep))
+    standings = read_standings(store, sweep)
+    finalists = Finalists(store, sweep)
+    rows = finalists.rows()
+    damaged = {*standings.damaged, *finalists.damaged}
+    if where is not None:
+        from vae_search.store.where import matching
+
+        trials, left_out = matching(store, sweep, where)
+        standings, damaged = standings.narrowed(trials), damaged | {*left_out}
+        rows = [row for row in rows if row.trial in trials]
+    keys = standings.comparability_keys | {row.comparability_key for row in rows}
+    check_comparable(keys, trials=standings.finished + len(rows))
+    return searched, standings, rows, tuple(sorted(damaged))

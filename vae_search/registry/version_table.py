@@ -1,0 +1,102 @@
+"""The versions of all models as records of one table, for queries: from the logs, and from the cards for the scores."""
+
+import hashlib
+import statistics
+from datetime import datetime
+from typing import Any
+
+from vae_search.errors import CorruptStore, NotFound
+from vae_search.registry.artifacts import CARD_FILE
+from vae_search.registry.log import Action, ModelLog, model_names
+from vae_search.registry.state import CHALLENGER, CHAMPION, ModelState, Version, fold
+from vae_search.store import layout
+from vae_search.store.commit import Store
+from vae_search.store.json_files import from_json_bytes
+
+
+def version_records(store: Store) -> tuple[list[dict[str, object]], list[str]]:
+    """One record for each version that was ever registered, by model and number; and what could not be read.
+
+    A model whose log is damaged is left out and named by its log's folder. A version whose card is damaged keeps what
+    the log knows of it, without the scores.
+    """
+    records: list[dict[str, object]] = []
+    damaged: list[str] = []
+    for name in model_names(store):
+        try:
+            state = fold(name, ModelLog(store, name).entries())
+        except (CorruptStore, NotFound):  # or a folder that cannot be a model's
+            damaged.append(f"{layout.MODELS}/{name}/log")
+            continue
+        for version in state.versions.values():
+            record = _from_log(state, version)
+            try:
+                record |= _scores(store, name, version)
+            except CorruptStore:
+                damaged.append(f"{layout.version(name, version.number)}/{CARD_FILE}")
+            records.append(record)
+    return records, damaged
+
+
+def _from_log(state: ModelState, version: Version) -> dict[str, object]:
+    sweep, _, trial = version.candidate.rpartition("/")
+    entries = [
+        entry
+        for entry in state.entries
+        if entry.version == version.number
+        or (entry.action is Action.REJECT and entry.candidate_sha256 == version.candidate_sha256)
+    ]
+
+    def at(action: Action) -> datetime | None:
+        return next((entry.at for entry in entries if entry.action is action), None)
+
+    verdicts: Any = next((entry.verdicts for entry in reversed(entries) if entry.verdicts), {})
+    gates = verdicts.get("gates")
+    contest = verdicts.get("contest")
+    aliases = {state.champion: CHAMPION, state.challenger: CHALLENGER}
+    return {
+        "model": state.model,
+        "version": version.number,
+        "alias": aliases.get(version.number),
+        "state": version.status.value,
+        "sweep": sweep or None,
+        "trial": int(trial) if trial.isdecimal() else None,
+        "gates": None if gates is None else len(gates),
+        "gates_passed": None if gates is None else sum(gate["passed"] for gate in gates),
+        "gain": None if contest is None else contest["over_seeds"]["estimate"],
+        "registered_at": at(Action.REGISTER),
+        "promoted_at": at(Action.PROMOTE),
+        "reasons": "; ".join(reason for entry in entries for reason in entry.reasons) or None,
+    }
+
+
+def _scores(store: Store, model: str, version: Version) -> dict[str, object]:
+    """What the card says, if it is the one that was promoted.
+
+    Raises:
+        CorruptStore: It is not.
+    """
+    if version.manifest_sha256 is None:
+        return {}
+    folder = layout.version(model, version.number)
+    manifest: Any = from_json_bytes(_checked(store, layout.manifest(folder), version.manifest_sha256), where=folder)
+    path = f"{folder}/{CARD_FILE}"
+    card: Any = from_json_bytes(_checked(store, path, manifest["files"][CARD_FILE]["sha256"]), where=path)
+    seeds = [of["neg_iwae"] for of in card["seeds"] if of["neg_iwae"] is not None]
+    return {
+        "neg_iwae": statistics.fmean(seeds),
+        "neg_iwae_sd": statistics.stdev(seeds) if len(seeds) > 1 else None,
+        "iwae_k": card["scores"]["iwae_k"],
+        "seeds": len(seeds),
+        "test_neg_iwae": card["test"]["neg_iwae"],
+    }
+
+
+def _checked(store: Store, path: str, sha256: str) -> bytes:
+    try:
+        content = store.read(path)
+    except NotFound:
+        raise CorruptStore(f"{path}: is missing. Restore it from a copy.") from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise CorruptStore(f"{path}: is not the one that was promoted. Restore it from a copy.")
+    return content

@@ -1,0 +1,40 @@
+"""A spec that trains one config of a sweep again, as a file to run."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from vae_search.space import ParamValue
+from vae_search.spec import SweepSpec
+
+_SUFFIX = "-best"
+_LONGEST_NAME = 63
+
+
+def spec_of_config(spec: SweepSpec, params: Mapping[str, ParamValue]) -> SweepSpec:
+    """`spec` with every parameter fixed to `params`, under another name, for one trial and its confirm runs."""
+    tree = spec.to_json()
+    return SweepSpec.from_json(
+        tree
+        | {
+            "name": spec.name[: _LONGEST_NAME - len(_SUFFIX)] + _SUFFIX,
+            "search_space": dict(params),
+            "enqueue": [],
+            "budget": tree["budget"] | {"trials": 1},
+            "confirm": tree["confirm"] | {"finalists": min(spec.confirm.finalists, 1)},
+        }
+    )
+
+
+def to_yaml(spec: SweepSpec) -> str:
+    """The whole spec as a file that `read_spec` reads back as an equal one."""
+    yaml: Any = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.allow_unicode = False  # what a terminal would act on is written as an escape
+    yaml.width = 10**6  # a long path stays on one line
+    yaml.sort_base_mapping_type_on_output = False
+    text = io.StringIO()
+    yaml.dump(spec.to_json(), text)
+    return text.getvalue()

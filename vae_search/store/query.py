@@ -29,6 +29,22 @@ class QueryResult:
 
 
 def query(store: Store, sql: str, *, sweep: str | None = None) -> QueryResult:
+    """Answer one SELECT as `query_table` does, in Python's own values.
+
+    Raises:
+        InvalidSpec: As for `query_table`, or Python has no such value.
+        NotFound: There is no such sweep.
+    """
+    answer, damaged = query_table(store, sql, sweep=sweep)
+    try:
+        columns = [_python_values(column) for column in answer.columns]
+    except (OverflowError, ValueError, pa.ArrowException) as error:
+        raise InvalidSpec(f"query: a value of the answer cannot be shown: {str(error).splitlines()[0]}") from error
+    rows = tuple(zip(*columns, strict=True)) if answer.num_rows else ()
+    return QueryResult(columns=tuple(answer.column_names), rows=rows, damaged=damaged)
+
+
+def query_table(store: Store, sql: str, *, sweep: str | None = None) -> tuple[pa.Table, tuple[str, ...]]:
     """Answer one SELECT in DuckDB's SQL over the finished trials; times are in UTC.
 
     Damaged files, and learning curves that do not belong to a row, are left out. The SQL can read nothing but
@@ -36,6 +52,9 @@ def query(store: Store, sql: str, *, sweep: str | None = None) -> QueryResult:
 
     Args:
         sweep: Only this one; None means all.
+
+    Returns:
+        The answer, and the paths in the store of the files that were left out.
 
     Raises:
         InvalidSpec: The SQL is wrong, or more than one SELECT.
@@ -57,12 +76,7 @@ def query(store: Store, sql: str, *, sweep: str | None = None) -> QueryResult:
             answer = connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:
             raise InvalidSpec(f"query: {str(error).splitlines()[0]}") from error
-    try:
-        columns = [_python_values(column) for column in answer.columns]
-    except (OverflowError, ValueError, pa.ArrowException) as error:
-        raise InvalidSpec(f"query: a value of the answer cannot be shown: {str(error).splitlines()[0]}") from error
-    rows = tuple(zip(*columns, strict=True)) if answer.num_rows else ()
-    return QueryResult(columns=tuple(answer.column_names), rows=rows, damaged=tuple(sorted(tables.damaged)))
+    return answer, tuple(sorted(tables.damaged))
 
 
 def _asked_tables(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:

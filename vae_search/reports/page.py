@@ -11,10 +11,10 @@ from plotly.offline import get_plotlyjs
 
 from vae_search.registry.log import Action, Entry
 from vae_search.registry.ruling import Ruling
-from vae_search.report import plots, plots_parameters, plots_runs
-from vae_search.report.facts import Confirmed, Findings, confirmed
-from vae_search.report.figures import Plot
-from vae_search.report.words import number, shown, summary
+from vae_search.reports import plots, plots_parameters, plots_runs
+from vae_search.reports.facts import Confirmed, Findings, confirmed
+from vae_search.reports.figures import Plot
+from vae_search.reports.words import number, shown, summary
 from vae_search.states import State
 from vae_search.store.rows import TrialRow
 
@@ -59,7 +59,7 @@ def verdicts(findings: Findings) -> list[Verdict]:
 def render(findings: Findings) -> str:
     """The page. Text that came from people or programs is escaped; plotly.js and pictures are inside."""
     environment = Environment(
-        loader=PackageLoader("vae_search", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("vae_search", "reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"shown": shown, "embedded": _embedded, "specification": _specification}
     environment.globals["number"] = number

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.examples import mixed, put_confirmed, put_sweep
+from tests.reports.examples import mixed, put_confirmed, put_sweep
 from vae_search import reporting
-from vae_search.report.page import plots_of
+from vae_search.reports.page import plots_of
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 NOISE = "GL Driver Message"  # of software rendering, which has no graphics card to be fast with

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from vae_search.report.facts import Findings, pareto_front, running_best, thinned
-from vae_search.report.figures import (
+from vae_search.reports.facts import Findings, pareto_front, running_best, thinned
+from vae_search.reports.figures import (
     BLUE,
     GOOD_TO_BAD,
     GREEN,

@@ -49,7 +49,7 @@ class FollowedSweep:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         # A page of somebody else's that resolves its own name to this machine must not read the answers.
-        if environ.get("HTTP_HOST", "").rpartition(":")[0] not in NAMES:
+        if environ.get("HTTP_HOST", "").partition(":")[0] not in NAMES:
             return _refusal(start_response, "403 Forbidden", f"This server answers to {LOOPBACK} only.")
         if environ["REQUEST_METHOD"] not in READING:
             return _refusal(start_response, "405 Method Not Allowed", "The study is a view of the store: read only.")

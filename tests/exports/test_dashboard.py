@@ -134,7 +134,7 @@ def test_the_command_answers_on_this_machine_alone_and_ends_well_on_ctrl_c(store
         line = server.stdout.readline()
         address = line.split()[4]
         port = int(address.split(":")[2].split("/")[0])
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=30) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=30) as answer:
             studies = json.loads(answer.read())
         listening = listeners(port)
         server.send_signal(2)

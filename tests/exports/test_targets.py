@@ -35,12 +35,17 @@ def test_what_exists_stays_as_it_is_and_nothing_else_is_written(store, tmp_path,
     assert sorted(tmp_path.iterdir()) == before
 
 
+def write_slowly(new, place):
+    with new(place, option="--csv") as partial:
+        (partial / "runs" if partial.is_dir() else partial).write_text("ours")
+        place.write_text("theirs")
+
+
 def test_what_comes_while_it_is_written_stays_as_well(tmp_path):
     for new in (new_file, new_folder):
         place = tmp_path / new.__name__
-        with pytest.raises(Conflict), new(place, option="--csv") as partial:
-            (partial / "runs" if partial.is_dir() else partial).write_text("ours")
-            place.write_text("theirs")
+        with pytest.raises(Conflict):
+            write_slowly(new, place)
         assert place.read_text() == "theirs"
 
     assert not list(tmp_path.glob(".*"))

@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from vae_search.registry.log import Action, Entry
 from vae_search.registry.ruling import Ruling
-from vae_search.reports import plots, plots_parameters, plots_runs
+from vae_search.reports import plots_parameters, plots_quality, plots_runs, plots_search
 from vae_search.reports.facts import Confirmed, Findings, confirmed
 from vae_search.reports.figures import Plot
 from vae_search.reports.words import number, shown, summary
@@ -21,9 +21,14 @@ from vae_search.store.rows import TrialRow
 TEMPLATE = "page.html"
 MAX_ROWS = 20  # of a table
 SECTIONS: dict[str, tuple[Callable[[Findings], Plot], ...]] = {
-    "The search": (plots.history, plots.history_by_cost, plots.learning_curves),
+    "The search": (plots_search.history, plots_search.history_by_cost, plots_search.learning_curves),
     "Parameters": (plots_parameters.parallel_coordinates, plots_parameters.importances, plots_parameters.slices),
-    "Quality": (plots.rate_distortion, plots.pareto, plots.instability, plots.active_units),
+    "Quality": (
+        plots_quality.rate_distortion,
+        plots_quality.pareto,
+        plots_quality.instability,
+        plots_quality.active_units,
+    ),
     "Workers": (plots_runs.workers,),
     "Finalists": (plots_runs.finalists,),
 }

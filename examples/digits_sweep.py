@@ -10,16 +10,18 @@ SPEC = {
     "name": "digits-example",
     "data": {"source": "digits"},
     "search_space": {
-        "latent_dim": {"type": "int", "low": 2, "high": 12},
-        "beta": {"type": "float", "low": 0.5, "high": 2.0, "log": True},
-        "learning_rate": {"type": "float", "low": 2e-3, "high": 1e-2, "log": True},
+        "latent_dim": {"type": "int", "low": 6, "high": 12},
+        "beta": {"type": "float", "low": 0.5, "high": 1.0},
+        "learning_rate": {"type": "float", "low": 5e-3, "high": 1e-2, "log": True},
+        "activation": "elu",
+        "depth": 1,
         "width": 64,
-        "batch_size": 64,
+        "batch_size": 32,
     },
-    "budget": {"trials": 6, "epochs": 12},
-    "pruning": {"min_epochs": 4, "reduction_factor": 3},
+    "budget": {"trials": 6, "epochs": 27},
+    "pruning": {"min_epochs": 9, "reduction_factor": 3},
     "confirm": {"finalists": 1, "seeds": 3},
-    "promote": {"model": "digits-example", "limits": {"sample_quality": 1e9}},
+    "promote": {"model": "digits-example"},
 }
 
 # %% [markdown]

@@ -10,17 +10,17 @@ SPEC = {
     "name": "digits-example",
     "data": {"source": "digits"},
     "search_space": {
-        "latent_dim": {"type": "int", "low": 6, "high": 12},
-        "beta": {"type": "float", "low": 0.5, "high": 1.0},
+        "latent_dim": {"type": "int", "low": 8, "high": 12},
+        "beta": {"type": "float", "low": 0.7, "high": 0.9},
         "learning_rate": {"type": "float", "low": 5e-3, "high": 1e-2, "log": True},
         "activation": "elu",
-        "depth": 1,
+        "depth": 2,
         "width": 64,
         "batch_size": 32,
     },
     "budget": {"trials": 6, "epochs": 27},
     "pruning": {"min_epochs": 9, "reduction_factor": 3},
-    "confirm": {"finalists": 1, "seeds": 3},
+    "confirm": {"finalists": 2, "seeds": 3},
     "promote": {"model": "digits-example"},
 }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -11,11 +12,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+from PIL import Image
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DRAWN = "Boolean(document.documentElement?.dataset.drawn)"
 LOADED_S = 60.0
 POLL_S = 0.1
+PIECE_PX = 2_000
 
 
 class Tab:
@@ -76,11 +79,15 @@ class Tab:
         await self.call("Input.dispatchMouseEvent", type="mouseReleased", x=to_x, y=to_y, **left)
 
     async def screenshot(self, file: Path) -> None:
-        """The whole page, however long, as a PNG."""
+        """The whole page, however long, as a PNG; in pieces, because the browser repeats what lies beyond a texture."""
         size = (await self.call("Page.getLayoutMetrics"))["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
-        shot = await self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
-        file.write_bytes(base64.b64decode(shot["data"]))
+        whole = Image.new("RGB", (size["width"], size["height"]))
+        for top in range(0, size["height"], PIECE_PX):
+            height = min(PIECE_PX, size["height"] - top)
+            clip = {"x": 0, "y": top, "width": size["width"], "height": height, "scale": 1}
+            shot = await self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+            whole.paste(Image.open(io.BytesIO(base64.b64decode(shot["data"]))), (0, top))
+        whole.save(file)
 
 
 @asynccontextmanager

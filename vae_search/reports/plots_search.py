@@ -73,7 +73,7 @@ def history_by_cost(findings: Findings) -> Plot:
     best = running_best(ordered)
     if not best:
         return Plot(key=key, title=title, text=NOTHING_COMPLETE)
-    drawn = figure(x="CPU seconds of training, pruned and failed trials included", y="nats per image")
+    drawn = figure(x="CPU seconds of training", y="nats per image")
     scored = [row for row in ordered if row.objective is not None]
     rows = thinned(scored, MAX_TRIALS)
     drawn.add_scatter(
@@ -87,7 +87,7 @@ def history_by_cost(findings: Findings) -> Plot:
     _add_steps(drawn, [(spent_s[row.trial], value) for row, value in best], until=cpu_s)
     limits = focus([row.objective for row in rows if row.objective is not None])
     drawn.update_yaxes(range=limits)
-    text = "What the search had cost when each trial ended, in the order in which they ended."
+    text = "What the search had cost when each trial ended, in that order; pruned and failed trials count."
     text += (ZOOMED if limits else "") + left_out(len(rows), len(scored), "trials")
     return Plot(key=key, title=title, text=text, figure=drawn)
 

@@ -15,7 +15,8 @@ DATA = WORDS | {"data"}
 # What each file or folder may import: our own names first, then libraries; the standard library is free. A file without
 # an entry of its own takes its folder's; one with neither is a KeyError.
 MAY_IMPORT = {
-    "__init__": {"champions", "cli_options", "store", "vae"},
+    "__init__": {"champions", "cli_options", "exports", "live", "reporting"}
+    | {"service", "spec", "store", "vae", "pandas"},
     "__main__": {"cli"},
     "config": WORDS,
     "errors": set(),
@@ -39,20 +40,25 @@ MAY_IMPORT = {
     "vae": DATA | {"vae", "numpy", "tensorflow", "keras", "h5py", "PIL"},
     "search": DATA | {"store", "vae", "search", "numpy", "optuna", "ray"},
     "search/jobs": DATA | {"store", "search", "ray", "requests", "aiohttp", "vae_search"},
+    "search/dashboard": DATA | {"store", "search", "optuna", "optuna_dashboard"},
     "registry": DATA | {"store", "registry", "numpy", "scipy"},
-    "report": DATA | {"store", "registry", "report", "numpy"},
-    "report/figures": {"report", "plotly"},
-    "report/plots": DATA | {"store", "report", "plotly"},
-    "report/plots_parameters": DATA | {"store", "report", "plotly"},
-    "report/plots_runs": DATA | {"report"},
-    "report/page": DATA | {"store", "registry", "report", "jinja2", "markupsafe", "plotly"},
+    "reports": DATA | {"store", "registry", "reports", "numpy"},
+    "reports/figures": {"store", "reports", "plotly"},
+    "reports/plots_search": DATA | {"store", "reports", "plotly"},
+    "reports/plots_quality": {"reports"},
+    "reports/plots_parameters": DATA | {"store", "reports", "plotly"},
+    "reports/plots_runs": DATA | {"reports"},
+    "reports/page": DATA | {"store", "registry", "reports", "jinja2", "markupsafe", "plotly"},
+    "exports/frames": DATA | {"store", "pandas", "pyarrow"},
+    "exports/targets": DATA,
+    "exports/tensorboard": DATA | {"store", "tensorboardX"},
     "service": DATA | {"store", "vae", "search", "version"},
     "native": set(),
     "workshop": DATA | {"store", "vae", "registry", "numpy"},
     "champions": DATA | {"store", "vae", "registry", "workshop", "native", "numpy"},
     "pictures": DATA | {"store", "vae", "champions", "native", "numpy"},
     "finished": DATA | {"store", "vae", "search", "registry", "native", "pictures"},
-    "reporting": DATA | {"store", "search", "registry", "report", "service", "champions", "pictures"},
+    "reporting": DATA | {"store", "search", "registry", "reports", "service", "champions", "pictures"},
     "asking": DATA | {"store", "registry"},
     "asking_sql": {"store", "registry"},
     "completion": {"errors", "store", "typer"},
@@ -60,6 +66,7 @@ MAY_IMPORT = {
     "render_tables": {"problems", "rich"},
     "render_answers": DATA | {"store", "service", "asking", "render", "render_tables"},
     "watch": DATA | {"store", "search", "service", "live", "render", "render_tables", "rich"},
+    "exporting": DATA | {"store", "search", "exports"},
     "render_models": DATA | {"registry", "champions", "render", "rich"},
     "render_store": DATA | {"store", "service", "registry", "finished", "render"},
     "live": DATA | {"store", "search", "render", "rich"},
@@ -77,6 +84,7 @@ MAY_IMPORT = {
     | {"render", "render_store", "render_answers"},
     "cli_store": DATA | {"store", "service", "finished", "render", "render_store", "cli_options", "typer"},
     "cli_report": DATA | {"store", "reporting", "render", "cli_options", "typer"},
+    "cli_export": DATA | {"store", "exporting", "render", "cli_options", "typer"},
     "cli": DATA
     | {
         "render",
@@ -87,6 +95,7 @@ MAY_IMPORT = {
         "cli_store",
         "cli_models",
         "cli_report",
+        "cli_export",
         "cli_options",
         "typer",
     },
@@ -143,7 +152,7 @@ def test_light_commands_load_neither_ray_nor_tensorflow(command: list[str], tmp_
         "from vae_search.cli import main\n"
         f"sys.argv = ['vae-search', *{command!r}]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'ray', 'tensorflow', 'keras', 'optuna', 'sklearn', 'obstore', 'plotly', 'jinja2'}\n"
+        "heavy = {'ray', 'tensorflow', 'keras', 'optuna', 'sklearn', 'obstore', 'plotly', 'jinja2', 'pandas'}\n"
         "heavy &= set(sys.modules)\n"
         "print('loaded:', *sorted(heavy))\n"
     )
@@ -158,3 +167,15 @@ def test_light_commands_load_neither_ray_nor_tensorflow(command: list[str], tmp_
     )
 
     assert done.stdout.splitlines()[-1] == "loaded:", done.stdout
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys\nbefore = set(sys.modules)\nimport vae_search\n"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "print('loaded:', *sorted(new - sys.stdlib_module_names))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, text=True, capture_output=True, check=True)
+
+    assert done.stdout == "loaded: vae_search\n"

@@ -1,8 +1,13 @@
 """The use case behind `query`: SQL over everything that a store knows, its models included."""
 
+from typing import TYPE_CHECKING
+
 from vae_search.store.commit import Store
-from vae_search.store.query import QueryResult, query
+from vae_search.store.query import QueryResult, query, query_table
 from vae_search.store.views import ModelVersions
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def ask(store: Store, sql: str, *, sweep: str | None = None) -> QueryResult:
@@ -13,6 +18,11 @@ def ask(store: Store, sql: str, *, sweep: str | None = None) -> QueryResult:
         NotFound: There is no such sweep.
     """
     return query(store, sql, sweep=sweep, models=lambda: _versions(store))
+
+
+def ask_table(store: Store, sql: str, *, sweep: str | None = None) -> "tuple[pa.Table, tuple[str, ...]]":
+    """The same as an Arrow table, with the paths of the files that were left out."""
+    return query_table(store, sql, sweep=sweep, models=lambda: _versions(store))
 
 
 def _versions(store: Store) -> ModelVersions:

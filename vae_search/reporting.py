@@ -9,8 +9,8 @@ from vae_search.errors import CorruptStore, NotFound
 from vae_search.pictures import check_output, write_output
 from vae_search.registry.artifacts import read_version
 from vae_search.registry.state import ModelState
-from vae_search.report.facts import Findings, Pictures
-from vae_search.report.page import PICTURES, render
+from vae_search.reports.facts import Findings, Pictures
+from vae_search.reports.page import PICTURES, render
 from vae_search.search.importances import importances
 from vae_search.search.rungs import rung_epochs
 from vae_search.store.commit import Store

@@ -34,6 +34,24 @@ def _no_models() -> ModelVersions:
 def query(
     store: Store, sql: str, *, sweep: str | None = None, models: Callable[[], ModelVersions] = _no_models
 ) -> QueryResult:
+    """Answer one SELECT as `query_table` does, in Python's own values.
+
+    Raises:
+        InvalidSpec: As for `query_table`, or Python has no such value.
+        NotFound: There is no such sweep.
+    """
+    answer, damaged = query_table(store, sql, sweep=sweep, models=models)
+    try:
+        columns = [_python_values(column) for column in answer.columns]
+    except (OverflowError, ValueError, pa.ArrowException) as error:
+        raise InvalidSpec(f"query: a value of the answer cannot be shown: {_first_line(error)}") from error
+    rows = tuple(zip(*columns, strict=True)) if answer.num_rows else ()
+    return QueryResult(columns=tuple(answer.column_names), rows=rows, damaged=damaged)
+
+
+def query_table(
+    store: Store, sql: str, *, sweep: str | None = None, models: Callable[[], ModelVersions] = _no_models
+) -> tuple[pa.Table, tuple[str, ...]]:
     """Answer one SELECT in DuckDB's SQL over what has finished; times are in UTC.
 
     Damaged files, and learning curves that do not belong to a row, are left out. The SQL can read nothing but
@@ -42,6 +60,9 @@ def query(
     Args:
         sweep: Only this one; None means all.
         models: Called if the table `models` is asked for: the registry is not the store's to read.
+
+    Returns:
+        The answer, and the paths in the store of the files that were left out.
 
     Raises:
         InvalidSpec: The SQL is wrong, or more than one SELECT.
@@ -67,12 +88,7 @@ def query(
             answer = connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:
             raise InvalidSpec(f"query: {_first_line(error)}") from error
-    try:
-        columns = [_python_values(column) for column in answer.columns]
-    except (OverflowError, ValueError, pa.ArrowException) as error:
-        raise InvalidSpec(f"query: a value of the answer cannot be shown: {_first_line(error)}") from error
-    rows = tuple(zip(*columns, strict=True)) if answer.num_rows else ()
-    return QueryResult(columns=tuple(answer.column_names), rows=rows, damaged=tuple(sorted(views.damaged)))
+    return answer, tuple(sorted(views.damaged))
 
 
 def _asked_tables(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:

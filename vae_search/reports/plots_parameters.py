@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 
 from plotly.subplots import make_subplots
 
-from vae_search.report.facts import Findings, thinned
-from vae_search.report.figures import (
+from vae_search.reports.facts import Findings, thinned
+from vae_search.reports.figures import (
     BLUE,
     GOOD_TO_BAD,
+    MAX_TRIALS,
     Plot,
     colour_bar,
     figure,
@@ -19,7 +20,6 @@ from vae_search.report.figures import (
     settle,
     short,
 )
-from vae_search.report.plots import MAX_TRIALS
 from vae_search.space import FloatParameter, IntParameter, ParamValue
 from vae_search.store.rows import TrialRow
 

@@ -1,7 +1,7 @@
 """Plots of runs: who worked when, and what the finalists' seeds came to."""
 
-from vae_search.report.facts import Findings, busy_share, confirmed, timeline
-from vae_search.report.figures import BLUE, GREEN, STATE_COLOURS, Plot, figure, safe, short
+from vae_search.reports.facts import Findings, busy_share, confirmed, timeline
+from vae_search.reports.figures import BLUE, GREEN, STATE_COLOURS, Plot, figure, safe, short
 
 NODE_CHARACTERS = 8
 SLOT_HEIGHT_PX = 34

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from vae_search.registry.contest import CONFIDENCE
 from vae_search.registry.log import Action
-from vae_search.report.facts import Findings, Lead, busy_share, confirmed, lead, spent, timeline
+from vae_search.reports.facts import Findings, Lead, busy_share, confirmed, lead, spent, timeline
 from vae_search.states import State
 
 SHOWN_CHARACTERS = 300

@@ -8,7 +8,8 @@ from statistics import median
 
 import plotly.graph_objects as go
 
-from vae_search.report.words import shown
+from vae_search.reports.words import shown
+from vae_search.store.rows import TrialRow
 
 # Middle tones of the Okabe–Ito palette, which read on white and on black, for the colour-blind as well.
 BLUE, ORANGE, RED, GREEN, PURPLE, GREY = "#3a86c8", "#e69f00", "#d55e00", "#0a9e78", "#b06fc0", "#8a929b"
@@ -17,6 +18,8 @@ GOOD_TO_BAD = [[0.0, "#f0a020"], [0.5, "#c8508c"], [1.0, "#4a6fd0"]]
 ZOOMED = " The axis begins at the better values; a double click shows all."
 DIGITS = 6  # significant ones; the data of a page must stay small
 HEIGHT_PX = 420
+MAX_TRIALS = 500  # that one plot draws as points
+NOTHING_COMPLETE = "No trial has completed yet, so there is nothing to draw."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,11 @@ def short(values: Iterable[float | None]) -> list[float | None]:
 def safe(text: object) -> str:
     """`text` for a label or hover text: Plotly reads those as a kind of HTML."""
     return html.escape(shown(text))
+
+
+def trial_names(rows: Sequence[TrialRow]) -> list[str]:
+    """`trial 7`, for hover texts."""
+    return [f"trial {row.trial}" for row in rows]
 
 
 def focus(values: Sequence[float]) -> list[float] | None:

@@ -11,19 +11,24 @@ from plotly.offline import get_plotlyjs
 
 from vae_search.registry.log import Action, Entry
 from vae_search.registry.ruling import Ruling
-from vae_search.report import plots, plots_parameters, plots_runs
-from vae_search.report.facts import Confirmed, Findings, confirmed
-from vae_search.report.figures import Plot
-from vae_search.report.words import number, shown, summary
+from vae_search.reports import plots_parameters, plots_quality, plots_runs, plots_search
+from vae_search.reports.facts import Confirmed, Findings, confirmed
+from vae_search.reports.figures import Plot
+from vae_search.reports.words import number, shown, summary
 from vae_search.states import State
 from vae_search.store.rows import TrialRow
 
 TEMPLATE = "page.html"
 MAX_ROWS = 20  # of a table
 SECTIONS: dict[str, tuple[Callable[[Findings], Plot], ...]] = {
-    "The search": (plots.history, plots.history_by_cost, plots.learning_curves),
+    "The search": (plots_search.history, plots_search.history_by_cost, plots_search.learning_curves),
     "Parameters": (plots_parameters.parallel_coordinates, plots_parameters.importances, plots_parameters.slices),
-    "Quality": (plots.rate_distortion, plots.pareto, plots.instability, plots.active_units),
+    "Quality": (
+        plots_quality.rate_distortion,
+        plots_quality.pareto,
+        plots_quality.instability,
+        plots_quality.active_units,
+    ),
     "Workers": (plots_runs.workers,),
     "Finalists": (plots_runs.finalists,),
 }
@@ -59,7 +64,7 @@ def verdicts(findings: Findings) -> list[Verdict]:
 def render(findings: Findings) -> str:
     """The page. Text that came from people or programs is escaped; plotly.js and pictures are inside."""
     environment = Environment(
-        loader=PackageLoader("vae_search", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("vae_search", "reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"shown": shown, "embedded": _embedded, "specification": _specification}
     environment.globals["number"] = number

@@ -13,12 +13,12 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from tests.registry.examples import FakeWorkshop, candidate, put_finalist
-from tests.report.examples import HOSTILE, KINDS, ROW, complete, failed, mixed, put_confirmed, put_sweep, spoil
+from tests.reports.examples import HOSTILE, KINDS, ROW, complete, failed, mixed, put_confirmed, put_sweep, spoil
 from vae_search import reporting
 from vae_search.registry.promotion import propose
 from vae_search.registry.ruling import Rules
-from vae_search.report.page import plots_of, render
-from vae_search.report.words import summary
+from vae_search.reports.page import plots_of, render
+from vae_search.reports.words import summary
 from vae_search.store import layout
 from vae_search.store.query import query
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from tests.report.examples import complete, mixed
+from tests.reports.examples import complete, mixed
 from tests.store.examples import BEGAN
-from vae_search.report.facts import busy_share, pareto_front, running_best, thinned, timeline
+from vae_search.reports.facts import busy_share, pareto_front, running_best, thinned, timeline
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -1,21 +1,17 @@
-"""Plots of how well the trials did: history, learning curves, rate and distortion, front, instability."""
+"""Plots of how good the models are: rate and distortion, the front, instability, active units."""
 
 import math
-from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
-from vae_search.report.facts import Findings, pareto_front, running_best, thinned
-from vae_search.report.figures import (
+from vae_search.reports.facts import Findings, pareto_front, thinned
+from vae_search.reports.figures import (
     BLUE,
     GOOD_TO_BAD,
     GREEN,
     GREY,
+    MAX_TRIALS,
+    NOTHING_COMPLETE,
     ORANGE,
-    PURPLE,
     RED,
-    STATE_COLOURS,
-    ZOOMED,
     Plot,
     colour_bar,
     figure,
@@ -23,115 +19,11 @@ from vae_search.report.figures import (
     left_out,
     log_ticks,
     short,
+    trial_names,
 )
-from vae_search.states import State
-from vae_search.store.rows import EpochRow, TrialRow
 
-MAX_TRIALS = 500  # that one plot draws as points
-MAX_CURVES = 120
-MAX_CURVE_POINTS = 60
 MAX_BARS = 24
 LINES = 7  # of equal neg_elbo
-NOTHING_COMPLETE = "No trial has completed yet, so there is nothing to draw."
-
-
-def history(findings: Findings) -> Plot:
-    """The objective against the trial's number, and the best so far."""
-    key, title = "history", "Optimisation history by trial"
-    scored = [row for row in findings.rows if _score(row) is not None]
-    rows = thinned(scored, MAX_TRIALS)
-    if not rows:
-        return Plot(key=key, title=title, text="No trial has a score yet, so there is nothing to draw.")
-    drawn = figure(x="trial", y="nats per image")
-    for state, name, symbol in (
-        (State.COMPLETE, "objective", "circle"),
-        (State.PRUNED, "pruned: last neg_elbo", "x-thin-open"),
-        (State.FAIL, "failed: last neg_elbo", "cross-thin-open"),
-    ):
-        of_state = [row for row in rows if row.state is state]
-        if of_state:
-            marker = {"color": STATE_COLOURS[state], "symbol": symbol, "size": 8}
-            drawn.add_scatter(
-                x=[row.trial for row in of_state],
-                y=short(_score(row) for row in of_state),
-                text=_names(of_state),
-                mode="markers",
-                name=name,
-                marker=marker,
-            )
-    best = running_best(sorted(findings.rows, key=lambda row: row.trial))
-    if best:
-        last = max(row.trial for row in findings.rows)
-        _add_steps(drawn, [(row.trial, value) for row, value in best], until=last)
-    limits = focus([value for row in rows if (value := _score(row)) is not None])
-    drawn.update_yaxes(range=limits)
-    text = "Each trial where it ended, and the best objective so far. Lower is better." + (ZOOMED if limits else "")
-    return Plot(key=key, title=title, text=text + left_out(len(rows), len(scored), "trials"), figure=drawn)
-
-
-def history_by_cost(findings: Findings) -> Plot:
-    """The best objective so far against the CPU seconds of all trials that had ended by then."""
-    key, title = "history-cpu", "Optimisation history by CPU seconds"
-    cpu_s = 0.0
-    spent_s = {}
-    ordered = sorted(findings.rows, key=lambda row: (row.finished_at, row.trial))
-    for row in ordered:
-        cpu_s += row.cpu_s or 0.0
-        spent_s[row.trial] = cpu_s
-    best = running_best(ordered)
-    if not best:
-        return Plot(key=key, title=title, text=NOTHING_COMPLETE)
-    drawn = figure(x="CPU seconds of training, pruned and failed trials included", y="nats per image")
-    scored = [row for row in ordered if row.objective is not None]
-    rows = thinned(scored, MAX_TRIALS)
-    drawn.add_scatter(
-        x=short(spent_s[row.trial] for row in rows),
-        y=short(row.objective for row in rows),
-        text=_names(rows),
-        mode="markers",
-        name="objective",
-        marker={"color": BLUE, "size": 8},
-    )
-    _add_steps(drawn, [(spent_s[row.trial], value) for row, value in best], until=cpu_s)
-    limits = focus([row.objective for row in rows if row.objective is not None])
-    drawn.update_yaxes(range=limits)
-    text = "What the search had cost when each trial ended, in the order in which they ended."
-    text += (ZOOMED if limits else "") + left_out(len(rows), len(scored), "trials")
-    return Plot(key=key, title=title, text=text, figure=drawn)
-
-
-def learning_curves(findings: Findings) -> Plot:
-    """neg_elbo by epoch, with the rungs."""
-    key, title = "curves", "Learning curves"
-    with_curve = [
-        row for row in findings.rows if any(e.neg_elbo is not None for e in findings.curves.get(row.trial, ()))
-    ]
-    rows = thinned(with_curve, MAX_CURVES)
-    if not rows:
-        return Plot(key=key, title=title, text="No learning curve has been recorded yet.")
-    drawn = figure(x="epoch", y="neg_elbo on the select split, nats per image")
-    best = findings.ranking[:1]
-    values: list[float] = []
-    for state in (State.PRUNED, State.FAIL, State.COMPLETE):
-        of_state = [row for row in rows if row.state is state and row not in best]
-        _add_curves(drawn, findings, of_state, name=state.value.lower(), colour=STATE_COLOURS[state], width=1)
-    _add_curves(drawn, findings, [row for row in best if row in rows], name="best trial", colour=ORANGE, width=3)
-    for row in rows:
-        values += [epoch.neg_elbo for epoch in findings.curves[row.trial] if epoch.neg_elbo is not None]
-    for rung in findings.rungs:
-        drawn.add_vline(x=rung, line={"color": PURPLE, "dash": "dot", "width": 1})
-    limits = focus(values)
-    drawn.update_yaxes(range=limits)
-    rungs = (
-        f" Dotted lines are the rungs, after epochs {', '.join(map(str, findings.rungs))}." if findings.rungs else ""
-    )
-    text = (
-        "How each trial's held-out score fell."
-        + rungs
-        + (ZOOMED if limits else "")
-        + left_out(len(rows), len(with_curve), "curves")
-    )
-    return Plot(key=key, title=title, text=text, figure=drawn)
 
 
 def rate_distortion(findings: Findings) -> Plot:
@@ -278,44 +170,8 @@ def active_units(findings: Findings) -> Plot:
     if None in objectives:
         marker = {"color": GREEN, "size": 9}
     y = [row.active_units for row in rows]
-    drawn.add_scatter(x=sizes, y=y, text=_names(rows), mode="markers", name="trial", marker=marker, showlegend=False)
+    drawn.add_scatter(
+        x=sizes, y=y, text=trial_names(rows), mode="markers", name="trial", marker=marker, showlegend=False
+    )
     text = "Latents that carry information, of all that a trial has. Far below the line, dimensions are wasted."
     return Plot(key=key, title=title, text=text + left_out(len(rows), len(measured), "trials"), figure=drawn)
-
-
-def _score(row: TrialRow) -> float | None:
-    return row.objective if row.state is State.COMPLETE else row.neg_elbo
-
-
-def _names(rows: Sequence[TrialRow]) -> list[str]:
-    return [f"trial {row.trial}" for row in rows]
-
-
-def _add_steps(drawn: go.Figure, steps: Sequence[tuple[float, float]], *, until: float) -> None:
-    x, y = [x for x, _ in steps], [y for _, y in steps]
-    line = {"color": ORANGE, "width": 2, "shape": "hv"}
-    drawn.add_scatter(x=short([*x, until]), y=short([*y, y[-1]]), mode="lines", name="best so far", line=line)
-
-
-def _add_curves(
-    drawn: go.Figure, findings: Findings, rows: Sequence[TrialRow], *, name: str, colour: str, width: int
-) -> None:
-    """All curves as one trace with gaps: a page with a trace for each would be slow."""
-    x: list[int | None] = []
-    y: list[float | None] = []
-    text: list[str] = []
-    for row in rows:
-        epochs = _thinned_curve([e for e in findings.curves[row.trial] if e.neg_elbo is not None])
-        x += [*(epoch.epoch for epoch in epochs), None]
-        y += [*short(epoch.neg_elbo for epoch in epochs), None]
-        text += [f"trial {row.trial}"] * (len(epochs) + 1)
-    if x:
-        mode = "lines+markers" if len(x) <= 2 * len(rows) else "lines"
-        line = {"color": colour, "width": width}
-        drawn.add_scatter(x=x, y=y, text=text, mode=mode, name=name, line=line, opacity=1.0 if width > 1 else 0.6)
-
-
-def _thinned_curve(epochs: Sequence[EpochRow]) -> list[EpochRow]:
-    """Every so many epochs, the last one always."""
-    stride = -(-len(epochs) // MAX_CURVE_POINTS) or 1
-    return [epoch for place, epoch in enumerate(reversed(epochs)) if place % stride == 0][::-1]

@@ -1,0 +1,69 @@
+"""The commands that hand a sweep to other tools."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vae_search.cli_options import DEFAULT_STORE, JsonOption, StoreOption, SweepArgument
+
+app = typer.Typer()
+
+
+@app.command()
+def export(
+    sweep: SweepArgument,
+    tensorboard: Annotated[
+        Path | None, typer.Option("--tensorboard", metavar="DIR", help="Learning curves as TensorBoard runs.")
+    ] = None,
+    optuna: Annotated[
+        str | None, typer.Option("--optuna", metavar="sqlite:///FILE", help="The sweep as an Optuna study.")
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="DIR|FILE.csv", help="Trials and epochs as tables; FILE-epochs.csv beside FILE."),
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Write a sweep, running or not, in the forms of other tools. What exists already is never overwritten.
+
+    Example: vae-search export digits --tensorboard runs --optuna sqlite:///digits.db --csv tables
+    """
+    from vae_search import exporting
+    from vae_search.render import say, show_json, warn_of_damage
+    from vae_search.store.location import open_store
+
+    targets = exporting.Targets(tensorboard=tensorboard, optuna=optuna, csv=csv)
+    done = exporting.export(open_store(store), sweep, targets)
+    if json:
+        show_json({"sweep": sweep, "trials": done.trials, "written": [str(path.absolute()) for path in done.paths]})
+    else:
+        for path in done.paths:
+            say(f"Wrote {path.absolute()}")
+    warn_of_damage(done.damaged)
+
+
+@app.command()
+def dashboard(
+    sweep: SweepArgument,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes one that is free.")] = 8080,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Show a sweep in optuna-dashboard and follow it while it runs; for this machine only, until Ctrl-C.
+
+    Needs pip install 'vae-search\\[dashboard]'.
+
+    Example: vae-search dashboard digits --port 8080
+    """
+    import sys
+
+    from vae_search import exporting
+    from vae_search.render import say
+    from vae_search.store.location import open_store
+
+    def ready(address: str) -> None:
+        say(f"Sweep {sweep} is at {address} (Ctrl-C ends)")
+        sys.stdout.flush()  # whoever reads it through a pipe waits for the address
+
+    exporting.dashboard(open_store(store), sweep, port=port, on_ready=ready)

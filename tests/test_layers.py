@@ -55,14 +55,18 @@ MAY_IMPORT = {
     "render_models": DATA | {"registry", "champions", "render", "rich"},
     "render_store": DATA | {"store", "service", "registry", "finished", "render"},
     "live": DATA | {"store", "search", "render", "rich"},
+    "doctor": {"errors", "search"},
+    "checkup": {"errors", "store", "search", "doctor"},
+    "render_doctor": {"errors", "doctor", "render"},
     "cli_options": DATA | {"typer"},
+    "cli_doctor": {"checkup", "render_doctor", "cli_options", "typer"},
     "cli_models": DATA | {"store", "champions", "pictures", "render", "render_models", "cli_options", "typer"},
     "cli_ask": DATA | {"store", "service", "render", "render_store", "cli_options", "typer"},
     "cli_store": DATA | {"store", "service", "finished", "render", "render_store", "cli_options", "typer"},
     "cli_report": DATA | {"store", "reporting", "render", "cli_options", "typer"},
     "cli": DATA
     | {"store", "search", "service", "champions", "render", "render_models", "live", "template"}
-    | {"cli_ask", "cli_store", "cli_models", "cli_report", "cli_options", "typer"},
+    | {"cli_ask", "cli_store", "cli_models", "cli_report", "cli_doctor", "cli_options", "typer"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stat().st_size > 0)
 
@@ -99,7 +103,7 @@ def test_the_rule_notices_an_import_against_it(tmp_path):
 
 @pytest.mark.parametrize(
     "command",
-    [["--help"], ["best", "none"], ["status"], ["validate", "search_spaces/digits.yaml"], ["schema"]],
+    [["--help"], ["best", "none"], ["status"], ["validate", "search_spaces/digits.yaml"], ["schema"], ["doctor"]],
     ids=lambda command: command[0],
 )
 def test_light_commands_load_neither_ray_nor_tensorflow(command: list[str], tmp_path):
@@ -116,7 +120,7 @@ def test_light_commands_load_neither_ray_nor_tensorflow(command: list[str], tmp_
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=PACKAGE.parent,
-        env={"PATH": "", "VAE_SEARCH_STORE": str(tmp_path / "store")},
+        env={"PATH": "", "HOME": str(tmp_path), "VAE_SEARCH_STORE": str(tmp_path / "store")},
         text=True,
         capture_output=True,
         check=True,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from vae_search import cli_ask, cli_models, cli_report, cli_store
+from vae_search import cli_ask, cli_doctor, cli_models, cli_report, cli_store
 from vae_search.cli_options import (
     DEFAULT_STORE,
     JsonOption,
@@ -195,7 +195,7 @@ def _show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
     )
 
 
-for part in (cli_ask, cli_store, cli_models, cli_report):
+for part in (cli_ask, cli_store, cli_models, cli_report, cli_doctor):
     app.add_typer(part.app)
 
 

@@ -15,7 +15,7 @@ DATA = WORDS | {"data"}
 # What each file or folder may import: our own names first, then libraries; the standard library is free. A file without
 # an entry of its own takes its folder's; one with neither is a KeyError.
 MAY_IMPORT = {
-    "__init__": {"champions", "cli_options", "exports", "live", "reporting"}
+    "__init__": {"asking", "asking_sql", "champions", "cli_options", "exports", "live", "reporting"}
     | {"service", "spec", "store", "vae", "pandas"},
     "__main__": {"cli"},
     "config": WORDS,
@@ -60,7 +60,7 @@ MAY_IMPORT = {
     "finished": DATA | {"store", "vae", "search", "registry", "native", "pictures"},
     "reporting": DATA | {"store", "search", "registry", "reports", "service", "champions", "pictures"},
     "asking": DATA | {"store", "registry"},
-    "asking_sql": {"store", "registry"},
+    "asking_sql": {"store", "registry", "pyarrow"},
     "completion": {"errors", "store", "typer"},
     "render": DATA | {"search", "service", "render_tables", "rich"},
     "render_tables": {"problems", "rich"},
@@ -71,6 +71,10 @@ MAY_IMPORT = {
     "render_store": DATA | {"store", "service", "registry", "finished", "render"},
     "live": DATA | {"store", "search", "render", "rich"},
     "cli_options": DATA | {"completion", "typer"},
+    "doctor": {"errors", "search"},
+    "checkup": {"errors", "store", "search", "doctor"},
+    "render_doctor": {"errors", "doctor", "render"},
+    "cli_doctor": {"completion", "checkup", "render_doctor", "cli_options", "typer"},
     "cli_models": DATA | {"store", "champions", "pictures", "render", "render_models", "cli_options", "typer"},
     "version": set(),
     "submitting": DATA | {"store", "search", "service"},
@@ -96,6 +100,7 @@ MAY_IMPORT = {
         "cli_models",
         "cli_report",
         "cli_export",
+        "cli_doctor",
         "cli_options",
         "typer",
     },
@@ -139,10 +144,11 @@ def test_the_rule_notices_an_import_against_it(tmp_path):
         ["--help"],
         ["best", "none"],
         ["watch", "none"],
-        ["query", "FROM models"],
+        ["query", "SELECT model, version FROM models"],
         ["status"],
         ["validate", "search_spaces/digits.yaml"],
         ["schema"],
+        ["doctor"],
     ],
     ids=lambda command: command[0],
 )
@@ -160,7 +166,7 @@ def test_light_commands_load_neither_ray_nor_tensorflow(command: list[str], tmp_
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=PACKAGE.parent,
-        env={"PATH": "", "VAE_SEARCH_STORE": str(tmp_path / "store")},
+        env={"PATH": "", "HOME": str(tmp_path), "VAE_SEARCH_STORE": str(tmp_path / "store")},
         text=True,
         capture_output=True,
         check=True,

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from vae_search import cli_ask, cli_cluster, cli_export, cli_models, cli_report, cli_run, cli_store
+from vae_search import cli_ask, cli_cluster, cli_doctor, cli_export, cli_models, cli_report, cli_run, cli_store
 from vae_search.cli_options import JsonOption, SetOption, SpecArgument
 from vae_search.cli_run import check_limits
 from vae_search.errors import VaeSearchError
@@ -88,7 +88,7 @@ def schema() -> None:
     show_json(json_schema())
 
 
-for part in (cli_run, cli_cluster, cli_ask, cli_store, cli_models, cli_report, cli_export):
+for part in (cli_run, cli_cluster, cli_ask, cli_store, cli_models, cli_report, cli_export, cli_doctor):
     app.add_typer(part.app)
 
 

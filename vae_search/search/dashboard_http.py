@@ -77,8 +77,16 @@ class Answer:
     """how far its clock is ahead of ours, to half a second; None if it does not tell the time"""
 
 
-def ask(address: Address, path: str, *, token: str | None, timeout_s: float) -> Answer:
-    """GET one path, with a token if there is one.
+def ask(
+    address: Address,
+    path: str,
+    *,
+    token: str | None,
+    timeout_s: float,
+    method: str = "GET",
+    body: bytes | None = None,
+) -> Answer:
+    """One request, with a token if there is one; a body is JSON.
 
     Raises:
         NoAnswer: Nothing came within `timeout_s`, the lookup of the name included.
@@ -88,7 +96,7 @@ def ask(address: Address, path: str, *, token: str | None, timeout_s: float) -> 
 
     def run() -> None:
         try:
-            results.append(_get(address, path, token=token, timeout_s=timeout_s))
+            results.append(_request(address, method, path, body=body, token=token, timeout_s=timeout_s))
         except (OSError, http.client.HTTPException, ValueError) as error:
             results.append(error)
 
@@ -109,19 +117,22 @@ def ask(address: Address, path: str, *, token: str | None, timeout_s: float) -> 
             raise NoAnswer("no answer in time")
 
 
-def _get(address: Address, path: str, *, token: str | None, timeout_s: float) -> Answer:
+def _request(
+    address: Address, method: str, path: str, *, body: bytes | None, token: str | None, timeout_s: float
+) -> Answer:
     kind = http.client.HTTPSConnection if address.secure else http.client.HTTPConnection
     connection = kind(address.host, address.port, timeout=timeout_s)
     try:
         asked_s = time.time()
-        headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-        connection.request("GET", address.prefix + path, headers=headers)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        connection.request(method, address.prefix + path, body=body, headers=headers)
         response = connection.getresponse()
         answered_s = time.time()
-        body = response.read(MOST_BYTES)
         return Answer(
             status=response.status,
-            body=body,
+            body=response.read(MOST_BYTES),
             ahead_s=_ahead_s(response.headers.get("Date"), here_s=(asked_s + answered_s) / 2),
         )
     finally:

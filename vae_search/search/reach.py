@@ -78,13 +78,13 @@ def reach(address: str, *, token: str | None, timeout_s: float = 3.0) -> Cluster
     deadline_s = time.monotonic() + timeout_s
 
     def asked(path: str, *, token: str | None = None) -> Answer:
-        return _asked(address, place, path, token=token, timeout_s=deadline_s - time.monotonic())
+        return question(address, place, path, token=token, timeout_s=deadline_s - time.monotonic())
 
     mode = asked(MODE)
-    auth = _facts(mode).get("authentication_mode", DISABLED) if mode.status == 200 else DISABLED
+    auth = json_object(mode).get("authentication_mode", DISABLED) if mode.status == 200 else DISABLED
     answer = asked(VERSION, token=token if auth != DISABLED else None)
     _check_token(address, answer, token=token)
-    ray_version = _facts(answer).get("ray_version")
+    ray_version = json_object(answer).get("ray_version")
     if not isinstance(ray_version, str) or not isinstance(auth, str):
         raise ClusterTrouble(
             f"{address}: something answers there, but it is no Ray dashboard. Give http://HEAD:8265, with the port "
@@ -109,14 +109,43 @@ def cluster_nodes(address: str, *, token: str | None, timeout_s: float = 3.0) ->
     Raises:
         ClusterTrouble: The cluster does not tell.
     """
-    answer = _asked(address, Address.parse(address), NODES, token=token, timeout_s=timeout_s)
+    answer = question(address, Address.parse(address), NODES, token=token, timeout_s=timeout_s)
     _check_token(address, answer, token=token)
     try:
-        listed = _facts(answer)["data"]["result"]["result"]
+        listed = json_object(answer)["data"]["result"]["result"]
         nodes = [_node(listed_node) for listed_node in listed if listed_node["state"] == "ALIVE"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ClusterTrouble(f"{address}: the cluster does not list its nodes (HTTP {answer.status}).") from error
     return tuple(sorted(nodes, key=lambda node: (not node.head, node.ip, node.node_id)))
+
+
+def question(
+    address: str,
+    place: Address,
+    path: str,
+    *,
+    token: str | None,
+    timeout_s: float,
+    method: str = "GET",
+    body: bytes | None = None,
+) -> Answer:
+    """One request to the cluster's dashboard.
+
+    Raises:
+        ClusterTrouble: There is no answer, or not in HTTP.
+    """
+    try:
+        return ask(place, path, token=token, timeout_s=timeout_s, method=method, body=body)
+    except NoAnswer as error:
+        raise ClusterTrouble(
+            f"{address}: no Ray cluster can be reached there: {error}.\nIs its head up, and the port of its dashboard "
+            "open to this machine? An SSH tunnel will do: ssh -L 8265:127.0.0.1:8265 HEAD"
+        ) from error
+    except NotHttp as error:
+        raise ClusterTrouble(
+            f"{address}: something answers there, but not in HTTP. Give http://HEAD:8265, the port of the head's "
+            "dashboard; 6379 is Ray's own."
+        ) from error
 
 
 def find_token() -> str | None:
@@ -158,21 +187,6 @@ def _checked(token: Token) -> Token:
     return token
 
 
-def _asked(address: str, place: Address, path: str, *, token: str | None, timeout_s: float) -> Answer:
-    try:
-        return ask(place, path, token=token, timeout_s=timeout_s)
-    except NoAnswer as error:
-        raise ClusterTrouble(
-            f"{address}: no Ray cluster can be reached there: {error}.\nIs its head up, and the port of its dashboard "
-            "open to this machine? An SSH tunnel will do: ssh -L 8265:127.0.0.1:8265 HEAD"
-        ) from error
-    except NotHttp as error:
-        raise ClusterTrouble(
-            f"{address}: something answers there, but not in HTTP. Give http://HEAD:8265, the port of the head's "
-            "dashboard; 6379 is Ray's own."
-        ) from error
-
-
 def _check_token(address: str, answer: Answer, *, token: str | None) -> None:
     if answer.status == 401 and token is None:
         raise ClusterTrouble(
@@ -186,7 +200,7 @@ def _check_token(address: str, answer: Answer, *, token: str | None) -> None:
         )
 
 
-def _facts(answer: Answer) -> dict[str, Any]:
+def json_object(answer: Answer) -> dict[str, Any]:
     """The JSON object of an answer; empty if it is none."""
     try:
         facts = json.loads(answer.body)

@@ -1,0 +1,132 @@
+"""Gathering what the doctor judges, here, from a cluster and from a store; one thing in trouble hides no other."""
+
+import os
+import platform
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
+
+from vae_search import doctor
+from vae_search.doctor import Area, Check, in_trouble
+from vae_search.errors import VaeSearchError
+from vae_search.search.probe_job import ask_nodes
+from vae_search.search.reach import ClusterNode, Token, cluster_nodes, locate_token, reach
+from vae_search.store import layout
+from vae_search.store.commit import Store, prove_exclusive
+from vae_search.store.json_files import to_json_bytes
+from vae_search.store.location import open_store
+
+
+def examine(address: str | None, store: str | None, *, cpus: int, gpus: int) -> list[Check]:
+    """All checks, in the order in which they are read.
+
+    Args:
+        address: of a cluster's dashboard; None for this machine alone.
+        store: location of a store; None for no check of it.
+        cpus: what a trial takes, and
+        gpus: as many GPUs.
+    """
+    here = {name: _version(name) for name in doctor.PACKAGES}
+    checks = [doctor.check_versions(here, python=platform.python_version())]
+    token: Token | None = None
+    try:
+        token = locate_token(os.environ, home=Path.home())
+        checks.append(doctor.check_token(token, file_mode=_mode(token)))
+    except VaeSearchError as error:
+        checks.append(in_trouble("token", error))
+    with _note(store, checks) as (location, note):
+        if address is None:
+            checks.extend(_this_machine(cpus=cpus, gpus=gpus))
+        else:
+            asked = token.value if token is not None else None
+            checks.extend(_cluster(address, asked, here, cpus=cpus, gpus=gpus, store=location, note=note))
+    return checks
+
+
+def _this_machine(*, cpus: int, gpus: int) -> Iterator[Check]:
+    cores = len(os.sched_getaffinity(0))
+    yield doctor.check_room([ClusterNode(node_id="", ip="", head=False, cpus=cores, gpus=0)], cpus=cpus, gpus=gpus)
+    folder = tempfile.gettempdir()
+    disk = shutil.disk_usage(folder)
+    yield doctor.check_space(disk.free, disk.total, where=folder, area=Area.CLUSTER)
+
+
+def _cluster(
+    address: str,
+    token: str | None,
+    here: Mapping[str, str | None],
+    *,
+    cpus: int,
+    gpus: int,
+    store: str | None,
+    note: str | None,
+) -> Iterator[Check]:
+    try:
+        facts = reach(address, token=token)
+    except VaeSearchError as error:
+        yield in_trouble("cluster", error)
+        return
+    yield doctor.check_cluster(facts)
+    yield doctor.check_auth_mode(facts, mode=os.environ.get("RAY_AUTH_MODE"))
+    yield doctor.check_clock(facts.ahead_s, whose="cluster", area=Area.CLUSTER)
+    try:
+        yield doctor.check_room(cluster_nodes(address, token=token), cpus=cpus, gpus=gpus)
+        reports = ask_nodes(address, token=token, store=store, note=note)
+    except VaeSearchError as error:
+        yield in_trouble("nodes", error)
+        return
+    yield from doctor.check_nodes(reports, here=here)
+    if note is not None:
+        yield doctor.check_store_of_nodes(reports)
+
+
+@contextmanager
+def _note(location: str | None, checks: list[Check]) -> Iterator[tuple[str | None, str | None]]:
+    """Check a store; yields where it is and a file in it for the nodes to find, if it can be used."""
+    if location is None:
+        yield None, None
+        return
+    note = layout.probe(secrets.token_hex(8))
+    try:
+        place = open_store(location)
+        prove_exclusive(place)
+        place.create(note, to_json_bytes({"written_s": time.time()}))
+    except VaeSearchError as error:
+        checks.append(in_trouble("store", error, area=Area.STORE))
+        yield None, None
+        return
+    try:
+        checks.append(
+            Check(name="store", area=Area.STORE, ok=True, found=f"{place.location}: of two writers, one succeeds")
+        )
+        checks.extend(_folder(place, note))
+        root = place.local_path("")
+        yield (str(root.resolve()) if root is not None else place.location), note
+    finally:
+        with suppress(VaeSearchError):
+            place.remove(note)
+
+
+def _folder(place: Store, note: str) -> Iterator[Check]:
+    """Disk and clock of a store that is a folder; a bucket has no end, and says so itself if the clocks differ much."""
+    written = place.local_path(note)
+    if written is not None:
+        yield doctor.check_clock(written.stat().st_mtime - time.time(), whose="store", area=Area.STORE)
+        disk = shutil.disk_usage(written.parent)
+        yield doctor.check_space(disk.free, disk.total, where="the store", area=Area.STORE)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _mode(token: Token | None) -> int | None:
+    return token.path.stat().st_mode if token is not None and token.path is not None else None

@@ -1,0 +1,40 @@
+"""The command that looks whether everything is in place."""
+
+from typing import Annotated
+
+import typer
+
+from vae_search.cli_options import JsonOption
+
+app = typer.Typer()
+
+
+@app.command()
+def doctor(
+    address: Annotated[
+        str | None,
+        typer.Option("--address", metavar="URL", help="A cluster's dashboard, http://HEAD:8265; default: none."),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store",
+            envvar="VAE_SEARCH_STORE",
+            metavar="URI",
+            help="A folder, or s3://bucket/prefix, to try out; default: none.",
+        ),
+    ] = None,
+    cpus: Annotated[int, typer.Option("--cpus-per-trial", min=1, help="Cores of the trials to come.")] = 1,
+    gpus: Annotated[int, typer.Option("--gpus-per-trial", min=0, help="GPUs of the trials to come.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Check versions, token, cluster and store; each line is ok, or trouble with what to do.
+
+    With an address, a short job on the cluster asks every node. Exit code: 0 all ok, 4 trouble, 7 only the store's.
+
+    Example: vae-search doctor --address http://head:8265 --store s3://bucket/vae
+    """
+    from vae_search.checkup import examine
+    from vae_search.render_doctor import show_checks
+
+    show_checks(examine(address, store, cpus=cpus, gpus=gpus), as_json=json)

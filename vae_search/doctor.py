@@ -1,0 +1,206 @@
+"""Whether everything a sweep needs is in place: versions, token, cluster, store. Each check is a function of facts."""
+
+import stat
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vae_search.errors import VaeSearchError
+from vae_search.search.probe_job import NodeReport
+from vae_search.search.reach import DISABLED, ClusterFacts, ClusterNode, Token
+
+LEAST_FREE_BYTES = 2e9
+MOST_USED = 0.95
+"""of a disk; beyond it Ray starts no objects on it"""
+MOST_SKEW_S = 30.0
+"""of clocks; leases do not depend on them, the times in rows and `budget.minutes` after a move to another machine do"""
+PACKAGES = ("vae-search", "ray", "tensorflow")
+
+
+class Area(StrEnum):
+    """What is in trouble; decides the exit code."""
+
+    CLUSTER = "cluster"
+    STORE = "store"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line of the doctor's."""
+
+    name: str
+    area: Area = Area.CLUSTER
+    ok: bool
+    found: str
+    remedy: str = ""
+    """what to do, where something is not ok"""
+
+
+def in_trouble(name: str, error: VaeSearchError, *, area: Area = Area.CLUSTER) -> Check:
+    """An error as a check: its first line is what was found, the rest what to do."""
+    found, _, remedy = str(error).partition("\n")
+    return Check(name=name, area=area, ok=False, found=found, remedy=remedy.replace("\n", " "))
+
+
+def check_versions(installed: Mapping[str, str | None], *, python: str) -> Check:
+    """Whether the packages are here.
+
+    Args:
+        installed: version by package; None for one that is missing.
+    """
+    missing = [name for name, version in installed.items() if version is None]
+    present = ", ".join(f"{name} {version}" for name, version in installed.items() if version is not None)
+    return Check(
+        name="versions",
+        ok=not missing,
+        found=f"{present}, Python {python}" + (f"; without {', '.join(missing)}" if missing else ""),
+        remedy="pip install --constraint requirements.lock vae-search" if missing else "",
+    )
+
+
+def check_token(token: Token | None, *, file_mode: int | None) -> Check:
+    """Whether nobody else can read the token."""
+    if token is None:
+        return Check(name="token", ok=True, found="none; a private Ray makes its own for each run")
+    if token.path is None or file_mode is None:
+        return Check(name="token", ok=True, found=f"from {token.came_from}")
+    wide = bool(stat.S_IMODE(file_mode) & 0o077)
+    return Check(
+        name="token",
+        ok=not wide,
+        found=f"from {token.came_from}, mode {stat.S_IMODE(file_mode):04o}"
+        + (": other users of this machine can use it" if wide else ""),
+        remedy=f"chmod 600 {token.path}" if wide else "",
+    )
+
+
+def check_cluster(facts: ClusterFacts) -> Check:
+    """What a cluster that can be used says about itself."""
+    lets_in = "lets in anybody, on this machine only" if facts.auth == DISABLED else "takes our token"
+    return Check(name="cluster", ok=True, found=f"{facts.address}: Ray {facts.ray_version}, {lets_in}")
+
+
+def check_auth_mode(facts: ClusterFacts, *, mode: str | None) -> Check:
+    """Whether Ray's own client, which decides by RAY_AUTH_MODE, would show the token."""
+    off = facts.auth != DISABLED and mode is not None and mode.lower() == DISABLED
+    return Check(
+        name="RAY_AUTH_MODE",
+        ok=not off,
+        found=f"{mode if mode else 'not set'} here, {facts.auth} on the cluster",
+        remedy="export RAY_AUTH_MODE=token" if off else "",
+    )
+
+
+def check_clock(ahead_s: float | None, *, whose: str, area: Area) -> Check:
+    """Whether another clock tells about the same time as ours."""
+    if ahead_s is None:
+        return Check(name=f"clock of the {whose}", area=area, ok=True, found="it does not say")
+    off = abs(ahead_s) > MOST_SKEW_S
+    direction = "ahead of" if ahead_s > 0 else "behind"
+    return Check(
+        name=f"clock of the {whose}",
+        area=area,
+        ok=not off,
+        found=f"{abs(ahead_s):.0f} s {direction} ours" if abs(ahead_s) >= 1 else "as ours",
+        remedy="Let NTP set both clocks." if off else "",
+    )
+
+
+def check_room(nodes: Sequence[ClusterNode], *, cpus: int, gpus: int) -> Check:
+    """How many trials of `cpus` and `gpus` run at once; a trial never spans nodes."""
+    kinds = Counter((node.cpus, node.gpus) for node in nodes if node.cpus)
+    slots = sum(_fit(*kind, cpus=cpus, gpus=gpus) * count for kind, count in kinds.items())
+    listed = " + ".join(
+        f"{count} node{'s' if count > 1 else ''} × {_resources(*kind)}" for kind, count in sorted(kinds.items())
+    )
+    trials = "1 trial" if slots == 1 else f"{slots} trials"
+    return Check(
+        name="room",
+        ok=slots > 0,
+        found=f"{listed or 'no node with CPUs for trials'}: {trials} of {_resources(cpus, gpus)} at once",
+        remedy="Add nodes, or lower what a trial takes. An autoscaler adds nodes only while a sweep runs."
+        if slots == 0
+        else "",
+    )
+
+
+def check_nodes(reports: Sequence[NodeReport], *, here: Mapping[str, str | None]) -> list[Check]:
+    """Whether every node runs the versions that this machine does."""
+    silent = [f"{_short(report)} {report.trouble}" for report in reports if report.trouble is not None]
+    others: Counter[str] = Counter()
+    for report in reports:
+        if report.trouble is None:
+            for name in PACKAGES:
+                if report.versions.get(name) != here.get(name):
+                    others[f"{name} {report.versions.get(name) or 'missing'} on {_short(report)}"] += 1
+    late = [report for report in reports if report.clock_off_s > MOST_SKEW_S]
+    checks = [
+        Check(
+            name="nodes",
+            ok=not silent and bool(reports),
+            found="; ".join(silent[:3]) or f"{len(reports)} answer",
+            remedy="See the node's logs, and whether its ports are open to the others." if silent else "",
+        ),
+        Check(
+            name="their versions",
+            ok=not others,
+            found="; ".join(list(others)[:3]) or "the same as here",
+            remedy="Install the same requirements.lock everywhere, or use one image for all nodes." if others else "",
+        ),
+    ]
+    if late:
+        checks.append(
+            Check(
+                name="their clocks",
+                ok=False,
+                found=f"{late[0].clock_off_s:.0f} s off on {_short(late[0])}",
+                remedy="Let NTP set the clocks of all nodes.",
+            )
+        )
+    return checks
+
+
+def check_store_of_nodes(reports: Sequence[NodeReport]) -> Check:
+    """Whether all nodes see the store that this machine sees, and may write into it."""
+    troubles = [
+        f"on {_short(report)}: {report.store_trouble}" for report in reports if report.store_trouble is not None
+    ]
+    asked = [report for report in reports if report.trouble is None]
+    return Check(
+        name="store of the nodes",
+        area=Area.STORE,
+        ok=not troubles and bool(asked),
+        found=troubles[0] if troubles else f"the same, and writable, on {len(asked)} of {len(reports)} nodes",
+        remedy="A folder must be one that all nodes share, at the same path; a bucket's credentials must be in the "
+        "environment of every node."
+        if troubles
+        else "",
+    )
+
+
+def check_space(free_bytes: float, total_bytes: float, *, where: str, area: Area) -> Check:
+    """Whether a sweep has room on a disk."""
+    tight = free_bytes < LEAST_FREE_BYTES or free_bytes < (1 - MOST_USED) * total_bytes
+    return Check(
+        name="space for Ray" if area is Area.CLUSTER else "space of the store",
+        area=area,
+        ok=not tight,
+        found=f"{free_bytes / 1e9:.1f} GB on the disk of {where}",
+        remedy=f"Make room; {LEAST_FREE_BYTES / 1e9:.0f} GB, and a twentieth of the disk, should be free."
+        if tight
+        else "",
+    )
+
+
+def _fit(cpus_there: int, gpus_there: int, *, cpus: int, gpus: int) -> int:
+    return min(cpus_there // cpus, gpus_there // gpus) if gpus else cpus_there // cpus
+
+
+def _resources(cpus: int, gpus: int) -> str:
+    words = f"{cpus} CPU{'s' if cpus != 1 else ''}"
+    return f"{words}, {gpus} GPU{'s' if gpus != 1 else ''}" if gpus else words
+
+
+def _short(report: NodeReport) -> str:
+    return f"node {report.node_id[:8]}"

@@ -1,0 +1,86 @@
+"""What each node of a cluster has and can do; runs on the cluster, as a job of `vae-search doctor`.
+
+Prints one line of JSON after MARK: what `probe_job.NodeReport` holds, of every node. A node may lack this package, so
+the function that runs there is sent whole and imports only what it finds.
+"""
+
+import json
+import sys
+import time
+from typing import Any
+
+MARK = "vae-search-nodes:"
+PATIENCE_S = 40.0
+
+
+def look_around(store: str | None, note: str | None) -> dict[str, Any]:
+    """Versions and the clock of this node, and what is wrong with the store as seen from here.
+
+    Args:
+        store: its location, None if none is to be looked at.
+        note: a file of the store that whoever asks has written.
+    """
+    import platform
+    from importlib import metadata
+
+    found: dict[str, Any] = {"python": platform.python_version(), "versions": {}, "store_trouble": None}
+    for name in ("vae-search", "ray", "tensorflow"):
+        try:
+            found["versions"][name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found["versions"][name] = None
+    if store is not None and note is not None:
+        try:
+            from vae_search.errors import NotFound, VaeSearchError
+            from vae_search.store.commit import prove_exclusive
+            from vae_search.store.location import open_store
+        except ImportError as error:
+            found["store_trouble"] = f"cannot be looked at: {error}"
+        else:
+            try:
+                place = open_store(store)
+                place.read(note)
+                prove_exclusive(place)
+            except NotFound:
+                found["store_trouble"] = "is another one here: a file that was just written into it is not there"
+            except VaeSearchError as error:
+                found["store_trouble"] = str(error)
+    found["clock_s"] = time.time()
+    return found
+
+
+def main(store: str | None, note: str | None) -> None:
+    """Ask every node that is alive, and print what came back."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
+    # Ports, files and processes of a node are no secrets, but nothing of its environment is asked for.
+    task = ray.remote(num_cpus=0, max_retries=0)(look_around)
+    begun_s = time.time()
+    asked = {}
+    for node in ray.nodes():
+        if node["Alive"]:
+            here_only = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
+            asked[task.options(scheduling_strategy=here_only).remote(store, note)] = node["NodeID"]
+    done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=PATIENCE_S)
+    ended_s = time.time()
+    reports = []
+    for answer, node_id in asked.items():
+        report: dict[str, Any] = {"node_id": node_id, "trouble": None}
+        if answer not in done:
+            report["trouble"] = f"no answer for {PATIENCE_S:.0f} s"
+        else:
+            try:
+                found = ray.get(answer)
+                clock_s = found.pop("clock_s")
+                # It was read between the two; all that is known is by how much it lies outside.
+                report |= found | {"clock_off_s": max(begun_s - clock_s, clock_s - ended_s, 0.0)}
+            except ray.exceptions.RayError as error:
+                report["trouble"] = str(error).splitlines()[-1]
+        reports.append(report)
+    print(MARK, json.dumps(reports), flush=True)  # noqa: T201 - its only answer
+
+
+if __name__ == "__main__":
+    main(*(sys.argv[1:3] if len(sys.argv) > 2 else (None, None)))

@@ -1,0 +1,108 @@
+"""Asking every node of a cluster what it has, with a short job, over HTTP and without Ray."""
+
+import json
+import secrets
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vae_search.errors import ClusterTrouble
+from vae_search.search.dashboard_http import Address
+from vae_search.search.node_probe import MARK
+from vae_search.search.reach import json_object, question
+
+JOBS = "/api/jobs/"
+ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+REQUEST_S = 10.0
+PAUSE_S = 0.25
+PATIENCE_S = 75.0  # longer than the probe waits for its nodes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReport:
+    """What one node said; everything else is empty if there was trouble."""
+
+    node_id: str
+    trouble: str | None
+    python: str
+    versions: Mapping[str, str | None]
+    """by package; None if it is not installed there"""
+    clock_off_s: float
+    """at least so far is its clock from the head's"""
+    store_trouble: str | None
+
+
+def ask_nodes(address: str, *, token: str | None, store: str | None, note: str | None) -> tuple[NodeReport, ...]:
+    """Run the probe on a cluster that `reach` accepts, and remove the job again.
+
+    Args:
+        store: location of a store that every node shall try, in which the file `note` lies.
+
+    Raises:
+        ClusterTrouble: The job cannot be run; says with which words it ended.
+    """
+    place = Address.parse(address)
+
+    def asked(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        answer = question(
+            address,
+            place,
+            JOBS + path,
+            token=token,
+            timeout_s=REQUEST_S,
+            method=method,
+            body=None if body is None else json.dumps(body).encode(),
+        )
+        if answer.status != 200:
+            said = answer.body.decode(errors="replace").strip().splitlines()
+            raise ClusterTrouble(f"{address}: the cluster runs no job: {said[-1][:300] if said else answer.status}")
+        return json_object(answer)
+
+    job = f"vae-search-doctor-{secrets.token_hex(6)}"
+    words = ["python", "-m", "vae_search.search.node_probe", *([store, note] if store and note else [])]
+    asked("POST", "", {"entrypoint": shlex.join(words), "submission_id": job})
+    give_up_s = time.monotonic() + PATIENCE_S
+    status = "PENDING"
+    try:
+        while status not in ENDED and time.monotonic() < give_up_s:
+            time.sleep(PAUSE_S)
+            status = str(asked("GET", job).get("status"))
+        log = str(asked("GET", f"{job}/logs").get("logs"))
+    finally:
+        if status not in ENDED:
+            asked("POST", f"{job}/stop")
+        else:
+            asked("DELETE", job)
+    return _reports(log, where=f"{address}: job {job} ({status.lower()})")
+
+
+def _reports(log: str, *, where: str) -> tuple[NodeReport, ...]:
+    answers = [line.removeprefix(MARK) for line in log.splitlines() if line.startswith(MARK)]
+    if not answers:
+        if "No module named" in log and "vae_search" in log:
+            raise ClusterTrouble(
+                f"{where}: the cluster's Python has no vae-search.\nInstall this version of it, with its "
+                "requirements.lock, on every node, or use the image of cluster/Dockerfile."
+            )
+        said = [line.strip() for line in log.splitlines() if line.strip()]
+        raise ClusterTrouble(
+            f"{where}: said nothing about its nodes. Its last words: {said[-1][:300] if said else '–'}"
+        )
+    try:
+        return tuple(_report(listed) for listed in json.loads(answers[-1]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ClusterTrouble(f"{where}: answered what this version does not understand.") from error
+
+
+def _report(listed: Mapping[str, Any]) -> NodeReport:
+    trouble = listed["trouble"]
+    return NodeReport(
+        node_id=str(listed["node_id"]),
+        trouble=None if trouble is None else str(trouble),
+        python=str(listed.get("python", "")),
+        versions=dict(listed.get("versions", {})),
+        clock_off_s=float(listed.get("clock_off_s", 0.0)),
+        store_trouble=listed.get("store_trouble"),
+    )

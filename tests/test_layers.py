@@ -144,7 +144,7 @@ def test_the_rule_notices_an_import_against_it(tmp_path):
         ["--help"],
         ["best", "none"],
         ["watch", "none"],
-        ["query", "SELECT model, version FROM models"],
+        ["query", "SELECT count(*) FROM trials"],
         ["status"],
         ["validate", "search_spaces/digits.yaml"],
         ["schema"],

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test chaos install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions \
+.PHONY: demo test chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions \
 	bench-durability bench-plots
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 is what requirements.lock was resolved on.
@@ -33,6 +33,10 @@ test: lint
 # Hours of kills, full disks and broken files; prints seeds and schedules (tests/chaos/README.md).
 chaos: .venv/installed-dev
 	VAE_SEARCH_CHAOS=1 $(BIN)/python -m pytest tests/chaos tests/store/test_object_store.py -s
+
+# Clusters that lose their heads, share GPUs and are called back.
+e2e: .venv/installed-dev
+	VAE_SEARCH_E2E=1 $(BIN)/python -m pytest tests/end_to_end tests/cluster -s
 
 # Each prints its ratios and writes benchmarks/results/*.json. Let nothing else run on the machine meanwhile.
 bench-speed: .venv/installed

@@ -65,12 +65,14 @@ CODE
 start_node() { # NAME, then options of `ray start`
   local name=$1 agent_port
   shift
+  # A folder for each node, as on machines of their own: nodes that share one remove each other's unpacked packages.
+  mkdir -p "$(<"$state/ray-folder")/$name"
   agent_port=$(free_ports 1)
   # Worker ports of zero are drawn by the system: with Ray's default range, nodes of one machine would collide.
   if ! env -u RAY_ADDRESS -u RAY_API_SERVER_ADDRESS -u RAY_AUTH_TOKEN \
     VAE_SEARCH_LOCAL_NODE="$state/$name" SPT_NOENV=1 \
     RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$state/token" \
-    RAY_TMPDIR="$(<"$state/ray-folder")" RAY_USAGE_STATS_ENABLED=0 \
+    RAY_TMPDIR="$(<"$state/ray-folder")/$name" RAY_USAGE_STATS_ENABLED=0 \
     PATH="$(dirname "$(command -v "$python")"):$PATH" \
     "$python" -m ray.scripts.scripts start "$@" \
     --node-ip-address "$node_ip" --min-worker-port 0 --max-worker-port 0 \

@@ -68,10 +68,11 @@ class Jobs:
         reach(address, token=token)
         for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray's client would go there instead
             os.environ.pop(name, None)
-        logging.getLogger("ray").setLevel(logging.WARNING)  # it tells of every package that it uploads
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         with self._answering():
             self._client = JobSubmissionClient(address, headers=headers)
+        for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
+            logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)  # they tell of every package and connection
 
     def of(self, sweep: str) -> list[Job]:
         """The jobs of a sweep that this cluster remembers, the newest first."""

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         While an actor is still starting, Tune gives its trial to any other that becomes free and kills it; with an
         import of several seconds in here, short trials would never get a second worker.
         """
+        os.chdir(tempfile.gettempdir())  # a job's folder may be unpacked anew while we run, and is then another one
         self._brief = brief
         self._task = task
         self._judge_task = judge_task

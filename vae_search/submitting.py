@@ -72,8 +72,22 @@ def submit(jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bo
         if not images.is_absolute():
             raise InvalidSpec(f"--upload-data: data.source must be a file or folder, but is {spec.data.source}.")
         spec = overridden(spec, [f"data.source={source_of(images)}"])
+    _check_room(jobs, spec)
     payload = Payload(spec=spec, text=text, store=store, images=images)
     return jobs.submit(payload, lease=_next_lease(store, spec.name))
+
+
+def _check_room(jobs: "Jobs", spec: "SweepSpec") -> None:
+    """Refuse a trial that would wait for ever, unless larger nodes may come; the job itself looks more closely."""
+    from vae_search.search.reach import cluster_nodes, may_grow
+    from vae_search.search.room import NodeRoom, check_room
+
+    nodes = [
+        NodeRoom(node_id=node.node_id, resources=node.resources, labels=node.labels)
+        for node in cluster_nodes(jobs.address, token=jobs.token)
+    ]
+    if not may_grow(jobs.address, token=jobs.token):
+        check_room(nodes, [], spec.resources)
 
 
 def under_way(jobs: "Jobs", job: "Job") -> "Job":

@@ -105,7 +105,8 @@ def test_what_cannot_work_is_said_at_once(cluster: LocalCluster, tmp_path: Path)
         ((*to, "http://127.0.0.1:1"), 4, "no Ray cluster can be reached there"),
         (("submit", spec, "--store", "store", "--address", cluster.address), 2, "a folder that all nodes share"),
         (("submit", spec, "--store", "/proc/none", "--address", cluster.address), 7, "/proc/none"),
-        (("stop", "never", "--address", cluster.address), 2, "knows no job of sweep 'never'"),
+        (("stop", "nothing", "--address", cluster.address), 2, "knows no job of sweep 'nothing'"),
+        (("stop", "never", "--address", cluster.address), 2, "has ended: FAILED"),
     ]
     for words, code, said in cases:
         done = cluster.vae_search(tmp_path, *words, code=code)

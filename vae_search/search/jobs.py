@@ -65,6 +65,7 @@ class Jobs:
 
     def __init__(self, address: str, *, token: str | None) -> None:
         self.address = address
+        self.token = token
         reach(address, token=token)
         for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray's client would go there instead
             os.environ.pop(name, None)

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from vae_search.search.dashboard_http import Address, Answer, NoAnswer, NotHttp,
 
 MODE = "/api/authentication_mode"  # open to everybody, since Ray 2.52
 VERSION = "/api/version"
+STATUS = "/api/cluster_status"
 NODES = "/api/v0/nodes?detail=1&limit=10000"
 DISABLED = "disabled"
 
@@ -47,6 +48,9 @@ class ClusterNode:
     head: bool
     cpus: int
     gpus: int
+    resources: Mapping[str, float] = field(default_factory=dict)
+    """in all, by Ray's names"""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +152,21 @@ def question(
         ) from error
 
 
+def may_grow(address: str, *, token: str | None, timeout_s: float = 3.0) -> bool:
+    """Whether an autoscaler runs the cluster, so that larger nodes may come; as far as the cluster tells.
+
+    Raises:
+        ClusterTrouble: It does not answer.
+    """
+    answer = question(address, Address.parse(address), STATUS, token=token, timeout_s=timeout_s)
+    try:
+        types = json_object(answer)["data"]["clusterStatus"]["autoscalerReport"]["nodeTypeMapping"]
+        # A node that was started by hand has a type of its own, made of its id.
+        return any(str(kind).lower() != f"node_{node}".lower() for node, kind in types.items())
+    except (KeyError, TypeError, AttributeError):
+        return True
+
+
 def find_token() -> str | None:
     """The token that Ray would use in this environment, or None.
 
@@ -217,4 +236,6 @@ def _node(listed: Mapping[str, Any]) -> ClusterNode:
         head=bool(listed["is_head_node"]),
         cpus=int(offered.get("CPU", 0)),
         gpus=int(offered.get("GPU", 0)),
+        resources={str(name): float(amount) for name, amount in offered.items()},
+        labels={str(label): str(value) for label, value in (listed.get("labels") or {}).items()},
     )

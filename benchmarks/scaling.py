@@ -1,7 +1,7 @@
 """How well a sweep uses 1, 2, 4 and 8 nodes, and how many workers one driver can feed.
 
 This machine has no eight idle cores, so the workers sleep instead of computing: what is measured is everything else. A
-real Ray cluster of that many nodes (cluster/local.sh), the real driver, store, searcher and scheduler; each trial sleeps
+This machine has no eight idle cores, so the workers sleep instead of computing: what is measured is all the rest. A
 for `EPOCHS` epochs of `EPOCH_S` seconds. Efficiency = the ideal time, trials · length / nodes, over the time from the
 first trial's start to the last row. The driver's CPU seconds per result and per trial give the estimate.
 

@@ -84,7 +84,7 @@ MAY_IMPORT = {
     "cli_cluster": DATA
     | {"store", "search", "submitting", "render", "live", "service", "cli_run", "cli_options", "typer"},
     "cli_ask": DATA
-    | {"store", "service", "asking", "asking_sql", "watch", "completion", "cli_options", "typer"}
+    | {"store", "service", "submitting", "asking", "asking_sql", "watch", "completion", "cli_options", "typer"}
     | {"render", "render_store", "render_answers"},
     "cli_store": DATA | {"store", "service", "finished", "render", "render_store", "cli_options", "typer"},
     "cli_report": DATA | {"store", "reporting", "render", "cli_options", "typer"},

@@ -26,6 +26,9 @@ def status(
         str | None,
         typer.Argument(metavar="[SWEEP]", help="One sweep; default: all of them.", autocompletion=complete_sweep),
     ] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Ask the cluster, http://HEAD:8265, instead of the store.")
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
@@ -33,6 +36,13 @@ def status(
 
     Example: vae-search status digits
     """
+    if address is not None:
+        from vae_search import submitting
+        from vae_search.render import show_jobs, show_json
+
+        facts = [submitting.facts(job) for job in submitting.jobs_of(address).all(sweep)]
+        show_json(facts) if json else show_jobs(facts)
+        return
     from vae_search import service
     from vae_search.render import show_statuses
     from vae_search.render_store import show_status

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,19 @@ def console() -> Console:
 def say(text: str) -> None:
     """One plain sentence."""
     console().print(escape(text), soft_wrap=True)
+
+
+def show_jobs(jobs: Sequence[Mapping[str, object]]) -> None:
+    """The jobs of a cluster, one in each line."""
+    if not jobs:
+        say("This cluster knows no job of a sweep. `vae-search submit` makes one.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in jobs[0]:
+        table.add_column(column)
+    for job in jobs:
+        table.add_row(*(escape("–" if value is None else printable(str(value), 200)) for value in job.values()))
+    console().print(table)
 
 
 def show_json(value: object) -> None:

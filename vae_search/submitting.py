@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,7 +135,17 @@ def drive(folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSp
 
 def facts(job: "Job") -> dict[str, object]:
     """A job for programs."""
-    return {"submission_id": job.submission_id, "sweep": job.sweep, "store": job.store, "status": job.status}
+    began = (
+        None if job.started_at_s is None else datetime.fromtimestamp(job.started_at_s, UTC).isoformat("T", "seconds")
+    )
+    return {
+        "sweep": job.sweep,
+        "submission_id": job.submission_id,
+        "status": job.status,
+        "started_at": began,
+        "exit_code": job.exit_code,
+        "store": job.store,
+    }
 
 
 def _next_lease(store: str, sweep: str) -> int:

@@ -75,11 +75,12 @@ class Jobs:
         for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
             logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)  # they tell of every package and connection
 
-    def of(self, sweep: str) -> list[Job]:
-        """The jobs of a sweep that this cluster remembers, the newest first."""
+    def all(self, sweep: str | None = None) -> list[Job]:
+        """The jobs of a sweep, or of all, that this cluster remembers, the newest first."""
         with self._answering():
             listed = self._client.list_jobs()
-        found = [_job(details) for details in listed if (details.metadata or {}).get(SWEEP) == sweep]
+        of_sweeps = [_job(details) for details in listed if SWEEP in (details.metadata or {})]
+        found = [job for job in of_sweeps if sweep in (None, job.sweep)]
         return sorted(found, key=lambda job: job.started_at_s or 0.0, reverse=True)
 
     def newest(self, sweep: str) -> Job:
@@ -88,7 +89,7 @@ class Jobs:
         Raises:
             NotFound: This cluster remembers none.
         """
-        found = self.of(sweep)
+        found = self.all(sweep)
         if not found:
             raise NotFound(f"{self.address}: this cluster knows no job of sweep {sweep!r}.")
         return found[0]
@@ -106,7 +107,7 @@ class Jobs:
             Conflict: It runs there with another spec or store.
             ClusterTrouble: The cluster does not take it.
         """
-        before = self.of(payload.sweep)
+        before = self.all(payload.sweep)
         for job in before:
             if job.active:
                 return self._same(job, payload), False
@@ -128,7 +129,7 @@ class Jobs:
                     metadata={SWEEP: payload.sweep, STORE: payload.store, SPEC: payload.sha256},
                 )
             except (RuntimeError, ValueError) as error:
-                for job in self.of(payload.sweep):
+                for job in self.all(payload.sweep):
                     if job.active:  # somebody was faster with the same name
                         return self._same(job, payload), False
                 raise ClusterTrouble(f"{self.address}: the job was not taken: {_first_line(error)}") from error

@@ -12,7 +12,17 @@ def test_only_this_machine_reaches_its_loopback(host):
 
 
 @pytest.mark.parametrize(
-    "host", ["10.0.0.1", "0.0.0.0", "::", "128.0.0.1", "head", "localhost.evil.example", "", "2130706433"]
+    "host",
+    [
+        "10.0.0.1",
+        "0.0.0.0",  # noqa: S104 - nothing binds to it
+        "::",
+        "128.0.0.1",
+        "head",
+        "localhost.evil.example",
+        "",
+        "2130706433",
+    ],
 )
 def test_whatever_else_others_may_reach(host):
     assert not is_loopback(host)

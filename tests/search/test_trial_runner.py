@@ -169,7 +169,8 @@ def test_a_worker_whose_node_is_about_to_leave_saves_every_epoch(open_session, s
     )
     runner.begin(order)
     saved = []
-    for now, draining in ((1.0, False), (1.5, True), (2.0, True), (2.5, True)):
+    for at, told in ((1.0, False), (1.5, True), (2.0, True), (2.5, True)):
+        now, draining = at, told
         saved.append(runner.step().saved_epoch)
 
     assert saved == [0, 0, 3, 4]  # within a second of being told, and from then on each

@@ -1,4 +1,4 @@
-"""A sweep handed to a cluster: what is refused before it goes, and how its end is told. The cluster's answers are given."""
+"""A sweep handed to a cluster: what is refused before it goes, and how its end is told. The cluster is given."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,7 +162,7 @@ def test_the_cause_is_found_in_what_the_job_left(printed, message, cause):
 
 
 def test_a_stopped_job_is_interrupted_and_says_how_to_go_on():
-    with pytest.raises(Interrupted, match="was stopped. The same command again continues"):
+    with pytest.raises(Interrupted, match=r"was stopped\. The same command again continues"):
         submitting.raise_if_failed(Cluster(), job(status="STOPPED", exit_code=None), shown=False)
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from tests.contracts.web_server import serving
 from tests.data.pictures import grey
-from vae_search.data import named
+from vae_search.data import download, named
 from vae_search.data.download import DownloadFailed, PublishedFile, fetched
 from vae_search.data.sources import read_source
 from vae_search.errors import BadData
@@ -108,8 +109,15 @@ def test_a_cache_folder_that_cannot_be_created_is_named(tmp_path, monkeypatch):
     assert asked == []
 
 
-def test_somebodys_file_is_downloaded_once_by_however_many_ask(tmp_path):
+def test_somebodys_file_is_downloaded_once_by_however_many_ask(tmp_path, monkeypatch):
     target = tmp_path / "new" / "x.npz"
+    all_ask = threading.Barrier(4, timeout=30)
+
+    def lock_when_all_ask(*arguments: object, **options: object) -> FileLock:
+        all_ask.wait()
+        return FileLock(*arguments, **options)
+
+    monkeypatch.setattr(download, "FileLock", lock_when_all_ask)
     with serving(b"images") as (address, asked):
         threads = [threading.Thread(target=fetched, args=(f"{address}/a/x.npz", target)) for _ in range(4)]
         for thread in threads:

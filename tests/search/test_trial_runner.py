@@ -176,3 +176,10 @@ def test_a_worker_whose_node_is_about_to_leave_saves_every_epoch(open_session, s
     assert saved == [0, 0, 3, 4]  # within a second of being told, and from then on each
     assert asked == 2
     assert checkpoints.newest_intact(store, "small", layout.trial_key(0)).epoch == 4
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="says what is done without a GPU")
+def test_a_worker_that_was_given_a_gpu_and_finds_none_says_so(open_session, caplog):
+    open_session("resources.gpus_per_trial=0.5")
+
+    assert "gpus_per_trial is 0.5, but TensorFlow finds no GPU on this node" in caplog.text

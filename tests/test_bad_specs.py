@@ -161,6 +161,38 @@ CASES = {
     "a misspelt auto": Bad(
         plus("resources: {concurrency: atuo}"), 9, "must be auto or a whole number >= 1, but got 'atuo'"
     ),
+    "a share of two GPUs": Bad(
+        plus("resources: {gpus_per_trial: 1.5}"), 9, "must be 0, a share of one GPU below 1, or a whole number, but got"
+    ),
+    "a negative share": Bad(
+        plus("resources: {gpus_per_trial: -0.5}"), 9, "resources.gpus_per_trial: must be 0, a share"
+    ),
+    "a share that Ray cannot count": Bad(
+        plus("resources: {gpus_per_trial: 1e-5}"), 9, "resources.gpus_per_trial: must"
+    ),
+    "a share of NaN": Bad(plus("resources: {gpus_per_trial: .nan}"), 9, "below 1, or a whole number, but got nan."),
+    "a GPU of true": Bad(plus("resources: {gpus_per_trial: true}"), 9, "below 1, or a whole number, but got true."),
+    "memory without a unit of bytes": Bad(
+        plus("resources: {memory: 4 gigs}"),
+        9,
+        "memory: must be bytes or a size such as 500MB or 4GiB, but got '4 gigs'",
+    ),
+    "memory in bits": Bad(plus("resources: {memory: 4Gb}"), 9, "resources.memory: must be bytes or a size"),
+    "negative memory": Bad(plus("resources: {memory: -1}"), 9, "resources.memory: must be bytes or a size"),
+    "memory of no computer": Bad(
+        plus("resources: {memory: 9999999TB}"), 9, "resources.memory: must be bytes or a size"
+    ),
+    "a custom resource that has a key": Bad(
+        plus("resources: {custom: {GPU: 1}}"), 9, "but got 'GPU'; CPUs, GPUs and memory have keys."
+    ),
+    "none of a custom resource": Bad(
+        plus("resources: {custom: {tpu: 0}}"), 9, "resources.custom.tpu: must be a number >= 0.0001, but got 0."
+    ),
+    "a custom resource in words": Bad(
+        plus("resources: {custom: {tpu: one}}"), 9, "must be a number >= 0.0001, but got"
+    ),
+    "custom resources in a list": Bad(plus("resources: {custom: [tpu]}"), 9, "resources.custom: must be a mapping"),
+    "a label that is a number": Bad(plus("resources: {labels: {zone: 1}}"), 9, "labels.zone: must be text, but got 1."),
     # data
     "a misspelt data set": Bad(at(2, "data: {source: fashion_mnst}"), 2, "Did you mean fashion_mnist?"),
     "a data set with a hyphen": Bad(at(2, "data: {source: Fashion-MNIST}"), 2, "Did you mean fashion_mnist?"),
@@ -170,6 +202,8 @@ CASES = {
     "an address of nothing": Bad(at(2, "data: {source: ftp://host/x.npz}"), 2, "the address of one file, https://"),
     "an address of a folder": Bad(at(2, "data: {source: s3://bucket/x}"), 2, "that ends in .npz, .npy, .parquet"),
     "an address with a password": Bad(at(2, 'data: {source: "https://u:p@host/x.npz"}'), 2, "without user, password"),
+    "an address of a hidden file": Bad(at(2, "data: {source: s3://bucket/x/.npz}"), 2, "the address of one file"),
+    "sent images that lead elsewhere": Bad(at(2, "data: {source: store:../x.npz}"), 2, "must be store:<digest>/<name>"),
     "an empty source": Bad(at(2, 'data: {source: ""}'), 2, "data.source: must not be empty"),
     "grey pixels": Bad(
         at(2, "data: {source: digits, binarize: none}"), 2, "has no density for grey pixels, but got none."

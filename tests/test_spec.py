@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from vae_search.errors import InvalidSpec
 from vae_search.space import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
 from vae_search.spec import SweepSpec, identity_changes, json_schema, parse_spec, read_spec
 from vae_search.spec_file import parse_yaml
-from vae_search.spec_parts import Budget, Confirm, DataSpec, Pruning
+from vae_search.spec_parts import Budget, Confirm, DataSpec, Pruning, Resources
 from vae_search.template import template
 
 SHIPPED = sorted((Path(__file__).parents[1] / "search_spaces").glob("*.yaml"))
@@ -74,6 +75,41 @@ def test_the_commented_values_of_the_template_are_the_defaults() -> None:
 
     assert "\nkeep: 5" in text
     assert spec == parse_spec(template("my-sweep"), base=Path("/sweeps"))
+
+
+def test_every_resource_stands_in_the_template_with_its_default() -> None:
+    text = template("my-sweep")
+    start = text.index("# resources:")
+    uncommented = text[:start] + re.sub(r"(?m)^# ", "", text[start:])
+
+    spec = parse_spec(uncommented, base=Path("/sweeps"))
+
+    assert spec == parse_spec(text, base=Path("/sweeps"))
+    assert spec.resources.model_fields_set == set(Resources.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("written", "size_bytes"),
+    [("0", 0), ("1000", 1000), ("500MB", 500_000_000), ("4GiB", 4 * 2**30), ("1.5 kB", 1500), ("0.5TiB", 2**39)],
+)
+def test_memory_is_written_in_bytes_or_in_units(written: str, size_bytes: int) -> None:
+    assert small("", f"resources.memory={written}").resources.memory == size_bytes
+
+
+@pytest.mark.parametrize("gpus", [0, 0.0001, 0.25, 1, 8])
+def test_gpus_are_shares_of_one_or_whole_ones(gpus: float) -> None:
+    assert small("", f"resources.gpus_per_trial={gpus}").resources.gpus_per_trial == gpus
+
+
+def test_resources_survive_json() -> None:
+    text = "resources: {gpus_per_trial: 2, memory: 4GiB, custom: {tpu: 0.5}, labels: {zone: east}, concurrency: 3}\n"
+    spec = small(text)
+
+    written = json.loads(json.dumps(spec.to_json()))
+
+    assert SweepSpec.from_json(written) == spec
+    assert written["resources"]["custom"] == {"tpu": 0.5}
+    assert [error.message for error in Draft202012Validator(json_schema()).iter_errors(written)] == []
 
 
 def test_what_is_not_said_takes_its_default() -> None:
@@ -187,7 +223,13 @@ def test_a_relative_path_starts_at_the_spec_and_one_on_the_command_line_at_the_c
     assert overridden.data.source == as_part.data.source == str(tmp_path / "dogs")
 
 
-@pytest.mark.parametrize("source", ["digits", "mnist", "fashion_mnist", "/data/cats.npz"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("digits", "mnist", "fashion_mnist", "/data/cats.npz"),
+        *("s3://bucket/a/cats.npz", "https://host/cats.parquet", f"store:{'0a' * 16}/my cats"),
+    ],
+)
 def test_names_and_absolute_paths_stay_as_they_are(source: str) -> None:
     assert small("", f"data.source={source}").data.source == source
 
@@ -209,7 +251,8 @@ def test_windows_line_ends_and_a_byte_order_mark_are_no_mistake(tmp_path: Path) 
     "override",
     [
         *("name=other", "budget.trials=99", "budget.minutes=1", "checkpoint_s=1", "max_retries=0", "keep=1"),
-        *("resources.concurrency=2",),
+        *("resources.concurrency=2", "resources.gpus_per_trial=0.5", "resources.memory=4GiB"),
+        *("resources.custom={tpu: 1}", "resources.labels={zone: east}"),
     ],
 )
 def test_what_may_change_on_resume_is_not_part_of_the_identity(override: str) -> None:
@@ -297,6 +340,10 @@ def test_a_damaged_resolved_spec_is_refused_in_words() -> None:
         {"pruning": "on"},
         {"log_variance_clamp": [1]},
         {"resources": {"concurrency": "some"}},
+        {"resources": {"gpus_per_trial": -1}},
+        {"resources": {"memory": "4 gigs"}},
+        {"resources": {"custom": {"tpu": 0}}},
+        {"resources": {"labels": {"zone": 1}}},
         {"data": {"source": "digits", "validation": 1.5}},
     ],
 )

@@ -15,10 +15,12 @@ _MEMORY_UNITS = {unit: 1000**power for power, unit in enumerate(("B", "kB", "MB"
     unit: 1024**power for power, unit in enumerate(("KiB", "MiB", "GiB", "TiB"), start=1)
 }
 _MEMORY = re.compile(rf"^([0-9]+(?:\.[0-9]+)?) ?({'|'.join(_MEMORY_UNITS)})$")
+LEAST_AMOUNT = 1e-4  # Ray counts in ten-thousandths
 _RAYS_OWN = ("CPU", "GPU", "memory", "object_store_memory")
 
 NAMES = ("digits", "mnist", "fashion_mnist")  # data sets that need no path
 IN_STORE = "store:"  # before the digest of images that were sent along, as in store:<digest>/<name>
+_SENT = re.compile(rf"{IN_STORE}[0-9a-f]{{32}}/[^/.][^/]*")
 FAR = ("https://", "http://", "s3://")  # images that are fetched
 FILES = (".npz", ".npy", ".parquet")
 
@@ -32,10 +34,13 @@ def located(source: str, folder: Path) -> str:
     if source in NAMES:
         return source
     if source.startswith(IN_STORE):
+        if not _SENT.fullmatch(source):
+            raise ValueError("must be store:<digest>/<name>, as `vae-search submit --upload-data` writes it.")
         return source
     if "://" in source:
+        hidden = source.rpartition("/")[2].startswith(".")
         # Not repeated: it may hold a password.
-        if not source.startswith(FAR) or any(mark in source for mark in "@?#") or not source.endswith(FILES):
+        if not source.startswith(FAR) or any(mark in source for mark in "@?#") or not source.endswith(FILES) or hidden:
             raise ValueError(
                 "must be a name, a path, or the address of one file, https://… or s3://…, that ends in "
                 f"{', '.join(FILES)}, without user, password or query."
@@ -65,7 +70,7 @@ def _concurrency(value: object) -> object:
 
 def _gpus(value: object) -> object:
     number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else -1.0
-    if 0 <= number <= 1 or (number <= 1024 and number.is_integer() and number > 0):
+    if number == 0 or LEAST_AMOUNT <= number <= 1 or (number <= 1024 and number.is_integer() and number > 0):
         return number
     raise ValueError(f"must be 0, a share of one GPU below 1, or a whole number, but got {shown(value)}.")
 
@@ -82,9 +87,9 @@ def _memory(value: object) -> object:
 
 
 def _amount(value: object) -> object:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 10**6:
+    if isinstance(value, int | float) and not isinstance(value, bool) and LEAST_AMOUNT <= value <= 10**6:
         return float(value)
-    raise ValueError(f"must be a number > 0, but got {shown(value)}.")
+    raise ValueError(f"must be a number >= {LEAST_AMOUNT}, but got {shown(value)}.")
 
 
 def _resource_name(value: object) -> object:
@@ -125,7 +130,7 @@ Memory = Annotated[
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": _MEMORY.pattern}]}),
 ]
 PositiveAmount = Annotated[
-    float, BeforeValidator(_amount), WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 10**6})
+    float, BeforeValidator(_amount), WithJsonSchema({"type": "number", "minimum": LEAST_AMOUNT, "maximum": 10**6})
 ]
 ResourceName = Annotated[str, BeforeValidator(_resource_name), WithJsonSchema({"type": "string", "minLength": 1})]
 Clamp = Annotated[

@@ -18,7 +18,10 @@ class Part(BaseModel):
 class DataSpec(Part):
     """Which images, and how they are split."""
 
-    source: str = Field(min_length=1, description=f"{', '.join(NAMES)}, or a path; relative paths start at the spec.")
+    source: str = Field(
+        min_length=1,
+        description=f"{', '.join(NAMES)}, a path (relative ones start at the spec), or the address of one file.",
+    )
     binarize: Literal["dynamic", "threshold", "none"] = Field(
         default="dynamic", description="dynamic: each epoch draws 0/1 pixels anew; threshold: > 0.5; none: as they are."
     )

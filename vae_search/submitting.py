@@ -17,6 +17,7 @@ from vae_search.errors import (
     SweepFailed,
     VaeSearchError,
 )
+from vae_search.problems import printable
 from vae_search.store.images import put, source_of
 from vae_search.store.lease_records import newest_lease
 from vae_search.store.location import open_store
@@ -60,9 +61,8 @@ def submit(jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bo
         VaeSearchError: What `Jobs.submit` raises.
     """
     from vae_search.search.jobs_payload import Payload
-    from vae_search.spec import overridden
 
-    if "://" not in store and not Path(store).is_absolute():
+    if "://" not in store.removeprefix("file://") and not Path(store.removeprefix("file://")).is_absolute():
         raise InvalidSpec(
             f"--store {store}: must be s3://bucket/prefix, or a folder that all nodes share, from its root: "
             f"on a cluster, {store!r} would be another one on each machine."
@@ -72,23 +72,10 @@ def submit(jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bo
         images = Path(spec.data.source)
         if not images.is_absolute():
             raise InvalidSpec(f"--upload-data: data.source must be a file or folder, but is {spec.data.source}.")
-        spec = overridden(spec, [f"data.source={source_of(images)}"])
-    _check_room(jobs, spec)
+        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": source_of(images)})})
+    jobs.check_room(spec.resources)
     payload = Payload(spec=spec, text=text, store=store, images=images)
     return jobs.submit(payload, lease=_next_lease(store, spec.name))
-
-
-def _check_room(jobs: "Jobs", spec: "SweepSpec") -> None:
-    """Refuse a trial that would wait for ever, unless larger nodes may come; the job itself looks more closely."""
-    from vae_search.search.reach import cluster_nodes, may_grow
-    from vae_search.search.room import NodeRoom, check_room
-
-    nodes = [
-        NodeRoom(node_id=node.node_id, resources=node.resources, labels=node.labels)
-        for node in cluster_nodes(jobs.address, token=jobs.token)
-    ]
-    if not may_grow(jobs.address, token=jobs.token):
-        check_room(nodes, [], spec.resources)
 
 
 def under_way(jobs: "Jobs", job: "Job") -> "Job":
@@ -110,7 +97,8 @@ def raise_if_failed(jobs: "Jobs", job: "Job", *, shown: bool) -> None:
     if job.status == "STOPPED":
         raise Interrupted(f"job {job.submission_id} was stopped. The same command again continues the sweep.")
     kind: type[VaeSearchError] = next((kind for kind in KINDS if kind.exit_code == job.exit_code), ClusterTrouble)
-    lines = jobs.log(job.submission_id).strip().splitlines() or [job.message]
+    told = jobs.log(job.submission_id).strip() or job.message.strip() or "it left no word."
+    lines = [printable(line, 300) for line in told.splitlines()]
     start = next((n for n in range(len(lines) - 1, -1, -1) if lines[n].startswith("error: ")), len(lines) - 3)
     cause = "\n".join(line.removeprefix("error: ") for line in lines[max(start, 0) :][:3])
     raise kind(f"job {job.submission_id} failed; its log says why." if shown else f"job {job.submission_id}: {cause}")

@@ -74,6 +74,10 @@ pruning:                          # or off
 
 # resources:
 #   cpus_per_trial: 1
+#   gpus_per_trial: 0             # or a share of one, such as 0.25
+#   memory: 0                     # to keep free for a trial, such as 4GiB; 0 = whatever there is
+#   custom: {{}}                    # Ray's custom resources of a trial, such as {{fast_disk: 1}}
+#   labels: {{}}                    # that a node must have, by Ray's names of them
 #   concurrency: auto             # trials at once: a number, or as many as there is room for
 """
 

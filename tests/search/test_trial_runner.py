@@ -152,3 +152,34 @@ def test_a_worker_that_hears_of_a_stop_saves_its_epoch(open_session, store, task
     assert (before.saved_epoch, after.saved_epoch) == (0, 2)
     assert (unsaved, session.driver.unsaved) == (True, False)
     assert checkpoints.newest_intact(store, "small", layout.trial_key(0)).epoch == 2
+
+
+def test_a_worker_whose_node_is_about_to_leave_saves_every_epoch(open_session, store, task, judge_task):
+    session = open_session("pruning=off")
+    order = session.start()
+    now, draining, asked = 0.0, False, 0
+
+    def leaves_soon() -> bool:
+        nonlocal asked
+        asked += 1
+        return draining
+
+    runner = TrialRunner(
+        session.runner._brief, task, judge_task, store, node_id="here", leaves_soon=leaves_soon, monotonic=lambda: now
+    )
+    runner.begin(order)
+    saved = []
+    for at, told in ((1.0, False), (1.5, True), (2.0, True), (2.5, True)):
+        now, draining = at, told
+        saved.append(runner.step().saved_epoch)
+
+    assert saved == [0, 0, 3, 4]  # within a second of being told, and from then on each
+    assert asked == 2
+    assert checkpoints.newest_intact(store, "small", layout.trial_key(0)).epoch == 4
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="says what is done without a GPU")
+def test_a_worker_that_was_given_a_gpu_and_finds_none_says_so(open_session, caplog):
+    open_session("resources.gpus_per_trial=0.5")
+
+    assert "gpus_per_trial is 0.5, but TensorFlow finds no GPU on this node" in caplog.text

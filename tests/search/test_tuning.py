@@ -9,7 +9,8 @@ from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayE
 
 from vae_search.errors import ClusterTrouble, StoreUnavailable
 from vae_search.search.lost_workers import lost_workers_told_apart
-from vae_search.search.tuning import Run, _Lander
+from vae_search.search.tuning import Run, _bundle, _Lander, _Suggester
+from vae_search.spec_parts import Resources
 from vae_search.states import Reason
 from vae_search.store.strikes import strikes
 
@@ -91,3 +92,31 @@ def test_tune_is_told_of_a_worker_killed_for_memory_in_words_that_it_knows(monke
     assert isinstance(told[0], RayActorError)
     assert str(told[0]) == "low on memory"
     assert told[1:] == [*errors[1:], errors[0]]  # as they were, and nothing is translated afterwards
+
+
+def test_ray_keeps_free_for_a_trial_what_the_spec_asks_for():
+    wanted = Resources(cpus_per_trial=2, gpus_per_trial=0.5, memory="1GiB", custom={"tpu": 1}, labels={"zone": "east"})
+
+    bundle = _bundle(wanted)
+
+    assert bundle.bundles == [{"CPU": 2.0, "GPU": 0.5, "memory": 2.0**30, "tpu": 1.0}]
+    # What Tune hands to Ray when it asks for the place; without labels any node will do.
+    assert bundle._bound.arguments["bundle_label_selector"] == [{"zone": "east"}]
+    assert "bundle_label_selector" not in _bundle(Resources())._bound.arguments
+    assert bundle == _bundle(wanted)  # Tune gives a worker another trial only if this holds
+    assert hash(bundle) == hash(_bundle(wanted))
+
+
+def test_trials_are_suggested_up_to_the_limit_of_the_moment(open_session):
+    session = open_session()
+    limit = 2
+    run = Run(session.driver, limit=lambda: limit, stop_requested=lambda: False, monotonic=lambda: 0.0)
+    suggester = _Suggester(run)
+
+    before = [suggester.suggest(f"t{number}") for number in range(3)]
+    limit = 3  # a node has joined
+    after = [suggester.suggest(f"t{number}") for number in range(2)]
+
+    assert [order and order["trial"] for order in before] == [0, 1, None]
+    assert [order and order["trial"] for order in after] == [2, None]
+    assert session.driver.in_flight == 3

@@ -77,7 +77,7 @@ def fetched(url: str, target: Path) -> Path:
     """Somebody's file, downloaded once to `target`; what is in it is for the reader to judge.
 
     Raises:
-        DownloadFailed: The server does not give it, or it is too large.
+        DownloadFailed: The server does not give it, or not all of it.
     """
     if target.exists():
         return target
@@ -87,13 +87,19 @@ def fetched(url: str, target: Path) -> Path:
             if target.exists():  # another process was first
                 return target
             partial = target.with_name(f".{target.name}.part")
-            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as reply, partial.open("wb") as file:  # noqa: S310
-                shutil.copyfileobj(reply, file)
-            partial.replace(target)
+            try:
+                with urllib.request.urlopen(url, timeout=TIMEOUT_S) as reply, partial.open("wb") as file:  # noqa: S310
+                    shutil.copyfileobj(reply, file)
+                    missing = reply.length  # read block by block, a reply that is cut off just ends
+                if missing:
+                    raise DownloadFailed(f"the connection ended {missing:,} bytes too early")
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
     except HTTPError as error:
         error.close()
         raise DownloadFailed(f"the server answers {error.code} {_reason(error)}") from error
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:  # an address that is none is a ValueError
         raise DownloadFailed(_reason(error)) from error
     return target
 

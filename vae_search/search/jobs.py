@@ -21,7 +21,9 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 import vae_search
 from vae_search.errors import ClusterTrouble, Conflict, NotFound
 from vae_search.search.jobs_payload import Payload
-from vae_search.search.reach import reach
+from vae_search.search.reach import cluster_nodes, may_grow, reach
+from vae_search.search.room import NodeRoom, check_room
+from vae_search.spec_parts import Resources
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +67,7 @@ class Jobs:
 
     def __init__(self, address: str, *, token: str | None) -> None:
         self.address = address
-        self.token = token
+        self._token = token
         reach(address, token=token)
         for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray's client would go there instead
             os.environ.pop(name, None)
@@ -74,6 +76,20 @@ class Jobs:
             self._client = JobSubmissionClient(address, headers=headers)
         for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
             logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)  # they tell of every package and connection
+
+    def check_room(self, resources: Resources) -> None:
+        """Refuse a trial that would wait for ever, unless larger nodes may come; its driver looks more closely.
+
+        Raises:
+            ClusterTrouble: No node could ever hold it.
+        """
+        if may_grow(self.address, token=self._token):
+            return
+        nodes = [
+            NodeRoom(node_id=node.node_id, resources=node.resources, labels=node.labels)
+            for node in cluster_nodes(self.address, token=self._token)
+        ]
+        check_room(nodes, [], resources)
 
     def all(self, sweep: str | None = None) -> list[Job]:
         """The jobs of a sweep, or of all, that this cluster remembers, the newest first."""

@@ -53,12 +53,10 @@ class Payload:
                     f"{self.images}: --upload-data takes at most {MOST_BYTES // 2**20} MiB, but this has "
                     f"{size // 2**20}. Put the images where every node finds them."
                 )
-            target = folder / IMAGES / self.images.name
-            if self.images.is_dir():
-                shutil.copytree(self.images, target)
-            else:
-                target.parent.mkdir()
-                shutil.copyfile(self.images, target)
+            for file in files_of(self.images):  # nothing hidden: Ray would obey a .gitignore
+                target = folder / IMAGES / file.relative_to(self.images.parent)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
         except OSError as error:
             raise BadData(f"{self.images}: cannot be read: {error.strerror or error}.") from error
 

@@ -59,7 +59,7 @@ def _check(store: Store, node_id: str, reference: "ray.ObjectRef[str | None]", p
     except ray.exceptions.GetTimeoutError as error:
         raise ClusterTrouble(f"{node}: does not answer within {PROBE_S:g} s. Look at `ray status`.") from error
     except ray.exceptions.RayError as error:
-        raise ClusterTrouble(f"{node}: cannot be used: {str(error).strip().splitlines()[-1]}") from error
+        raise ClusterTrouble(f"{node}: cannot be used: {_last_line(error)}") from error
     if trouble is not None:
         raise ClusterTrouble(f"{node}: cannot write to the store: {trouble}")
     try:
@@ -71,3 +71,7 @@ def _check(store: Store, node_id: str, reference: "ray.ObjectRef[str | None]", p
             f"{node}: what it writes to {store.location} does not arrive here: that folder is its own disk's.\n"
             "Give a folder that all nodes share, or --store s3://bucket/prefix."
         )
+
+
+def _last_line(error: Exception) -> str:
+    return next(reversed(str(error).strip().splitlines()), type(error).__name__)

@@ -56,7 +56,7 @@ def reproduce(
         on_epoch: called after each epoch that came out again.
     """
     plan = TrainingPlan.of(spec)
-    trainer = Trainer(task, threads=spec.resources.cpus_per_trial)
+    trainer = Trainer(task, threads=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
     run = trainer.start(Config.from_params(row.params), plan, seed=row.seed)
     for expected in curve:
         try:

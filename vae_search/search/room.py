@@ -95,7 +95,7 @@ def _key(name: str) -> str:
 
 def _amount(name: str, amount: float) -> str:
     if name == MEMORY:
-        return f"{amount / 2**30:.3g} GiB of memory"
+        return f"{amount / 2**30:,.2f} GiB of memory"
     return f"{amount:g} {name if name not in (CPU, GPU) or amount == 1 else name + 's'}"
 
 

@@ -62,7 +62,7 @@ class TrialRunner:
         spec = brief.spec
         self._trial_plan = TrainingPlan.of(spec)
         self._confirm_plan = replace(self._trial_plan, epochs=spec.confirm_epochs)
-        self._trainer = Trainer(task, threads=spec.resources.cpus_per_trial)
+        self._trainer = Trainer(task, threads=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
         self._order: TrialOrder | None = None
         self._run: TrainingRun | None = None
         self._bounds: PerImageBounds | None = None  # of a confirm run after its last epoch

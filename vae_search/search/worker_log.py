@@ -20,8 +20,8 @@ class WorkerLog:
     def __init__(self, brief: WorkerBrief, store: Store, *, name: str) -> None:
         self._store = store
         self._copy_to = None if brief.log_folder is not None else f"{layout.logs(brief.spec.name)}/{name}"
-        self._file = Path(brief.log_folder or tempfile.mkdtemp(prefix="vae-log-")) / name
         try:
+            self._file = Path(brief.log_folder or tempfile.mkdtemp(prefix="vae-log-")) / name
             self._file.parent.mkdir(parents=True, exist_ok=True)
             handler = logging.FileHandler(self._file)
         except OSError as error:

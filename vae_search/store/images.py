@@ -34,6 +34,8 @@ def source_of(place: Path) -> str:
         raise BadData(f"{place}: cannot be read: {error.strerror or error}.") from error
     if not files:
         raise BadData(f"{place}: holds no file to send.")
+    if place.name.startswith("."):
+        raise BadData(f"{place}: is hidden, and a store keeps nothing hidden. Rename it.")
     return f"{IN_STORE}{digest.hexdigest()[:DIGEST_DIGITS]}/{place.name}"
 
 
@@ -63,26 +65,31 @@ def at_hand(store: Store, data: DataSpec, *, cache: Path) -> DataSpec:
         cache: folder for copies; one that is there is used again.
 
     Raises:
-        BadData: The images are not where their address says.
+        BadData: The images are not where their address says, or cannot be kept in `cache`.
+        StoreUnavailable: The bucket cannot be reached.
     """
     source = data.source
-    if source.startswith(IN_STORE):
-        found = _from_store(store, source, cache)
-    elif source.startswith("s3://"):
-        found = _from_bucket(source, cache)
-    elif source.startswith(("http://", "https://")):
-        try:
+    try:
+        if source.startswith(IN_STORE):
+            found = _from_store(store, source, cache)
+        elif source.startswith("s3://"):
+            found = _from_bucket(source, cache)
+        elif source.startswith(("http://", "https://")):
             found = fetched(source, _place(cache, source))
-        except DownloadFailed as error:
-            raise BadData(f"{source}: cannot be downloaded: {error}.") from error
-    else:
-        return data
+        else:
+            return data
+    except DownloadFailed as error:
+        raise BadData(f"{source}: cannot be downloaded: {error}.") from error
+    except OSError as error:
+        raise BadData(f"{cache}: cannot hold a copy of {source}: {error.strerror or error}.") from error
     return data.model_copy(update={"source": str(found)})
 
 
 def files_of(place: Path) -> list[Path]:
-    """The file, or all files of the folder, sorted."""
-    return sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+    """The file, or all files of the folder that are not hidden, sorted."""
+    if not place.is_dir():
+        return [place]
+    return sorted(path for path in place.rglob("*") if path.is_file() and not _is_hidden(path.relative_to(place)))
 
 
 def _from_store(store: Store, source: str, cache: Path) -> Path:
@@ -94,8 +101,12 @@ def _from_store(store: Store, source: str, cache: Path) -> Path:
     if not paths:
         raise BadData(f"{source}: is not in the store {store.location}. Submit the sweep again with --upload-data.")
     target = _place(cache, source)
-    for path, content in zip(paths, store.read_many(paths), strict=True):
-        _keep(target.parent / path.removeprefix(f"{folder}/"), content or b"")
+    copies = {path: target.parent / path.removeprefix(f"{folder}/") for path in paths}
+    missing = [path for path, copy in copies.items() if not copy.exists()]
+    for path, content in zip(missing, store.read_many(missing), strict=True):
+        if content is None:
+            raise BadData(f"{source}: {path} has just gone from the store {store.location}.")
+        _keep(copies[path], content)
     return target
 
 
@@ -115,6 +126,10 @@ def _keep(file: Path, content: bytes) -> None:
     partial = file.with_name(f".{file.name}.part")
     partial.write_bytes(content)
     partial.replace(file)
+
+
+def _is_hidden(inside: Path) -> bool:
+    return any(part.startswith(".") for part in inside.parts)
 
 
 def _folder(source: str) -> str:

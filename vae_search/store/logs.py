@@ -17,17 +17,21 @@ def log_lines(store: Store, sweep: str, *, trial: int | None) -> Iterator[str]:
         trial: only entries that name this trial or one of its confirm runs, with the lines that belong to them.
 
     Raises:
-        NotFound: There is no such sweep, or it has no logs yet.
+        NotFound: There is no such sweep, or it has no logs yet, or none that name the trial.
     """
     paths = store.list(layout.logs(sweep))
     if not paths:
         raise NotFound(f"sweep {sweep}: no logs in {store.location}. `vae-search status` lists the sweeps.")
     wanted = None if trial is None else re.compile(rf"\b(?:run|trial) {layout.trial_key(trial)}(?:-s\d+)?\b")
+    found = False
     for path, content in zip(paths, store.read_many(paths), strict=True):
         lines = list(_chosen((content or b"").decode(errors="replace").splitlines(), wanted))
         if lines:
             yield f"── {path.rpartition('/')[2]}"
             yield from lines
+            found = True
+    if not found and trial is not None:
+        raise NotFound(f"sweep {sweep}: no log in {store.location} names trial {trial}.")
 
 
 def _chosen(lines: list[str], wanted: re.Pattern[str] | None) -> Iterator[str]:

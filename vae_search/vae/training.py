@@ -20,6 +20,7 @@ from vae_search.vae.diagnostics import (
     instability,
     spike_excess,
 )
+from vae_search.vae.gpu import limit_gpus
 from vae_search.vae.images import fixed_binary
 from vae_search.vae.measurements import Costs, Diverged, EpochMeasurement, Scores, TrainingPlan
 from vae_search.vae.networks import Network, NetworkSpec, build, initial_weights
@@ -32,10 +33,16 @@ OUT_OF_MEMORY = (MemoryError, tf.errors.ResourceExhaustedError)
 
 
 class Trainer:
-    """One process's training engine: the task's images, and the architectures it has compiled."""
+    """One process's training engine: the task's images, and the architectures it has compiled.
 
-    def __init__(self, task: TrainingTask, *, threads: int) -> None:
+    Args:
+        threads: cores of one trial; see `limit_threads`.
+        gpus: of one trial; see `limit_gpus`.
+    """
+
+    def __init__(self, task: TrainingTask, *, threads: int, gpus: float = 0.0) -> None:
         limit_threads(threads)
+        limit_gpus(gpus)
         self.task = task
         self._train = tf.convert_to_tensor(task.train)
         self._train_scored = fixed_binary(task, len(task.select), seed=TRAIN_SCORE_SEED)

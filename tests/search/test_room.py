@@ -1,0 +1,101 @@
+"""How many trials fit into machines, and what is said if none does."""
+
+import os
+
+import pytest
+
+from vae_search.errors import ClusterTrouble
+from vae_search.search.room import NodeRoom, check_room, cluster_room, in_flight_limit, local_room, needs, trials_on
+from vae_search.spec_parts import Resources
+
+GIB = 2**30
+
+
+def node(*, labels: dict[str, str] | None = None, **resources: float) -> NodeRoom:
+    return NodeRoom(node_id="n", resources=resources, labels=labels or {})
+
+
+def test_a_trial_needs_what_it_names_and_nothing_of_the_rest():
+    assert needs(Resources()) == {"CPU": 1.0}
+    assert needs(Resources(cpus_per_trial=2, gpus_per_trial=0.25, memory="4GiB", custom={"fast_disk": 1})) == {
+        **{"CPU": 2.0, "GPU": 0.25, "memory": 4.0 * GIB, "fast_disk": 1.0}
+    }
+
+
+@pytest.mark.parametrize(
+    ("offered", "wanted", "trials"),
+    [
+        ({"CPU": 8}, {"cpus_per_trial": 3}, 2),
+        ({"CPU": 8, "GPU": 1}, {"gpus_per_trial": 0.25}, 4),
+        ({"CPU": 8, "GPU": 0.3}, {"gpus_per_trial": 0.1}, 3),  # 0.3 / 0.1 is 2.9999999999999996 in floats
+        ({"CPU": 8}, {"gpus_per_trial": 0.25}, 0),
+        ({"CPU": 2, "GPU": 8}, {"gpus_per_trial": 1}, 2),
+        ({"CPU": 8, "memory": 10 * GIB}, {"memory": "4GiB"}, 2),
+        ({"CPU": 8, "tpu": 1}, {"custom": {"tpu": 0.5}}, 2),
+        ({"CPU": 8}, {"custom": {"tpu": 0.5}}, 0),
+    ],
+)
+def test_the_scarcest_resource_decides(offered, wanted, trials):
+    assert trials_on(node(**offered), Resources(**wanted)) == trials
+
+
+def test_nodes_without_a_label_hold_nothing():
+    east, west, none = node(CPU=4, labels={"zone": "east"}), node(CPU=2, labels={"zone": "west"}), node(CPU=9)
+
+    assert cluster_room([east, west, none], Resources()) == 15
+    assert cluster_room([east, west, none], Resources(labels={"zone": "east"})) == 4
+    assert cluster_room([east, west, none], Resources(labels={"zone": "east", "kind": "spot"})) == 0
+
+
+@pytest.mark.parametrize(
+    ("room", "concurrency", "limit"),
+    [(0, "auto", 1), (1, "auto", 2), (7, "auto", 8), (8, "auto", 10), (100, "auto", 125), (8, 3, 3), (2, 50, 3)],
+)
+def test_a_few_trials_are_asked_for_ahead_but_never_more_than_the_spec_allows(room, concurrency, limit):
+    assert in_flight_limit(room, Resources(concurrency=concurrency)) == limit
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        ({"cpus_per_trial": 9}, "resources.cpus_per_trial: the largest node has 8 CPUs, a trial needs 9 CPUs."),
+        ({"gpus_per_trial": 0.5}, "resources.gpus_per_trial: the largest node has 0 GPUs, a trial needs 0.5 GPUs."),
+        (
+            {"memory": "2TiB"},
+            "resources.memory: the largest node has 16.00 GiB of memory, a trial needs 2,048.00 GiB of memory.",
+        ),
+        ({"custom": {"tpu": 2}}, "resources.custom.tpu: the largest node has 0 tpu, a trial needs 2 tpu."),
+        # No resource is short everywhere, but no node has them together.
+        ({"cpus_per_trial": 8, "memory": "8GiB"}, "a trial needs 8 CPUs, 8.00 GiB of memory, but no node has all of"),
+        (
+            {"labels": {"zone": "mars"}},
+            "a trial needs 1 CPU, but no node has all of it at once and the labels zone=mars",
+        ),
+    ],
+)
+def test_a_trial_that_would_wait_for_ever_is_refused_by_what_it_lacks(wanted, says):
+    nodes = [node(CPU=8, memory=4 * GIB), node(CPU=2, memory=16 * GIB, labels={"zone": "east"})]
+
+    with pytest.raises(ClusterTrouble) as refused:
+        check_room(nodes, [], Resources(**wanted))
+
+    assert says in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_node_that_may_still_come_is_room_enough():
+    check_room([node(CPU=8)], [], Resources(cpus_per_trial=8))
+    check_room([], [node(CPU=64, GPU=8)], Resources(gpus_per_trial=8))
+
+    with pytest.raises(ClusterTrouble, match="the largest node has 8 GPUs"):
+        check_room([node(CPU=8)], [node(CPU=64, GPU=8)], Resources(gpus_per_trial=9))
+
+
+def test_this_machine_holds_as_many_trials_as_its_cores_allow(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
+
+    assert local_room(Resources(cpus_per_trial=3)) == 2
+    assert local_room(Resources(concurrency=5)) == 5
+    assert local_room(Resources(concurrency=50)) == 8
+    with pytest.raises(ClusterTrouble, match="a trial needs 9 cores, but this machine has 8"):
+        local_room(Resources(cpus_per_trial=9))

@@ -1,0 +1,174 @@
+"""A sweep handed to a cluster: what is refused before it goes, and how its end is told. The cluster is given."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from vae_search import submitting
+from vae_search.errors import (
+    BadData,
+    ClusterTrouble,
+    Conflict,
+    Interrupted,
+    InvalidSpec,
+    StoreUnavailable,
+    SweepFailed,
+    VaeSearchError,
+)
+from vae_search.search.jobs import Job
+from vae_search.search.jobs_payload import Payload
+from vae_search.spec import SweepSpec, parse_spec
+from vae_search.store.images import source_of
+from vae_search.store.lease import acquire
+from vae_search.store.location import open_store
+
+SPEC = """\
+name: small
+data: {source: digits, binarize: threshold}
+search_space: {latent_dim: 4}
+budget: {trials: 1, epochs: 1}
+"""
+TRACEBACK = "training …\nTraceback (most recent call last):\n  File x\nKeyError: 'a'\n"
+
+
+def spec(source: str = "digits") -> SweepSpec:
+    read = parse_spec(SPEC, base=Path("/"))
+    return read.model_copy(update={"data": read.data.model_copy(update={"source": source})})
+
+
+def job(*, status: str = "FAILED", exit_code: int | None = 1, message: str = "") -> Job:
+    return Job(
+        submission_id="small-l1-a1",
+        sweep="small",
+        store="/shared",
+        status=status,
+        message=message,
+        started_at_s=0.0,
+        exit_code=exit_code,
+    )
+
+
+@dataclass
+class Cluster:
+    """What a cluster is told, and the log that it answers with."""
+
+    printed: str = ""
+    taken: list[tuple[Payload, int]] = field(default_factory=list)
+
+    def log(self, submission_id: str) -> str:
+        return self.printed
+
+    def check_room(self, resources):
+        """There is room for everything."""
+
+    def submit(self, payload: Payload, *, lease: int) -> tuple[Job, bool]:
+        self.taken.append((payload, lease))
+        return job(status="PENDING", exit_code=None), True
+
+
+def submitted(spec: SweepSpec, store: str, *, upload: bool = False) -> tuple[Payload, int]:
+    cluster = Cluster()
+    submitting.submit(cluster, spec, text=SPEC, store=store, upload=upload)
+    return cluster.taken[0]
+
+
+@pytest.mark.parametrize("store", ["sweeps", "./sweeps", "~/sweeps", "../x", "file://sweeps", ""])
+def test_a_store_that_is_another_on_each_machine_is_refused(store):
+    cluster = Cluster()
+
+    with pytest.raises(InvalidSpec, match="--store") as refused:
+        submitting.submit(cluster, spec(), text=SPEC, store=store, upload=False)
+
+    assert len(str(refused.value).splitlines()) == 1
+    assert cluster.taken == []
+
+
+@pytest.mark.parametrize("store", ["/shared/sweeps", "file:///shared/sweeps", "s3://bucket/sweeps"])
+def test_one_that_all_machines_see_goes_along_with_the_spec_as_it_is(store, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "not an address")  # what this machine cannot see may be seen from there
+
+    payload, lease = submitted(spec(), store)
+
+    assert (payload.spec, payload.text, payload.store, payload.images, lease) == (spec(), SPEC, store, None, 1)
+
+
+def test_a_job_is_named_after_the_lease_that_its_driver_will_take(tmp_path):
+    store = open_store(str(tmp_path))
+    for _ in range(2):
+        acquire(store, "small").release()
+
+    assert submitted(spec(), str(tmp_path))[1] == 3
+
+
+def test_images_that_are_sent_are_named_by_their_content_whatever_their_name(tmp_path):
+    images = tmp_path / "of 2026: #1, 'best' {all}.npz"
+    images.write_bytes(b"images")
+
+    payload, _ = submitted(spec(str(images)), "/shared", upload=True)
+
+    assert payload.images == images
+    assert payload.spec.data == spec(source_of(images)).data
+    assert payload.spec.data.source.endswith(f"/{images.name}")
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "says"),
+    [
+        ("digits", InvalidSpec, "must be a file or folder, but is digits"),
+        ("s3://bucket/x.npz", InvalidSpec, "must be a file or folder"),
+        ("/nowhere/x.npz", BadData, "/nowhere/x.npz: cannot be read"),
+    ],
+)
+def test_only_what_lies_here_can_be_sent(source, error, says):
+    with pytest.raises(error, match=says):
+        submitted(spec(source), "/shared", upload=True)
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "kind"),
+    [
+        *((2, InvalidSpec), (3, BadData), (4, ClusterTrouble), (5, Conflict), (6, SweepFailed), (7, StoreUnavailable)),
+        *((130, Interrupted), (1, ClusterTrouble), (None, ClusterTrouble), (137, ClusterTrouble)),
+    ],
+)
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_failed_job_ends_the_command_as_its_driver_ended(exit_code, kind, shown):
+    cluster = Cluster("12 trials\nerror: the cause\nand what to do\n")
+
+    with pytest.raises(VaeSearchError) as raised:
+        submitting.raise_if_failed(cluster, job(exit_code=exit_code), shown=shown)
+
+    assert type(raised.value) is kind
+    assert str(raised.value) == (
+        "job small-l1-a1 failed; its log says why." if shown else "job small-l1-a1: the cause\nand what to do"
+    )
+
+
+@pytest.mark.parametrize(
+    ("printed", "message", "cause"),
+    [
+        ("error: old\nretried\nerror: new\ntwo\nthree\nfour\n", "m", "new\ntwo\nthree"),
+        (TRACEBACK, "m", "Traceback (most recent call last):\n  File x\nKeyError: 'a'"),
+        ("one line", "m", "one line"),
+        ("  \n", "the environment failed\n" * 9, "the environment failed\n" * 2 + "the environment failed"),
+        ("", "", "it left no word."),
+        ("error: \x1b]0;evil\x07 \u202e\n", "m", r"\x1b]0;evil\x07 \u202e"),
+    ],
+    ids=["the last error", "a traceback", "one line", "Ray's word", "nothing", "hostile"],
+)
+def test_the_cause_is_found_in_what_the_job_left(printed, message, cause):
+    with pytest.raises(VaeSearchError) as raised:
+        submitting.raise_if_failed(Cluster(printed), job(message=message), shown=False)
+
+    assert str(raised.value) == f"job small-l1-a1: {cause}"
+
+
+def test_a_stopped_job_is_interrupted_and_says_how_to_go_on():
+    with pytest.raises(Interrupted, match=r"was stopped\. The same command again continues"):
+        submitting.raise_if_failed(Cluster(), job(status="STOPPED", exit_code=None), shown=False)
+
+
+@pytest.mark.parametrize("status", ["PENDING", "RUNNING", "SUCCEEDED"])
+def test_what_runs_or_has_succeeded_raises_nothing(status):
+    submitting.raise_if_failed(Cluster("error: forgiven\n"), job(status=status, exit_code=None), shown=False)

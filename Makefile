@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions \
-	bench-durability bench-plots
+	bench-durability bench-scaling bench-plots
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 is what requirements.lock was resolved on.
 .venv/installed: requirements.lock pyproject.toml
@@ -63,6 +63,9 @@ bench-champions: .venv/installed
 
 bench-durability: .venv/installed
 	$(BIN)/python benchmarks/durability.py
+
+bench-scaling: .venv/installed
+	$(BIN)/python benchmarks/scaling.py
 
 bench-plots: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[bench]'

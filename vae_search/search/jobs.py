@@ -21,7 +21,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 import vae_search
 from vae_search.errors import ClusterTrouble, Conflict, NotFound
 from vae_search.search.jobs_payload import Payload
-from vae_search.search.reach import cluster_nodes, may_grow, reach
+from vae_search.search.reach import cluster_nodes, may_grow
 from vae_search.search.room import NodeRoom, check_room
 from vae_search.spec_parts import Resources
 
@@ -62,13 +62,12 @@ class Jobs:
         token: see `reach.find_token`.
 
     Raises:
-        ClusterTrouble: It cannot be used from here; within seconds.
+        ClusterTrouble: It does not answer; `reach` finds out why, and sooner.
     """
 
     def __init__(self, address: str, *, token: str | None) -> None:
         self.address = address
         self._token = token
-        reach(address, token=token)
         for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray's client would go there instead
             os.environ.pop(name, None)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}

@@ -12,7 +12,8 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from vae_search.vae.networks import HEAD_WEIGHTS, STRIDE, Layer, Topology
+from vae_search.vae.layers import STRIDE, Layer
+from vae_search.vae.networks import HEAD_WEIGHTS, Topology
 
 ACTIVATIONS: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = MappingProxyType(
     {"tanh": tf.tanh, "relu": tf.nn.relu, "elu": tf.nn.elu, "gelu": tf.nn.gelu}

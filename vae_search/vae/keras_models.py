@@ -3,7 +3,8 @@
 import keras
 from keras import layers
 
-from vae_search.vae.networks import KERNEL, STRIDE, Layer, Network
+from vae_search.vae.layers import KERNEL, STRIDE, Layer
+from vae_search.vae.networks import Network
 
 
 class GatedLinearUnit(layers.Layer):  # type: ignore[misc]  # Keras ships no types

@@ -3,21 +3,24 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import Literal, get_args
 
 KERNEL, STRIDE = 4, 2  # the kernel a multiple of the stride: no checkerboard in the transposed convolutions
+SAME_KERNEL = 3  # of the convolutions that keep the size; they have stride 1
+ZERO = "zero"  # detail of a layer whose kernel starts at zero
 
-Kind = Literal["dense", "conv", "transposed_conv", "activation", "gated", "flatten", "reshape", "pad", "crop"]
-WEIGHTED: tuple[Kind, ...] = ("dense", "conv", "transposed_conv")  # these have a kernel and a bias
+Weighted = Literal["dense", "conv", "same_conv", "transposed_conv"]
+Kind = Weighted | Literal["activation", "gated", "flatten", "reshape", "pad", "crop", "fork", "add"]
+WEIGHTED: tuple[Weighted, ...] = get_args(Weighted)  # these have a kernel and a bias
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer.
+    """One layer. `fork` keeps what comes in for the next `add`, which adds it to what comes in there.
 
     Args:
         size: units of a dense layer, filters of a convolution; of no interest to the others.
-        detail: an activation's name; rows and columns that reshape and crop leave, or that pad adds.
+        detail: an activation's name; rows and columns that reshape and crop leave, or that pad adds; `ZERO`.
     """
 
     kind: Kind
@@ -33,6 +36,8 @@ class LayerWeights:
     bias: tuple[int]
     flops: int
     """multiply-adds × 2 of one image"""
+    starts_at_zero: bool = False
+    """the kernel; all biases do"""
 
 
 def weights_along(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[list[LayerWeights], tuple[int, ...]]:
@@ -50,6 +55,13 @@ def weights_along(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[list
                 shape = (-(-height // STRIDE), -(-width // STRIDE), layer.size)
                 flops = 2 * prod(kernel) * prod(shape[:2])  # every output pixel meets the whole kernel
                 found.append(LayerWeights(kernel=kernel, bias=(layer.size,), flops=flops))
+            case "same_conv":
+                height, width, channels = shape
+                kernel = (SAME_KERNEL, SAME_KERNEL, channels, layer.size)
+                shape = (height, width, layer.size)
+                flops = 2 * prod(kernel) * height * width
+                zero = ZERO in layer.detail
+                found.append(LayerWeights(kernel=kernel, bias=(layer.size,), flops=flops, starts_at_zero=zero))
             case "transposed_conv":
                 height, width, channels = shape
                 kernel = (KERNEL, KERNEL, layer.size, channels)
@@ -69,7 +81,7 @@ def weights_along(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[list
             case "crop":
                 height, width = map(int, layer.detail)
                 shape = (height, width, shape[2])
-            case "activation":
+            case "activation" | "fork" | "add":
                 pass
     return found, shape
 

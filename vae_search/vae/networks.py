@@ -15,6 +15,7 @@ from vae_search.vae.layers import WEIGHTED, Layer, LayerWeights, dense_weights, 
 from vae_search.vae.network_spec import NetworkSpec
 from vae_search.vae.networks_conv import conv
 from vae_search.vae.networks_dense import mlp, pyramid
+from vae_search.vae.networks_resnet import resnet
 
 __all__ = ["FAMILIES", "HEAD_WEIGHTS", "MEAN_LIMITS", "Network", "NetworkSpec", "Topology", "build", "initial_weights"]
 
@@ -22,7 +23,7 @@ MEAN_LIMITS = (0.001, 0.999)  # of a pixel's mean before its logit is taken, as 
 HEAD_WEIGHTS = 4  # kernel and bias of mean and of log-variance
 
 FAMILIES: Mapping[str, Callable[[NetworkSpec], tuple[list[Layer], list[Layer]]]] = MappingProxyType(
-    {"mlp": mlp, "pyramid": pyramid, "conv": conv}
+    {"mlp": mlp, "pyramid": pyramid, "conv": conv, "resnet": resnet}
 )
 
 
@@ -123,21 +124,22 @@ def build(spec: NetworkSpec) -> Network:
 def initial_weights(network: Network, *, seed: int, mean_image: np.ndarray) -> list[np.ndarray]:
     """Fresh weights, in the order of `network.shapes`: a pure function of the seed.
 
-    Kernels are Glorot uniform (Glorot & Bengio 2010, eq. 16), biases zero, and the last bias is the logit of the
-    data's mean image, clipped to `MEAN_LIMITS`: it saves the first epochs.
+    Kernels are Glorot uniform (Glorot & Bengio 2010, eq. 16) or zero, biases zero, and the last bias is the logit of
+    the data's mean image, clipped to `MEAN_LIMITS`: it saves the first epochs.
 
     Args:
         mean_image: (height, width, channels), mean intensity of the training images in [0, 1].
     """
     rng = np.random.default_rng(seed)
     weights = []
-    for shape in network.shapes:
-        if len(shape) == 1:
-            weights.append(np.zeros(shape, np.float32))
-            continue
-        receptive_field = prod(shape[:-2])
-        limit = np.sqrt(6.0 / (receptive_field * (shape[-2] + shape[-1])))
-        weights.append(rng.uniform(-limit, limit, shape).astype(np.float32))
+    for layer in (*network.encoder_weights, *network.decoder_weights):
+        if layer.starts_at_zero:
+            weights.append(np.zeros(layer.kernel, np.float32))
+        else:
+            receptive_field = prod(layer.kernel[:-2])
+            limit = np.sqrt(6.0 / (receptive_field * (layer.kernel[-2] + layer.kernel[-1])))
+            weights.append(rng.uniform(-limit, limit, layer.kernel).astype(np.float32))
+        weights.append(np.zeros(layer.bias, np.float32))
     clipped = np.clip(mean_image.astype(np.float64), *MEAN_LIMITS)
     logit = np.log(clipped) - np.log1p(-clipped)
     last = weights[-1]  # one value per pixel in dense decoders, one per channel in convolutional ones

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vae_search.problems import InvalidValueError
@@ -284,6 +284,7 @@ def test_a_space_checks_itself(parameters: tuple[Parameter, ...], fragment: str)
     assert fragment in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=300), st.integers(min_value=1, max_value=300), st.integers(1, 60))
 def test_a_whole_number_range_holds_exactly_its_grid(low: int, width: int, step: int) -> None:
     high = low + step * width if low + step * width <= 4096 else low + step

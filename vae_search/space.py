@@ -250,7 +250,7 @@ def _space_problems(parameters: tuple[Parameter, ...]) -> Found:
     return found or _cycle_problems(parameters)
 
 
-def _families(parameters: tuple[Parameter, ...]) -> list[ParamValue]:
+def _families(parameters: tuple[Parameter, ...]) -> list[str]:
     """The values that `architecture` can have."""
     entries = [entry for entry in parameters if entry.name == "architecture"]
     found = [name for name in ARCHITECTURES if any(_can_be(entry, name) for entry in entries)]

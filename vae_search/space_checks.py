@@ -1,7 +1,7 @@
 """What a range, a list of choices and a condition must satisfy, and whether a value lies in a range."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 from vae_search.config import RULES, ParamValue, name_problems
@@ -51,7 +51,7 @@ def choices_problems(name: str, choices: object) -> Found:
     return found
 
 
-def family_problem(name: str, reached: Collection[ParamValue]) -> str | None:
+def family_problem(name: str, reached: Sequence[ParamValue]) -> str | None:
     """Why a parameter may not apply to all of these families, or None: a sampler would look for what is not there."""
     families = RULES[name].families
     strangers = [family for family in reached if family not in families]

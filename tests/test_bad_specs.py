@@ -60,6 +60,12 @@ def plus(text: str) -> str:
 
 
 CASES = {
+    # a parameter of another family
+    "blocks of an mlp": Bad(
+        at(7, "  blocks: {type: int, low: 1, high: 3}"),
+        7,
+        "mlp has no blocks. Let it apply only `when: {architecture: resnet}`.",
+    ),
     # the file
     "empty": Bad("", None, "the file is empty"),
     "only comments": Bad("# nothing\n\n", None, "the file is empty"),
@@ -438,6 +444,15 @@ budget.minutes: 3
         "bad.yaml:10 budget.minutes",
         "--set seed=-1 seed",
     ]
+
+
+def test_a_mistaken_family_says_nothing_about_parameters_of_one_family(tmp_path: Path) -> None:
+    text = at(6, "  architecture: {type: categorical, choices: [renset]}") + "enqueue: [{latent_dim: 4}]\n"
+    text = text.replace("  depth: 2\n", "  depth: 2\n  blocks: 2\n")
+
+    (line,) = problems_of(Bad(text, None, ""), tmp_path)
+
+    assert "'renset' is unknown. Did you mean resnet?" in line
 
 
 def test_relations_among_right_parts_are_checked_although_other_parts_are_wrong(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vae_search.problems import InvalidValueError
@@ -80,7 +80,7 @@ def test_every_field_of_a_config_has_a_rule_that_its_default_obeys() -> None:
         ({"beta": float("nan")}, "beta: must be > 0 and <= 100, but got nan."),
         ({"beta": 10**400}, "beta: must be > 0 and <= 100"),
         ({"activation": "rely"}, "activation: 'rely' is unknown. Did you mean relu?"),
-        ({"architecture": 3}, "architecture: must be one of mlp, pyramid, conv, but got 3."),
+        ({"architecture": 3}, "architecture: must be one of mlp, pyramid, conv, resnet, but got 3."),
     ],
 )
 def test_a_config_refuses_what_no_network_can_be_built_from(params: dict[str, ParamValue], fragment: str) -> None:
@@ -246,6 +246,21 @@ def test_problems_tell_why_params_are_no_point(
             "architecture can never be 'pyramid'.",
         ),
         (
+            (FixedParameter(name="blocks", value=2),),
+            "[0].when.architecture: mlp has no blocks. Let it apply only `when: {architecture: resnet}`.",
+        ),
+        (
+            (FixedParameter(name="architecture", value="conv"), IntParameter(name="blocks", low=1, high=2)),
+            "[1].when.architecture: conv has no blocks.",
+        ),
+        (
+            (
+                CategoricalParameter(name="architecture", choices=("conv", "resnet")),
+                IntParameter(name="blocks", low=1, high=2, when=(("architecture", ("conv", "resnet")),)),
+            ),
+            "[1].when.architecture: conv has no blocks.",
+        ),
+        (
             (
                 FloatParameter(name="beta", low=1, high=2),
                 FixedParameter(name="depth", value=1, when=(("beta", (1.5,)),)),
@@ -269,6 +284,7 @@ def test_a_space_checks_itself(parameters: tuple[Parameter, ...], fragment: str)
     assert fragment in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=300), st.integers(min_value=1, max_value=300), st.integers(1, 60))
 def test_a_whole_number_range_holds_exactly_its_grid(low: int, width: int, step: int) -> None:
     high = low + step * width if low + step * width <= 4096 else low + step

@@ -8,7 +8,7 @@ from vae_search.problems import Found, did_you_mean, raise_if, shown
 
 ParamValue = int | float | str  # never bool
 
-ARCHITECTURES = ("mlp", "pyramid", "conv")
+ARCHITECTURES = ("mlp", "pyramid", "conv", "resnet")
 ACTIVATIONS = ("tanh", "relu", "elu", "gelu", "gated")
 
 
@@ -25,6 +25,7 @@ class Config:
     beta: float = 1.0  # in training only; evaluation always uses 1
     learning_rate: float = 1e-3
     depth: int = 2
+    blocks: int = 1
     width: int = 256
     batch_size: int = 128
     activation: str = "relu"
@@ -58,6 +59,7 @@ class Rule:
     high: float = 0
     above_low: bool = False  # `low` itself is excluded
     choices: tuple[str, ...] = ()
+    families: tuple[str, ...] = ARCHITECTURES  # to the others it means nothing
     meaning: str
 
     @property
@@ -93,8 +95,11 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "latent_dim": Rule(kind=int, low=1, high=1024, meaning="number of latent dimensions"),
         "beta": Rule(kind=float, above_low=True, high=100, meaning="weight of the KL term in training"),
         "learning_rate": Rule(kind=float, above_low=True, high=1, meaning="step size of the optimizer"),
-        "depth": Rule(kind=int, low=1, high=8, meaning="hidden layers of the encoder, and of the decoder"),
-        "width": Rule(kind=int, low=1, high=4096, meaning="units (mlp) or first-layer channels (conv) per layer"),
+        "depth": Rule(kind=int, low=1, high=8, meaning="hidden layers or stages of the encoder, and of the decoder"),
+        "blocks": Rule(kind=int, low=1, high=8, families=("resnet",), meaning="residual blocks per stage"),
+        "width": Rule(
+            kind=int, low=1, high=4096, meaning="units of a layer (mlp), or channels of the first (conv, resnet)"
+        ),
         "batch_size": Rule(kind=int, low=1, high=4096, meaning="images per gradient step"),
         "activation": Rule(kind=str, choices=ACTIVATIONS, meaning="non-linearity of the hidden layers"),
         "kl_warmup_epochs": Rule(kind=int, high=10_000, meaning="epochs over which the KL weight rises to beta"),

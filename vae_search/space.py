@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from vae_search.config import ACTIVATIONS, ARCHITECTURES, RULES, Config, ParamValue, name_problems, settle
 from vae_search.problems import Found, did_you_mean, raise_if, shown
-from vae_search.space_checks import choices_problems, outside, range_problems
+from vae_search.space_checks import choices_problems, family_problem, outside, range_problems
 
 __all__ = [
     "ACTIVATIONS",
@@ -238,6 +238,9 @@ def _space_problems(parameters: tuple[Parameter, ...]) -> Found:
                 if not parents:
                     reason = f"{parent} is not in the search space, so it is always {shown(getattr(Config(), parent))}"
                 found.append(((position, "when", parent), f"{reason}. Change the condition or {parent}."))
+        reached = dict(entry.when).get("architecture") or _families(parameters)
+        if problem := family_problem(entry.name, reached):
+            found.append(((position, "when", "architecture"), problem))
         for other in parameters[:position]:
             if other.name == entry.name and not _exclude(other.when, entry.when):
                 pair = f"`{other.key}` and `{entry.key}`"
@@ -245,6 +248,13 @@ def _space_problems(parameters: tuple[Parameter, ...]) -> Found:
                     ((position,), f"{pair} can apply at once. Give them a `when` on one parameter, no value twice.")
                 )
     return found or _cycle_problems(parameters)
+
+
+def _families(parameters: tuple[Parameter, ...]) -> list[str]:
+    """The values that `architecture` can have."""
+    entries = [entry for entry in parameters if entry.name == "architecture"]
+    found = [name for name in ARCHITECTURES if any(_can_be(entry, name) for entry in entries)]
+    return found if entries else [Config().architecture]
 
 
 def _can_be(entry: Parameter, value: ParamValue) -> bool:

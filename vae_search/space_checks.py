@@ -1,7 +1,7 @@
-"""What a range and a list of choices must satisfy, and whether a value lies in a range."""
+"""What a range, a list of choices and a condition must satisfy, and whether a value lies in a range."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 from vae_search.config import RULES, ParamValue, name_problems
@@ -49,6 +49,15 @@ def choices_problems(name: str, choices: object) -> Found:
         elif (first := choices.index(choice)) < position:
             found.append((("choices", position), f"{shown(choice)} is already choice {first + 1}. Keep one."))
     return found
+
+
+def family_problem(name: str, reached: Sequence[ParamValue]) -> str | None:
+    """Why a parameter may not apply to all of these families, or None: a sampler would look for what is not there."""
+    families = RULES[name].families
+    strangers = [family for family in reached if family not in families]
+    if not strangers:
+        return None
+    return f"{strangers[0]} has no {name}. Let it apply only `when: {{architecture: {'|'.join(families)}}}`."
 
 
 def outside(value: ParamValue, low: float, high: float, step: float | None) -> str | None:

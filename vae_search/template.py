@@ -23,13 +23,14 @@ data:
 # A bare value is fixed. Ranges include both ends. `log: true` spreads trials evenly over orders of magnitude.
 # A parameter that is not named keeps its default, shown in the comments.
 search_space:
-  architecture: mlp               # mlp, pyramid or conv
+  architecture: mlp               # mlp, pyramid, conv or resnet
   latent_dim: {{type: int, low: 2, high: 32, log: true}}
   beta: {{type: float, low: 0.25, high: 4.0, log: true}}  # in training only: trials are compared at beta = 1
   learning_rate: {{type: float, low: 3e-4, high: 1e-2, log: true}}
   depth: {{type: int, low: 1, high: 3}}
   width: {{type: categorical, choices: [64, 128, 256]}}
   # batch_size: 128
+  # blocks: 1                     # residual blocks per stage, of a resnet only
   # activation: relu              # tanh, relu, elu, gelu or gated
   # kl_warmup_epochs: 0           # must end before the first rung
   # free_bits: 0.0                # nats of KL per latent dimension that cost nothing

@@ -21,7 +21,7 @@ from vae_search.store.rows import EpochRow, TrialRow
 from vae_search.vae.arrays import arrays_of
 
 ROOT = Path(__file__).parents[2]
-FAMILIES = ("mlp", "pyramid", "conv")
+FAMILIES = ("mlp", "pyramid", "conv", "resnet")
 EPOCHS = 6
 MEASURED = {"cpu_s", "wall_s"}  # of an epoch: these differ from run to run
 SPEC = f"""

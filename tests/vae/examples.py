@@ -5,13 +5,18 @@ import numpy as np
 from vae_search.vae.description import ModelDescription
 from vae_search.vae.networks import NetworkSpec, build, initial_weights
 
-FAMILIES = ("mlp", "pyramid", "conv")
+FAMILIES = ("mlp", "pyramid", "conv", "resnet")
+
+
+def network_spec(**fields) -> NetworkSpec:
+    """With two blocks per stage in the family that has any."""
+    return NetworkSpec(**({"blocks": 2} if fields["architecture"] == "resnet" else {}) | fields)
 
 
 def description(**changes) -> ModelDescription:
     """Of 13×7 images, which convolutions must pad and crop."""
     fields = {"architecture": "mlp", "image_shape": (13, 7, 1), "latent_dim": 5, "depth": 2, "width": 16}
-    network = NetworkSpec(**(fields | {"activation": "gated"} | changes))
+    network = network_spec(**(fields | {"activation": "gated"} | changes))
     return ModelDescription(network=network, likelihood="bernoulli", clamp=(-1.0, 0.1))
 
 

@@ -44,6 +44,10 @@ def test_a_description_comes_back_from_json(architecture):
                 {"image_shape": [28, 28, 2.0]},
                 {"layers": []},
                 {"two\nlines": 1},
+                {"blocks": 2},
+                {"architecture": "resnet"},
+                {"architecture": "resnet", "blocks": 10**9},
+                {"architecture": "resnet", "blocks": True},
             )
         ),
     ],
@@ -55,3 +59,9 @@ def test_what_describes_no_model_is_refused_in_one_line(content):
 
     assert str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_what_older_programs_do_not_know_is_written_only_where_it_is_needed():
+    fields = {name: json.loads(description(architecture=name).to_json())["network"] for name in FAMILIES}
+
+    assert [name for name in FAMILIES if "blocks" in fields[name]] == ["resnet"]

@@ -105,8 +105,9 @@ def test_a_stranger_scores_images_as_the_evaluator_does(family, answers):
     np.testing.assert_allclose(answers[family]["part/elbo"], elbo[:7], atol=1e-4)
 
 
-def test_a_model_scores_the_same_in_a_fresh_process_by_both_ways():
-    described = description()
+@pytest.mark.parametrize("family", ["mlp", "resnet"])
+def test_a_model_scores_the_same_in_a_fresh_process_by_both_ways(family):
+    described = description(architecture=family)
     files = model_files(described, weights(described))
     distortion, rate = Evaluator.of(described).neg_elbo(list(weights(described).values()), IMAGES)
 

@@ -4,21 +4,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.vae.examples import FAMILIES, network_spec
 from vae_search.config import Config
 from vae_search.vae.forward import WeightedNetwork
 from vae_search.vae.keras_models import decoder_model, encoder_model
-from vae_search.vae.networks import Network, NetworkSpec, build, initial_weights
+from vae_search.vae.networks import Network, build, initial_weights
 
 SHAPES = [(8, 8, 1), (13, 7, 3), (28, 28, 1)]
 
 
 def network_of(**changes) -> Network:
     fields = {"architecture": "mlp", "image_shape": (13, 7, 3), "latent_dim": 5, "depth": 2, "width": 8}
-    return build(NetworkSpec(**(fields | {"activation": "relu"} | changes)))
+    return build(network_spec(**(fields | {"activation": "relu"} | changes)))
 
 
 @pytest.mark.parametrize("image_shape", SHAPES)
-@pytest.mark.parametrize("architecture", ["mlp", "pyramid", "conv"])
+@pytest.mark.parametrize("architecture", FAMILIES)
 @pytest.mark.parametrize("activation", ["tanh", "relu", "elu", "gelu", "gated"])
 def test_every_family_takes_images_of_any_size_and_computes_what_keras_does(architecture, activation, image_shape):
     network = network_of(architecture=architecture, activation=activation, image_shape=image_shape, depth=3, width=32)
@@ -41,7 +42,7 @@ def test_every_family_takes_images_of_any_size_and_computes_what_keras_does(arch
     assert not np.array_equal(mean, log_variance)
 
 
-@pytest.mark.parametrize("architecture", ["mlp", "pyramid", "conv"])
+@pytest.mark.parametrize("architecture", FAMILIES)
 def test_sizes_are_no_part_of_a_topology(architecture):
     small, large = (
         network_of(architecture=architecture, width=width, latent_dim=latents).topology
@@ -52,16 +53,26 @@ def test_sizes_are_no_part_of_a_topology(architecture):
     assert hash(small) == hash(large)
 
 
-def test_depth_activation_and_family_are_part_of_a_topology():
-    variants = [{}, {"depth": 3}, {"activation": "elu"}, {"activation": "gated"}, {"architecture": "conv"}]
+def test_depth_blocks_activation_and_family_are_part_of_a_topology():
+    variants = [
+        {},
+        {"depth": 3},
+        {"activation": "elu"},
+        {"activation": "gated"},
+        {"architecture": "conv"},
+        {"architecture": "resnet"},
+        {"architecture": "resnet", "blocks": 3},
+        {"architecture": "resnet", "depth": 3},
+    ]
 
     assert len({network_of(**changes).topology for changes in variants}) == len(variants)
 
 
-def test_trials_of_other_sizes_train_on_the_same_graph(trainer, plan):
+@pytest.mark.parametrize(("architecture", "widths"), [("mlp", (16, 24)), ("resnet", (4, 6))])
+def test_trials_of_other_sizes_train_on_the_same_graph(architecture, widths, trainer, plan):
     configs = [
-        Config(latent_dim=latents, depth=2, width=width, batch_size=batch, activation="elu")
-        for latents, width, batch in ((3, 16, 64), (9, 24, 100))
+        Config(architecture=architecture, latent_dim=latents, width=width, batch_size=batch, activation="elu")
+        for latents, width, batch in ((3, widths[0], 64), (9, widths[1], 100))
     ]
     alone = [trainer.start(config, plan, seed=4).train_epoch().neg_elbo for config in configs]
 
@@ -71,3 +82,26 @@ def test_trials_of_other_sizes_train_on_the_same_graph(trainer, plan):
 
     again = [trainer.start(config, plan, seed=4).train_epoch().neg_elbo for config in reversed(configs)]
     assert again == list(reversed(alone))
+
+
+@pytest.mark.parametrize("activation", ["relu", "gated"])
+def test_a_fresh_residual_network_computes_what_it_would_without_its_blocks(activation):
+    residual, plain = (network_of(architecture=name, activation=activation) for name in ("resnet", "conv"))
+    fresh = initial_weights(residual, seed=1, mean_image=np.full((13, 7, 3), 0.3, np.float32))
+    pairs = list(zip(fresh[::2], fresh[1::2], strict=True))
+    kept = [array for kernel, bias in pairs if kernel.shape[:2] != (3, 3) for array in (kernel, bias)]
+    images = np.random.default_rng(2).random((4, 13, 7, 3), np.float32)
+
+    with_blocks, without = (
+        WeightedNetwork(topology=network.topology, weights=[tf.constant(array) for array in weights])
+        for network, weights in ((residual, fresh), (plain, kept))
+    )
+    mean, _ = with_blocks.encoder(images)
+    logits = with_blocks.decoder(mean)
+
+    assert len(pairs) - len(kept) // 2 == 2 * 2 * 2 * 2  # encoder and decoder, two stages, two blocks of two
+    np.testing.assert_array_equal(mean, without.encoder(images)[0])
+    np.testing.assert_array_equal(logits, without.decoder(mean))
+    changed = [array if np.any(array) else array + 0.1 for array in fresh]
+    moved, _ = WeightedNetwork(topology=residual.topology, weights=[tf.constant(a) for a in changed]).encoder(images)
+    assert not np.allclose(mean, moved)

@@ -13,8 +13,9 @@ from scipy import special, stats
 
 from vae_search.vae.bounds import elbo_terms, log_importance_weights
 from vae_search.vae.forward import WeightedNetwork
+from vae_search.vae.layers import Layer
 from vae_search.vae.likelihoods import Likelihood
-from vae_search.vae.networks import Layer, Network, NetworkSpec
+from vae_search.vae.networks import Network, NetworkSpec
 
 SHAPE = (2, 3, 1)
 PIXELS, LATENTS, IMAGES, VARIANCE = 6, 2, 400, 0.25

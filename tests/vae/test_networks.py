@@ -1,5 +1,10 @@
 import numpy as np
+import pytest
+import tensorflow as tf
 
+from tests.vae.examples import FAMILIES, network_spec
+from vae_search.config import Config
+from vae_search.vae.keras_models import decoder_model, encoder_model
 from vae_search.vae.networks import NetworkSpec, build, initial_weights
 
 
@@ -12,7 +17,7 @@ def spec(**changes) -> NetworkSpec:
         "width": 300,
         "activation": "gated",
     }
-    return NetworkSpec(**(fields | changes))
+    return network_spec(**(fields | changes))
 
 
 def test_the_gated_reference_network_has_its_published_size():
@@ -66,3 +71,50 @@ def test_flops_of_a_convolution_count_every_output_pixel():
     decoder = 2 * (2 * 256 + 256 * 64 + 4 * 4 * 4 * 1 * 16)
 
     assert network.forward_flops == encoder + decoder
+
+
+@pytest.mark.parametrize("image_shape", [(28, 28, 1), (13, 7, 3)])
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_flops_and_parameters_are_those_that_tensorflow_counts(architecture, image_shape):
+    network = build(spec(architecture=architecture, image_shape=image_shape, width=12, latent_dim=5, depth=3))
+    models = encoder_model(network), decoder_model(network)
+
+    assert network.parameters == sum(model.count_params() for model in models)
+    assert network.forward_flops == sum(counted_flops(model) for model in models)
+
+
+def counted_flops(model) -> int:
+    """Of the products in the model's graph for one image, by TensorFlow's own profiler."""
+    (shape,) = (tensor.shape for tensor in model.inputs)
+    graph = tf.function(model).get_concrete_function(tf.TensorSpec([1, *shape[1:]], tf.float32)).graph
+    profiler = tf.compat.v1.profiler
+    options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation()).with_empty_output().build()
+    profile = profiler.profile(graph, cmd="op", options=options)
+    found, level = 0, profile
+    while level.children:  # each operation is the child of the one with the next larger cost
+        (level,) = level.children
+        found += level.float_ops if level.name in ("Conv2D", "Conv2DBackpropInput", "MatMul") else 0
+    return found
+
+
+def test_a_resnet_is_the_conv_of_its_size_with_blocks_in_each_stage():
+    fields = {"image_shape": (28, 28, 1), "width": 8, "depth": 2, "latent_dim": 5, "activation": "relu"}
+    conv = build(spec(architecture="conv", **fields))
+
+    one, two = (build(spec(architecture="resnet", blocks=blocks, **fields)) for blocks in (1, 2))
+
+    kernels = 2 * (2 * 9 * 8 * 8 + 2 * 9 * 16 * 16)  # both sides; two convolutions in each of two stages
+    assert one.parameters - conv.parameters == two.parameters - one.parameters == kernels + 2 * (2 * 8 + 2 * 16)
+    pixels = 2 * (2 * 9 * 8 * 8 * 14 * 14 + 2 * 9 * 16 * 16 * 7 * 7)
+    assert one.forward_flops - conv.forward_flops == two.forward_flops - one.forward_flops == 2 * pixels
+
+
+def test_only_a_residual_network_has_blocks():
+    shape = (8, 8, 1)
+
+    assert NetworkSpec.of(Config(architecture="resnet", blocks=3), shape).blocks == 3
+    assert NetworkSpec.of(Config(architecture="conv", blocks=3), shape).blocks is None
+    with pytest.raises(ValueError, match="conv has 3"):
+        spec(architecture="conv", blocks=3)
+    with pytest.raises(ValueError, match="resnet has None"):
+        spec(architecture="resnet", blocks=None)

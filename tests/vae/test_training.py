@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ FAMILIES = {
         free_bits=0.05,
         kl_warmup_epochs=2,
     ),
+    "resnet": Config(architecture="resnet", latent_dim=6, depth=2, blocks=2, width=4, batch_size=64, grad_clip=2.0),
 }
 
 
@@ -97,10 +99,11 @@ def test_a_run_that_continues_from_its_state_ends_with_the_same_bits(family, tra
     assert digest(continued.averaged_weights()) == weights
 
 
-def test_scores_of_the_same_weights_do_not_depend_on_what_only_training_knows(trainer, task):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_scores_of_the_same_weights_do_not_depend_on_what_only_training_knows(family, trainer, task):
     runs = {}
     for beta, clip in ((0.1, 0.0), (10.0, 5.0)):
-        config = Config(latent_dim=6, depth=1, width=16, batch_size=64 if clip else 128, beta=beta, grad_clip=clip)
+        config = replace(FAMILIES[family], batch_size=64 if clip else 128, beta=beta, grad_clip=clip)
         plan = TrainingPlan(
             epochs=4, lr_schedule="cosine", ema_decay=0.9, log_variance_clamp=(-6.0, 2.0), likelihood="bernoulli"
         )
@@ -114,8 +117,9 @@ def test_scores_of_the_same_weights_do_not_depend_on_what_only_training_knows(tr
     assert first.neg_elbo(weights, task.select) == second.neg_elbo(weights, task.select)
 
 
-def test_an_evaluation_of_a_part_agrees_with_the_whole(trainer, task, plan):
-    run = trainer.start(FAMILIES["mlp"], plan, seed=2)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_evaluation_of_a_part_agrees_with_the_whole(family, trainer, task, plan):
+    run = trainer.start(FAMILIES[family], plan, seed=2)
     evaluator, weights = run._graph.evaluator, run._graph.averages
     images = np.concatenate([task.select, task.select])[: EVALUATION_BATCH + 30]
 

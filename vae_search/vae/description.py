@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from vae_search.config import Config, ParamValue
 from vae_search.data.checks import CHANNELS, LARGEST
@@ -27,7 +28,7 @@ class ModelDescription:
         """Canonical JSON."""
         fields = {
             "format": MODEL_FORMAT,
-            "network": asdict(self.network),
+            "network": _given(self.network),
             "likelihood": self.likelihood,
             "log_variance_clamp": list(self.clamp),
         }
@@ -72,5 +73,10 @@ def _network_of(*, image_shape: Sequence[int], **fields: ParamValue) -> NetworkS
         if type(side) is not int or not 1 <= side <= most:
             raise ValueError(f"`1 <= {name} <= {most}` must hold for a whole number, but got {side!r}")
     network = NetworkSpec(image_shape=(height, width, channels), **fields)  # type: ignore[arg-type]  # checked next
-    Config.from_params({name: value for name, value in asdict(network).items() if name != "image_shape"})
+    Config.from_params({name: value for name, value in _given(network).items() if name != "image_shape"})
     return network
+
+
+def _given(network: NetworkSpec) -> dict[str, Any]:
+    """The fields that its family has; others are not written, so that older programs still read what they know."""
+    return {name: value for name, value in asdict(network).items() if value is not None}

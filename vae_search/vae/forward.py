@@ -12,7 +12,8 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from vae_search.vae.networks import HEAD_WEIGHTS, STRIDE, Layer, Topology
+from vae_search.vae.layers import STRIDE, Layer
+from vae_search.vae.networks import HEAD_WEIGHTS, Topology
 
 ACTIVATIONS: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = MappingProxyType(
     {"tanh": tf.tanh, "relu": tf.nn.relu, "elu": tf.nn.elu, "gelu": tf.nn.gelu}
@@ -50,9 +51,16 @@ class WeightedNetwork:
 
 
 def _run(layers: Sequence[Layer], inputs: tf.Tensor, weights: Iterator[tf.Tensor]) -> tf.Tensor:
-    outputs = inputs
+    outputs, kept = inputs, list[tf.Tensor]()
     for layer in layers:
-        outputs = _apply(layer, outputs, weights)
+        match layer.kind:
+            case "fork":
+                kept.append(outputs)
+            case "add":
+                # Not `+`: its gradient would look at both shapes, which are known only when the graph runs.
+                outputs = tf.add_n([kept.pop(), outputs])
+            case _:
+                outputs = _apply(layer, outputs, weights)
     return outputs
 
 
@@ -62,6 +70,8 @@ def _apply(layer: Layer, inputs: tf.Tensor, weights: Iterator[tf.Tensor]) -> tf.
             return _dense(inputs, weights)
         case "conv", _:
             return tf.nn.bias_add(tf.nn.conv2d(inputs, next(weights), STRIDE, "SAME"), next(weights))
+        case "same_conv", _:
+            return tf.nn.bias_add(tf.nn.conv2d(inputs, next(weights), 1, "SAME"), next(weights))
         case "transposed_conv", _:
             kernel = tf.convert_to_tensor(next(weights))
             batch, height, width, _ = tf.unstack(tf.shape(inputs))

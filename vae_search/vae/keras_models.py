@@ -3,7 +3,8 @@
 import keras
 from keras import layers
 
-from vae_search.vae.networks import KERNEL, STRIDE, Layer, Network
+from vae_search.vae.layers import KERNEL, SAME_KERNEL, STRIDE, Layer
+from vae_search.vae.networks import Network
 
 
 class GatedLinearUnit(layers.Layer):  # type: ignore[misc]  # Keras ships no types
@@ -33,9 +34,15 @@ def decoder_model(network: Network) -> keras.Model:
 
 
 def _chain(inputs: keras.KerasTensor, described: tuple[Layer, ...]) -> keras.KerasTensor:
-    outputs = inputs
+    outputs, kept = inputs, list[keras.KerasTensor]()
     for layer in described:
-        outputs = _keras_layer(layer, outputs)(outputs)
+        match layer.kind:
+            case "fork":
+                kept.append(outputs)
+            case "add":
+                outputs = layers.Add()([kept.pop(), outputs])
+            case _:
+                outputs = _keras_layer(layer, outputs)(outputs)
     return outputs
 
 
@@ -45,6 +52,8 @@ def _keras_layer(layer: Layer, inputs: keras.KerasTensor) -> layers.Layer:
             return layers.Dense(layer.size)
         case "conv", _:
             return layers.Conv2D(layer.size, KERNEL, strides=STRIDE, padding="same")
+        case "same_conv", _:
+            return layers.Conv2D(layer.size, SAME_KERNEL, padding="same")
         case "transposed_conv", _:
             return layers.Conv2DTranspose(layer.size, KERNEL, strides=STRIDE, padding="same")
         case "activation", (name,):

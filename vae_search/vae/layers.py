@@ -1,0 +1,97 @@
+"""Layers as plain descriptions: what there is, how large its weights are, and what it costs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Literal, get_args
+
+KERNEL, STRIDE = 4, 2  # the kernel a multiple of the stride: no checkerboard in the transposed convolutions
+SAME_KERNEL = 3  # of the convolutions that keep the size; they have stride 1
+ZERO = "zero"  # detail of a layer whose kernel starts at zero
+
+Weighted = Literal["dense", "conv", "same_conv", "transposed_conv"]
+Kind = Weighted | Literal["activation", "gated", "flatten", "reshape", "pad", "crop", "fork", "add"]
+WEIGHTED: tuple[Weighted, ...] = get_args(Weighted)  # these have a kernel and a bias
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer. `fork` keeps what comes in for the next `add`, which adds it to what comes in there.
+
+    Args:
+        size: units of a dense layer, filters of a convolution; of no interest to the others.
+        detail: an activation's name; rows and columns that reshape and crop leave, or that pad adds; `ZERO`.
+    """
+
+    kind: Kind
+    size: int = 0
+    detail: tuple[int | str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerWeights:
+    """Shapes and cost of a layer that has weights, at its place in a network."""
+
+    kernel: tuple[int, ...]
+    bias: tuple[int]
+    flops: int
+    """multiply-adds × 2 of one image"""
+    starts_at_zero: bool = False
+    """the kernel; all biases do"""
+
+
+def weights_along(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[list[LayerWeights], tuple[int, ...]]:
+    """The weights of the layers one after the other, and the shape that comes out; both shapes of one image."""
+    found = []
+    for layer in layers:
+        match layer.kind:
+            case "dense":
+                (features,) = shape
+                found.append(dense_weights(features, layer.size))
+                shape = (layer.size,)
+            case "conv":
+                height, width, channels = shape
+                kernel = (KERNEL, KERNEL, channels, layer.size)
+                shape = (-(-height // STRIDE), -(-width // STRIDE), layer.size)
+                flops = 2 * prod(kernel) * prod(shape[:2])  # every output pixel meets the whole kernel
+                found.append(LayerWeights(kernel=kernel, bias=(layer.size,), flops=flops))
+            case "same_conv":
+                height, width, channels = shape
+                kernel = (SAME_KERNEL, SAME_KERNEL, channels, layer.size)
+                shape = (height, width, layer.size)
+                flops = 2 * prod(kernel) * height * width
+                zero = ZERO in layer.detail
+                found.append(LayerWeights(kernel=kernel, bias=(layer.size,), flops=flops, starts_at_zero=zero))
+            case "transposed_conv":
+                height, width, channels = shape
+                kernel = (KERNEL, KERNEL, layer.size, channels)
+                shape = (height * STRIDE, width * STRIDE, layer.size)
+                flops = 2 * prod(kernel) * height * width  # every input pixel does
+                found.append(LayerWeights(kernel=kernel, bias=(layer.size,), flops=flops))
+            case "gated":
+                shape = (*shape[:-1], shape[-1] // 2)
+            case "flatten":
+                shape = (prod(shape),)
+            case "reshape":
+                height, width = map(int, layer.detail)
+                shape = (height, width, prod(shape) // (height * width))
+            case "pad":
+                bottom, right = map(int, layer.detail)
+                shape = (shape[0] + bottom, shape[1] + right, shape[2])
+            case "crop":
+                height, width = map(int, layer.detail)
+                shape = (height, width, shape[2])
+            case "activation" | "fork" | "add":
+                pass
+    return found, shape
+
+
+def dense_weights(features: int, units: int) -> LayerWeights:
+    return LayerWeights(kernel=(features, units), bias=(units,), flops=2 * features * units)
+
+
+def activated(kind: Kind, sizes: Iterable[int], activation: str) -> list[Layer]:
+    """A layer and its activation for each size in turn; a gated unit needs twice the outputs."""
+    if activation == "gated":
+        return [part for size in sizes for part in (Layer(kind, 2 * size), Layer("gated"))]
+    return [part for size in sizes for part in (Layer(kind, size), Layer("activation", detail=(activation,)))]

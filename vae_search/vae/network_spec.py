@@ -1,0 +1,43 @@
+"""What shapes a network: the part of a config that its weights depend on."""
+
+from dataclasses import dataclass
+
+from vae_search.config import RULES, Config
+from vae_search.data.task import ImageShape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSpec:
+    """All that shapes a network's weights; equal specs have interchangeable weights.
+
+    Args:
+        blocks: None in the families that have none.
+
+    Raises:
+        ValueError: `blocks` is missing, or is given to a family that has none.
+    """
+
+    architecture: str
+    image_shape: ImageShape
+    latent_dim: int
+    depth: int
+    width: int
+    activation: str
+    blocks: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.blocks is not None) != (self.architecture in RULES["blocks"].families):
+            families = ", ".join(RULES["blocks"].families)
+            raise ValueError(f"{families} must have `blocks`, others none, but {self.architecture} has {self.blocks}")
+
+    @classmethod
+    def of(cls, config: Config, image_shape: ImageShape) -> "NetworkSpec":
+        return cls(
+            architecture=config.architecture,
+            image_shape=image_shape,
+            latent_dim=config.latent_dim,
+            depth=config.depth,
+            width=config.width,
+            activation=config.activation,
+            blocks=config.blocks if config.architecture in RULES["blocks"].families else None,
+        )

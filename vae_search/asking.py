@@ -50,7 +50,7 @@ def best(
 
     By the objective, confirmed configs come first, by their mean over fresh seeds: the search's own values are those of
     the luckiest of many. A config that did not complete with every fresh seed is none of them and keeps the place that
-    its objective gives it.
+    its objective gives it. A Pareto sweep has no objective: its trials are those on its front, by `objective.prefer`.
 
     Args:
         where: Only trials that meet this condition; see `store.where`.
@@ -63,7 +63,11 @@ def best(
     searched, standings, rows, damaged = _read(store, sweep, where)
     known = verdicts(rows)
     first = confirmed_first(known) if by == "objective" else []
-    shown = standings.ranked(by=by, every_state=every_state, count=count, first=first)
+    objective = sweeps.latest_spec(store, sweep).objective
+    if objective.pareto is not None and by == "objective" and not every_state:
+        shown = standings.best_first(objective, count=count, first=first)
+    else:
+        shown = standings.ranked(by=by, every_state=every_state, count=count, first=first)
     return Ranking(
         sweep=sweep,
         searched=searched,

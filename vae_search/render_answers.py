@@ -71,9 +71,7 @@ def show_finished(
         promotion: what became of the best config, for programs and for people; None if nobody asked for a promotion.
     """
     known = verdicts(status.confirm_rows)
-    rows = status.standings.ranked(
-        by="objective", every_state=False, count=SHOWN_AT_THE_END, first=confirmed_first(known)
-    )
+    rows = status.standings.best_first(status.spec.objective, count=SHOWN_AT_THE_END, first=confirmed_first(known))
     facts = status_facts(status)
     if as_json:
         best = [_ranked_facts(row, known) for row in rows]

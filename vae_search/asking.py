@@ -12,6 +12,7 @@ from vae_search.store import sweeps
 from vae_search.store.commit import Store
 from vae_search.store.confirmed import Confirmed, Refuted, confirmed_first, verdicts
 from vae_search.store.finalists import Finalists
+from vae_search.store.pareto import CRITERIA
 from vae_search.store.ranking import RankedBy, check_comparable
 from vae_search.store.rows import TrialRow
 from vae_search.store.standings import Standings, read_standings
@@ -35,6 +36,8 @@ class Ranking:
     """trials that have ended and meet the condition, shown or not"""
     damaged: tuple[str, ...]
     """files that could not be read"""
+    front: tuple[str, ...] = ()
+    """the criteria in which no other trial beats these; empty if they are ranked by one column"""
 
 
 def best(
@@ -64,7 +67,9 @@ def best(
     known = verdicts(rows)
     first = confirmed_first(known) if by == "objective" else []
     objective = sweeps.latest_spec(store, sweep).objective
+    front: tuple[str, ...] = ()
     if objective.pareto is not None and by == "objective" and not every_state:
+        front = objective.pareto
         shown = standings.best_first(objective, count=count, first=first)
     else:
         shown = standings.ranked(by=by, every_state=every_state, count=count, first=first)
@@ -75,6 +80,7 @@ def best(
         verdicts=known,
         finished=standings.finished,
         damaged=damaged,
+        front=front,
     )
 
 
@@ -95,6 +101,7 @@ def pareto(store: Store, sweep: str, *, count: int | None, where: str | None = N
         verdicts=verdicts(rows),
         finished=standings.finished,
         damaged=damaged,
+        front=CRITERIA,
     )
 
 

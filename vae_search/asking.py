@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vae_search.errors import NotFound
+from vae_search.states import State
 from vae_search.store import sweeps
 from vae_search.store.commit import Store
 from vae_search.store.confirmed import Confirmed, Refuted, confirmed_first, verdicts
@@ -66,10 +67,10 @@ def best(
     searched, standings, rows, damaged = _read(store, sweep, where)
     known = verdicts(rows)
     first = confirmed_first(known) if by == "objective" else []
-    objective = sweeps.latest_spec(store, sweep).objective
     front: tuple[str, ...] = ()
-    if objective.pareto is not None and by == "objective" and not every_state:
-        front = objective.pareto
+    if by == "objective" and not every_state and standings.states[State.COMPLETE] and standings.best is None:
+        objective = sweeps.latest_spec(store, sweep).objective  # of a Pareto sweep, else there would be a best
+        front = objective.pareto or ()
         shown = standings.best_first(objective, count=count, first=first)
     else:
         shown = standings.ranked(by=by, every_state=every_state, count=count, first=first)

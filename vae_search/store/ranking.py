@@ -1,13 +1,15 @@
 """Which trial is better: pure functions of rows."""
 
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vae_search.errors import Conflict
-from vae_search.spec_parts import Objective
 from vae_search.states import State
 from vae_search.store.pareto import front, point_of
 from vae_search.store.rows import TrialRow
+
+if TYPE_CHECKING:
+    from vae_search.spec_parts import Objective  # its library takes as long to load as `best` does
 
 RankedBy = Literal["objective", "neg_elbo", "instability", "train_flops"]
 
@@ -40,7 +42,7 @@ def ranked(rows: Sequence[TrialRow], *, by: RankedBy, every_state: bool, first: 
     return complete + others if every_state else complete
 
 
-def best_first(rows: Sequence[TrialRow], objective: Objective) -> list[TrialRow]:
+def best_first(rows: Sequence[TrialRow], objective: "Objective") -> list[TrialRow]:
     """The COMPLETE trials by the objective; of a Pareto sweep those on its front, by `prefer`.
 
     Raises:

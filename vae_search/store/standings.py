@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.spec_parts import Objective
 from vae_search.states import State
 from vae_search.store import layout
 from vae_search.store.columns import int64_array
@@ -16,6 +16,9 @@ from vae_search.store.commit import Store
 from vae_search.store.pareto import CRITERIA, front, point_of
 from vae_search.store.ranking import RankedBy, check_comparable
 from vae_search.store.rows import TRIAL_SCHEMA, TrialRow, columns_from_parquet, trial_from_parquet, trials_from_parquet
+
+if TYPE_CHECKING:
+    from vae_search.spec_parts import Objective  # its library takes as long to load as `best` does
 
 # In the order of the files, which costs least.
 COLUMNS = ("trial", "state", "objective", "neg_elbo", "instability", "train_flops", "cpu_s", "comparability_key")
@@ -117,7 +120,7 @@ class Standings:
             order = pa.concat_tables([order, self._first(pc.invert(complete), "neg_elbo", count)])
         return self._rows(order.slice(0, count))
 
-    def best_first(self, objective: Objective, *, count: int | None, first: Sequence[int] = ()) -> list[TrialRow]:
+    def best_first(self, objective: "Objective", *, count: int | None, first: Sequence[int] = ()) -> list[TrialRow]:
         """The first `count` of what `ranking.best_first` makes of all rows.
 
         Args:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vae_search.errors import NotFound
+from vae_search.states import State
 from vae_search.store import sweeps
 from vae_search.store.commit import Store
 from vae_search.store.confirmed import Confirmed, Refuted, confirmed_first, verdicts
 from vae_search.store.finalists import Finalists
+from vae_search.store.pareto import CRITERIA
 from vae_search.store.ranking import RankedBy, check_comparable
 from vae_search.store.rows import TrialRow
 from vae_search.store.standings import Standings, read_standings
@@ -35,6 +37,8 @@ class Ranking:
     """trials that have ended and meet the condition, shown or not"""
     damaged: tuple[str, ...]
     """files that could not be read"""
+    front: tuple[str, ...] = ()
+    """the criteria in which no other trial beats these; empty if they are ranked by one column"""
 
 
 def best(
@@ -50,7 +54,7 @@ def best(
 
     By the objective, confirmed configs come first, by their mean over fresh seeds: the search's own values are those of
     the luckiest of many. A config that did not complete with every fresh seed is none of them and keeps the place that
-    its objective gives it.
+    its objective gives it. A Pareto sweep has no objective: its trials are those on its front, by `objective.prefer`.
 
     Args:
         where: Only trials that meet this condition; see `store.where`.
@@ -63,7 +67,13 @@ def best(
     searched, standings, rows, damaged = _read(store, sweep, where)
     known = verdicts(rows)
     first = confirmed_first(known) if by == "objective" else []
-    shown = standings.ranked(by=by, every_state=every_state, count=count, first=first)
+    front: tuple[str, ...] = ()
+    if by == "objective" and not every_state and standings.states[State.COMPLETE] and standings.best is None:
+        objective = sweeps.latest_spec(store, sweep).objective  # of a Pareto sweep, else there would be a best
+        front = objective.pareto or ()
+        shown = standings.best_first(objective, count=count, first=first)
+    else:
+        shown = standings.ranked(by=by, every_state=every_state, count=count, first=first)
     return Ranking(
         sweep=sweep,
         searched=searched,
@@ -71,6 +81,7 @@ def best(
         verdicts=known,
         finished=standings.finished,
         damaged=damaged,
+        front=front,
     )
 
 
@@ -91,6 +102,7 @@ def pareto(store: Store, sweep: str, *, count: int | None, where: str | None = N
         verdicts=verdicts(rows),
         finished=standings.finished,
         damaged=damaged,
+        front=CRITERIA,
     )
 
 

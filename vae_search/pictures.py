@@ -15,7 +15,7 @@ from vae_search.store import artifacts, layout, sweeps
 from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.commit import Store
 from vae_search.store.ledger import Ledger
-from vae_search.store.ranking import ranked
+from vae_search.store.ranking import best_first
 
 if TYPE_CHECKING:
     from vae_search.vae.model import VaeModel
@@ -107,7 +107,7 @@ def subject(store: Store, address: str) -> Subject:
     record = sweeps.read(store, sweep)
     rows = Ledger(store, sweep).trials()
     if trial is None:
-        ranking = ranked(rows, by="objective", every_state=False)
+        ranking = best_first(rows, record.spec.objective)
         if not ranking:
             raise NotFound(f"sweep {sweep}: no trial has completed yet.")
         trial = ranking[0].trial

@@ -8,7 +8,6 @@ from vae_search.problems import printable
 from vae_search.render import console, say, show_json, status_facts, warn_of_damage
 from vae_search.render_tables import cell, csv_text, fits, show_table
 from vae_search.store.confirmed import Confirmed, Refuted, confirmed_first, verdicts
-from vae_search.store.pareto import CRITERIA
 
 if TYPE_CHECKING:
     from vae_search.asking import Ranking
@@ -44,7 +43,7 @@ def show_best(found: "Ranking", *, by: str, form: str) -> None:
     elif not found.rows:
         say(f"No such trial of {found.sweep} has completed yet ({found.finished} have ended). --all shows them.")
     else:
-        _show_best_table(found.sweep, found.searched, found.rows, found.verdicts, by=by)
+        _show_best_table(found.sweep, found.searched, found.rows, found.verdicts, by=by, front=found.front)
     warn_of_damage(found.damaged)
 
 
@@ -52,7 +51,8 @@ def show_spec_file(text: str, ranking: "Ranking", *, by: str) -> None:
     """A spec as a file, and where its config comes from."""
     row = ranking.rows[0]
     value = getattr(row, by)
-    sys.stdout.write(f"# The config of trial {ranking.sweep}/{row.trial}, the best by {by}")
+    best = f"the first on the front of {', '.join(ranking.front)}" if ranking.front else f"the best by {by}"
+    sys.stdout.write(f"# The config of trial {ranking.sweep}/{row.trial}, {best}")
     sys.stdout.write("" if value is None else f" ({value:.2f})")
     sys.stdout.write(".\n# To train it again: put this into a file, and `vae-search run` that.\n" + text)
     warn_of_damage(ranking.damaged)
@@ -71,9 +71,7 @@ def show_finished(
         promotion: what became of the best config, for programs and for people; None if nobody asked for a promotion.
     """
     known = verdicts(status.confirm_rows)
-    rows = status.standings.ranked(
-        by="objective", every_state=False, count=SHOWN_AT_THE_END, first=confirmed_first(known)
-    )
+    rows = status.standings.best_first(status.spec.objective, count=SHOWN_AT_THE_END, first=confirmed_first(known))
     facts = status_facts(status)
     if as_json:
         best = [_ranked_facts(row, known) for row in rows]
@@ -83,7 +81,8 @@ def show_finished(
         f"{status.spec.name}: {facts['finished']} of {facts['trials']} trials done, {facts['complete']} complete, "
         f"{facts['pruned']} pruned, {facts['failed']} failed; {facts['cpu_s']:,.0f} CPU seconds of training."
     )
-    _show_best_table(status.spec.name, _searched(status.spec), rows, known, by="objective")
+    front = status.spec.objective.pareto or ()
+    _show_best_table(status.spec.name, _searched(status.spec), rows, known, by="objective", front=front)
     for line in confirmed_lines(status.confirm_rows):
         say(line)
     for line in promotion[1] if promotion else ():
@@ -147,15 +146,22 @@ def store_option(store: str) -> str:
 
 
 def _show_best_table(
-    sweep: str, searched: "Sequence[str]", rows: "Sequence[TrialRow]", known: "Verdicts", *, by: str
+    sweep: str,
+    searched: "Sequence[str]",
+    rows: "Sequence[TrialRow]",
+    known: "Verdicts",
+    *,
+    by: str,
+    front: "Sequence[str]",
 ) -> None:
     """Scores and searched parameters; on a narrow screen the parameters share one column."""
     out = console()
-    order = f"beaten by no other in {', '.join(CRITERIA)}" if by == PARETO else f"by {by}"
+    no_objective = by == "objective" and not any(row.objective is not None for row in rows)  # of a Pareto sweep
+    order = f"beaten by no other in {', '.join(front)}" if front else f"by {'neg_elbo' if no_objective else by}"
     say(f"{sweep}: {order}, nats per image, lower is better")
     ks = {found.iwae_k for row in rows if isinstance(found := known.get(row.trial), Confirmed)}
     with_seeds = by == "objective" and any(row.trial in known for row in rows)
-    with_flops = by in (PARETO, "train_flops")
+    with_flops = "train_flops" in (by, *front)
     if with_seeds and ks:
         say(f"confirmed configs first: -log p(x) by iwae_{ks.pop()}, mean ± sd over (so many) fresh seeds")
     failed = any(row.error for row in rows)

@@ -77,7 +77,9 @@ class SweepStatus:
         """Whether every confirm run that the spec asks for has ended."""
         from vae_search.search.confirm import finalists_in, wanted_runs
 
-        finalists = [row.trial for row in finalists_in(self.standings, self.spec.confirm.finalists)]
+        finalists = [
+            row.trial for row in finalists_in(self.standings, self.spec.confirm.finalists, self.spec.objective)
+        ]
         return not wanted_runs(finalists, self.confirm_rows, seeds=self.spec.confirm.seeds)
 
     @property

@@ -28,6 +28,7 @@ from vae_search.space import CategoricalParameter, FixedParameter, IntParameter,
 from vae_search.spec_fields import Clamp, located
 from vae_search.spec_file import SpecFile, override, parse_yaml
 from vae_search.spec_parts import (
+    EVALUATIONS_OF_INSTABILITY,
     Budget,
     Confirm,
     DataSpec,
@@ -130,6 +131,8 @@ class SweepSpec(Part):
             "keep",
             "resources",
         )
+        if self.objective.pareto is None:  # as it was before there were Pareto sweeps
+            tree["objective"] = {"stability_weight": self.objective.stability_weight}
         return {key: value for key, value in tree.items() if key not in free} | {
             "budget": {"epochs": self.budget.epochs},
             "resources": {"cpus_per_trial": self.resources.cpus_per_trial},
@@ -247,6 +250,12 @@ def relation_problems(parts: Mapping[str, Any]) -> Found:
                 text = f"the warm-up must end before {what}, but may last {longest} epochs. Shorten it"
                 text += "." if pruning is None else ", or raise pruning.min_epochs."
                 found.append((("search_space", "kl_warmup_epochs"), text))
+    match parts:
+        case {"search_space": SearchSpace() as space, "budget": Budget(epochs=epochs), "objective": Objective() as aim}:
+            needed = _longest_warmup(space) + EVALUATIONS_OF_INSTABILITY
+            if aim.pareto and "instability" in aim.pareto and epochs < needed:
+                text = f"instability needs {needed} epochs here, {EVALUATIONS_OF_INSTABILITY} of them after warm-up, "
+                found.append((("objective", "pareto"), text + f"but budget.epochs is {epochs}. Raise it."))
     return found
 
 

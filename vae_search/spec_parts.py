@@ -1,11 +1,11 @@
 """The parts of a spec, each a frozen model that checks itself; `spec.py` puts them together."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from vae_search.problems import shown
+from vae_search.problems import Found, raise_if, shown
 from vae_search.spec_fields import NAMES, Concurrency, Gpus, Memory, PositiveAmount, ResourceName, Share
 
 
@@ -55,10 +55,40 @@ def read_pruning(value: object) -> object:
     return None
 
 
+EVALUATIONS_OF_INSTABILITY = 12  # after warm-up; fewer tell nothing of it
+Criterion = Literal["neg_elbo", "instability", "train_flops"]
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
 class Objective(Part):
-    """What is minimised: neg_elbo + stability_weight · instability, in nats."""
+    """What is minimised: neg_elbo + stability_weight · instability, in nats; or several criteria at once."""
 
     stability_weight: float = Field(default=1.0, ge=0, description="Weight of the instability; 0 = neg_elbo alone.")
+    pareto: Annotated[tuple[Criterion, ...] | None, BeforeValidator(_as_tuple)] = Field(
+        default=None, description="Criteria of which none is weighed against another; none = one objective."
+    )
+    prefer: Criterion = Field(default="neg_elbo", description="Orders the front of a Pareto sweep: who is confirmed.")
+
+    @model_validator(mode="after")
+    def _criteria_fit(self) -> "Objective":
+        found: Found = []
+        if self.pareto is None:
+            if self.prefer != "neg_elbo":
+                found.append((("prefer",), f"orders the front of `pareto`, but got {self.prefer} without one."))
+        elif len({*self.pareto}) != len(self.pareto) or len(self.pareto) < 2 or "neg_elbo" not in self.pareto:
+            law = "must be neg_elbo and one or two others of instability, train_flops, each once"
+            found.append((("pareto",), f"{law}, but got {shown(list(self.pareto))}."))
+        else:
+            if self.prefer not in self.pareto:
+                found.append((("prefer",), f"must be one of `pareto`, but got {self.prefer}."))
+            if self.stability_weight != 1:
+                text = "weighs instability in a single objective. Leave it out of a Pareto sweep."
+                found.append((("stability_weight",), text))
+        raise_if(found)
+        return self
 
 
 class Confirm(Part):

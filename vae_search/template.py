@@ -58,6 +58,8 @@ pruning:                          # or off
 
 # objective:
 #   stability_weight: 1.0         # minimised is neg_elbo + stability_weight * instability, both in nats
+#   pareto: [neg_elbo, train_flops]  # instead: no criterion is weighed against another; instability is the third
+#   prefer: neg_elbo              # who is confirmed first of those that no other trial beats in all of `pareto`
 
 # confirm:                        # the best configs are trained again, with fresh seeds
 #   finalists: 3                  # how many; 0 = none

@@ -9,6 +9,7 @@ from tests.store.examples import trial_row
 from vae_search.errors import Conflict
 from vae_search.search.confirm import ConfirmRun, finalists_in, finalists_of, wanted_runs
 from vae_search.search.seeds import derived_seed
+from vae_search.spec_parts import Objective
 from vae_search.states import Reason, State
 from vae_search.store import artifacts, layout
 from vae_search.store.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
@@ -70,8 +71,8 @@ def test_finalists_are_the_best_complete_trials_with_distinct_configs():
         trial_row(4, sweep="small", objective=2.0, params={"latent_dim": 8}),
     ]
 
-    assert [row.trial for row in finalists_of(rows, 2)] == [1, 4]
-    assert [row.trial for row in finalists_of(rows, 9)] == [1, 4, 0]
+    assert [row.trial for row in finalists_of(rows, 2, Objective())] == [1, 4]
+    assert [row.trial for row in finalists_of(rows, 9, Objective())] == [1, 4, 0]
 
 
 def test_the_same_finalists_are_found_without_reading_every_row(store):
@@ -82,7 +83,7 @@ def test_the_same_finalists_are_found_without_reading_every_row(store):
     standings, rows = read_standings(store, "small"), ledger.trials()
 
     for count in (0, 1, 2, 4, 5, 6, 20):
-        assert finalists_in(standings, count) == finalists_of(rows, count)
+        assert finalists_in(standings, count, Objective()) == finalists_of(rows, count, Objective())
 
 
 def test_a_sweep_confirms_its_best_configs_after_its_last_trial(open_session, store, judge_task):
@@ -92,7 +93,7 @@ def test_a_sweep_confirms_its_best_configs_after_its_last_trial(open_session, st
 
     kinds = [type(row) is FinalistRow for row in session.landed]
     assert kinds == [False] * 4 + [True] * 4
-    best = [row.trial for row in finalists_of(session.landed[:4], 2)]
+    best = [row.trial for row in finalists_of(session.landed[:4], 2, Objective())]
     confirmed = Finalists(store, "small").rows()
     first = [row for row in confirmed if row.confirm_seed == 1]
     assert {row.trial for row in first} == {*best}

@@ -117,15 +117,16 @@ def test_a_trial_in_flight_is_issued_again_first_with_its_own_parameters(open_se
     assert again == lost
 
 
-def test_rungs_are_remembered_by_the_next_driver(open_session):
-    first = open_session("pruning.reduction_factor=2")
+@pytest.mark.parametrize("objective", ["objective={}", "objective={pareto: [neg_elbo, train_flops]}"])
+def test_rungs_are_remembered_by_the_next_driver(open_session, objective):
+    first = open_session("pruning.reduction_factor=2", objective)
     first.run(until=lambda report: report.key == "000003")
 
-    second = open_session("pruning.reduction_factor=2")
+    second = open_session("pruning.reduction_factor=2", objective)
 
     assert first.driver.rungs == second.driver.rungs == (2, 4)
-    assert second.driver._rung_values == {
-        rung: {t: v for t, v in values.items() if t != 3} for rung, values in first.driver._rung_values.items()
+    assert second.driver._rungs._points == {
+        rung: {t: v for t, v in values.items() if t != 3} for rung, values in first.driver._rungs._points.items()
     }
 
 

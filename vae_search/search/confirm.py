@@ -12,11 +12,12 @@ from vae_search.errors import Conflict
 from vae_search.search.orders import TrialOrder
 from vae_search.search.seeds import derived_seed
 from vae_search.spec import SweepSpec
+from vae_search.spec_parts import Objective
 from vae_search.states import State
 from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.finalists import FinalistRow, Finalists
-from vae_search.store.ranking import ranked
+from vae_search.store.ranking import best_first
 from vae_search.store.rows import TrialRow
 from vae_search.store.standings import Standings
 
@@ -33,11 +34,11 @@ class ConfirmRun:
         return layout.confirm_key(self.trial, self.confirm_seed)
 
 
-def finalists_of(rows: Sequence[TrialRow], count: int) -> list[TrialRow]:
-    """The best `count` COMPLETE trials with distinct configs, by objective."""
+def finalists_of(rows: Sequence[TrialRow], count: int, objective: Objective) -> list[TrialRow]:
+    """The best `count` COMPLETE trials with distinct configs; of a Pareto sweep, on its front and by `prefer`."""
     chosen: list[TrialRow] = []
     configs: list[Mapping[str, ParamValue]] = []
-    for row in ranked(rows, by="objective", every_state=False):
+    for row in best_first(rows, objective):
         if len(chosen) == count:
             break
         if row.params not in configs:
@@ -46,7 +47,7 @@ def finalists_of(rows: Sequence[TrialRow], count: int) -> list[TrialRow]:
     return chosen
 
 
-def finalists_in(standings: Standings, count: int) -> list[TrialRow]:
+def finalists_in(standings: Standings, count: int, objective: Objective) -> list[TrialRow]:
     """What `finalists_of` finds among all rows, from as few of them as it takes.
 
     Raises:
@@ -55,8 +56,8 @@ def finalists_in(standings: Standings, count: int) -> list[TrialRow]:
     """
     looked_at = count
     while True:
-        rows = standings.ranked(by="objective", every_state=False, count=looked_at)
-        found = finalists_of(rows, count)
+        rows = standings.best_first(objective, count=looked_at)
+        found = finalists_of(rows, count, objective)
         if len(found) == count or len(rows) < looked_at:
             return found
         looked_at *= 2
@@ -93,6 +94,7 @@ class Confirmation:
         self._spec = spec
         self._ledger = Finalists(store, spec.name)
         self._ended = self._ledger.rows()
+        self._candidates: list[TrialRow] = []
         self._finalists: list[TrialRow] = []
         _check_epochs(spec, self._ended)
 
@@ -103,7 +105,11 @@ class Confirmation:
 
     def note(self, row: TrialRow) -> None:
         """A trial has finished; it may be a finalist."""
-        self._finalists = finalists_of([*self._finalists, row], self._spec.confirm.finalists)
+        objective = self._spec.objective
+        self._candidates = best_first([*self._candidates, row], objective)
+        self._finalists = finalists_of(self._candidates, self._spec.confirm.finalists, objective)
+        if objective.pareto is None:  # of a front all members are needed, to know who is on it
+            self._candidates = self._finalists
 
     def next_order(self, in_flight: Collection[str]) -> TrialOrder | None:
         """The next confirm run; None if there is none, or none before one in flight has ended.

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from vae_search.errors import CorruptStore, StoreUnavailable, SweepFailed
@@ -11,7 +12,7 @@ from vae_search.search.flight import Flight, Provenance, Verdict, epoch_rows, tr
 from vae_search.search.kept import KeptWeights
 from vae_search.search.observer import Progress
 from vae_search.search.orders import TrialOrder, TrialReport
-from vae_search.search.rungs import decide, rung_epochs
+from vae_search.search.rungs import Rungs
 from vae_search.search.seeds import derived_seed
 from vae_search.search.study import Outcome, SweepStudy
 from vae_search.search.suggestions import Suggestions
@@ -61,11 +62,12 @@ class Driver:
         self._on_landed = on_landed
         self._ledger = Ledger(store, spec.name)
         self._suggestions = Suggestions(store, spec.name)
-        self._study = SweepStudy(spec.search_space, sampler=spec.sampler, seed=spec.seed)
+        criteria = len(spec.objective.pareto or ("objective",))
+        self._study = SweepStudy(spec.search_space, sampler=spec.sampler, seed=spec.seed, criteria=criteria)
         self._confirmation = Confirmation(spec, store)
         self._flights: dict[str, Flight] = {}  # by key
         self._waiting: list[TrialOrder] = []  # in flight when the last driver died
-        self._rung_values: dict[int, dict[int, float]] = {rung: {} for rung in self.rungs}
+        self._rungs = Rungs(spec)
         self._states: Counter[State] = Counter()
         self._kept = KeptWeights(spec, store)
         self._unissued: deque[int] = deque()  # numbers of the budget, the least first
@@ -76,7 +78,7 @@ class Driver:
     @property
     def rungs(self) -> tuple[int, ...]:
         """The epochs at which this sweep's trials are compared."""
-        return rung_epochs(self._spec.pruning, budget_epochs=self._spec.budget.epochs)
+        return self._rungs.epochs
 
     @property
     def exhausted(self) -> bool:
@@ -132,8 +134,9 @@ class Driver:
         for measurement in report.measurements:
             self._epochs_done += measurement.epoch not in flight.measurements
             flight.measurements[measurement.epoch] = measurement
-            if measurement.epoch in self._rung_values and not flight.order.confirms:
-                self._rung_values[measurement.epoch][flight.order.trial] = measurement.neg_elbo
+            if not flight.order.confirms:
+                flops = report.costs.train_flops / report.epoch if report.costs else None
+                self._rungs.note(measurement.epoch, flight.order.trial, measurement.neg_elbo, epoch_flops=flops)
         flight.node_id = report.node_id
         flight.saved = report.saved_epoch == report.epoch
         flight.scores, flight.costs, flight.failure = report.scores, report.costs, report.failure
@@ -205,8 +208,8 @@ class Driver:
             logger.warning("damaged files are left out: %s", self._ledger.damaged)
         for row in rows:
             curve = curves.get(row.trial, [])
-            self._study.add(_outcome(row, {epoch.epoch: epoch.neg_elbo or 0.0 for epoch in curve}))
-            self._replay_rungs(row.trial, curve)
+            self._study.add(self._outcome(row, {epoch.epoch: epoch.neg_elbo or 0.0 for epoch in curve}))
+            self._replay_rungs(row, curve)
             self._count(row)
         finished = {row.trial for row in rows} | damaged
         over = {layout.trial_key(trial) for trial in finished} | {row.key for row in self._confirmation.ended}
@@ -241,10 +244,11 @@ class Driver:
     def _search_is_over(self) -> bool:
         return not self._trials_to_come() and all(flight.order.confirms for flight in self._flights.values())
 
-    def _replay_rungs(self, trial: int, curve: Sequence[EpochRow]) -> None:
+    def _replay_rungs(self, row: TrialRow, curve: Sequence[EpochRow]) -> None:
+        flops = row.train_flops / row.epochs if row.train_flops and row.epochs else None
         for epoch in curve:
-            if epoch.epoch in self._rung_values and epoch.neg_elbo is not None:
-                self._rung_values[epoch.epoch][trial] = epoch.neg_elbo
+            if epoch.neg_elbo is not None:
+                self._rungs.note(epoch.epoch, row.trial, epoch.neg_elbo, epoch_flops=flops)
 
     def _suggest(self) -> TrialOrder:
         trial = self._unissued[0]
@@ -263,11 +267,8 @@ class Driver:
             return Verdict(state=State.COMPLETE, reason=None, explanation=f"all {report.epoch} epochs done")
         if confirms:
             return None
-        if self._spec.pruning is not None and report.epoch in self._rung_values:
-            values = self._rung_values[report.epoch]
-            decision = decide(
-                values[flight.order.trial], list(values.values()), reduction_factor=self._spec.pruning.reduction_factor
-            )
+        if report.epoch in self._rungs.epochs:
+            decision = self._rungs.decide(report.epoch, flight.order.trial)
             if not decision.advance:
                 explanation = f"cut at epoch {report.epoch}: {decision.reason}"
                 return Verdict(state=State.PRUNED, reason=Reason.RUNG, explanation=explanation)
@@ -280,10 +281,13 @@ class Driver:
     def _commit(self, flight: Flight, verdict: Verdict) -> TrialRow:
         """Write the artifact and the row, and let everybody know who decides by it."""
         confirm_seed = flight.order.confirm_seed
-        keep = self._kept.keep_trial if confirm_seed is None else self._kept.keep_confirm_run
-        sha256 = keep(flight) if verdict.state is State.COMPLETE else None
+        row = trial_row(flight, verdict, self._provenance, finished_at=self._now())
+        sha256 = None
+        if verdict.state is State.COMPLETE:
+            confirms = confirm_seed is not None
+            sha256 = self._kept.keep_confirm_run(flight) if confirms else self._kept.keep_trial(flight, row)
         self._lease.check()  # again: writing an artifact takes long enough to be stopped in the middle
-        row = trial_row(flight, verdict, self._provenance, finished_at=self._now(), artifact_sha256=sha256)
+        row = replace(row, finished_at=self._now(), artifact_sha256=sha256)
         if confirm_seed is None:
             row = self._ledger.commit(row, epoch_rows(flight, self._spec.name))
         else:
@@ -291,7 +295,7 @@ class Driver:
         if row.lease != self._lease.number:  # this process was stopped since the check, and another has written the row
             self._lease.check()
         if confirm_seed is None:
-            self._study.tell(_outcome(row, flight.neg_elbos))
+            self._study.tell(self._outcome(row, flight.neg_elbos))
             self._count(row)
             self._kept.drop_others()
         return row
@@ -300,6 +304,17 @@ class Driver:
         self._states[row.state] += 1
         self._kept.count(row)
         self._confirmation.note(row)
+
+    def _outcome(self, row: TrialRow, neg_elbos: Mapping[int, float]) -> Outcome:
+        found = [getattr(row, name) for name in self._spec.objective.pareto or ()]
+        return Outcome(
+            trial=row.trial,
+            state=row.state,
+            params=row.params,
+            objective=row.objective,
+            criteria=tuple(value for value in found if value is not None),
+            neg_elbos=neg_elbos,
+        )
 
     def _stop_if_hopeless(self, row: TrialRow) -> None:
         if row.state is not State.FAIL:
@@ -314,7 +329,3 @@ class Driver:
                 f"sweep {self._spec.name}: {SAME_FAILURES_IN_A_ROW} trials in a row failed alike, the last was trial "
                 f"{row.trial}.\n{cause}\nSee the whole error with `vae-search best {self._spec.name} --all --json`."
             )
-
-
-def _outcome(row: TrialRow, neg_elbos: Mapping[int, float]) -> Outcome:
-    return Outcome(trial=row.trial, state=row.state, params=row.params, objective=row.objective, neg_elbos=neg_elbos)

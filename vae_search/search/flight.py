@@ -8,6 +8,7 @@ from datetime import datetime
 from vae_search.config import ParamValue
 from vae_search.search.orders import Failure, TrialOrder
 from vae_search.spec import SweepSpec
+from vae_search.spec_parts import Objective
 from vae_search.states import Reason, State
 from vae_search.store.rows import SCHEMA_VERSION, EpochRow, TrialRow
 from vae_search.vae.measurements import Costs, EpochMeasurement, Scores
@@ -59,11 +60,16 @@ class Flight:
         return self.order.params
 
 
-def objective_of(scores: Scores, *, stability_weight: float) -> float:
-    """`neg_elbo + stability_weight · instability`, nats, minimised; without enough evaluations the bound alone."""
+def objective_of(scores: Scores, objective: Objective) -> float | None:
+    """`neg_elbo + stability_weight · instability`, nats, minimised; without enough evaluations the bound alone.
+
+    None in a Pareto sweep: there no criterion is weighed against another.
+    """
+    if objective.pareto is not None:
+        return None
     if scores.instability is None:
         return scores.neg_elbo
-    return scores.neg_elbo + stability_weight * scores.instability.total
+    return scores.neg_elbo + objective.stability_weight * scores.instability.total
 
 
 def epoch_rows(flight: Flight, sweep: str) -> list[EpochRow]:
@@ -91,15 +97,11 @@ def epoch_rows(flight: Flight, sweep: str) -> list[EpochRow]:
     ]
 
 
-def trial_row(
-    flight: Flight,
-    verdict: Verdict,
-    provenance: Provenance,
-    *,
-    finished_at: datetime,
-    artifact_sha256: str | None,
-) -> TrialRow:
-    """The row of a landed trial. Scores that need the last epoch are NULL for a trial that was cut."""
+def trial_row(flight: Flight, verdict: Verdict, provenance: Provenance, *, finished_at: datetime) -> TrialRow:
+    """The row of a landed trial, as if its weights were not kept.
+
+    Scores that need the last epoch are NULL for a trial that was cut.
+    """
     spec, scores = provenance.spec, flight.scores if verdict.state is State.COMPLETE else None
     last = flight.measurements[max(flight.measurements)] if flight.measurements else None
     instability = scores.instability if scores else None
@@ -118,7 +120,7 @@ def trial_row(
         started_at=flight.started_at or finished_at,
         finished_at=finished_at,
         epochs=len(flight.measurements),
-        objective=objective_of(scores, stability_weight=spec.objective.stability_weight) if scores else None,
+        objective=objective_of(scores, spec.objective) if scores else None,
         neg_elbo=last.neg_elbo if last else None,
         distortion=last.distortion if last else None,
         rate=last.rate if last else None,
@@ -150,5 +152,5 @@ def trial_row(
         spec_sha256=spec.sha256,
         versions_json=json.dumps(dict(provenance.versions), sort_keys=True),
         epochs_sha256=None,
-        artifact_sha256=artifact_sha256,
+        artifact_sha256=None,
     )

@@ -1,43 +1,56 @@
 """Whose weights a sweep keeps: the best `keep` COMPLETE trials', and all confirm runs'."""
 
-from bisect import insort
-
 from vae_search.errors import CorruptStore
-from vae_search.search.flight import Flight, objective_of
+from vae_search.search.flight import Flight
 from vae_search.spec import SweepSpec
 from vae_search.states import State
 from vae_search.store import artifacts, checkpoints
 from vae_search.store.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.commit import Store
 from vae_search.store.layout import trial_key
+from vae_search.store.ranking import best_first
 from vae_search.store.rows import TrialRow
 
 
 class KeptWeights:
-    """The ranking of one sweep's COMPLETE trials, as far as weights are kept, and the artifacts that follow from it."""
+    """The ranking of one sweep's COMPLETE trials, as far as weights are kept, and the artifacts that follow from it.
+
+    In a Pareto sweep it is the front, by `objective.prefer`.
+    """
 
     def __init__(self, spec: SweepSpec, store: Store) -> None:
         self._spec = spec
         self._store = store
-        self._ranking: list[tuple[float, int]] = []  # (objective, trial), the best first
+        self._ranking: list[TrialRow] = []  # the best first
+        self._behind: set[int] = set()  # trials that are not in it, or not any more
+        self._dropped: set[int] = set()
 
     @property
     def best(self) -> tuple[float, int] | None:
-        """Objective and number of the best trial so far."""
-        return self._ranking[0] if self._ranking else None
+        """Objective and number of the best trial so far; None in a Pareto sweep."""
+        for row in self._ranking[:1]:
+            if row.objective is not None:
+                return row.objective, row.trial
+        return None
 
     def count(self, row: TrialRow) -> None:
         """A trial has a row."""
-        if row.state is State.COMPLETE and row.objective is not None:
-            insort(self._ranking, (row.objective, row.trial))
+        if row.state is not State.COMPLETE:
+            return
+        before = [*self._ranking, row]
+        self._ranking = best_first(before, self._spec.objective)
+        if self._spec.objective.pareto is None:  # of a front all members are needed, to know who is on it
+            del self._ranking[self._spec.keep :]
+        self._behind |= {row.trial for row in before} - {row.trial for row in self._ranking}
 
-    def keep_trial(self, flight: Flight) -> str | None:
-        """Keep the weights of a COMPLETE trial that is among the best so far; the hash of their manifest."""
-        if flight.scores is None:
-            return None
-        objective = objective_of(flight.scores, stability_weight=self._spec.objective.stability_weight)
-        better = sum(kept < (objective, flight.order.trial) for kept in self._ranking)
-        if better >= self._spec.keep:
+    def keep_trial(self, flight: Flight, row: TrialRow) -> str | None:
+        """Keep the weights of a COMPLETE trial that is among the best so far; the hash of their manifest.
+
+        Args:
+            row: what will be written of it.
+        """
+        ranking = best_first([*self._ranking, row], self._spec.objective)
+        if row.trial not in [other.trial for other in ranking[: self._spec.keep]]:
             return None
         return self._keep(flight, epochs=self._spec.budget.epochs, names=(WEIGHTS_FILE, MODEL_FILE))
 
@@ -58,9 +71,10 @@ class KeptWeights:
 
     def drop_others(self) -> None:
         """Remove the weights of trials that have fallen behind the best `keep`."""
-        for _, trial in self._ranking[self._spec.keep :]:
+        behind = self._behind | {row.trial for row in self._ranking[self._spec.keep :]}
+        for trial in sorted(behind - self._dropped):
             artifacts.drop(self._store, self._spec.name, trial_key(trial))
-        del self._ranking[self._spec.keep :]
+        self._dropped |= behind
 
     def _keep(self, flight: Flight, *, epochs: int, names: tuple[str, ...]) -> str | None:
         checkpoint = checkpoints.newest_intact(self._store, self._spec.name, flight.order.key)

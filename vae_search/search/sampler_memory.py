@@ -7,6 +7,8 @@ from collections.abc import Container, Sequence
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from vae_search.store.pareto import places
+
 NEWEST = 500
 BEST = 25
 """TPE models its good trials on the best tenth, at most 25 (Optuna's default gamma)"""
@@ -23,7 +25,7 @@ class SamplerMemory(InMemoryStorage):
     def __init__(self) -> None:
         super().__init__()
         self._count = 0
-        self._best: list[tuple[float, int]] = []  # objective and id
+        self._best: list[tuple[tuple[float, ...], int]] = []  # values and id
         self._running: set[int] = set()
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
@@ -55,6 +57,8 @@ class SamplerMemory(InMemoryStorage):
             self._running.discard(trial_id)
         else:
             self._running.add(trial_id)
-        if trial.state is TrialState.COMPLETE and trial.value is not None:
-            insort(self._best, (trial.value, trial_id))
-            del self._best[BEST:]
+        if trial.state is TrialState.COMPLETE and trial.values is not None:
+            insort(self._best, (tuple(trial.values), trial_id))
+            if len(self._best) > BEST:
+                order = places([values for values, _ in self._best])  # of one value, its rank
+                del self._best[max(range(len(order)), key=lambda position: (order[position], position))]

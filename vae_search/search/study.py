@@ -41,9 +41,18 @@ class Outcome:
     params: Mapping[str, ParamValue]
     """active parameters by name, fixed ones included"""
     objective: float | None
-    """of a COMPLETE trial, minimised"""
+    """of a COMPLETE trial, minimised; None in a Pareto sweep"""
+    criteria: tuple[float, ...] = ()
+    """of a COMPLETE trial of a Pareto sweep, each minimised"""
     neg_elbos: Mapping[int, float] = field(default_factory=dict)
     """held-out value by epoch"""
+
+    @property
+    def values(self) -> list[float] | None:
+        """In Optuna's terms."""
+        if self.state is not State.COMPLETE:
+            return None
+        return [*self.criteria] if self.objective is None else [self.objective]
 
 
 def to_distribution(parameter: Parameter) -> BaseDistribution:
@@ -66,13 +75,22 @@ def to_distribution(parameter: Parameter) -> BaseDistribution:
 class SweepStudy:
     """Ask for the parameters of trial n, tell how it ended; knows nothing of time, workers or files."""
 
-    def __init__(self, space: SearchSpace, *, sampler: str, seed: int) -> None:
+    def __init__(self, space: SearchSpace, *, sampler: str, seed: int, criteria: int = 1) -> None:
+        """A study without trials.
+
+        Args:
+            criteria: how many values a trial has; with several, none is weighed against another.
+        """
+        self._criteria = criteria
         self._space = space
         self._sampler = sampler
         self._seed = seed
         self._memory = SamplerMemory()
         self._study = optuna.create_study(
-            direction="minimize", sampler=self._fresh_sampler(0), storage=self._memory, study_name="sweep"
+            directions=["minimize"] * criteria,
+            sampler=self._fresh_sampler(0),
+            storage=self._memory,
+            study_name="sweep",
         )
         self._numbers: dict[int, int] = {}  # our trial number -> Optuna's, which count in the order of their coming
 
@@ -86,10 +104,10 @@ class SweepStudy:
                 distributions[parameter.key] = to_distribution(parameter)
         trial = create_trial(
             state=OPTUNA_STATES[outcome.state],
-            value=outcome.objective if outcome.state is State.COMPLETE else None,
+            values=outcome.values,
             params=params,
             distributions=distributions,
-            intermediate_values=dict(outcome.neg_elbos),
+            intermediate_values=dict(outcome.neg_elbos) if self._criteria == 1 else {},
         )
         self._numbers[outcome.trial] = len(self._numbers)
         self._study.add_trial(trial)
@@ -129,14 +147,14 @@ class SweepStudy:
     def tell(self, outcome: Outcome) -> None:
         """Record how an asked trial ended. Only finite values may come in; anything else is a FAIL."""
         number = self._numbers[outcome.trial]
-        if outcome.state is State.PRUNED:
+        if outcome.state is State.PRUNED and self._criteria == 1:  # Optuna takes no reports of several criteria
             trial_id = self._memory.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
             reporter = optuna.trial.Trial(self._study, trial_id)  # the only way to report by number
             for epoch, neg_elbo in outcome.neg_elbos.items():
                 reporter.report(neg_elbo, epoch)
         self._study.tell(
             number,
-            outcome.objective if outcome.state is State.COMPLETE else None,
+            outcome.values,
             state=OPTUNA_STATES[outcome.state],
         )
 

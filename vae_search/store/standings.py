@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,9 +13,12 @@ from vae_search.states import State
 from vae_search.store import layout
 from vae_search.store.columns import int64_array
 from vae_search.store.commit import Store
-from vae_search.store.pareto import CRITERIA, front
+from vae_search.store.pareto import CRITERIA, front, point_of
 from vae_search.store.ranking import RankedBy, check_comparable
 from vae_search.store.rows import TRIAL_SCHEMA, TrialRow, columns_from_parquet, trial_from_parquet, trials_from_parquet
+
+if TYPE_CHECKING:
+    from vae_search.spec_parts import Objective  # its library takes as long to load as `best` does
 
 # In the order of the files, which costs least.
 COLUMNS = ("trial", "state", "objective", "neg_elbo", "instability", "train_flops", "cpu_s", "comparability_key")
@@ -116,28 +120,59 @@ class Standings:
             order = pa.concat_tables([order, self._first(pc.invert(complete), "neg_elbo", count)])
         return self._rows(order.slice(0, count))
 
-    def front(self, *, count: int | None = None) -> list[TrialRow]:
-        """The COMPLETE trials that no other beats in neg_elbo, instability and train_flops; the first `count` of them.
+    def best_first(self, objective: "Objective", *, count: int | None, first: Sequence[int] = ()) -> list[TrialRow]:
+        """The first `count` of what `ranking.best_first` makes of all rows.
 
-        By neg_elbo, least first; equal ones by number.
+        Args:
+            first: trials that come before all others if they are among these, in this order.
+
+        Raises:
+            Conflict, CorruptStore: As for `ranked`.
+        """
+        if objective.pareto is None:
+            return self.ranked(by="objective", every_state=False, count=count, first=first)
+        return self.front(criteria=objective.pareto, prefer=objective.prefer, count=count, first=first)
+
+    def front(
+        self,
+        *,
+        criteria: Sequence[str] = CRITERIA,
+        prefer: str = "neg_elbo",
+        count: int | None = None,
+        first: Sequence[int] = (),
+    ) -> list[TrialRow]:
+        """The COMPLETE trials that no other beats in all `criteria`; the first `count` of them.
+
+        By `prefer`, least first, NULL last; equal ones by neg_elbo, then by number.
+
+        Args:
+            first: trials that come before all others if they are on the front, in this order.
 
         Raises:
             Conflict, CorruptStore: As for `ranked`.
         """
         check_comparable(self.comparability_keys, trials=self.finished)
         order = self._table.filter(self._complete())
-        order = order.take(pc.sort_indices(order, sort_keys=[("neg_elbo", "ascending"), ("trial", "ascending")]))
-        points = list(zip(*(order[name].to_pylist() for name in CRITERIA), strict=True))
-        return self._rows(order.select(["trial", "place"]).take(int64_array(front(points)[:count])))
+        keys = [(name, "ascending") for name in dict.fromkeys([prefer, "neg_elbo", "trial"])]
+        order = order.take(pc.sort_indices(order, sort_keys=keys))
+        columns = [order[name].to_pylist() for name in criteria]
+        points = [point_of(dict(zip(criteria, values, strict=True))) for values in zip(*columns, strict=True)]
+        members = order.select(["trial", "place"]).take(int64_array(front(points)))
+        return self._rows((_moved_up(members, first) if first else members).slice(0, count))
 
     def _complete(self) -> pa.ChunkedArray:
         return pc.match_like(self._table["state"], State.COMPLETE.value)  # `pc.equal` would load pandas
 
     def _first(self, chosen: pa.ChunkedArray, by: str, count: int | None) -> pa.Table:
-        """Of the chosen rows the first `count` by the column `by`, least first, NULL last; equal values by number."""
-        table = self._table.select([by, "trial", "place"]).filter(chosen)
-        order = pc.sort_indices(table, sort_keys=[(by, "ascending"), ("trial", "ascending")])
-        return table.take(order.slice(0, count)).rename_columns(["by", "trial", "place"])
+        """Of the chosen rows the first `count` by the column `by`, least first, NULL last; equal values by number.
+
+        Those that are NULL there come by neg_elbo.
+        """
+        instead = pc.if_else(pc.is_valid(self._table[by]), pa.scalar(0.0), self._table["neg_elbo"])
+        table = self._table.select([by, "trial", "place"]).append_column("instead", instead).filter(chosen)
+        table = table.rename_columns(["by", "trial", "place", "instead"])
+        order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in ("by", "instead", "trial")])
+        return table.take(order.slice(0, count)).select(["by", "trial", "place"])
 
     def _rows(self, table: pa.Table) -> list[TrialRow]:
         numbers: list[int] = table["trial"].to_pylist()

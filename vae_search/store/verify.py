@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from vae_search.errors import CorruptStore, NotFound
+from vae_search.errors import Conflict, CorruptStore, NotFound
+from vae_search.states import State
 from vae_search.store import layout, sweeps
 from vae_search.store.bundles import read_bundle
 from vae_search.store.commit import AlreadyThere, Store
@@ -13,6 +14,7 @@ from vae_search.store.compact import usable_length
 from vae_search.store.finalists import FinalistRow, finalist_from_parquet
 from vae_search.store.json_files import from_json_bytes, to_json_bytes
 from vae_search.store.lease_records import newest_lease, read_holder
+from vae_search.store.ranking import best_first
 from vae_search.store.rows import TrialRow, trial_from_parquet
 from vae_search.store.sealed import check_seal
 
@@ -226,12 +228,16 @@ def _artifact_findings(
 def _behind(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> set[str]:
     """The COMPLETE trials that are not among those whose artifacts are kept; confirm runs keep theirs."""
     try:
-        keep = sweeps.latest_spec(store, sweep).keep
+        spec = sweeps.latest_spec(store, sweep)
     except (CorruptStore, NotFound):  # which is a finding of its own
         return set()
     trials = [row for row in rows.values() if not isinstance(row, FinalistRow)]
-    ranking = sorted((row.objective, row.trial) for row in trials if row.objective is not None)
-    return {layout.trial_key(trial) for _, trial in ranking[keep:]}
+    try:
+        kept = {row.trial for row in best_first(trials, spec.objective)[: spec.keep]}
+    except Conflict:  # of rows with another comparability key: the same
+        return set()
+    complete = {row.trial for row in trials if row.state is State.COMPLETE}
+    return {layout.trial_key(trial) for trial in complete - kept}
 
 
 def _copy_findings(store: Store, sweep: str, paths: list[str]) -> Iterator[Finding]:

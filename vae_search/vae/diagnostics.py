@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from vae_search.spec_parts import EVALUATIONS_OF_INSTABILITY
+
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, §5.2
-MIN_EVALUATIONS = 12
+MIN_EVALUATIONS = EVALUATIONS_OF_INSTABILITY
 SPIKE_WINDOW_STEPS = 200
 SPIKE_DEVIATIONS = 6.0
 MAD_TO_SIGMA = 1.4826  # of a normal distribution

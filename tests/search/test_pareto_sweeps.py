@@ -1,0 +1,164 @@
+"""Sweeps that weigh no criterion against another."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.store.examples import trial_row
+from vae_search.errors import InvalidSpec
+from vae_search.search.confirm import finalists_of
+from vae_search.search.rungs import Rungs
+from vae_search.search.sampler_memory import BEST, NEWEST
+from vae_search.search.study import Outcome, SweepStudy
+from vae_search.spec_parts import Objective
+from vae_search.states import State
+from vae_search.store import layout
+from vae_search.store.finalists import Finalists
+from vae_search.store.standings import read_standings
+
+PARETO = ("objective={pareto: [neg_elbo, train_flops]}",)
+# Cheap and bad, dear and good, and one that the second beats.
+FRONT = (
+    "enqueue=[{latent_dim: 2, learning_rate: 1e-3}, {latent_dim: 6, learning_rate: 1e-2}, "
+    "{latent_dim: 6, learning_rate: 1e-3}]",
+    "budget.trials=3",
+    "pruning=off",
+)
+
+
+def facts(row) -> tuple:
+    return (row.trial, row.state, row.reason, row.epochs, row.neg_elbo, row.train_flops, dict(row.params))
+
+
+def dominated(row, others) -> bool:
+    mine = (row.neg_elbo, row.train_flops)
+    points = [(other.neg_elbo, other.train_flops) for other in others]
+    return any(a <= mine[0] and b <= mine[1] and (a, b) != mine for a, b in points)
+
+
+def test_rows_have_no_objective_and_the_front_keeps_its_weights(open_session, store):
+    session = open_session(*PARETO, *FRONT)
+
+    session.run()
+
+    front = [row for row in session.landed if not dominated(row, session.landed)]
+    assert [row.objective for row in session.landed] == [None] * 3
+    assert [row.trial for row in front] == [0, 1]
+    kept = {path.split("/")[3] for path in store.list("sweeps/small/artifacts")}
+    assert kept == {layout.trial_key(row.trial) for row in front}
+    shown = read_standings(store, "small").best_first(session.spec.objective, count=None)
+    assert [row.trial for row in shown] == [row.trial for row in sorted(front, key=lambda row: row.neg_elbo)]
+
+
+def test_a_pareto_sweep_that_is_cut_anywhere_ends_as_if_it_had_not_been(open_session, store, tmp_path):
+    reports, rows, lives = 0, [], 0
+
+    def dies_at_every_fifth_report(report) -> bool:
+        nonlocal reports
+        reports += 1
+        return reports % 5 == 0
+
+    while len(rows) < 5:
+        lives += 1
+        session = open_session(*PARETO, "sampler=random", "budget.trials=5")
+        session.run(until=dies_at_every_fifth_report)
+        rows += session.landed
+
+    undisturbed = open_session(*PARETO, "sampler=random", "budget.trials=5", "name=whole")
+    undisturbed.run()
+
+    assert lives > 2
+    assert {row.state for row in rows} == {State.COMPLETE, State.PRUNED}
+    assert [facts(row) for row in sorted(rows, key=lambda row: row.trial)] == [facts(r) for r in undisturbed.landed]
+
+
+@pytest.mark.parametrize(("prefer", "trial"), [("objective.prefer=train_flops", 0), ("objective.prefer=neg_elbo", 1)])
+def test_finalists_are_members_of_the_front_in_the_preferred_order(open_session, store, prefer, trial):
+    session = open_session(*PARETO, *FRONT, "confirm={finalists: 1, seeds: 2}", prefer)
+
+    session.run()
+
+    confirmed = Finalists(store, "small").rows()
+    assert [(row.trial, row.confirm_seed) for row in confirmed] == [(trial, 1), (trial, 2)]
+    assert all(row.objective is None for row in confirmed)
+
+
+def test_a_repeated_config_still_counts_for_the_front():
+    """Its luckier twin is no second finalist, but what the twin dominates is none either."""
+    rows = [
+        replace(trial_row(trial), objective=None, neg_elbo=value, train_flops=flops, params={"latent_dim": latents})
+        for trial, (value, flops, latents) in enumerate([(1.0, 9.0, 2), (2.0, 5.0, 2), (3.0, 6.0, 4), (4.0, 1.0, 8)])
+    ]
+    objective = Objective(pareto=("neg_elbo", "train_flops"))
+
+    assert [row.trial for row in finalists_of(rows, 5, objective)] == [0, 3]
+
+
+def test_cheap_trials_advance_beside_good_ones(open_session):
+    rungs = Rungs(open_session(*PARETO).spec)
+    for trial, (value, flops) in enumerate([(90.0, 5.0), (95.0, 1.0), (96.0, 2.0), (97.0, 6.0)]):
+        rungs.note(2, trial, value, epoch_flops=flops)
+
+    decided = [rungs.decide(2, trial) for trial in range(4)]
+
+    assert [decision.advance for decision in decided] == [True, True, False, False]
+    assert "rank 3 of 4" in decided[2].reason
+
+
+def study_of(space_spec, **changes) -> SweepStudy:
+    return SweepStudy(space_spec.search_space, **({"sampler": "tpe", "seed": 3, "criteria": 2} | changes))
+
+
+def test_the_sampler_finds_both_ends_of_a_front(open_session):
+    spec = open_session(*PARETO).spec
+    study = study_of(spec)
+
+    for trial in range(40):
+        params = study.ask(trial)
+        state = State.PRUNED if trial % 5 == 4 else State.COMPLETE
+        criteria = (abs(params["latent_dim"] - 6) + params["learning_rate"], float(params["latent_dim"]))
+        study.tell(
+            Outcome(trial=trial, state=state, params=params, objective=None, criteria=criteria, neg_elbos={1: 1.0})
+        )
+
+    late = [study.ask(trial)["latent_dim"] for trial in range(40, 60)]
+    assert {2, 6} <= {*late}
+    assert all(trial.intermediate_values == {} for trial in study.trials())
+
+
+def test_a_long_sweep_remembers_its_front(open_session):
+    study = study_of(open_session(*PARETO).spec, sampler="random")
+    total = NEWEST + 3 * BEST
+
+    for trial in range(total):
+        on_front = trial < BEST
+        criteria = (float(trial), float(BEST - trial)) if on_front else (100.0 + trial, 100.0)
+        params = {"latent_dim": 4, "learning_rate": 2e-3, "depth": 1, "width": 16, "batch_size": 64}
+        study.add(Outcome(trial=trial, state=State.COMPLETE, params=params, objective=None, criteria=criteria))
+
+    assert [trial.number for trial in study.trials()][:BEST] == [*range(BEST)]
+
+
+@pytest.mark.parametrize(
+    ("override", "fragment"),
+    [
+        ("objective={pareto: [neg_elbo]}", "must be neg_elbo and one or two others of instability, train_flops"),
+        ("objective={pareto: [instability, train_flops]}", "must be neg_elbo and one or two others"),
+        ("objective={pareto: [neg_elbo, neg_elbo]}", "each once"),
+        ("objective={pareto: [neg_elbo, flops]}", "must be one of neg_elbo, instability, train_flops"),
+        ("objective={pareto: [neg_elbo, train_flops], prefer: instability}", "must be one of `pareto`"),
+        ("objective={prefer: train_flops}", "orders the front of `pareto`"),
+        ("objective={pareto: [neg_elbo, train_flops], stability_weight: 2}", "Leave it out of a Pareto sweep."),
+        ("objective={pareto: [neg_elbo, instability]}", "instability needs 12 epochs here"),
+    ],
+)
+def test_criteria_that_make_no_front_are_refused(open_session, override, fragment):
+    with pytest.raises(InvalidSpec) as refusal:
+        open_session(override)
+
+    assert fragment in str(refusal.value)
+
+
+def test_a_sweep_with_one_objective_is_the_sweep_that_it_was_before_there_were_others(open_session):
+    assert open_session().spec.identity()["objective"] == {"stability_weight": 1.0}
+    assert open_session(*PARETO).spec.identity()["objective"]["pareto"] == ["neg_elbo", "train_flops"]

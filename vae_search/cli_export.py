@@ -31,11 +31,12 @@ def export(
     Example: vae-search export digits --tensorboard runs --optuna sqlite:///digits.db --csv tables
     """
     from vae_search import exporting
-    from vae_search.render import say, show_json, warn_of_damage
+    from vae_search.render import busy, say, show_json, warn_of_damage
     from vae_search.store.location import open_store
 
     targets = exporting.Targets(tensorboard=tensorboard, optuna=optuna, csv=csv)
-    done = exporting.export(open_store(store), sweep, targets)
+    with busy(f"exporting {sweep}"):
+        done = exporting.export(open_store(store), sweep, targets)
     if json:
         show_json({"sweep": sweep, "trials": done.trials, "written": [str(path.absolute()) for path in done.paths]})
     else:

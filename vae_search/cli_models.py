@@ -15,6 +15,7 @@ from vae_search.cli_options import (
     SweepArgument,
     cache_folder,
 )
+from vae_search.completion import complete_model_name
 from vae_search.errors import NotPromoted
 
 app = typer.Typer()
@@ -32,11 +33,12 @@ def promote(
     Example: vae-search promote digits
     """
     from vae_search import champions
-    from vae_search.render import say, show_json
+    from vae_search.render import busy, say, show_json
     from vae_search.render_models import decision_facts, decision_lines
     from vae_search.store.location import open_store
 
-    decision = champions.promote(open_store(store), sweep, model=model, cache=cache_folder())
+    with busy(f"judging the finalists of {sweep}"):
+        decision = champions.promote(open_store(store), sweep, model=model, cache=cache_folder())
     first, *rest = decision_lines(decision)
     if json:
         show_json(decision_facts(decision))
@@ -49,7 +51,12 @@ def promote(
 
 @app.command()
 def models(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="One model's history; default: all.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]", help="One model's history; default: all.", autocompletion=complete_model_name
+        ),
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
@@ -70,7 +77,9 @@ def models(
 
 @app.command()
 def rollback(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="The model's name.", autocompletion=complete_model_name)
+    ],
     to: Annotated[int | None, typer.Option("--to", help="A version; default: the champion before this one.")] = None,
     why: Annotated[str, typer.Option("--why", help="For the log.")] = "by hand",
     store: StoreOption = DEFAULT_STORE,
@@ -98,10 +107,13 @@ def evaluate(
     Example: vae-search evaluate fashion@champion --data fashion_mnist
     """
     from vae_search import champions
+    from vae_search.render import busy
     from vae_search.render_models import show_evaluation
     from vae_search.store.location import open_store
 
-    show_evaluation(champions.evaluate(open_store(store), model, source=data, cache=cache_folder()), as_json=json)
+    with busy(f"scoring {model}"):
+        found = champions.evaluate(open_store(store), model, source=data, cache=cache_folder())
+    show_evaluation(found, as_json=json)
 
 
 @app.command()
@@ -117,9 +129,12 @@ def sample(
     Example: vae-search sample digits/7 -o digits.png
     """
     from vae_search import pictures
+    from vae_search.render import busy
     from vae_search.store.location import open_store
 
-    _say_written(pictures.sample(open_store(store), model, count=count, seed=seed, output=output))
+    with busy(f"drawing {model}"):
+        path = pictures.sample(open_store(store), model, count=count, seed=seed, output=output)
+    _say_written(path)
 
 
 @app.command()
@@ -134,9 +149,11 @@ def reconstruct(
     Example: vae-search reconstruct fashion -o pairs.png
     """
     from vae_search import pictures
+    from vae_search.render import busy
     from vae_search.store.location import open_store
 
-    path = pictures.reconstruct(open_store(store), model, count=count, cache=cache_folder(), output=output)
+    with busy(f"drawing {model}"):
+        path = pictures.reconstruct(open_store(store), model, count=count, cache=cache_folder(), output=output)
     _say_written(path)
 
 
@@ -152,9 +169,12 @@ def traverse(
     Example: vae-search traverse fashion -o latents.png
     """
     from vae_search import pictures
+    from vae_search.render import busy
     from vae_search.store.location import open_store
 
-    _say_written(pictures.traverse(open_store(store), model, rows=rows, cache=cache_folder(), output=output))
+    with busy(f"drawing {model}"):
+        path = pictures.traverse(open_store(store), model, rows=rows, cache=cache_folder(), output=output)
+    _say_written(path)
 
 
 @app.command()
@@ -169,9 +189,12 @@ def interpolate(
     Example: vae-search interpolate fashion -o ways.png
     """
     from vae_search import pictures
+    from vae_search.render import busy
     from vae_search.store.location import open_store
 
-    _say_written(pictures.interpolate(open_store(store), model, rows=rows, cache=cache_folder(), output=output))
+    with busy(f"drawing {model}"):
+        path = pictures.interpolate(open_store(store), model, rows=rows, cache=cache_folder(), output=output)
+    _say_written(path)
 
 
 def _say_written(path: Path) -> None:

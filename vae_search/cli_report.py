@@ -22,9 +22,10 @@ def report(
     Example: vae-search report digits -o digits.html
     """
     from vae_search import reporting
-    from vae_search.render import say, warn_of_damage
+    from vae_search.render import busy, say, warn_of_damage
     from vae_search.store.location import open_store
 
-    written = reporting.report(open_store(store), sweep, output=output, now=datetime.now(UTC))
+    with busy(f"drawing {sweep}"):
+        written = reporting.report(open_store(store), sweep, output=output, now=datetime.now(UTC))
     say(f"Wrote {written.path.absolute()}")
     warn_of_damage(written.damaged)

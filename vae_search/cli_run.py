@@ -95,6 +95,7 @@ def check_limits(spec: "SweepSpec") -> None:
 def show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
     """What a sweep found, and what became of its best config."""
     from vae_search import champions
+    from vae_search.render import busy
     from vae_search.render_answers import show_finished
     from vae_search.render_models import decision_facts, decision_lines
     from vae_search.store.location import open_store
@@ -102,7 +103,8 @@ def show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
     spec = status.spec
     decision = None
     if spec.promote is not None and status.can_promote:
-        decision = champions.promote(open_store(store), spec.name, spec=spec, cache=cache_folder())
+        with busy(f"judging the finalists of {spec.name}"):
+            decision = champions.promote(open_store(store), spec.name, spec=spec, cache=cache_folder())
     show_finished(
         status,
         store=store,

@@ -5,13 +5,16 @@ from typing import Annotated
 import typer
 
 from vae_search.cli_options import DEFAULT_STORE, JsonOption, StoreOption, SweepArgument, cache_folder
+from vae_search.completion import complete_sweep, complete_trial
 
 app = typer.Typer()
 
 
 @app.command()
 def reproduce(
-    trial: Annotated[str, typer.Argument(metavar="SWEEP/TRIAL", help="A finished trial.")],
+    trial: Annotated[
+        str, typer.Argument(metavar="SWEEP/TRIAL", help="A finished trial.", autocompletion=complete_trial)
+    ],
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Train a finished trial once more and compare every bit with its row.
@@ -35,7 +38,10 @@ def reproduce(
 @app.command()
 def verify(
     sweep: Annotated[
-        str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: all and all models.")
+        str | None,
+        typer.Argument(
+            metavar="[SWEEP]", help="One sweep; default: all and all models.", autocompletion=complete_sweep
+        ),
     ] = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Set damaged files aside; the numbers of damaged rows stay used.")
@@ -48,17 +54,22 @@ def verify(
     Example: vae-search verify digits
     """
     from vae_search import finished
+    from vae_search.render import busy
     from vae_search.render_store import show_verifications
     from vae_search.store.location import open_store
 
     place = open_store(store)
-    verifications = finished.verify(place, sweep, repair=repair)
+    with busy("reading every file"):
+        verifications = finished.verify(place, sweep, repair=repair)
     show_verifications(verifications, [] if sweep else finished.verify_models(place), as_json=json)
 
 
 @app.command()
 def gc(
-    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="One sweep; default: the whole store.")] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Argument(metavar="[SWEEP]", help="One sweep; default: the whole store.", autocompletion=complete_sweep),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,

@@ -31,6 +31,19 @@ def complete_model(ctx: typer.Context, incomplete: str) -> list[str]:
     return _matching(incomplete, _models(root))
 
 
+def complete_model_name(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Models, without what may follow a name."""
+    return _matching(incomplete, _models(_root(ctx)))
+
+
+def complete_trial(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Sweeps; and once `/` was typed, the trials whose weights are kept: those are compared in full."""
+    sweep, slash, _ = incomplete.partition("/")
+    if slash:
+        return _matching(incomplete, (f"{sweep}/{trial}" for trial in _kept_trials(_root(ctx), sweep)))
+    return _matching(incomplete, (f"{name}/" for name in _sweeps(_root(ctx))))
+
+
 def complete_subject(ctx: typer.Context, incomplete: str) -> list[str]:
     """Models and sweeps; and once `/` was typed, the trials of a sweep whose weights are kept."""
     root = _root(ctx)

@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,17 @@ def console() -> Console:
     """Standard output; wide enough for whole lines where it is no terminal."""
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
     return Console(width=width, highlight=False)
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Show on a terminal that something takes its time, on the error stream; elsewhere nothing."""
+    out = Console(stderr=True, highlight=False)
+    if not out.is_terminal:
+        yield
+        return
+    with out.status(escape(f"{what} …")):
+        yield
 
 
 def say(text: str) -> None:

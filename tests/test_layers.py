@@ -75,7 +75,8 @@ MAY_IMPORT = {
     "checkup": {"errors", "store", "search", "doctor"},
     "render_doctor": {"errors", "doctor", "render"},
     "cli_doctor": {"completion", "checkup", "render_doctor", "cli_options", "typer"},
-    "cli_models": DATA | {"store", "champions", "pictures", "render", "render_models", "cli_options", "typer"},
+    "cli_models": DATA
+    | {"store", "champions", "pictures", "render", "render_models", "completion", "cli_options", "typer"},
     "version": set(),
     "submitting": DATA | {"store", "search", "service"},
     "cli_run": DATA
@@ -86,7 +87,8 @@ MAY_IMPORT = {
     "cli_ask": DATA
     | {"store", "service", "submitting", "asking", "asking_sql", "watch", "completion", "cli_options", "typer"}
     | {"render", "render_store", "render_answers"},
-    "cli_store": DATA | {"store", "service", "finished", "render", "render_store", "cli_options", "typer"},
+    "cli_store": DATA
+    | {"store", "service", "finished", "render", "render_store", "completion", "cli_options", "typer"},
     "cli_report": DATA | {"store", "reporting", "render", "cli_options", "typer"},
     "cli_export": DATA | {"store", "exporting", "render", "cli_options", "typer"},
     "cli": DATA

@@ -10,7 +10,7 @@ from vae_search.search.room import NodeRoom
 from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.json_files import to_json_bytes
-from vae_search.store.location import open_store
+from vae_search.store.location import location_everywhere, open_store
 
 PROBE_S = 60.0  # for all nodes together; a worker process may have to start first
 
@@ -31,7 +31,7 @@ def probe_store(store: Store, nodes: Sequence[NodeRoom], *, nonce: Callable[[], 
         written = {
             node_id: _write.options(  # needs no core, and must not wait for one
                 num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)
-            ).remote(store.location, paths[node_id], content)
+            ).remote(location_everywhere(store), paths[node_id], content)
             for node_id, content in contents.items()
         }
         ray.wait(list(written.values()), num_returns=len(written), timeout=PROBE_S)

@@ -29,6 +29,7 @@ from vae_search.spec import SweepSpec
 from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.lease import DRIVER_S, EXHAUSTED, Lease, acquire, driver_s_before
+from vae_search.store.location import location_everywhere
 from vae_search.store.patience import PatientStore
 from vae_search.store.sweeps import SweepRecord
 
@@ -135,10 +136,10 @@ def _drive(
         if not driver.exhausted and not signalled.is_set():
             brief = WorkerBrief(
                 spec=spec,
-                store=store.location,
+                store=location_everywhere(store),
                 lease=lease.number,
                 rungs=driver.rungs,
-                log_folder=None if store.local_path(layout.logs(spec.name)) is None else str(folder),
+                log_folder=None if store.local_path(layout.logs(spec.name)) is None else str(folder.absolute()),
             )
             data_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
             with _cluster(brief, store, address, data_bytes, observer) as scratch, observer.watching(driver.progress):

@@ -42,6 +42,12 @@ def open_store(location: str) -> Store:
     return store
 
 
+def location_everywhere(store: Store) -> str:
+    """Where a process that stands in another folder finds the store: workers do."""
+    local = store.local_path(layout.STORE)
+    return store.location if local is None else str(local.parent)
+
+
 def _local_store(folder: str) -> LocalStore:
     try:
         root = Path(folder).expanduser()

@@ -168,7 +168,9 @@ class Standings:
 
         Those that are NULL there come by neg_elbo.
         """
-        instead = pc.if_else(pc.is_valid(self._table[by]), pa.scalar(0.0), self._table["neg_elbo"])
+        trial = self._table["trial"]
+        zeros = pc.cast(pc.subtract(trial, trial), pa.float64())  # a scalar in its place would load pandas
+        instead = pc.if_else(pc.is_valid(self._table[by]), zeros, self._table["neg_elbo"])
         table = self._table.select([by, "trial", "place"]).append_column("instead", instead).filter(chosen)
         table = table.rename_columns(["by", "trial", "place", "instead"])
         order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in ("by", "instead", "trial")])

@@ -25,6 +25,7 @@ def test_a_running_sweep_is_watched_on_a_terminal_until_ctrl_c_and_left_alone(tm
             stdin=theirs,
             stdout=theirs,
             stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored if this is a background job
         )
         shown = b""
         while b"8/8 trials" not in shown:

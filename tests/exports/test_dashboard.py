@@ -1,6 +1,7 @@
 """optuna-dashboard on a sweep's store: what it shows, that it follows, and what it refuses."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -129,7 +130,12 @@ def test_a_store_that_is_away_is_said_and_comes_back(store, monkeypatch):
 def test_the_command_answers_on_this_machine_alone_and_ends_well_on_ctrl_c(store, tmp_path):
     command = [sys.executable, "-m", "vae_search.cli", "dashboard", "digits", "--port", "0"]
     with subprocess.Popen(
-        [*command, "--store", store.location], cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command, "--store", store.location],
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored if this is a background job
     ) as server:
         line = server.stdout.readline()
         address = line.split()[4]

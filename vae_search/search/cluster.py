@@ -16,7 +16,7 @@ from ray._private.state import state as ray_state
 
 from vae_search.errors import ClusterTrouble
 from vae_search.search import joining
-from vae_search.search.room import NodeRoom, cluster_room, in_flight_limit
+from vae_search.search.room import NodeRoom, at_most, cluster_room, in_flight_limit
 from vae_search.spec_parts import Resources
 
 LOOK_EVERY_S = 1.0  # at the cluster's nodes
@@ -44,23 +44,35 @@ def local_cluster(*, cpus: int, data_bytes: int) -> Iterator[Path]:
     # too late for this process, in which Ray read its settings on import.
     for name in ("RAY_AUTH_MODE", "RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
         os.environ.pop(name, None)
+    with _connected(
+        scratch,
+        "Ray cannot be started on this machine: {why}",
+        address="local",
+        num_cpus=cpus,
+        _node_ip_address="127.0.0.1",
+        object_store_memory=OBJECT_STORE_BYTES + 2 * data_bytes,
+        include_dashboard=False,
+        _temp_dir=str(scratch / "ray"),
+    ):
+        yield scratch
+
+
+@contextmanager
+def _connected(scratch: Path, trouble: str, **options: object) -> Iterator[None]:
+    """Connected to Ray for the length of the block; `scratch` goes with it.
+
+    Args:
+        trouble: what a user is told if it fails, with `{why}` in it.
+        options: of `ray.init`.
+    """
     try:
         with _own_signal_handlers():
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                _node_ip_address="127.0.0.1",
-                object_store_memory=OBJECT_STORE_BYTES + 2 * data_bytes,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _temp_dir=str(scratch / "ray"),
-            )
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
     except (RuntimeError, ConnectionError, TimeoutError, OSError, ValueError) as error:
         shutil.rmtree(scratch, ignore_errors=True)
-        raise ClusterTrouble(f"Ray cannot be started on this machine: {str(error).splitlines()[0]}") from error
+        raise ClusterTrouble(trouble.format(why=str(error).splitlines()[0])) from error
     try:
-        yield scratch
+        yield
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
@@ -94,17 +106,8 @@ def joined_cluster(address: str) -> Iterator[Path]:
     place = joining.gcs_address(address)
     joining.entered(place)
     scratch = Path(tempfile.mkdtemp(prefix="vae-"))
-    try:
-        with _own_signal_handlers():
-            ray.init(address=place, log_to_driver=False, logging_level=logging.ERROR)
-    except (RuntimeError, ConnectionError, TimeoutError, OSError, ValueError) as error:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise ClusterTrouble(f"{place}: {str(error).splitlines()[0]}\nIs this machine a node of it?") from error
-    try:
+    with _connected(scratch, f"{place}: {{why}}\nIs this machine a node of it?", address=place):
         yield scratch
-    finally:
-        ray.shutdown()
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def cluster_nodes() -> list[NodeRoom]:
@@ -137,8 +140,7 @@ class Slots:
 
     def count(self) -> int:
         """Trials at once; for forecasts."""
-        room, most = self._look(), self._resources.concurrency
-        return max(1, min(room, most) if isinstance(most, int) else room)
+        return max(1, at_most(self._look(), self._resources))
 
     def limit(self) -> int:
         """Trials that may be in flight."""

@@ -45,8 +45,12 @@ def in_flight_limit(room: int, resources: Resources) -> int:
     One ahead keeps a worker from waiting for the sampler. A quarter more on large clusters is what an autoscaler sees
     as demand; it is no larger, because what is asked ahead is asked without the results of what runs.
     """
-    limit = room + max(1, room // 4)
-    return min(limit, resources.concurrency) if isinstance(resources.concurrency, int) else limit
+    return at_most(room + max(1, room // 4), resources)
+
+
+def at_most(trials: int, resources: Resources) -> int:
+    """So many trials, or what the spec allows at once if that is less."""
+    return min(trials, resources.concurrency) if isinstance(resources.concurrency, int) else trials
 
 
 def check_room(nodes: Sequence[NodeRoom], growing: Sequence[NodeRoom], resources: Resources) -> None:
@@ -86,7 +90,7 @@ def local_room(resources: Resources) -> int:
             f"resources.cpus_per_trial: a trial needs {resources.cpus_per_trial} cores, but this machine has {cores}. "
             "Lower it."
         )
-    return min(room, resources.concurrency) if isinstance(resources.concurrency, int) else room
+    return at_most(room, resources)
 
 
 def _key(name: str) -> str:

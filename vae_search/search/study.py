@@ -72,6 +72,17 @@ def to_distribution(parameter: Parameter) -> BaseDistribution:
             raise TypeError(f"{parameter.name} is fixed at {parameter.value}; there is nothing to draw")
 
 
+def drawn(
+    space: SearchSpace, params: Mapping[str, ParamValue]
+) -> tuple[dict[str, ParamValue], dict[str, BaseDistribution]]:
+    """What the sampler drew of `params`, and from what, by the sampler's own keys; fixed parameters are left out."""
+    active = [entry for entry in space.active(params) if not isinstance(entry, FixedParameter)]
+    return (
+        {entry.key: params[entry.name] for entry in active},
+        {entry.key: to_distribution(entry) for entry in active},
+    )
+
+
 class SweepStudy:
     """Ask for the parameters of trial n, tell how it ended; knows nothing of time, workers or files."""
 
@@ -96,12 +107,7 @@ class SweepStudy:
 
     def add(self, outcome: Outcome) -> None:
         """Enter a trial that an earlier driver ran, or that is still in flight (RUNNING)."""
-        params: dict[str, ParamValue] = {}
-        distributions: dict[str, BaseDistribution] = {}
-        for parameter in self._space.active(outcome.params):
-            if not isinstance(parameter, FixedParameter):
-                params[parameter.key] = outcome.params[parameter.name]
-                distributions[parameter.key] = to_distribution(parameter)
+        params, distributions = drawn(self._space, outcome.params)
         trial = create_trial(
             state=OPTUNA_STATES[outcome.state],
             values=outcome.values,

@@ -5,15 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from vae_search.config import ParamValue
 from vae_search.search.orders import TrialOrder
-from vae_search.search.study import OPTUNA_STATES, to_distribution
-from vae_search.space import FixedParameter, SearchSpace
+from vae_search.search.study import OPTUNA_STATES, drawn
+from vae_search.space import SearchSpace
 from vae_search.states import State
 from vae_search.store.rows import EpochRow, TrialRow
 
@@ -70,7 +68,7 @@ def write_sqlite(path: Path, name: str, trials: Sequence[FrozenTrial]) -> None:
 
 
 def _finished(space: SearchSpace, row: TrialRow, curve: Sequence[EpochRow]) -> FrozenTrial:
-    params, distributions = _drawn(space, row.params)
+    params, distributions = drawn(space, row.params)
     values = {epoch.epoch: epoch.neg_elbo for epoch in curve if epoch.neg_elbo is not None}
     value = None
     if row.state is State.COMPLETE:
@@ -92,16 +90,5 @@ def _finished(space: SearchSpace, row: TrialRow, curve: Sequence[EpochRow]) -> F
 
 
 def _running(space: SearchSpace, order: TrialOrder) -> FrozenTrial:
-    params, distributions = _drawn(space, order.params)
+    params, distributions = drawn(space, order.params)
     return create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
-
-
-def _drawn(
-    space: SearchSpace, params: Mapping[str, ParamValue]
-) -> tuple[dict[str, ParamValue], dict[str, BaseDistribution]]:
-    """What the sampler drew of `params`, and from what, by the sampler's own keys; fixed parameters are left out."""
-    active = [entry for entry in space.active(params) if not isinstance(entry, FixedParameter)]
-    return (
-        {entry.key: params[entry.name] for entry in active},
-        {entry.key: to_distribution(entry) for entry in active},
-    )

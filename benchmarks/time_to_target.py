@@ -89,7 +89,7 @@ def epochs_of(text: str, folder: Path) -> Iterator[tuple[float, float]]:
     )
     brief = WorkerBrief(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
     task = slice_task()
-    judge_task = JudgeTask(images=task.select, mean_image=task.mean_image)  # never asked for: nothing is confirmed
+    judge_task = JudgeTask(images=task.select, pixels=task.pixels)  # never asked for: nothing is confirmed
     runner = TrialRunner(brief, task, judge_task, store, node_id="here")
     try:
         while (order := driver.next_order()) is not None:

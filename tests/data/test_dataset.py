@@ -144,7 +144,7 @@ def test_a_search_gets_neither_judge_nor_test_images(tmp_path, source, binarize)
     assert task.select.tobytes() in travels
     for hidden in (dataset.judge, dataset.test):
         assert len(hidden) > 0
-        assert not any(np.shares_memory(getattr(task, name), hidden) for name in ("train", "select", "mean_image"))
+        assert not any(np.shares_memory(getattr(task, name), hidden) for name in ("train", "select"))
         assert not any(image.tobytes() in held or image.tobytes() in travels for image in hidden)
 
 
@@ -157,7 +157,7 @@ def test_a_confirm_run_is_judged_on_the_judge_images_and_gets_no_test_image(tmp_
     task = JudgeTask.of(dataset)
 
     np.testing.assert_array_equal(task.images, dataset.judge)
-    np.testing.assert_array_equal(task.mean_image, dataset.train_mean)
+    assert task.pixels is dataset.pixels
     travels = pickle.dumps(task)
     assert not any(image.tobytes() in travels for image in dataset.test)
 
@@ -174,7 +174,7 @@ def test_fashion_mnist_has_its_protocols_splits(fashion):
 def test_fashion_mnist_has_its_known_floor_and_latent_free_baseline(fashion, fashion_mnist_path, tmp_path):
     # notes of the design: 189.86 nats of binarisation noise, 385.02 nats for a factorised Bernoulli, on test images.
     test = read_source(str(fashion_mnist_path), cache=tmp_path).test
-    mean = np.clip(fashion.train_mean.astype(np.float64), 1e-6, 1 - 1e-6)
+    mean = np.clip(fashion.pixels.mean.astype(np.float64), 1e-6, 1 - 1e-6)
     grey = test.pixels / 255.0
     baseline = -np.mean(np.sum(grey * np.log(mean) + (1 - grey) * np.log(1 - mean), axis=(1, 2, 3)))
 

@@ -17,14 +17,14 @@ def description(**changes) -> ModelDescription:
     """Of 13×7 images, which convolutions must pad and crop."""
     fields = {"architecture": "mlp", "image_shape": (13, 7, 1), "latent_dim": 5, "depth": 2, "width": 16}
     network = network_spec(**(fields | {"activation": "gated"} | changes))
-    return ModelDescription(network=network, likelihood="bernoulli", clamp=(-1.0, 0.1))
+    return ModelDescription(network=network, levels=2, clamp=(-1.0, 0.1))
 
 
 def weights(described: ModelDescription, *, seed: int = 3) -> dict[str, np.ndarray]:
     """Twice the size of fresh ones, with biases that are not zero: posteriors far from the prior, some clamped."""
     network = build(described.network)
     rng = np.random.default_rng(seed)
-    fresh = initial_weights(network, seed=seed, mean_image=np.full(described.network.image_shape, 0.3, np.float32))
+    fresh = initial_weights(network, seed=seed, latent_free=np.full(described.network.image_shape, -0.8, np.float32))
     arrays = [2 * array + rng.normal(0, 0.1, array.shape).astype(np.float32) for array in fresh]
     return dict(zip(network.names, arrays, strict=True))
 

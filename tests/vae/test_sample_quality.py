@@ -169,8 +169,8 @@ def test_the_space_is_part_of_the_metrics_name_and_the_same_images_give_the_same
 
 
 def test_a_task_with_labels_is_seen_through_a_classifier_and_one_without_through_components(digits, task):
-    plain = JudgeTask(images=task.select, mean_image=task.mean_image)
-    labelled = JudgeTask(images=task.select, mean_image=task.mean_image, train_labels=digits[1])
+    plain = JudgeTask(images=task.select, pixels=task.pixels)
+    labelled = JudgeTask(images=task.select, pixels=task.pixels, train_labels=digits[1])
 
     without, with_labels = feature_space_of(task, plain), feature_space_of(task, labelled)
 

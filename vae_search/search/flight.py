@@ -138,6 +138,7 @@ def trial_row(flight: Flight, verdict: Verdict, provenance: Provenance, *, finis
         train_neg_elbo=scores.train_neg_elbo if scores else None,
         generalisation_gap=scores.generalisation_gap if scores else None,
         logvar_clamp_share=last.clamped_share if last else None,
+        scale_clamp_share=last.scale_clamped_share if last else None,
         clip_share=scores.clip_share if scores else None,
         skipped_steps=sum(m.skipped_steps for m in flight.measurements.values()) if last else None,
         parameters=costs.parameters if costs else None,

@@ -138,7 +138,7 @@ CASES = {
     "infinite minutes": Bad(budget("trials: 4, epochs: 9, minutes: .inf"), 8, "minutes: must be finite, but got inf."),
     "a time of day": Bad(budget("trials: 4, epochs: 9, minutes: 1:30"), 8, "must be a number, but got '1:30'."),
     "an unknown sampler": Bad(plus("sampler: tp"), 9, "must be one of tpe, random, but got 'tp'. Did you mean tpe?"),
-    "an unknown likelihood": Bad(plus("likelihood: gaussian"), 9, "likelihood: must be one of bernoulli"),
+    "an unknown likelihood": Bad(plus("likelihood: poisson"), 9, "likelihood: must be one of bernoulli"),
     "an unknown schedule": Bad(plus("lr_schedule: cos"), 9, "must be one of constant, cosine, but got 'cos'."),
     "a full decay": Bad(plus("ema_decay: 1.0"), 9, "ema_decay: must be < 1, but got 1.0."),
     "a reversed clamp": Bad(plus("log_variance_clamp: [2, -6]"), 9, "must be [low, high] with -50 <= low < high <= 50"),

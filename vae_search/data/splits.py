@@ -47,10 +47,12 @@ class Protocol:
     Args:
         validation: count of validation images.
         test: count of test images; None if the source has its own.
+        is_fixed: other counts would put images that overlap into two parts.
     """
 
     validation: int
-    test: int | None
+    test: int | None = None
+    is_fixed: bool = False
 
 
 def split_images(
@@ -74,7 +76,8 @@ def split_images(
         where: what messages begin with.
 
     Raises:
-        BadData: A part would be too small, or `test` is asked for although the source has its own.
+        BadData: A part would be too small, `test` is asked for although the source has its own, or other counts than
+            those of a fixed protocol are asked for.
     """
     if own_test is not None and test not in (None, own_test):
         raise BadData(
@@ -90,6 +93,11 @@ def split_images(
     if count < least:
         raise BadData(
             f"{where}: at least {least} images are needed to train, validate and test, but there are {count}."
+        )
+    if protocol is not None and protocol.is_fixed and validation not in (None, protocol.validation):
+        raise BadData(
+            f"{where}: data.validation must be left out, because {protocol.validation:,} images are set aside for it "
+            f"and the others overlap,\nbut it is {validation:,}. Remove it."
         )
     tested = 0 if own_test is not None else _count(test, protocol.test if protocol else None, count)
     validated = _count(validation, protocol.validation if protocol else None, count)

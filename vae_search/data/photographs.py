@@ -1,0 +1,54 @@
+"""Small colour images that need no download: patches of the two photographs that come with scikit-learn.
+
+`china.jpg` by danielbuechele and `flower.jpg` by vultilion, CC BY 2.0 (scikit-learn's datasets/images/README.txt).
+
+Each photograph is cut into 5 × 8 blocks, and a block belongs to one part whole, so that no held-out patch shares a
+pixel with a training patch. The five blocks of a column go to three groups of training blocks, one of validation and
+one of test; from column to column the groups move by two rows, as a knight does in chess, so that every part has sky,
+building, flower and leaves. Training patches overlap and keep away from the edge of their block; the others do not
+overlap, since errors of means are computed as of independent images.
+"""
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+PATCH = 16  # pixels along a side
+BLOCK = 80
+ROWS, COLUMNS = 5, 8
+TRAIN_GROUPS, VALIDATION_GROUP, TEST_GROUP = (0, 1, 2), 3, 4
+GUARD = 8  # pixels at least between a training patch and a held-out one
+TRAIN_STEP = 6  # from one training patch to the next
+VALIDATION_COUNT = 400  # 2 photographs × 8 blocks × 5 × 5 patches
+
+
+def read_photo_patches() -> tuple[np.ndarray, np.ndarray]:
+    """Training patches with the VALIDATION_COUNT of validation last, and test patches.
+
+    The first half of validation is from the even columns and the other half from the odd ones.
+
+    Returns:
+        (4288, 16, 16, 3) and (400, 16, 16, 3), uint8.
+    """
+    # Importing scikit-learn takes a second, and no other data set but the digits needs it.
+    from sklearn.datasets import load_sample_images
+
+    photographs = load_sample_images().images
+    inner = slice(GUARD, BLOCK - GUARD)
+    trained = [block[inner, inner] for group in TRAIN_GROUPS for block in _blocks(photographs, group)]
+    train = [_patches(area, step=TRAIN_STEP) for area in trained]
+    validation = [_patches(block, step=PATCH) for block in _blocks(photographs, VALIDATION_GROUP)]
+    test = [_patches(block, step=PATCH) for block in _blocks(photographs, TEST_GROUP)]
+    return np.concatenate([*train, *validation]), np.concatenate(test)
+
+
+def _blocks(photographs: list[np.ndarray], group: int) -> list[np.ndarray]:
+    """One block of each column of each photograph, even columns first; each (BLOCK, BLOCK, 3)."""
+    even_first = [*range(0, COLUMNS, 2), *range(1, COLUMNS, 2)]
+    corners = [(BLOCK * ((group - 2 * column) % ROWS), BLOCK * column) for column in even_first]
+    return [photo[top : top + BLOCK, left : left + BLOCK] for top, left in corners for photo in photographs]
+
+
+def _patches(area: np.ndarray, *, step: int) -> np.ndarray:
+    """All patches of an area (height, width, 3) at this distance: (count, PATCH, PATCH, 3)."""
+    windows = sliding_window_view(area, (PATCH, PATCH), axis=(0, 1))[::step, ::step]
+    return np.moveaxis(windows, 2, -1).reshape(-1, PATCH, PATCH, area.shape[2])

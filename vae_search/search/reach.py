@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_search.errors import ClusterTrouble
-from vae_search.search.dashboard_http import Address, Answer, NoAnswer, NotHttp, ask
+from vae_search.search.dashboard_http import Address, Answer, NoAnswer, NotHttp, ask, is_loopback
 
 MODE = "/api/authentication_mode"  # open to everybody, since Ray 2.52
 VERSION = "/api/version"
@@ -100,7 +100,7 @@ def reach(address: str, *, token: str | None, timeout_s: float = 3.0) -> Cluster
             f"{address}: the cluster must run Ray {'.'.join(here.split('.')[:2])}.*, as this program does ({here}), "
             f"but runs {ray_version[:40]!r}. Start it with the same version."
         )
-    if auth == DISABLED and not place.is_loopback:
+    if auth == DISABLED and not is_loopback(place.host):
         raise ClusterTrouble(
             f"{address}: must ask for a token, but lets anybody in who reaches it, to run any code.\n{HOW_TO_FENCE}"
         )

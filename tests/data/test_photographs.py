@@ -68,6 +68,18 @@ def test_every_part_has_as_much_of_both_photographs_and_a_share_of_every_column(
         assert blocks.sum(axis=1).max() <= max(1, per_column)
 
 
+def test_what_trials_are_chosen_by_is_like_what_they_are_judged_by():
+    def seen(patches: np.ndarray) -> np.ndarray:
+        """Mean colour and mean step from a pixel to the next."""
+        grey = patches.astype(np.float64)
+        steps = [np.abs(np.diff(grey, axis=axis)).mean() for axis in (1, 2)]
+        return np.array([*grey.mean(axis=(0, 1, 2)), np.mean(steps)])
+
+    found = parts()
+
+    np.testing.assert_allclose(seen(found["select"]), seen(found["judge"]), rtol=0.12)
+
+
 def test_the_patches_are_those_of_scikit_learns_photographs(tmp_path):
     dataset = load_dataset(DataSpec(source="photo_patches"), cache=tmp_path)
     first = datasets.load_sample_images().images[0]

@@ -5,8 +5,11 @@
 Each photograph is cut into 5 × 8 blocks, and a block belongs to one part whole, so that no held-out patch shares a
 pixel with a training patch. The five blocks of a column go to three groups of training blocks, one of validation and
 one of test; from column to column the groups move by two rows, as a knight does in chess, so that every part has sky,
-building, flower and leaves. Training patches overlap and keep away from the edge of their block; the others do not
-overlap, since errors of means are computed as of independent images.
+building, flower and leaves. Which group is which, and which columns of validation come first, was chosen so that the
+halves of validation differ by at most 8 % in mean colour, in mean gradient and in the entropy of their binarisation;
+even against odd columns they differed twofold, and trials were chosen by other images than they were judged by.
+Training patches overlap and keep away from the edge of their block; the others do not overlap, since errors of means
+are computed as of independent images.
 """
 
 import numpy as np
@@ -14,8 +17,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 PATCH = 16  # pixels along a side
 BLOCK = 80
-ROWS, COLUMNS = 5, 8
-TRAIN_GROUPS, VALIDATION_GROUP, TEST_GROUP = (0, 1, 2), 3, 4
+ROWS = 5  # of blocks
+TRAIN_GROUPS, VALIDATION_GROUP, TEST_GROUP = (0, 3, 4), 1, 2
+COLUMN_ORDER = (0, 2, 5, 6, 1, 3, 4, 7)
 GUARD = 8  # pixels at least between a training patch and a held-out one
 TRAIN_STEP = 6  # from one training patch to the next
 VALIDATION_COUNT = 400  # 2 photographs × 8 blocks × 5 × 5 patches
@@ -24,7 +28,7 @@ VALIDATION_COUNT = 400  # 2 photographs × 8 blocks × 5 × 5 patches
 def read_photo_patches() -> tuple[np.ndarray, np.ndarray]:
     """Training patches with the VALIDATION_COUNT of validation last, and test patches.
 
-    The first half of validation is from the even columns and the other half from the odd ones.
+    The halves of validation are from the first and the other four of COLUMN_ORDER.
 
     Returns:
         (4288, 16, 16, 3) and (400, 16, 16, 3), uint8.
@@ -42,9 +46,8 @@ def read_photo_patches() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _blocks(photographs: list[np.ndarray], group: int) -> list[np.ndarray]:
-    """One block of each column of each photograph, even columns first; each (BLOCK, BLOCK, 3)."""
-    even_first = [*range(0, COLUMNS, 2), *range(1, COLUMNS, 2)]
-    corners = [(BLOCK * ((group - 2 * column) % ROWS), BLOCK * column) for column in even_first]
+    """One block of each column of each photograph, in COLUMN_ORDER; each (BLOCK, BLOCK, 3)."""
+    corners = [(BLOCK * ((group - 2 * column) % ROWS), BLOCK * column) for column in COLUMN_ORDER]
     return [photo[top : top + BLOCK, left : left + BLOCK] for top, left in corners for photo in photographs]
 
 

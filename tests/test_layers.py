@@ -71,10 +71,10 @@ MAY_IMPORT = {
     "render_store": DATA | {"store", "service", "registry", "finished", "render"},
     "live": DATA | {"store", "search", "render", "rich"},
     "cli_options": DATA | {"completion", "typer"},
-    "doctor": {"errors", "search"},
-    "checkup": {"errors", "store", "search", "doctor"},
+    "doctor": {"errors", "search", "spec_parts"},
+    "checkup": {"errors", "store", "search", "doctor", "spec_parts"},
     "render_doctor": {"errors", "doctor", "render"},
-    "cli_doctor": {"completion", "checkup", "render_doctor", "cli_options", "typer"},
+    "cli_doctor": {"completion", "checkup", "render_doctor", "spec_parts", "cli_options", "typer"},
     "cli_models": DATA
     | {"store", "champions", "pictures", "render", "render_models", "completion", "cli_options", "typer"},
     "version": set(),

@@ -7,13 +7,14 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from vae_search.errors import ClusterTrouble
 from vae_search.search.dashboard_http import Address, Answer, NoAnswer, NotHttp, ask, is_loopback
+from vae_search.search.room import NodeRoom
 
 MODE = "/api/authentication_mode"  # open to everybody, since Ray 2.52
 VERSION = "/api/version"
@@ -40,17 +41,11 @@ class ClusterFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterNode:
+class ClusterNode(NodeRoom):
     """One machine of a cluster that is alive, and what it offers to trials."""
 
-    node_id: str
     ip: str
     head: bool
-    cpus: int
-    gpus: int
-    resources: Mapping[str, float] = field(default_factory=dict)
-    """in all, by Ray's names"""
-    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,8 +229,6 @@ def _node(listed: Mapping[str, Any]) -> ClusterNode:
         node_id=str(listed["node_id"]),
         ip=str(listed["node_ip"]),
         head=bool(listed["is_head_node"]),
-        cpus=int(offered.get("CPU", 0)),
-        gpus=int(offered.get("GPU", 0)),
         resources={str(name): float(amount) for name, amount in offered.items()},
         labels={str(label): str(value) for label, value in (listed.get("labels") or {}).items()},
     )

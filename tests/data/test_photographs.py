@@ -57,6 +57,14 @@ def test_no_held_out_pixel_is_within_eight_of_a_training_pixel_and_none_is_held_
 
 
 @pytest.mark.usefixtures("places")
+@pytest.mark.parametrize("part", ["select", "judge", "test"])
+def test_the_first_held_out_patches_are_of_as_many_blocks(part):
+    blocks = {(top // 80, left // 80, photograph) for top, left, photograph in parts()[part][:8, 0, 0].tolist()}
+
+    assert len(blocks) == 8
+
+
+@pytest.mark.usefixtures("places")
 def test_every_part_has_as_much_of_both_photographs_and_a_share_of_every_column():
     for name, patches in parts().items():
         counts = covered(patches)

@@ -40,15 +40,22 @@ def read_photo_patches() -> tuple[np.ndarray, np.ndarray]:
     inner = slice(GUARD, BLOCK - GUARD)
     trained = [block[inner, inner] for group in TRAIN_GROUPS for block in _blocks(photographs, group)]
     train = [_patches(area, step=TRAIN_STEP) for area in trained]
-    validation = [_patches(block, step=PATCH) for block in _blocks(photographs, VALIDATION_GROUP)]
-    test = [_patches(block, step=PATCH) for block in _blocks(photographs, TEST_GROUP)]
-    return np.concatenate([*train, *validation]), np.concatenate(test)
+    validation = _blocks(photographs, VALIDATION_GROUP)
+    half = len(validation) // 2
+    select, judge = _held_out(validation[:half]), _held_out(validation[half:])
+    return np.concatenate([*train, select, judge]), _held_out(_blocks(photographs, TEST_GROUP))
 
 
 def _blocks(photographs: list[np.ndarray], group: int) -> list[np.ndarray]:
     """One block of each column of each photograph, in COLUMN_ORDER; each (BLOCK, BLOCK, 3)."""
     corners = [(BLOCK * ((group - 2 * column) % ROWS), BLOCK * column) for column in COLUMN_ORDER]
     return [photo[top : top + BLOCK, left : left + BLOCK] for top, left in corners for photo in photographs]
+
+
+def _held_out(blocks: list[np.ndarray]) -> np.ndarray:
+    """Patches that do not overlap, one of each block and then the next: the first few, which are drawn, are varied."""
+    patches = np.stack([_patches(block, step=PATCH) for block in blocks], axis=1)
+    return patches.reshape(-1, *patches.shape[2:])
 
 
 def _patches(area: np.ndarray, *, step: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from vae_search.registry.log import Action
 from vae_search.registry.registry import Registry
 from vae_search.render_tables import cell, csv_text, json_text
 from vae_search.spec import read_spec
-from vae_search.store import layout
+from vae_search.store import layout, model_layout
 from vae_search.store.local_store import LocalStore
 
 ROOT = Path(__file__).parents[1]
@@ -179,7 +179,7 @@ def test_finalists_and_models_are_tables_and_damage_is_named(store: LocalStore) 
         {"model": "digits", "version": 1, "alias": "champion", "state": "promoted", "sweep": "digits", "trial": 2}
     ]
     assert json.loads(ask(store, "query", "FROM models", "--sweep", "digits", "--json").stdout)[0]["trial"] == 2
-    store.replace(layout.model_entry("digits", 1), b"{}")
+    store.replace(model_layout.model_entry("digits", 1), b"{}")
     broken = ask(store, "query", "FROM models", "--json")
     assert (broken.returncode, broken.stdout) == (3, b"[]\n")
 

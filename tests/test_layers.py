@@ -67,7 +67,7 @@ MAY_IMPORT = {
     "render_answers": DATA | {"store", "service", "asking", "render", "render_tables"},
     "watch": DATA | {"store", "search", "service", "live", "render", "render_tables", "rich"},
     "exporting": DATA | {"store", "search", "exports"},
-    "render_models": DATA | {"registry", "champions", "render", "rich"},
+    "render_models": DATA | {"registry", "champions", "render", "render_tables"},
     "render_store": DATA | {"store", "service", "registry", "finished", "render"},
     "live": DATA | {"store", "search", "render", "rich"},
     "cli_options": DATA | {"completion", "typer"},

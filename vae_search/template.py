@@ -13,7 +13,7 @@ name: {name}
 # seed: 0                         # everything random follows from it
 
 data:
-  source: digits                  # digits, mnist, fashion_mnist, or a path; relative paths start at this file
+  source: digits                  # photo_patches, mnist, fashion_mnist, cifar10, or a path, relative to this file
   binarize: dynamic               # grey is the chance of white, drawn anew each epoch; threshold: white if > 0.5
   # validation: 0.1667            # to choose models by: a fraction, or a count such as 10000
   # test: 0.1667                  # for the final test, if the source has no test split of its own

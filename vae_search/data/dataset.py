@@ -12,7 +12,7 @@ from vae_search.data.checks import Images, grey_levels
 from vae_search.data.labels import train_labels
 from vae_search.data.pixels import BINARY, PixelStatistics
 from vae_search.data.sources import Source, read_source
-from vae_search.data.splits import Protocol, Split, split_images
+from vae_search.data.splits import Split, split_images
 from vae_search.problems import printable
 from vae_search.spec_parts import DataSpec
 
@@ -74,7 +74,7 @@ def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
     images, own_test = source.train, source.test
     split = _split(source, spec, where)
     fingerprint = _fingerprint(images, own_test)
-    labels = train_labels(spec.source, len(images))
+    labels = train_labels(spec.source, len(images)) if source.train_labels is None else source.train_labels
     train, validation = images.chosen(split.train), images.chosen(split.validation)
     test = images.chosen(split.test) if split.test is not None else own_test
     if test is None:
@@ -120,13 +120,10 @@ def comparability_key(dataset: Dataset, *, likelihood: str) -> str:
 
 
 def _split(source: Source, spec: DataSpec, where: str) -> Split:
-    protocol = None
-    if source.validation is not None:
-        protocol = Protocol(validation=source.validation, test=source.test_count)
     return split_images(
         len(source.train),
         own_test=None if source.test is None else len(source.test),
-        protocol=protocol,
+        protocol=source.protocol,
         validation=spec.validation,
         test=spec.test,
         where=where,

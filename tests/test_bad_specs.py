@@ -214,6 +214,12 @@ CASES = {
     "grey pixels": Bad(
         at(2, "data: {source: digits, binarize: none}"), 2, "has no density for grey pixels, but got none."
     ),
+    "a binarised gaussian": Bad(
+        at(2, "data: {source: digits}\nlikelihood: gaussian"), 2, "data.binarize: must be none, since gaussian explains"
+    ),
+    "a binarised logistic": Bad(
+        at(2, "data: {source: digits, binarize: threshold}\nlikelihood: discretized_logistic"), 2, "but got threshold."
+    ),
     "one validation image": Bad(
         at(2, "data: {source: digits, validation: 1}"), 2, "must be a count (>= 2) or a fraction"
     ),

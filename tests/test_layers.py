@@ -61,6 +61,8 @@ MAY_IMPORT = {
     "reporting": DATA | {"store", "search", "registry", "reports", "service", "champions", "pictures"},
     "asking": DATA | {"store", "registry"},
     "asking_sql": {"store", "registry", "pyarrow"},
+    "comparing": {"errors", "store", "asking"},
+    "render_comparison": {"comparing", "render", "render_tables"},
     "completion": {"errors", "store", "typer"},
     "render": DATA | {"search", "service", "render_tables", "rich"},
     "render_tables": {"problems", "rich"},
@@ -86,7 +88,7 @@ MAY_IMPORT = {
     | {"store", "search", "submitting", "render", "live", "service", "cli_run", "cli_options", "typer"},
     "cli_ask": DATA
     | {"store", "service", "submitting", "asking", "asking_sql", "watch", "completion", "cli_options", "typer"}
-    | {"render", "render_store", "render_answers"},
+    | {"render", "render_store", "render_answers", "comparing", "render_comparison"},
     "cli_store": DATA
     | {"store", "service", "finished", "render", "render_store", "completion", "cli_options", "typer"},
     "cli_report": DATA | {"store", "reporting", "render", "cli_options", "typer"},

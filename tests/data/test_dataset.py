@@ -75,6 +75,28 @@ def test_threshold_makes_every_split_black_and_white_with_a_floor_of_zero(tmp_pa
     assert dataset.floor == 0.0
 
 
+def test_pixels_that_are_not_binarised_stay_what_they_are(tmp_path):
+    images = np.random.default_rng(2).integers(0, 256, (200, 5, 6, 3)).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=images, x_test=images[:40])
+
+    dataset = load_dataset(DataSpec(source=str(tmp_path / "a.npz"), binarize="none"), cache=tmp_path)
+
+    parts = [dataset.train, dataset.select, dataset.judge]
+    assert {part.dtype for part in parts} == {np.dtype(np.uint8)}
+    assert sorted(image.tobytes() for part in parts for image in part) == sorted(image.tobytes() for image in images)
+    np.testing.assert_array_equal(dataset.test, images[:40])
+    assert (dataset.scale, dataset.pixels.levels, dataset.floor) == (255.0, 256, 0.0)
+    np.testing.assert_allclose(dataset.pixels.mean, dataset.train.mean(axis=0) / 255, rtol=1e-6)
+    np.testing.assert_allclose(dataset.pixels.variance, (dataset.train / 255.0).var(axis=0), rtol=1e-5)
+
+
+def test_digits_have_seventeen_levels_of_grey(tmp_path):
+    dataset = digits(tmp_path, binarize="none")
+
+    assert dataset.pixels.levels == 17
+    assert dataset.select.max() == 16
+
+
 def test_the_floor_is_the_entropy_of_the_coin_tosses():
     half = Images(pixels=np.full((3, 2, 2, 1), 0.5, np.float32), scale=1.0)
     black = Images(pixels=np.array([0, 255], np.uint8).reshape(1, 1, 2, 1), scale=255.0)

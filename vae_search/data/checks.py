@@ -76,19 +76,18 @@ def grey_levels(*parts: Images, where: str) -> int:
             f"{where}: data.binarize: none needs whole numbers, since bits per dimension count those, but these are\n"
             "floats in between. Save them as uint8 in 0 … 255, or use dynamic with a bernoulli likelihood."
         )
-    scales = {part.scale for part in parts}
+    scales = sorted({part.scale for part in parts})
     if len(scales) > 1:
         raise BadData(
             f"{where}: training and test images must share a scale, but white is {' and '.join(map(str, scales))}.\n"
             "Save both as uint8 in 0 … 255."
         )
-    (scale,) = scales
-    if scale <= 1:
+    if scales[0] <= 1:
         raise BadData(
             f"{where}: data.binarize: none needs grey or coloured pixels, but these are black and white.\n"
             "Use threshold with a bernoulli likelihood."
         )
-    return int(scale) + 1
+    return int(scales[0]) + 1
 
 
 def check_pair(train: np.ndarray, test: np.ndarray, *, where: str) -> tuple[Images, Images]:

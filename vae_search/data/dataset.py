@@ -108,14 +108,32 @@ def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
 
 def comparability_key(dataset: Dataset, *, likelihood: str) -> str:
     """What two scores must share to be compared (invariant I7): a hash of all that the task consists of."""
-    task = {
+    return _hash(_task(dataset) | {"likelihood": likelihood})
+
+
+def pixels_key(dataset: Dataset) -> str | None:
+    """What two scores must share to be compared in bits per dimension, whatever their likelihoods.
+
+    None where pixels are binarised: that is a task of its own, and a draw's bits say nothing of the image's. The others
+    are whole numbers, whose probability each of their likelihoods gives or bounds from below: `discretized_logistic` is
+    one, `gaussian` a density whose uniform dequantisation makes such a bound (Theis et al. 2016). -log2 of either, for
+    each value of a pixel, is what a coder with that model would need; a density's own nats would depend on the scale.
+    """
+    return _hash(_task(dataset)) if dataset.binarize == "none" else None
+
+
+def _task(dataset: Dataset) -> dict[str, object]:
+    """All that a score depends on but model and likelihood."""
+    return {
         "fingerprint": dataset.fingerprint,
         "split": dataset.split,
         "binarize": dataset.binarize,
         "binarisation_seed": BINARISATION_SEED if dataset.binarize == "dynamic" else None,
-        "likelihood": likelihood,
         "metric_version": METRIC_VERSION,
     }
+
+
+def _hash(task: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(task, sort_keys=True).encode()).hexdigest()
 
 

@@ -66,6 +66,7 @@ def test_a_version_holds_all_that_it_was_promoted_for(store, workshop):
     assert seeds_from_parquet(files["per_image.parquet"], where="") == finalist.bounds
     assert card["provenance"]["trial"] == 3
     assert card["scores"]["neg_iwae_over_seeds"]["estimate"] == pytest.approx(232.0)
+    assert card["scores"]["bits_per_dim"] == pytest.approx(232.0 / 500)
     assert len(card["gates"]) == 15
     assert "# fashion, version 1" in files["card.md"].decode()
     assert "| 232.00 [231.75, 232.25] |" in files["card.md"].decode()  # t(2) = 4.30, sd 0.1, three seeds

@@ -78,9 +78,12 @@ def card_of(
 def _scores_of(candidate: Candidate) -> dict[str, Any]:
     evidence = candidate.evidence
     means = np.array([float(of.neg_iwae.mean()) for _, of in sorted(evidence.bounds.items())])
+    row = candidate.artifact_row
+    bits = None if row.bits_per_dim is None or not row.neg_elbo else row.bits_per_dim / row.neg_elbo  # of a nat
     return {
         "iwae_k": evidence.iwae_k,
         "neg_iwae_over_seeds": asdict(mean_interval(means)),
+        "bits_per_dim": None if bits is None else bits * float(means.mean()),
         "neg_iwae_of_artifact": asdict(mean_interval(evidence.artifact.neg_iwae)),
         "distortion": float(evidence.artifact.distortion.mean()),
         "rate": float(evidence.artifact.rate.mean()),
@@ -173,12 +176,13 @@ def _score_lines(scores: Mapping[str, Any], test: Mapping[str, Any]) -> list[str
         "|---|---|",
         f"| -log p(x), IWAE-{scores['iwae_k']}, judge images, over seeds "
         f"| {_interval(scores['neg_iwae_over_seeds'])} |",
+        f"| the same mean, in bits per dimension | {_number(scores['bits_per_dim'])} |",
         f"| the same, of these weights, over images | {_interval(scores['neg_iwae_of_artifact'])} |",
         f"| -log p(x), IWAE-{test['iwae_k']}, {test['images']:,} test images, looked at once "
         f"| {test['neg_iwae']:.2f} ± {test['standard_error']:.2f} (standard error) |",
         f"| distortion + rate, judge images | {scores['distortion']:.2f} + {scores['rate']:.2f} |",
         f"| without latents (baseline) | {scores['baseline']:.2f} |",
-        f"| least possible (entropy of the binarisation) | {_number(scores['floor'])} |",
+        f"| least possible: the entropy of the binarisation, if there is one | {_number(scores['floor'])} |",
     ]
 
 

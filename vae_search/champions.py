@@ -175,7 +175,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
         source: of the images; default: what the model was made for.
 
     Raises:
-        BadData: The images cannot be used, or have another shape than the model's.
+        BadData: The images cannot be used, or have another shape or other levels than the model's.
         InvalidSpec, NotFound, CorruptStore: As for `load`.
     """
     from vae_search.data.dataset import load_dataset
@@ -192,6 +192,10 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
         raise BadData(
             f"{data.source}: images must have the model's shape {description.network.image_shape}, but have "
             f"{dataset.image_shape}."
+        )
+    if description.levels != dataset.pixels.levels:
+        raise BadData(
+            f"{data.source}: pixels must have the model's {description.levels} levels, but have {dataset.pixels.levels}."
         )
     judged = judge(loaded.model.weights(), description, JudgeTask.of_test(dataset))
     return Evaluation(

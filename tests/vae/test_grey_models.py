@@ -172,3 +172,11 @@ def test_a_judgement_keeps_the_bounds_in_their_order(likelihood):
 
     assert found.iwae.mean() > -found.neg_elbo.mean()
     np.testing.assert_array_equal(found.baseline, latent_free_baseline(task, likelihood_of(likelihood, LEVELS)))
+
+
+def test_images_of_other_levels_are_not_judged():
+    described = description(likelihood="gaussian")
+    other = replace(statistics(described), levels=256)
+
+    with pytest.raises(ValueError, match="must have 17 levels, but have 256"):
+        judge(weights(described), described, JudgeTask(images=grey(60), pixels=other), iwae_samples=2)

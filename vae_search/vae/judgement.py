@@ -74,8 +74,11 @@ def judge(
         weights: by the network's names, as `TrainingRun.averaged_weights` gives them.
 
     Raises:
-        ValueError: The weights are not the described network's, its likelihood is unknown, or a score is not finite.
+        ValueError: The weights are not the described network's, its likelihood is unknown, the images have other levels,
+            or a score is not finite.
     """
+    if task.pixels.levels != description.levels:
+        raise ValueError(f"images must have {description.levels} levels, but have {task.pixels.levels}")
     # Whoever only reads judgements needs no TensorFlow, which takes seconds to import.
     from vae_search.vae.evaluation import Evaluator
     from vae_search.vae.likelihoods import likelihood_of

@@ -194,9 +194,8 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
             f"{dataset.image_shape}."
         )
     if description.levels != dataset.pixels.levels:
-        raise BadData(
-            f"{data.source}: pixels must have the model's {description.levels} levels, but have {dataset.pixels.levels}."
-        )
+        levels = dataset.pixels.levels
+        raise BadData(f"{data.source}: pixels must have the model's {description.levels} levels, but have {levels}.")
     judged = judge(loaded.model.weights(), description, JudgeTask.of_test(dataset))
     return Evaluation(
         model=loaded.name,

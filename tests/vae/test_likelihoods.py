@@ -204,3 +204,10 @@ def test_a_pixel_that_never_changed_costs_a_logistic_no_infinity_when_it_does():
     ]
 
     assert 10 < costs[1] - costs[0] < 100
+
+
+def test_black_and_white_has_two_levels_and_a_likelihood_has_a_name():
+    with pytest.raises(ValueError, match="2 levels, but got 256"):
+        likelihood_of("bernoulli", 256)
+    with pytest.raises(ValueError, match="must be one of bernoulli, gaussian, discretized_logistic"):
+        likelihood_of("poisson", 256)

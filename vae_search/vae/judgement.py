@@ -74,8 +74,8 @@ def judge(
         weights: by the network's names, as `TrainingRun.averaged_weights` gives them.
 
     Raises:
-        ValueError: The weights are not the described network's, its likelihood is unknown, the images have other levels,
-            or a score is not finite.
+        ValueError: The weights are not the described network's, its likelihood is unknown, the images have other
+            levels, or a score is not finite.
     """
     if task.pixels.levels != description.levels:
         raise ValueError(f"images must have {description.levels} levels, but have {task.pixels.levels}")

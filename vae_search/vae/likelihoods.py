@@ -58,10 +58,21 @@ class Likelihood(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bernoulli:
-    """Pixels that are 0 or 1; the output is the logit of a 1."""
+    """Pixels that are 0 or 1; the output is the logit of a 1.
+
+    Raises:
+        ValueError: Pixels have other levels.
+    """
 
     levels: int = BINARY
-    limits: None = None
+
+    def __post_init__(self) -> None:
+        if self.levels != BINARY:
+            raise ValueError(f"bernoulli explains pixels of {BINARY} levels, but got {self.levels}")
+
+    @property
+    def limits(self) -> None:
+        return None
 
     def distortion(self, images: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
         """softplus(l) - x·l, summed."""
@@ -106,7 +117,7 @@ def likelihood_of(name: str, levels: int) -> Likelihood:
     """The likelihood that a spec or a model's description names.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: There is none of that name, or it does not explain so many levels.
     """
     if name not in LIKELIHOODS:
         raise ValueError(f"`likelihood` must be one of {', '.join(LIKELIHOODS)}, but got {name!r:.80}")

@@ -32,6 +32,16 @@ class NetworkSpec:
             families = ", ".join(RULES["blocks"].families)
             raise ValueError(f"{families} must have `blocks`, others none, but {self.architecture} has {self.blocks}")
 
+    @property
+    def outputs_per_value(self) -> int:
+        """How much the decoder's last kernel puts out: a location, and a scale if that depends on the latents."""
+        return 2 if self.likelihood == "discretized_logistic" else 1
+
+    @property
+    def shares_scale(self) -> bool:
+        """Whether one scale is learned for all values, beside what the last kernel puts out."""
+        return self.likelihood == "gaussian"
+
     @classmethod
     def of(cls, config: Config, image_shape: ImageShape, *, likelihood: str) -> "NetworkSpec":
         return cls(

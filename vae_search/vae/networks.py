@@ -117,6 +117,8 @@ class Network:
 def build(spec: NetworkSpec) -> Network:
     """The network of `spec`."""
     encoder, decoder = FAMILIES[spec.architecture](spec)
+    if spec.shares_scale:
+        decoder.append(Layer("shared_scale"))
     return Network(spec=spec, encoder=tuple(encoder), decoder=tuple(decoder))
 
 
@@ -136,7 +138,7 @@ def initial_weights(network: Network, *, seed: int, latent_free: np.ndarray) -> 
             weights.append(_kernel(layer.kernel, rng, zero=layer.starts_at_zero))
         weights.append(np.zeros(layer.bias, np.float32))
     output, last = latent_free, -1
-    if network.decoder[-1].kind == "shared_scale":
+    if network.spec.shares_scale:
         output, scale = np.split(latent_free, 2, axis=-1)
         weights[-1][:], last = scale.mean() / SCALE_PACE, -2
     per_pixel = weights[last].size == output.size  # in dense decoders; convolutional ones have one per channel

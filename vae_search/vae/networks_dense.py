@@ -4,7 +4,6 @@ from math import prod
 
 from vae_search.vae.layers import Layer, activated
 from vae_search.vae.network_spec import NetworkSpec
-from vae_search.vae.networks_output import outputs_per_value, scale_layers
 
 
 def _dense(spec: NetworkSpec, widths: list[int]) -> tuple[list[Layer], list[Layer]]:
@@ -12,8 +11,8 @@ def _dense(spec: NetworkSpec, widths: list[int]) -> tuple[list[Layer], list[Laye
     height, width, _ = spec.image_shape
     encoder = [Layer("flatten"), *activated("dense", widths, spec.activation)]
     mirrored = activated("dense", reversed(widths), spec.activation)
-    last = Layer("dense", outputs_per_value(spec) * prod(spec.image_shape))
-    return encoder, [*mirrored, last, Layer("reshape", detail=(height, width)), *scale_layers(spec)]
+    last = Layer("dense", spec.outputs_per_value * prod(spec.image_shape))
+    return encoder, [*mirrored, last, Layer("reshape", detail=(height, width))]
 
 
 def mlp(spec: NetworkSpec) -> tuple[list[Layer], list[Layer]]:

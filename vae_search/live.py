@@ -111,7 +111,8 @@ def picture_of(sweep: str, now: Progress, first: Progress, elapsed_s: float, *, 
         f"   {len(now.running)} running   ",
         *((f"{now.states.get(state, 0)} {state.lower()}   ", colour) for state, colour in COLOURS.items()),
     )
-    bar = ProgressBar(total=now.trials, completed=now.finished, width=min(BAR_COLUMNS, width))
+    bar = Table.grid()  # by itself a bar ends without a line end, and what follows would stand on its line
+    bar.add_row(ProgressBar(total=now.trials, completed=now.finished, width=min(BAR_COLUMNS, width)))
     if now.finished == now.trials and now.confirm_runs:
         counts.append(f"{now.confirmed}/{now.confirm_runs} confirm runs", "bold")
     facts = Table.grid(padding=(0, 3))

@@ -45,6 +45,7 @@ MAY_IMPORT = {
     "reports": DATA | {"store", "registry", "reports", "numpy"},
     "reports/figures": {"store", "reports", "plotly"},
     "reports/plots_search": DATA | {"store", "reports", "plotly"},
+    "reports/plots_front": DATA | {"store", "reports", "plotly"},
     "reports/plots_quality": {"reports"},
     "reports/plots_parameters": DATA | {"store", "reports", "plotly"},
     "reports/plots_runs": DATA | {"reports"},

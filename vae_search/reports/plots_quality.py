@@ -165,9 +165,10 @@ def active_units(findings: Findings) -> Plot:
     ends = [min(sizes), max(sizes)] if len(set(sizes)) > 1 else [0, sizes[0]]
     line = {"color": GREY, "dash": "dot", "width": 1}
     drawn.add_scatter(x=ends, y=ends, mode="lines", name="all in use", line=line, hoverinfo="skip")
-    objectives = short(row.objective for row in rows)
-    marker = {"color": objectives, "colorscale": GOOD_TO_BAD, "size": 9, "colorbar": dict(colour_bar("objective"))}
-    if None in objectives:
+    scores = short(map(findings.score, rows))
+    bar = dict(colour_bar(findings.scored_by))
+    marker = {"color": scores, "colorscale": GOOD_TO_BAD, "size": 9, "colorbar": bar}
+    if None in scores:
         marker = {"color": GREEN, "size": 9}
     y = [row.active_units for row in rows]
     drawn.add_scatter(

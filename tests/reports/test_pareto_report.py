@@ -122,8 +122,8 @@ def test_the_words_speak_of_the_front(store):
 
     assert words[1] == (
         "There is no single best trial: 3 of the 4 trials that completed are on the front, which no other beats in all "
-        "of neg_elbo, train_flops. Trial 0 has the best bound, neg_elbo 90.00 nats (9e+09 FLOPs), and is the one that the "
-        "spec prefers: architecture mlp, latent_dim 16, beta 0.5, depth 2. Trial 3 is the cheapest, 1e+09 FLOPs "
+        "of neg_elbo, train_flops. Trial 0 has the best bound, neg_elbo 90.00 nats (9e+09 FLOPs), and is the one that "
+        "the spec prefers: architecture mlp, latent_dim 16, beta 0.5, depth 2. Trial 3 is the cheapest, 1e+09 FLOPs "
         "(neg_elbo 99.00 nats)."
     )
     assert "no config has been trained again" in words[2]

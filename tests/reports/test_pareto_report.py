@@ -54,8 +54,12 @@ def test_a_sweep_with_all_kinds_of_trials_has_every_picture_and_each_pair(store,
     missing = [plot.key for plot in plots_of(reporting.findings(store, "digits", now=NOW)) if plot.figure is None]
 
     assert missing == []
-    stairs = [trace for trace in plot_of(found, "front").figure.data if trace.name == "staircase"]
-    assert len(stairs) == pairs
+    traces = plot_of(found, "front").figure.data
+    assert len([trace for trace in traces if trace.name == "staircase"]) == pairs
+    legend = sorted(trace.name for trace in traces if trace.showlegend)
+    assert legend == ["beaten", "on the front", "pruned, where cut", "staircase"]
+    first = [trace for trace in traces if trace.xaxis == "x"]
+    assert {trace.y[0] for trace in first if trace.name == "on the front"} == {found.ranking[0].neg_elbo}
 
 
 def test_the_staircase_is_the_front_from_edge_to_edge(store):
@@ -121,7 +125,7 @@ def test_the_words_speak_of_the_front(store):
     words = summary(found)
 
     assert words[1] == (
-        "There is no single best trial: 3 of the 4 trials that completed are on the front, which no other beats in all "
+        "There is no single best trial: 3 of the 4 trials that completed are on the front: no other beats them in all "
         "of neg_elbo, train_flops. Trial 0 has the best bound, neg_elbo 90.00 nats (9e+09 FLOPs), and is the one that "
         "the spec prefers: architecture mlp, latent_dim 16, beta 0.5, depth 2. Trial 3 is the cheapest, 1e+09 FLOPs "
         "(neg_elbo 99.00 nats)."

@@ -1,7 +1,6 @@
 """Plots of a Pareto sweep: its front, and how much it was worth while the search went on."""
 
 from collections.abc import Sequence
-from itertools import combinations
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -32,12 +31,12 @@ TITLES = {
     "instability": "instability, nats",
     "train_flops": "training cost, FLOPs",
 }
-ALONG_X = ("train_flops", "instability", "neg_elbo")  # of two criteria the one that comes first
+PAIRS = (("train_flops", "neg_elbo"), ("instability", "neg_elbo"), ("train_flops", "instability"))  # x and y
 
 
 def front(findings: Findings) -> Plot:
     """Each pair of criteria: the front as a staircase, beaten and pruned trials behind it."""
-    key, title = "front", "The front"
+    key, title = "front", "What no other trial beats"
     criteria = findings.spec.objective.pareto or ()
     complete = [row for row in findings.rows if row.state is State.COMPLETE]
     if not complete:
@@ -46,10 +45,10 @@ def front(findings: Findings) -> Plot:
     members = {row.trial for row in findings.leading}
     beaten = thinned([row for row in complete if row.trial not in members], MAX_TRIALS)
     pruned = thinned([row for row in findings.rows if row.state is State.PRUNED], MAX_TRIALS)
-    pairs = [sorted(pair, key=ALONG_X.index) for pair in combinations(sorted(criteria, key=ALONG_X.index), 2)]
+    pairs = [pair for pair in PAIRS if {*pair} <= {*criteria}]
     drawn = make_subplots(rows=len(pairs), cols=1, vertical_spacing=0.24 / len(pairs))
     settle(drawn, height_px=HEIGHT_PX * len(pairs))
-    zoomed = False
+    zoomed, in_legend = False, set[str]()
     for place, (x, y) in enumerate(pairs, start=1):
         marks = [
             ("pruned, where cut", pruned, {"color": GREY, "symbol": "x-thin-open", "size": 7}),
@@ -69,17 +68,19 @@ def front(findings: Findings) -> Plot:
                     mode="markers",
                     name=name,
                     legendgroup=name,
-                    showlegend=place == 1,
+                    showlegend=name not in in_legend,
                     marker=marker,
                     row=place,
                     col=1,
                 )
+                in_legend.add(name)
         scale = "log" if x == "train_flops" else "linear"
         shown = [row for row in [*on_front, *beaten, *pruned] if _at(row, x) is not None]
         limits = focus([value for row in shown if (value := _at(row, y)) is not None])
         limits_x = focus([value for row in shown if (value := _at(row, x)) is not None]) if scale == "linear" else None
         zoomed = zoomed or limits is not None or limits_x is not None
         drawn.update_xaxes(title_text=TITLES[x], type=scale, range=limits_x, row=place, col=1)
+        drawn.update_xaxes(exponentformat="power", row=place, col=1)  # else 10¹⁰ would be written 10B
         drawn.update_yaxes(title_text=TITLES[y], range=limits, row=place, col=1)
     text = (
         f"Of {len(complete):,} completed trials, {len(members):,} are on the front: no other beats them in all of "

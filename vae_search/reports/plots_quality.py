@@ -132,7 +132,8 @@ def instability(findings: Findings) -> Plot:
     rows = [row for row in findings.ranking if row.instability is not None][:MAX_BARS]
     if not rows:
         return Plot(key=key, title=title, text="No trial has an instability: it needs 12 epochs after the warm-up.")
-    drawn = figure(x="trial, the best first", y="instability, nats")
+    order = "the best first" if findings.front is None else "the lowest neg_elbo first"
+    drawn = figure(x=f"trial, {order}", y="instability, nats")
     for name, column, colour in (
         ("A: lost at the end", "instability_regression", ORANGE),
         ("B: roughness", "instability_roughness", BLUE),
@@ -147,7 +148,7 @@ def instability(findings: Findings) -> Plot:
     drawn.update_layout(barmode="stack")
     drawn.update_xaxes(type="category")
     text = (
-        f"Of the {len(rows)} best trials: A, how much of the score was lost by the end; B, how rough the curve is; "
+        f"Of {len(rows)} completed trials, {order}: A, how much of the score was lost by the end; B, how rough the curve is; "
         "C, how far single steps leapt."
     )
     return Plot(key=key, title=title, text=text, figure=drawn)

@@ -87,8 +87,8 @@ def _on_front(findings: Findings, front: Front) -> str:
         return f"No trial is on the front of {criteria}: {why}."
     complete = sum(row.state is State.COMPLETE for row in findings.rows)
     of = f"{len(front.members)} of the {complete} trials that completed"
-    be = "is" if len(front.members) == 1 else "are"
-    parts = [f"There is no single best trial: {of} {be} on the front, which no other beats in all of {criteria}."]
+    be, them = ("is", "it") if len(front.members) == 1 else ("are", "them")
+    parts = [f"There is no single best trial: {of} {be} on the front: no other beats {them} in all of {criteria}."]
     rows = {row.trial: row for row in findings.rows}
     for name in sorted(front.criteria, key=lambda name: name != front.prefer):
         member = front.extreme(name)

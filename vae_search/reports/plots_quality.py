@@ -148,8 +148,8 @@ def instability(findings: Findings) -> Plot:
     drawn.update_layout(barmode="stack")
     drawn.update_xaxes(type="category")
     text = (
-        f"Of {len(rows)} completed trials, {order}: A, how much of the score was lost by the end; B, how rough the curve is; "
-        "C, how far single steps leapt."
+        f"Of {len(rows)} completed trials, {order}: A, how much of the score was lost by the end; B, how rough "
+        "the curve is; C, how far single steps leapt."
     )
     return Plot(key=key, title=title, text=text, figure=drawn)
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions \
-	bench-durability bench-scaling bench-pareto bench-plots
+	bench-bits bench-durability bench-scaling bench-pareto bench-plots
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 is what requirements.lock was resolved on.
 .venv/installed: requirements.lock pyproject.toml
@@ -56,6 +56,9 @@ bench-target: .venv/installed
 
 bench-quality: .venv/installed
 	$(BIN)/python benchmarks/fashion_quality.py
+
+bench-bits: .venv/installed
+	$(BIN)/python benchmarks/fashion_bits.py
 
 bench-champions: .venv/installed
 	$(BIN)/python benchmarks/false_champions.py

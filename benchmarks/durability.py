@@ -140,7 +140,7 @@ def share(folder: Path) -> dict[str, object]:
     task = slice_task()
     driver = driver_of(store, 12)
     brief = WorkerBrief(spec=spec, store=store.location, lease=2, rungs=driver.rungs, log_folder=None)
-    judge_task = JudgeTask(images=task.select, mean_image=task.mean_image)  # never asked for: nothing is confirmed
+    judge_task = JudgeTask(images=task.select, pixels=task.pixels)  # never asked for: nothing is confirmed
     runner = TrialRunner(brief, task, judge_task, store, node_id="here")
     started, epochs = time.perf_counter(), 0
     store.seconds.clear()

@@ -32,6 +32,7 @@ from fashion import judge_images, slice_task
 from machine import describe_machine
 
 from vae_search.config import Config
+from vae_search.data.pixels import BINARY
 from vae_search.registry.contest import contest, mean_interval
 from vae_search.registry.evidence import Evidence
 from vae_search.store.per_image import PerImageBounds
@@ -78,8 +79,8 @@ def train(seed: int) -> Seed:
     run = _trainer.start(Config.from_params(PARAMS), plan, seed=seed)
     for _ in range(EPOCHS):
         measured = run.train_epoch()
-    description = ModelDescription(network=run.network_spec, likelihood=plan.likelihood, clamp=plan.log_variance_clamp)
-    task = JudgeTask(images=judge_images(IMAGES), mean_image=slice_task().mean_image)
+    description = ModelDescription(network=run.network_spec, levels=BINARY, clamp=plan.log_variance_clamp)
+    task = JudgeTask(images=judge_images(IMAGES), pixels=slice_task().pixels)
     found = judge(run.averaged_weights(), description, task, iwae_samples=SAMPLES)
     arrays = {name: getattr(found, name) for name in ARRAYS}
     return Seed(bounds=PerImageBounds(**arrays, iwae_k=found.iwae_k), select=measured.neg_elbo)

@@ -7,6 +7,7 @@ from machine import fashion_mnist_folder
 
 from vae_search.data.binarize import bernoulli_entropy
 from vae_search.data.checks import Images
+from vae_search.data.pixels import BINARY, PixelStatistics
 from vae_search.data.sources import read_source
 from vae_search.data.task import TrainingTask
 
@@ -31,7 +32,7 @@ def slice_task(*, train: int = 10_000, select: int = 2_000) -> TrainingTask:
         scale=255.0,
         dynamic=True,
         floor=float(bernoulli_entropy(Images(pixels=held_out, scale=255.0)).mean()),
-        mean_image=(grey[:train].mean(axis=0, dtype=np.float64) / 255.0).astype(np.float32),
+        pixels=PixelStatistics.of(Images(pixels=grey[:train], scale=255.0), levels=BINARY),
     )
 
 

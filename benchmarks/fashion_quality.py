@@ -99,7 +99,6 @@ def run(spec: dict, folder: Path) -> tuple[list[TrialRow], list[list[float]]]:
 def bounds(folder: str, row: TrialRow, part: int) -> tuple[np.ndarray, np.ndarray]:
     """Per image of one half of the test set: -ELBO and the IWAE bound's negative, nats."""
     from vae_search.vae.evaluation import Evaluator
-    from vae_search.vae.likelihoods import LIKELIHOODS
     from vae_search.vae.networks import build
     from vae_search.vae.training import limit_threads
 
@@ -107,12 +106,7 @@ def bounds(folder: str, row: TrialRow, part: int) -> tuple[np.ndarray, np.ndarra
     files = artifacts.load(open_store(folder), row.sweep, layout.trial_key(row.trial), sha256=row.artifact_sha256)
     described = ModelDescription.from_json(files[MODEL_FILE])
     network, weights = build(described.network), arrays_of(files[WEIGHTS_FILE])
-    evaluator = Evaluator(
-        network.topology,
-        described.network.image_shape,
-        clamp=described.clamp,
-        likelihood=LIKELIHOODS[described.likelihood],
-    )
+    evaluator = Evaluator.of(described)
     images = load_dataset(DataSpec(source=str(fashion_mnist_folder()), validation=10_000), cache=Path("none")).test
     half = images[part * len(images) // 2 : (part + 1) * len(images) // 2]
     ordered = [weights[name] for name in network.names]

@@ -72,14 +72,14 @@ def matrix_product() -> Callable[[], object]:
 
 def epoch_flops(config: Config) -> float:
     """Multiply-adds × 2 of one epoch of a dense network: 3 × forward, less the first layer's input gradient."""
-    network = build(NetworkSpec.of(config, (28, 28, 1)))
+    network = build(NetworkSpec.of(config, (28, 28, 1), likelihood="bernoulli"))
     images = TRAIN // BATCH * BATCH
     return images * (3.0 * network.forward_flops - network.encoder_weights[0].flops)
 
 
 def keras_epoch(config: Config, images: np.ndarray) -> Callable[[], object]:
     """The same network and batch in `keras.fit`, with a `train_step` as in keras.io's example."""
-    network = build(NetworkSpec.of(config, (28, 28, 1)))
+    network = build(NetworkSpec.of(config, (28, 28, 1), likelihood="bernoulli"))
 
     class Vae(keras.Model):
         def __init__(self) -> None:

@@ -32,7 +32,7 @@ from machine import describe_machine
 from time_to_target import epochs_of, spec_of
 
 from vae_search.config import Config
-from vae_search.data.task import TrainingTask
+from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.states import State
 from vae_search.store.ledger import Ledger
 from vae_search.store.location import open_store
@@ -50,13 +50,16 @@ Trial = tuple[float, float | None, float | None]
 def reference_point(task: TrainingTask, *, epochs: int) -> tuple[float, float]:
     """As bad as a model without latents, and as dear as the largest network of the space: nats, log10 FLOPs."""
     from vae_search.vae.judgement import latent_free_baseline
+    from vae_search.vae.likelihoods import likelihood_of
     from vae_search.vae.network_spec import NetworkSpec
     from vae_search.vae.networks import build
 
     largest = Config(latent_dim=SPACE["latent_dim"]["high"], depth=SPACE["depth"]["high"], width=max(WIDTHS))
-    network = build(NetworkSpec.of(largest, task.image_shape))
+    network = build(NetworkSpec.of(largest, task.image_shape, likelihood="bernoulli"))
     flops = 3.0 * network.forward_flops * len(task.train) * epochs
-    return float(latent_free_baseline(task.select, task.mean_image).mean()), math.log10(flops)
+    held_out = JudgeTask(images=task.select, pixels=task.pixels)
+    baseline = latent_free_baseline(held_out, likelihood_of("bernoulli", task.pixels.levels))
+    return float(baseline.mean()), math.log10(flops)
 
 
 def trials_of(way: str, seed: int, *, trials: int, epochs: int, train: int) -> list[Trial]:

@@ -23,6 +23,8 @@ from machine import describe_machine
 from ray import tune
 from synthetic import NAME, VERSIONS, new_sweep, spec_of
 
+from vae_search.data.checks import Images
+from vae_search.data.pixels import BINARY, PixelStatistics
 from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.search import tuning
 from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
@@ -65,14 +67,14 @@ def sweep(nodes: int, gcs_address: str, folder: Path) -> dict[str, float]:
     spec = spec_of(trials, budget={"trials": trials, "epochs": EPOCHS}, pruning="off", keep=1)
     store = new_sweep(folder, spec)
     pixels = np.zeros((8, 8, 8, 1), np.uint8)
-    mean = np.zeros((8, 8, 1), np.float32)
-    task = TrainingTask(train=pixels, select=pixels, scale=1.0, dynamic=False, floor=0.0, mean_image=mean)
+    known = PixelStatistics.of(Images(pixels=pixels, scale=1.0), levels=BINARY)
+    task = TrainingTask(train=pixels, select=pixels, scale=1.0, dynamic=False, floor=0.0, pixels=known)
     record = SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key="k" * 64, versions=VERSIONS)
     started, cpu_s = time.perf_counter(), time.process_time()
     search(
         record,
         task=task,
-        judge_task=JudgeTask(images=pixels, mean_image=mean),
+        judge_task=JudgeTask(images=pixels, pixels=known),
         store=store,
         observer=Observer(),
         address=gcs_address,

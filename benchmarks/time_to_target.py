@@ -94,7 +94,7 @@ def epochs_of(text: str, folder: Path, *, train: int = 10_000) -> Iterator[tuple
     )
     brief = WorkerBrief(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
     task = slice_task(train=train)
-    judge_task = JudgeTask(images=task.select, mean_image=task.mean_image)  # never asked for: nothing is confirmed
+    judge_task = JudgeTask(images=task.select, pixels=task.pixels)  # never asked for: nothing is confirmed
     runner = TrialRunner(brief, task, judge_task, store, node_id="here")
     try:
         while (order := driver.next_order()) is not None:

@@ -16,6 +16,8 @@ import numpy as np
 from machine import describe_machine
 
 from vae_search.config import Config
+from vae_search.data.checks import Images
+from vae_search.data.pixels import BINARY, PixelStatistics
 from vae_search.data.task import TrainingTask
 from vae_search.vae.measurements import TrainingPlan
 from vae_search.vae.training import Trainer
@@ -41,7 +43,7 @@ def main() -> None:
         scale=255.0,
         dynamic=True,
         floor=0.0,
-        mean_image=images.mean(axis=0, dtype=np.float32) / 255.0,
+        pixels=PixelStatistics.of(Images(pixels=images, scale=255.0), levels=BINARY),
     )
     trainer = Trainer(task, threads=1)
     plan = TrainingPlan(

@@ -33,6 +33,15 @@ def fashion_mnist_path() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cifar10_path() -> Path:
+    """The full CIFAR-10: the folder of its binary version, or the archive."""
+    place = os.environ.get("VAE_SEARCH_CIFAR10")
+    if not place:
+        pytest.skip("needs CIFAR-10; set VAE_SEARCH_CIFAR10 to cifar-10-binary.tar.gz or to the folder from it")
+    return Path(place)
+
+
+@pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """An S3 of this test run."""
     pytest.importorskip("moto")

@@ -19,7 +19,7 @@ from vae_search.registry.log import Action
 from vae_search.registry.registry import Registry
 from vae_search.render_tables import cell, csv_text, json_text
 from vae_search.spec import read_spec
-from vae_search.store import layout
+from vae_search.store import layout, model_layout
 from vae_search.store.local_store import LocalStore
 
 ROOT = Path(__file__).parents[1]
@@ -154,6 +154,26 @@ def test_on_a_narrow_screen_no_number_is_cut(store: LocalStore, command: list[st
     assert max(map(len, shown.splitlines())) <= 260
 
 
+@pytest.mark.parametrize("columns", ["30", "80"])
+def test_on_a_narrow_screen_models_and_specs_lose_nothing(store: LocalStore, columns: str) -> None:
+    registry = Registry(store, "digits", now=lambda: NOW)
+    what = {"candidate": "digits/2", "candidate_sha256": "a" * 64}
+    why = tuple(f"gate {number}: found {number}.25, allowed 0.{number}" for number in range(12))
+    assert registry.add(Action.REJECT, seen=registry.state(), reasons=why, **what)
+
+    listed, history = (
+        ask(store, *command, COLUMNS=columns).stdout.decode() for command in (["models"], ["models", "digits"])
+    )
+    spec = ask(store, "validate", str(ROOT / "search_spaces" / "fashion_resnet.yaml"), COLUMNS=columns).stdout.decode()
+
+    assert {"model", "champion", "versions", "digits", "none"} <= {*listed.split()}
+    assert "; ".join(why) in history
+    assert "digits/2" in history
+    assert "architecture = resnet" in spec
+    assert '"learning_rate": 0.001, "batch_size": 128' in spec
+    assert "0.0001 … 0.003, log" in spec
+
+
 def test_no_colour_when_none_is_wanted(store: LocalStore) -> None:
     done = ask(store, "best", "digits", NO_COLOR="1", FORCE_COLOR="1")
 
@@ -179,7 +199,7 @@ def test_finalists_and_models_are_tables_and_damage_is_named(store: LocalStore) 
         {"model": "digits", "version": 1, "alias": "champion", "state": "promoted", "sweep": "digits", "trial": 2}
     ]
     assert json.loads(ask(store, "query", "FROM models", "--sweep", "digits", "--json").stdout)[0]["trial"] == 2
-    store.replace(layout.model_entry("digits", 1), b"{}")
+    store.replace(model_layout.model_entry("digits", 1), b"{}")
     broken = ask(store, "query", "FROM models", "--json")
     assert (broken.returncode, broken.stdout) == (3, b"[]\n")
 
@@ -217,6 +237,46 @@ def test_the_shell_completes_names(store: LocalStore, line: str, names: set[str]
 
     assert done.stderr == ""
     assert set(done.stdout.split()) == names
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["best", "di"], ["digits"]),
+        (["best", "--store", "nowhere", "di"], []),
+        (["sample", "digits/"], ["digits/3"]),
+        (["query", "--sweep", ""], ["digits"]),
+        (["validat"], ["validate"]),
+    ],
+    ids=" ".join,
+)
+def test_a_real_bash_completes_names(store: LocalStore, words: list[str], names: list[str]) -> None:
+    folder = Path(store.location).parent
+    (Path(store.location) / "sweeps" / "d$(reboot)").mkdir()
+    (Path(store.location) / "sweeps" / "digits" / "artifacts" / "000003").mkdir(parents=True)
+    program = folder / "vae-search"
+    code = "from vae_search.cli import app; app(prog_name='vae-search')"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{code}" "$@"\n')
+    program.chmod(0o755)
+    # What bash does at a Tab: it fills in COMP_WORDS and COMP_CWORD, and calls the function that the script registered.
+    tab = (
+        'eval "$(_VAE_SEARCH_COMPLETE=source_bash vae-search)"\n'
+        "registered=$(complete -p vae-search)\n"
+        "function=${registered##*-F }\n"
+        'COMP_WORDS=(vae-search "$@"); COMP_CWORD=$#\n'
+        '"${function%% *}" vae-search\n'
+        "printf '%s\\n' \"${COMPREPLY[@]}\"\n"
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-c", tab, "bash", *words],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
+        text=True,
+        capture_output=True,
+    )
+
+    assert done.stderr == ""
+    assert done.stdout.split() == names
 
 
 def _questions() -> list[tuple[str, str, str]]:

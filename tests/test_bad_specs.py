@@ -138,7 +138,7 @@ CASES = {
     "infinite minutes": Bad(budget("trials: 4, epochs: 9, minutes: .inf"), 8, "minutes: must be finite, but got inf."),
     "a time of day": Bad(budget("trials: 4, epochs: 9, minutes: 1:30"), 8, "must be a number, but got '1:30'."),
     "an unknown sampler": Bad(plus("sampler: tp"), 9, "must be one of tpe, random, but got 'tp'. Did you mean tpe?"),
-    "an unknown likelihood": Bad(plus("likelihood: gaussian"), 9, "likelihood: must be one of bernoulli"),
+    "an unknown likelihood": Bad(plus("likelihood: poisson"), 9, "likelihood: must be one of bernoulli"),
     "an unknown schedule": Bad(plus("lr_schedule: cos"), 9, "must be one of constant, cosine, but got 'cos'."),
     "a full decay": Bad(plus("ema_decay: 1.0"), 9, "ema_decay: must be < 1, but got 1.0."),
     "a reversed clamp": Bad(plus("log_variance_clamp: [2, -6]"), 9, "must be [low, high] with -50 <= low < high <= 50"),
@@ -213,6 +213,12 @@ CASES = {
     "an empty source": Bad(at(2, 'data: {source: ""}'), 2, "data.source: must not be empty"),
     "grey pixels": Bad(
         at(2, "data: {source: digits, binarize: none}"), 2, "has no density for grey pixels, but got none."
+    ),
+    "a binarised gaussian": Bad(
+        at(2, "data: {source: digits}\nlikelihood: gaussian"), 2, "data.binarize: must be none, since gaussian explains"
+    ),
+    "a binarised logistic": Bad(
+        at(2, "data: {source: digits, binarize: threshold}\nlikelihood: discretized_logistic"), 2, "but got threshold."
     ),
     "one validation image": Bad(
         at(2, "data: {source: digits, validation: 1}"), 2, "must be a count (>= 2) or a fraction"

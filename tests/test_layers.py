@@ -62,6 +62,8 @@ MAY_IMPORT = {
     "reporting": DATA | {"store", "search", "registry", "reports", "service", "champions", "pictures"},
     "asking": DATA | {"store", "registry"},
     "asking_sql": {"store", "registry", "pyarrow"},
+    "comparing": {"errors", "store", "asking"},
+    "render_comparison": {"comparing", "render", "render_tables"},
     "completion": {"errors", "store", "typer"},
     "render": DATA | {"store", "search", "service", "render_front", "render_tables", "rich"},
     "render_front": {"store"},
@@ -69,14 +71,14 @@ MAY_IMPORT = {
     "render_answers": DATA | {"store", "service", "asking", "render", "render_front", "render_tables"},
     "watch": DATA | {"store", "search", "service", "live", "render", "render_front", "render_tables", "rich"},
     "exporting": DATA | {"store", "search", "exports"},
-    "render_models": DATA | {"registry", "champions", "render", "rich"},
+    "render_models": DATA | {"registry", "champions", "render", "render_tables"},
     "render_store": DATA | {"store", "service", "registry", "finished", "render"},
     "live": DATA | {"store", "search", "render", "render_front", "rich"},
     "cli_options": DATA | {"completion", "typer"},
-    "doctor": {"errors", "search"},
-    "checkup": {"errors", "store", "search", "doctor"},
+    "doctor": {"errors", "search", "spec_parts"},
+    "checkup": {"errors", "store", "search", "doctor", "spec_parts"},
     "render_doctor": {"errors", "doctor", "render"},
-    "cli_doctor": {"completion", "checkup", "render_doctor", "cli_options", "typer"},
+    "cli_doctor": {"completion", "checkup", "render_doctor", "spec_parts", "cli_options", "typer"},
     "cli_models": DATA
     | {"store", "champions", "pictures", "render", "render_models", "completion", "cli_options", "typer"},
     "version": set(),
@@ -88,7 +90,7 @@ MAY_IMPORT = {
     | {"store", "search", "submitting", "render", "live", "service", "cli_run", "cli_options", "typer"},
     "cli_ask": DATA
     | {"store", "service", "submitting", "asking", "asking_sql", "watch", "completion", "cli_options", "typer"}
-    | {"render", "render_store", "render_answers"},
+    | {"render", "render_store", "render_answers", "comparing", "render_comparison"},
     "cli_store": DATA
     | {"store", "service", "finished", "render", "render_store", "completion", "cli_options", "typer"},
     "cli_report": DATA | {"store", "reporting", "render", "cli_options", "typer"},

@@ -15,7 +15,7 @@ from vae_search.registry.ruling import Rules
 from vae_search.registry.state import ModelState
 from vae_search.spec import SweepSpec
 from vae_search.spec_parts import DataSpec
-from vae_search.store import layout, sweeps
+from vae_search.store import model_layout, sweeps
 from vae_search.store.commit import Store
 from vae_search.store.json_files import from_json_bytes
 
@@ -138,7 +138,7 @@ def is_model(store: Store, address: str) -> bool:
     """Whether `address` means a model and not a sweep or trial; a model's name goes first."""
     if "/" in address:
         return False
-    return ":" in address or "@" in address or bool(store.list(layout.model_log(address)))
+    return ":" in address or "@" in address or bool(store.list(model_layout.model_log(address)))
 
 
 def load(store: Store, address: str) -> LoadedModel:
@@ -159,7 +159,7 @@ def load(store: Store, address: str) -> LoadedModel:
     with native_remarks_hidden():
         from vae_search.vae.export import CONFIG_FILE, WEIGHTS_FILE
         from vae_search.vae.model import VaeModel
-    where = layout.version(wanted.model, number)
+    where = model_layout.version(wanted.model, number)
     try:
         model = VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE])
         data = _data_of(files[CARD_FILE], where=where)

@@ -15,21 +15,22 @@ from vae_search import doctor
 from vae_search.doctor import Area, Check, in_trouble
 from vae_search.errors import VaeSearchError
 from vae_search.search.probe_job import ask_nodes
-from vae_search.search.reach import ClusterNode, Token, cluster_nodes, locate_token, reach
+from vae_search.search.reach import Token, cluster_nodes, locate_token, reach
+from vae_search.search.room import CPU, NodeRoom
+from vae_search.spec_parts import Resources
 from vae_search.store import layout
 from vae_search.store.commit import Store, prove_exclusive
 from vae_search.store.json_files import to_json_bytes
 from vae_search.store.location import open_store
 
 
-def examine(address: str | None, store: str | None, *, cpus: int, gpus: int) -> list[Check]:
+def examine(address: str | None, store: str | None, resources: Resources) -> list[Check]:
     """All checks, in the order in which they are read.
 
     Args:
         address: of a cluster's dashboard; None for this machine alone.
         store: location of a store; None for no check of it.
-        cpus: what a trial takes, and
-        gpus: as many GPUs.
+        resources: what a trial takes.
     """
     here = {name: _version(name) for name in doctor.PACKAGES}
     checks = [doctor.check_versions(here, python=platform.python_version())]
@@ -41,16 +42,16 @@ def examine(address: str | None, store: str | None, *, cpus: int, gpus: int) -> 
         checks.append(in_trouble("token", error))
     with _note(store, checks) as (location, note):
         if address is None:
-            checks.extend(_this_machine(cpus=cpus, gpus=gpus))
+            checks.extend(_this_machine(resources))
         else:
             asked = token.value if token is not None else None
-            checks.extend(_cluster(address, asked, here, cpus=cpus, gpus=gpus, store=location, note=note))
+            checks.extend(_cluster(address, asked, here, resources, store=location, note=note))
     return checks
 
 
-def _this_machine(*, cpus: int, gpus: int) -> Iterator[Check]:
+def _this_machine(resources: Resources) -> Iterator[Check]:
     cores = len(os.sched_getaffinity(0))
-    yield doctor.check_room([ClusterNode(node_id="", ip="", head=False, cpus=cores, gpus=0)], cpus=cpus, gpus=gpus)
+    yield doctor.check_room([NodeRoom(node_id="", resources={CPU: float(cores)})], resources)
     folder = tempfile.gettempdir()
     disk = shutil.disk_usage(folder)
     yield doctor.check_space(disk.free, disk.total, where=folder, area=Area.CLUSTER)
@@ -60,9 +61,8 @@ def _cluster(
     address: str,
     token: str | None,
     here: Mapping[str, str | None],
+    resources: Resources,
     *,
-    cpus: int,
-    gpus: int,
     store: str | None,
     note: str | None,
 ) -> Iterator[Check]:
@@ -75,7 +75,7 @@ def _cluster(
     yield doctor.check_auth_mode(facts, mode=os.environ.get("RAY_AUTH_MODE"))
     yield doctor.check_clock(facts.ahead_s, whose="cluster", area=Area.CLUSTER)
     try:
-        yield doctor.check_room(cluster_nodes(address, token=token), cpus=cpus, gpus=gpus)
+        yield doctor.check_room(cluster_nodes(address, token=token), resources)
         reports = ask_nodes(address, token=token, store=store, note=note)
     except VaeSearchError as error:
         yield in_trouble("nodes", error)

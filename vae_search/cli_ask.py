@@ -111,6 +111,27 @@ def best(
 
 
 @app.command()
+def compare(
+    sweep: Annotated[
+        list[str], typer.Argument(metavar="SWEEP…", help="Two or more sweeps.", autocompletion=complete_sweep)
+    ],
+    json: JsonOption = False,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Show the best config of several sweeps beside each other, best first.
+
+    Sweeps of one task are compared in nats, likelihoods of the same grey or coloured images in bits per dimension.
+
+    Example: vae-search compare fashion-8bit fashion-8bit-gaussian
+    """
+    from vae_search import comparing
+    from vae_search.render_comparison import show_comparison
+    from vae_search.store.location import open_store
+
+    show_comparison(comparing.compare(open_store(store), sweep), as_json=json)
+
+
+@app.command()
 def query(
     sql: Annotated[
         str, typer.Argument(metavar="SQL", help="A SELECT over the tables trials, epochs, finalists, front and models.")

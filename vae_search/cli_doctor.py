@@ -24,8 +24,8 @@ def doctor(
             help="A folder, or s3://bucket/prefix, to try out; default: none.",
         ),
     ] = None,
-    cpus: Annotated[int, typer.Option("--cpus-per-trial", min=1, help="Cores of the trials to come.")] = 1,
-    gpus: Annotated[int, typer.Option("--gpus-per-trial", min=0, help="GPUs of the trials to come.")] = 0,
+    cpus: Annotated[int, typer.Option("--cpus-per-trial", min=1, max=1024, help="Cores of the trials to come.")] = 1,
+    gpus: Annotated[int, typer.Option("--gpus-per-trial", min=0, max=1024, help="GPUs of the trials to come.")] = 0,
     json: JsonOption = False,
 ) -> None:
     """Check versions, token, cluster and store; each line is ok, or trouble with what to do.
@@ -36,5 +36,7 @@ def doctor(
     """
     from vae_search.checkup import examine
     from vae_search.render_doctor import show_checks
+    from vae_search.spec_parts import Resources
 
-    show_checks(examine(address, store, cpus=cpus, gpus=gpus), as_json=json)
+    resources = Resources(cpus_per_trial=cpus, gpus_per_trial=gpus)
+    show_checks(examine(address, store, resources), as_json=json)

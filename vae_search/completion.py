@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from vae_search.errors import NotFound
-from vae_search.store import layout
+from vae_search.store import layout, model_layout
 
 DEFAULT_STORE = "vae-store"
 
@@ -67,13 +67,13 @@ def _sweeps(root: Path | None) -> Iterator[str]:
 
 
 def _models(root: Path | None) -> Iterator[str]:
-    return (name for name in _names(root, layout.MODELS) if _is_name(layout.model, name))
+    return (name for name in _names(root, model_layout.MODELS) if _is_name(model_layout.model, name))
 
 
 def _versions(root: Path | None, model: str) -> list[str]:
-    if not _is_name(layout.model, model):
+    if not _is_name(model_layout.model, model):
         return []
-    return [name for name in _names(root, layout.versions(model)) if name.isdecimal()]
+    return [name for name in _names(root, model_layout.versions(model)) if name.isdecimal()]
 
 
 def _kept_trials(root: Path | None, sweep: str) -> list[str]:

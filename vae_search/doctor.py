@@ -8,7 +8,9 @@ from enum import StrEnum
 
 from vae_search.errors import VaeSearchError
 from vae_search.search.probe_job import NodeReport
-from vae_search.search.reach import DISABLED, ClusterFacts, ClusterNode, Token
+from vae_search.search.reach import DISABLED, ClusterFacts, Token
+from vae_search.search.room import CPU, GPU, NodeRoom, cluster_room
+from vae_search.spec_parts import Resources
 
 LEAST_FREE_BYTES = 2e9
 MOST_USED = 0.95
@@ -107,18 +109,21 @@ def check_clock(ahead_s: float | None, *, whose: str, area: Area) -> Check:
     )
 
 
-def check_room(nodes: Sequence[ClusterNode], *, cpus: int, gpus: int) -> Check:
-    """How many trials of `cpus` and `gpus` run at once; a trial never spans nodes."""
-    kinds = Counter((node.cpus, node.gpus) for node in nodes if node.cpus)
-    slots = sum(_fit(*kind, cpus=cpus, gpus=gpus) * count for kind, count in kinds.items())
+def check_room(nodes: Sequence[NodeRoom], resources: Resources) -> Check:
+    """How many trials run at once; a trial never spans nodes."""
+    kinds = Counter((node.resources.get(CPU, 0.0), node.resources.get(GPU, 0.0)) for node in nodes)
+    slots = cluster_room(nodes, resources)
     listed = " + ".join(
-        f"{count} node{'s' if count > 1 else ''} × {_resources(*kind)}" for kind, count in sorted(kinds.items())
+        f"{count} node{'s' if count > 1 else ''} × {_resources(*kind)}"
+        for kind, count in sorted(kinds.items())
+        if kind[0] > 0
     )
+    wanted = _resources(resources.cpus_per_trial, resources.gpus_per_trial)
     trials = "1 trial" if slots == 1 else f"{slots} trials"
     return Check(
         name="room",
         ok=slots > 0,
-        found=f"{listed or 'no node with CPUs for trials'}: {trials} of {_resources(cpus, gpus)} at once",
+        found=f"{listed or 'no node with CPUs for trials'}: {trials} of {wanted} at once",
         remedy="Add nodes, or lower what a trial takes. An autoscaler adds nodes only while a sweep runs."
         if slots == 0
         else "",
@@ -193,13 +198,9 @@ def check_space(free_bytes: float, total_bytes: float, *, where: str, area: Area
     )
 
 
-def _fit(cpus_there: int, gpus_there: int, *, cpus: int, gpus: int) -> int:
-    return min(cpus_there // cpus, gpus_there // gpus) if gpus else cpus_there // cpus
-
-
-def _resources(cpus: int, gpus: int) -> str:
-    words = f"{cpus} CPU{'s' if cpus != 1 else ''}"
-    return f"{words}, {gpus} GPU{'s' if gpus != 1 else ''}" if gpus else words
+def _resources(cpus: float, gpus: float) -> str:
+    words = f"{cpus:g} CPU{'s' if cpus != 1 else ''}"
+    return f"{words}, {gpus:g} GPU{'s' if gpus != 1 else ''}" if gpus else words
 
 
 def _short(report: NodeReport) -> str:

@@ -126,11 +126,13 @@ def subject(store: Store, address: str) -> Subject:
 
 
 def _held_out(store: Store, found: Subject, cache: Path) -> np.ndarray:
-    """Judge images, as the likelihood sees them: no model was trained or chosen by a search on them."""
+    """Judge images, as networks see them: no model was trained or chosen by a search on them."""
     from vae_search.data.dataset import load_dataset
+    from vae_search.data.pixels import intensities
     from vae_search.store.images import at_hand
 
-    return load_dataset(at_hand(store, found.data, cache=cache), cache=cache).judge.astype(np.float32)
+    dataset = load_dataset(at_hand(store, found.data, cache=cache), cache=cache)
+    return intensities(dataset.judge, dataset.pixels.levels)
 
 
 def check_output(output: Path) -> None:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from vae_search.errors import CorruptStore
 from vae_search.problems import printable
 from vae_search.render_front import front_cell, front_facts, front_line
-from vae_search.render_tables import json_text, show_table
+from vae_search.render_tables import cell, json_text, show_table
 from vae_search.states import State
 
 if TYPE_CHECKING:
@@ -54,12 +53,8 @@ def show_jobs(jobs: Sequence[Mapping[str, object]]) -> None:
     if not jobs:
         say("This cluster knows no job of a sweep. `vae-search submit` makes one.")
         return
-    table = Table(box=None, pad_edge=False)
-    for column in jobs[0]:
-        table.add_column(column)
-    for job in jobs:
-        table.add_row(*(escape("–" if value is None else printable(str(value), 200)) for value in job.values()))
-    console().print(table)
+    rows = [["–" if value is None else cell(value) for value in job.values()] for job in jobs]
+    show_table(console(), [*jobs[0]], rows)
 
 
 def show_json(value: object) -> None:
@@ -73,16 +68,14 @@ def show_spec(spec: "SweepSpec", *, as_json: bool) -> None:
         show_json(spec.to_json())
         return
     say(f"{spec.name}: a valid spec")
-    table = Table("parameter", "values", "when", box=None, pad_edge=False)
+    rows = []
     for parameter in spec.search_space.parameters:
         conditions = ", ".join(f"{name} = {' or '.join(map(str, values))}" for name, values in parameter.when)
-        table.add_row(parameter.name, escape(_values(parameter)), escape(conditions))
-    console().print(table)
+        rows.append([parameter.name, _values(parameter), conditions])
+    show_table(console(), ["parameter", "values", "when"], rows)
     rest = {key: value for key, value in spec.to_json().items() if key not in ("name", "search_space")}
-    facts = Table(box=None, show_header=False, pad_edge=False)
-    for key, value in rest.items():
-        facts.add_row(key, escape(json.dumps(value, ensure_ascii=False)))
-    console().print(facts)
+    longest = max(map(len, rest))
+    say("\n" + "\n".join(f"{key:<{longest}}  {json.dumps(value, ensure_ascii=False)}" for key, value in rest.items()))
 
 
 def show_estimate(estimate: "Estimate", spec: "SweepSpec", *, as_json: bool) -> None:

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.table import Table
-
 from vae_search.render import console, say, show_json
+from vae_search.render_tables import cell, show_table
 
 if TYPE_CHECKING:
     from vae_search.champions import Evaluation
     from vae_search.registry.promotion import Decision
     from vae_search.registry.state import ModelState
+
+LONGEST_WHY = 2000  # characters: one sentence for each gate
 
 
 def decision_facts(decision: "Decision") -> dict[str, object]:
@@ -70,11 +70,16 @@ def show_models(states: "Sequence[ModelState]", *, as_json: bool) -> None:
     elif not facts:
         say("The store holds no model yet. A sweep whose spec names promote.model makes one.")
     else:
-        table = Table("model", "champion", "versions", "log entries", box=None, pad_edge=False)
-        for fact in facts:
-            champion = "none" if fact["champion"] is None else f"version {fact['champion']}"
-            table.add_row(escape(str(fact["model"])), champion, str(fact["versions"]), str(fact["entries"]))
-        console().print(table)
+        rows = [
+            [
+                state.model,
+                "none" if state.champion is None else f"version {state.champion}",
+                str(len(state.versions)),
+                str(len(state.entries)),
+            ]
+            for state in states
+        ]
+        show_table(console(), ["model", "champion", "versions", "log entries"], rows)
 
 
 def show_history(state: "ModelState", *, as_json: bool) -> None:
@@ -83,16 +88,17 @@ def show_history(state: "ModelState", *, as_json: bool) -> None:
         show_json([asdict(entry) for entry in state.entries])
         return
     say(f"{state.model}: champion {'none' if state.champion is None else f'version {state.champion}'}")
-    table = Table("at", "action", "version", "candidate", "why", box=None, pad_edge=False)
-    for entry in state.entries:
-        table.add_row(
+    rows = [
+        [
             f"{entry.at:%Y-%m-%d %H:%M}",
             entry.action.value,
             "" if entry.version is None else str(entry.version),
-            escape(entry.candidate or ""),
-            escape("; ".join(entry.reasons)),
-        )
-    console().print(table)
+            cell(entry.candidate or ""),
+            cell("; ".join(entry.reasons), LONGEST_WHY),
+        ]
+        for entry in state.entries
+    ]
+    show_table(console(), ["at", "action", "version", "candidate", "why"], rows)
 
 
 def show_evaluation(found: "Evaluation", *, as_json: bool) -> None:

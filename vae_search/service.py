@@ -110,7 +110,7 @@ def run(
         if before.finished:
             return _with_a_result(before)
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
-    from vae_search.data.dataset import comparability_key, load_dataset
+    from vae_search.data.dataset import comparability_key, load_dataset, pixels_key
     from vae_search.data.task import JudgeTask, TrainingTask
     from vae_search.search.room import local_room
     from vae_search.store.images import at_hand
@@ -130,6 +130,7 @@ def run(
         fingerprint=dataset.fingerprint,
         comparability_key=comparability_key(dataset, likelihood=spec.likelihood),
         versions=versions(),
+        pixels_key=pixels_key(dataset),
     )
     prove_exclusive(store)
     sweeps.create_or_check(store, record, text=text)

@@ -51,8 +51,9 @@ class SweepSpec(Part):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="What the sweep is called, also in the store.")
     seed: int = Field(default=0, ge=0, lt=2**31, description="Everything random in the sweep follows from it.")
     data: DataSpec
-    likelihood: Literal["bernoulli"] = Field(
-        default="bernoulli", description="How the decoder's output explains a pixel."
+    likelihood: Literal["bernoulli", "gaussian", "discretized_logistic"] = Field(
+        default="bernoulli",
+        description="How the decoder's output explains a pixel: bernoulli black or white, the others grey and colour.",
     )
     search_space: Annotated[
         InstanceOf[SearchSpace],
@@ -223,7 +224,13 @@ def relation_problems(parts: Mapping[str, Any]) -> Found:
     match parts:
         case {"data": DataSpec(binarize="none"), "likelihood": "bernoulli"}:
             law = "a Bernoulli likelihood has no density for grey pixels"
-            found.append((("data", "binarize"), f"{law}, but got none. Use dynamic or threshold."))
+            advice = "Use dynamic or threshold, or likelihood: discretized_logistic."
+            found.append((("data", "binarize"), f"{law}, but got none. {advice}"))
+        case {"data": DataSpec(binarize=binarize), "likelihood": "gaussian" | "discretized_logistic" as name} if (
+            binarize != "none"
+        ):
+            law = f"{name} explains grey and coloured pixels as they are"
+            found.append((("data", "binarize"), f"must be none, since {law}, but got {binarize}. Write none."))
     match parts:
         case {"data": DataSpec(validation=float(validation), test=float(test))} if validation + test >= 1:
             text = f"validation + test must leave images to train on, but got {validation:g} + {test:g}. Lower one."

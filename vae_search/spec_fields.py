@@ -18,7 +18,7 @@ _MEMORY = re.compile(rf"^([0-9]+(?:\.[0-9]+)?) ?({'|'.join(_MEMORY_UNITS)})$")
 LEAST_AMOUNT = 1e-4  # Ray counts in ten-thousandths
 _RAYS_OWN = ("CPU", "GPU", "memory", "object_store_memory")
 
-NAMES = ("digits", "mnist", "fashion_mnist")  # data sets that need no path
+NAMES = ("digits", "photo_patches", "mnist", "fashion_mnist", "cifar10")  # data sets that need no path
 IN_STORE = "store:"  # before the digest of images that were sent along, as in store:<digest>/<name>
 _SENT = re.compile(rf"{IN_STORE}[0-9a-f]{{32}}/[^/.][^/]*")
 FAR = ("https://", "http://", "s3://")  # images that are fetched

@@ -13,12 +13,13 @@ name: {name}
 # seed: 0                         # everything random follows from it
 
 data:
-  source: digits                  # digits, mnist, fashion_mnist, or a path; relative paths start at this file
-  binarize: dynamic               # grey is the chance of white, drawn anew each epoch; threshold: white if > 0.5
+  source: digits                  # photo_patches, mnist, fashion_mnist, cifar10, or a path, relative to this file
+  binarize: dynamic               # grey is the chance of white, drawn anew each epoch; threshold: white if > 0.5;
+                                  # none: grey and colour as they are, for the other two likelihoods
   # validation: 0.1667            # to choose models by: a fraction, or a count such as 10000
   # test: 0.1667                  # for the final test, if the source has no test split of its own
 
-# likelihood: bernoulli
+# likelihood: bernoulli           # of black and white; gaussian or discretized_logistic of grey and colour
 
 # A bare value is fixed. Ranges include both ends. `log: true` spreads trials evenly over orders of magnitude.
 # A parameter that is not named keeps its default, shown in the comments.

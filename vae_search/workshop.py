@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from vae_search.data.dataset import Dataset
+from vae_search.data.pixels import intensities
 from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.registry.evidence import Candidate
 from vae_search.registry.verdicts import SampleQuality
@@ -47,7 +48,7 @@ class TensorFlowWorkshop:
         description = ModelDescription.from_json(artifact[MODEL_FILE])
         weights = arrays_of(artifact[TRAINED_WEIGHTS])
         model = VaeModel(description, weights)
-        originals = self._dataset.judge[: PICTURED // 2].astype(np.float32)
+        originals = intensities(self._dataset.judge[: PICTURED // 2], self._dataset.pixels.levels)
         return {
             **model_files(description, weights),
             SAMPLES_FILE: grid_png(model.sample(PICTURED, seed=PICTURE_SEED)),

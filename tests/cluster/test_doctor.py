@@ -22,13 +22,15 @@ from vae_search.doctor import (
 )
 from vae_search.errors import ClusterTrouble
 from vae_search.search.probe_job import JOBS, NodeReport, ask_nodes
-from vae_search.search.reach import MODE, VERSION, ClusterFacts, ClusterNode, Token
+from vae_search.search.reach import MODE, VERSION, ClusterFacts, Token
+from vae_search.search.room import NodeRoom
+from vae_search.spec_parts import Resources
 
 HERE = {"vae-search": "0.1.0", "ray": "2.60.0", "tensorflow": "2.21.0"}
 
 
-def node(cpus: int, gpus: int = 0) -> ClusterNode:
-    return ClusterNode(node_id="n", ip="127.0.0.2", head=False, cpus=cpus, gpus=gpus)
+def node(cpus: int, gpus: int = 0) -> NodeRoom:
+    return NodeRoom(node_id="n", resources={"CPU": float(cpus), "GPU": float(gpus)})
 
 
 def report(**changed: object) -> NodeReport:
@@ -47,7 +49,7 @@ def report(**changed: object) -> NodeReport:
     ],
 )
 def test_room_is_counted_node_by_node(nodes, cpus, gpus, found):
-    check = check_room(nodes, cpus=cpus, gpus=gpus)
+    check = check_room(nodes, Resources(cpus_per_trial=cpus, gpus_per_trial=gpus))
 
     assert check.found == found
     assert check.ok == (": 0 trials" not in found)

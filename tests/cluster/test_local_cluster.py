@@ -26,7 +26,11 @@ def test_a_client_with_the_token_gets_in_and_no_other(cluster: LocalCluster):
 
     assert (cluster.state / "token").stat().st_mode & 0o777 == 0o600
     assert reach(address, token=token).auth == "token"
-    assert [(node.head, node.cpus) for node in cluster_nodes(address, token=token)] == [(True, 0)] + [(False, 1)] * 2
+    assert [(node.head, node.resources.get("CPU", 0)) for node in cluster_nodes(address, token=token)] == [
+        (True, 0),
+        (False, 1),
+        (False, 1),
+    ]
     with pytest.raises(ClusterTrouble, match="wants a token"):
         reach(address, token=None)
     with pytest.raises(ClusterTrouble, match="refuses the token"):

@@ -3,6 +3,7 @@
 import gzip
 import io
 import struct
+import tarfile
 import zlib
 from pathlib import Path
 
@@ -61,3 +62,41 @@ def write_folder(folder: Path, images: np.ndarray) -> Path:
 def write_parquet(path: Path, **columns: object) -> Path:
     pq.write_table(pa.table(columns), path)
     return path
+
+
+CIFAR10_FILES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
+
+
+def cifar10_batches(count: int = 20) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Images (count, 32, 32, 3) and labels (count,) of each of CIFAR-10's six files."""
+    rng = np.random.default_rng(9)
+    return {
+        name: (rng.integers(0, 256, (count, 32, 32, 3)).astype(np.uint8), rng.integers(0, 10, count).astype(np.uint8))
+        for name in CIFAR10_FILES
+    }
+
+
+def cifar10_bytes(images: np.ndarray, labels: np.ndarray) -> bytes:
+    """A file of CIFAR-10's binary version, written byte for byte as its page describes it."""
+    planes = (b"".join(image[..., channel].tobytes() for channel in range(3)) for image in images)
+    return b"".join(bytes([label]) + pixels for label, pixels in zip(labels, planes, strict=True))
+
+
+def cifar10_contents(count: int = 20) -> dict[str, bytes]:
+    return {name: cifar10_bytes(*batch) for name, batch in cifar10_batches(count).items()}
+
+
+def tar_gz(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def cifar10_archive(contents: dict[str, bytes]) -> bytes:
+    """`cifar-10-binary.tar.gz` as it is published: in a folder, with a description and names of the classes beside."""
+    beside = {"readme.html": b"<html>", "batches.meta.txt": b"airplane\nautomobile\n"}
+    return tar_gz({f"cifar-10-batches-bin/{name}": content for name, content in (beside | contents).items()})

@@ -143,6 +143,11 @@ def npz_patched(folder: Path, local_offset: int, central_offset: int, value: int
     return path
 
 
+def floats() -> np.ndarray:
+    """On no grid."""
+    return np.random.default_rng(3).random((200, 8, 8)).astype(np.float32)
+
+
 def lists(folder: Path, lengths: list[int]) -> Path:
     return write_parquet(folder / "a.parquet", image=pa.array([[1] * length for length in lengths]))
 
@@ -164,6 +169,14 @@ CASES: list[tuple[str, Callable[[Path], Path], str, dict[str, object]]] = [
     ("npz shapes differ", lambda f: npz(f, x_train=grey(), x_test=grey(50, 7, 7)), "same size", {}),
     ("npz ranges differ", lambda f: npz(f, x_train=grey(), x_test=(grey() > 9)), "share a scale", {}),
     ("npz few test images", lambda f: npz(f, x_train=grey(), x_test=grey(3)), "at least 16 test images are needed", {}),
+    ("none of black and white", lambda f: npz(f, x_train=grey(300) > 9), "black and white", {"binarize": "none"}),
+    ("none of floats", lambda f: npy(f, floats()), "needs whole numbers", {"binarize": "none"}),
+    (
+        "none of two scales",
+        lambda f: npz(f, x_train=grey(300), x_test=(grey(50) > 9).astype(np.float32)),
+        "white is 1.0 and 255.0",
+        {"binarize": "none"},
+    ),
     ("parquet text", lambda f: written(f, "a.parquet", b"hello"), "complete Parquet file", {}),
     ("parquet cut", lambda f: cut(lists(f, [9] * 100), 0.8), "complete Parquet file", {}),
     ("parquet no column", lambda f: write_parquet(f / "a.parquet", label=[1, 2]), "Call the right one image", {}),

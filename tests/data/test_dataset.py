@@ -75,6 +75,28 @@ def test_threshold_makes_every_split_black_and_white_with_a_floor_of_zero(tmp_pa
     assert dataset.floor == 0.0
 
 
+def test_pixels_that_are_not_binarised_stay_what_they_are(tmp_path):
+    images = np.random.default_rng(2).integers(0, 256, (200, 5, 6, 3)).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=images, x_test=images[:40])
+
+    dataset = load_dataset(DataSpec(source=str(tmp_path / "a.npz"), binarize="none"), cache=tmp_path)
+
+    parts = [dataset.train, dataset.select, dataset.judge]
+    assert {part.dtype for part in parts} == {np.dtype(np.uint8)}
+    assert sorted(image.tobytes() for part in parts for image in part) == sorted(image.tobytes() for image in images)
+    np.testing.assert_array_equal(dataset.test, images[:40])
+    assert (dataset.scale, dataset.pixels.levels, dataset.floor) == (255.0, 256, 0.0)
+    np.testing.assert_allclose(dataset.pixels.mean, dataset.train.mean(axis=0) / 255, rtol=1e-6)
+    np.testing.assert_allclose(dataset.pixels.variance, (dataset.train / 255.0).var(axis=0), rtol=1e-5)
+
+
+def test_digits_have_seventeen_levels_of_grey(tmp_path):
+    dataset = digits(tmp_path, binarize="none")
+
+    assert dataset.pixels.levels == 17
+    assert dataset.select.max() == 16
+
+
 def test_the_floor_is_the_entropy_of_the_coin_tosses():
     half = Images(pixels=np.full((3, 2, 2, 1), 0.5, np.float32), scale=1.0)
     black = Images(pixels=np.array([0, 255], np.uint8).reshape(1, 1, 2, 1), scale=255.0)
@@ -144,7 +166,7 @@ def test_a_search_gets_neither_judge_nor_test_images(tmp_path, source, binarize)
     assert task.select.tobytes() in travels
     for hidden in (dataset.judge, dataset.test):
         assert len(hidden) > 0
-        assert not any(np.shares_memory(getattr(task, name), hidden) for name in ("train", "select", "mean_image"))
+        assert not any(np.shares_memory(getattr(task, name), hidden) for name in ("train", "select"))
         assert not any(image.tobytes() in held or image.tobytes() in travels for image in hidden)
 
 
@@ -157,7 +179,7 @@ def test_a_confirm_run_is_judged_on_the_judge_images_and_gets_no_test_image(tmp_
     task = JudgeTask.of(dataset)
 
     np.testing.assert_array_equal(task.images, dataset.judge)
-    np.testing.assert_array_equal(task.mean_image, dataset.train_mean)
+    assert task.pixels is dataset.pixels
     travels = pickle.dumps(task)
     assert not any(image.tobytes() in travels for image in dataset.test)
 
@@ -174,7 +196,7 @@ def test_fashion_mnist_has_its_protocols_splits(fashion):
 def test_fashion_mnist_has_its_known_floor_and_latent_free_baseline(fashion, fashion_mnist_path, tmp_path):
     # notes of the design: 189.86 nats of binarisation noise, 385.02 nats for a factorised Bernoulli, on test images.
     test = read_source(str(fashion_mnist_path), cache=tmp_path).test
-    mean = np.clip(fashion.train_mean.astype(np.float64), 1e-6, 1 - 1e-6)
+    mean = np.clip(fashion.pixels.mean.astype(np.float64), 1e-6, 1 - 1e-6)
     grey = test.pixels / 255.0
     baseline = -np.mean(np.sum(grey * np.log(mean) + (1 - grey) * np.log(1 - mean), axis=(1, 2, 3)))
 

@@ -5,6 +5,7 @@ import pytest
 
 from tests.data.pictures import colour, grey, png_by_hand, png_bytes, write_folder, write_idx, write_parquet
 from vae_search.data.sources import read_source
+from vae_search.data.splits import Protocol
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -151,7 +152,7 @@ def test_the_digits_have_seventeen_grey_levels(tmp_path):
 
     assert source.train.pixels.shape == (1797, 8, 8, 1)
     assert source.train.scale == 16
-    assert (source.validation, source.test_count) == (300, 297)
+    assert source.protocol == Protocol(validation=300, test=297)
 
 
 def test_a_name_is_found_in_the_cache_without_the_network(tmp_path, fashion_mnist_path, monkeypatch):
@@ -161,4 +162,4 @@ def test_a_name_is_found_in_the_cache_without_the_network(tmp_path, fashion_mnis
     source = read_source("fashion_mnist", cache=tmp_path)
 
     assert source.train.pixels.shape == (60_000, 28, 28, 1)
-    assert source.validation == 10_000
+    assert source.protocol == Protocol(validation=10_000)

@@ -67,7 +67,9 @@ def test_four_trials_share_a_gpu(cluster: LocalCluster, tmp_path: Path):
 
     found = rows(tmp_path, "shares")
     assert sorted(found) == list(range(8)), done.stdout
-    with_gpu = {node.node_id for node in cluster_nodes(cluster.address, token=cluster.token) if node.gpus}
+    with_gpu = {
+        node.node_id for node in cluster_nodes(cluster.address, token=cluster.token) if node.resources.get("GPU")
+    }
     assert {row.node_id for row in found.values()} == with_gpu
     assert 2 <= most_at_once(found.values()) <= 4
 

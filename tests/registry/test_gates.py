@@ -208,3 +208,25 @@ def test_equal_seeds_have_no_spread_and_pass():
     assert verdict.passed
     assert verdict.value == pytest.approx(0.0, abs=1e-9)
     assert np.isfinite(verdict.limit)
+
+
+def test_limits_in_nats_grow_with_bounds_that_count_thousands():
+    """A span of 1,000 nats is 5 nats of regression, a bound of 3,900 is 0.004 nats of rounding."""
+    thousands = candidate((3900.0, 3900.1, 3900.2), instability_regression=4.0)
+    wide = replace(
+        thousands,
+        bounds={
+            seed: replace(of, baseline=of.baseline + 4903.1 - of.baseline.mean())
+            for seed, of in thousands.bounds.items()
+        },
+    )
+
+    def passed(of: Candidate, difference: float) -> dict[str, bool]:
+        return {verdict.name: verdict.passed for verdict in judge(of, replace(FACTS, reload_difference=difference), {})}
+
+    assert passed(wide, 0.003)["regression"]
+    assert passed(wide, 0.003)["reload"]
+    assert not passed(wide, 0.005)["reload"]
+    assert not passed(with_seed(1, instability_regression=4.0), 0.0)["regression"]
+    worse = replace(wide, rows=tuple(replace(row, instability_regression=6.0) for row in wide.rows))
+    assert not passed(worse, 0.0)["regression"]

@@ -13,7 +13,7 @@ from vae_search.registry.promotion import Outcome, candidates, propose
 from vae_search.registry.registry import Registry
 from vae_search.registry.ruling import Rules
 from vae_search.registry.verify import inspect_model
-from vae_search.store import artifacts, layout
+from vae_search.store import artifacts, layout, model_layout
 from vae_search.store.local_store import LocalStore
 from vae_search.store.per_image import seeds_from_parquet
 from vae_search.store.verify import inspect
@@ -239,7 +239,7 @@ def test_every_truncation_and_bit_flip_in_a_version_is_found(store, workshop):
     put_sweep(store, candidate(GOOD, trial=3))
     ask(store, workshop)
     sha256 = state(store).versions[1].manifest_sha256
-    for path in store.list(layout.version("fashion", 1)):
+    for path in store.list(model_layout.version("fashion", 1)):
         content = store.read(path)
         step = max(1, len(content) // 40)
         damages = [content[:length] for length in range(0, len(content), step)]

@@ -11,7 +11,7 @@ from vae_search.registry.log import Action, Entry, ModelLog, model_names
 from vae_search.registry.registry import ModelAddress, Registry
 from vae_search.registry.state import Status
 from vae_search.registry.verify import inspect_model
-from vae_search.store import layout
+from vae_search.store import model_layout
 from vae_search.store.local_store import LocalStore
 
 
@@ -146,7 +146,7 @@ def test_every_changed_or_missing_byte_of_the_log_is_found(store, registry):
     for name in ("a", "b"):
         promoted(store, registry, name)
     for number in range(1, 5):
-        path = layout.model_entry("fashion", number)
+        path = model_layout.model_entry("fashion", number)
         content = store.read(path)
         for position in range(len(content)):
             changed = bytearray(content)
@@ -165,11 +165,13 @@ def test_every_changed_or_missing_byte_of_the_log_is_found(store, registry):
 def test_an_entry_that_was_rewritten_breaks_the_chain(store, registry):
     for name in ("a", "b"):
         promoted(store, registry, name)
-    first = json.loads(store.read(layout.model_entry("fashion", 1)))
+    first = json.loads(store.read(model_layout.model_entry("fashion", 1)))
     entry = Entry(
         action=Action.REGISTER, at=NOW, nonce="n", version=1, candidate="digits/evil", candidate_sha256="evil"
     )
-    store.replace(layout.model_entry("fashion", 1), entry.to_json(number=1, previous_sha256=first["previous_sha256"]))
+    store.replace(
+        model_layout.model_entry("fashion", 1), entry.to_json(number=1, previous_sha256=first["previous_sha256"])
+    )
 
     with pytest.raises(CorruptStore, match=r"000002\.json: does not follow"):
         ModelLog(store, "fashion").entries()
@@ -179,7 +181,7 @@ def test_an_entry_that_was_rewritten_breaks_the_chain(store, registry):
 def test_a_missing_entry_is_named(store, registry):
     for name in ("a", "b"):
         promoted(store, registry, name)
-    store.remove(layout.model_entry("fashion", 2))
+    store.remove(model_layout.model_entry("fashion", 2))
 
     with pytest.raises(CorruptStore, match=r"000002\.json: is missing"):
         ModelLog(store, "fashion").entries()
@@ -189,7 +191,7 @@ def test_a_log_whose_end_was_cut_off_is_given_away_by_its_versions(store, regist
     for name in ("a", "b"):
         promoted(store, registry, name)
     for number in (4, 3):
-        store.remove(layout.model_entry("fashion", number))
+        store.remove(model_layout.model_entry("fashion", number))
 
     (finding,) = inspect_model(store, "fashion").damaged
     assert (finding.path, finding.problem) == (

@@ -19,7 +19,7 @@ from vae_search.registry.promotion import propose
 from vae_search.registry.ruling import Rules
 from vae_search.reports.page import plots_of, render
 from vae_search.reports.words import summary
-from vae_search.store import layout
+from vae_search.store import layout, model_layout
 from vae_search.store.query import query
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -161,11 +161,11 @@ def test_a_damaged_log_of_the_model_is_named_and_the_rest_is_shown(store):
     put_sweep(store, mixed())
     put_finalist(store, candidate())
     propose(store, "digits", model="digits", rules=Rules(), workshop=FakeWorkshop(), now=lambda: NOW)
-    spoil(Path(store.location) / layout.model_entry("digits", 2))
+    spoil(Path(store.location) / model_layout.model_entry("digits", 2))
 
     found = reporting.findings(store, "digits", now=NOW)
 
-    assert found.damaged == (layout.model_entry("digits", 2),)
+    assert found.damaged == (model_layout.model_entry("digits", 2),)
     assert "Trial " in render(found)
 
 

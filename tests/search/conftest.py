@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from vae_search.data.checks import Images
+from vae_search.data.pixels import PixelStatistics
 from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.search.driver import Driver
 from vae_search.search.flight import Provenance
@@ -52,7 +54,7 @@ def task() -> TrainingTask:
         scale=16.0,
         dynamic=True,
         floor=10.0,
-        mean_image=images[:640].mean(axis=0, dtype=np.float32) / 16.0,
+        pixels=PixelStatistics.of(Images(pixels=images[:640], scale=16.0), levels=2),
     )
 
 
@@ -60,7 +62,7 @@ def task() -> TrainingTask:
 def judge_task(task) -> JudgeTask:
     images = load_digits().images.astype(np.uint8)[1480:1600, ..., None]
     drawn = np.random.default_rng(1).random(images.shape) < images / 16.0
-    return JudgeTask(images=drawn.astype(np.uint8), mean_image=task.mean_image)
+    return JudgeTask(images=drawn.astype(np.uint8), pixels=task.pixels)
 
 
 @dataclass

@@ -3,7 +3,8 @@
 import pytest
 
 from vae_search.errors import ClusterTrouble
-from vae_search.search.joining import entered, gcs_address, is_loopback
+from vae_search.search.dashboard_http import is_loopback
+from vae_search.search.joining import entered, gcs_address
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost"])
@@ -22,6 +23,8 @@ def test_only_this_machine_reaches_its_loopback(host):
         "localhost.evil.example",
         "",
         "2130706433",
+        "127.1",
+        "127.0.0.256",
     ],
 )
 def test_whatever_else_others_may_reach(host):

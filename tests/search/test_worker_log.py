@@ -15,8 +15,7 @@ PATH = f"{layout.logs('small')}/worker.log"
 
 
 @pytest.fixture(autouse=True)
-def handlers_as_before(monkeypatch, tmp_path):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def handlers_as_before():
     level, before = logging.getLogger("vae_search").level, list(logging.getLogger().handlers)
     yield
     logging.getLogger("vae_search").setLevel(level)
@@ -45,7 +44,10 @@ def test_a_log_in_a_folder_is_there_at_once(store, tmp_path):
     assert store.list("") == []
 
 
-def test_a_log_without_one_is_brought_to_the_store_again_and_again(store):
+def test_a_log_without_one_is_brought_to_the_store_again_and_again_and_leaves_no_file(store, tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
     log = WorkerLog(brief(store, None), store, name="worker.log")
 
     logger.info("first")
@@ -57,15 +59,15 @@ def test_a_log_without_one_is_brought_to_the_store_again_and_again(store):
     assert "first" in once
     assert "second" not in once
     assert [line.rpartition(" ")[2] for line in store.read(PATH).decode().splitlines()] == ["first", "second"]
+    assert list(temporary.iterdir()) == []
 
 
-def test_a_log_that_cannot_be_written_stops_nothing(store, tmp_path, monkeypatch, caplog):
+def test_a_log_that_cannot_be_written_stops_nothing(store, tmp_path, caplog):
     (tmp_path / "file").write_text("in the way")
     WorkerLog(brief(store, tmp_path / "file"), store, name="worker.log").copy()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
-    WorkerLog(brief(store, None), store, name="worker.log").copy()
 
-    assert [record.message.partition(":")[0] for record in caplog.records] == ["no log file", "no log file"]
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["no log file"]
+    assert store.list("") == []
 
 
 def test_a_store_that_does_not_take_it_stops_nothing(store, monkeypatch, caplog):

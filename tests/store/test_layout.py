@@ -3,7 +3,7 @@
 import pytest
 
 from vae_search.errors import NotFound
-from vae_search.store import layout
+from vae_search.store import layout, model_layout
 
 
 def test_paths_are_as_the_design_draws_them() -> None:
@@ -15,8 +15,8 @@ def test_paths_are_as_the_design_draws_them() -> None:
     assert layout.trial_epochs("digits", 42) == "sweeps/digits/epochs/000042.parquet"
     assert layout.artifact("digits", "000042-s1") == "sweeps/digits/artifacts/000042-s1"
     assert layout.finalist("digits", 42, 1) == "sweeps/digits/finalists/000042-s1.parquet"
-    assert layout.model_entry("fashion", 7) == "models/fashion/log/000007.json"
-    assert layout.version("fashion", 3) == "models/fashion/versions/3"
+    assert model_layout.model_entry("fashion", 7) == "models/fashion/log/000007.json"
+    assert model_layout.version("fashion", 3) == "models/fashion/versions/3"
 
 
 @pytest.mark.parametrize("trial", [0, 42, 99_999, 1_000_000])

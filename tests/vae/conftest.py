@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from vae_search.data.checks import Images
+from vae_search.data.pixels import PixelStatistics
 from vae_search.data.task import TrainingTask
 from vae_search.vae.measurements import TrainingPlan
 from vae_search.vae.training import Trainer
@@ -20,7 +22,7 @@ def task() -> TrainingTask:
         scale=16.0,
         dynamic=True,
         floor=10.0,
-        mean_image=images[:1280].mean(axis=0, dtype=np.float32) / 16.0,
+        pixels=PixelStatistics.of(Images(pixels=images[:1280], scale=16.0), levels=2),
     )
 
 

@@ -8,7 +8,7 @@ from scipy import integrate, special, stats
 from vae_search.vae.bounds import elbo_terms, gaussian_kl
 from vae_search.vae.evaluation import Evaluator
 from vae_search.vae.forward import WeightedNetwork
-from vae_search.vae.likelihoods import BERNOULLI, bernoulli_distortion
+from vae_search.vae.likelihoods import Bernoulli
 from vae_search.vae.networks import Network, NetworkSpec, build, initial_weights
 
 CLAMP = (-6.0, 2.0)
@@ -23,7 +23,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def weights(network: Network) -> list[tf.Variable]:
-    fresh = initial_weights(network, seed=3, mean_image=np.full((4, 4, 1), 0.4, np.float32))
+    fresh = initial_weights(network, seed=3, latent_free=np.full((4, 4, 1), -0.4, np.float32))
     return [tf.Variable(1.5 * array) for array in fresh]
 
 
@@ -59,13 +59,13 @@ def test_the_bernoulli_distortion_is_scipys_log_probability():
     images = rng.integers(0, 2, (3, 4, 4, 1)).astype(np.float32)
     log_p = np.where(images == 1, special.log_expit(logits), special.log_expit(-logits))
 
-    found = bernoulli_distortion(tf.constant(images), tf.constant(logits)).numpy()
+    found = Bernoulli().distortion(tf.constant(images), tf.constant(logits)).numpy()
 
     np.testing.assert_allclose(found, -log_p.sum(axis=(1, 2, 3)), rtol=1e-5)
 
 
 def test_the_elbo_and_the_importance_weighted_bound_stay_below_the_exact_likelihood(network, weights, images, exact):
-    evaluator = Evaluator(network.topology, (4, 4, 1), clamp=CLAMP, likelihood=BERNOULLI)
+    evaluator = Evaluator(network.topology, (4, 4, 1), clamp=CLAMP, likelihood=Bernoulli())
     elbo = -evaluator.evaluate(weights, images).neg_elbo
     bounds = {samples: evaluator.iwae(weights, images, samples) for samples in (1, 10, 100, 2000)}
 
@@ -83,7 +83,7 @@ def test_gradients_agree_with_finite_differences(network, weights, images):
 
     def objective() -> tf.Tensor:
         functions = WeightedNetwork(topology=network.topology, weights=weights)
-        terms = elbo_terms(functions, tf.cast(images, tf.float32), noise, clamp=CLAMP, likelihood=BERNOULLI)
+        terms = elbo_terms(functions, tf.cast(images, tf.float32), noise, clamp=CLAMP, likelihood=Bernoulli())
         return tf.reduce_mean(terms.distortion + tf.reduce_sum(terms.kl, axis=1))
 
     with tf.GradientTape() as tape:

@@ -13,6 +13,17 @@ def test_a_description_comes_back_from_json(architecture):
     described = description(architecture=architecture)
 
     assert ModelDescription.from_json(described.to_json()) == described
+    assert "levels" not in json.loads(described.to_json())  # older programs would not know it
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "discretized_logistic"])
+def test_a_description_says_how_many_levels_grey_pixels_have(likelihood):
+    described = description(likelihood=likelihood)
+
+    again = ModelDescription.from_json(described.to_json())
+
+    assert again == described
+    assert (again.likelihood, again.levels) == (likelihood, 17)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +40,7 @@ def test_a_description_comes_back_from_json(architecture):
         json.dumps(GOOD | {"log_variance_clamp": [-6.0, float("nan")]}).encode(),
         json.dumps(GOOD | {"log_variance_clamp": [-6.0]}).encode(),
         json.dumps(GOOD | {"network": "mlp"}).encode(),
+        *(json.dumps(GOOD | {"levels": levels}).encode() for levels in (1, 257, 2.0, True, "256", None)),
         *(
             json.dumps(GOOD | {"network": GOOD["network"] | change}).encode()
             for change in (

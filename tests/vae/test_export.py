@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import integrate, special, stats
 
-from tests.vae.examples import FAMILIES, binary, description, weights
+from tests.vae.examples import FAMILIES, binary, description, grey, weights
+from vae_search.data.pixels import intensities
+from vae_search.vae.description import ModelDescription
 from vae_search.vae.evaluation import EVALUATION_BATCH, Evaluator
 from vae_search.vae.export import CONFIG_FILE, WEIGHTS_FILE, model_files
 from vae_search.vae.fresh_process import score_in_fresh_process
@@ -22,8 +24,8 @@ import json, sys
 import numpy as np
 import tensorflow as tf
 results = {}
-for folder in sys.argv[2:]:
-    images = np.load(sys.argv[1])
+for folder in sys.argv[1:]:
+    images = np.load(f"{folder}.npy")
     signatures = tf.saved_model.load(folder).signatures
     encoded = signatures["encode"](images=tf.constant(images[:3]))
     decoded = signatures["decode"](latents=encoded["mean"])
@@ -38,17 +40,20 @@ ours = [name for name in sys.modules if name.startswith(("vae_search", "keras"))
 print(json.dumps({"results": results, "ours": [name for name in ours if name.startswith("vae_search")]}))
 """
 IMAGES = binary(EVALUATION_BATCH + 30)  # more than one batch of the evaluator, and no whole number of them
+GREY_IMAGES = grey(EVALUATION_BATCH + 30)
+GREY = {"gaussian": "conv", "discretized_logistic": "mlp"}  # likelihoods, each with a family
 
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
-    """Of each family's SavedModel, asked by path alone in a process that imports TensorFlow only."""
+    """Of each family's and likelihood's SavedModel, asked by path alone in a process that imports TensorFlow only."""
     scratch = tmp_path_factory.mktemp("exported")
-    np.save(scratch / "images.npy", IMAGES.astype(np.float32))
-    for family in FAMILIES:
-        described = description(architecture=family)
-        write(scratch / family, model_files(described, weights(described)))
-    command = [sys.executable, "-c", STRANGER, "images.npy", *FAMILIES]
+    for name in (*FAMILIES, *GREY):
+        described = description_of(name)
+        images = GREY_IMAGES if name in GREY else IMAGES
+        np.save(scratch / f"{name}.npy", intensities(images, described.levels))
+        write(scratch / name, model_files(described, weights(described)))
+    command = [sys.executable, "-c", STRANGER, *FAMILIES, *GREY]
     done = subprocess.run(command, cwd=scratch, env={"PATH": ""}, capture_output=True, text=True, check=True)
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["ours"] == []
@@ -64,8 +69,14 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
         (folder / name).write_bytes(content)
 
 
-def model_of(family: str) -> VaeModel:
-    described = description(architecture=family)
+def description_of(name: str) -> ModelDescription:
+    if name in GREY:
+        return description(architecture=GREY[name], likelihood=name)
+    return description(architecture=name)
+
+
+def model_of(name: str) -> VaeModel:
+    described = description_of(name)
     return VaeModel(described, weights(described))
 
 
@@ -88,21 +99,44 @@ def test_a_stranger_decodes_to_images_of_the_right_size_as_the_package_does(fami
     np.testing.assert_allclose(mean, special.expit(logits), atol=1e-6)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("likelihood", GREY)
+def test_a_stranger_gets_a_location_and_a_scale_of_the_intensity(likelihood, answers):
+    found = answers[likelihood]
+    mean, location, scale = (found[f"decode/{name}"] for name in ("mean", "location", "scale"))
+
+    assert mean.shape == location.shape == scale.shape == (3, 13, 7, 1)
+    if likelihood == "gaussian":
+        np.testing.assert_allclose(mean, np.clip(location, 0, 1), atol=1e-6)
+        assert len(np.unique(scale)) == 1  # one for all
+    else:
+        clipped = stats.logistic(location.astype(np.float64), scale.astype(np.float64))
+        expected = [integrate.quad(part.sf, 0, 1)[0] for part in parts_of(clipped)]
+        np.testing.assert_allclose(mean.ravel(), expected, atol=1e-4)
+        assert len(np.unique(scale)) > 100
+    assert scale.min() > 0
+
+
+def parts_of(distribution) -> list:
+    locations, scales = (part.ravel() for part in distribution.args)
+    return [stats.logistic(location, scale) for location, scale in zip(locations, scales, strict=True)]
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, *GREY])
 def test_a_stranger_samples_what_the_package_samples(family, answers):
     np.testing.assert_allclose(answers[family]["sample/images"], model_of(family).sample(4, seed=9), atol=1e-5)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *GREY])
 def test_a_stranger_scores_images_as_the_evaluator_does(family, answers):
-    described = description(architecture=family)
-    neg_elbo = Evaluator.of(described).evaluate(list(weights(described).values()), IMAGES).neg_elbo
+    described = description_of(family)
+    images = GREY_IMAGES if family in GREY else IMAGES
+    neg_elbo = Evaluator.of(described).evaluate(list(weights(described).values()), images).neg_elbo
 
     elbo = answers[family]["elbo/elbo"]
 
-    np.testing.assert_allclose(-elbo, neg_elbo, atol=1e-3)
-    assert -elbo.mean(dtype=np.float64) == pytest.approx(neg_elbo.mean(dtype=np.float64), abs=1e-4)
-    np.testing.assert_allclose(answers[family]["part/elbo"], elbo[:7], atol=1e-4)
+    np.testing.assert_allclose(-elbo, neg_elbo, rtol=2e-5, atol=1e-3)
+    assert -elbo.mean(dtype=np.float64) == pytest.approx(neg_elbo.mean(dtype=np.float64), rel=1e-6, abs=1e-4)
+    np.testing.assert_allclose(answers[family]["part/elbo"], elbo[:7], rtol=2e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", ["mlp", "resnet"])

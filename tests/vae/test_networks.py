@@ -38,15 +38,15 @@ def test_a_pyramid_halves_its_width_from_layer_to_layer():
     assert kernels == [(784, 128), (128, 64), (64, 32), (64, 32), (32, 64), (64, 128), (128, 784)]
 
 
-def test_fresh_weights_are_a_function_of_the_seed_and_start_at_the_mean_image():
+def test_fresh_weights_are_a_function_of_the_seed_and_start_at_what_needs_no_latents():
     network = build(spec(architecture="mlp", width=16, latent_dim=3, activation="relu"))
-    mean_image = np.full((28, 28, 1), 0.2, np.float32)
+    logits = np.full((28, 28, 1), -1.3, np.float32)
 
-    first, again, other = (initial_weights(network, seed=seed, mean_image=mean_image) for seed in (1, 1, 2))
+    first, again, other = (initial_weights(network, seed=seed, latent_free=logits) for seed in (1, 1, 2))
 
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], other[0])
-    np.testing.assert_allclose(1 / (1 + np.exp(-first[-1])), 0.2, rtol=1e-5)
+    np.testing.assert_array_equal(first[-1], logits.ravel())
 
 
 def test_names_do_not_depend_on_what_was_built_before():
@@ -112,8 +112,8 @@ def test_a_resnet_is_the_conv_of_its_size_with_blocks_in_each_stage():
 def test_only_a_residual_network_has_blocks():
     shape = (8, 8, 1)
 
-    assert NetworkSpec.of(Config(architecture="resnet", blocks=3), shape).blocks == 3
-    assert NetworkSpec.of(Config(architecture="conv", blocks=3), shape).blocks is None
+    assert NetworkSpec.of(Config(architecture="resnet", blocks=3), shape, likelihood="bernoulli").blocks == 3
+    assert NetworkSpec.of(Config(architecture="conv", blocks=3), shape, likelihood="bernoulli").blocks is None
     with pytest.raises(ValueError, match="conv has 3"):
         spec(architecture="conv", blocks=3)
     with pytest.raises(ValueError, match="resnet has None"):

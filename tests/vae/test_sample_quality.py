@@ -128,7 +128,14 @@ def digits(task) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module", params=["classifier", "pca"])
 def space(request, digits) -> FeatureSpace:
-    return classifier_features(*digits) if request.param == "classifier" else principal_components(digits[0])
+    train, labels = digits
+    return space_of(train, labels if request.param == "classifier" else None)
+
+
+def space_of(train: np.ndarray, labels: np.ndarray | None) -> FeatureSpace:
+    if labels is None:
+        return principal_components(train, levels=2)
+    return classifier_features(train, labels, levels=2)
 
 
 def noised(images: np.ndarray, share: float) -> np.ndarray:
@@ -157,10 +164,9 @@ def test_the_more_noise_the_farther_away_and_a_collapsed_generator_is_farthest(s
 
 def test_the_space_is_part_of_the_metrics_name_and_the_same_images_give_the_same_space(digits, space, task):
     train, labels = digits
-    again = classifier_features(train, labels) if space.accuracy is not None else principal_components(train)
-    other = (
-        classifier_features(train[:-9], labels[:-9]) if space.accuracy is not None else principal_components(train[:-9])
-    )
+    given = labels if space.accuracy is not None else None
+    again = space_of(train, given)
+    other = space_of(train[:-9], None if given is None else given[:-9])
 
     assert again.name == space.name
     assert other.name != space.name
@@ -169,18 +175,18 @@ def test_the_space_is_part_of_the_metrics_name_and_the_same_images_give_the_same
 
 
 def test_a_task_with_labels_is_seen_through_a_classifier_and_one_without_through_components(digits, task):
-    plain = JudgeTask(images=task.select, mean_image=task.mean_image)
-    labelled = JudgeTask(images=task.select, mean_image=task.mean_image, train_labels=digits[1])
+    plain = JudgeTask(images=task.select, pixels=task.pixels)
+    labelled = JudgeTask(images=task.select, pixels=task.pixels, train_labels=digits[1])
 
     without, with_labels = feature_space_of(task, plain), feature_space_of(task, labelled)
 
-    assert without.name == principal_components(feature_train_images(task)).name
-    assert with_labels.name == classifier_features(feature_train_images(task), digits[1]).name
+    assert without.name == principal_components(feature_train_images(task), levels=2).name
+    assert with_labels.name == classifier_features(feature_train_images(task), digits[1], levels=2).name
     assert set(np.unique(feature_train_images(task))) == {0, 1}
 
 
 def test_the_classifier_has_learned_its_labels(digits):
-    assert classifier_features(*digits).accuracy > 0.6
+    assert classifier_features(*digits, levels=2).accuracy > 0.6
 
 
 def test_principal_components_are_scikit_learns(digits, task):
@@ -189,7 +195,7 @@ def test_principal_components_are_scikit_learns(digits, task):
     reference = PCA(n_components=20, svd_solver="full").fit(digits[0].reshape(len(digits[0]), -1))
     expected = reference.transform(task.select.reshape(len(task.select), -1))
 
-    found = principal_components(digits[0]).features(task.select)[:, :20]
+    found = principal_components(digits[0], levels=2).features(task.select)[:, :20]
 
     np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-3)
 
@@ -197,7 +203,7 @@ def test_principal_components_are_scikit_learns(digits, task):
 def test_components_of_few_large_images_span_their_differences():
     images = np.random.default_rng(11).integers(0, 2, (30, 16, 16, 1)).astype(np.uint8)
 
-    features = principal_components(images).features(images)
+    features = principal_components(images, levels=2).features(images)
 
     assert features.shape == (30, 29)
     np.testing.assert_allclose(
@@ -208,7 +214,7 @@ def test_components_of_few_large_images_span_their_differences():
 @pytest.mark.parametrize("labels", [np.zeros(40, np.int64), np.arange(39)])
 def test_labels_that_teach_nothing_are_refused(labels):
     with pytest.raises(ValueError, match="label"):
-        classifier_features(np.zeros((40, 8, 8, 1), np.uint8), labels)
+        classifier_features(np.zeros((40, 8, 8, 1), np.uint8), labels, levels=2)
 
 
 def test_too_few_images_are_refused(space, digits):

@@ -42,7 +42,7 @@ def without_clocks(measurement) -> tuple:
 
 def test_training_beats_the_model_without_latents(trainer, task, plan):
     run = trainer.start(FAMILIES["mlp"], plan, seed=1)
-    mean = np.clip(task.mean_image, 0.001, 0.999)
+    mean = np.clip(task.pixels.mean, 0.001, 0.999)
     without_latents = -np.mean(
         np.sum(task.select * np.log(mean) + (1 - task.select) * np.log(1 - mean), axis=(1, 2, 3))
     )

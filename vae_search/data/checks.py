@@ -65,6 +65,31 @@ def check_images(array: np.ndarray, *, where: str) -> Images:
     return images
 
 
+def grey_levels(*parts: Images, where: str) -> int:
+    """How many whole numbers a pixel may be, for likelihoods of grey values: 256 for 8-bit images.
+
+    Raises:
+        BadData: The pixels are black and white, floats that are no whole numbers of any scale, or on several scales.
+    """
+    if any(part.pixels.dtype != np.uint8 for part in parts):
+        raise BadData(
+            f"{where}: data.binarize: none needs whole numbers, since bits per dimension count those, but these are\n"
+            "floats in between. Save them as uint8 in 0 … 255, or use dynamic with a bernoulli likelihood."
+        )
+    scales = sorted({part.scale for part in parts})
+    if len(scales) > 1:
+        raise BadData(
+            f"{where}: training and test images must share a scale, but white is {' and '.join(map(str, scales))}.\n"
+            "Save both as uint8 in 0 … 255."
+        )
+    if scales[0] <= 1:
+        raise BadData(
+            f"{where}: data.binarize: none needs grey or coloured pixels, but these are black and white.\n"
+            "Use threshold with a bernoulli likelihood."
+        )
+    return int(scales[0]) + 1
+
+
 def check_pair(train: np.ndarray, test: np.ndarray, *, where: str) -> tuple[Images, Images]:
     """Check a source's training and test images, each and against each other.
 

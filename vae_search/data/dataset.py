@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from vae_search.data.binarize import BINARISATION_SEED, above_half, bernoulli_entropy, draw_evaluation_sets
-from vae_search.data.checks import Images
+from vae_search.data.checks import Images, grey_levels
 from vae_search.data.labels import train_labels
+from vae_search.data.pixels import BINARY, PixelStatistics
 from vae_search.data.sources import Source, read_source
-from vae_search.data.splits import Protocol, Split, split_images
-from vae_search.errors import BadData
+from vae_search.data.splits import Split, split_images
 from vae_search.problems import printable
 from vae_search.spec_parts import DataSpec
 
@@ -26,16 +26,17 @@ class Dataset:
     Args:
         source: as the spec gives it.
         scale: intensity of a training pixel = train / scale, in [0, 1].
-        binarize: `dynamic` (train is grey, and drawn anew by whoever trains) or `threshold` (train is 0/1).
-        train: uint8 or float32.
-        select: uint8 in {0, 1}, as are judge and test. Trials are scored on it.
+        binarize: `dynamic` (train is grey, and drawn anew by whoever trains), `threshold` (train is 0/1) or `none` (all
+            pixels are whole numbers 0 … scale).
+        train: uint8, or float32 if it is dynamic.
+        select: uint8 in 0 … pixels.levels - 1, as are judge and test. Trials are scored on it.
         judge: finalists are judged on it.
         test: read only when a candidate has passed every gate (invariant I9).
         split: SHA-256 of which image is in which part.
         fingerprint: SHA-256 of the decoded images, before they were split.
         floor: nats per image that no model can go below on select and judge together: the mean entropy of their
-            binarisation; 0 for threshold.
-        train_mean: (height, width, channels) float32, mean intensity of the training images.
+            binarisation; 0 for pixels that are given, which a model might know for certain.
+        pixels: of the training images.
         train_labels: (count,) int64 of the training images, if the source has some; no part of the task's identity.
     """
 
@@ -49,7 +50,7 @@ class Dataset:
     split: str
     fingerprint: str
     floor: float
-    train_mean: np.ndarray
+    pixels: PixelStatistics
     train_labels: np.ndarray | None
 
     @property
@@ -69,61 +70,78 @@ def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
         BadData: The images cannot be had, or cannot be used as they are.
     """
     where = printable(spec.source, 400)
-    if spec.binarize == "none":
-        raise BadData(f"{where}: data.binarize must be dynamic or threshold, but it is none: pixels must be 0 or 1.")
     source = read_source(spec.source, cache=cache)
     images, own_test = source.train, source.test
     split = _split(source, spec, where)
     fingerprint = _fingerprint(images, own_test)
-    labels = train_labels(spec.source, len(images))
+    labels = train_labels(spec.source, len(images)) if source.train_labels is None else source.train_labels
     train, validation = images.chosen(split.train), images.chosen(split.validation)
     test = images.chosen(split.test) if split.test is not None else own_test
     if test is None:
         raise ValueError("a split without test images needs a source that has some")
-    if spec.binarize == "dynamic":
-        floor = float(bernoulli_entropy(validation).mean())
-        drawn_validation, drawn_test = draw_evaluation_sets(validation, test)
-    else:
-        floor = 0.0
-        train = Images(pixels=above_half(train), scale=1.0)
-        drawn_validation, drawn_test = above_half(validation), above_half(test)
+    floor, levels = 0.0, BINARY
+    match spec.binarize:
+        case "dynamic":
+            floor = float(bernoulli_entropy(validation).mean())
+            scored_validation, scored_test = draw_evaluation_sets(validation, test)
+        case "threshold":
+            train = Images(pixels=above_half(train), scale=1.0)
+            scored_validation, scored_test = above_half(validation), above_half(test)
+        case "none":
+            levels = grey_levels(*(part for part in (images, own_test) if part is not None), where=where)
+            scored_validation, scored_test = validation.pixels, test.pixels
     return Dataset(
         source=spec.source,
         scale=train.scale,
         binarize=spec.binarize,
         train=train.pixels,
-        select=drawn_validation[: len(split.select)],
-        judge=drawn_validation[len(split.select) :],
-        test=drawn_test,
+        select=scored_validation[: len(split.select)],
+        judge=scored_validation[len(split.select) :],
+        test=scored_test,
         split=split.sha256,
         fingerprint=fingerprint,
         floor=floor,
         train_labels=None if labels is None else labels[split.train],
-        train_mean=(train.pixels.mean(axis=0, dtype=np.float64) / train.scale).astype(np.float32),
+        pixels=PixelStatistics.of(train, levels=levels),
     )
 
 
 def comparability_key(dataset: Dataset, *, likelihood: str) -> str:
     """What two scores must share to be compared (invariant I7): a hash of all that the task consists of."""
-    task = {
+    return _hash(_task(dataset) | {"likelihood": likelihood})
+
+
+def pixels_key(dataset: Dataset) -> str | None:
+    """What two scores must share to be compared in bits per dimension, whatever their likelihoods.
+
+    None where pixels are binarised: that is a task of its own, and a draw's bits say nothing of the image's. The others
+    are whole numbers, whose probability each of their likelihoods gives or bounds from below: `discretized_logistic` is
+    one, `gaussian` a density whose uniform dequantisation makes such a bound (Theis et al. 2016). -log2 of either, for
+    each value of a pixel, is what a coder with that model would need; a density's own nats would depend on the scale.
+    """
+    return _hash(_task(dataset)) if dataset.binarize == "none" else None
+
+
+def _task(dataset: Dataset) -> dict[str, object]:
+    """All that a score depends on but model and likelihood."""
+    return {
         "fingerprint": dataset.fingerprint,
         "split": dataset.split,
         "binarize": dataset.binarize,
         "binarisation_seed": BINARISATION_SEED if dataset.binarize == "dynamic" else None,
-        "likelihood": likelihood,
         "metric_version": METRIC_VERSION,
     }
+
+
+def _hash(task: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(task, sort_keys=True).encode()).hexdigest()
 
 
 def _split(source: Source, spec: DataSpec, where: str) -> Split:
-    protocol = None
-    if source.validation is not None:
-        protocol = Protocol(validation=source.validation, test=source.test_count)
     return split_images(
         len(source.train),
         own_test=None if source.test is None else len(source.test),
-        protocol=protocol,
+        protocol=source.protocol,
         validation=spec.validation,
         test=spec.test,
         where=where,

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 15.0  # of one wait for the server, not of the download
 LOCK_TIMEOUT_S = 600.0
-MAX_BYTES = 64 * 2**20  # packed or unpacked, whatever a server sends
+MAX_BYTES = 256 * 2**20  # packed or unpacked, whatever a server sends
 
 
 class DownloadFailed(Exception):
@@ -35,11 +35,13 @@ class PublishedFile:
 
     Args:
         url: where it is published; its last part is the file's name.
-        sha256: of the content, after unpacking if the name ends in .gz: copies are packed in more than one way.
+        sha256: of the content, after unpacking if `unpacked`.
+        unpacked: the file is gzipped, and copies are packed in more than one way: only what is in it counts.
     """
 
     url: str
     sha256: str
+    unpacked: bool = False
 
     @property
     def name(self) -> str:
@@ -47,7 +49,7 @@ class PublishedFile:
 
 
 def published(file: PublishedFile, *, cache: Path, elsewhere: Sequence[Path] = ()) -> bytes:
-    """The unpacked content of a published file, from a folder that has it or else downloaded into `cache`.
+    """A published file's content, unpacked if it says so, from a folder that has it or else downloaded into `cache`.
 
     Processes that ask at the same time download once.
 
@@ -58,13 +60,13 @@ def published(file: PublishedFile, *, cache: Path, elsewhere: Sequence[Path] = (
         DownloadFailed: It is in no folder and cannot be downloaded, or what came is not the published file.
     """
     for folder in (*elsewhere, cache):
-        content = _verified(folder / file.name, file.sha256)
+        content = _verified(folder / file.name, file)
         if content is not None:
             return content
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f"{file.name}.lock", timeout=LOCK_TIMEOUT_S):
-            content = _verified(cache / file.name, file.sha256)  # another process may have been first
+            content = _verified(cache / file.name, file)  # another process may have been first
             return _download(file, cache) if content is None else content
     except HTTPError as error:
         error.close()  # it is the server's reply as well, and holds a socket
@@ -114,7 +116,7 @@ def _download(file: PublishedFile, cache: Path) -> bytes:
             urllib.request.urlopen(file.url, timeout=TIMEOUT_S) as reply,  # noqa: S310 our constants, and verified
         ):
             target.write(reply.read(MAX_BYTES))
-        content = _verified(partial, file.sha256)
+        content = _verified(partial, file)
         if content is None:
             raise DownloadFailed("what came is not the published file (its SHA-256 differs)")
         partial.replace(cache / file.name)
@@ -123,17 +125,17 @@ def _download(file: PublishedFile, cache: Path) -> bytes:
         partial.unlink(missing_ok=True)
 
 
-def _verified(path: Path, sha256: str) -> bytes | None:
-    """The unpacked content if it is the published one."""
+def _verified(path: Path, file: PublishedFile) -> bytes | None:
+    """The content if it is the published one."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+        with gzip.open(path) if file.unpacked else path.open("rb") as stream:
             content = stream.read(MAX_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, EOFError, zlib.error) as error:
         logger.warning("%s is left aside: %s", path, _reason(error))
         return None
-    if hashlib.sha256(content).hexdigest() != sha256:
+    if hashlib.sha256(content).hexdigest() != file.sha256:
         logger.warning("%s is left aside: it is not the published file (its SHA-256 differs)", path)
         return None
     return content

@@ -2,6 +2,7 @@
 
 import gzip
 import stat
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from vae_search.errors import BadData
 from vae_search.problems import printable
 
 BLOCK_BYTES = 2**24
-DAMAGED = (EOFError, LZMAError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile)
+DAMAGED = (EOFError, LZMAError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, tarfile.TarError)
 
 
 class Readable(Protocol):

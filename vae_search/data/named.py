@@ -1,10 +1,11 @@
-"""The data sets that need no path: digits from scikit-learn, MNIST and Fashion-MNIST from where Keras keeps them."""
+"""The data sets that need no path: digits from scikit-learn, and published ones, which are downloaded once."""
 
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
+from vae_search.data.cifar10 import Cifar10, read_cifar10_archive
 from vae_search.data.download import DownloadFailed, PublishedFile, published
 from vae_search.data.files import place
 from vae_search.data.idx import read_idx
@@ -19,10 +20,17 @@ MNIST = PublishedFile(
 FASHION_TRAIN = PublishedFile(
     url=f"{PUBLISHED_AT}train-images-idx3-ubyte.gz",
     sha256="c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    unpacked=True,
 )
 FASHION_TEST = PublishedFile(
     url=f"{PUBLISHED_AT}t10k-images-idx3-ubyte.gz",
     sha256="5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    unpacked=True,
+)
+CIFAR10 = PublishedFile(
+    url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    # As TensorFlow Datasets pins it (url_checksums/cifar10.txt); the page gives an MD5 only.
+    sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
 )
 DIGITS_SEED = 1797  # of the order of the digits; any constant would do
 DIGITS_WHITE = 16
@@ -77,12 +85,28 @@ def read_fashion_mnist(*, cache: Path, keras: Path) -> tuple[np.ndarray, np.ndar
     return train, test
 
 
-def _fetched(name: str, file: PublishedFile, *, cache: Path, elsewhere: Path) -> bytes:
+def read_cifar10(*, cache: Path) -> Cifar10:
+    """CIFAR-10 (Krizhevsky 2009): 50,000 and 10,000 images of (32, 32, 3).
+
+    Keras keeps it as pickles only, so its folder is of no use here.
+
+    Args:
+        cache: our folder for downloads.
+
+    Raises:
+        BadData: It is not there and cannot be downloaded.
+    """
+    content = _fetched("cifar10", CIFAR10, cache=cache)
+    return read_cifar10_archive(BytesIO(content), where="cifar10")
+
+
+def _fetched(name: str, file: PublishedFile, *, cache: Path, elsewhere: Path | None = None) -> bytes:
     try:
-        return published(file, cache=cache, elsewhere=[elsewhere])
+        return published(file, cache=cache, elsewhere=[] if elsewhere is None else [elsewhere])
     except DownloadFailed as error:
+        folders = place(cache) if elsewhere is None else f"{place(cache)} (or {place(elsewhere)})"
         raise BadData(
             f"{name}: {file.name} must be downloaded once, but {file.url} cannot be had: {error}.\n"
-            f"Put the published file into {place(cache)} (or {place(elsewhere)}) by hand,\n"
+            f"Put the published file into {folders} by hand,\n"
             "or set data.source to the path of a folder or file that holds the images."
         ) from error

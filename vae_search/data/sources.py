@@ -8,17 +8,26 @@ from pathlib import Path
 import numpy as np
 
 from vae_search.data.checks import Images, check_images, check_pair
+from vae_search.data.cifar10 import Cifar10, is_cifar10_folder, read_cifar10_archive, read_cifar10_folder
 from vae_search.data.files import place, reading, refuse_irregular
 from vae_search.data.idx import TEST, TRAIN, idx_file, read_idx_folder
 from vae_search.data.image_folder import read_image_folder
-from vae_search.data.named import read_digits, read_fashion_mnist, read_mnist
+from vae_search.data.named import read_cifar10, read_digits, read_fashion_mnist, read_mnist
 from vae_search.data.numpy_files import read_npy, read_npz
 from vae_search.data.parquet_file import read_parquet
+from vae_search.data.photographs import VALIDATION_COUNT, read_photo_patches
+from vae_search.data.splits import Protocol
 from vae_search.errors import BadData
 from vae_search.problems import printable
 from vae_search.spec_fields import NAMES
 
-MNIST_TRAIN, MNIST_TEST = (60_000, 28, 28), (10_000, 28, 28)
+# How many of the training images a family of data sets is usually validated on, the last ones, by the shapes of its
+# training and test images: MNIST and the sets made in its image, CIFAR-10 (He et al. 2016, §4.2: 45,000 / 5,000) and
+# CIFAR-100. All are published in random order.
+USUAL_VALIDATION = {
+    ((60_000, 28, 28), (10_000, 28, 28)): 10_000,
+    ((50_000, 32, 32, 3), (10_000, 32, 32, 3)): 5_000,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,24 +38,23 @@ class Source:
         name: as the spec gives it.
         train: the training images, or all images if there are no test images of their own.
         test: the source's own test images.
-        validation: how many images the source's protocol validates on; its images are then taken in their order,
-            training first, validation next, and test last. None: there is no protocol.
-        test_count: how many of `train` the protocol tests on, if there is one and `test` is None.
+        protocol: how the data set is usually split, if there is a usual way.
+        train_labels: (count,) of the training images, if they came in the same file.
     """
 
     name: str
     train: Images
     test: Images | None
-    validation: int | None = None
-    test_count: int | None = None
+    protocol: Protocol | None = None
+    train_labels: np.ndarray | None = None
 
 
 def read_source(source: str, *, cache: Path) -> Source:
     """Read the images of a data set.
 
     Args:
-        source: `digits`, `mnist`, `fashion_mnist`, or the path of a .npz, .npy or .parquet file, of a folder with IDX
-            files, or of a folder of pictures.
+        source: one of NAMES, or the path of a .npz, .npy or .parquet file, of CIFAR-10's .tar.gz, or of a folder with
+            IDX files, with CIFAR-10's files or of pictures.
         cache: the folder for downloads.
 
     Raises:
@@ -55,11 +63,16 @@ def read_source(source: str, *, cache: Path) -> Source:
     keras = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
     match source:
         case "digits":  # 1,200 / 300 / 297
-            return _checked(source, read_digits(), None, validation=300, test_count=297)
+            return _checked(source, read_digits(), None, protocol=Protocol(validation=300, test=297))
+        case "photo_patches":
+            protocol = Protocol(validation=VALIDATION_COUNT, is_fixed=True)
+            return _checked(source, *read_photo_patches(), protocol=protocol)
         case "mnist":
             return _with_protocol(source, *read_mnist(cache=cache, keras=keras))
         case "fashion_mnist":
             return _with_protocol(source, *read_fashion_mnist(cache=cache, keras=keras))
+        case "cifar10":
+            return _labelled(source, read_cifar10(cache=cache))
         case _:
             return _read_path(Path(source))
 
@@ -69,21 +82,27 @@ def _checked(
     train: np.ndarray,
     test: np.ndarray | None,
     *,
-    validation: int | None = None,
-    test_count: int | None = None,
+    protocol: Protocol | None = None,
+    train_labels: np.ndarray | None = None,
 ) -> Source:
     where = printable(name, 400)
     if test is None:
         images, own_test = check_images(train, where=where), None
     else:
         images, own_test = check_pair(train, test, where=where)
-    return Source(name=name, train=images, test=own_test, validation=validation, test_count=test_count)
+    return Source(name=name, train=images, test=own_test, protocol=protocol, train_labels=train_labels)
 
 
-def _with_protocol(name: str, train: np.ndarray, test: np.ndarray | None) -> Source:
-    """MNIST and the sets made in its image are published in random order, and validated on the last 10,000."""
-    is_family = train.shape == MNIST_TRAIN and test is not None and test.shape == MNIST_TEST
-    return _checked(name, train, test, validation=10_000 if is_family else None)
+def _with_protocol(
+    name: str, train: np.ndarray, test: np.ndarray | None, train_labels: np.ndarray | None = None
+) -> Source:
+    validation = None if test is None else USUAL_VALIDATION.get((train.shape, test.shape))
+    protocol = None if validation is None else Protocol(validation=validation)
+    return _checked(name, train, test, protocol=protocol, train_labels=train_labels)
+
+
+def _labelled(name: str, found: Cifar10) -> Source:
+    return _with_protocol(name, found.train, found.test, found.train_labels)
 
 
 def _read_path(path: Path) -> Source:
@@ -96,8 +115,13 @@ def _read_path(path: Path) -> Source:
     if is_folder:
         if idx_file(path, TRAIN) or idx_file(path, TEST):
             return _with_protocol(name, *read_idx_folder(path))
+        if is_cifar10_folder(path):
+            return _labelled(name, read_cifar10_folder(path))
         return _checked(name, *read_image_folder(path))
     refuse_irregular(path)
+    if path.name.lower().endswith(".tar.gz"):
+        with reading(where), path.open("rb") as archive:
+            return _labelled(name, read_cifar10_archive(archive, where=where))
     match path.suffix.lower():
         case ".npz":
             return _with_protocol(name, *read_npz(path, where=where))
@@ -109,5 +133,5 @@ def _read_path(path: Path) -> Source:
             advice = " Give the folder that it is in." if "idx" in path.name else ""
             raise BadData(
                 f"{where}: must be a .npz, .npy or .parquet file, a folder of IDX files or of pictures,\n"
-                f"or one of {', '.join(NAMES)}, but it is another file.{advice}"
+                f"CIFAR-10's .tar.gz or folder, or one of {', '.join(NAMES)},\nbut it is another file.{advice}"
             )

@@ -47,10 +47,12 @@ class Protocol:
     Args:
         validation: count of validation images.
         test: count of test images; None if the source has its own.
+        is_fixed: other counts would put images that overlap into two parts.
     """
 
     validation: int
-    test: int | None
+    test: int | None = None
+    is_fixed: bool = False
 
 
 def split_images(
@@ -74,8 +76,34 @@ def split_images(
         where: what messages begin with.
 
     Raises:
-        BadData: A part would be too small, or `test` is asked for although the source has its own.
+        BadData: A part would be too small, `test` is asked for although the source has its own, or other counts than
+            those of a fixed protocol are asked for.
     """
+    _check_asked(own_test=own_test, protocol=protocol, validation=validation, test=test, where=where)
+    least = LEAST_TRAIN + (2 if own_test is not None else 3) * LEAST_PART
+    if count < least:
+        raise BadData(
+            f"{where}: at least {least} images are needed to train, validate and test, but there are {count}."
+        )
+    tested = 0 if own_test is not None else _count(test, protocol.test if protocol else None, count)
+    validated = _count(validation, protocol.validation if protocol else None, count)
+    trained = count - validated - tested
+    _check_counts(
+        count, trained=trained, validated=validated, tested=None if own_test is not None else tested, where=where
+    )
+    order = np.arange(count) if protocol else np.random.default_rng(SPLIT_SEED).permutation(count)
+    middle, end = trained + validated // 2, trained + validated
+    return Split(
+        train=order[:trained],
+        select=order[trained:middle],
+        judge=order[middle:end],
+        test=order[end:] if own_test is None else None,
+    )
+
+
+def _check_asked(
+    *, own_test: int | None, protocol: Protocol | None, validation: float | None, test: float | None, where: str
+) -> None:
     if own_test is not None and test not in (None, own_test):
         raise BadData(
             f"{where}: data.test must be left out, because the source has {own_test:,} test images of its own, "
@@ -86,14 +114,16 @@ def split_images(
             f"{where}: at least {LEAST_PART} test images are needed, but the source has {own_test} of its own.\n"
             "Bring more, or leave them out: some of the others are set aside then."
         )
-    least = LEAST_TRAIN + (2 if own_test is not None else 3) * LEAST_PART
-    if count < least:
+    if protocol is not None and protocol.is_fixed and validation not in (None, protocol.validation):
         raise BadData(
-            f"{where}: at least {least} images are needed to train, validate and test, but there are {count}."
+            f"{where}: data.validation must be left out, because {protocol.validation:,} images are set aside for it "
+            f"and the others overlap,\nbut it is {validation:,}. Remove it."
         )
-    tested = 0 if own_test is not None else _count(test, protocol.test if protocol else None, count)
-    validated = _count(validation, protocol.validation if protocol else None, count)
-    if own_test is None and tested < LEAST_PART:
+
+
+def _check_counts(count: int, *, trained: int, validated: int, tested: int | None, where: str) -> None:
+    """`tested` is None if the source has test images of its own."""
+    if tested is not None and tested < LEAST_PART:
         raise BadData(
             f"{where}: data.test must be at least {LEAST_PART} images, but it is {tested} of {count:,}. Raise it."
         )
@@ -102,21 +132,12 @@ def split_images(
             f"{where}: data.validation must be at least {2 * LEAST_PART} images, half to select and half to judge by,\n"
             f"but it is {validated} of {count:,}. Raise it."
         )
-    trained = count - validated - tested
     if trained < LEAST_TRAIN:
-        tests = f" and {tested:,} for the test" if own_test is None else ""
+        tests = f" and {tested:,} for the test" if tested is not None else ""
         raise BadData(
             f"{where}: data.validation must leave at least {LEAST_TRAIN} of {count:,} images to train on, "
             f"but it takes {validated:,}{tests}.\nLower it, or bring more images."
         )
-    order = np.arange(count) if protocol else np.random.default_rng(SPLIT_SEED).permutation(count)
-    middle, end = trained + validated // 2, trained + validated
-    return Split(
-        train=order[:trained],
-        select=order[trained:middle],
-        judge=order[middle:end],
-        test=order[end:] if own_test is None else None,
-    )
 
 
 def _count(asked: float | None, usual: int | None, count: int) -> int:

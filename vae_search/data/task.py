@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vae_search.data.dataset import Dataset
+from vae_search.data.pixels import PixelStatistics
 
 ImageShape = tuple[int, int, int]
 """(height, width, channels)"""
@@ -16,10 +17,11 @@ class TrainingTask:
 
     Args:
         train: (n, height, width, channels); intensity = train / scale in [0, 1].
-        select: (m, height, width, channels) uint8 in {0, 1}, the fixed binarised images that trials are scored on.
-        dynamic: draw each training pixel anew from Bernoulli(intensity) at every visit; else `train` is binary already.
+        select: (m, height, width, channels) uint8 in 0 … pixels.levels - 1, the images that trials are scored on.
+        dynamic: draw each training pixel anew from Bernoulli(intensity) at every visit; else `train` is what the
+            likelihood explains, as `select` is.
         floor: nats per image that no model can go below on held-out images (the entropy of their binarisation).
-        mean_image: (height, width, channels) mean intensity of the training images.
+        pixels: of the training images.
     """
 
     train: np.ndarray
@@ -27,7 +29,7 @@ class TrainingTask:
     scale: float
     dynamic: bool
     floor: float
-    mean_image: np.ndarray
+    pixels: PixelStatistics
 
     @classmethod
     def of(cls, dataset: Dataset) -> "TrainingTask":
@@ -38,7 +40,7 @@ class TrainingTask:
             scale=dataset.scale,
             dynamic=dataset.binarize == "dynamic",
             floor=dataset.floor,
-            mean_image=dataset.train_mean,
+            pixels=dataset.pixels,
         )
 
     @property
@@ -52,21 +54,21 @@ class JudgeTask:
     """What models are judged on. Only confirm runs, gates and evaluations get it, never a search.
 
     Args:
-        images: (n, height, width, channels) uint8 in {0, 1}, binarised once.
-        mean_image: (height, width, channels) mean intensity of the training images.
+        images: (n, height, width, channels) uint8 in 0 … pixels.levels - 1.
+        pixels: of the training images.
         train_labels: (count of training images,) int64, for what samples are compared in; None if there are none.
     """
 
     images: np.ndarray
-    mean_image: np.ndarray
+    pixels: PixelStatistics
     train_labels: np.ndarray | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> "JudgeTask":
         """The part of `dataset` that judges finalists (invariant I9)."""
-        return cls(images=dataset.judge, mean_image=dataset.train_mean, train_labels=dataset.train_labels)
+        return cls(images=dataset.judge, pixels=dataset.pixels, train_labels=dataset.train_labels)
 
     @classmethod
     def of_test(cls, dataset: Dataset) -> "JudgeTask":
         """The test images, for a candidate that has passed every gate, or a version that somebody evaluates."""
-        return cls(images=dataset.test, mean_image=dataset.train_mean)
+        return cls(images=dataset.test, pixels=dataset.pixels)

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.store import layout
+from vae_search.store import layout, model_layout
 from vae_search.store.bundles import manifest_of, read_bundle
 from vae_search.store.commit import AlreadyThere, Store
 from vae_search.store.json_files import from_json_bytes
@@ -28,7 +28,7 @@ def write_version(store: Store, model: str, number: int, files: Mapping[str, byt
         CorruptStore: There are other files already.
         StoreUnavailable: The version is not whole; its number stays unused.
     """
-    folder = layout.version(model, number)
+    folder = model_layout.version(model, number)
     manifest = manifest_of(files)
     for name, content in files.items():
         write_file(store, f"{folder}/{name}", content)
@@ -61,7 +61,7 @@ def read_version(store: Store, model: str, number: int, *, sha256: str | None) -
         NotFound: There is no whole version of this number.
         CorruptStore: A file is missing, changed, or not one of the version's.
     """
-    folder = layout.version(model, number)
+    folder = model_layout.version(model, number)
     try:
         bundle = read_bundle(store, folder)
     except NotFound:
@@ -83,7 +83,7 @@ def version_sha256(files: Mapping[str, bytes]) -> str:
 
 def problems(store: Store, model: str, number: int, *, sha256: str) -> dict[str, str]:
     """Everything that is wrong with the files of a promoted version, by path; empty if every byte is as it was."""
-    folder = layout.version(model, number)
+    folder = model_layout.version(model, number)
     path = layout.manifest(folder)
     try:
         content = store.read(path)

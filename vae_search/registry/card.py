@@ -40,7 +40,6 @@ def card_of(
         champion: the version that the contest was against when the card was written. The log has the last word.
     """
     row, evidence = candidate.artifact_row, candidate.evidence
-    means = np.array([float(of.neg_iwae.mean()) for _, of in sorted(evidence.bounds.items())])
     return {
         "format": CARD_FORMAT,
         "model": model,
@@ -60,30 +59,10 @@ def card_of(
         "likelihood": record.spec.likelihood,
         "params": dict(row.params),
         "epochs": row.epochs,
-        "scores": {
-            "iwae_k": evidence.iwae_k,
-            "neg_iwae_over_seeds": asdict(mean_interval(means)),
-            "neg_iwae_of_artifact": asdict(mean_interval(evidence.artifact.neg_iwae)),
-            "distortion": float(evidence.artifact.distortion.mean()),
-            "rate": float(evidence.artifact.rate.mean()),
-            "baseline": baseline_nats(evidence.artifact),
-            "floor": floor_nats(row),
-        },
+        "scores": _scores_of(candidate),
         "sample_quality": asdict(facts.sample_quality) if facts.sample_quality else None,
         "test": asdict(test),
-        "seeds": [
-            {
-                "confirm_seed": each.confirm_seed,
-                "seed": each.seed,
-                "state": each.state,
-                "neg_iwae": float(bounds.neg_iwae.mean()) if bounds else None,
-                "neg_elbo": float(bounds.neg_elbo.mean()) if bounds else None,
-                "active_units": each.active_units,
-                "instability": each.instability,
-            }
-            for each in candidate.rows
-            for bounds in [candidate.bounds.get(each.confirm_seed)]
-        ],
+        "seeds": _seeds_of(candidate),
         "gates": [asdict(gate) for gate in gates],
         "contest": asdict(contest) | {"champion": champion} if contest else None,
         "costs": {
@@ -94,6 +73,36 @@ def card_of(
         },
         "versions": dict(record.versions),
     }
+
+
+def _scores_of(candidate: Candidate) -> dict[str, Any]:
+    evidence = candidate.evidence
+    means = np.array([float(of.neg_iwae.mean()) for _, of in sorted(evidence.bounds.items())])
+    return {
+        "iwae_k": evidence.iwae_k,
+        "neg_iwae_over_seeds": asdict(mean_interval(means)),
+        "neg_iwae_of_artifact": asdict(mean_interval(evidence.artifact.neg_iwae)),
+        "distortion": float(evidence.artifact.distortion.mean()),
+        "rate": float(evidence.artifact.rate.mean()),
+        "baseline": baseline_nats(evidence.artifact),
+        "floor": floor_nats(candidate.artifact_row),
+    }
+
+
+def _seeds_of(candidate: Candidate) -> list[dict[str, Any]]:
+    return [
+        {
+            "confirm_seed": each.confirm_seed,
+            "seed": each.seed,
+            "state": each.state,
+            "neg_iwae": float(bounds.neg_iwae.mean()) if bounds else None,
+            "neg_elbo": float(bounds.neg_elbo.mean()) if bounds else None,
+            "active_units": each.active_units,
+            "instability": each.instability,
+        }
+        for each in candidate.rows
+        for bounds in [candidate.bounds.get(each.confirm_seed)]
+    ]
 
 
 def evidence_of(files: Mapping[str, bytes], *, where: str) -> Evidence:
@@ -123,19 +132,7 @@ def markdown_of(card: Mapping[str, Any]) -> str:
         f"From trial {came['sweep']}/{came['trial']}, confirmed with {len(card['seeds'])} fresh seeds; "
         f"the weights are those of seed {came['artifact_seed']}. Written {card['created_at']}.",
         "",
-        "## Scores",
-        "Nats per image, lower is better; 95 % intervals.",
-        "",
-        "| what | value |",
-        "|---|---|",
-        f"| -log p(x), IWAE-{scores['iwae_k']}, judge images, over seeds "
-        f"| {_interval(scores['neg_iwae_over_seeds'])} |",
-        f"| the same, of these weights, over images | {_interval(scores['neg_iwae_of_artifact'])} |",
-        f"| -log p(x), IWAE-{test['iwae_k']}, {test['images']:,} test images, looked at once "
-        f"| {test['neg_iwae']:.2f} ± {test['standard_error']:.2f} (standard error) |",
-        f"| distortion + rate, judge images | {scores['distortion']:.2f} + {scores['rate']:.2f} |",
-        f"| without latents (baseline) | {scores['baseline']:.2f} |",
-        f"| least possible (entropy of the binarisation) | {_number(scores['floor'])} |",
+        *_score_lines(scores, test),
         "",
         "## Data and config",
         f"{_code(card['data']['source'])}, binarised: {card['data']['binarize']}, likelihood: {card['likelihood']}, "
@@ -144,20 +141,7 @@ def markdown_of(card: Mapping[str, Any]) -> str:
         *_table(("parameter", "value"), [(name, _code(value)) for name, value in sorted(card["params"].items())]),
         "",
         "## Seeds",
-        *_table(
-            ("seed", "state", "-log p(x)", "-ELBO", "active units", "instability"),
-            [
-                (
-                    of["confirm_seed"],
-                    of["state"],
-                    _number(of["neg_iwae"]),
-                    _number(of["neg_elbo"]),
-                    _number(of["active_units"]),
-                    _number(of["instability"]),
-                )
-                for of in card["seeds"]
-            ],
-        ),
+        *_seed_table(card["seeds"]),
         "",
         "## Gates",
         *_table(
@@ -178,6 +162,41 @@ def markdown_of(card: Mapping[str, Any]) -> str:
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _score_lines(scores: Mapping[str, Any], test: Mapping[str, Any]) -> list[str]:
+    return [
+        "## Scores",
+        "Nats per image, lower is better; 95 % intervals.",
+        "",
+        "| what | value |",
+        "|---|---|",
+        f"| -log p(x), IWAE-{scores['iwae_k']}, judge images, over seeds "
+        f"| {_interval(scores['neg_iwae_over_seeds'])} |",
+        f"| the same, of these weights, over images | {_interval(scores['neg_iwae_of_artifact'])} |",
+        f"| -log p(x), IWAE-{test['iwae_k']}, {test['images']:,} test images, looked at once "
+        f"| {test['neg_iwae']:.2f} ± {test['standard_error']:.2f} (standard error) |",
+        f"| distortion + rate, judge images | {scores['distortion']:.2f} + {scores['rate']:.2f} |",
+        f"| without latents (baseline) | {scores['baseline']:.2f} |",
+        f"| least possible (entropy of the binarisation) | {_number(scores['floor'])} |",
+    ]
+
+
+def _seed_table(seeds: list[Mapping[str, Any]]) -> list[str]:
+    return _table(
+        ("seed", "state", "-log p(x)", "-ELBO", "active units", "instability"),
+        [
+            (
+                of["confirm_seed"],
+                of["state"],
+                _number(of["neg_iwae"]),
+                _number(of["neg_elbo"]),
+                _number(of["active_units"]),
+                _number(of["instability"]),
+            )
+            for of in seeds
+        ],
+    )
 
 
 def _contest(contest: Mapping[str, Any] | None) -> str:

@@ -28,6 +28,9 @@ from vae_search.store.per_image import PerImageBounds
 
 MIN_SEEDS = 3  # of candidate and champion; a contest takes no fewer
 STANDARD_ERRORS = 2.0  # by which sample quality may be worse without counting as worse
+# What a limit in nats is at least: grey and coloured images cost thousands, where binarised ones cost hundreds.
+REGRESSION_SHARE = 0.005  # of the span
+ROUNDING_SHARE = 1e-6  # of the bound: single precision, summed over pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,11 +187,18 @@ def warm_up_finished(candidate: Candidate, facts: Facts, limit: float) -> GateRe
 
 
 def no_final_regression(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
-    """The weights of the end are about as good as those of the best epoch (part A of the instability)."""
+    """The weights of the end are about as good as those of the best epoch (part A of the instability).
+
+    To within the limit in nats, or half a percent of the span where that is more.
+    """
     if candidate.complete and all(row.instability is None for row in candidate.complete):
         return not_applicable("regression", limit, "too few epochs after warm-up to tell")
     return of_worst_seed(
-        "regression", candidate, lambda row, _: row.instability_regression, lambda *_: limit, "nats lost at the end"
+        "regression",
+        candidate,
+        lambda row, _: row.instability_regression,
+        lambda _, bounds: max(limit, REGRESSION_SHARE * span_nats(bounds)),
+        "nats lost at the end",
     )
 
 
@@ -219,15 +229,17 @@ def seeds_agree(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
 
 
 def reloads(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
-    """What is served is what was judged."""
+    """What is served is what was judged, to within the limit in nats, or a millionth of the bound if that is more."""
     difference = facts.reload_difference
     if difference is None:
         return not_measured("reload", limit, "the artifact was not loaded anew")
+    bound = max((float(bounds.neg_elbo.mean()) for bounds in candidate.bounds.values()), default=0.0)
+    most = max(limit, ROUNDING_SHARE * bound)
     return GateResult(
         name="reload",
         value=abs(difference),
-        limit=limit,
-        passed=abs(difference) <= limit,
+        limit=most,
+        passed=abs(difference) <= most,
         explanation=f"{abs(difference):.3g} nats from the recorded bound, loaded in a fresh process",
     )
 

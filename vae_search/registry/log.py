@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from vae_search.errors import CorruptStore
-from vae_search.store import layout
+from vae_search.store import layout, model_layout
 from vae_search.store.commit import AlreadyThere, Store
 from vae_search.store.json_files import from_json_bytes, to_json_bytes
 
@@ -92,7 +92,7 @@ class ModelLog:
         self._model = model
         self._entries: list[Entry] = []
         self._last_sha256 = NO_ENTRY
-        layout.model(model)  # says what is wrong with the name
+        model_layout.model(model)  # says what is wrong with the name
 
     def entries(self) -> tuple[Entry, ...]:
         """All entries in their order.
@@ -100,11 +100,10 @@ class ModelLog:
         Raises:
             CorruptStore: An entry is damaged or missing.
         """
-        present = {
-            number for path in self._store.list(layout.model_log(self._model)) if (number := layout.number_of(path))
-        }
+        paths = self._store.list(model_layout.model_log(self._model))
+        present = {number for path in paths if (number := layout.number_of(path))}
         for number in range(len(self._entries) + 1, max(present, default=0) + 1):
-            path = layout.model_entry(self._model, number)
+            path = model_layout.model_entry(self._model, number)
             if number not in present:
                 raise CorruptStore(f"{path}: is missing, but later entries are there. Restore it from a copy.")
             content = self._store.read(path)
@@ -124,7 +123,7 @@ class ModelLog:
         if after != len(self._entries):
             return False
         content = entry.to_json(number=after + 1, previous_sha256=self._last_sha256)
-        path = layout.model_entry(self._model, after + 1)
+        path = model_layout.model_entry(self._model, after + 1)
         try:
             self._store.create(path, content)
         except AlreadyThere:
@@ -135,7 +134,7 @@ class ModelLog:
 
 def model_names(store: Store) -> list[str]:
     """The names of all models in the store, sorted."""
-    return sorted({path.split("/")[1] for path in store.list(layout.MODELS) if path.count("/") > 1})
+    return sorted({path.split("/")[1] for path in store.list(model_layout.MODELS) if path.count("/") > 1})
 
 
 def _sha256(content: bytes) -> str:

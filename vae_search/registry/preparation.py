@@ -23,7 +23,7 @@ from vae_search.registry.ruling import Ruling
 from vae_search.registry.state import ModelState, Status
 from vae_search.registry.verdicts import Facts, SampleQuality
 from vae_search.registry.workshop import TestScore, Workshop
-from vae_search.store import artifacts, layout, sweeps
+from vae_search.store import artifacts, model_layout, sweeps
 from vae_search.store.commit import Store
 from vae_search.store.json_files import from_json_bytes, to_json_bytes
 from vae_search.store.per_image import seeds_to_parquet
@@ -64,7 +64,7 @@ class Preparation:
         if self._champion is None or self._champion.version != state.champion:
             promoted = state.promoted(state.champion)
             files = read_version(self._store, self._model, promoted.number, sha256=promoted.manifest_sha256)
-            evidence = evidence_of(files, where=layout.version(self._model, promoted.number))
+            evidence = evidence_of(files, where=model_layout.version(self._model, promoted.number))
             self._champion = Champion(version=promoted.number, evidence=evidence, files=files)
             self._champion_quality = None
         return self._champion
@@ -128,7 +128,7 @@ class Preparation:
     def recorded_test(self, numbers: Sequence[int]) -> TestScore | None:
         """The test score in one of these versions, whole or not."""
         for number in numbers:
-            path = f"{layout.version(self._model, number)}/{TEST_FILE}"
+            path = f"{model_layout.version(self._model, number)}/{TEST_FILE}"
             try:
                 fields: dict[str, Any] = from_json_bytes(self._store.read(path), where=path)
             except NotFound:
@@ -141,7 +141,7 @@ class Preparation:
         test = self.recorded_test([version.number for version in state.versions_of(self._candidate.sha256)])
         if test is None:
             test = self._workshop.test_score(self._exported())
-        write_file(self._store, f"{layout.version(self._model, number)}/{TEST_FILE}", _test_bytes(test))
+        write_file(self._store, f"{model_layout.version(self._model, number)}/{TEST_FILE}", _test_bytes(test))
         return test
 
     def _exported(self) -> Mapping[str, bytes]:

@@ -6,7 +6,7 @@ from vae_search.errors import CorruptStore
 from vae_search.registry.artifacts import problems
 from vae_search.registry.log import ModelLog
 from vae_search.registry.state import Status, fold
-from vae_search.store import layout
+from vae_search.store import model_layout
 from vae_search.store.commit import Store
 from vae_search.store.verify import Finding
 
@@ -48,9 +48,9 @@ def inspect_model(store: Store, model: str) -> ModelInspection:
     for of in promoted:
         found = problems(store, model, of.number, sha256=of.manifest_sha256 or "")
         findings += [Finding(path=path, problem=problem, damaged=True) for path, problem in found.items()]
-    present = {number for path in store.list(layout.versions(model)) if (number := layout.version_of(path))}
+    present = {number for path in store.list(model_layout.versions(model)) if (number := model_layout.version_of(path))}
     for number in sorted(present - {of.number for of in promoted}):
-        folder, known = layout.version(model, number), state.versions.get(number)
+        folder, known = model_layout.version(model, number), state.versions.get(number)
         if known is None:
             findings.append(Finding(path=folder, problem="has no entry in the log, whose end is missing", damaged=True))
         elif known.status is Status.GIVEN_UP:

@@ -9,7 +9,7 @@ from vae_search.errors import CorruptStore, NotFound
 from vae_search.registry.artifacts import CARD_FILE
 from vae_search.registry.log import Action, ModelLog, model_names
 from vae_search.registry.state import CHALLENGER, CHAMPION, ModelState, Version, fold
-from vae_search.store import layout
+from vae_search.store import layout, model_layout
 from vae_search.store.commit import Store
 from vae_search.store.json_files import from_json_bytes
 
@@ -26,14 +26,14 @@ def version_records(store: Store) -> tuple[list[dict[str, object]], list[str]]:
         try:
             state = fold(name, ModelLog(store, name).entries())
         except (CorruptStore, NotFound):  # or a folder that cannot be a model's
-            damaged.append(f"{layout.MODELS}/{name}/log")
+            damaged.append(f"{model_layout.MODELS}/{name}/log")
             continue
         for version in state.versions.values():
             record = _from_log(state, version)
             try:
                 record |= _scores(store, name, version)
             except CorruptStore:
-                damaged.append(f"{layout.version(name, version.number)}/{CARD_FILE}")
+                damaged.append(f"{model_layout.version(name, version.number)}/{CARD_FILE}")
             records.append(record)
     return records, damaged
 
@@ -78,7 +78,7 @@ def _scores(store: Store, model: str, version: Version) -> dict[str, object]:
     """
     if version.manifest_sha256 is None:
         return {}
-    folder = layout.version(model, version.number)
+    folder = model_layout.version(model, version.number)
     manifest: Any = from_json_bytes(_checked(store, layout.manifest(folder), version.manifest_sha256), where=folder)
     path = f"{folder}/{CARD_FILE}"
     card: Any = from_json_bytes(_checked(store, path, manifest["files"][CARD_FILE]["sha256"]), where=path)

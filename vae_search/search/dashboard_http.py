@@ -4,6 +4,7 @@ No redirect is followed, so that a token goes to the address that was asked for 
 """
 
 import http.client
+import ipaddress
 import ssl
 import threading
 import time
@@ -15,7 +16,6 @@ from urllib.parse import urlsplit
 from vae_search.errors import ClusterTrouble
 
 MOST_BYTES = 16 * 1024**2  # of an answer; ten thousand nodes take half of it
-LOOPBACK_NAMES = ("localhost", "::1")
 
 
 class NoAnswer(Exception):
@@ -59,13 +59,6 @@ class Address:
             secure=secure, host=parts.hostname, port=port or (443 if secure else 80), prefix=parts.path.rstrip("/")
         )
 
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can answer there."""
-        numbers = self.host.split(".")
-        as_numbers = len(numbers) == 4 and all(number.isdecimal() for number in numbers)
-        return self.host in LOOPBACK_NAMES or (as_numbers and numbers[0] == "127")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -75,6 +68,14 @@ class Answer:
     body: bytes
     ahead_s: float | None
     """how far its clock is ahead of ours, to half a second; None if it does not tell the time"""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can answer at the host, and only its processes reach it."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def ask(

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from vae_search.errors import CorruptStore, StoreUnavailable, SweepFailed
+from vae_search.errors import CorruptStore, StoreUnavailable
 from vae_search.search.confirm import Confirmation
-from vae_search.search.flight import Flight, Provenance, Verdict, epoch_rows, trial_row
+from vae_search.search.failure_streak import FailureStreak
+from vae_search.search.flight import Flight, Provenance, Verdict, epoch_rows, trial_row, verdict_of
 from vae_search.search.kept import KeptWeights
 from vae_search.search.observer import Progress
 from vae_search.search.orders import TrialOrder, TrialReport
@@ -26,7 +27,6 @@ from vae_search.store.strikes import record_strike
 
 logger = logging.getLogger(__name__)
 
-SAME_FAILURES_IN_A_ROW = 5
 COMPACT_EVERY = 500  # rows
 
 
@@ -72,7 +72,7 @@ class Driver:
         self._kept = KeptWeights(spec, store)
         self._unissued: deque[int] = deque()  # numbers of the budget, the least first
         self._epochs_done = 0
-        self._failures_in_a_row: list[str] = []
+        self._failures = FailureStreak()
         self._rebuild()
 
     @property
@@ -140,7 +140,9 @@ class Driver:
         flight.node_id = report.node_id
         flight.saved = report.saved_epoch == report.epoch
         flight.scores, flight.costs, flight.failure = report.scores, report.costs, report.failure
-        flight.verdict = self._verdict(flight, report)
+        flight.verdict = verdict_of(
+            report, flight, spec=self._spec, rungs=self._rungs, time_is_up=self._search_time_is_up
+        )
         return flight.verdict
 
     def forgive(self, key: str, *, reason: Reason, detail: str) -> None:
@@ -175,7 +177,7 @@ class Driver:
         if not flight.order.confirms:
             if self._states.total() % COMPACT_EVERY == 0:
                 self.compact()
-            self._stop_if_hopeless(row)
+            self._failures.note(row)
         return row
 
     def compact(self) -> None:
@@ -258,27 +260,6 @@ class Driver:
         self._unissued.popleft()
         return TrialOrder(trial=trial, params=params, seed=derived_seed(self._spec.seed, trial, "training"))
 
-    def _verdict(self, flight: Flight, report: TrialReport) -> Verdict | None:
-        """What the report means for the run: a function of it, of the rungs and of the clock."""
-        if report.failure is not None:
-            summary = report.failure.error.splitlines()[0]
-            return Verdict(state=State.FAIL, reason=report.failure.reason, explanation=summary)
-        confirms = flight.order.confirms
-        if report.epoch >= (self._spec.confirm_epochs if confirms else self._spec.budget.epochs):
-            return Verdict(state=State.COMPLETE, reason=None, explanation=f"all {report.epoch} epochs done")
-        if confirms:
-            return None
-        if report.epoch in self._rungs.epochs:
-            decision = self._rungs.decide(report.epoch, flight.order.trial)
-            if not decision.advance:
-                explanation = f"cut at epoch {report.epoch}: {decision.reason}"
-                return Verdict(state=State.PRUNED, reason=Reason.RUNG, explanation=explanation)
-        if flight.measurements and self._search_time_is_up():
-            minutes = self._spec.budget.minutes
-            explanation = f"cut at epoch {report.epoch}: the budget of {minutes:g} minutes is used"
-            return Verdict(state=State.PRUNED, reason=Reason.TIME, explanation=explanation)
-        return None
-
     def _commit(self, flight: Flight, verdict: Verdict) -> TrialRow:
         """Write the artifact and the row, and let everybody know who decides by it."""
         confirm_seed = flight.order.confirm_seed
@@ -316,17 +297,3 @@ class Driver:
             criteria=tuple(value for value in found if value is not None),
             neg_elbos=neg_elbos,
         )
-
-    def _stop_if_hopeless(self, row: TrialRow) -> None:
-        if row.state is not State.FAIL:
-            self._failures_in_a_row = []
-            return
-        cause = f"{row.reason}: {(row.error or '').splitlines()[0]}"
-        if self._failures_in_a_row and self._failures_in_a_row[-1] != cause:
-            self._failures_in_a_row = []
-        self._failures_in_a_row.append(cause)
-        if len(self._failures_in_a_row) >= SAME_FAILURES_IN_A_ROW:
-            raise SweepFailed(
-                f"sweep {self._spec.name}: {SAME_FAILURES_IN_A_ROW} trials in a row failed alike, the last was trial "
-                f"{row.trial}.\n{cause}\nSee the whole error with `vae-search best {self._spec.name} --all --json`."
-            )

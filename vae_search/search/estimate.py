@@ -51,7 +51,7 @@ def estimate(spec: SweepSpec, task: TrainingTask) -> Estimate:
     """Costs of `spec` on this machine, from random configs of its space."""
     study = SweepStudy(spec.search_space, sampler="random", seed=spec.seed)
     networks = [
-        build(NetworkSpec.of(Config.from_params(study.ask(trial)), task.image_shape))
+        build(NetworkSpec.of(Config.from_params(study.ask(trial)), task.image_shape, likelihood=spec.likelihood))
         for trial in range(min(SAMPLED_CONFIGS, spec.budget.trials))
     ]
     flops = float(np.mean([network.forward_flops for network in networks]))

@@ -1,12 +1,13 @@
-"""A trial in flight, and the row that it becomes when it lands."""
+"""A trial in flight, when it ends, and the row that it becomes when it lands."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from vae_search.config import ParamValue
-from vae_search.search.orders import Failure, TrialOrder
+from vae_search.search.orders import Failure, TrialOrder, TrialReport
+from vae_search.search.rungs import Rungs
 from vae_search.spec import SweepSpec
 from vae_search.spec_parts import Objective
 from vae_search.states import Reason, State
@@ -58,6 +59,34 @@ class Flight:
     @property
     def params(self) -> Mapping[str, ParamValue]:
         return self.order.params
+
+
+def verdict_of(
+    report: TrialReport, flight: Flight, *, spec: SweepSpec, rungs: Rungs, time_is_up: Callable[[], bool]
+) -> Verdict | None:
+    """What a report means for its run; None: it goes on.
+
+    Args:
+        rungs: with all that is recorded, this report included.
+        time_is_up: whether the search has used its time.
+    """
+    if report.failure is not None:
+        summary = report.failure.error.splitlines()[0]
+        return Verdict(state=State.FAIL, reason=report.failure.reason, explanation=summary)
+    confirms = flight.order.confirms
+    if report.epoch >= (spec.confirm_epochs if confirms else spec.budget.epochs):
+        return Verdict(state=State.COMPLETE, reason=None, explanation=f"all {report.epoch} epochs done")
+    if confirms:
+        return None
+    if report.epoch in rungs.epochs:
+        decision = rungs.decide(report.epoch, flight.order.trial)
+        if not decision.advance:
+            explanation = f"cut at epoch {report.epoch}: {decision.reason}"
+            return Verdict(state=State.PRUNED, reason=Reason.RUNG, explanation=explanation)
+    if flight.measurements and time_is_up():
+        explanation = f"cut at epoch {report.epoch}: the budget of {spec.budget.minutes:g} minutes is used"
+        return Verdict(state=State.PRUNED, reason=Reason.TIME, explanation=explanation)
+    return None
 
 
 def objective_of(scores: Scores, objective: Objective) -> float | None:
@@ -138,6 +167,7 @@ def trial_row(flight: Flight, verdict: Verdict, provenance: Provenance, *, finis
         train_neg_elbo=scores.train_neg_elbo if scores else None,
         generalisation_gap=scores.generalisation_gap if scores else None,
         logvar_clamp_share=last.clamped_share if last else None,
+        scale_clamp_share=last.scale_clamped_share if last else None,
         clip_share=scores.clip_share if scores else None,
         skipped_steps=sum(m.skipped_steps for m in flight.measurements.values()) if last else None,
         parameters=costs.parameters if costs else None,

@@ -22,7 +22,7 @@ import vae_search
 from vae_search.errors import ClusterTrouble, Conflict, NotFound
 from vae_search.search.jobs_payload import Payload
 from vae_search.search.reach import cluster_nodes, may_grow
-from vae_search.search.room import NodeRoom, check_room
+from vae_search.search.room import check_room
 from vae_search.spec_parts import Resources
 
 logger = logging.getLogger(__name__)
@@ -84,11 +84,7 @@ class Jobs:
         """
         if may_grow(self.address, token=self._token):
             return
-        nodes = [
-            NodeRoom(node_id=node.node_id, resources=node.resources, labels=node.labels)
-            for node in cluster_nodes(self.address, token=self._token)
-        ]
-        check_room(nodes, [], resources)
+        check_room(cluster_nodes(self.address, token=self._token), [], resources)
 
     def all(self, sweep: str | None = None) -> list[Job]:
         """The jobs of a sweep, or of all, that this cluster remembers, the newest first."""

@@ -3,7 +3,6 @@
 Ray's own `ray.init` waits for a cluster that is not there, and does not tell a wrong token from a missing one.
 """
 
-import ipaddress
 import os
 import socket
 
@@ -19,6 +18,7 @@ from ray.core.generated.autoscaler_pb2 import ClusterConfig
 from ray.core.generated.gcs_pb2 import GcsNodeInfo
 
 from vae_search.errors import ClusterTrouble
+from vae_search.search.dashboard_http import is_loopback
 from vae_search.search.reach import find_token
 from vae_search.search.room import NodeRoom, check_room
 from vae_search.spec_parts import Resources
@@ -116,11 +116,3 @@ def entered(address: str) -> GcsClient:
         ) from error
     except ray.exceptions.RayError as error:
         raise ClusterTrouble(f"{address}: does not answer as a Ray head: {str(error).splitlines()[0]}") from error
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only processes of this machine reach the host."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -48,7 +48,9 @@ class TrialOrder:
     @property
     def key(self) -> str:
         """As it stands in paths: `000042`, `000042-s1`."""
-        return layout.run_key(self.trial, self.confirm_seed)
+        if self.confirm_seed is None:
+            return layout.trial_key(self.trial)
+        return layout.confirm_key(self.trial, self.confirm_seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

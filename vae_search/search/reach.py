@@ -7,13 +7,14 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from vae_search.errors import ClusterTrouble
-from vae_search.search.dashboard_http import Address, Answer, NoAnswer, NotHttp, ask
+from vae_search.search.dashboard_http import Address, Answer, NoAnswer, NotHttp, ask, is_loopback
+from vae_search.search.room import NodeRoom
 
 MODE = "/api/authentication_mode"  # open to everybody, since Ray 2.52
 VERSION = "/api/version"
@@ -40,17 +41,11 @@ class ClusterFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterNode:
+class ClusterNode(NodeRoom):
     """One machine of a cluster that is alive, and what it offers to trials."""
 
-    node_id: str
     ip: str
     head: bool
-    cpus: int
-    gpus: int
-    resources: Mapping[str, float] = field(default_factory=dict)
-    """in all, by Ray's names"""
-    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +95,7 @@ def reach(address: str, *, token: str | None, timeout_s: float = 3.0) -> Cluster
             f"{address}: the cluster must run Ray {'.'.join(here.split('.')[:2])}.*, as this program does ({here}), "
             f"but runs {ray_version[:40]!r}. Start it with the same version."
         )
-    if auth == DISABLED and not place.is_loopback:
+    if auth == DISABLED and not is_loopback(place.host):
         raise ClusterTrouble(
             f"{address}: must ask for a token, but lets anybody in who reaches it, to run any code.\n{HOW_TO_FENCE}"
         )
@@ -234,8 +229,6 @@ def _node(listed: Mapping[str, Any]) -> ClusterNode:
         node_id=str(listed["node_id"]),
         ip=str(listed["node_ip"]),
         head=bool(listed["is_head_node"]),
-        cpus=int(offered.get("CPU", 0)),
-        gpus=int(offered.get("GPU", 0)),
         resources={str(name): float(amount) for name, amount in offered.items()},
         labels={str(label): str(value) for label, value in (listed.get("labels") or {}).items()},
     )

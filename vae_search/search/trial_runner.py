@@ -168,7 +168,7 @@ class TrialRunner:
             files[WEIGHTS_FILE] = npz_of(weights)
             description = ModelDescription(
                 network=run.network_spec,
-                likelihood=self._brief.spec.likelihood,
+                levels=self._trainer.task.pixels.levels,
                 clamp=self._brief.spec.log_variance_clamp,
             )
             files[MODEL_FILE] = description.to_json()

@@ -1,7 +1,7 @@
-"""A worker's log file: in the store's folder, or copied there from time to time where the store is a bucket."""
+"""A worker's log: a file in the store's folder, or kept here and copied to the store where that is a bucket."""
 
+import io
 import logging
-import tempfile
 from pathlib import Path
 
 from vae_search.errors import StoreUnavailable
@@ -15,28 +15,33 @@ logger = logging.getLogger(__name__)
 
 
 class WorkerLog:
-    """Sends this process's log to a file of its own; a log that cannot be written must not stop a trial."""
+    """Writes down this process's log; that it cannot be written must not stop a trial."""
 
     def __init__(self, brief: WorkerBrief, store: Store, *, name: str) -> None:
         self._store = store
-        self._copy_to = None if brief.log_folder is not None else f"{layout.logs(brief.spec.name)}/{name}"
+        self._path = f"{layout.logs(brief.spec.name)}/{name}"
+        # In memory and not in a file: a worker may be killed, and nobody would remove it. A process writes a few lines
+        # a trial, and retires.
+        self._lines = io.StringIO() if brief.log_folder is None else None
         try:
-            self._file = Path(brief.log_folder or tempfile.mkdtemp(prefix="vae-log-")) / name
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            handler = logging.FileHandler(self._file)
+            handler = logging.StreamHandler(self._lines) if brief.log_folder is None else _file(brief.log_folder, name)
         except OSError as error:
             logger.warning("no log file: %s", error)
-            self._copy_to = None
             return
         handler.setFormatter(logging.Formatter(LOG_FORMAT))
         logging.getLogger().addHandler(handler)
         logging.getLogger("vae_search").setLevel(logging.INFO)
 
     def copy(self) -> None:
-        """Bring the store's copy up to date; nothing to do where the file itself is in the store."""
-        if self._copy_to is None:
+        """Bring the store's copy up to date; nothing to do where the log is a file of the store."""
+        if self._lines is None:
             return
         try:
-            self._store.replace(self._copy_to, self._file.read_bytes())
-        except (OSError, StoreUnavailable) as trouble:
-            logger.warning("the log %s was not copied: %s", self._file, trouble)
+            self._store.replace(self._path, self._lines.getvalue().encode())
+        except StoreUnavailable as trouble:
+            logger.warning("the log %s was not copied: %s", self._path, trouble)
+
+
+def _file(folder: str, name: str) -> logging.Handler:
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return logging.FileHandler(Path(folder) / name)

@@ -1,4 +1,4 @@
-"""Every path of the store, relative to its root, with "/" between the parts.
+"""The paths of the store, relative to its root, with "/" between the parts; those of models are in model_layout.py.
 
 store.json                                        the version of the store
 sweeps/<sweep>/spec.yaml, resolved.json           as submitted; with every default filled in
@@ -18,8 +18,6 @@ sweeps/<sweep>/trials/000042.tombstone.json       its row was damaged and is set
 sweeps/<sweep>/set-aside/                         damaged files, where they harm nobody
 sweeps/<sweep>/logs/                              what drivers and workers wrote down for people
 images/<digest>/<name>                            images that were sent along with a sweep, by their content
-models/<model>/log/000007.json                    the registry of one model: numbered, hash-chained, never rewritten
-models/<model>/versions/3/                        the files of one version; manifest.json last
 """
 
 import re
@@ -29,7 +27,6 @@ from vae_search.errors import NotFound
 
 STORE = "store.json"
 SWEEPS = "sweeps"
-MODELS = "models"
 PROBES = "probes"
 IMAGES = "images"
 
@@ -37,7 +34,6 @@ PARTIAL_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
 PROBE_NAME = re.compile(r"[0-9a-f]{16}\.json")
 
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _TABLE = re.compile(rf"{SWEEPS}/[^/]+/(trials|epochs)/[^/]+\.parquet")
 _NUMBERED = re.compile(r"(\d{6,})\.(?:parquet|json)")
 
@@ -207,11 +203,6 @@ def confirm_key(number: int, confirm_seed: int) -> str:
     return f"{trial_key(number)}-s{confirm_seed}"
 
 
-def run_key(number: int, confirm_seed: int | None) -> str:
-    """A trial or a confirm run as it stands in paths."""
-    return trial_key(number) if confirm_seed is None else confirm_key(number, confirm_seed)
-
-
 def finalists(sweep_name: str) -> str:
     """The folder of the rows of confirm runs."""
     return f"{sweep(sweep_name)}/finalists"
@@ -267,46 +258,6 @@ def set_aside(sweep_name: str, path: str) -> str:
 def logs(sweep_name: str) -> str:
     """The folder of the log files, one per driver and worker; in a bucket they appear when the driver ends."""
     return f"{sweep(sweep_name)}/logs"
-
-
-def model(name: str) -> str:
-    """The folder of a model.
-
-    Raises:
-        NotFound: No model can have this name: it would lead out of its folder.
-    """
-    if not _MODEL_NAME.fullmatch(name):
-        raise NotFound(
-            f"{name[:80]!r} cannot be the name of a model: it must start with a lower-case letter or digit and go on "
-            "with at most 62 lower-case letters, digits or '-'."
-        )
-    return f"{MODELS}/{name}"
-
-
-def model_log(name: str) -> str:
-    """The folder of a model's log."""
-    return f"{model(name)}/log"
-
-
-def model_entry(name: str, number: int) -> str:
-    """One entry of a model's log."""
-    return f"{model_log(name)}/{number:06d}.json"
-
-
-def versions(name: str) -> str:
-    """The folder of a model's versions."""
-    return f"{model(name)}/versions"
-
-
-def version(name: str, number: int) -> str:
-    """The folder of one version; without leading zeros, as TensorFlow Serving wants it."""
-    return f"{versions(name)}/{number}"
-
-
-def version_of(path: str) -> int | None:
-    """The version that a file below `versions/` belongs to, if it is one."""
-    found = re.fullmatch(rf"{MODELS}/[^/]+/versions/([1-9]\d*)/.+", path)
-    return int(found[1]) if found else None
 
 
 def probe(nonce: str) -> str:

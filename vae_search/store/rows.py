@@ -71,6 +71,7 @@ class TrialRow:
     train_neg_elbo: Double | None = None
     generalisation_gap: Double | None = None
     logvar_clamp_share: Double | None = None
+    scale_clamp_share: Double | None = None  # of a likelihood's scales; NULL for bernoulli, which has none
     clip_share: Double | None = None
     skipped_steps: Int64 | None = None
     parameters: Int64 | None = None  # trained weights

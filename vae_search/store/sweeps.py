@@ -28,6 +28,8 @@ class SweepRecord:
     """of the decoded images"""
     comparability_key: str
     versions: Mapping[str, str]
+    pixels_key: str | None = None
+    """of `data.dataset.pixels_key`; None as well in records from before there was any"""
 
 
 def create_or_check(store: Store, record: SweepRecord, *, text: str) -> None:
@@ -45,6 +47,7 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str) -> None:
             "fingerprint": record.fingerprint,
             "comparability_key": record.comparability_key,
             "versions": dict(record.versions),
+            "pixels_key": record.pixels_key,
         }
     )
     name = record.spec.name
@@ -72,7 +75,14 @@ def read(store: Store, sweep: str) -> SweepRecord:
         raise CorruptStore(
             f"{path}: must hold spec, fingerprint, comparability_key and versions. Restore it from a copy."
         )
-    return SweepRecord(spec=_spec_in(spec, path), fingerprint=fingerprint, comparability_key=key, versions=versions)
+    pixels_key = fields.get("pixels_key")
+    return SweepRecord(
+        spec=_spec_in(spec, path),
+        fingerprint=fingerprint,
+        comparability_key=key,
+        versions=versions,
+        pixels_key=pixels_key if isinstance(pixels_key, str) else None,
+    )
 
 
 def searched_parameters(store: Store, sweep: str) -> list[str]:

@@ -22,6 +22,8 @@ class ElboTerms:
     """(batch, latent_dim) before the clamp"""
     latents: tf.Tensor
     """(batch, latent_dim) the draw"""
+    output: tf.Tensor
+    """(batch, height, width, outputs · channels) of the decoder"""
 
 
 def elbo_terms(
@@ -38,12 +40,14 @@ def elbo_terms(
     """
     mean, log_variance, raw_log_variance = posterior(network, images, clamp)
     latents = sample_posterior(mean, log_variance, noise)
+    output = network.decoder(latents)
     return ElboTerms(
-        distortion=likelihood.distortion(images, network.decoder(latents)),
+        distortion=likelihood.distortion(images, output),
         kl=gaussian_kl(mean, log_variance),
         mean=mean,
         raw_log_variance=raw_log_variance,
         latents=latents,
+        output=output,
     )
 
 

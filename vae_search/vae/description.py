@@ -8,30 +8,44 @@ from typing import Any
 
 from vae_search.config import Config, ParamValue
 from vae_search.data.checks import CHANNELS, LARGEST
+from vae_search.data.pixels import BINARY
 from vae_search.problems import printable
 from vae_search.vae.networks import NetworkSpec
 
 MODEL_FORMAT = 1
 MAX_BYTES = 2**16
+MOST_LEVELS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDescription:
-    """All that turns a model's weights into a model."""
+    """All that turns a model's weights into a model.
+
+    Args:
+        levels: its images' pixels are whole numbers 0 … levels - 1.
+        clamp: of the encoder's log-variance.
+    """
 
     network: NetworkSpec
-    likelihood: str
+    levels: int
     clamp: tuple[float, float]
-    """of the encoder's log-variance"""
+
+    @property
+    def likelihood(self) -> str:
+        """By the name that a spec gives."""
+        return self.network.likelihood
 
     def to_json(self) -> bytes:
         """Canonical JSON."""
+        network = _given(self.network)
         fields = {
             "format": MODEL_FORMAT,
-            "network": _given(self.network),
-            "likelihood": self.likelihood,
+            "likelihood": network.pop("likelihood"),
+            "network": network,
             "log_variance_clamp": list(self.clamp),
         }
+        if self.levels != BINARY:  # as it was before there were others
+            fields["levels"] = self.levels
         return (json.dumps(fields, sort_keys=True, indent=1) + "\n").encode()
 
     @classmethod
@@ -50,17 +64,20 @@ class ModelDescription:
         if not isinstance(fields, Mapping) or fields.get("format") != MODEL_FORMAT:
             raise ValueError(f"`format` must be {MODEL_FORMAT}, but got {printable(repr(fields))}")
         try:
-            network = _network_of(**fields["network"])
+            network = _network_of(likelihood=str(fields["likelihood"]), **fields["network"])
             low, high = (float(limit) for limit in fields["log_variance_clamp"])
-            likelihood = str(fields["likelihood"])
+            levels = fields.get("levels", BINARY)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a model's description: {printable(str(error), 200)}") from error
         if not -math.inf < low < high < math.inf:  # NaN fails, too
             raise ValueError(f"`log_variance_clamp` must be finite and rising, but got [{low}, {high}]")
-        return cls(network=network, likelihood=likelihood, clamp=(low, high))
+        if type(levels) is not int or not BINARY <= levels <= MOST_LEVELS:
+            law = f"`{BINARY} <= levels <= {MOST_LEVELS}` must hold for a whole number"
+            raise ValueError(f"{law}, but got {levels!r:.80}")
+        return cls(network=network, levels=levels, clamp=(low, high))
 
 
-def _network_of(*, image_shape: Sequence[int], **fields: ParamValue) -> NetworkSpec:
+def _network_of(*, likelihood: str, image_shape: Sequence[int], **fields: ParamValue) -> NetworkSpec:
     """A network within the limits of every search; without them a file could ask for 10^9 layers.
 
     Raises:
@@ -72,8 +89,13 @@ def _network_of(*, image_shape: Sequence[int], **fields: ParamValue) -> NetworkS
         most = LARGEST if name != "channels" else max(CHANNELS)
         if type(side) is not int or not 1 <= side <= most:
             raise ValueError(f"`1 <= {name} <= {most}` must hold for a whole number, but got {side!r}")
-    network = NetworkSpec(image_shape=(height, width, channels), **fields)  # type: ignore[arg-type]  # checked next
-    Config.from_params({name: value for name, value in _given(network).items() if name != "image_shape"})
+    network = NetworkSpec(
+        image_shape=(height, width, channels),
+        likelihood=likelihood,
+        **fields,  # type: ignore[arg-type]  # checked next
+    )
+    params = {name: value for name, value in _given(network).items() if name not in ("image_shape", "likelihood")}
+    Config.from_params(params)
     return network
 
 

@@ -9,6 +9,7 @@ from vae_search.data.task import ImageShape
 from vae_search.vae.bounds import ElboTerms, elbo_terms, log_importance_weights
 from vae_search.vae.description import ModelDescription
 from vae_search.vae.forward import Tensors, WeightedNetwork
+from vae_search.vae.images import as_intensities
 from vae_search.vae.likelihoods import Likelihood, likelihood_of
 from vae_search.vae.networks import Topology, build
 
@@ -40,7 +41,7 @@ class Evaluation:
 class Evaluator:
     """Scores weights of one topology; the plain graph, one batch size, fixed noise.
 
-    Weights come in the order of `Network.variables`; images are binary, uint8, (n, height, width, channels).
+    Weights come in the order of `Network.shapes`; images are uint8 in 0 … levels - 1, (n, height, width, channels).
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Evaluator:
             build(description.network).topology,
             description.network.image_shape,
             clamp=description.clamp,
-            likelihood=likelihood_of(description.likelihood),
+            likelihood=likelihood_of(description.likelihood, description.levels),
         )
 
     def neg_elbo(self, weights: Tensors, images: np.ndarray) -> tuple[float, float]:
@@ -86,7 +87,7 @@ class Evaluator:
         for position, batch in enumerate(_batches(images)):
             terms = self._terms(read, tf.constant(batch), tf.constant(position))
             neighbours = self._network(read).decoder(tf.roll(terms.latents, 1, axis=0))
-            shuffled = self._likelihood.distortion(tf.cast(batch, tf.float32), neighbours)
+            shuffled = self._likelihood.distortion(self._seen(batch), neighbours)
             for name, value in (
                 ("distortion", terms.distortion),
                 ("kl", terms.kl),
@@ -104,13 +105,13 @@ class Evaluator:
         read = _read(weights)
         bounds = []
         for position, batch in enumerate(_batches(images)):
-            binary = tf.cast(batch, tf.float32)
+            seen = self._seen(batch)
             log_sum = np.full(EVALUATION_BATCH, -np.inf)  # log of the sum of the weights so far
             for first in range(0, samples, IWAE_CHUNK):
                 shape = [min(IWAE_CHUNK, samples - first), EVALUATION_BATCH, self._latent_dim(read)]
                 noise = tf.random.stateless_normal(shape, [EVALUATION_SEED + position, first + 1])
                 log_weights = log_importance_weights(
-                    self._network(read), binary, noise, clamp=self._clamp, likelihood=self._likelihood
+                    self._network(read), seen, noise, clamp=self._clamp, likelihood=self._likelihood
                 )
                 log_sum = np.logaddexp(log_sum, tf.reduce_logsumexp(log_weights, axis=0).numpy())
             bounds.append(log_sum - np.log(samples))
@@ -123,11 +124,14 @@ class Evaluator:
         )
         return elbo_terms(
             self._network(weights),
-            tf.cast(batch, tf.float32),
+            self._seen(batch),
             noise,
             clamp=self._clamp,
             likelihood=self._likelihood,
         )
+
+    def _seen(self, batch: tf.Tensor) -> tf.Tensor:
+        return as_intensities(batch, self._likelihood.levels)
 
     def _network(self, weights: Tensors) -> WeightedNetwork:
         return WeightedNetwork(topology=self._topology, weights=weights)

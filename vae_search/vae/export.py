@@ -42,10 +42,12 @@ def saved_model_files(model: VaeModel) -> dict[str, bytes]:
 
     Signatures, all float32 and for batches of any size; padding and cropping to the network's sizes is inside:
         encode: images (batch, height, width, channels) in [0, 1] -> mean, log_variance, each (batch, latent_dim)
-        decode: latents (batch, latent_dim) -> mean and logits, each (batch, height, width, channels)
+        decode: latents (batch, latent_dim) -> mean, and the likelihood's parameters: logits for bernoulli, else
+            location and scale of the intensity; each (batch, height, width, channels)
         sample: count () int32, seed () int32 -> images (count, height, width, channels), means of p(x|z)
-        elbo: images (batch, height, width, channels) in {0, 1} -> elbo (batch,) in nats, one draw of z whose noise is
-            fixed by the position in the batch, as the package's own evaluation draws it
+        elbo: images (batch, height, width, channels), the whole numbers that the likelihood explains divided by the
+            largest, so {0, 1} for bernoulli -> elbo (batch,) in nats, one draw of z whose noise is fixed by the
+            position in the batch, as the package's own evaluation draws it
 
     `encode` is what serving calls by default. Two exports of one model may differ in bytes: TensorFlow numbers the
     functions of a process.
@@ -78,8 +80,8 @@ class Signatures:
         return {"mean": mean, "log_variance": tf.clip_by_value(raw_log_variance, *self.model.description.clamp)}
 
     def decode(self, latents: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = self.model.decoder(latents)
-        return {"mean": self.model.likelihood.mean(logits), "logits": logits}
+        output = self.model.decoder(latents)
+        return {"mean": self.model.likelihood.mean(output), **self.model.likelihood.parameters(output)}
 
     def sample(self, count: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         latents = tf.random.stateless_normal(tf.stack([count, self.model.latent_dim]), tf.stack([seed, 0]))

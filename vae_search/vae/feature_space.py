@@ -12,8 +12,9 @@ import keras
 import numpy as np
 from keras import layers
 
+from vae_search.data.pixels import BINARY, intensities
 from vae_search.data.task import JudgeTask, TrainingTask
-from vae_search.vae.images import fixed_binary
+from vae_search.vae.images import fixed_train
 
 TRAIN_IMAGES_SEED = 781
 COMPONENTS = 64
@@ -27,11 +28,11 @@ FEATURE_BATCH = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureSpace:
-    """Features of binary images.
+    """Features of images as they are scored.
 
     Args:
         name: kind and id, such as `classifier_ab12cd34`; equal names have the same features.
-        features: (n, height, width, channels) uint8 in {0, 1} -> (n, d) float64.
+        features: (n, height, width, channels) uint8 in 0 … levels - 1 -> (n, d) float64.
         accuracy: of the classifier on training images that it was not trained on; None without labels.
     """
 
@@ -42,24 +43,24 @@ class FeatureSpace:
 
 def feature_space_of(task: TrainingTask, judge_task: JudgeTask) -> FeatureSpace:
     """The classifier's features if the training images have labels, else principal components."""
-    train = feature_train_images(task)
+    train, levels = feature_train_images(task), task.pixels.levels
     if judge_task.train_labels is None:
-        return principal_components(train)
-    return classifier_features(train, judge_task.train_labels)
+        return principal_components(train, levels=levels)
+    return classifier_features(train, judge_task.train_labels, levels=levels)
 
 
 def feature_train_images(task: TrainingTask) -> np.ndarray:
-    """The training images binarised once, as the judge images are: uint8 in {0, 1}."""
-    return fixed_binary(task, len(task.train), seed=TRAIN_IMAGES_SEED)
+    """The training images as the judge images are, binarised once if those are: uint8 in 0 … levels - 1."""
+    return fixed_train(task, len(task.train), seed=TRAIN_IMAGES_SEED)
 
 
-def principal_components(train: np.ndarray) -> FeatureSpace:
+def principal_components(train: np.ndarray, *, levels: int) -> FeatureSpace:
     """The coordinates along the training images' first 64 principal components: for data without labels.
 
     Args:
-        train: (n, height, width, channels) uint8 in {0, 1}.
+        train: (n, height, width, channels) uint8 in 0 … levels - 1.
     """
-    images = train[:PCA_IMAGES].reshape(min(len(train), PCA_IMAGES), -1).astype(np.float32)
+    images = intensities(train[:PCA_IMAGES].reshape(min(len(train), PCA_IMAGES), -1), levels)
     mean = images.mean(axis=0)
     centred = images - mean
     # The smaller of the two products has the same eigenvalues; large images are many pixels, small sets few images.
@@ -75,22 +76,21 @@ def principal_components(train: np.ndarray) -> FeatureSpace:
     mean, components = mean.astype(np.float64), components.astype(np.float64)
 
     def coordinates(of: np.ndarray) -> np.ndarray:
-        along: np.ndarray = (of.reshape(len(of), -1) - mean) @ components
+        along: np.ndarray = (of.reshape(len(of), -1) / (levels - 1.0) - mean) @ components
         return along
 
+    kept_images = np.packbits(train[:PCA_IMAGES]) if levels == BINARY else train[:PCA_IMAGES]
     # Signs of components are arbitrary, and no distance depends on them: the id is that of the images.
-    return FeatureSpace(
-        name=f"pca{components.shape[1]}_{_id(np.packbits(train[:PCA_IMAGES]))}", features=coordinates, accuracy=None
-    )
+    return FeatureSpace(name=f"pca{components.shape[1]}_{_id(kept_images)}", features=coordinates, accuracy=None)
 
 
-def classifier_features(train: np.ndarray, labels: np.ndarray) -> FeatureSpace:
+def classifier_features(train: np.ndarray, labels: np.ndarray, *, levels: int) -> FeatureSpace:
     """The last hidden layer of a small convolutional classifier, trained here and now with fixed seeds.
 
     Another machine type may end with other bits; the features then have another name.
 
     Args:
-        train: (n, height, width, channels) uint8 in {0, 1}.
+        train: (n, height, width, channels) uint8 in 0 … levels - 1.
         labels: (n,) whole numbers from 0 on.
 
     Raises:
@@ -106,13 +106,13 @@ def classifier_features(train: np.ndarray, labels: np.ndarray) -> FeatureSpace:
     for _ in range(CLASSIFIER_EPOCHS):
         chosen = rng.permutation(trained)
         classifier.fit(
-            train[chosen].astype(np.float32), labels[chosen], batch_size=CLASSIFIER_BATCH, shuffle=False, verbose=0
+            intensities(train[chosen], levels), labels[chosen], batch_size=CLASSIFIER_BATCH, shuffle=False, verbose=0
         )
 
     def features(of: np.ndarray) -> np.ndarray:
-        return _outputs(hidden, of)
+        return _outputs(hidden, of, levels)
 
-    guesses = _outputs(classifier, train[measured]).argmax(axis=1)
+    guesses = _outputs(classifier, train[measured], levels).argmax(axis=1)
     return FeatureSpace(
         name=f"classifier_{_id(*classifier.get_weights())}",
         features=features,
@@ -146,9 +146,9 @@ def _classifier(image_shape: tuple[int, ...], classes: int) -> tuple[keras.Model
     return keras.Model(images, outputs), classifier
 
 
-def _outputs(model: keras.Model, images: np.ndarray) -> np.ndarray:
+def _outputs(model: keras.Model, images: np.ndarray, levels: int) -> np.ndarray:
     parts = [
-        model(images[first : first + FEATURE_BATCH].astype(np.float32)).numpy()
+        model(intensities(images[first : first + FEATURE_BATCH], levels)).numpy()
         for first in range(0, len(images), FEATURE_BATCH)
     ]
     return np.concatenate(parts).astype(np.float64)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from vae_search.vae.layers import STRIDE, Layer
+from vae_search.vae.layers import SCALE_PACE, STRIDE, Layer
 from vae_search.vae.networks import HEAD_WEIGHTS, Topology
 
 ACTIVATIONS: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = MappingProxyType(
@@ -26,7 +26,7 @@ class VaeFunctions(Protocol):
     """Both directions of a variational autoencoder.
 
     encoder: images (batch, height, width, channels) -> mean, raw log-variance, each (batch, latent_dim)
-    decoder: latents (batch, latent_dim) -> the likelihood's parameters (batch, height, width, channels)
+    decoder: latents (batch, latent_dim) -> the likelihood's parameters (batch, height, width, outputs · channels)
     """
 
     def encoder(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]: ...
@@ -90,6 +90,9 @@ def _apply(layer: Layer, inputs: tf.Tensor, weights: Iterator[tf.Tensor]) -> tf.
             return tf.pad(inputs, [[0, 0], [0, bottom], [0, right], [0, 0]])
         case "crop", (height, width):
             return inputs[:, :height, :width]
+        case "shared_scale", _:
+            scale = SCALE_PACE * tf.convert_to_tensor(next(weights))
+            return tf.concat([inputs, tf.broadcast_to(scale, tf.shape(inputs))], axis=-1)
         case _:
             raise ValueError(f"unknown layer {layer}")
 

@@ -42,7 +42,7 @@ def score_in_fresh_process(
     Args:
         files: of `model_files`, by path within the version's folder. Their hashes have been checked: a SavedModel is
             a program, if a restricted one.
-        images: (n, height, width, channels) uint8 in {0, 1}.
+        images: (n, height, width, channels) uint8 in 0 … levels - 1, as the model's likelihood explains them.
 
     Raises:
         ValueError: They cannot be loaded and scored; one line says why.

@@ -1,9 +1,15 @@
-"""Binarisation of training images, in the graph and once for scoring."""
+"""Pixels as networks see them; binarisation of training images, in the graph and once for scoring."""
 
 import numpy as np
 import tensorflow as tf
 
 from vae_search.data.task import TrainingTask
+
+
+def as_intensities(pixels: tf.Tensor, levels: int) -> tf.Tensor:
+    """Whole numbers 0 … levels - 1 as float32 in [0, 1], the same shape."""
+    # One over one is one: binary pixels keep their bits.
+    return tf.cast(pixels, tf.float32) / float(levels - 1)
 
 
 def draw_binary(images: tf.Tensor, seed: tf.Tensor, *, scale: float) -> tf.Tensor:
@@ -19,8 +25,8 @@ def draw_binary(images: tf.Tensor, seed: tf.Tensor, *, scale: float) -> tf.Tenso
     return tf.cast(tf.cast(tf.reshape(uniform, tf.shape(images)), tf.float32) < threshold, tf.float32)
 
 
-def fixed_binary(task: TrainingTask, count: int, *, seed: int) -> np.ndarray:
-    """The first `count` training images binarised once, as evaluation sets are: uint8, the same for every trial."""
+def fixed_train(task: TrainingTask, count: int, *, seed: int) -> np.ndarray:
+    """The first `count` training images as held-out ones are, binarised once if those are; the same for every trial."""
     images = task.train[:count]
     if not task.dynamic:
         return images

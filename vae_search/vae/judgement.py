@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vae_search.data.checks import blocks
+from vae_search.data.pixels import intensities
 from vae_search.data.task import JudgeTask
 from vae_search.vae.description import ModelDescription
-from vae_search.vae.networks import MEAN_LIMITS, build
+from vae_search.vae.networks import build
+
+if TYPE_CHECKING:
+    from vae_search.vae.likelihoods import Likelihood
 
 JUDGE_IWAE_SAMPLES = 500
 """K of the bound that finalists are compared by; half a minute per core for 5,000 28×28 images and a 2×256 MLP."""
@@ -72,6 +78,7 @@ def judge(
     """
     # Whoever only reads judgements needs no TensorFlow, which takes seconds to import.
     from vae_search.vae.evaluation import Evaluator
+    from vae_search.vae.likelihoods import likelihood_of
 
     ordered = build(description.network).ordered(weights)
     evaluator = Evaluator.of(description)
@@ -80,21 +87,18 @@ def judge(
         distortion=evaluation.distortion.astype(np.float64),
         rate=evaluation.kl.sum(axis=1, dtype=np.float64),
         iwae=evaluator.iwae(ordered, task.images, iwae_samples),
-        baseline=latent_free_baseline(task.images, task.mean_image),
+        baseline=latent_free_baseline(task, likelihood_of(description.likelihood, description.levels)),
         iwae_k=iwae_samples,
     )
 
 
-def latent_free_baseline(images: np.ndarray, mean_image: np.ndarray) -> np.ndarray:
-    """-log p(x) of each image if pixels are independent Bernoulli with the training images' mean intensity, in nats.
+def latent_free_baseline(task: JudgeTask, likelihood: "Likelihood") -> np.ndarray:
+    """-log p(x) of each image if its pixels are independent of each other, in nats: (n,) float64.
 
-    The means are clipped to `MEAN_LIMITS`, which makes it the model that every decoder starts from (its last bias is
-    the logit of the same clipped means): a pixel that was never lit in training costs 6.9 nats if it is lit now, not
-    infinity, and every pixel that stays dark costs at most 0.001 nats too much.
-
-    Shapes: images (n, height, width, channels) in {0, 1}, mean_image (height, width, channels) in [0, 1] -> (n,).
+    Under the likelihood's `latent_free` output, which is the model that every decoder starts from.
     """
-    mean = np.clip(mean_image.astype(np.float64), *MEAN_LIMITS).ravel()
-    lit = images.reshape(len(images), -1).astype(np.float64)
-    baseline: np.ndarray = -(lit @ (np.log(mean) - np.log1p(-mean)) + np.log1p(-mean).sum())
-    return baseline
+    output = likelihood.latent_free(task.pixels)[None]
+    parts = [
+        likelihood.distortion(intensities(block, task.pixels.levels), output).numpy() for block in blocks(task.images)
+    ]
+    return np.concatenate(parts).astype(np.float64)

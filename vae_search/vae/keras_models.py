@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from vae_search.vae.layers import KERNEL, SAME_KERNEL, STRIDE, Layer
+from vae_search.vae.layers import KERNEL, SAME_KERNEL, SCALE_PACE, STRIDE, Layer
 from vae_search.vae.networks import Network
 
 
@@ -17,6 +17,21 @@ class GatedLinearUnit(layers.Layer):  # type: ignore[misc]  # Keras ships no typ
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         *outer, last = input_shape
         return (*outer, None if last is None else last // 2)
+
+
+class SharedScale(layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """`SCALE_PACE` times its one weight, put beside each value as so many more channels."""
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.scale = self.add_weight(shape=(1,), name="scale")
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        beside = keras.ops.broadcast_to(SCALE_PACE * self.scale, keras.ops.shape(inputs))
+        return keras.ops.concatenate([inputs, beside], axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        *outer, last = input_shape
+        return (*outer, None if last is None else 2 * last)
 
 
 def encoder_model(network: Network) -> keras.Model:
@@ -60,6 +75,8 @@ def _keras_layer(layer: Layer, inputs: keras.KerasTensor) -> layers.Layer:
             return layers.Activation(name)
         case "gated", _:
             return GatedLinearUnit()
+        case "shared_scale", _:
+            return SharedScale()
         case "flatten", _:
             return layers.Flatten()
         case "reshape", (int(height), int(width)):

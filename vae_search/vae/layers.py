@@ -8,15 +8,20 @@ from typing import Literal, get_args
 KERNEL, STRIDE = 4, 2  # the kernel a multiple of the stride: no checkerboard in the transposed convolutions
 SAME_KERNEL = 3  # of the convolutions that keep the size; they have stride 1
 ZERO = "zero"  # detail of a layer whose kernel starts at zero
+# Adam moves every weight by about the learning rate in a step; a log scale has further to go than a kernel's entries.
+SCALE_PACE = 10.0
 
 Weighted = Literal["dense", "conv", "same_conv", "transposed_conv"]
-Kind = Weighted | Literal["activation", "gated", "flatten", "reshape", "pad", "crop", "fork", "add"]
+Kind = Weighted | Literal["activation", "gated", "flatten", "reshape", "pad", "crop", "fork", "add", "shared_scale"]
 WEIGHTED: tuple[Weighted, ...] = get_args(Weighted)  # these have a kernel and a bias
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer. `fork` keeps what comes in for the next `add`, which adds it to what comes in there.
+    """One layer.
+
+    `fork` keeps what comes in for the next `add`, which adds it to what comes in there. `shared_scale` has one weight;
+    it puts `SCALE_PACE` times that beside each value, as so many more channels.
 
     Args:
         size: units of a dense layer, filters of a convolution; of no interest to the others.
@@ -30,14 +35,23 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerWeights:
-    """Shapes and cost of a layer that has weights, at its place in a network."""
+    """Shapes and cost of a layer that has weights, at its place in a network.
 
-    kernel: tuple[int, ...]
+    Args:
+        kernel: None for `shared_scale`, whose one weight is its `bias`.
+    """
+
+    kernel: tuple[int, ...] | None
     bias: tuple[int]
     flops: int
     """multiply-adds × 2 of one image"""
     starts_at_zero: bool = False
     """the kernel; all biases do"""
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of its weights in their order, by what they are."""
+        return {"scale": self.bias} if self.kernel is None else {"kernel": self.kernel, "bias": self.bias}
 
 
 def weights_along(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[list[LayerWeights], tuple[int, ...]]:
@@ -81,6 +95,9 @@ def weights_along(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[list
             case "crop":
                 height, width = map(int, layer.detail)
                 shape = (height, width, shape[2])
+            case "shared_scale":
+                found.append(LayerWeights(kernel=None, bias=(1,), flops=0))
+                shape = (*shape[:-1], 2 * shape[-1])
             case "activation" | "fork" | "add":
                 pass
     return found, shape

@@ -52,6 +52,8 @@ class EpochMeasurement:
     spike_excess: float
     cpu_s: float
     wall_s: float
+    scale_clamped_share: float | None = None
+    """None for a likelihood without scales, and in checkpoints from before there were any"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,7 @@ class Scores:
     train_neg_elbo: float
     generalisation_gap: float
     logvar_clamp_share: float
+    scale_clamp_share: float | None
     clip_share: float
     skipped_steps: int
 

@@ -28,7 +28,7 @@ class VaeModel:
             ValueError: Names or shapes are not the network's, or the likelihood is unknown.
         """
         self.description = description
-        self.likelihood = likelihood_of(description.likelihood)
+        self.likelihood = likelihood_of(description.likelihood, description.levels)
         network = build(description.network)
         arrays = network.ordered(weights)
         self.encoder = encoder_model(network)
@@ -81,16 +81,24 @@ class VaeModel:
 
     def sample(self, count: int, *, seed: int) -> np.ndarray:
         """Means of p(x|z) for `count` draws of z from the prior: (count, height, width, channels) in [0, 1]."""
-        latents = tf.random.stateless_normal([count, self.latent_dim], [seed, 0])
-        return self.decode(latents.numpy())
+        return self.decode(self._latents(count, seed))
 
     def draw(self, count: int, *, seed: int) -> np.ndarray:
-        """`count` images drawn from p(x), pixels too: uint8 in {0, 1}, (count, height, width, channels).
+        """`count` images drawn from p(x), pixels too: uint8 in 0 … levels - 1, (count, height, width, channels).
 
         What sample quality is measured on: a mean is no image of the data's kind.
         """
-        means = self.sample(count, seed=seed)
-        return (np.random.default_rng(seed).random(means.shape, np.float32) < means).astype(np.uint8)
+        latents = _batches(self._latents(count, seed))
+        # Another stream for each batch; the latents have [seed, 0].
+        parts = [
+            self.likelihood.draw(self.decoder(batch), tf.constant([seed, position + 1], tf.int32)).numpy()
+            for position, batch in enumerate(latents)
+        ]
+        return np.concatenate(parts)
+
+    def _latents(self, count: int, seed: int) -> np.ndarray:
+        latents: np.ndarray = tf.random.stateless_normal([count, self.latent_dim], [seed, 0]).numpy()
+        return latents
 
 
 def _batches(array: np.ndarray) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ class NetworkSpec:
     """All that shapes a network's weights; equal specs have interchangeable weights.
 
     Args:
+        likelihood: by the name that a spec gives; it says what the decoder puts out for each value of a pixel.
         blocks: None in the families that have none.
 
     Raises:
@@ -23,6 +24,7 @@ class NetworkSpec:
     depth: int
     width: int
     activation: str
+    likelihood: str = "bernoulli"
     blocks: int | None = None
 
     def __post_init__(self) -> None:
@@ -31,7 +33,7 @@ class NetworkSpec:
             raise ValueError(f"{families} must have `blocks`, others none, but {self.architecture} has {self.blocks}")
 
     @classmethod
-    def of(cls, config: Config, image_shape: ImageShape) -> "NetworkSpec":
+    def of(cls, config: Config, image_shape: ImageShape, *, likelihood: str) -> "NetworkSpec":
         return cls(
             architecture=config.architecture,
             image_shape=image_shape,
@@ -39,5 +41,6 @@ class NetworkSpec:
             depth=config.depth,
             width=config.width,
             activation=config.activation,
+            likelihood=likelihood,
             blocks=config.blocks if config.architecture in RULES["blocks"].families else None,
         )

@@ -11,15 +11,14 @@ from types import MappingProxyType
 
 import numpy as np
 
-from vae_search.vae.layers import WEIGHTED, Layer, LayerWeights, dense_weights, weights_along
+from vae_search.vae.layers import SCALE_PACE, WEIGHTED, Layer, LayerWeights, dense_weights, weights_along
 from vae_search.vae.network_spec import NetworkSpec
 from vae_search.vae.networks_conv import conv
 from vae_search.vae.networks_dense import mlp, pyramid
 from vae_search.vae.networks_resnet import resnet
 
-__all__ = ["FAMILIES", "HEAD_WEIGHTS", "MEAN_LIMITS", "Network", "NetworkSpec", "Topology", "build", "initial_weights"]
+__all__ = ["FAMILIES", "HEAD_WEIGHTS", "Network", "NetworkSpec", "Topology", "build", "initial_weights"]
 
-MEAN_LIMITS = (0.001, 0.999)  # of a pixel's mean before its logit is taken, as in the IWAE reference code
 HEAD_WEIGHTS = 4  # kernel and bias of mean and of log-variance
 
 FAMILIES: Mapping[str, Callable[[NetworkSpec], tuple[list[Layer], list[Layer]]]] = MappingProxyType(
@@ -50,7 +49,7 @@ class Network:
     """An encoder with two separate heads, and a decoder.
 
     encoder: images (batch, height, width, channels) -> what both heads see
-    decoder: latents (batch, latent_dim) -> (batch, height, width, channels)
+    decoder: latents (batch, latent_dim) -> (batch, height, width, outputs · channels), the likelihood's parameters
     """
 
     spec: NetworkSpec
@@ -72,15 +71,15 @@ class Network:
     def shapes(self) -> list[tuple[int, ...]]:
         """Of all weights: encoder first, each layer's kernel before its bias."""
         layers = [*self.encoder_weights, *self.decoder_weights]
-        return [shape for layer in layers for shape in (layer.kernel, layer.bias)]
+        return [shape for layer in layers for shape in layer.shapes.values()]
 
     @property
     def names(self) -> list[str]:
         """One name per weight, in the order of `shapes`; the same in every process."""
         return [
-            f"{part}/{position:02d}-{'bias' if position % 2 else 'kernel'}"
+            f"{part}/{position:02d}-{kind}"
             for part, layers in (("encoder", self.encoder_weights), ("decoder", self.decoder_weights))
-            for position in range(2 * len(layers))
+            for position, kind in enumerate(kind for layer in layers for kind in layer.shapes)
         ]
 
     def ordered(self, weights: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -121,28 +120,33 @@ def build(spec: NetworkSpec) -> Network:
     return Network(spec=spec, encoder=tuple(encoder), decoder=tuple(decoder))
 
 
-def initial_weights(network: Network, *, seed: int, mean_image: np.ndarray) -> list[np.ndarray]:
+def initial_weights(network: Network, *, seed: int, latent_free: np.ndarray) -> list[np.ndarray]:
     """Fresh weights, in the order of `network.shapes`: a pure function of the seed.
 
-    Kernels are Glorot uniform (Glorot & Bengio 2010, eq. 16) or zero, biases zero, and the last bias is the logit of
-    the data's mean image, clipped to `MEAN_LIMITS`: it saves the first epochs.
+    Kernels are Glorot uniform (Glorot & Bengio 2010, eq. 16) or zero, biases zero, and the last bias is what the
+    likelihood would put out without latents, which saves the first epochs.
 
     Args:
-        mean_image: (height, width, channels), mean intensity of the training images in [0, 1].
+        latent_free: (height, width, outputs · channels), of the likelihood's `latent_free`.
     """
     rng = np.random.default_rng(seed)
     weights = []
     for layer in (*network.encoder_weights, *network.decoder_weights):
-        if layer.starts_at_zero:
-            weights.append(np.zeros(layer.kernel, np.float32))
-        else:
-            receptive_field = prod(layer.kernel[:-2])
-            limit = np.sqrt(6.0 / (receptive_field * (layer.kernel[-2] + layer.kernel[-1])))
-            weights.append(rng.uniform(-limit, limit, layer.kernel).astype(np.float32))
+        if layer.kernel is not None:
+            weights.append(_kernel(layer.kernel, rng, zero=layer.starts_at_zero))
         weights.append(np.zeros(layer.bias, np.float32))
-    clipped = np.clip(mean_image.astype(np.float64), *MEAN_LIMITS)
-    logit = np.log(clipped) - np.log1p(-clipped)
-    last = weights[-1]  # one value per pixel in dense decoders, one per channel in convolutional ones
-    per_pixel = last.size == mean_image.size
-    weights[-1] = (logit.ravel() if per_pixel else logit.mean(axis=(0, 1))).astype(np.float32)
+    output, last = latent_free, -1
+    if network.decoder[-1].kind == "shared_scale":
+        output, scale = np.split(latent_free, 2, axis=-1)
+        weights[-1][:], last = scale.mean() / SCALE_PACE, -2
+    per_pixel = weights[last].size == output.size  # in dense decoders; convolutional ones have one per channel
+    weights[last] = (output.ravel() if per_pixel else output.mean(axis=(0, 1))).astype(np.float32)
     return weights
+
+
+def _kernel(shape: tuple[int, ...], rng: np.random.Generator, *, zero: bool) -> np.ndarray:
+    if zero:
+        return np.zeros(shape, np.float32)
+    receptive_field = prod(shape[:-2])
+    limit = np.sqrt(6.0 / (receptive_field * (shape[-2] + shape[-1])))
+    return rng.uniform(-limit, limit, shape).astype(np.float32)

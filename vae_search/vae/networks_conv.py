@@ -5,6 +5,7 @@ from math import prod
 
 from vae_search.vae.layers import STRIDE, Layer, activated
 from vae_search.vae.network_spec import NetworkSpec
+from vae_search.vae.networks_output import outputs_per_value, scale_layers
 
 CONV_DENSE_UNITS = 256
 
@@ -37,7 +38,8 @@ def strided(spec: NetworkSpec, within: Callable[[int], list[Layer]]) -> tuple[li
         decoder += [*within(stage), *activated("transposed_conv", [stage // 2], spec.activation)]
     decoder += [
         *within(stages[0]),
-        Layer("transposed_conv", channels),
+        Layer("transposed_conv", outputs_per_value(spec) * channels),
         Layer("crop", detail=(height, width)),
+        *scale_layers(spec),
     ]
     return encoder, decoder

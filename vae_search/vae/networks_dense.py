@@ -4,6 +4,7 @@ from math import prod
 
 from vae_search.vae.layers import Layer, activated
 from vae_search.vae.network_spec import NetworkSpec
+from vae_search.vae.networks_output import outputs_per_value, scale_layers
 
 
 def _dense(spec: NetworkSpec, widths: list[int]) -> tuple[list[Layer], list[Layer]]:
@@ -11,7 +12,8 @@ def _dense(spec: NetworkSpec, widths: list[int]) -> tuple[list[Layer], list[Laye
     height, width, _ = spec.image_shape
     encoder = [Layer("flatten"), *activated("dense", widths, spec.activation)]
     mirrored = activated("dense", reversed(widths), spec.activation)
-    return encoder, [*mirrored, Layer("dense", prod(spec.image_shape)), Layer("reshape", detail=(height, width))]
+    last = Layer("dense", outputs_per_value(spec) * prod(spec.image_shape))
+    return encoder, [*mirrored, last, Layer("reshape", detail=(height, width)), *scale_layers(spec)]
 
 
 def mlp(spec: NetworkSpec) -> tuple[list[Layer], list[Layer]]:

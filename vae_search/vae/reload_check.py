@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from vae_search.data.pixels import intensities
 from vae_search.vae.description import ModelDescription
 from vae_search.vae.evaluation import Evaluator
 from vae_search.vae.export import CONFIG_FILE, WEIGHTS_FILE
@@ -20,7 +21,10 @@ from vae_search.vae.weights_file import read_weights
 
 
 def score_folder(folder: Path, images: np.ndarray) -> ReloadedScore:
-    """Load both forms of a model from `folder` and score them on images: (n, height, width, channels) in {0, 1}.
+    """Load both forms of a model from `folder` and score them on images.
+
+    Args:
+        images: (n, height, width, channels) uint8 in 0 … levels - 1.
 
     Raises:
         ValueError: A file is damaged or hostile.
@@ -30,7 +34,8 @@ def score_folder(folder: Path, images: np.ndarray) -> ReloadedScore:
     network = build(description.network)
     weights = network.ordered(read_weights((folder / WEIGHTS_FILE).read_bytes(), network))
     distortion, rate = Evaluator.of(description).neg_elbo(weights, images)
-    elbo = tf.saved_model.load(str(folder)).signatures["elbo"](images=tf.cast(images, tf.float32))["elbo"]
+    seen = tf.constant(intensities(images, description.levels))
+    elbo = tf.saved_model.load(str(folder)).signatures["elbo"](images=seen)["elbo"]
     return ReloadedScore(
         neg_elbo=distortion + rate, saved_model_neg_elbo=-float(np.mean(elbo.numpy(), dtype=np.float64))
     )

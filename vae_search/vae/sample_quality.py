@@ -44,8 +44,8 @@ def sample_quality(space: FeatureSpace, drawn: np.ndarray, *, held_out: np.ndarr
     """Compare images that a model drew with held-out ones.
 
     Args:
-        drawn, held_out, train: binary images, each (n or more, height, width, channels) uint8 in {0, 1}; the first n of
-            each count, n being the length of the shortest. The distance is biased upwards by some 1/n, so that sets
+        drawn, held_out, train: images as they are scored, each (n or more, height, width, channels) uint8; the first n
+            of each count, n being the length of the shortest. The distance is biased upwards by some 1/n, so that sets
             of different length must not be compared.
 
     Raises:

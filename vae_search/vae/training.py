@@ -21,7 +21,8 @@ from vae_search.vae.diagnostics import (
     spike_excess,
 )
 from vae_search.vae.gpu import limit_gpus
-from vae_search.vae.images import fixed_binary
+from vae_search.vae.images import fixed_train
+from vae_search.vae.likelihoods import likelihood_of
 from vae_search.vae.measurements import Costs, Diverged, EpochMeasurement, Scores, TrainingPlan
 from vae_search.vae.networks import Network, NetworkSpec, build, initial_weights
 from vae_search.vae.training_graph import GraphKey, Scalars, TrainingGraph
@@ -45,16 +46,16 @@ class Trainer:
         limit_gpus(gpus)
         self.task = task
         self._train = tf.convert_to_tensor(task.train)
-        self._train_scored = fixed_binary(task, len(task.select), seed=TRAIN_SCORE_SEED)
+        self._train_scored = fixed_train(task, len(task.select), seed=TRAIN_SCORE_SEED)
         self._graphs: OrderedDict[GraphKey, TrainingGraph] = OrderedDict()
 
     def start(self, config: Config, plan: TrainingPlan, *, seed: int) -> "TrainingRun":
         """A fresh run of `config`: fresh weights and optimizer state, whatever ran here before."""
-        network = build(NetworkSpec.of(config, self.task.image_shape))
+        network = build(NetworkSpec.of(config, self.task.image_shape, likelihood=plan.likelihood))
         graph = self._graph(
             GraphKey(
                 topology=network.topology,
-                likelihood=plan.likelihood,
+                likelihood=likelihood_of(plan.likelihood, self.task.pixels.levels),
                 clamp=plan.log_variance_clamp,
                 clips=config.grad_clip > 0,
                 decays=config.weight_decay > 0,
@@ -97,7 +98,7 @@ class TrainingRun:
         self.measurements: list[EpochMeasurement] = []
         steps = len(task.train) // config.batch_size
         graph.begin(
-            initial_weights(network, seed=seed, mean_image=task.mean_image),
+            initial_weights(network, seed=seed, latent_free=graph.key.likelihood.latent_free(task.pixels)),
             Scalars(
                 learning_rate=config.learning_rate,
                 beta=config.beta,
@@ -156,6 +157,7 @@ class TrainingRun:
             spike_excess=float(excess.mean()),
             cpu_s=time.process_time() - cpu,
             wall_s=time.perf_counter() - wall,
+            scale_clamped_share=float(steps.scale_clamped_share.mean()) if self._graph.key.likelihood.limits else None,
         )
         self.measurements.append(measurement)
         return measurement
@@ -198,6 +200,7 @@ class TrainingRun:
             train_neg_elbo=train_distortion + train_rate,
             generalisation_gap=last.neg_elbo - (train_distortion + train_rate),
             logvar_clamp_share=last.clamped_share,
+            scale_clamp_share=last.scale_clamped_share,
             clip_share=float(np.mean([measurement.clip_share for measurement in self.measurements])),
             skipped_steps=sum(measurement.skipped_steps for measurement in self.measurements),
         )

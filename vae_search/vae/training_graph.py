@@ -15,8 +15,8 @@ from vae_search.data.task import TrainingTask
 from vae_search.vae.bounds import elbo_terms
 from vae_search.vae.evaluation import Evaluator
 from vae_search.vae.forward import WeightedNetwork
-from vae_search.vae.images import draw_binary
-from vae_search.vae.likelihoods import LIKELIHOODS
+from vae_search.vae.images import as_intensities, draw_binary
+from vae_search.vae.likelihoods import Likelihood
 from vae_search.vae.networks import Topology
 from vae_search.vae.optimizer import Adam, unsized
 
@@ -28,7 +28,7 @@ class GraphKey:
     """All that is baked into a compiled epoch; whatever else a trial varies is a variable."""
 
     topology: Topology
-    likelihood: str
+    likelihood: Likelihood
     clamp: tuple[float, float]
     clips: bool
     decays: bool
@@ -59,6 +59,8 @@ class EpochSteps:
     skipped: np.ndarray
     clamped_share: np.ndarray
     """share of (image, latent) pairs whose log-variance met the clamp"""
+    scale_clamped_share: np.ndarray
+    """share of the likelihood's scales that met their limits"""
 
 
 class TrainingGraph:
@@ -66,9 +68,7 @@ class TrainingGraph:
 
     def __init__(self, key: GraphKey, task: TrainingTask, train: tf.Tensor) -> None:
         self.key = key
-        self.evaluator = Evaluator(
-            key.topology, task.image_shape, clamp=key.clamp, likelihood=LIKELIHOODS[key.likelihood]
-        )
+        self.evaluator = Evaluator(key.topology, task.image_shape, clamp=key.clamp, likelihood=key.likelihood)
         self._task = task
         self._train = train
         self._batch_size = 0
@@ -172,7 +172,7 @@ class TrainingGraph:
             if self._task.dynamic:
                 images = draw_binary(images, chunk_seed, scale=self._task.scale)
             else:
-                images = tf.cast(images, tf.float32)
+                images = as_intensities(images, self.key.likelihood.levels)
             noise_seed = chunk_seed + tf.constant([7919, 0])
             noise = tf.random.stateless_normal([chunk * size, latent_dim], noise_seed)
 
@@ -196,7 +196,7 @@ class TrainingGraph:
                 images,
                 noise,
                 clamp=self.key.clamp,
-                likelihood=LIKELIHOODS[self.key.likelihood],
+                likelihood=self.key.likelihood,
             )
             distortion = tf.reduce_mean(terms.distortion)
             kl = tf.reduce_mean(terms.kl, axis=0)
@@ -217,6 +217,7 @@ class TrainingGraph:
             "clipped": outcome.clipped,
             "skipped": outcome.skipped,
             "clamped_share": tf.reduce_mean(tf.cast(outside, tf.float32)),
+            "scale_clamped_share": self.key.likelihood.clamped_share(terms.output),
         }
         for name, value in record.items():
             tf.raw_ops.ResourceScatterUpdate(resource=self._records[name].handle, indices=index, updates=value)

@@ -1,0 +1,138 @@
+"""The use case behind `compare`: the best configs of several sweeps beside each other, where that means something.
+
+Sweeps of one task are compared in nats. Those of one set of grey or coloured images under different likelihoods only in
+bits per dimension: see `data.dataset.pixels_key`. All others are refused (invariant I7).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from typing import Literal
+
+from vae_search import asking
+from vae_search.errors import Conflict, InvalidSpec, NotFound
+from vae_search.store import sweeps
+from vae_search.store.commit import Store
+from vae_search.store.confirmed import Confirmed
+from vae_search.store.rows import TrialRow
+from vae_search.store.sweeps import SweepRecord
+
+Unit = Literal["nats", "bits_per_dim"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """The best config of one sweep.
+
+    Args:
+        value: what it is ranked by, in the comparison's unit; lower is better.
+        sd: of `value` over fresh seeds; None if it is not of several.
+        seeds: how many fresh seeds `value` is the mean of; 0 if it is the search's own.
+        finished: trials of the sweep that have ended.
+    """
+
+    sweep: str
+    likelihood: str
+    row: TrialRow
+    value: float
+    sd: float | None
+    seeds: int
+    finished: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Several sweeps, the one with the best config first.
+
+    Args:
+        bound: what `Contender.value` is a bound by: `iwae_500` on the judge images if every sweep has confirmed its
+            best config, else `neg_elbo` on the select images.
+        damaged: files that could not be read.
+    """
+
+    unit: Unit
+    bound: str
+    contenders: tuple[Contender, ...]
+    damaged: tuple[str, ...]
+
+
+def compare(store: Store, names: Sequence[str]) -> Comparison:
+    """The best config of each sweep, best first.
+
+    Raises:
+        NotFound: There is no such sweep, or no trial of it has completed.
+        InvalidSpec: Fewer than two sweeps, or one of them twice.
+        Conflict: Their scores have nothing to do with each other (invariant I7).
+    """
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise InvalidSpec(f"compare needs two or more different sweeps, but got {', '.join(names) or 'none'}.")
+    records = {name: sweeps.read(store, name) for name in names}
+    unit = unit_of(records)
+    rankings = {name: asking.best(store, name, count=1) for name in names}
+    empty = [name for name, found in rankings.items() if not found.rows]
+    if empty:
+        raise NotFound(f"sweep {empty[0]}: no trial has completed yet, so there is nothing to compare.")
+    first = {name: found.rows[0] for name, found in rankings.items()}
+    confirmed = {
+        name: verdict
+        for name, found in rankings.items()
+        if isinstance(verdict := found.verdicts.get(first[name].trial), Confirmed)
+    }
+    samples = {verdict.iwae_k for verdict in confirmed.values()}
+    by_seeds = len(confirmed) == len(names) and len(samples) == 1
+    contenders = []
+    for name, row in first.items():
+        per_value = 1.0 if unit == "nats" else _nats_of_a_bit_per_dim(row)
+        verdict = confirmed[name] if by_seeds else None
+        nats = row.neg_elbo if verdict is None else verdict.mean
+        contenders.append(
+            Contender(
+                sweep=name,
+                likelihood=records[name].spec.likelihood,
+                row=row,
+                value=_known(nats, row) / per_value,
+                sd=None if verdict is None or verdict.sd is None else verdict.sd / per_value,
+                seeds=0 if verdict is None else verdict.seeds,
+                finished=rankings[name].finished,
+            )
+        )
+    return Comparison(
+        unit=unit,
+        bound=f"iwae_{samples.pop()}" if by_seeds else "neg_elbo",
+        contenders=tuple(sorted(contenders, key=lambda contender: contender.value)),
+        damaged=tuple(sorted({path for found in rankings.values() for path in found.damaged})),
+    )
+
+
+def unit_of(records: Mapping[str, SweepRecord]) -> Unit:
+    """What the sweeps may be compared in.
+
+    Raises:
+        Conflict: In nothing.
+    """
+    if len({record.comparability_key for record in records.values()}) == 1:
+        return "nats"
+    pixels = {record.pixels_key for record in records.values()}
+    if len(pixels) == 1 and None not in pixels:
+        return "bits_per_dim"
+    told = "; ".join(
+        f"{name}: {record.spec.data.source}, {record.spec.data.binarize}, {record.spec.likelihood}"
+        for name, record in records.items()
+    )
+    raise Conflict(
+        f"these sweeps were scored on different images or pixels, so their values cannot be compared ({told}).\n"
+        "Nats need one task; bits per dimension need the same images with binarize: none in both."
+    )
+
+
+def _known(nats: float | None, row: TrialRow) -> float:
+    if nats is None:
+        raise ValueError(f"a COMPLETE trial must have a neg_elbo, but {row.sweep}/{row.trial} has none")
+    return nats
+
+
+def _nats_of_a_bit_per_dim(row: TrialRow) -> float:
+    """Of a whole image: values of pixels · log 2."""
+    if row.bits_per_dim is None:
+        raise ValueError(f"a COMPLETE trial must have bits_per_dim, but {row.sweep}/{row.trial} has none")
+    return round(_known(row.neg_elbo, row) / (row.bits_per_dim * log(2))) * log(2)

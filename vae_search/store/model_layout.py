@@ -1,0 +1,53 @@
+"""The paths of the models in the store; the others are in layout.py.
+
+models/<model>/log/000007.json                    the registry of one model: numbered, hash-chained, never rewritten
+models/<model>/versions/3/                        the files of one version; manifest.json last
+"""
+
+import re
+
+from vae_search.errors import NotFound
+
+MODELS = "models"
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+def model(name: str) -> str:
+    """The folder of a model.
+
+    Raises:
+        NotFound: No model can have this name: it would lead out of its folder.
+    """
+    if not _NAME.fullmatch(name):
+        raise NotFound(
+            f"{name[:80]!r} cannot be the name of a model: it must start with a lower-case letter or digit and go on "
+            "with at most 62 lower-case letters, digits or '-'."
+        )
+    return f"{MODELS}/{name}"
+
+
+def model_log(name: str) -> str:
+    """The folder of a model's log."""
+    return f"{model(name)}/log"
+
+
+def model_entry(name: str, number: int) -> str:
+    """One entry of a model's log."""
+    return f"{model_log(name)}/{number:06d}.json"
+
+
+def versions(name: str) -> str:
+    """The folder of a model's versions."""
+    return f"{model(name)}/versions"
+
+
+def version(name: str, number: int) -> str:
+    """The folder of one version; without leading zeros, as TensorFlow Serving wants it."""
+    return f"{versions(name)}/{number}"
+
+
+def version_of(path: str) -> int | None:
+    """The version that a file below `versions/` belongs to, if it is one."""
+    found = re.fullmatch(rf"{MODELS}/[^/]+/versions/([1-9]\d*)/.+", path)
+    return int(found[1]) if found else None

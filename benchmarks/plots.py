@@ -127,7 +127,8 @@ def draw_pareto() -> None:
             same_s = np.median([cpu_s[found["trials"] - 1] for cpu_s, _ in curves])
             panel.axvline(same_s, color=COLOURS[way], linestyle=":", linewidth=1)
             panel.text(same_s, 0, f" {found['trials']} trials", fontsize=8, va="bottom")
-    panel.axhline(found["summary"]["target"]["median"], color="black", linewidth=0.7, linestyle="--")
+    final = found["summary"]["target"]["median"]
+    panel.axhline(final, color="black", linewidth=0.7, linestyle="--", label="to the end, its final value")
     panel.set_xlabel("CPU seconds; shaded: the middle half of the repeats")
     panel.set_ylabel("hypervolume, nats × decades")
     panel.set_xlim(left=0)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions \
-	bench-bits bench-durability bench-scaling bench-plots
+	bench-bits bench-durability bench-scaling bench-pareto bench-plots
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 is what requirements.lock was resolved on.
 .venv/installed: requirements.lock pyproject.toml
@@ -69,6 +69,9 @@ bench-durability: .venv/installed
 
 bench-scaling: .venv/installed
 	$(BIN)/python benchmarks/scaling.py
+
+bench-pareto: .venv/installed
+	$(BIN)/python benchmarks/pareto_pruning.py
 
 bench-plots: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[bench]'

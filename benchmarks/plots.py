@@ -12,6 +12,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+from pareto_pruning import curve_of
 
 RESULTS = Path(__file__).parent / "results"
 COLOURS = {"ours": "#0b6e4f", "bare": "#7a7a7a", "tune": "#c44536", "tune-reuse": "#e09f3e"} | {
@@ -20,6 +21,8 @@ COLOURS = {"ours": "#0b6e4f", "bare": "#7a7a7a", "tune": "#c44536", "tune-reuse"
     "one-epoch": "#c44536",
     "without": "#0b6e4f",
     "with": "#c44536",
+    "pruned": "#0b6e4f",
+    "whole": "#7a7a7a",
 }
 plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 130})
 
@@ -105,6 +108,35 @@ def draw_quality() -> None:
     save(figure, "fashion_quality.png")
 
 
+def draw_pareto() -> None:
+    found = read("pareto_pruning.json")
+    if found is None:
+        return
+    figure, panel = plt.subplots(figsize=(6, 3))
+    reference = (found["reference"]["neg_elbo"], found["reference"]["log10_flops"])
+    for way, label in (("whole", "to the end"), ("pruned", "with pruning")):
+        curves = [curve_of(run[way], reference) for run in found["runs"]]
+        end_s = min(cpu_s[-1] for cpu_s, _ in curves)  # until then every repeat has a value
+        at_s = np.linspace(0, end_s, 400)
+        values = [np.array([0.0, *volumes])[np.searchsorted(cpu_s, at_s, side="right")] for cpu_s, volumes in curves]
+        panel.plot(at_s, np.median(values, axis=0), color=COLOURS[way], label=f"{label}, median")
+        panel.fill_between(
+            at_s, *np.quantile(values, (0.25, 0.75), axis=0), color=COLOURS[way], alpha=0.15, linewidth=0
+        )
+        if way == "pruned":
+            same_s = np.median([cpu_s[found["trials"] - 1] for cpu_s, _ in curves])
+            panel.axvline(same_s, color=COLOURS[way], linestyle=":", linewidth=1)
+            panel.text(same_s, 0, f" {found['trials']} trials", fontsize=8, va="bottom")
+    final = found["summary"]["target"]["median"]
+    panel.axhline(final, color="black", linewidth=0.7, linestyle="--", label="to the end, its final value")
+    panel.set_xlabel("CPU seconds; shaded: the middle half of the repeats")
+    panel.set_ylabel("hypervolume, nats × decades")
+    panel.set_xlim(left=0)
+    panel.set_ylim(bottom=0)
+    panel.legend(frameon=False, loc="lower right")
+    save(figure, "pareto_pruning.png")
+
+
 def save(figure: plt.Figure, name: str) -> None:
     figure.tight_layout()
     figure.savefig(RESULTS / name)
@@ -112,7 +144,7 @@ def save(figure: plt.Figure, name: str) -> None:
 
 
 def main() -> None:
-    for draw in (draw_speed, draw_rungs, draw_target, draw_quality):
+    for draw in (draw_speed, draw_rungs, draw_target, draw_quality, draw_pareto):
         draw()
 
 

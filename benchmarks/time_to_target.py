@@ -72,8 +72,13 @@ def spec_of(seed: int, **changes: object) -> str:
     )
 
 
-def epochs_of(text: str, folder: Path) -> Iterator[tuple[float, float]]:
-    """Run a sweep trial by trial and give the CPU seconds and the held-out value of each epoch, in their order."""
+def epochs_of(text: str, folder: Path, *, train: int = 10_000) -> Iterator[tuple[float, float]]:
+    """Run a sweep trial by trial and give the CPU seconds and the held-out value of each epoch, in their order.
+
+    Args:
+        folder: becomes its store.
+        train: images to train on.
+    """
     from vae_search.search.trial_runner import TrialRunner
 
     spec, store = parse_spec(text, base=folder), open_store(str(folder))
@@ -88,7 +93,7 @@ def epochs_of(text: str, folder: Path) -> Iterator[tuple[float, float]]:
         on_landed=lambda row, verdict: None,
     )
     brief = WorkerBrief(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
-    task = slice_task()
+    task = slice_task(train=train)
     judge_task = JudgeTask(images=task.select, pixels=task.pixels)  # never asked for: nothing is confirmed
     runner = TrialRunner(brief, task, judge_task, store, node_id="here")
     try:

@@ -147,7 +147,7 @@ def best(
 
 
 def query(sql: str, *, sweep: str | None = None, store: str | Path | None = None) -> "pandas.DataFrame":
-    """Ask anything in SQL (DuckDB) over the tables `trials`, `epochs`, `finalists` and `models`.
+    """Ask anything in SQL (DuckDB) over the tables `trials`, `epochs`, `finalists`, `front` and `models`.
 
     Args:
         sweep: only this one; None means all of the store.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def ask(store: Store, sql: str, *, sweep: str | None = None) -> QueryResult:
-    """Answer SQL over the tables trials, epochs, finalists and models; see `store.query`.
+    """Answer SQL over the tables trials, epochs, finalists, front and models; see `store.query`.
 
     Raises:
         InvalidSpec: The SQL is wrong, or more than one SELECT.

@@ -134,7 +134,7 @@ def compare(
 @app.command()
 def query(
     sql: Annotated[
-        str, typer.Argument(metavar="SQL", help="A SELECT over the tables trials, epochs, finalists and models.")
+        str, typer.Argument(metavar="SQL", help="A SELECT over the tables trials, epochs, finalists, front and models.")
     ],
     sweep: Annotated[
         str | None,
@@ -144,7 +144,8 @@ def query(
     json: JsonOption = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Ask anything in SQL (DuckDB): finished trials, their epochs, confirm runs (finalists), versions of models.
+    """Ask anything in SQL (DuckDB): finished trials, their epochs, confirm runs (finalists), who is on the
+    front of a Pareto sweep, versions of models.
 
     Example: vae-search query "SELECT param_latent_dim, min(neg_elbo) FROM trials GROUP BY ALL ORDER BY 2"
     """

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vae_search.render import clock, console
+from vae_search.render_front import front_ends, front_size
 from vae_search.search.observer import Observer, Progress
 from vae_search.states import State
 from vae_search.store.finalists import FinalistRow
@@ -53,12 +54,14 @@ def landed_line(row: "TrialRow", verdict: "Verdict") -> str:
     """`trial 7 COMPLETE: objective 98.21, …`: one line, for logs and pipes."""
     value = "" if row.neg_elbo is None else f", neg_elbo {row.neg_elbo:.2f}"
     stability = "" if row.instability is None else f", instability {row.instability:.3f}"
+    in_pareto_sweep = row.state is State.COMPLETE and row.objective is None
+    cost = f", {row.train_flops:.3g} FLOPs" if in_pareto_sweep and row.train_flops is not None else ""
     run = f"confirm run {row.key}" if isinstance(row, FinalistRow) else f"trial {row.trial}"
-    return f"{run} {row.state}: {verdict.explanation}{value}{stability}"
+    return f"{run} {row.state}: {verdict.explanation}{value}{stability}{cost}"
 
 
 class _Display:
-    """Counts, best so far, speed and time left, redrawn twice a second."""
+    """Counts, best or front so far, speed and time left, redrawn twice a second."""
 
     def __init__(self, spec: "SweepSpec", out: Console) -> None:
         self._spec = spec
@@ -97,7 +100,7 @@ class _Display:
 
 
 def picture_of(sweep: str, now: Progress, first: Progress, elapsed_s: float, *, width: int) -> Group:
-    """What a live display shows: counts, a bar, the best so far, speed and time left.
+    """What a live display shows: counts, a bar, the best or the front so far, speed and time left.
 
     Args:
         first: the progress when the watching began, `elapsed_s` seconds ago.
@@ -108,14 +111,20 @@ def picture_of(sweep: str, now: Progress, first: Progress, elapsed_s: float, *, 
         f"   {len(now.running)} running   ",
         *((f"{now.states.get(state, 0)} {state.lower()}   ", colour) for state, colour in COLOURS.items()),
     )
-    bar = ProgressBar(total=now.trials, completed=now.finished, width=min(BAR_COLUMNS, width))
+    bar = Table.grid()  # by itself a bar ends without a line end, and what follows would stand on its line
+    bar.add_row(ProgressBar(total=now.trials, completed=now.finished, width=min(BAR_COLUMNS, width)))
     if now.finished == now.trials and now.confirm_runs:
         counts.append(f"{now.confirmed}/{now.confirm_runs} confirm runs", "bold")
     facts = Table.grid(padding=(0, 3))
     best = "–" if now.best_objective is None else f"{now.best_objective:.2f} nats (trial {now.best_trial})"
     speed = now.epochs_done / elapsed_s if elapsed_s > 0 else 0.0
     left = time_left_s(now, first, elapsed_s)
-    facts.add_row("best", best)
+    if now.front is None:
+        facts.add_row("best", best)
+    else:
+        facts.add_row("front", front_size(now.front))
+        for end, value in front_ends(now.front).items():
+            facts.add_row(end, value)
     facts.add_row("speed", f"{speed:.1f} epochs/s")
     facts.add_row("time", f"{clock(elapsed_s)} so far" + ("" if left is None else f", about {clock(left)} left"))
     return Group(Text(sweep, style="bold"), counts, bar, facts)

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from vae_search.errors import CorruptStore
 from vae_search.problems import printable
+from vae_search.render_front import front_cell, front_facts, front_line
 from vae_search.render_tables import cell, json_text, show_table
 from vae_search.states import State
 
@@ -111,15 +112,21 @@ def show_statuses(statuses: "Sequence[SweepStatus]", troubles: Sequence[str], *,
 
 
 def show_status_table(statuses: "Sequence[SweepStatus]") -> None:
-    """A line for each sweep."""
-    rows = []
+    """A line for each sweep, then one for the front of each Pareto sweep that has one."""
+    rows, lines = [], []
     for status in statuses:
         facts = status_facts(status)
         objective = facts["best_objective"]
         best = "" if objective is None else f"{objective:.2f} (trial {facts['best_trial']})"
+        front = status.standings.shown_front(status.spec.objective)
+        if front is not None:
+            best = front_cell(front)
+            lines += [f"{facts['sweep']}: {front_line(front)}"] if front.members else []
         done = f"{facts['finished']}/{facts['trials']}"
         rows.append([facts["sweep"], facts["state"], done, *(str(facts[name]) for name in COUNTS), best])
     show_table(console(), ["sweep", "state", "trials", *COUNTS, "best"], rows)
+    for line in lines:
+        say(line)
 
 
 def clock(seconds: float) -> str:
@@ -133,6 +140,7 @@ def status_facts(status: "SweepStatus") -> dict[str, Any]:
     """How a sweep stands, as `status --json` prints it."""
     standings = status.standings
     best_trial, best_objective = standings.best or (None, None)
+    front = standings.shown_front(status.spec.objective)
     return {
         "sweep": status.spec.name,
         "state": status.state,
@@ -143,6 +151,7 @@ def status_facts(status: "SweepStatus") -> dict[str, Any]:
         "failed": standings.states[State.FAIL],
         "best_trial": best_trial,
         "best_objective": best_objective,
+        "front": None if front is None else front_facts(front),
         "confirm_runs": len(status.confirm_rows),
         "cpu_s": standings.cpu_s,
     }

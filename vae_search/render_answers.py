@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vae_search.problems import printable
 from vae_search.render import console, say, show_json, status_facts, warn_of_damage
+from vae_search.render_front import front_line
 from vae_search.render_tables import cell, csv_text, fits, show_table
 from vae_search.store.confirmed import Confirmed, Refuted, confirmed_first, verdicts
 
@@ -81,8 +82,14 @@ def show_finished(
         f"{status.spec.name}: {facts['finished']} of {facts['trials']} trials done, {facts['complete']} complete, "
         f"{facts['pruned']} pruned, {facts['failed']} failed; {facts['cpu_s']:,.0f} CPU seconds of training."
     )
+    on_front = status.standings.shown_front(status.spec.objective)
+    if on_front is not None:
+        say(front_line(on_front))
     front = status.spec.objective.pareto or ()
     _show_best_table(status.spec.name, _searched(status.spec), rows, known, by="objective", front=front)
+    if on_front is not None and len(on_front.members) > len(rows):
+        members = len(on_front.members)
+        say(f"All {members}: vae-search best {status.spec.name} -n {members}" + store_option(store))
     for line in confirmed_lines(status.confirm_rows):
         say(line)
     for line in promotion[1] if promotion else ():

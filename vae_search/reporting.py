@@ -59,7 +59,9 @@ def findings(store: Store, sweep: str, *, now: datetime) -> Findings:
         rungs=rung_epochs(status.spec.pruning, budget_epochs=status.spec.budget.epochs),
         in_flight=status.in_flight,
         set_aside=tuple(ledger.set_aside),
-        importances=importances(status.spec.search_space, rows),
+        importances=importances(
+            status.spec.search_space, rows, by="neg_elbo" if status.spec.objective.pareto else "objective"
+        ),
         entries=tuple(entry for entry in model.entries if _is_of(entry.candidate, sweep)) if model else (),
         pictures=_pictures(store, model, sweep, damaged) if model else None,
         damaged=tuple(damaged),

@@ -12,6 +12,7 @@ from rich.text import Text
 from vae_search import service
 from vae_search.live import landed_line, picture_of
 from vae_search.render import console, say, show_json, status_facts, warn_of_damage
+from vae_search.render_front import front_line
 from vae_search.render_tables import cell
 from vae_search.search.flight import Verdict
 from vae_search.search.observer import Progress
@@ -48,7 +49,7 @@ def watch(
         KeyboardInterrupt: The user leaves; the sweep does not notice.
     """
     spec = sweeps.latest_spec(store, sweep)
-    following = Following(store, sweep, monotonic=monotonic)
+    following = Following(store, sweep, spec.objective, monotonic=monotonic)
     began_s, first = monotonic(), _progress(spec, following)
     out = console()
     is_live = out.is_terminal and not as_json
@@ -87,7 +88,9 @@ def _ending(status: "service.SweepStatus", resume: str, *, silent: str) -> str:
         case "finished":
             best = "" if facts["best_trial"] is None else f"; best: trial {facts['best_trial']}"
             objective = "" if facts["best_objective"] is None else f", objective {facts['best_objective']:.2f}"
-            return f"{name} is finished, {counts}, {facts['confirm_runs']} confirm runs{best}{objective}"
+            front = status.standings.shown_front(status.spec.objective)
+            of_front = "" if front is None else f"; {front_line(front)}"
+            return f"{name} is finished, {counts}, {facts['confirm_runs']} confirm runs{best}{objective}{of_front}"
         case "interrupted":
             return f"{name} is interrupted, {counts}. Go on with: {resume}"
         case _:
@@ -101,6 +104,7 @@ def _progress(spec: "SweepSpec", following: Following) -> Progress:
         states=dict(following.states),
         best_trial=best[0] if best else None,
         best_objective=best[1] if best else None,
+        front=following.front,
         epochs_done=following.epochs_seen,
         running=following.running,
         confirmed=following.confirmed,

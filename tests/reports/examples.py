@@ -1,6 +1,7 @@
 """Sweeps in every condition that a report must cope with, as their drivers would have left them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,9 +32,9 @@ promote: {model: digits}
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202egnp.exe" + "x" * 10_000
 
 
-def put_sweep(store: Store, rows: list[TrialRow], *, curve_epochs: int = 3) -> None:
+def put_sweep(store: Store, rows: list[TrialRow], *overrides: str, curve_epochs: int = 3) -> None:
     """A sweep with these rows, each with a learning curve."""
-    spec = parse_spec(TEXT, base=Path())
+    spec = parse_spec(TEXT, base=Path(), overrides=overrides)
     record = sweeps.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
     sweeps.create_or_check(store, record, text=TEXT)
     for row in rows:
@@ -78,6 +79,12 @@ def failed(trial: int, error: str = "loss is NaN") -> TrialRow:
 def mixed(count: int = 30) -> list[TrialRow]:
     kinds: list[Callable[[int], TrialRow]] = [complete, pruned, complete, failed, complete]
     return [kinds[trial % len(kinds)](trial) for trial in range(count)]
+
+
+def put_pareto_sweep(store: Store, rows: list[TrialRow], criteria: str) -> None:
+    """The same as a Pareto sweep: its rows have no objective."""
+    without = [replace(row, objective=None) for row in rows]
+    put_sweep(store, without, f"objective={{pareto: [{criteria}]}}")
 
 
 def put_confirmed(store: Store) -> None:

@@ -58,7 +58,7 @@ def test_thinning_keeps_the_best_and_the_order():
 
 
 def test_the_running_best_only_falls():
-    values = [value for _, value in running_best(mixed(50))]
+    values = [value for _, value in running_best(mixed(50), lambda row: row.objective)]
 
     assert len(values) > 1
     assert values == sorted(values, reverse=True)

@@ -12,9 +12,10 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.reports.chromium import Tab, chromium
-from tests.reports.examples import mixed, put_confirmed, put_sweep
+from tests.reports.examples import mixed, put_confirmed, put_pareto_sweep, put_sweep
 from vae_search import reporting
 from vae_search.reports.page import plots_of
+from vae_search.store.local_store import LocalStore
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 KEPT = ROOT / "build" / "report-screenshots"
@@ -53,6 +54,21 @@ def page(store, tmp_path) -> Path:
 
 @pytest.mark.parametrize("screen", SCREENS)
 def test_every_picture_is_drawn_in_the_page_and_the_console_stays_silent(store, page, tmp_path, screen):
+    look_at(store, page, tmp_path, screen, name=screen)
+
+
+@pytest.mark.parametrize("criteria", ["neg_elbo, train_flops", "neg_elbo, instability, train_flops"])
+@pytest.mark.parametrize("screen", ["desktop", "phone-dark"])
+def test_the_page_of_a_pareto_sweep_is_as_good(store, tmp_path, screen, criteria):
+    put_pareto_sweep(store, mixed(60), criteria)
+    put_confirmed(store)
+    page = reporting.report(store, "digits", output=tmp_path / "report.html", now=NOW).path
+
+    look_at(store, page, tmp_path, screen, name=f"pareto-{criteria.count(',') + 1}-{screen}")
+
+
+def look_at(store: LocalStore, page: Path, tmp_path: Path, screen: str, *, name: str) -> None:
+    """Every plot of `page` is drawn, nothing is wider than the screen, nothing complains; keeps a picture `name`."""
     plots = len([plot for plot in plots_of(reporting.findings(store, "digits", now=NOW)) if plot.figure is not None])
 
     async def looked_at() -> tuple[str, int, int, list[str]]:
@@ -68,7 +84,7 @@ def test_every_picture_is_drawn_in_the_page_and_the_console_stays_silent(store, 
     drawn, places, _, said = asyncio.run(looked_at())
 
     KEPT.mkdir(parents=True, exist_ok=True)
-    shutil.copy(tmp_path / f"{screen}.png", KEPT)
+    shutil.copy(tmp_path / f"{screen}.png", KEPT / f"{name}.png")
     assert (drawn, places, said) == (str(plots), plots, [])
 
 

@@ -1,5 +1,6 @@
 """Optuna's importances, asked through our rows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def rows(count: int):
 
 
 def test_the_parameter_that_decides_alone_has_nearly_all_of_it():
-    found = importances(SPACE, list(rows(60)))
+    found = importances(SPACE, list(rows(60)), by="objective")
 
     assert set(found) == {"latent_dim", "beta"}
     assert sum(found.values()) == pytest.approx(1.0)
@@ -34,5 +35,12 @@ def test_the_parameter_that_decides_alone_has_nearly_all_of_it():
 def test_too_few_or_equal_trials_tell_nothing():
     alike = [trial_row(trial, objective=100.0) for trial in range(20)]
 
-    assert importances(SPACE, list(rows(MIN_TRIALS - 1))) == {}
-    assert importances(SPACE, alike) == {}
+    assert importances(SPACE, list(rows(MIN_TRIALS - 1)), by="objective") == {}
+    assert importances(SPACE, alike, by="objective") == {}
+
+
+def test_a_pareto_sweep_has_no_objective_and_is_judged_by_quality():
+    pareto = [replace(row, neg_elbo=row.objective, objective=None) for row in rows(60)]
+
+    assert importances(SPACE, pareto, by="neg_elbo")["latent_dim"] > 0.9
+    assert importances(SPACE, pareto, by="objective") == {}

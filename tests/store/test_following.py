@@ -4,13 +4,15 @@ import pytest
 
 from tests.registry.examples import finalist_row
 from tests.store.examples import epoch_rows, trial_row
-from vae_search.states import State
+from vae_search.spec_parts import Objective
+from vae_search.states import Reason, State
 from vae_search.store import layout
 from vae_search.store.finalists import Finalists
 from vae_search.store.following import Following
 from vae_search.store.lease import SILENCE_S, acquire
 from vae_search.store.ledger import Ledger
 from vae_search.store.local_store import LocalStore
+from vae_search.store.standings import read_standings
 
 
 def issue(store: LocalStore, key: str, epoch: int = 0) -> None:
@@ -28,7 +30,7 @@ def test_each_look_tells_what_is_new(store: LocalStore, monkeypatch: pytest.Monk
     land(store, 0)
     issue(store, "000001", epoch=1)
     lease = acquire(store, "digits")
-    following = Following(store, "digits", monotonic=lambda: 0.0)
+    following = Following(store, "digits", Objective(), monotonic=lambda: 0.0)
 
     assert following.look().landed == []
     assert following.running == {"000001": 1}
@@ -52,7 +54,7 @@ def test_each_look_tells_what_is_new(store: LocalStore, monkeypatch: pytest.Monk
 
 def test_the_last_look_takes_everything_in(store: LocalStore) -> None:
     lease = acquire(store, "digits")
-    following = Following(store, "digits", monotonic=lambda: 0.0)
+    following = Following(store, "digits", Objective(), monotonic=lambda: 0.0)
     land(store, 0)  # began and ended between two looks
     store.create(layout.trial("digits", 1), b"damaged")
     lease.release()
@@ -66,7 +68,7 @@ def test_the_last_look_takes_everything_in(store: LocalStore) -> None:
 def test_a_driver_without_a_beat_is_silent(store: LocalStore) -> None:
     lease = acquire(store, "digits", beat_s=1e6)
     now_s = [0.0]
-    following = Following(store, "digits", monotonic=lambda: now_s[0])
+    following = Following(store, "digits", Objective(), monotonic=lambda: now_s[0])
 
     assert not following.look().silent
     now_s[0] = SILENCE_S
@@ -74,3 +76,22 @@ def test_a_driver_without_a_beat_is_silent(store: LocalStore) -> None:
     lease.beat()
     assert not following.look().silent
     lease.release()
+
+
+def test_the_front_of_a_pareto_sweep_is_kept_up(store: LocalStore) -> None:
+    pareto = Objective(pareto=("neg_elbo", "train_flops"))
+    none = {"objective": None}
+    land(store, 0, neg_elbo=100.0, train_flops=5.0, **none)
+    land(store, 1, neg_elbo=110.0, train_flops=2.0, **none)
+    issue(store, "000002")
+    following = Following(store, "digits", pareto, monotonic=lambda: 0.0)
+    assert [member.trial for member in following.front.members] == [0, 1]
+
+    land(store, 2, neg_elbo=99.0, train_flops=5.0, **none)  # beats trial 0
+    land(store, 3, neg_elbo=105.0, train_flops=6.0, **none)  # beaten
+    land(store, 4, neg_elbo=90.0, train_flops=1.0, state=State.PRUNED, reason=Reason.RUNG, **none)
+    following.look()
+
+    assert [member.trial for member in following.front.members] == [2, 1]
+    assert following.front == read_standings(store, "digits").shown_front(pareto)
+    assert Following(store, "digits", Objective(), monotonic=lambda: 0.0).front is None

@@ -1,9 +1,13 @@
-"""Fronts and places by the definitions, applied to every pair."""
+"""Fronts, places and volumes by their definitions, applied to every pair and every cell."""
 
+from itertools import product
+
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna._hypervolume import compute_hypervolume  # it has no public one; compared with, not used
 
-from vae_search.store.pareto import front, places, point_of
+from vae_search.store.pareto import front, hypervolume, places, point_of, running_hypervolume, staircase
 
 COORDINATES = st.integers(0, 6).map(float)
 POINTS = st.integers(1, 3).flatmap(lambda width: st.lists(st.tuples(*[COORDINATES] * width), min_size=1, max_size=30))
@@ -50,3 +54,48 @@ def test_criteria_that_are_left_out_decide_nothing():
 
     assert front([point_of(row) for row in rows]) == [0]
     assert front([point_of(row | {"instability": 2.0 - place}) for place, row in enumerate(rows)]) == [0, 1]
+
+
+def counted(points: list[tuple[float, ...]], reference: tuple[float, ...]) -> int:
+    """The unit cells below the reference that some point dominates, one by one."""
+    cells = product(*(range(int(limit)) for limit in reference))
+    return sum(any(all(mine <= at for mine, at in zip(point, cell, strict=True)) for point in points) for cell in cells)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 3).flatmap(lambda width: st.lists(st.tuples(*[COORDINATES] * width), min_size=1, max_size=20)))
+def test_a_hypervolume_is_the_number_of_unit_cells_that_are_dominated(points):
+    reference = (5.0, 6.0, 4.0)[: len(points[0])]
+
+    assert hypervolume(points, reference) == counted(points, reference)
+
+
+@given(POINTS.filter(lambda points: len(points[0]) == 3))
+def test_hypervolumes_are_those_of_optuna(points):
+    reference = (6.0, 6.0, 6.0)
+
+    assert hypervolume(points, reference) == compute_hypervolume(np.array(points), np.array(reference))
+
+
+@settings(deadline=None)
+@given(POINTS.filter(lambda points: len(points[0]) > 1), st.integers(0, 5))
+def test_a_running_hypervolume_is_that_of_all_points_so_far(points, gap):
+    reference = (5.0, 6.0, 4.0)[: len(points[0])]
+    with_a_gap = [*points[:gap], None, *points[gap:]]
+
+    found = running_hypervolume(with_a_gap, reference)
+
+    known = [[point for point in with_a_gap[: place + 1] if point is not None] for place in range(len(with_a_gap))]
+    assert found == [hypervolume(each, reference) for each in known]
+
+
+@settings(deadline=None)
+@given(POINTS.filter(lambda points: len(points[0]) == 2))
+def test_a_staircase_is_the_front_with_each_place_once(points):
+    assert staircase(points) == sorted(fronts_of(points)[0])
+
+
+def test_nothing_is_worth_nothing():
+    assert hypervolume([], (1.0, 1.0)) == hypervolume([(0.0, 1.0)], (1.0, 1.0)) == 0.0
+    assert hypervolume([], (1.0, 1.0, 1.0)) == 0.0
+    assert running_hypervolume([None], (1.0, 1.0)) == [0.0]

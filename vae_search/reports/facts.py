@@ -1,6 +1,6 @@
 """What a report states: pure functions from rows to numbers. Values are in nats per image, lower is better."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean, median, stdev
@@ -13,6 +13,7 @@ from vae_search.registry.log import Entry
 from vae_search.spec import SweepSpec
 from vae_search.states import State
 from vae_search.store.finalists import FinalistRow, by_trial
+from vae_search.store.fronts import Front, front_among, member_of
 from vae_search.store.ranking import ranked
 from vae_search.store.rows import EpochRow, TrialRow
 
@@ -51,8 +52,37 @@ class Findings:
 
     @property
     def ranking(self) -> list[TrialRow]:
-        """COMPLETE trials, best first."""
+        """COMPLETE trials, best first; of a Pareto sweep, which has no objective, by neg_elbo."""
         return ranked(self.rows, by="objective", every_state=False)
+
+    @property
+    def front(self) -> Front | None:
+        """The front of a Pareto sweep; None for another sweep."""
+        objective = self.spec.objective
+        if objective.pareto is None:
+            return None
+        complete = (row for row in self.rows if row.state is State.COMPLETE)
+        trials = [member_of(row, objective.pareto) for row in complete]
+        return front_among(trials, criteria=objective.pareto, prefer=objective.prefer)
+
+    @property
+    def leading(self) -> list[TrialRow]:
+        """The best trial; of a Pareto sweep all on its front, in the order of `objective.prefer`."""
+        front = self.front
+        if front is None:
+            return self.ranking[:1]
+        rows = {row.trial: row for row in self.rows}
+        return [rows[member.trial] for member in front.members]
+
+    @property
+    def scored_by(self) -> Literal["objective", "neg_elbo"]:
+        """What parameters are judged by: the objective; where there is none, quality, as costs follow from them."""
+        return "objective" if self.spec.objective.pareto is None else "neg_elbo"
+
+    def score(self, row: TrialRow) -> float | None:
+        """Of a COMPLETE trial, by `scored_by`; None for another."""
+        value: float | None = getattr(row, self.scored_by)
+        return value if row.state is State.COMPLETE else None
 
     @property
     def searched(self) -> tuple[str, ...]:
@@ -156,12 +186,13 @@ def confirmed(rows: Sequence[FinalistRow]) -> list[Confirmed]:
     return sorted(found, key=lambda each: (each.mean, each.trial))
 
 
-def running_best(rows: Iterable[TrialRow]) -> list[tuple[TrialRow, float]]:
-    """The rows, in their order, that improved on all before them, with their objectives."""
+def running_best(rows: Iterable[TrialRow], score: Callable[[TrialRow], float | None]) -> list[tuple[TrialRow, float]]:
+    """The rows, in their order, that improved on all before them, with their scores."""
     found: list[tuple[TrialRow, float]] = []
     for row in rows:
-        if row.objective is not None and (not found or row.objective < found[-1][1]):
-            found.append((row, row.objective))
+        value = score(row)
+        if value is not None and (not found or value < found[-1][1]):
+            found.append((row, value))
     return found
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from vae_search.registry.log import Action, Entry
 from vae_search.registry.ruling import Ruling
-from vae_search.reports import plots_parameters, plots_quality, plots_runs, plots_search
+from vae_search.reports import plots_front, plots_parameters, plots_quality, plots_runs, plots_search
 from vae_search.reports.facts import Confirmed, Findings, confirmed
 from vae_search.reports.figures import Plot
 from vae_search.reports.words import number, shown, summary
@@ -32,6 +32,12 @@ SECTIONS: dict[str, tuple[Callable[[Findings], Plot], ...]] = {
     "Workers": (plots_runs.workers,),
     "Finalists": (plots_runs.finalists,),
 }
+PARETO_SECTIONS: dict[str, tuple[Callable[[Findings], Plot], ...]] = {
+    "The front": (plots_front.front, plots_front.hypervolume),
+    **SECTIONS,
+    "The search": (plots_search.history, plots_search.learning_curves),
+    "Quality": (plots_quality.rate_distortion, plots_quality.instability, plots_quality.active_units),
+}
 PICTURES = {"samples.png": "Samples from the prior", "reconstructions.png": "Held-out images and their reconstructions"}
 
 
@@ -49,7 +55,7 @@ class Verdict:
 
 def plots_of(findings: Findings) -> list[Plot]:
     """All plots, in the order of the page."""
-    return [draw(findings) for drawers in SECTIONS.values() for draw in drawers]
+    return [draw(findings) for drawers in _sections(findings).values() for draw in drawers]
 
 
 def verdicts(findings: Findings) -> list[Verdict]:
@@ -70,21 +76,27 @@ def render(findings: Findings) -> str:
     environment.globals["number"] = number
     failed = [row for row in findings.rows if row.state is State.FAIL]
     finalists: list[Confirmed] = confirmed(findings.confirm_rows)
-    best: list[TrialRow] = findings.ranking[:MAX_ROWS]
+    front = findings.front
+    best: list[TrialRow] = (findings.ranking if front is None else findings.leading)[:MAX_ROWS]
     pictures = findings.pictures
     return environment.get_template(TEMPLATE).render(
         findings=findings,
         paragraphs=summary(findings),
+        front=front,
         best=best,
         failed=failed[:MAX_ROWS],
         failures=len(failed),
-        sections=[(title, [draw(findings) for draw in drawers]) for title, drawers in SECTIONS.items()],
+        sections=[(title, [draw(findings) for draw in drawers]) for title, drawers in _sections(findings).items()],
         finalists=finalists,
         verdicts=verdicts(findings),
         model=findings.spec.promote.model if findings.spec.promote else None,
         pictures=[] if pictures is None else [(PICTURES[name], pictures.files[name]) for name in pictures.files],
         plotly_js=Markup(get_plotlyjs()),  # noqa: S704 - the library's own text, not a user's
     )
+
+
+def _sections(findings: Findings) -> Mapping[str, tuple[Callable[[Findings], Plot], ...]]:
+    return SECTIONS if findings.front is None else PARETO_SECTIONS
 
 
 def _embedded(png: bytes) -> str:

@@ -30,20 +30,21 @@ NO_VALUE = "–"  # of a parameter whose condition did not hold
 
 
 def parallel_coordinates(findings: Findings) -> Plot:
-    """Every searched parameter and the objective, one line per completed trial."""
+    """Every searched parameter and the objective or criteria, one line per completed trial."""
     key, title = "parallel", "Parallel coordinates"
-    scored = [row for row in findings.ranking if row.objective is not None]
+    scored = [row for row in findings.ranking if findings.score(row) is not None]
     rows = thinned(scored, MAX_TRIALS)
     if len(rows) < 2 or not findings.searched:
         return Plot(key=key, title=title, text="Needs two completed trials and a searched parameter.")
     drawn = figure(x="", y="")
-    objectives = short(row.objective for row in rows)
-    values = [value for value in objectives if value is not None]
+    scores = short(map(findings.score, rows))
+    values = [value for value in scores if value is not None]
     dimensions = [_dimension(findings, name, rows) for name in findings.searched]
-    dimensions.append({"label": "objective", "values": objectives, "range": _range(values)})
+    dimensions.append({"label": findings.scored_by, "values": scores, "range": _range(values)})
+    dimensions += [_criterion(name, rows) for name in findings.spec.objective.pareto or () if name != "neg_elbo"]
     span = focus(values) or [min(values), max(values)]
-    line = {"color": objectives, "colorscale": GOOD_TO_BAD, "cmin": min(values), "cmax": span[1]}
-    line |= {"showscale": True, "colorbar": dict(colour_bar("objective"))}
+    line = {"color": scores, "colorscale": GOOD_TO_BAD, "cmin": min(values), "cmax": span[1]}
+    line |= {"showscale": True, "colorbar": dict(colour_bar(findings.scored_by))}
     drawn.add_parcoords(dimensions=dimensions, line=line, labelangle=-20, labelside="top")
     drawn.update_layout(margin={"l": 48, "r": 24, "t": 84, "b": 28}, height=440)
     text = "One line for each completed trial. Drag along an axis to keep only the lines that pass there."
@@ -57,13 +58,13 @@ def parallel_coordinates(findings: Findings) -> Plot:
 
 
 def importances(findings: Findings) -> Plot:
-    """Which parameters the objective hangs on."""
+    """Which parameters the objective hangs on; of a Pareto sweep neg_elbo."""
     key, title = "importances", "Parameter importances"
     shares = sorted(findings.importances.items(), key=lambda item: item[1])
     if not shares:
         text = "Too few completed trials, or all alike: what a parameter is worth cannot be told yet."
         return Plot(key=key, title=title, text=text)
-    drawn = figure(x="share of the objective's variance", y="", height_px=120 + 30 * len(shares))
+    drawn = figure(x=f"share of the variance of {findings.scored_by}", y="", height_px=120 + 30 * len(shares))
     drawn.add_bar(
         x=short(share for _, share in shares),
         y=[safe(name) for name, _ in shares],
@@ -73,17 +74,17 @@ def importances(findings: Findings) -> Plot:
         showlegend=False,
     )
     text = (
-        "How much of the objective's variance among completed trials each parameter explains, as Optuna estimates it "
-        "(fANOVA: Hutter, Hoos and Leyton-Brown 2014). Parameters that only some trials have are left out. Few trials "
-        "make it a rough guess."
+        f"How much of the variance of {findings.scored_by} among completed trials each parameter explains, as Optuna "
+        "estimates it (fANOVA: Hutter, Hoos and Leyton-Brown 2014). Parameters that only some trials have are left "
+        "out. Few trials make it a rough guess."
     )
     return Plot(key=key, title=title, text=text, figure=drawn)
 
 
 def slices(findings: Findings) -> Plot:
-    """The objective against each parameter by itself."""
+    """The score against each parameter by itself."""
     key, title = "slices", "Slices"
-    scored = [row for row in findings.ranking if row.objective is not None]
+    scored = [row for row in findings.ranking if findings.score(row) is not None]
     rows = thinned(scored, MAX_TRIALS)
     names = findings.searched
     if not rows or not names:
@@ -96,7 +97,7 @@ def slices(findings: Findings) -> Plot:
         numeric = all(isinstance(row.params[name], int | float) for row in having) and not _is_choice(findings, name)
         drawn.add_scatter(
             x=[_coordinate(row.params[name], numeric=numeric) for row in having],
-            y=short(row.objective for row in having),
+            y=short(map(findings.score, having)),
             text=[f"trial {row.trial}" for row in having],
             mode="markers",
             marker={
@@ -116,11 +117,12 @@ def slices(findings: Findings) -> Plot:
         elif ticks := _ticks(findings, name, [float(row.params[name]) for row in having]):
             drawn.update_xaxes(tickvals=ticks, ticktext=[f"{tick:.4g}" for tick in ticks], row=place, col=1)
     settle(drawn, height_px=80 + SLICE_HEIGHT_PX * len(names))
-    drawn.update_yaxes(range=focus([row.objective for row in rows if row.objective is not None]))
+    drawn.update_yaxes(range=focus([value for row in rows if (value := findings.score(row)) is not None]))
     bar = dict(colour_bar("trial"))
     drawn.update_layout(coloraxis={"colorscale": GOOD_TO_BAD, "colorbar": bar | {"len": 0.4}})
     text = (
-        "The objective of completed trials (nats per image) against one parameter at a time, coloured by trial number."
+        f"The {findings.scored_by} of completed trials (nats per image) against one parameter at a time, coloured by "
+        "trial number."
     )
     return Plot(key=key, title=title, text=text + left_out(len(rows), len(scored), "trials"), figure=drawn)
 
@@ -151,6 +153,23 @@ def _dimension(findings: Findings, name: str, rows: Sequence[TrialRow]) -> dict[
         "range": _range([place for place in places if place is not None]),
         "tickvals": [at for at, _ in ticks],
         "ticktext": [text for _, text in ticks],
+    }
+
+
+def _criterion(name: str, rows: Sequence[TrialRow]) -> dict[str, object]:
+    """The axis of another criterion of a Pareto sweep; costs by their logarithm."""
+    values = [getattr(row, name) for row in rows]
+    if name != "train_flops" or not all(values):
+        known = [value for value in values if value is not None]
+        return {"label": name, "values": short(values), "range": _range(known or [0.0])}
+    places = [math.log10(value) for value in values]
+    ticks = log_ticks(values)
+    return {
+        "label": name,
+        "values": short(places),
+        "range": _range(places),
+        "tickvals": [math.log10(tick) for tick in ticks],
+        "ticktext": [f"{tick:.3g}" for tick in ticks],
     }
 
 

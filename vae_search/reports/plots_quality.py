@@ -132,7 +132,8 @@ def instability(findings: Findings) -> Plot:
     rows = [row for row in findings.ranking if row.instability is not None][:MAX_BARS]
     if not rows:
         return Plot(key=key, title=title, text="No trial has an instability: it needs 12 epochs after the warm-up.")
-    drawn = figure(x="trial, the best first", y="instability, nats")
+    order = "the best first" if findings.front is None else "the lowest neg_elbo first"
+    drawn = figure(x=f"trial, {order}", y="instability, nats")
     for name, column, colour in (
         ("A: lost at the end", "instability_regression", ORANGE),
         ("B: roughness", "instability_roughness", BLUE),
@@ -147,8 +148,8 @@ def instability(findings: Findings) -> Plot:
     drawn.update_layout(barmode="stack")
     drawn.update_xaxes(type="category")
     text = (
-        f"Of the {len(rows)} best trials: A, how much of the score was lost by the end; B, how rough the curve is; "
-        "C, how far single steps leapt."
+        f"Of {len(rows)} completed trials, {order}: A, how much of the score was lost by the end; B, how rough "
+        "the curve is; C, how far single steps leapt."
     )
     return Plot(key=key, title=title, text=text, figure=drawn)
 
@@ -165,9 +166,10 @@ def active_units(findings: Findings) -> Plot:
     ends = [min(sizes), max(sizes)] if len(set(sizes)) > 1 else [0, sizes[0]]
     line = {"color": GREY, "dash": "dot", "width": 1}
     drawn.add_scatter(x=ends, y=ends, mode="lines", name="all in use", line=line, hoverinfo="skip")
-    objectives = short(row.objective for row in rows)
-    marker = {"color": objectives, "colorscale": GOOD_TO_BAD, "size": 9, "colorbar": dict(colour_bar("objective"))}
-    if None in objectives:
+    scores = short(map(findings.score, rows))
+    bar = dict(colour_bar(findings.scored_by))
+    marker = {"color": scores, "colorscale": GOOD_TO_BAD, "size": 9, "colorbar": bar}
+    if None in scores:
         marker = {"color": GREEN, "size": 9}
     y = [row.active_units for row in rows]
     drawn.add_scatter(

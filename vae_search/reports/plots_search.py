@@ -28,15 +28,19 @@ MAX_CURVE_POINTS = 60
 
 
 def history(findings: Findings) -> Plot:
-    """The objective against the trial's number, and the best so far."""
+    """The score against the trial's number, and the best so far."""
     key, title = "history", "Optimisation history by trial"
-    scored = [row for row in findings.rows if _score(row) is not None]
+
+    def score(row: TrialRow) -> float | None:
+        return findings.score(row) if row.state is State.COMPLETE else row.neg_elbo
+
+    scored = [row for row in findings.rows if score(row) is not None]
     rows = thinned(scored, MAX_TRIALS)
     if not rows:
         return Plot(key=key, title=title, text="No trial has a score yet, so there is nothing to draw.")
     drawn = figure(x="trial", y="nats per image")
     for state, name, symbol in (
-        (State.COMPLETE, "objective", "circle"),
+        (State.COMPLETE, findings.scored_by, "circle"),
         (State.PRUNED, "pruned: last neg_elbo", "x-thin-open"),
         (State.FAIL, "failed: last neg_elbo", "cross-thin-open"),
     ):
@@ -45,19 +49,20 @@ def history(findings: Findings) -> Plot:
             marker = {"color": STATE_COLOURS[state], "symbol": symbol, "size": 8}
             drawn.add_scatter(
                 x=[row.trial for row in of_state],
-                y=short(_score(row) for row in of_state),
+                y=short(score(row) for row in of_state),
                 text=trial_names(of_state),
                 mode="markers",
                 name=name,
                 marker=marker,
             )
-    best = running_best(sorted(findings.rows, key=lambda row: row.trial))
+    best = running_best(sorted(findings.rows, key=lambda row: row.trial), findings.score)
     if best:
         last = max(row.trial for row in findings.rows)
         _add_steps(drawn, [(row.trial, value) for row, value in best], until=last)
-    limits = focus([value for row in rows if (value := _score(row)) is not None])
+    limits = focus([value for row in rows if (value := score(row)) is not None])
     drawn.update_yaxes(range=limits)
-    text = "Each trial where it ended, and the best objective so far. Lower is better." + (ZOOMED if limits else "")
+    text = f"Each trial where it ended, and the best {findings.scored_by} so far. Lower is better."
+    text += ZOOMED if limits else ""
     return Plot(key=key, title=title, text=text + left_out(len(rows), len(scored), "trials"), figure=drawn)
 
 
@@ -70,7 +75,7 @@ def history_by_cost(findings: Findings) -> Plot:
     for row in ordered:
         cpu_s += row.cpu_s or 0.0
         spent_s[row.trial] = cpu_s
-    best = running_best(ordered)
+    best = running_best(ordered, findings.score)
     if not best:
         return Plot(key=key, title=title, text=NOTHING_COMPLETE)
     drawn = figure(x="CPU seconds of training", y="nats per image")
@@ -102,12 +107,13 @@ def learning_curves(findings: Findings) -> Plot:
     if not rows:
         return Plot(key=key, title=title, text="No learning curve has been recorded yet.")
     drawn = figure(x="epoch", y="neg_elbo on the select split, nats per image")
-    best = findings.ranking[:1]
+    best = findings.leading
+    name = "best trial" if findings.front is None else "on the front"
     values: list[float] = []
     for state in (State.PRUNED, State.FAIL, State.COMPLETE):
         of_state = [row for row in rows if row.state is state and row not in best]
         _add_curves(drawn, findings, of_state, name=state.value.lower(), colour=STATE_COLOURS[state], width=1)
-    _add_curves(drawn, findings, [row for row in best if row in rows], name="best trial", colour=ORANGE, width=3)
+    _add_curves(drawn, findings, [row for row in best if row in rows], name=name, colour=ORANGE, width=3)
     for row in rows:
         values += [epoch.neg_elbo for epoch in findings.curves[row.trial] if epoch.neg_elbo is not None]
     for rung in findings.rungs:
@@ -124,10 +130,6 @@ def learning_curves(findings: Findings) -> Plot:
         + left_out(len(rows), len(with_curve), "curves")
     )
     return Plot(key=key, title=title, text=text, figure=drawn)
-
-
-def _score(row: TrialRow) -> float | None:
-    return row.objective if row.state is State.COMPLETE else row.neg_elbo
 
 
 def _add_steps(drawn: go.Figure, steps: Sequence[tuple[float, float]], *, until: float) -> None:

@@ -8,8 +8,11 @@ from vae_search.registry.contest import CONFIDENCE
 from vae_search.registry.log import Action
 from vae_search.reports.facts import Findings, Lead, busy_share, confirmed, lead, spent, timeline
 from vae_search.states import State
+from vae_search.store.fronts import Front
 
 SHOWN_CHARACTERS = 300
+VALUES = {"neg_elbo": "neg_elbo {:.2f} nats", "instability": "instability {:.3f} nats", "train_flops": "{:.3g} FLOPs"}
+ENDS = {"neg_elbo": "has the best bound", "instability": "is the most stable", "train_flops": "is the cheapest"}
 
 
 def shown(value: object) -> str:
@@ -24,11 +27,17 @@ def number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
+def value_of(criterion: str, value: float) -> str:
+    """A criterion's value with its unit: `neg_elbo 98.21 nats`, `1.25e+09 FLOPs`."""
+    return VALUES[criterion].format(value)
+
+
 def summary(findings: Findings) -> list[str]:
     """What was searched, what won, by how much and how sure, and what it cost: one paragraph each."""
     ahead = lead(findings.ranking)
-    paragraphs = [_searched(findings), _won(findings, ahead)]
-    if ahead is not None:
+    front = findings.front
+    paragraphs = [_searched(findings), _won(findings, ahead) if front is None else _on_front(findings, front)]
+    if ahead is not None or (front is not None and front.members):
         paragraphs.append(" ".join(_sure(findings, ahead)))
     if findings.rows:
         paragraphs.append(" ".join(_cost(findings)))
@@ -70,7 +79,37 @@ def _won(findings: Findings, ahead: Lead | None) -> str:
     return " ".join(parts)
 
 
-def _sure(findings: Findings, ahead: Lead) -> Iterator[str]:
+def _on_front(findings: Findings, front: Front) -> str:
+    """Instead of a winner: how many are on the front, and its ends, the preferred one first."""
+    criteria = ", ".join(front.criteria)
+    if not front.members:
+        why = "none has ended" if not findings.rows else f"none of the {len(findings.rows)} that ended completed"
+        return f"No trial is on the front of {criteria}: {why}."
+    complete = sum(row.state is State.COMPLETE for row in findings.rows)
+    of = f"{len(front.members)} of the {complete} trials that completed"
+    be, them = ("is", "it") if len(front.members) == 1 else ("are", "them")
+    parts = [f"There is no single best trial: {of} {be} on the front: no other beats {them} in all of {criteria}."]
+    rows = {row.trial: row for row in findings.rows}
+    for name in sorted(front.criteria, key=lambda name: name != front.prefer):
+        member = front.extreme(name)
+        value = None if member is None else member.values[name]
+        if member is None or value is None:
+            continue
+        others = ", ".join(
+            value_of(other, at)
+            for other in front.criteria
+            if other != name and (at := member.values[other]) is not None
+        )
+        part = f"Trial {member.trial} {ENDS[name]}, {value_of(name, value)} ({others})"
+        if name == front.prefer:
+            known = rows[member.trial].params
+            params = ", ".join(f"{each} {shown(known[each])}" for each in findings.searched if each in known)
+            part += ", and is the one that the spec prefers" + (f": {params}" if params else "")
+        parts.append(part + ".")
+    return " ".join(parts)
+
+
+def _sure(findings: Findings, ahead: Lead | None) -> Iterator[str]:
     finalists = confirmed(findings.confirm_rows)
     if not finalists:
         yield (
@@ -91,7 +130,7 @@ def _sure(findings: Findings, ahead: Lead) -> Iterator[str]:
             f"Seeds spread by {best.spread:.3f} nats (standard deviation); the mean lies in [{best.interval.low:.2f}, "
             f"{best.interval.high:.2f}] with {CONFIDENCE:.0%} confidence."
         )
-        if ahead.over_second is not None and best.trial == ahead.best.trial and best.spread:
+        if ahead is not None and ahead.over_second is not None and best.trial == ahead.best.trial and best.spread:
             ratio = ahead.over_second / best.spread
             yield f"Its lead in the search is {ratio:.1f} times that spread" + (
                 ": another seed could turn the order." if ratio < 2 else "."

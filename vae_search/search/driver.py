@@ -195,6 +195,7 @@ class Driver:
             states=dict(self._states),
             best_trial=best[1] if best else None,
             best_objective=best[0] if best else None,
+            front=self._kept.front,
             epochs_done=self._epochs_done,
             running={key: len(flight.measurements) for key, flight in list(self._flights.items())},
             confirmed=len(self._confirmation.ended),

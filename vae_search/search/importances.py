@@ -1,6 +1,7 @@
-"""How much of the objective's variance each parameter explains, as Optuna estimates it."""
+"""How much of the variance of a score each parameter explains, as Optuna estimates it."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import optuna
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
@@ -14,21 +15,23 @@ MIN_TRIALS = 8  # COMPLETE ones; the forests of fANOVA see no structure in fewer
 SEED = 0  # equal ledgers give equal reports
 
 
-def importances(space: SearchSpace, rows: Sequence[TrialRow]) -> Mapping[str, float]:
+def importances(
+    space: SearchSpace, rows: Sequence[TrialRow], *, by: Literal["objective", "neg_elbo"]
+) -> Mapping[str, float]:
     """The share of each searched parameter that all COMPLETE trials have; the shares add up to 1.
 
     By fANOVA (Hutter, Hoos and Leyton-Brown 2014, "An Efficient Approach for Assessing Hyperparameter Importance").
 
     Returns:
-        Nothing if fewer than `MIN_TRIALS` trials have completed, if all have the same objective, or if no parameter
+        Nothing if fewer than `MIN_TRIALS` trials have completed, if all have the same score, or if no parameter
         differs between them.
     """
-    scored = [row for row in rows if row.state is State.COMPLETE and row.objective is not None]
-    if len(scored) < MIN_TRIALS or len({row.objective for row in scored}) == 1:
+    scored = [row for row in rows if row.state is State.COMPLETE and getattr(row, by) is not None]
+    if len(scored) < MIN_TRIALS or len({getattr(row, by) for row in scored}) == 1:
         return {}
     rebuilt = SweepStudy(space, sampler="random", seed=SEED)
     for row in scored:
-        rebuilt.add(Outcome(trial=row.trial, state=row.state, params=row.params, objective=row.objective))
+        rebuilt.add(Outcome(trial=row.trial, state=row.state, params=row.params, objective=getattr(row, by)))
     study = optuna.create_study(direction="minimize")
     study.add_trials(rebuilt.trials())
     return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=SEED))

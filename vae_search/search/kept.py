@@ -7,6 +7,7 @@ from vae_search.states import State
 from vae_search.store import artifacts, checkpoints
 from vae_search.store.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.commit import Store
+from vae_search.store.fronts import Front, front_among, member_of
 from vae_search.store.layout import trial_key
 from vae_search.store.ranking import best_first
 from vae_search.store.rows import TrialRow
@@ -32,6 +33,15 @@ class KeptWeights:
             if row.objective is not None:
                 return row.objective, row.trial
         return None
+
+    @property
+    def front(self) -> Front | None:
+        """The front of a Pareto sweep so far; None for another sweep."""
+        objective = self._spec.objective
+        if objective.pareto is None:
+            return None
+        members = [member_of(row, objective.pareto) for row in self._ranking]
+        return front_among(members, criteria=objective.pareto, prefer=objective.prefer)
 
     def count(self, row: TrialRow) -> None:
         """A trial has a row."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vae_search.search.flight import Verdict
 from vae_search.states import State
+from vae_search.store.fronts import Front
 from vae_search.store.rows import TrialRow
 
 
@@ -19,6 +20,8 @@ class Progress:
     """finished trials, of all drivers of the sweep"""
     best_trial: int | None
     best_objective: float | None
+    front: Front | None
+    """of a Pareto sweep, which has no best trial"""
     epochs_done: int
     """by this driver"""
     running: Mapping[str, int]

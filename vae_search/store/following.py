@@ -3,15 +3,20 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vae_search.errors import CorruptStore
 from vae_search.states import State
 from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.finalists import FinalistRow, finalist_from_parquet
+from vae_search.store.fronts import front_among, member_of
 from vae_search.store.lease import SILENCE_S, Heartbeat, read_heartbeat
 from vae_search.store.rows import TrialRow, trial_from_parquet
 from vae_search.store.standings import read_standings
+
+if TYPE_CHECKING:
+    from vae_search.spec_parts import Objective  # its library takes as long to load as `best` does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +38,13 @@ class Following:
     rows listed, and only new ones are read. So a row shows at the look after its trial has left `running/`.
     """
 
-    def __init__(self, store: Store, sweep: str, *, monotonic: Callable[[], float]) -> None:
+    def __init__(self, store: Store, sweep: str, objective: "Objective", *, monotonic: Callable[[], float]) -> None:
         standings = read_standings(store, sweep)
         self.states: Counter[State] = standings.states
         self.best = standings.best
         """trial and objective of the least objective so far"""
+        self.front = standings.shown_front(objective)
+        """of a Pareto sweep, so far"""
         self.confirmed = 0
         """confirm runs that have ended"""
         self.epochs_seen = 0
@@ -115,6 +122,10 @@ class Following:
         self.states[row.state] += 1
         if row.objective is not None and (self.best is None or row.objective < self.best[1]):
             self.best = (row.trial, row.objective)
+        if self.front is not None and row.state is State.COMPLETE:
+            criteria, prefer = self.front.criteria, self.front.prefer
+            members = [*self.front.members, member_of(row, criteria)]
+            self.front = front_among(members, criteria=criteria, prefer=prefer)
 
     def _is_silent(self, driver: Heartbeat | None) -> bool:
         """Whether the counter stands still, measured by our own clock: the driver's may be another machine's."""

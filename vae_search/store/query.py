@@ -1,4 +1,4 @@
-"""SQL over the store: the tables `trials`, `epochs`, `finalists` and `models`, of one sweep or of all."""
+"""SQL over the store: the tables `trials`, `epochs`, `finalists`, `front` and `models`, of one sweep or of all."""
 
 import tempfile
 from collections.abc import Callable
@@ -76,8 +76,11 @@ def query_table(
         views = Views(connection, store, paths, Path(scratch))
         try:
             asked = _asked_tables(connection, sql)
-            if asked & {"trials", "epochs"}:  # the learning curves are checked against their rows, so they need both
+            # The learning curves are checked against their rows, and a front is that of rows: these need both.
+            if asked & {"trials", "epochs", "front"}:
                 views.show_trials()
+            if "front" in asked:
+                views.show_front()
             if "epochs" in asked:
                 views.show_epochs()
             if "finalists" in asked:

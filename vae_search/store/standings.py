@@ -13,6 +13,7 @@ from vae_search.states import State
 from vae_search.store import layout
 from vae_search.store.columns import int64_array
 from vae_search.store.commit import Store
+from vae_search.store.fronts import Front, Member, front_among
 from vae_search.store.pareto import CRITERIA, front, point_of
 from vae_search.store.ranking import RankedBy, check_comparable
 from vae_search.store.rows import TRIAL_SCHEMA, TrialRow, columns_from_parquet, trial_from_parquet, trials_from_parquet
@@ -159,6 +160,18 @@ class Standings:
         points = [point_of(dict(zip(criteria, values, strict=True))) for values in zip(*columns, strict=True)]
         members = order.select(["trial", "place"]).take(int64_array(front(points)))
         return self._rows((_moved_up(members, first) if first else members).slice(0, count))
+
+    def shown_front(self, objective: "Objective") -> Front | None:
+        """The front of a Pareto sweep, from the columns alone; None for another sweep."""
+        if objective.pareto is None:
+            return None
+        complete = self._table.filter(self._complete())
+        columns = [complete[name].to_pylist() for name in ("trial", *objective.pareto)]
+        trials = (
+            Member(trial=trial, values=dict(zip(objective.pareto, values, strict=True)))
+            for trial, *values in zip(*columns, strict=True)
+        )
+        return front_among(trials, criteria=objective.pareto, prefer=objective.prefer)
 
     def _complete(self) -> pa.ChunkedArray:
         return pc.match_like(self._table["state"], State.COMPLETE.value)  # `pc.equal` would load pandas

@@ -100,6 +100,20 @@ def searched_parameters(store: Store, sweep: str) -> list[str]:
     return list(dict.fromkeys(parameter.name for parameter in space.searched))
 
 
+def pareto_criteria(store: Store, sweep: str) -> tuple[tuple[str, ...], str]:
+    """The criteria of a Pareto sweep, none if it is another one, and which of them orders its front.
+
+    Raises:
+        NotFound: There is no such sweep.
+        CorruptStore: Its record is damaged.
+    """
+    path, spec = layout.resolved(sweep), _fields(store, sweep).get("spec")
+    objective = spec.get("objective") if isinstance(spec, dict) else None
+    if not isinstance(objective, dict):
+        raise CorruptStore(f"{path}: holds no valid objective. Restore it from a copy.")
+    return tuple(objective.get("pareto") or ()), objective.get("prefer", "neg_elbo")
+
+
 def latest_spec(store: Store, sweep: str) -> "SweepSpec":
     """What the sweep's last driver ran it with: its budget, for example, may have grown since the sweep began.
 

@@ -1,22 +1,25 @@
-"""The views of a query: `trials`, `epochs`, `finalists` and `models` of one connection to DuckDB."""
+"""The views of a query: `trials`, `epochs`, `finalists`, `front` and `models` of one connection to DuckDB."""
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vae_search.errors import CorruptStore
+from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.compact import usable_length
 from vae_search.store.finalists import FINALIST_SCHEMA
+from vae_search.store.fronts import Member, front_among
+from vae_search.store.pareto import CRITERIA
 from vae_search.store.rows import EPOCH_SCHEMA, TRIAL_SCHEMA
 from vae_search.store.sealed import check_seal
+from vae_search.store.sweeps import pareto_criteria
 
 MODEL_SCHEMA = pa.schema(
     [
@@ -39,7 +42,21 @@ MODEL_SCHEMA = pa.schema(
         ("reasons", pa.string()),  # why it was refused
     ]
 )
-SCHEMAS = {"trials": TRIAL_SCHEMA, "epochs": EPOCH_SCHEMA, "finalists": FINALIST_SCHEMA, "models": MODEL_SCHEMA}
+FRONT_SCHEMA = pa.schema(
+    [
+        ("sweep", pa.string()),
+        ("trial", pa.int64()),
+        ("place", pa.int64()),  # 1: what `objective.prefer` picks
+        *((name, pa.float64()) for name in CRITERIA),  # NULL if it is none of the sweep's criteria
+    ]
+)
+SCHEMAS = {
+    "trials": TRIAL_SCHEMA,
+    "epochs": EPOCH_SCHEMA,
+    "finalists": FINALIST_SCHEMA,
+    "front": FRONT_SCHEMA,
+    "models": MODEL_SCHEMA,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +134,33 @@ class Views:
     def show_finalists(self) -> None:
         """Let `finalists` read all intact rows of confirm runs."""
         self._show("finalists", self._intact("finalists"))
+
+    def show_front(self) -> None:
+        """Let `front` read which trials of each Pareto sweep are on its front; `trials` must be shown before."""
+        columns = ", ".join(CRITERIA)
+        sql = f"SELECT sweep, comparability_key, trial, {columns} FROM trials WHERE state = 'COMPLETE'"  # noqa: S608
+        found: dict[tuple[str, str], list[Member]] = defaultdict(list)
+        for sweep, key, trial, *values in self._connection.sql(sql).fetchall():
+            found[sweep, key].append(Member(trial=trial, values=dict(zip(CRITERIA, values, strict=True))))
+        records = []
+        for (sweep, _), trials in sorted(found.items()):
+            try:
+                criteria, prefer = pareto_criteria(self._store, sweep)
+            except NotFound:  # it is being removed
+                continue
+            except CorruptStore:
+                self.damaged.append(layout.resolved(sweep))
+                continue
+            if criteria:
+                narrow = [replace(each, values={name: each.values[name] for name in criteria}) for each in trials]
+                members = front_among(narrow, criteria=criteria, prefer=prefer).members
+                records += [
+                    {"sweep": sweep, "trial": member.trial, "place": place, **member.values}
+                    for place, member in enumerate(members, start=1)
+                ]
+        path = self._scratch / "front.parquet"
+        pq.write_table(pa.Table.from_pylist(records, schema=FRONT_SCHEMA), path)
+        self._show("front", {"": [str(path)]})
 
     def show_models(self, models: Callable[[], ModelVersions], *, sweep: str | None) -> None:
         """Let `models` read the versions, of all models or those that came from one sweep."""

@@ -1,0 +1,86 @@
+"""What the front of a Pareto sweep was worth while the search went on: pure functions from rows to numbers."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vae_search.states import State
+from vae_search.store.pareto import running_hypervolume
+from vae_search.store.rows import TrialRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """The best and the worst value of each criterion among COMPLETE trials; the worst are the reference point.
+
+    It follows from the rows alone and takes no opinion on what is too bad. A trial that is the worst in some criterion
+    adds nothing to a hypervolume, and one that is worse than all before it makes the box larger.
+    """
+
+    best: tuple[float, ...]
+    worst: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A trial that made the front better."""
+
+    row: TrialRow
+    cpu_s: float
+    """of all trials that had ended by then, this one included"""
+    share: float
+    """of the box that the front dominates; costs count by their logarithm"""
+
+
+def box_of(rows: Iterable[TrialRow], criteria: Sequence[str]) -> Box | None:
+    """None if there is no area to measure: fewer than two values of a criterion."""
+    points = [values for row in rows if (values := _values(row, criteria)) is not None]
+    columns = [*zip(*points, strict=True)]
+    if not columns or any(min(column) == max(column) for column in columns):
+        return None
+    return Box(best=tuple(map(min, columns)), worst=tuple(map(max, columns)))
+
+
+def running_share(rows: Sequence[TrialRow], criteria: Sequence[str]) -> tuple[list[Step], float]:
+    """How much of the box of all `rows` the front dominated, whenever that grew, and the CPU seconds of all rows.
+
+    In the order in which the trials ended; those that did not complete cost time and add nothing.
+    """
+    box = box_of(rows, criteria)
+    cpu_s, before, steps = 0.0, 0.0, list[Step]()
+    ordered = sorted(rows, key=lambda row: (row.finished_at, row.trial))
+    if box is None:
+        return [], sum(row.cpu_s or 0.0 for row in ordered)
+    low = _coordinates(box.best, criteria)
+    widths = [high - least for least, high in zip(low, _coordinates(box.worst, criteria), strict=True)]
+
+    def placed(row: TrialRow) -> tuple[float, ...] | None:
+        """Within the box, whose sides are 1."""
+        values = _values(row, criteria)
+        if values is None:
+            return None
+        found = zip(_coordinates(values, criteria), low, widths, strict=True)
+        return tuple((at - least) / width for at, least, width in found)
+
+    shares = running_hypervolume([placed(row) for row in ordered], (1.0,) * len(criteria))
+    for row, share in zip(ordered, shares, strict=True):
+        cpu_s += row.cpu_s or 0.0
+        if share > before:
+            steps.append(Step(row=row, cpu_s=cpu_s, share=share))
+            before = share
+    return steps, cpu_s
+
+
+def _values(row: TrialRow, criteria: Sequence[str]) -> tuple[float, ...] | None:
+    """None if the trial did not complete, or a value is missing."""
+    if row.state is not State.COMPLETE:
+        return None
+    known = [
+        value for name in criteria if (value := getattr(row, name)) is not None and (value > 0 or name != "train_flops")
+    ]
+    return tuple(known) if len(known) == len(criteria) else None
+
+
+def _coordinates(values: Sequence[float], criteria: Sequence[str]) -> list[float]:
+    """Ten times the FLOPs is the same step wherever it is taken, so these count by their logarithm."""
+    return [math.log10(value) if name == "train_flops" else value for name, value in zip(criteria, values, strict=True)]

@@ -1,0 +1,52 @@
+"""The front of a Pareto sweep, as it is shown: who is on it, its ends, and whom `objective.prefer` picks."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from vae_search.store.pareto import front, point_of
+from vae_search.store.rows import TrialRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A COMPLETE trial, by what counts."""
+
+    trial: int
+    values: Mapping[str, float | None]
+    """by criterion; neg_elbo and instability in nats per image"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """The COMPLETE trials that no other beats in all criteria."""
+
+    criteria: tuple[str, ...]
+    prefer: str
+    """the criterion that orders it"""
+    members: tuple[Member, ...]
+    """by `prefer`, least first, NULL last; equal ones by neg_elbo, then by number"""
+
+    def extreme(self, criterion: str) -> Member | None:
+        """The member with the least value, of equal ones the first; None if no member has a value."""
+        having = [(value, member) for member in self.members if (value := member.values[criterion]) is not None]
+        return min(having, key=lambda each: each[0])[1] if having else None
+
+
+def member_of(row: TrialRow, criteria: Iterable[str]) -> Member:
+    """A row, by what counts."""
+    return Member(trial=row.trial, values={name: getattr(row, name) for name in criteria})
+
+
+def front_among(trials: Iterable[Member], *, criteria: tuple[str, ...], prefer: str) -> Front:
+    """The front of some COMPLETE trials, neg_elbo being one of the criteria.
+
+    Those of a front and further ones have the front that all trials have: so it can be kept up.
+    """
+    known = list(trials)
+    members = [known[place] for place in front([point_of(member.values) for member in known])]
+
+    def order(member: Member) -> tuple[bool, float, float, int]:
+        value = member.values[prefer]
+        return (value is None, value or 0.0, member.values["neg_elbo"] or 0.0, member.trial)
+
+    return Front(criteria=criteria, prefer=prefer, members=tuple(sorted(members, key=order)))

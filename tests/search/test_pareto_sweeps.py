@@ -106,6 +106,19 @@ def test_cheap_trials_advance_beside_good_ones(open_session):
     assert "rank 3 of 4" in decided[2].reason
 
 
+def test_a_collapsed_trial_does_not_advance_by_being_cheap(open_session):
+    rungs = Rungs(open_session(*PARETO).spec)
+    for trial, (value, rate, flops) in enumerate(
+        [(90.0, 9.0, 5.0), (95.0, 2.0, 4.0), (99.0, 0.1, 1.0), (99.0, 0.0, 0.5)]
+    ):
+        rungs.note(2, trial, value, rate=rate, epoch_flops=flops)
+
+    decided = [rungs.decide(2, trial) for trial in range(4)]
+
+    assert [decision.advance for decision in decided] == [True, True, False, False]
+    assert "rank 3 of 4" in decided[3].reason  # of the collapsed the cheapest is the first
+
+
 def study_of(space_spec, **changes) -> SweepStudy:
     return SweepStudy(space_spec.search_space, **({"sampler": "tpe", "seed": 3, "criteria": 2} | changes))
 

@@ -63,3 +63,31 @@ def test_standings_know_the_front_of_complete_trials_from_their_columns(store):
 
     assert found.members == (member_of(rows[1], pareto.pareto), member_of(rows[0], pareto.pareto))
     assert read_standings(store, "digits").shown_front(Objective()) is None
+
+
+def test_a_collapsed_model_is_on_no_front_however_cheap_unless_all_have_collapsed(store):
+    """In all three ways in which a front is found."""
+    pareto = Objective(pareto=("neg_elbo", "train_flops"))
+    values = [(90.0, 9.0, 12.0), (95.0, 2.0, 1.0), (99.0, 1.0, 0.02), (99.5, 0.5, None)]
+    rows = [
+        trial_row(trial, objective=None, neg_elbo=nats, train_flops=flops, rate=rate)
+        for trial, (nats, flops, rate) in enumerate(values)
+    ]
+    for row in rows:
+        Ledger(store, "digits").commit(row, epoch_rows(row.trial))
+    standings = read_standings(store, "digits")
+
+    found = [
+        [row.trial for row in best_first(rows, pareto)],
+        [row.trial for row in standings.best_first(pareto, count=None)],
+        [member.trial for member in standings.shown_front(pareto).members],
+        [
+            member.trial
+            for member in front_among(
+                [member_of(row, pareto.pareto) for row in rows], criteria=pareto.pareto, prefer="neg_elbo"
+            ).members
+        ],
+    ]
+
+    assert found == [[0, 1, 3]] * 4  # the last one's rate is not known
+    assert [row.trial for row in best_first(rows[2:3], pareto)] == [2]

@@ -5,12 +5,12 @@ A Pareto sweep that minimises FLOPs ranks its trials by the front that they are 
 ("Multi-objective Asynchronous Successive Halving").
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vae_search.spec import SweepSpec
 from vae_search.spec_parts import Pruning
-from vae_search.store.pareto import places
+from vae_search.store.pareto import is_collapsed, places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +60,16 @@ class Rungs:
         self._with_flops = "train_flops" in (spec.objective.pareto or ())
         self._budget_epochs = spec.budget.epochs
         self._points: dict[int, dict[int, tuple[float, ...]]] = {rung: {} for rung in self.epochs}
+        self._collapsed: dict[int, set[int]] = {rung: set() for rung in self.epochs}
 
-    def note(self, epoch: int, trial: int, neg_elbo: float, *, epoch_flops: float | None) -> None:
+    def note(
+        self, epoch: int, trial: int, neg_elbo: float, *, rate: float | None = None, epoch_flops: float | None
+    ) -> None:
         """A trial's value after an epoch; noting it again changes nothing, and so does one that is no rung.
 
         Args:
+            rate: its KL, nats per image. Where cost counts, collapsed trials come after all others: by their cost they
+                would be on the front.
             epoch_flops: what an epoch of the trial costs; None if it is not known: the trial is then not compared.
         """
         if epoch not in self._points:
@@ -74,13 +79,21 @@ class Rungs:
         elif epoch_flops is not None:
             # Rounded: a quotient's last bit depends on the epoch, and equal costs must be equal.
             self._points[epoch][trial] = (neg_elbo, float(f"{epoch_flops * self._budget_epochs:.12g}"))
+            if is_collapsed(rate):
+                self._collapsed[epoch].add(trial)
 
     def decide(self, epoch: int, trial: int) -> RungDecision:
         """Does a trial advance that stands at a rung, given all that is recorded there so far?"""
-        points = self._points[epoch]
-        ranks = dict(zip(points, places([*points.values()]) if self._with_flops else _first(points), strict=True))
+        ranks = self._ranks(epoch)
         return decide(ranks[trial], [*ranks.values()], reduction_factor=self._reduction_factor)
 
-
-def _first(points: Mapping[int, tuple[float, ...]]) -> list[float]:
-    return [point[0] for point in points.values()]
+    def _ranks(self, epoch: int) -> dict[int, float]:
+        """What the trials at a rung are ordered by, least first."""
+        points = self._points[epoch]
+        if not self._with_flops:
+            return {trial: neg_elbo for trial, (neg_elbo,) in points.items()}
+        collapsed = self._collapsed[epoch]
+        learners = [trial for trial in points if trial not in collapsed]
+        others = [trial for trial in points if trial in collapsed]
+        first, last = (places([points[trial] for trial in group]) for group in (learners, others))
+        return dict(zip([*learners, *others], [*first, *(len(learners) + place for place in last)], strict=True))

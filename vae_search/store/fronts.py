@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from vae_search.store.pareto import front, point_of
+from vae_search.store.pareto import front_of_learners, point_of
 from vae_search.store.rows import TrialRow
 
 
@@ -14,6 +14,8 @@ class Member:
     trial: int
     values: Mapping[str, float | None]
     """by criterion; neg_elbo and instability in nats per image"""
+    rate: float | None = None
+    """KL in nats per image; a collapsed model is on no front"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,8 @@ class Front:
 
 def member_of(row: TrialRow, criteria: Iterable[str]) -> Member:
     """A row, by what counts."""
-    return Member(trial=row.trial, values={name: getattr(row, name) for name in criteria})
+    values = {name: getattr(row, name) for name in criteria}
+    return Member(trial=row.trial, values=values, rate=row.rate)
 
 
 def front_among(trials: Iterable[Member], *, criteria: tuple[str, ...], prefer: str) -> Front:
@@ -43,7 +46,8 @@ def front_among(trials: Iterable[Member], *, criteria: tuple[str, ...], prefer: 
     Those of a front and further ones have the front that all trials have: so it can be kept up.
     """
     known = list(trials)
-    members = [known[place] for place in front([point_of(member.values) for member in known])]
+    places = front_of_learners([point_of(member.values) for member in known], [member.rate for member in known])
+    members = [known[place] for place in places]
 
     def order(member: Member) -> tuple[bool, float, float, int]:
         value = member.values[prefer]

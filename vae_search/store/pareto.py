@@ -8,7 +8,14 @@ from operator import itemgetter
 
 CRITERIA = ("neg_elbo", "instability", "train_flops")  # each the less, the better
 
+COLLAPSED_NATS = 1.0  # of KL per image: with less a model's code says nothing, and the gate `rate` refuses it
+
 Point = tuple[float | None, float | None, float | None]
+
+
+def is_collapsed(rate: float | None) -> bool:
+    """Whether a model with this KL, nats per image, ignores its latents; unknown is not collapsed."""
+    return rate is not None and rate < COLLAPSED_NATS
 
 
 def point_of(values: Mapping[str, float | None]) -> Point:
@@ -42,6 +49,19 @@ def front(points: Sequence[Point]) -> list[int]:
             end += 1
         seconds[begin:end], thirds[begin:end] = [second], [third]
     return [position for position, key in enumerate(keys) if key in best]
+
+
+def front_of_learners(points: Sequence[Point], rates: Sequence[float | None]) -> list[int]:
+    """The `front` of the models that have not collapsed, or of all if all have.
+
+    What never learns can be as small as one likes, and would be on every front.
+
+    Args:
+        rates: of each point, KL in nats per image.
+    """
+    learners = [position for position, rate in enumerate(rates) if not is_collapsed(rate)]
+    chosen = learners or [*range(len(points))]
+    return [chosen[place] for place in front([points[position] for position in chosen])]
 
 
 def places(points: Sequence[tuple[float, ...]]) -> list[int]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vae_search.errors import Conflict
 from vae_search.states import State
-from vae_search.store.pareto import front, point_of
+from vae_search.store.pareto import front_of_learners, point_of
 from vae_search.store.rows import TrialRow
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def front_of(rows: Sequence[TrialRow], *, criteria: Sequence[str], prefer: str) 
     """
     check_comparable({row.comparability_key for row in rows}, trials=len(rows))
     complete = [row for row in rows if row.state is State.COMPLETE]
-    places = front([point_of({name: getattr(row, name) for name in criteria}) for row in complete])
+    points = [point_of({name: getattr(row, name) for name in criteria}) for row in complete]
+    places = front_of_learners(points, [row.rate for row in complete])
 
     def order(row: TrialRow) -> tuple[bool, float, float, int]:
         value = getattr(row, prefer)

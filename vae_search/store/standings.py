@@ -14,7 +14,7 @@ from vae_search.store import layout
 from vae_search.store.columns import int64_array
 from vae_search.store.commit import Store
 from vae_search.store.fronts import Front, Member, front_among
-from vae_search.store.pareto import CRITERIA, front, point_of
+from vae_search.store.pareto import CRITERIA, front_of_learners, point_of
 from vae_search.store.ranking import RankedBy, check_comparable
 from vae_search.store.rows import TRIAL_SCHEMA, TrialRow, columns_from_parquet, trial_from_parquet, trials_from_parquet
 
@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from vae_search.spec_parts import Objective  # its library takes as long to load as `best` does
 
 # In the order of the files, which costs least.
-COLUMNS = ("trial", "state", "objective", "neg_elbo", "instability", "train_flops", "cpu_s", "comparability_key")
+COLUMNS = (
+    "trial",
+    "state",
+    "objective",
+    "neg_elbo",
+    "rate",
+    "instability",
+    "train_flops",
+    "cpu_s",
+    "comparability_key",
+)
 
 _SCHEMA = pa.schema([TRIAL_SCHEMA.field(name) for name in COLUMNS])
 _NO_ROWS = pa.table([pa.nulls(0, field.type) for field in _SCHEMA], schema=_SCHEMA)
@@ -158,7 +168,8 @@ class Standings:
         order = order.take(pc.sort_indices(order, sort_keys=keys))
         columns = [order[name].to_pylist() for name in criteria]
         points = [point_of(dict(zip(criteria, values, strict=True))) for values in zip(*columns, strict=True)]
-        members = order.select(["trial", "place"]).take(int64_array(front(points)))
+        places = front_of_learners(points, order["rate"].to_pylist())
+        members = order.select(["trial", "place"]).take(int64_array(places))
         return self._rows((_moved_up(members, first) if first else members).slice(0, count))
 
     def shown_front(self, objective: "Objective") -> Front | None:
@@ -166,10 +177,10 @@ class Standings:
         if objective.pareto is None:
             return None
         complete = self._table.filter(self._complete())
-        columns = [complete[name].to_pylist() for name in ("trial", *objective.pareto)]
+        columns = [complete[name].to_pylist() for name in ("trial", "rate", *objective.pareto)]
         trials = (
-            Member(trial=trial, values=dict(zip(objective.pareto, values, strict=True)))
-            for trial, *values in zip(*columns, strict=True)
+            Member(trial=trial, values=dict(zip(objective.pareto, values, strict=True)), rate=rate)
+            for trial, rate, *values in zip(*columns, strict=True)
         )
         return front_among(trials, criteria=objective.pareto, prefer=objective.prefer)
 

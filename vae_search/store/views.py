@@ -138,10 +138,11 @@ class Views:
     def show_front(self) -> None:
         """Let `front` read which trials of each Pareto sweep are on its front; `trials` must be shown before."""
         columns = ", ".join(CRITERIA)
-        sql = f"SELECT sweep, comparability_key, trial, {columns} FROM trials WHERE state = 'COMPLETE'"  # noqa: S608
+        sql = f"SELECT sweep, comparability_key, trial, rate, {columns} FROM trials WHERE state = 'COMPLETE'"  # noqa: S608
         found: dict[tuple[str, str], list[Member]] = defaultdict(list)
-        for sweep, key, trial, *values in self._connection.sql(sql).fetchall():
-            found[sweep, key].append(Member(trial=trial, values=dict(zip(CRITERIA, values, strict=True))))
+        for sweep, key, trial, rate, *values in self._connection.sql(sql).fetchall():
+            by_name = dict(zip(CRITERIA, values, strict=True))
+            found[sweep, key].append(Member(trial=trial, values=by_name, rate=rate))
         records = []
         for (sweep, _), trials in sorted(found.items()):
             try:

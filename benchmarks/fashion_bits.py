@@ -1,9 +1,9 @@
 """Two likelihoods of the same 8-bit images side by side: Fashion-MNIST in bits per dimension, twenty minutes each.
 
 `search_spaces/fashion_8bit.yaml` through `vae-search run`, with both likelihoods at the same time on one core each, so
-that they meet the same machine; the best trial by IWAE-16 on the select images is scored once on the 10,000 test images.
-Both bounds are on the probability of the same whole numbers, so that they may be compared, in bits per value of a pixel.
-Samples of both stand side by side in one picture: means of p(x|z), then draws from it.
+that they meet the same machine; the best trial by IWAE-16 on the select images is scored once on the 10,000 test
+images. Both bounds are on the probability of the same whole numbers, so that they may be compared, in bits per value of
+a pixel. Samples of both stand side by side in one picture: means of p(x|z), then draws from it.
 
     python benchmarks/fashion_bits.py --minutes 20
 """

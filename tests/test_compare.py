@@ -97,13 +97,25 @@ def test_where_only_one_is_confirmed_both_are_taken_as_the_search_has_them(store
     assert [(one.sweep, one.value) for one in found.contenders] == [("b", 90.0), ("a", 100.0)]
 
 
+def test_without_common_seeds_each_sweep_is_represented_by_its_lowest_bound(store):
+    """Neither what seeds have confirmed nor what an objective prefers stands for it then."""
+    put_sweep(store, "a", 100.0, iwae=(80.0,))
+    steady = trial_row(2, sweep="a", neg_elbo=85.0, objective=200.0, bits_per_dim=1.0, comparability_key=KEY)
+    Ledger(store, "a").commit(steady, epoch_rows(2, sweep="a"))
+    put_sweep(store, "b", 90.0)
+
+    found = compare(store, ["a", "b"])
+
+    assert [(one.sweep, one.row.trial, one.value) for one in found.contenders] == [("a", 2, 85.0), ("b", 1, 90.0)]
+
+
 @pytest.mark.parametrize("pixels", [(None, None), (PIXELS, None), (PIXELS, "q" * 64)])
 def test_scores_of_different_images_are_refused(store, pixels):
     """None and None as well: two binarisations of the same images are two tasks."""
     put_sweep(store, "a", 100.0, key="1" * 64, pixels=pixels[0])
     put_sweep(store, "b", 90.0, key="2" * 64, pixels=pixels[1])
 
-    with pytest.raises(Conflict, match="binarize: none in both"):
+    with pytest.raises(Conflict, match="binarize: none in all"):
         compare(store, ["a", "b"])
 
 
@@ -154,7 +166,7 @@ def test_the_command_shows_a_table_or_json_and_refuses_with_exit_code_5(store):
 
     table, facts, refused = ask("a", "b"), ask("a", "b", "--json"), ask("a", "c")
 
-    assert "bits per value of a pixel" in table.stdout
+    assert "bits per dimension" in table.stdout
     assert f"{100 / (VALUES * math.log(2)):.4f}" in table.stdout
     told = json.loads(facts.stdout)
     assert (told["unit"], [one["sweep"] for one in told["sweeps"]]) == ("bits_per_dim", ["a", "b"])

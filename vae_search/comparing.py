@@ -28,6 +28,7 @@ class Contender:
         value: what it is ranked by, in the comparison's unit; lower is better.
         sd: of `value` over fresh seeds; None if it is not of several.
         seeds: how many fresh seeds `value` is the mean of; 0 if it is the search's own.
+        epochs: of each training that `value` comes from.
         finished: trials of the sweep that have ended.
     """
 
@@ -37,6 +38,7 @@ class Contender:
     value: float
     sd: float | None
     seeds: int
+    epochs: int
     finished: int
 
 
@@ -46,7 +48,7 @@ class Comparison:
 
     Args:
         bound: what `Contender.value` is a bound by: `iwae_500` on the judge images if every sweep has confirmed its
-            best config, else `neg_elbo` on the select images.
+            best config so, else `neg_elbo` on the select images, by which it is then also chosen.
         damaged: files that could not be read.
     """
 
@@ -72,28 +74,27 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
     empty = [name for name, found in rankings.items() if not found.rows]
     if empty:
         raise NotFound(f"sweep {empty[0]}: no trial has completed yet, so there is nothing to compare.")
-    first = {name: found.rows[0] for name, found in rankings.items()}
-    confirmed = {
-        name: verdict
-        for name, found in rankings.items()
-        if isinstance(verdict := found.verdicts.get(first[name].trial), Confirmed)
-    }
-    samples = {verdict.iwae_k for verdict in confirmed.values()}
-    by_seeds = len(confirmed) == len(names) and len(samples) == 1
+    confirmed = {name: found.verdicts.get(found.rows[0].trial) for name, found in rankings.items()}
+    samples = {verdict.iwae_k if isinstance(verdict, Confirmed) else None for verdict in confirmed.values()}
+    by_seeds = len(samples) == 1 and None not in samples
+    if not by_seeds:  # what seeds or an objective have put first is not the first by neg_elbo
+        rankings = {name: asking.best(store, name, count=1, by="neg_elbo") for name in names}
     contenders = []
-    for name, row in first.items():
+    for name, found in rankings.items():
+        (row,), spec = found.rows, records[name].spec
         per_value = 1.0 if unit == "nats" else _nats_of_a_bit_per_dim(row)
         verdict = confirmed[name] if by_seeds else None
-        nats = row.neg_elbo if verdict is None else verdict.mean
+        seeds = verdict if isinstance(verdict, Confirmed) else None
         contenders.append(
             Contender(
                 sweep=name,
-                likelihood=records[name].spec.likelihood,
+                likelihood=spec.likelihood,
                 row=row,
-                value=_known(nats, row) / per_value,
-                sd=None if verdict is None or verdict.sd is None else verdict.sd / per_value,
-                seeds=0 if verdict is None else verdict.seeds,
-                finished=rankings[name].finished,
+                value=(_neg_elbo(row) if seeds is None else seeds.mean) / per_value,
+                sd=None if seeds is None or seeds.sd is None else seeds.sd / per_value,
+                seeds=0 if seeds is None else seeds.seeds,
+                epochs=row.epochs if seeds is None else sweeps.latest_spec(store, name).confirm_epochs,
+                finished=found.finished,
             )
         )
     return Comparison(
@@ -116,23 +117,24 @@ def unit_of(records: Mapping[str, SweepRecord]) -> Unit:
     if len(pixels) == 1 and None not in pixels:
         return "bits_per_dim"
     told = "; ".join(
-        f"{name}: {record.spec.data.source}, {record.spec.data.binarize}, {record.spec.likelihood}"
+        f"{name}: {record.spec.data.source}, binarize {record.spec.data.binarize}, {record.spec.likelihood}, "
+        f"images {record.fingerprint[:8]}, task {(record.pixels_key or record.comparability_key)[:8]}"
         for name, record in records.items()
     )
     raise Conflict(
-        f"these sweeps were scored on different images or pixels, so their values cannot be compared ({told}).\n"
-        "Nats need one task; bits per dimension need the same images with binarize: none in both."
+        f"these sweeps were scored on different images, splits or pixels, so they cannot be compared ({told}).\n"
+        "Nats need one task; bits per dimension the same images, split alike, with binarize: none in all of them."
     )
 
 
-def _known(nats: float | None, row: TrialRow) -> float:
-    if nats is None:
+def _neg_elbo(row: TrialRow) -> float:
+    if row.neg_elbo is None:
         raise ValueError(f"a COMPLETE trial must have a neg_elbo, but {row.sweep}/{row.trial} has none")
-    return nats
+    return row.neg_elbo
 
 
 def _nats_of_a_bit_per_dim(row: TrialRow) -> float:
     """Of a whole image: values of pixels · log 2."""
     if row.bits_per_dim is None:
         raise ValueError(f"a COMPLETE trial must have bits_per_dim, but {row.sweep}/{row.trial} has none")
-    return round(_known(row.neg_elbo, row) / (row.bits_per_dim * log(2))) * log(2)
+    return round(_neg_elbo(row) / (row.bits_per_dim * log(2))) * log(2)

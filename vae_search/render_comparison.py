@@ -8,8 +8,8 @@ from vae_search.render_tables import show_table
 if TYPE_CHECKING:
     from vae_search.comparing import Comparison, Contender
 
-UNITS = {"nats": "nats per image", "bits_per_dim": "bits per value of a pixel"}
-HEADS = ("sweep", "likelihood", "trial", "value", "fresh seeds", "epochs", "parameters", "train_flops", "trials")
+UNITS = {"nats": "nats per image", "bits_per_dim": "bits per dimension"}
+HEADS = ("sweep", "likelihood", "trial", "value", "fresh seeds", "epochs", "parameters", "trials")
 LEFT = ("sweep", "likelihood")
 
 
@@ -27,7 +27,7 @@ def show_comparison(found: "Comparison", *, as_json: bool) -> None:
         images = "select images" if found.bound == "neg_elbo" else "judge images"
         say(f"the best config of each, by {found.bound} on the {images}, {UNITS[found.unit]}, lower is better")
         if found.bound == "neg_elbo":
-            say("not all of them are confirmed by fresh seeds: the search's own values are those of the luckiest")
+            say("not all have been confirmed alike by fresh seeds: these are the search's own values, of the luckiest")
         digits = 2 if found.unit == "nats" else 4
         show_table(console(), HEADS, [_cells(contender, digits) for contender in found.contenders], left=LEFT)
     warn_of_damage(found.damaged)
@@ -42,9 +42,8 @@ def _cells(contender: "Contender", digits: int) -> list[str]:
         str(row.trial),
         f"{contender.value:.{digits}f}{spread}",
         str(contender.seeds or "–"),
-        str(row.epochs),
+        str(contender.epochs),
         "–" if row.parameters is None else f"{row.parameters:,}",
-        "–" if row.train_flops is None else f"{row.train_flops:.3g}",
         str(contender.finished),
     ]
 
@@ -58,8 +57,7 @@ def _facts(contender: "Contender") -> dict[str, Any]:
         "value": contender.value,
         "sd": contender.sd,
         "seeds": contender.seeds,
-        "epochs": row.epochs,
+        "epochs": contender.epochs,
         "parameters": row.parameters,
-        "train_flops": row.train_flops,
         "params": dict(row.params),
     }

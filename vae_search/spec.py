@@ -224,7 +224,7 @@ def relation_problems(parts: Mapping[str, Any]) -> Found:
     match parts:
         case {"data": DataSpec(binarize="none"), "likelihood": "bernoulli"}:
             law = "a Bernoulli likelihood has no density for grey pixels"
-            advice = "Use dynamic or threshold, or likelihood: discretized_logistic."
+            advice = "Use dynamic or threshold, or another likelihood."
             found.append((("data", "binarize"), f"{law}, but got none. {advice}"))
         case {"data": DataSpec(binarize=binarize), "likelihood": "gaussian" | "discretized_logistic" as name} if (
             binarize != "none"

@@ -7,6 +7,7 @@ from tests.data.pictures import grey, write_idx
 from vae_search.data.binarize import bernoulli_entropy, draw_evaluation_sets
 from vae_search.data.checks import Images
 from vae_search.data.dataset import Dataset, comparability_key, load_dataset
+from vae_search.data.pixels import PixelStatistics
 from vae_search.data.sources import read_source
 from vae_search.data.splits import Protocol, Split, split_images
 from vae_search.data.task import JudgeTask, TrainingTask
@@ -88,6 +89,19 @@ def test_pixels_that_are_not_binarised_stay_what_they_are(tmp_path):
     assert (dataset.scale, dataset.pixels.levels, dataset.floor) == (255.0, 256, 0.0)
     np.testing.assert_allclose(dataset.pixels.mean, dataset.train.mean(axis=0) / 255, rtol=1e-6)
     np.testing.assert_allclose(dataset.pixels.variance, (dataset.train / 255.0).var(axis=0), rtol=1e-5)
+    pooled = dataset.pixels.pooled
+    np.testing.assert_allclose(pooled.mean.ravel(), dataset.train.mean(axis=(0, 1, 2)) / 255, rtol=1e-6)
+    np.testing.assert_allclose(pooled.variance.ravel(), (dataset.train / 255.0).var(axis=(0, 1, 2)), rtol=1e-5)
+
+
+def test_how_often_a_pixel_has_an_outer_level_counts_half_an_image_more():
+    images = np.zeros((3, 4, 4, 1), np.uint8)
+    images[0, 0, 0], images[:2, 1, 1] = 16, 7
+
+    found = PixelStatistics.of(Images(pixels=images, scale=16.0), levels=17)
+
+    assert found.lowest[:2, :2, 0].ravel() == pytest.approx([2.5 / 4, 3.5 / 4, 3.5 / 4, 1.5 / 4])
+    assert found.highest[:2, :2, 0].ravel() == pytest.approx([1.5 / 4, 0.5 / 4, 0.5 / 4, 0.5 / 4])
 
 
 def test_digits_have_seventeen_levels_of_grey(tmp_path):

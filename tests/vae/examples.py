@@ -26,7 +26,8 @@ def weights(described: ModelDescription, *, seed: int = 3) -> dict[str, np.ndarr
     """Twice the size of fresh ones, with biases that are not zero: posteriors far from the prior, some clamped."""
     network = build(described.network)
     rng = np.random.default_rng(seed)
-    latent_free = likelihood_of(described.likelihood, described.levels).latent_free(statistics(described))
+    pixels = network.biased_alike(statistics(described))
+    latent_free = likelihood_of(described.likelihood, described.levels).latent_free(pixels)
     fresh = initial_weights(network, seed=seed, latent_free=latent_free)
     arrays = [2 * array + rng.normal(0, 0.1, array.shape).astype(np.float32) for array in fresh]
     return dict(zip(network.names, arrays, strict=True))
@@ -34,8 +35,10 @@ def weights(described: ModelDescription, *, seed: int = 3) -> dict[str, np.ndarr
 
 def statistics(described: ModelDescription) -> PixelStatistics:
     """Of pixels that are rather dark, all alike."""
-    mean, variance = (np.full(described.network.image_shape, value, np.float32) for value in (0.3, 0.05))
-    return PixelStatistics(levels=described.levels, mean=mean, variance=variance)
+    mean, variance, lowest, highest = (
+        np.full(described.network.image_shape, value, np.float32) for value in (0.3, 0.05, 0.1, 0.02)
+    )
+    return PixelStatistics(levels=described.levels, mean=mean, variance=variance, lowest=lowest, highest=highest)
 
 
 def grey(count: int, image_shape: tuple[int, ...] = (13, 7, 1), *, seed: int = 4) -> np.ndarray:

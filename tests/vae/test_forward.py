@@ -6,11 +6,21 @@ import tensorflow as tf
 
 from tests.vae.examples import FAMILIES, network_spec
 from vae_search.config import Config
+from vae_search.data.checks import Images
+from vae_search.data.pixels import PixelStatistics
 from vae_search.vae.forward import WeightedNetwork
 from vae_search.vae.keras_models import decoder_model, encoder_model
+from vae_search.vae.likelihoods import Bernoulli
 from vae_search.vae.networks import Network, build, initial_weights
 
 SHAPES = [(8, 8, 1), (13, 7, 3), (28, 28, 1)]
+
+
+def latent_free_of(network: Network) -> np.ndarray:
+    dark = PixelStatistics.of(
+        Images(pixels=np.full((5, *network.spec.image_shape), 70, np.uint8), scale=255.0), levels=2
+    )
+    return Bernoulli().latent_free(network.biased_alike(dark))
 
 
 def network_of(**changes) -> Network:
@@ -23,7 +33,7 @@ def network_of(**changes) -> Network:
 @pytest.mark.parametrize("activation", ["tanh", "relu", "elu", "gelu", "gated"])
 def test_every_family_takes_images_of_any_size_and_computes_what_keras_does(architecture, activation, image_shape):
     network = network_of(architecture=architecture, activation=activation, image_shape=image_shape, depth=3, width=32)
-    fresh = initial_weights(network, seed=1, latent_free=np.full(image_shape, -0.8, np.float32))
+    fresh = initial_weights(network, seed=1, latent_free=latent_free_of(network))
     weights = [array + 0.1 for array in fresh]  # so that no bias is zero
     images = np.random.default_rng(2).random((4, *image_shape), np.float32)
     encoder, decoder = encoder_model(network), decoder_model(network)
@@ -87,7 +97,7 @@ def test_trials_of_other_sizes_train_on_the_same_graph(architecture, widths, tra
 @pytest.mark.parametrize("activation", ["relu", "gated"])
 def test_a_fresh_residual_network_computes_what_it_would_without_its_blocks(activation):
     residual, plain = (network_of(architecture=name, activation=activation) for name in ("resnet", "conv"))
-    fresh = initial_weights(residual, seed=1, latent_free=np.full((13, 7, 3), -0.8, np.float32))
+    fresh = initial_weights(residual, seed=1, latent_free=latent_free_of(residual))
     pairs = list(zip(fresh[::2], fresh[1::2], strict=True))
     kept = [array for kernel, bias in pairs if kernel.shape[:2] != (3, 3) for array in (kernel, bias)]
     images = np.random.default_rng(2).random((4, 13, 7, 3), np.float32)

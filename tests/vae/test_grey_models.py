@@ -74,6 +74,8 @@ def test_training_beats_the_model_without_latents_and_says_how_often_a_scale_was
     assert scores.scale_clamp_share == values[7].scale_clamped_share
     assert 0 <= scores.scale_clamp_share < 0.5
     assert scores.shuffle_gap > 1.0
+    floor = 64 * likelihood_of(likelihood, LEVELS).floor_per_value
+    assert scores.floor_excess == pytest.approx(scores.neg_elbo - floor)
 
 
 def test_a_likelihood_without_scales_has_no_share_of_clamped_ones(trainer, plan):
@@ -132,10 +134,12 @@ def test_the_layers_compute_what_keras_does(likelihood, family, channels):
 
 @pytest.mark.parametrize(("likelihood", "family"), CASES)
 def test_a_fresh_decoder_puts_out_what_needs_no_latents(likelihood, family):
-    """Exactly, where each pixel has a bias of its own and the last kernel's input is zero; on average else."""
+    """Where the last kernel's input is zero: for each pixel its own, or one for all where they share a bias."""
     described = description(architecture=family, likelihood=likelihood)
     network = build(described.network)
-    latent_free = likelihood_of(likelihood, LEVELS).latent_free(statistics(described))
+    pixels = network.biased_alike(uneven(described))
+    latent_free = likelihood_of(likelihood, LEVELS).latent_free(pixels)
+    assert latent_free.shape[:2] == ((13, 7) if family in ("mlp", "pyramid") else (1, 1))
     fresh = initial_weights(network, seed=1, latent_free=latent_free)
     silent = [np.zeros_like(array) if array.ndim > 1 else array for array in fresh]
 
@@ -143,7 +147,15 @@ def test_a_fresh_decoder_puts_out_what_needs_no_latents(likelihood, family):
         tf.zeros([1, 5])
     )
 
-    np.testing.assert_allclose(output[0], latent_free, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(output[0], np.broadcast_to(latent_free, (13, 7, 2)), rtol=1e-5, atol=1e-6)
+
+
+def uneven(described) -> PixelStatistics:
+    """Of pixels that differ from place to place."""
+    images = np.random.default_rng(8).integers(
+        0, np.linspace(2, LEVELS, 91, dtype=int).reshape(13, 7, 1), (50, 13, 7, 1)
+    )
+    return PixelStatistics.of(Images(pixels=images.astype(np.uint8), scale=LEVELS - 1.0), levels=described.levels)
 
 
 @pytest.mark.parametrize("likelihood", GREY)

@@ -23,7 +23,7 @@ def judge_task() -> JudgeTask:
 
 def binary_pixels(mean: np.ndarray) -> PixelStatistics:
     mean = mean.astype(np.float32)
-    return PixelStatistics(levels=2, mean=mean, variance=mean * (1 - mean))
+    return PixelStatistics(levels=2, mean=mean, variance=mean * (1 - mean), lowest=1 - mean, highest=mean)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy import integrate, stats
+from scipy import integrate, optimize, stats
+from sklearn.datasets import load_digits
 
 from vae_search.data.checks import Images
 from vae_search.data.pixels import PixelStatistics, intensities
@@ -170,7 +171,7 @@ def test_the_gaussians_parameters_are_those_of_the_intensity():
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_the_latent_free_output_fits_the_training_pixels_better_than_what_is_near(name):
-    """The closed forms are the optimum of the mean cost, of the logistic's to within its shape."""
+    """Bell-shaped pixels: there the closed forms are the optimum of the mean cost, of the logistic's nearly."""
     levels = 2 if name == "bernoulli" else 256
     rng = np.random.default_rng(5)
     pixels = np.clip(rng.normal(100, 40, (500, 3, 2, 1)), 0, 255) if levels > 2 else rng.random((500, 3, 2, 1)) < 0.3
@@ -189,6 +190,45 @@ def test_the_latent_free_output_fits_the_training_pixels_better_than_what_is_nea
             other = output.copy()
             other[..., channel] += change
             assert cost(other) > best
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_the_latent_free_logistic_is_near_scipys_maximum_of_the_likelihood_where_borders_are_dark(flipped):
+    """Of scikit-learn's digits, whose border is black; and of their negatives, whose border is white."""
+    grey = load_digits().images[..., None].astype(np.uint8)
+    images = Images(pixels=16 - grey if flipped else grey, scale=16.0)
+    likelihood = likelihood_of("discretized_logistic", 17)
+    seen = intensities(images.pixels, 17)
+
+    output = likelihood.latent_free(PixelStatistics.of(images, levels=17))
+
+    best = 0.0
+    for row, column in np.ndindex(8, 8):
+        counts = np.bincount(images.pixels[:, row, column, 0], minlength=17)
+        best += optimize.minimize(
+            negative_log_likelihood, output[row, column], args=(counts,), method="Nelder-Mead"
+        ).fun
+    found = likelihood.distortion(seen, output[None]).numpy().mean(dtype=np.float64)
+    assert best / len(grey) <= found < 1.02 * best / len(grey)
+
+
+def negative_log_likelihood(parameters: np.ndarray, counts: np.ndarray) -> float:
+    location, log_scale = parameters
+    return float(counts @ costs_of_levels("discretized_logistic", 17, location=location, scale=np.exp(log_scale)))
+
+
+def test_no_output_costs_a_gaussian_less_than_its_floor():
+    likelihood = likelihood_of("gaussian", 256)
+    middle = (100 + 0.5) / 256  # of a level, with that level's own deviation
+    best = costs_of_levels("gaussian", 256, location=middle, scale=1 / (256 * np.sqrt(12)))[100]
+
+    assert best == pytest.approx(likelihood.floor_per_value, abs=2e-5)
+    for location in (middle - 1e-3, middle, middle + 1e-3):
+        for scale in np.geomspace(1e-4, 1e-1, 30):
+            assert (
+                costs_of_levels("gaussian", 256, location=location, scale=scale)[100]
+                > likelihood.floor_per_value - 2e-5
+            )
 
 
 def test_a_pixel_that_never_changed_costs_a_logistic_no_infinity_when_it_does():

@@ -66,7 +66,7 @@ class ModelDescription:
         try:
             network = _network_of(likelihood=str(fields["likelihood"]), **fields["network"])
             low, high = (float(limit) for limit in fields["log_variance_clamp"])
-            levels = fields.get("levels", BINARY)
+            levels = fields.get("levels", BINARY) if network.likelihood == "bernoulli" else fields["levels"]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a model's description: {printable(str(error), 200)}") from error
         if not -math.inf < low < high < math.inf:  # NaN fails, too

@@ -1,6 +1,7 @@
 """The held-out bound of given weights: it depends on nothing that only training knows (invariant I6)."""
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +16,8 @@ from vae_search.vae.networks import Topology, build
 
 EVALUATION_BATCH = 500  # fixed: another size would add up in another order and change the last bits
 EVALUATION_SEED = 777
-IWAE_CHUNK = 10  # importance samples held at once
+IWAE_CHUNK = 10  # importance samples whose noise is drawn at once
+MOST_OUTPUTS = 2**25  # floats of the decoder held at once; a likelihood needs several times that in between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,8 @@ class Evaluator:
         self._topology = topology
         self._clamp = clamp
         self._likelihood = likelihood
+        outputs = EVALUATION_BATCH * prod(image_shape) * (1 if likelihood.limits is None else 2)
+        self._draws_at_once = max(1, min(IWAE_CHUNK, MOST_OUTPUTS // outputs))
         weights = [tf.TensorSpec([None] * rank, tf.float32) for rank in topology.ranks]
         batches = tf.TensorSpec([None, EVALUATION_BATCH, *image_shape], tf.uint8)
         self._bound = tf.function(self._bound_of_batches, input_signature=[weights, batches], autograph=False)
@@ -110,10 +114,15 @@ class Evaluator:
             for first in range(0, samples, IWAE_CHUNK):
                 shape = [min(IWAE_CHUNK, samples - first), EVALUATION_BATCH, self._latent_dim(read)]
                 noise = tf.random.stateless_normal(shape, [EVALUATION_SEED + position, first + 1])
-                log_weights = log_importance_weights(
-                    self._network(read), seen, noise, clamp=self._clamp, likelihood=self._likelihood
-                )
-                log_sum = np.logaddexp(log_sum, tf.reduce_logsumexp(log_weights, axis=0).numpy())
+                for part in range(0, shape[0], self._draws_at_once):
+                    log_weights = log_importance_weights(
+                        self._network(read),
+                        seen,
+                        noise[part : part + self._draws_at_once],
+                        clamp=self._clamp,
+                        likelihood=self._likelihood,
+                    )
+                    log_sum = np.logaddexp(log_sum, tf.reduce_logsumexp(log_weights, axis=0).numpy())
             bounds.append(log_sum - np.log(samples))
         bound: np.ndarray = np.concatenate(bounds)[: len(images)]
         return bound

@@ -1,8 +1,8 @@
 """What a decoder's output says about an image: log-probabilities, means, draws.
 
-Pixels are whole numbers 0 … levels - 1; everything here gets and gives them divided by levels - 1, as *intensities* in
-[0, 1]. Every likelihood is of the whole numbers themselves: a probability or, for `gaussian`, a lower bound of one, so
-that the bounds that are made of it hold for the same images and may be compared in bits per dimension.
+Pixels are whole numbers 0 … levels - 1; images come divided by levels - 1, as *intensities* in [0, 1]. Every likelihood
+is of the whole numbers themselves: a probability or, for `gaussian`, a lower bound of one, so that the bounds that are
+made of it hold for the same images and may be compared in bits per dimension.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,11 +34,15 @@ class Likelihood(Protocol):
     def limits(self) -> tuple[float, float] | None:
         """Of the log of its scales, which are clamped there; None if it has no scales."""
 
+    @property
+    def floor_per_value(self) -> float:
+        """Nats that no output goes below for any value of a pixel."""
+
     def distortion(self, images: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
         """-log p(x|z) in nats, summed over pixels and channels: (batch,). Never negative."""
 
     def mean(self, output: tf.Tensor) -> tf.Tensor:
-        """The expected image, in [0, 1]: what is shown as a sample or a reconstruction."""
+        """What is shown as a sample or a reconstruction, in [0, 1]: the expected image, of a Gaussian its location."""
 
     def draw(self, output: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Images drawn from p(x|z), pixel by pixel: uint8 in 0 … levels - 1. `seed`: (2,) int32."""
@@ -50,7 +54,7 @@ class Likelihood(Protocol):
         """Share of its scales that met their limits: a scalar, 0 if it has none."""
 
     def latent_free(self, pixels: PixelStatistics) -> np.ndarray:
-        """The output that suits the training pixels best if there were no latents: (height, width, outputs · channels).
+        """The output that suits the training pixels without latents: (height, width, outputs · channels).
 
         What every decoder starts from, and what a model must beat to have learned something.
         """
@@ -73,6 +77,10 @@ class Bernoulli:
     @property
     def limits(self) -> None:
         return None
+
+    @property
+    def floor_per_value(self) -> float:
+        return 0.0
 
     def distortion(self, images: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
         """softplus(l) - x·l, summed."""

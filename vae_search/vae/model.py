@@ -65,7 +65,13 @@ class VaeModel:
         return dict(zip(build(self.description.network).names, arrays, strict=True))
 
     def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """q(z|x) as mean and log-variance: (n, height, width, channels) in [0, 1] -> (n, latent_dim) each."""
+        """q(z|x) as mean and log-variance: (n, height, width, channels) in [0, 1] -> (n, latent_dim) each.
+
+        Raises:
+            ValueError: Images are not in [0, 1], as whole numbers 0 … 255 would be.
+        """
+        if images.size and not 0 <= images.min() <= images.max() <= 1:
+            raise ValueError(f"images must lie in [0, 1], but lie in [{images.min():g}, {images.max():g}]. Scale them.")
         low, high = self.description.clamp
         parts = [self.encoder(batch.astype(np.float32)) for batch in _batches(images)]
         mean, raw_log_variance = (np.concatenate([part[which].numpy() for part in parts]) for which in (0, 1))

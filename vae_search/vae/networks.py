@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from vae_search.data.pixels import PixelStatistics
 from vae_search.vae.layers import SCALE_PACE, WEIGHTED, Layer, LayerWeights, dense_weights, weights_along
 from vae_search.vae.network_spec import NetworkSpec
 from vae_search.vae.networks_conv import conv
@@ -105,6 +106,11 @@ class Network:
         """Multiply-adds × 2 of one image through encoder and decoder; element-wise work excluded."""
         return sum(layer.flops for layer in (*self.encoder_weights, *self.decoder_weights))
 
+    def biased_alike(self, pixels: PixelStatistics) -> PixelStatistics:
+        """The statistics of what shares a bias in the decoder's last layer: a place and channel, or a channel."""
+        last = [layer.kind for layer in self.decoder if layer.kind in WEIGHTED][-1]
+        return pixels if last == "dense" else pixels.pooled
+
     @property
     def topology(self) -> Topology:
         return Topology(
@@ -129,7 +135,8 @@ def initial_weights(network: Network, *, seed: int, latent_free: np.ndarray) -> 
     likelihood would put out without latents, which saves the first epochs.
 
     Args:
-        latent_free: (height, width, outputs · channels), of the likelihood's `latent_free`.
+        latent_free: of the likelihood for the statistics of `network.biased_alike`: (height, width, outputs ·
+            channels), or (1, 1, outputs · channels) where places share a bias.
     """
     rng = np.random.default_rng(seed)
     weights = []
@@ -137,12 +144,12 @@ def initial_weights(network: Network, *, seed: int, latent_free: np.ndarray) -> 
         if layer.kernel is not None:
             weights.append(_kernel(layer.kernel, rng, zero=layer.starts_at_zero))
         weights.append(np.zeros(layer.bias, np.float32))
-    output, last = latent_free, -1
-    if network.spec.shares_scale:
-        output, scale = np.split(latent_free, 2, axis=-1)
-        weights[-1][:], last = scale.mean() / SCALE_PACE, -2
-    per_pixel = weights[last].size == output.size  # in dense decoders; convolutional ones have one per channel
-    weights[last] = (output.ravel() if per_pixel else output.mean(axis=(0, 1))).astype(np.float32)
+    if not network.spec.shares_scale:
+        weights[-1] = latent_free.astype(np.float32).ravel()
+        return weights
+    location, log_scale = np.split(latent_free.astype(np.float32), 2, axis=-1)
+    weights[-2] = location.ravel()
+    weights[-1] = np.full(1, log_scale.mean() / SCALE_PACE, np.float32)
     return weights
 
 

@@ -98,7 +98,9 @@ class TrainingRun:
         self.measurements: list[EpochMeasurement] = []
         steps = len(task.train) // config.batch_size
         graph.begin(
-            initial_weights(network, seed=seed, latent_free=graph.key.likelihood.latent_free(task.pixels)),
+            initial_weights(
+                network, seed=seed, latent_free=graph.key.likelihood.latent_free(network.biased_alike(task.pixels))
+            ),
             Scalars(
                 learning_rate=config.learning_rate,
                 beta=config.beta,
@@ -185,12 +187,13 @@ class TrainingRun:
         iwae = evaluator.iwae(weights, self._task.select, TRIAL_IWAE_SAMPLES)
         train_distortion, train_rate = evaluator.neg_elbo(weights, self._train_scored)
         last = self.measurements[-1]
+        values = int(np.prod(self._task.image_shape))
         return Scores(
             neg_elbo=last.neg_elbo,
             distortion=last.distortion,
             rate=last.rate,
-            bits_per_dim=bits_per_dim(last.neg_elbo, int(np.prod(self._task.image_shape))),
-            floor_excess=last.neg_elbo - self._task.floor,
+            bits_per_dim=bits_per_dim(last.neg_elbo, values),
+            floor_excess=last.neg_elbo - self._task.floor - values * self._graph.key.likelihood.floor_per_value,
             iwae=float(np.mean(iwae, dtype=np.float64)),
             iwae_k=TRIAL_IWAE_SAMPLES,
             instability=self._instability(),

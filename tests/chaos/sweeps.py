@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.invariants import Seen, check_invariants
-from vae_search.store import layout
+from vae_search.store import checkpoints, layout
 from vae_search.store.commit import Store
 from vae_search.store.location import open_store
 
@@ -105,6 +106,19 @@ class Sweep:
     def begun(self) -> int:
         """How often workers have begun with a trial, anew or from a checkpoint."""
         return len(self.logged(r"run \d+ (?:starts|continues)"))
+
+    @property
+    def starts(self) -> Counter[int]:
+        """How often each trial was begun from nothing."""
+        return Counter(int(trial) for trial in self.logged(r"run (\d+) starts: "))
+
+    def saved_epochs(self) -> dict[int, int]:
+        """The epoch of the newest intact checkpoint of each trial in flight that has one."""
+        newest = {
+            trial: checkpoints.newest_intact(self.store, self.name, layout.trial_key(trial))
+            for trial in self.in_flight()
+        }
+        return {trial: checkpoint.epoch for trial, checkpoint in newest.items() if checkpoint is not None}
 
     def check(self, before: Seen, *, finished: bool) -> Seen:
         """Hold the store to its invariants; see there."""

@@ -96,11 +96,10 @@ class Sweep:
         logged = {int(path.stem.rsplit("-", 1)[1]) for path in self.logs.glob("worker-*.log")}
         return sorted(logged & set(self.processes()))
 
-    def logged(self, pattern: str) -> list[Any]:
-        """All that matches in the workers' logs."""
-        return [
-            found for path in sorted(self.logs.glob("worker-*.log")) for found in re.findall(pattern, path.read_text())
-        ]
+    def logged(self, pattern: str, *, node: str = "*") -> list[Any]:
+        """All that matches in the logs of all workers, or of those on the node whose id begins so."""
+        files = sorted(self.logs.glob(f"worker-{node}-*.log"))
+        return [found for path in files for found in re.findall(pattern, path.read_text())]
 
     @property
     def begun(self) -> int:
@@ -134,14 +133,16 @@ class Sweep:
         folder = self.folder / "store" / layout.running_run(self.name, layout.trial_key(trial))
         return max((_changed_at(path) for path in folder.glob("*/*/manifest.json")), default=0.0)
 
-    def unsaved_s(self, *, since: float) -> float:
+    def unsaved_s(self, *, since: float = 0.0, node: str = "*") -> float:
         """What a kill costs now: the longest that a trial in flight has trained since its newest checkpoint.
 
         Args:
             since: when the present driver was started; what was begun earlier is lost already.
+            node: how the id of the only node that is killed begins.
         """
         begun = {}
-        for day, milliseconds, trial in self.logged(r"(?m)^(\S+ \S+),(\d+) .*: run (\d+) (?:starts|continues)"):
+        pattern = r"(?m)^(\S+ \S+),(\d+) .*: run (\d+) (?:starts|continues)"
+        for day, milliseconds, trial in self.logged(pattern, node=node):
             at = datetime.fromisoformat(day).timestamp() + int(milliseconds) / 1000
             begun[int(trial)] = max(at, begun.get(int(trial), 0.0))
         return max(

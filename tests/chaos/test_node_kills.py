@@ -40,7 +40,7 @@ def test_nodes_that_are_killed_cost_no_trial_and_make_no_failure(tmp_path: Path)
             while kills < wanted and all_train(cluster, nodes, sweep):
                 time.sleep(random.uniform(0, 8))
                 node = random.choice(nodes)
-                lost_s = sweep.unsaved_s(since=0.0)
+                lost_s = unsaved_s(cluster, node, sweep)
 
                 cluster.kill(node)
 
@@ -82,6 +82,12 @@ def all_train(cluster: LocalCluster, nodes: list[str], sweep: Sweep) -> bool:
 
     until(settled, "all nodes to train, or the end of the sweep")
     return training() and active(cluster, sweep.name)
+
+
+def unsaved_s(cluster: LocalCluster, node: str, sweep: Sweep) -> float:
+    """For how long the trial on a node has trained since its newest checkpoint."""
+    ids = ray_nodes_of(cluster, node, sweep.folder, sweep.name)
+    return max((sweep.unsaved_s(node=ray_node) for ray_node in ids), default=0.0)
 
 
 def add_node(cluster: LocalCluster) -> str:

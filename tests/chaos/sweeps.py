@@ -22,7 +22,7 @@ from vae_search.store.commit import Store
 from vae_search.store.location import open_store
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 120  # for what must happen soon; only a hanging test waits so long
+PATIENCE_S = 300  # for what must happen soon; only a hanging test waits so long
 _TOKEN = "VAE_SEARCH_CHAOS_TOKEN"  # noqa: S105 - marks our processes, and is no secret
 
 NOTHING = Seen(rows={})

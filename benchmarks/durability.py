@@ -286,7 +286,7 @@ def noop(folder: Path) -> dict[str, object]:
     for sampler in ("random", "tpe"):
         new_sweep(folder / sampler, spec_of(1, sampler=sampler))
         found[sampler] = in_a_new_process(busy, str(folder / sampler), 0, 500, sampler)[1]
-    found["tune"] = in_a_new_process(bare_tune, str(folder / "tune"), 100)[1]
+    found["tune"] = in_a_new_process(bare_tune, str(folder / "tune"), 30)[1]
     return found
 
 

@@ -7,7 +7,8 @@ best     the command `vae-search best`, process start included
 driver   64 trials in flight and 10,000 finished: a trial's share of the driver, and what it grows by
 no-op    trials that train nothing, from the first on; beside them Ray Tune's own, first in first out
 
-Each part is written to the JSON as soon as it is known. Ledgers are synthetic (`synthetic.py`).
+Each part is written to the JSON as soon as it is known, with the load of the machine before it: where others work as
+well, CPU seconds say more than wall seconds. Ledgers are synthetic (`synthetic.py`).
 
     python benchmarks/durability.py
     python benchmarks/durability.py --only restart best
@@ -17,6 +18,7 @@ import argparse
 import json
 import math
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -106,12 +108,19 @@ def driver_of(store: Store, trials: int, **changes: object) -> Driver:
     )
 
 
-def in_a_new_process(function: Callable[..., T], *arguments: object) -> tuple[float, T]:
+def in_a_new_process(function: Callable[..., T], *arguments: object) -> tuple[dict[str, float], T]:
     """Seconds from the start of a process to the function's return, its imports included, and what it returned."""
-    started = time.perf_counter()
+    started, cpu_s = time.perf_counter(), children_cpu_s()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         found = pool.submit(function, *arguments).result()
-        return time.perf_counter() - started, found
+        wall_s = time.perf_counter() - started
+    return {"total_s": wall_s, "total_cpu_s": children_cpu_s() - cpu_s}, found
+
+
+def children_cpu_s() -> float:
+    """What the processes that have ended have used so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def percentiles_ms(seconds: list[float]) -> dict[str, float]:
@@ -170,8 +179,8 @@ def restart(folder: Path) -> dict[str, object]:
     write_rows(folder, spec, ROWS)
     found: dict[str, object] = {"rows": ROWS, "target_s": 20.0}
     for name in ("without_copies", "with_copies"):
-        total_s, parts = in_a_new_process(first_order, str(folder))
-        found[name] = {"total_s": total_s, **parts}
+        total, parts = in_a_new_process(first_order, str(folder))
+        found[name] = {**total, **parts}
         store.remove_tree(f"sweeps/{NAME}/running")
         if name == "without_copies":
             started = time.perf_counter()
@@ -190,20 +199,27 @@ def best(folder: Path) -> dict[str, object]:
         new_sweep(folder / name, spec)
         write(folder / name, spec, rows)
         command = [sys.executable, "-m", "vae_search.cli", "best", NAME, "--store", str(folder / name)]
-        found[name] = {"rows": rows, "median_s": _median_s(command), "target_s": target_s}
-    nothing = [sys.executable, "-c", "import vae_search.cli, vae_search.service, vae_search.render, pydantic"]
-    found["imports_s"] = _median_s(nothing)
-    found["python_s"] = _median_s([sys.executable, "-c", "pass"])
+        found[name] = {"rows": rows, **_medians(command), "target_s": target_s}
+    loads = "import vae_search.cli, vae_search.asking, vae_search.render_answers"
+    found["imports"] = _medians([sys.executable, "-c", loads])
+    found["python"] = _medians([sys.executable, "-c", "pass"])
     return found
 
 
-def _median_s(command: list[str], *, repeats: int = 7) -> float:
-    seconds = []
+def _medians(command: list[str], *, repeats: int = 7) -> dict[str, float]:
+    wall_s, cpu_s = [], []
     for _ in range(repeats + 1):
-        started = time.perf_counter()
+        started, before_s = time.perf_counter(), children_cpu_s()
         subprocess.run(command, capture_output=True, check=True)
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[1:])  # the first one warms the file system's cache
+        wall_s.append(time.perf_counter() - started)
+        cpu_s.append(children_cpu_s() - before_s)
+    # The first one warms the file system's cache.
+    return {
+        "median_s": statistics.median(wall_s[1:]),
+        "min_s": min(wall_s[1:]),
+        "median_cpu_s": statistics.median(cpu_s[1:]),
+        "min_cpu_s": min(cpu_s[1:]),
+    }
 
 
 def beside_workers(folder: Path) -> dict[str, object]:
@@ -226,7 +242,7 @@ def busy(folder: str, finished: int, trials: int, sampler: str = "tpe") -> dict[
         spent[name].append(time.perf_counter() - started)
         return result
 
-    flights, memory_bytes = [], 0
+    flights, memory_bytes, cpu_s = [], 0, time.process_time()
     for number in range(trials + SLOTS):
         flights.append(timed("ask", driver.next_order))
         driver.started(flights[-1].key)
@@ -242,6 +258,7 @@ def busy(folder: str, finished: int, trials: int, sampler: str = "tpe") -> dict[
             timed("land", lambda key=order.key: driver.land(key))
         if number == SLOTS + trials // 4:  # after the first, when caches and pools are filled
             memory_bytes = resident_bytes()
+    used_s = (time.process_time() - cpu_s) / (trials + SLOTS)
     grown = (resident_bytes() - memory_bytes) / (trials - trials // 4)
     medians_ms = {f"{name}_ms": 1e3 * statistics.median(values) for name, values in spent.items()}
     per_trial_s = sum(statistics.fmean(values) for values in spent.values())
@@ -251,6 +268,8 @@ def busy(folder: str, finished: int, trials: int, sampler: str = "tpe") -> dict[
         **medians_ms,
         "busy_ms_per_trial": 1e3 * per_trial_s,
         "busy_share": per_trial_s / (TRIAL_S / SLOTS),
+        "cpu_ms_per_trial": 1e3 * used_s,
+        "cpu_share": used_s / (TRIAL_S / SLOTS),
         "target_busy_share": 0.05,
         "bytes_per_trial": grown,
         "target_bytes_per_trial": 20_000,
@@ -267,7 +286,7 @@ def noop(folder: Path) -> dict[str, object]:
     for sampler in ("random", "tpe"):
         new_sweep(folder / sampler, spec_of(1, sampler=sampler))
         found[sampler] = in_a_new_process(busy, str(folder / sampler), 0, 500, sampler)[1]
-    found["tune"] = in_a_new_process(bare_tune, str(folder / "tune"), 100)[1]
+    found["tune"] = in_a_new_process(bare_tune, str(folder / "tune"), 30)[1]
     return found
 
 
@@ -310,7 +329,8 @@ def main() -> None:
     found = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
     for name in arguments.only:
         with tempfile.TemporaryDirectory(prefix="durability-", dir=arguments.folder) as folder:
-            found[name] = PARTS[name](Path(folder))
+            load = os.getloadavg()[0]
+            found[name] = {"load_before": load, **PARTS[name](Path(folder))}
         found["machine"] = describe_machine()
         print(name, json.dumps(found[name], indent=1), flush=True)
         arguments.output.write_text(json.dumps(found, indent=1) + "\n")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.invariants import Seen, check_invariants
-from vae_search.store import layout
+from vae_search.store import checkpoints, layout
 from vae_search.store.commit import Store
 from vae_search.store.location import open_store
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 120  # for what must happen soon; only a hanging test waits so long
+PATIENCE_S = 300  # for what must happen soon; only a hanging test waits so long
 _TOKEN = "VAE_SEARCH_CHAOS_TOKEN"  # noqa: S105 - marks our processes, and is no secret
 
 NOTHING = Seen(rows={})
@@ -95,16 +96,28 @@ class Sweep:
         logged = {int(path.stem.rsplit("-", 1)[1]) for path in self.logs.glob("worker-*.log")}
         return sorted(logged & set(self.processes()))
 
-    def logged(self, pattern: str) -> list[Any]:
-        """All that matches in the workers' logs."""
-        return [
-            found for path in sorted(self.logs.glob("worker-*.log")) for found in re.findall(pattern, path.read_text())
-        ]
+    def logged(self, pattern: str, *, node: str = "*") -> list[Any]:
+        """All that matches in the logs of all workers, or of those on the node whose id begins so."""
+        files = sorted(self.logs.glob(f"worker-{node}-*.log"))
+        return [found for path in files for found in re.findall(pattern, path.read_text())]
 
     @property
     def begun(self) -> int:
         """How often workers have begun with a trial, anew or from a checkpoint."""
         return len(self.logged(r"run \d+ (?:starts|continues)"))
+
+    @property
+    def starts(self) -> Counter[int]:
+        """How often each trial was begun from nothing."""
+        return Counter(int(trial) for trial in self.logged(r"run (\d+) starts: "))
+
+    def saved_epochs(self) -> dict[int, int]:
+        """The epoch of the newest intact checkpoint of each trial in flight that has one."""
+        newest = {
+            trial: checkpoints.newest_intact(self.store, self.name, layout.trial_key(trial))
+            for trial in self.in_flight()
+        }
+        return {trial: checkpoint.epoch for trial, checkpoint in newest.items() if checkpoint is not None}
 
     def check(self, before: Seen, *, finished: bool) -> Seen:
         """Hold the store to its invariants; see there."""
@@ -120,14 +133,16 @@ class Sweep:
         folder = self.folder / "store" / layout.running_run(self.name, layout.trial_key(trial))
         return max((_changed_at(path) for path in folder.glob("*/*/manifest.json")), default=0.0)
 
-    def unsaved_s(self, *, since: float) -> float:
+    def unsaved_s(self, *, since: float = 0.0, node: str = "*") -> float:
         """What a kill costs now: the longest that a trial in flight has trained since its newest checkpoint.
 
         Args:
             since: when the present driver was started; what was begun earlier is lost already.
+            node: how the id of the only node that is killed begins.
         """
         begun = {}
-        for day, milliseconds, trial in self.logged(r"(?m)^(\S+ \S+),(\d+) .*: run (\d+) (?:starts|continues)"):
+        pattern = r"(?m)^(\S+ \S+),(\d+) .*: run (\d+) (?:starts|continues)"
+        for day, milliseconds, trial in self.logged(pattern, node=node):
             at = datetime.fromisoformat(day).timestamp() + int(milliseconds) / 1000
             begun[int(trial)] = max(at, begun.get(int(trial), 0.0))
         return max(

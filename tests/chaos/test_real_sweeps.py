@@ -11,25 +11,10 @@ import pytest
 from tests.chaos.campaign import chance, count
 from tests.chaos.sweeps import NOTHING, QUICK, SLOW, RunningDriver, Sweep, sweep_of
 from vae_search.states import State
-from vae_search.store import checkpoints, layout
+from vae_search.store import layout
 from vae_search.store.ledger import Ledger
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(7200)]
-
-
-def saved_epochs(sweep: Sweep) -> dict[int, int]:
-    """The epoch of the newest intact checkpoint of each trial in flight that has one."""
-    found = {}
-    for trial in sweep.in_flight():
-        checkpoint = checkpoints.newest_intact(sweep.store, sweep.name, layout.trial_key(trial))
-        if checkpoint is not None:
-            found[trial] = checkpoint.epoch
-    return found
-
-
-def starts(sweep: Sweep) -> Counter[int]:
-    """How often each trial was begun from nothing."""
-    return Counter(int(trial) for trial in sweep.logged(r"run (\d+) starts: "))
 
 
 def live_a_while(sweep: Sweep, driver: RunningDriver, random: random.Random) -> None:
@@ -56,18 +41,18 @@ def test_drivers_that_are_killed_lose_repeat_and_show_twice_nothing() -> None:
                     break
                 driver.kill()
                 kills += 1
-                saved = saved_epochs(sweep)
+                saved = sweep.saved_epochs()
                 worst_s = max(worst_s, lost_s)
                 now = sweep.check(now, finished=False)
                 print(f"kill {kills}: {len(now.rows)} rows; {lost_s:.1f} s lost; saved: {saved}")
-                again = {trial: n for trial, n in had_checkpoints.items() if starts(sweep)[trial] > n}
+                again = {trial: n for trial, n in had_checkpoints.items() if sweep.starts[trial] > n}
                 assert not again, f"begun from nothing in spite of a checkpoint: {sorted(again)}"
-                had_checkpoints |= {trial: starts(sweep)[trial] for trial in saved}
+                had_checkpoints |= {trial: sweep.starts[trial] for trial in saved}
             else:
                 driver = sweep.start()
             assert driver.wait() == 0, driver.errors
             sweep.check(now, finished=True)
-            assert not [trial for trial, n in had_checkpoints.items() if starts(sweep)[trial] > n]
+            assert not [trial for trial, n in had_checkpoints.items() if sweep.starts[trial] > n]
     print(f"{kills} kills of drivers in {sweeps} sweeps; at most {worst_s:.1f} s of a trial's training lost")
 
 
@@ -135,7 +120,7 @@ def test_a_driver_that_is_asked_to_stop_has_every_epoch_saved() -> None:
             assert driver.wait() == 130, driver.errors
             took_s = time.time() - asked_at
             assert "vae-search resume slow" in driver.errors
-            saved = saved_epochs(sweep)
+            saved = sweep.saved_epochs()
             print(f"{number.name}: gone after {took_s:.1f} s; checkpoints, by trial: {saved}")
             done = sweep.check(NOTHING, finished=False)
             assert in_flight - done.trials <= set(saved)
@@ -146,4 +131,4 @@ def test_a_driver_that_is_asked_to_stop_has_every_epoch_saved() -> None:
             assert {f"{trial:06d} continues after epoch {epoch}" for trial, epoch in saved.items()} <= set(
                 sweep.logged(r"run (\d+ continues after epoch \d+)")
             )
-            assert max(starts(sweep).values()) == 1
+            assert max(sweep.starts.values()) == 1

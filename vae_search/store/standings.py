@@ -222,14 +222,14 @@ def read_standings(store: Store, sweep: str) -> Standings:
     others = [path for path in paths if not path.endswith(".parquet")] if len(files) < len(paths) else []
     copy = _longest_copy(store, sweep)
     parts = [_placed(_NO_ROWS, int64_array([]))]
-    if copy is not None:
+    if copy is not None and files[: len(copy.files)] == copy.files:  # as it nearly always is, and ten times faster
+        files = files[len(copy.files) :]
+        parts.append(_placed(copy.table, int64_array(range(len(copy.files)))))
+    elif copy is not None:
         present = set(files)
         files = sorted(present.difference(copy.files))
-        if len(present) - len(files) == len(copy.files):
-            parts.append(_placed(copy.table, int64_array(range(len(copy.files)))))
-        else:
-            places = int64_array(place for place, file in enumerate(copy.files) if file in present)
-            parts.append(_placed(copy.table.take(places), places))
+        places = int64_array(place for place, file in enumerate(copy.files) if file in present)
+        parts.append(_placed(copy.table.take(places), places))
     raw = [_NO_ROWS]
     damaged: list[str] = []
     for path, content in zip(files, store.read_many(files), strict=True):

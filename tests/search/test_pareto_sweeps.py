@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.store.examples import trial_row
 from vae_search.errors import InvalidSpec
 from vae_search.search.confirm import finalists_of
-from vae_search.search.rungs import Rungs
+from vae_search.search.rungs import Rungs, of_similar_cost
 from vae_search.search.sampler_memory import BEST, NEWEST
 from vae_search.search.study import Outcome, SweepStudy
 from vae_search.spec_parts import Objective
@@ -95,28 +97,43 @@ def test_a_repeated_config_still_counts_for_the_front():
     assert [row.trial for row in finalists_of(rows, 5, objective)] == [0, 3]
 
 
-def test_cheap_trials_advance_beside_good_ones(open_session):
-    rungs = Rungs(open_session(*PARETO).spec)
-    for trial, (value, flops) in enumerate([(90.0, 5.0), (95.0, 1.0), (96.0, 2.0), (97.0, 6.0)]):
+def test_trials_are_compared_with_those_of_similar_cost(open_session):
+    """Nine at each of two prices: of either the best three advance, whatever the others reach."""
+    rungs = Rungs(open_session(*PARETO, "pruning={min_epochs: 2, reduction_factor: 3}").spec)
+    for place in range(9):
+        rungs.note(2, place, 200.0 + place, epoch_flops=1e6 * (1 + place / 100))
+        rungs.note(2, 20 + place, 100.0 + place, epoch_flops=1e8 * (1 + place / 100))
+
+    decided = {trial: rungs.decide(2, trial) for trial in (0, 2, 3, 8, 20, 22, 23, 28)}
+
+    assert [decision.advance for decision in decided.values()] == [True, True, False, False] * 2
+    assert decided[3].reason == "rank 4 of 9, behind the best 3 of similar cost"
+
+
+def test_with_few_trials_all_are_of_similar_cost(open_session):
+    rungs = Rungs(open_session(*PARETO, "pruning={min_epochs: 2, reduction_factor: 3}").spec)
+    for trial, (value, flops) in enumerate([(90.0, 5.0), (95.0, 1.0), (96.0, 2.0)]):
         rungs.note(2, trial, value, epoch_flops=flops)
 
-    decided = [rungs.decide(2, trial) for trial in range(4)]
-
-    assert [decision.advance for decision in decided] == [True, True, False, False]
-    assert "rank 3 of 4" in decided[2].reason
+    assert [rungs.decide(2, trial).advance for trial in range(3)] == [True, False, False]
 
 
-def test_a_collapsed_trial_does_not_advance_by_being_cheap(open_session):
-    rungs = Rungs(open_session(*PARETO).spec)
-    for trial, (value, rate, flops) in enumerate(
-        [(90.0, 9.0, 5.0), (95.0, 2.0, 4.0), (99.0, 0.1, 1.0), (99.0, 0.0, 0.5)]
-    ):
-        rungs.note(2, trial, value, rate=rate, epoch_flops=flops)
+@given(
+    st.dictionaries(st.integers(0, 99), st.sampled_from([1.0, 2.0, 3.0, 8.0, 9.0, 1e9]), min_size=1),
+    st.integers(1, 12),
+    st.data(),
+)
+def test_who_is_of_similar_cost_follows_from_ratios_alone(costs, count, data):
+    trial = data.draw(st.sampled_from(sorted(costs)))
 
-    decided = [rungs.decide(2, trial) for trial in range(4)]
+    found = of_similar_cost(costs, trial, count=count)
 
-    assert [decision.advance for decision in decided] == [True, True, False, False]
-    assert "rank 3 of 4" in decided[3].reason  # of the collapsed the cheapest is the first
+    assert trial in found
+    assert len(found) >= min(count, len(costs))
+    away = {other: max(cost, costs[trial]) / min(cost, costs[trial]) for other, cost in costs.items()}
+    assert all(away[one] < away[other] for one in found for other in costs if other not in found)
+    strictly_nearer = sum(away[other] < max(away[one] for one in found) for other in costs)
+    assert strictly_nearer < count  # none is there that need not be
 
 
 def study_of(space_spec, **changes) -> SweepStudy:

@@ -136,13 +136,7 @@ class Driver:
             flight.measurements[measurement.epoch] = measurement
             if not flight.order.confirms:
                 flops = report.costs.train_flops / report.epoch if report.costs else None
-                self._rungs.note(
-                    measurement.epoch,
-                    flight.order.trial,
-                    measurement.neg_elbo,
-                    rate=measurement.rate,
-                    epoch_flops=flops,
-                )
+                self._rungs.note(measurement.epoch, flight.order.trial, measurement.neg_elbo, epoch_flops=flops)
         flight.node_id = report.node_id
         flight.saved = report.saved_epoch == report.epoch
         flight.scores, flight.costs, flight.failure = report.scores, report.costs, report.failure
@@ -257,7 +251,7 @@ class Driver:
         flops = row.train_flops / row.epochs if row.train_flops and row.epochs else None
         for epoch in curve:
             if epoch.neg_elbo is not None:
-                self._rungs.note(epoch.epoch, row.trial, epoch.neg_elbo, rate=epoch.rate, epoch_flops=flops)
+                self._rungs.note(epoch.epoch, row.trial, epoch.neg_elbo, epoch_flops=flops)
 
     def _suggest(self) -> TrialOrder:
         trial = self._unissued[0]

@@ -1,16 +1,18 @@
 """Who advances: pure functions of recorded measurements.
 
 Asynchronous successive halving (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2).
-A Pareto sweep that minimises FLOPs ranks its trials by the front that they are in, as Schmucker et al. 2021 do
-("Multi-objective Asynchronous Successive Halving").
+In a Pareto sweep that minimises FLOPs a trial is compared with those of similar cost. What it will cost is known before
+it is trained, so that only its bound needs to be found out: a front consists of the best at each price.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import log
 
 from vae_search.spec import SweepSpec
 from vae_search.spec_parts import Pruning
-from vae_search.store.pareto import is_collapsed, places
+
+SIMILAR = 3  # times the reduction factor: so many trials, itself included, a trial is compared with where cost counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,49 +53,47 @@ def decide(value: float, recorded: Sequence[float], *, reduction_factor: int) ->
     return RungDecision(advance=rank <= places, reason=f"rank {rank} of {count}, {verb} the best {places}")
 
 
+def of_similar_cost(costs: Mapping[int, float], trial: int, *, count: int) -> list[int]:
+    """The `count` trials whose costs come nearest to a trial's, by their ratio, itself included; and all as near.
+
+    Args:
+        costs: of each trial, greater than 0.
+    """
+    away = {other: abs(log(cost / costs[trial])) for other, cost in costs.items()}
+    farthest = sorted(away.values())[min(count, len(away)) - 1]
+    return [other for other, distance in away.items() if distance <= farthest]
+
+
 class Rungs:
-    """What has been recorded at the rungs of one sweep: the held-out value and, where it counts, the projected cost."""
+    """What has been recorded at the rungs of one sweep: held-out values and, where it counts, what a trial will cost."""
 
     def __init__(self, spec: SweepSpec) -> None:
         self.epochs = rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs)
         self._reduction_factor = spec.pruning.reduction_factor if spec.pruning else 1
         self._with_flops = "train_flops" in (spec.objective.pareto or ())
-        self._budget_epochs = spec.budget.epochs
-        self._points: dict[int, dict[int, tuple[float, ...]]] = {rung: {} for rung in self.epochs}
-        self._collapsed: dict[int, set[int]] = {rung: set() for rung in self.epochs}
+        self._values: dict[int, dict[int, float]] = {rung: {} for rung in self.epochs}
+        self._costs: dict[int, dict[int, float]] = {rung: {} for rung in self.epochs}
 
-    def note(
-        self, epoch: int, trial: int, neg_elbo: float, *, rate: float | None = None, epoch_flops: float | None
-    ) -> None:
+    def note(self, epoch: int, trial: int, neg_elbo: float, *, epoch_flops: float | None) -> None:
         """A trial's value after an epoch; noting it again changes nothing, and so does one that is no rung.
 
         Args:
-            rate: its KL, nats per image. Where cost counts, collapsed trials come after all others: by their cost they
-                would be on the front.
-            epoch_flops: what an epoch of the trial costs; None if it is not known: the trial is then not compared.
+            epoch_flops: what an epoch of the trial costs; None if it is not known: where cost counts, the trial is then
+                not compared.
         """
-        if epoch not in self._points:
+        if epoch not in self._values or (self._with_flops and not epoch_flops):
             return
-        if not self._with_flops:
-            self._points[epoch][trial] = (neg_elbo,)
-        elif epoch_flops is not None:
+        self._values[epoch][trial] = neg_elbo
+        if epoch_flops:
             # Rounded: a quotient's last bit depends on the epoch, and equal costs must be equal.
-            self._points[epoch][trial] = (neg_elbo, float(f"{epoch_flops * self._budget_epochs:.12g}"))
-            if is_collapsed(rate):
-                self._collapsed[epoch].add(trial)
+            self._costs[epoch][trial] = float(f"{epoch_flops:.12g}")
 
     def decide(self, epoch: int, trial: int) -> RungDecision:
         """Does a trial advance that stands at a rung, given all that is recorded there so far?"""
-        ranks = self._ranks(epoch)
-        return decide(ranks[trial], [*ranks.values()], reduction_factor=self._reduction_factor)
-
-    def _ranks(self, epoch: int) -> dict[int, float]:
-        """What the trials at a rung are ordered by, least first."""
-        points = self._points[epoch]
+        values = self._values[epoch]
         if not self._with_flops:
-            return {trial: neg_elbo for trial, (neg_elbo,) in points.items()}
-        collapsed = self._collapsed[epoch]
-        learners = [trial for trial in points if trial not in collapsed]
-        others = [trial for trial in points if trial in collapsed]
-        first, last = (places([points[trial] for trial in group]) for group in (learners, others))
-        return dict(zip([*learners, *others], [*first, *(len(learners) + place for place in last)], strict=True))
+            return decide(values[trial], [*values.values()], reduction_factor=self._reduction_factor)
+        count = SIMILAR * self._reduction_factor
+        recorded = [values[other] for other in of_similar_cost(self._costs[epoch], trial, count=count)]
+        found = decide(values[trial], recorded, reduction_factor=self._reduction_factor)
+        return RungDecision(advance=found.advance, reason=f"{found.reason} of similar cost")

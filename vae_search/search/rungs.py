@@ -65,7 +65,7 @@ def of_similar_cost(costs: Mapping[int, float], trial: int, *, count: int) -> li
 
 
 class Rungs:
-    """What has been recorded at the rungs of one sweep: held-out values and, where it counts, what a trial will cost."""
+    """What has been recorded at the rungs of one sweep: held-out values and what trials will cost."""
 
     def __init__(self, spec: SweepSpec) -> None:
         self.epochs = rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs)

@@ -3,17 +3,16 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.store.examples import trial_row
 from vae_search.errors import InvalidSpec
 from vae_search.search.confirm import finalists_of
-from vae_search.search.rungs import Rungs, of_similar_cost
+from vae_search.search.flight import criteria_of
+from vae_search.search.rungs import Rungs
 from vae_search.search.sampler_memory import BEST, NEWEST
 from vae_search.search.study import Outcome, SweepStudy
 from vae_search.spec_parts import Objective
-from vae_search.states import State
+from vae_search.states import Reason, State
 from vae_search.store import layout
 from vae_search.store.finalists import Finalists
 from vae_search.store.standings import read_standings
@@ -98,42 +97,37 @@ def test_a_repeated_config_still_counts_for_the_front():
 
 
 def test_trials_are_compared_with_those_of_similar_cost(open_session):
-    """Nine at each of two prices: of either the best three advance, whatever the others reach."""
+    """Six at each of two prices: of either the best two advance, whatever the others reach."""
     rungs = Rungs(open_session(*PARETO, "pruning={min_epochs: 2, reduction_factor: 3}").spec)
-    for place in range(9):
-        rungs.note(2, place, 200.0 + place, epoch_flops=1e6 * (1 + place / 100))
-        rungs.note(2, 20 + place, 100.0 + place, epoch_flops=1e8 * (1 + place / 100))
+    for place in range(6):
+        rungs.note(2, place, 200.0 + place, epoch_flops=1e6 * (1 + place / 5))
+        rungs.note(2, 20 + place, 100.0 + place, epoch_flops=2.1e6 * (1 + place / 5))
 
-    decided = {trial: rungs.decide(2, trial) for trial in (0, 2, 3, 8, 20, 22, 23, 28)}
+    decided = {trial: rungs.decide(2, trial) for trial in (0, 1, 20, 21, 22)}
 
-    assert [decision.advance for decision in decided.values()] == [True, True, False, False] * 2
-    assert decided[3].reason == "rank 4 of 9, behind the best 3 of similar cost"
+    assert [decision.advance for decision in decided.values()] == [True, False, True, True, False]
+    assert decided[0].reason == "rank 1 of 6, within the best 2 of similar cost"
+    assert decided[1].reason == "rank 4 of 8, behind the best 2 of similar cost"  # 1.2e6 against 0.6 … 2.4e6
 
 
-def test_with_few_trials_all_are_of_similar_cost(open_session):
+def test_the_first_at_a_price_advance(open_session):
     rungs = Rungs(open_session(*PARETO, "pruning={min_epochs: 2, reduction_factor: 3}").spec)
-    for trial, (value, flops) in enumerate([(90.0, 5.0), (95.0, 1.0), (96.0, 2.0)]):
-        rungs.note(2, trial, value, epoch_flops=flops)
+    for trial, flops in enumerate([1.0, 1.5, 2.0, 2.1, 10.0]):
+        rungs.note(2, trial, 90.0 + trial, epoch_flops=flops)
 
-    assert [rungs.decide(2, trial).advance for trial in range(3)] == [True, False, False]
+    assert [rungs.decide(2, trial).advance for trial in range(5)] == [True, False, False, True, True]
 
 
-@given(
-    st.dictionaries(st.integers(0, 99), st.sampled_from([1.0, 2.0, 3.0, 8.0, 9.0, 1e9]), min_size=1),
-    st.integers(1, 12),
-    st.data(),
-)
-def test_who_is_of_similar_cost_follows_from_ratios_alone(costs, count, data):
-    trial = data.draw(st.sampled_from(sorted(costs)))
+def test_the_sampler_knows_of_a_pruned_trial_what_it_had_reached_and_would_have_cost():
+    pruned = trial_row(
+        0, state=State.PRUNED, reason=Reason.RUNG, objective=None, neg_elbo=120.0, epochs=3, train_flops=6e6
+    )
+    complete = trial_row(1, objective=None, neg_elbo=90.0, epochs=27, train_flops=5e7)
+    names = ("neg_elbo", "train_flops")
 
-    found = of_similar_cost(costs, trial, count=count)
-
-    assert trial in found
-    assert len(found) >= min(count, len(costs))
-    away = {other: max(cost, costs[trial]) / min(cost, costs[trial]) for other, cost in costs.items()}
-    assert all(away[one] < away[other] for one in found for other in costs if other not in found)
-    strictly_nearer = sum(away[other] < max(away[one] for one in found) for other in costs)
-    assert strictly_nearer < count  # none is there that need not be
+    assert criteria_of(pruned, names, epochs=27) == (120.0, 5.4e7)
+    assert criteria_of(complete, names, epochs=27) == (90.0, 5e7)
+    assert criteria_of(pruned, (*names, "instability"), epochs=27) == ()  # it has none yet
 
 
 def study_of(space_spec, **changes) -> SweepStudy:

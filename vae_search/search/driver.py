@@ -9,7 +9,7 @@ from datetime import datetime
 from vae_search.errors import CorruptStore, StoreUnavailable
 from vae_search.search.confirm import Confirmation
 from vae_search.search.failure_streak import FailureStreak
-from vae_search.search.flight import Flight, Provenance, Verdict, epoch_rows, trial_row, verdict_of
+from vae_search.search.flight import Flight, Provenance, Verdict, criteria_of, epoch_rows, trial_row, verdict_of
 from vae_search.search.kept import KeptWeights
 from vae_search.search.observer import Progress
 from vae_search.search.orders import TrialOrder, TrialReport
@@ -288,12 +288,11 @@ class Driver:
         self._confirmation.note(row)
 
     def _outcome(self, row: TrialRow, neg_elbos: Mapping[int, float]) -> Outcome:
-        found = [getattr(row, name) for name in self._spec.objective.pareto or ()]
         return Outcome(
             trial=row.trial,
             state=row.state,
             params=row.params,
             objective=row.objective,
-            criteria=tuple(value for value in found if value is not None),
+            criteria=criteria_of(row, self._spec.objective.pareto or (), epochs=self._spec.budget.epochs),
             neg_elbos=neg_elbos,
         )

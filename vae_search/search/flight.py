@@ -1,7 +1,7 @@
 """A trial in flight, when it ends, and the row that it becomes when it lands."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -99,6 +99,18 @@ def objective_of(scores: Scores, objective: Objective) -> float | None:
     if scores.instability is None:
         return scores.neg_elbo
     return scores.neg_elbo + objective.stability_weight * scores.instability.total
+
+
+def criteria_of(row: TrialRow, names: Sequence[str], *, epochs: int) -> tuple[float, ...]:
+    """What the sampler of a Pareto sweep learns of a trial; nothing if a value is not known.
+
+    Of a PRUNED trial the bound that it had reached, which more epochs would have lowered, and the cost of all epochs.
+    """
+    values = {name: getattr(row, name) for name in names}
+    if row.state is State.PRUNED and row.epochs and values.get("train_flops") is not None:
+        values["train_flops"] *= epochs / row.epochs
+    known = [value for value in values.values() if value is not None]
+    return tuple(known) if row.state in (State.COMPLETE, State.PRUNED) and len(known) == len(names) else ()
 
 
 def epoch_rows(flight: Flight, sweep: str) -> list[EpochRow]:

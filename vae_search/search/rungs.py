@@ -5,14 +5,13 @@ In a Pareto sweep that minimises FLOPs a trial is compared with those of similar
 it is trained, so that only its bound needs to be found out: a front consists of the best at each price.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
 
 from vae_search.spec import SweepSpec
 from vae_search.spec_parts import Pruning
 
-SIMILAR = 3  # times the reduction factor: so many trials, itself included, a trial is compared with where cost counts
+SIMILAR = 2.0  # the greatest ratio of two costs that are alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +52,6 @@ def decide(value: float, recorded: Sequence[float], *, reduction_factor: int) ->
     return RungDecision(advance=rank <= places, reason=f"rank {rank} of {count}, {verb} the best {places}")
 
 
-def of_similar_cost(costs: Mapping[int, float], trial: int, *, count: int) -> list[int]:
-    """The `count` trials whose costs come nearest to a trial's, by their ratio, itself included; and all as near.
-
-    Args:
-        costs: of each trial, greater than 0.
-    """
-    away = {other: abs(log(cost / costs[trial])) for other, cost in costs.items()}
-    farthest = sorted(away.values())[min(count, len(away)) - 1]
-    return [other for other, distance in away.items() if distance <= farthest]
-
-
 class Rungs:
     """What has been recorded at the rungs of one sweep: held-out values and what trials will cost."""
 
@@ -93,7 +81,7 @@ class Rungs:
         values = self._values[epoch]
         if not self._with_flops:
             return decide(values[trial], [*values.values()], reduction_factor=self._reduction_factor)
-        count = SIMILAR * self._reduction_factor
-        recorded = [values[other] for other in of_similar_cost(self._costs[epoch], trial, count=count)]
-        found = decide(values[trial], recorded, reduction_factor=self._reduction_factor)
+        costs = self._costs[epoch]
+        similar = [other for other, cost in costs.items() if costs[trial] / SIMILAR <= cost <= SIMILAR * costs[trial]]
+        found = decide(values[trial], [values[other] for other in similar], reduction_factor=self._reduction_factor)
         return RungDecision(advance=found.advance, reason=f"{found.reason} of similar cost")

@@ -43,16 +43,24 @@ class Outcome:
     objective: float | None
     """of a COMPLETE trial, minimised; None in a Pareto sweep"""
     criteria: tuple[float, ...] = ()
-    """of a COMPLETE trial of a Pareto sweep, each minimised"""
+    """of a COMPLETE trial of a Pareto sweep, each minimised; of a PRUNED one as far as it came, if that is known"""
     neg_elbos: Mapping[int, float] = field(default_factory=dict)
     """held-out value by epoch"""
 
     @property
     def values(self) -> list[float] | None:
         """In Optuna's terms."""
-        if self.state is not State.COMPLETE:
-            return None
-        return [*self.criteria] if self.objective is None else [self.objective]
+        if self.state is State.COMPLETE and self.objective is not None:
+            return [self.objective]
+        return [*self.criteria] if self.criteria and self.state in (State.COMPLETE, State.PRUNED) else None
+
+    @property
+    def optuna_state(self) -> TrialState:
+        """COMPLETE for a PRUNED trial with values: what Optuna knows of a pruned trial of several criteria is nothing.
+
+        It would be as bad as any, and the sampler would look only where trials have completed: at one price.
+        """
+        return TrialState.COMPLETE if self.criteria and self.state is State.PRUNED else OPTUNA_STATES[self.state]
 
 
 def to_distribution(parameter: Parameter) -> BaseDistribution:
@@ -109,7 +117,7 @@ class SweepStudy:
         """Enter a trial that an earlier driver ran, or that is still in flight (RUNNING)."""
         params, distributions = drawn(self._space, outcome.params)
         trial = create_trial(
-            state=OPTUNA_STATES[outcome.state],
+            state=outcome.optuna_state,
             values=outcome.values,
             params=params,
             distributions=distributions,
@@ -161,7 +169,7 @@ class SweepStudy:
         self._study.tell(
             number,
             outcome.values,
-            state=OPTUNA_STATES[outcome.state],
+            state=outcome.optuna_state,
         )
 
     def trials(self) -> list[FrozenTrial]:

@@ -123,6 +123,7 @@ def _scores(neg_elbo: float) -> Scores:
         train_neg_elbo=neg_elbo,
         generalisation_gap=0.0,
         logvar_clamp_share=0.0,
+        scale_clamp_share=None,
         clip_share=0.0,
         skipped_steps=0,
     )

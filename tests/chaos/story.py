@@ -149,6 +149,7 @@ def _report(
         train_neg_elbo=last.train_neg_elbo,
         generalisation_gap=1.0,
         logvar_clamp_share=0.0,
+        scale_clamp_share=None,
         clip_share=0.0,
         skipped_steps=0,
     )

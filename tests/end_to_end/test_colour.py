@@ -66,4 +66,4 @@ def test_colour_is_searched_promoted_and_used(tmp_path):
     assert np.abs(picture[..., 0] - picture[..., 2]).mean() > 5  # in colour
     evaluated = json.loads(run(tmp_path, "evaluate", "photos", "--json"))
     assert evaluated["neg_iwae"] == pytest.approx(promotion["test"]["neg_iwae"], rel=1e-9)
-    assert "promoted" in run(tmp_path, "models", "photos")
+    assert "champion version 1" in run(tmp_path, "models", "photos")

@@ -19,6 +19,7 @@ COLOURS = {"ours": "#0b6e4f", "bare": "#7a7a7a", "tune": "#c44536", "tune-reuse"
     "random": "#7a7a7a",
     "tpe": "#e09f3e",
     "one-epoch": "#c44536",
+    "early": "#3d9970",
     "without": "#0b6e4f",
     "with": "#c44536",
     "pruned": "#0b6e4f",

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "reports/figures": {"store", "reports", "plotly"},
     "reports/plots_search": DATA | {"store", "reports", "plotly"},
     "reports/plots_front": DATA | {"store", "reports", "plotly"},
-    "reports/plots_quality": {"reports"},
+    "reports/plots_quality": {"store", "reports"},
     "reports/plots_parameters": DATA | {"store", "reports", "plotly"},
     "reports/plots_runs": DATA | {"reports"},
     "reports/page": DATA | {"store", "registry", "reports", "jinja2", "markupsafe", "plotly"},

@@ -3,24 +3,11 @@
 import itertools
 from datetime import timedelta
 
-import numpy as np
 import pytest
 
 from tests.reports.examples import complete, mixed
 from tests.store.examples import BEGAN
-from vae_search.reports.facts import busy_share, pareto_front, running_best, thinned, timeline
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_front_is_what_comparing_all_pairs_leaves(seed):
-    values = np.random.default_rng(seed).integers(0, 6, (40, 3))
-    points = {key: tuple(map(float, point)) for key, point in enumerate(values)}
-
-    left = {
-        a for a in points if not any((values[b] <= values[a]).all() and (values[b] < values[a]).any() for b in points)
-    }
-
-    assert set(pareto_front(points)) == left
+from vae_search.reports.facts import busy_share, running_best, thinned, timeline
 
 
 def test_runs_that_overlap_on_a_node_stand_in_different_slots():

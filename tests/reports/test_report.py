@@ -148,6 +148,22 @@ def test_what_has_no_score_does_not_count_as_left_out(store):
     assert "Drawn are" not in page_of(store)
 
 
+def test_the_front_of_the_picture_is_what_no_other_beats_and_collapsed_models_are_not_on_it(store):
+    good, cheap, beaten = (
+        {"neg_elbo": score, "train_flops": cost} for score, cost in ((20.0, 4e8), (22.0, 2e8), (23.0, 3e8))
+    )
+    collapsed = {"neg_elbo": 30.0, "train_flops": 1e8, "rate": 0.2}
+    put_sweep(
+        store, [complete(trial, **row, instability=0.1) for trial, row in enumerate((beaten, good, collapsed, cheap))]
+    )
+
+    (plot,) = (plot for plot in plots_of(reporting.findings(store, "digits", now=NOW)) if plot.key == "pareto")
+
+    (front,) = (trace for trace in plot.figure.data if trace.name == "front")
+    assert sorted(front.x) == [20.0, 22.0]
+    assert "(2 trials)" in plot.text
+
+
 def test_a_sweep_that_goes_on_says_what_is_in_flight(store):
     put_sweep(store, [complete(0)])
     store.create(layout.suggestion("digits", layout.trial_key(1)), b"{}")

@@ -196,23 +196,6 @@ def running_best(rows: Iterable[TrialRow], score: Callable[[TrialRow], float | N
     return found
 
 
-def pareto_front(points: Mapping[int, tuple[float, ...]]) -> list[int]:
-    """The keys of the points that no other point beats, all coordinates to be small; in ascending order of the points.
-
-    A point is beaten by one that is nowhere larger and somewhere smaller.
-    """
-    front: list[int] = []
-    # In ascending order nobody is beaten by a later point, and whoever is beaten is so by a member of the front.
-    for key in sorted(points, key=lambda key: (points[key], key)):
-        beaten = (
-            points[other] != points[key] and all(a <= b for a, b in zip(points[other], points[key], strict=True))
-            for other in front
-        )
-        if not any(beaten):
-            front.append(key)
-    return front
-
-
 def timeline(rows: Sequence[TrialRow], confirm_rows: Sequence[FinalistRow]) -> list[Span]:
     """Who ran when: runs that overlap on one node stand in different slots, as few as possible."""
     runs = [(row, f"trial {row.trial}", row.state.value) for row in rows]

@@ -2,7 +2,7 @@
 
 import math
 
-from vae_search.reports.facts import Findings, pareto_front, thinned
+from vae_search.reports.facts import Findings, thinned
 from vae_search.reports.figures import (
     BLUE,
     GOOD_TO_BAD,
@@ -21,6 +21,7 @@ from vae_search.reports.figures import (
     short,
     trial_names,
 )
+from vae_search.store.ranking import front_of
 
 MAX_BARS = 24
 LINES = 7  # of equal neg_elbo
@@ -80,17 +81,14 @@ def rate_distortion(findings: Findings) -> Plot:
 
 
 def pareto(findings: Findings) -> Plot:
-    """neg_elbo, instability and training cost; the trials that none beats in all three."""
+    """neg_elbo, instability and training cost; the trials with a code in use that none beats in all three."""
     key, title = "pareto", "What no other trial beats"
     rows = [row for row in findings.ranking if row.neg_elbo is not None and row.train_flops]
     if not rows:
         return Plot(key=key, title=title, text="No completed trial has both a score and a cost.")
     judged = all(row.instability is not None for row in rows)
-    points = {
-        row.trial: (row.neg_elbo or 0.0, row.train_flops or 0.0) + ((row.instability or 0.0,) if judged else ())
-        for row in rows
-    }
-    front = set(pareto_front(points))
+    criteria = ("neg_elbo", "train_flops", *(("instability",) if judged else ()))
+    front = {row.trial for row in front_of(rows, criteria=criteria, prefer="neg_elbo")}
     shown = [row for row in rows if row.trial in front][:MAX_TRIALS]
     shown += thinned([row for row in rows if row.trial not in front], MAX_TRIALS)
     drawn = figure(x="neg_elbo, nats per image", y="instability, nats" if judged else "training cost, FLOPs")
@@ -121,8 +119,8 @@ def pareto(findings: Findings) -> Plot:
     what = "neg_elbo, instability and training cost" if judged else "neg_elbo and training cost"
     text = (
         f"Completed trials by {what}. On the front ({len(front)} trials) nothing can be had without giving up more of "
+        "something else. A collapsed model is on it only if all have collapsed."
     )
-    text += "something else."
     return Plot(key=key, title=title, text=text + left_out(len(shown), len(rows), "trials"), figure=drawn)
 
 

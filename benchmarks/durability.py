@@ -161,8 +161,8 @@ def share(folder: Path) -> dict[str, object]:
         epochs += 1
         driver.land(order.key)
     wall_s = time.perf_counter() - started
-    spent_s = sum(store.seconds.values())
-    return {"epochs": epochs, "wall_s": wall_s, "store_s": store.seconds, "share": spent_s / wall_s, "target": 0.02}
+    spent = dict(store.seconds)  # the lease's heartbeat goes on
+    return {"epochs": epochs, "wall_s": wall_s, "store_s": spent, "share": sum(spent.values()) / wall_s, "target": 0.02}
 
 
 def first_order(folder: str) -> dict[str, float]:
@@ -285,7 +285,7 @@ def noop(folder: Path) -> dict[str, object]:
     found: dict[str, object] = {}
     for sampler in ("random", "tpe"):
         new_sweep(folder / sampler, spec_of(1, sampler=sampler))
-        found[sampler] = in_a_new_process(busy, str(folder / sampler), 0, 500, sampler)[1]
+        found[sampler] = in_a_new_process(busy, str(folder / sampler), 0, 2000, sampler)[1]
     found["tune"] = in_a_new_process(bare_tune, str(folder / "tune"), 30)[1]
     return found
 

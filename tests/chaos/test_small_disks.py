@@ -83,7 +83,7 @@ def test_a_real_sweep_waits_for_room_on_its_disk_and_goes_on() -> None:
 @pytest.mark.skipif(SHARE < 1, reason="waits out the driver's patience: VAE_SEARCH_CHAOS=1")
 def test_a_real_sweep_whose_disk_stays_full_ends_as_store_unavailable_and_can_be_resumed() -> None:
     chance("full disk that stays full")
-    with sweep_of(QUICK) as sweep, disk_of(800, sweep.folder / "store") as resize:
+    with sweep_of(QUICK) as sweep, disk_of(400, sweep.folder / "store") as resize:
         driver = sweep.start()
         assert driver.wait() == 7, driver.errors
         assert "No space left on device" in driver.errors

@@ -27,6 +27,14 @@ def fronts_of(points: list[tuple[float, ...]]) -> list[set[tuple[float, ...]]]:
 
 
 @settings(deadline=None)
+@given(st.lists(st.tuples(*[COORDINATES] * 3), max_size=40))
+def test_the_front_is_what_comparing_all_pairs_leaves(points):
+    left = [place for place, point in enumerate(points) if not any(dominates(other, point) for other in points)]
+
+    assert front(points) == left
+
+
+@settings(deadline=None)
 @given(POINTS)
 def test_places_go_front_by_front_and_equal_points_share_one(points):
     found = dict(zip(points, places(points), strict=True))

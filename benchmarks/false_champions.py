@@ -31,12 +31,12 @@ import numpy as np
 from fashion import judge_images, slice_task
 from machine import describe_machine
 
-from vae_search.config import Config
 from vae_search.data.pixels import BINARY
 from vae_search.registry.contest import contest, mean_interval
 from vae_search.registry.evidence import Evidence
+from vae_search.spec.hyperparameters import Config
 from vae_search.store.per_image import PerImageBounds
-from vae_search.vae.measurements import TrainingPlan
+from vae_search.vae.plan import TrainingPlan
 
 HERE = Path(__file__).parent
 SEEDS, EPOCHS, IMAGES, SAMPLES = 24, 27, 2_000, 500

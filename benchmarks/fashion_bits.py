@@ -25,7 +25,7 @@ from machine import describe_machine, fashion_mnist_folder
 
 from vae_search.data.dataset import load_dataset
 from vae_search.data.pixels import intensities
-from vae_search.spec_parts import DataSpec
+from vae_search.spec.sections import DataSpec
 from vae_search.store import artifacts, layout
 from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.ledger import Ledger

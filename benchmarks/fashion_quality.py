@@ -28,7 +28,7 @@ import numpy as np
 from machine import describe_machine, fashion_mnist_folder
 
 from vae_search.data.dataset import load_dataset
-from vae_search.spec_parts import DataSpec
+from vae_search.spec.sections import DataSpec
 from vae_search.store import artifacts, layout
 from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.ledger import Ledger

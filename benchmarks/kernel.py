@@ -24,10 +24,10 @@ import tensorflow as tf
 from fashion import slice_task
 from machine import describe_machine
 
-from vae_search.config import Config
+from vae_search.spec.hyperparameters import Config
 from vae_search.vae.keras_models import decoder_model, encoder_model
-from vae_search.vae.measurements import TrainingPlan
 from vae_search.vae.networks import NetworkSpec, build
+from vae_search.vae.plan import TrainingPlan
 from vae_search.vae.training import Trainer
 from vae_search.vae.training_graph import Scalars, TrainingGraph
 

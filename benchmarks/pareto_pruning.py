@@ -31,9 +31,9 @@ from fashion import SPACE, slice_task
 from machine import describe_machine
 from time_to_target import epochs_of, spec_of
 
-from vae_search.config import Config
+from vae_search.core.trial_state import State
 from vae_search.data.task import JudgeTask, TrainingTask
-from vae_search.states import State
+from vae_search.spec.hyperparameters import Config
 from vae_search.store.ledger import Ledger
 from vae_search.store.location import open_store
 from vae_search.store.pareto import running_hypervolume

@@ -30,10 +30,11 @@ from fashion import SPACE, slice_task
 from machine import describe_machine
 from scipy.stats import kendalltau
 
-from vae_search.config import Config
+from vae_search.core.measurements import Diverged
 from vae_search.search.study import SweepStudy
-from vae_search.spec_space import read_space
-from vae_search.vae.measurements import Diverged, TrainingPlan
+from vae_search.spec.hyperparameters import Config
+from vae_search.spec.search_space_yaml import read_space
+from vae_search.vae.plan import TrainingPlan
 
 HERE = Path(__file__).parent
 CONFIGS, SEEDS, EPOCHS = 64, 2, 27

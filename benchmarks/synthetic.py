@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 from fashion import SPACE
 
+from vae_search.core.measurements import Costs, EpochMeasurement, Instability, Scores
+from vae_search.core.trial_state import Reason, State
 from vae_search.search.orders import TrialReport
-from vae_search.spec import SweepSpec, parse_spec
-from vae_search.states import Reason, State
+from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store import layout, sweeps
 from vae_search.store.json_files import to_json_bytes
 from vae_search.store.lease import acquire
 from vae_search.store.local_store import LocalStore
 from vae_search.store.rows import EpochRow, TrialRow, epochs_to_parquet, trial_to_parquet, trials_to_parquet
-from vae_search.vae.diagnostics import Instability
-from vae_search.vae.measurements import Costs, EpochMeasurement, Scores
 
 NAME, EPOCHS, KEY = "synthetic", 27, "k" * 64
 ENDS = ((3, 0.6), (9, 0.25), (EPOCHS, 0.15))  # epochs and share of the trials that end there, as rungs at 3 and 9 do

@@ -40,7 +40,7 @@ from vae_search.data.task import JudgeTask
 from vae_search.search.driver import Driver
 from vae_search.search.flight import Provenance
 from vae_search.search.orders import WorkerBrief
-from vae_search.spec import parse_spec
+from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.lease import acquire
 from vae_search.store.location import open_store
 

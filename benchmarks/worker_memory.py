@@ -15,11 +15,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from machine import describe_machine
 
-from vae_search.config import Config
 from vae_search.data.checks import Images
 from vae_search.data.pixels import BINARY, PixelStatistics
 from vae_search.data.task import TrainingTask
-from vae_search.vae.measurements import TrainingPlan
+from vae_search.spec.hyperparameters import Config
+from vae_search.vae.plan import TrainingPlan
 from vae_search.vae.training import Trainer
 
 HERE = Path(__file__).parent

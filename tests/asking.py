@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tests.registry.examples import failed_row, finalist_row
 from tests.store.examples import epoch_rows, trial_row
-from vae_search.spec import parse_spec
-from vae_search.states import Reason, State
+from vae_search.core.trial_state import Reason, State
+from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import sweeps
 from vae_search.store.finalists import Finalists
 from vae_search.store.ledger import Ledger

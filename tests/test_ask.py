@@ -18,7 +18,7 @@ from tests.registry.examples import NOW
 from vae_search.registry.log import Action
 from vae_search.registry.registry import Registry
 from vae_search.render_tables import cell, csv_text, json_text
-from vae_search.spec import read_spec
+from vae_search.spec.sweep_spec import read_spec
 from vae_search.store import layout, model_layout
 from vae_search.store.local_store import LocalStore
 

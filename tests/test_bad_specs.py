@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from vae_search.errors import InvalidSpec
-from vae_search.spec import read_spec
+from vae_search.spec.sweep_spec import read_spec
 
 VALID = """\
 name: demo

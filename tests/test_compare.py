@@ -15,8 +15,8 @@ from tests.store.examples import epoch_rows, trial_row
 from vae_search.comparing import compare
 from vae_search.data.dataset import comparability_key, load_dataset, pixels_key
 from vae_search.errors import Conflict, InvalidSpec, NotFound
-from vae_search.spec import parse_spec
-from vae_search.spec_parts import DataSpec
+from vae_search.spec.sections import DataSpec
+from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import sweeps
 from vae_search.store.finalists import Finalists
 from vae_search.store.ledger import Ledger

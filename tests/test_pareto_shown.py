@@ -12,12 +12,12 @@ from tests.asking import KEY
 from tests.store.examples import epoch_rows, trial_row
 from tests.test_ask import ask
 from vae_search import service
+from vae_search.core.trial_state import Reason, State
 from vae_search.live import landed_line, picture_of
 from vae_search.render_answers import show_finished
 from vae_search.search.flight import Verdict
 from vae_search.search.observer import Progress
-from vae_search.spec import parse_spec
-from vae_search.states import Reason, State
+from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import layout, sweeps
 from vae_search.store.ledger import Ledger
 from vae_search.store.local_store import LocalStore

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vae_search.problems import InvalidValueError
-from vae_search.space import (
+from vae_search.core.validation import InvalidValueError
+from vae_search.spec.search_space import (
     RULES,
     CategoricalParameter,
     Config,

@@ -12,11 +12,11 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from vae_search.errors import InvalidSpec
-from vae_search.space import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
-from vae_search.spec import SweepSpec, identity_changes, json_schema, parse_spec, read_spec
-from vae_search.spec_file import parse_yaml
-from vae_search.spec_parts import Budget, Confirm, DataSpec, Pruning, Resources
-from vae_search.template import template
+from vae_search.spec.document import parse_yaml
+from vae_search.spec.search_space import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
+from vae_search.spec.sections import Budget, Confirm, DataSpec, Pruning, Resources
+from vae_search.spec.sweep_spec import SweepSpec, identity_changes, json_schema, parse_spec, read_spec
+from vae_search.spec.template import template
 
 SHIPPED = sorted((Path(__file__).parents[1] / "search_spaces").glob("*.yaml"))
 SMALL = """\
@@ -359,7 +359,8 @@ def test_the_schema_is_itself_right() -> None:
 
 
 def test_reading_a_spec_loads_no_heavy_library() -> None:
-    code = "import sys, vae_search.spec; print(*{'numpy', 'tensorflow', 'ray', 'duckdb', 'optuna'} & set(sys.modules))"
+    heavy = "{'numpy', 'tensorflow', 'ray', 'duckdb', 'optuna'}"
+    code = f"import sys, vae_search.spec.sweep_spec; print(*{heavy} & set(sys.modules))"
 
     loaded = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, env=os.environ, check=True)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vae_search.errors import InvalidSpec
-from vae_search.spec import SweepSpec, parse_spec
+from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 
 VALID = """\
 name: demo

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vae_search.states import Reason, State
+from vae_search.core.trial_state import Reason, State
 
 
 def test_the_names_are_optunas_and_survive_as_plain_text() -> None:

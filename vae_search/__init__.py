@@ -74,7 +74,7 @@ def run(
     from vae_search.champions import rules_of
     from vae_search.cli_options import cache_folder
     from vae_search.live import observer
-    from vae_search.spec import parse_spec, read_spec
+    from vae_search.spec.sweep_spec import parse_spec, read_spec
     from vae_search.store.json_files import to_json_bytes
 
     if isinstance(spec, Mapping):

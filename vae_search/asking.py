@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vae_search.core.trial_state import State
 from vae_search.errors import NotFound
-from vae_search.states import State
 from vae_search.store import sweeps
 from vae_search.store.commit import Store
 from vae_search.store.confirmed import Confirmed, Refuted, confirmed_first, verdicts
@@ -19,7 +19,7 @@ from vae_search.store.rows import TrialRow
 from vae_search.store.standings import Standings, read_standings
 
 if TYPE_CHECKING:
-    from vae_search.spec import SweepSpec
+    from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.finalists import FinalistRow
 
 
@@ -112,7 +112,7 @@ def best_spec(ranking: Ranking, store: Store) -> "SweepSpec":
     Raises:
         NotFound: The ranking is empty.
     """
-    from vae_search.spec_best import spec_of_config
+    from vae_search.spec.from_trial import spec_of_config
 
     if not ranking.rows:
         raise NotFound(f"sweep {ranking.sweep}: no such trial has completed yet, so there is no config to write.")

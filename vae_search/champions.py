@@ -13,8 +13,8 @@ from vae_search.registry.promotion import Decision, propose
 from vae_search.registry.registry import ModelAddress, Registry
 from vae_search.registry.ruling import Rules
 from vae_search.registry.state import ModelState
-from vae_search.spec import SweepSpec
-from vae_search.spec_parts import DataSpec
+from vae_search.spec.sections import DataSpec
+from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import model_layout, sweeps
 from vae_search.store.commit import Store
 from vae_search.store.json_files import from_json_bytes

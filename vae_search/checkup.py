@@ -17,7 +17,7 @@ from vae_search.errors import VaeSearchError
 from vae_search.search.probe_job import ask_nodes
 from vae_search.search.reach import Token, cluster_nodes, locate_token, reach
 from vae_search.search.room import CPU, NodeRoom
-from vae_search.spec_parts import Resources
+from vae_search.spec.sections import Resources
 from vae_search.store import layout
 from vae_search.store.commit import Store, prove_exclusive
 from vae_search.store.json_files import to_json_bytes

@@ -47,8 +47,8 @@ def init(
     """
     from vae_search.errors import Conflict
     from vae_search.render import say
-    from vae_search.spec import parse_spec
-    from vae_search.template import template
+    from vae_search.spec.sweep_spec import parse_spec
+    from vae_search.spec.template import template
 
     text = template(name or re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "sweep")
     parse_spec(text, origin="--name", base=Path())
@@ -69,7 +69,7 @@ def validate(spec: SpecArgument, overrides: SetOption = None, json: JsonOption =
     Example: vae-search validate search_spaces/digits.yaml --set budget.trials=8
     """
     from vae_search.render import show_spec
-    from vae_search.spec import read_spec
+    from vae_search.spec.sweep_spec import read_spec
 
     parsed = read_spec(spec, overrides or ())
     check_limits(parsed)
@@ -83,7 +83,7 @@ def schema() -> None:
     Example: vae-search schema > sweep.schema.json
     """
     from vae_search.render import show_json
-    from vae_search.spec import json_schema
+    from vae_search.spec.sweep_spec import json_schema
 
     show_json(json_schema())
 

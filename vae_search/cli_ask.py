@@ -103,7 +103,7 @@ def best(
     order = by or "objective"
     found = asking.best(place, sweep, count=1 if spec else shown, by=order, every_state=every, where=where)
     if spec:
-        from vae_search.spec_best import to_yaml
+        from vae_search.spec.from_trial import to_yaml
 
         show_spec_file(to_yaml(asking.best_spec(found, place)), found, by=order)
     else:

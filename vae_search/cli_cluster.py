@@ -44,7 +44,7 @@ def submit(
     """
     from vae_search import submitting
     from vae_search.render import say, show_json
-    from vae_search.spec import read_spec
+    from vae_search.spec.sweep_spec import read_spec
 
     parsed = read_spec(spec, overrides or ())
     check_limits(parsed)

@@ -36,7 +36,7 @@ def doctor(
     """
     from vae_search.checkup import examine
     from vae_search.render_doctor import show_checks
-    from vae_search.spec_parts import Resources
+    from vae_search.spec.sections import Resources
 
     resources = Resources(cpus_per_trial=cpus, gpus_per_trial=gpus)
     show_checks(examine(address, store, resources), as_json=json)

@@ -17,7 +17,7 @@ from vae_search.cli_options import (
 
 if TYPE_CHECKING:
     from vae_search.service import SweepStatus
-    from vae_search.spec import SweepSpec
+    from vae_search.spec.sweep_spec import SweepSpec
 
 app = typer.Typer()
 
@@ -38,7 +38,7 @@ def run(
     from vae_search import service
     from vae_search.live import observer
     from vae_search.render import show_estimate
-    from vae_search.spec import read_spec
+    from vae_search.spec.sweep_spec import read_spec
     from vae_search.store.location import open_store
 
     parsed = read_spec(spec, overrides or ())

@@ -10,7 +10,7 @@ from vae_search.errors import VaeSearchError
 from vae_search.search.probe_job import NodeReport
 from vae_search.search.reach import DISABLED, ClusterFacts, Token
 from vae_search.search.room import CPU, GPU, NodeRoom, cluster_room
-from vae_search.spec_parts import Resources
+from vae_search.spec.sections import Resources
 
 LEAST_FREE_BYTES = 2e9
 MOST_USED = 0.95

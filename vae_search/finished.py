@@ -20,8 +20,8 @@ from vae_search.store.ledger import Ledger, sweep_names
 from vae_search.store.verify import Inspection, inspect, set_aside
 
 if TYPE_CHECKING:
+    from vae_search.core.measurements import EpochMeasurement
     from vae_search.search.reproduce import Reproduction
-    from vae_search.vae.measurements import EpochMeasurement
 
 
 def reproduce(

@@ -13,15 +13,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from vae_search.core.trial_state import State
 from vae_search.render import clock, console
 from vae_search.render_front import front_ends, front_size
 from vae_search.search.observer import Observer, Progress
-from vae_search.states import State
 from vae_search.store.finalists import FinalistRow
 
 if TYPE_CHECKING:
     from vae_search.search.flight import Verdict
-    from vae_search.spec import SweepSpec
+    from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.rows import TrialRow
 
 REFRESH_S = 0.5

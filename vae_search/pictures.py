@@ -10,7 +10,7 @@ import numpy as np
 from vae_search import champions
 from vae_search.errors import InvalidSpec, NotFound, StoreUnavailable
 from vae_search.native import native_remarks_hidden
-from vae_search.spec_parts import DataSpec
+from vae_search.spec.sections import DataSpec
 from vae_search.store import artifacts, layout, sweeps
 from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.commit import Store

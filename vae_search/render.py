@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
+from vae_search.core.text import printable
+from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
-from vae_search.problems import printable
 from vae_search.render_front import front_cell, front_facts, front_line
 from vae_search.render_tables import cell, json_text, show_table
-from vae_search.states import State
 
 if TYPE_CHECKING:
     from vae_search.search.estimate import Estimate
     from vae_search.service import SweepStatus
-    from vae_search.space import Parameter
-    from vae_search.spec import SweepSpec
+    from vae_search.spec.search_space import Parameter
+    from vae_search.spec.sweep_spec import SweepSpec
 
 COUNTS = ("complete", "pruned", "failed")
 
@@ -170,7 +170,7 @@ def warn_of_damage(paths: Sequence[str]) -> None:
 
 def _values(parameter: "Parameter") -> str:
     """The values of a parameter in one line, as in `8 … 64, log`."""
-    from vae_search.space import CategoricalParameter, FixedParameter
+    from vae_search.spec.search_space import CategoricalParameter, FixedParameter
 
     match parameter:
         case FixedParameter():

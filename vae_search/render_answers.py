@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vae_search.problems import printable
+from vae_search.core.text import printable
 from vae_search.render import console, say, show_json, status_facts, warn_of_damage
 from vae_search.render_front import front_line
 from vae_search.render_tables import cell, csv_text, fits, show_table
@@ -13,7 +13,7 @@ from vae_search.store.confirmed import Confirmed, Refuted, confirmed_first, verd
 if TYPE_CHECKING:
     from vae_search.asking import Ranking
     from vae_search.service import SweepStatus
-    from vae_search.spec import SweepSpec
+    from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.finalists import FinalistRow
     from vae_search.store.query import QueryResult
     from vae_search.store.rows import TrialRow

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vae_search.problems import printable
+from vae_search.core.text import printable
 
 LONGEST_CELL = 200  # characters; JSON and CSV have the whole value
 _GAP = 2  # columns between two of a table

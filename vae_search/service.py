@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vae_search.config import Config
+from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, InvalidSpec, NotFound, SweepFailed
-from vae_search.space import CategoricalParameter, FixedParameter, Parameter
-from vae_search.states import State
+from vae_search.spec.hyperparameters import Config
+from vae_search.spec.search_space import CategoricalParameter, FixedParameter, Parameter
 from vae_search.store import layout, sweeps
 from vae_search.store.commit import Store, prove_exclusive
 from vae_search.store.finalists import FinalistRow, Finalists
@@ -24,7 +24,7 @@ from vae_search.version import VERSION
 if TYPE_CHECKING:
     from vae_search.search.estimate import Estimate
     from vae_search.search.observer import Observer
-    from vae_search.spec import SweepSpec
+    from vae_search.spec.sweep_spec import SweepSpec
 
 RECORDED_VERSIONS = ("ray", "tensorflow", "keras", "optuna", "numpy")
 
@@ -168,7 +168,7 @@ def resume(
         InvalidSpec: An override is wrong.
         VaeSearchError: What `run` raises.
     """
-    from vae_search.spec import overridden
+    from vae_search.spec.sweep_spec import overridden
 
     spec = overridden(sweeps.latest_spec(store, sweep), overrides)
     if spec.name != sweep:

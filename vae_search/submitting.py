@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae_search import service
+from vae_search.core.text import printable
 from vae_search.errors import (
     BadData,
     ClusterTrouble,
@@ -17,7 +18,6 @@ from vae_search.errors import (
     SweepFailed,
     VaeSearchError,
 )
-from vae_search.problems import printable
 from vae_search.store.images import put, source_of
 from vae_search.store.lease_records import newest_lease
 from vae_search.store.location import open_store
@@ -25,7 +25,7 @@ from vae_search.store.location import open_store
 if TYPE_CHECKING:
     from vae_search.search.jobs import Job, Jobs
     from vae_search.search.observer import Observer
-    from vae_search.spec import SweepSpec
+    from vae_search.spec.sweep_spec import SweepSpec
 
 START_S = 120.0  # a job has to begin to train; longer where Ray must unpack much
 TRAINING = "training \N{HORIZONTAL ELLIPSIS}"

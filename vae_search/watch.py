@@ -10,19 +10,19 @@ from rich.live import Live
 from rich.text import Text
 
 from vae_search import service
+from vae_search.core.trial_state import State
 from vae_search.live import landed_line, picture_of
 from vae_search.render import console, say, show_json, status_facts, warn_of_damage
 from vae_search.render_front import front_line
 from vae_search.render_tables import cell
 from vae_search.search.flight import Verdict
 from vae_search.search.observer import Progress
-from vae_search.states import State
 from vae_search.store import sweeps
 from vae_search.store.commit import Store
 from vae_search.store.following import Following
 
 if TYPE_CHECKING:
-    from vae_search.spec import SweepSpec
+    from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.rows import TrialRow
 
 LOOK_S = 2.0  # between two looks at the store

@@ -17,7 +17,7 @@ from vae_search.search.driver import Driver
 from vae_search.search.flight import Provenance
 from vae_search.search.orders import WorkerBrief
 from vae_search.search.trial_runner import TrialRunner
-from vae_search.spec import read_spec
+from vae_search.spec.sweep_spec import read_spec
 from vae_search.store import sweeps
 from vae_search.store.lease import acquire
 from vae_search.store.location import open_store

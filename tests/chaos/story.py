@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.chaos.faults import Faults, from_then_on, injected, once
+from vae_search.core.measurements import Costs, EpochMeasurement, Scores
+from vae_search.core.trial_state import Reason
 from vae_search.errors import StoreUnavailable
 from vae_search.search.driver import Driver
 from vae_search.search.flight import Provenance
@@ -30,15 +32,13 @@ from vae_search.search.orders import (
     TrialOrder,
     TrialReport,
 )
-from vae_search.spec import parse_spec
-from vae_search.states import Reason
+from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import checkpoints, layout, sweeps
 from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.commit import Store
 from vae_search.store.lease import Lease, acquire
 from vae_search.store.local_store import LocalStore
 from vae_search.store.patience import PatientStore
-from vae_search.vae.measurements import Costs, EpochMeasurement, Scores
 
 SWEEP = "story"
 TRIALS, EPOCHS = 3, 3

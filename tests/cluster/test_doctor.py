@@ -24,7 +24,7 @@ from vae_search.errors import ClusterTrouble
 from vae_search.search.probe_job import JOBS, NodeReport, ask_nodes
 from vae_search.search.reach import MODE, VERSION, ClusterFacts, Token
 from vae_search.search.room import NodeRoom
-from vae_search.spec_parts import Resources
+from vae_search.spec.sections import Resources
 
 HERE = {"vae-search": "0.1.0", "ray": "2.60.0", "tensorflow": "2.21.0"}
 

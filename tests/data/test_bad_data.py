@@ -14,7 +14,7 @@ import pytest
 from tests.data.pictures import grey, idx_bytes, png_by_hand, png_bytes, write_folder, write_idx, write_parquet
 from vae_search.data.dataset import load_dataset
 from vae_search.errors import BadData
-from vae_search.spec_parts import DataSpec
+from vae_search.spec.sections import DataSpec
 
 
 def npy(folder: Path, array: np.ndarray) -> Path:

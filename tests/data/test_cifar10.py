@@ -23,7 +23,7 @@ from vae_search.data.download import PublishedFile
 from vae_search.data.sources import Source, read_source
 from vae_search.data.splits import Protocol
 from vae_search.errors import BadData
-from vae_search.spec_parts import DataSpec
+from vae_search.spec.sections import DataSpec
 
 TRAIN_FILES = CIFAR10_FILES[:5]
 

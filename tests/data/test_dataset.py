@@ -11,7 +11,7 @@ from vae_search.data.pixels import PixelStatistics
 from vae_search.data.sources import read_source
 from vae_search.data.splits import Protocol, Split, split_images
 from vae_search.data.task import JudgeTask, TrainingTask
-from vae_search.spec_parts import DataSpec
+from vae_search.spec.sections import DataSpec
 
 
 def digits(tmp_path, **fields) -> Dataset:

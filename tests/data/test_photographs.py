@@ -8,7 +8,7 @@ from sklearn.utils import Bunch
 from vae_search.data.dataset import load_dataset
 from vae_search.data.photographs import VALIDATION_COUNT, read_photo_patches
 from vae_search.errors import BadData
-from vae_search.spec_parts import DataSpec
+from vae_search.spec.sections import DataSpec
 
 
 @pytest.fixture

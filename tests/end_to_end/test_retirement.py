@@ -2,13 +2,13 @@
 
 import pytest
 
+from vae_search.core.trial_state import State
 from vae_search.data.dataset import comparability_key, load_dataset
 from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.search import session
 from vae_search.search.observer import Observer
 from vae_search.search.orders import WorkerBrief
-from vae_search.spec import parse_spec
-from vae_search.states import State
+from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import sweeps
 from vae_search.store.ledger import Ledger
 from vae_search.store.location import open_store

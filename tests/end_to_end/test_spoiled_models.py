@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from tests.search.conftest import Session, open_session, store  # noqa: F401 - fixtures
+from vae_search.core.trial_state import State
 from vae_search.data.dataset import Dataset, load_dataset
 from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.registry.evidence import Candidate
 from vae_search.registry.gates import judge
 from vae_search.registry.verdicts import Facts
-from vae_search.spec_parts import DataSpec
-from vae_search.states import State
+from vae_search.spec.sections import DataSpec
 from vae_search.store import artifacts
 from vae_search.store.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.commit import Store
@@ -93,7 +93,7 @@ def test_a_model_that_still_warms_up_is_refused_before_it_is_trained(confirmed):
 
 
 def test_a_config_with_a_seed_that_diverges_is_stopped(confirmed, monkeypatch):
-    from vae_search.vae.measurements import Diverged
+    from vae_search.core.measurements import Diverged
     from vae_search.vae.training import TrainingRun
 
     train_epoch, trained = TrainingRun.train_epoch, []

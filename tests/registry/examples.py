@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from tests.store.examples import trial_row
+from vae_search.core.trial_state import Reason, State
 from vae_search.registry.evidence import Candidate
 from vae_search.registry.verdicts import Facts, SampleQuality
 from vae_search.registry.workshop import TestScore
-from vae_search.spec import parse_spec
-from vae_search.states import Reason, State
+from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import artifacts, layout, sweeps
 from vae_search.store.commit import Store
 from vae_search.store.finalists import FinalistRow, Finalists

@@ -9,8 +9,8 @@ import numpy as np
 
 from tests.registry.examples import KEY, candidate
 from tests.store.examples import BEGAN, epoch_rows, trial_row
-from vae_search.spec import parse_spec
-from vae_search.states import Reason, State
+from vae_search.core.trial_state import Reason, State
+from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import layout, sweeps
 from vae_search.store.commit import Store
 from vae_search.store.finalists import Finalists

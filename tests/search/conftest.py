@@ -17,7 +17,7 @@ from vae_search.search.driver import Driver
 from vae_search.search.flight import Provenance
 from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
 from vae_search.search.trial_runner import TrialRunner
-from vae_search.spec import SweepSpec, parse_spec
+from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store.commit import Store
 from vae_search.store.lease import Lease, acquire
 from vae_search.store.location import open_store

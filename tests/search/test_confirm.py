@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.store.examples import trial_row
+from vae_search.core.seeds import derived_seed
+from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict
 from vae_search.search.confirm import ConfirmRun, finalists_in, finalists_of, wanted_runs
-from vae_search.search.seeds import derived_seed
-from vae_search.spec_parts import Objective
-from vae_search.states import Reason, State
+from vae_search.spec.sections import Objective
 from vae_search.store import artifacts, layout
 from vae_search.store.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.finalists import FinalistRow, Finalists

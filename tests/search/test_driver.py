@@ -4,9 +4,9 @@ from dataclasses import replace
 import duckdb
 import pytest
 
+from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore, LeaseLost, SweepFailed
 from vae_search.search.orders import Failure
-from vae_search.states import Reason, State
 from vae_search.store import artifacts, layout
 from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.lease import acquire

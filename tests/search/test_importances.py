@@ -8,7 +8,7 @@ import pytest
 
 from tests.store.examples import trial_row
 from vae_search.search.importances import MIN_TRIALS, importances
-from vae_search.spec import parse_spec
+from vae_search.spec.sweep_spec import parse_spec
 
 SPACE = parse_spec(
     "name: x\ndata: {source: digits}\nsearch_space: {architecture: mlp, latent_dim: {type: int, low: 2, high: 32},"

@@ -9,7 +9,7 @@ from tests.search.conftest import SPEC, small_spec
 from vae_search.errors import BadData, CorruptStore
 from vae_search.search import jobs_payload
 from vae_search.search.jobs_payload import Payload
-from vae_search.spec import SweepSpec
+from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.images import source_of
 
 

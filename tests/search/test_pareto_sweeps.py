@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from tests.store.examples import trial_row
+from vae_search.core.trial_state import Reason, State
 from vae_search.errors import InvalidSpec
 from vae_search.search.confirm import finalists_of
 from vae_search.search.flight import criteria_of
 from vae_search.search.rungs import Rungs
 from vae_search.search.sampler_memory import BEST, NEWEST
 from vae_search.search.study import Outcome, SweepStudy
-from vae_search.spec_parts import Objective
-from vae_search.states import Reason, State
+from vae_search.spec.sections import Objective
 from vae_search.store import layout
 from vae_search.store.finalists import Finalists
 from vae_search.store.standings import read_standings

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vae_search.core.trial_state import State
 from vae_search.search.reproduce import reproduce
-from vae_search.states import State
 from vae_search.store import artifacts, layout
 from vae_search.store.artifacts import WEIGHTS_FILE
 from vae_search.store.ledger import Ledger

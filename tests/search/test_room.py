@@ -6,7 +6,7 @@ import pytest
 
 from vae_search.errors import ClusterTrouble
 from vae_search.search.room import NodeRoom, check_room, cluster_room, in_flight_limit, local_room, needs, trials_on
-from vae_search.spec_parts import Resources
+from vae_search.spec.sections import Resources
 
 GIB = 2**30
 

@@ -1,7 +1,7 @@
 import pytest
 
 from vae_search.search.rungs import decide, rung_epochs
-from vae_search.spec_parts import Pruning
+from vae_search.spec.sections import Pruning
 
 
 def test_rungs_grow_by_the_reduction_factor_and_stay_below_the_last_epoch():

@@ -6,7 +6,7 @@ import ray
 from vae_search.search import cluster
 from vae_search.search.cluster import LOOK_EVERY_S, Slots
 from vae_search.search.room import NodeRoom
-from vae_search.spec_parts import Resources
+from vae_search.spec.sections import Resources
 
 TWO_CORES = NodeRoom(node_id="n", resources={"CPU": 2.0})
 

@@ -4,11 +4,11 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from vae_search.core.seeds import derived_seed
+from vae_search.core.trial_state import State
 from vae_search.search import sampler_memory
-from vae_search.search.seeds import derived_seed
 from vae_search.search.study import Outcome, SweepStudy, to_distribution
-from vae_search.space import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
-from vae_search.states import State
+from vae_search.spec.search_space import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
 
 SPACE = SearchSpace(
     parameters=(

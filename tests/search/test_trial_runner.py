@@ -5,9 +5,9 @@ import threading
 import pytest
 import tensorflow as tf
 
+from vae_search.core.trial_state import Reason
 from vae_search.errors import StoreUnavailable
 from vae_search.search.trial_runner import TrialRunner
-from vae_search.states import Reason
 from vae_search.store import checkpoints, layout
 from vae_search.store.strikes import record_strike, strikes
 from vae_search.vae.training import TrainingRun

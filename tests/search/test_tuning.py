@@ -7,11 +7,11 @@ import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayError, RayTaskError
 
+from vae_search.core.trial_state import Reason
 from vae_search.errors import ClusterTrouble, StoreUnavailable
 from vae_search.search.lost_workers import lost_workers_told_apart
 from vae_search.search.tuning import Run, _bundle, _Lander, _Suggester
-from vae_search.spec_parts import Resources
-from vae_search.states import Reason
+from vae_search.spec.sections import Resources
 from vae_search.store.strikes import strikes
 
 FULL = StoreUnavailable("store: cannot be written: No space left on device")

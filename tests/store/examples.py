@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from vae_search.states import State
+from vae_search.core.trial_state import State
 from vae_search.store.rows import EpochRow, TrialRow
 
 BEGAN = datetime(2026, 3, 1, 12, 30, 0, 123456, tzinfo=UTC)

@@ -4,8 +4,8 @@ import pytest
 
 from tests.registry.examples import finalist_row
 from tests.store.examples import epoch_rows, trial_row
-from vae_search.spec_parts import Objective
-from vae_search.states import Reason, State
+from vae_search.core.trial_state import Reason, State
+from vae_search.spec.sections import Objective
 from vae_search.store import layout
 from vae_search.store.finalists import Finalists
 from vae_search.store.following import Following

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.store.examples import epoch_rows, trial_row
-from vae_search.spec_parts import Objective
-from vae_search.states import Reason, State
+from vae_search.core.trial_state import Reason, State
+from vae_search.spec.sections import Objective
 from vae_search.store.fronts import Member, front_among, member_of
 from vae_search.store.ledger import Ledger
 from vae_search.store.ranking import best_first

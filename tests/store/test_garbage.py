@@ -11,9 +11,9 @@ import pytest
 
 from tests.store.examples import epoch_rows, trial_row
 from vae_search import finished
+from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict, NotFound
-from vae_search.spec import parse_spec
-from vae_search.states import Reason, State
+from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import artifacts, checkpoints, layout, sweeps
 from vae_search.store.finalists import FinalistRow, Finalists
 from vae_search.store.garbage import ABANDONED_S
@@ -265,7 +265,7 @@ def test_the_best_are_shown_without_pandas_and_the_spec_s_classes(swept):
         "from vae_search.cli import main\n"
         f"sys.argv = ['vae-search', 'best', 'digits', '--store', {swept.location!r}]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "print({'pandas', 'duckdb', 'vae_search.spec', 'ray', 'tensorflow'} & set(sys.modules))\n"
+        "print({'pandas', 'duckdb', 'vae_search.spec.sweep_spec', 'ray', 'tensorflow'} & set(sys.modules))\n"
     )
 
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)

@@ -7,8 +7,8 @@ import pytest
 from tests.contracts.s3_server import BUCKET, seen_by_others
 from tests.contracts.web_server import serving
 from vae_search.errors import BadData, StoreUnavailable
-from vae_search.spec_fields import located
-from vae_search.spec_parts import DataSpec
+from vae_search.spec.fields import located
+from vae_search.spec.sections import DataSpec
 from vae_search.store.images import at_hand, put, source_of
 from vae_search.store.location import open_store
 

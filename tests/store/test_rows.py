@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.store.examples import epoch_rows, trial_row
+from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore
-from vae_search.space import RULES, Config
-from vae_search.states import Reason, State
+from vae_search.spec.search_space import RULES, Config
 from vae_search.store.rows import (
     EPOCH_SCHEMA,
     TRIAL_SCHEMA,

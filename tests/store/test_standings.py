@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.store.examples import epoch_rows, trial_row
+from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict
-from vae_search.states import Reason, State
 from vae_search.store import layout
 from vae_search.store.ledger import Ledger
 from vae_search.store.local_store import LocalStore

@@ -1,4 +1,4 @@
-from vae_search.states import Reason
+from vae_search.core.trial_state import Reason
 from vae_search.store import layout
 from vae_search.store.strikes import record_strike, strikes
 

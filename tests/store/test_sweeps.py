@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from vae_search.errors import Conflict, CorruptStore, NotFound
-from vae_search.spec import overridden, parse_spec
+from vae_search.spec.sweep_spec import overridden, parse_spec
 from vae_search.store import layout, sweeps
 from vae_search.store.lease import acquire
 from vae_search.store.ledger import sweep_names

@@ -8,9 +8,9 @@ import pytest
 
 from tests.store.examples import epoch_rows, trial_row
 from vae_search import finished, service
+from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict, NotFound
-from vae_search.spec import overridden, parse_spec
-from vae_search.states import Reason, State
+from vae_search.spec.sweep_spec import overridden, parse_spec
 from vae_search.store import artifacts, layout, sweeps
 from vae_search.store.lease import acquire
 from vae_search.store.ledger import Ledger

@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from vae_search.data.checks import Images
 from vae_search.data.pixels import PixelStatistics
 from vae_search.data.task import TrainingTask
-from vae_search.vae.measurements import TrainingPlan
+from vae_search.vae.plan import TrainingPlan
 from vae_search.vae.training import Trainer
 
 

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from tests.vae.examples import FAMILIES, network_spec
-from vae_search.config import Config
 from vae_search.data.checks import Images
 from vae_search.data.pixels import PixelStatistics
+from vae_search.spec.hyperparameters import Config
 from vae_search.vae.forward import WeightedNetwork
 from vae_search.vae.keras_models import decoder_model, encoder_model
 from vae_search.vae.likelihoods import Bernoulli

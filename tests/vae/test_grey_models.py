@@ -15,9 +15,9 @@ from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.vae.forward import WeightedNetwork
 from vae_search.vae.judgement import judge, latent_free_baseline
 from vae_search.vae.likelihoods import likelihood_of
-from vae_search.vae.measurements import TrainingPlan
 from vae_search.vae.model import VaeModel
 from vae_search.vae.networks import build, initial_weights
+from vae_search.vae.plan import TrainingPlan
 from vae_search.vae.training import Trainer
 
 LEVELS = 17

@@ -4,10 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vae_search.config import Config
+from vae_search.core.measurements import Diverged
+from vae_search.spec.hyperparameters import Config
 from vae_search.vae.evaluation import EVALUATION_BATCH
-from vae_search.vae.measurements import Diverged, TrainingPlan
 from vae_search.vae.networks import build
+from vae_search.vae.plan import TrainingPlan
 
 FAMILIES = {
     "mlp": Config(architecture="mlp", latent_dim=6, depth=2, width=32, batch_size=64, activation="gated"),

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vae_search.core.text import printable
 from vae_search.errors import BadData
-from vae_search.problems import printable
 
 SMALLEST, LARGEST = 4, 512  # pixels along a side
 CHANNELS = (1, 3)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from vae_search.core.text import printable
 from vae_search.data.binarize import BINARISATION_SEED, above_half, bernoulli_entropy, draw_evaluation_sets
 from vae_search.data.checks import Images, grey_levels
 from vae_search.data.labels import train_labels
 from vae_search.data.pixels import BINARY, PixelStatistics
 from vae_search.data.sources import Source, read_source
 from vae_search.data.splits import Split, split_images
-from vae_search.problems import printable
-from vae_search.spec_parts import DataSpec
+from vae_search.spec.sections import DataSpec
 
 METRIC_VERSION = 1  # one more whenever the same weights and images would get another score
 

@@ -16,7 +16,7 @@ from urllib.error import HTTPError
 
 from filelock import FileLock
 
-from vae_search.problems import printable
+from vae_search.core.text import printable
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import Protocol
 
+from vae_search.core.text import printable
 from vae_search.errors import BadData
-from vae_search.problems import printable
 
 BLOCK_BYTES = 2**24
 DAMAGED = (EOFError, LZMAError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, tarfile.TarError)

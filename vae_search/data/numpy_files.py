@@ -11,10 +11,10 @@ from typing import IO, BinaryIO
 
 import numpy as np
 
+from vae_search.core.text import printable
 from vae_search.data.checks import check_type, refuse_too_large
 from vae_search.data.files import place, read_exactly, reading
 from vae_search.errors import BadData
-from vae_search.problems import printable
 
 TRAIN_KEY, TEST_KEY = "x_train", "x_test"
 HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

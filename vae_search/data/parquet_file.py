@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vae_search.core.text import printable
 from vae_search.data.checks import refuse_too_large
 from vae_search.data.files import place, reading
 from vae_search.data.pictures import decode_pictures
 from vae_search.errors import BadData
-from vae_search.problems import printable
 
 USUAL_NAMES = ("image", "img")
 BATCH_ROWS = 1024

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from vae_search.core.text import printable
 from vae_search.data.checks import LARGEST, refuse_too_large
 from vae_search.errors import BadData
-from vae_search.problems import printable
 
 # Only formats that data sets come in: fewer decoders see untrusted bytes.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vae_search.core.text import printable
 from vae_search.data.checks import Images, check_images, check_pair
 from vae_search.data.cifar10 import Cifar10, is_cifar10_folder, read_cifar10_archive, read_cifar10_folder
 from vae_search.data.files import place, reading, refuse_irregular
@@ -18,8 +19,7 @@ from vae_search.data.parquet_file import read_parquet
 from vae_search.data.photographs import VALIDATION_COUNT, read_photo_patches
 from vae_search.data.splits import Protocol
 from vae_search.errors import BadData
-from vae_search.problems import printable
-from vae_search.spec_fields import NAMES
+from vae_search.spec.fields import NAMES
 
 # How many of the training images a family of data sets is usually validated on, the last ones, by the shapes of its
 # training and test images: MNIST and the sets made in its image, CIFAR-10 (He et al. 2016, §4.2: 45,000 / 5,000) and

@@ -11,7 +11,7 @@ from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndI
 from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboardX.summary import hparams
 
-from vae_search.states import State
+from vae_search.core.trial_state import State
 from vae_search.store import layout
 from vae_search.store.rows import EpochRow, TrialRow
 

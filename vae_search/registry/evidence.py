@@ -5,8 +5,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
-from vae_search.states import State
 from vae_search.store.finalists import FinalistRow
 from vae_search.store.per_image import PerImageBounds
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vae_search.config import Config
+from vae_search.core.text import did_you_mean
 from vae_search.errors import InvalidSpec
-from vae_search.problems import did_you_mean
 from vae_search.registry.evidence import Candidate
 from vae_search.registry.verdicts import (
     Facts,
@@ -23,6 +22,7 @@ from vae_search.registry.verdicts import (
     not_measured,
     of_worst_seed,
 )
+from vae_search.spec.hyperparameters import Config
 from vae_search.store.finalists import FinalistRow
 from vae_search.store.per_image import PerImageBounds
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.registry.evidence import Candidate
 from vae_search.registry.log import Action
@@ -18,7 +19,6 @@ from vae_search.registry.registry import Registry
 from vae_search.registry.ruling import Rules, Ruling, rule
 from vae_search.registry.state import ModelState, Status
 from vae_search.registry.workshop import TestScore, Workshop
-from vae_search.states import State
 from vae_search.store import artifacts, layout, sweeps
 from vae_search.store.commit import Store
 from vae_search.store.finalists import FinalistRow, Finalists, by_trial

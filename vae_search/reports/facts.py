@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
+from vae_search.core.trial_state import State
 from vae_search.registry.contest import Interval, mean_interval
 from vae_search.registry.log import Entry
-from vae_search.spec import SweepSpec
-from vae_search.states import State
+from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.finalists import FinalistRow, by_trial
 from vae_search.store.fronts import Front, front_among, member_of
 from vae_search.store.ranking import ranked

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from vae_search.core.trial_state import State
 from vae_search.reports.facts import Findings, thinned
 from vae_search.reports.figures import (
     BLUE,
@@ -22,7 +23,6 @@ from vae_search.reports.figures import (
 )
 from vae_search.reports.volumes import box_of, running_share
 from vae_search.reports.words import value_of
-from vae_search.states import State
 from vae_search.store.pareto import staircase
 from vae_search.store.rows import TrialRow
 

@@ -20,7 +20,7 @@ from vae_search.reports.figures import (
     settle,
     short,
 )
-from vae_search.space import FloatParameter, IntParameter, ParamValue
+from vae_search.spec.search_space import FloatParameter, IntParameter, ParamValue
 from vae_search.store.rows import TrialRow
 
 AXIS_WIDTH_PX = 95  # of parallel coordinates; narrower ones cannot be read or brushed

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from vae_search.core.trial_state import State
 from vae_search.reports.facts import Findings, running_best, thinned
 from vae_search.reports.figures import (
     BLUE,
@@ -20,7 +21,6 @@ from vae_search.reports.figures import (
     short,
     trial_names,
 )
-from vae_search.states import State
 from vae_search.store.rows import EpochRow, TrialRow
 
 MAX_CURVES = 120

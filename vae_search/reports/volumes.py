@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from vae_search.states import State
+from vae_search.core.trial_state import State
 from vae_search.store.pareto import running_hypervolume
 from vae_search.store.rows import TrialRow
 

@@ -4,10 +4,10 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import timedelta
 
+from vae_search.core.trial_state import State
 from vae_search.registry.contest import CONFIDENCE
 from vae_search.registry.log import Action
 from vae_search.reports.facts import Findings, Lead, busy_share, confirmed, lead, spent, timeline
-from vae_search.states import State
 from vae_search.store.fronts import Front
 
 SHOWN_CHARACTERS = 300

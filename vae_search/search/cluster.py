@@ -17,7 +17,7 @@ from ray._private.state import state as ray_state
 from vae_search.errors import ClusterTrouble
 from vae_search.search import joining
 from vae_search.search.room import NodeRoom, at_most, cluster_room, in_flight_limit
-from vae_search.spec_parts import Resources
+from vae_search.spec.sections import Resources
 
 LOOK_EVERY_S = 1.0  # at the cluster's nodes
 OBJECT_STORE_BYTES = 256 * 1024**2  # beside the images: reports and Tune's own objects are small

@@ -7,13 +7,13 @@ configs tell luck from quality, and how much seeds matter.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from vae_search.config import ParamValue
+from vae_search.core.seeds import derived_seed
+from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
 from vae_search.search.orders import TrialOrder
-from vae_search.search.seeds import derived_seed
-from vae_search.spec import SweepSpec
-from vae_search.spec_parts import Objective
-from vae_search.states import State
+from vae_search.spec.hyperparameters import ParamValue
+from vae_search.spec.sections import Objective
+from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.finalists import FinalistRow, Finalists

@@ -15,7 +15,7 @@ from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound, Vae
 from vae_search.search.orders import TrialOrder
 from vae_search.search.study_export import fill, frozen_trials
 from vae_search.search.suggestions import Suggestions
-from vae_search.space import SearchSpace
+from vae_search.spec.search_space import SearchSpace
 from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.ledger import Ledger

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from vae_search.core.seeds import derived_seed
+from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore, StoreUnavailable
 from vae_search.search.confirm import Confirmation
 from vae_search.search.failure_streak import FailureStreak
@@ -14,10 +16,8 @@ from vae_search.search.kept import KeptWeights
 from vae_search.search.observer import Progress
 from vae_search.search.orders import TrialOrder, TrialReport
 from vae_search.search.rungs import Rungs
-from vae_search.search.seeds import derived_seed
 from vae_search.search.study import Outcome, SweepStudy
 from vae_search.search.suggestions import Suggestions
-from vae_search.states import Reason, State
 from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.lease import Lease

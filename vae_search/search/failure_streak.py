@@ -1,7 +1,7 @@
 """When a sweep is given up: the same failure, trial after trial, is the spec's or the machine's and not a config's."""
 
+from vae_search.core.trial_state import State
 from vae_search.errors import SweepFailed
-from vae_search.states import State
 from vae_search.store.rows import TrialRow
 
 SAME_FAILURES_IN_A_ROW = 5

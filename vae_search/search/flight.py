@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from vae_search.config import ParamValue
+from vae_search.core.measurements import Costs, EpochMeasurement, Scores
+from vae_search.core.trial_state import Reason, State
 from vae_search.search.orders import Failure, TrialOrder, TrialReport
 from vae_search.search.rungs import Rungs
-from vae_search.spec import SweepSpec
-from vae_search.spec_parts import Objective
-from vae_search.states import Reason, State
+from vae_search.spec.hyperparameters import ParamValue
+from vae_search.spec.sections import Objective
+from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.rows import SCHEMA_VERSION, EpochRow, TrialRow
-from vae_search.vae.measurements import Costs, EpochMeasurement, Scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ from typing import Literal
 import optuna
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
+from vae_search.core.trial_state import State
 from vae_search.search.study import Outcome, SweepStudy
-from vae_search.space import SearchSpace
-from vae_search.states import State
+from vae_search.spec.search_space import SearchSpace
 from vae_search.store.rows import TrialRow
 
 MIN_TRIALS = 8  # COMPLETE ones; the forests of fANOVA see no structure in fewer

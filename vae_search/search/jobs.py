@@ -23,7 +23,7 @@ from vae_search.errors import ClusterTrouble, Conflict, NotFound
 from vae_search.search.jobs_payload import Payload
 from vae_search.search.reach import cluster_nodes, may_grow
 from vae_search.search.room import check_room
-from vae_search.spec_parts import Resources
+from vae_search.spec.sections import Resources
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from vae_search.errors import BadData, CorruptStore
-from vae_search.spec import SweepSpec
+from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.images import files_of
 
 TEXT, RESOLVED, IMAGES = "spec.yaml", "resolved.json", "images"

@@ -21,7 +21,7 @@ from vae_search.errors import ClusterTrouble
 from vae_search.search.dashboard_http import is_loopback
 from vae_search.search.reach import find_token
 from vae_search.search.room import NodeRoom, check_room
-from vae_search.spec_parts import Resources
+from vae_search.spec.sections import Resources
 
 REACH_S = 3.0
 TOKEN, TOKEN_PATH, MODE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"

@@ -1,9 +1,9 @@
 """Whose weights a sweep keeps: the best `keep` COMPLETE trials', and all confirm runs'."""
 
+from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
 from vae_search.search.flight import Flight
-from vae_search.spec import SweepSpec
-from vae_search.states import State
+from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import artifacts, checkpoints
 from vae_search.store.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.commit import Store

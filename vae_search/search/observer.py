@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+from vae_search.core.trial_state import State
 from vae_search.search.flight import Verdict
-from vae_search.states import State
 from vae_search.store.fronts import Front
 from vae_search.store.rows import TrialRow
 

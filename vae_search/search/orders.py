@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vae_search.config import ParamValue
-from vae_search.spec import SweepSpec
-from vae_search.states import Reason
+from vae_search.core.measurements import Costs, EpochMeasurement, Scores
+from vae_search.core.trial_state import Reason
+from vae_search.spec.hyperparameters import ParamValue
+from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import layout
-from vae_search.vae.measurements import Costs, EpochMeasurement, Scores
 
 # The files of a checkpoint; after the last epoch also those of an artifact (`store/artifacts.py`).
 STATE_FILE = "state.npz"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vae_search.errors import ClusterTrouble
-from vae_search.spec_parts import Resources
+from vae_search.spec.sections import Resources
 
 CPU, GPU, MEMORY = "CPU", "GPU", "memory"  # Ray's names of them
 ROUNDING = 1e-6  # Ray counts resources in ten-thousandths; 4 × 0.25 must be 1

@@ -8,8 +8,8 @@ it is trained, so that only its bound needs to be found out: a front consists of
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vae_search.spec import SweepSpec
-from vae_search.spec_parts import Pruning
+from vae_search.spec.sections import Pruning
+from vae_search.spec.sweep_spec import SweepSpec
 
 SIMILAR = 2.0  # the greatest ratio of two costs that are alike
 

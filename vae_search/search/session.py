@@ -25,7 +25,7 @@ from vae_search.search.probe import probe_store
 from vae_search.search.room import check_room, local_room
 from vae_search.search.tuning import run_trials
 from vae_search.search.worker_log import LOG_FORMAT
-from vae_search.spec import SweepSpec
+from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.lease import DRIVER_S, EXHAUSTED, Lease, acquire, driver_s_before

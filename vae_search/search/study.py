@@ -9,10 +9,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from vae_search.config import ParamValue
+from vae_search.core.seeds import derived_seed
+from vae_search.core.trial_state import State
 from vae_search.search.sampler_memory import SamplerMemory
-from vae_search.search.seeds import derived_seed
-from vae_search.space import (
+from vae_search.spec.hyperparameters import ParamValue
+from vae_search.spec.search_space import (
     CategoricalParameter,
     FixedParameter,
     FloatParameter,
@@ -20,7 +21,6 @@ from vae_search.space import (
     Parameter,
     SearchSpace,
 )
-from vae_search.states import State
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # one INFO line per trial belongs to our log, not to stderr
 

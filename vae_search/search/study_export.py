@@ -9,10 +9,10 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from vae_search.core.trial_state import State
 from vae_search.search.orders import TrialOrder
 from vae_search.search.study import OPTUNA_STATES, drawn
-from vae_search.space import SearchSpace
-from vae_search.states import State
+from vae_search.spec.search_space import SearchSpace
 from vae_search.store.rows import EpochRow, TrialRow
 
 SHOWN_COLUMNS = (

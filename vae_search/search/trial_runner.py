@@ -7,7 +7,8 @@ import traceback
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
-from vae_search.config import Config
+from vae_search.core.measurements import Diverged, EpochMeasurement
+from vae_search.core.trial_state import Reason
 from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.errors import NotFound, VaeSearchError
 from vae_search.search.orders import (
@@ -19,7 +20,7 @@ from vae_search.search.orders import (
     WorkerBrief,
 )
 from vae_search.search.watchdog import Watchdog, end_process
-from vae_search.states import Reason
+from vae_search.spec.hyperparameters import Config
 from vae_search.store import checkpoints, layout
 from vae_search.store.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.commit import Store
@@ -28,7 +29,7 @@ from vae_search.store.strikes import OUT, record_strike, strikes
 from vae_search.vae.arrays import arrays_of, npz_of
 from vae_search.vae.description import ModelDescription
 from vae_search.vae.judgement import judge
-from vae_search.vae.measurements import Diverged, EpochMeasurement, TrainingPlan
+from vae_search.vae.plan import TrainingPlan
 from vae_search.vae.training import OUT_OF_MEMORY, Trainer, TrainingRun
 
 logger = logging.getLogger(__name__)

@@ -19,6 +19,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
+from vae_search.core.trial_state import Reason
 from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.errors import ClusterTrouble, VaeSearchError
 from vae_search.search.driver import Driver
@@ -26,8 +27,7 @@ from vae_search.search.lost_workers import lost_workers_told_apart
 from vae_search.search.orders import TrialOrder, WorkerBrief
 from vae_search.search.room import needs
 from vae_search.search.worker import REPORT, Worker
-from vae_search.spec_parts import Resources
-from vae_search.states import Reason
+from vae_search.spec.sections import Resources
 from vae_search.store.strikes import OUT
 
 logger = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
-from vae_search.states import State
 from vae_search.store.finalists import FinalistRow, by_trial
 
 

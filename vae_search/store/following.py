@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
-from vae_search.states import State
 from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.finalists import FinalistRow, finalist_from_parquet
@@ -16,7 +16,7 @@ from vae_search.store.rows import TrialRow, trial_from_parquet
 from vae_search.store.standings import read_standings
 
 if TYPE_CHECKING:
-    from vae_search.spec_parts import Objective  # its library takes as long to load as `best` does
+    from vae_search.spec.sections import Objective  # its library takes as long to load as `best` does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vae_search.data.download import DownloadFailed, fetched
 from vae_search.errors import BadData, NotFound
-from vae_search.spec_fields import IN_STORE
-from vae_search.spec_parts import DataSpec
+from vae_search.spec.fields import IN_STORE
+from vae_search.spec.sections import DataSpec
 from vae_search.store import layout
 from vae_search.store.commit import AlreadyThere, Store
 from vae_search.store.location import open_store

@@ -22,7 +22,7 @@ from vae_search.store.lease_records import Holder, has_ended, newest_lease, read
 from vae_search.store.processes import is_alive, this_process
 
 if TYPE_CHECKING:
-    from vae_search.spec import SweepSpec
+    from vae_search.spec.sweep_spec import SweepSpec
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from vae_search.core.text import printable
 from vae_search.errors import InvalidSpec, NotFound
-from vae_search.problems import printable
 from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.views import SCHEMAS, ModelVersions, Views

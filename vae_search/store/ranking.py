@@ -3,13 +3,13 @@
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
-from vae_search.states import State
 from vae_search.store.pareto import front_of_learners, point_of
 from vae_search.store.rows import TrialRow
 
 if TYPE_CHECKING:
-    from vae_search.spec_parts import Objective  # its library takes as long to load as `best` does
+    from vae_search.spec.sections import Objective  # its library takes as long to load as `best` does
 
 RankedBy = Literal["objective", "neg_elbo", "instability", "train_flops"]
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import pyarrow as pa
 
+from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore
-from vae_search.space import RULES, ParamValue
-from vae_search.states import Reason, State
+from vae_search.spec.search_space import RULES, ParamValue
 from vae_search.store.columns import (
     Column,
     Double,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.states import State
 from vae_search.store import layout
 from vae_search.store.columns import int64_array
 from vae_search.store.commit import Store
@@ -19,7 +19,7 @@ from vae_search.store.ranking import RankedBy, check_comparable
 from vae_search.store.rows import TRIAL_SCHEMA, TrialRow, columns_from_parquet, trial_from_parquet, trials_from_parquet
 
 if TYPE_CHECKING:
-    from vae_search.spec_parts import Objective  # its library takes as long to load as `best` does
+    from vae_search.spec.sections import Objective  # its library takes as long to load as `best` does
 
 # In the order of the files, which costs least.
 COLUMNS = (

@@ -7,7 +7,7 @@ the folder when the trial is finished.
 import secrets
 from collections import Counter
 
-from vae_search.states import Reason
+from vae_search.core.trial_state import Reason
 from vae_search.store import layout
 from vae_search.store.commit import Store
 from vae_search.store.json_files import to_json_bytes

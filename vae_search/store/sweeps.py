@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vae_search.core.validation import InvalidValueError
 from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound
-from vae_search.problems import InvalidValueError
-from vae_search.spec_space import read_space
+from vae_search.spec.search_space_yaml import read_space
 from vae_search.store import layout
 from vae_search.store.commit import AlreadyThere, Store
 from vae_search.store.json_files import from_json_bytes, to_json_bytes
 from vae_search.store.lease_records import newest_lease
 
 if TYPE_CHECKING:
-    from vae_search.spec import SweepSpec
+    from vae_search.spec.sweep_spec import SweepSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def check_same(existing: SweepRecord, spec: "SweepSpec") -> None:
     Raises:
         Conflict: With one line per difference.
     """
-    from vae_search.spec import identity_changes
+    from vae_search.spec.sweep_spec import identity_changes
 
     changes = identity_changes(existing.spec, spec)
     if changes:
@@ -156,7 +156,7 @@ def _fields(store: Store, sweep: str) -> dict[str, object]:
 
 
 def _spec_in(tree: dict[str, object], path: str) -> "SweepSpec":
-    from vae_search.spec import SweepSpec
+    from vae_search.spec.sweep_spec import SweepSpec
 
     try:
         return SweepSpec.from_json(tree)

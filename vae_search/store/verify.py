@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, CorruptStore, NotFound
-from vae_search.states import State
 from vae_search.store import layout, sweeps
 from vae_search.store.bundles import read_bundle
 from vae_search.store.commit import AlreadyThere, Store

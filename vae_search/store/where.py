@@ -2,8 +2,8 @@
 
 import duckdb
 
+from vae_search.core.text import printable, shown
 from vae_search.errors import InvalidSpec
-from vae_search.problems import printable, shown
 from vae_search.store.commit import Store
 from vae_search.store.query import query
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vae_search.config import Config, ParamValue
+from vae_search.core.text import printable
 from vae_search.data.checks import CHANNELS, LARGEST
 from vae_search.data.pixels import BINARY
-from vae_search.problems import printable
+from vae_search.spec.hyperparameters import Config, ParamValue
 from vae_search.vae.networks import NetworkSpec
 
 MODEL_FORMAT = 1

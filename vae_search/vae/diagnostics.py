@@ -1,31 +1,18 @@
 """Is the model healthy, was the training stable: pure functions of recorded numbers. Nats unless said otherwise."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from vae_search.spec_parts import EVALUATIONS_OF_INSTABILITY
+from vae_search.core.measurements import Instability
+from vae_search.spec.sections import EVALUATIONS_OF_INSTABILITY
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, §5.2
 MIN_EVALUATIONS = EVALUATIONS_OF_INSTABILITY
 SPIKE_WINDOW_STEPS = 200
 SPIKE_DEVIATIONS = 6.0
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instability:
-    """How unsteady a training was, in nats; each part is 0 for a smoothly falling curve."""
-
-    regression: float
-    roughness: float
-    spikes: float
-
-    @property
-    def total(self) -> float:
-        return self.regression + self.roughness + self.spikes
 
 
 def instability(neg_elbos: Sequence[float], spike_excesses: Sequence[float], *, warmup_epochs: int) -> Instability:

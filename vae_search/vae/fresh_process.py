@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_search.problems import printable
+from vae_search.core.text import printable
 
 TIMEOUT_S = 600.0
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from vae_search.config import RULES, Config
 from vae_search.data.task import ImageShape
+from vae_search.spec.hyperparameters import RULES, Config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,12 @@ from collections import OrderedDict
 import numpy as np
 import tensorflow as tf
 
-from vae_search.config import Config
+from vae_search.core.measurements import Costs, Diverged, EpochMeasurement, Instability, Scores
 from vae_search.data.task import TrainingTask
+from vae_search.spec.hyperparameters import Config
 from vae_search.vae.diagnostics import (
     MIN_EVALUATIONS,
     SPIKE_WINDOW_STEPS,
-    Instability,
     active_units,
     bits_per_dim,
     instability,
@@ -23,8 +23,8 @@ from vae_search.vae.diagnostics import (
 from vae_search.vae.gpu import limit_gpus
 from vae_search.vae.images import fixed_train
 from vae_search.vae.likelihoods import likelihood_of
-from vae_search.vae.measurements import Costs, Diverged, EpochMeasurement, Scores, TrainingPlan
 from vae_search.vae.networks import Network, NetworkSpec, build, initial_weights
+from vae_search.vae.plan import TrainingPlan
 from vae_search.vae.training_graph import GraphKey, Scalars, TrainingGraph
 
 KEPT_GRAPHS = 8  # held at once; each costs 20–50 MB, and about a second to make again

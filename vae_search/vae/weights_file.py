@@ -13,7 +13,7 @@ from math import prod
 import h5py
 import numpy as np
 
-from vae_search.problems import printable
+from vae_search.core.text import printable
 from vae_search.vae.networks import Network
 
 OVERHEAD_BYTES = 2**16  # of HDF5's own records, and as much again for each array: more than it ever needs

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vae_search.config import RULES, ParamValue, Rule, name_problems
-from vae_search.problems import Found, InvalidValueError, KeyPath, did_you_mean, raise_if, shown
-from vae_search.space import (
+from vae_search.core.text import did_you_mean, shown
+from vae_search.core.validation import Found, InvalidValueError, KeyPath, raise_if
+from vae_search.spec.hyperparameters import RULES, ParamValue, Rule, name_problems
+from vae_search.spec.search_space import (
     MAX_PARAMETERS,
     CategoricalParameter,
     FixedParameter,
@@ -15,7 +16,7 @@ from vae_search.space import (
     SearchSpace,
     When,
 )
-from vae_search.space_checks import MAX_CHOICES
+from vae_search.spec.search_space_checks import MAX_CHOICES
 
 MAX_ENQUEUED = 1000
 KEYS = {

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 
-from vae_search.problems import Found, did_you_mean, raise_if, shown
+from vae_search.core.text import did_you_mean, shown
+from vae_search.core.validation import Found, raise_if
 
 ParamValue = int | float | str  # never bool
 

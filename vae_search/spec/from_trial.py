@@ -6,8 +6,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from vae_search.space import ParamValue
-from vae_search.spec import SweepSpec
+from vae_search.spec.search_space import ParamValue
+from vae_search.spec.sweep_spec import SweepSpec
 
 _SUFFIX = "-best"
 _LONGEST_NAME = 63

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from vae_search.problems import Found, raise_if, shown
-from vae_search.spec_fields import NAMES, Concurrency, Gpus, Memory, PositiveAmount, ResourceName, Share
+from vae_search.core.text import shown
+from vae_search.core.validation import Found, raise_if
+from vae_search.spec.fields import NAMES, Concurrency, Gpus, Memory, PositiveAmount, ResourceName, Share
 
 
 class Part(BaseModel):

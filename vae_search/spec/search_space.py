@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
-from vae_search.config import ACTIVATIONS, ARCHITECTURES, RULES, Config, ParamValue, name_problems, settle
-from vae_search.problems import Found, did_you_mean, raise_if, shown
-from vae_search.space_checks import choices_problems, family_problem, outside, range_problems
+from vae_search.core.text import did_you_mean, shown
+from vae_search.core.validation import Found, raise_if
+from vae_search.spec.hyperparameters import ACTIVATIONS, ARCHITECTURES, RULES, Config, ParamValue, name_problems, settle
+from vae_search.spec.search_space_checks import choices_problems, family_problem, outside, range_problems
 
 __all__ = [
     "ACTIVATIONS",

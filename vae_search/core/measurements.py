@@ -1,35 +1,10 @@
-"""What a training reports: plain numbers, readable without TensorFlow."""
+"""Measurements of a training run: scores of an epoch, scores at the end, costs. Plain numbers, no TensorFlow."""
 
 from dataclasses import dataclass
-from typing import Literal
-
-from vae_search.spec import SweepSpec
-from vae_search.vae.diagnostics import Instability
 
 
 class Diverged(Exception):
     """A loss or a score is not finite: the config's own fault, to be recorded as FAIL `diverged`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingPlan:
-    """What a sweep fixes for all its trials."""
-
-    epochs: int
-    lr_schedule: Literal["constant", "cosine"]
-    ema_decay: float
-    log_variance_clamp: tuple[float, float]
-    likelihood: str
-
-    @classmethod
-    def of(cls, spec: SweepSpec) -> "TrainingPlan":
-        return cls(
-            epochs=spec.budget.epochs,
-            lr_schedule=spec.lr_schedule,
-            ema_decay=spec.ema_decay,
-            log_variance_clamp=spec.log_variance_clamp,
-            likelihood=spec.likelihood,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +29,19 @@ class EpochMeasurement:
     wall_s: float
     scale_clamped_share: float | None = None
     """None for a likelihood without scales, and in checkpoints from before there were any"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instability:
+    """How unsteady a training was, in nats; each part is 0 for a smoothly falling curve."""
+
+    regression: float
+    roughness: float
+    spikes: float
+
+    @property
+    def total(self) -> float:
+        return self.regression + self.roughness + self.spikes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

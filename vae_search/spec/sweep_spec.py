@@ -21,13 +21,16 @@ from pydantic import (
     model_validator,
 )
 
-from vae_search.config import RULES, ParamValue
+from vae_search.core.text import printable, shown
+from vae_search.core.validation import Found, KeyPath, dotted, raise_if
 from vae_search.errors import InvalidSpec
-from vae_search.problems import Found, KeyPath, dotted, printable, raise_if, shown
-from vae_search.space import CategoricalParameter, FixedParameter, IntParameter, SearchSpace, point_problems
-from vae_search.spec_fields import Clamp, located
-from vae_search.spec_file import SpecFile, override, parse_yaml
-from vae_search.spec_parts import (
+from vae_search.spec.document import SpecFile, override, parse_yaml
+from vae_search.spec.error_messages import found_by_pydantic
+from vae_search.spec.fields import Clamp, located
+from vae_search.spec.hyperparameters import RULES, ParamValue
+from vae_search.spec.search_space import CategoricalParameter, FixedParameter, IntParameter, SearchSpace, point_problems
+from vae_search.spec.search_space_yaml import configs_schema, read_configs, read_space, space_schema, write_space
+from vae_search.spec.sections import (
     EVALUATIONS_OF_INSTABILITY,
     Budget,
     Confirm,
@@ -40,9 +43,7 @@ from vae_search.spec_parts import (
     default_pruning,
     read_pruning,
 )
-from vae_search.spec_space import configs_schema, read_configs, read_space, space_schema, write_space
-from vae_search.spec_wording import found_by_pydantic
-from vae_search.spec_yaml import MAX_BYTES, TOO_LONG
+from vae_search.spec.yaml_reader import MAX_BYTES, TOO_LONG
 
 
 class SweepSpec(Part):

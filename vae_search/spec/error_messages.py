@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vae_search.problems import Found, InvalidValueError, KeyPath, did_you_mean, dotted, shown
+from vae_search.core.text import did_you_mean, shown
+from vae_search.core.validation import Found, InvalidValueError, KeyPath, dotted
 
 _EXAMPLES: Mapping[KeyPath, str] = {
     ("name",): "name: my-sweep",

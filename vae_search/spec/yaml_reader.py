@@ -20,8 +20,9 @@ from ruamel.yaml.events import (
     StreamStartEvent,
 )
 
+from vae_search.core.text import printable
+from vae_search.core.validation import Found, KeyPath
 from vae_search.errors import InvalidSpec
-from vae_search.problems import Found, KeyPath, printable
 
 MAX_BYTES = 256 * 1024
 TOO_LONG = f"a spec may have at most {MAX_BYTES // 1024} KiB, but this is longer."

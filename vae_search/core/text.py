@@ -1,35 +1,7 @@
-"""How mistakes are collected, and how values and suggestions are worded in messages."""
+"""Text in messages: one-line, printable renderings of foreign values, and spelling suggestions."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-
-KeyPath = tuple[str | int, ...]  # keys and list positions, from the outside in
-Found = list[tuple[KeyPath, str]]
-
-
-class InvalidValueError(ValueError):
-    """Everything that is wrong with one value; `found` pairs the path inside the value with a sentence."""
-
-    def __init__(self, found: Found) -> None:
-        super().__init__("\n".join(f"{dotted(path)}: {sentence}" if path else sentence for path, sentence in found))
-        self.found = tuple(found)
-
-
-def raise_if(found: Found) -> None:
-    """Raise one error for all that was found, if anything was."""
-    if found:
-        raise InvalidValueError(found)
-
-
-def dotted(path: KeyPath) -> str:
-    """A path as a reader writes it: `search_space.depth[1].low`."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            text += f".{printable(part)}" if text else printable(part)
-    return text
 
 
 def printable(text: str, longest: int = 80) -> str:

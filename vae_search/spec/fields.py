@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from vae_search.problems import shown
+from vae_search.core.text import shown
 
 MAX_MEMORY_BYTES = 2**50
 _MEMORY_UNITS = {unit: 1000**power for power, unit in enumerate(("B", "kB", "MB", "GB", "TB"))} | {

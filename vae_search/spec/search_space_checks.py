@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
-from vae_search.config import RULES, ParamValue, name_problems
-from vae_search.problems import Found, shown
+from vae_search.core.text import shown
+from vae_search.core.validation import Found
+from vae_search.spec.hyperparameters import RULES, ParamValue, name_problems
 
 MAX_CHOICES = 1000
 _GRID_SLACK = 1e-6  # of a step: 0.1 + 0.2 is a point of the grid 0, 0.1 … 0.3

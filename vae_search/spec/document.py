@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from vae_search.core.text import printable
+from vae_search.core.validation import Found, KeyPath, dotted
 from vae_search.errors import InvalidSpec
-from vae_search.problems import Found, KeyPath, dotted, printable
-from vae_search.spec_yaml import MAX_DEPTH, read_document
+from vae_search.spec.yaml_reader import MAX_DEPTH, read_document
 
 MAX_PROBLEMS = 100
 

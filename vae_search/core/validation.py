@@ -1,0 +1,31 @@
+"""Validation: collect every mistake in a value, each with the path inside it, and raise them as one error."""
+
+from vae_search.core.text import printable
+
+KeyPath = tuple[str | int, ...]  # keys and list positions, from the outside in
+Found = list[tuple[KeyPath, str]]
+
+
+class InvalidValueError(ValueError):
+    """Everything that is wrong with one value; `found` pairs the path inside the value with a sentence."""
+
+    def __init__(self, found: Found) -> None:
+        super().__init__("\n".join(f"{dotted(path)}: {sentence}" if path else sentence for path, sentence in found))
+        self.found = tuple(found)
+
+
+def raise_if(found: Found) -> None:
+    """Raise one error for all that was found, if anything was."""
+    if found:
+        raise InvalidValueError(found)
+
+
+def dotted(path: KeyPath) -> str:
+    """A path as a reader writes it: `search_space.depth[1].low`."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{printable(part)}" if text else printable(part)
+    return text

@@ -198,9 +198,9 @@ def best(folder: Path) -> dict[str, object]:
         spec = spec_of(rows)
         new_sweep(folder / name, spec)
         write(folder / name, spec, rows)
-        command = [sys.executable, "-m", "vae_search.cli", "best", NAME, "--store", str(folder / name)]
+        command = [sys.executable, "-m", "vae_search", "best", NAME, "--store", str(folder / name)]
         found[name] = {"rows": rows, **_medians(command), "target_s": target_s}
-    loads = "import vae_search.cli, vae_search.asking, vae_search.render_answers"
+    loads = "import vae_search.cli.app, vae_search.asking, vae_search.display.leaderboard"
     found["imports"] = _medians([sys.executable, "-c", loads])
     found["python"] = _medians([sys.executable, "-c", "pass"])
     return found

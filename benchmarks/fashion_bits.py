@@ -51,7 +51,7 @@ def search(likelihood: str, store: str, minutes: float) -> TrialRow:
         "resources.concurrency": 1,
     }
     options = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
-    command = [sys.executable, "-m", "vae_search.cli", "run", str(SPEC), "--store", store, *options]
+    command = [sys.executable, "-m", "vae_search", "run", str(SPEC), "--store", store, *options]
     done = subprocess.run(command, text=True, capture_output=True)
     if done.returncode != 0:
         raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")

@@ -81,7 +81,7 @@ def run(spec: dict, folder: Path) -> tuple[list[TrialRow], list[list[float]]]:
     """One `vae-search run`: its COMPLETE rows, best first, and all trials' learning curves."""
     path = folder / f"{spec['name']}.json"
     path.write_text(json.dumps(spec))
-    command = [sys.executable, "-m", "vae_search.cli", "run", str(path), "--store", str(folder / "store"), "--json"]
+    command = [sys.executable, "-m", "vae_search", "run", str(path), "--store", str(folder / "store"), "--json"]
     done = subprocess.run(command, text=True, capture_output=True)
     if done.returncode != 0:
         raise SystemExit(f"{spec['name']} failed:\n{done.stderr[-3000:]}")

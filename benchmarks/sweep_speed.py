@@ -78,7 +78,7 @@ def run_once(kind: str, chosen: list[dict], images: dict[str, Path], folder: Pat
         command = [
             sys.executable,
             "-m",
-            "vae_search.cli",
+            "vae_search",
             "run",
             str(spec),
             "--store",

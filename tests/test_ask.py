@@ -15,9 +15,9 @@ import pytest
 
 from tests.asking import HOSTILE, filled_store
 from tests.registry.examples import NOW
+from vae_search.display.tables import cell, csv_text, json_text
 from vae_search.registry.log import Action
 from vae_search.registry.registry import Registry
-from vae_search.render_tables import cell, csv_text, json_text
 from vae_search.spec.sweep_spec import read_spec
 from vae_search.store import layout, model_layout
 from vae_search.store.local_store import LocalStore
@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> LocalStore:
 
 
 def ask(store: LocalStore, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "vae_search.cli", *arguments]
+    command = [sys.executable, "-m", "vae_search", *arguments]
     folder = Path(store.location).parent
     return subprocess.run(command, cwd=folder, env={**os.environ, **environment}, capture_output=True)
 
@@ -228,7 +228,7 @@ def test_the_shell_completes_names(store: LocalStore, line: str, names: set[str]
     (Path(store.location) / "sweeps" / "digits" / "artifacts" / "000003").mkdir(parents=True)
     asked = {"_VAE_SEARCH_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     done = subprocess.run(
-        [sys.executable, "-c", "from vae_search.cli import app; app(prog_name='vae-search')"],
+        [sys.executable, "-c", "from vae_search.cli.app import app; app(prog_name='vae-search')"],
         cwd=Path(store.location).parent,
         env={**os.environ, **asked, "_TYPER_COMPLETE_ARGS": f"vae-search {line}"},
         text=True,
@@ -255,7 +255,7 @@ def test_a_real_bash_completes_names(store: LocalStore, words: list[str], names:
     (Path(store.location) / "sweeps" / "d$(reboot)").mkdir()
     (Path(store.location) / "sweeps" / "digits" / "artifacts" / "000003").mkdir(parents=True)
     program = folder / "vae-search"
-    code = "from vae_search.cli import app; app(prog_name='vae-search')"
+    code = "from vae_search.cli.app import app; app(prog_name='vae-search')"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{code}" "$@"\n')
     program.chmod(0o755)
     # What bash does at a Tab: it fills in COMP_WORDS and COMP_CWORD, and calls the function that the script registered.

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def vae_search(*arguments: object, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vae_search.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "vae_search", *map(str, arguments)]
     return subprocess.run(command, cwd=folder, env={**os.environ, **environment}, text=True, capture_output=True)
 
 
@@ -100,7 +100,7 @@ def test_an_empty_store_says_how_to_begin(tmp_path):
 
 def all_commands():
     """Those of all files, by name."""
-    from vae_search.cli import app
+    from vae_search.cli.app import app
 
     commands = typer.main.get_command(app).commands
     assert {"run", "best", "watch", "promote", "verify", "report"} <= set(commands)

@@ -161,7 +161,7 @@ def test_the_command_shows_a_table_or_json_and_refuses_with_exit_code_5(store):
     put_sweep(store, "c", 90.0)
 
     def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "vae_search.cli", "compare", *arguments, "--store", store.location]
+        command = [sys.executable, "-m", "vae_search", "compare", *arguments, "--store", store.location]
         return subprocess.run(command, capture_output=True, text=True)
 
     table, facts, refused = ask("a", "b"), ask("a", "b", "--json"), ask("a", "c")

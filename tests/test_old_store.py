@@ -18,7 +18,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def vae_search(store: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vae_search.cli", *arguments, "--store", str(store)]
+    command = [sys.executable, "-m", "vae_search", *arguments, "--store", str(store)]
     return subprocess.run(command, text=True, capture_output=True, timeout=280, check=False)
 
 

@@ -13,8 +13,8 @@ from tests.store.examples import epoch_rows, trial_row
 from tests.test_ask import ask
 from vae_search import service
 from vae_search.core.trial_state import Reason, State
-from vae_search.live import landed_line, picture_of
-from vae_search.render_answers import show_finished
+from vae_search.display.leaderboard import show_finished
+from vae_search.display.live import landed_line, picture_of
 from vae_search.search.flight import Verdict
 from vae_search.search.observer import Progress
 from vae_search.spec.sweep_spec import parse_spec
@@ -78,7 +78,7 @@ def test_status_and_watch_tell_the_front(store: LocalStore) -> None:
 def test_the_last_words_of_a_watched_sweep_tell_the_front(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from vae_search.watch import watch
+    from vae_search.display.watch import watch
 
     monkeypatch.setattr(service.SweepStatus, "state", "finished")
     watch(store, "digits", resume="", as_json=False)

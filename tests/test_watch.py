@@ -20,7 +20,7 @@ def test_a_running_sweep_is_watched_on_a_terminal_until_ctrl_c_and_left_alone(tm
     ours, theirs = pty.openpty()
     try:
         watcher = subprocess.Popen(
-            [sys.executable, "-m", "vae_search.cli", "watch", "digits", "--store", str(tmp_path / "store")],
+            [sys.executable, "-m", "vae_search", "watch", "digits", "--store", str(tmp_path / "store")],
             env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"},
             stdin=theirs,
             stdout=theirs,

@@ -12,7 +12,6 @@ Every `store` is a folder or s3://bucket/prefix; the default is `$VAE_SEARCH_STO
 is a `vae_search.errors.VaeSearchError`. Damaged files are left out with a `UserWarning` that names them.
 """
 
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -72,8 +71,8 @@ def run(
     """
     from vae_search import service
     from vae_search.champions import rules_of
-    from vae_search.cli_options import cache_folder
-    from vae_search.live import observer
+    from vae_search.core.settings import cache_folder
+    from vae_search.display.live import observer
     from vae_search.spec.sweep_spec import parse_spec, read_spec
     from vae_search.store.json_files import to_json_bytes
 
@@ -98,8 +97,8 @@ def resume(
         NotFound: There is no such sweep.
     """
     from vae_search import service
-    from vae_search.cli_options import cache_folder
-    from vae_search.live import observer
+    from vae_search.core.settings import cache_folder
+    from vae_search.display.live import observer
 
     place = _open(store)
     done = service.resume(
@@ -200,16 +199,16 @@ def load_model(address: str, *, store: str | Path | None = None) -> "VaeModel":
 
 
 def _open(store: str | Path | None) -> "Store":
-    from vae_search.cli_options import DEFAULT_STORE
+    from vae_search.core.settings import default_store
     from vae_search.store.location import open_store
 
-    return open_store(os.environ.get("VAE_SEARCH_STORE", DEFAULT_STORE) if store is None else str(store))
+    return open_store(default_store() if store is None else str(store))
 
 
 def _result(store: "Store", status: "SweepStatus") -> SweepResult:
     """What has come out, after the best config has asked for promotion if the spec names a model."""
     from vae_search import asking, champions
-    from vae_search.cli_options import cache_folder
+    from vae_search.core.settings import cache_folder
     from vae_search.exports.frames import best_frame
 
     spec, champion = status.spec, None

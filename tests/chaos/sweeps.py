@@ -77,7 +77,7 @@ class Sweep:
 
     def start(self, *arguments: str, **environment: str) -> "RunningDriver":
         """A driver that runs the sweep on, from wherever it stands."""
-        command = [sys.executable, "-m", "vae_search.cli", "run", "spec.yaml", "--store", "store", *arguments]
+        command = [sys.executable, "-m", "vae_search", "run", "spec.yaml", "--store", "store", *arguments]
         return RunningDriver(self, command, environment)
 
     def processes(self) -> dict[int, str]:

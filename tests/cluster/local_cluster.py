@@ -94,7 +94,7 @@ class LocalCluster:
 
 
 def command(*words: object) -> list[str]:
-    return [sys.executable, "-m", "vae_search.cli", *map(str, words)]
+    return [sys.executable, "-m", "vae_search", *map(str, words)]
 
 
 @contextmanager

@@ -120,7 +120,7 @@ def test_a_probe_that_fails_is_explained(log, says, monkeypatch):
 
 def doctor(*arguments: str, home: Path, **environment: str) -> tuple[int, list[dict[str, object]]]:
     done = subprocess.run(
-        [sys.executable, "-m", "vae_search.cli", "doctor", "--json", *arguments],
+        [sys.executable, "-m", "vae_search", "doctor", "--json", *arguments],
         cwd=Path(__file__).parents[2],
         env={"PATH": "", "HOME": str(home)} | environment,
         text=True,
@@ -164,7 +164,7 @@ def test_hostile_words_of_a_cluster_are_shown_as_text(tmp_path: Path):
     version = {"ray_version": "2.9\x1b[31m[red]"}
     with http_server({MODE: {"authentication_mode": "disabled"}, VERSION: version}) as port:
         done = subprocess.run(
-            [sys.executable, "-m", "vae_search.cli", "doctor", "--address", f"http://127.0.0.1:{port}"],
+            [sys.executable, "-m", "vae_search", "doctor", "--address", f"http://127.0.0.1:{port}"],
             cwd=Path(__file__).parents[2],
             env={"PATH": "", "HOME": str(tmp_path)},
             text=True,

@@ -42,7 +42,7 @@ print(drawn.shape, code["mean"].shape, code["log_variance"].shape)
 
 
 def run(folder: Path, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vae_search.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "vae_search", *map(str, arguments)]
     done = subprocess.run(command, cwd=folder, text=True, capture_output=True)
     assert done.returncode == code, done.stderr
     return done

@@ -36,7 +36,7 @@ promote: {model: photos, limits: {seed_spread: 0.5, generalisation: 1.0}}
 
 
 def run(folder: Path, *arguments: object) -> str:
-    command = [sys.executable, "-m", "vae_search.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "vae_search", *map(str, arguments)]
     done = subprocess.run(command, cwd=folder, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     return done.stdout

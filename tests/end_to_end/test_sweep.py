@@ -35,7 +35,7 @@ pruning: {min_epochs: 3, reduction_factor: 3}
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "vae_search.cli", *map(str, arguments)]
+    return [sys.executable, "-m", "vae_search", *map(str, arguments)]
 
 
 def ask(folder: Path, *arguments: object) -> str:

@@ -128,7 +128,7 @@ def test_a_store_that_is_away_is_said_and_comes_back(store, monkeypatch):
 
 
 def test_the_command_answers_on_this_machine_alone_and_ends_well_on_ctrl_c(store, tmp_path):
-    command = [sys.executable, "-m", "vae_search.cli", "dashboard", "digits", "--port", "0"]
+    command = [sys.executable, "-m", "vae_search", "dashboard", "digits", "--port", "0"]
     with subprocess.Popen(
         [*command, "--store", store.location],
         cwd=tmp_path,
@@ -174,7 +174,7 @@ def test_a_port_that_is_taken_is_told(store):
 
 def test_without_the_package_one_line_says_how_to_get_it(store, tmp_path):
     code = (
-        "import sys\nsys.modules['optuna_dashboard'] = None\nfrom vae_search.cli import main\n"
+        "import sys\nsys.modules['optuna_dashboard'] = None\nfrom vae_search.cli.app import main\n"
         f"sys.argv = ['vae-search', 'dashboard', 'digits', '--store', {store.location!r}]\nmain()\n"
     )
 

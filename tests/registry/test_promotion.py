@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.registry.examples import NOW, FakeWorkshop, candidate, put_finalist, put_sweep
-from vae_search.cli import main
+from vae_search.cli.app import main
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.registry.artifacts import problems, read_version
 from vae_search.registry.log import Action

@@ -190,7 +190,7 @@ def test_damaged_rows_are_named_and_the_exit_code_says_so(store, tmp_path):
     spoil(Path(store.location) / ROW)
 
     done = subprocess.run(
-        [sys.executable, "-m", "vae_search.cli", "report", "digits", "--store", store.location, "-o", "report.html"],
+        [sys.executable, "-m", "vae_search", "report", "digits", "--store", store.location, "-o", "report.html"],
         cwd=tmp_path,
         text=True,
         capture_output=True,
@@ -204,7 +204,7 @@ def test_damaged_rows_are_named_and_the_exit_code_says_so(store, tmp_path):
 def test_the_report_loads_neither_tensorflow_nor_ray(store, tmp_path):
     put_sweep(store, mixed())
     code = (
-        "import sys\nfrom vae_search.cli import main\n"
+        "import sys\nfrom vae_search.cli.app import main\n"
         f"sys.argv = ['vae-search', 'report', 'digits', '--store', {store.location!r}]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    print(end.code)\n"
         "print('loaded:', *sorted({'ray', 'tensorflow', 'keras'} & set(sys.modules)))\n"

@@ -38,7 +38,7 @@ def store(network: FaultyProxy, s3_location: str, monkeypatch: pytest.MonkeyPatc
 
 
 def cli(*arguments: str, store: Store, folder: Path, expected: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vae_search.cli", *arguments, "--store", store.location]
+    command = [sys.executable, "-m", "vae_search", *arguments, "--store", store.location]
     done = subprocess.run(command, cwd=folder, env=os.environ, text=True, capture_output=True)
     assert done.returncode == expected, done.stderr
     assert S3_SECRET not in done.stdout + done.stderr

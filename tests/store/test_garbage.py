@@ -226,7 +226,7 @@ def test_a_sweep_that_does_not_exist_is_not_found(store):
 
 
 def command(store: LocalStore, *arguments: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "vae_search.cli", *arguments, "--store", store.location]
+    line = [sys.executable, "-m", "vae_search", *arguments, "--store", store.location]
     return subprocess.run(line, text=True, capture_output=True)
 
 
@@ -262,7 +262,7 @@ def test_status_of_one_sweep_says_what_it_takes(swept):
 def test_the_best_are_shown_without_pandas_and_the_spec_s_classes(swept):
     code = (
         "import sys\n"
-        "from vae_search.cli import main\n"
+        "from vae_search.cli.app import main\n"
         f"sys.argv = ['vae-search', 'best', 'digits', '--store', {swept.location!r}]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print({'pandas', 'duckdb', 'vae_search.spec.sweep_spec', 'ray', 'tensorflow'} & set(sys.modules))\n"

@@ -4,10 +4,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vae_search.core.settings import DEFAULT_STORE
 from vae_search.core.text import printable
-from vae_search.render import console, say, show_json, status_facts, warn_of_damage
-from vae_search.render_front import front_line
-from vae_search.render_tables import cell, csv_text, fits, show_table
+from vae_search.display.console import console, say, show_json, status_facts, warn_of_damage
+from vae_search.display.front import front_line
+from vae_search.display.tables import cell, csv_text, fits, show_table
 from vae_search.store.confirmed import Confirmed, Refuted, confirmed_first, verdicts
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def trial_facts(row: "TrialRow") -> dict[str, Any]:
 
 def store_option(store: str) -> str:
     """What a command needs to find the same store again."""
-    return "" if store == "vae-store" else f" --store {store}"
+    return "" if store == DEFAULT_STORE else f" --store {store}"
 
 
 def _show_best_table(

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from vae_search import service
 from vae_search.core.trial_state import State
-from vae_search.live import landed_line, picture_of
-from vae_search.render import console, say, show_json, status_facts, warn_of_damage
-from vae_search.render_front import front_line
-from vae_search.render_tables import cell
+from vae_search.display.console import console, say, show_json, status_facts, warn_of_damage
+from vae_search.display.front import front_line
+from vae_search.display.live import landed_line, picture_of
+from vae_search.display.tables import cell
 from vae_search.search.flight import Verdict
 from vae_search.search.observer import Progress
 from vae_search.store import sweeps

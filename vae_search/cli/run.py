@@ -4,16 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vae_search.cli_options import (
-    DEFAULT_STORE,
-    AddressOption,
-    JsonOption,
-    SetOption,
-    SpecArgument,
-    StoreOption,
-    SweepArgument,
-    cache_folder,
-)
+from vae_search.cli.options import AddressOption, JsonOption, SetOption, SpecArgument, StoreOption, SweepArgument
+from vae_search.core.settings import DEFAULT_STORE, cache_folder
 
 if TYPE_CHECKING:
     from vae_search.service import SweepStatus
@@ -36,8 +28,8 @@ def run(
     Example: vae-search run search_spaces/digits.yaml
     """
     from vae_search import service
-    from vae_search.live import observer
-    from vae_search.render import show_estimate
+    from vae_search.display.console import show_estimate
+    from vae_search.display.live import observer
     from vae_search.spec.sweep_spec import read_spec
     from vae_search.store.location import open_store
 
@@ -70,7 +62,7 @@ def resume(
     Example: vae-search resume digits --set budget.trials=48
     """
     from vae_search import service
-    from vae_search.live import observer
+    from vae_search.display.live import observer
     from vae_search.store.location import open_store
 
     status = service.resume(
@@ -95,9 +87,9 @@ def check_limits(spec: "SweepSpec") -> None:
 def show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
     """What a sweep found, and what became of its best config."""
     from vae_search import champions
-    from vae_search.render import busy
-    from vae_search.render_answers import show_finished
-    from vae_search.render_models import decision_facts, decision_lines
+    from vae_search.display.console import busy
+    from vae_search.display.leaderboard import show_finished
+    from vae_search.display.models import decision_facts, decision_lines
     from vae_search.store.location import open_store
 
     spec = status.spec

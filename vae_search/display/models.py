@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from vae_search.render import console, say, show_json
-from vae_search.render_tables import cell, show_table
+from vae_search.display.console import console, say, show_json
+from vae_search.display.tables import cell, show_table
 
 if TYPE_CHECKING:
     from vae_search.champions import Evaluation

@@ -13,9 +13,9 @@ from rich.markup import escape
 
 from vae_search.core.text import printable
 from vae_search.core.trial_state import State
+from vae_search.display.front import front_cell, front_facts, front_line
+from vae_search.display.tables import cell, json_text, show_table
 from vae_search.errors import CorruptStore
-from vae_search.render_front import front_cell, front_facts, front_line
-from vae_search.render_tables import cell, json_text, show_table
 
 if TYPE_CHECKING:
     from vae_search.search.estimate import Estimate

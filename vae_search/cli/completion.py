@@ -9,10 +9,9 @@ from pathlib import Path
 
 import typer
 
+from vae_search.core.settings import default_store
 from vae_search.errors import NotFound
 from vae_search.store import layout, model_layout
-
-DEFAULT_STORE = "vae-store"
 
 
 def complete_sweep(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -55,7 +54,7 @@ def complete_subject(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def _root(ctx: typer.Context) -> Path | None:
     """The store's folder; None if it is not in one."""
-    location = str(ctx.params.get("store") or os.environ.get("VAE_SEARCH_STORE") or DEFAULT_STORE)
+    location = str(ctx.params.get("store") or default_store())
     location = location.removeprefix("file://")
     return None if "://" in location else Path(os.path.expanduser(location))  # noqa: PTH111 - raises nothing
 

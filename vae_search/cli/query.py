@@ -5,14 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from vae_search.cli_options import (
-    DEFAULT_STORE,
-    CsvOption,
-    JsonOption,
-    StoreOption,
-    SweepArgument,
-)
-from vae_search.completion import complete_sweep
+from vae_search.cli.completion import complete_sweep
+from vae_search.cli.options import CsvOption, JsonOption, StoreOption, SweepArgument
+from vae_search.core.settings import DEFAULT_STORE
 from vae_search.errors import InvalidSpec
 
 app = typer.Typer()
@@ -38,14 +33,14 @@ def status(
     """
     if address is not None:
         from vae_search import submitting
-        from vae_search.render import show_jobs, show_json
+        from vae_search.display.console import show_jobs, show_json
 
         facts = [submitting.facts(job) for job in submitting.jobs_of(address).all(sweep)]
         show_json(facts) if json else show_jobs(facts)
         return
     from vae_search import service
-    from vae_search.render import show_statuses
-    from vae_search.render_store import show_status
+    from vae_search.display.console import show_statuses
+    from vae_search.display.maintenance import show_status
     from vae_search.store.location import open_store
     from vae_search.store.usage import usage
 
@@ -83,7 +78,7 @@ def best(
     Example: vae-search best digits -n 3 --where "param_latent_dim < 32 AND active_units > 8"
     """
     from vae_search import asking
-    from vae_search.render_answers import PARETO, show_best, show_spec_file
+    from vae_search.display.leaderboard import PARETO, show_best, show_spec_file
     from vae_search.store.location import open_store
 
     _refuse_pairs(
@@ -125,7 +120,7 @@ def compare(
     Example: vae-search compare fashion-8bit fashion-8bit-gaussian
     """
     from vae_search import comparing
-    from vae_search.render_comparison import show_comparison
+    from vae_search.display.comparison import show_comparison
     from vae_search.store.location import open_store
 
     show_comparison(comparing.compare(open_store(store), sweep), as_json=json)
@@ -150,7 +145,7 @@ def query(
     Example: vae-search query "SELECT param_latent_dim, min(neg_elbo) FROM trials GROUP BY ALL ORDER BY 2"
     """
     from vae_search.asking_sql import ask
-    from vae_search.render_answers import show_query
+    from vae_search.display.leaderboard import show_query
     from vae_search.store.location import open_store
 
     _refuse_pairs({"--json": json, "--csv": csv})
@@ -163,9 +158,9 @@ def watch(sweep: SweepArgument, store: StoreOption = DEFAULT_STORE, json: JsonOp
 
     Example: vae-search watch digits
     """
-    from vae_search.render_answers import store_option
+    from vae_search.display.leaderboard import store_option
+    from vae_search.display.watch import watch as follow
     from vae_search.store.location import open_store
-    from vae_search.watch import watch as follow
 
     follow(open_store(store), sweep, resume=f"vae-search resume {sweep}{store_option(store)}", as_json=json)
 

@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vae_search.cli_options import (
-    DEFAULT_STORE,
-    JsonOption,
-    SetOption,
-    SpecArgument,
-    StoreOption,
-    SweepArgument,
-    cache_folder,
-)
-from vae_search.cli_run import check_limits, show_end
+from vae_search.cli.options import JsonOption, SetOption, SpecArgument, StoreOption, SweepArgument
+from vae_search.cli.run import check_limits, show_end
+from vae_search.core.settings import DEFAULT_STORE, cache_folder
 
 if TYPE_CHECKING:
     from vae_search.search.jobs import Job, Jobs
@@ -43,7 +36,7 @@ def submit(
     Example: vae-search submit sweep.yaml --address http://head:8265 --store s3://bucket/sweeps --follow
     """
     from vae_search import submitting
-    from vae_search.render import say, show_json
+    from vae_search.display.console import say, show_json
     from vae_search.spec.sweep_spec import read_spec
 
     parsed = read_spec(spec, overrides or ())
@@ -115,7 +108,7 @@ def stop(
     Example: vae-search stop digits
     """
     from vae_search import service
-    from vae_search.render import say
+    from vae_search.display.console import say
     from vae_search.store.location import open_store
 
     if address is not None:
@@ -134,7 +127,7 @@ def drive(store: StoreOption = DEFAULT_STORE) -> None:
     Example: vae-search drive --store s3://bucket/sweeps
     """
     from vae_search import submitting
-    from vae_search.live import observer
+    from vae_search.display.live import observer
 
     status = submitting.drive(
         Path.cwd(), store=store, cache=cache_folder(), observer=lambda spec: observer(spec, quiet=False)

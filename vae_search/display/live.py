@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from vae_search.core.trial_state import State
-from vae_search.render import clock, console
-from vae_search.render_front import front_ends, front_size
+from vae_search.display.console import clock, console
+from vae_search.display.front import front_ends, front_size
 from vae_search.search.observer import Observer, Progress
 from vae_search.store.finalists import FinalistRow
 

@@ -1,21 +1,18 @@
 """Arguments and options that several commands share."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vae_search import completion
-from vae_search.completion import complete_model, complete_subject, complete_sweep
-
-DEFAULT_STORE = completion.DEFAULT_STORE
+from vae_search.cli.completion import complete_model, complete_subject, complete_sweep
+from vae_search.core.settings import STORE_VARIABLE
 
 StoreOption = Annotated[
     str,
     typer.Option(
         "--store",
-        envvar="VAE_SEARCH_STORE",
+        envvar=STORE_VARIABLE,
         help="Folder, or s3://bucket/prefix, that holds everything.",
         show_default=True,
     ),
@@ -48,9 +45,3 @@ SubjectArgument = Annotated[
     ),
 ]
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")]
-
-
-def cache_folder() -> Path:
-    """Where downloaded data sets are kept."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "vae-search"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from vae_search.cli_options import JsonOption
+from vae_search.cli.options import JsonOption
 
 app = typer.Typer()
 
@@ -35,7 +35,7 @@ def doctor(
     Example: vae-search doctor --address http://head:8265 --store s3://bucket/vae
     """
     from vae_search.checkup import examine
-    from vae_search.render_doctor import show_checks
+    from vae_search.display.preflight import show_checks
     from vae_search.spec.sections import Resources
 
     resources = Resources(cpus_per_trial=cpus, gpus_per_trial=gpus)

@@ -5,17 +5,9 @@ from typing import Annotated
 
 import typer
 
-from vae_search.cli_options import (
-    DEFAULT_STORE,
-    JsonOption,
-    ModelArgument,
-    OutputOption,
-    StoreOption,
-    SubjectArgument,
-    SweepArgument,
-    cache_folder,
-)
-from vae_search.completion import complete_model_name
+from vae_search.cli.completion import complete_model_name
+from vae_search.cli.options import JsonOption, ModelArgument, OutputOption, StoreOption, SubjectArgument, SweepArgument
+from vae_search.core.settings import DEFAULT_STORE, cache_folder
 from vae_search.errors import NotPromoted
 
 app = typer.Typer()
@@ -33,8 +25,8 @@ def promote(
     Example: vae-search promote digits
     """
     from vae_search import champions
-    from vae_search.render import busy, say, show_json
-    from vae_search.render_models import decision_facts, decision_lines
+    from vae_search.display.console import busy, say, show_json
+    from vae_search.display.models import decision_facts, decision_lines
     from vae_search.store.location import open_store
 
     with busy(f"judging the finalists of {sweep}"):
@@ -65,7 +57,7 @@ def models(
     Example: vae-search models fashion
     """
     from vae_search import champions
-    from vae_search.render_models import show_history, show_models
+    from vae_search.display.models import show_history, show_models
     from vae_search.store.location import open_store
 
     place = open_store(store)
@@ -89,7 +81,7 @@ def rollback(
     Example: vae-search rollback fashion --to 2
     """
     from vae_search import champions
-    from vae_search.render import say
+    from vae_search.display.console import say
     from vae_search.store.location import open_store
 
     say(f"{model}: version {champions.roll_back(open_store(store), model, to=to, why=why)} is champion.")
@@ -107,8 +99,8 @@ def evaluate(
     Example: vae-search evaluate fashion@champion --data fashion_mnist
     """
     from vae_search import champions
-    from vae_search.render import busy
-    from vae_search.render_models import show_evaluation
+    from vae_search.display.console import busy
+    from vae_search.display.models import show_evaluation
     from vae_search.store.location import open_store
 
     with busy(f"scoring {model}"):
@@ -129,7 +121,7 @@ def sample(
     Example: vae-search sample digits/7 -o digits.png
     """
     from vae_search import pictures
-    from vae_search.render import busy
+    from vae_search.display.console import busy
     from vae_search.store.location import open_store
 
     with busy(f"drawing {model}"):
@@ -149,7 +141,7 @@ def reconstruct(
     Example: vae-search reconstruct fashion -o pairs.png
     """
     from vae_search import pictures
-    from vae_search.render import busy
+    from vae_search.display.console import busy
     from vae_search.store.location import open_store
 
     with busy(f"drawing {model}"):
@@ -169,7 +161,7 @@ def traverse(
     Example: vae-search traverse fashion -o latents.png
     """
     from vae_search import pictures
-    from vae_search.render import busy
+    from vae_search.display.console import busy
     from vae_search.store.location import open_store
 
     with busy(f"drawing {model}"):
@@ -189,7 +181,7 @@ def interpolate(
     Example: vae-search interpolate fashion -o ways.png
     """
     from vae_search import pictures
-    from vae_search.render import busy
+    from vae_search.display.console import busy
     from vae_search.store.location import open_store
 
     with busy(f"drawing {model}"):
@@ -198,6 +190,6 @@ def interpolate(
 
 
 def _say_written(path: Path) -> None:
-    from vae_search.render import say
+    from vae_search.display.console import say
 
     say(f"Wrote {path.absolute()}")

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from vae_search.cli_options import DEFAULT_STORE, JsonOption, StoreOption, SweepArgument, cache_folder
-from vae_search.completion import complete_sweep, complete_trial
+from vae_search.cli.completion import complete_sweep, complete_trial
+from vae_search.cli.options import JsonOption, StoreOption, SweepArgument
+from vae_search.core.settings import DEFAULT_STORE, cache_folder
 
 app = typer.Typer()
 
@@ -22,7 +23,7 @@ def reproduce(
     Example: vae-search reproduce digits/7
     """
     from vae_search import finished
-    from vae_search.render import say
+    from vae_search.display.console import say
     from vae_search.store.location import open_store
 
     found = finished.reproduce(
@@ -54,8 +55,8 @@ def verify(
     Example: vae-search verify digits
     """
     from vae_search import finished
-    from vae_search.render import busy
-    from vae_search.render_store import show_verifications
+    from vae_search.display.console import busy
+    from vae_search.display.maintenance import show_verifications
     from vae_search.store.location import open_store
 
     place = open_store(store)
@@ -81,7 +82,7 @@ def gc(
     import time
 
     from vae_search import finished
-    from vae_search.render_store import show_cleanings
+    from vae_search.display.maintenance import show_cleanings
     from vae_search.store.location import open_store
 
     done = finished.gc(open_store(store), sweep, dry_run=dry_run, now_s=time.time())
@@ -99,7 +100,7 @@ def rm(
     Example: vae-search rm digits --yes
     """
     from vae_search import finished, service
-    from vae_search.render import say
+    from vae_search.display.console import say
     from vae_search.store.location import open_store
 
     place = open_store(store)

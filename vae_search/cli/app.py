@@ -12,9 +12,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from vae_search import cli_ask, cli_cluster, cli_doctor, cli_export, cli_models, cli_report, cli_run, cli_store
-from vae_search.cli_options import JsonOption, SetOption, SpecArgument
-from vae_search.cli_run import check_limits
+from vae_search.cli import cluster, doctor, export, maintenance, models, query, run
+from vae_search.cli.options import JsonOption, SetOption, SpecArgument
+from vae_search.cli.run import check_limits
 from vae_search.errors import VaeSearchError
 
 app = typer.Typer(
@@ -45,8 +45,8 @@ def init(
 
     Example: vae-search init my-sweep.yaml
     """
+    from vae_search.display.console import say
     from vae_search.errors import Conflict
-    from vae_search.render import say
     from vae_search.spec.sweep_spec import parse_spec
     from vae_search.spec.template import template
 
@@ -68,7 +68,7 @@ def validate(spec: SpecArgument, overrides: SetOption = None, json: JsonOption =
 
     Example: vae-search validate search_spaces/digits.yaml --set budget.trials=8
     """
-    from vae_search.render import show_spec
+    from vae_search.display.console import show_spec
     from vae_search.spec.sweep_spec import read_spec
 
     parsed = read_spec(spec, overrides or ())
@@ -82,13 +82,13 @@ def schema() -> None:
 
     Example: vae-search schema > sweep.schema.json
     """
-    from vae_search.render import show_json
+    from vae_search.display.console import show_json
     from vae_search.spec.sweep_spec import json_schema
 
     show_json(json_schema())
 
 
-for part in (cli_run, cli_cluster, cli_ask, cli_store, cli_models, cli_report, cli_export, cli_doctor):
+for part in (run, cluster, query, maintenance, models, export, doctor):
     app.add_typer(part.app)
 
 
@@ -108,7 +108,3 @@ def main() -> NoReturn:
         sys.stderr.write("interrupted\n")
         sys.exit(130)
     sys.exit(0)
-
-
-if __name__ == "__main__":
-    main()

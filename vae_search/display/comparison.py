@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from vae_search.render import console, say, show_json, warn_of_damage
-from vae_search.render_tables import show_table
+from vae_search.display.console import console, say, show_json, warn_of_damage
+from vae_search.display.tables import show_table
 
 if TYPE_CHECKING:
     from vae_search.comparing import Comparison, Contender

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from vae_search.display.console import say, show_json
 from vae_search.errors import ClusterTrouble, StoreUnavailable
-from vae_search.render import say, show_json
 
 if TYPE_CHECKING:
     from vae_search.doctor import Check

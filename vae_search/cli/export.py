@@ -1,13 +1,35 @@
-"""The commands that hand a sweep to other tools."""
+"""Commands that hand a sweep on: a report for people, tables and studies for other tools."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vae_search.cli_options import DEFAULT_STORE, JsonOption, StoreOption, SweepArgument
+from vae_search.cli.options import JsonOption, StoreOption, SweepArgument
+from vae_search.core.settings import DEFAULT_STORE
 
 app = typer.Typer()
+
+
+@app.command()
+def report(
+    sweep: SweepArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The HTML file to write.")] = Path("report.html"),
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Write everything that is known of a sweep as one HTML file that needs no network; running sweeps as well.
+
+    Example: vae-search report digits -o digits.html
+    """
+    from vae_search import reporting
+    from vae_search.display.console import busy, say, warn_of_damage
+    from vae_search.store.location import open_store
+
+    with busy(f"drawing {sweep}"):
+        written = reporting.report(open_store(store), sweep, output=output, now=datetime.now(UTC))
+    say(f"Wrote {written.path.absolute()}")
+    warn_of_damage(written.damaged)
 
 
 @app.command()
@@ -31,7 +53,7 @@ def export(
     Example: vae-search export digits --tensorboard runs --optuna sqlite:///digits.db --csv tables
     """
     from vae_search import exporting
-    from vae_search.render import busy, say, show_json, warn_of_damage
+    from vae_search.display.console import busy, say, show_json, warn_of_damage
     from vae_search.store.location import open_store
 
     targets = exporting.Targets(tensorboard=tensorboard, optuna=optuna, csv=csv)
@@ -60,7 +82,7 @@ def dashboard(
     import sys
 
     from vae_search import exporting
-    from vae_search.render import say
+    from vae_search.display.console import say
     from vae_search.store.location import open_store
 
     def ready(address: str) -> None:

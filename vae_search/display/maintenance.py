@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from vae_search.display.console import say, show_json, show_status_table, status_facts, warn_of_damage
 from vae_search.errors import CorruptStore
-from vae_search.render import say, show_json, show_status_table, status_facts, warn_of_damage
 
 if TYPE_CHECKING:
     from vae_search.finished import Cleaning, Verification

@@ -39,10 +39,10 @@ from synthetic import KEY, NAME, VERSIONS, new_sweep, report, spec_of, write_cop
 
 from vae_search.search.driver import Driver
 from vae_search.search.flight import Provenance
-from vae_search.store.commit import Store
-from vae_search.store.lease import acquire
-from vae_search.store.ledger import Ledger
-from vae_search.store.local_store import LocalStore
+from vae_search.store.backends.base import Store
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.leases.lease import acquire
+from vae_search.store.ledger.trials import Ledger
 
 HERE = Path(__file__).parent
 ROWS, SLOTS, TRIAL_S = 10_000, 64, 10.0

@@ -35,7 +35,7 @@ from vae_search.data.pixels import BINARY
 from vae_search.registry.contest import contest, mean_interval
 from vae_search.registry.evidence import Evidence
 from vae_search.spec.hyperparameters import Config
-from vae_search.store.per_image import PerImageBounds
+from vae_search.store.ledger.image_bounds_file import PerImageBounds
 from vae_search.vae.plan import TrainingPlan
 
 HERE = Path(__file__).parent

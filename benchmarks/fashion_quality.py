@@ -29,11 +29,12 @@ from machine import describe_machine, fashion_mnist_folder
 
 from vae_search.data.dataset import load_dataset
 from vae_search.spec.sections import DataSpec
-from vae_search.store import artifacts, layout
-from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
-from vae_search.store.ledger import Ledger
-from vae_search.store.location import open_store
-from vae_search.store.rows import TrialRow
+from vae_search.store import paths as layout
+from vae_search.store.backends.uri import open_store
+from vae_search.store.ledger import artifacts
+from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
+from vae_search.store.ledger.rows import TrialRow
+from vae_search.store.ledger.trials import Ledger
 from vae_search.vae.arrays import arrays_of
 from vae_search.vae.description import ModelDescription
 

@@ -34,9 +34,9 @@ from time_to_target import epochs_of, spec_of
 from vae_search.core.trial_state import State
 from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.spec.hyperparameters import Config
-from vae_search.store.ledger import Ledger
-from vae_search.store.location import open_store
-from vae_search.store.pareto import running_hypervolume
+from vae_search.store.backends.uri import open_store
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.pareto import running_hypervolume
 
 HERE = Path(__file__).parent
 EPOCHS, TRIALS, FURTHER, TRAIN = 27, 40, 3, 5_000

@@ -28,7 +28,7 @@ from vae_search.data.pixels import BINARY, PixelStatistics
 from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.search import tuning
 from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
-from vae_search.store.ledger import Ledger
+from vae_search.store.ledger.trials import Ledger
 
 HERE = Path(__file__).parent
 LOCAL = HERE.parent / "cluster" / "local.sh"
@@ -60,7 +60,7 @@ def sweep(nodes: int, gcs_address: str, folder: Path) -> dict[str, float]:
 
     from vae_search.search.observer import Observer
     from vae_search.search.session import search
-    from vae_search.store.sweeps import SweepRecord
+    from vae_search.store.ledger.sweep_record import SweepRecord
 
     tuning.Worker = SleepingWorker  # type: ignore[misc,assignment]
     trials = TRIALS_PER_NODE * nodes

@@ -13,11 +13,12 @@ from vae_search.core.measurements import Costs, EpochMeasurement, Instability, S
 from vae_search.core.trial_state import Reason, State
 from vae_search.search.orders import TrialReport
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
-from vae_search.store import layout, sweeps
-from vae_search.store.json_files import to_json_bytes
-from vae_search.store.lease import acquire
-from vae_search.store.local_store import LocalStore
-from vae_search.store.rows import EpochRow, TrialRow, epochs_to_parquet, trial_to_parquet, trials_to_parquet
+from vae_search.store import paths as layout
+from vae_search.store.backends.json_records import to_json_bytes
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.leases.lease import acquire
+from vae_search.store.ledger import sweep_record
+from vae_search.store.ledger.rows import EpochRow, TrialRow, epochs_to_parquet, trial_to_parquet, trials_to_parquet
 
 NAME, EPOCHS, KEY = "synthetic", 27, "k" * 64
 ENDS = ((3, 0.6), (9, 0.25), (EPOCHS, 0.15))  # epochs and share of the trials that end there, as rungs at 3 and 9 do
@@ -34,8 +35,8 @@ def spec_of(trials: int, **changes: object) -> SweepSpec:
 def new_sweep(folder: Path, spec: SweepSpec) -> LocalStore:
     """A store with the record of one sweep, without rows."""
     store = LocalStore(folder)
-    record = sweeps.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions=VERSIONS)
-    sweeps.create_or_check(store, record, text="")
+    record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions=VERSIONS)
+    sweep_record.create_or_check(store, record, text="")
     acquire(store, spec.name, spec=spec).release()
     return store
 

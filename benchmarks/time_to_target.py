@@ -41,8 +41,8 @@ from vae_search.search.driver import Driver
 from vae_search.search.flight import Provenance
 from vae_search.search.orders import WorkerBrief
 from vae_search.spec.sweep_spec import parse_spec
-from vae_search.store.lease import acquire
-from vae_search.store.location import open_store
+from vae_search.store.backends.uri import open_store
+from vae_search.store.leases.lease import acquire
 
 HERE = Path(__file__).parent
 TARGET = 246.4  # nats; of the 64 random configs of rung_study.py without warm-up, the best three reach it

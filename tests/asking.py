@@ -7,10 +7,10 @@ from tests.registry.examples import failed_row, finalist_row
 from tests.store.examples import epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.spec.sweep_spec import parse_spec
-from vae_search.store import sweeps
-from vae_search.store.finalists import Finalists
-from vae_search.store.ledger import Ledger
-from vae_search.store.local_store import LocalStore
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger import sweep_record
+from vae_search.store.ledger.confirm_runs import Finalists
+from vae_search.store.ledger.trials import Ledger
 
 KEY = "c" * 64
 SPEC = """
@@ -43,8 +43,8 @@ def filled_store(folder: Path) -> LocalStore:
     """
     store = LocalStore(folder)
     spec = parse_spec(SPEC, base=folder)
-    record = sweeps.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
-    sweeps.create_or_check(store, record, text=SPEC)
+    record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
+    sweep_record.create_or_check(store, record, text=SPEC)
     ledger, finalists = Ledger(store, "digits"), Finalists(store, "digits")
     ends = [(State.COMPLETE, None)] * 5 + [(State.PRUNED, Reason.RUNG)] * 2 + [(State.FAIL, Reason.RAISED)]
     for trial, (state, reason) in enumerate(ends):

@@ -19,8 +19,9 @@ from vae_search.display.tables import cell, csv_text, json_text
 from vae_search.registry.log import Action
 from vae_search.registry.registry import Registry
 from vae_search.spec.sweep_spec import read_spec
-from vae_search.store import layout, model_layout
-from vae_search.store.local_store import LocalStore
+from vae_search.store import model_layout
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
 
 ROOT = Path(__file__).parents[1]
 CODE = re.compile(r"```(sql|python [a-z-]+)\n(.*?)```", re.DOTALL)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.test_cli import vae_search
-from vae_search.store import layout
-from vae_search.store.location import open_store
+from vae_search.store import paths as layout
+from vae_search.store.backends.uri import open_store
 
 NOBODY = "http://127.0.0.1:9"  # nothing listens there
 SPEC = "name: x\ndata: {source: digits}\nsearch_space: {latent_dim: 4}\nbudget: {trials: 1, epochs: 1}\n"

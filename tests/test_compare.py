@@ -17,10 +17,10 @@ from vae_search.data.dataset import comparability_key, load_dataset, pixels_key
 from vae_search.errors import Conflict, InvalidSpec, NotFound
 from vae_search.spec.sections import DataSpec
 from vae_search.spec.sweep_spec import parse_spec
-from vae_search.store import sweeps
-from vae_search.store.finalists import Finalists
-from vae_search.store.ledger import Ledger
-from vae_search.store.local_store import LocalStore
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger import sweep_record
+from vae_search.store.ledger.confirm_runs import Finalists
+from vae_search.store.ledger.trials import Ledger
 
 PIXELS = "p" * 64
 VALUES = 64  # of an image
@@ -44,8 +44,10 @@ def put_sweep(
     binarize = "dynamic" if likelihood == "bernoulli" else "none"
     text = SPEC.replace("digits", name).replace("./images", f"./images, binarize: {binarize}")
     spec = parse_spec(f"{text}likelihood: {likelihood}\n", base=Path())
-    record = sweeps.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=key, versions={}, pixels_key=pixels)
-    sweeps.create_or_check(store, record, text=text)
+    record = sweep_record.SweepRecord(
+        spec=spec, fingerprint="f" * 64, comparability_key=key, versions={}, pixels_key=pixels
+    )
+    sweep_record.create_or_check(store, record, text=text)
     ledger = Ledger(store, name)
     for trial, value in enumerate((neg_elbo + 5.0, neg_elbo)):
         row = trial_row(
@@ -121,10 +123,10 @@ def test_scores_of_different_images_are_refused(store, pixels):
 
 def test_one_sweep_an_unknown_one_and_one_without_results_are_refused(store):
     put_sweep(store, "a", 100.0)
-    record = sweeps.read(store, "a")
+    record = sweep_record.read(store, "a")
     spec = parse_spec(SPEC.replace("digits", "empty"), base=Path())
-    sweeps.create_or_check(
-        store, sweeps.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={}), text=""
+    sweep_record.create_or_check(
+        store, sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={}), text=""
     )
 
     assert record.pixels_key is None

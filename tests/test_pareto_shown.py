@@ -18,11 +18,12 @@ from vae_search.display.live import landed_line, picture_of
 from vae_search.search.flight import Verdict
 from vae_search.search.observer import Progress
 from vae_search.spec.sweep_spec import parse_spec
-from vae_search.store import layout, sweeps
-from vae_search.store.ledger import Ledger
-from vae_search.store.local_store import LocalStore
-from vae_search.store.query import query
-from vae_search.store.standings import read_standings
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger import sweep_record
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.leaderboard import read_standings
+from vae_search.store.queries.sql import query
 
 SPEC = """
 name: digits
@@ -43,8 +44,8 @@ LINE = (
 def put_sweep(store: LocalStore, points: list[tuple[float, float]]) -> LocalStore:
     """A Pareto sweep in which these trials completed, and a pruned one that is better than all of them."""
     spec = parse_spec(SPEC, base=Path(store.location))
-    record = sweeps.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
-    sweeps.create_or_check(store, record, text=SPEC)
+    record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
+    sweep_record.create_or_check(store, record, text=SPEC)
     of_all = {"objective": None, "comparability_key": KEY}
     for trial, (neg_elbo, flops) in enumerate(points):
         row = trial_row(trial, neg_elbo=neg_elbo, train_flops=flops, params={"latent_dim": trial + 2}, **of_all)
@@ -113,7 +114,7 @@ def test_the_end_of_a_run_tells_the_front_and_how_to_see_all_of_it(
 
 
 def test_a_running_display_shows_the_ends_of_the_front(store: LocalStore) -> None:
-    spec = sweeps.latest_spec(store, "digits")
+    spec = sweep_record.latest_spec(store, "digits")
     standings = read_standings(store, "digits")
     now = Progress(
         trials=9,
@@ -149,8 +150,8 @@ def test_a_completed_trial_of_a_pareto_sweep_tells_its_cost() -> None:
 
 def test_sql_sees_the_front_of_pareto_sweeps_in_the_preferred_order(store: LocalStore) -> None:
     spec = parse_spec(SPEC, base=Path(store.location), overrides=["name=scalar", "objective={}"])
-    record = sweeps.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
-    sweeps.create_or_check(store, record, text=SPEC)
+    record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
+    sweep_record.create_or_check(store, record, text=SPEC)
     Ledger(store, "scalar").commit(trial_row(0, "scalar", comparability_key=KEY), epoch_rows(0, "scalar"))
 
     found = query(store, "FROM front ORDER BY place")

@@ -13,8 +13,8 @@ import vae_search
 from tests.conftest import ROOT
 from tests.reports.examples import complete, failed, mixed, pruned, put_sweep, spoil
 from vae_search.errors import InvalidSpec, NotFound
-from vae_search.store import layout
-from vae_search.store.local_store import LocalStore
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from vae_search.errors import (
 from vae_search.search.jobs import Job
 from vae_search.search.jobs_payload import Payload
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
+from vae_search.store.backends.uri import open_store
 from vae_search.store.images import source_of
-from vae_search.store.lease import acquire
-from vae_search.store.location import open_store
+from vae_search.store.leases.lease import acquire
 
 SPEC = """\
 name: small

@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 
 from tests.asking import filled_store
-from vae_search.store import sweeps
-from vae_search.store.lease import acquire
+from vae_search.store.leases.lease import acquire
+from vae_search.store.ledger import sweep_record
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_a_running_sweep_is_watched_on_a_terminal_until_ctrl_c_and_left_alone(tmp_path):
     store = filled_store(tmp_path / "store")
-    lease = acquire(store, "digits", spec=sweeps.read(store, "digits").spec)
+    lease = acquire(store, "digits", spec=sweep_record.read(store, "digits").spec)
     ours, theirs = pty.openpty()
     try:
         watcher = subprocess.Popen(

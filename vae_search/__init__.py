@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import pandas
 
     from vae_search.service import SweepStatus
-    from vae_search.store.commit import Store
-    from vae_search.store.ranking import RankedBy
+    from vae_search.store.backends.base import Store
+    from vae_search.store.queries.ranking import RankedBy
     from vae_search.vae.model import VaeModel
 
 __all__ = ["SweepResult", "best", "load_model", "query", "report", "resume", "run"]
@@ -74,7 +74,7 @@ def run(
     from vae_search.core.settings import cache_folder
     from vae_search.display.live import observer
     from vae_search.spec.sweep_spec import parse_spec, read_spec
-    from vae_search.store.json_files import to_json_bytes
+    from vae_search.store.backends.json_records import to_json_bytes
 
     if isinstance(spec, Mapping):
         text = to_json_bytes(spec).decode()  # which is YAML, too
@@ -200,7 +200,7 @@ def load_model(address: str, *, store: str | Path | None = None) -> "VaeModel":
 
 def _open(store: str | Path | None) -> "Store":
     from vae_search.core.settings import default_store
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     return open_store(default_store() if store is None else str(store))
 

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 from vae_search.core.trial_state import State
 from vae_search.errors import NotFound
-from vae_search.store import sweeps
-from vae_search.store.commit import Store
-from vae_search.store.confirmed import Confirmed, Refuted, confirmed_first, verdicts
-from vae_search.store.finalists import Finalists
-from vae_search.store.pareto import CRITERIA
-from vae_search.store.ranking import RankedBy, check_comparable
-from vae_search.store.rows import TrialRow
-from vae_search.store.standings import Standings, read_standings
+from vae_search.store.backends.base import Store
+from vae_search.store.ledger import sweep_record
+from vae_search.store.ledger.confirm_runs import Finalists
+from vae_search.store.ledger.rows import TrialRow
+from vae_search.store.queries.confirmation import Confirmed, Refuted, confirmed_first, verdicts
+from vae_search.store.queries.leaderboard import Standings, read_standings
+from vae_search.store.queries.pareto import CRITERIA
+from vae_search.store.queries.ranking import RankedBy, check_comparable
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
-    from vae_search.store.finalists import FinalistRow
+    from vae_search.store.ledger.confirm_runs import FinalistRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ def best(
     first = confirmed_first(known) if by == "objective" else []
     front: tuple[str, ...] = ()
     if by == "objective" and not every_state and standings.states[State.COMPLETE] and standings.best is None:
-        objective = sweeps.latest_spec(store, sweep).objective  # of a Pareto sweep, else there would be a best
+        objective = sweep_record.latest_spec(store, sweep).objective  # of a Pareto sweep, else there would be a best
         front = objective.pareto or ()
         shown = standings.best_first(objective, count=count, first=first)
     else:
@@ -116,20 +116,20 @@ def best_spec(ranking: Ranking, store: Store) -> "SweepSpec":
 
     if not ranking.rows:
         raise NotFound(f"sweep {ranking.sweep}: no such trial has completed yet, so there is no config to write.")
-    return spec_of_config(sweeps.latest_spec(store, ranking.sweep), ranking.rows[0].params)
+    return spec_of_config(sweep_record.latest_spec(store, ranking.sweep), ranking.rows[0].params)
 
 
 def _read(
     store: Store, sweep: str, where: str | None
 ) -> "tuple[tuple[str, ...], Standings, list[FinalistRow], tuple[str, ...]]":
     """Searched parameters, standings, confirm runs, and what is damaged among the files."""
-    searched = tuple(sweeps.searched_parameters(store, sweep))
+    searched = tuple(sweep_record.searched_parameters(store, sweep))
     standings = read_standings(store, sweep)
     finalists = Finalists(store, sweep)
     rows = finalists.rows()
     damaged = {*standings.damaged, *finalists.damaged}
     if where is not None:
-        from vae_search.store.where import matching
+        from vae_search.store.queries.sql_filter import matching
 
         trials, left_out = matching(store, sweep, where)
         standings, damaged = standings.narrowed(trials), damaged | {*left_out}

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from vae_search.store.commit import Store
-from vae_search.store.query import QueryResult, query, query_table
-from vae_search.store.views import ModelVersions
+from vae_search.store.backends.base import Store
+from vae_search.store.queries.sql import QueryResult, query, query_table
+from vae_search.store.queries.sql_views import ModelVersions
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,9 +15,10 @@ from vae_search.registry.ruling import Rules
 from vae_search.registry.state import ModelState
 from vae_search.spec.sections import DataSpec
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store import model_layout, sweeps
-from vae_search.store.commit import Store
-from vae_search.store.json_files import from_json_bytes
+from vae_search.store import model_layout
+from vae_search.store.backends.base import Store
+from vae_search.store.backends.json_records import from_json_bytes
+from vae_search.store.ledger import sweep_record
 
 if TYPE_CHECKING:
     from vae_search.data.dataset import Dataset
@@ -75,7 +76,7 @@ def promote(
         InvalidSpec: Neither the spec nor the caller names a model.
         Conflict: The images have changed, or the champion was judged on others.
     """
-    record, spec = sweeps.read(store, sweep), spec or sweeps.latest_spec(store, sweep)
+    record, spec = sweep_record.read(store, sweep), spec or sweep_record.latest_spec(store, sweep)
     name = model or (spec.promote.model if spec.promote else None)
     if name is None:
         raise InvalidSpec(

@@ -18,10 +18,10 @@ from vae_search.search.probe_job import ask_nodes
 from vae_search.search.reach import Token, cluster_nodes, locate_token, reach
 from vae_search.search.room import CPU, NodeRoom
 from vae_search.spec.sections import Resources
-from vae_search.store import layout
-from vae_search.store.commit import Store, prove_exclusive
-from vae_search.store.json_files import to_json_bytes
-from vae_search.store.location import open_store
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store, prove_exclusive
+from vae_search.store.backends.json_records import to_json_bytes
+from vae_search.store.backends.uri import open_store
 
 
 def examine(address: str | None, store: str | None, resources: Resources) -> list[Check]:

@@ -11,11 +11,11 @@ from typing import Literal
 
 from vae_search import asking
 from vae_search.errors import Conflict, InvalidSpec, NotFound
-from vae_search.store import sweeps
-from vae_search.store.commit import Store
-from vae_search.store.confirmed import Confirmed
-from vae_search.store.rows import TrialRow
-from vae_search.store.sweeps import SweepRecord
+from vae_search.store.backends.base import Store
+from vae_search.store.ledger import sweep_record
+from vae_search.store.ledger.rows import TrialRow
+from vae_search.store.ledger.sweep_record import SweepRecord
+from vae_search.store.queries.confirmation import Confirmed
 
 Unit = Literal["nats", "bits_per_dim"]
 
@@ -68,7 +68,7 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
     """
     if len(names) < 2 or len(set(names)) < len(names):
         raise InvalidSpec(f"compare needs two or more different sweeps, but got {', '.join(names) or 'none'}.")
-    records = {name: sweeps.read(store, name) for name in names}
+    records = {name: sweep_record.read(store, name) for name in names}
     unit = unit_of(records)
     rankings = {name: asking.best(store, name, count=1) for name in names}
     empty = [name for name, found in rankings.items() if not found.rows]
@@ -93,7 +93,7 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
                 value=(_neg_elbo(row) if seeds is None else seeds.mean) / per_value,
                 sd=None if seeds is None or seeds.sd is None else seeds.sd / per_value,
                 seeds=0 if seeds is None else seeds.seeds,
-                epochs=row.epochs if seeds is None else sweeps.latest_spec(store, name).confirm_epochs,
+                epochs=row.epochs if seeds is None else sweep_record.latest_spec(store, name).confirm_epochs,
                 finished=found.finished,
             )
         )

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from vae_search.errors import InvalidSpec
 from vae_search.exports.targets import check_free, new_file, new_folder
-from vae_search.store import sweeps
-from vae_search.store.commit import Store
-from vae_search.store.ledger import Ledger
-from vae_search.store.query import query_table
+from vae_search.store.backends.base import Store
+from vae_search.store.ledger import sweep_record
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.sql import query_table
 
 SQLITE = "sqlite:///"
 TRIALS = "SELECT * FROM trials ORDER BY trial"
@@ -88,7 +88,7 @@ def export(store: Store, sweep: str, targets: Targets) -> Exported:
         StoreUnavailable: The disk does not take it.
     """
     targets.check()
-    space = sweeps.latest_spec(store, sweep).search_space
+    space = sweep_record.latest_spec(store, sweep).search_space
     damaged: set[str] = set()
     ledger = Ledger(store, sweep)
     orders = []
@@ -151,7 +151,7 @@ def dashboard(store: Store, sweep: str, *, port: int, on_ready: Callable[[str], 
         InvalidSpec: The port cannot be used, or optuna-dashboard is not installed.
         NotFound: There is no such sweep.
     """
-    space = sweeps.latest_spec(store, sweep).search_space
+    space = sweep_record.latest_spec(store, sweep).search_space
     try:
         from vae_search.search.dashboard import FollowedSweep, serve
     except ModuleNotFoundError as error:

@@ -10,14 +10,15 @@ from vae_search.native import native_remarks_hidden
 from vae_search.pictures import trial_address
 from vae_search.registry.log import model_names
 from vae_search.registry.verify import ModelInspection, inspect_model
-from vae_search.store import artifacts, layout, sweeps
-from vae_search.store.artifacts import WEIGHTS_FILE
-from vae_search.store.commit import Store
-from vae_search.store.garbage import leftovers, strays
-from vae_search.store.garbage import remove as remove_leftover
-from vae_search.store.lease import acquire, read_heartbeat
-from vae_search.store.ledger import Ledger, sweep_names
-from vae_search.store.verify import Inspection, inspect, set_aside
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.leases.lease import acquire, read_heartbeat
+from vae_search.store.ledger import artifacts, sweep_record
+from vae_search.store.ledger.artifacts import WEIGHTS_FILE
+from vae_search.store.ledger.trials import Ledger, sweep_names
+from vae_search.store.maintenance.garbage_collection import leftovers, strays
+from vae_search.store.maintenance.garbage_collection import remove as remove_leftover
+from vae_search.store.maintenance.integrity import Inspection, inspect, set_aside
 
 if TYPE_CHECKING:
     from vae_search.core.measurements import EpochMeasurement
@@ -40,7 +41,7 @@ def reproduce(
     sweep, trial = trial_address(address)
     if trial is None:
         raise InvalidSpec(f"{address}: name one trial, such as {sweep}/42.")
-    record, ledger = sweeps.read(store, sweep), Ledger(store, sweep)
+    record, ledger = sweep_record.read(store, sweep), Ledger(store, sweep)
     row, curve = ledger.trial(trial), ledger.epochs(trial)
     from vae_search.data.dataset import comparability_key, load_dataset
     from vae_search.data.task import TrainingTask

@@ -11,11 +11,12 @@ from vae_search import champions
 from vae_search.errors import InvalidSpec, NotFound, StoreUnavailable
 from vae_search.native import native_remarks_hidden
 from vae_search.spec.sections import DataSpec
-from vae_search.store import artifacts, layout, sweeps
-from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
-from vae_search.store.commit import Store
-from vae_search.store.ledger import Ledger
-from vae_search.store.ranking import best_first
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.ledger import artifacts, sweep_record
+from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.ranking import best_first
 
 if TYPE_CHECKING:
     from vae_search.vae.model import VaeModel
@@ -104,7 +105,7 @@ def subject(store: Store, address: str) -> Subject:
         loaded = champions.load(store, address)
         return Subject(model=loaded.model, data=loaded.data)
     sweep, trial = trial_address(address)
-    record = sweeps.read(store, sweep)
+    record = sweep_record.read(store, sweep)
     rows = Ledger(store, sweep).trials()
     if trial is None:
         ranking = best_first(rows, record.spec.objective)

@@ -13,8 +13,8 @@ from vae_search.reports.facts import Findings, Pictures
 from vae_search.reports.page import PICTURES, render
 from vae_search.search.importances import importances
 from vae_search.search.rungs import rung_epochs
-from vae_search.store.commit import Store
-from vae_search.store.ledger import Ledger
+from vae_search.store.backends.base import Store
+from vae_search.store.ledger.trials import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

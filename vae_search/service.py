@@ -13,12 +13,13 @@ from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, InvalidSpec, NotFound, SweepFailed
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.search_space import CategoricalParameter, FixedParameter, Parameter
-from vae_search.store import layout, sweeps
-from vae_search.store.commit import Store, prove_exclusive
-from vae_search.store.finalists import FinalistRow, Finalists
-from vae_search.store.lease import Heartbeat, driver_s_before, is_exhausted, read_heartbeat, request_stop
-from vae_search.store.ledger import sweep_names
-from vae_search.store.standings import Standings, read_standings
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store, prove_exclusive
+from vae_search.store.leases.lease import Heartbeat, driver_s_before, is_exhausted, read_heartbeat, request_stop
+from vae_search.store.ledger import sweep_record
+from vae_search.store.ledger.confirm_runs import FinalistRow, Finalists
+from vae_search.store.ledger.trials import sweep_names
+from vae_search.store.queries.leaderboard import Standings, read_standings
 from vae_search.version import VERSION
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def run(
         VaeSearchError: See `errors.py`; whatever happens, the sweep stays resumable.
     """
     if spec.name in sweep_names(store):
-        sweeps.check_same(sweeps.read(store, spec.name), spec)
+        sweep_record.check_same(sweep_record.read(store, spec.name), spec)
         before = status(store, spec.name, spec=spec)
         if before.finished:
             return _with_a_result(before)
@@ -125,7 +126,7 @@ def run(
     observer.on_phase(f"reading {spec.data.source}")
     dataset = load_dataset(at_hand(store, spec.data, cache=cache), cache=cache)
     _check_batches(spec, len(dataset.train))
-    record = sweeps.SweepRecord(
+    record = sweep_record.SweepRecord(
         spec=spec,
         fingerprint=dataset.fingerprint,
         comparability_key=comparability_key(dataset, likelihood=spec.likelihood),
@@ -133,7 +134,7 @@ def run(
         pixels_key=pixels_key(dataset),
     )
     prove_exclusive(store)
-    sweeps.create_or_check(store, record, text=text)
+    sweep_record.create_or_check(store, record, text=text)
     from vae_search.search.session import search
 
     search(
@@ -170,7 +171,7 @@ def resume(
     """
     from vae_search.spec.sweep_spec import overridden
 
-    spec = overridden(sweeps.latest_spec(store, sweep), overrides)
+    spec = overridden(sweep_record.latest_spec(store, sweep), overrides)
     if spec.name != sweep:
         raise InvalidSpec(f"--set name={spec.name}: a sweep keeps its name. Run its spec under another name instead.")
     return run(
@@ -228,7 +229,7 @@ def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> Swee
     Raises:
         NotFound: There is no such sweep.
     """
-    latest = sweeps.latest_spec(store, sweep)
+    latest = sweep_record.latest_spec(store, sweep)
     finalists = Finalists(store, sweep)
     confirm_rows = tuple(finalists.rows())
     return SweepStatus(
@@ -282,7 +283,7 @@ def stop(store: Store, sweep: str) -> None:
     Raises:
         NotFound: There is no such sweep, or nobody runs it.
     """
-    sweeps.read(store, sweep)
+    sweep_record.read(store, sweep)
     heartbeat = read_heartbeat(store, sweep)
     if heartbeat is None or heartbeat.alive is False:
         raise NotFound(f"sweep {sweep}: nobody runs it, so there is nothing to stop.")

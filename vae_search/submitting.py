@@ -18,9 +18,9 @@ from vae_search.errors import (
     SweepFailed,
     VaeSearchError,
 )
+from vae_search.store.backends.uri import open_store
 from vae_search.store.images import put, source_of
-from vae_search.store.lease_records import newest_lease
-from vae_search.store.location import open_store
+from vae_search.store.leases.records import newest_lease
 
 if TYPE_CHECKING:
     from vae_search.search.jobs import Job, Jobs

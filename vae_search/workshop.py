@@ -12,9 +12,9 @@ from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.registry.evidence import Candidate
 from vae_search.registry.verdicts import SampleQuality
 from vae_search.registry.workshop import TestScore
-from vae_search.store.artifacts import MODEL_FILE
-from vae_search.store.artifacts import WEIGHTS_FILE as TRAINED_WEIGHTS
-from vae_search.store.per_image import PerImageBounds
+from vae_search.store.ledger.artifacts import MODEL_FILE
+from vae_search.store.ledger.artifacts import WEIGHTS_FILE as TRAINED_WEIGHTS
+from vae_search.store.ledger.image_bounds_file import PerImageBounds
 from vae_search.vae.arrays import arrays_of
 from vae_search.vae.description import ModelDescription
 from vae_search.vae.export import CONFIG_FILE, WEIGHTS_FILE, model_files

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from false_champions import Seed, promoted, read, save
 
-from vae_search.store.per_image import PerImageBounds
+from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 
 def seeds(count: int, *, sd: float, images: int = 400) -> list[Seed]:

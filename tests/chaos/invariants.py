@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import duckdb
 
-from vae_search.store import layout
-from vae_search.store.commit import Store
-from vae_search.store.lease_records import newest_lease
-from vae_search.store.ledger import Ledger
-from vae_search.store.verify import inspect
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.leases.records import newest_lease
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.maintenance.integrity import inspect
 
 MAX_ATTEMPTS = 200  # more than any campaign here can cause: a counter that ran away
 

@@ -18,9 +18,9 @@ from vae_search.search.flight import Provenance
 from vae_search.search.orders import WorkerBrief
 from vae_search.search.trial_runner import TrialRunner
 from vae_search.spec.sweep_spec import read_spec
-from vae_search.store import sweeps
-from vae_search.store.lease import acquire
-from vae_search.store.location import open_store
+from vae_search.store.backends.uri import open_store
+from vae_search.store.leases.lease import acquire
+from vae_search.store.ledger import sweep_record
 
 
 def main() -> None:
@@ -29,13 +29,13 @@ def main() -> None:
     dataset = load_dataset(spec.data, cache=spec_file.parent)
     task = TrainingTask.of(dataset)
     task = replace(task, train=task.train[:640], select=task.select[:100])
-    record = sweeps.SweepRecord(
+    record = sweep_record.SweepRecord(
         spec=spec,
         fingerprint=dataset.fingerprint,
         comparability_key=comparability_key(dataset, likelihood=spec.likelihood),
         versions={},
     )
-    sweeps.create_or_check(store, record, text=spec_file.read_text())
+    sweep_record.create_or_check(store, record, text=spec_file.read_text())
     lease = acquire(store, spec.name, spec=spec)
     try:
         driver = Driver(

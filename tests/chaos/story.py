@@ -33,12 +33,13 @@ from vae_search.search.orders import (
     TrialReport,
 )
 from vae_search.spec.sweep_spec import parse_spec
-from vae_search.store import checkpoints, layout, sweeps
-from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
-from vae_search.store.commit import Store
-from vae_search.store.lease import Lease, acquire
-from vae_search.store.local_store import LocalStore
-from vae_search.store.patience import PatientStore
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.backends.retrying import PatientStore
+from vae_search.store.leases.lease import Lease, acquire
+from vae_search.store.ledger import checkpoints, sweep_record
+from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
 
 SWEEP = "story"
 TRIALS, EPOCHS = 3, 3
@@ -63,10 +64,10 @@ def tell(store: Store, *, seed: int, shown: Callable[[int], None]) -> None:
         shown: called with each trial that the driver reports as finished.
     """
     spec = parse_spec(SPEC, base=Path())
-    record = sweeps.SweepRecord(
+    record = sweep_record.SweepRecord(
         spec=spec, fingerprint="f" * 64, comparability_key="k" * 64, versions={"vae-search": "0"}
     )
-    sweeps.create_or_check(store, record, text=SPEC)
+    sweep_record.create_or_check(store, record, text=SPEC)
     lease = acquire(store, SWEEP, spec=spec, beat_s=3600)
     try:
         driver = Driver(

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import IO
 
-from vae_search.store.local_store import LocalStore
+from vae_search.store.backends.local import LocalStore
 
 
 @dataclass(frozen=True)

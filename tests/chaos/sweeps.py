@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.invariants import Seen, check_invariants
-from vae_search.store import checkpoints, layout
-from vae_search.store.commit import Store
-from vae_search.store.location import open_store
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.backends.uri import open_store
+from vae_search.store.ledger import checkpoints
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 300  # for what must happen soon; only a hanging test waits so long

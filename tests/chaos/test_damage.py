@@ -5,10 +5,10 @@ import pytest
 from tests.chaos.campaign import chance
 from tests.store.examples import epoch_rows, trial_row
 from vae_search.errors import CorruptStore
-from vae_search.store import layout
-from vae_search.store.ledger import Ledger
-from vae_search.store.local_store import LocalStore
-from vae_search.store.query import query
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.sql import query
 
 FLIPS = 2000
 COUNTED = "SELECT count(*) FROM trials"

@@ -17,7 +17,7 @@ from tests.chaos.campaign import SHARE, chance, count
 from tests.chaos.invariants import Seen, check_invariants, seen
 from tests.chaos.story import SWEEP, TRIALS
 from tests.chaos.storyteller import Storyteller, Told
-from vae_search.store.local_store import LocalStore
+from vae_search.store.backends.local import LocalStore
 
 ROOT = Path(__file__).parents[2]
 SEEDS = count(1, 20)

@@ -9,8 +9,8 @@ import pytest
 from tests.chaos.campaign import chance
 from tests.chaos.sweeps import NOTHING, QUICK, SLOW, RunningDriver, Sweep, sweep_of
 from vae_search.core.trial_state import Reason, State
-from vae_search.store import layout
-from vae_search.store.ledger import Ledger
+from vae_search.store import paths as layout
+from vae_search.store.ledger.trials import Ledger
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 

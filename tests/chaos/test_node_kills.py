@@ -14,7 +14,7 @@ from tests.chaos.sweeps import NOTHING, Sweep
 from tests.cluster.local_cluster import LocalCluster, local_cluster, until
 from tests.cluster.sweeps import active, ray_nodes_of, write_spec
 from vae_search.core.trial_state import State
-from vae_search.store.ledger import Ledger
+from vae_search.store.ledger.trials import Ledger
 
 pytestmark = [
     pytest.mark.ray,

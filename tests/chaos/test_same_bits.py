@@ -11,13 +11,14 @@ import pytest
 
 from tests.chaos.campaign import chance, count
 from tests.chaos.invariants import Seen, check_invariants
-from vae_search.store import artifacts, layout
-from vae_search.store.artifacts import WEIGHTS_FILE
-from vae_search.store.checkpoints import newest_intact
-from vae_search.store.commit import Store
-from vae_search.store.ledger import Ledger
-from vae_search.store.location import open_store
-from vae_search.store.rows import EpochRow, TrialRow
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.backends.uri import open_store
+from vae_search.store.ledger import artifacts
+from vae_search.store.ledger.artifacts import WEIGHTS_FILE
+from vae_search.store.ledger.checkpoints import newest_intact
+from vae_search.store.ledger.rows import EpochRow, TrialRow
+from vae_search.store.ledger.trials import Ledger
 from vae_search.vae.arrays import arrays_of
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from tests.chaos.invariants import Seen, check_invariants
 from tests.chaos.story import SWEEP, TRIALS
 from tests.chaos.storyteller import Storyteller
 from tests.chaos.sweeps import NOTHING, QUICK, sweep_of
-from vae_search.store.local_store import LocalStore
+from vae_search.store.backends.local import LocalStore
 
 CHECKPOINT_BYTES = 100_000
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from tests.cluster.local_cluster import LocalCluster
 from vae_search.search.jobs import Jobs
-from vae_search.store import layout
-from vae_search.store.ledger import Ledger
-from vae_search.store.location import open_store
-from vae_search.store.rows import TrialRow
+from vae_search.store import paths as layout
+from vae_search.store.backends.uri import open_store
+from vae_search.store.ledger.rows import TrialRow
+from vae_search.store.ledger.trials import Ledger
 
 # Real images where they are to be had, few of them: seeds differ by more than the usual limits allow.
 SWEEP = """

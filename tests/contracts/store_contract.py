@@ -6,12 +6,12 @@ import sys
 import pytest
 
 from vae_search.errors import NotFound
-from vae_search.store.commit import AlreadyThere, Store, prove_exclusive
+from vae_search.store.backends.base import AlreadyThere, Store, prove_exclusive
 
 CREATE_FIFTY = """
 import sys
-from vae_search.store.commit import AlreadyThere
-from vae_search.store.location import open_store
+from vae_search.store.backends.base import AlreadyThere
+from vae_search.store.backends.uri import open_store
 
 store = open_store(sys.argv[1])
 print("ready", flush=True)

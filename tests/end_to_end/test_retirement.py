@@ -9,9 +9,9 @@ from vae_search.search import session
 from vae_search.search.observer import Observer
 from vae_search.search.orders import WorkerBrief
 from vae_search.spec.sweep_spec import parse_spec
-from vae_search.store import sweeps
-from vae_search.store.ledger import Ledger
-from vae_search.store.location import open_store
+from vae_search.store.backends.uri import open_store
+from vae_search.store.ledger import sweep_record
+from vae_search.store.ledger.trials import Ledger
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(200)]
 
@@ -31,14 +31,14 @@ def test_a_worker_retires_between_two_trials_and_none_is_lost_or_counted_as_a_fa
     monkeypatch.setattr(session, "WorkerBrief", lambda **fields: WorkerBrief(**fields, trials_per_process=2))
     spec = parse_spec(SPEC, base=tmp_path)
     dataset = load_dataset(spec.data, cache=tmp_path)
-    record = sweeps.SweepRecord(
+    record = sweep_record.SweepRecord(
         spec=spec,
         fingerprint=dataset.fingerprint,
         comparability_key=comparability_key(dataset, likelihood=spec.likelihood),
         versions={},
     )
     store = open_store(str(tmp_path / "store"))
-    sweeps.create_or_check(store, record, text=SPEC)
+    sweep_record.create_or_check(store, record, text=SPEC)
 
     session.search(
         record, task=TrainingTask.of(dataset), judge_task=JudgeTask.of(dataset), store=store, observer=Observer()

@@ -15,11 +15,11 @@ from vae_search.registry.evidence import Candidate
 from vae_search.registry.gates import judge
 from vae_search.registry.verdicts import Facts
 from vae_search.spec.sections import DataSpec
-from vae_search.store import artifacts
-from vae_search.store.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
-from vae_search.store.commit import Store
-from vae_search.store.finalists import Finalists
-from vae_search.store.per_image import PerImageBounds
+from vae_search.store.backends.base import Store
+from vae_search.store.ledger import artifacts
+from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
+from vae_search.store.ledger.confirm_runs import Finalists
+from vae_search.store.ledger.image_bounds_file import PerImageBounds
 from vae_search.vae.arrays import arrays_of
 from vae_search.vae.description import ModelDescription
 from vae_search.vae.export import model_files

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vae_search.store.ledger import Ledger
-from vae_search.store.location import open_store
+from vae_search.store.backends.uri import open_store
+from vae_search.store.ledger.trials import Ledger
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 

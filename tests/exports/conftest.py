@@ -6,7 +6,7 @@ import pytest
 
 from tests.reports.examples import mixed, put_sweep
 from vae_search import exporting
-from vae_search.store.local_store import LocalStore
+from vae_search.store.backends.local import LocalStore
 
 STORE = "it's a störe, 100%"
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.reports.examples import failed, put_sweep, spoil
 from vae_search import exporting
-from vae_search.store import layout
-from vae_search.store.local_store import LocalStore
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
 
 NOT_TABULAR = {"started_at", "finished_at", "kl_per_dimension"}
 

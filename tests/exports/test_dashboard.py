@@ -17,9 +17,10 @@ from vae_search import exporting
 from vae_search.errors import Conflict, StoreUnavailable
 from vae_search.search.orders import TrialOrder
 from vae_search.search.suggestions import Suggestions
-from vae_search.store import layout, sweeps
-from vae_search.store.ledger import Ledger
-from vae_search.store.local_store import LocalStore
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger import sweep_record
+from vae_search.store.ledger.trials import Ledger
 
 dashboard = pytest.importorskip("vae_search.search.dashboard")
 PARAMS = {"architecture": "conv", "latent_dim": 4, "beta": 1.0}
@@ -33,7 +34,7 @@ def store(tmp_path: Path) -> LocalStore:
 
 
 def followed(store) -> "dashboard.FollowedSweep":
-    return dashboard.FollowedSweep(store, "digits", sweeps.read(store, "digits").spec.search_space)
+    return dashboard.FollowedSweep(store, "digits", sweep_record.read(store, "digits").spec.search_space)
 
 
 def trials(app) -> list[dict]:

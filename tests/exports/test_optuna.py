@@ -13,9 +13,9 @@ from tests.reports.examples import HOSTILE, complete, failed, mixed, put_sweep, 
 from vae_search import exporting
 from vae_search.search.orders import TrialOrder
 from vae_search.search.suggestions import Suggestions
-from vae_search.store import layout
-from vae_search.store.local_store import LocalStore
-from vae_search.store.query import query
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.queries.sql import query
 
 FILES = "sqlite:///{}/study.db"
 DISTRIBUTIONS = {

@@ -8,7 +8,7 @@ import pytest
 from vae_search import exporting
 from vae_search.errors import Conflict, InvalidSpec, StoreUnavailable
 from vae_search.exports.targets import new_file, new_folder
-from vae_search.store import sweeps
+from vae_search.store.ledger import sweep_record
 
 
 def targets(**places: object) -> exporting.Targets:
@@ -86,4 +86,4 @@ def test_an_export_changes_nothing_in_the_store(store, tmp_path):
     exporting.export(store, "digits", targets(csv=tmp_path / "t.csv", optuna=f"sqlite:///{tmp_path}/s.db"))
 
     assert {path: store.read(path) for path in store.list("sweeps")} == before
-    assert sweeps.read(store, "digits").spec.name == "digits"
+    assert sweep_record.read(store, "digits").spec.name == "digits"

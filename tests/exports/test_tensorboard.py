@@ -4,8 +4,8 @@ import pytest
 
 from tests.reports.examples import complete, put_sweep
 from vae_search import exporting
-from vae_search.store.local_store import LocalStore
-from vae_search.store.query import query
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.queries.sql import query
 
 accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 plugin_data = pytest.importorskip("tensorboard.plugins.hparams.plugin_data_pb2")

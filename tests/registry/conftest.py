@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.registry.examples import FakeWorkshop
-from vae_search.store.local_store import LocalStore
+from vae_search.store.backends.local import LocalStore
 
 
 @pytest.fixture

@@ -12,11 +12,12 @@ from vae_search.registry.evidence import Candidate
 from vae_search.registry.verdicts import Facts, SampleQuality
 from vae_search.registry.workshop import TestScore
 from vae_search.spec.sweep_spec import parse_spec
-from vae_search.store import artifacts, layout, sweeps
-from vae_search.store.commit import Store
-from vae_search.store.finalists import FinalistRow, Finalists
-from vae_search.store.lease import acquire
-from vae_search.store.per_image import PerImageBounds
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.leases.lease import acquire
+from vae_search.store.ledger import artifacts, sweep_record
+from vae_search.store.ledger.confirm_runs import FinalistRow, Finalists
+from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 IMAGES = 300
 FLOOR, BASELINE = 190.0, 385.0
@@ -109,8 +110,10 @@ def put_sweep(store: Store, *candidates: Candidate, sweep: str = "digits", key: 
     space = "search_space: {architecture: mlp, latent_dim: 16, kl_warmup_epochs: 2}"
     text = f"name: {sweep}\ndata: {{source: digits}}\n{space}\nbudget: {{trials: 4, epochs: 27}}"
     spec = parse_spec(text, base=Path())
-    record = sweeps.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=key, versions={"tensorflow": "2"})
-    sweeps.create_or_check(store, record, text=text)
+    record = sweep_record.SweepRecord(
+        spec=spec, fingerprint="f" * 64, comparability_key=key, versions={"tensorflow": "2"}
+    )
+    sweep_record.create_or_check(store, record, text=text)
     acquire(store, sweep).release()  # rows name the lease that they were written under
     for each in candidates:
         put_finalist(store, each, sweep=sweep)
@@ -131,6 +134,6 @@ def put_finalist(store: Store, candidate: Candidate, *, sweep: str = "digits") -
         again = fields | {
             "sweep": sweep,
             "artifact_sha256": sha256,
-            "spec_sha256": sweeps.read(store, sweep).spec.sha256,
+            "spec_sha256": sweep_record.read(store, sweep).spec.sha256,
         }
         Finalists(store, sweep).commit(FinalistRow(**again, confirm_seed=row.confirm_seed))

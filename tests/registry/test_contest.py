@@ -7,7 +7,7 @@ from scipy import stats
 from vae_search.errors import Conflict
 from vae_search.registry.contest import contest, mean_interval, welch_over_seeds
 from vae_search.registry.evidence import Evidence
-from vae_search.store.per_image import PerImageBounds
+from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 KEY = "c" * 64
 

@@ -13,10 +13,12 @@ from vae_search.registry.promotion import Outcome, candidates, propose
 from vae_search.registry.registry import Registry
 from vae_search.registry.ruling import Rules
 from vae_search.registry.verify import inspect_model
-from vae_search.store import artifacts, layout, model_layout
-from vae_search.store.local_store import LocalStore
-from vae_search.store.per_image import seeds_from_parquet
-from vae_search.store.verify import inspect
+from vae_search.store import model_layout
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger import artifacts
+from vae_search.store.ledger.image_bounds_file import seeds_from_parquet
+from vae_search.store.maintenance.integrity import inspect
 
 GOOD, BETTER = (231.9, 232.0, 232.1), (230.9, 231.0, 231.1)
 

@@ -9,8 +9,9 @@ from tests.registry.examples import NOW, put_sweep
 from vae_search.registry.log import Action
 from vae_search.registry.registry import Registry
 from vae_search.registry.verify import inspect_model
-from vae_search.store import artifacts, layout
-from vae_search.store.local_store import LocalStore
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger import artifacts
 
 PROCESSES, EACH = 8, 50
 PROMOTE_FIFTY = """
@@ -21,7 +22,7 @@ from tests.registry.test_races import EACH, is_healthy, level_of
 from vae_search.registry.promotion import consider
 from vae_search.registry.registry import Registry
 from vae_search.registry.ruling import Rules
-from vae_search.store.location import open_store
+from vae_search.store.backends.uri import open_store
 
 store, me = open_store(sys.argv[1]), int(sys.argv[2])
 registry, rules, workshop = Registry(store, "fashion", now=lambda: NOW), Rules(), FakeWorkshop()

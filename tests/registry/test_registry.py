@@ -12,7 +12,7 @@ from vae_search.registry.registry import ModelAddress, Registry
 from vae_search.registry.state import Status
 from vae_search.registry.verify import inspect_model
 from vae_search.store import model_layout
-from vae_search.store.local_store import LocalStore
+from vae_search.store.backends.local import LocalStore
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ from tests.registry.examples import KEY, candidate
 from tests.store.examples import BEGAN, epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.spec.sweep_spec import parse_spec
-from vae_search.store import layout, sweeps
-from vae_search.store.commit import Store
-from vae_search.store.finalists import Finalists
-from vae_search.store.ledger import Ledger
-from vae_search.store.rows import TrialRow
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.ledger import sweep_record
+from vae_search.store.ledger.confirm_runs import Finalists
+from vae_search.store.ledger.rows import TrialRow
+from vae_search.store.ledger.trials import Ledger
 
 TEXT = """
 name: digits
@@ -35,8 +36,8 @@ HOSTILE = "<script>alert(1)</script>\x1b[31m\u202egnp.exe" + "x" * 10_000
 def put_sweep(store: Store, rows: list[TrialRow], *overrides: str, curve_epochs: int = 3) -> None:
     """A sweep with these rows, each with a learning curve."""
     spec = parse_spec(TEXT, base=Path(), overrides=overrides)
-    record = sweeps.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
-    sweeps.create_or_check(store, record, text=TEXT)
+    record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
+    sweep_record.create_or_check(store, record, text=TEXT)
     for row in rows:
         Ledger(store, "digits").commit(row, epoch_rows(row.trial, epochs=curve_epochs, cpu_s=1.0))
 

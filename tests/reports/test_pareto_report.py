@@ -13,7 +13,7 @@ from vae_search import reporting
 from vae_search.reports.page import plots_of, render
 from vae_search.reports.volumes import Box, box_of, running_share
 from vae_search.reports.words import summary
-from vae_search.store.rows import TrialRow
+from vae_search.store.ledger.rows import TrialRow
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 TWO, THREE = ("neg_elbo", "train_flops"), ("neg_elbo", "instability", "train_flops")

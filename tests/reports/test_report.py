@@ -19,8 +19,9 @@ from vae_search.registry.promotion import propose
 from vae_search.registry.ruling import Rules
 from vae_search.reports.page import plots_of, render
 from vae_search.reports.words import summary
-from vae_search.store import layout, model_layout
-from vae_search.store.query import query
+from vae_search.store import model_layout
+from vae_search.store import paths as layout
+from vae_search.store.queries.sql import query
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MAX_BYTES = 6_000_000

@@ -18,10 +18,10 @@ from vae_search.search.flight import Provenance
 from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
 from vae_search.search.trial_runner import TrialRunner
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
-from vae_search.store.commit import Store
-from vae_search.store.lease import Lease, acquire
-from vae_search.store.location import open_store
-from vae_search.store.rows import TrialRow
+from vae_search.store.backends.base import Store
+from vae_search.store.backends.uri import open_store
+from vae_search.store.leases.lease import Lease, acquire
+from vae_search.store.ledger.rows import TrialRow
 
 SPEC = """
 name: small

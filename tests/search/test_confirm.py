@@ -11,12 +11,13 @@ from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict
 from vae_search.search.confirm import ConfirmRun, finalists_in, finalists_of, wanted_runs
 from vae_search.spec.sections import Objective
-from vae_search.store import artifacts, layout
-from vae_search.store.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
-from vae_search.store.finalists import FinalistRow, Finalists
-from vae_search.store.ledger import Ledger
-from vae_search.store.per_image import PerImageBounds
-from vae_search.store.standings import read_standings
+from vae_search.store import paths as layout
+from vae_search.store.ledger import artifacts
+from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
+from vae_search.store.ledger.confirm_runs import FinalistRow, Finalists
+from vae_search.store.ledger.image_bounds_file import PerImageBounds
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.leaderboard import read_standings
 from vae_search.vae.arrays import arrays_of
 from vae_search.vae.description import ModelDescription
 from vae_search.vae.judgement import judge

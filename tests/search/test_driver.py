@@ -7,10 +7,11 @@ import pytest
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore, LeaseLost, SweepFailed
 from vae_search.search.orders import Failure
-from vae_search.store import artifacts, layout
-from vae_search.store.artifacts import MODEL_FILE, WEIGHTS_FILE
-from vae_search.store.lease import acquire
-from vae_search.store.ledger import Ledger
+from vae_search.store import paths as layout
+from vae_search.store.leases.lease import acquire
+from vae_search.store.ledger import artifacts
+from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
+from vae_search.store.ledger.trials import Ledger
 from vae_search.vae.model import VaeModel
 
 

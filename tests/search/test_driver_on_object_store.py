@@ -15,10 +15,11 @@ from tests.contracts.faulty_http import Fault, FaultyProxy, faulty_proxy
 from vae_search import pictures
 from vae_search.errors import StoreUnavailable
 from vae_search.search.session import _log_folder
-from vae_search.store import layout, sweeps
-from vae_search.store.commit import Store
-from vae_search.store.ledger import Ledger
-from vae_search.store.location import open_store
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.backends.uri import open_store
+from vae_search.store.ledger import sweep_record
+from vae_search.store.ledger.trials import Ledger
 
 pytest.importorskip("obstore")
 
@@ -49,8 +50,8 @@ def test_a_sweep_lives_in_a_bucket_from_its_first_trial_to_its_removal(
     open_session, store, network, tmp_path, caplog, s3_endpoint, monkeypatch
 ):
     first = open_session()
-    record = sweeps.SweepRecord(spec=first.spec, fingerprint="f" * 64, comparability_key="k" * 64, versions={})
-    sweeps.create_or_check(store, record, text="name: small\n")
+    record = sweep_record.SweepRecord(spec=first.spec, fingerprint="f" * 64, comparability_key="k" * 64, versions={})
+    sweep_record.create_or_check(store, record, text="name: small\n")
     reports = iter(range(1000))
     first.run(until=lambda report: next(reports) == 11)
     cut_at = len(first.landed)
@@ -95,8 +96,8 @@ def test_a_sweep_lives_in_a_bucket_from_its_first_trial_to_its_removal(
 
 def test_a_damaged_row_is_named_and_set_aside(open_session, store, tmp_path):
     session = open_session("budget.trials=2", "pruning=off")
-    record = sweeps.SweepRecord(spec=session.spec, fingerprint="f" * 64, comparability_key="k" * 64, versions={})
-    sweeps.create_or_check(store, record, text="name: small\n")
+    record = sweep_record.SweepRecord(spec=session.spec, fingerprint="f" * 64, comparability_key="k" * 64, versions={})
+    sweep_record.create_or_check(store, record, text="name: small\n")
     session.run()
     session.lease.release()
     path = layout.trial("small", 1)

@@ -6,7 +6,7 @@ from tests.store.examples import trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import SweepFailed
 from vae_search.search.failure_streak import SAME_FAILURES_IN_A_ROW, FailureStreak
-from vae_search.store.rows import TrialRow
+from vae_search.store.ledger.rows import TrialRow
 
 
 def failed(trial: int, error: str = "ValueError: no\nmore of it") -> TrialRow:

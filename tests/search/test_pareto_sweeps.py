@@ -13,9 +13,9 @@ from vae_search.search.rungs import Rungs
 from vae_search.search.sampler_memory import BEST, NEWEST
 from vae_search.search.study import Outcome, SweepStudy
 from vae_search.spec.sections import Objective
-from vae_search.store import layout
-from vae_search.store.finalists import Finalists
-from vae_search.store.standings import read_standings
+from vae_search.store import paths as layout
+from vae_search.store.ledger.confirm_runs import Finalists
+from vae_search.store.queries.leaderboard import read_standings
 
 PARETO = ("objective={pareto: [neg_elbo, train_flops]}",)
 # Cheap and bad, dear and good, and one that the second beats.

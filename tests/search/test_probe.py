@@ -6,7 +6,7 @@ from ray.exceptions import GetTimeoutError, RayError
 
 from vae_search.errors import ClusterTrouble
 from vae_search.search.probe import _check, _write
-from vae_search.store import layout
+from vae_search.store import paths as layout
 
 PATH, CONTENT = layout.probe("0" * 16), b'{"nonce":"x"}'
 write = _write._function  # what runs on the node

@@ -7,9 +7,10 @@ import pytest
 
 from vae_search.core.trial_state import State
 from vae_search.search.reproduce import reproduce
-from vae_search.store import artifacts, layout
-from vae_search.store.artifacts import WEIGHTS_FILE
-from vae_search.store.ledger import Ledger
+from vae_search.store import paths as layout
+from vae_search.store.ledger import artifacts
+from vae_search.store.ledger.artifacts import WEIGHTS_FILE
+from vae_search.store.ledger.trials import Ledger
 from vae_search.vae.arrays import arrays_of
 
 

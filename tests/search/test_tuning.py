@@ -12,7 +12,7 @@ from vae_search.errors import ClusterTrouble, StoreUnavailable
 from vae_search.search.lost_workers import lost_workers_told_apart
 from vae_search.search.tuning import Run, _bundle, _Lander, _Suggester
 from vae_search.spec.sections import Resources
-from vae_search.store.strikes import strikes
+from vae_search.store.ledger.failure_counts import strikes
 
 FULL = StoreUnavailable("store: cannot be written: No space left on device")
 

@@ -8,7 +8,7 @@ from tests.search.conftest import small_spec
 from vae_search.errors import StoreUnavailable
 from vae_search.search.orders import WorkerBrief
 from vae_search.search.worker_log import WorkerLog
-from vae_search.store import layout
+from vae_search.store import paths as layout
 
 logger = logging.getLogger("vae_search.search.trial_runner")
 PATH = f"{layout.logs('small')}/worker.log"

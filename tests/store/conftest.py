@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_search.store.local_store import LocalStore
+from vae_search.store.backends.local import LocalStore
 
 
 @pytest.fixture

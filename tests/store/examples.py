@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from vae_search.core.trial_state import State
-from vae_search.store.rows import EpochRow, TrialRow
+from vae_search.store.ledger.rows import EpochRow, TrialRow
 
 BEGAN = datetime(2026, 3, 1, 12, 30, 0, 123456, tzinfo=UTC)
 

@@ -3,9 +3,9 @@
 import pytest
 
 from vae_search.errors import CorruptStore, NotFound, StoreUnavailable
-from vae_search.store import layout
-from vae_search.store.artifacts import drop, keep, load
-from vae_search.store.local_store import LocalStore
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger.artifacts import drop, keep, load
 
 FILES = {"config.json": b"{}\n", "model.weights.h5": bytes(range(256)) * 40}
 FOLDER = layout.artifact("digits", "000042")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from vae_search.store import layout
-from vae_search.store.checkpoints import newest_intact, prune, save
-from vae_search.store.local_store import LocalStore
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger.checkpoints import newest_intact, prune, save
 
 KEY = "000042"
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vae_search.store.columns import Double, Doubles, Int32, Int64, Text, Time, columns_of, settle
+from vae_search.store.ledger.columns import Double, Doubles, Int32, Int64, Text, Time, columns_of, settle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,17 +16,17 @@ import pytest
 
 from tests.contracts.store_contract import StoreContract
 from vae_search.errors import CorruptStore, StoreUnavailable
-from vae_search.store import local_store
-from vae_search.store.commit import AlreadyThere, prove_exclusive
-from vae_search.store.local_files import link_exclusively, sync_folder
-from vae_search.store.local_store import LocalStore
-from vae_search.store.location import open_store
+from vae_search.store.backends import local
+from vae_search.store.backends.base import AlreadyThere, prove_exclusive
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.backends.local_io import link_exclusively, sync_folder
+from vae_search.store.backends.uri import open_store
 
 CREATE_ONE = """
 import sys
 from pathlib import Path
 from vae_search.errors import StoreUnavailable
-from vae_search.store.local_store import LocalStore
+from vae_search.store.backends.local import LocalStore
 
 store = LocalStore(Path(sys.argv[1]))
 try:
@@ -37,7 +37,7 @@ except StoreUnavailable as error:
 CREATE_FOR_EVER = """
 import itertools, sys
 from pathlib import Path
-from vae_search.store.local_store import LocalStore
+from vae_search.store.backends.local import LocalStore
 
 store = LocalStore(Path(sys.argv[1]))
 for number in itertools.count(int(sys.argv[2])):
@@ -198,7 +198,7 @@ def test_a_folder_s_way_is_made_durable_once_and_again_after_it_was_removed(
         synced.append(folder.relative_to(tmp_path).as_posix())
         sync_folder(folder)
 
-    monkeypatch.setattr(local_store, "sync_folder", sync)
+    monkeypatch.setattr(local, "sync_folder", sync)
     store = LocalStore(tmp_path)
     store.create("a/b/c/1", b"")
     synced.clear()

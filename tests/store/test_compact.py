@@ -3,12 +3,12 @@
 import pytest
 
 from tests.store.examples import epoch_rows, trial_row
-from vae_search.store import layout
-from vae_search.store.compact import finished_prefix
-from vae_search.store.ledger import Ledger
-from vae_search.store.local_store import LocalStore
-from vae_search.store.query import query
-from vae_search.store.sealed import seal, unseal
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger.checksums import seal, unseal
+from vae_search.store.ledger.compaction import finished_prefix
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.sql import query
 
 EVERYTHING = "SELECT sweep, trial, neg_elbo, params_json FROM trials ORDER BY ALL"
 CURVES = "SELECT sweep, trial, epoch, neg_elbo FROM epochs ORDER BY ALL"

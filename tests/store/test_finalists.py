@@ -9,11 +9,11 @@ import pytest
 
 from tests.store.examples import trial_row
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.store import layout
-from vae_search.store.finalists import FINALIST_SCHEMA, FinalistRow, Finalists, by_trial
-from vae_search.store.local_store import LocalStore
-from vae_search.store.per_image import PerImageBounds, seeds_from_parquet, seeds_to_parquet
-from vae_search.store.rows import TRIAL_SCHEMA, TrialRow
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger.confirm_runs import FINALIST_SCHEMA, FinalistRow, Finalists, by_trial
+from vae_search.store.ledger.image_bounds_file import PerImageBounds, seeds_from_parquet, seeds_to_parquet
+from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow
 
 
 def row(trial: int = 42, seed: int = 1, **changes: object) -> FinalistRow:

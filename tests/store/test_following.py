@@ -6,13 +6,13 @@ from tests.registry.examples import finalist_row
 from tests.store.examples import epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.spec.sections import Objective
-from vae_search.store import layout
-from vae_search.store.finalists import Finalists
-from vae_search.store.following import Following
-from vae_search.store.lease import SILENCE_S, acquire
-from vae_search.store.ledger import Ledger
-from vae_search.store.local_store import LocalStore
-from vae_search.store.standings import read_standings
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.leases.lease import SILENCE_S, acquire
+from vae_search.store.ledger.confirm_runs import Finalists
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.leaderboard import read_standings
+from vae_search.store.queries.live_progress import Following
 
 
 def issue(store: LocalStore, key: str, epoch: int = 0) -> None:

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from tests.store.examples import epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.spec.sections import Objective
-from vae_search.store.fronts import Member, front_among, member_of
-from vae_search.store.ledger import Ledger
-from vae_search.store.ranking import best_first
-from vae_search.store.standings import read_standings
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.front import Member, front_among, member_of
+from vae_search.store.queries.leaderboard import read_standings
+from vae_search.store.queries.ranking import best_first
 
 CRITERIA = ("neg_elbo", "instability", "train_flops")
 VALUE = st.sampled_from([None, 1.0, 2.0, 3.0, 4.0])

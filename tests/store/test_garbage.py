@@ -14,13 +14,14 @@ from vae_search import finished
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict, NotFound
 from vae_search.spec.sweep_spec import parse_spec
-from vae_search.store import artifacts, checkpoints, layout, sweeps
-from vae_search.store.finalists import FinalistRow, Finalists
-from vae_search.store.garbage import ABANDONED_S
-from vae_search.store.lease import acquire
-from vae_search.store.ledger import Ledger
-from vae_search.store.local_store import LocalStore
-from vae_search.store.verify import inspect
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.leases.lease import acquire
+from vae_search.store.ledger import artifacts, checkpoints, sweep_record
+from vae_search.store.ledger.confirm_runs import FinalistRow, Finalists
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.maintenance.garbage_collection import ABANDONED_S
+from vae_search.store.maintenance.integrity import inspect
 
 SPEC = """
 name: {name}
@@ -40,8 +41,8 @@ def swept(store: LocalStore) -> LocalStore:
 def with_sweep(store: LocalStore, name: str) -> LocalStore:
     """In the middle of its work: five rows, the best two with weights, one confirm run done, three runs in flight."""
     spec = parse_spec(SPEC.format(name=name), base=Path())
-    record = sweeps.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key="c" * 64, versions={})
-    sweeps.create_or_check(store, record, text=SPEC)
+    record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key="c" * 64, versions={})
+    sweep_record.create_or_check(store, record, text=SPEC)
     acquire(store, name, spec=spec).release()
     for trial in range(5):
         sha256 = artifacts.keep(store, name, layout.trial_key(trial), {"weights.npz": b"w" * 50}) if trial < 2 else None

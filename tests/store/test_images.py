@@ -9,8 +9,8 @@ from tests.contracts.web_server import serving
 from vae_search.errors import BadData, StoreUnavailable
 from vae_search.spec.fields import located
 from vae_search.spec.sections import DataSpec
+from vae_search.store.backends.uri import open_store
 from vae_search.store.images import at_hand, put, source_of
-from vae_search.store.location import open_store
 
 
 def pictures(folder: Path, name: str = "my pictures") -> Path:

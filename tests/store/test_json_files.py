@@ -3,7 +3,7 @@
 import pytest
 
 from vae_search.errors import CorruptStore
-from vae_search.store.json_files import from_json_bytes, to_json_bytes
+from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 
 
 def test_equal_records_are_equal_bytes_whatever_their_order() -> None:

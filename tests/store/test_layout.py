@@ -3,7 +3,8 @@
 import pytest
 
 from vae_search.errors import NotFound
-from vae_search.store import layout, model_layout
+from vae_search.store import model_layout
+from vae_search.store import paths as layout
 
 
 def test_paths_are_as_the_design_draws_them() -> None:

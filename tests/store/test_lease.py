@@ -13,17 +13,17 @@ import pytest
 
 from tests.store.examples import BEGAN
 from vae_search.errors import Conflict, CorruptStore, LeaseLost, NotFound, StoreUnavailable
-from vae_search.store import layout
-from vae_search.store.json_files import from_json_bytes, to_json_bytes
-from vae_search.store.lease import SILENCE_S, Lease, acquire, read_heartbeat, request_stop
-from vae_search.store.local_store import LocalStore
-from vae_search.store.processes import this_process
+from vae_search.store import paths as layout
+from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.leases.lease import SILENCE_S, Lease, acquire, read_heartbeat, request_stop
+from vae_search.store.leases.processes import this_process
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from vae_search.store.local_store import LocalStore
-from vae_search.store.lease import acquire
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.leases.lease import acquire
 
 lease = acquire(LocalStore(Path(sys.argv[1])), "digits")
 print(lease.number, flush=True)

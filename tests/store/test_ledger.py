@@ -11,9 +11,9 @@ import pytest
 
 from tests.store.examples import epoch_rows, trial_row
 from vae_search.errors import CorruptStore, NotFound, StoreUnavailable
-from vae_search.store import layout
-from vae_search.store.ledger import Ledger, sweep_names
-from vae_search.store.local_store import LocalStore
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger.trials import Ledger, sweep_names
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 
 from vae_search.errors import NotFound
-from vae_search.store import layout
-from vae_search.store.logs import log_lines
+from vae_search.store import paths as layout
+from vae_search.store.ledger.logs import log_lines
 
 WORKER = """\
 2026-11-24 22:29:48,123 INFO vae_search.search.trial_runner: run 000007 starts: {"trial": 17}

@@ -16,15 +16,15 @@ from tests.contracts.s3_server import BUCKET, seen_by_others
 from tests.contracts.store_contract import StoreContract
 from tests.store.examples import epoch_rows, trial_row
 from vae_search.errors import CorruptStore, NotFound, StoreUnavailable, VaeSearchError
-from vae_search.store import layout
-from vae_search.store.commit import AlreadyThere, Store, prove_exclusive
-from vae_search.store.ledger import Ledger
-from vae_search.store.local_store import LocalStore
-from vae_search.store.location import open_store
-from vae_search.store.query import query
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import AlreadyThere, Store, prove_exclusive
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.backends.uri import open_store
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.sql import query
 
 pytest.importorskip("obstore")
-from vae_search.store.object_store import FIRST_PATIENCE_S, PATIENCE_S, ObjectStore
+from vae_search.store.backends.s3 import FIRST_PATIENCE_S, PATIENCE_S, ObjectStore
 
 RUNS = max(20, round(200 * float(os.environ.get("VAE_SEARCH_CHAOS") or 0)))
 """of the test with many faults; the variable is the share of the large count, as for all of `make chaos`"""
@@ -436,7 +436,7 @@ def test_a_location_that_is_none_is_refused_without_its_secret(location: str) ->
 
 def test_a_missing_package_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "obstore", None)
-    monkeypatch.delitem(sys.modules, "vae_search.store.object_store")
+    monkeypatch.delitem(sys.modules, "vae_search.store.backends.s3")
 
     with pytest.raises(StoreUnavailable, match=r"pip install 'vae-search\[s3\]'") as failure:
         open_store("s3://bucket/prefix")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna._hypervolume import compute_hypervolume  # it has no public one; compared with, not used
 
-from vae_search.store.pareto import front, hypervolume, places, point_of, running_hypervolume, staircase
+from vae_search.store.queries.pareto import front, hypervolume, places, point_of, running_hypervolume, staircase
 
 COORDINATES = st.integers(0, 6).map(float)
 POINTS = st.integers(1, 3).flatmap(lambda width: st.lists(st.tuples(*[COORDINATES] * width), min_size=1, max_size=30))

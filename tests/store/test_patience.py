@@ -6,9 +6,9 @@ import pytest
 
 from tests.contracts.store_contract import StoreContract
 from vae_search.errors import NotFound, StoreUnavailable
-from vae_search.store.commit import AlreadyThere
-from vae_search.store.local_store import LocalStore
-from vae_search.store.patience import DELAYS_S, PatientStore
+from vae_search.store.backends.base import AlreadyThere
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.backends.retrying import DELAYS_S, PatientStore
 
 
 class Troubled(LocalStore):

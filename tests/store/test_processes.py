@@ -9,14 +9,14 @@ from dataclasses import replace
 
 import pytest
 
-from vae_search.store.processes import Process, is_alive, this_process
+from vae_search.store.leases.processes import Process, is_alive, this_process
 
 if not os.path.exists("/proc/self/stat"):  # noqa: PTH110
     pytest.skip("needs /proc", allow_module_level=True)
 
 INTRODUCE = """
 import dataclasses, json, sys
-from vae_search.store.processes import this_process
+from vae_search.store.leases.processes import this_process
 print(json.dumps(dataclasses.asdict(this_process())), flush=True)
 sys.stdin.read()
 """

@@ -8,11 +8,11 @@ import pytest
 
 from tests.store.examples import BEGAN, epoch_rows, trial_row
 from vae_search.errors import InvalidSpec, NotFound
-from vae_search.store import layout
-from vae_search.store.ledger import Ledger
-from vae_search.store.local_store import LocalStore
-from vae_search.store.query import query
-from vae_search.store.sealed import seal, unseal
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger.checksums import seal, unseal
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.sql import query
 
 
 @pytest.fixture

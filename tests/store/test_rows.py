@@ -14,7 +14,8 @@ from tests.store.examples import epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore
 from vae_search.spec.search_space import RULES, Config
-from vae_search.store.rows import (
+from vae_search.store.ledger.checksums import GROUP_ROWS, seal, unseal
+from vae_search.store.ledger.rows import (
     EPOCH_SCHEMA,
     TRIAL_SCHEMA,
     EpochRow,
@@ -27,7 +28,6 @@ from vae_search.store.rows import (
     trials_from_parquet,
     trials_to_parquet,
 )
-from vae_search.store.sealed import GROUP_ROWS, seal, unseal
 
 NATS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 COUNT = st.none() | st.integers(0, 2**31 - 1)

@@ -8,8 +8,8 @@ import pytest
 
 from tests.store.examples import epoch_rows, trial_row
 from vae_search.errors import CorruptStore
-from vae_search.store.rows import epochs_to_parquet, trial_to_parquet
-from vae_search.store.sealed import check_seal, seal, unseal
+from vae_search.store.ledger.checksums import check_seal, seal, unseal
+from vae_search.store.ledger.rows import epochs_to_parquet, trial_to_parquet
 
 TABLE = pa.table({"trial": [1, 2, 3], "value": [0.5, None, 1.5]})
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tests.store.examples import epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict
-from vae_search.store import layout
-from vae_search.store.ledger import Ledger
-from vae_search.store.local_store import LocalStore
-from vae_search.store.ranking import ranked
-from vae_search.store.rows import TrialRow
-from vae_search.store.standings import Standings, read_standings
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger.rows import TrialRow
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.leaderboard import Standings, read_standings
+from vae_search.store.queries.ranking import ranked
 
 BY = ("objective", "neg_elbo", "instability", "train_flops")
 # Few values, so that many are equal; -0.0 equals 0.0, and numbers then decide.

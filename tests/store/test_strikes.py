@@ -1,6 +1,6 @@
 from vae_search.core.trial_state import Reason
-from vae_search.store import layout
-from vae_search.store.strikes import record_strike, strikes
+from vae_search.store import paths as layout
+from vae_search.store.ledger.failure_counts import record_strike, strikes
 
 
 def test_strikes_are_counted_by_trial_and_reason(store):

@@ -5,9 +5,10 @@ import pytest
 
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.spec.sweep_spec import overridden, parse_spec
-from vae_search.store import layout, sweeps
-from vae_search.store.lease import acquire
-from vae_search.store.ledger import sweep_names
+from vae_search.store import paths as layout
+from vae_search.store.leases.lease import acquire
+from vae_search.store.ledger import sweep_record
+from vae_search.store.ledger.trials import sweep_names
 
 SPEC = """
 name: small
@@ -18,55 +19,55 @@ budget: {trials: 7, epochs: 6}
 
 
 @pytest.fixture
-def record() -> sweeps.SweepRecord:
-    return sweeps.SweepRecord(
+def record() -> sweep_record.SweepRecord:
+    return sweep_record.SweepRecord(
         spec=parse_spec(SPEC, base=Path()), fingerprint="f" * 64, comparability_key="k" * 64, versions={"ray": "2.60"}
     )
 
 
 def test_a_record_is_read_as_it_was_written(store, record):
-    sweeps.create_or_check(store, record, text=SPEC)
-    sweeps.create_or_check(store, record, text=SPEC)
+    sweep_record.create_or_check(store, record, text=SPEC)
+    sweep_record.create_or_check(store, record, text=SPEC)
 
-    assert sweeps.read(store, "small") == record
+    assert sweep_record.read(store, "small") == record
     assert store.read(layout.spec("small")).decode() == SPEC
 
 
 @pytest.mark.parametrize("changes", [{"fingerprint": "0" * 64}, {"comparability_key": "0" * 64}])
 def test_other_images_or_another_key_are_refused(store, record, changes):
-    sweeps.create_or_check(store, record, text=SPEC)
+    sweep_record.create_or_check(store, record, text=SPEC)
 
     with pytest.raises(Conflict, match="000000000000") as error:
-        sweeps.create_or_check(store, replace(record, **changes), text=SPEC)
+        sweep_record.create_or_check(store, replace(record, **changes), text=SPEC)
 
     assert len(str(error.value).splitlines()) <= 3
 
 
 @pytest.mark.parametrize("content", [b"{}", b'{"spec": {"budget": 5}}', b"[]", b"\xff", b""])
 def test_a_damaged_record_is_named(store, record, content):
-    sweeps.create_or_check(store, record, text=SPEC)
+    sweep_record.create_or_check(store, record, text=SPEC)
     store.replace(layout.resolved("small"), content)
 
     with pytest.raises(CorruptStore, match=r"resolved\.json"):
-        sweeps.read(store, "small")
+        sweep_record.read(store, "small")
 
 
 def test_the_latest_spec_is_the_last_drivers(store, record):
-    sweeps.create_or_check(store, record, text=SPEC)
-    assert sweeps.latest_spec(store, "small") == record.spec
+    sweep_record.create_or_check(store, record, text=SPEC)
+    assert sweep_record.latest_spec(store, "small") == record.spec
 
     grown = overridden(record.spec, ["budget.trials=50"])
     acquire(store, "small", spec=grown).release()
     acquire(store, "small").release()  # a repair, which trains nothing
 
-    assert sweeps.latest_spec(store, "small") == grown
-    assert sweeps.read(store, "small").spec == record.spec
+    assert sweep_record.latest_spec(store, "small") == grown
+    assert sweep_record.read(store, "small").spec == record.spec
 
 
 def test_a_folder_without_a_record_is_no_sweep(store, record):
     store.create("sweeps/stray/file.txt", b"")
-    sweeps.create_or_check(store, record, text=SPEC)
+    sweep_record.create_or_check(store, record, text=SPEC)
 
     assert sweep_names(store) == ["small"]
     with pytest.raises(NotFound, match="stray"):
-        sweeps.read(store, "stray")
+        sweep_record.read(store, "stray")

@@ -11,11 +11,12 @@ from vae_search import finished, service
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict, NotFound
 from vae_search.spec.sweep_spec import overridden, parse_spec
-from vae_search.store import artifacts, layout, sweeps
-from vae_search.store.lease import acquire
-from vae_search.store.ledger import Ledger
-from vae_search.store.local_store import LocalStore
-from vae_search.store.verify import inspect, set_aside
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.leases.lease import acquire
+from vae_search.store.ledger import artifacts, sweep_record
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.maintenance.integrity import inspect, set_aside
 
 SPEC = """
 name: digits
@@ -31,10 +32,10 @@ SPEC_SHA256 = parse_spec(SPEC, base=Path()).sha256
 @pytest.fixture
 def swept(store: LocalStore) -> LocalStore:
     """A sweep of four trials as a driver leaves it: two kept their weights, one failed."""
-    record = sweeps.SweepRecord(
+    record = sweep_record.SweepRecord(
         spec=parse_spec(SPEC, base=Path()), fingerprint="f" * 64, comparability_key=KEY, versions={}
     )
-    sweeps.create_or_check(store, record, text=SPEC)
+    sweep_record.create_or_check(store, record, text=SPEC)
     acquire(store, "digits").release()
     ledger = Ledger(store, "digits")
     for trial in range(3):

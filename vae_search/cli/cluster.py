@@ -78,8 +78,8 @@ def logs(
     if address is None:
         if follow:
             raise InvalidSpec("--follow: needs --address; the store's own view is `vae-search watch`.")
-        from vae_search.store.location import open_store
-        from vae_search.store.logs import log_lines
+        from vae_search.store.backends.uri import open_store
+        from vae_search.store.ledger.logs import log_lines
 
         for line in log_lines(open_store(store), sweep, trial=trial):
             _write(line + "\n")
@@ -109,7 +109,7 @@ def stop(
     """
     from vae_search import service
     from vae_search.display.console import say
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     if address is not None:
         jobs, job = _running(address, sweep)

@@ -11,7 +11,8 @@ import typer
 
 from vae_search.core.settings import default_store
 from vae_search.errors import NotFound
-from vae_search.store import layout, model_layout
+from vae_search.store import model_layout
+from vae_search.store import paths as layout
 
 
 def complete_sweep(ctx: typer.Context, incomplete: str) -> list[str]:

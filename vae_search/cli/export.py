@@ -24,7 +24,7 @@ def report(
     """
     from vae_search import reporting
     from vae_search.display.console import busy, say, warn_of_damage
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     with busy(f"drawing {sweep}"):
         written = reporting.report(open_store(store), sweep, output=output, now=datetime.now(UTC))
@@ -54,7 +54,7 @@ def export(
     """
     from vae_search import exporting
     from vae_search.display.console import busy, say, show_json, warn_of_damage
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     targets = exporting.Targets(tensorboard=tensorboard, optuna=optuna, csv=csv)
     with busy(f"exporting {sweep}"):
@@ -83,7 +83,7 @@ def dashboard(
 
     from vae_search import exporting
     from vae_search.display.console import say
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     def ready(address: str) -> None:
         say(f"Sweep {sweep} is at {address} (Ctrl-C ends)")

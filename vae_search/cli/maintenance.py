@@ -24,7 +24,7 @@ def reproduce(
     """
     from vae_search import finished
     from vae_search.display.console import say
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     found = finished.reproduce(
         open_store(store),
@@ -57,7 +57,7 @@ def verify(
     from vae_search import finished
     from vae_search.display.console import busy
     from vae_search.display.maintenance import show_verifications
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     place = open_store(store)
     with busy("reading every file"):
@@ -83,7 +83,7 @@ def gc(
 
     from vae_search import finished
     from vae_search.display.maintenance import show_cleanings
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     done = finished.gc(open_store(store), sweep, dry_run=dry_run, now_s=time.time())
     show_cleanings(done, dry_run=dry_run, as_json=json)
@@ -101,7 +101,7 @@ def rm(
     """
     from vae_search import finished, service
     from vae_search.display.console import say
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     place = open_store(store)
     if not yes:

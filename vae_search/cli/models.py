@@ -27,7 +27,7 @@ def promote(
     from vae_search import champions
     from vae_search.display.console import busy, say, show_json
     from vae_search.display.models import decision_facts, decision_lines
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     with busy(f"judging the finalists of {sweep}"):
         decision = champions.promote(open_store(store), sweep, model=model, cache=cache_folder())
@@ -58,7 +58,7 @@ def models(
     """
     from vae_search import champions
     from vae_search.display.models import show_history, show_models
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     place = open_store(store)
     if model is not None:
@@ -82,7 +82,7 @@ def rollback(
     """
     from vae_search import champions
     from vae_search.display.console import say
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     say(f"{model}: version {champions.roll_back(open_store(store), model, to=to, why=why)} is champion.")
 
@@ -101,7 +101,7 @@ def evaluate(
     from vae_search import champions
     from vae_search.display.console import busy
     from vae_search.display.models import show_evaluation
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     with busy(f"scoring {model}"):
         found = champions.evaluate(open_store(store), model, source=data, cache=cache_folder())
@@ -122,7 +122,7 @@ def sample(
     """
     from vae_search import pictures
     from vae_search.display.console import busy
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     with busy(f"drawing {model}"):
         path = pictures.sample(open_store(store), model, count=count, seed=seed, output=output)
@@ -142,7 +142,7 @@ def reconstruct(
     """
     from vae_search import pictures
     from vae_search.display.console import busy
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     with busy(f"drawing {model}"):
         path = pictures.reconstruct(open_store(store), model, count=count, cache=cache_folder(), output=output)
@@ -162,7 +162,7 @@ def traverse(
     """
     from vae_search import pictures
     from vae_search.display.console import busy
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     with busy(f"drawing {model}"):
         path = pictures.traverse(open_store(store), model, rows=rows, cache=cache_folder(), output=output)
@@ -182,7 +182,7 @@ def interpolate(
     """
     from vae_search import pictures
     from vae_search.display.console import busy
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     with busy(f"drawing {model}"):
         path = pictures.interpolate(open_store(store), model, rows=rows, cache=cache_folder(), output=output)

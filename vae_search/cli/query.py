@@ -41,8 +41,8 @@ def status(
     from vae_search import service
     from vae_search.display.console import show_statuses
     from vae_search.display.maintenance import show_status
-    from vae_search.store.location import open_store
-    from vae_search.store.usage import usage
+    from vae_search.store.backends.uri import open_store
+    from vae_search.store.maintenance.disk_usage import usage
 
     place = open_store(store)
     if sweep:
@@ -79,7 +79,7 @@ def best(
     """
     from vae_search import asking
     from vae_search.display.leaderboard import PARETO, show_best, show_spec_file
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     _refuse_pairs(
         {"--json": json, "--csv": csv, "--spec": spec},
@@ -121,7 +121,7 @@ def compare(
     """
     from vae_search import comparing
     from vae_search.display.comparison import show_comparison
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     show_comparison(comparing.compare(open_store(store), sweep), as_json=json)
 
@@ -146,7 +146,7 @@ def query(
     """
     from vae_search.asking_sql import ask
     from vae_search.display.leaderboard import show_query
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     _refuse_pairs({"--json": json, "--csv": csv})
     show_query(ask(open_store(store), sql, sweep=sweep), form=_form(json=json, csv=csv))
@@ -160,7 +160,7 @@ def watch(sweep: SweepArgument, store: StoreOption = DEFAULT_STORE, json: JsonOp
     """
     from vae_search.display.leaderboard import store_option
     from vae_search.display.watch import watch as follow
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     follow(open_store(store), sweep, resume=f"vae-search resume {sweep}{store_option(store)}", as_json=json)
 

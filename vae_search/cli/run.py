@@ -31,7 +31,7 @@ def run(
     from vae_search.display.console import show_estimate
     from vae_search.display.live import observer
     from vae_search.spec.sweep_spec import read_spec
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     parsed = read_spec(spec, overrides or ())
     check_limits(parsed)  # now, and not after hours of search
@@ -63,7 +63,7 @@ def resume(
     """
     from vae_search import service
     from vae_search.display.live import observer
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     status = service.resume(
         open_store(store),
@@ -90,7 +90,7 @@ def show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
     from vae_search.display.console import busy
     from vae_search.display.leaderboard import show_finished
     from vae_search.display.models import decision_facts, decision_lines
-    from vae_search.store.location import open_store
+    from vae_search.store.backends.uri import open_store
 
     spec = status.spec
     decision = None

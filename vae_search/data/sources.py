@@ -22,7 +22,7 @@ from vae_search.errors import BadData
 from vae_search.spec.fields import NAMES
 
 # How many of the training images a family of data sets is usually validated on, the last ones, by the shapes of its
-# training and test images: MNIST and the sets made in its image, CIFAR-10 (He et al. 2016, §4.2: 45,000 / 5,000) and
+# training and test images: MNIST and the sets made in its image, CIFAR-10 (He et al. 2016, 4.2: 45,000 / 5,000) and
 # CIFAR-100. All are published in random order.
 USUAL_VALIDATION = {
     ((60_000, 28, 28), (10_000, 28, 28)): 10_000,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vae_search.store.fronts import Front
+from vae_search.store.queries.front import Front
 
 ENDS = {"neg_elbo": "lowest neg_elbo", "instability": "most stable", "train_flops": "cheapest"}
 _VALUES = {"neg_elbo": "{:.2f} nats", "instability": "{:.3f} nats", "train_flops": "{:.3g} FLOPs"}

@@ -9,15 +9,15 @@ from vae_search.core.text import printable
 from vae_search.display.console import console, say, show_json, status_facts, warn_of_damage
 from vae_search.display.front import front_line
 from vae_search.display.tables import cell, csv_text, fits, show_table
-from vae_search.store.confirmed import Confirmed, Refuted, confirmed_first, verdicts
+from vae_search.store.queries.confirmation import Confirmed, Refuted, confirmed_first, verdicts
 
 if TYPE_CHECKING:
     from vae_search.asking import Ranking
     from vae_search.service import SweepStatus
     from vae_search.spec.sweep_spec import SweepSpec
-    from vae_search.store.finalists import FinalistRow
-    from vae_search.store.query import QueryResult
-    from vae_search.store.rows import TrialRow
+    from vae_search.store.ledger.confirm_runs import FinalistRow
+    from vae_search.store.ledger.rows import TrialRow
+    from vae_search.store.queries.sql import QueryResult
 
     Verdicts = Mapping[int, Confirmed | Refuted]
 

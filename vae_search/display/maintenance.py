@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from vae_search.finished import Cleaning, Verification
     from vae_search.registry.verify import ModelInspection
     from vae_search.service import SweepStatus
-    from vae_search.store.usage import Usage
-    from vae_search.store.verify import Finding, Inspection
+    from vae_search.store.maintenance.disk_usage import Usage
+    from vae_search.store.maintenance.integrity import Finding, Inspection
 
 
 def show_status(status: "SweepStatus", usage: "Usage", *, as_json: bool) -> None:

@@ -17,13 +17,13 @@ from vae_search.display.live import landed_line, picture_of
 from vae_search.display.tables import cell
 from vae_search.search.flight import Verdict
 from vae_search.search.observer import Progress
-from vae_search.store import sweeps
-from vae_search.store.commit import Store
-from vae_search.store.following import Following
+from vae_search.store.backends.base import Store
+from vae_search.store.ledger import sweep_record
+from vae_search.store.queries.live_progress import Following
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
-    from vae_search.store.rows import TrialRow
+    from vae_search.store.ledger.rows import TrialRow
 
 LOOK_S = 2.0  # between two looks at the store
 
@@ -48,7 +48,7 @@ def watch(
         CorruptStore: Files of the sweep are damaged; after everything else has been shown.
         KeyboardInterrupt: The user leaves; the sweep does not notice.
     """
-    spec = sweeps.latest_spec(store, sweep)
+    spec = sweep_record.latest_spec(store, sweep)
     following = Following(store, sweep, spec.objective, monotonic=monotonic)
     began_s, first = monotonic(), _progress(spec, following)
     out = console()

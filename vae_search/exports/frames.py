@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from vae_search.store.confirmed import Confirmed, Refuted
-from vae_search.store.rows import TRIAL_SCHEMA, TrialRow, trial_record
+from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow, trial_record
+from vae_search.store.queries.confirmation import Confirmed, Refuted
 
 _NULLABLE = {
     pa.int8(): pd.Int8Dtype(),

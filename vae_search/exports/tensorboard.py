@@ -12,8 +12,8 @@ from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboardX.summary import hparams
 
 from vae_search.core.trial_state import State
-from vae_search.store import layout
-from vae_search.store.rows import EpochRow, TrialRow
+from vae_search.store import paths as layout
+from vae_search.store.ledger.rows import EpochRow, TrialRow
 
 CURVES = (
     *("neg_elbo", "distortion", "rate", "train_neg_elbo", "beta", "learning_rate", "grad_norm_median"),

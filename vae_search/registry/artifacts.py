@@ -8,10 +8,11 @@ import hashlib
 from collections.abc import Mapping
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.store import layout, model_layout
-from vae_search.store.bundles import manifest_of, read_bundle
-from vae_search.store.commit import AlreadyThere, Store
-from vae_search.store.json_files import from_json_bytes
+from vae_search.store import model_layout
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import AlreadyThere, Store
+from vae_search.store.backends.file_sets import manifest_of, read_bundle
+from vae_search.store.backends.json_records import from_json_bytes
 
 CARD_FILE, CARD_TEXT_FILE = "card.json", "card.md"
 PER_IMAGE_FILE = "per_image.parquet"  # of all confirmed seeds

@@ -14,9 +14,9 @@ from vae_search.registry.evidence import Candidate, Evidence
 from vae_search.registry.gates import baseline_nats, floor_nats
 from vae_search.registry.verdicts import Facts, GateResult
 from vae_search.registry.workshop import TestScore
-from vae_search.store.json_files import from_json_bytes
-from vae_search.store.per_image import seeds_from_parquet
-from vae_search.store.sweeps import SweepRecord
+from vae_search.store.backends.json_records import from_json_bytes
+from vae_search.store.ledger.image_bounds_file import seeds_from_parquet
+from vae_search.store.ledger.sweep_record import SweepRecord
 
 CARD_FORMAT = 1
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
-from vae_search.store.finalists import FinalistRow
-from vae_search.store.per_image import PerImageBounds
+from vae_search.store.ledger.confirm_runs import FinalistRow
+from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -23,8 +23,8 @@ from vae_search.registry.verdicts import (
     of_worst_seed,
 )
 from vae_search.spec.hyperparameters import Config
-from vae_search.store.finalists import FinalistRow
-from vae_search.store.per_image import PerImageBounds
+from vae_search.store.ledger.confirm_runs import FinalistRow
+from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 MIN_SEEDS = 3  # of candidate and champion; a contest takes no fewer
 STANDARD_ERRORS = 2.0  # by which sample quality may be worse without counting as worse
@@ -159,7 +159,7 @@ def uses_its_code(candidate: Candidate, facts: Facts, limit: float) -> GateResul
 
 
 def enough_active_units(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
-    """Not collapsed: latents whose mean moves from image to image (Burda et al. 2016, §5, variance above 0.01)."""
+    """Not collapsed: latents whose mean moves from image to image (Burda et al. 2016, 5, variance above 0.01)."""
     return of_worst_seed(
         "active_units", candidate, lambda row, _: row.active_units, lambda *_: limit, "active units", at_least=True
     )

@@ -7,9 +7,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from vae_search.errors import CorruptStore
-from vae_search.store import layout, model_layout
-from vae_search.store.commit import AlreadyThere, Store
-from vae_search.store.json_files import from_json_bytes, to_json_bytes
+from vae_search.store import model_layout
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import AlreadyThere, Store
+from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 
 NO_ENTRY = "0" * 64  # what the first entry is chained to
 

@@ -23,10 +23,11 @@ from vae_search.registry.ruling import Ruling
 from vae_search.registry.state import ModelState, Status
 from vae_search.registry.verdicts import Facts, SampleQuality
 from vae_search.registry.workshop import TestScore, Workshop
-from vae_search.store import artifacts, model_layout, sweeps
-from vae_search.store.commit import Store
-from vae_search.store.json_files import from_json_bytes, to_json_bytes
-from vae_search.store.per_image import seeds_to_parquet
+from vae_search.store import model_layout
+from vae_search.store.backends.base import Store
+from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
+from vae_search.store.ledger import artifacts, sweep_record
+from vae_search.store.ledger.image_bounds_file import seeds_to_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class Preparation:
         test = self._tested(number, state)
         card = card_of(
             candidate,
-            sweeps.read(self._store, candidate.sweep),
+            sweep_record.read(self._store, candidate.sweep),
             model=self._model,
             version=number,
             created_at=at,

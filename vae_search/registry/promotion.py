@@ -19,10 +19,11 @@ from vae_search.registry.registry import Registry
 from vae_search.registry.ruling import Rules, Ruling, rule
 from vae_search.registry.state import ModelState, Status
 from vae_search.registry.workshop import TestScore, Workshop
-from vae_search.store import artifacts, layout, sweeps
-from vae_search.store.commit import Store
-from vae_search.store.finalists import FinalistRow, Finalists, by_trial
-from vae_search.store.per_image import PerImageBounds
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.ledger import artifacts, sweep_record
+from vae_search.store.ledger.confirm_runs import FinalistRow, Finalists, by_trial
+from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 
 class Outcome(StrEnum):
@@ -84,7 +85,7 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
         Conflict: They were not judged alike (invariant I7).
         CorruptStore: A confirm run's files are damaged.
     """
-    key = sweeps.read(store, sweep).comparability_key
+    key = sweep_record.read(store, sweep).comparability_key
     finalists = Finalists(store, sweep)
     found = [
         Candidate(rows=tuple(rows), bounds={row.confirm_seed: _bounds(store, row) for row in rows if _completed(row)})

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vae_search.registry.evidence import Candidate
-from vae_search.store.finalists import FinalistRow
-from vae_search.store.per_image import PerImageBounds
+from vae_search.store.ledger.confirm_runs import FinalistRow
+from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ from vae_search.registry.artifacts import problems
 from vae_search.registry.log import ModelLog
 from vae_search.registry.state import Status, fold
 from vae_search.store import model_layout
-from vae_search.store.commit import Store
-from vae_search.store.verify import Finding
+from vae_search.store.backends.base import Store
+from vae_search.store.maintenance.integrity import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,10 @@ from vae_search.errors import CorruptStore, NotFound
 from vae_search.registry.artifacts import CARD_FILE
 from vae_search.registry.log import Action, ModelLog, model_names
 from vae_search.registry.state import CHALLENGER, CHAMPION, ModelState, Version, fold
-from vae_search.store import layout, model_layout
-from vae_search.store.commit import Store
-from vae_search.store.json_files import from_json_bytes
+from vae_search.store import model_layout
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.backends.json_records import from_json_bytes
 
 
 def version_records(store: Store) -> tuple[list[dict[str, object]], list[str]]:

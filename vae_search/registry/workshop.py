@@ -6,7 +6,7 @@ from typing import Protocol
 
 from vae_search.registry.evidence import Candidate
 from vae_search.registry.verdicts import SampleQuality
-from vae_search.store.per_image import PerImageBounds
+from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

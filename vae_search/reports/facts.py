@@ -12,10 +12,10 @@ from vae_search.core.trial_state import State
 from vae_search.registry.contest import Interval, mean_interval
 from vae_search.registry.log import Entry
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store.finalists import FinalistRow, by_trial
-from vae_search.store.fronts import Front, front_among, member_of
-from vae_search.store.ranking import ranked
-from vae_search.store.rows import EpochRow, TrialRow
+from vae_search.store.ledger.confirm_runs import FinalistRow, by_trial
+from vae_search.store.ledger.rows import EpochRow, TrialRow
+from vae_search.store.queries.front import Front, front_among, member_of
+from vae_search.store.queries.ranking import ranked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

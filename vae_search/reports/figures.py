@@ -9,7 +9,7 @@ from statistics import median
 import plotly.graph_objects as go
 
 from vae_search.reports.words import shown
-from vae_search.store.rows import TrialRow
+from vae_search.store.ledger.rows import TrialRow
 
 # Middle tones of the Okabe–Ito palette, which read on white and on black, for the colour-blind as well.
 BLUE, ORANGE, RED, GREEN, PURPLE, GREY = "#3a86c8", "#e69f00", "#d55e00", "#0a9e78", "#b06fc0", "#8a929b"

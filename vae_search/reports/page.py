@@ -16,7 +16,7 @@ from vae_search.reports import plots_front, plots_parameters, plots_quality, plo
 from vae_search.reports.facts import Confirmed, Findings, confirmed
 from vae_search.reports.figures import Plot
 from vae_search.reports.words import number, shown, summary
-from vae_search.store.rows import TrialRow
+from vae_search.store.ledger.rows import TrialRow
 
 TEMPLATE = "page.html"
 MAX_ROWS = 20  # of a table

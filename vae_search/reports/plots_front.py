@@ -23,8 +23,8 @@ from vae_search.reports.figures import (
 )
 from vae_search.reports.volumes import box_of, running_share
 from vae_search.reports.words import value_of
-from vae_search.store.pareto import staircase
-from vae_search.store.rows import TrialRow
+from vae_search.store.ledger.rows import TrialRow
+from vae_search.store.queries.pareto import staircase
 
 TITLES = {
     "neg_elbo": "neg_elbo, nats per image",

@@ -21,7 +21,7 @@ from vae_search.reports.figures import (
     short,
 )
 from vae_search.spec.search_space import FloatParameter, IntParameter, ParamValue
-from vae_search.store.rows import TrialRow
+from vae_search.store.ledger.rows import TrialRow
 
 AXIS_WIDTH_PX = 95  # of parallel coordinates; narrower ones cannot be read or brushed
 SLICE_HEIGHT_PX = 210

@@ -21,7 +21,7 @@ from vae_search.reports.figures import (
     short,
     trial_names,
 )
-from vae_search.store.ranking import front_of
+from vae_search.store.queries.ranking import front_of
 
 MAX_BARS = 24
 LINES = 7  # of equal neg_elbo

@@ -21,7 +21,7 @@ from vae_search.reports.figures import (
     short,
     trial_names,
 )
-from vae_search.store.rows import EpochRow, TrialRow
+from vae_search.store.ledger.rows import EpochRow, TrialRow
 
 MAX_CURVES = 120
 MAX_CURVE_POINTS = 60

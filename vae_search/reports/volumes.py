@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vae_search.core.trial_state import State
-from vae_search.store.pareto import running_hypervolume
-from vae_search.store.rows import TrialRow
+from vae_search.store.ledger.rows import TrialRow
+from vae_search.store.queries.pareto import running_hypervolume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

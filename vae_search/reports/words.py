@@ -8,7 +8,7 @@ from vae_search.core.trial_state import State
 from vae_search.registry.contest import CONFIDENCE
 from vae_search.registry.log import Action
 from vae_search.reports.facts import Findings, Lead, busy_share, confirmed, lead, spent, timeline
-from vae_search.store.fronts import Front
+from vae_search.store.queries.front import Front
 
 SHOWN_CHARACTERS = 300
 VALUES = {"neg_elbo": "neg_elbo {:.2f} nats", "instability": "instability {:.3f} nats", "train_flops": "{:.3g} FLOPs"}

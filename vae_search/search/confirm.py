@@ -14,12 +14,12 @@ from vae_search.search.orders import TrialOrder
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.sections import Objective
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store import layout
-from vae_search.store.commit import Store
-from vae_search.store.finalists import FinalistRow, Finalists
-from vae_search.store.ranking import best_first
-from vae_search.store.rows import TrialRow
-from vae_search.store.standings import Standings
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.ledger.confirm_runs import FinalistRow, Finalists
+from vae_search.store.ledger.rows import TrialRow
+from vae_search.store.queries.leaderboard import Standings
+from vae_search.store.queries.ranking import best_first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -16,10 +16,10 @@ from vae_search.search.orders import TrialOrder
 from vae_search.search.study_export import fill, frozen_trials
 from vae_search.search.suggestions import Suggestions
 from vae_search.spec.search_space import SearchSpace
-from vae_search.store import layout
-from vae_search.store.commit import Store
-from vae_search.store.ledger import Ledger
-from vae_search.store.rows import EpochRow, TrialRow
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.ledger.rows import EpochRow, TrialRow
+from vae_search.store.ledger.trials import Ledger
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

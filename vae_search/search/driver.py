@@ -18,12 +18,12 @@ from vae_search.search.orders import TrialOrder, TrialReport
 from vae_search.search.rungs import Rungs
 from vae_search.search.study import Outcome, SweepStudy
 from vae_search.search.suggestions import Suggestions
-from vae_search.store import layout
-from vae_search.store.commit import Store
-from vae_search.store.lease import Lease
-from vae_search.store.ledger import Ledger
-from vae_search.store.rows import EpochRow, TrialRow
-from vae_search.store.strikes import record_strike
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.leases.lease import Lease
+from vae_search.store.ledger.failure_counts import record_strike
+from vae_search.store.ledger.rows import EpochRow, TrialRow
+from vae_search.store.ledger.trials import Ledger
 
 logger = logging.getLogger(__name__)
 

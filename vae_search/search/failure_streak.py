@@ -2,7 +2,7 @@
 
 from vae_search.core.trial_state import State
 from vae_search.errors import SweepFailed
-from vae_search.store.rows import TrialRow
+from vae_search.store.ledger.rows import TrialRow
 
 SAME_FAILURES_IN_A_ROW = 5
 

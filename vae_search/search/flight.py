@@ -12,7 +12,7 @@ from vae_search.search.rungs import Rungs
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.sections import Objective
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store.rows import SCHEMA_VERSION, EpochRow, TrialRow
+from vae_search.store.ledger.rows import SCHEMA_VERSION, EpochRow, TrialRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

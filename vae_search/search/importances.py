@@ -9,7 +9,7 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from vae_search.core.trial_state import State
 from vae_search.search.study import Outcome, SweepStudy
 from vae_search.spec.search_space import SearchSpace
-from vae_search.store.rows import TrialRow
+from vae_search.store.ledger.rows import TrialRow
 
 MIN_TRIALS = 8  # COMPLETE ones; the forests of fANOVA see no structure in fewer
 SEED = 0  # equal ledgers give equal reports

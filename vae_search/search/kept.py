@@ -4,13 +4,13 @@ from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
 from vae_search.search.flight import Flight
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store import artifacts, checkpoints
-from vae_search.store.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
-from vae_search.store.commit import Store
-from vae_search.store.fronts import Front, front_among, member_of
-from vae_search.store.layout import trial_key
-from vae_search.store.ranking import best_first
-from vae_search.store.rows import TrialRow
+from vae_search.store.backends.base import Store
+from vae_search.store.ledger import artifacts, checkpoints
+from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
+from vae_search.store.ledger.rows import TrialRow
+from vae_search.store.paths import trial_key
+from vae_search.store.queries.front import Front, front_among, member_of
+from vae_search.store.queries.ranking import best_first
 
 
 class KeptWeights:

@@ -32,8 +32,8 @@ def look_around(store: str | None, note: str | None) -> dict[str, Any]:
     if store is not None and note is not None:
         try:
             from vae_search.errors import NotFound, VaeSearchError
-            from vae_search.store.commit import prove_exclusive
-            from vae_search.store.location import open_store
+            from vae_search.store.backends.base import prove_exclusive
+            from vae_search.store.backends.uri import open_store
         except ImportError as error:
             found["store_trouble"] = f"cannot be looked at: {error}"
         else:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from vae_search.core.trial_state import State
 from vae_search.search.flight import Verdict
-from vae_search.store.fronts import Front
-from vae_search.store.rows import TrialRow
+from vae_search.store.ledger.rows import TrialRow
+from vae_search.store.queries.front import Front
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from vae_search.core.measurements import Costs, EpochMeasurement, Scores
 from vae_search.core.trial_state import Reason
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store import layout
+from vae_search.store import paths as layout
 
 # The files of a checkpoint; after the last epoch also those of an artifact (`store/artifacts.py`).
 STATE_FILE = "state.npz"

@@ -7,10 +7,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from vae_search.errors import ClusterTrouble, NotFound, VaeSearchError
 from vae_search.search.room import NodeRoom
-from vae_search.store import layout
-from vae_search.store.commit import Store
-from vae_search.store.json_files import to_json_bytes
-from vae_search.store.location import location_everywhere, open_store
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.backends.json_records import to_json_bytes
+from vae_search.store.backends.uri import location_everywhere, open_store
 
 PROBE_S = 60.0  # for all nodes together; a worker process may have to start first
 

@@ -9,7 +9,7 @@ from vae_search.core.measurements import Diverged, EpochMeasurement
 from vae_search.data.task import TrainingTask
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store.rows import EpochRow, TrialRow
+from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.vae.plan import TrainingPlan
 from vae_search.vae.training import Trainer
 

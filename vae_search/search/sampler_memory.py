@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from vae_search.store.pareto import places
+from vae_search.store.queries.pareto import places
 
 NEWEST = 500
 BEST = 25

@@ -26,12 +26,12 @@ from vae_search.search.room import check_room, local_room
 from vae_search.search.tuning import run_trials
 from vae_search.search.worker_log import LOG_FORMAT
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store import layout
-from vae_search.store.commit import Store
-from vae_search.store.lease import DRIVER_S, EXHAUSTED, Lease, acquire, driver_s_before
-from vae_search.store.location import location_everywhere
-from vae_search.store.patience import PatientStore
-from vae_search.store.sweeps import SweepRecord
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.backends.retrying import PatientStore
+from vae_search.store.backends.uri import location_everywhere
+from vae_search.store.leases.lease import DRIVER_S, EXHAUSTED, Lease, acquire, driver_s_before
+from vae_search.store.ledger.sweep_record import SweepRecord
 
 logger = logging.getLogger(__name__)
 

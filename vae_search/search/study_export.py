@@ -13,7 +13,7 @@ from vae_search.core.trial_state import State
 from vae_search.search.orders import TrialOrder
 from vae_search.search.study import OPTUNA_STATES, drawn
 from vae_search.spec.search_space import SearchSpace
-from vae_search.store.rows import EpochRow, TrialRow
+from vae_search.store.ledger.rows import EpochRow, TrialRow
 
 SHOWN_COLUMNS = (
     *("neg_elbo", "distortion", "rate", "iwae", "instability", "active_units", "epochs", "cpu_s", "train_flops"),

@@ -5,9 +5,9 @@ from dataclasses import asdict
 
 from vae_search.errors import CorruptStore
 from vae_search.search.orders import TrialOrder
-from vae_search.store import layout
-from vae_search.store.commit import AlreadyThere, Store
-from vae_search.store.json_files import from_json_bytes, to_json_bytes
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import AlreadyThere, Store
+from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 
 
 class Suggestions:

@@ -21,11 +21,12 @@ from vae_search.search.orders import (
 )
 from vae_search.search.watchdog import Watchdog, end_process
 from vae_search.spec.hyperparameters import Config
-from vae_search.store import checkpoints, layout
-from vae_search.store.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
-from vae_search.store.commit import Store
-from vae_search.store.per_image import PerImageBounds
-from vae_search.store.strikes import OUT, record_strike, strikes
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.ledger import checkpoints
+from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
+from vae_search.store.ledger.failure_counts import OUT, record_strike, strikes
+from vae_search.store.ledger.image_bounds_file import PerImageBounds
 from vae_search.vae.arrays import arrays_of, npz_of
 from vae_search.vae.description import ModelDescription
 from vae_search.vae.judgement import judge

@@ -28,7 +28,7 @@ from vae_search.search.orders import TrialOrder, WorkerBrief
 from vae_search.search.room import needs
 from vae_search.search.worker import REPORT, Worker
 from vae_search.spec.sections import Resources
-from vae_search.store.strikes import OUT
+from vae_search.store.ledger.failure_counts import OUT
 
 logger = logging.getLogger(__name__)
 

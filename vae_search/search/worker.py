@@ -16,8 +16,8 @@ from vae_search.data.task import JudgeTask, TrainingTask
 from vae_search.search.cluster import is_draining
 from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
 from vae_search.search.worker_log import WorkerLog
-from vae_search.store.location import open_store
-from vae_search.store.patience import PatientStore
+from vae_search.store.backends.retrying import PatientStore
+from vae_search.store.backends.uri import open_store
 
 if TYPE_CHECKING:
     from vae_search.search.trial_runner import TrialRunner

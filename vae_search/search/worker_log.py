@@ -6,8 +6,8 @@ from pathlib import Path
 
 from vae_search.errors import StoreUnavailable
 from vae_search.search.orders import WorkerBrief
-from vae_search.store import layout
-from vae_search.store.commit import Store
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 

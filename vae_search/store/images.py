@@ -10,9 +10,9 @@ from vae_search.data.download import DownloadFailed, fetched
 from vae_search.errors import BadData, NotFound
 from vae_search.spec.fields import IN_STORE
 from vae_search.spec.sections import DataSpec
-from vae_search.store import layout
-from vae_search.store.commit import AlreadyThere, Store
-from vae_search.store.location import open_store
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import AlreadyThere, Store
+from vae_search.store.backends.uri import open_store
 
 DIGEST_DIGITS = 32
 

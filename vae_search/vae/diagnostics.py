@@ -8,7 +8,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from vae_search.core.measurements import Instability
 from vae_search.spec.sections import EVALUATIONS_OF_INSTABILITY
 
-ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, §5.2
+ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, 5.2
 MIN_EVALUATIONS = EVALUATIONS_OF_INSTABILITY
 SPIKE_WINDOW_STEPS = 200
 SPIKE_DEVIATIONS = 6.0

@@ -114,7 +114,7 @@ def frechet_standard_error(drawn: np.ndarray, reference: np.ndarray) -> float:
 
 
 def density_coverage(real: np.ndarray, drawn: np.ndarray, *, neighbours: int = NEIGHBOURS) -> tuple[float, float]:
-    """Density and coverage (Naeem et al. 2020, §3): real (n, d), drawn (m, d).
+    """Density and coverage (Naeem et al. 2020, 3): real (n, d), drawn (m, d).
 
     Around each real point is a ball that reaches to its `neighbours`-th nearest real neighbour. Density is the mean
     number of balls that a drawn point lies in, divided by `neighbours`; coverage the share of balls that hold one.

@@ -66,7 +66,7 @@ def reconstructions(model: VaeModel, images: np.ndarray, *, columns: int) -> np.
 def traversals(model: VaeModel, images: np.ndarray, *, rows: int, columns: int) -> np.ndarray:
     """One latent moved from -3 to 3 in each row, the others left where the first image's posterior mean has them.
 
-    The most active latents come first: those whose posterior means vary most over `images` (Burda et al. 2016, §5.2).
+    The most active latents come first: those whose posterior means vary most over `images` (Burda et al. 2016, 5.2).
     A latent that is not active changes nothing and is left out; the first stays, so that there is a picture.
 
     Args:

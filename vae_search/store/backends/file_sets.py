@@ -1,0 +1,98 @@
+"""Folders of files that count as a whole or not at all: a manifest with all hashes is written last."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vae_search.errors import CorruptStore, NotFound
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import AlreadyThere, Store
+from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """The files of a whole folder, every byte checked, and the digest of its manifest."""
+
+    files: Mapping[str, bytes]
+    sha256: str
+
+
+def write_bundle(store: Store, folder: str, files: Mapping[str, bytes]) -> str:
+    """Write `files` and then their manifest; the leftover of a writer that died, or other files, are replaced.
+
+    Only one process at a time may write a folder. Writing the same files again changes nothing.
+
+    Returns:
+        The SHA-256 of the manifest, which stands for all files.
+
+    Raises:
+        StoreUnavailable: The folder is not whole; the same call may be made again.
+    """
+    manifest = manifest_of(files)
+    try:
+        _write(store, folder, files, manifest)
+    except AlreadyThere:
+        if not _is_whole(store, folder, manifest):
+            remove_bundle(store, folder)
+            _write(store, folder, files, manifest)
+    return _sha256(manifest)
+
+
+def manifest_of(files: Mapping[str, bytes]) -> bytes:
+    """The manifest of `files`: their sizes and hashes, in one canonical form.
+
+    Raises:
+        ValueError: One is called like the manifest.
+    """
+    if layout.manifest("") in (f"/{name}" for name in files):
+        raise ValueError("no file of a bundle may be called like its manifest")
+    return to_json_bytes(
+        {"files": {name: {"sha256": _sha256(part), "size_bytes": len(part)} for name, part in files.items()}}
+    )
+
+
+def read_bundle(store: Store, folder: str) -> Bundle:
+    """All files of a folder.
+
+    Raises:
+        NotFound: There is none, or its writer never came to the manifest.
+        CorruptStore: A file is missing or changed.
+    """
+    path = layout.manifest(folder)
+    manifest = store.read(path)
+    expected = from_json_bytes(manifest, where=path).get("files")
+    if not isinstance(expected, dict):
+        raise CorruptStore(f"{path}: is not a manifest. Restore it from a copy.")
+    files = {}
+    for name, entry in expected.items():
+        try:
+            files[name] = store.read(f"{folder}/{name}")
+        except NotFound as error:
+            raise CorruptStore(f"{folder}/{name}: is missing. Restore it from a copy.") from error
+        if not isinstance(entry, dict) or _sha256(files[name]) != entry.get("sha256"):
+            raise CorruptStore(f"{folder}/{name}: damaged: it does not match the manifest. Restore it from a copy.")
+    return Bundle(files=files, sha256=_sha256(manifest))
+
+
+def remove_bundle(store: Store, folder: str) -> None:
+    """Remove a folder; the manifest goes first, so that it is never half there."""
+    store.remove(layout.manifest(folder))
+    store.remove_tree(folder)
+
+
+def _write(store: Store, folder: str, files: Mapping[str, bytes], manifest: bytes) -> None:
+    for name, content in files.items():
+        store.create(f"{folder}/{name}", content)
+    store.create(layout.manifest(folder), manifest)
+
+
+def _is_whole(store: Store, folder: str, manifest: bytes) -> bool:
+    try:
+        return read_bundle(store, folder).sha256 == _sha256(manifest)
+    except (NotFound, CorruptStore):
+        return False
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

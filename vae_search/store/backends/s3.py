@@ -1,0 +1,215 @@
+"""The store in a bucket of S3, or of anything that speaks its protocol with PUT If-None-Match.
+
+Credentials and endpoint come from the environment, as the client library `obstore` reads them (AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, AWS_ALLOW_HTTP …); nothing of them is kept here.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import S3Store
+
+from vae_search.errors import NotFound, StoreUnavailable
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import VERSION_RECORD, AlreadyThere
+from vae_search.store.backends.s3_errors import Trouble, trouble_of
+
+_TIMEOUTS = {"connect_timeout": "3 seconds", "timeout": "30 seconds"}
+PATIENCE_S = 20.0  # below the silence after which a lease is taken over
+FIRST_PATIENCE_S = 3.0  # until the store has answered once: a wrong address must not take long to notice
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 3.0
+READERS = 16  # requests at once; each waits for the network, not for a core
+
+_FAILURES = (BaseError, OSError)  # a missing object is a FileNotFoundError
+_Answer = TypeVar("_Answer")
+
+
+class ObjectStore:
+    """A store below a prefix of a bucket.
+
+    Args:
+        bucket: its name.
+        prefix: parts with "/" between them; "" for the whole bucket.
+        clock: seconds, monotonic.
+        sleep: waits for seconds.
+        jitter: a number from 0 to 1, so that many writers do not come back all at once.
+
+    Raises:
+        StoreUnavailable: The library cannot work with this name or this environment.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.location = f"s3://{bucket}/{prefix}".rstrip("/")
+        self._clock = clock
+        self._sleep = sleep
+        self._jitter = jitter
+        self._answered = False
+        self._has_version = False
+        self._undecided: set[tuple[str, bytes]] = set()
+        """creates that nobody knows of yet whether they were carried out; the next one of the same content is told"""
+        try:
+            self._bucket = S3Store(
+                bucket,
+                prefix=prefix or None,
+                # Added to the environment; `client_options` would take its place. The library's types leave it out.
+                config=_TIMEOUTS,  # type: ignore[arg-type]
+                # The library would repeat a create whose first answer got lost and report it as lost to somebody else.
+                retry_config={"max_retries": 0},
+            )
+        except (BaseError, ValueError) as error:
+            trouble = trouble_of(error)
+            raise StoreUnavailable(f"{self.location}: cannot be opened: {trouble.reason}. {trouble.advice}.") from None
+
+    def create(self, path: str, content: bytes) -> None:
+        self._write_version(layout.checked(path))
+        self._create(path, content)
+
+    def replace(self, path: str, content: bytes) -> None:
+        self._write_version(layout.checked(path))
+        self._ask(lambda: obstore.put(self._bucket, path, content, use_multipart=False), path, "written")
+
+    def read(self, path: str) -> bytes:
+        content = self._find(layout.checked(path))
+        if content is None:
+            raise NotFound(f"{path}: is not in the store {self.location}.")
+        return content
+
+    def read_many(self, paths: Iterable[str]) -> Iterator[bytes | None]:
+        with ThreadPoolExecutor(READERS, thread_name_prefix="read") as readers:
+            yield from readers.map(self._find, map(layout.checked, paths))
+
+    def list(self, prefix: str) -> list[str]:
+        return layout.visible(self._objects(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        found = self._objects(prefix)
+        return {path: found[path] for path in layout.visible(found)}
+
+    def remove(self, path: str) -> None:
+        self._remove([layout.checked(path)], path)
+
+    def remove_tree(self, prefix: str) -> None:
+        self._remove([*self._objects(prefix)], prefix)
+
+    def local_path(self, path: str) -> Path | None:
+        return None
+
+    def _write_version(self, path: str) -> None:
+        if self._has_version or path == layout.STORE:
+            return
+        with suppress(AlreadyThere):
+            self._create(layout.STORE, VERSION_RECORD)
+        self._has_version = True
+
+    def _create(self, path: str, content: bytes) -> None:
+        """PUT with If-None-Match. S3 answers when the object is durable.
+
+        An answer that is lost on the way (timeout, reset, 5xx) leaves it open whether the object is there, so it is
+        read back: equal bytes are ours. Another writer's can be equal only where it makes no difference who was first:
+        the store's version, a request to stop, the end of a lease, the files of one bundle, the suggestion and the
+        learning curve of one trial. Leases and probes carry a nonce, rows and tombstones the number of a lease.
+        """
+        for _ in self._tries():
+            try:
+                obstore.put(self._bucket, path, content, mode="create", use_multipart=False)
+            except _FAILURES as error:
+                trouble = trouble_of(error)
+                # 409: another create is on its way, and no one has won yet.
+                refused = isinstance(error, AlreadyExistsError) and trouble.status != 409
+                if refused and (path, content) not in self._undecided:
+                    self._answered = True
+                    raise AlreadyThere(path) from None
+                if not refused and not trouble.passing:
+                    raise self._unavailable(path, "written", trouble) from None
+                if not refused and trouble.status != 409:
+                    self._undecided.add((path, content))
+                found = self._look(path)
+                if found == content and (path, content) in self._undecided:
+                    break
+                if found is not None:
+                    self._undecided.discard((path, content))
+                    raise AlreadyThere(path) from None
+            else:
+                self._answered = True
+                break
+        else:
+            raise self._unavailable(path, "written", trouble)
+        self._undecided.discard((path, content))
+
+    def _look(self, path: str) -> bytes | None:
+        """What is there right now; None if nothing is, or if there is no answer."""
+        try:
+            return obstore.get(self._bucket, path).bytes().to_bytes()
+        except _FAILURES:
+            return None
+
+    def _find(self, path: str) -> bytes | None:
+        """The content of an object; None if there is none."""
+
+        def find() -> bytes | None:
+            try:
+                return obstore.get(self._bucket, path).bytes().to_bytes()
+            except FileNotFoundError as error:
+                if trouble_of(error).says_absent:
+                    return None
+                raise
+
+        return self._ask(find, path, "read")
+
+    def _objects(self, prefix: str) -> dict[str, int]:
+        """The paths of all objects in a folder and below, hidden ones too, with their sizes in bytes."""
+        folder = layout.checked(prefix) or None
+        found = self._ask(lambda: obstore.list(self._bucket, folder).collect(), prefix, "listed")
+        return {entry["path"]: entry["size"] for entry in found}
+
+    def _remove(self, paths: Sequence[str], where: str) -> None:
+        if paths:
+            self._ask(lambda: obstore.delete(self._bucket, paths), where, "removed")
+
+    def _ask(self, request: Callable[[], _Answer], path: str, verb: str) -> _Answer:
+        """The answer to a request that may be made more than once."""
+        for _ in self._tries():
+            try:
+                answer = request()
+            except _FAILURES as error:
+                trouble = trouble_of(error)
+                if not trouble.passing:
+                    raise self._unavailable(path, verb, trouble) from None
+            else:
+                self._answered = True
+                return answer
+        raise self._unavailable(path, verb, trouble)
+
+    def _tries(self) -> Iterator[None]:
+        """Once, and then again after longer and longer pauses until the patience is used up."""
+        began_s, pause_s = self._clock(), FIRST_PAUSE_S
+        while True:
+            yield
+            wait_s = pause_s * (0.5 + self._jitter())
+            patience_s = PATIENCE_S if self._answered else FIRST_PATIENCE_S
+            if self._clock() - began_s + wait_s > patience_s:
+                return
+            self._sleep(wait_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _unavailable(self, path: str, verb: str, trouble: Trouble) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"{self.location}/{path}: cannot be {verb}: {trouble.reason}.\n"
+            f"{trouble.advice}, then run the same command again."
+        )

@@ -1,0 +1,119 @@
+"""From what a user writes after `--store` to a store."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from vae_search.errors import CorruptStore, NotFound, StoreUnavailable
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import STORE_VERSION, Store
+from vae_search.store.backends.json_records import from_json_bytes
+from vae_search.store.backends.local import LocalStore
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3")  # where the client library looks
+
+
+def open_store(location: str) -> Store:
+    """The store at `location`; nothing is written before the first `create` or `replace`.
+
+    Raises:
+        StoreUnavailable: The place cannot hold a store, or a newer version of this program made the one that is there.
+        CorruptStore: The file with the store's version is damaged.
+    """
+    if not location:
+        raise StoreUnavailable("--store: must name a folder, but is empty.")
+    scheme, separator, rest = location.partition("://")
+    store: Store
+    if not separator:
+        store = _local_store(location)
+    elif scheme == "file" and rest:
+        store = _local_store(rest)
+    elif scheme == "s3":
+        store = _object_store(rest)
+    else:
+        # Only the scheme: what follows may hold a password.
+        raise StoreUnavailable(
+            f"--store: must be a folder, file:///folder or s3://bucket/prefix, but got {scheme[:20]}://…"
+        )
+    _check_version(store)
+    return store
+
+
+def location_everywhere(store: Store) -> str:
+    """Where a process that stands in another folder finds the store: workers do."""
+    local = store.local_path(layout.STORE)
+    return store.location if local is None else str(local.parent)
+
+
+def _local_store(folder: str) -> LocalStore:
+    try:
+        root = Path(folder).expanduser()
+        usable = root.is_dir() or not root.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise StoreUnavailable(f"{folder[:200]}: cannot be a store: {error}"[:400]) from error
+    if not usable:
+        raise StoreUnavailable(f"{root}: the store must be a folder, but this is a file. Give another --store.")
+    return LocalStore(root)
+
+
+def _object_store(place: str) -> Store:
+    """The store at `bucket/prefix`, which no message repeats before it is known to hold no secret."""
+    if any(mark in place for mark in "@?#"):
+        raise StoreUnavailable(
+            "--store: s3://bucket/prefix must be without user, password or query, but has '@', '?' or '#'.\n"
+            "Credentials come from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY …"
+        )
+    bucket, _, prefix = place.removesuffix("/").partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise StoreUnavailable(
+            f"s3://{place}: a bucket's name has 3 to 63 small letters, digits, '-' and '.', but got {bucket[:70]!r}."
+        )
+    try:
+        layout.checked(prefix)
+    except ValueError as error:
+        raise StoreUnavailable(f"s3://{place}: the part after the bucket: {error}.") from error
+    _check_endpoints(os.environ)
+    try:
+        from vae_search.store.backends.s3 import ObjectStore
+    except ModuleNotFoundError as error:
+        if error.name != "obstore":
+            raise
+        raise StoreUnavailable(
+            f"s3://{place}: needs a package that is not installed. Install it with: pip install 'vae-search[s3]'"
+        ) from error
+    return ObjectStore(bucket, prefix)
+
+
+def _check_endpoints(environment: Mapping[str, str]) -> None:
+    """Refuse addresses that the client library would show in full, or fail on without a word."""
+    for name in _ENDPOINTS:
+        if name not in environment:
+            continue
+        try:
+            address = urlsplit(environment[name])
+            usable = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+        except ValueError:
+            usable = False
+        if not usable or address.username is not None or re.search(r"[\s?#]", environment[name]):
+            raise StoreUnavailable(
+                f"{name}: must be http://host:port or https://host without user, password or query, but is not. Set it "
+                "right, or unset it for Amazon's own S3."
+            )
+
+
+def _check_version(store: Store) -> None:
+    where = f"{store.location}/{layout.STORE}"
+    try:
+        version = from_json_bytes(store.read(layout.STORE), where=where).get("store_version")
+    except NotFound:
+        return
+    if not isinstance(version, int):
+        raise CorruptStore(f"{where}: must say the store's version, but does not. Restore it from a copy.")
+    if version > STORE_VERSION:
+        raise StoreUnavailable(
+            f"{store.location}: this program reads stores up to version {STORE_VERSION}, but this one has version "
+            f"{version}. Install a newer vae-search."
+        )

@@ -1,0 +1,65 @@
+"""The files of a sweep's leases: who took which, whether it has ended, and its heartbeat."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from vae_search.errors import CorruptStore, NotFound
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.backends.json_records import from_json_bytes
+from vae_search.store.leases.processes import Process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who took a lease, and when."""
+
+    lease: int
+    process: Process
+    started_at: datetime
+
+    def __str__(self) -> str:
+        return f"process {self.process.pid} on {self.process.host} since {self.started_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def newest_lease(store: Store, sweep: str) -> int:
+    """The number of the newest lease; 0 if there is none."""
+    return max((layout.number_of(path) or 0 for path in store.list(layout.leases(sweep))), default=0)
+
+
+def has_ended(store: Store, sweep: str, number: int) -> bool:
+    """Whether the lease's driver left in an orderly way."""
+    return layout.lease_ended(sweep, number) in store.list(layout.leases(sweep))
+
+
+def read_holder(store: Store, sweep: str, number: int) -> Holder:
+    """Who took a lease.
+
+    Raises:
+        NotFound: Nobody has.
+        CorruptStore: Its record is damaged.
+    """
+    path = layout.lease(sweep, number)
+    record = from_json_bytes(store.read(path), where=path)
+    try:
+        process = Process(**record["process"])  # type: ignore[arg-type]
+        return Holder(lease=number, process=process, started_at=datetime.fromisoformat(str(record["started_at"])))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptStore(f"{path}: is not a lease: {error!r}. Restore it from a copy.") from error
+
+
+def read_beat(store: Store, sweep: str) -> tuple[int, int, dict[str, object]]:
+    """Lease, counter and progress of the last heartbeat; zeros and nothing if there was none.
+
+    Raises:
+        CorruptStore: It is damaged.
+    """
+    path = layout.heartbeat(sweep)
+    try:
+        record = from_json_bytes(store.read(path), where=path)
+    except NotFound:
+        return 0, 0, {}
+    lease, counter, progress = (record.get(name) for name in ("lease", "counter", "progress"))
+    if not (isinstance(lease, int) and isinstance(counter, int) and isinstance(progress, dict)):
+        raise CorruptStore(f"{path}: is not a heartbeat. Remove it; the driver writes a new one.")
+    return lease, counter, progress

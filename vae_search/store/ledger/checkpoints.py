@@ -1,0 +1,67 @@
+"""The training state of runs that are not finished; none of it outlives the run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vae_search.errors import CorruptStore, NotFound
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.backends.file_sets import read_bundle, remove_bundle, write_bundle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The state after `epoch`, every byte checked."""
+
+    epoch: int
+    lease: int
+    files: Mapping[str, bytes]
+
+
+def save(store: Store, sweep: str, key: str, lease: int, epoch: int, files: Mapping[str, bytes]) -> None:
+    """Keep the state after `epoch`; saving it again changes nothing.
+
+    Args:
+        key: The trial's or confirm run's, as in paths.
+        lease: The one that the run was issued under.
+
+    Raises:
+        StoreUnavailable: It was not saved; older checkpoints are still there.
+    """
+    write_bundle(store, layout.checkpoint(sweep, key, lease, epoch), files)
+
+
+def newest_intact(store: Store, sweep: str, key: str) -> Checkpoint | None:
+    """The checkpoint with the highest epoch, of any lease; torn and damaged ones are passed over.
+
+    By invariant I5 two checkpoints of one epoch hold the same state, whichever lease wrote them.
+    """
+    for epoch, lease in _newest_first(store, sweep, key):
+        try:
+            bundle = read_bundle(store, layout.checkpoint(sweep, key, lease, epoch))
+        except (NotFound, CorruptStore):
+            continue
+        return Checkpoint(epoch=epoch, lease=lease, files=bundle.files)
+    return None
+
+
+def prune(store: Store, sweep: str, key: str, *, lease: int, keep: int = 2) -> None:
+    """Remove all but the `keep` newest checkpoints; two, in case the newest turns out to be damaged.
+
+    Args:
+        lease: The caller's. What a newer lease has written is left alone.
+    """
+    paths = set(store.list(layout.running_run(sweep, key)))
+    kept = 0
+    for epoch, owner in _newest_first(store, sweep, key):
+        folder = layout.checkpoint(sweep, key, owner, epoch)
+        if kept >= keep and owner <= lease:
+            remove_bundle(store, folder)
+        # One without a manifest may just be being written, so it stays, but does not count.
+        kept += layout.manifest(folder) in paths
+
+
+def _newest_first(store: Store, sweep: str, key: str) -> list[tuple[int, int]]:
+    """Epoch and lease of all checkpoints, whole or not."""
+    found = {layout.checkpoint_of(path) for path in store.list(layout.running_run(sweep, key))}
+    return sorted((place for place in found if place is not None), reverse=True)

@@ -1,0 +1,131 @@
+"""The rows of confirm runs: a finalist's config trained again with a fresh seed. Written once and never changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import pyarrow as pa
+
+from vae_search.errors import CorruptStore
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import AlreadyThere, Store
+from vae_search.store.ledger.checksums import seal, unseal
+from vae_search.store.ledger.columns import Int32, checked, columns_of, records_of
+from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow, trial_fields, trial_record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalistRow(TrialRow):
+    """One finished confirm run: the columns of a trial, and which of the finalist's seeds it was.
+
+    `trial` is the finalist, `seed` the number that its training drew from. Other than in a trial's row, `iwae` is the
+    mean over the judge images, with more samples (`iwae_k`); all other scores are on the select images.
+
+    Raises:
+        ValueError: As for a `TrialRow`, or `confirm_seed` is negative.
+    """
+
+    confirm_seed: Int32  # 1, 2, 3 … of each finalist
+
+    def __post_init__(self) -> None:
+        TrialRow.__post_init__(self)  # with slots, super() would look in a class that is no more
+        object.__setattr__(self, "confirm_seed", checked("confirm_seed", self.confirm_seed, _CONFIRM_SEED))
+        if self.confirm_seed < 0:
+            raise ValueError(f"`confirm_seed >= 0` must hold, but got {self.confirm_seed}")
+
+    @classmethod
+    def of(cls, row: TrialRow, *, confirm_seed: int) -> "FinalistRow":
+        """`row` as the row of a confirm run."""
+        return cls(**{field.name: getattr(row, field.name) for field in fields(TrialRow)}, confirm_seed=confirm_seed)
+
+    @property
+    def key(self) -> str:
+        """The run as it stands in paths: `000042-s1`."""
+        return layout.confirm_key(self.trial, self.confirm_seed)
+
+
+_CONFIRM_SEED = columns_of(FinalistRow)["confirm_seed"]
+FINALIST_SCHEMA = TRIAL_SCHEMA.append(pa.field("confirm_seed", _CONFIRM_SEED.arrow))
+
+
+class Finalists:
+    """The finished confirm runs of one sweep.
+
+    After a call of `rows`, `damaged` holds the files that it had to leave out, as paths in the store.
+    """
+
+    def __init__(self, store: Store, sweep: str) -> None:
+        self.damaged: list[str] = []
+        self._store = store
+        self._sweep = sweep
+
+    def commit(self, row: FinalistRow) -> FinalistRow:
+        """Write the row of a confirm run; once it is there, the run is finished for ever.
+
+        Returns:
+            The row that is in the store: `row`, or the one that was there before.
+
+        Raises:
+            ValueError: The row belongs to another sweep.
+            CorruptStore: There is a row already, but it is damaged.
+            StoreUnavailable: Nothing was committed; the same call may be made again.
+        """
+        if row.sweep != self._sweep:
+            raise ValueError(f"{self._sweep} cannot hold a row of {row.sweep}/{row.key}")
+        path = layout.finalist(self._sweep, row.trial, row.confirm_seed)
+        try:
+            self._store.create(path, finalist_to_parquet(row, path=path))
+        except AlreadyThere:
+            return self.row(row.trial, row.confirm_seed)
+        return row
+
+    def row(self, trial: int, confirm_seed: int) -> FinalistRow:
+        """The row of one confirm run.
+
+        Raises:
+            NotFound: It is not finished, or does not exist.
+            CorruptStore: Its file is damaged or misplaced.
+        """
+        path = layout.finalist(self._sweep, trial, confirm_seed)
+        return finalist_from_parquet(self._store.read(path), path=path)
+
+    def rows(self) -> list[FinalistRow]:
+        """All rows, by trial and seed; damaged files are left out and listed in `damaged`."""
+        rows, self.damaged = [], []
+        for path in self._store.list(layout.finalists(self._sweep)):
+            if not path.endswith(".parquet"):
+                continue
+            try:
+                rows.append(finalist_from_parquet(self._store.read(path), path=path))
+            except CorruptStore:
+                self.damaged.append(path)
+        return sorted(rows, key=lambda row: (row.trial, row.confirm_seed))
+
+
+def by_trial(rows: Sequence[FinalistRow]) -> dict[int, list[FinalistRow]]:
+    """The rows of each finalist, by its trial."""
+    found: dict[int, list[FinalistRow]] = {}
+    for row in rows:
+        found.setdefault(row.trial, []).append(row)
+    return found
+
+
+def finalist_to_parquet(row: FinalistRow, *, path: str) -> bytes:
+    """`row` as a sealed Parquet file for `path`, with the columns of `FINALIST_SCHEMA`."""
+    record = trial_record(row) | {"confirm_seed": row.confirm_seed}
+    return seal(pa.Table.from_pylist([record], schema=FINALIST_SCHEMA), path=path)
+
+
+def finalist_from_parquet(content: bytes, *, path: str) -> FinalistRow:
+    """The row in the file `path`.
+
+    Raises:
+        CorruptStore: The file is damaged, misplaced, or does not hold exactly one confirm run.
+    """
+    table = unseal(content, path=path)
+    if table.num_rows != 1:
+        raise CorruptStore(f"{path}: must hold one row, but holds {table.num_rows}. Restore it from a copy.")
+    try:
+        records = records_of(table)
+        return FinalistRow(**trial_fields(records[0]), confirm_seed=records[0]["confirm_seed"])
+    except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
+        raise CorruptStore(f"{path}: does not hold a confirm run: {error}. Restore it from a copy.") from error

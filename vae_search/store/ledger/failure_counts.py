@@ -1,0 +1,35 @@
+"""What has gone wrong with a trial in flight: the first time may be a neighbour's fault, the second is the config's.
+
+A strike is a file in the trial's running folder, so that it counts across workers, drivers and machines, and goes with
+the folder when the trial is finished.
+"""
+
+import secrets
+from collections import Counter
+
+from vae_search.core.trial_state import Reason
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.backends.json_records import to_json_bytes
+
+OUT = 2  # strikes of one kind end a trial as FAIL
+
+
+def record_strike(store: Store, sweep: str, key: str, reason: Reason, *, detail: str) -> None:
+    """Note that a trial has failed for `reason`.
+
+    Args:
+        key: The trial's or confirm run's, as in paths.
+        detail: For people.
+
+    Raises:
+        StoreUnavailable: It was not noted.
+    """
+    path = layout.strike(sweep, key, reason.value, secrets.token_hex(8))
+    store.create(path, to_json_bytes({"reason": reason.value, "detail": detail}))
+
+
+def strikes(store: Store, sweep: str, key: str) -> Counter[Reason]:
+    """How often a trial in flight has failed, by reason."""
+    found = (layout.strike_of(path) for path in store.list(layout.running_run(sweep, key)))
+    return Counter(Reason(reason) for reason in found if reason is not None)

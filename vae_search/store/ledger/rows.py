@@ -1,0 +1,283 @@
+"""The two tables of the ledger: one row per finished trial, one row per epoch of each.
+
+The columns are the same in every sweep. NULL means "does not apply"; NaN and infinity are refused here, so that no
+reader ever sorts or averages them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
+
+import pyarrow as pa
+
+from vae_search.core.trial_state import Reason, State
+from vae_search.errors import CorruptStore
+from vae_search.spec.search_space import RULES, ParamValue
+from vae_search.store.ledger.checksums import seal, unseal
+from vae_search.store.ledger.columns import (
+    Column,
+    Double,
+    Doubles,
+    Int32,
+    Int64,
+    Text,
+    Time,
+    checked,
+    columns_of,
+    records_of,
+    settle,
+)
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRow:
+    """One finished trial. Values are in nats per image, bounds at beta = 1 with the EMA weights of the last epoch.
+
+    Raises:
+        ValueError: A value has the wrong type, is NaN or infinite, or does not go with the state.
+    """
+
+    schema_version: Int32 = SCHEMA_VERSION
+    sweep: Text
+    trial: Int64
+    state: Annotated[State, pa.string()]
+    reason: Annotated[Reason, pa.string()] | None = None
+    error: Text | None = None
+    seed: Int64
+    attempts: Int32
+    lease: Int32
+    node_id: Text | None = None
+    started_at: Time
+    finished_at: Time
+    epochs: Int32  # that were trained
+    objective: Double | None = None  # minimised; NULL in a Pareto sweep
+    neg_elbo: Double | None = None
+    distortion: Double | None = None
+    rate: Double | None = None
+    bits_per_dim: Double | None = None  # bits per pixel and channel
+    floor_excess: Double | None = None  # neg_elbo above the entropy of the pixels
+    iwae: Double | None = None
+    iwae_k: Int32 | None = None
+    instability: Double | None = None
+    instability_regression: Double | None = None
+    instability_roughness: Double | None = None
+    instability_spikes: Double | None = None
+    active_units: Int32 | None = None
+    kl_per_dimension: Doubles | None = None
+    shuffle_gap: Double | None = None
+    train_neg_elbo: Double | None = None
+    generalisation_gap: Double | None = None
+    logvar_clamp_share: Double | None = None
+    scale_clamp_share: Double | None = None  # of a likelihood's scales; NULL for bernoulli, which has none
+    clip_share: Double | None = None
+    skipped_steps: Int64 | None = None
+    parameters: Int64 | None = None  # trained weights
+    train_flops: Double | None = None
+    cpu_s: Double | None = None
+    wall_s: Double | None = None
+    images_per_s: Double | None = None
+    peak_memory_bytes: Int64 | None = None
+    compiled: Text | None = None  # "graph" or "xla"
+    params: Mapping[str, ParamValue]  # the active parameters: columns param_<name> and params_json
+    comparability_key: Text
+    spec_sha256: Text
+    versions_json: Text | None = None
+    epochs_sha256: Text | None = None  # of the file with the learning curve
+    artifact_sha256: Text | None = None  # of the artifact's manifest
+
+    def __post_init__(self) -> None:
+        settle(self, _TRIAL_COLUMNS)
+        object.__setattr__(self, "params", _checked_params(self.params))
+        if not self.state.is_finished:
+            raise ValueError(f"trial {self.trial}: a row is a finished trial, but its state is {self.state}")
+        if (State.COMPLETE if self.reason is None else self.reason.state) is not self.state:
+            raise ValueError(f"trial {self.trial}: {self.state} does not go with reason {self.reason or 'NULL'}")
+        if self.state is State.COMPLETE and self.neg_elbo is None:
+            raise ValueError(f"trial {self.trial}: COMPLETE must have a neg_elbo")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRow:
+    """One epoch of one trial, evaluated on `select`; nats per image.
+
+    Raises:
+        ValueError: A value has the wrong type, or is NaN or infinite.
+    """
+
+    sweep: Text
+    trial: Int64
+    epoch: Int32  # counted from 1
+    neg_elbo: Double | None = None
+    distortion: Double | None = None
+    rate: Double | None = None
+    train_neg_elbo: Double | None = None
+    beta: Double | None = None  # in effect, after warm-up
+    learning_rate: Double | None = None  # in effect, after the schedule
+    grad_norm_median: Double | None = None
+    grad_norm_max: Double | None = None
+    clip_share: Double | None = None
+    skipped_steps: Int64 | None = None
+    spike_excess: Double | None = None
+    cpu_s: Double | None = None
+    wall_s: Double | None = None
+
+    def __post_init__(self) -> None:
+        settle(self, _EPOCH_COLUMNS)
+
+
+def trials_to_parquet(rows: Sequence[TrialRow], *, path: str, after: pa.Table | None = None) -> bytes:
+    """`rows` as a sealed Parquet file for `path`, with the columns of `TRIAL_SCHEMA`.
+
+    Args:
+        after: rows that come before them, with the same columns.
+    """
+    records = [trial_record(row) for row in rows]
+    return seal(_joined(after, pa.Table.from_pylist(records, schema=TRIAL_SCHEMA)), path=path)
+
+
+def trials_from_parquet(content: bytes, *, path: str, places: Sequence[int] | None = None) -> list[TrialRow]:
+    """The rows in the file `path`, or those at some places of it.
+
+    Raises:
+        CorruptStore: The file is damaged or misplaced, or holds something else.
+    """
+    table = unseal(content, path=path, rows=places)
+    try:
+        return [TrialRow(**trial_fields(record)) for record in records_of(table)]
+    except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
+        raise CorruptStore(f"{path}: does not hold a trial: {error}. Restore it from a copy.") from error
+
+
+def trial_record(row: TrialRow) -> dict[str, object]:
+    """`row` as a record with the columns of `TRIAL_SCHEMA`."""
+    record = _record(row, _TRIAL_COLUMNS)
+    record |= {f"param_{name}": value for name, value in row.params.items()}
+    record["params_json"] = json.dumps(dict(row.params), sort_keys=True, ensure_ascii=False)
+    return record
+
+
+def trial_fields(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the row that `trial_record` made `record` of.
+
+    Raises:
+        KeyError, ValueError: There is none.
+    """
+    return {name: record.get(name) for name in _TRIAL_COLUMNS} | {"params": json.loads(record["params_json"])}
+
+
+def columns_from_parquet(content: bytes, *, path: str, schema: pa.Schema) -> pa.Table:
+    """Some columns of the file `path`; one that the file lacks is NULL.
+
+    Args:
+        schema: a part of `TRIAL_SCHEMA` or `EPOCH_SCHEMA`, in its order.
+
+    Raises:
+        CorruptStore: The file is damaged or misplaced, or a column holds something else.
+    """
+    table = unseal(content, path=path, columns=schema.names)
+    if table.schema.equals(schema):
+        return table
+    held = set(table.column_names)
+    try:
+        columns = [
+            table.column(field.name).cast(field.type) if field.name in held else pa.nulls(table.num_rows, field.type)
+            for field in schema
+        ]
+    except pa.ArrowException as error:
+        raise CorruptStore(f"{path}: holds something else: {error}. Restore it from a copy.") from error
+    return pa.table(columns, schema=schema)
+
+
+def trial_numbers(content: bytes, *, path: str) -> set[int]:
+    """The numbers of the trials in the file `path`.
+
+    Raises:
+        CorruptStore: The file is damaged or misplaced.
+    """
+    numbers: list[int] = unseal(content, path=path, columns=["trial"]).column("trial").to_pylist()
+    return set(numbers)
+
+
+def trial_to_parquet(row: TrialRow, *, path: str) -> bytes:
+    """`row` as a sealed Parquet file for `path`, with the columns of `TRIAL_SCHEMA`."""
+    return trials_to_parquet([row], path=path)
+
+
+def trial_from_parquet(content: bytes, *, path: str) -> TrialRow:
+    """The row in the file `path`.
+
+    Raises:
+        CorruptStore: The file is damaged, misplaced, or does not hold exactly one row.
+    """
+    rows = trials_from_parquet(content, path=path)
+    if len(rows) != 1:
+        raise CorruptStore(f"{path}: must hold one row, but holds {len(rows)}. Restore it from a copy.")
+    return rows[0]
+
+
+def epochs_to_parquet(rows: Sequence[EpochRow], *, path: str, after: pa.Table | None = None) -> bytes:
+    """`rows` as a sealed Parquet file for `path`, with the columns of `EPOCH_SCHEMA`.
+
+    Args:
+        after: rows that come before them, with the same columns.
+    """
+    records = [_record(row, _EPOCH_COLUMNS) for row in rows]
+    return seal(_joined(after, pa.Table.from_pylist(records, schema=EPOCH_SCHEMA)), path=path)
+
+
+def epochs_from_parquet(content: bytes, *, path: str) -> list[EpochRow]:
+    """The rows in the file `path`.
+
+    Raises:
+        CorruptStore: The file is damaged or misplaced, or holds something else.
+    """
+    records = unseal(content, path=path).to_pylist()
+    try:
+        return [EpochRow(**{name: record.get(name) for name in _EPOCH_COLUMNS}) for record in records]
+    except (ValueError, TypeError) as error:
+        raise CorruptStore(f"{path}: does not hold epochs: {error}. Restore it from a copy.") from error
+
+
+_TRIAL_COLUMNS = columns_of(TrialRow)
+_EPOCH_COLUMNS = columns_of(EpochRow)
+_PARAM_COLUMNS = {
+    name: Column(rule.kind, {int: pa.int64(), float: pa.float64(), str: pa.string()}[rule.kind], required=True)
+    for name, rule in RULES.items()
+}
+
+
+def _trial_schema() -> pa.Schema:
+    columns: list[tuple[str, Any]] = []
+    for field in fields(TrialRow):
+        if field.name == "params":
+            columns += [(f"param_{name}", column.arrow) for name, column in _PARAM_COLUMNS.items()]
+            columns.append(("params_json", pa.string()))
+        else:
+            columns.append((field.name, _TRIAL_COLUMNS[field.name].arrow))
+    return pa.schema(columns)
+
+
+TRIAL_SCHEMA = _trial_schema()
+EPOCH_SCHEMA = pa.schema([(name, column.arrow) for name, column in _EPOCH_COLUMNS.items()])
+
+
+def _checked_params(params: Mapping[str, object]) -> dict[str, ParamValue]:
+    unknown = sorted(set(params) - set(_PARAM_COLUMNS))
+    if unknown:
+        raise ValueError(f"params: no parameter is called {', '.join(unknown)}")
+    return {name: checked(f"params.{name}", value, _PARAM_COLUMNS[name]) for name, value in params.items()}
+
+
+def _joined(first: pa.Table | None, then: pa.Table) -> pa.Table:
+    """One table in one piece: equal rows give equal bytes, however they came together."""
+    if first is None:
+        return then
+    # The empty piece gives its schema to the whole: read from a file, a list's items have another name.
+    return pa.concat_tables([then.slice(0, 0), first, then]).combine_chunks()
+
+
+def _record(row: object, columns: Mapping[str, Column]) -> dict[str, object]:
+    return {name: getattr(row, name) for name in columns}

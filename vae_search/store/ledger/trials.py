@@ -1,0 +1,173 @@
+"""The ledger: what is known about finished trials. Its rows are the truth; everything else is rebuilt from them."""
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from vae_search.errors import CorruptStore
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import AlreadyThere, Store
+from vae_search.store.ledger.compaction import (
+    finished_prefix,
+    read_compact,
+    read_compact_curves,
+    usable_copy,
+    write_compact,
+)
+from vae_search.store.ledger.rows import (
+    EpochRow,
+    TrialRow,
+    epochs_from_parquet,
+    epochs_to_parquet,
+    trial_from_parquet,
+    trial_to_parquet,
+)
+
+
+class Ledger:
+    """The finished trials of one sweep. A row is written once and never changed.
+
+    After a call of `trials`, `damaged` holds the files that it had to leave out, as paths in the store, and `set_aside`
+    the trials whose damaged rows were set aside: their numbers stay used.
+    """
+
+    def __init__(self, store: Store, sweep: str) -> None:
+        self.damaged: list[str] = []
+        self.set_aside: list[int] = []
+        self._store = store
+        self._sweep = sweep
+
+    def commit(self, row: TrialRow, epochs: Sequence[EpochRow]) -> TrialRow:
+        """Write the trial's learning curve and then its row; once the row is there, the trial is finished for ever.
+
+        Returns:
+            The row that is in the ledger: `row` with its `epochs_sha256`, or the one that was there before.
+
+        Raises:
+            ValueError: A row belongs to another sweep or trial.
+            CorruptStore: There is a row already, but it is damaged.
+            StoreUnavailable: Nothing was committed; the same call may be made again.
+        """
+        parts: tuple[TrialRow | EpochRow, ...] = (row, *epochs)
+        for part in parts:
+            if (part.sweep, part.trial) != (self._sweep, row.trial):
+                raise ValueError(f"{self._sweep}/{row.trial} cannot hold a row of {part.sweep}/{part.trial}")
+        path, curve_path = layout.trial(self._sweep, row.trial), layout.trial_epochs(self._sweep, row.trial)
+        curve = epochs_to_parquet(epochs, path=curve_path)
+        try:
+            self._store.create(curve_path, curve)
+        except AlreadyThere:
+            if path in self._store.list(layout.trials(self._sweep)):
+                return self.trial(row.trial)
+            # The leftover of an attempt that died before its row. Should that attempt wake up now and write its own
+            # curve again, the row's epochs_sha256 gives it away.
+            if self._store.read(curve_path) != curve:
+                self._store.replace(curve_path, curve)
+        committed = replace(row, epochs_sha256=hashlib.sha256(curve).hexdigest())
+        try:
+            self._store.create(path, trial_to_parquet(committed, path=path))
+        except AlreadyThere:
+            return self.trial(row.trial)
+        return committed
+
+    def trial(self, number: int) -> TrialRow:
+        """The row of one finished trial.
+
+        Raises:
+            NotFound: The trial is not finished, or does not exist.
+            CorruptStore: Its file is damaged or misplaced.
+        """
+        path = layout.trial(self._sweep, number)
+        return trial_from_parquet(self._store.read(path), path=path)
+
+    def trials(self) -> list[TrialRow]:
+        """The rows of all finished trials, by number; damaged files are left out and listed in `damaged`."""
+        rows, self.damaged = [], []
+        paths = self._store.list(layout.trials(self._sweep))
+        copied = read_compact(self._store, self._sweep)
+        raw = []
+        for path in paths:
+            if not path.endswith(".parquet"):
+                continue
+            if (row := copied.get(layout.number_of(path) or 0)) and path == layout.trial(self._sweep, row.trial):
+                rows.append(row)
+                continue
+            raw.append(path)
+        for path, content in zip(raw, self._store.read_many(raw), strict=True):
+            try:
+                rows.append(trial_from_parquet(content or b"", path=path))
+            except CorruptStore:
+                self.damaged.append(path)
+        self.set_aside = sorted({*layout.tombstones(paths)} - {row.trial for row in rows})
+        return sorted(rows, key=lambda row: row.trial)
+
+    def curves(self, rows: Sequence[TrialRow]) -> dict[int, list[EpochRow]]:
+        """The learning curves of these trials, by trial; damaged ones are left out and added to `damaged`."""
+        copied = read_compact_curves(self._store, self._sweep)
+        found = {row.trial: copied[row.trial] for row in rows if row.trial in copied}
+        raw = [row for row in rows if row.trial not in copied]
+        contents = self._store.read_many(layout.trial_epochs(self._sweep, row.trial) for row in raw)
+        for row, content in zip(raw, contents, strict=True):
+            try:
+                found[row.trial] = self._curve(row, content)
+            except CorruptStore:
+                self.damaged.append(layout.trial_epochs(self._sweep, row.trial))
+        return found
+
+    def compact(self) -> None:
+        """Bring the copies for readers in a hurry up to date. The caller holds the sweep's lease.
+
+        They reach to the first trial that is not finished, or whose row or curve is damaged.
+
+        Raises:
+            StoreUnavailable: They stay as they were.
+        """
+        paths = self._store.list(layout.trials(self._sweep))
+        numbers = {number for path in paths if (number := self._trial_in(path)) is not None}
+        copy = usable_copy(self._store, self._sweep, numbers)
+        begun = copy.length if copy else 0
+        new = sorted(number for number in numbers if number >= begun)
+        files = layout.trial_files(self._sweep, new)
+        curve_files = [layout.trial_epochs(self._sweep, number) for number in new]
+        contents = zip(files, self._store.read_many(files), self._store.read_many(curve_files), strict=True)
+        rows: list[TrialRow] = []
+        curves: dict[int, list[EpochRow]] = {}
+        for path, row_bytes, curve_bytes in contents:
+            with suppress(CorruptStore):
+                row = trial_from_parquet(row_bytes or b"", path=path)
+                curves[row.trial] = self._curve(row, curve_bytes)
+                rows.append(row)
+        length = finished_prefix({*range(begun), *curves, *layout.tombstones(paths)})
+        if length > begun:
+            write_compact(self._store, self._sweep, rows, curves, after=copy, length=length)
+
+    def epochs(self, trial: int) -> list[EpochRow]:
+        """The learning curve of one finished trial.
+
+        Raises:
+            NotFound: The trial is not finished, or does not exist.
+            CorruptStore: The curve or the row is damaged, or the curve is missing or not the one of this row.
+        """
+        row = self.trial(trial)
+        (content,) = self._store.read_many([layout.trial_epochs(self._sweep, trial)])
+        return self._curve(row, content)
+
+    def _trial_in(self, path: str) -> int | None:
+        """The trial whose row the file `path` is; None for any other file."""
+        number = layout.number_of(path)
+        return number if number is not None and path == layout.trial(self._sweep, number) else None
+
+    def _curve(self, row: TrialRow, content: bytes | None) -> list[EpochRow]:
+        path = layout.trial_epochs(self._sweep, row.trial)
+        if content is None:
+            raise CorruptStore(f"{path}: is missing, but the trial's row is there. Restore it from a copy.")
+        if hashlib.sha256(content).hexdigest() != row.epochs_sha256:
+            raise CorruptStore(f"{path}: is not the learning curve that belongs to the row. Restore it from a copy.")
+        return epochs_from_parquet(content, path=path)
+
+
+def sweep_names(store: Store) -> list[str]:
+    """The names of all sweeps in the store, sorted."""
+    paths = (path.split("/") for path in store.list(layout.SWEEPS))
+    return sorted({parts[1] for parts in paths if parts[2:] == ["resolved.json"]})

@@ -1,0 +1,284 @@
+"""Whether a sweep's files are what the invariants say, and setting aside those that are not."""
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from vae_search.core.trial_state import State
+from vae_search.errors import Conflict, CorruptStore, NotFound
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import AlreadyThere, Store
+from vae_search.store.backends.file_sets import read_bundle
+from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
+from vae_search.store.leases.records import newest_lease, read_holder
+from vae_search.store.ledger import sweep_record
+from vae_search.store.ledger.checksums import check_seal
+from vae_search.store.ledger.compaction import usable_length
+from vae_search.store.ledger.confirm_runs import FinalistRow, finalist_from_parquet
+from vae_search.store.ledger.rows import TrialRow, trial_from_parquet
+from vae_search.store.queries.ranking import best_first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something in the store that should not be so.
+
+    Args:
+        damaged: information is lost or wrong; else it is a leftover that the next driver or `gc` removes.
+    """
+
+    path: str
+    problem: str
+    damaged: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What `inspect` found in one sweep."""
+
+    sweep: str
+    rows: int
+    finalists: int
+    """rows of confirm runs"""
+    curves: int
+    artifacts: int
+    set_aside: tuple[int, ...]
+    """trials whose rows were damaged and are set aside; their numbers stay used"""
+    findings: tuple[Finding, ...]
+
+    @property
+    def damaged(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.damaged)
+
+
+def inspect(store: Store, sweep: str) -> Inspection:
+    """Check every file of a sweep: seals, hashes, what refers to what, and the numbers of leases.
+
+    Raises:
+        NotFound: There is no such sweep.
+    """
+    paths = store.list(layout.sweep(sweep))
+    if layout.resolved(sweep) not in paths:
+        sweep_record.read(store, sweep)  # says what is wrong
+    rows, findings = _read_rows(store, sweep, paths)
+    confirmed, more = _read_finalists(store, sweep, paths)
+    all_rows = {layout.trial_key(number): row for number, row in rows.items()} | confirmed
+    findings += more
+    findings += _record_findings(store, sweep, all_rows)
+    findings += _lease_findings(store, sweep, all_rows)
+    lost = _lost_rows(paths, all_rows)
+    findings += _curve_findings(store, sweep, paths, rows, lost=lost)
+    findings += _artifact_findings(store, sweep, paths, all_rows, lost=lost)
+    findings += _copy_findings(store, sweep, paths)
+    findings += _running_findings(store, sweep, paths, all_rows)
+    curves = [path for path in paths if layout.table_of(path) == "epochs"]
+    return Inspection(
+        sweep=sweep,
+        rows=len(rows),
+        finalists=len(confirmed),
+        curves=len(curves),
+        artifacts=len(_artifacts(paths)),
+        set_aside=tuple(sorted({*layout.tombstones(paths)} - {*rows})),
+        findings=tuple(sorted(findings, key=lambda finding: finding.path)),
+    )
+
+
+def set_aside(store: Store, sweep: str, finding: Finding, *, lease: int) -> bool:
+    """Move a damaged file out of the way; a row leaves a tombstone, so that its number is never used again.
+
+    May be interrupted and called again. The caller holds the sweep's lease.
+
+    Returns:
+        Whether there was a way to do it; records of sweeps and leases need a copy.
+    """
+    folder = layout.sweep(sweep)
+    part = finding.path.removeprefix(f"{folder}/").split("/")[0]
+    if part not in ("trials", "epochs", "finalists", "artifacts", "running"):
+        return False
+    if part == "trials":
+        number = layout.number_of(finding.path)
+        if number is not None:
+            record = to_json_bytes({"trial": number, "lease": lease, "problem": finding.problem})
+            with suppress(AlreadyThere):
+                store.create(layout.tombstone(sweep, number), record)
+    for path in [finding.path] if part != "artifacts" else store.list(finding.path.rsplit("/", 1)[0]):
+        try:
+            store.replace(layout.set_aside(sweep, path), store.read(path))
+        except NotFound:
+            continue
+        store.remove(path)
+    return True
+
+
+def _read_rows(store: Store, sweep: str, paths: list[str]) -> tuple[dict[int, TrialRow], list[Finding]]:
+    rows, findings = {}, []
+    present = [path for path in paths if layout.table_of(path) == "trials"]
+    for path, content in zip(present, store.read_many(present), strict=True):
+        try:
+            row = trial_from_parquet(content or b"", path=path)
+            if path != layout.trial(sweep, row.trial) or row.sweep != sweep:
+                raise CorruptStore(f"{path}: holds the row of {row.sweep}/{row.trial}.")
+        except CorruptStore as error:
+            findings.append(_damage(path, error))
+            continue
+        rows[row.trial] = row
+    return rows, findings
+
+
+def _read_finalists(store: Store, sweep: str, paths: list[str]) -> tuple[dict[str, FinalistRow], list[Finding]]:
+    rows, findings = {}, []
+    for path in paths:
+        if not path.startswith(f"{layout.finalists(sweep)}/"):
+            continue
+        try:
+            row = finalist_from_parquet(store.read(path), path=path)
+            if path != layout.finalist(sweep, row.trial, row.confirm_seed) or row.sweep != sweep:
+                raise CorruptStore(f"{path}: holds the row of {row.sweep}/{row.key}.")
+        except CorruptStore as error:
+            findings.append(_damage(path, error))
+            continue
+        rows[row.key] = row
+    return rows, findings
+
+
+def _path_of(row: TrialRow) -> str:
+    if isinstance(row, FinalistRow):
+        return layout.finalist(row.sweep, row.trial, row.confirm_seed)
+    return layout.trial(row.sweep, row.trial)
+
+
+def _record_findings(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> Iterator[Finding]:
+    try:
+        record = sweep_record.read(store, sweep)
+    except CorruptStore as error:
+        yield _damage(layout.resolved(sweep), error)
+        return
+    if any(row.spec_sha256 != record.spec.sha256 for row in rows.values()):
+        problem = "its spec is not the one that the rows were made with"
+        yield Finding(path=layout.resolved(sweep), problem=problem, damaged=True)
+    for row in rows.values():
+        path = _path_of(row)
+        if row.comparability_key != record.comparability_key:
+            yield Finding(path=path, problem="was scored on another task than its sweep", damaged=True)
+        for problem in record.spec.search_space.problems(row.params)[:1]:
+            yield Finding(path=path, problem=f"does not fit the search space: {problem}", damaged=True)
+
+
+def _lease_findings(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> Iterator[Finding]:
+    newest = newest_lease(store, sweep)
+    for number in range(1, newest + 1):
+        try:
+            read_holder(store, sweep, number)
+        except (CorruptStore, NotFound) as error:
+            yield _damage(layout.lease(sweep, number), error)
+    for row in rows.values():
+        if not 1 <= row.lease <= newest:
+            problem = f"was written under lease {row.lease}, but there are leases 1 to {newest}"
+            yield Finding(path=_path_of(row), problem=problem, damaged=True)
+
+
+def _curve_findings(
+    store: Store, sweep: str, paths: list[str], rows: Mapping[int, TrialRow], *, lost: Collection[str]
+) -> Iterator[Finding]:
+    expected = {layout.trial_epochs(sweep, number): row for number, row in rows.items()}
+    for (path, row), content in zip(expected.items(), store.read_many(expected), strict=True):
+        if content is None:
+            yield Finding(path=path, problem="is missing, but its trial has a row", damaged=True)
+            continue
+        try:
+            check_seal(content, path=path)
+        except CorruptStore as error:
+            yield _damage(path, error)
+            continue
+        if hashlib.sha256(content).hexdigest() != row.epochs_sha256:
+            yield Finding(path=path, problem="is not the learning curve that belongs to the row", damaged=True)
+    for path in sorted({path for path in paths if layout.table_of(path) == "epochs"} - {*expected}):
+        number = layout.number_of(path)
+        if number is None or layout.trial_key(number) not in lost:
+            yield Finding(path=path, problem="belongs to no row", damaged=False)
+
+
+def _artifact_findings(
+    store: Store, sweep: str, paths: list[str], rows: Mapping[str, TrialRow], *, lost: Collection[str]
+) -> Iterator[Finding]:
+    kept, behind = _artifacts(paths), _behind(store, sweep, rows)
+    for key, row in rows.items():
+        # A trial's weights go when it falls behind the best; those of a confirm run stay.
+        if isinstance(row, FinalistRow) and row.artifact_sha256 and key not in kept:
+            yield Finding(path=layout.manifest(layout.artifact(sweep, key)), problem="is missing", damaged=True)
+    for key in sorted({*kept}.difference(lost)):
+        folder = layout.artifact(sweep, key)
+        if key in behind:  # whole or, its manifest first, half removed
+            problem = "its trial is not among the best any more: left behind by a driver that died"
+            yield Finding(path=folder, problem=problem, damaged=False)
+            continue
+        expected = rows[key].artifact_sha256 if key in rows else None
+        if expected is None:
+            yield Finding(path=folder, problem="belongs to no row", damaged=False)
+            continue
+        try:
+            if read_bundle(store, folder).sha256 != expected:
+                yield Finding(
+                    path=layout.manifest(folder), problem="is not the artifact that belongs to the row", damaged=True
+                )
+        except (CorruptStore, NotFound) as error:
+            yield _damage(layout.manifest(folder), error)
+
+
+def _behind(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> set[str]:
+    """The COMPLETE trials that are not among those whose artifacts are kept; confirm runs keep theirs."""
+    try:
+        spec = sweep_record.latest_spec(store, sweep)
+    except (CorruptStore, NotFound):  # which is a finding of its own
+        return set()
+    trials = [row for row in rows.values() if not isinstance(row, FinalistRow)]
+    try:
+        kept = {row.trial for row in best_first(trials, spec.objective)[: spec.keep]}
+    except Conflict:  # of rows with another comparability key: the same
+        return set()
+    complete = {row.trial for row in trials if row.state is State.COMPLETE}
+    return {layout.trial_key(trial) for trial in complete - kept}
+
+
+def _copy_findings(store: Store, sweep: str, paths: list[str]) -> Iterator[Finding]:
+    copies = [path for path in paths if path.startswith(f"{layout.compact(sweep)}/")]
+    numbers = {layout.number_of(path) or 0 for path in paths if layout.table_of(path) == "trials"}
+    length = usable_length(store, sweep, numbers) if copies else 0
+    in_use = (layout.compact_trials(sweep, length), layout.compact_epochs(sweep, length)) if length else ()
+    for path in copies:
+        if path not in in_use:
+            problem = "a derived copy that is damaged or out of date; readers pass it over"
+            yield Finding(path=path, problem=problem, damaged=False)
+
+
+def _running_findings(store: Store, sweep: str, paths: list[str], rows: Mapping[str, TrialRow]) -> Iterator[Finding]:
+    for key in sorted({key for path in paths if (key := layout.running_key_of(path)) is not None and key in rows}):
+        path = layout.running_run(sweep, key)
+        yield Finding(path=path, problem="its run has a row: left behind by a driver that died", damaged=False)
+    for path in paths:
+        if not path.startswith(f"{layout.running(sweep)}/") or not path.endswith("/suggestion.json"):
+            continue
+        if layout.running_key_of(path) in rows:
+            continue
+        try:
+            from_json_bytes(store.read(path), where=path)
+        except CorruptStore as error:
+            yield _damage(path, error)
+
+
+def _artifacts(paths: list[str]) -> list[str]:
+    return sorted({key for path in paths if (key := layout.artifact_of(path)) is not None})
+
+
+def _lost_rows(paths: list[str], rows: Collection[str]) -> set[str]:
+    """Runs whose rows are damaged or set aside. What belongs to them is kept: the row may come back from a copy."""
+    files = (layout.number_of(path) for path in paths if layout.table_of(path) == "trials")
+    trials = {*layout.tombstones(paths), *(number for number in files if number is not None)}
+    finalists = {key for path in paths if (key := layout.finalist_of(path)) is not None}
+    return {*map(layout.trial_key, trials), *finalists}.difference(rows)
+
+
+def _damage(path: str, error: Exception) -> Finding:
+    sentence = str(error).removeprefix(f"{path}: ").removeprefix("damaged: ").splitlines()[0]
+    return Finding(path=path, problem=sentence.removesuffix(" Restore it from a copy."), damaged=True)

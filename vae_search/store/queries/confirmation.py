@@ -1,0 +1,63 @@
+"""What fresh seeds say about a config: pure functions of the rows of confirm runs."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vae_search.core.trial_state import State
+from vae_search.errors import Conflict
+from vae_search.store.ledger.confirm_runs import FinalistRow, by_trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """A config whose confirm runs have all completed: its bound on -log p(x), nats per judge image.
+
+    One seed is enough to be confirmed: it was not chosen for its value, as the search's own was, and it is scored on
+    images that no search has seen. That a mean is of few seeds shows in `seeds`, and decides at a promotion.
+    """
+
+    seeds: int
+    mean: float
+    sd: float | None
+    """over seeds; None for a single one"""
+    iwae_k: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuted:
+    """A config that did not complete with every fresh seed, whatever the others say."""
+
+    seeds: int
+    failed: int
+
+
+def verdicts(rows: Sequence[FinalistRow]) -> dict[int, Confirmed | Refuted]:
+    """What is known of each finalist, by its trial; nothing of one whose runs were not judged.
+
+    Raises:
+        Conflict: They were not all judged on one task by one measure (invariant I7).
+    """
+    judged_as = {(row.comparability_key, row.iwae_k) for row in rows if row.iwae is not None}
+    if len(judged_as) > 1:
+        raise Conflict(
+            "the confirm runs were not judged alike, so they cannot be ranked together: (comparability key, iwae_k) "
+            f"are {', '.join(f'({key[:12]}, {k})' for key, k in sorted(judged_as, key=str))}."
+        )
+    found: dict[int, Confirmed | Refuted] = {}
+    for trial, runs in by_trial(rows).items():
+        failed = sum(row.state is not State.COMPLETE for row in runs)
+        bounds = [-row.iwae for row in runs if row.iwae is not None]
+        if failed:
+            found[trial] = Refuted(seeds=len(runs), failed=failed)
+        elif bounds:
+            sd = statistics.stdev(bounds) if len(bounds) > 1 else None
+            mean = statistics.fmean(bounds)
+            found[trial] = Confirmed(seeds=len(bounds), mean=mean, sd=sd, iwae_k=runs[0].iwae_k or 0)
+    return found
+
+
+def confirmed_first(found: Mapping[int, Confirmed | Refuted]) -> list[int]:
+    """The confirmed trials, the least mean first; equal ones by number."""
+    means = {trial: verdict.mean for trial, verdict in found.items() if isinstance(verdict, Confirmed)}
+    return sorted(means, key=lambda trial: (means[trial], trial))

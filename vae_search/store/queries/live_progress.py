@@ -1,0 +1,136 @@
+"""A running sweep, followed from the store: each look reads what is new, however many rows there are."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vae_search.core.trial_state import State
+from vae_search.errors import CorruptStore
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.leases.lease import SILENCE_S, Heartbeat, read_heartbeat
+from vae_search.store.ledger.confirm_runs import FinalistRow, finalist_from_parquet
+from vae_search.store.ledger.rows import TrialRow, trial_from_parquet
+from vae_search.store.queries.front import front_among, member_of
+from vae_search.store.queries.leaderboard import read_standings
+
+if TYPE_CHECKING:
+    from vae_search.spec.sections import Objective  # its library takes as long to load as `best` does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a look found."""
+
+    landed: Sequence[TrialRow]
+    """rows of trials and confirm runs that are new since the look before, by file name"""
+    driver: Heartbeat | None
+    """who runs the sweep; None if nobody does any more"""
+    silent: bool
+    """whether the driver has shown no sign of life for `SILENCE_S`, so that another may take the sweep over"""
+
+
+class Following:
+    """The finished trials of one sweep, counted once and then kept up.
+
+    A look costs a listing of what is in flight and two small files. Only when something in flight has changed are the
+    rows listed, and only new ones are read. So a row shows at the look after its trial has left `running/`.
+    """
+
+    def __init__(self, store: Store, sweep: str, objective: "Objective", *, monotonic: Callable[[], float]) -> None:
+        standings = read_standings(store, sweep)
+        self.states: Counter[State] = standings.states
+        self.best = standings.best
+        """trial and objective of the least objective so far"""
+        self.front = standings.shown_front(objective)
+        """of a Pareto sweep, so far"""
+        self.confirmed = 0
+        """confirm runs that have ended"""
+        self.epochs_seen = 0
+        """epochs of the runs that landed since, and that those in flight have saved since"""
+        self.running: dict[str, int] = {}
+        """epochs of the newest checkpoint, by key of the run in flight"""
+        self._store = store
+        self._sweep = sweep
+        self._monotonic = monotonic
+        self._rows = {*layout.trial_files(sweep, standings.numbers), *standings.damaged}
+        self._saved: dict[str, int] = {}  # epochs by key, of every run that was ever seen in flight
+        self._beat: tuple[int, int] | None = None
+        self._beat_s = 0.0
+        self._look_at_running()
+        self.epochs_seen = 0
+        # The rows of confirm runs are few, and what is there now is not news.
+        self._finalists = {path for path in store.list(layout.finalists(sweep)) if path.endswith(".parquet")}
+        self.confirmed = len(self._finalists)
+
+    def look(self) -> Look:
+        """See what is new.
+
+        Raises:
+            StoreUnavailable: The store is out of reach.
+        """
+        driver = read_heartbeat(self._store, self._sweep)
+        gone = driver is None or driver.alive is False
+        # After the driver has left nothing more comes, so the last look takes everything in.
+        landed = self._landed() if self._look_at_running() or gone else []
+        return Look(landed=landed, driver=None if gone else driver, silent=not gone and self._is_silent(driver))
+
+    def _look_at_running(self) -> bool:
+        """Read how far the runs in flight are; whether others are in flight than before."""
+        found: dict[str, int] = {}
+        for path in self._store.list(layout.running(self._sweep)):
+            key = layout.running_key_of(path)
+            if key is not None:
+                epoch, _ = layout.checkpoint_of(path) or (0, 0)
+                found[key] = max(found.get(key, 0), epoch)
+        changed = found.keys() != self.running.keys()
+        self.epochs_seen += sum(max(0, epoch - self._saved.get(key, 0)) for key, epoch in found.items())
+        self._saved |= found
+        self.running = found
+        return changed
+
+    def _landed(self) -> list[TrialRow]:
+        trials = self._new(layout.trials(self._sweep), self._rows)
+        runs = self._new(layout.finalists(self._sweep), self._finalists)
+        rows: list[TrialRow] = []
+        for path, content in zip(trials, self._store.read_many(trials), strict=True):
+            try:
+                rows.append(trial_from_parquet(content or b"", path=path))
+            except CorruptStore:
+                continue  # who asks how the sweep stands is told
+        for path, content in zip(runs, self._store.read_many(runs), strict=True):
+            try:
+                rows.append(finalist_from_parquet(content or b"", path=path))
+            except CorruptStore:
+                continue
+        for row in rows:
+            self._count(row)
+        return rows
+
+    def _new(self, folder: str, known: set[str]) -> list[str]:
+        found = [path for path in self._store.list(folder) if path not in known and path.endswith(".parquet")]
+        known.update(found)
+        return found
+
+    def _count(self, row: TrialRow) -> None:
+        key = row.key if isinstance(row, FinalistRow) else layout.trial_key(row.trial)
+        self.epochs_seen += max(0, row.epochs - self._saved.pop(key, 0))
+        if isinstance(row, FinalistRow):
+            self.confirmed += 1
+            return
+        self.states[row.state] += 1
+        if row.objective is not None and (self.best is None or row.objective < self.best[1]):
+            self.best = (row.trial, row.objective)
+        if self.front is not None and row.state is State.COMPLETE:
+            criteria, prefer = self.front.criteria, self.front.prefer
+            members = [*self.front.members, member_of(row, criteria)]
+            self.front = front_among(members, criteria=criteria, prefer=prefer)
+
+    def _is_silent(self, driver: Heartbeat | None) -> bool:
+        """Whether the counter stands still, measured by our own clock: the driver's may be another machine's."""
+        now_s = self._monotonic()
+        beat = None if driver is None else (driver.lease, driver.counter)
+        if beat != self._beat:
+            self._beat, self._beat_s = beat, now_s
+        return now_s - self._beat_s >= SILENCE_S

@@ -1,0 +1,227 @@
+"""The views of a query: `trials`, `epochs`, `finalists`, `front` and `models` of one connection to DuckDB."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vae_search.errors import CorruptStore, NotFound
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.ledger.checksums import check_seal
+from vae_search.store.ledger.compaction import usable_length
+from vae_search.store.ledger.confirm_runs import FINALIST_SCHEMA
+from vae_search.store.ledger.rows import EPOCH_SCHEMA, TRIAL_SCHEMA
+from vae_search.store.ledger.sweep_record import pareto_criteria
+from vae_search.store.queries.front import Member, front_among
+from vae_search.store.queries.pareto import CRITERIA
+
+MODEL_SCHEMA = pa.schema(
+    [
+        ("model", pa.string()),
+        ("version", pa.int64()),
+        ("alias", pa.string()),  # champion or challenger
+        ("state", pa.string()),  # reserved, promoted, given up or retired
+        ("sweep", pa.string()),
+        ("trial", pa.int64()),
+        ("neg_iwae", pa.float64()),  # the bound on -log p(x), mean over seeds and judge images, nats
+        ("neg_iwae_sd", pa.float64()),  # over seeds
+        ("iwae_k", pa.int64()),
+        ("seeds", pa.int64()),
+        ("test_neg_iwae", pa.float64()),
+        ("gates", pa.int64()),
+        ("gates_passed", pa.int64()),
+        ("gain", pa.float64()),  # over the champion before it, nats; NULL for the first
+        ("registered_at", pa.timestamp("us", tz="UTC")),
+        ("promoted_at", pa.timestamp("us", tz="UTC")),
+        ("reasons", pa.string()),  # why it was refused
+    ]
+)
+FRONT_SCHEMA = pa.schema(
+    [
+        ("sweep", pa.string()),
+        ("trial", pa.int64()),
+        ("place", pa.int64()),  # 1: what `objective.prefer` picks
+        *((name, pa.float64()) for name in CRITERIA),  # NULL if it is none of the sweep's criteria
+    ]
+)
+SCHEMAS = {
+    "trials": TRIAL_SCHEMA,
+    "epochs": EPOCH_SCHEMA,
+    "finalists": FINALIST_SCHEMA,
+    "front": FRONT_SCHEMA,
+    "models": MODEL_SCHEMA,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersions:
+    """The versions of all models, from whoever can read the registry."""
+
+    records: Sequence[Mapping[str, object]]
+    """with the columns of `MODEL_SCHEMA`; a missing one is NULL"""
+    damaged: tuple[str, ...]
+    """files and folders that could not be read"""
+
+
+class Views:
+    """The views of one connection; empty until they are asked for.
+
+    They are views, not copies, because a file has some seventy columns and most queries want five. Of a store that is
+    on no file system, the files that are asked for are put into `scratch`: DuckDB's own way to S3 is an extension that
+    it downloads, would not check the seals, and fetches every footer by itself.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, store: Store, paths: Iterable[str], scratch: Path
+    ) -> None:
+        self.damaged: list[str] = []
+        self._scratch = scratch
+        self._connection = connection
+        self._store = store
+        self._paths: dict[str | None, list[str]] = defaultdict(list)
+        for path in paths:
+            self._paths[_table_of(path)].append(path)
+        self._use_copies()
+        self._shown: list[str] = []
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("CREATE SCHEMA no_rows")
+        for table, schema in SCHEMAS.items():
+            # Spelled out: to register an Arrow table, DuckDB would load pandas if it is installed, a third of a second.
+            columns = ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in schema)
+            connection.execute(f"CREATE TABLE no_rows.{table} ({columns})")
+            self._show(table, {})
+
+    def _use_copies(self) -> None:
+        """Put the copy of a sweep's finished prefix in the place of its rows and curves, where there is a good one."""
+        numbers: dict[str, set[int]] = defaultdict(set)
+        for path in self._paths["trials"]:
+            numbers[layout.sweep_of(path)].add(layout.number_of(path) or 0)
+        lengths = {sweep: usable_length(self._store, sweep, found) for sweep, found in numbers.items()}
+        for table, copy in (("trials", layout.compact_trials), ("epochs", layout.compact_epochs)):
+            raw = [
+                path
+                for path in self._paths[table]
+                if (layout.number_of(path) or 0) >= lengths.get(layout.sweep_of(path), 0)
+            ]
+            self._paths[table] = raw + [copy(sweep, length) for sweep, length in lengths.items() if length]
+        self._lengths = lengths
+
+    def show_trials(self) -> None:
+        """Let `trials` read all intact rows."""
+        self._show("trials", self._intact("trials"))
+
+    def show_epochs(self) -> None:
+        """Let `epochs` read the curves that the rows of `trials` were written with."""
+        rows = self._connection.sql("SELECT sweep, trial, epochs_sha256 FROM trials").fetchall()
+        expected = {
+            layout.trial_epochs(sweep, trial): sha256
+            for sweep, trial, sha256 in rows
+            if trial >= self._lengths.get(sweep, 0)
+        }
+        self.damaged += set(expected) - set(self._paths["epochs"])
+        # A curve without a row is what a dead attempt left behind, or its row is damaged and named already.
+        self._paths["epochs"] = [
+            path for path in self._paths["epochs"] if path in expected or layout.table_of(path) is None
+        ]
+        self._show("epochs", self._intact("epochs", expected))
+
+    def show_finalists(self) -> None:
+        """Let `finalists` read all intact rows of confirm runs."""
+        self._show("finalists", self._intact("finalists"))
+
+    def show_front(self) -> None:
+        """Let `front` read which trials of each Pareto sweep are on its front; `trials` must be shown before."""
+        columns = ", ".join(CRITERIA)
+        sql = f"SELECT sweep, comparability_key, trial, rate, {columns} FROM trials WHERE state = 'COMPLETE'"  # noqa: S608
+        found: dict[tuple[str, str], list[Member]] = defaultdict(list)
+        for sweep, key, trial, rate, *values in self._connection.sql(sql).fetchall():
+            by_name = dict(zip(CRITERIA, values, strict=True))
+            found[sweep, key].append(Member(trial=trial, values=by_name, rate=rate))
+        records = []
+        for (sweep, _), trials in sorted(found.items()):
+            try:
+                criteria, prefer = pareto_criteria(self._store, sweep)
+            except NotFound:  # it is being removed
+                continue
+            except CorruptStore:
+                self.damaged.append(layout.resolved(sweep))
+                continue
+            if criteria:
+                narrow = [replace(each, values={name: each.values[name] for name in criteria}) for each in trials]
+                members = front_among(narrow, criteria=criteria, prefer=prefer).members
+                records += [
+                    {"sweep": sweep, "trial": member.trial, "place": place, **member.values}
+                    for place, member in enumerate(members, start=1)
+                ]
+        path = self._scratch / "front.parquet"
+        pq.write_table(pa.Table.from_pylist(records, schema=FRONT_SCHEMA), path)
+        self._show("front", {"": [str(path)]})
+
+    def show_models(self, models: Callable[[], ModelVersions], *, sweep: str | None) -> None:
+        """Let `models` read the versions, of all models or those that came from one sweep."""
+        found = models()
+        self.damaged += found.damaged
+        records = [record for record in found.records if sweep in (None, record["sweep"])]
+        path = self._scratch / "models.parquet"
+        pq.write_table(pa.Table.from_pylist(records, schema=MODEL_SCHEMA), path)
+        self._show("models", {"": [str(path)]})
+
+    def lock(self) -> None:
+        """From now on nothing but the shown files can be opened; DuckDB does not let this be undone."""
+        self._connection.execute(f"SET allowed_paths = {_literal(self._shown)}")
+        self._connection.execute("SET enable_external_access = false")
+
+    def _intact(self, table: str, expected: dict[str, str] | None = None) -> dict[str, list[str]]:
+        """The intact files of a table as local paths, grouped by their columns."""
+        groups: dict[str, list[str]] = defaultdict(list)
+        paths = self._paths[table]
+        for path, content in zip(paths, self._store.read_many(paths), strict=True):
+            try:
+                if content is None:
+                    raise CorruptStore(f"{path}: is not there any more.")
+                columns = check_seal(content, path=path)
+                if expected is not None and expected.get(path) not in (None, hashlib.sha256(content).hexdigest()):
+                    raise CorruptStore(f"{path}: is not the learning curve that belongs to the row.")
+            except CorruptStore:
+                self.damaged.append(path)
+                continue
+            groups[columns].append(self._local_file(path, content))
+        return groups
+
+    def _local_file(self, path: str, content: bytes) -> str:
+        found = self._store.local_path(path)
+        if found is None:
+            found = self._scratch / path.replace("/", "+")  # no name of a sweep has a "+"
+            found.write_bytes(content)
+        return str(found)
+
+    def _show(self, table: str, groups: dict[str, list[str]]) -> None:
+        # DuckDB's own union_by_name reads every footer twice; one scan per set of columns does the same in half the
+        # time. Without either, it would drop columns that the first file lacks.
+        scans = [f"FROM no_rows.{table}", *(f"FROM read_parquet({_literal(files)})" for files in groups.values())]
+        self._connection.execute(f"CREATE OR REPLACE VIEW {table} AS {' UNION ALL BY NAME '.join(scans)}")
+        self._shown += [file for files in groups.values() for file in files]
+
+
+def _table_of(path: str) -> str | None:
+    if layout.finalist_of(path) and path.split("/")[2] == "finalists":
+        return "finalists"
+    return layout.table_of(path)
+
+
+def _sql_type(arrow: pa.DataType) -> str:
+    """DuckDB's word for a type of a column."""
+    if pa.types.is_list(arrow):
+        return f"{_sql_type(arrow.value_type)}[]"
+    words = {"string": "VARCHAR", "double": "DOUBLE", "int32": "INTEGER", "int64": "BIGINT"}
+    return words.get(str(arrow), "TIMESTAMPTZ")
+
+
+def _literal(texts: Iterable[str]) -> str:
+    return "[" + ", ".join("'" + text.replace("'", "''") + "'" for text in texts) + "]"

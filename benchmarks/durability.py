@@ -140,7 +140,7 @@ def share(folder: Path) -> dict[str, object]:
     """Orders, epochs, checkpoints, rows and weights of 12 trials; driver and worker take turns in one process."""
     from fashion import slice_task
 
-    from vae_search.data.task import JudgeTask
+    from vae_search.data.tasks import JudgeTask
     from vae_search.search.orders import WorkerBrief
     from vae_search.search.trial_runner import TrialRunner
 

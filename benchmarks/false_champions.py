@@ -31,12 +31,12 @@ import numpy as np
 from fashion import judge_images, slice_task
 from machine import describe_machine
 
-from vae_search.data.pixels import BINARY
+from vae_search.data.pixel_statistics import BINARY
 from vae_search.registry.contest import contest, mean_interval
 from vae_search.registry.evidence import Evidence
 from vae_search.spec.hyperparameters import Config
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
-from vae_search.vae.plan import TrainingPlan
+from vae_search.vae.training.plan import TrainingPlan
 
 HERE = Path(__file__).parent
 SEEDS, EPOCHS, IMAGES, SAMPLES = 24, 27, 2_000, 500
@@ -67,10 +67,10 @@ _trainer = None
 def train(seed: int) -> Seed:
     """One seed to the end, in a process of its own kind: one thread, one data set."""
     global _trainer
-    from vae_search.data.task import JudgeTask
-    from vae_search.vae.description import ModelDescription
-    from vae_search.vae.judgement import judge
-    from vae_search.vae.training import Trainer
+    from vae_search.data.tasks import JudgeTask
+    from vae_search.vae.inference.scoring import judge
+    from vae_search.vae.networks.model_config import ModelDescription
+    from vae_search.vae.training.trainer import Trainer
 
     _trainer = _trainer or Trainer(slice_task(), threads=1)
     plan = TrainingPlan(

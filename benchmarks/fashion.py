@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 from machine import fashion_mnist_folder
 
-from vae_search.data.binarize import bernoulli_entropy
-from vae_search.data.checks import Images
-from vae_search.data.pixels import BINARY, PixelStatistics
+from vae_search.data.binarization import bernoulli_entropy
+from vae_search.data.image_checks import Images
+from vae_search.data.pixel_statistics import BINARY, PixelStatistics
 from vae_search.data.sources import read_source
-from vae_search.data.task import TrainingTask
+from vae_search.data.tasks import TrainingTask
 
 SPACE = {
     "latent_dim": {"type": "int", "low": 8, "high": 64, "log": True},

@@ -24,7 +24,7 @@ import numpy as np
 from machine import describe_machine, fashion_mnist_folder
 
 from vae_search.data.dataset import load_dataset
-from vae_search.data.pixels import intensities
+from vae_search.data.pixel_statistics import intensities
 from vae_search.spec.sections import DataSpec
 from vae_search.store import paths as layout
 from vae_search.store.backends.uri import open_store
@@ -65,12 +65,12 @@ def search(likelihood: str, store: str, minutes: float) -> TrialRow:
 
 def score(store: str, row: TrialRow) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """-ELBO and -IWAE of each test image in nats, then two rows of means and two of draws, in [0, 1]."""
-    from vae_search.vae.arrays import arrays_of
-    from vae_search.vae.description import ModelDescription
-    from vae_search.vae.evaluation import Evaluator
-    from vae_search.vae.model import VaeModel
-    from vae_search.vae.networks import build
-    from vae_search.vae.training import limit_threads
+    from vae_search.vae.inference.model import VaeModel
+    from vae_search.vae.inference.npz import arrays_of
+    from vae_search.vae.networks.model_config import ModelDescription
+    from vae_search.vae.networks.network import build
+    from vae_search.vae.objective.evaluation import Evaluator
+    from vae_search.vae.training.trainer import limit_threads
 
     limit_threads(1)
     files = artifacts.load(open_store(store), row.sweep, layout.trial_key(row.trial), sha256=row.artifact_sha256)
@@ -122,7 +122,7 @@ def main() -> None:
 
 def picture(samples: list[tuple[np.ndarray, np.ndarray]]) -> bytes:
     """Two rows of test images, then of each model two rows of means and two of draws."""
-    from vae_search.vae.samples import sheet_png
+    from vae_search.vae.inference.image_grids import sheet_png
 
     real = intensities(load_dataset(DATA, cache=Path("none")).test[: 2 * COLUMNS], 256)
     parts = [real, *(part for pair in samples for part in pair)]

@@ -35,8 +35,8 @@ from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
-from vae_search.vae.arrays import arrays_of
-from vae_search.vae.description import ModelDescription
+from vae_search.vae.inference.npz import arrays_of
+from vae_search.vae.networks.model_config import ModelDescription
 
 HERE = Path(__file__).parent
 PUBLISHED, MUST = 228.70, 232.0
@@ -99,9 +99,9 @@ def run(spec: dict, folder: Path) -> tuple[list[TrialRow], list[list[float]]]:
 
 def bounds(folder: str, row: TrialRow, part: int) -> tuple[np.ndarray, np.ndarray]:
     """Per image of one half of the test set: -ELBO and the IWAE bound's negative, nats."""
-    from vae_search.vae.evaluation import Evaluator
-    from vae_search.vae.networks import build
-    from vae_search.vae.training import limit_threads
+    from vae_search.vae.networks.network import build
+    from vae_search.vae.objective.evaluation import Evaluator
+    from vae_search.vae.training.trainer import limit_threads
 
     limit_threads(1)
     files = artifacts.load(open_store(folder), row.sweep, layout.trial_key(row.trial), sha256=row.artifact_sha256)

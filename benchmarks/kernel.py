@@ -25,11 +25,11 @@ from fashion import slice_task
 from machine import describe_machine
 
 from vae_search.spec.hyperparameters import Config
-from vae_search.vae.keras_models import decoder_model, encoder_model
-from vae_search.vae.networks import NetworkSpec, build
-from vae_search.vae.plan import TrainingPlan
-from vae_search.vae.training import Trainer
-from vae_search.vae.training_graph import Scalars, TrainingGraph
+from vae_search.vae.networks.keras_models import decoder_model, encoder_model
+from vae_search.vae.networks.network import NetworkSpec, build
+from vae_search.vae.training.graph import Scalars, TrainingGraph
+from vae_search.vae.training.plan import TrainingPlan
+from vae_search.vae.training.trainer import Trainer
 
 HERE = Path(__file__).parent
 TRAIN, BATCH, REPEATS = 10_000, 128, 7

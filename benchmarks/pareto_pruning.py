@@ -32,7 +32,7 @@ from machine import describe_machine
 from time_to_target import epochs_of, spec_of
 
 from vae_search.core.trial_state import State
-from vae_search.data.task import JudgeTask, TrainingTask
+from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.spec.hyperparameters import Config
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger.trials import Ledger
@@ -49,10 +49,10 @@ Trial = tuple[float, float | None, float | None]
 
 def reference_point(task: TrainingTask, *, epochs: int) -> tuple[float, float]:
     """As bad as a model without latents, and as dear as the largest network of the space: nats, log10 FLOPs."""
-    from vae_search.vae.judgement import latent_free_baseline
-    from vae_search.vae.likelihoods import likelihood_of
-    from vae_search.vae.network_spec import NetworkSpec
-    from vae_search.vae.networks import build
+    from vae_search.vae.inference.scoring import latent_free_baseline
+    from vae_search.vae.networks.network import build
+    from vae_search.vae.networks.network_spec import NetworkSpec
+    from vae_search.vae.objective.likelihoods import likelihood_of
 
     largest = Config(latent_dim=SPACE["latent_dim"]["high"], depth=SPACE["depth"]["high"], width=max(WIDTHS))
     network = build(NetworkSpec.of(largest, task.image_shape, likelihood="bernoulli"))

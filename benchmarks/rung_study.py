@@ -34,7 +34,7 @@ from vae_search.core.measurements import Diverged
 from vae_search.search.study import SweepStudy
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.search_space_yaml import read_space
-from vae_search.vae.plan import TrainingPlan
+from vae_search.vae.training.plan import TrainingPlan
 
 HERE = Path(__file__).parent
 CONFIGS, SEEDS, EPOCHS = 64, 2, 27
@@ -67,7 +67,7 @@ _trainer = None
 def train(params: dict, warmup: int, seed: int) -> Curve:
     """One config to the end, in a process of its own kind: one thread, one data set."""
     global _trainer
-    from vae_search.vae.training import Trainer
+    from vae_search.vae.training.trainer import Trainer
 
     _trainer = _trainer or Trainer(slice_task(), threads=1)
     plan = TrainingPlan(

@@ -23,9 +23,9 @@ from machine import describe_machine
 from ray import tune
 from synthetic import NAME, VERSIONS, new_sweep, spec_of
 
-from vae_search.data.checks import Images
-from vae_search.data.pixels import BINARY, PixelStatistics
-from vae_search.data.task import JudgeTask, TrainingTask
+from vae_search.data.image_checks import Images
+from vae_search.data.pixel_statistics import BINARY, PixelStatistics
+from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.search import tuning
 from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
 from vae_search.store.ledger.trials import Ledger

@@ -36,7 +36,7 @@ import numpy as np
 from fashion import SPACE, slice_task
 from machine import describe_machine
 
-from vae_search.data.task import JudgeTask
+from vae_search.data.tasks import JudgeTask
 from vae_search.search.driver import Driver
 from vae_search.search.flight import Provenance
 from vae_search.search.orders import WorkerBrief

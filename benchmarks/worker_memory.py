@@ -15,12 +15,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from machine import describe_machine
 
-from vae_search.data.checks import Images
-from vae_search.data.pixels import BINARY, PixelStatistics
-from vae_search.data.task import TrainingTask
+from vae_search.data.image_checks import Images
+from vae_search.data.pixel_statistics import BINARY, PixelStatistics
+from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import Config
-from vae_search.vae.plan import TrainingPlan
-from vae_search.vae.training import Trainer
+from vae_search.vae.training.plan import TrainingPlan
+from vae_search.vae.training.trainer import Trainer
 
 HERE = Path(__file__).parent
 POINTS = (6, 20, 40, 60)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vae_search.service import SweepStatus
     from vae_search.store.backends.base import Store
     from vae_search.store.queries.ranking import RankedBy
-    from vae_search.vae.model import VaeModel
+    from vae_search.vae.inference.model import VaeModel
 
 __all__ = ["SweepResult", "best", "load_model", "query", "report", "resume", "run"]
 

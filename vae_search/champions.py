@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vae_search.errors import BadData, Conflict, CorruptStore, InvalidSpec, NotFound
-from vae_search.native import native_remarks_hidden
 from vae_search.registry.artifacts import CARD_FILE, read_version
 from vae_search.registry.log import model_names
 from vae_search.registry.promotion import Decision, propose
@@ -19,10 +18,11 @@ from vae_search.store import model_layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.ledger import sweep_record
+from vae_search.vae.quiet_import import native_remarks_hidden
 
 if TYPE_CHECKING:
     from vae_search.data.dataset import Dataset
-    from vae_search.vae.model import VaeModel
+    from vae_search.vae.inference.model import VaeModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +158,8 @@ def load(store: Store, address: str) -> LoadedModel:
     number = wanted.resolve(state)
     files = read_version(store, wanted.model, number, sha256=state.versions[number].manifest_sha256)
     with native_remarks_hidden():
-        from vae_search.vae.export import CONFIG_FILE, WEIGHTS_FILE
-        from vae_search.vae.model import VaeModel
+        from vae_search.vae.inference.model import VaeModel
+        from vae_search.vae.inference.saved_model import CONFIG_FILE, WEIGHTS_FILE
     where = model_layout.version(wanted.model, number)
     try:
         model = VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE])
@@ -180,13 +180,13 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
         InvalidSpec, NotFound, CorruptStore: As for `load`.
     """
     from vae_search.data.dataset import load_dataset
-    from vae_search.data.task import JudgeTask
+    from vae_search.data.tasks import JudgeTask
     from vae_search.store.images import at_hand
 
     loaded = load(store, address)
     data = loaded.data if source is None else DataSpec(source=source, binarize=loaded.data.binarize)
     dataset = load_dataset(at_hand(store, data, cache=cache), cache=cache)
-    from vae_search.vae.judgement import judge
+    from vae_search.vae.inference.scoring import judge
 
     description = loaded.model.description
     if description.network.image_shape != dataset.image_shape:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae_search.errors import Conflict, InvalidSpec, NotFound
-from vae_search.native import native_remarks_hidden
 from vae_search.pictures import trial_address
 from vae_search.registry.log import model_names
 from vae_search.registry.verify import ModelInspection, inspect_model
@@ -19,6 +18,7 @@ from vae_search.store.ledger.trials import Ledger, sweep_names
 from vae_search.store.maintenance.garbage_collection import leftovers, strays
 from vae_search.store.maintenance.garbage_collection import remove as remove_leftover
 from vae_search.store.maintenance.integrity import Inspection, inspect, set_aside
+from vae_search.vae.quiet_import import native_remarks_hidden
 
 if TYPE_CHECKING:
     from vae_search.core.measurements import EpochMeasurement
@@ -44,7 +44,7 @@ def reproduce(
     record, ledger = sweep_record.read(store, sweep), Ledger(store, sweep)
     row, curve = ledger.trial(trial), ledger.epochs(trial)
     from vae_search.data.dataset import comparability_key, load_dataset
-    from vae_search.data.task import TrainingTask
+    from vae_search.data.tasks import TrainingTask
     from vae_search.store.images import at_hand
 
     dataset = load_dataset(at_hand(store, record.spec.data, cache=cache), cache=cache)
@@ -52,7 +52,7 @@ def reproduce(
         raise Conflict(f"trial {address}: was trained on other images than {record.spec.data.source} holds now.")
     with native_remarks_hidden():
         from vae_search.search.reproduce import reproduce as train_again
-        from vae_search.vae.arrays import arrays_of
+        from vae_search.vae.inference.npz import arrays_of
 
     kept = store.list(layout.artifact(sweep, layout.trial_key(trial)))
     files = artifacts.load(store, sweep, layout.trial_key(trial), sha256=row.artifact_sha256) if kept else None

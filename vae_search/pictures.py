@@ -9,7 +9,6 @@ import numpy as np
 
 from vae_search import champions
 from vae_search.errors import InvalidSpec, NotFound, StoreUnavailable
-from vae_search.native import native_remarks_hidden
 from vae_search.spec.sections import DataSpec
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
@@ -17,9 +16,10 @@ from vae_search.store.ledger import artifacts, sweep_record
 from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.queries.ranking import best_first
+from vae_search.vae.quiet_import import native_remarks_hidden
 
 if TYPE_CHECKING:
-    from vae_search.vae.model import VaeModel
+    from vae_search.vae.inference.model import VaeModel
 
 COLUMNS = 8
 TRAVERSED_IMAGES = 500  # that tell which latents are active
@@ -58,7 +58,7 @@ def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -
     """
     check_output(output)
     model = subject(store, address).model
-    from vae_search.vae.samples import grid_png
+    from vae_search.vae.inference.image_grids import grid_png
 
     return write_output(output, grid_png(model.sample(count, seed=seed)))
 
@@ -67,7 +67,7 @@ def reconstruct(store: Store, address: str, *, count: int, cache: Path, output: 
     """Held-out images, each with its reconstruction below it, as one PNG. Arguments and errors as for `sample`."""
     check_output(output)
     found = subject(store, address)
-    from vae_search.vae.samples import reconstructions, sheet_png
+    from vae_search.vae.inference.image_grids import reconstructions, sheet_png
 
     images = _held_out(store, found, cache)[:count]
     return write_output(output, sheet_png(reconstructions(found.model, images, columns=COLUMNS)))
@@ -77,7 +77,7 @@ def traverse(store: Store, address: str, *, rows: int, cache: Path, output: Path
     """The most active latents, one in each row, moved from -3 to 3, as one PNG; else as `sample`."""
     check_output(output)
     found = subject(store, address)
-    from vae_search.vae.samples import sheet_png, traversals
+    from vae_search.vae.inference.image_grids import sheet_png, traversals
 
     images = _held_out(store, found, cache)[:TRAVERSED_IMAGES]
     return write_output(output, sheet_png(traversals(found.model, images, rows=rows, columns=COLUMNS)))
@@ -87,7 +87,7 @@ def interpolate(store: Store, address: str, *, rows: int, cache: Path, output: P
     """From one held-out image to another in each row, as one PNG. Arguments and errors as for `sample`."""
     check_output(output)
     found = subject(store, address)
-    from vae_search.vae.samples import interpolations, sheet_png
+    from vae_search.vae.inference.image_grids import interpolations, sheet_png
 
     images = _held_out(store, found, cache)
     rows = min(rows, len(images) // 2)
@@ -122,14 +122,14 @@ def subject(store: Store, address: str) -> Subject:
             f"trial {sweep}/{trial}: its weights were not kept; only the best {record.spec.keep} trials keep theirs."
         ) from None
     with native_remarks_hidden():
-        from vae_search.vae.model import VaeModel
+        from vae_search.vae.inference.model import VaeModel
     return Subject(model=VaeModel.from_files(files[MODEL_FILE], files[WEIGHTS_FILE]), data=record.spec.data)
 
 
 def _held_out(store: Store, found: Subject, cache: Path) -> np.ndarray:
     """Judge images, as networks see them: no model was trained or chosen by a search on them."""
     from vae_search.data.dataset import load_dataset
-    from vae_search.data.pixels import intensities
+    from vae_search.data.pixel_statistics import intensities
     from vae_search.store.images import at_hand
 
     dataset = load_dataset(at_hand(store, found.data, cache=cache), cache=cache)

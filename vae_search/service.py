@@ -112,7 +112,7 @@ def run(
             return _with_a_result(before)
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
     from vae_search.data.dataset import comparability_key, load_dataset, pixels_key
-    from vae_search.data.task import JudgeTask, TrainingTask
+    from vae_search.data.tasks import JudgeTask, TrainingTask
     from vae_search.search.room import local_room
     from vae_search.store.images import at_hand
 
@@ -266,7 +266,7 @@ def estimate(spec: "SweepSpec", *, cache: Path) -> "Estimate":
         BadData: The images cannot be used.
     """
     from vae_search.data.dataset import load_dataset
-    from vae_search.data.task import TrainingTask
+    from vae_search.data.tasks import TrainingTask
     from vae_search.search.room import local_room
 
     local_room(spec.resources)  # refuse what can never run before anything slow

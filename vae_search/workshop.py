@@ -7,25 +7,25 @@ from functools import cached_property
 import numpy as np
 
 from vae_search.data.dataset import Dataset
-from vae_search.data.pixels import intensities
-from vae_search.data.task import JudgeTask, TrainingTask
+from vae_search.data.pixel_statistics import intensities
+from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.registry.evidence import Candidate
 from vae_search.registry.verdicts import SampleQuality
 from vae_search.registry.workshop import TestScore
 from vae_search.store.ledger.artifacts import MODEL_FILE
 from vae_search.store.ledger.artifacts import WEIGHTS_FILE as TRAINED_WEIGHTS
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
-from vae_search.vae.arrays import arrays_of
-from vae_search.vae.description import ModelDescription
-from vae_search.vae.export import CONFIG_FILE, WEIGHTS_FILE, model_files
-from vae_search.vae.feature_space import FeatureSpace, feature_space_of, feature_train_images
-from vae_search.vae.fresh_process import score_in_fresh_process
-from vae_search.vae.judgement import judge
-from vae_search.vae.model import VaeModel
-from vae_search.vae.networks import build
-from vae_search.vae.sample_quality import sample_quality
-from vae_search.vae.samples import grid_png, reconstructions, sheet_png
-from vae_search.vae.weights_file import read_weights
+from vae_search.vae.inference.feature_space import FeatureSpace, feature_space_of, feature_train_images
+from vae_search.vae.inference.image_grids import grid_png, reconstructions, sheet_png
+from vae_search.vae.inference.model import VaeModel
+from vae_search.vae.inference.npz import arrays_of
+from vae_search.vae.inference.reload_check import score_in_fresh_process
+from vae_search.vae.inference.sample_quality import sample_quality
+from vae_search.vae.inference.saved_model import CONFIG_FILE, WEIGHTS_FILE, model_files
+from vae_search.vae.inference.scoring import judge
+from vae_search.vae.inference.weights_file import read_weights
+from vae_search.vae.networks.model_config import ModelDescription
+from vae_search.vae.networks.network import build
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from vae_search.store.ledger.artifacts import WEIGHTS_FILE
 from vae_search.store.ledger.checkpoints import newest_intact
 from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.store.ledger.trials import Ledger
-from vae_search.vae.arrays import arrays_of
+from vae_search.vae.inference.npz import arrays_of
 
 ROOT = Path(__file__).parents[2]
 FAMILIES = ("mlp", "pyramid", "conv", "resnet")

@@ -17,7 +17,7 @@ from tests.data.pictures import (
     cifar10_contents,
     tar_gz,
 )
-from vae_search.data import named
+from vae_search.data import builtin
 from vae_search.data.dataset import load_dataset
 from vae_search.data.download import PublishedFile
 from vae_search.data.sources import Source, read_source
@@ -67,7 +67,7 @@ def test_the_name_is_downloaded_once_and_read_from_the_cache(tmp_path, monkeypat
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with serving(content) as (address, asked):
         url = f"{address}/cifar-10-binary.tar.gz"
-        monkeypatch.setattr(named, "CIFAR10", PublishedFile(url=url, sha256=hashlib.sha256(content).hexdigest()))
+        monkeypatch.setattr(builtin, "CIFAR10", PublishedFile(url=url, sha256=hashlib.sha256(content).hexdigest()))
         for _ in range(2):
             assert_holds_the_batches(read_source("cifar10", cache=tmp_path))
 
@@ -77,7 +77,7 @@ def test_the_name_is_downloaded_once_and_read_from_the_cache(tmp_path, monkeypat
 def test_the_name_refuses_another_archive_than_the_published_one(tmp_path, monkeypatch):
     write_archive(tmp_path, cifar10_archive(cifar10_contents()))
     monkeypatch.setattr(
-        named, "CIFAR10", PublishedFile(url="http://127.0.0.1:9/cifar-10-binary.tar.gz", sha256="0" * 64)
+        builtin, "CIFAR10", PublishedFile(url="http://127.0.0.1:9/cifar-10-binary.tar.gz", sha256="0" * 64)
     )
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from tests.data.pictures import grey, write_idx
-from vae_search.data.binarize import bernoulli_entropy, draw_evaluation_sets
-from vae_search.data.checks import Images
+from vae_search.data.binarization import bernoulli_entropy, draw_evaluation_sets
 from vae_search.data.dataset import Dataset, comparability_key, load_dataset
-from vae_search.data.pixels import PixelStatistics
+from vae_search.data.image_checks import Images
+from vae_search.data.pixel_statistics import PixelStatistics
 from vae_search.data.sources import read_source
 from vae_search.data.splits import Protocol, Split, split_images
-from vae_search.data.task import JudgeTask, TrainingTask
+from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.spec.sections import DataSpec
 
 

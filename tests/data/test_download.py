@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from tests.contracts.web_server import serving
 from tests.data.pictures import grey
-from vae_search.data import download, named
+from vae_search.data import builtin, download
 from vae_search.data.download import DownloadFailed, PublishedFile, fetched
 from vae_search.data.sources import read_source
 from vae_search.errors import BadData
@@ -35,7 +35,7 @@ def only_this_machine(tmp_path, monkeypatch):
 def publish(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     """Have `mnist` mean PUBLISHED at this address."""
     digest = hashlib.sha256(PUBLISHED).hexdigest()
-    monkeypatch.setattr(named, "MNIST", PublishedFile(url=f"{address}/mnist.npz", sha256=digest))
+    monkeypatch.setattr(builtin, "MNIST", PublishedFile(url=f"{address}/mnist.npz", sha256=digest))
 
 
 def kept(cache: Path) -> list[str]:

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from tests.data.pictures import grey, write_idx
 from vae_search.data.dataset import comparability_key, load_dataset
 from vae_search.data.labels import train_labels
-from vae_search.data.task import JudgeTask
+from vae_search.data.tasks import JudgeTask
 from vae_search.spec.sections import DataSpec
 
 LABELS = np.arange(200) % 7

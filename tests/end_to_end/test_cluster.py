@@ -13,7 +13,7 @@ import pytest
 
 from tests.cluster.local_cluster import LocalCluster, facts, local_cluster, until
 from tests.cluster.sweeps import active, nodes_in_use, ray_nodes_of, rows, saved, write_spec
-from vae_search.data.idx import read_idx_folder
+from vae_search.data.formats.idx import read_idx_folder
 from vae_search.store import paths as layout
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]

@@ -4,7 +4,7 @@ import pytest
 
 from vae_search.core.trial_state import State
 from vae_search.data.dataset import comparability_key, load_dataset
-from vae_search.data.task import JudgeTask, TrainingTask
+from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.search import session
 from vae_search.search.observer import Observer
 from vae_search.search.orders import WorkerBrief

@@ -10,7 +10,7 @@ import pytest
 from tests.search.conftest import Session, open_session, store  # noqa: F401 - fixtures
 from vae_search.core.trial_state import State
 from vae_search.data.dataset import Dataset, load_dataset
-from vae_search.data.task import JudgeTask, TrainingTask
+from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.registry.evidence import Candidate
 from vae_search.registry.gates import judge
 from vae_search.registry.verdicts import Facts
@@ -20,10 +20,10 @@ from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.confirm_runs import Finalists
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
-from vae_search.vae.arrays import arrays_of
-from vae_search.vae.description import ModelDescription
-from vae_search.vae.export import model_files
-from vae_search.vae.fresh_process import score_in_fresh_process
+from vae_search.vae.inference.npz import arrays_of
+from vae_search.vae.inference.reload_check import score_in_fresh_process
+from vae_search.vae.inference.saved_model import model_files
+from vae_search.vae.networks.model_config import ModelDescription
 
 NOT_MEASURED = Facts(reload_difference=0.0, sample_quality=None, champion_sample_quality=None)
 HEALTHY = ("search_space={latent_dim: 6, learning_rate: 3e-3, depth: 1, width: 64, batch_size: 32}", "budget.epochs=30")
@@ -94,7 +94,7 @@ def test_a_model_that_still_warms_up_is_refused_before_it_is_trained(confirmed):
 
 def test_a_config_with_a_seed_that_diverges_is_stopped(confirmed, monkeypatch):
     from vae_search.core.measurements import Diverged
-    from vae_search.vae.training import TrainingRun
+    from vae_search.vae.training.trainer import TrainingRun
 
     train_epoch, trained = TrainingRun.train_epoch, []
 

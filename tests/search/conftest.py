@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from vae_search.data.checks import Images
-from vae_search.data.pixels import PixelStatistics
-from vae_search.data.task import JudgeTask, TrainingTask
+from vae_search.data.image_checks import Images
+from vae_search.data.pixel_statistics import PixelStatistics
+from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.search.driver import Driver
 from vae_search.search.flight import Provenance
 from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief

@@ -18,9 +18,9 @@ from vae_search.store.ledger.confirm_runs import FinalistRow, Finalists
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.queries.leaderboard import read_standings
-from vae_search.vae.arrays import arrays_of
-from vae_search.vae.description import ModelDescription
-from vae_search.vae.judgement import judge
+from vae_search.vae.inference.npz import arrays_of
+from vae_search.vae.inference.scoring import judge
+from vae_search.vae.networks.model_config import ModelDescription
 
 FAILED = {"state": State.FAIL, "reason": Reason.DIVERGED}
 CONFIRM = ("confirm={finalists: 2, seeds: 3}", "budget.trials=4", "pruning=off")

@@ -12,7 +12,7 @@ from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.trials import Ledger
-from vae_search.vae.model import VaeModel
+from vae_search.vae.inference.model import VaeModel
 
 
 def facts(row) -> tuple:

@@ -11,7 +11,7 @@ from vae_search.store import paths as layout
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import WEIGHTS_FILE
 from vae_search.store.ledger.trials import Ledger
-from vae_search.vae.arrays import arrays_of
+from vae_search.vae.inference.npz import arrays_of
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from vae_search.search.trial_runner import TrialRunner
 from vae_search.store import paths as layout
 from vae_search.store.ledger import checkpoints
 from vae_search.store.ledger.failure_counts import record_strike, strikes
-from vae_search.vae.training import TrainingRun
+from vae_search.vae.training.trainer import TrainingRun
 
 
 def failing(monkeypatch, *errors: BaseException | None) -> None:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from vae_search.data.checks import Images
-from vae_search.data.pixels import PixelStatistics
-from vae_search.data.task import TrainingTask
-from vae_search.vae.plan import TrainingPlan
-from vae_search.vae.training import Trainer
+from vae_search.data.image_checks import Images
+from vae_search.data.pixel_statistics import PixelStatistics
+from vae_search.data.tasks import TrainingTask
+from vae_search.vae.training.plan import TrainingPlan
+from vae_search.vae.training.trainer import Trainer
 
 
 @pytest.fixture(scope="session")

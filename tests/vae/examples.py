@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from vae_search.data.pixels import PixelStatistics
-from vae_search.vae.description import ModelDescription
-from vae_search.vae.likelihoods import likelihood_of
-from vae_search.vae.networks import NetworkSpec, build, initial_weights
+from vae_search.data.pixel_statistics import PixelStatistics
+from vae_search.vae.networks.model_config import ModelDescription
+from vae_search.vae.networks.network import NetworkSpec, build, initial_weights
+from vae_search.vae.objective.likelihoods import likelihood_of
 
 FAMILIES = ("mlp", "pyramid", "conv", "resnet")
 

@@ -5,11 +5,11 @@ import pytest
 import tensorflow as tf
 from scipy import integrate, special, stats
 
-from vae_search.vae.bounds import elbo_terms, gaussian_kl
-from vae_search.vae.evaluation import Evaluator
-from vae_search.vae.forward import WeightedNetwork
-from vae_search.vae.likelihoods import Bernoulli
-from vae_search.vae.networks import Network, NetworkSpec, build, initial_weights
+from vae_search.vae.networks.forward import WeightedNetwork
+from vae_search.vae.networks.network import Network, NetworkSpec, build, initial_weights
+from vae_search.vae.objective.bounds import elbo_terms, gaussian_kl
+from vae_search.vae.objective.evaluation import Evaluator
+from vae_search.vae.objective.likelihoods import Bernoulli
 
 CLAMP = (-6.0, 2.0)
 

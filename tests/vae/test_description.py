@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tests.vae.examples import FAMILIES, description
-from vae_search.vae.description import ModelDescription
+from vae_search.vae.networks.model_config import ModelDescription
 
 GOOD = json.loads(description().to_json())
 

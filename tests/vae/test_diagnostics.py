@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from vae_search.vae.diagnostics import (
+from vae_search.vae.training.diagnostics import (
     MIN_EVALUATIONS,
     SPIKE_WINDOW_STEPS,
     active_units,

@@ -10,14 +10,14 @@ import pytest
 from scipy import integrate, special, stats
 
 from tests.vae.examples import FAMILIES, binary, description, grey, weights
-from vae_search.data.pixels import intensities
-from vae_search.vae.description import ModelDescription
-from vae_search.vae.evaluation import EVALUATION_BATCH, Evaluator
-from vae_search.vae.export import CONFIG_FILE, WEIGHTS_FILE, model_files
-from vae_search.vae.fresh_process import score_in_fresh_process
-from vae_search.vae.model import VaeModel
-from vae_search.vae.reload_check import score_folder
-from vae_search.vae.weights_file import weights_file
+from vae_search.data.pixel_statistics import intensities
+from vae_search.vae.inference.model import VaeModel
+from vae_search.vae.inference.reload_check import score_in_fresh_process
+from vae_search.vae.inference.reload_process import score_folder
+from vae_search.vae.inference.saved_model import CONFIG_FILE, WEIGHTS_FILE, model_files
+from vae_search.vae.inference.weights_file import weights_file
+from vae_search.vae.networks.model_config import ModelDescription
+from vae_search.vae.objective.evaluation import EVALUATION_BATCH, Evaluator
 
 STRANGER = """
 import json, sys

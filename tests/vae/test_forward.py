@@ -5,13 +5,13 @@ import pytest
 import tensorflow as tf
 
 from tests.vae.examples import FAMILIES, network_spec
-from vae_search.data.checks import Images
-from vae_search.data.pixels import PixelStatistics
+from vae_search.data.image_checks import Images
+from vae_search.data.pixel_statistics import PixelStatistics
 from vae_search.spec.hyperparameters import Config
-from vae_search.vae.forward import WeightedNetwork
-from vae_search.vae.keras_models import decoder_model, encoder_model
-from vae_search.vae.likelihoods import Bernoulli
-from vae_search.vae.networks import Network, build, initial_weights
+from vae_search.vae.networks.forward import WeightedNetwork
+from vae_search.vae.networks.keras_models import decoder_model, encoder_model
+from vae_search.vae.networks.network import Network, build, initial_weights
+from vae_search.vae.objective.likelihoods import Bernoulli
 
 SHAPES = [(8, 8, 1), (13, 7, 3), (28, 28, 1)]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_search.vae.gpu import memory_cap_mib
+from vae_search.vae.training.device import memory_cap_mib
 
 # TensorFlow's list of devices gets a GPU, as it would on a machine that has one; what it is told of it stays its own.
 SETTINGS = """
@@ -30,7 +30,8 @@ def settings(gpus, path):
 
 def in_fresh_process(code: str, path: Path) -> subprocess.CompletedProcess[str]:
     start = (
-        "import logging\nimport tensorflow as tf\nfrom vae_search.vae.gpu import limit_gpus\nlogging.basicConfig()\n"
+        "import logging\nimport tensorflow as tf\nfrom vae_search.vae.training.device import limit_gpus\n"
+        "logging.basicConfig()\n"
     )
     environment = {"PATH": str(path), "PYTHONPATH": str(Path(__file__).parents[2]), "TF_CPP_MIN_LOG_LEVEL": "2"}
     return subprocess.run(
@@ -80,7 +81,7 @@ def test_without_a_gpu_it_trains_on_the_processor_says_so_and_may_be_told_twice(
 
     assert done.stdout.split() == ["3.0"] * 4
     assert [line for line in done.stderr.splitlines() if "vae_search" in line] == [
-        f"WARNING:vae_search.vae.gpu:gpus_per_trial is {gpus}, but TensorFlow finds no GPU on this node: "
+        f"WARNING:vae_search.vae.training.device:gpus_per_trial is {gpus}, but TensorFlow finds no GPU on this node: "
         "it trains on the CPU"
         for gpus in ("0.5", "1")
     ]

@@ -9,16 +9,16 @@ from sklearn.datasets import load_digits
 
 from tests.vae.examples import description, grey, statistics, weights
 from tests.vae.test_training import FAMILIES, digest, train, without_clocks
-from vae_search.data.checks import Images
-from vae_search.data.pixels import PixelStatistics
-from vae_search.data.task import JudgeTask, TrainingTask
-from vae_search.vae.forward import WeightedNetwork
-from vae_search.vae.judgement import judge, latent_free_baseline
-from vae_search.vae.likelihoods import likelihood_of
-from vae_search.vae.model import VaeModel
-from vae_search.vae.networks import build, initial_weights
-from vae_search.vae.plan import TrainingPlan
-from vae_search.vae.training import Trainer
+from vae_search.data.image_checks import Images
+from vae_search.data.pixel_statistics import PixelStatistics
+from vae_search.data.tasks import JudgeTask, TrainingTask
+from vae_search.vae.inference.model import VaeModel
+from vae_search.vae.inference.scoring import judge, latent_free_baseline
+from vae_search.vae.networks.forward import WeightedNetwork
+from vae_search.vae.networks.network import build, initial_weights
+from vae_search.vae.objective.likelihoods import likelihood_of
+from vae_search.vae.training.plan import TrainingPlan
+from vae_search.vae.training.trainer import Trainer
 
 LEVELS = 17
 GREY = ("gaussian", "discretized_logistic")

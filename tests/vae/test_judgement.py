@@ -7,11 +7,11 @@ import pytest
 from scipy import stats
 
 from tests.vae.examples import binary, description, weights
-from vae_search.data.pixels import PixelStatistics
-from vae_search.data.task import JudgeTask
-from vae_search.vae.evaluation import Evaluator
-from vae_search.vae.judgement import Judgement, judge, latent_free_baseline
-from vae_search.vae.likelihoods import Bernoulli
+from vae_search.data.pixel_statistics import PixelStatistics
+from vae_search.data.tasks import JudgeTask
+from vae_search.vae.inference.scoring import Judgement, judge, latent_free_baseline
+from vae_search.vae.objective.evaluation import Evaluator
+from vae_search.vae.objective.likelihoods import Bernoulli
 
 DESCRIBED = description()
 
@@ -106,7 +106,7 @@ def test_weights_of_another_network_are_refused(judge_task):
 
 
 def test_whoever_reads_judgements_needs_no_tensorflow():
-    code = "import sys, vae_search.vae.judgement; print({'tensorflow', 'keras'} & set(sys.modules))"
+    code = "import sys, vae_search.vae.inference.scoring; print({'tensorflow', 'keras'} & set(sys.modules))"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

@@ -14,12 +14,12 @@ import pytest
 import tensorflow as tf
 from scipy import special, stats
 
-from vae_search.vae.bounds import elbo_terms, log_importance_weights
-from vae_search.vae.forward import WeightedNetwork
-from vae_search.vae.images import as_intensities
-from vae_search.vae.layers import SCALE_PACE, Layer
-from vae_search.vae.likelihoods_grey import Gaussian
-from vae_search.vae.networks import Network, NetworkSpec
+from vae_search.vae.networks.forward import WeightedNetwork
+from vae_search.vae.networks.layers import SCALE_PACE, Layer
+from vae_search.vae.networks.network import Network, NetworkSpec
+from vae_search.vae.objective.bounds import elbo_terms, log_importance_weights
+from vae_search.vae.objective.pixel_likelihoods import Gaussian
+from vae_search.vae.objective.pixels import as_intensities
 
 SHAPE = (2, 3, 1)
 PIXELS, LATENTS, IMAGES, DEVIATION, LEVELS = 6, 2, 400, 0.04, 256

@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from tests.vae.examples import FAMILIES, network_spec
 from vae_search.spec.hyperparameters import Config
-from vae_search.vae.keras_models import decoder_model, encoder_model
-from vae_search.vae.networks import NetworkSpec, build, initial_weights
+from vae_search.vae.networks.keras_models import decoder_model, encoder_model
+from vae_search.vae.networks.network import NetworkSpec, build, initial_weights
 
 
 def spec(**changes) -> NetworkSpec:

@@ -5,15 +5,15 @@ import pytest
 from scipy import linalg
 from scipy.spatial import distance
 
-from vae_search.data.task import JudgeTask
-from vae_search.vae.feature_space import (
+from vae_search.data.tasks import JudgeTask
+from vae_search.vae.inference.feature_space import (
     FeatureSpace,
     classifier_features,
     feature_space_of,
     feature_train_images,
     principal_components,
 )
-from vae_search.vae.sample_quality import (
+from vae_search.vae.inference.sample_quality import (
     Moments,
     density_coverage,
     frechet_distance,
@@ -112,7 +112,7 @@ def test_more_blocks_than_one_count_the_same(monkeypatch):
     real, drawn = rng.normal(size=(130, 4)), rng.normal(size=(90, 4))
     whole = density_coverage(real, drawn)
 
-    monkeypatch.setattr("vae_search.vae.sample_quality.BLOCK_ROWS", 7)
+    monkeypatch.setattr("vae_search.vae.inference.sample_quality.BLOCK_ROWS", 7)
 
     assert density_coverage(real, drawn) == whole
 

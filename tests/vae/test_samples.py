@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from tests.vae.examples import binary, description, weights
-from vae_search.vae.model import USE_BATCH, VaeModel
-from vae_search.vae.samples import grid_png, interpolations, reconstructions, sheet_png, traversals
+from vae_search.vae.inference.image_grids import grid_png, interpolations, reconstructions, sheet_png, traversals
+from vae_search.vae.inference.model import USE_BATCH, VaeModel
 
 SHAPE = (13, 7, 1)
 

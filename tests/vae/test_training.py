@@ -6,9 +6,9 @@ import pytest
 
 from vae_search.core.measurements import Diverged
 from vae_search.spec.hyperparameters import Config
-from vae_search.vae.evaluation import EVALUATION_BATCH
-from vae_search.vae.networks import build
-from vae_search.vae.plan import TrainingPlan
+from vae_search.vae.networks.network import build
+from vae_search.vae.objective.evaluation import EVALUATION_BATCH
+from vae_search.vae.training.plan import TrainingPlan
 
 FAMILIES = {
     "mlp": Config(architecture="mlp", latent_dim=6, depth=2, width=32, batch_size=64, activation="gated"),

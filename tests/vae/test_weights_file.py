@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.vae.examples import FAMILIES, binary, description, weights
-from vae_search.vae.model import VaeModel
-from vae_search.vae.networks import build
-from vae_search.vae.weights_file import read_weights, weights_file
+from vae_search.vae.inference.model import VaeModel
+from vae_search.vae.inference.weights_file import read_weights, weights_file
+from vae_search.vae.networks.network import build
 
 DESCRIBED = description()
 NETWORK, WEIGHTS = build(DESCRIBED.network), weights(DESCRIBED)

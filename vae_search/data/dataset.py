@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from vae_search.core.text import printable
-from vae_search.data.binarize import BINARISATION_SEED, above_half, bernoulli_entropy, draw_evaluation_sets
-from vae_search.data.checks import Images, grey_levels
+from vae_search.data.binarization import BINARISATION_SEED, above_half, bernoulli_entropy, draw_evaluation_sets
+from vae_search.data.image_checks import Images, grey_levels
 from vae_search.data.labels import train_labels
-from vae_search.data.pixels import BINARY, PixelStatistics
+from vae_search.data.pixel_statistics import BINARY, PixelStatistics
 from vae_search.data.sources import Source, read_source
 from vae_search.data.splits import Split, split_images
 from vae_search.spec.sections import DataSpec

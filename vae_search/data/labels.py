@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_search.data.files import DAMAGED
-from vae_search.data.idx import LABELS, TRAIN, idx_file
+from vae_search.data.formats.idx import LABELS, TRAIN, idx_file
+from vae_search.data.formats.safe_reading import DAMAGED
 
 NPZ_KEY = "y_train.npy"
 MOST_CLASSES = 1000
@@ -39,7 +39,7 @@ def _digits() -> np.ndarray:
     # Importing scikit-learn takes a second, and no other data set needs it.
     from sklearn.datasets import load_digits
 
-    from vae_search.data.named import digits_order
+    from vae_search.data.builtin import digits_order
 
     target: np.ndarray = load_digits().target
     labels: np.ndarray = target[digits_order(len(target))]

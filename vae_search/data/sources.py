@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from vae_search.core.text import printable
-from vae_search.data.checks import Images, check_images, check_pair
-from vae_search.data.cifar10 import Cifar10, is_cifar10_folder, read_cifar10_archive, read_cifar10_folder
-from vae_search.data.files import place, reading, refuse_irregular
-from vae_search.data.idx import TEST, TRAIN, idx_file, read_idx_folder
-from vae_search.data.image_folder import read_image_folder
-from vae_search.data.named import read_cifar10, read_digits, read_fashion_mnist, read_mnist
-from vae_search.data.numpy_files import read_npy, read_npz
-from vae_search.data.parquet_file import read_parquet
-from vae_search.data.photographs import VALIDATION_COUNT, read_photo_patches
+from vae_search.data.builtin import read_cifar10, read_digits, read_fashion_mnist, read_mnist
+from vae_search.data.formats.cifar10 import Cifar10, is_cifar10_folder, read_cifar10_archive, read_cifar10_folder
+from vae_search.data.formats.idx import TEST, TRAIN, idx_file, read_idx_folder
+from vae_search.data.formats.image_folder import read_image_folder
+from vae_search.data.formats.numpy_files import read_npy, read_npz
+from vae_search.data.formats.parquet import read_parquet
+from vae_search.data.formats.photo_patches import VALIDATION_COUNT, read_photo_patches
+from vae_search.data.formats.safe_reading import place, reading, refuse_irregular
+from vae_search.data.image_checks import Images, check_images, check_pair
 from vae_search.data.splits import Protocol
 from vae_search.errors import BadData
 from vae_search.spec.fields import NAMES

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from vae_search.core.measurements import Diverged, EpochMeasurement
-from vae_search.data.task import TrainingTask
+from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.ledger.rows import EpochRow, TrialRow
-from vae_search.vae.plan import TrainingPlan
-from vae_search.vae.training import Trainer
+from vae_search.vae.training.plan import TrainingPlan
+from vae_search.vae.training.trainer import Trainer
 
 # Of an epoch; costs differ from run to run.
 COMPARED = (

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from vae_search.data.task import JudgeTask, TrainingTask
+from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.errors import Interrupted, StoreUnavailable
 from vae_search.search.cluster import Slots, cluster_nodes, joined_cluster, local_cluster
 from vae_search.search.driver import Driver

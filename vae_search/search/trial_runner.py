@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 
 from vae_search.core.measurements import Diverged, EpochMeasurement
 from vae_search.core.trial_state import Reason
-from vae_search.data.task import JudgeTask, TrainingTask
+from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.errors import NotFound, VaeSearchError
 from vae_search.search.orders import (
     MEASUREMENTS_FILE,
@@ -27,11 +27,11 @@ from vae_search.store.ledger import checkpoints
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.failure_counts import OUT, record_strike, strikes
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
-from vae_search.vae.arrays import arrays_of, npz_of
-from vae_search.vae.description import ModelDescription
-from vae_search.vae.judgement import judge
-from vae_search.vae.plan import TrainingPlan
-from vae_search.vae.training import OUT_OF_MEMORY, Trainer, TrainingRun
+from vae_search.vae.inference.npz import arrays_of, npz_of
+from vae_search.vae.inference.scoring import judge
+from vae_search.vae.networks.model_config import ModelDescription
+from vae_search.vae.training.plan import TrainingPlan
+from vae_search.vae.training.trainer import OUT_OF_MEMORY, Trainer, TrainingRun
 
 logger = logging.getLogger(__name__)
 

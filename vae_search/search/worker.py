@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
-from vae_search.data.task import JudgeTask, TrainingTask
+from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.search.cluster import is_draining
 from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
 from vae_search.search.worker_log import WorkerLog

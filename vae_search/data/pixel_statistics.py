@@ -1,0 +1,70 @@
+"""What may be known of a data set's pixels before any model is trained."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vae_search.data.image_checks import Images, blocks
+
+BINARY = 2
+"""`levels` of pixels that are 0 or 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PixelStatistics:
+    """Of the training images; held-out ones have no part in it.
+
+    Args:
+        levels: scored pixels are whole numbers 0 … levels - 1: 2 for binarised images, 256 for 8-bit ones. Networks see
+            them divided by levels - 1.
+        mean: (height, width, channels) float32, mean intensity of each value, in [0, 1].
+        variance: (height, width, channels) float32, of the intensity of each value.
+        lowest: (height, width, channels) float32, in how many of the images a value is 0: a share in (0, 1), half an
+            image being added to those in which it is and to those in which it is not.
+        highest: the same of 1.
+    """
+
+    levels: int
+    mean: np.ndarray
+    variance: np.ndarray
+    lowest: np.ndarray
+    highest: np.ndarray
+
+    @classmethod
+    def of(cls, train: Images, *, levels: int) -> "PixelStatistics":
+        """Of training images, (count, height, width, channels)."""
+        count, shape = len(train), train.pixels.shape[1:]
+        mean = train.pixels.mean(axis=0, dtype=np.float64) / train.scale
+        squares, lowest, highest = np.zeros(shape), np.full(shape, 0.5), np.full(shape, 0.5)
+        for block in blocks(train.pixels):  # the squares of a data set of bytes would take eight times its memory
+            squares += np.square(block / train.scale - mean).sum(axis=0)
+            lowest += (block <= 0).sum(axis=0)
+            highest += (block >= train.scale).sum(axis=0)
+        return cls(
+            levels=levels,
+            mean=mean.astype(np.float32),
+            variance=(squares / count).astype(np.float32),
+            lowest=(lowest / (count + 1)).astype(np.float32),
+            highest=(highest / (count + 1)).astype(np.float32),
+        )
+
+    @property
+    def pooled(self) -> "PixelStatistics":
+        """Of each channel, all places of the image taken together: (1, 1, channels)."""
+        means, mean = self.mean.astype(np.float64), self.mean.mean(axis=(0, 1), dtype=np.float64, keepdims=True)
+        variance = self.variance.mean(axis=(0, 1), dtype=np.float64, keepdims=True) + np.square(means - mean).mean(
+            axis=(0, 1), keepdims=True
+        )
+        lowest, highest = (share.mean(axis=(0, 1), keepdims=True) for share in (self.lowest, self.highest))
+        return PixelStatistics(
+            levels=self.levels,
+            mean=mean.astype(np.float32),
+            variance=variance.astype(np.float32),
+            lowest=lowest,
+            highest=highest,
+        )
+
+
+def intensities(pixels: np.ndarray, levels: int) -> np.ndarray:
+    """Scored pixels as networks and eyes see them: uint8 in 0 … levels - 1 -> float32 in [0, 1], the same shape."""
+    return pixels.astype(np.float32) / np.float32(levels - 1)

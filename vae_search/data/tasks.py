@@ -1,0 +1,74 @@
+"""What a worker needs of a data set: images to train on and to be scored on, and nothing that it may not see."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vae_search.data.dataset import Dataset
+from vae_search.data.pixel_statistics import PixelStatistics
+
+ImageShape = tuple[int, int, int]
+"""(height, width, channels)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingTask:
+    """What every trial of a sweep trains and is scored on; plain arrays, so that it travels without TensorFlow.
+
+    Args:
+        train: (n, height, width, channels); intensity = train / scale in [0, 1].
+        select: (m, height, width, channels) uint8 in 0 … pixels.levels - 1, the images that trials are scored on.
+        dynamic: draw each training pixel anew from Bernoulli(intensity) at every visit; else `train` is what the
+            likelihood explains, as `select` is.
+        floor: nats per image that no model can go below on held-out images (the entropy of their binarisation).
+        pixels: of the training images.
+    """
+
+    train: np.ndarray
+    select: np.ndarray
+    scale: float
+    dynamic: bool
+    floor: float
+    pixels: PixelStatistics
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "TrainingTask":
+        """The part of `dataset` that a search may use: judge and test images stay behind (invariant I9)."""
+        return cls(
+            train=dataset.train,
+            select=dataset.select,
+            scale=dataset.scale,
+            dynamic=dataset.binarize == "dynamic",
+            floor=dataset.floor,
+            pixels=dataset.pixels,
+        )
+
+    @property
+    def image_shape(self) -> ImageShape:
+        height, width, channels = self.train.shape[1:]
+        return height, width, channels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class JudgeTask:
+    """What models are judged on. Only confirm runs, gates and evaluations get it, never a search.
+
+    Args:
+        images: (n, height, width, channels) uint8 in 0 … pixels.levels - 1.
+        pixels: of the training images.
+        train_labels: (count of training images,) int64, for what samples are compared in; None if there are none.
+    """
+
+    images: np.ndarray
+    pixels: PixelStatistics
+    train_labels: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "JudgeTask":
+        """The part of `dataset` that judges finalists (invariant I9)."""
+        return cls(images=dataset.judge, pixels=dataset.pixels, train_labels=dataset.train_labels)
+
+    @classmethod
+    def of_test(cls, dataset: Dataset) -> "JudgeTask":
+        """The test images, for a candidate that has passed every gate, or a version that somebody evaluates."""
+        return cls(images=dataset.test, pixels=dataset.pixels)

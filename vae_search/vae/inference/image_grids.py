@@ -1,0 +1,104 @@
+"""Pictures of what a model makes."""
+
+import io
+import math
+
+import numpy as np
+from PIL import Image
+
+from vae_search.vae.inference.model import VaeModel
+from vae_search.vae.training.diagnostics import active_units
+
+GAP_PIXELS = 2
+SMALLEST_TILE_PIXELS = 56  # 8×8 digits would be specks otherwise
+TRAVERSED = 3.0  # standard deviations of the prior: 99.7 % of it
+
+
+def grid_png(images: np.ndarray) -> bytes:
+    """One PNG with all images in a nearly square grid, enlarged in whole steps if they are small.
+
+    Args:
+        images: (n, height, width, channels) in [0, 1], 1 or 3 channels.
+    """
+    columns = math.ceil(math.sqrt(len(images)))
+    rows = math.ceil(len(images) / columns)
+    blank = np.ones((rows * columns - len(images), *images.shape[1:]), images.dtype)
+    return sheet_png(np.concatenate([images, blank]).reshape(rows, columns, *images.shape[1:]))
+
+
+def sheet_png(images: np.ndarray) -> bytes:
+    """One PNG with the images in the given rows and columns, enlarged in whole steps if they are small.
+
+    Args:
+        images: (rows, columns, height, width, channels) in [0, 1], 1 or 3 channels.
+    """
+    rows, columns, height, width, channels = images.shape
+    factor = max(1, math.ceil(SMALLEST_TILE_PIXELS / max(height, width)))
+    tall, wide = height * factor, width * factor
+    sheet = np.full(
+        (rows * (tall + GAP_PIXELS) + GAP_PIXELS, columns * (wide + GAP_PIXELS) + GAP_PIXELS, channels), 255, np.uint8
+    )
+    for row, column in np.ndindex(rows, columns):
+        top, left = GAP_PIXELS + row * (tall + GAP_PIXELS), GAP_PIXELS + column * (wide + GAP_PIXELS)
+        tile = np.rint(255 * np.clip(images[row, column], 0.0, 1.0)).astype(np.uint8)
+        sheet[top : top + tall, left : left + wide] = tile.repeat(factor, axis=0).repeat(factor, axis=1)
+    buffer = io.BytesIO()
+    Image.fromarray(sheet[..., 0] if channels == 1 else sheet).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def reconstructions(model: VaeModel, images: np.ndarray, *, columns: int) -> np.ndarray:
+    """Originals, each with its reconstruction from its posterior mean below it.
+
+    Args:
+        images: (n, height, width, channels) in [0, 1].
+
+    Returns:
+        (2 · rows, columns, height, width, channels); a last row that is not full is filled up in white.
+    """
+    rows = math.ceil(len(images) / columns)
+    pairs = np.ones((2, rows * columns, *images.shape[1:]), np.float32)
+    pairs[0, : len(images)], pairs[1, : len(images)] = images, model.reconstruct(images)
+    by_row = pairs.reshape(2, rows, columns, *images.shape[1:]).swapaxes(0, 1)
+    return by_row.reshape(2 * rows, columns, *images.shape[1:])
+
+
+def traversals(model: VaeModel, images: np.ndarray, *, rows: int, columns: int) -> np.ndarray:
+    """One latent moved from -3 to 3 in each row, the others left where the first image's posterior mean has them.
+
+    The most active latents come first: those whose posterior means vary most over `images` (Burda et al. 2016, 5.2).
+    A latent that is not active changes nothing and is left out; the first stays, so that there is a picture.
+
+    Args:
+        images: (n, height, width, channels) in [0, 1]; a few hundred tell the active latents apart.
+
+    Returns:
+        (at most `rows`, columns, height, width, channels)
+    """
+    means, _ = model.encode(images)
+    shown = min(rows, max(1, active_units(means)))
+    latents = np.argsort(-means.var(axis=0), kind="stable")[:shown]
+    moved = np.tile(means[0], (shown, columns, 1))
+    for row, latent in enumerate(latents):
+        moved[row, :, latent] = np.linspace(-TRAVERSED, TRAVERSED, columns)
+    return model.decode(moved.reshape(-1, model.latent_dim)).reshape(shown, columns, *images.shape[1:])
+
+
+def interpolations(model: VaeModel, pairs: np.ndarray, *, columns: int) -> np.ndarray:
+    """Each row goes from one image's reconstruction to another's, along the straight line between posterior means.
+
+    Straight and not along a great circle (slerp, White 2016), which keeps the norm of draws from the prior: posterior
+    means lie on no common sphere, collapsed latents are near zero in all of them, and what two images share stays as
+    it is only along the straight line.
+
+    Args:
+        pairs: (rows, 2, height, width, channels) in [0, 1].
+
+    Returns:
+        (rows, columns, height, width, channels)
+    """
+    rows, _, *image_shape = pairs.shape
+    means = model.encode(pairs.reshape(-1, *image_shape))[0].reshape(rows, 2, 1, -1)
+    share = np.linspace(0.0, 1.0, columns, dtype=np.float32)[:, None]
+    path = (1 - share) * means[:, 0] + share * means[:, 1]
+    return model.decode(path.reshape(-1, model.latent_dim)).reshape(rows, columns, *image_shape)

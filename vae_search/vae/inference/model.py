@@ -1,0 +1,111 @@
+"""A trained model rebuilt from plain files. No code is loaded."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from vae_search.vae.inference.npz import arrays_of
+from vae_search.vae.inference.weights_file import read_weights
+from vae_search.vae.networks.keras_models import decoder_model, encoder_model
+from vae_search.vae.networks.model_config import ModelDescription
+from vae_search.vae.networks.network import build
+from vae_search.vae.objective.likelihoods import likelihood_of
+
+USE_BATCH = 1000  # images at once; a convolution's intermediate results would fill the memory otherwise
+
+
+class VaeModel:
+    """Encoder and decoder with their trained weights."""
+
+    def __init__(self, description: ModelDescription, weights: Mapping[str, np.ndarray]) -> None:
+        """Build the Keras models.
+
+        Args:
+            weights: by the network's names.
+
+        Raises:
+            ValueError: Names or shapes are not the network's, or the likelihood is unknown.
+        """
+        self.description = description
+        self.likelihood = likelihood_of(description.likelihood, description.levels)
+        network = build(description.network)
+        arrays = network.ordered(weights)
+        self.encoder = encoder_model(network)
+        self.decoder = decoder_model(network)
+        self.encoder.set_weights(arrays[: len(self.encoder.weights)])
+        self.decoder.set_weights(arrays[len(self.encoder.weights) :])
+
+    @classmethod
+    def from_files(cls, description: bytes, weights: bytes) -> "VaeModel":
+        """The model of `ModelDescription.to_json` and `npz_of(averaged weights)`: what a trial's artifact holds.
+
+        Raises:
+            ValueError: The files do not describe a model that this version can build.
+        """
+        return cls(ModelDescription.from_json(description), arrays_of(weights))
+
+    @classmethod
+    def from_version(cls, config: bytes, weights: bytes) -> "VaeModel":
+        """The model of a version's `config.json` and `model.weights.h5`; whoever wrote them is not trusted.
+
+        Raises:
+            ValueError: They are damaged, hostile, or not of a model that this version can build. One line.
+        """
+        description = ModelDescription.from_json(config)
+        return cls(description, read_weights(weights, build(description.network)))
+
+    @property
+    def latent_dim(self) -> int:
+        return self.description.network.latent_dim
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """By the network's names."""
+        arrays = [*self.encoder.get_weights(), *self.decoder.get_weights()]
+        return dict(zip(build(self.description.network).names, arrays, strict=True))
+
+    def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """q(z|x) as mean and log-variance: (n, height, width, channels) in [0, 1] -> (n, latent_dim) each.
+
+        Raises:
+            ValueError: Images are not in [0, 1], as whole numbers 0 … 255 would be.
+        """
+        if images.size and not 0 <= images.min() <= images.max() <= 1:
+            raise ValueError(f"images must lie in [0, 1], but lie in [{images.min():g}, {images.max():g}]. Scale them.")
+        low, high = self.description.clamp
+        parts = [self.encoder(batch.astype(np.float32)) for batch in _batches(images)]
+        mean, raw_log_variance = (np.concatenate([part[which].numpy() for part in parts]) for which in (0, 1))
+        return mean, np.clip(raw_log_variance, low, high)
+
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """Means of p(x|z): (n, latent_dim) -> (n, height, width, channels) in [0, 1]."""
+        return np.concatenate([self.likelihood.mean(self.decoder(batch)).numpy() for batch in _batches(latents)])
+
+    def reconstruct(self, images: np.ndarray) -> np.ndarray:
+        """Means of p(x|z) at each image's posterior mean, the shape of `images`, in [0, 1]."""
+        return self.decode(self.encode(images)[0])
+
+    def sample(self, count: int, *, seed: int) -> np.ndarray:
+        """Means of p(x|z) for `count` draws of z from the prior: (count, height, width, channels) in [0, 1]."""
+        return self.decode(self._latents(count, seed))
+
+    def draw(self, count: int, *, seed: int) -> np.ndarray:
+        """`count` images drawn from p(x), pixels too: uint8 in 0 … levels - 1, (count, height, width, channels).
+
+        What sample quality is measured on: a mean is no image of the data's kind.
+        """
+        latents = _batches(self._latents(count, seed))
+        # Another stream for each batch; the latents have [seed, 0].
+        parts = [
+            self.likelihood.draw(self.decoder(batch), tf.constant([seed, position + 1], tf.int32)).numpy()
+            for position, batch in enumerate(latents)
+        ]
+        return np.concatenate(parts)
+
+    def _latents(self, count: int, seed: int) -> np.ndarray:
+        latents: np.ndarray = tf.random.stateless_normal([count, self.latent_dim], [seed, 0]).numpy()
+        return latents
+
+
+def _batches(array: np.ndarray) -> list[np.ndarray]:
+    return [array[first : first + USE_BATCH] for first in range(0, len(array), USE_BATCH)]

@@ -1,0 +1,67 @@
+"""Does a written model score what it scored before? Asked of a fresh process; the one that asks needs no TensorFlow."""
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vae_search.core.text import printable
+
+TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadedScore:
+    """Mean negative ELBO of the same images, nats per image, by both ways into a version's files.
+
+    Raises:
+        ValueError: A score is not finite.
+    """
+
+    neg_elbo: float
+    """of the network that was rebuilt from `config.json` and `model.weights.h5`"""
+    saved_model_neg_elbo: float
+    """by the SavedModel's `elbo` signature"""
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(score) for score in asdict(self).values()):
+            raise ValueError(f"scores must be finite, but are {asdict(self)}")
+
+
+def score_in_fresh_process(
+    files: Mapping[str, bytes], images: np.ndarray, *, timeout_s: float = TIMEOUT_S
+) -> ReloadedScore:
+    """Write a version's files to a temporary folder and score them in a process of their own.
+
+    Args:
+        files: of `model_files`, by path within the version's folder. Their hashes have been checked: a SavedModel is
+            a program, if a restricted one.
+        images: (n, height, width, channels) uint8 in 0 … levels - 1, as the model's likelihood explains them.
+
+    Raises:
+        ValueError: They cannot be loaded and scored; one line says why.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, images_path = Path(scratch, "version"), Path(scratch, "images.npy")
+        for name, content in files.items():
+            target = folder / name
+            if not target.resolve().is_relative_to(folder.resolve()):
+                raise ValueError(f"{printable(name)}: a version's files must lie within its folder")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        np.save(images_path, images, allow_pickle=False)
+        command = [sys.executable, "-m", "vae_search.vae.inference.reload_process", str(folder), str(images_path)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise ValueError(f"the model must reload and score within {timeout_s:g} s, but did not") from error
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise ValueError(f"the model must reload and score, but: {printable(last, 300)}")
+    return ReloadedScore(**json.loads(done.stdout.splitlines()[-1]))

@@ -1,0 +1,46 @@
+"""Scores a written model, knowing nothing but its files; run by `fresh_process.py`.
+
+`python -m vae_search.vae.inference.reload_process FOLDER IMAGES.npy` prints one line of JSON.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from vae_search.data.pixel_statistics import intensities
+from vae_search.vae.inference.reload_check import ReloadedScore
+from vae_search.vae.inference.saved_model import CONFIG_FILE, WEIGHTS_FILE
+from vae_search.vae.inference.weights_file import read_weights
+from vae_search.vae.networks.model_config import ModelDescription
+from vae_search.vae.networks.network import build
+from vae_search.vae.objective.evaluation import Evaluator
+
+
+def score_folder(folder: Path, images: np.ndarray) -> ReloadedScore:
+    """Load both forms of a model from `folder` and score them on images.
+
+    Args:
+        images: (n, height, width, channels) uint8 in 0 … levels - 1.
+
+    Raises:
+        ValueError: A file is damaged or hostile.
+        OSError: A file is missing.
+    """
+    description = ModelDescription.from_json((folder / CONFIG_FILE).read_bytes())
+    network = build(description.network)
+    weights = network.ordered(read_weights((folder / WEIGHTS_FILE).read_bytes(), network))
+    distortion, rate = Evaluator.of(description).neg_elbo(weights, images)
+    seen = tf.constant(intensities(images, description.levels))
+    elbo = tf.saved_model.load(str(folder)).signatures["elbo"](images=seen)["elbo"]
+    return ReloadedScore(
+        neg_elbo=distortion + rate, saved_model_neg_elbo=-float(np.mean(elbo.numpy(), dtype=np.float64))
+    )
+
+
+if __name__ == "__main__":
+    found = score_folder(Path(sys.argv[1]), np.load(sys.argv[2], allow_pickle=False))
+    sys.stdout.write(json.dumps(asdict(found)) + "\n")

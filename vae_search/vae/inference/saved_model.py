@@ -1,0 +1,107 @@
+"""A finished model as files that others can use: a SavedModel for TensorFlow Serving, weights and config for us."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vae_search.vae.inference.model import VaeModel
+from vae_search.vae.inference.weights_file import weights_file
+from vae_search.vae.networks.model_config import ModelDescription
+from vae_search.vae.objective.bounds import elbo_terms
+from vae_search.vae.objective.evaluation import EVALUATION_BATCH, EVALUATION_SEED
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.weights.h5"
+
+
+def model_files(description: ModelDescription, weights: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    """All that a model's version consists of beside its card, by path within its folder.
+
+    The SavedModel is for serving; `config.json` and `model.weights.h5` are what `VaeModel.from_version` reads.
+
+    Args:
+        weights: averaged weights by the network's names.
+
+    Raises:
+        ValueError: The weights are not the described network's.
+    """
+    model = VaeModel(description, weights)
+    return saved_model_files(model) | {
+        CONFIG_FILE: description.to_json(),
+        WEIGHTS_FILE: weights_file(weights),
+    }
+
+
+def saved_model_files(model: VaeModel) -> dict[str, bytes]:
+    """A SavedModel of plain graphs (no XLA), by path within its folder; `tf.saved_model.load(folder)` reads it.
+
+    Signatures, all float32 and for batches of any size; padding and cropping to the network's sizes is inside:
+        encode: images (batch, height, width, channels) in [0, 1] -> mean, log_variance, each (batch, latent_dim)
+        decode: latents (batch, latent_dim) -> mean, and the likelihood's parameters: logits for bernoulli, else
+            location and scale of the intensity; each (batch, height, width, channels)
+        sample: count () int32, seed () int32 -> images (count, height, width, channels), means of p(x|z)
+        elbo: images (batch, height, width, channels), the whole numbers that the likelihood explains divided by the
+            largest, so {0, 1} for bernoulli -> elbo (batch,) in nats, one draw of z whose noise is fixed by the
+            position in the batch, as the package's own evaluation draws it
+
+    `encode` is what serving calls by default. Two exports of one model may differ in bytes: TensorFlow numbers the
+    functions of a process.
+    """
+    signatures = Signatures(model=model)
+    image_shape, latent_dim = model.description.network.image_shape, model.latent_dim
+    archive = keras.export.ExportArchive()
+    archive.track(model.encoder)
+    archive.track(model.decoder)
+    images = tf.TensorSpec([None, *image_shape], tf.float32, name="images")
+    archive.add_endpoint("encode", signatures.encode, [images])
+    archive.add_endpoint("decode", signatures.decode, [tf.TensorSpec([None, latent_dim], tf.float32, name="latents")])
+    numbers = [tf.TensorSpec([], tf.int32, name=name) for name in ("count", "seed")]
+    archive.add_endpoint("sample", signatures.sample, numbers)
+    archive.add_endpoint("elbo", signatures.elbo, [images])
+    with tempfile.TemporaryDirectory() as folder:
+        archive.write_out(folder, verbose=False)
+        found = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signatures:
+    """What a SavedModel can be asked, as functions of tensors."""
+
+    model: VaeModel
+
+    def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        mean, raw_log_variance = self.model.encoder(images)
+        return {"mean": mean, "log_variance": tf.clip_by_value(raw_log_variance, *self.model.description.clamp)}
+
+    def decode(self, latents: tf.Tensor) -> dict[str, tf.Tensor]:
+        output = self.model.decoder(latents)
+        return {"mean": self.model.likelihood.mean(output), **self.model.likelihood.parameters(output)}
+
+    def sample(self, count: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        latents = tf.random.stateless_normal(tf.stack([count, self.model.latent_dim]), tf.stack([seed, 0]))
+        return {"images": self.model.likelihood.mean(self.model.decoder(latents))}
+
+    def elbo(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        noise = _evaluation_noise(tf.shape(images)[0], self.model.latent_dim)
+        terms = elbo_terms(
+            self.model, images, noise, clamp=self.model.description.clamp, likelihood=self.model.likelihood
+        )
+        return {"elbo": -(terms.distortion + tf.reduce_sum(terms.kl, axis=1))}
+
+
+def _evaluation_noise(count: tf.Tensor, latent_dim: int) -> tf.Tensor:
+    """The noise of `Evaluator` for the first `count` images: (count, latent_dim)."""
+    batches = tf.map_fn(
+        lambda position: tf.random.stateless_normal(
+            [EVALUATION_BATCH, latent_dim], tf.stack([EVALUATION_SEED, position])
+        ),
+        tf.range(-(-count // EVALUATION_BATCH)),
+        fn_output_signature=tf.TensorSpec([EVALUATION_BATCH, latent_dim], tf.float32),
+    )
+    return tf.reshape(batches, [-1, latent_dim])[:count]

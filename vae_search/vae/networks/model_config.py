@@ -1,0 +1,104 @@
+"""What a model's files say of it, in JSON; read and written without TensorFlow."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vae_search.core.text import printable
+from vae_search.data.image_checks import CHANNELS, LARGEST
+from vae_search.data.pixel_statistics import BINARY
+from vae_search.spec.hyperparameters import Config, ParamValue
+from vae_search.vae.networks.network import NetworkSpec
+
+MODEL_FORMAT = 1
+MAX_BYTES = 2**16
+MOST_LEVELS = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDescription:
+    """All that turns a model's weights into a model.
+
+    Args:
+        levels: its images' pixels are whole numbers 0 … levels - 1.
+        clamp: of the encoder's log-variance.
+    """
+
+    network: NetworkSpec
+    levels: int
+    clamp: tuple[float, float]
+
+    @property
+    def likelihood(self) -> str:
+        """By the name that a spec gives."""
+        return self.network.likelihood
+
+    def to_json(self) -> bytes:
+        """Canonical JSON."""
+        network = _given(self.network)
+        fields = {
+            "format": MODEL_FORMAT,
+            "likelihood": network.pop("likelihood"),
+            "network": network,
+            "log_variance_clamp": list(self.clamp),
+        }
+        if self.levels != BINARY:  # as it was before there were others
+            fields["levels"] = self.levels
+        return (json.dumps(fields, sort_keys=True, indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> "ModelDescription":
+        """The description of `to_json`; whoever wrote it is not trusted.
+
+        Raises:
+            ValueError: It is none, one of another format, or of a network that nobody can have searched for. One line.
+        """
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"a description must have at most {MAX_BYTES:,} bytes, but has {len(content):,}")
+        try:
+            fields = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"a description must be JSON, but: {printable(str(error))}") from error
+        if not isinstance(fields, Mapping) or fields.get("format") != MODEL_FORMAT:
+            raise ValueError(f"`format` must be {MODEL_FORMAT}, but got {printable(repr(fields))}")
+        try:
+            network = _network_of(likelihood=str(fields["likelihood"]), **fields["network"])
+            low, high = (float(limit) for limit in fields["log_variance_clamp"])
+            levels = fields.get("levels", BINARY) if network.likelihood == "bernoulli" else fields["levels"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"not a model's description: {printable(str(error), 200)}") from error
+        if not -math.inf < low < high < math.inf:  # NaN fails, too
+            raise ValueError(f"`log_variance_clamp` must be finite and rising, but got [{low}, {high}]")
+        if type(levels) is not int or not BINARY <= levels <= MOST_LEVELS:
+            law = f"`{BINARY} <= levels <= {MOST_LEVELS}` must hold for a whole number"
+            raise ValueError(f"{law}, but got {levels!r:.80}")
+        return cls(network=network, levels=levels, clamp=(low, high))
+
+
+def _network_of(*, likelihood: str, image_shape: Sequence[int], **fields: ParamValue) -> NetworkSpec:
+    """A network within the limits of every search; without them a file could ask for 10^9 layers.
+
+    Raises:
+        TypeError: A field is missing, or one too many is there.
+        ValueError: A field has the wrong type or lies outside its limits.
+    """
+    height, width, channels = image_shape
+    for name, side in (("height", height), ("width", width), ("channels", channels)):
+        most = LARGEST if name != "channels" else max(CHANNELS)
+        if type(side) is not int or not 1 <= side <= most:
+            raise ValueError(f"`1 <= {name} <= {most}` must hold for a whole number, but got {side!r}")
+    network = NetworkSpec(
+        image_shape=(height, width, channels),
+        likelihood=likelihood,
+        **fields,  # type: ignore[arg-type]  # checked next
+    )
+    params = {name: value for name, value in _given(network).items() if name not in ("image_shape", "likelihood")}
+    Config.from_params(params)
+    return network
+
+
+def _given(network: NetworkSpec) -> dict[str, Any]:
+    """The fields that its family has; others are not written, so that older programs still read what they know."""
+    return {name: value for name, value in asdict(network).items() if value is not None}

@@ -1,0 +1,161 @@
+"""Encoders and decoders by family, as plain descriptions: what layers there are, and how large their weights.
+
+A network is a function of its `NetworkSpec` and nothing else. `forward.py` runs the description on given weights,
+`keras_models.py` makes Keras models of it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from types import MappingProxyType
+
+import numpy as np
+
+from vae_search.data.pixel_statistics import PixelStatistics
+from vae_search.vae.networks.conv import conv
+from vae_search.vae.networks.dense import mlp, pyramid
+from vae_search.vae.networks.layers import SCALE_PACE, WEIGHTED, Layer, LayerWeights, dense_weights, weights_along
+from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.networks.resnet import resnet
+
+__all__ = ["FAMILIES", "HEAD_WEIGHTS", "Network", "NetworkSpec", "Topology", "build", "initial_weights"]
+
+HEAD_WEIGHTS = 4  # kernel and bias of mean and of log-variance
+
+FAMILIES: Mapping[str, Callable[[NetworkSpec], tuple[list[Layer], list[Layer]]]] = MappingProxyType(
+    {"mlp": mlp, "pyramid": pyramid, "conv": conv, "resnet": resnet}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """What is left of a network when the sizes of its weights are taken away; equal topologies share a graph.
+
+    Args:
+        ranks: of each weight, in the order of `Network.shapes`.
+    """
+
+    encoder: tuple[Layer, ...]
+    decoder: tuple[Layer, ...]
+    ranks: tuple[int, ...]
+
+    @property
+    def first_head(self) -> int:
+        """Position of the mean head's kernel among the weights; its bias and the log-variance head's pair follow."""
+        return 2 * sum(layer.kind in WEIGHTED for layer in self.encoder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """An encoder with two separate heads, and a decoder.
+
+    encoder: images (batch, height, width, channels) -> what both heads see
+    decoder: latents (batch, latent_dim) -> (batch, height, width, outputs · channels), the likelihood's parameters
+    """
+
+    spec: NetworkSpec
+    encoder: tuple[Layer, ...]
+    decoder: tuple[Layer, ...]
+
+    @property
+    def encoder_weights(self) -> list[LayerWeights]:
+        """Of the encoder's layers, then of the mean head, then of the log-variance head."""
+        found, (features,) = weights_along(self.encoder, self.spec.image_shape)
+        head = dense_weights(features, self.spec.latent_dim)
+        return [*found, head, head]
+
+    @property
+    def decoder_weights(self) -> list[LayerWeights]:
+        return weights_along(self.decoder, (self.spec.latent_dim,))[0]
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of all weights: encoder first, each layer's kernel before its bias."""
+        layers = [*self.encoder_weights, *self.decoder_weights]
+        return [shape for layer in layers for shape in layer.shapes.values()]
+
+    @property
+    def names(self) -> list[str]:
+        """One name per weight, in the order of `shapes`; the same in every process."""
+        return [
+            f"{part}/{position:02d}-{kind}"
+            for part, layers in (("encoder", self.encoder_weights), ("decoder", self.decoder_weights))
+            for position, kind in enumerate(kind for layer in layers for kind in layer.shapes)
+        ]
+
+    def ordered(self, weights: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Named weights in the order of `shapes`.
+
+        Raises:
+            ValueError: Names or shapes are not the network's.
+        """
+        expected = dict(zip(self.names, self.shapes, strict=True))
+        found = {name: array.shape for name, array in weights.items()}
+        if expected != found:
+            wrong = sorted({*expected.items()} ^ {*found.items()})[:4]
+            raise ValueError(f"weights must have the network's names and shapes, but differ in {wrong}")
+        return [weights[name] for name in expected]
+
+    @property
+    def parameters(self) -> int:
+        """How many weights there are."""
+        return sum(prod(shape) for shape in self.shapes)
+
+    @property
+    def forward_flops(self) -> int:
+        """Multiply-adds × 2 of one image through encoder and decoder; element-wise work excluded."""
+        return sum(layer.flops for layer in (*self.encoder_weights, *self.decoder_weights))
+
+    def biased_alike(self, pixels: PixelStatistics) -> PixelStatistics:
+        """The statistics of what shares a bias in the decoder's last layer: a place and channel, or a channel."""
+        last = [layer.kind for layer in self.decoder if layer.kind in WEIGHTED][-1]
+        return pixels if last == "dense" else pixels.pooled
+
+    @property
+    def topology(self) -> Topology:
+        return Topology(
+            encoder=tuple(replace(layer, size=0) for layer in self.encoder),
+            decoder=tuple(replace(layer, size=0) for layer in self.decoder),
+            ranks=tuple(len(shape) for shape in self.shapes),
+        )
+
+
+def build(spec: NetworkSpec) -> Network:
+    """The network of `spec`."""
+    encoder, decoder = FAMILIES[spec.architecture](spec)
+    if spec.shares_scale:
+        decoder.append(Layer("shared_scale"))
+    return Network(spec=spec, encoder=tuple(encoder), decoder=tuple(decoder))
+
+
+def initial_weights(network: Network, *, seed: int, latent_free: np.ndarray) -> list[np.ndarray]:
+    """Fresh weights, in the order of `network.shapes`: a pure function of the seed.
+
+    Kernels are Glorot uniform (Glorot & Bengio 2010, eq. 16) or zero, biases zero, and the last bias is what the
+    likelihood would put out without latents, which saves the first epochs.
+
+    Args:
+        latent_free: of the likelihood for the statistics of `network.biased_alike`: (height, width, outputs ·
+            channels), or (1, 1, outputs · channels) where places share a bias.
+    """
+    rng = np.random.default_rng(seed)
+    weights = []
+    for layer in (*network.encoder_weights, *network.decoder_weights):
+        if layer.kernel is not None:
+            weights.append(_kernel(layer.kernel, rng, zero=layer.starts_at_zero))
+        weights.append(np.zeros(layer.bias, np.float32))
+    if not network.spec.shares_scale:
+        weights[-1] = latent_free.astype(np.float32).ravel()
+        return weights
+    location, log_scale = np.split(latent_free.astype(np.float32), 2, axis=-1)
+    weights[-2] = location.ravel()
+    weights[-1] = np.full(1, log_scale.mean() / SCALE_PACE, np.float32)
+    return weights
+
+
+def _kernel(shape: tuple[int, ...], rng: np.random.Generator, *, zero: bool) -> np.ndarray:
+    if zero:
+        return np.zeros(shape, np.float32)
+    receptive_field = prod(shape[:-2])
+    limit = np.sqrt(6.0 / (receptive_field * (shape[-2] + shape[-1])))
+    return rng.uniform(-limit, limit, shape).astype(np.float32)

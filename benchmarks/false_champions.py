@@ -4,7 +4,7 @@
 Every contest draws two disjoint groups of 3 (and of 5) seeds, calls one the champion and the other the candidate, and
 asks each rule. All groups are equals, so every promotion is a false one.
 
-contest        as `vae_search.registry.contest` decides
+contest        as `vae_search.registry.promotion.champion_test` decides
 lower number   the candidate's first seed has a lower mean than the champion's first seed
 best of group  the best seed of each group; promoted if the interval of their paired differences over images is above 0
 
@@ -32,8 +32,8 @@ from fashion import judge_images, slice_task
 from machine import describe_machine
 
 from vae_search.data.pixel_statistics import BINARY
-from vae_search.registry.contest import contest, mean_interval
-from vae_search.registry.evidence import Evidence
+from vae_search.registry.promotion.champion_test import contest, mean_interval
+from vae_search.registry.promotion.evidence import Evidence
 from vae_search.spec.hyperparameters import Config
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
 from vae_search.vae.training.plan import TrainingPlan

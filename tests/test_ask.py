@@ -16,10 +16,10 @@ import pytest
 from tests.asking import HOSTILE, filled_store
 from tests.registry.examples import NOW
 from vae_search.display.tables import cell, csv_text, json_text
+from vae_search.registry import paths as model_layout
 from vae_search.registry.log import Action
 from vae_search.registry.registry import Registry
 from vae_search.spec.sweep_spec import read_spec
-from vae_search.store import model_layout
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 

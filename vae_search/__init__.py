@@ -138,7 +138,7 @@ def best(
         Conflict: Its rows were scored on different tasks.
     """
     from vae_search import asking
-    from vae_search.exports.frames import best_frame
+    from vae_search.exports.dataframes import best_frame
 
     found = asking.best(_open(store), sweep, count=count, by=by, every_state=every_state, where=where)
     _warn_of(found.damaged)
@@ -159,7 +159,7 @@ def query(sql: str, *, sweep: str | None = None, store: str | Path | None = None
         NotFound: There is no such sweep.
     """
     from vae_search.asking_sql import ask_table
-    from vae_search.exports.frames import frame
+    from vae_search.exports.dataframes import frame
 
     answer, damaged = ask_table(_open(store), sql, sweep=sweep)
     _warn_of(damaged)
@@ -209,7 +209,7 @@ def _result(store: "Store", status: "SweepStatus") -> SweepResult:
     """What has come out, after the best config has asked for promotion if the spec names a model."""
     from vae_search import asking, champions
     from vae_search.core.settings import cache_folder
-    from vae_search.exports.frames import best_frame
+    from vae_search.exports.dataframes import best_frame
 
     spec, champion = status.spec, None
     if spec.promote is not None and status.can_promote:

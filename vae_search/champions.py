@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vae_search.errors import BadData, Conflict, CorruptStore, InvalidSpec, NotFound
-from vae_search.registry.artifacts import CARD_FILE, read_version
+from vae_search.registry import paths as model_layout
 from vae_search.registry.log import model_names
-from vae_search.registry.promotion import Decision, propose
+from vae_search.registry.promotion.decision import Rules
+from vae_search.registry.promotion.pipeline import Decision, propose
 from vae_search.registry.registry import ModelAddress, Registry
-from vae_search.registry.ruling import Rules
 from vae_search.registry.state import ModelState
+from vae_search.registry.version_files import CARD_FILE, read_version
 from vae_search.spec.sections import DataSpec
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store import model_layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.ledger import sweep_record

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vae_search.errors import InvalidSpec
-from vae_search.exports.targets import check_free, new_file, new_folder
+from vae_search.exports.output_files import check_free, new_file, new_folder
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import Ledger
@@ -123,7 +123,7 @@ def _write_tables(
     store: Store, sweep: str, folder: Path, files: tuple[Path, Path] | None
 ) -> tuple[list[Path], set[str]]:
     """The trials and the epochs as two CSV files, in `folder` if they have no places of their own."""
-    from vae_search.exports.frames import write_csv
+    from vae_search.exports.dataframes import write_csv
 
     trials, damaged_rows = query_table(store, TRIALS, sweep=sweep)
     epochs, damaged_curves = query_table(store, EPOCHS, sweep=sweep)

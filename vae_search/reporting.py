@@ -7,8 +7,8 @@ from pathlib import Path
 from vae_search import champions, service
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.pictures import check_output, write_output
-from vae_search.registry.artifacts import read_version
 from vae_search.registry.state import ModelState
+from vae_search.registry.version_files import read_version
 from vae_search.reports.facts import Findings, Pictures
 from vae_search.reports.page import PICTURES, render
 from vae_search.search.importances import importances

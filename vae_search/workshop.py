@@ -9,9 +9,9 @@ import numpy as np
 from vae_search.data.dataset import Dataset
 from vae_search.data.pixel_statistics import intensities
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.registry.evidence import Candidate
-from vae_search.registry.verdicts import SampleQuality
-from vae_search.registry.workshop import TestScore
+from vae_search.registry.promotion.evidence import Candidate
+from vae_search.registry.promotion.gate_results import SampleQuality
+from vae_search.registry.promotion.model_backend import TestScore
 from vae_search.store.ledger.artifacts import MODEL_FILE
 from vae_search.store.ledger.artifacts import WEIGHTS_FILE as TRAINED_WEIGHTS
 from vae_search.store.ledger.image_bounds_file import PerImageBounds

@@ -11,9 +11,9 @@ from tests.search.conftest import Session, open_session, store  # noqa: F401 - f
 from vae_search.core.trial_state import State
 from vae_search.data.dataset import Dataset, load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.registry.evidence import Candidate
-from vae_search.registry.gates import judge
-from vae_search.registry.verdicts import Facts
+from vae_search.registry.promotion.evidence import Candidate
+from vae_search.registry.promotion.gate_results import Facts
+from vae_search.registry.promotion.gates import judge
 from vae_search.spec.sections import DataSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts

@@ -8,9 +8,9 @@ import numpy as np
 
 from tests.store.examples import trial_row
 from vae_search.core.trial_state import Reason, State
-from vae_search.registry.evidence import Candidate
-from vae_search.registry.verdicts import Facts, SampleQuality
-from vae_search.registry.workshop import TestScore
+from vae_search.registry.promotion.evidence import Candidate
+from vae_search.registry.promotion.gate_results import Facts, SampleQuality
+from vae_search.registry.promotion.model_backend import TestScore
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store

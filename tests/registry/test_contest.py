@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from vae_search.errors import Conflict
-from vae_search.registry.contest import contest, mean_interval, welch_over_seeds
-from vae_search.registry.evidence import Evidence
+from vae_search.registry.promotion.champion_test import contest, mean_interval, welch_over_seeds
+from vae_search.registry.promotion.evidence import Evidence
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 KEY = "c" * 64

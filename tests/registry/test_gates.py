@@ -7,9 +7,9 @@ import pytest
 
 from tests.registry.examples import FACTS, FLOOR, bounds, candidate, failed_row, finalist_row
 from vae_search.errors import Conflict, InvalidSpec
-from vae_search.registry.evidence import Candidate
-from vae_search.registry.gates import GATES, checked_limits, judge
-from vae_search.registry.verdicts import Facts, SampleQuality
+from vae_search.registry.promotion.evidence import Candidate
+from vae_search.registry.promotion.gate_results import Facts, SampleQuality
+from vae_search.registry.promotion.gates import GATES, checked_limits, judge
 
 LEVELS = (231.9, 232.0, 232.1)
 

@@ -7,13 +7,13 @@ import pytest
 from tests.registry.examples import NOW, FakeWorkshop, candidate, put_finalist, put_sweep
 from vae_search.cli.app import main
 from vae_search.errors import Conflict, CorruptStore, NotFound
-from vae_search.registry.artifacts import problems, read_version
+from vae_search.registry import paths as model_layout
+from vae_search.registry.integrity import inspect_model
 from vae_search.registry.log import Action
-from vae_search.registry.promotion import Outcome, candidates, propose
+from vae_search.registry.promotion.decision import Rules
+from vae_search.registry.promotion.pipeline import Outcome, candidates, propose
 from vae_search.registry.registry import Registry
-from vae_search.registry.ruling import Rules
-from vae_search.registry.verify import inspect_model
-from vae_search.store import model_layout
+from vae_search.registry.version_files import problems, read_version
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger import artifacts

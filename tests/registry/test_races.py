@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 from tests.registry.examples import NOW, put_sweep
+from vae_search.registry.integrity import inspect_model
 from vae_search.registry.log import Action
 from vae_search.registry.registry import Registry
-from vae_search.registry.verify import inspect_model
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger import artifacts
@@ -19,9 +19,9 @@ import os, random, sys
 os.fsync = lambda _: None
 from tests.registry.examples import NOW, FakeWorkshop, candidate
 from tests.registry.test_races import EACH, is_healthy, level_of
-from vae_search.registry.promotion import consider
+from vae_search.registry.promotion.pipeline import consider
 from vae_search.registry.registry import Registry
-from vae_search.registry.ruling import Rules
+from vae_search.registry.promotion.decision import Rules
 from vae_search.store.backends.uri import open_store
 
 store, me = open_store(sys.argv[1]), int(sys.argv[2])

@@ -6,12 +6,12 @@ import pytest
 
 from tests.registry.examples import NOW
 from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound
-from vae_search.registry.artifacts import write_version
+from vae_search.registry import paths as model_layout
+from vae_search.registry.integrity import inspect_model
 from vae_search.registry.log import Action, Entry, ModelLog, model_names
 from vae_search.registry.registry import ModelAddress, Registry
 from vae_search.registry.state import Status
-from vae_search.registry.verify import inspect_model
-from vae_search.store import model_layout
+from vae_search.registry.version_files import write_version
 from vae_search.store.backends.local import LocalStore
 
 

@@ -9,7 +9,7 @@ from vae_search.display.tables import cell, show_table
 
 if TYPE_CHECKING:
     from vae_search.champions import Evaluation
-    from vae_search.registry.promotion import Decision
+    from vae_search.registry.promotion.pipeline import Decision
     from vae_search.registry.state import ModelState
 
 LONGEST_WHY = 2000  # characters: one sentence for each gate

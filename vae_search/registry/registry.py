@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from vae_search.errors import Conflict, InvalidSpec, NotFound
-from vae_search.registry.artifacts import read_version
 from vae_search.registry.log import Action, Entry, ModelLog
 from vae_search.registry.state import CHALLENGER, CHAMPION, ModelState, Status, fold
+from vae_search.registry.version_files import read_version
 from vae_search.store.backends.base import Store
 
 _ADDRESS = re.compile(r"(?P<model>[^@:]+)(?:@(?P<alias>[a-z]+)|:(?P<version>[1-9]\d{0,8}))?")

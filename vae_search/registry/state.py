@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from vae_search.errors import CorruptStore, NotFound
+from vae_search.registry import paths as model_layout
 from vae_search.registry.log import Action, Entry
-from vae_search.store import model_layout
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.registry.artifacts import CARD_FILE
+from vae_search.registry import paths as model_layout
 from vae_search.registry.log import Action, ModelLog, model_names
 from vae_search.registry.state import CHALLENGER, CHAMPION, ModelState, Version, fold
-from vae_search.store import model_layout
+from vae_search.registry.version_files import CARD_FILE
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes

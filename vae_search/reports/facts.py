@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from vae_search.core.trial_state import State
-from vae_search.registry.contest import Interval, mean_interval
 from vae_search.registry.log import Entry
+from vae_search.registry.promotion.champion_test import Interval, mean_interval
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.ledger.confirm_runs import FinalistRow, by_trial
 from vae_search.store.ledger.rows import EpochRow, TrialRow

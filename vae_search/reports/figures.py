@@ -8,7 +8,7 @@ from statistics import median
 
 import plotly.graph_objects as go
 
-from vae_search.reports.words import shown
+from vae_search.reports.narrative import shown
 from vae_search.store.ledger.rows import TrialRow
 
 # Middle tones of the Okabe–Ito palette, which read on white and on black, for the colour-blind as well.

@@ -11,11 +11,11 @@ from plotly.offline import get_plotlyjs
 
 from vae_search.core.trial_state import State
 from vae_search.registry.log import Action, Entry
-from vae_search.registry.ruling import Ruling
+from vae_search.registry.promotion.decision import Ruling
 from vae_search.reports import plots_front, plots_parameters, plots_quality, plots_runs, plots_search
 from vae_search.reports.facts import Confirmed, Findings, confirmed
 from vae_search.reports.figures import Plot
-from vae_search.reports.words import number, shown, summary
+from vae_search.reports.narrative import number, shown, summary
 from vae_search.store.ledger.rows import TrialRow
 
 TEMPLATE = "page.html"

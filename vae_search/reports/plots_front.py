@@ -21,8 +21,8 @@ from vae_search.reports.figures import (
     settle,
     short,
 )
-from vae_search.reports.volumes import box_of, running_share
-from vae_search.reports.words import value_of
+from vae_search.reports.hypervolume import box_of, running_share
+from vae_search.reports.narrative import value_of
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.pareto import staircase
 

@@ -12,13 +12,13 @@ from enum import StrEnum
 
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, CorruptStore, NotFound
-from vae_search.registry.evidence import Candidate
 from vae_search.registry.log import Action
-from vae_search.registry.preparation import Preparation
+from vae_search.registry.promotion.candidate_files import Preparation
+from vae_search.registry.promotion.decision import Rules, Ruling, rule
+from vae_search.registry.promotion.evidence import Candidate
+from vae_search.registry.promotion.model_backend import TestScore, Workshop
 from vae_search.registry.registry import Registry
-from vae_search.registry.ruling import Rules, Ruling, rule
 from vae_search.registry.state import ModelState, Status
-from vae_search.registry.workshop import TestScore, Workshop
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts, sweep_record

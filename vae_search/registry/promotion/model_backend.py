@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from vae_search.registry.evidence import Candidate
-from vae_search.registry.verdicts import SampleQuality
+from vae_search.registry.promotion.evidence import Candidate
+from vae_search.registry.promotion.gate_results import SampleQuality
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 

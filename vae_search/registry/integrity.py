@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from vae_search.errors import CorruptStore
-from vae_search.registry.artifacts import problems
+from vae_search.registry import paths as model_layout
 from vae_search.registry.log import ModelLog
 from vae_search.registry.state import Status, fold
-from vae_search.store import model_layout
+from vae_search.registry.version_files import problems
 from vae_search.store.backends.base import Store
 from vae_search.store.maintenance.integrity import Finding
 

@@ -7,7 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.registry.artifacts import (
+from vae_search.registry import paths as model_layout
+from vae_search.registry.promotion.decision import Ruling
+from vae_search.registry.promotion.evidence import Candidate, Evidence
+from vae_search.registry.promotion.gate_results import Facts, SampleQuality
+from vae_search.registry.promotion.model_backend import TestScore, Workshop
+from vae_search.registry.promotion.model_card import card_of, evidence_of, markdown_of
+from vae_search.registry.state import ModelState, Status
+from vae_search.registry.version_files import (
     CARD_FILE,
     CARD_TEXT_FILE,
     PER_IMAGE_FILE,
@@ -17,13 +24,6 @@ from vae_search.registry.artifacts import (
     write_file,
     write_version,
 )
-from vae_search.registry.card import card_of, evidence_of, markdown_of
-from vae_search.registry.evidence import Candidate, Evidence
-from vae_search.registry.ruling import Ruling
-from vae_search.registry.state import ModelState, Status
-from vae_search.registry.verdicts import Facts, SampleQuality
-from vae_search.registry.workshop import TestScore, Workshop
-from vae_search.store import model_layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 from vae_search.store.ledger import artifacts, sweep_record

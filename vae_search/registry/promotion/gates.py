@@ -13,8 +13,8 @@ import numpy as np
 
 from vae_search.core.text import did_you_mean
 from vae_search.errors import InvalidSpec
-from vae_search.registry.evidence import Candidate
-from vae_search.registry.verdicts import (
+from vae_search.registry.promotion.evidence import Candidate
+from vae_search.registry.promotion.gate_results import (
     Facts,
     GateResult,
     in_standard_errors,

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from vae_search.errors import CorruptStore
-from vae_search.registry.artifacts import CARD_FILE, PER_IMAGE_FILE
-from vae_search.registry.contest import ContestResult, mean_interval
-from vae_search.registry.evidence import Candidate, Evidence
-from vae_search.registry.gates import baseline_nats, floor_nats
-from vae_search.registry.verdicts import Facts, GateResult
-from vae_search.registry.workshop import TestScore
+from vae_search.registry.promotion.champion_test import ContestResult, mean_interval
+from vae_search.registry.promotion.evidence import Candidate, Evidence
+from vae_search.registry.promotion.gate_results import Facts, GateResult
+from vae_search.registry.promotion.gates import baseline_nats, floor_nats
+from vae_search.registry.promotion.model_backend import TestScore
+from vae_search.registry.version_files import CARD_FILE, PER_IMAGE_FILE
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.ledger.image_bounds_file import seeds_from_parquet
 from vae_search.store.ledger.sweep_record import SweepRecord

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from vae_search.registry import contest as contests
-from vae_search.registry import gates as health
-from vae_search.registry.contest import ContestResult, Interval
-from vae_search.registry.evidence import Candidate, Evidence
 from vae_search.registry.log import Entry
-from vae_search.registry.verdicts import Facts, GateResult
+from vae_search.registry.promotion import champion_test as contests
+from vae_search.registry.promotion import gates as health
+from vae_search.registry.promotion.champion_test import ContestResult, Interval
+from vae_search.registry.promotion.evidence import Candidate, Evidence
+from vae_search.registry.promotion.gate_results import Facts, GateResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vae_search.registry.evidence import Candidate
+from vae_search.registry.promotion.evidence import Candidate
 from vae_search.store.ledger.confirm_runs import FinalistRow
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from vae_search.core.trial_state import State
-from vae_search.registry.contest import CONFIDENCE
 from vae_search.registry.log import Action
+from vae_search.registry.promotion.champion_test import CONFIDENCE
 from vae_search.reports.facts import Findings, Lead, busy_share, confirmed, lead, spent, timeline
 from vae_search.store.queries.front import Front
 

@@ -37,8 +37,8 @@ import numpy as np
 from machine import describe_machine
 from synthetic import KEY, NAME, VERSIONS, new_sweep, report, spec_of, write_copied_rows, write_rows
 
-from vae_search.search.driver import Driver
-from vae_search.search.flight import Provenance
+from vae_search.search.coordinator import Driver
+from vae_search.search.running_trial import Provenance
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import acquire
@@ -141,8 +141,8 @@ def share(folder: Path) -> dict[str, object]:
     from fashion import slice_task
 
     from vae_search.data.tasks import JudgeTask
-    from vae_search.search.orders import WorkerBrief
-    from vae_search.search.trial_runner import TrialRunner
+    from vae_search.search.messages import WorkerBrief
+    from vae_search.search.worker.trial_runner import TrialRunner
 
     spec = spec_of(12)
     store = TimedStore(new_sweep(folder, spec))

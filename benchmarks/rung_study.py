@@ -31,7 +31,7 @@ from machine import describe_machine
 from scipy.stats import kendalltau
 
 from vae_search.core.measurements import Diverged
-from vae_search.search.study import SweepStudy
+from vae_search.search.study.study import SweepStudy
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.search_space_yaml import read_space
 from vae_search.vae.training.plan import TrainingPlan

@@ -26,8 +26,8 @@ from synthetic import NAME, VERSIONS, new_sweep, spec_of
 from vae_search.data.image_checks import Images
 from vae_search.data.pixel_statistics import BINARY, PixelStatistics
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.search import tuning
-from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
+from vae_search.runtime import tune_adapters
+from vae_search.search.messages import TrialOrder, TrialReport, WorkerBrief
 from vae_search.store.ledger.trials import Ledger
 
 HERE = Path(__file__).parent
@@ -58,11 +58,11 @@ def sweep(nodes: int, gcs_address: str, folder: Path) -> dict[str, float]:
     """One sweep on a cluster that is up."""
     import numpy as np
 
-    from vae_search.search.observer import Observer
-    from vae_search.search.session import search
+    from vae_search.runtime.sweep_runner import search
+    from vae_search.search.progress import Observer
     from vae_search.store.ledger.sweep_record import SweepRecord
 
-    tuning.Worker = SleepingWorker  # type: ignore[misc,assignment]
+    tune_adapters.Worker = SleepingWorker  # type: ignore[misc,assignment]
     trials = TRIALS_PER_NODE * nodes
     spec = spec_of(trials, budget={"trials": trials, "epochs": EPOCHS}, pruning="off", keep=1)
     store = new_sweep(folder, spec)

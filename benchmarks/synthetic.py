@@ -11,7 +11,7 @@ from fashion import SPACE
 
 from vae_search.core.measurements import Costs, EpochMeasurement, Instability, Scores
 from vae_search.core.trial_state import Reason, State
-from vae_search.search.orders import TrialReport
+from vae_search.search.messages import TrialReport
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store import paths as layout
 from vae_search.store.backends.json_records import to_json_bytes

@@ -37,9 +37,9 @@ from fashion import SPACE, slice_task
 from machine import describe_machine
 
 from vae_search.data.tasks import JudgeTask
-from vae_search.search.driver import Driver
-from vae_search.search.flight import Provenance
-from vae_search.search.orders import WorkerBrief
+from vae_search.search.coordinator import Driver
+from vae_search.search.messages import WorkerBrief
+from vae_search.search.running_trial import Provenance
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.lease import acquire
@@ -79,7 +79,7 @@ def epochs_of(text: str, folder: Path, *, train: int = 10_000) -> Iterator[tuple
         folder: becomes its store.
         train: images to train on.
     """
-    from vae_search.search.trial_runner import TrialRunner
+    from vae_search.search.worker.trial_runner import TrialRunner
 
     spec, store = parse_spec(text, base=folder), open_store(str(folder))
     lease = acquire(store, spec.name)

@@ -15,8 +15,8 @@ from vae_search import service
 from vae_search.core.trial_state import Reason, State
 from vae_search.display.leaderboard import show_finished
 from vae_search.display.live import landed_line, picture_of
-from vae_search.search.flight import Verdict
-from vae_search.search.observer import Progress
+from vae_search.search.progress import Progress
+from vae_search.search.running_trial import Verdict
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore

@@ -16,8 +16,8 @@ from vae_search.errors import (
     SweepFailed,
     VaeSearchError,
 )
-from vae_search.search.jobs import Job
-from vae_search.search.jobs_payload import Payload
+from vae_search.runtime.cluster.job_package import Payload
+from vae_search.runtime.cluster.jobs import Job
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store.backends.uri import open_store
 from vae_search.store.images import source_of

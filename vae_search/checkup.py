@@ -11,12 +11,12 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
-from vae_search import doctor
-from vae_search.doctor import Area, Check, in_trouble
 from vae_search.errors import VaeSearchError
-from vae_search.search.probe_job import ask_nodes
-from vae_search.search.reach import Token, cluster_nodes, locate_token, reach
-from vae_search.search.room import CPU, NodeRoom
+from vae_search.runtime.cluster import preflight_checks
+from vae_search.runtime.cluster.connectivity import Token, cluster_nodes, locate_token, reach
+from vae_search.runtime.cluster.node_check import ask_nodes
+from vae_search.runtime.cluster.preflight_checks import Area, Check, in_trouble
+from vae_search.search.capacity import CPU, NodeRoom
 from vae_search.spec.sections import Resources
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store, prove_exclusive
@@ -32,12 +32,12 @@ def examine(address: str | None, store: str | None, resources: Resources) -> lis
         store: location of a store; None for no check of it.
         resources: what a trial takes.
     """
-    here = {name: _version(name) for name in doctor.PACKAGES}
-    checks = [doctor.check_versions(here, python=platform.python_version())]
+    here = {name: _version(name) for name in preflight_checks.PACKAGES}
+    checks = [preflight_checks.check_versions(here, python=platform.python_version())]
     token: Token | None = None
     try:
         token = locate_token(os.environ, home=Path.home())
-        checks.append(doctor.check_token(token, file_mode=_mode(token)))
+        checks.append(preflight_checks.check_token(token, file_mode=_mode(token)))
     except VaeSearchError as error:
         checks.append(in_trouble("token", error))
     with _note(store, checks) as (location, note):
@@ -51,10 +51,10 @@ def examine(address: str | None, store: str | None, resources: Resources) -> lis
 
 def _this_machine(resources: Resources) -> Iterator[Check]:
     cores = len(os.sched_getaffinity(0))
-    yield doctor.check_room([NodeRoom(node_id="", resources={CPU: float(cores)})], resources)
+    yield preflight_checks.check_room([NodeRoom(node_id="", resources={CPU: float(cores)})], resources)
     folder = tempfile.gettempdir()
     disk = shutil.disk_usage(folder)
-    yield doctor.check_space(disk.free, disk.total, where=folder, area=Area.CLUSTER)
+    yield preflight_checks.check_space(disk.free, disk.total, where=folder, area=Area.CLUSTER)
 
 
 def _cluster(
@@ -71,18 +71,18 @@ def _cluster(
     except VaeSearchError as error:
         yield in_trouble("cluster", error)
         return
-    yield doctor.check_cluster(facts)
-    yield doctor.check_auth_mode(facts, mode=os.environ.get("RAY_AUTH_MODE"))
-    yield doctor.check_clock(facts.ahead_s, whose="cluster", area=Area.CLUSTER)
+    yield preflight_checks.check_cluster(facts)
+    yield preflight_checks.check_auth_mode(facts, mode=os.environ.get("RAY_AUTH_MODE"))
+    yield preflight_checks.check_clock(facts.ahead_s, whose="cluster", area=Area.CLUSTER)
     try:
-        yield doctor.check_room(cluster_nodes(address, token=token), resources)
+        yield preflight_checks.check_room(cluster_nodes(address, token=token), resources)
         reports = ask_nodes(address, token=token, store=store, note=note)
     except VaeSearchError as error:
         yield in_trouble("nodes", error)
         return
-    yield from doctor.check_nodes(reports, here=here)
+    yield from preflight_checks.check_nodes(reports, here=here)
     if note is not None:
-        yield doctor.check_store_of_nodes(reports)
+        yield preflight_checks.check_store_of_nodes(reports)
 
 
 @contextmanager
@@ -116,9 +116,9 @@ def _folder(place: Store, note: str) -> Iterator[Check]:
     """Disk and clock of a store that is a folder; a bucket has no end, and says so itself if the clocks differ much."""
     written = place.local_path(note)
     if written is not None:
-        yield doctor.check_clock(written.stat().st_mtime - time.time(), whose="store", area=Area.STORE)
+        yield preflight_checks.check_clock(written.stat().st_mtime - time.time(), whose="store", area=Area.STORE)
         disk = shutil.disk_usage(written.parent)
-        yield doctor.check_space(disk.free, disk.total, where="the store", area=Area.STORE)
+        yield preflight_checks.check_space(disk.free, disk.total, where="the store", area=Area.STORE)
 
 
 def _version(package: str) -> str | None:

@@ -93,7 +93,7 @@ def export(store: Store, sweep: str, targets: Targets) -> Exported:
     ledger = Ledger(store, sweep)
     orders = []
     if targets.database is not None:
-        from vae_search.search.suggestions import Suggestions
+        from vae_search.search.pending_trials import Suggestions
 
         orders = Suggestions(store, sweep).all()  # before the rows: a trial that ends in between is found twice
     rows = ledger.trials()
@@ -107,7 +107,7 @@ def export(store: Store, sweep: str, targets: Targets) -> Exported:
             write_runs(folder, rows, curves)
         written.append(targets.tensorboard)
     if targets.database is not None:
-        from vae_search.search.study_export import frozen_trials, write_sqlite
+        from vae_search.search.study.export import frozen_trials, write_sqlite
 
         with new_file(targets.database, option="--optuna") as partial:
             write_sqlite(partial, sweep, frozen_trials(space, rows, curves, orders))
@@ -153,7 +153,7 @@ def dashboard(store: Store, sweep: str, *, port: int, on_ready: Callable[[str], 
     """
     space = sweep_record.latest_spec(store, sweep).search_space
     try:
-        from vae_search.search.dashboard import FollowedSweep, serve
+        from vae_search.search.study.dashboard import FollowedSweep, serve
     except ModuleNotFoundError as error:
         if error.name != "optuna_dashboard":
             raise

@@ -22,7 +22,7 @@ from vae_search.vae.quiet_import import native_remarks_hidden
 
 if TYPE_CHECKING:
     from vae_search.core.measurements import EpochMeasurement
-    from vae_search.search.reproduce import Reproduction
+    from vae_search.search.worker.reproduce import Reproduction
 
 
 def reproduce(
@@ -51,7 +51,7 @@ def reproduce(
     if comparability_key(dataset, likelihood=record.spec.likelihood) != row.comparability_key:
         raise Conflict(f"trial {address}: was trained on other images than {record.spec.data.source} holds now.")
     with native_remarks_hidden():
-        from vae_search.search.reproduce import reproduce as train_again
+        from vae_search.search.worker.reproduce import reproduce as train_again
         from vae_search.vae.inference.npz import arrays_of
 
     kept = store.list(layout.artifact(sweep, layout.trial_key(trial)))

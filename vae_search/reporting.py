@@ -11,8 +11,8 @@ from vae_search.registry.state import ModelState
 from vae_search.registry.version_files import read_version
 from vae_search.reports.facts import Findings, Pictures
 from vae_search.reports.page import PICTURES, render
-from vae_search.search.importances import importances
-from vae_search.search.rungs import rung_epochs
+from vae_search.search.pruning import rung_epochs
+from vae_search.search.study.importances import importances
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.trials import Ledger
 

@@ -24,7 +24,7 @@ from vae_search.version import VERSION
 
 if TYPE_CHECKING:
     from vae_search.search.estimate import Estimate
-    from vae_search.search.observer import Observer
+    from vae_search.search.progress import Observer
     from vae_search.spec.sweep_spec import SweepSpec
 
 RECORDED_VERSIONS = ("ray", "tensorflow", "keras", "optuna", "numpy")
@@ -76,7 +76,7 @@ class SweepStatus:
     @property
     def is_confirmed(self) -> bool:
         """Whether every confirm run that the spec asks for has ended."""
-        from vae_search.search.confirm import finalists_in, wanted_runs
+        from vae_search.search.confirmation import finalists_in, wanted_runs
 
         finalists = [
             row.trial for row in finalists_in(self.standings, self.spec.confirm.finalists, self.spec.objective)
@@ -113,14 +113,14 @@ def run(
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
     from vae_search.data.dataset import comparability_key, load_dataset, pixels_key
     from vae_search.data.tasks import JudgeTask, TrainingTask
-    from vae_search.search.room import local_room
+    from vae_search.search.capacity import local_room
     from vae_search.store.images import at_hand
 
     # Refuse what can never run before anything slow.
     if address is None:
         local_room(spec.resources)
     else:
-        from vae_search.search.joining import check_cluster
+        from vae_search.runtime.cluster.gcs import check_cluster
 
         check_cluster(address, spec.resources)
     observer.on_phase(f"reading {spec.data.source}")
@@ -135,7 +135,7 @@ def run(
     )
     prove_exclusive(store)
     sweep_record.create_or_check(store, record, text=text)
-    from vae_search.search.session import search
+    from vae_search.runtime.sweep_runner import search
 
     search(
         record,
@@ -267,7 +267,7 @@ def estimate(spec: "SweepSpec", *, cache: Path) -> "Estimate":
     """
     from vae_search.data.dataset import load_dataset
     from vae_search.data.tasks import TrainingTask
-    from vae_search.search.room import local_room
+    from vae_search.search.capacity import local_room
 
     local_room(spec.resources)  # refuse what can never run before anything slow
     task = TrainingTask.of(load_dataset(spec.data, cache=cache))

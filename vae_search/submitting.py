@@ -23,8 +23,8 @@ from vae_search.store.images import put, source_of
 from vae_search.store.leases.records import newest_lease
 
 if TYPE_CHECKING:
-    from vae_search.search.jobs import Job, Jobs
-    from vae_search.search.observer import Observer
+    from vae_search.runtime.cluster.jobs import Job, Jobs
+    from vae_search.search.progress import Observer
     from vae_search.spec.sweep_spec import SweepSpec
 
 START_S = 120.0  # a job has to begin to train; longer where Ray must unpack much
@@ -39,11 +39,11 @@ def jobs_of(address: str) -> "Jobs":
     Raises:
         ClusterTrouble: It cannot be used from here; within seconds.
     """
-    from vae_search.search.reach import find_token, reach
+    from vae_search.runtime.cluster.connectivity import find_token, reach
 
     token = find_token()
     reach(address, token=token)  # before Ray's client is imported, which takes seconds
-    from vae_search.search.jobs import Jobs
+    from vae_search.runtime.cluster.jobs import Jobs
 
     return Jobs(address, token=token)
 
@@ -60,7 +60,7 @@ def submit(jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bo
         InvalidSpec: The store or the images are nothing that a cluster can find.
         VaeSearchError: What `Jobs.submit` raises.
     """
-    from vae_search.search.jobs_payload import Payload
+    from vae_search.runtime.cluster.job_package import Payload
 
     if "://" not in store.removeprefix("file://") and not Path(store.removeprefix("file://")).is_absolute():
         raise InvalidSpec(
@@ -110,7 +110,7 @@ def drive(folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSp
     Raises:
         VaeSearchError: What `service.run` raises.
     """
-    from vae_search.search.jobs_payload import Payload
+    from vae_search.runtime.cluster.job_package import Payload
 
     payload, place = Payload.read(folder, store=store), open_store(store)
     os.chdir("/")  # Ray unpacks the job's folder anew when it makes the workers' environment, and this one is gone

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from vae_search.data.dataset import comparability_key, load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.search.driver import Driver
-from vae_search.search.flight import Provenance
-from vae_search.search.orders import WorkerBrief
-from vae_search.search.trial_runner import TrialRunner
+from vae_search.search.coordinator import Driver
+from vae_search.search.messages import WorkerBrief
+from vae_search.search.running_trial import Provenance
+from vae_search.search.worker.trial_runner import TrialRunner
 from vae_search.spec.sweep_spec import read_spec
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.lease import acquire

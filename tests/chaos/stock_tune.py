@@ -32,7 +32,7 @@ def drive(folder: Path, storage: str) -> None:
     from ray import tune
     from ray.tune.search.optuna import OptunaSearch
 
-    from vae_search.search.cluster import local_cluster
+    from vae_search.runtime.ray_cluster import local_cluster
 
     def train(config: dict[str, float]) -> None:
         first = 1

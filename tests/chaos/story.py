@@ -23,15 +23,15 @@ from tests.chaos.faults import Faults, from_then_on, injected, once
 from vae_search.core.measurements import Costs, EpochMeasurement, Scores
 from vae_search.core.trial_state import Reason
 from vae_search.errors import StoreUnavailable
-from vae_search.search.driver import Driver
-from vae_search.search.flight import Provenance
-from vae_search.search.orders import (
+from vae_search.search.coordinator import Driver
+from vae_search.search.messages import (
     MEASUREMENTS_FILE,
     STATE_FILE,
     Failure,
     TrialOrder,
     TrialReport,
 )
+from vae_search.search.running_trial import Provenance
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.cluster.local_cluster import LocalCluster
-from vae_search.search.jobs import Jobs
+from vae_search.runtime.cluster.jobs import Jobs
 from vae_search.store import paths as layout
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger.rows import TrialRow

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.servers import http_server
-from vae_search.doctor import (
+from vae_search.errors import ClusterTrouble
+from vae_search.runtime.cluster.connectivity import MODE, VERSION, ClusterFacts, Token
+from vae_search.runtime.cluster.node_check import JOBS, NodeReport, ask_nodes
+from vae_search.runtime.cluster.preflight_checks import (
     Area,
     check_auth_mode,
     check_clock,
@@ -20,10 +23,7 @@ from vae_search.doctor import (
     check_token,
     check_versions,
 )
-from vae_search.errors import ClusterTrouble
-from vae_search.search.probe_job import JOBS, NodeReport, ask_nodes
-from vae_search.search.reach import MODE, VERSION, ClusterFacts, Token
-from vae_search.search.room import NodeRoom
+from vae_search.search.capacity import NodeRoom
 from vae_search.spec.sections import Resources
 
 HERE = {"vae-search": "0.1.0", "ray": "2.60.0", "tensorflow": "2.21.0"}
@@ -109,7 +109,7 @@ def test_thresholds():
     ],
 )
 def test_a_probe_that_fails_is_explained(log, says, monkeypatch):
-    monkeypatch.setattr("vae_search.search.probe_job.secrets.token_hex", lambda _: "0")
+    monkeypatch.setattr("vae_search.runtime.cluster.node_check.secrets.token_hex", lambda _: "0")
     job = f"{JOBS}vae-search-doctor-0"
     with (
         http_server({JOBS: {}, job: {"status": "FAILED"}, f"{job}/logs": {"logs": log}}) as port,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.local_cluster import LocalCluster, local_cluster
 from vae_search.errors import ClusterTrouble
-from vae_search.search.reach import cluster_nodes, reach
+from vae_search.runtime.cluster.connectivity import cluster_nodes, reach
 
 pytestmark = pytest.mark.ray
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.local_cluster import LocalCluster, command, local_cluster, until
 from tests.cluster.sweeps import active, nodes_in_use, ray_nodes_of, rows, saved, write_spec
-from vae_search.search.reach import cluster_nodes
+from vae_search.runtime.cluster.connectivity import cluster_nodes
 
 pytestmark = [
     pytest.mark.ray,

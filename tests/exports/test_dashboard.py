@@ -15,14 +15,14 @@ from tests.reports.examples import complete, failed, put_sweep, spoil
 from tests.store.examples import epoch_rows
 from vae_search import exporting
 from vae_search.errors import Conflict, StoreUnavailable
-from vae_search.search.orders import TrialOrder
-from vae_search.search.suggestions import Suggestions
+from vae_search.search.messages import TrialOrder
+from vae_search.search.pending_trials import Suggestions
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import Ledger
 
-dashboard = pytest.importorskip("vae_search.search.dashboard")
+dashboard = pytest.importorskip("vae_search.search.study.dashboard")
 PARAMS = {"architecture": "conv", "latent_dim": 4, "beta": 1.0}
 
 

@@ -13,10 +13,10 @@ from sklearn.datasets import load_digits
 from vae_search.data.image_checks import Images
 from vae_search.data.pixel_statistics import PixelStatistics
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.search.driver import Driver
-from vae_search.search.flight import Provenance
-from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
-from vae_search.search.trial_runner import TrialRunner
+from vae_search.search.coordinator import Driver
+from vae_search.search.messages import TrialOrder, TrialReport, WorkerBrief
+from vae_search.search.running_trial import Provenance
+from vae_search.search.worker.trial_runner import TrialRunner
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import open_store

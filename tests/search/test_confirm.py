@@ -9,7 +9,7 @@ from tests.store.examples import trial_row
 from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict
-from vae_search.search.confirm import ConfirmRun, finalists_in, finalists_of, wanted_runs
+from vae_search.search.confirmation import ConfirmRun, finalists_in, finalists_of, wanted_runs
 from vae_search.spec.sections import Objective
 from vae_search.store import paths as layout
 from vae_search.store.ledger import artifacts

@@ -6,7 +6,7 @@ import pytest
 
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore, LeaseLost, SweepFailed
-from vae_search.search.orders import Failure
+from vae_search.search.messages import Failure
 from vae_search.store import paths as layout
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts

@@ -14,7 +14,7 @@ from tests.conftest import S3_SECRET
 from tests.contracts.faulty_http import Fault, FaultyProxy, faulty_proxy
 from vae_search import pictures
 from vae_search.errors import StoreUnavailable
-from vae_search.search.session import _log_folder
+from vae_search.runtime.sweep_runner import _log_folder
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import open_store

@@ -5,7 +5,7 @@ import pytest
 from tests.store.examples import trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import SweepFailed
-from vae_search.search.failure_streak import SAME_FAILURES_IN_A_ROW, FailureStreak
+from vae_search.search.failure_limit import SAME_FAILURES_IN_A_ROW, FailureStreak
 from vae_search.store.ledger.rows import TrialRow
 
 

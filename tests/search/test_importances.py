@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.store.examples import trial_row
-from vae_search.search.importances import MIN_TRIALS, importances
+from vae_search.search.study.importances import MIN_TRIALS, importances
 from vae_search.spec.sweep_spec import parse_spec
 
 SPACE = parse_spec(

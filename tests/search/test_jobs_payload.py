@@ -7,8 +7,8 @@ import pytest
 
 from tests.search.conftest import SPEC, small_spec
 from vae_search.errors import BadData, CorruptStore
-from vae_search.search import jobs_payload
-from vae_search.search.jobs_payload import Payload
+from vae_search.runtime.cluster import job_package
+from vae_search.runtime.cluster.job_package import Payload
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.images import source_of
 
@@ -55,7 +55,7 @@ def test_a_single_file_arrives_too(folder, tmp_path):
 
 
 def test_more_than_ray_takes_is_refused_before_it_is_copied(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs_payload, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(job_package, "MOST_BYTES", 2**20)
     (tmp_path / "x.npz").write_bytes(bytes(2**20 + 1))
 
     with pytest.raises(BadData, match="takes at most 1 MiB"):

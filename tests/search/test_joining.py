@@ -3,8 +3,8 @@
 import pytest
 
 from vae_search.errors import ClusterTrouble
-from vae_search.search.dashboard_http import is_loopback
-from vae_search.search.joining import entered, gcs_address
+from vae_search.runtime.cluster.gcs import entered, gcs_address
+from vae_search.runtime.cluster.http_client import is_loopback
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost"])

@@ -5,7 +5,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 
 from vae_search.errors import ClusterTrouble
-from vae_search.search.probe import _check, _write
+from vae_search.runtime.store_probe import _check, _write
 from vae_search.store import paths as layout
 
 PATH, CONTENT = layout.probe("0" * 16), b'{"nonce":"x"}'

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vae_search.core.trial_state import State
-from vae_search.search.reproduce import reproduce
+from vae_search.search.worker.reproduce import reproduce
 from vae_search.store import paths as layout
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import WEIGHTS_FILE

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from vae_search.errors import ClusterTrouble
-from vae_search.search.room import NodeRoom, check_room, cluster_room, in_flight_limit, local_room, needs, trials_on
+from vae_search.search.capacity import NodeRoom, check_room, cluster_room, in_flight_limit, local_room, needs, trials_on
 from vae_search.spec.sections import Resources
 
 GIB = 2**30

@@ -1,6 +1,6 @@
 import pytest
 
-from vae_search.search.rungs import decide, rung_epochs
+from vae_search.search.pruning import decide, rung_epochs
 from vae_search.spec.sections import Pruning
 
 

@@ -3,9 +3,9 @@
 import pytest
 import ray
 
-from vae_search.search import cluster
-from vae_search.search.cluster import LOOK_EVERY_S, Slots
-from vae_search.search.room import NodeRoom
+from vae_search.runtime import ray_cluster
+from vae_search.runtime.ray_cluster import LOOK_EVERY_S, Slots
+from vae_search.search.capacity import NodeRoom
 from vae_search.spec.sections import Resources
 
 TWO_CORES = NodeRoom(node_id="n", resources={"CPU": 2.0})
@@ -28,7 +28,7 @@ class Cluster:
 def joined(monkeypatch) -> Cluster:
     found = Cluster()
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
-    monkeypatch.setattr(cluster, "cluster_nodes", found.list_nodes)
+    monkeypatch.setattr(ray_cluster, "cluster_nodes", found.list_nodes)
     return found
 
 

@@ -6,8 +6,8 @@ from optuna.trial import TrialState
 
 from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import State
-from vae_search.search import sampler_memory
-from vae_search.search.study import Outcome, SweepStudy, to_distribution
+from vae_search.search.study import sampler_storage
+from vae_search.search.study.study import Outcome, SweepStudy, to_distribution
 from vae_search.spec.search_space import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
 
 SPACE = SearchSpace(
@@ -145,7 +145,7 @@ def long_study(trials: int) -> tuple[SweepStudy, list[Outcome]]:
 
 
 def test_the_sampler_of_a_long_sweep_sees_the_newest_the_best_and_the_running_trials(monkeypatch):
-    monkeypatch.setattr(sampler_memory, "NEWEST", 40)
+    monkeypatch.setattr(sampler_storage, "NEWEST", 40)
     study, _ = long_study(100)
     study.ask(100)
     for trial in range(101, 150):
@@ -153,11 +153,11 @@ def test_the_sampler_of_a_long_sweep_sees_the_newest_the_best_and_the_running_tr
 
     numbers = [trial.number for trial in study.trials()]
 
-    assert numbers == [*range(sampler_memory.BEST), 100, *range(110, 150)]
+    assert numbers == [*range(sampler_storage.BEST), 100, *range(110, 150)]
 
 
 def test_a_trial_that_is_out_of_the_sampler_s_sight_can_still_be_told(monkeypatch):
-    monkeypatch.setattr(sampler_memory, "NEWEST", 3)
+    monkeypatch.setattr(sampler_storage, "NEWEST", 3)
     study, outcomes = long_study(5)
     params = study.ask(5)
     for trial in range(6, 16):
@@ -170,7 +170,7 @@ def test_a_trial_that_is_out_of_the_sampler_s_sight_can_still_be_told(monkeypatc
 
 
 def test_a_rebuilt_long_study_suggests_what_the_first_one_would_have(monkeypatch):
-    monkeypatch.setattr(sampler_memory, "NEWEST", 20)
+    monkeypatch.setattr(sampler_storage, "NEWEST", 20)
     study, outcomes = long_study(60)
     rebuilt = sweep_study()
     for outcome in outcomes:
@@ -180,7 +180,7 @@ def test_a_rebuilt_long_study_suggests_what_the_first_one_would_have(monkeypatch
 
 
 def test_enqueued_values_are_taken_in_a_long_sweep_as_well(monkeypatch):
-    monkeypatch.setattr(sampler_memory, "NEWEST", 3)
+    monkeypatch.setattr(sampler_storage, "NEWEST", 3)
     study, _ = long_study(9)
 
     assert study.ask(9, {"architecture": "conv", "depth": 2})["depth"] == 2

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from vae_search.core.trial_state import Reason
 from vae_search.errors import StoreUnavailable
-from vae_search.search.trial_runner import TrialRunner
+from vae_search.search.worker.trial_runner import TrialRunner
 from vae_search.store import paths as layout
 from vae_search.store.ledger import checkpoints
 from vae_search.store.ledger.failure_counts import record_strike, strikes

@@ -9,8 +9,8 @@ from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayE
 
 from vae_search.core.trial_state import Reason
 from vae_search.errors import ClusterTrouble, StoreUnavailable
-from vae_search.search.lost_workers import lost_workers_told_apart
-from vae_search.search.tuning import Run, _bundle, _Lander, _Suggester
+from vae_search.runtime.tune_adapters import Run, _bundle, _Lander, _Suggester
+from vae_search.runtime.tune_patches import lost_workers_told_apart
 from vae_search.spec.sections import Resources
 from vae_search.store.ledger.failure_counts import strikes
 

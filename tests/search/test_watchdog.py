@@ -2,7 +2,7 @@ import subprocess
 import sys
 import threading
 
-from vae_search.search.watchdog import Watchdog
+from vae_search.search.worker.watchdog import Watchdog
 
 
 def test_a_step_that_hangs_ends_the_process_after_its_reason_was_noted():
@@ -56,7 +56,7 @@ def test_the_limit_is_for_all_steps_of_an_attempt_together():
 def test_the_stacks_of_a_hanging_process_are_left_behind():
     program = (
         "import threading, time\n"
-        "from vae_search.search.watchdog import Watchdog, end_process\n"
+        "from vae_search.search.worker.watchdog import Watchdog, end_process\n"
         "def hangs():\n    threading.Event().wait()\n"
         "dog = Watchdog(0.05, on_timeout=lambda: None, end_process=end_process, monotonic=time.monotonic)\n"
         "with dog.watching():\n    hangs()\n"

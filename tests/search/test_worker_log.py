@@ -6,11 +6,11 @@ import pytest
 
 from tests.search.conftest import small_spec
 from vae_search.errors import StoreUnavailable
-from vae_search.search.orders import WorkerBrief
-from vae_search.search.worker_log import WorkerLog
+from vae_search.search.messages import WorkerBrief
+from vae_search.search.worker.log_file import WorkerLog
 from vae_search.store import paths as layout
 
-logger = logging.getLogger("vae_search.search.trial_runner")
+logger = logging.getLogger("vae_search.search.worker.trial_runner")
 PATH = f"{layout.logs('small')}/worker.log"
 
 
@@ -40,7 +40,10 @@ def test_a_log_in_a_folder_is_there_at_once(store, tmp_path):
     logger.info("run 000007 starts")
     log.copy()
 
-    assert "INFO vae_search.search.trial_runner: run 000007 starts" in (tmp_path / "new/logs/worker.log").read_text()
+    assert (
+        "INFO vae_search.search.worker.trial_runner: run 000007 starts"
+        in (tmp_path / "new/logs/worker.log").read_text()
+    )
     assert store.list("") == []
 
 

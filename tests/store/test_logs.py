@@ -7,13 +7,13 @@ from vae_search.store import paths as layout
 from vae_search.store.ledger.logs import log_lines
 
 WORKER = """\
-2026-11-24 22:29:48,123 INFO vae_search.search.trial_runner: run 000007 starts: {"trial": 17}
-2026-11-24 22:29:49,123 INFO vae_search.search.trial_runner: run 000017 starts: {}
-2026-11-24 22:29:50,123 ERROR vae_search.search.trial_runner: run 000007 raised
+2026-11-24 22:29:48,123 INFO vae_search.search.worker.trial_runner: run 000007 starts: {"trial": 17}
+2026-11-24 22:29:49,123 INFO vae_search.search.worker.trial_runner: run 000017 starts: {}
+2026-11-24 22:29:50,123 ERROR vae_search.search.worker.trial_runner: run 000007 raised
 Traceback (most recent call last):
 ValueError: bad shape
-2026-11-24 22:29:51,123 INFO vae_search.search.trial_runner: run 000007-s1 starts: {}
-2026-11-24 22:29:52,123 INFO vae_search.search.trial_runner: run 0000070 starts: {}
+2026-11-24 22:29:51,123 INFO vae_search.search.worker.trial_runner: run 000007-s1 starts: {}
+2026-11-24 22:29:52,123 INFO vae_search.search.worker.trial_runner: run 0000070 starts: {}
 """
 
 

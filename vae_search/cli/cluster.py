@@ -12,7 +12,7 @@ from vae_search.cli.run import check_limits, show_end
 from vae_search.core.settings import DEFAULT_STORE, cache_folder
 
 if TYPE_CHECKING:
-    from vae_search.search.jobs import Job, Jobs
+    from vae_search.runtime.cluster.jobs import Job, Jobs
 
 app = typer.Typer()
 

@@ -16,11 +16,11 @@ from rich.text import Text
 from vae_search.core.trial_state import State
 from vae_search.display.console import clock, console
 from vae_search.display.front import front_ends, front_size
-from vae_search.search.observer import Observer, Progress
+from vae_search.search.progress import Observer, Progress
 from vae_search.store.ledger.confirm_runs import FinalistRow
 
 if TYPE_CHECKING:
-    from vae_search.search.flight import Verdict
+    from vae_search.search.running_trial import Verdict
     from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.ledger.rows import TrialRow
 

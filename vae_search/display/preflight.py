@@ -8,7 +8,7 @@ from vae_search.display.console import say, show_json
 from vae_search.errors import ClusterTrouble, StoreUnavailable
 
 if TYPE_CHECKING:
-    from vae_search.doctor import Check
+    from vae_search.runtime.cluster.preflight_checks import Check
 
 
 def show_checks(checks: "Sequence[Check]", *, as_json: bool) -> None:

@@ -15,8 +15,8 @@ from vae_search.display.console import console, say, show_json, status_facts, wa
 from vae_search.display.front import front_line
 from vae_search.display.live import landed_line, picture_of
 from vae_search.display.tables import cell
-from vae_search.search.flight import Verdict
-from vae_search.search.observer import Progress
+from vae_search.search.progress import Progress
+from vae_search.search.running_trial import Verdict
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import sweep_record
 from vae_search.store.queries.live_progress import Following

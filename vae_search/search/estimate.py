@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vae_search.data.tasks import TrainingTask
-from vae_search.search.room import local_room
-from vae_search.search.rungs import rung_epochs
-from vae_search.search.study import SweepStudy
+from vae_search.search.capacity import local_room
+from vae_search.search.pruning import rung_epochs
+from vae_search.search.study.study import SweepStudy
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.vae.networks.network import NetworkSpec, build

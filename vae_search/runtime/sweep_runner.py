@@ -16,15 +16,15 @@ from types import FrameType
 
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.errors import Interrupted, StoreUnavailable
-from vae_search.search.cluster import Slots, cluster_nodes, joined_cluster, local_cluster
-from vae_search.search.driver import Driver
-from vae_search.search.flight import Provenance
-from vae_search.search.observer import Observer
-from vae_search.search.orders import WorkerBrief
-from vae_search.search.probe import probe_store
-from vae_search.search.room import check_room, local_room
-from vae_search.search.tuning import run_trials
-from vae_search.search.worker_log import LOG_FORMAT
+from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster
+from vae_search.runtime.store_probe import probe_store
+from vae_search.runtime.tune_adapters import run_trials
+from vae_search.search.capacity import check_room, local_room
+from vae_search.search.coordinator import Driver
+from vae_search.search.messages import WorkerBrief
+from vae_search.search.progress import Observer
+from vae_search.search.running_trial import Provenance
+from vae_search.search.worker.log_file import LOG_FORMAT
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from vae_search.errors import StoreUnavailable
-from vae_search.search.orders import WorkerBrief
+from vae_search.search.messages import WorkerBrief
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 

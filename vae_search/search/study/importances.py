@@ -7,7 +7,7 @@ import optuna
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
 from vae_search.core.trial_state import State
-from vae_search.search.study import Outcome, SweepStudy
+from vae_search.search.study.study import Outcome, SweepStudy
 from vae_search.spec.search_space import SearchSpace
 from vae_search.store.ledger.rows import TrialRow
 

@@ -9,15 +9,15 @@ from datetime import datetime
 from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore, StoreUnavailable
-from vae_search.search.confirm import Confirmation
-from vae_search.search.failure_streak import FailureStreak
-from vae_search.search.flight import Flight, Provenance, Verdict, criteria_of, epoch_rows, trial_row, verdict_of
-from vae_search.search.kept import KeptWeights
-from vae_search.search.observer import Progress
-from vae_search.search.orders import TrialOrder, TrialReport
-from vae_search.search.rungs import Rungs
-from vae_search.search.study import Outcome, SweepStudy
-from vae_search.search.suggestions import Suggestions
+from vae_search.search.confirmation import Confirmation
+from vae_search.search.failure_limit import FailureStreak
+from vae_search.search.messages import TrialOrder, TrialReport
+from vae_search.search.pending_trials import Suggestions
+from vae_search.search.progress import Progress
+from vae_search.search.pruning import Rungs
+from vae_search.search.running_trial import Flight, Provenance, Verdict, criteria_of, epoch_rows, trial_row, verdict_of
+from vae_search.search.study.study import Outcome, SweepStudy
+from vae_search.search.weight_retention import KeptWeights
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import Lease

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import State
-from vae_search.search.sampler_memory import SamplerMemory
+from vae_search.search.study.sampler_storage import SamplerMemory
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.search_space import (
     CategoricalParameter,

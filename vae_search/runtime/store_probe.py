@@ -6,7 +6,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from vae_search.errors import ClusterTrouble, NotFound, VaeSearchError
-from vae_search.search.room import NodeRoom
+from vae_search.search.capacity import NodeRoom
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import to_json_bytes

@@ -13,14 +13,14 @@ import ray
 from ray import tune
 
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.search.cluster import is_draining
-from vae_search.search.orders import TrialOrder, TrialReport, WorkerBrief
-from vae_search.search.worker_log import WorkerLog
+from vae_search.runtime.ray_cluster import is_draining
+from vae_search.search.messages import TrialOrder, TrialReport, WorkerBrief
+from vae_search.search.worker.log_file import WorkerLog
 from vae_search.store.backends.retrying import PatientStore
 from vae_search.store.backends.uri import open_store
 
 if TYPE_CHECKING:
-    from vae_search.search.trial_runner import TrialRunner
+    from vae_search.search.worker.trial_runner import TrialRunner
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         # Not above: the driver imports this module, and must stay without TensorFlow.
         with _hidden("sklearn"):  # TensorFlow loads Keras, whose wrappers would load it: a second of a worker's start
-            from vae_search.search.trial_runner import TrialRunner
+            from vae_search.search.worker.trial_runner import TrialRunner
 
         store = PatientStore(open_store(self._brief.store), wait=threading.Event().wait)
         self._log = WorkerLog(self._brief, store, name=f"worker-{self._node_id[:8]}-{os.getpid()}.log")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
-from vae_search.search.orders import TrialOrder
+from vae_search.search.messages import TrialOrder
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.sections import Objective
 from vae_search.spec.sweep_spec import SweepSpec

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vae_search.errors import VaeSearchError
-from vae_search.search.probe_job import NodeReport
-from vae_search.search.reach import DISABLED, ClusterFacts, Token
-from vae_search.search.room import CPU, GPU, NodeRoom, cluster_room
+from vae_search.runtime.cluster.connectivity import DISABLED, ClusterFacts, Token
+from vae_search.runtime.cluster.node_check import NodeReport
+from vae_search.search.capacity import CPU, GPU, NodeRoom, cluster_room
 from vae_search.spec.sections import Resources
 
 LEAST_FREE_BYTES = 2e9

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vae_search.errors import ClusterTrouble
-from vae_search.search.dashboard_http import Address
-from vae_search.search.node_probe import MARK
-from vae_search.search.reach import json_object, question
+from vae_search.runtime.cluster.connectivity import json_object, question
+from vae_search.runtime.cluster.http_client import Address
+from vae_search.runtime.cluster.node_check_script import MARK
 
 JOBS = "/api/jobs/"
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
@@ -61,7 +61,7 @@ def ask_nodes(address: str, *, token: str | None, store: str | None, note: str |
         return json_object(answer)
 
     job = f"vae-search-doctor-{secrets.token_hex(6)}"
-    words = ["python", "-m", "vae_search.search.node_probe", *([store, note] if store and note else [])]
+    words = ["python", "-m", "vae_search.runtime.cluster.node_check_script", *([store, note] if store and note else [])]
     asked("POST", "", {"entrypoint": shlex.join(words), "submission_id": job})
     give_up_s = time.monotonic() + PATIENCE_S
     status = "PENDING"

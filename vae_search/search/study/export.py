@@ -10,8 +10,8 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from vae_search.core.trial_state import State
-from vae_search.search.orders import TrialOrder
-from vae_search.search.study import OPTUNA_STATES, drawn
+from vae_search.search.messages import TrialOrder
+from vae_search.search.study.study import OPTUNA_STATES, drawn
 from vae_search.spec.search_space import SearchSpace
 from vae_search.store.ledger.rows import EpochRow, TrialRow
 

@@ -22,11 +22,11 @@ from ray.tune.stopper import Stopper
 from vae_search.core.trial_state import Reason
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.errors import ClusterTrouble, VaeSearchError
-from vae_search.search.driver import Driver
-from vae_search.search.lost_workers import lost_workers_told_apart
-from vae_search.search.orders import TrialOrder, WorkerBrief
-from vae_search.search.room import needs
-from vae_search.search.worker import REPORT, Worker
+from vae_search.runtime.tune_patches import lost_workers_told_apart
+from vae_search.runtime.tune_trainable import REPORT, Worker
+from vae_search.search.capacity import needs
+from vae_search.search.coordinator import Driver
+from vae_search.search.messages import TrialOrder, WorkerBrief
 from vae_search.spec.sections import Resources
 from vae_search.store.ledger.failure_counts import OUT
 

@@ -11,7 +11,7 @@ from vae_search.core.measurements import Diverged, EpochMeasurement
 from vae_search.core.trial_state import Reason
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.errors import NotFound, VaeSearchError
-from vae_search.search.orders import (
+from vae_search.search.messages import (
     MEASUREMENTS_FILE,
     STATE_FILE,
     Failure,
@@ -19,7 +19,7 @@ from vae_search.search.orders import (
     TrialReport,
     WorkerBrief,
 )
-from vae_search.search.watchdog import Watchdog, end_process
+from vae_search.search.worker.watchdog import Watchdog, end_process
 from vae_search.spec.hyperparameters import Config
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store

@@ -15,8 +15,8 @@ import ray
 from ray._private.state import state as ray_state
 
 from vae_search.errors import ClusterTrouble
-from vae_search.search import joining
-from vae_search.search.room import NodeRoom, at_most, cluster_room, in_flight_limit
+from vae_search.runtime.cluster import gcs
+from vae_search.search.capacity import NodeRoom, at_most, cluster_room, in_flight_limit
 from vae_search.spec.sections import Resources
 
 LOOK_EVERY_S = 1.0  # at the cluster's nodes
@@ -103,8 +103,8 @@ def joined_cluster(address: str) -> Iterator[Path]:
     Raises:
         ClusterTrouble: It cannot be reached, or does not let us in.
     """
-    place = joining.gcs_address(address)
-    joining.entered(place)
+    place = gcs.gcs_address(address)
+    gcs.entered(place)
     scratch = Path(tempfile.mkdtemp(prefix="vae-"))
     with _connected(scratch, f"{place}: {{why}}\nIs this machine a node of it?", address=place):
         yield scratch

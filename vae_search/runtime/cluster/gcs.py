@@ -18,9 +18,9 @@ from ray.core.generated.autoscaler_pb2 import ClusterConfig
 from ray.core.generated.gcs_pb2 import GcsNodeInfo
 
 from vae_search.errors import ClusterTrouble
-from vae_search.search.dashboard_http import is_loopback
-from vae_search.search.reach import find_token
-from vae_search.search.room import NodeRoom, check_room
+from vae_search.runtime.cluster.connectivity import find_token
+from vae_search.runtime.cluster.http_client import is_loopback
+from vae_search.search.capacity import NodeRoom, check_room
 from vae_search.spec.sections import Resources
 
 REACH_S = 3.0

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from vae_search.core.trial_state import State
-from vae_search.search.flight import Verdict
+from vae_search.search.running_trial import Verdict
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.front import Front
 

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from vae_search.core.measurements import Costs, EpochMeasurement, Scores
 from vae_search.core.trial_state import Reason, State
-from vae_search.search.orders import Failure, TrialOrder, TrialReport
-from vae_search.search.rungs import Rungs
+from vae_search.search.messages import Failure, TrialOrder, TrialReport
+from vae_search.search.pruning import Rungs
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.sections import Objective
 from vae_search.spec.sweep_spec import SweepSpec

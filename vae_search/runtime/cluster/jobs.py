@@ -20,9 +20,9 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 import vae_search
 from vae_search.errors import ClusterTrouble, Conflict, NotFound
-from vae_search.search.jobs_payload import Payload
-from vae_search.search.reach import cluster_nodes, may_grow
-from vae_search.search.room import check_room
+from vae_search.runtime.cluster.connectivity import cluster_nodes, may_grow
+from vae_search.runtime.cluster.job_package import Payload
+from vae_search.search.capacity import check_room
 from vae_search.spec.sections import Resources
 
 logger = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from vae_search.errors import ClusterTrouble
-from vae_search.search.dashboard_http import Address, Answer, NoAnswer, NotHttp, ask, is_loopback
-from vae_search.search.room import NodeRoom
+from vae_search.runtime.cluster.http_client import Address, Answer, NoAnswer, NotHttp, ask, is_loopback
+from vae_search.search.capacity import NodeRoom
 
 MODE = "/api/authentication_mode"  # open to everybody, since Ray 2.52
 VERSION = "/api/version"

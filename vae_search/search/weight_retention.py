@@ -2,7 +2,7 @@
 
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
-from vae_search.search.flight import Flight
+from vae_search.search.running_trial import Flight
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts, checkpoints

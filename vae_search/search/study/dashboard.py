@@ -12,9 +12,9 @@ from optuna.storages import InMemoryStorage
 from optuna_dashboard import wsgi
 
 from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound, VaeSearchError
-from vae_search.search.orders import TrialOrder
-from vae_search.search.study_export import fill, frozen_trials
-from vae_search.search.suggestions import Suggestions
+from vae_search.search.messages import TrialOrder
+from vae_search.search.pending_trials import Suggestions
+from vae_search.search.study.export import fill, frozen_trials
 from vae_search.spec.search_space import SearchSpace
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from vae_search.errors import CorruptStore
-from vae_search.search.orders import TrialOrder
+from vae_search.search.messages import TrialOrder
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes

@@ -200,7 +200,7 @@ def best(folder: Path) -> dict[str, object]:
         write(folder / name, spec, rows)
         command = [sys.executable, "-m", "vae_search", "best", NAME, "--store", str(folder / name)]
         found[name] = {"rows": rows, **_medians(command), "target_s": target_s}
-    loads = "import vae_search.cli.app, vae_search.asking, vae_search.display.leaderboard"
+    loads = "import vae_search.cli.app, vae_search.services.queries, vae_search.display.leaderboard"
     found["imports"] = _medians([sys.executable, "-c", loads])
     found["python"] = _medians([sys.executable, "-c", "pass"])
     return found

@@ -70,7 +70,7 @@ def score(store: str, row: TrialRow) -> tuple[np.ndarray, np.ndarray, np.ndarray
     from vae_search.vae.networks.model_config import ModelDescription
     from vae_search.vae.networks.network import build
     from vae_search.vae.objective.evaluation import Evaluator
-    from vae_search.vae.training.trainer import limit_threads
+    from vae_search.vae.training.device import limit_threads
 
     limit_threads(1)
     files = artifacts.load(open_store(store), row.sweep, layout.trial_key(row.trial), sha256=row.artifact_sha256)

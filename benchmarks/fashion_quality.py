@@ -101,7 +101,7 @@ def bounds(folder: str, row: TrialRow, part: int) -> tuple[np.ndarray, np.ndarra
     """Per image of one half of the test set: -ELBO and the IWAE bound's negative, nats."""
     from vae_search.vae.networks.network import build
     from vae_search.vae.objective.evaluation import Evaluator
-    from vae_search.vae.training.trainer import limit_threads
+    from vae_search.vae.training.device import limit_threads
 
     limit_threads(1)
     files = artifacts.load(open_store(folder), row.sweep, layout.trial_key(row.trial), sha256=row.artifact_sha256)

@@ -18,7 +18,7 @@ FASHION_FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
 def pytest_collection_finish() -> None:
     """One core for TensorFlow, set before any test makes it run: its number of threads cannot change afterwards."""
     if "tensorflow" in sys.modules:  # imported by a collected test; the others shall not wait for it
-        from vae_search.vae.training.trainer import limit_threads
+        from vae_search.vae.training.device import limit_threads
 
         limit_threads(1)
 

@@ -292,7 +292,7 @@ def _questions() -> list[tuple[str, str, str]]:
 def test_a_question_has_one_answer(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch, sql: str, with_pandas: str, with_polars: str
 ) -> None:
-    from vae_search.asking_sql import ask as ask_sql
+    from vae_search.services.sql import ask as ask_sql
 
     monkeypatch.chdir(Path(store.location).parent)
     begins = dict(CODE.findall((ROOT / "examples" / "questions.md").read_text())[:2])

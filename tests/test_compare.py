@@ -12,9 +12,9 @@ import pytest
 from tests.asking import KEY, SPEC
 from tests.registry.examples import finalist_row
 from tests.store.examples import epoch_rows, trial_row
-from vae_search.comparing import compare
 from vae_search.data.dataset import comparability_key, load_dataset, pixels_key
 from vae_search.errors import Conflict, InvalidSpec, NotFound
+from vae_search.services.comparison import compare
 from vae_search.spec.sections import DataSpec
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.local import LocalStore

@@ -11,12 +11,12 @@ from rich.console import Console
 from tests.asking import KEY
 from tests.store.examples import epoch_rows, trial_row
 from tests.test_ask import ask
-from vae_search import service
 from vae_search.core.trial_state import Reason, State
 from vae_search.display.leaderboard import show_finished
 from vae_search.display.live import landed_line, picture_of
 from vae_search.search.progress import Progress
 from vae_search.search.running_trial import Verdict
+from vae_search.services import sweep_status
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
@@ -81,7 +81,7 @@ def test_the_last_words_of_a_watched_sweep_tell_the_front(
 ) -> None:
     from vae_search.display.watch import watch
 
-    monkeypatch.setattr(service.SweepStatus, "state", "finished")
+    monkeypatch.setattr(sweep_status.SweepStatus, "state", "finished")
     watch(store, "digits", resume="", as_json=False)
 
     assert f"digits is finished, 8 of 9 trials done, 7 complete, 0 confirm runs; {LINE}" in capsys.readouterr().out
@@ -100,7 +100,7 @@ def test_a_front_that_nobody_is_on_yet_is_no_line(tmp_path: Path) -> None:
 def test_the_end_of_a_run_tells_the_front_and_how_to_see_all_of_it(
     store: LocalStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = service.status(store, "digits")
+    status = sweep_status.status(store, "digits")
 
     show_finished(status, store="vae-store", promotion=None, as_json=False)
     shown = capsys.readouterr().out

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from vae_search import submitting
 from vae_search.errors import (
     BadData,
     ClusterTrouble,
@@ -18,9 +17,10 @@ from vae_search.errors import (
 )
 from vae_search.runtime.cluster.job_package import Payload
 from vae_search.runtime.cluster.jobs import Job
+from vae_search.services import cluster_jobs
+from vae_search.services.datasets import source_of
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store.backends.uri import open_store
-from vae_search.store.images import source_of
 from vae_search.store.leases.lease import acquire
 
 SPEC = """\
@@ -69,7 +69,7 @@ class Cluster:
 
 def submitted(spec: SweepSpec, store: str, *, upload: bool = False) -> tuple[Payload, int]:
     cluster = Cluster()
-    submitting.submit(cluster, spec, text=SPEC, store=store, upload=upload)
+    cluster_jobs.submit(cluster, spec, text=SPEC, store=store, upload=upload)
     return cluster.taken[0]
 
 
@@ -78,7 +78,7 @@ def test_a_store_that_is_another_on_each_machine_is_refused(store):
     cluster = Cluster()
 
     with pytest.raises(InvalidSpec, match="--store") as refused:
-        submitting.submit(cluster, spec(), text=SPEC, store=store, upload=False)
+        cluster_jobs.submit(cluster, spec(), text=SPEC, store=store, upload=False)
 
     assert len(str(refused.value).splitlines()) == 1
     assert cluster.taken == []
@@ -137,7 +137,7 @@ def test_a_failed_job_ends_the_command_as_its_driver_ended(exit_code, kind, show
     cluster = Cluster("12 trials\nerror: the cause\nand what to do\n")
 
     with pytest.raises(VaeSearchError) as raised:
-        submitting.raise_if_failed(cluster, job(exit_code=exit_code), shown=shown)
+        cluster_jobs.raise_if_failed(cluster, job(exit_code=exit_code), shown=shown)
 
     assert type(raised.value) is kind
     assert str(raised.value) == (
@@ -159,16 +159,16 @@ def test_a_failed_job_ends_the_command_as_its_driver_ended(exit_code, kind, show
 )
 def test_the_cause_is_found_in_what_the_job_left(printed, message, cause):
     with pytest.raises(VaeSearchError) as raised:
-        submitting.raise_if_failed(Cluster(printed), job(message=message), shown=False)
+        cluster_jobs.raise_if_failed(Cluster(printed), job(message=message), shown=False)
 
     assert str(raised.value) == f"job small-l1-a1: {cause}"
 
 
 def test_a_stopped_job_is_interrupted_and_says_how_to_go_on():
     with pytest.raises(Interrupted, match=r"was stopped\. The same command again continues"):
-        submitting.raise_if_failed(Cluster(), job(status="STOPPED", exit_code=None), shown=False)
+        cluster_jobs.raise_if_failed(Cluster(), job(status="STOPPED", exit_code=None), shown=False)
 
 
 @pytest.mark.parametrize("status", ["PENDING", "RUNNING", "SUCCEEDED"])
 def test_what_runs_or_has_succeeded_raises_nothing(status):
-    submitting.raise_if_failed(Cluster("error: forgiven\n"), job(status=status, exit_code=None), shown=False)
+    cluster_jobs.raise_if_failed(Cluster("error: forgiven\n"), job(status=status, exit_code=None), shown=False)

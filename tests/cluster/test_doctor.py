@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.servers import http_server
 from vae_search.errors import ClusterTrouble
-from vae_search.runtime.cluster.connectivity import MODE, VERSION, ClusterFacts, Token
+from vae_search.runtime.cluster.connectivity import MODE, VERSION, ClusterFacts
 from vae_search.runtime.cluster.node_check import JOBS, NodeReport, ask_nodes
 from vae_search.runtime.cluster.preflight_checks import (
     Area,
@@ -23,6 +23,7 @@ from vae_search.runtime.cluster.preflight_checks import (
     check_token,
     check_versions,
 )
+from vae_search.runtime.cluster.token import Token
 from vae_search.search.capacity import NodeRoom
 from vae_search.spec.sections import Resources
 

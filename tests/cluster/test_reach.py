@@ -9,7 +9,8 @@ import pytest
 
 from tests.cluster.servers import dripping_server, http_server
 from vae_search.errors import ClusterTrouble
-from vae_search.runtime.cluster.connectivity import MODE, NODES, VERSION, cluster_nodes, locate_token, reach
+from vae_search.runtime.cluster.connectivity import MODE, NODES, VERSION, cluster_nodes, reach
+from vae_search.runtime.cluster.token import locate_token
 
 TOKEN = "t0ken"  # noqa: S105 - opens nothing
 OPEN = {MODE: {"authentication_mode": "disabled"}, VERSION: {"ray_version": version("ray")}}

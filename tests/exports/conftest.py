@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.reports.examples import mixed, put_sweep
-from vae_search import exporting
+from vae_search.services import exporting
 from vae_search.store.backends.local import LocalStore
 
 STORE = "it's a störe, 100%"

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.reports.examples import failed, put_sweep, spoil
-from vae_search import exporting
+from vae_search.services import exporting
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 

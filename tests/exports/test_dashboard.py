@@ -13,10 +13,10 @@ import pytest
 from tests.exports.wsgi_client import get
 from tests.reports.examples import complete, failed, put_sweep, spoil
 from tests.store.examples import epoch_rows
-from vae_search import exporting
 from vae_search.errors import Conflict, StoreUnavailable
 from vae_search.search.messages import TrialOrder
 from vae_search.search.pending_trials import Suggestions
+from vae_search.services import exporting
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger import sweep_record

@@ -10,9 +10,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from tests.exports.wsgi_client import get
 from tests.reports.examples import HOSTILE, complete, failed, mixed, put_sweep, spoil
-from vae_search import exporting
 from vae_search.search.messages import TrialOrder
 from vae_search.search.pending_trials import Suggestions
+from vae_search.services import exporting
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.queries.sql import query

@@ -5,9 +5,9 @@ import sqlite3
 
 import pytest
 
-from vae_search import exporting
 from vae_search.errors import Conflict, InvalidSpec, StoreUnavailable
 from vae_search.exports.output_files import new_file, new_folder
+from vae_search.services import exporting
 from vae_search.store.ledger import sweep_record
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.reports.examples import complete, put_sweep
-from vae_search import exporting
+from vae_search.services import exporting
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.queries.sql import query
 

@@ -13,8 +13,8 @@ import pytest
 from tests.conftest import ROOT
 from tests.reports.chromium import Tab, chromium
 from tests.reports.examples import mixed, put_confirmed, put_pareto_sweep, put_sweep
-from vae_search import reporting
 from vae_search.reports.page import plots_of
+from vae_search.services import reporting
 from vae_search.store.backends.local import LocalStore
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -9,10 +9,10 @@ from plotly.offline import get_plotlyjs
 from tests.reports.examples import KINDS, complete, mixed, pruned, put_confirmed, put_pareto_sweep, put_sweep
 from tests.reports.test_report import marks
 from tests.store.examples import BEGAN
-from vae_search import reporting
 from vae_search.reports.hypervolume import Box, box_of, running_share
 from vae_search.reports.narrative import summary
 from vae_search.reports.page import plots_of, render
+from vae_search.services import reporting
 from vae_search.store.ledger.rows import TrialRow
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

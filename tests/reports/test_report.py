@@ -14,12 +14,12 @@ from plotly.offline import get_plotlyjs
 
 from tests.registry.examples import FakeWorkshop, candidate, put_finalist
 from tests.reports.examples import HOSTILE, KINDS, ROW, complete, failed, mixed, put_confirmed, put_sweep, spoil
-from vae_search import reporting
 from vae_search.registry import paths as model_layout
 from vae_search.registry.promotion.decision import Rules
 from vae_search.registry.promotion.pipeline import propose
 from vae_search.reports.narrative import summary
 from vae_search.reports.page import plots_of, render
+from vae_search.services import reporting
 from vae_search.store import paths as layout
 from vae_search.store.queries.sql import query
 

@@ -12,9 +12,9 @@ import pytest
 
 from tests.conftest import S3_SECRET
 from tests.contracts.faulty_http import Fault, FaultyProxy, faulty_proxy
-from vae_search import pictures
 from vae_search.errors import StoreUnavailable
-from vae_search.runtime.sweep_runner import _log_folder
+from vae_search.search.lifecycle import log_folder_of
+from vae_search.services.models import galleries
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import open_store
@@ -87,7 +87,7 @@ def test_a_sweep_lives_in_a_bucket_from_its_first_trial_to_its_removal(
     assert not any(secret in content for content in before.values())
     assert S3_SECRET not in caplog.text
 
-    picture = pictures.sample(store, "small", count=4, seed=0, output=tmp_path / "small.png")
+    picture = galleries.sample(store, "small", count=4, seed=0, output=tmp_path / "small.png")
     assert picture.read_bytes().startswith(b"\x89PNG")
     cli("rm", "small", "--yes", store=store, folder=tmp_path)
     assert store.list("") == ["store.json"]
@@ -113,7 +113,7 @@ def test_a_damaged_row_is_named_and_set_aside(open_session, store, tmp_path):
 
 
 def test_log_files_come_into_the_bucket_when_the_driver_ends(store):
-    with _log_folder(store, "small") as folder:
+    with log_folder_of(store, "small") as folder:
         (folder / "driver-000001.log").write_text("began\n")
         (folder / "worker-a-1.log").write_text("")
 
@@ -129,7 +129,7 @@ def test_log_files_that_cannot_be_kept_stay_where_they_are_and_hide_no_error(sto
 
     monkeypatch.setattr(store, "replace", refuse)
 
-    with pytest.raises(KeyError, match="the cause"), _log_folder(store, "small") as folder:  # noqa: PT012
+    with pytest.raises(KeyError, match="the cause"), log_folder_of(store, "small") as folder:  # noqa: PT012
         (folder / "driver-000001.log").write_text("began\n")
         raise KeyError("the cause")
 

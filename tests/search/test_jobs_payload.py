@@ -9,8 +9,8 @@ from tests.search.conftest import SPEC, small_spec
 from vae_search.errors import BadData, CorruptStore
 from vae_search.runtime.cluster import job_package
 from vae_search.runtime.cluster.job_package import Payload
+from vae_search.services.datasets import source_of
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store.images import source_of
 
 
 def payload(images: Path | None = None, *overrides: str) -> Payload:

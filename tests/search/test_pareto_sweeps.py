@@ -9,9 +9,9 @@ from vae_search.core.trial_state import Reason, State
 from vae_search.errors import InvalidSpec
 from vae_search.search.confirmation import finalists_of
 from vae_search.search.pruning import Rungs
-from vae_search.search.running_trial import criteria_of
 from vae_search.search.study.sampler_storage import BEST, NEWEST
 from vae_search.search.study.study import Outcome, SweepStudy
+from vae_search.search.trial_rows import criteria_of
 from vae_search.spec.sections import Objective
 from vae_search.store import paths as layout
 from vae_search.store.ledger.confirm_runs import Finalists

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.store.examples import epoch_rows, trial_row
-from vae_search import finished
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict, NotFound
+from vae_search.services import maintenance
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
@@ -140,18 +140,18 @@ def test_a_leftover_is_removed_and_nothing_else(swept, leave):
     before = every_file(swept)
     gone = {file for file in before if file == path or file.startswith(f"{path}/")}
 
-    (cleaning,) = finished.gc(swept, "digits", dry_run=False, now_s=NOW_S)
+    (cleaning,) = maintenance.gc(swept, "digits", dry_run=False, now_s=NOW_S)
 
     assert dict(cleaning.removed) == {path: sum(len(before[file]) for file in gone)}
     assert every_file(swept) == {file: content for file, content in before.items() if file not in gone}
     assert inspect(swept, "digits").findings == ()
-    assert finished.gc(swept, "digits", dry_run=False, now_s=NOW_S)[0].removed == {}
+    assert maintenance.gc(swept, "digits", dry_run=False, now_s=NOW_S)[0].removed == {}
 
 
 def test_a_sweep_without_leftovers_is_not_touched(swept):
     before = {path: swept.read(path) for path in swept.list("")}
 
-    (cleaning,) = finished.gc(swept, "digits", dry_run=False, now_s=NOW_S)
+    (cleaning,) = maintenance.gc(swept, "digits", dry_run=False, now_s=NOW_S)
 
     assert cleaning.removed == {}
     assert {path: swept.read(path) for path in swept.list("")} == before
@@ -161,18 +161,18 @@ def test_a_dry_run_names_the_same_and_removes_nothing(swept):
     paths = {leave(swept) for leave in LEFTOVERS}
     before = {path: swept.read(path) for path in swept.list("")}
 
-    (looked,) = finished.gc(swept, "digits", dry_run=True, now_s=NOW_S)
+    (looked,) = maintenance.gc(swept, "digits", dry_run=True, now_s=NOW_S)
 
     assert set(looked.removed) == paths
     assert {path: swept.read(path) for path in swept.list("")} == before
-    assert finished.gc(swept, "digits", dry_run=False, now_s=NOW_S) == [looked]
+    assert maintenance.gc(swept, "digits", dry_run=False, now_s=NOW_S) == [looked]
 
 
 def test_a_file_that_may_just_be_being_written_stays(swept):
     abandon(swept, f"{layout.trials('digits')}/.000007.parquet.0123456789abcdef.tmp", age_s=60.0)
     abandon(swept, f"{layout.logs('digits')}/.notes.tmp")  # not ours
 
-    assert finished.gc(swept, "digits", dry_run=False, now_s=NOW_S)[0].removed == {}
+    assert maintenance.gc(swept, "digits", dry_run=False, now_s=NOW_S)[0].removed == {}
 
 
 @pytest.mark.parametrize("path", [layout.trial("digits", 1), layout.finalist("digits", 0, 1)])
@@ -180,11 +180,11 @@ def test_a_file_that_may_just_be_being_written_stays(swept):
 def test_what_belongs_to_a_lost_row_and_what_was_set_aside_stays(swept, lost, path):
     swept.replace(path, swept.read(path)[:-5])
     if lost == "set aside":
-        finished.verify(swept, "digits", repair=True)
+        maintenance.verify(swept, "digits", repair=True)
     swept.remove_tree(layout.compact("digits"))  # a copy that holds a row whose own file is gone is out of date
     before = every_file(swept)
 
-    finished.gc(swept, "digits", dry_run=False, now_s=NOW_S)
+    maintenance.gc(swept, "digits", dry_run=False, now_s=NOW_S)
 
     assert every_file(swept) == before
 
@@ -196,8 +196,8 @@ def test_a_sweep_at_work_is_refused_by_name_and_skipped_otherwise(swept):
     lease = acquire(swept, "digits", beat_s=0.05)
     try:
         with pytest.raises(Conflict, match="sweep digits: process"):
-            finished.gc(swept, "digits", dry_run=False, now_s=NOW_S)
-        digits, other, _ = finished.gc(swept, None, dry_run=False, now_s=NOW_S)
+            maintenance.gc(swept, "digits", dry_run=False, now_s=NOW_S)
+        digits, other, _ = maintenance.gc(swept, None, dry_run=False, now_s=NOW_S)
     finally:
         lease.release()
 
@@ -213,7 +213,7 @@ def test_old_probes_and_half_written_files_outside_of_sweeps_are_removed_with_th
     abandon(swept, ".store.json.0123456789abcdef.tmp")
     half = half_written_row(swept)
 
-    digits, outside = finished.gc(swept, None, dry_run=False, now_s=NOW_S)
+    digits, outside = maintenance.gc(swept, None, dry_run=False, now_s=NOW_S)
 
     assert set(digits.removed) == {half}
     assert set(outside.removed) == {layout.probe("0123456789abcdef"), ".store.json.0123456789abcdef.tmp"}
@@ -223,7 +223,7 @@ def test_old_probes_and_half_written_files_outside_of_sweeps_are_removed_with_th
 
 def test_a_sweep_that_does_not_exist_is_not_found(store):
     with pytest.raises(NotFound):
-        finished.gc(store, "digits", dry_run=False, now_s=NOW_S)
+        maintenance.gc(store, "digits", dry_run=False, now_s=NOW_S)
 
 
 def command(store: LocalStore, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,10 +7,10 @@ import pytest
 from tests.contracts.s3_server import BUCKET, seen_by_others
 from tests.contracts.web_server import serving
 from vae_search.errors import BadData, StoreUnavailable
+from vae_search.services.datasets import at_hand, put, source_of
 from vae_search.spec.fields import located
 from vae_search.spec.sections import DataSpec
 from vae_search.store.backends.uri import open_store
-from vae_search.store.images import at_hand, put, source_of
 
 
 def pictures(folder: Path, name: str = "my pictures") -> Path:

@@ -7,9 +7,9 @@ import duckdb
 import pytest
 
 from tests.store.examples import epoch_rows, trial_row
-from vae_search import finished, service
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict, NotFound
+from vae_search.services import maintenance, sweep_status
 from vae_search.spec.sweep_spec import overridden, parse_spec
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
@@ -128,7 +128,7 @@ def test_what_a_dead_driver_leaves_behind_is_no_damage(swept):
 def test_what_belongs_to_a_row_that_is_lost_is_no_leftover(swept, lost):
     flip(layout.trial("digits", 1))(swept)
     if lost == "set aside":
-        finished.verify(swept, "digits", repair=True)
+        maintenance.verify(swept, "digits", repair=True)
 
     assert [finding for finding in inspect(swept, "digits").findings if not finding.damaged] == []
 
@@ -154,7 +154,7 @@ def test_a_damaged_row_is_set_aside_and_its_number_stays_used(swept):
     flip(path)(swept)
     damaged = swept.read(path)
 
-    before = finished.verify(swept, "digits", repair=True)[0].before
+    before = maintenance.verify(swept, "digits", repair=True)[0].before
     after = inspect(swept, "digits")
 
     ledger = Ledger(swept, "digits")
@@ -164,7 +164,7 @@ def test_a_damaged_row_is_set_aside_and_its_number_stays_used(swept):
     assert [row.trial for row in ledger.trials()] == [0, 2, 3]
     assert ledger.damaged == []
     assert ledger.set_aside == [1]
-    assert service.status(swept, "digits").finished
+    assert sweep_status.status(swept, "digits").finished
     assert swept.read(layout.set_aside("digits", path)) == damaged
     folder = swept.local_path(layout.trials("digits"))
     assert duckdb.read_parquet(f"{folder}/*.parquet").count("trial").fetchall() == [(3,)]
@@ -185,7 +185,7 @@ def test_setting_aside_can_be_interrupted_and_done_again(swept):
 def test_repair_never_takes_a_row_for_the_damage_of_its_other_files(swept, damage):
     DAMAGE[damage][0](swept)
 
-    finished.verify(swept, "digits", repair=True)
+    maintenance.verify(swept, "digits", repair=True)
 
     assert [row.trial for row in Ledger(swept, "digits").trials()] == [0, 1, 2, 3]
 
@@ -194,7 +194,7 @@ def test_the_record_of_a_sweep_cannot_be_repaired_and_stays(swept):
     cut(layout.resolved("digits"))(swept)
     content = swept.read(layout.resolved("digits"))
 
-    finished.verify(swept, "digits", repair=True)
+    maintenance.verify(swept, "digits", repair=True)
 
     assert swept.read(layout.resolved("digits")) == content
 
@@ -204,17 +204,17 @@ def test_a_sweep_at_work_is_neither_repaired_nor_removed(swept):
     lease = acquire(swept, "digits", beat_s=0.05)
     try:
         with pytest.raises(Conflict):
-            finished.verify(swept, "digits", repair=True)
+            maintenance.verify(swept, "digits", repair=True)
         with pytest.raises(Conflict):
-            finished.remove(swept, "digits")
+            maintenance.remove(swept, "digits")
     finally:
         lease.release()
     assert [finding.path for finding in inspect(swept, "digits").damaged] == [layout.trial("digits", 1)]
 
 
 def test_a_removed_sweep_is_gone(swept):
-    finished.remove(swept, "digits")
+    maintenance.remove(swept, "digits")
 
     assert swept.list(layout.sweep("digits")) == []
     with pytest.raises(NotFound):
-        finished.remove(swept, "digits")
+        maintenance.remove(swept, "digits")

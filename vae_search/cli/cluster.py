@@ -35,27 +35,27 @@ def submit(
 
     Example: vae-search submit sweep.yaml --address http://head:8265 --store s3://bucket/sweeps --follow
     """
-    from vae_search import submitting
     from vae_search.display.console import say, show_json
+    from vae_search.services import cluster_jobs
     from vae_search.spec.sweep_spec import read_spec
 
     parsed = read_spec(spec, overrides or ())
     check_limits(parsed)
-    jobs = submitting.jobs_of(address)
-    job, is_new = submitting.submit(
+    jobs = cluster_jobs.jobs_of(address)
+    job, is_new = cluster_jobs.submit(
         jobs, parsed, text=spec.read_text(encoding="utf-8"), store=store, upload=upload_data
     )
     if json:
-        show_json(submitting.facts(job))
+        show_json(cluster_jobs.facts(job))
     else:
         say(f"Sweep {job.sweep} {'starts' if is_new else 'runs already'} as job {job.submission_id} on {address}.")
     if not follow:
-        job = submitting.under_way(jobs, job)
+        job = cluster_jobs.under_way(jobs, job)
         if job.active and not json:
             say(f"It trains. Follow it: vae-search logs {job.sweep} --address {address} --follow")
     else:
         job = jobs.follow(job.submission_id, _write)
-    submitting.raise_if_failed(jobs, job, shown=follow)
+    cluster_jobs.raise_if_failed(jobs, job, shown=follow)
 
 
 @app.command()
@@ -72,8 +72,8 @@ def logs(
 
     Example: vae-search logs digits --trial 7
     """
-    from vae_search import submitting
     from vae_search.errors import InvalidSpec
+    from vae_search.services import cluster_jobs
 
     if address is None:
         if follow:
@@ -86,10 +86,10 @@ def logs(
         return
     if trial is not None:
         raise InvalidSpec("--trial: the workers' logs are in the store; leave --address out.")
-    jobs = submitting.jobs_of(address)
+    jobs = cluster_jobs.jobs_of(address)
     job = jobs.newest(sweep)
     if follow:
-        submitting.raise_if_failed(jobs, jobs.follow(job.submission_id, _write), shown=True)
+        cluster_jobs.raise_if_failed(jobs, jobs.follow(job.submission_id, _write), shown=True)
     else:
         _write(jobs.log(job.submission_id))
 
@@ -107,8 +107,8 @@ def stop(
 
     Example: vae-search stop digits
     """
-    from vae_search import service
     from vae_search.display.console import say
+    from vae_search.services import sweeps
     from vae_search.store.backends.uri import open_store
 
     if address is not None:
@@ -116,7 +116,7 @@ def stop(
         jobs.stop(job.submission_id)
         say(f"Asked job {job.submission_id} to stop; submit the sweep again to continue it.")
         return
-    service.stop(open_store(store), sweep)
+    sweeps.stop(open_store(store), sweep)
     say(f"Asked sweep {sweep} to stop; `vae-search status {sweep}` shows when it has.")
 
 
@@ -126,20 +126,20 @@ def drive(store: StoreOption = DEFAULT_STORE) -> None:
 
     Example: vae-search drive --store s3://bucket/sweeps
     """
-    from vae_search import submitting
     from vae_search.display.live import observer
+    from vae_search.services import cluster_jobs
 
-    status = submitting.drive(
+    status = cluster_jobs.drive(
         Path.cwd(), store=store, cache=cache_folder(), observer=lambda spec: observer(spec, quiet=False)
     )
     show_end(status, store=store, json=False)
 
 
 def _running(address: str, sweep: str) -> "tuple[Jobs, Job]":
-    from vae_search import submitting
     from vae_search.errors import NotFound
+    from vae_search.services import cluster_jobs
 
-    jobs = submitting.jobs_of(address)
+    jobs = cluster_jobs.jobs_of(address)
     job = jobs.newest(sweep)
     if not job.active:
         raise NotFound(f"sweep {sweep}: its last job, {job.submission_id}, has ended: {job.status}.")

@@ -34,8 +34,8 @@ def doctor(
 
     Example: vae-search doctor --address http://head:8265 --store s3://bucket/vae
     """
-    from vae_search.checkup import examine
     from vae_search.display.preflight import show_checks
+    from vae_search.services.preflight import examine
     from vae_search.spec.sections import Resources
 
     resources = Resources(cpus_per_trial=cpus, gpus_per_trial=gpus)

@@ -22,8 +22,8 @@ def report(
 
     Example: vae-search report digits -o digits.html
     """
-    from vae_search import reporting
     from vae_search.display.console import busy, say, warn_of_damage
+    from vae_search.services import reporting
     from vae_search.store.backends.uri import open_store
 
     with busy(f"drawing {sweep}"):
@@ -52,8 +52,8 @@ def export(
 
     Example: vae-search export digits --tensorboard runs --optuna sqlite:///digits.db --csv tables
     """
-    from vae_search import exporting
     from vae_search.display.console import busy, say, show_json, warn_of_damage
+    from vae_search.services import exporting
     from vae_search.store.backends.uri import open_store
 
     targets = exporting.Targets(tensorboard=tensorboard, optuna=optuna, csv=csv)
@@ -81,8 +81,8 @@ def dashboard(
     """
     import sys
 
-    from vae_search import exporting
     from vae_search.display.console import say
+    from vae_search.services import exporting
     from vae_search.store.backends.uri import open_store
 
     def ready(address: str) -> None:

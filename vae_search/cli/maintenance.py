@@ -22,11 +22,11 @@ def reproduce(
 
     Example: vae-search reproduce digits/7
     """
-    from vae_search import finished
     from vae_search.display.console import say
+    from vae_search.services import maintenance
     from vae_search.store.backends.uri import open_store
 
-    found = finished.reproduce(
+    found = maintenance.reproduce(
         open_store(store),
         trial,
         cache=cache_folder(),
@@ -54,15 +54,15 @@ def verify(
 
     Example: vae-search verify digits
     """
-    from vae_search import finished
     from vae_search.display.console import busy
     from vae_search.display.maintenance import show_verifications
+    from vae_search.services import maintenance
     from vae_search.store.backends.uri import open_store
 
     place = open_store(store)
     with busy("reading every file"):
-        verifications = finished.verify(place, sweep, repair=repair)
-    show_verifications(verifications, [] if sweep else finished.verify_models(place), as_json=json)
+        verifications = maintenance.verify(place, sweep, repair=repair)
+    show_verifications(verifications, [] if sweep else maintenance.verify_models(place), as_json=json)
 
 
 @app.command()
@@ -81,11 +81,11 @@ def gc(
     """
     import time
 
-    from vae_search import finished
     from vae_search.display.maintenance import show_cleanings
+    from vae_search.services import maintenance
     from vae_search.store.backends.uri import open_store
 
-    done = finished.gc(open_store(store), sweep, dry_run=dry_run, now_s=time.time())
+    done = maintenance.gc(open_store(store), sweep, dry_run=dry_run, now_s=time.time())
     show_cleanings(done, dry_run=dry_run, as_json=json)
 
 
@@ -99,13 +99,13 @@ def rm(
 
     Example: vae-search rm digits --yes
     """
-    from vae_search import finished, service
     from vae_search.display.console import say
+    from vae_search.services import maintenance, sweep_status
     from vae_search.store.backends.uri import open_store
 
     place = open_store(store)
     if not yes:
-        trials = service.status(place, sweep).standings.finished
+        trials = sweep_status.status(place, sweep).standings.finished
         typer.confirm(f"Remove sweep {sweep} with its {trials} finished trials?", abort=True)
-    finished.remove(place, sweep)
+    maintenance.remove(place, sweep)
     say(f"Removed sweep {sweep}.")

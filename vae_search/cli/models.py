@@ -24,13 +24,13 @@ def promote(
 
     Example: vae-search promote digits
     """
-    from vae_search import champions
     from vae_search.display.console import busy, say, show_json
     from vae_search.display.models import decision_facts, decision_lines
+    from vae_search.services.models import lifecycle
     from vae_search.store.backends.uri import open_store
 
     with busy(f"judging the finalists of {sweep}"):
-        decision = champions.promote(open_store(store), sweep, model=model, cache=cache_folder())
+        decision = lifecycle.promote(open_store(store), sweep, model=model, cache=cache_folder())
     first, *rest = decision_lines(decision)
     if json:
         show_json(decision_facts(decision))
@@ -56,15 +56,15 @@ def models(
 
     Example: vae-search models fashion
     """
-    from vae_search import champions
     from vae_search.display.models import show_history, show_models
+    from vae_search.services.models import lifecycle
     from vae_search.store.backends.uri import open_store
 
     place = open_store(store)
     if model is not None:
-        show_history(champions.model_state(place, model), as_json=json)
+        show_history(lifecycle.model_state(place, model), as_json=json)
     else:
-        show_models(champions.model_states(place), as_json=json)
+        show_models(lifecycle.model_states(place), as_json=json)
 
 
 @app.command()
@@ -80,11 +80,11 @@ def rollback(
 
     Example: vae-search rollback fashion --to 2
     """
-    from vae_search import champions
     from vae_search.display.console import say
+    from vae_search.services.models import lifecycle
     from vae_search.store.backends.uri import open_store
 
-    say(f"{model}: version {champions.roll_back(open_store(store), model, to=to, why=why)} is champion.")
+    say(f"{model}: version {lifecycle.roll_back(open_store(store), model, to=to, why=why)} is champion.")
 
 
 @app.command()
@@ -98,13 +98,13 @@ def evaluate(
 
     Example: vae-search evaluate fashion@champion --data fashion_mnist
     """
-    from vae_search import champions
     from vae_search.display.console import busy
     from vae_search.display.models import show_evaluation
+    from vae_search.services.models import lifecycle
     from vae_search.store.backends.uri import open_store
 
     with busy(f"scoring {model}"):
-        found = champions.evaluate(open_store(store), model, source=data, cache=cache_folder())
+        found = lifecycle.evaluate(open_store(store), model, source=data, cache=cache_folder())
     show_evaluation(found, as_json=json)
 
 
@@ -120,12 +120,12 @@ def sample(
 
     Example: vae-search sample digits/7 -o digits.png
     """
-    from vae_search import pictures
     from vae_search.display.console import busy
+    from vae_search.services.models import galleries
     from vae_search.store.backends.uri import open_store
 
     with busy(f"drawing {model}"):
-        path = pictures.sample(open_store(store), model, count=count, seed=seed, output=output)
+        path = galleries.sample(open_store(store), model, count=count, seed=seed, output=output)
     _say_written(path)
 
 
@@ -140,12 +140,12 @@ def reconstruct(
 
     Example: vae-search reconstruct fashion -o pairs.png
     """
-    from vae_search import pictures
     from vae_search.display.console import busy
+    from vae_search.services.models import galleries
     from vae_search.store.backends.uri import open_store
 
     with busy(f"drawing {model}"):
-        path = pictures.reconstruct(open_store(store), model, count=count, cache=cache_folder(), output=output)
+        path = galleries.reconstruct(open_store(store), model, count=count, cache=cache_folder(), output=output)
     _say_written(path)
 
 
@@ -160,12 +160,12 @@ def traverse(
 
     Example: vae-search traverse fashion -o latents.png
     """
-    from vae_search import pictures
     from vae_search.display.console import busy
+    from vae_search.services.models import galleries
     from vae_search.store.backends.uri import open_store
 
     with busy(f"drawing {model}"):
-        path = pictures.traverse(open_store(store), model, rows=rows, cache=cache_folder(), output=output)
+        path = galleries.traverse(open_store(store), model, rows=rows, cache=cache_folder(), output=output)
     _say_written(path)
 
 
@@ -180,12 +180,12 @@ def interpolate(
 
     Example: vae-search interpolate fashion -o ways.png
     """
-    from vae_search import pictures
     from vae_search.display.console import busy
+    from vae_search.services.models import galleries
     from vae_search.store.backends.uri import open_store
 
     with busy(f"drawing {model}"):
-        path = pictures.interpolate(open_store(store), model, rows=rows, cache=cache_folder(), output=output)
+        path = galleries.interpolate(open_store(store), model, rows=rows, cache=cache_folder(), output=output)
     _say_written(path)
 
 

@@ -32,23 +32,23 @@ def status(
     Example: vae-search status digits
     """
     if address is not None:
-        from vae_search import submitting
         from vae_search.display.console import show_jobs, show_json
+        from vae_search.services import cluster_jobs
 
-        facts = [submitting.facts(job) for job in submitting.jobs_of(address).all(sweep)]
+        facts = [cluster_jobs.facts(job) for job in cluster_jobs.jobs_of(address).all(sweep)]
         show_json(facts) if json else show_jobs(facts)
         return
-    from vae_search import service
     from vae_search.display.console import show_statuses
     from vae_search.display.maintenance import show_status
+    from vae_search.services import sweep_status
     from vae_search.store.backends.uri import open_store
     from vae_search.store.maintenance.disk_usage import usage
 
     place = open_store(store)
     if sweep:
-        show_status(service.status(place, sweep), usage(place, sweep), as_json=json)
+        show_status(sweep_status.status(place, sweep), usage(place, sweep), as_json=json)
     else:
-        show_statuses(*service.statuses(place), as_json=json)
+        show_statuses(*sweep_status.statuses(place), as_json=json)
 
 
 @app.command()
@@ -77,8 +77,8 @@ def best(
 
     Example: vae-search best digits -n 3 --where "param_latent_dim < 32 AND active_units > 8"
     """
-    from vae_search import asking
     from vae_search.display.leaderboard import PARETO, show_best, show_spec_file
+    from vae_search.services import queries
     from vae_search.store.backends.uri import open_store
 
     _refuse_pairs(
@@ -91,16 +91,16 @@ def best(
     )
     place = open_store(store)
     if pareto:
-        found = asking.pareto(place, sweep, count=count, where=where)
+        found = queries.pareto(place, sweep, count=count, where=where)
         show_best(found, by=PARETO, form=_form(json=json, csv=csv))
         return
     shown = count or (None if every else DEFAULT_COUNT)
     order = by or "objective"
-    found = asking.best(place, sweep, count=1 if spec else shown, by=order, every_state=every, where=where)
+    found = queries.best(place, sweep, count=1 if spec else shown, by=order, every_state=every, where=where)
     if spec:
         from vae_search.spec.from_trial import to_yaml
 
-        show_spec_file(to_yaml(asking.best_spec(found, place)), found, by=order)
+        show_spec_file(to_yaml(queries.best_spec(found, place)), found, by=order)
     else:
         show_best(found, by=order, form=_form(json=json, csv=csv))
 
@@ -119,11 +119,11 @@ def compare(
 
     Example: vae-search compare fashion-8bit fashion-8bit-gaussian
     """
-    from vae_search import comparing
     from vae_search.display.comparison import show_comparison
+    from vae_search.services import comparison
     from vae_search.store.backends.uri import open_store
 
-    show_comparison(comparing.compare(open_store(store), sweep), as_json=json)
+    show_comparison(comparison.compare(open_store(store), sweep), as_json=json)
 
 
 @app.command()
@@ -144,8 +144,8 @@ def query(
 
     Example: vae-search query "SELECT param_latent_dim, min(neg_elbo) FROM trials GROUP BY ALL ORDER BY 2"
     """
-    from vae_search.asking_sql import ask
     from vae_search.display.leaderboard import show_query
+    from vae_search.services.sql import ask
     from vae_search.store.backends.uri import open_store
 
     _refuse_pairs({"--json": json, "--csv": csv})

@@ -8,7 +8,7 @@ from vae_search.cli.options import AddressOption, JsonOption, SetOption, SpecArg
 from vae_search.core.settings import DEFAULT_STORE, cache_folder
 
 if TYPE_CHECKING:
-    from vae_search.service import SweepStatus
+    from vae_search.services.sweep_status import SweepStatus
     from vae_search.spec.sweep_spec import SweepSpec
 
 app = typer.Typer()
@@ -27,18 +27,18 @@ def run(
 
     Example: vae-search run search_spaces/digits.yaml
     """
-    from vae_search import service
     from vae_search.display.console import show_estimate
     from vae_search.display.live import observer
+    from vae_search.services import sweeps
     from vae_search.spec.sweep_spec import read_spec
     from vae_search.store.backends.uri import open_store
 
     parsed = read_spec(spec, overrides or ())
     check_limits(parsed)  # now, and not after hours of search
     if dry_run:
-        show_estimate(service.estimate(parsed, cache=cache_folder()), parsed, as_json=json)
+        show_estimate(sweeps.estimate(parsed, cache=cache_folder()), parsed, as_json=json)
         return
-    status = service.run(
+    status = sweeps.run(
         parsed,
         text=spec.read_text(encoding="utf-8"),
         store=open_store(store),
@@ -61,11 +61,11 @@ def resume(
 
     Example: vae-search resume digits --set budget.trials=48
     """
-    from vae_search import service
     from vae_search.display.live import observer
+    from vae_search.services import sweeps
     from vae_search.store.backends.uri import open_store
 
-    status = service.resume(
+    status = sweeps.resume(
         open_store(store),
         sweep,
         overrides=overrides or (),
@@ -79,24 +79,24 @@ def resume(
 def check_limits(spec: "SweepSpec") -> None:
     """Refuse limits of gates that do not exist."""
     if spec.promote is not None and spec.promote.limits:
-        from vae_search.champions import rules_of
+        from vae_search.services.models.lifecycle import rules_of
 
         rules_of(spec)
 
 
 def show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
     """What a sweep found, and what became of its best config."""
-    from vae_search import champions
     from vae_search.display.console import busy
     from vae_search.display.leaderboard import show_finished
     from vae_search.display.models import decision_facts, decision_lines
+    from vae_search.services.models import lifecycle
     from vae_search.store.backends.uri import open_store
 
     spec = status.spec
     decision = None
     if spec.promote is not None and status.can_promote:
         with busy(f"judging the finalists of {spec.name}"):
-            decision = champions.promote(open_store(store), spec.name, spec=spec, cache=cache_folder())
+            decision = lifecycle.promote(open_store(store), spec.name, spec=spec, cache=cache_folder())
     show_finished(
         status,
         store=store,

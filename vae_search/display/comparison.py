@@ -6,7 +6,7 @@ from vae_search.display.console import console, say, show_json, warn_of_damage
 from vae_search.display.tables import show_table
 
 if TYPE_CHECKING:
-    from vae_search.comparing import Comparison, Contender
+    from vae_search.services.comparison import Comparison, Contender
 
 UNITS = {"nats": "nats per image", "bits_per_dim": "bits per dimension"}
 HEADS = ("sweep", "likelihood", "trial", "value", "fresh seeds", "epochs", "parameters", "trials")

@@ -18,8 +18,8 @@ from vae_search.display.tables import cell, json_text, show_table
 from vae_search.errors import CorruptStore
 
 if TYPE_CHECKING:
-    from vae_search.search.estimate import Estimate
-    from vae_search.service import SweepStatus
+    from vae_search.services.cost_estimate import Estimate
+    from vae_search.services.sweep_status import SweepStatus
     from vae_search.spec.search_space import Parameter
     from vae_search.spec.sweep_spec import SweepSpec
 

@@ -12,8 +12,8 @@ from vae_search.display.tables import cell, csv_text, fits, show_table
 from vae_search.store.queries.confirmation import Confirmed, Refuted, confirmed_first, verdicts
 
 if TYPE_CHECKING:
-    from vae_search.asking import Ranking
-    from vae_search.service import SweepStatus
+    from vae_search.services.queries import Ranking
+    from vae_search.services.sweep_status import SweepStatus
     from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.ledger.confirm_runs import FinalistRow
     from vae_search.store.ledger.rows import TrialRow

@@ -8,9 +8,9 @@ from vae_search.display.console import say, show_json, show_status_table, status
 from vae_search.errors import CorruptStore
 
 if TYPE_CHECKING:
-    from vae_search.finished import Cleaning, Verification
     from vae_search.registry.integrity import ModelInspection
-    from vae_search.service import SweepStatus
+    from vae_search.services.maintenance import Cleaning, Verification
+    from vae_search.services.sweep_status import SweepStatus
     from vae_search.store.maintenance.disk_usage import Usage
     from vae_search.store.maintenance.integrity import Finding, Inspection
 

@@ -8,9 +8,9 @@ from vae_search.display.console import console, say, show_json
 from vae_search.display.tables import cell, show_table
 
 if TYPE_CHECKING:
-    from vae_search.champions import Evaluation
     from vae_search.registry.promotion.pipeline import Decision
     from vae_search.registry.state import ModelState
+    from vae_search.services.models.lifecycle import Evaluation
 
 LONGEST_WHY = 2000  # characters: one sentence for each gate
 

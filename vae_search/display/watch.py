@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from rich.live import Live
 from rich.text import Text
 
-from vae_search import service
 from vae_search.core.trial_state import State
 from vae_search.display.console import console, say, show_json, status_facts, warn_of_damage
 from vae_search.display.front import front_line
@@ -17,6 +16,7 @@ from vae_search.display.live import landed_line, picture_of
 from vae_search.display.tables import cell
 from vae_search.search.progress import Progress
 from vae_search.search.running_trial import Verdict
+from vae_search.services import sweep_status
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import sweep_record
 from vae_search.store.queries.live_progress import Following
@@ -68,7 +68,7 @@ def watch(
             if look.driver is None or look.silent:
                 break
             sleep(LOOK_S)
-    status = service.status(store, sweep)
+    status = sweep_status.status(store, sweep)
     if as_json:
         show_json(status_facts(status))
     else:
@@ -78,7 +78,7 @@ def watch(
     warn_of_damage(status.damaged)
 
 
-def _ending(status: "service.SweepStatus", resume: str, *, silent: str) -> str:
+def _ending(status: sweep_status.SweepStatus, resume: str, *, silent: str) -> str:
     facts = status_facts(status)
     counts = f"{facts['finished']} of {facts['trials']} trials done, {facts['complete']} complete"
     name = status.spec.name

@@ -69,3 +69,26 @@ def _taken(path: Path, option: str) -> Conflict:
 
 def _unwritable(path: Path, option: str, error: OSError) -> StoreUnavailable:
     return StoreUnavailable(f"{option} {path}: cannot be written: {error.strerror}. Give another name.")
+
+
+def check_output(output: Path) -> None:
+    """Refuse a file that cannot be written, before anything slow.
+
+    Raises:
+        InvalidSpec: It is a folder, or its folder cannot be written to.
+    """
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise InvalidSpec(f"{output}: must be a file in a folder that can be written. Give another -o.")
+
+
+def write_output(output: Path, content: bytes) -> Path:
+    """Write what was asked for; `output` itself.
+
+    Raises:
+        StoreUnavailable: The disk does not take it.
+    """
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise StoreUnavailable(f"{output}: cannot be written: {error.strerror}. Give another -o.") from error
+    return output

@@ -15,8 +15,9 @@ from vae_search.search.messages import TrialOrder, TrialReport
 from vae_search.search.pending_trials import Suggestions
 from vae_search.search.progress import Progress
 from vae_search.search.pruning import Rungs
-from vae_search.search.running_trial import Flight, Provenance, Verdict, criteria_of, epoch_rows, trial_row, verdict_of
+from vae_search.search.running_trial import Flight, Provenance, Verdict, verdict_of
 from vae_search.search.study.study import Outcome, SweepStudy
+from vae_search.search.trial_rows import criteria_of, epoch_rows, trial_row
 from vae_search.search.weight_retention import KeptWeights
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store

@@ -18,8 +18,8 @@ from ray.core.generated.autoscaler_pb2 import ClusterConfig
 from ray.core.generated.gcs_pb2 import GcsNodeInfo
 
 from vae_search.errors import ClusterTrouble
-from vae_search.runtime.cluster.connectivity import find_token
 from vae_search.runtime.cluster.http_client import is_loopback
+from vae_search.runtime.cluster.token import find_token
 from vae_search.search.capacity import NodeRoom, check_room
 from vae_search.spec.sections import Resources
 

@@ -9,7 +9,6 @@ from typing import Self
 
 from vae_search.errors import BadData, CorruptStore
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store.images import files_of
 
 TEXT, RESOLVED, IMAGES = "spec.yaml", "resolved.json", "images"
 MOST_BYTES = 500 * 2**20  # Ray takes packages of up to 512 MiB
@@ -74,3 +73,14 @@ class Payload:
             raise CorruptStore(f"{folder}: holds no job of a sweep. It is made by `vae-search submit`.") from error
         sent = next((folder / IMAGES).iterdir(), None) if (folder / IMAGES).is_dir() else None
         return cls(spec=SweepSpec.from_json(tree), text=text, store=store, images=sent)
+
+
+def files_of(place: Path) -> list[Path]:
+    """The file, or all files of the folder that are not hidden, sorted."""
+    if not place.is_dir():
+        return [place]
+    return sorted(path for path in place.rglob("*") if path.is_file() and not _is_hidden(path.relative_to(place)))
+
+
+def _is_hidden(inside: Path) -> bool:
+    return any(part.startswith(".") for part in inside.parts)

@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 import requests
 from aiohttp import ClientError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
-import vae_search
 from vae_search.errors import ClusterTrouble, Conflict, NotFound
 from vae_search.runtime.cluster.connectivity import cluster_nodes, may_grow
 from vae_search.runtime.cluster.job_package import Payload
@@ -133,7 +133,7 @@ class Jobs:
                     submission_id=submission_id,
                     runtime_env={
                         "working_dir": folder,
-                        "py_modules": [str(Path(vae_search.__file__).parent)],
+                        "py_modules": [str(files("vae_search"))],
                         "excludes": ["__pycache__"],
                         "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(LEAVE_S)},
                     },

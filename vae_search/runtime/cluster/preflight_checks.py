@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vae_search.errors import VaeSearchError
-from vae_search.runtime.cluster.connectivity import DISABLED, ClusterFacts, Token
+from vae_search.runtime.cluster.connectivity import DISABLED, ClusterFacts
 from vae_search.runtime.cluster.node_check import NodeReport
+from vae_search.runtime.cluster.token import Token
 from vae_search.search.capacity import CPU, GPU, NodeRoom, cluster_room
 from vae_search.spec.sections import Resources
 

@@ -5,11 +5,10 @@ import logging
 from pathlib import Path
 
 from vae_search.errors import StoreUnavailable
+from vae_search.search.lifecycle import LOG_FORMAT
 from vae_search.search.messages import WorkerBrief
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 logger = logging.getLogger(__name__)
 

@@ -4,27 +4,20 @@ A network is a function of its `NetworkSpec` and nothing else. `forward.py` runs
 `keras_models.py` makes Keras models of it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
-from types import MappingProxyType
 
 import numpy as np
 
 from vae_search.data.pixel_statistics import PixelStatistics
-from vae_search.vae.networks.conv import conv
-from vae_search.vae.networks.dense import mlp, pyramid
+from vae_search.vae.networks.families import FAMILIES
 from vae_search.vae.networks.layers import SCALE_PACE, WEIGHTED, Layer, LayerWeights, dense_weights, weights_along
 from vae_search.vae.networks.network_spec import NetworkSpec
-from vae_search.vae.networks.resnet import resnet
 
 __all__ = ["FAMILIES", "HEAD_WEIGHTS", "Network", "NetworkSpec", "Topology", "build", "initial_weights"]
 
 HEAD_WEIGHTS = 4  # kernel and bias of mean and of log-variance
-
-FAMILIES: Mapping[str, Callable[[NetworkSpec], tuple[list[Layer], list[Layer]]]] = MappingProxyType(
-    {"mlp": mlp, "pyramid": pyramid, "conv": conv, "resnet": resnet}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,3 +62,15 @@ def _total_memory() -> str:
     except (OSError, subprocess.SubprocessError) as error:
         logger.info("nvidia-smi: %s", error)
         return ""
+
+
+def limit_threads(threads: int) -> None:
+    """Give TensorFlow `threads` cores. Works once per process, before the first operation; later calls must agree.
+
+    Raises:
+        RuntimeError: TensorFlow already runs with another number.
+    """
+    if tf.config.threading.get_intra_op_parallelism_threads() == threads:
+        return
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)

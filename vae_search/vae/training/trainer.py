@@ -15,7 +15,7 @@ from vae_search.spec.hyperparameters import Config
 from vae_search.vae.networks.network import Network, NetworkSpec, build, initial_weights
 from vae_search.vae.objective.likelihoods import likelihood_of
 from vae_search.vae.objective.pixels import fixed_train
-from vae_search.vae.training.device import limit_gpus
+from vae_search.vae.training.device import limit_gpus, limit_threads
 from vae_search.vae.training.diagnostics import (
     MIN_EVALUATIONS,
     SPIKE_WINDOW_STEPS,
@@ -238,18 +238,6 @@ class TrainingRun:
             [measurement.spike_excess for measurement in self.measurements],
             warmup_epochs=warmup,
         )
-
-
-def limit_threads(threads: int) -> None:
-    """Give TensorFlow `threads` cores. Works once per process, before the first operation; later calls must agree.
-
-    Raises:
-        RuntimeError: TensorFlow already runs with another number.
-    """
-    if tf.config.threading.get_intra_op_parallelism_threads() == threads:
-        return
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def _finite(value: np.floating) -> float:

@@ -5,91 +5,27 @@ Ray, Optuna and TensorFlow are imported inside the recipes that need them: askin
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from vae_search.core.trial_state import State
-from vae_search.errors import CorruptStore, InvalidSpec, NotFound, SweepFailed
+from vae_search.errors import InvalidSpec, NotFound, SweepFailed
+from vae_search.services.sweep_status import SweepStatus, status
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.search_space import CategoricalParameter, FixedParameter, Parameter
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store, prove_exclusive
-from vae_search.store.leases.lease import Heartbeat, driver_s_before, is_exhausted, read_heartbeat, request_stop
+from vae_search.store.leases.lease import read_heartbeat, request_stop
 from vae_search.store.ledger import sweep_record
-from vae_search.store.ledger.confirm_runs import FinalistRow, Finalists
 from vae_search.store.ledger.trials import sweep_names
-from vae_search.store.queries.leaderboard import Standings, read_standings
 from vae_search.version import VERSION
 
 if TYPE_CHECKING:
-    from vae_search.search.estimate import Estimate
     from vae_search.search.progress import Observer
+    from vae_search.services.cost_estimate import Estimate
     from vae_search.spec.sweep_spec import SweepSpec
 
 RECORDED_VERSIONS = ("ray", "tensorflow", "keras", "optuna", "numpy")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepStatus:
-    """How a sweep stands, from the store alone."""
-
-    spec: "SweepSpec"
-    standings: Standings
-    heartbeat: Heartbeat | None
-    driver_s: float
-    """seconds that drivers have spent on it"""
-    is_exhausted: bool
-    """whether its last driver left nothing to be done, with the same budget"""
-    in_flight: int
-    """trials and confirm runs that were issued and have no row yet"""
-    confirm_rows: tuple[FinalistRow, ...]
-    """the confirm runs that have ended"""
-    damaged_finalists: tuple[str, ...]
-    """rows of confirm runs that could not be read"""
-
-    @property
-    def damaged(self) -> tuple[str, ...]:
-        """Files that could not be read."""
-        return (*self.standings.damaged, *self.damaged_finalists)
-
-    @property
-    def used(self) -> int:
-        """Trials of the budget that are over, those whose rows are lost included."""
-        standings = self.standings
-        return standings.finished + len(standings.damaged) + len(standings.set_aside)
-
-    @property
-    def finished(self) -> bool:
-        """Whether the budget of trials is used and the best configs are confirmed, or the time is used."""
-        budget = self.spec.budget
-        time_is_up = budget.minutes is not None and self.driver_s >= 60.0 * budget.minutes
-        # A search leaves time for its confirm runs; if they take less, some of the budget's minutes remain.
-        over = (time_is_up and not self.in_flight) or self.is_exhausted
-        return over or (self.used >= budget.trials and self.is_confirmed)
-
-    @property
-    def can_promote(self) -> bool:
-        """Whether a confirm run has completed."""
-        return any(row.state is State.COMPLETE for row in self.confirm_rows)
-
-    @property
-    def is_confirmed(self) -> bool:
-        """Whether every confirm run that the spec asks for has ended."""
-        from vae_search.search.confirmation import finalists_in, wanted_runs
-
-        finalists = [
-            row.trial for row in finalists_in(self.standings, self.spec.confirm.finalists, self.spec.objective)
-        ]
-        return not wanted_runs(finalists, self.confirm_rows, seeds=self.spec.confirm.seeds)
-
-    @property
-    def state(self) -> Literal["running", "finished", "interrupted"]:
-        """In one word; an interrupted sweep goes on when it is run again."""
-        # A driver on another machine cannot be looked up; until its lease ends it counts as running.
-        if self.heartbeat is not None and self.heartbeat.alive is not False:
-            return "running"
-        return "finished" if self.finished else "interrupted"
 
 
 def run(
@@ -114,7 +50,7 @@ def run(
     from vae_search.data.dataset import comparability_key, load_dataset, pixels_key
     from vae_search.data.tasks import JudgeTask, TrainingTask
     from vae_search.search.capacity import local_room
-    from vae_search.store.images import at_hand
+    from vae_search.services.datasets import at_hand
 
     # Refuse what can never run before anything slow.
     if address is None:
@@ -220,45 +156,6 @@ def _largest(entry: Parameter) -> int:
             return int(entry.high)
 
 
-def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> SweepStatus:
-    """How a sweep stands.
-
-    Args:
-        spec: what it is about to be run with; default: what its last driver ran it with.
-
-    Raises:
-        NotFound: There is no such sweep.
-    """
-    latest = sweep_record.latest_spec(store, sweep)
-    finalists = Finalists(store, sweep)
-    confirm_rows = tuple(finalists.rows())
-    return SweepStatus(
-        spec=spec or latest,
-        standings=read_standings(store, sweep),
-        damaged_finalists=tuple(finalists.damaged),
-        heartbeat=read_heartbeat(store, sweep),
-        driver_s=driver_s_before(store, sweep),
-        is_exhausted=is_exhausted(store, sweep) and _same_budget(spec or latest, latest),
-        in_flight=sum(path.endswith("/suggestion.json") for path in store.list(layout.running(sweep))),
-        confirm_rows=confirm_rows,
-    )
-
-
-def _same_budget(new: "SweepSpec", old: "SweepSpec") -> bool:
-    return (new.budget, new.confirm) == (old.budget, old.confirm)
-
-
-def statuses(store: Store) -> tuple[list[SweepStatus], list[str]]:
-    """How all sweeps stand, by name, and what is wrong with those whose record is damaged."""
-    found, troubles = [], []
-    for name in sweep_names(store):
-        try:
-            found.append(status(store, name))
-        except CorruptStore as error:
-            troubles.append(str(error))
-    return found, troubles
-
-
 def estimate(spec: "SweepSpec", *, cache: Path) -> "Estimate":
     """What a sweep would try and cost, without training anything.
 
@@ -272,7 +169,7 @@ def estimate(spec: "SweepSpec", *, cache: Path) -> "Estimate":
     local_room(spec.resources)  # refuse what can never run before anything slow
     task = TrainingTask.of(load_dataset(spec.data, cache=cache))
     _check_batches(spec, len(task.train))
-    from vae_search.search.estimate import estimate as estimate_costs
+    from vae_search.services.cost_estimate import estimate as estimate_costs
 
     return estimate_costs(spec, task)
 

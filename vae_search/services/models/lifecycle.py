@@ -86,7 +86,7 @@ def promote(
 
     def load() -> "Dataset":
         from vae_search.data.dataset import comparability_key, load_dataset
-        from vae_search.store.images import at_hand
+        from vae_search.services.datasets import at_hand
 
         dataset = load_dataset(at_hand(store, spec.data, cache=cache), cache=cache)
         if comparability_key(dataset, likelihood=spec.likelihood) != record.comparability_key:
@@ -96,7 +96,7 @@ def promote(
         return dataset
 
     with native_remarks_hidden():
-        from vae_search.workshop import TensorFlowWorkshop
+        from vae_search.services.models.tensorflow_backend import TensorFlowWorkshop
     workshop = TensorFlowWorkshop(load)
     return propose(store, sweep, model=name, rules=rules, workshop=workshop, now=lambda: datetime.now(UTC))
 
@@ -181,7 +181,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
     """
     from vae_search.data.dataset import load_dataset
     from vae_search.data.tasks import JudgeTask
-    from vae_search.store.images import at_hand
+    from vae_search.services.datasets import at_hand
 
     loaded = load(store, address)
     data = loaded.data if source is None else DataSpec(source=source, binarize=loaded.data.binarize)

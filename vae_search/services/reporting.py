@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from vae_search import champions, service
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.pictures import check_output, write_output
+from vae_search.exports.output_files import check_output, write_output
 from vae_search.registry.state import ModelState
 from vae_search.registry.version_files import read_version
 from vae_search.reports.facts import Findings, Pictures
 from vae_search.reports.page import PICTURES, render
 from vae_search.search.pruning import rung_epochs
 from vae_search.search.study.importances import importances
+from vae_search.services import sweep_status
+from vae_search.services.models import lifecycle
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.trials import Ledger
 
@@ -43,7 +44,7 @@ def report(store: Store, sweep: str, *, output: Path, now: datetime) -> WrittenR
 
 def findings(store: Store, sweep: str, *, now: datetime) -> Findings:
     """Everything that the report is about; errors as for `report`."""
-    status = service.status(store, sweep)
+    status = sweep_status.status(store, sweep)
     ledger = Ledger(store, sweep)
     rows = tuple(ledger.trials())
     curves = ledger.curves(rows)
@@ -71,7 +72,7 @@ def findings(store: Store, sweep: str, *, now: datetime) -> Findings:
 def _model(store: Store, name: str, damaged: list[str]) -> ModelState | None:
     """The model that the sweep names; None if it does not exist yet, or if its log is damaged."""
     try:
-        return champions.model_state(store, name)
+        return lifecycle.model_state(store, name)
     except NotFound:
         return None
     except CorruptStore as error:

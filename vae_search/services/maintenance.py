@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vae_search.core.references import trial_address
 from vae_search.errors import Conflict, InvalidSpec, NotFound
-from vae_search.pictures import trial_address
 from vae_search.registry.integrity import ModelInspection, inspect_model
 from vae_search.registry.log import model_names
 from vae_search.store import paths as layout
@@ -45,7 +45,7 @@ def reproduce(
     row, curve = ledger.trial(trial), ledger.epochs(trial)
     from vae_search.data.dataset import comparability_key, load_dataset
     from vae_search.data.tasks import TrainingTask
-    from vae_search.store.images import at_hand
+    from vae_search.services.datasets import at_hand
 
     dataset = load_dataset(at_hand(store, record.spec.data, cache=cache), cache=cache)
     if comparability_key(dataset, likelihood=record.spec.likelihood) != row.comparability_key:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from vae_search.errors import VaeSearchError
 from vae_search.runtime.cluster import preflight_checks
-from vae_search.runtime.cluster.connectivity import Token, cluster_nodes, locate_token, reach
+from vae_search.runtime.cluster.connectivity import cluster_nodes, reach
 from vae_search.runtime.cluster.node_check import ask_nodes
 from vae_search.runtime.cluster.preflight_checks import Area, Check, in_trouble
+from vae_search.runtime.cluster.token import Token, locate_token
 from vae_search.search.capacity import CPU, NodeRoom
 from vae_search.spec.sections import Resources
 from vae_search.store import paths as layout

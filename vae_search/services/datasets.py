@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vae_search.data.download import DownloadFailed, fetched
 from vae_search.errors import BadData, NotFound
+from vae_search.runtime.cluster.job_package import files_of
 from vae_search.spec.fields import IN_STORE
 from vae_search.spec.sections import DataSpec
 from vae_search.store import paths as layout
@@ -85,13 +86,6 @@ def at_hand(store: Store, data: DataSpec, *, cache: Path) -> DataSpec:
     return data.model_copy(update={"source": str(found)})
 
 
-def files_of(place: Path) -> list[Path]:
-    """The file, or all files of the folder that are not hidden, sorted."""
-    if not place.is_dir():
-        return [place]
-    return sorted(path for path in place.rglob("*") if path.is_file() and not _is_hidden(path.relative_to(place)))
-
-
 def _from_store(store: Store, source: str, cache: Path) -> Path:
     folder, name = _folder(source), source.rpartition("/")[2]
     local = store.local_path(f"{folder}/{name}")
@@ -126,10 +120,6 @@ def _keep(file: Path, content: bytes) -> None:
     partial = file.with_name(f".{file.name}.part")
     partial.write_bytes(content)
     partial.replace(file)
-
-
-def _is_hidden(inside: Path) -> bool:
-    return any(part.startswith(".") for part in inside.parts)
 
 
 def _folder(source: str) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import log
 from typing import Literal
 
-from vae_search import asking
 from vae_search.errors import Conflict, InvalidSpec, NotFound
+from vae_search.services import queries
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.rows import TrialRow
@@ -70,7 +70,7 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
         raise InvalidSpec(f"compare needs two or more different sweeps, but got {', '.join(names) or 'none'}.")
     records = {name: sweep_record.read(store, name) for name in names}
     unit = unit_of(records)
-    rankings = {name: asking.best(store, name, count=1) for name in names}
+    rankings = {name: queries.best(store, name, count=1) for name in names}
     empty = [name for name, found in rankings.items() if not found.rows]
     if empty:
         raise NotFound(f"sweep {empty[0]}: no trial has completed yet, so there is nothing to compare.")
@@ -78,7 +78,7 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
     samples = {verdict.iwae_k if isinstance(verdict, Confirmed) else None for verdict in confirmed.values()}
     by_seeds = len(samples) == 1 and None not in samples
     if not by_seeds:  # what seeds or an objective have put first is not the first by neg_elbo
-        rankings = {name: asking.best(store, name, count=1, by="neg_elbo") for name in names}
+        rankings = {name: queries.best(store, name, count=1, by="neg_elbo") for name in names}
     contenders = []
     for name, found in rankings.items():
         (row,), spec = found.rows, records[name].spec

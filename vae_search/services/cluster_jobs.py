@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vae_search import service
 from vae_search.core.text import printable
 from vae_search.errors import (
     BadData,
@@ -18,8 +17,9 @@ from vae_search.errors import (
     SweepFailed,
     VaeSearchError,
 )
+from vae_search.services import sweep_status, sweeps
+from vae_search.services.datasets import put, source_of
 from vae_search.store.backends.uri import open_store
-from vae_search.store.images import put, source_of
 from vae_search.store.leases.records import newest_lease
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def jobs_of(address: str) -> "Jobs":
     Raises:
         ClusterTrouble: It cannot be used from here; within seconds.
     """
-    from vae_search.runtime.cluster.connectivity import find_token, reach
+    from vae_search.runtime.cluster.connectivity import reach
+    from vae_search.runtime.cluster.token import find_token
 
     token = find_token()
     reach(address, token=token)  # before Ray's client is imported, which takes seconds
@@ -104,7 +105,9 @@ def raise_if_failed(jobs: "Jobs", job: "Job", *, shown: bool) -> None:
     raise kind(f"job {job.submission_id} failed; its log says why." if shown else f"job {job.submission_id}: {cause}")
 
 
-def drive(folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSpec], Observer]") -> service.SweepStatus:
+def drive(
+    folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSpec], Observer]"
+) -> sweep_status.SweepStatus:
     """Run the sweep that a job's folder holds, on the cluster that the job belongs to.
 
     Raises:
@@ -116,7 +119,7 @@ def drive(folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSp
     os.chdir("/")  # Ray unpacks the job's folder anew when it makes the workers' environment, and this one is gone
     if payload.images is not None:
         put(place, payload.spec.data.source, payload.images)
-    return service.run(
+    return sweeps.run(
         payload.spec, text=payload.text, store=place, cache=cache, observer=observer(payload.spec), address="auto"
     )
 

@@ -1,14 +1,15 @@
 """Use cases that draw: samples, reconstructions, traversals and interpolations of a model's version or a kept trial."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vae_search import champions
-from vae_search.errors import InvalidSpec, NotFound, StoreUnavailable
+from vae_search.core.references import trial_address
+from vae_search.errors import NotFound
+from vae_search.exports.output_files import check_output, write_output
+from vae_search.services.models import lifecycle
 from vae_search.spec.sections import DataSpec
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
@@ -31,18 +32,6 @@ class Subject:
 
     model: "VaeModel"
     data: DataSpec
-
-
-def trial_address(text: str) -> tuple[str, int | None]:
-    """`digits/42` -> ("digits", 42); `digits` -> ("digits", None), meaning its best trial.
-
-    Raises:
-        InvalidSpec: What follows the slash is no number.
-    """
-    sweep, slash, number = text.partition("/")
-    if slash and not number.isdecimal():
-        raise InvalidSpec(f"{text}: a trial is written SWEEP/NUMBER, such as {sweep}/42, but {number!r} is no number.")
-    return sweep, int(number) if slash else None
 
 
 def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -> Path:
@@ -101,8 +90,8 @@ def subject(store: Store, address: str) -> Subject:
     Raises:
         NotFound, CorruptStore: As for `sample`.
     """
-    if champions.is_model(store, address):
-        loaded = champions.load(store, address)
+    if lifecycle.is_model(store, address):
+        loaded = lifecycle.load(store, address)
         return Subject(model=loaded.model, data=loaded.data)
     sweep, trial = trial_address(address)
     record = sweep_record.read(store, sweep)
@@ -130,30 +119,7 @@ def _held_out(store: Store, found: Subject, cache: Path) -> np.ndarray:
     """Judge images, as networks see them: no model was trained or chosen by a search on them."""
     from vae_search.data.dataset import load_dataset
     from vae_search.data.pixel_statistics import intensities
-    from vae_search.store.images import at_hand
+    from vae_search.services.datasets import at_hand
 
     dataset = load_dataset(at_hand(store, found.data, cache=cache), cache=cache)
     return intensities(dataset.judge, dataset.pixels.levels)
-
-
-def check_output(output: Path) -> None:
-    """Refuse a file that cannot be written, before anything slow.
-
-    Raises:
-        InvalidSpec: It is a folder, or its folder cannot be written to.
-    """
-    if output.is_dir() or not os.access(output.parent, os.W_OK):
-        raise InvalidSpec(f"{output}: must be a file in a folder that can be written. Give another -o.")
-
-
-def write_output(output: Path, content: bytes) -> Path:
-    """Write what was asked for; `output` itself.
-
-    Raises:
-        StoreUnavailable: The disk does not take it.
-    """
-    try:
-        output.write_bytes(content)
-    except OSError as error:
-        raise StoreUnavailable(f"{output}: cannot be written: {error.strerror}. Give another -o.") from error
-    return output

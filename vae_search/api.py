@@ -1,0 +1,231 @@
+"""Find the variational autoencoder that is really the best.
+
+The command line's words, for notebooks and programs:
+
+    found = vae_search.run("search_spaces/digits.yaml", overrides=["budget.trials=12"])
+    found.best                                          # a pandas frame, the best config first
+    vae_search.query("SELECT trial, neg_elbo FROM trials WHERE param_depth = 2")
+    vae_search.report("digits", "digits.html")
+    vae_search.load_model("digits@champion").sample(64, seed=0)
+
+Every `store` is a folder or s3://bucket/prefix; the default is `$VAE_SEARCH_STORE`, else `./vae-store`. What goes wrong
+is a `vae_search.errors.VaeSearchError`. Damaged files are left out with a `UserWarning` that names them.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pandas
+
+    from vae_search.services.sweep_status import SweepStatus
+    from vae_search.store.backends.base import Store
+    from vae_search.store.queries.ranking import RankedBy
+    from vae_search.vae.inference.model import VaeModel
+
+# Pandas, Ray, Optuna and TensorFlow take seconds to load: whoever imports this package may need none of them, so each
+# function imports what it needs itself.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepResult:
+    """How a sweep stands after `run` or `resume`."""
+
+    sweep: str
+    state: Literal["running", "finished", "interrupted"]
+    trials: int
+    """that have ended"""
+    best: "pandas.DataFrame"
+    """as `vae_search.best` gives it"""
+    champion: str | None
+    """the version, such as `digits:3`, that one of its configs became, now or before; `load_model` takes it"""
+
+
+def run(
+    spec: str | Path | Mapping[str, object],
+    *,
+    store: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    progress: bool = False,
+) -> SweepResult:
+    """Run a sweep to the end of its budget; one that was interrupted goes on where it stopped.
+
+    If the spec names a model, the best config asks to become its champion.
+
+    Args:
+        spec: the file, or the same as a mapping; paths in a mapping start at the current folder.
+        overrides: `key.key=value`, as in `["budget.trials=8"]`.
+        progress: show what happens on standard output, as the command does.
+
+    Raises:
+        InvalidSpec: The spec is wrong; one line for each mistake.
+        BadData: The images cannot be used.
+        Conflict: Another driver runs the sweep, or the store holds one of this name with another spec.
+        Interrupted: Somebody asked it to stop; the same call continues.
+        SweepFailed: No trial completed.
+    """
+    from vae_search.core.settings import cache_folder
+    from vae_search.display.live import observer
+    from vae_search.services import sweeps
+    from vae_search.services.models.lifecycle import rules_of
+    from vae_search.spec.sweep_spec import parse_spec, read_spec
+    from vae_search.store.backends.json_records import to_json_bytes
+
+    if isinstance(spec, Mapping):
+        text = to_json_bytes(spec).decode()  # which is YAML, too
+        parsed = parse_spec(text, base=Path.cwd(), overrides=overrides)
+    else:
+        parsed = read_spec(Path(spec), overrides)
+        text = Path(spec).read_text(encoding="utf-8")
+    rules_of(parsed)  # wrong limits are told now, and not after hours of search
+    place = _open(store)
+    watching = observer(parsed, quiet=not progress)
+    return _result(place, sweeps.run(parsed, text=text, store=place, cache=cache_folder(), observer=watching))
+
+
+def resume(
+    sweep: str, *, store: str | Path | None = None, overrides: Sequence[str] = (), progress: bool = False
+) -> SweepResult:
+    """Continue a sweep with what the store knows of it. Arguments and errors as for `run`.
+
+    Raises:
+        NotFound: There is no such sweep.
+    """
+    from vae_search.core.settings import cache_folder
+    from vae_search.display.live import observer
+    from vae_search.services import sweeps
+
+    place = _open(store)
+    done = sweeps.resume(
+        place,
+        sweep,
+        overrides=overrides,
+        cache=cache_folder(),
+        observer=lambda spec: observer(spec, quiet=not progress),
+    )
+    return _result(place, done)
+
+
+def best(
+    sweep: str,
+    *,
+    count: int | None = None,
+    by: "RankedBy" = "objective",
+    every_state: bool = False,
+    where: str | None = None,
+    store: str | Path | None = None,
+) -> "pandas.DataFrame":
+    """The completed trials of a sweep, the best first; by the objective, those confirmed by fresh seeds lead.
+
+    Args:
+        count: how many; None means all.
+        by: what to rank by, least first: `objective`, `neg_elbo`, `instability` or `train_flops`.
+        every_state: let pruned and failed trials follow, by their last held-out value.
+        where: a condition in SQL over the columns of `trials`, as in `"param_latent_dim < 32"`.
+
+    Returns:
+        Columns `trial`, `state`, `reason`, scores in nats per image, costs, `confirm_seeds`, `confirm_mean` and
+        `confirm_sd` (-log p(x) over fresh seeds), and `param_<name>` of what was searched.
+
+    Raises:
+        NotFound: There is no such sweep.
+        InvalidSpec: `where` is no condition.
+        Conflict: Its rows were scored on different tasks.
+    """
+    from vae_search.exports.dataframes import best_frame
+    from vae_search.services import queries
+
+    found = queries.best(_open(store), sweep, count=count, by=by, every_state=every_state, where=where)
+    _warn_of(found.damaged)
+    return best_frame(found.rows, found.searched, found.verdicts)
+
+
+def query(sql: str, *, sweep: str | None = None, store: str | Path | None = None) -> "pandas.DataFrame":
+    """Ask anything in SQL (DuckDB) over the tables `trials`, `epochs`, `finalists`, `front` and `models`.
+
+    Args:
+        sweep: only this one; None means all of the store.
+
+    Returns:
+        NULL is `pandas.NA`, whole numbers with NULLs stay whole, times are aware and in UTC.
+
+    Raises:
+        InvalidSpec: The SQL is wrong, or is not one SELECT.
+        NotFound: There is no such sweep.
+    """
+    from vae_search.exports.dataframes import frame
+    from vae_search.services.sql import ask_table
+
+    answer, damaged = ask_table(_open(store), sql, sweep=sweep)
+    _warn_of(damaged)
+    return frame(answer)
+
+
+def report(sweep: str, output: str | Path, *, store: str | Path | None = None) -> Path:
+    """Write everything that is known of a sweep, running or not, as one HTML file that needs no network.
+
+    Raises:
+        InvalidSpec: The file cannot be written.
+        NotFound: There is no such sweep.
+    """
+    from datetime import UTC, datetime
+
+    from vae_search.services import reporting
+
+    written = reporting.report(_open(store), sweep, output=Path(output), now=datetime.now(UTC))
+    _warn_of(written.damaged)
+    return written.path
+
+
+def load_model(address: str, *, store: str | Path | None = None) -> "VaeModel":
+    """A promoted model, every byte checked; no code is loaded.
+
+    Args:
+        address: `fashion` or `fashion@champion` for the champion, `fashion:3` for a version.
+
+    Raises:
+        InvalidSpec: `address` is none.
+        NotFound: There is no such model or version.
+        CorruptStore: Its files are damaged.
+    """
+    from vae_search.services.models.lifecycle import load
+
+    return load(_open(store), address).model
+
+
+def _open(store: str | Path | None) -> "Store":
+    from vae_search.core.settings import default_store
+    from vae_search.store.backends.uri import open_store
+
+    return open_store(default_store() if store is None else str(store))
+
+
+def _result(store: "Store", status: "SweepStatus") -> SweepResult:
+    """What has come out, after the best config has asked for promotion if the spec names a model."""
+    from vae_search.core.settings import cache_folder
+    from vae_search.exports.dataframes import best_frame
+    from vae_search.services import queries
+    from vae_search.services.models import lifecycle
+
+    spec, champion = status.spec, None
+    if spec.promote is not None and status.can_promote:
+        decision = lifecycle.promote(store, spec.name, spec=spec, cache=cache_folder())
+        champion = None if decision.version is None else f"{decision.model}:{decision.version}"
+    found = queries.best(store, spec.name, count=None)
+    _warn_of(status.damaged)
+    return SweepResult(
+        sweep=spec.name,
+        state=status.state,
+        trials=status.standings.finished,
+        best=best_frame(found.rows, found.searched, found.verdicts),
+        champion=champion,
+    )
+
+
+def _warn_of(damaged: Sequence[str]) -> None:
+    if damaged:
+        named = ", ".join(damaged[:3]) + (f" and {len(damaged) - 3} more" if len(damaged) > 3 else "")
+        warnings.warn(f"{named}: damaged, and left out. Restore the files from a copy.", UserWarning, stacklevel=3)

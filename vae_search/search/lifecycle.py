@@ -1,0 +1,141 @@
+"""Lifecycle of a driver: its lease, its stop signals, its log files, and the time that it has used."""
+
+import logging
+import math
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from vae_search.errors import StoreUnavailable
+from vae_search.spec.sweep_spec import SweepSpec
+from vae_search.store import paths as layout
+from vae_search.store.backends.base import Store
+from vae_search.store.leases.lease import DRIVER_S, EXHAUSTED, Lease, acquire
+
+logger = logging.getLogger(__name__)
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+STOP_POLL_S = 1.0
+
+
+class DriverTime:
+    """Seconds that drivers have spent on the sweep, this and earlier ones; `budget.minutes` is measured in them.
+
+    `exhausted` says whether the driver has nothing left to do; both are shown by the lease's heartbeat.
+    """
+
+    def __init__(self, before_s: float, budget_minutes: float | None) -> None:
+        self.exhausted = False
+        self._before_s = before_s
+        self._limit_s = None if budget_minutes is None else 60.0 * budget_minutes
+        self._started_s = time.monotonic()
+
+    def used_s(self) -> float:
+        return self._before_s + time.monotonic() - self._started_s
+
+    def progress(self) -> dict[str, object]:
+        return {DRIVER_S: self.used_s(), EXHAUSTED: self.exhausted}
+
+    def left_s(self) -> float:
+        return math.inf if self._limit_s is None else self._limit_s - self.used_s()
+
+
+@contextmanager
+def hold_lease(store: Store, spec: SweepSpec, driver_time: DriverTime) -> Iterator[Lease]:
+    """Hold the sweep's lease for the length of the block; its heartbeat carries the driver time."""
+    lease = acquire(store, spec.name, spec=spec, progress=driver_time.progress)
+    try:
+        yield lease
+    finally:
+        lease.release()
+
+
+def stop_requested_by(signalled: threading.Event, lease: Lease) -> Callable[[], bool]:
+    """True after a signal, or a request in the store; the store is looked at once a second."""
+    looked_at_s = -STOP_POLL_S
+    told = False
+
+    def requested() -> bool:
+        nonlocal looked_at_s, told
+        if not signalled.is_set() and time.monotonic() - looked_at_s >= STOP_POLL_S:
+            looked_at_s = time.monotonic()
+            if lease.stop_requested():
+                told = True
+                signalled.set()
+        if signalled.is_set() and not told:
+            told = True
+            lease.request_stop()  # the workers look for it, and save their epochs
+        return signalled.is_set()
+
+    return requested
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """SIGINT and SIGTERM set the event; a second SIGINT interrupts at once. Only the main thread can have signals."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if event.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        event.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def log_folder_of(store: Store, sweep: str) -> Iterator[Path]:
+    """The folder that the driver's and the workers' log files are written to.
+
+    A bucket has no files that grow. There it is a temporary folder of this machine, and its files are put into the
+    store when the driver ends; after a driver that was killed they stay where they are.
+    """
+    folder = store.local_path(layout.logs(sweep))
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        return
+    folder = Path(tempfile.mkdtemp(prefix="vae-logs-"))
+    try:
+        yield folder
+    finally:
+        try:
+            for file in sorted(folder.iterdir()):
+                store.replace(f"{layout.logs(sweep)}/{file.name}", file.read_bytes())
+        except StoreUnavailable as trouble:  # it must not hide why the driver ends
+            logger.warning("sweep %s: the log files stay in %s: %s", sweep, folder, trouble)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def logging_to(file: Path) -> Iterator[None]:
+    """Send this package's log to the driver's own file while the block runs."""
+    package = logging.getLogger("vae_search")
+    handler = logging.FileHandler(file)
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    level = package.level
+    package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        package.removeHandler(handler)
+        package.setLevel(level)
+        handler.close()

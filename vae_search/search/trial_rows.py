@@ -1,0 +1,120 @@
+"""Trial rows: the ledger rows that a trial becomes when it ends, its objective, and its learning curve."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from vae_search.core.measurements import Scores
+from vae_search.core.trial_state import State
+from vae_search.search.running_trial import Flight, Provenance, Verdict
+from vae_search.spec.sections import Objective
+from vae_search.store.ledger.rows import SCHEMA_VERSION, EpochRow, TrialRow
+
+
+def objective_of(scores: Scores, objective: Objective) -> float | None:
+    """`neg_elbo + stability_weight · instability`, nats, minimised; without enough evaluations the bound alone.
+
+    None in a Pareto sweep: there no criterion is weighed against another.
+    """
+    if objective.pareto is not None:
+        return None
+    if scores.instability is None:
+        return scores.neg_elbo
+    return scores.neg_elbo + objective.stability_weight * scores.instability.total
+
+
+def criteria_of(row: TrialRow, names: Sequence[str], *, epochs: int) -> tuple[float, ...]:
+    """What the sampler of a Pareto sweep learns of a trial; nothing if a value is not known.
+
+    Of a PRUNED trial the bound that it had reached, which more epochs would have lowered, and the cost of all epochs.
+    """
+    values = {name: getattr(row, name) for name in names}
+    if row.state is State.PRUNED and row.epochs and values.get("train_flops") is not None:
+        values["train_flops"] *= epochs / row.epochs
+    known = [value for value in values.values() if value is not None]
+    return tuple(known) if row.state in (State.COMPLETE, State.PRUNED) and len(known) == len(names) else ()
+
+
+def epoch_rows(flight: Flight, sweep: str) -> list[EpochRow]:
+    """The learning curve, one row per epoch, in order."""
+    return [
+        EpochRow(
+            sweep=sweep,
+            trial=flight.order.trial,
+            epoch=m.epoch,
+            neg_elbo=m.neg_elbo,
+            distortion=m.distortion,
+            rate=m.rate,
+            train_neg_elbo=m.train_neg_elbo,
+            beta=m.beta,
+            learning_rate=m.learning_rate,
+            grad_norm_median=m.grad_norm_median,
+            grad_norm_max=m.grad_norm_max,
+            clip_share=m.clip_share,
+            skipped_steps=m.skipped_steps,
+            spike_excess=m.spike_excess,
+            cpu_s=m.cpu_s,
+            wall_s=m.wall_s,
+        )
+        for _, m in sorted(flight.measurements.items())
+    ]
+
+
+def trial_row(flight: Flight, verdict: Verdict, provenance: Provenance, *, finished_at: datetime) -> TrialRow:
+    """The row of a landed trial, as if its weights were not kept.
+
+    Scores that need the last epoch are NULL for a trial that was cut.
+    """
+    spec, scores = provenance.spec, flight.scores if verdict.state is State.COMPLETE else None
+    last = flight.measurements[max(flight.measurements)] if flight.measurements else None
+    instability = scores.instability if scores else None
+    costs = flight.costs
+    return TrialRow(
+        schema_version=SCHEMA_VERSION,
+        sweep=spec.name,
+        trial=flight.order.trial,
+        state=verdict.state,
+        reason=verdict.reason,
+        error=flight.failure.error if flight.failure else None,
+        seed=flight.order.seed,
+        attempts=flight.attempts,
+        lease=provenance.lease,
+        node_id=flight.node_id,
+        started_at=flight.started_at or finished_at,
+        finished_at=finished_at,
+        epochs=len(flight.measurements),
+        objective=objective_of(scores, spec.objective) if scores else None,
+        neg_elbo=last.neg_elbo if last else None,
+        distortion=last.distortion if last else None,
+        rate=last.rate if last else None,
+        bits_per_dim=scores.bits_per_dim if scores else None,
+        floor_excess=scores.floor_excess if scores else None,
+        iwae=scores.iwae if scores else None,
+        iwae_k=scores.iwae_k if scores else None,
+        instability=instability.total if instability else None,
+        instability_regression=instability.regression if instability else None,
+        instability_roughness=instability.roughness if instability else None,
+        instability_spikes=instability.spikes if instability else None,
+        active_units=scores.active_units if scores else None,
+        kl_per_dimension=scores.kl_per_dimension if scores else None,
+        shuffle_gap=scores.shuffle_gap if scores else None,
+        train_neg_elbo=scores.train_neg_elbo if scores else None,
+        generalisation_gap=scores.generalisation_gap if scores else None,
+        logvar_clamp_share=last.clamped_share if last else None,
+        scale_clamp_share=last.scale_clamped_share if last else None,
+        clip_share=scores.clip_share if scores else None,
+        skipped_steps=sum(m.skipped_steps for m in flight.measurements.values()) if last else None,
+        parameters=costs.parameters if costs else None,
+        train_flops=costs.train_flops if costs else None,
+        cpu_s=costs.cpu_s if costs else None,
+        wall_s=costs.wall_s if costs else None,
+        images_per_s=costs.images_per_s if costs else None,
+        peak_memory_bytes=costs.peak_memory_bytes if costs else None,
+        compiled=costs.compiled if costs else None,
+        params=dict(flight.order.params),
+        comparability_key=provenance.comparability_key,
+        spec_sha256=spec.sha256,
+        versions_json=json.dumps(dict(provenance.versions), sort_keys=True),
+        epochs_sha256=None,
+        artifact_sha256=None,
+    )

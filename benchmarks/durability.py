@@ -37,8 +37,8 @@ import numpy as np
 from machine import describe_machine
 from synthetic import KEY, NAME, VERSIONS, new_sweep, report, spec_of, write_copied_rows, write_rows
 
-from vae_search.search.coordinator import Driver
-from vae_search.search.running_trial import Provenance
+from vae_search.search.coordinator import SweepCoordinator
+from vae_search.search.running_trial import SweepContext
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import acquire
@@ -93,18 +93,18 @@ class TimedStore:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
-def driver_of(store: Store, trials: int, **changes: object) -> Driver:
+def driver_of(store: Store, trials: int, **changes: object) -> SweepCoordinator:
     """The driver of the synthetic sweep; its lease ends with the process."""
     spec = spec_of(trials, **changes)
     lease = acquire(store, spec.name, spec=spec)
-    return Driver(
-        Provenance(spec=spec, lease=lease.number, comparability_key=KEY, versions=VERSIONS),
+    return SweepCoordinator(
+        SweepContext(spec=spec, lease=lease.number, comparability_key=KEY, versions=VERSIONS),
         store=store,
         lease=lease,
         now=lambda: datetime.now(UTC),
         seconds_left=lambda: math.inf,
         slots=lambda: SLOTS,
-        on_landed=lambda row, verdict: None,
+        on_trial_finished=lambda row, verdict: None,
     )
 
 
@@ -141,14 +141,14 @@ def share(folder: Path) -> dict[str, object]:
     from fashion import slice_task
 
     from vae_search.data.tasks import JudgeTask
-    from vae_search.search.messages import WorkerBrief
+    from vae_search.search.messages import WorkerConfig
     from vae_search.search.worker.trial_runner import TrialRunner
 
     spec = spec_of(12)
     store = TimedStore(new_sweep(folder, spec))
     task = slice_task()
     driver = driver_of(store, 12)
-    brief = WorkerBrief(spec=spec, store=store.location, lease=2, rungs=driver.rungs, log_folder=None)
+    brief = WorkerConfig(spec=spec, store=store.location, lease=2, rungs=driver.rungs, log_folder=None)
     judge_task = JudgeTask(images=task.select, pixels=task.pixels)  # never asked for: nothing is confirmed
     runner = TrialRunner(brief, task, judge_task, store, node_id="here")
     started, epochs = time.perf_counter(), 0
@@ -159,7 +159,7 @@ def share(folder: Path) -> dict[str, object]:
         while driver.record(runner.step()) is None:
             epochs += 1
         epochs += 1
-        driver.land(order.key)
+        driver.commit_trial(order.key)
     wall_s = time.perf_counter() - started
     spent = dict(store.seconds)  # the lease's heartbeat goes on
     return {"epochs": epochs, "wall_s": wall_s, "store_s": spent, "share": sum(spent.values()) / wall_s, "target": 0.02}
@@ -255,7 +255,7 @@ def busy(folder: str, finished: int, trials: int, sampler: str = "tpe") -> dict[
                 verdict = timed("record", lambda told=told: driver.record(told))
                 took_s += spent["record"].pop()
             spent["record"].append(took_s)
-            timed("land", lambda key=order.key: driver.land(key))
+            timed("land", lambda key=order.key: driver.commit_trial(key))
         if number == SLOTS + trials // 4:  # after the first, when caches and pools are filled
             memory_bytes = resident_bytes()
     used_s = (time.process_time() - cpu_s) / (trials + SLOTS)

@@ -32,7 +32,7 @@ from fashion import judge_images, slice_task
 from machine import describe_machine
 
 from vae_search.data.pixel_statistics import BINARY
-from vae_search.registry.promotion.champion_test import contest, mean_interval
+from vae_search.registry.promotion.champion_test import champion_test, mean_interval
 from vae_search.registry.promotion.evidence import Evidence
 from vae_search.spec.hyperparameters import Config
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
@@ -123,7 +123,7 @@ def by_contest(candidate: Sequence[Seed], champion: Sequence[Seed]) -> bool:
         )
         for side in (candidate, champion)
     ]
-    return contest(*sides).won
+    return champion_test(*sides).won
 
 
 def by_lower_number(candidate: Sequence[Seed], champion: Sequence[Seed]) -> bool:

@@ -27,7 +27,7 @@ from vae_search.data.image_checks import Images
 from vae_search.data.pixel_statistics import BINARY, PixelStatistics
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.runtime import tune_adapters
-from vae_search.search.messages import TrialOrder, TrialReport, WorkerBrief
+from vae_search.search.messages import TrialAssignment, TrialReport, WorkerConfig
 from vae_search.store.ledger.trials import Ledger
 
 HERE = Path(__file__).parent
@@ -40,11 +40,11 @@ TARGET = 1.15
 class SleepingWorker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     """The worker's place in Tune, without TensorFlow."""
 
-    def setup(self, config: dict[str, Any], brief: WorkerBrief, task: TrainingTask, judge_task: JudgeTask) -> None:
+    def setup(self, config: dict[str, Any], brief: WorkerConfig, task: TrainingTask, judge_task: JudgeTask) -> None:
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._order, self._epoch = TrialOrder(**new_config), 0
+        self._order, self._epoch = TrialAssignment(**new_config), 0
         return True
 
     def step(self) -> dict[str, TrialReport]:

@@ -37,9 +37,9 @@ from fashion import SPACE, slice_task
 from machine import describe_machine
 
 from vae_search.data.tasks import JudgeTask
-from vae_search.search.coordinator import Driver
-from vae_search.search.messages import WorkerBrief
-from vae_search.search.running_trial import Provenance
+from vae_search.search.coordinator import SweepCoordinator
+from vae_search.search.messages import WorkerConfig
+from vae_search.search.running_trial import SweepContext
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.lease import acquire
@@ -83,16 +83,16 @@ def epochs_of(text: str, folder: Path, *, train: int = 10_000) -> Iterator[tuple
 
     spec, store = parse_spec(text, base=folder), open_store(str(folder))
     lease = acquire(store, spec.name)
-    driver = Driver(
-        Provenance(spec=spec, lease=lease.number, comparability_key="target", versions={}),
+    driver = SweepCoordinator(
+        SweepContext(spec=spec, lease=lease.number, comparability_key="target", versions={}),
         store=store,
         lease=lease,
         now=lambda: datetime.now(UTC),
         seconds_left=lambda: math.inf,
         slots=lambda: 1,
-        on_landed=lambda row, verdict: None,
+        on_trial_finished=lambda row, verdict: None,
     )
-    brief = WorkerBrief(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
+    brief = WorkerConfig(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
     task = slice_task(train=train)
     judge_task = JudgeTask(images=task.select, pixels=task.pixels)  # never asked for: nothing is confirmed
     runner = TrialRunner(brief, task, judge_task, store, node_id="here")
@@ -106,7 +106,7 @@ def epochs_of(text: str, folder: Path, *, train: int = 10_000) -> Iterator[tuple
                 verdict = driver.record(report)
                 for measurement in report.measurements:
                     yield measurement.cpu_s, measurement.neg_elbo
-            driver.land(order.key)
+            driver.commit_trial(order.key)
     finally:
         lease.release()
 

@@ -19,7 +19,7 @@ from vae_search.spec.sections import DataSpec
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger import sweep_record
-from vae_search.store.ledger.confirm_runs import Finalists
+from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.trials import Ledger
 
 PIXELS = "p" * 64
@@ -60,7 +60,7 @@ def put_sweep(
         )
         ledger.commit(row, epoch_rows(trial, sweep=name))
     for seed, bound in enumerate(iwae, start=1):
-        Finalists(store, name).commit(finalist_row(1, seed, name, iwae=-bound, iwae_k=500, comparability_key=key))
+        ConfirmRuns(store, name).commit(finalist_row(1, seed, name, iwae=-bound, iwae_k=500, comparability_key=key))
 
 
 def test_sweeps_of_one_task_are_compared_in_nats_best_first(store):

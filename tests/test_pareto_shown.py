@@ -13,16 +13,16 @@ from tests.store.examples import epoch_rows, trial_row
 from tests.test_ask import ask
 from vae_search.core.trial_state import Reason, State
 from vae_search.display.leaderboard import show_finished
-from vae_search.display.live import landed_line, picture_of
+from vae_search.display.live import finished_line, picture_of
 from vae_search.search.progress import Progress
-from vae_search.search.running_trial import Verdict
+from vae_search.search.running_trial import TrialEnd
 from vae_search.services import sweep_status
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import Ledger
-from vae_search.store.queries.leaderboard import read_standings
+from vae_search.store.queries.leaderboard import read_leaderboard
 from vae_search.store.queries.sql import query
 
 SPEC = """
@@ -115,13 +115,13 @@ def test_the_end_of_a_run_tells_the_front_and_how_to_see_all_of_it(
 
 def test_a_running_display_shows_the_ends_of_the_front(store: LocalStore) -> None:
     spec = sweep_record.latest_spec(store, "digits")
-    standings = read_standings(store, "digits")
+    leaderboard = read_leaderboard(store, "digits")
     now = Progress(
         trials=9,
-        states=dict(standings.states),
+        states=dict(leaderboard.states),
         best_trial=None,
         best_objective=None,
-        front=standings.shown_front(spec.objective),
+        front=leaderboard.shown_front(spec.objective),
         epochs_done=0,
         running={},
         confirmed=0,
@@ -140,12 +140,12 @@ def test_a_running_display_shows_the_ends_of_the_front(store: LocalStore) -> Non
 
 
 def test_a_completed_trial_of_a_pareto_sweep_tells_its_cost() -> None:
-    verdict = Verdict(state=State.COMPLETE, reason=None, explanation="27 epochs")
+    verdict = TrialEnd(state=State.COMPLETE, reason=None, explanation="27 epochs")
 
-    assert landed_line(trial_row(3, objective=None, train_flops=1.25e9), verdict).endswith(
+    assert finished_line(trial_row(3, objective=None, train_flops=1.25e9), verdict).endswith(
         "neg_elbo 103.00, 1.25e+09 FLOPs"
     )
-    assert "FLOPs" not in landed_line(trial_row(3, train_flops=1.25e9), verdict)
+    assert "FLOPs" not in finished_line(trial_row(3, train_flops=1.25e9), verdict)
 
 
 def test_sql_sees_the_front_of_pareto_sweeps_in_the_preferred_order(store: LocalStore) -> None:

@@ -15,7 +15,7 @@ from vae_search.errors import (
     SweepFailed,
     VaeSearchError,
 )
-from vae_search.runtime.cluster.job_package import Payload
+from vae_search.runtime.cluster.job_package import JobPackage
 from vae_search.runtime.cluster.jobs import Job
 from vae_search.services import cluster_jobs
 from vae_search.services.datasets import source_of
@@ -54,20 +54,20 @@ class Cluster:
     """What a cluster is told, and the log that it answers with."""
 
     printed: str = ""
-    taken: list[tuple[Payload, int]] = field(default_factory=list)
+    taken: list[tuple[JobPackage, int]] = field(default_factory=list)
 
     def log(self, submission_id: str) -> str:
         return self.printed
 
-    def check_room(self, resources):
+    def check_capacity(self, resources):
         """There is room for everything."""
 
-    def submit(self, payload: Payload, *, lease: int) -> tuple[Job, bool]:
+    def submit(self, payload: JobPackage, *, lease: int) -> tuple[Job, bool]:
         self.taken.append((payload, lease))
         return job(status="PENDING", exit_code=None), True
 
 
-def submitted(spec: SweepSpec, store: str, *, upload: bool = False) -> tuple[Payload, int]:
+def submitted(spec: SweepSpec, store: str, *, upload: bool = False) -> tuple[JobPackage, int]:
     cluster = Cluster()
     cluster_jobs.submit(cluster, spec, text=SPEC, store=store, upload=upload)
     return cluster.taken[0]

@@ -70,7 +70,7 @@ def run(
     from vae_search.core.settings import cache_folder
     from vae_search.display.live import observer
     from vae_search.services import sweeps
-    from vae_search.services.models.lifecycle import rules_of
+    from vae_search.services.models.lifecycle import policy_of
     from vae_search.spec.sweep_spec import parse_spec, read_spec
     from vae_search.store.backends.json_records import to_json_bytes
 
@@ -80,7 +80,7 @@ def run(
     else:
         parsed = read_spec(Path(spec), overrides)
         text = Path(spec).read_text(encoding="utf-8")
-    rules_of(parsed)  # wrong limits are told now, and not after hours of search
+    policy_of(parsed)  # wrong limits are told now, and not after hours of search
     place = _open(store)
     watching = observer(parsed, quiet=not progress)
     return _result(place, sweeps.run(parsed, text=text, store=place, cache=cache_folder(), observer=watching))
@@ -219,7 +219,7 @@ def _result(store: "Store", status: "SweepStatus") -> SweepResult:
     return SweepResult(
         sweep=spec.name,
         state=status.state,
-        trials=status.standings.finished,
+        trials=status.leaderboard.finished,
         best=best_frame(found.rows, found.searched, found.verdicts),
         champion=champion,
     )

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from vae_search.data.dataset import comparability_key, load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.search.coordinator import Driver
-from vae_search.search.messages import WorkerBrief
-from vae_search.search.running_trial import Provenance
+from vae_search.search.coordinator import SweepCoordinator
+from vae_search.search.messages import WorkerConfig
+from vae_search.search.running_trial import SweepContext
 from vae_search.search.worker.trial_runner import TrialRunner
 from vae_search.spec.sweep_spec import read_spec
 from vae_search.store.backends.uri import open_store
@@ -38,16 +38,16 @@ def main() -> None:
     sweep_record.create_or_check(store, record, text=spec_file.read_text())
     lease = acquire(store, spec.name, spec=spec)
     try:
-        driver = Driver(
-            Provenance(spec=spec, lease=lease.number, comparability_key=record.comparability_key, versions={}),
+        driver = SweepCoordinator(
+            SweepContext(spec=spec, lease=lease.number, comparability_key=record.comparability_key, versions={}),
             store=store,
             lease=lease,
             now=lambda: datetime.now(UTC),
             seconds_left=lambda: math.inf,
             slots=lambda: 1,
-            on_landed=lambda row, verdict: print("shown", row.trial, flush=True),
+            on_trial_finished=lambda row, verdict: print("shown", row.trial, flush=True),
         )
-        brief = WorkerBrief(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
+        brief = WorkerConfig(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
         runner = TrialRunner(brief, task, JudgeTask.of(dataset), store, node_id="here")
         while (order := driver.next_order()) is not None:
             driver.started(order.key)
@@ -57,7 +57,7 @@ def main() -> None:
                 report = runner.step()
                 print("epoch", order.trial, report.epoch, flush=True)
                 verdict = driver.record(report)
-            driver.land(order.key)
+            driver.commit_trial(order.key)
         driver.compact()
     finally:
         lease.release()

@@ -23,20 +23,20 @@ from tests.chaos.faults import Faults, from_then_on, injected, once
 from vae_search.core.measurements import Costs, EpochMeasurement, Scores
 from vae_search.core.trial_state import Reason
 from vae_search.errors import StoreUnavailable
-from vae_search.search.coordinator import Driver
+from vae_search.search.coordinator import SweepCoordinator
 from vae_search.search.messages import (
     MEASUREMENTS_FILE,
     STATE_FILE,
     Failure,
-    TrialOrder,
+    TrialAssignment,
     TrialReport,
 )
-from vae_search.search.running_trial import Provenance
+from vae_search.search.running_trial import SweepContext
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.backends.retrying import PatientStore
+from vae_search.store.backends.retrying import RetryingStore
 from vae_search.store.leases.lease import Lease, acquire
 from vae_search.store.ledger import checkpoints, sweep_record
 from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
@@ -70,24 +70,24 @@ def tell(store: Store, *, seed: int, shown: Callable[[int], None]) -> None:
     sweep_record.create_or_check(store, record, text=SPEC)
     lease = acquire(store, SWEEP, spec=spec, beat_s=3600)
     try:
-        driver = Driver(
-            Provenance(spec=spec, lease=lease.number, comparability_key=record.comparability_key, versions={}),
+        driver = SweepCoordinator(
+            SweepContext(spec=spec, lease=lease.number, comparability_key=record.comparability_key, versions={}),
             store=store,
             lease=lease,
             now=lambda: datetime.now(UTC),
             seconds_left=lambda: math.inf,
             slots=lambda: 1,
-            on_landed=lambda row, verdict: shown(row.trial),
+            on_trial_finished=lambda row, verdict: shown(row.trial),
         )
         while (order := driver.next_order()) is not None:
             _train(driver, order, store, lease, seed=seed)
-            driver.land(order.key)
+            driver.commit_trial(order.key)
             driver.compact()
     finally:
         lease.release()
 
 
-def _train(driver: Driver, order: TrialOrder, store: Store, lease: Lease, *, seed: int) -> None:
+def _train(driver: SweepCoordinator, order: TrialAssignment, store: Store, lease: Lease, *, seed: int) -> None:
     driver.started(order.key)
     key = layout.trial_key(order.trial)
     found = checkpoints.newest_intact(store, SWEEP, key)
@@ -132,7 +132,11 @@ def _measurement(seed: int, trial: int, epoch: int) -> EpochMeasurement:
 
 
 def _report(
-    order: TrialOrder, done: list[EpochMeasurement], news: list[EpochMeasurement], *, failure: Failure | None = None
+    order: TrialAssignment,
+    done: list[EpochMeasurement],
+    news: list[EpochMeasurement],
+    *,
+    failure: Failure | None = None,
 ) -> TrialReport:
     last = done[-1]
     scores = Scores(
@@ -202,7 +206,7 @@ def _child(request: dict[str, object], out: io.FileIO) -> None:
 
     store: Store = LocalStore(Path(str(request["root"])))
     if request.get("patient"):
-        store = PatientStore(store, wait=lambda delay_s: False)
+        store = RetryingStore(store, wait=lambda delay_s: False)
     with injected(_faults(request)) as faults:
         try:
             tell(store, seed=int(str(request["seed"])), shown=lambda trial: say(shown=trial))

@@ -15,23 +15,23 @@ from vae_search.runtime.cluster.node_check import JOBS, NodeReport, ask_nodes
 from vae_search.runtime.cluster.preflight_checks import (
     Area,
     check_auth_mode,
+    check_capacity,
     check_clock,
     check_nodes,
-    check_room,
     check_space,
     check_store_of_nodes,
     check_token,
     check_versions,
 )
 from vae_search.runtime.cluster.token import Token
-from vae_search.search.capacity import NodeRoom
+from vae_search.search.capacity import NodeCapacity
 from vae_search.spec.sections import Resources
 
 HERE = {"vae-search": "0.1.0", "ray": "2.60.0", "tensorflow": "2.21.0"}
 
 
-def node(cpus: int, gpus: int = 0) -> NodeRoom:
-    return NodeRoom(node_id="n", resources={"CPU": float(cpus), "GPU": float(gpus)})
+def node(cpus: int, gpus: int = 0) -> NodeCapacity:
+    return NodeCapacity(node_id="n", resources={"CPU": float(cpus), "GPU": float(gpus)})
 
 
 def report(**changed: object) -> NodeReport:
@@ -50,7 +50,7 @@ def report(**changed: object) -> NodeReport:
     ],
 )
 def test_room_is_counted_node_by_node(nodes, cpus, gpus, found):
-    check = check_room(nodes, Resources(cpus_per_trial=cpus, gpus_per_trial=gpus))
+    check = check_capacity(nodes, Resources(cpus_per_trial=cpus, gpus_per_trial=gpus))
 
     assert check.found == found
     assert check.ok == (": 0 trials" not in found)

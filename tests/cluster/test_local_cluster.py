@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.local_cluster import LocalCluster, local_cluster
 from vae_search.errors import ClusterTrouble
-from vae_search.runtime.cluster.connectivity import cluster_nodes, reach
+from vae_search.runtime.cluster.connectivity import check_connectivity, cluster_nodes
 
 pytestmark = pytest.mark.ray
 
@@ -25,18 +25,18 @@ def test_a_client_with_the_token_gets_in_and_no_other(cluster: LocalCluster):
     address, token = cluster.address, cluster.token
 
     assert (cluster.state / "token").stat().st_mode & 0o777 == 0o600
-    assert reach(address, token=token).auth == "token"
+    assert check_connectivity(address, token=token).auth == "token"
     assert [(node.head, node.resources.get("CPU", 0)) for node in cluster_nodes(address, token=token)] == [
         (True, 0),
         (False, 1),
         (False, 1),
     ]
     with pytest.raises(ClusterTrouble, match="wants a token"):
-        reach(address, token=None)
+        check_connectivity(address, token=None)
     with pytest.raises(ClusterTrouble, match="refuses the token"):
-        reach(address, token=token[::-1])
+        check_connectivity(address, token=token[::-1])
     with pytest.raises(ClusterTrouble, match="not in HTTP"):
-        reach(f"http://{cluster.gcs_address}", token=token)
+        check_connectivity(f"http://{cluster.gcs_address}", token=token)
 
 
 def test_rays_own_client_sees_three_nodes(cluster: LocalCluster):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.servers import dripping_server, http_server
 from vae_search.errors import ClusterTrouble
-from vae_search.runtime.cluster.connectivity import MODE, NODES, VERSION, cluster_nodes, reach
+from vae_search.runtime.cluster.connectivity import MODE, NODES, VERSION, check_connectivity, cluster_nodes
 from vae_search.runtime.cluster.token import locate_token
 
 TOKEN = "t0ken"  # noqa: S105 - opens nothing
@@ -18,9 +18,11 @@ OPEN = {MODE: {"authentication_mode": "disabled"}, VERSION: {"ray_version": vers
 
 def test_an_open_cluster_is_used_on_this_machine_only():
     with http_server(OPEN) as port:
-        assert reach(f"http://127.0.0.1:{port}", token=None).auth == "disabled"
+        assert check_connectivity(f"http://127.0.0.1:{port}", token=None).auth == "disabled"
         with pytest.raises(ClusterTrouble, match=r"must ask for a token.*\n.*get-auth-token --generate"):
-            reach(f"http://0.0.0.0:{port}", token=None)  # the same server, by an address that is not the loopback's
+            check_connectivity(
+                f"http://0.0.0.0:{port}", token=None
+            )  # the same server, by an address that is not the loopback's
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ def test_an_open_cluster_is_used_on_this_machine_only():
 def test_the_token_is_shown_only_to_a_dashboard_that_wants_one(pages):
     seen: list[dict[str, str]] = []
     with http_server(pages, seen=seen) as port, pytest.raises(ClusterTrouble) as raised:
-        reach(f"http://127.0.0.1:{port}", token=TOKEN)
+        check_connectivity(f"http://127.0.0.1:{port}", token=TOKEN)
 
     assert TOKEN not in str(raised.value)
     assert len(seen) == 2
@@ -41,7 +43,7 @@ def test_the_token_is_shown_only_to_a_dashboard_that_wants_one(pages):
 def test_a_dashboard_that_wants_one_gets_it():
     seen: list[dict[str, str]] = []
     with http_server(OPEN | {MODE: {"authentication_mode": "token"}}, seen=seen) as port:
-        assert reach(f"http://127.0.0.1:{port}", token=TOKEN).auth == "token"
+        assert check_connectivity(f"http://127.0.0.1:{port}", token=TOKEN).auth == "token"
     assert [headers.get("authorization") for headers in seen] == [None, f"Bearer {TOKEN}"]
 
 
@@ -52,25 +54,25 @@ def test_a_dashboard_that_wants_one_gets_it():
 )
 def test_what_is_no_dashboard_is_named_so(pages):
     with http_server(pages) as port, pytest.raises(ClusterTrouble, match="no Ray dashboard"):
-        reach(f"http://127.0.0.1:{port}", token=None)
+        check_connectivity(f"http://127.0.0.1:{port}", token=None)
 
 
 def test_another_version_is_named():
     pages = {VERSION: {"ray_version": "2.9.3"}}  # which knows nothing of tokens
     says = re.escape(f"({version('ray')}), but runs '2.9.3'")
     with http_server(pages) as port, pytest.raises(ClusterTrouble, match=says):
-        reach(f"http://127.0.0.1:{port}", token=None)
+        check_connectivity(f"http://127.0.0.1:{port}", token=None)
 
 
 def test_a_patch_version_is_no_other_version():
     major, minor, _ = version("ray").split(".")
     with http_server(OPEN | {VERSION: {"ray_version": f"{major}.{minor}.99"}}) as port:
-        assert reach(f"http://127.0.0.1:{port}", token=None).ray_version.endswith(".99")
+        assert check_connectivity(f"http://127.0.0.1:{port}", token=None).ray_version.endswith(".99")
 
 
 def test_nothing_listens():
     with pytest.raises(ClusterTrouble, match="connection refused"):
-        reach("http://127.0.0.1:1", token=None)
+        check_connectivity("http://127.0.0.1:1", token=None)
 
 
 @pytest.mark.parametrize("piece", [b"HTTP/1.1 200 OK\r\n", b"x"], ids=["headers", "no HTTP"])
@@ -78,13 +80,13 @@ def test_a_server_that_drips_does_not_hold_us(piece):
     with dripping_server(piece) as port:
         begun_s = time.monotonic()
         with pytest.raises(ClusterTrouble):
-            reach(f"http://127.0.0.1:{port}", token=None, timeout_s=0.5)
+            check_connectivity(f"http://127.0.0.1:{port}", token=None, timeout_s=0.5)
         assert time.monotonic() - begun_s < 60  # each of its reads succeeds, for ever
 
 
 def test_other_protocols_are_no_http():
     with dripping_server(b"\x00\x00\x18\x04\n") as port, pytest.raises(ClusterTrouble, match="not in HTTP"):
-        reach(f"http://127.0.0.1:{port}", token=None)
+        check_connectivity(f"http://127.0.0.1:{port}", token=None)
 
 
 @pytest.mark.parametrize(
@@ -93,13 +95,13 @@ def test_other_protocols_are_no_http():
 )
 def test_an_address_has_one_form(address):
     with pytest.raises(ClusterTrouble, match="must be http://HEAD:8265") as raised:
-        reach(address, token=None)
+        check_connectivity(address, token=None)
     assert str(raised.value).isprintable()
 
 
 def test_a_password_in_an_address_is_not_repeated():
     with pytest.raises(ClusterTrouble, match="must be http://HEAD:8265") as raised:
-        reach("http://me:secret@head:8265", token=None)
+        check_connectivity("http://me:secret@head:8265", token=None)
     assert "secret" not in str(raised.value)
 
 

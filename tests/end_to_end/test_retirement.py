@@ -6,7 +6,7 @@ from vae_search.core.trial_state import State
 from vae_search.data.dataset import comparability_key, load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.runtime import sweep_runner
-from vae_search.search.messages import WorkerBrief
+from vae_search.search.messages import WorkerConfig
 from vae_search.search.progress import Observer
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.uri import open_store
@@ -28,7 +28,7 @@ resources: {concurrency: 1}
 
 
 def test_a_worker_retires_between_two_trials_and_none_is_lost_or_counted_as_a_failure(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep_runner, "WorkerBrief", lambda **fields: WorkerBrief(**fields, trials_per_process=2))
+    monkeypatch.setattr(sweep_runner, "WorkerConfig", lambda **fields: WorkerConfig(**fields, trials_per_process=2))
     spec = parse_spec(SPEC, base=tmp_path)
     dataset = load_dataset(spec.data, cache=tmp_path)
     record = sweep_record.SweepRecord(

@@ -12,20 +12,20 @@ from vae_search.core.trial_state import State
 from vae_search.data.dataset import Dataset, load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.registry.promotion.evidence import Candidate
-from vae_search.registry.promotion.gate_results import Facts
+from vae_search.registry.promotion.gate_results import GateInputs
 from vae_search.registry.promotion.gates import judge
 from vae_search.spec.sections import DataSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
-from vae_search.store.ledger.confirm_runs import Finalists
+from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
 from vae_search.vae.inference.npz import arrays_of
 from vae_search.vae.inference.reload_check import score_in_fresh_process
 from vae_search.vae.inference.saved_model import model_files
 from vae_search.vae.networks.model_config import ModelDescription
 
-NOT_MEASURED = Facts(reload_difference=0.0, sample_quality=None, champion_sample_quality=None)
+NOT_MEASURED = GateInputs(reload_difference=0.0, sample_quality=None, champion_sample_quality=None)
 HEALTHY = ("search_space={latent_dim: 6, learning_rate: 3e-3, depth: 1, width: 64, batch_size: 32}", "budget.epochs=30")
 
 
@@ -59,7 +59,7 @@ def confirmed(open_session: Callable[..., Session], store: Store) -> Callable[..
             "confirm={finalists: 1, seeds: 3}", "budget.trials=1", "pruning=off", *HEALTHY, *overrides
         )
         session.run()
-        rows = Finalists(store, "small").rows()
+        rows = ConfirmRuns(store, "small").rows()
         bounds = {}
         for row in rows:
             if row.state is State.COMPLETE:

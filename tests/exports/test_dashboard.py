@@ -14,8 +14,8 @@ from tests.exports.wsgi_client import get
 from tests.reports.examples import complete, failed, put_sweep, spoil
 from tests.store.examples import epoch_rows
 from vae_search.errors import Conflict, StoreUnavailable
-from vae_search.search.messages import TrialOrder
-from vae_search.search.pending_trials import Suggestions
+from vae_search.search.messages import TrialAssignment
+from vae_search.search.pending_trials import PendingTrials
 from vae_search.services import exporting
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
@@ -47,11 +47,11 @@ def test_a_running_sweep_is_followed(store):
     app = followed(store)
     assert [trial["state"] for trial in trials(app)] == ["Complete", "Fail"]
 
-    Suggestions(store, "digits").record(TrialOrder(trial=2, params=PARAMS, seed=1))
+    PendingTrials(store, "digits").record(TrialAssignment(trial=2, params=PARAMS, seed=1))
     assert [trial["state"] for trial in trials(app)] == ["Complete", "Fail", "Running"]
 
     Ledger(store, "digits").commit(complete(2), epoch_rows(2, epochs=3))
-    Suggestions(store, "digits").forget(layout.trial_key(2))
+    PendingTrials(store, "digits").forget(layout.trial_key(2))
     *_, last = trials(app)
     assert last["state"] == "Complete"
     assert last["values"] == [complete(2).objective]

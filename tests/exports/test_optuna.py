@@ -10,8 +10,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from tests.exports.wsgi_client import get
 from tests.reports.examples import HOSTILE, complete, failed, mixed, put_sweep, spoil
-from vae_search.search.messages import TrialOrder
-from vae_search.search.pending_trials import Suggestions
+from vae_search.search.messages import TrialAssignment
+from vae_search.search.pending_trials import PendingTrials
 from vae_search.services import exporting
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
@@ -90,8 +90,8 @@ def test_times_are_those_of_the_row(exported):
 def test_a_damaged_row_and_a_trial_in_flight_keep_their_places(store, tmp_path):
     spoil(Path(store.location) / layout.trial("digits", 3))
     params = {"architecture": "conv", "latent_dim": 4, "beta": 1.0}
-    Suggestions(store, "digits").record(TrialOrder(trial=30, params=params, seed=1))
-    Suggestions(store, "digits").record(TrialOrder(trial=2, params=params, seed=1, confirm_seed=1))
+    PendingTrials(store, "digits").record(TrialAssignment(trial=30, params=params, seed=1))
+    PendingTrials(store, "digits").record(TrialAssignment(trial=2, params=params, seed=1, confirm_seed=1))
 
     trials = export(store, tmp_path).trials
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.registry.examples import FakeWorkshop
+from tests.registry.examples import FakeBackend
 from vae_search.store.backends.local import LocalStore
 
 
@@ -15,5 +15,5 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalStore:
 
 
 @pytest.fixture
-def workshop() -> FakeWorkshop:
-    return FakeWorkshop()
+def backend() -> FakeBackend:
+    return FakeBackend()

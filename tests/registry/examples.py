@@ -9,14 +9,14 @@ import numpy as np
 from tests.store.examples import trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.registry.promotion.evidence import Candidate
-from vae_search.registry.promotion.gate_results import Facts, SampleQuality
+from vae_search.registry.promotion.gate_results import GateInputs, SampleQuality
 from vae_search.registry.promotion.model_backend import TestScore
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts, sweep_record
-from vae_search.store.ledger.confirm_runs import FinalistRow, Finalists
+from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 IMAGES = 300
@@ -39,7 +39,7 @@ def bounds(level: float = 232.0, *, seed: int = 0, rate: float = 15.0, iwae_k: i
     )
 
 
-def finalist_row(trial: int = 0, confirm_seed: int = 1, sweep: str = "digits", **changes: object) -> FinalistRow:
+def finalist_row(trial: int = 0, confirm_seed: int = 1, sweep: str = "digits", **changes: object) -> ConfirmRow:
     values = {
         "epochs": 27,
         "neg_elbo": 235.0 + confirm_seed / 100,
@@ -58,10 +58,10 @@ def finalist_row(trial: int = 0, confirm_seed: int = 1, sweep: str = "digits", *
         "seed": 100 * trial + confirm_seed,
         "params": {"architecture": "mlp", "latent_dim": 16, "kl_warmup_epochs": 2},
     }
-    return FinalistRow.of(trial_row(trial, sweep, **(values | changes)), confirm_seed=confirm_seed)
+    return ConfirmRow.of(trial_row(trial, sweep, **(values | changes)), confirm_seed=confirm_seed)
 
 
-def failed_row(trial: int = 0, confirm_seed: int = 9, **changes: object) -> FinalistRow:
+def failed_row(trial: int = 0, confirm_seed: int = 9, **changes: object) -> ConfirmRow:
     nothing = {"neg_elbo": None, "objective": None, "floor_excess": None}
     failed = {"state": State.FAIL, "reason": Reason.DIVERGED, **nothing}
     return finalist_row(trial, confirm_seed, **(failed | changes))
@@ -77,14 +77,14 @@ def candidate(
     )
 
 
-FACTS = Facts(
+FACTS = GateInputs(
     reload_difference=1e-5,
     sample_quality=SampleQuality(metric="frechet_a", value=10.0, standard_error=0.1),
     champion_sample_quality=SampleQuality(metric="frechet_a", value=10.0, standard_error=0.1),
 )
 
 
-class FakeWorkshop:
+class FakeBackend:
     """Stands for TensorFlow; counts how often the test images are looked at."""
 
     def __init__(self) -> None:
@@ -136,4 +136,4 @@ def put_finalist(store: Store, candidate: Candidate, *, sweep: str = "digits") -
             "artifact_sha256": sha256,
             "spec_sha256": sweep_record.read(store, sweep).spec.sha256,
         }
-        Finalists(store, sweep).commit(FinalistRow(**again, confirm_seed=row.confirm_seed))
+        ConfirmRuns(store, sweep).commit(ConfirmRow(**again, confirm_seed=row.confirm_seed))

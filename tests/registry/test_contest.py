@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from vae_search.errors import Conflict
-from vae_search.registry.promotion.champion_test import contest, mean_interval, welch_over_seeds
+from vae_search.registry.promotion.champion_test import champion_test, mean_interval, welch_over_seeds
 from vae_search.registry.promotion.evidence import Evidence
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
@@ -74,11 +74,11 @@ def test_what_is_clearly_better_is_promoted():
     rng = np.random.default_rng(3)
     candidate, champion = (evidence(simulated(rng, 5, images=2000, level=level)) for level in (231.0, 232.0))
 
-    found = contest(candidate, champion)
+    found = champion_test(candidate, champion)
 
     assert found.won
     assert found.over_seeds.low < 1.0 < found.over_seeds.high
-    assert not contest(champion, candidate).won
+    assert not champion_test(champion, candidate).won
 
 
 def test_each_clause_alone_keeps_the_champion():
@@ -90,19 +90,19 @@ def test_each_clause_alone_keeps_the_champion():
     barely_better = champion - 0.05
 
     reasons = {
-        name: contest(evidence(of), evidence(champion)).reasons
+        name: champion_test(evidence(of), evidence(champion)).reasons
         for name, of in {
             "seeds": seeds_apart,
             "artifact": worst_seed_as_artifact,
         }.items()
     }
     tight = [side.mean(axis=0, keepdims=True) + np.zeros((5, 1)) for side in (champion, barely_better)]
-    gain = contest(evidence(tight[1]), evidence(tight[0])).reasons
+    gain = champion_test(evidence(tight[1]), evidence(tight[0])).reasons
 
     assert [reason.split(" the ")[0] for reason in reasons["seeds"]] == ["over seeds"]
     assert [reason.split("'s")[0] for reason in reasons["artifact"]] == ["the artifact"]
     assert gain == ("the gain is 0.050 nats, which must be at least 0.1",)
-    assert contest(evidence(tight[1]), evidence(tight[0]), min_gain=0.01).won
+    assert champion_test(evidence(tight[1]), evidence(tight[0]), min_gain=0.01).won
 
 
 @pytest.mark.parametrize(
@@ -116,13 +116,13 @@ def test_each_clause_alone_keeps_the_champion():
 )
 def test_what_was_judged_differently_is_never_compared(champion, message):
     with pytest.raises(Conflict, match=message):
-        contest(evidence(np.ones((3, 20))), champion)
+        champion_test(evidence(np.ones((3, 20))), champion)
 
 
 @pytest.mark.parametrize("key", ["c" * 12 + "d" * 52])
 def test_keys_that_begin_alike_are_different(key):
     with pytest.raises(Conflict, match="comparability key"):
-        contest(evidence(np.ones((3, 20))), evidence(np.ones((3, 20)), key=key))
+        champion_test(evidence(np.ones((3, 20))), evidence(np.ones((3, 20)), key=key))
 
 
 @pytest.mark.parametrize("seeds", [(3, 3), (5, 3), (5, 5)])
@@ -130,7 +130,7 @@ def test_equal_configs_are_promoted_in_less_than_five_of_a_hundred_contests(seed
     rng = np.random.default_rng(5)
     contests = 2000
     promoted = sum(
-        contest(
+        champion_test(
             evidence(simulated(rng, seeds[0], images=100)), evidence(simulated(rng, seeds[1], images=100)), min_gain=0.0
         ).won
         for _ in range(contests)
@@ -151,7 +151,9 @@ def test_a_true_gain_of_a_nat_is_seen_most_of_the_time():
     rng = np.random.default_rng(6)
 
     won = sum(
-        contest(evidence(simulated(rng, 5, images=1000, level=-1.0)), evidence(simulated(rng, 5, images=1000))).won
+        champion_test(
+            evidence(simulated(rng, 5, images=1000, level=-1.0)), evidence(simulated(rng, 5, images=1000))
+        ).won
         for _ in range(200)
     )
 

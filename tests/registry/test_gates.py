@@ -8,7 +8,7 @@ import pytest
 from tests.registry.examples import FACTS, FLOOR, bounds, candidate, failed_row, finalist_row
 from vae_search.errors import Conflict, InvalidSpec
 from vae_search.registry.promotion.evidence import Candidate
-from vae_search.registry.promotion.gate_results import Facts, SampleQuality
+from vae_search.registry.promotion.gate_results import GateInputs, SampleQuality
 from vae_search.registry.promotion.gates import GATES, checked_limits, judge
 
 LEVELS = (231.9, 232.0, 232.1)
@@ -46,7 +46,7 @@ def learned_nothing() -> Candidate:
     )
 
 
-def worse_samples(value: float, *, error: float = 0.1) -> Facts:
+def worse_samples(value: float, *, error: float = 0.1) -> GateInputs:
     return replace(FACTS, sample_quality=SampleQuality(metric="frechet_a", value=value, standard_error=error))
 
 
@@ -114,7 +114,7 @@ def test_without_a_floor_what_depends_on_it_does_not_pass():
 
 
 def test_an_artifact_that_was_not_reloaded_or_sampled_does_not_pass():
-    nothing = Facts(reload_difference=None, sample_quality=None, champion_sample_quality=None)
+    nothing = GateInputs(reload_difference=None, sample_quality=None, champion_sample_quality=None)
 
     stopped = [verdict.name for verdict in judge(candidate(), nothing, {}) if not verdict.passed]
 

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from tests.registry.examples import NOW, FakeWorkshop, candidate, put_finalist, put_sweep
+from tests.registry.examples import NOW, FakeBackend, candidate, put_finalist, put_sweep
 from vae_search.cli.app import main
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.registry import paths as model_layout
 from vae_search.registry.integrity import inspect_model
 from vae_search.registry.log import Action
-from vae_search.registry.promotion.decision import Rules
-from vae_search.registry.promotion.pipeline import Outcome, candidates, propose
+from vae_search.registry.promotion.decision import PromotionPolicy
+from vae_search.registry.promotion.pipeline import PromotionOutcome, candidates, promote_best
 from vae_search.registry.registry import Registry
 from vae_search.registry.version_files import problems, read_version
 from vae_search.store import paths as layout
@@ -23,8 +23,8 @@ from vae_search.store.maintenance.integrity import inspect
 GOOD, BETTER = (231.9, 232.0, 232.1), (230.9, 231.0, 231.1)
 
 
-def ask(store, workshop, sweep="digits", **rules):
-    return propose(store, sweep, model="fashion", rules=Rules(**rules), workshop=workshop, now=lambda: NOW)
+def ask(store, backend, sweep="digits", **rules):
+    return promote_best(store, sweep, model="fashion", rules=PromotionPolicy(**rules), backend=backend, now=lambda: NOW)
 
 
 def state(store):
@@ -35,22 +35,22 @@ def log(store):
     return [(entry.action, entry.version, entry.candidate) for entry in state(store).entries]
 
 
-def test_the_first_healthy_finalist_becomes_the_first_champion(store, workshop):
+def test_the_first_healthy_finalist_becomes_the_first_champion(store, backend):
     put_sweep(store, candidate(GOOD, trial=3))
 
-    decision = ask(store, workshop)
+    decision = ask(store, backend)
 
-    assert (decision.outcome, decision.version, decision.champion) == (Outcome.PROMOTED, 1, 1)
+    assert (decision.outcome, decision.version, decision.champion) == (PromotionOutcome.PROMOTED, 1, 1)
     assert log(store) == [(Action.REGISTER, 1, "digits/3"), (Action.PROMOTE, 1, "digits/3")]
     assert decision.ruling.contest is None
     assert decision.test.neg_iwae == 233.0
     assert (inspect(store, "digits").findings, inspect_model(store, "fashion").findings) == ((), ())
 
 
-def test_a_version_holds_all_that_it_was_promoted_for(store, workshop):
+def test_a_version_holds_all_that_it_was_promoted_for(store, backend):
     finalist = candidate(GOOD, trial=3)
     put_sweep(store, finalist)
-    ask(store, workshop)
+    ask(store, backend)
 
     files = read_version(store, "fashion", 1, sha256=state(store).versions[1].manifest_sha256)
 
@@ -74,66 +74,66 @@ def test_a_version_holds_all_that_it_was_promoted_for(store, workshop):
     assert "| 232.00 [231.75, 232.25] |" in files["card.md"].decode()  # t(2) = 4.30, sd 0.1, three seeds
 
 
-def test_a_better_one_takes_over_and_a_worse_one_is_refused(store, workshop):
+def test_a_better_one_takes_over_and_a_worse_one_is_refused(store, backend):
     put_sweep(store, candidate(GOOD, trial=3))
     put_sweep(store, candidate(BETTER, trial=4), sweep="second")
     put_sweep(store, candidate((231.4, 231.5, 231.6), trial=5), sweep="third")
 
-    decisions = [ask(store, workshop, sweep) for sweep in ("digits", "second", "third")]
+    decisions = [ask(store, backend, sweep) for sweep in ("digits", "second", "third")]
 
     assert [decision.outcome for decision in decisions] == ["promoted", "promoted", "rejected"]
     assert [decision.champion for decision in decisions] == [1, 2, 2]
     assert decisions[1].ruling.contest.over_seeds.estimate == pytest.approx(1.0)
     assert "over seeds the gain is -0.5" in decisions[2].ruling.reasons[0]
     assert log(store)[-1] == (Action.REJECT, None, "third/5")
-    assert workshop.tests == 2
+    assert backend.tests == 2
 
 
-def test_asking_again_changes_nothing(store, workshop):
+def test_asking_again_changes_nothing(store, backend):
     put_sweep(store, candidate(GOOD, trial=3))
     put_sweep(store, candidate(GOOD, trial=4), sweep="second")
-    first, refused = ask(store, workshop), ask(store, workshop, "second")
+    first, refused = ask(store, backend), ask(store, backend, "second")
     before = {path: store.read(path) for path in store.list("models")}
 
-    again, refused_again = ask(store, workshop), ask(store, workshop, "second")
+    again, refused_again = ask(store, backend), ask(store, backend, "second")
 
-    assert (again.outcome, again.version, again.ruling) == (Outcome.KEPT, 1, first.ruling)
-    assert (refused_again.outcome, refused_again.ruling) == (Outcome.REJECTED, refused.ruling)
+    assert (again.outcome, again.version, again.ruling) == (PromotionOutcome.KEPT, 1, first.ruling)
+    assert (refused_again.outcome, refused_again.ruling) == (PromotionOutcome.REJECTED, refused.ruling)
     assert {path: store.read(path) for path in store.list("models")} == before
-    assert workshop.tests == 1
+    assert backend.tests == 1
 
 
-def test_a_refusal_holds_for_its_rules_and_its_champion_only(store, workshop):
+def test_a_refusal_holds_for_its_rules_and_its_champion_only(store, backend):
     put_sweep(store, candidate(GOOD, trial=3))
     put_sweep(store, candidate((231.80, 231.90, 232.00), trial=4), sweep="second")
-    ask(store, workshop)
+    ask(store, backend)
 
-    assert ask(store, workshop, "second", min_gain=0.2).outcome is Outcome.REJECTED
-    assert ask(store, workshop, "second", min_gain=0.05).outcome is Outcome.REJECTED
+    assert ask(store, backend, "second", min_gain=0.2).outcome is PromotionOutcome.REJECTED
+    assert ask(store, backend, "second", min_gain=0.05).outcome is PromotionOutcome.REJECTED
     assert [action for action, _, _ in log(store)].count(Action.REJECT) == 2
 
 
-def test_a_champion_that_was_rolled_back_does_not_come_back_by_asking(store, workshop):
+def test_a_champion_that_was_rolled_back_does_not_come_back_by_asking(store, backend):
     put_sweep(store, candidate(GOOD, trial=3))
     put_sweep(store, candidate(BETTER, trial=4), sweep="second")
-    ask(store, workshop)
-    ask(store, workshop, "second")
+    ask(store, backend)
+    ask(store, backend, "second")
     Registry(store, "fashion", now=lambda: NOW).roll_back(why="people dislike its pictures")
 
-    decision = ask(store, workshop, "second")
+    decision = ask(store, backend, "second")
 
-    assert (decision.outcome, decision.version, decision.champion) == (Outcome.KEPT, 2, 1)
+    assert (decision.outcome, decision.version, decision.champion) == (PromotionOutcome.KEPT, 2, 1)
 
 
-def test_the_best_finalist_that_passes_the_gates_faces_the_champion(store, workshop):
+def test_the_best_finalist_that_passes_the_gates_faces_the_champion(store, backend):
     collapsed = candidate(BETTER, trial=1, active_units=0)
     lucky = candidate((230.0,), trial=2)
     put_sweep(store, candidate(GOOD, trial=3), collapsed, lucky)
 
-    decision = ask(store, workshop)
+    decision = ask(store, backend)
 
     assert [each.trial for each in candidates(store, "digits")] == [2, 1, 3]
-    assert (decision.outcome, decision.candidate) == (Outcome.PROMOTED, "digits/3")
+    assert (decision.outcome, decision.candidate) == (PromotionOutcome.PROMOTED, "digits/3")
     assert [(action, name) for action, _, name in log(store)][:2] == [
         (Action.REJECT, "digits/2"),
         (Action.REJECT, "digits/1"),
@@ -141,77 +141,77 @@ def test_the_best_finalist_that_passes_the_gates_faces_the_champion(store, works
     assert [entry.reasons[0].split(":")[0] for entry in state(store).entries[:2]] == ["gate seeds", "gate active_units"]
 
 
-def test_nobody_is_promoted_if_none_is_healthy_and_the_test_images_stay_unseen(store, workshop):
+def test_nobody_is_promoted_if_none_is_healthy_and_the_test_images_stay_unseen(store, backend):
     put_sweep(store, candidate(GOOD, trial=1, active_units=0), candidate(BETTER, trial=2, shuffle_gap=0.0))
 
-    decision = ask(store, workshop)
+    decision = ask(store, backend)
 
-    assert (decision.outcome, decision.candidate, decision.champion) == (Outcome.REJECTED, "digits/2", None)
+    assert (decision.outcome, decision.candidate, decision.champion) == (PromotionOutcome.REJECTED, "digits/2", None)
     assert len(state(store).entries[0].verdicts["gates"]) == 15
-    assert workshop.tests == 0
+    assert backend.tests == 0
 
 
-def test_a_champion_of_another_task_cannot_be_faced(store, workshop):
+def test_a_champion_of_another_task_cannot_be_faced(store, backend):
     put_sweep(store, candidate(GOOD, trial=3))
     other = "e" * 64
     put_sweep(store, candidate(BETTER, trial=4, comparability_key=other), sweep="second", key=other)
-    ask(store, workshop)
+    ask(store, backend)
 
     with pytest.raises(Conflict, match="comparability key"):
-        ask(store, workshop, "second")
+        ask(store, backend, "second")
     assert state(store).champion == 1
 
 
 @pytest.mark.parametrize("key", ["e" * 64, "c" * 64])
-def test_finalists_that_were_not_judged_alike_are_not_ranked(store, workshop, key):
+def test_finalists_that_were_not_judged_alike_are_not_ranked(store, backend, key):
     put_sweep(store, candidate(GOOD, trial=3), candidate(BETTER, trial=4, comparability_key="e" * 64), key=key)
 
     with pytest.raises(Conflict, match="not judged alike"):
-        ask(store, workshop)
+        ask(store, backend)
 
 
 def test_a_limit_that_is_set_to_what_it_is_makes_no_other_rules():
-    assert Rules(limits={"rate": 1.0}).sha256 == Rules().sha256
-    assert Rules(limits={"rate": 2.0}).sha256 != Rules().sha256
-    assert Rules(min_gain=0.2).sha256 != Rules().sha256
+    assert PromotionPolicy(limits={"rate": 1.0}).sha256 == PromotionPolicy().sha256
+    assert PromotionPolicy(limits={"rate": 2.0}).sha256 != PromotionPolicy().sha256
+    assert PromotionPolicy(min_gain=0.2).sha256 != PromotionPolicy().sha256
 
 
-def test_a_sweep_without_confirm_runs_has_nothing_to_promote(store, workshop):
+def test_a_sweep_without_confirm_runs_has_nothing_to_promote(store, backend):
     put_sweep(store)
 
     with pytest.raises(NotFound, match="no confirm run has completed"):
-        ask(store, workshop)
+        ask(store, backend)
     with pytest.raises(NotFound, match="no sweep 'none'"):
-        ask(store, workshop, "none")
+        ask(store, backend, "none")
 
 
-def test_damage_stops_a_promotion_before_it_begins(store, workshop):
+def test_damage_stops_a_promotion_before_it_begins(store, backend):
     put_sweep(store, candidate(GOOD, trial=3))
     path = layout.finalist("digits", 3, 2)
     store.replace(path, store.read(path)[:-5])
 
     with pytest.raises(CorruptStore, match=path):
-        ask(store, workshop)
+        ask(store, backend)
 
 
 def test_a_champion_that_came_while_the_files_were_written_is_faced_as_well(store):
     """The candidate beats the champion that it saw, but not the one that is there when it is done."""
 
-    class Overtaken(FakeWorkshop):
+    class Overtaken(FakeBackend):
         def test_score(self, files):
             if self.tests == 0:
                 self.tests += 1
-                ask(store, FakeWorkshop(), "best")
+                ask(store, FakeBackend(), "best")
             return super().test_score(files)
 
     put_sweep(store, candidate(GOOD, trial=3))
     put_sweep(store, candidate(BETTER, trial=4), sweep="second")
     put_sweep(store, candidate((229.9, 230.0, 230.1), trial=5), sweep="best")
-    ask(store, FakeWorkshop())
+    ask(store, FakeBackend())
 
     decision = ask(store, Overtaken(), "second")
 
-    assert (decision.outcome, decision.champion) == (Outcome.REJECTED, 3)
+    assert (decision.outcome, decision.champion) == (PromotionOutcome.REJECTED, 3)
     assert log(store)[2:] == [
         (Action.REGISTER, 2, "second/4"),
         (Action.REGISTER, 3, "best/5"),
@@ -222,25 +222,25 @@ def test_a_champion_that_came_while_the_files_were_written_is_faced_as_well(stor
 
 
 def test_the_same_candidate_from_two_places_is_promoted_once(store):
-    class Twice(FakeWorkshop):
+    class Twice(FakeBackend):
         def test_score(self, files):
             if self.tests == 0:
                 self.tests += 1
-                ask(store, FakeWorkshop())
+                ask(store, FakeBackend())
             return super().test_score(files)
 
     put_sweep(store, candidate(GOOD, trial=3))
 
     decision = ask(store, Twice())
 
-    assert (decision.outcome, decision.version, decision.champion) == (Outcome.KEPT, 2, 2)
+    assert (decision.outcome, decision.version, decision.champion) == (PromotionOutcome.KEPT, 2, 2)
     assert [action for action, _, _ in log(store)] == [Action.REGISTER, Action.REGISTER, Action.PROMOTE]
     assert inspect_model(store, "fashion").damaged == ()
 
 
-def test_every_truncation_and_bit_flip_in_a_version_is_found(store, workshop):
+def test_every_truncation_and_bit_flip_in_a_version_is_found(store, backend):
     put_sweep(store, candidate(GOOD, trial=3))
-    ask(store, workshop)
+    ask(store, backend)
     sha256 = state(store).versions[1].manifest_sha256
     for path in store.list(model_layout.version("fashion", 1)):
         content = store.read(path)
@@ -263,9 +263,9 @@ def test_every_truncation_and_bit_flip_in_a_version_is_found(store, workshop):
     assert problems(store, "fashion", 1, sha256=sha256) == {}
 
 
-def test_a_file_that_does_not_belong_to_a_version_is_named(store, workshop):
+def test_a_file_that_does_not_belong_to_a_version_is_named(store, backend):
     put_sweep(store, candidate(GOOD, trial=3))
-    ask(store, workshop)
+    ask(store, backend)
     store.create("models/fashion/versions/1/variables/evil.so", b"")
 
     (finding,) = inspect_model(store, "fashion").damaged
@@ -304,9 +304,9 @@ def test_the_running_folder_of_a_confirm_run_is_no_leftover_of_its_trial(store):
     assert [finding.path for finding in findings] == [layout.running_run("digits", "000003-s1")]
 
 
-def test_the_command_verifies_models_as_well(store, workshop, monkeypatch, capsys):
+def test_the_command_verifies_models_as_well(store, backend, monkeypatch, capsys):
     put_sweep(store, candidate(GOOD, trial=3))
-    ask(store, workshop)
+    ask(store, backend)
 
     def verify() -> tuple[object, str]:
         monkeypatch.setattr("sys.argv", ["vae-search", "verify", "--store", store.location])
@@ -356,7 +356,7 @@ class DyingStore(LocalStore):
         return super().list(prefix)
 
 
-def test_a_promotion_that_dies_at_any_operation_leaves_a_champion_and_can_be_finished(tmp_path, monkeypatch, workshop):
+def test_a_promotion_that_dies_at_any_operation_leaves_a_champion_and_can_be_finished(tmp_path, monkeypatch, backend):
     monkeypatch.setattr("os.fsync", lambda _: None)
     deaths = 0
     while True:
@@ -364,8 +364,8 @@ def test_a_promotion_that_dies_at_any_operation_leaves_a_champion_and_can_be_fin
         put_sweep(store, candidate(GOOD, trial=3))
         put_sweep(store, sweep="second")
         put_finalist(store, candidate(BETTER, trial=4), sweep="second")
-        ask(store, workshop)
-        dying = FakeWorkshop()
+        ask(store, backend)
+        dying = FakeBackend()
         try:
             ask(DyingStore(tmp_path / str(deaths), deaths), dying, "second")
         except Dead:
@@ -381,8 +381,8 @@ def test_a_promotion_that_dies_at_any_operation_leaves_a_champion_and_can_be_fin
         recovered = {path: store.read(path) for path in store.list("models")}
         again = ask(store, dying, "second")
 
-        assert decision.outcome in (Outcome.PROMOTED, Outcome.KEPT)
-        assert again.outcome is Outcome.KEPT
+        assert decision.outcome in (PromotionOutcome.PROMOTED, PromotionOutcome.KEPT)
+        assert again.outcome is PromotionOutcome.KEPT
         assert state(store).champion == decision.version == again.version
         assert state(store).challenger is None
         assert {path: store.read(path) for path in store.list("models")} == recovered

@@ -14,7 +14,7 @@ from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import sweep_record
-from vae_search.store.ledger.confirm_runs import Finalists
+from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
 
@@ -95,7 +95,7 @@ def put_confirmed(store: Store) -> None:
         for row in of_trial.rows:
             iwae = -float(of_trial.bounds[row.confirm_seed].neg_iwae.mean())
             fields = {name: getattr(row, name) for name in row.__dataclass_fields__}
-            Finalists(store, "digits").commit(type(row)(**(fields | {"iwae": iwae, "iwae_k": 500})))
+            ConfirmRuns(store, "digits").commit(type(row)(**(fields | {"iwae": iwae, "iwae_k": 500})))
 
 
 def spoil(path: Path) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from plotly.offline import get_plotlyjs
 
-from tests.registry.examples import FakeWorkshop, candidate, put_finalist
+from tests.registry.examples import FakeBackend, candidate, put_finalist
 from tests.reports.examples import HOSTILE, KINDS, ROW, complete, failed, mixed, put_confirmed, put_sweep, spoil
 from vae_search.registry import paths as model_layout
-from vae_search.registry.promotion.decision import Rules
-from vae_search.registry.promotion.pipeline import propose
+from vae_search.registry.promotion.decision import PromotionPolicy
+from vae_search.registry.promotion.pipeline import promote_best
 from vae_search.reports.narrative import summary
 from vae_search.reports.page import plots_of, render
 from vae_search.services import reporting
@@ -177,7 +177,7 @@ def test_a_sweep_that_goes_on_says_what_is_in_flight(store):
 def test_a_damaged_log_of_the_model_is_named_and_the_rest_is_shown(store):
     put_sweep(store, mixed())
     put_finalist(store, candidate())
-    propose(store, "digits", model="digits", rules=Rules(), workshop=FakeWorkshop(), now=lambda: NOW)
+    promote_best(store, "digits", model="digits", rules=PromotionPolicy(), backend=FakeBackend(), now=lambda: NOW)
     spoil(Path(store.location) / model_layout.model_entry("digits", 2))
 
     found = reporting.findings(store, "digits", now=NOW)
@@ -220,7 +220,7 @@ def test_the_report_loads_neither_tensorflow_nor_ray(store, tmp_path):
 def test_a_promoted_candidate_stands_there_with_its_gates(store):
     put_sweep(store, mixed())
     put_finalist(store, candidate())
-    propose(store, "digits", model="digits", rules=Rules(), workshop=FakeWorkshop(), now=lambda: NOW)
+    promote_best(store, "digits", model="digits", rules=PromotionPolicy(), backend=FakeBackend(), now=lambda: NOW)
 
     page = html.unescape(page_of(store))
 

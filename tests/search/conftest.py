@@ -13,9 +13,9 @@ from sklearn.datasets import load_digits
 from vae_search.data.image_checks import Images
 from vae_search.data.pixel_statistics import PixelStatistics
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.search.coordinator import Driver
-from vae_search.search.messages import TrialOrder, TrialReport, WorkerBrief
-from vae_search.search.running_trial import Provenance
+from vae_search.search.coordinator import SweepCoordinator
+from vae_search.search.messages import TrialAssignment, TrialReport, WorkerConfig
+from vae_search.search.running_trial import SweepContext
 from vae_search.search.worker.trial_runner import TrialRunner
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store.backends.base import Store
@@ -72,7 +72,7 @@ class Session:
     spec: SweepSpec
     store: Store
     lease: Lease
-    driver: Driver
+    driver: SweepCoordinator
     runner: TrialRunner
     landed: list[TrialRow]
 
@@ -87,10 +87,10 @@ class Session:
                 if until(report):
                     return
                 if verdict is not None:
-                    self.driver.land(order.key)
+                    self.driver.commit_trial(order.key)
                     break
 
-    def start(self) -> TrialOrder:
+    def start(self) -> TrialAssignment:
         order = self.driver.next_order()
         self.driver.started(order.key)
         self.runner.begin(order)
@@ -114,16 +114,16 @@ def open_session(store, task, judge_task) -> Iterator[Callable[..., Session]]:
         lease = acquire(store, spec.name)
         leases.append(lease)
         landed: list[TrialRow] = []
-        driver = Driver(
-            Provenance(spec=spec, lease=lease.number, comparability_key="k" * 64, versions={"vae-search": "0"}),
+        driver = SweepCoordinator(
+            SweepContext(spec=spec, lease=lease.number, comparability_key="k" * 64, versions={"vae-search": "0"}),
             store=store,
             lease=lease,
             now=lambda: datetime.now(UTC),
             seconds_left=seconds_left,
             slots=lambda: 1,
-            on_landed=lambda row, verdict: landed.append(row),
+            on_trial_finished=lambda row, verdict: landed.append(row),
         )
-        brief = WorkerBrief(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
+        brief = WorkerConfig(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
         runner = TrialRunner(brief, task, judge_task, store, node_id="here")
         return Session(spec=spec, store=store, lease=lease, driver=driver, runner=runner, landed=landed)
 

@@ -14,10 +14,10 @@ from vae_search.spec.sections import Objective
 from vae_search.store import paths as layout
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
-from vae_search.store.ledger.confirm_runs import FinalistRow, Finalists
+from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
 from vae_search.store.ledger.trials import Ledger
-from vae_search.store.queries.leaderboard import read_standings
+from vae_search.store.queries.leaderboard import read_leaderboard
 from vae_search.vae.inference.npz import arrays_of
 from vae_search.vae.inference.scoring import judge
 from vae_search.vae.networks.model_config import ModelDescription
@@ -26,11 +26,11 @@ FAILED = {"state": State.FAIL, "reason": Reason.DIVERGED}
 CONFIRM = ("confirm={finalists: 2, seeds: 3}", "budget.trials=4", "pruning=off")
 
 
-def ended(trial: int, seed: int, iwae: float | None) -> FinalistRow:
+def ended(trial: int, seed: int, iwae: float | None) -> ConfirmRow:
     """A confirm run with this bound; None for one that failed."""
     if iwae is None:
-        return FinalistRow.of(trial_row(trial, sweep="small", **FAILED), confirm_seed=seed)
-    return FinalistRow.of(trial_row(trial, sweep="small", iwae=iwae, iwae_k=500), confirm_seed=seed)
+        return ConfirmRow.of(trial_row(trial, sweep="small", **FAILED), confirm_seed=seed)
+    return ConfirmRow.of(trial_row(trial, sweep="small", iwae=iwae, iwae_k=500), confirm_seed=seed)
 
 
 def runs(*pairs: tuple[int, int]) -> list[ConfirmRun]:
@@ -81,10 +81,10 @@ def test_the_same_finalists_are_found_without_reading_every_row(store):
     for trial in range(12):  # pairs of the same config
         row = trial_row(trial, sweep="small", objective=float(trial % 10), params={"latent_dim": 2 + trial % 10 // 2})
         ledger.commit(row, [])
-    standings, rows = read_standings(store, "small"), ledger.trials()
+    leaderboard, rows = read_leaderboard(store, "small"), ledger.trials()
 
     for count in (0, 1, 2, 4, 5, 6, 20):
-        assert finalists_in(standings, count, Objective()) == finalists_of(rows, count, Objective())
+        assert finalists_in(leaderboard, count, Objective()) == finalists_of(rows, count, Objective())
 
 
 def test_a_sweep_confirms_its_best_configs_after_its_last_trial(open_session, store, judge_task):
@@ -92,10 +92,10 @@ def test_a_sweep_confirms_its_best_configs_after_its_last_trial(open_session, st
 
     session.run()
 
-    kinds = [type(row) is FinalistRow for row in session.landed]
+    kinds = [type(row) is ConfirmRow for row in session.landed]
     assert kinds == [False] * 4 + [True] * 4
     best = [row.trial for row in finalists_of(session.landed[:4], 2, Objective())]
-    confirmed = Finalists(store, "small").rows()
+    confirmed = ConfirmRuns(store, "small").rows()
     first = [row for row in confirmed if row.confirm_seed == 1]
     assert {row.trial for row in first} == {*best}
     winner = max(first, key=lambda row: row.iwae).trial
@@ -111,7 +111,7 @@ def test_a_confirm_run_keeps_its_weights_and_the_bounds_that_they_have(open_sess
 
     session.run()
 
-    row = Finalists(store, "small").rows()[0]
+    row = ConfirmRuns(store, "small").rows()[0]
     files = artifacts.load(store, "small", row.key, sha256=row.artifact_sha256)
     bounds = PerImageBounds.from_parquet(files[PER_IMAGE_FILE], where="bounds")
     again = judge(arrays_of(files[WEIGHTS_FILE]), ModelDescription.from_json(files[MODEL_FILE]), judge_task)
@@ -123,7 +123,7 @@ def test_a_confirm_run_keeps_its_weights_and_the_bounds_that_they_have(open_sess
 def test_confirm_runs_that_are_cut_anywhere_end_as_if_they_had_not_been(open_session, store):
     whole = open_session(*CONFIRM, "sampler=random")
     whole.run()
-    expected = {row.key: (row.iwae, row.neg_elbo) for row in Finalists(store, "small").rows()}
+    expected = {row.key: (row.iwae, row.neg_elbo) for row in ConfirmRuns(store, "small").rows()}
     for part in ("finalists", "artifacts"):
         store.remove_tree(f"sweeps/small/{part}")
     reports = 0
@@ -141,7 +141,7 @@ def test_confirm_runs_that_are_cut_anywhere_end_as_if_they_had_not_been(open_ses
         session.run(until=dies_at_every_fourth_report)
         finished = session.driver.exhausted and session.driver.in_flight == 0
 
-    found = Finalists(store, "small").rows()
+    found = ConfirmRuns(store, "small").rows()
     assert drivers > 3
     assert {row.key: (row.iwae, row.neg_elbo) for row in found} == expected
     assert max(row.attempts for row in found) > 1
@@ -163,7 +163,7 @@ def test_the_search_leaves_time_for_what_it_must_confirm(open_session):
     order = session.start()
     while session.driver.record(session.runner.step()) is None:
         pass
-    session.driver.land(order.key)
+    session.driver.commit_trial(order.key)
     forecast_s = session.driver._confirmation.forecast_s(slots=1)
     assert forecast_s == pytest.approx(4 * session.landed[0].wall_s)
 
@@ -172,7 +172,7 @@ def test_the_search_leaves_time_for_what_it_must_confirm(open_session):
     left_s = forecast_s - 0.001
     session.runner.begin(session.driver._flights["000001"].order)
     verdict = session.driver.record(session.runner.step())
-    session.driver.land("000001")
+    session.driver.commit_trial("000001")
 
     assert (verdict.state, verdict.reason) == (State.PRUNED, Reason.TIME)
     assert session.driver.next_order().confirm_seed == 1

@@ -100,7 +100,7 @@ def test_a_trial_cut_between_checkpoints_ends_with_the_same_bits(open_session, t
     resumed.driver.record(first)
     while (verdict := resumed.driver.record(resumed.runner.step())) is None:
         pass
-    row = resumed.driver.land(order.key)
+    row = resumed.driver.commit_trial(order.key)
 
     assert first.epoch == 4
     assert [m.epoch for m in first.measurements] == [1, 2, 3, 4]
@@ -150,7 +150,7 @@ def test_the_same_failure_time_and_again_stops_the_sweep_with_its_cause(open_ses
     def fail() -> None:
         order = session.start()
         session.driver.record(replace(session.runner.step(), failure=failure))
-        session.driver.land(order.key)
+        session.driver.commit_trial(order.key)
 
     for _ in range(4):
         fail()
@@ -169,7 +169,7 @@ def test_when_the_time_is_up_running_trials_are_cut_and_none_is_issued(open_sess
 
     up = True
     verdict = session.driver.record(session.runner.step())
-    row = session.driver.land(order.key)
+    row = session.driver.commit_trial(order.key)
 
     assert (verdict.state, row.reason) == (State.PRUNED, Reason.TIME)
     assert session.driver.next_order() is None
@@ -185,7 +185,7 @@ def test_a_driver_whose_lease_is_lost_writes_no_row(open_session, store):
     newer = acquire(store, "small")
 
     with pytest.raises(LeaseLost):
-        session.driver.land(order.key)
+        session.driver.commit_trial(order.key)
 
     newer.release()
     assert store.list(layout.trials("small")) == []
@@ -208,7 +208,7 @@ def test_a_trial_that_the_next_driver_has_finished_meanwhile_is_shown_by_that_on
     monkeypatch.setattr(first.lease, "check", stopped_after_the_last_check)
 
     with pytest.raises(LeaseLost):
-        first.driver.land(order.key)
+        first.driver.commit_trial(order.key)
 
     assert first.landed == []
     assert [(row.trial, row.lease) for row in later[0].landed] == [(0, 2)]
@@ -220,7 +220,7 @@ def test_a_row_that_is_already_there_is_adopted(open_session, store):
     while session.driver.record(session.runner.step()) is None:
         pass
     path = layout.trial("small", 0)
-    session.driver.land(order.key)
+    session.driver.commit_trial(order.key)
     before = store.read(path)
 
     again = open_session("budget.trials=1", "pruning=off")

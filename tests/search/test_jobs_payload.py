@@ -8,13 +8,13 @@ import pytest
 from tests.search.conftest import SPEC, small_spec
 from vae_search.errors import BadData, CorruptStore
 from vae_search.runtime.cluster import job_package
-from vae_search.runtime.cluster.job_package import Payload
+from vae_search.runtime.cluster.job_package import JobPackage
 from vae_search.services.datasets import source_of
 from vae_search.spec.sweep_spec import SweepSpec
 
 
-def payload(images: Path | None = None, *overrides: str) -> Payload:
-    return Payload(spec=small_spec(*overrides), text=SPEC, store="s3://bucket/x", images=images)
+def payload(images: Path | None = None, *overrides: str) -> JobPackage:
+    return JobPackage(spec=small_spec(*overrides), text=SPEC, store="s3://bucket/x", images=images)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_a_spec_arrives_with_its_text_and_every_default(folder):
     sent = payload()
     sent.write(folder)
 
-    assert Payload.read(folder, store=sent.store) == sent
+    assert JobPackage.read(folder, store=sent.store) == sent
     assert (folder / "spec.yaml").read_text() == SPEC
     assert SweepSpec.from_json(json.loads((folder / "resolved.json").read_text())) == sent.spec
 
@@ -40,7 +40,7 @@ def test_images_arrive_as_they_were_named_without_what_is_hidden(folder, tmp_pat
         (pictures / name).write_bytes(name.encode())
     payload(pictures).write(folder)
 
-    images = Payload.read(folder, store="s3://bucket/x").images
+    images = JobPackage.read(folder, store="s3://bucket/x").images
 
     assert images.name == "my pictures"
     assert source_of(images) == source_of(pictures)
@@ -51,7 +51,7 @@ def test_a_single_file_arrives_too(folder, tmp_path):
     (tmp_path / "x.npz").write_bytes(b"images")
     payload(tmp_path / "x.npz").write(folder)
 
-    assert Payload.read(folder, store="s3://bucket/x").images.read_bytes() == b"images"
+    assert JobPackage.read(folder, store="s3://bucket/x").images.read_bytes() == b"images"
 
 
 def test_more_than_ray_takes_is_refused_before_it_is_copied(folder, tmp_path, monkeypatch):
@@ -72,11 +72,11 @@ def test_images_that_are_not_there_are_named(folder, tmp_path):
 def test_a_folder_that_holds_no_job_says_who_makes_one(folder):
     (folder / "spec.yaml").write_text(SPEC)
     with pytest.raises(CorruptStore, match="vae-search submit"):
-        Payload.read(folder, store="s3://bucket/x")
+        JobPackage.read(folder, store="s3://bucket/x")
 
     (folder / "resolved.json").write_text("{")
     with pytest.raises(CorruptStore, match="vae-search submit"):
-        Payload.read(folder, store="s3://bucket/x")
+        JobPackage.read(folder, store="s3://bucket/x")
 
 
 def test_free_keys_count_for_what_runs_already(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from vae_search.errors import ClusterTrouble
-from vae_search.runtime.cluster.gcs import entered, gcs_address
+from vae_search.runtime.cluster.gcs import connect_head, gcs_address
 from vae_search.runtime.cluster.http_client import is_loopback
 
 
@@ -58,6 +58,6 @@ def test_a_cluster_that_others_reach_is_not_joined_without_a_token(monkeypatch, 
         monkeypatch.delenv(name, raising=False)
 
     with pytest.raises(ClusterTrouble, match="needs token authentication, and there is no token") as refused:
-        entered("192.0.2.1:6379")  # an address that leads nowhere: asking it would take until the timeout
+        connect_head("192.0.2.1:6379")  # an address that leads nowhere: asking it would take until the timeout
 
     assert "ray get-auth-token --generate" in str(refused.value)

@@ -8,14 +8,14 @@ from tests.store.examples import trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import InvalidSpec
 from vae_search.search.confirmation import finalists_of
-from vae_search.search.pruning import Rungs
+from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.study.sampler_storage import BEST, NEWEST
-from vae_search.search.study.study import Outcome, SweepStudy
+from vae_search.search.study.study import SweepStudy, TrialResult
 from vae_search.search.trial_rows import criteria_of
 from vae_search.spec.sections import Objective
 from vae_search.store import paths as layout
-from vae_search.store.ledger.confirm_runs import Finalists
-from vae_search.store.queries.leaderboard import read_standings
+from vae_search.store.ledger.confirm_runs import ConfirmRuns
+from vae_search.store.queries.leaderboard import read_leaderboard
 
 PARETO = ("objective={pareto: [neg_elbo, train_flops]}",)
 # Cheap and bad, dear and good, and one that the second beats.
@@ -48,7 +48,7 @@ def test_rows_have_no_objective_and_the_front_keeps_its_weights(open_session, st
     assert [member.trial for member in session.driver.progress().front.members] == [1, 0]
     kept = {path.split("/")[3] for path in store.list("sweeps/small/artifacts")}
     assert kept == {layout.trial_key(row.trial) for row in front}
-    shown = read_standings(store, "small").best_first(session.spec.objective, count=None)
+    shown = read_leaderboard(store, "small").best_first(session.spec.objective, count=None)
     assert [row.trial for row in shown] == [row.trial for row in sorted(front, key=lambda row: row.neg_elbo)]
 
 
@@ -80,7 +80,7 @@ def test_finalists_are_members_of_the_front_in_the_preferred_order(open_session,
 
     session.run()
 
-    confirmed = Finalists(store, "small").rows()
+    confirmed = ConfirmRuns(store, "small").rows()
     assert [(row.trial, row.confirm_seed) for row in confirmed] == [(trial, 1), (trial, 2)]
     assert all(row.objective is None for row in confirmed)
 
@@ -98,7 +98,7 @@ def test_a_repeated_config_still_counts_for_the_front():
 
 def test_trials_are_compared_with_those_of_similar_cost(open_session):
     """Six at each of two prices: of either the best two advance, whatever the others reach."""
-    rungs = Rungs(open_session(*PARETO, "pruning={min_epochs: 2, reduction_factor: 3}").spec)
+    rungs = SuccessiveHalving(open_session(*PARETO, "pruning={min_epochs: 2, reduction_factor: 3}").spec)
     for place in range(6):
         rungs.note(2, place, 200.0 + place, epoch_flops=1e6 * (1 + place / 5))
         rungs.note(2, 20 + place, 100.0 + place, epoch_flops=1e8 * (1 + place / 5))
@@ -110,7 +110,7 @@ def test_trials_are_compared_with_those_of_similar_cost(open_session):
 
 
 def test_costs_are_similar_up_to_twice_as_much_and_the_first_at_a_price_advance(open_session):
-    rungs = Rungs(open_session(*PARETO, "pruning={min_epochs: 2, reduction_factor: 3}").spec)
+    rungs = SuccessiveHalving(open_session(*PARETO, "pruning={min_epochs: 2, reduction_factor: 3}").spec)
     for trial, flops in enumerate([1.0, 1.5, 2.0, 2.1, 10.0]):
         rungs.note(2, trial, 90.0 + trial, epoch_flops=flops)
 
@@ -143,7 +143,7 @@ def test_the_sampler_finds_both_ends_of_a_front(open_session):
         state = State.PRUNED if trial % 5 == 4 else State.COMPLETE
         criteria = (abs(params["latent_dim"] - 6) + params["learning_rate"], float(params["latent_dim"]))
         study.tell(
-            Outcome(trial=trial, state=state, params=params, objective=None, criteria=criteria, neg_elbos={1: 1.0})
+            TrialResult(trial=trial, state=state, params=params, objective=None, criteria=criteria, neg_elbos={1: 1.0})
         )
 
     late = [study.ask(trial)["latent_dim"] for trial in range(40, 60)]
@@ -159,7 +159,7 @@ def test_a_long_sweep_remembers_its_front(open_session):
         on_front = trial < BEST
         criteria = (float(trial), float(BEST - trial)) if on_front else (100.0 + trial, 100.0)
         params = {"latent_dim": 4, "learning_rate": 2e-3, "depth": 1, "width": 16, "batch_size": 64}
-        study.add(Outcome(trial=trial, state=State.COMPLETE, params=params, objective=None, criteria=criteria))
+        study.add(TrialResult(trial=trial, state=State.COMPLETE, params=params, objective=None, criteria=criteria))
 
     assert [trial.number for trial in study.trials()][:BEST] == [*range(BEST)]
 

@@ -5,14 +5,22 @@ import os
 import pytest
 
 from vae_search.errors import ClusterTrouble
-from vae_search.search.capacity import NodeRoom, check_room, cluster_room, in_flight_limit, local_room, needs, trials_on
+from vae_search.search.capacity import (
+    NodeCapacity,
+    check_capacity,
+    cluster_capacity,
+    in_flight_limit,
+    local_capacity,
+    needs,
+    trials_on,
+)
 from vae_search.spec.sections import Resources
 
 GIB = 2**30
 
 
-def node(*, labels: dict[str, str] | None = None, **resources: float) -> NodeRoom:
-    return NodeRoom(node_id="n", resources=resources, labels=labels or {})
+def node(*, labels: dict[str, str] | None = None, **resources: float) -> NodeCapacity:
+    return NodeCapacity(node_id="n", resources=resources, labels=labels or {})
 
 
 def test_a_trial_needs_what_it_names_and_nothing_of_the_rest():
@@ -42,9 +50,9 @@ def test_the_scarcest_resource_decides(offered, wanted, trials):
 def test_nodes_without_a_label_hold_nothing():
     east, west, none = node(CPU=4, labels={"zone": "east"}), node(CPU=2, labels={"zone": "west"}), node(CPU=9)
 
-    assert cluster_room([east, west, none], Resources()) == 15
-    assert cluster_room([east, west, none], Resources(labels={"zone": "east"})) == 4
-    assert cluster_room([east, west, none], Resources(labels={"zone": "east", "kind": "spot"})) == 0
+    assert cluster_capacity([east, west, none], Resources()) == 15
+    assert cluster_capacity([east, west, none], Resources(labels={"zone": "east"})) == 4
+    assert cluster_capacity([east, west, none], Resources(labels={"zone": "east", "kind": "spot"})) == 0
 
 
 @pytest.mark.parametrize(
@@ -77,25 +85,25 @@ def test_a_trial_that_would_wait_for_ever_is_refused_by_what_it_lacks(wanted, sa
     nodes = [node(CPU=8, memory=4 * GIB), node(CPU=2, memory=16 * GIB, labels={"zone": "east"})]
 
     with pytest.raises(ClusterTrouble) as refused:
-        check_room(nodes, [], Resources(**wanted))
+        check_capacity(nodes, [], Resources(**wanted))
 
     assert says in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
 
 
 def test_a_node_that_may_still_come_is_room_enough():
-    check_room([node(CPU=8)], [], Resources(cpus_per_trial=8))
-    check_room([], [node(CPU=64, GPU=8)], Resources(gpus_per_trial=8))
+    check_capacity([node(CPU=8)], [], Resources(cpus_per_trial=8))
+    check_capacity([], [node(CPU=64, GPU=8)], Resources(gpus_per_trial=8))
 
     with pytest.raises(ClusterTrouble, match="the largest node has 8 GPUs"):
-        check_room([node(CPU=8)], [node(CPU=64, GPU=8)], Resources(gpus_per_trial=9))
+        check_capacity([node(CPU=8)], [node(CPU=64, GPU=8)], Resources(gpus_per_trial=9))
 
 
 def test_this_machine_holds_as_many_trials_as_its_cores_allow(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
 
-    assert local_room(Resources(cpus_per_trial=3)) == 2
-    assert local_room(Resources(concurrency=5)) == 5
-    assert local_room(Resources(concurrency=50)) == 8
+    assert local_capacity(Resources(cpus_per_trial=3)) == 2
+    assert local_capacity(Resources(concurrency=5)) == 5
+    assert local_capacity(Resources(concurrency=50)) == 8
     with pytest.raises(ClusterTrouble, match="a trial needs 9 cores, but this machine has 8"):
-        local_room(Resources(cpus_per_trial=9))
+        local_capacity(Resources(cpus_per_trial=9))

@@ -5,21 +5,21 @@ import ray
 
 from vae_search.runtime import ray_cluster
 from vae_search.runtime.ray_cluster import LOOK_EVERY_S, Slots
-from vae_search.search.capacity import NodeRoom
+from vae_search.search.capacity import NodeCapacity
 from vae_search.spec.sections import Resources
 
-TWO_CORES = NodeRoom(node_id="n", resources={"CPU": 2.0})
+TWO_CORES = NodeCapacity(node_id="n", resources={"CPU": 2.0})
 
 
 class Cluster:
     """Its nodes, its clock, and how often it was asked."""
 
     def __init__(self) -> None:
-        self.nodes: list[NodeRoom] = []
+        self.nodes: list[NodeCapacity] = []
         self.now_s = 0.0
         self.asked = 0
 
-    def list_nodes(self) -> list[NodeRoom]:
+    def list_nodes(self) -> list[NodeCapacity]:
         self.asked += 1
         return self.nodes
 

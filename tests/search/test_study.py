@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import State
 from vae_search.search.study import sampler_storage
-from vae_search.search.study.study import Outcome, SweepStudy, to_distribution
+from vae_search.search.study.study import SweepStudy, TrialResult, to_distribution
 from vae_search.spec.search_space import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
 
 SPACE = SearchSpace(
@@ -29,9 +29,9 @@ def loss(params) -> float:
     return abs(math.log10(params["learning_rate"]) + 3) + (params["architecture"] == "conv") + 0.1 * params["depth"]
 
 
-def complete(trial: int, params) -> Outcome:
+def complete(trial: int, params) -> TrialResult:
     value = loss(params)
-    return Outcome(
+    return TrialResult(
         trial=trial, state=State.COMPLETE, params=params, objective=value, neg_elbos={1: value + 1, 2: value}
     )
 
@@ -91,7 +91,7 @@ def test_pruned_trials_are_told_with_their_values_by_epoch():
     study = sweep_study()
     params = study.ask(0)
 
-    study.tell(Outcome(trial=0, state=State.PRUNED, params=params, objective=None, neg_elbos={1: 9.0, 2: 8.0}))
+    study.tell(TrialResult(trial=0, state=State.PRUNED, params=params, objective=None, neg_elbos={1: 9.0, 2: 8.0}))
 
     (trial,) = study.trials()
     assert trial.state is TrialState.PRUNED
@@ -102,8 +102,8 @@ def test_pruned_trials_are_told_with_their_values_by_epoch():
 def test_failed_and_running_trials_are_entered_as_such():
     study = sweep_study()
     params = study.ask(0)
-    study.tell(Outcome(trial=0, state=State.FAIL, params=params, objective=None))
-    study.add(Outcome(trial=1, state=State.RUNNING, params=params, objective=None))
+    study.tell(TrialResult(trial=0, state=State.FAIL, params=params, objective=None))
+    study.add(TrialResult(trial=1, state=State.RUNNING, params=params, objective=None))
 
     study.ask(2)
 
@@ -113,7 +113,7 @@ def test_failed_and_running_trials_are_entered_as_such():
 def test_a_trial_that_was_in_flight_can_be_told():
     study = sweep_study()
     params = sweep_study().ask(0)
-    study.add(Outcome(trial=0, state=State.RUNNING, params=params, objective=None))
+    study.add(TrialResult(trial=0, state=State.RUNNING, params=params, objective=None))
 
     study.tell(complete(0, params))
 
@@ -133,12 +133,12 @@ def test_tpe_finds_more_good_points_than_chance_and_random_does_not(sampler):
     assert late < 0.6 if sampler == "tpe" else late > 0.6
 
 
-def long_study(trials: int) -> tuple[SweepStudy, list[Outcome]]:
+def long_study(trials: int) -> tuple[SweepStudy, list[TrialResult]]:
     """Cheap random trials, the good ones first."""
     study, outcomes = sweep_study(), []
     for trial in range(trials):
         params = sweep_study(sampler="random", seed=trial).ask(0)
-        outcome = Outcome(trial=trial, state=State.COMPLETE, params=params, objective=float(trial))
+        outcome = TrialResult(trial=trial, state=State.COMPLETE, params=params, objective=float(trial))
         study.add(outcome)
         outcomes.append(outcome)
     return study, outcomes
@@ -149,7 +149,7 @@ def test_the_sampler_of_a_long_sweep_sees_the_newest_the_best_and_the_running_tr
     study, _ = long_study(100)
     study.ask(100)
     for trial in range(101, 150):
-        study.tell(Outcome(trial=trial, state=State.FAIL, params=study.ask(trial), objective=None))
+        study.tell(TrialResult(trial=trial, state=State.FAIL, params=study.ask(trial), objective=None))
 
     numbers = [trial.number for trial in study.trials()]
 
@@ -161,10 +161,10 @@ def test_a_trial_that_is_out_of_the_sampler_s_sight_can_still_be_told(monkeypatc
     study, outcomes = long_study(5)
     params = study.ask(5)
     for trial in range(6, 16):
-        study.tell(Outcome(trial=trial, state=State.FAIL, params=study.ask(trial), objective=None))
+        study.tell(TrialResult(trial=trial, state=State.FAIL, params=study.ask(trial), objective=None))
 
-    study.tell(Outcome(trial=5, state=State.PRUNED, params=params, objective=None, neg_elbos={1: 3.0}))
-    study.add(Outcome(trial=16, state=State.COMPLETE, params=outcomes[0].params, objective=-1.0))
+    study.tell(TrialResult(trial=5, state=State.PRUNED, params=params, objective=None, neg_elbos={1: 3.0}))
+    study.add(TrialResult(trial=16, state=State.COMPLETE, params=outcomes[0].params, objective=-1.0))
 
     assert [trial.number for trial in study.trials()] == [*range(5), 14, 15, 16]
 

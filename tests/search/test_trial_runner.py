@@ -10,7 +10,7 @@ from vae_search.errors import StoreUnavailable
 from vae_search.search.worker.trial_runner import TrialRunner
 from vae_search.store import paths as layout
 from vae_search.store.ledger import checkpoints
-from vae_search.store.ledger.failure_counts import record_strike, strikes
+from vae_search.store.ledger.failure_counts import failure_counts, record_failure
 from vae_search.vae.training.trainer import TrainingRun
 
 
@@ -90,12 +90,12 @@ def test_running_out_of_memory_is_counted_across_drivers(open_session, monkeypat
 def test_a_trial_whose_workers_were_killed_for_memory_twice_fails_before_it_takes_a_third(open_session):
     session = open_session()
     order = session.start()
-    session.driver.forgive(order.key, reason=Reason.OOM, detail="killed by Ray's memory monitor")
-    session.driver.forgive(order.key, reason=Reason.OOM, detail="killed by Ray's memory monitor")
+    session.driver.note_lost_worker(order.key, reason=Reason.OOM, detail="killed by Ray's memory monitor")
+    session.driver.note_lost_worker(order.key, reason=Reason.OOM, detail="killed by Ray's memory monitor")
 
     report = session.runner.step()
     session.driver.record(report)
-    row = session.driver.land(order.key)
+    row = session.driver.commit_trial(order.key)
 
     assert (row.reason, row.epochs) == (Reason.OOM, 0)
     assert "out of memory" in row.error
@@ -121,7 +121,7 @@ def test_a_trial_that_hangs_is_ended_once_and_fails_the_second_time(open_session
     last.begin(order)
     report = last.step()
 
-    assert strikes(store, "small", "000000") == {Reason.TIMEOUT: 2}
+    assert failure_counts(store, "small", "000000") == {Reason.TIMEOUT: 2}
     assert report.failure.reason is Reason.TIMEOUT
     assert "trial_timeout_s = 0.05 s" in report.failure.error
 
@@ -129,8 +129,8 @@ def test_a_trial_that_hangs_is_ended_once_and_fails_the_second_time(open_session
 def test_one_strike_does_not_end_a_trial(open_session, store):
     session = open_session()
     session.start()
-    record_strike(store, "small", "000000", Reason.TIMEOUT, detail="")
-    record_strike(store, "small", "000000", Reason.OOM, detail="")
+    record_failure(store, "small", "000000", Reason.TIMEOUT, detail="")
+    record_failure(store, "small", "000000", Reason.OOM, detail="")
 
     assert session.runner.step().failure is None
 

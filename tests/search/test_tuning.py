@@ -9,10 +9,10 @@ from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayE
 
 from vae_search.core.trial_state import Reason
 from vae_search.errors import ClusterTrouble, StoreUnavailable
-from vae_search.runtime.tune_adapters import Run, _bundle, _Lander, _Suggester
+from vae_search.runtime.tune_adapters import TuneRunState, _bundle, _CommitCallback, _SearchAdapter
 from vae_search.runtime.tune_patches import lost_workers_told_apart
 from vae_search.spec.sections import Resources
-from vae_search.store.ledger.failure_counts import strikes
+from vae_search.store.ledger.failure_counts import failure_counts
 
 FULL = StoreUnavailable("store: cannot be written: No space left on device")
 
@@ -21,13 +21,13 @@ def trial_of(order) -> SimpleNamespace:
     return SimpleNamespace(config=asdict(order), run_metadata=SimpleNamespace(num_failures=4))
 
 
-def run_of(session) -> Run:
-    return Run(session.driver, limit=lambda: 3, stop_requested=lambda: False, monotonic=lambda: 0.0)
+def run_of(session) -> TuneRunState:
+    return TuneRunState(session.driver, limit=lambda: 3, stop_requested=lambda: False, monotonic=lambda: 0.0)
 
 
-def lost(run: Run, trial: SimpleNamespace, error: Exception, *, for_good: bool = False) -> None:
+def lost(run: TuneRunState, trial: SimpleNamespace, error: Exception, *, for_good: bool = False) -> None:
     """Tell of a lost worker as Tune does: from the block in which it handles the error."""
-    lander = _Lander(run)
+    lander = _CommitCallback(run)
     try:
         raise error
     except RayError:
@@ -53,7 +53,7 @@ def test_a_worker_that_the_memory_monitor_killed_is_a_strike_against_its_trial(o
     lost(run, trial_of(order), OutOfMemoryError("the node was low on memory"))
 
     assert run.failure is None
-    assert strikes(store, "small", "000000") == {Reason.OOM: 1}
+    assert failure_counts(store, "small", "000000") == {Reason.OOM: 1}
 
 
 def test_one_that_was_killed_before_its_trial_began_is_none(open_session, store):
@@ -62,7 +62,7 @@ def test_one_that_was_killed_before_its_trial_began_is_none(open_session, store)
 
     lost(run, trial_of(order), OutOfMemoryError("the node was low on memory"))
 
-    assert strikes(store, "small", "000000") == {}
+    assert failure_counts(store, "small", "000000") == {}
 
 
 @pytest.mark.parametrize("error", [ActorDiedError(), OutOfMemoryError("the node was low on memory")])
@@ -110,8 +110,8 @@ def test_ray_keeps_free_for_a_trial_what_the_spec_asks_for():
 def test_trials_are_suggested_up_to_the_limit_of_the_moment(open_session):
     session = open_session()
     limit = 2
-    run = Run(session.driver, limit=lambda: limit, stop_requested=lambda: False, monotonic=lambda: 0.0)
-    suggester = _Suggester(run)
+    run = TuneRunState(session.driver, limit=lambda: limit, stop_requested=lambda: False, monotonic=lambda: 0.0)
+    suggester = _SearchAdapter(run)
 
     before = [suggester.suggest(f"t{number}") for number in range(3)]
     limit = 3  # a node has joined

@@ -6,7 +6,7 @@ import pytest
 
 from tests.search.conftest import small_spec
 from vae_search.errors import StoreUnavailable
-from vae_search.search.messages import WorkerBrief
+from vae_search.search.messages import WorkerConfig
 from vae_search.search.worker.log_file import WorkerLog
 from vae_search.store import paths as layout
 
@@ -24,8 +24,8 @@ def handlers_as_before():
         handler.close()
 
 
-def brief(store, folder) -> WorkerBrief:
-    return WorkerBrief(
+def brief(store, folder) -> WorkerConfig:
+    return WorkerConfig(
         spec=small_spec(),
         store=store.location,
         lease=1,

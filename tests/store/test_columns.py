@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vae_search.store.ledger.columns import Double, Doubles, Int32, Int64, Text, Time, columns_of, settle
+from vae_search.store.ledger.columns import Double, Doubles, Int32, Int64, Text, Time, check_columns, columns_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Row:
     other: Any = None  # no column
 
     def __post_init__(self) -> None:
-        settle(self, columns_of(Row))
+        check_columns(self, columns_of(Row))
 
 
 def test_columns_are_the_annotated_fields_in_order() -> None:

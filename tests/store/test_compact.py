@@ -5,7 +5,7 @@ import pytest
 from tests.store.examples import epoch_rows, trial_row
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.ledger.checksums import seal, unseal
+from vae_search.store.ledger.checksums import decode_checked, encode_checked
 from vae_search.store.ledger.compaction import finished_prefix
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.queries.sql import query
@@ -127,8 +127,8 @@ def test_a_copy_that_has_grown_is_the_same_as_one_made_at_once(swept):
 
 def test_a_copy_of_an_older_version_grows_with_the_columns_of_today(swept):
     (_, path) = compacted(swept)
-    older = unseal(swept.read(path), path=path).drop_columns(["iwae"]).replace_schema_metadata(None)
-    swept.replace(path, seal(older, path=path))
+    older = decode_checked(swept.read(path), path=path).drop_columns(["iwae"]).replace_schema_metadata(None)
+    swept.replace(path, encode_checked(older, path=path))
     Ledger(swept, "digits").commit(trial_row(8, params={"latent_dim": 10}), epoch_rows(8))
 
     compacted(swept)

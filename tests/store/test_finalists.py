@@ -11,13 +11,13 @@ from tests.store.examples import trial_row
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.ledger.confirm_runs import FINALIST_SCHEMA, FinalistRow, Finalists, by_trial
+from vae_search.store.ledger.confirm_runs import FINALIST_SCHEMA, ConfirmRow, ConfirmRuns, by_trial
 from vae_search.store.ledger.image_bounds_file import PerImageBounds, seeds_from_parquet, seeds_to_parquet
 from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow
 
 
-def row(trial: int = 42, seed: int = 1, **changes: object) -> FinalistRow:
-    return FinalistRow.of(trial_row(trial, **changes), confirm_seed=seed)
+def row(trial: int = 42, seed: int = 1, **changes: object) -> ConfirmRow:
+    return ConfirmRow.of(trial_row(trial, **changes), confirm_seed=seed)
 
 
 def some_bounds(count: int = 20, **changes: object) -> PerImageBounds:
@@ -27,7 +27,7 @@ def some_bounds(count: int = 20, **changes: object) -> PerImageBounds:
 
 
 def test_a_confirm_run_comes_back_as_it_was_committed(store: LocalStore) -> None:
-    finalists = Finalists(store, "digits")
+    finalists = ConfirmRuns(store, "digits")
 
     assert finalists.commit(row()) == row()
     assert finalists.row(42, 1) == row()
@@ -35,25 +35,23 @@ def test_a_confirm_run_comes_back_as_it_was_committed(store: LocalStore) -> None
 
 
 def test_its_columns_are_a_trials_and_its_seed(store: LocalStore) -> None:
-    Finalists(store, "digits").commit(row())
+    ConfirmRuns(store, "digits").commit(row())
     path = store.local_path(layout.finalist("digits", 42, 1))
 
     assert pq.read_schema(path).names == [*TRIAL_SCHEMA.names, "confirm_seed"]
     assert pq.read_schema(path).types == FINALIST_SCHEMA.types
     assert duckdb.read_parquet(str(path)).project("trial, confirm_seed").fetchall() == [(42, 1)]
-    assert {field.name for field in fields(FinalistRow)} - {field.name for field in fields(TrialRow)} == {
-        "confirm_seed"
-    }
+    assert {field.name for field in fields(ConfirmRow)} - {field.name for field in fields(TrialRow)} == {"confirm_seed"}
 
 
 def test_losing_a_create_is_adopting_the_row_that_is_there(store: LocalStore) -> None:
-    first = Finalists(store, "digits").commit(row())
+    first = ConfirmRuns(store, "digits").commit(row())
 
-    assert Finalists(store, "digits").commit(row(attempts=2)) == first
+    assert ConfirmRuns(store, "digits").commit(row(attempts=2)) == first
 
 
 def test_all_rows_come_in_order_and_damaged_ones_are_named(store: LocalStore) -> None:
-    finalists = Finalists(store, "digits")
+    finalists = ConfirmRuns(store, "digits")
     for trial, seed in [(7, 2), (42, 1), (7, 1), (7, 10)]:
         finalists.commit(row(trial, seed))
     path = layout.finalist("digits", 7, 2)
@@ -67,18 +65,18 @@ def test_all_rows_come_in_order_and_damaged_ones_are_named(store: LocalStore) ->
 
 
 def test_a_row_in_another_ones_place_is_damage(store: LocalStore) -> None:
-    Finalists(store, "digits").commit(row())
+    ConfirmRuns(store, "digits").commit(row())
     store.create(layout.finalist("digits", 42, 2), store.read(layout.finalist("digits", 42, 1)))
 
     with pytest.raises(CorruptStore, match="000042-s2"):
-        Finalists(store, "digits").row(42, 2)
+        ConfirmRuns(store, "digits").row(42, 2)
 
 
 def test_a_missing_run_is_not_found_and_a_foreign_one_is_refused(store: LocalStore) -> None:
     with pytest.raises(NotFound):
-        Finalists(store, "digits").row(1, 1)
+        ConfirmRuns(store, "digits").row(1, 1)
     with pytest.raises(ValueError, match="cannot hold a row of"):
-        Finalists(store, "digits").commit(row(sweep="other"))
+        ConfirmRuns(store, "digits").commit(row(sweep="other"))
 
 
 @pytest.mark.parametrize("seed", [-1, 2**31, 1.0, True])

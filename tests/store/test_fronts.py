@@ -10,7 +10,7 @@ from vae_search.core.trial_state import Reason, State
 from vae_search.spec.sections import Objective
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.queries.front import Member, front_among, member_of
-from vae_search.store.queries.leaderboard import read_standings
+from vae_search.store.queries.leaderboard import read_leaderboard
 from vae_search.store.queries.ranking import best_first
 
 CRITERIA = ("neg_elbo", "instability", "train_flops")
@@ -59,10 +59,10 @@ def test_standings_know_the_front_of_complete_trials_from_their_columns(store):
     for row in rows:
         Ledger(store, "digits").commit(row, epoch_rows(row.trial))
 
-    found = read_standings(store, "digits").shown_front(pareto)
+    found = read_leaderboard(store, "digits").shown_front(pareto)
 
     assert found.members == (member_of(rows[1], pareto.pareto), member_of(rows[0], pareto.pareto))
-    assert read_standings(store, "digits").shown_front(Objective()) is None
+    assert read_leaderboard(store, "digits").shown_front(Objective()) is None
 
 
 def test_a_collapsed_model_is_on_no_front_however_cheap_unless_all_have_collapsed(store):
@@ -75,12 +75,12 @@ def test_a_collapsed_model_is_on_no_front_however_cheap_unless_all_have_collapse
     ]
     for row in rows:
         Ledger(store, "digits").commit(row, epoch_rows(row.trial))
-    standings = read_standings(store, "digits")
+    leaderboard = read_leaderboard(store, "digits")
 
     found = [
         [row.trial for row in best_first(rows, pareto)],
-        [row.trial for row in standings.best_first(pareto, count=None)],
-        [member.trial for member in standings.shown_front(pareto).members],
+        [row.trial for row in leaderboard.best_first(pareto, count=None)],
+        [member.trial for member in leaderboard.shown_front(pareto).members],
         [
             member.trial
             for member in front_among(

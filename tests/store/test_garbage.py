@@ -18,7 +18,7 @@ from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts, checkpoints, sweep_record
-from vae_search.store.ledger.confirm_runs import FinalistRow, Finalists
+from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.maintenance.garbage_collection import ABANDONED_S
 from vae_search.store.maintenance.integrity import inspect
@@ -52,7 +52,7 @@ def with_sweep(store: LocalStore, name: str) -> LocalStore:
         Ledger(store, name).commit(trial_row(trial, name, **ended), epoch_rows(trial, name))
     row = trial_row(0, name, spec_sha256=spec.sha256)
     sha256 = artifacts.keep(store, name, layout.confirm_key(0, 1), {"weights.npz": b"w" * 60})
-    Finalists(store, name).commit(FinalistRow.of(replace(row, artifact_sha256=sha256), confirm_seed=1))
+    ConfirmRuns(store, name).commit(ConfirmRow.of(replace(row, artifact_sha256=sha256), confirm_seed=1))
     for key in (layout.confirm_key(0, 2), layout.confirm_key(1, 1)):
         store.create(layout.suggestion(name, key), b"{}")
         checkpoints.save(store, name, key, 1, 1, {"state.npz": b"s"})

@@ -7,7 +7,7 @@ import pytest
 from tests.contracts.s3_server import BUCKET, seen_by_others
 from tests.contracts.web_server import serving
 from vae_search.errors import BadData, StoreUnavailable
-from vae_search.services.datasets import at_hand, put, source_of
+from vae_search.services.datasets import local_copy, put, source_of
 from vae_search.spec.fields import located
 from vae_search.spec.sections import DataSpec
 from vae_search.store.backends.uri import open_store
@@ -26,7 +26,7 @@ def files_in(place: Path) -> dict[str, bytes]:
 
 
 def brought(store, source: str, cache: Path) -> Path:
-    return Path(at_hand(store, DataSpec(source=source, binarize="threshold"), cache=cache).source)
+    return Path(local_copy(store, DataSpec(source=source, binarize="threshold"), cache=cache).source)
 
 
 def test_the_name_of_images_follows_their_content_and_names_and_not_where_they_lie(tmp_path):
@@ -72,7 +72,7 @@ def test_a_folder_put_into_a_store_on_this_machine_is_read_where_it_lies(store, 
 
     put(store, source, place)
     put(store, source, place)  # a driver that takes over does so again
-    found = at_hand(store, DataSpec(source=source, binarize="threshold", test=2), cache=tmp_path / "cache")
+    found = local_copy(store, DataSpec(source=source, binarize="threshold", test=2), cache=tmp_path / "cache")
 
     assert (found.binarize, found.test) == ("threshold", 2)
     assert Path(found.source).is_relative_to(store.location)
@@ -174,4 +174,4 @@ def test_a_cache_that_takes_no_copy_is_named(store, s3_location, s3_endpoint, tm
 def test_what_is_near_stays_as_it_is(store, tmp_path, source):
     data = DataSpec(source=source)
 
-    assert at_hand(store, data, cache=tmp_path) == data
+    assert local_copy(store, data, cache=tmp_path) == data

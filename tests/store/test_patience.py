@@ -8,7 +8,7 @@ from tests.contracts.store_contract import StoreContract
 from vae_search.errors import NotFound, StoreUnavailable
 from vae_search.store.backends.base import AlreadyThere
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.backends.retrying import DELAYS_S, PatientStore
+from vae_search.store.backends.retrying import DELAYS_S, RetryingStore
 
 
 class Troubled(LocalStore):
@@ -61,8 +61,8 @@ def waits() -> list[float]:
 
 
 @pytest.fixture
-def store(below, waits) -> PatientStore:
-    return PatientStore(below, wait=lambda delay_s: bool(waits.append(delay_s)))
+def store(below, waits) -> RetryingStore:
+    return RetryingStore(below, wait=lambda delay_s: bool(waits.append(delay_s)))
 
 
 class TestPatientStore(StoreContract):
@@ -110,7 +110,7 @@ def test_nobody_waits_who_wants_to_leave(below):
     below.times = 1
 
     with pytest.raises(StoreUnavailable):
-        PatientStore(below, wait=leaving.wait).create("new", b"1")
+        RetryingStore(below, wait=leaving.wait).create("new", b"1")
 
     assert below.list("") == []
 

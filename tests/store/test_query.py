@@ -10,7 +10,7 @@ from tests.store.examples import BEGAN, epoch_rows, trial_row
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.ledger.checksums import seal, unseal
+from vae_search.store.ledger.checksums import decode_checked, encode_checked
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.queries.sql import query
 
@@ -188,10 +188,14 @@ def test_a_curve_of_another_attempt_is_not_shown(store: LocalStore, tmp_path: Pa
 
 def test_rows_of_an_older_and_of_a_newer_version_stand_side_by_side(store: LocalStore) -> None:
     first, last = layout.trial("digits", 0), layout.trial("digits", 2)
-    older = unseal(store.read(first), path=first).drop_columns(["compiled", "iwae"]).replace_schema_metadata(None)
-    newer = unseal(store.read(last), path=last).replace_schema_metadata(None).append_column("later", pa.array([5]))
-    store.replace(first, seal(older, path=first))
-    store.replace(last, seal(newer, path=last))
+    older = (
+        decode_checked(store.read(first), path=first).drop_columns(["compiled", "iwae"]).replace_schema_metadata(None)
+    )
+    newer = (
+        decode_checked(store.read(last), path=last).replace_schema_metadata(None).append_column("later", pa.array([5]))
+    )
+    store.replace(first, encode_checked(older, path=first))
+    store.replace(last, encode_checked(newer, path=last))
 
     found = query(store, "SELECT trial, neg_elbo, iwae, later FROM trials ORDER BY trial", sweep="digits")
 

@@ -14,7 +14,7 @@ from tests.store.examples import epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore
 from vae_search.spec.search_space import RULES, Config
-from vae_search.store.ledger.checksums import GROUP_ROWS, seal, unseal
+from vae_search.store.ledger.checksums import GROUP_ROWS, decode_checked, encode_checked
 from vae_search.store.ledger.rows import (
     EPOCH_SCHEMA,
     TRIAL_SCHEMA,
@@ -177,7 +177,7 @@ def test_states_and_reasons_come_back_as_enums() -> None:
 
 def test_a_row_of_before_a_column_existed_has_null_there() -> None:
     table = pq.ParquetFile(pa.BufferReader(trial_to_parquet(trial_row(5), path="p"))).read()
-    older = seal(table.drop_columns(["iwae", "compiled"]).replace_schema_metadata(None), path="p")
+    older = encode_checked(table.drop_columns(["iwae", "compiled"]).replace_schema_metadata(None), path="p")
 
     assert trial_from_parquet(older, path="p") == trial_row(5)
 
@@ -187,11 +187,11 @@ def test_a_file_with_two_rows_or_with_something_else_is_no_trial() -> None:
     plain = table.replace_schema_metadata(None)
 
     with pytest.raises(CorruptStore, match="p: must hold one row, but holds 2"):
-        trial_from_parquet(seal(pa.concat_tables([plain, plain]), path="p"), path="p")
+        trial_from_parquet(encode_checked(pa.concat_tables([plain, plain]), path="p"), path="p")
     with pytest.raises(CorruptStore, match="p: does not hold a trial"):
         trial_from_parquet(epochs_to_parquet(epoch_rows(epochs=1), path="p"), path="p")
     with pytest.raises(CorruptStore, match="p: does not hold epochs"):
-        epochs_from_parquet(seal(pa.table({"a": [1]}), path="p"), path="p")
+        epochs_from_parquet(encode_checked(pa.table({"a": [1]}), path="p"), path="p")
 
 
 def test_some_rows_of_a_long_file_are_read_without_the_others() -> None:
@@ -205,11 +205,11 @@ def test_some_rows_of_a_long_file_are_read_without_the_others() -> None:
 
 def test_columns_that_an_older_file_lacks_or_holds_in_another_type_come_as_today() -> None:
     content = trial_to_parquet(trial_row(7), path="p")
-    older = unseal(content, path="p").drop_columns(["instability"]).replace_schema_metadata(None)
+    older = decode_checked(content, path="p").drop_columns(["instability"]).replace_schema_metadata(None)
     older = older.set_column(older.schema.get_field_index("trial"), "trial", older["trial"].cast(pa.int32()))
 
     part = pa.schema([TRIAL_SCHEMA.field(name) for name in ("trial", "instability")])
-    table = columns_from_parquet(seal(older, path="p"), path="p", schema=part)
+    table = columns_from_parquet(encode_checked(older, path="p"), path="p", schema=part)
 
     assert table.to_pylist() == [{"trial": 7, "instability": None}]
     assert table.schema.types == [pa.int64(), pa.float64()]
@@ -219,4 +219,4 @@ def test_a_column_of_another_kind_is_damage() -> None:
     foreign = pa.table({"trial": ["first"]})
 
     with pytest.raises(CorruptStore, match=r"^p: holds something else"):
-        columns_from_parquet(seal(foreign, path="p"), path="p", schema=TRIAL_SCHEMA)
+        columns_from_parquet(encode_checked(foreign, path="p"), path="p", schema=TRIAL_SCHEMA)

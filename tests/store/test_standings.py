@@ -16,7 +16,7 @@ from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
-from vae_search.store.queries.leaderboard import Standings, read_standings
+from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.queries.ranking import ranked
 
 BY = ("objective", "neg_elbo", "instability", "train_flops")
@@ -86,30 +86,30 @@ def dominating_none(rows: list[TrialRow]) -> list[int]:
     return [row.trial for row in sorted(members, key=lambda row: (row.neg_elbo, row.trial))]
 
 
-def assert_same(store: LocalStore, standings: Standings) -> None:
+def assert_same(store: LocalStore, leaderboard: Leaderboard) -> None:
     ledger = Ledger(store, "digits")
     rows = ledger.trials()
-    assert standings.damaged == tuple(ledger.damaged)
-    assert standings.set_aside == tuple(ledger.set_aside)
-    assert standings.finished == len(rows)
-    assert {state: standings.states[state] for state in State} == {
+    assert leaderboard.damaged == tuple(ledger.damaged)
+    assert leaderboard.set_aside == tuple(ledger.set_aside)
+    assert leaderboard.finished == len(rows)
+    assert {state: leaderboard.states[state] for state in State} == {
         state: sum(row.state is state for row in rows) for state in State
     }
-    assert standings.cpu_s == pytest.approx(sum(row.cpu_s or 0.0 for row in rows))
+    assert leaderboard.cpu_s == pytest.approx(sum(row.cpu_s or 0.0 for row in rows))
     having = [(row.objective, row.trial) for row in rows if row.objective is not None]
-    assert standings.best == (min(having)[::-1] if having else None)
+    assert leaderboard.best == (min(having)[::-1] if having else None)
     for by in BY:
         for every_state in (False, True):
             expected = ranked(rows, by=by, every_state=every_state)
-            assert standings.ranked(by=by, every_state=every_state) == expected
-            assert standings.ranked(by=by, every_state=every_state, count=2) == expected[:2]
+            assert leaderboard.ranked(by=by, every_state=every_state) == expected
+            assert leaderboard.ranked(by=by, every_state=every_state, count=2) == expected[:2]
             moved = ranked(rows, by=by, every_state=every_state, first=(7, 2, 30, 0))
-            assert standings.ranked(by=by, every_state=every_state, first=(7, 2, 30, 0)) == moved
-            assert standings.ranked(by=by, every_state=every_state, first=(7, 2, 30, 0), count=3) == moved[:3]
-    narrow = standings.narrowed({1, 2, 3, 30})
+            assert leaderboard.ranked(by=by, every_state=every_state, first=(7, 2, 30, 0)) == moved
+            assert leaderboard.ranked(by=by, every_state=every_state, first=(7, 2, 30, 0), count=3) == moved[:3]
+    narrow = leaderboard.narrowed({1, 2, 3, 30})
     few = [row for row in rows if row.trial in {1, 2, 3}]
     assert narrow.ranked(by="objective", every_state=True) == ranked(few, by="objective", every_state=True)
-    assert [row.trial for row in standings.front()] == dominating_none(rows)
+    assert [row.trial for row in leaderboard.front()] == dominating_none(rows)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -125,14 +125,14 @@ def test_columns_and_rows_give_the_same_standings(made: tuple[list[TrialRow], in
         for harm in harms:
             do_harm(store, harm)
 
-        assert_same(store, read_standings(store, "digits"))
+        assert_same(store, read_leaderboard(store, "digits"))
 
 
 def test_a_sweep_without_rows_has_none_finished(store: LocalStore) -> None:
-    standings = read_standings(store, "digits")
+    leaderboard = read_leaderboard(store, "digits")
 
-    assert (standings.finished, standings.best, standings.cpu_s) == (0, None, 0.0)
-    assert standings.ranked(by="objective", every_state=True) == []
+    assert (leaderboard.finished, leaderboard.best, leaderboard.cpu_s) == (0, None, 0.0)
+    assert leaderboard.ranked(by="objective", every_state=True) == []
 
 
 @pytest.mark.parametrize("compacted", [False, True])
@@ -142,11 +142,11 @@ def test_rows_of_two_tasks_are_counted_but_not_ranked(store: LocalStore, compact
     if compacted:
         Ledger(store, "digits").compact()
 
-    standings = read_standings(store, "digits")
+    leaderboard = read_leaderboard(store, "digits")
 
-    assert standings.finished == 3
+    assert leaderboard.finished == 3
     with pytest.raises(Conflict, match="3 trials were scored on 2 different tasks"):
-        standings.ranked(by="objective", every_state=False, count=1)
+        leaderboard.ranked(by="objective", every_state=False, count=1)
 
 
 def test_only_the_rows_that_are_shown_are_read_in_full(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ def test_only_the_rows_that_are_shown_are_read_in_full(store: LocalStore, monkey
     checked = TrialRow.__post_init__
     monkeypatch.setattr(TrialRow, "__post_init__", lambda row: (built.append(row.trial), checked(row))[1])
 
-    shown = read_standings(store, "digits").ranked(by="objective", every_state=False, count=5)
+    shown = read_leaderboard(store, "digits").ranked(by="objective", every_state=False, count=5)
 
     assert [row.trial for row in shown] == [0, 1, 2, 3, 4]
     assert sorted(built) == [0, 1, 2, 3, 4]

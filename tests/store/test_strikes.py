@@ -1,24 +1,24 @@
 from vae_search.core.trial_state import Reason
 from vae_search.store import paths as layout
-from vae_search.store.ledger.failure_counts import record_strike, strikes
+from vae_search.store.ledger.failure_counts import failure_counts, record_failure
 
 
 def test_strikes_are_counted_by_trial_and_reason(store):
-    record_strike(store, "small", "000004", Reason.OOM, detail="MemoryError")
-    record_strike(store, "small", "000004", Reason.OOM, detail="MemoryError")
-    record_strike(store, "small", "000004", Reason.TIMEOUT, detail="600 s")
-    record_strike(store, "small", "000004-s1", Reason.TIMEOUT, detail="600 s")
+    record_failure(store, "small", "000004", Reason.OOM, detail="MemoryError")
+    record_failure(store, "small", "000004", Reason.OOM, detail="MemoryError")
+    record_failure(store, "small", "000004", Reason.TIMEOUT, detail="600 s")
+    record_failure(store, "small", "000004-s1", Reason.TIMEOUT, detail="600 s")
 
-    assert strikes(store, "small", "000004") == {Reason.OOM: 2, Reason.TIMEOUT: 1}
-    assert strikes(store, "small", "000005") == {}
+    assert failure_counts(store, "small", "000004") == {Reason.OOM: 2, Reason.TIMEOUT: 1}
+    assert failure_counts(store, "small", "000005") == {}
 
 
 def test_strikes_go_with_the_running_folder_and_other_files_in_it_are_none(store):
-    record_strike(store, "small", "000004", Reason.OOM, detail="MemoryError")
+    record_failure(store, "small", "000004", Reason.OOM, detail="MemoryError")
     store.create(layout.suggestion("small", "000004"), b"{}")
     store.create(f"{layout.checkpoint('small', '000004', 1, 3)}/state.npz", b"")
 
-    assert strikes(store, "small", "000004") == {Reason.OOM: 1}
+    assert failure_counts(store, "small", "000004") == {Reason.OOM: 1}
 
     store.remove_tree(layout.running_run("small", "000004"))
-    assert strikes(store, "small", "000004") == {}
+    assert failure_counts(store, "small", "000004") == {}

@@ -105,7 +105,7 @@ def rm(
 
     place = open_store(store)
     if not yes:
-        trials = sweep_status.status(place, sweep).standings.finished
+        trials = sweep_status.status(place, sweep).leaderboard.finished
         typer.confirm(f"Remove sweep {sweep} with its {trials} finished trials?", abort=True)
     maintenance.remove(place, sweep)
     say(f"Removed sweep {sweep}.")

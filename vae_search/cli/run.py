@@ -79,9 +79,9 @@ def resume(
 def check_limits(spec: "SweepSpec") -> None:
     """Refuse limits of gates that do not exist."""
     if spec.promote is not None and spec.promote.limits:
-        from vae_search.services.models.lifecycle import rules_of
+        from vae_search.services.models.lifecycle import policy_of
 
-        rules_of(spec)
+        policy_of(spec)
 
 
 def show_end(status: "SweepStatus", *, store: str, json: bool) -> None:

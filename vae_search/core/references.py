@@ -3,7 +3,7 @@
 from vae_search.errors import InvalidSpec
 
 
-def trial_address(text: str) -> tuple[str, int | None]:
+def parse_trial_reference(text: str) -> tuple[str, int | None]:
     """`digits/42` -> ("digits", 42); `digits` -> ("digits", None), meaning its best trial.
 
     Raises:

@@ -3,18 +3,18 @@
 from vae_search.core.text import printable
 
 KeyPath = tuple[str | int, ...]  # keys and list positions, from the outside in
-Found = list[tuple[KeyPath, str]]
+Problems = list[tuple[KeyPath, str]]
 
 
 class InvalidValueError(ValueError):
     """Everything that is wrong with one value; `found` pairs the path inside the value with a sentence."""
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: Problems) -> None:
         super().__init__("\n".join(f"{dotted(path)}: {sentence}" if path else sentence for path, sentence in found))
         self.found = tuple(found)
 
 
-def raise_if(found: Found) -> None:
+def raise_problems(found: Problems) -> None:
     """Raise one error for all that was found, if anything was."""
     if found:
         raise InvalidValueError(found)

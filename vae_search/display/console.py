@@ -118,7 +118,7 @@ def show_status_table(statuses: "Sequence[SweepStatus]") -> None:
         facts = status_facts(status)
         objective = facts["best_objective"]
         best = "" if objective is None else f"{objective:.2f} (trial {facts['best_trial']})"
-        front = status.standings.shown_front(status.spec.objective)
+        front = status.leaderboard.shown_front(status.spec.objective)
         if front is not None:
             best = front_cell(front)
             lines += [f"{facts['sweep']}: {front_line(front)}"] if front.members else []
@@ -138,22 +138,22 @@ def clock(seconds: float) -> str:
 
 def status_facts(status: "SweepStatus") -> dict[str, Any]:
     """How a sweep stands, as `status --json` prints it."""
-    standings = status.standings
-    best_trial, best_objective = standings.best or (None, None)
-    front = standings.shown_front(status.spec.objective)
+    leaderboard = status.leaderboard
+    best_trial, best_objective = leaderboard.best or (None, None)
+    front = leaderboard.shown_front(status.spec.objective)
     return {
         "sweep": status.spec.name,
         "state": status.state,
         "trials": status.spec.budget.trials,
-        "finished": standings.finished,
-        "complete": standings.states[State.COMPLETE],
-        "pruned": standings.states[State.PRUNED],
-        "failed": standings.states[State.FAIL],
+        "finished": leaderboard.finished,
+        "complete": leaderboard.states[State.COMPLETE],
+        "pruned": leaderboard.states[State.PRUNED],
+        "failed": leaderboard.states[State.FAIL],
         "best_trial": best_trial,
         "best_objective": best_objective,
         "front": None if front is None else front_facts(front),
         "confirm_runs": len(status.confirm_rows),
-        "cpu_s": standings.cpu_s,
+        "cpu_s": leaderboard.cpu_s,
     }
 
 

@@ -9,17 +9,17 @@ from vae_search.core.text import printable
 from vae_search.display.console import console, say, show_json, status_facts, warn_of_damage
 from vae_search.display.front import front_line
 from vae_search.display.tables import cell, csv_text, fits, show_table
-from vae_search.store.queries.confirmation import Confirmed, Refuted, confirmed_first, verdicts
+from vae_search.store.queries.confirmation import Confirmed, FailedConfirmation, confirmed_first, verdicts
 
 if TYPE_CHECKING:
     from vae_search.services.queries import Ranking
     from vae_search.services.sweep_status import SweepStatus
     from vae_search.spec.sweep_spec import SweepSpec
-    from vae_search.store.ledger.confirm_runs import FinalistRow
+    from vae_search.store.ledger.confirm_runs import ConfirmRow
     from vae_search.store.ledger.rows import TrialRow
     from vae_search.store.queries.sql import QueryResult
 
-    Verdicts = Mapping[int, Confirmed | Refuted]
+    Verdicts = Mapping[int, Confirmed | FailedConfirmation]
 
 ERROR_CHARACTERS = 60
 SHOWN_AT_THE_END = 5  # of the best trials
@@ -73,7 +73,7 @@ def show_finished(
         promotion: what became of the best config, for programs and for people; None if nobody asked for a promotion.
     """
     known = verdicts(status.confirm_rows)
-    rows = status.standings.best_first(status.spec.objective, count=SHOWN_AT_THE_END, first=confirmed_first(known))
+    rows = status.leaderboard.best_first(status.spec.objective, count=SHOWN_AT_THE_END, first=confirmed_first(known))
     facts = status_facts(status)
     if as_json:
         best = [_ranked_facts(row, known) for row in rows]
@@ -83,7 +83,7 @@ def show_finished(
         f"{status.spec.name}: {facts['finished']} of {facts['trials']} trials done, {facts['complete']} complete, "
         f"{facts['pruned']} pruned, {facts['failed']} failed; {facts['cpu_s']:,.0f} CPU seconds of training."
     )
-    on_front = status.standings.shown_front(status.spec.objective)
+    on_front = status.leaderboard.shown_front(status.spec.objective)
     if on_front is not None:
         say(front_line(on_front))
     front = status.spec.objective.pareto or ()
@@ -99,7 +99,7 @@ def show_finished(
     warn_of_damage(status.damaged)
 
 
-def confirmed_lines(rows: "Sequence[FinalistRow]") -> list[str]:
+def confirmed_lines(rows: "Sequence[ConfirmRow]") -> list[str]:
     """`confirmed: trial 4, 5 fresh seeds: …` for each confirmed config, the best first; nats per judge image."""
     known = verdicts(rows)
     lines = []
@@ -112,7 +112,7 @@ def confirmed_lines(rows: "Sequence[FinalistRow]") -> list[str]:
             line = f"confirmed: trial {trial}, {count}: -log p(x) ≤ {found.mean:.2f} nats{spread}"
             lines.append(f"{line}, by iwae_{found.iwae_k}")
     for trial, found in known.items():
-        if isinstance(found, Refuted):
+        if isinstance(found, FailedConfirmation):
             lines.append(f"not confirmed: trial {trial}: {found.failed} of {found.seeds} fresh seeds did not complete")
     return lines
 
@@ -219,15 +219,15 @@ def _ranked_facts(row: "TrialRow", known: "Verdicts") -> dict[str, Any]:
     return trial_facts(row) | {"confirmed": _confirmed_facts(known.get(row.trial))}
 
 
-def _confirmed_facts(found: Confirmed | Refuted | None) -> dict[str, Any] | None:
+def _confirmed_facts(found: Confirmed | FailedConfirmation | None) -> dict[str, Any] | None:
     return {"seeds": found.seeds, "mean": found.mean, "sd": found.sd} if isinstance(found, Confirmed) else None
 
 
-def _confirmed_cell(found: Confirmed | Refuted | None) -> str:
+def _confirmed_cell(found: Confirmed | FailedConfirmation | None) -> str:
     match found:
         case None:
             return "–"
-        case Refuted():
+        case FailedConfirmation():
             return f"no, {found.failed} of {found.seeds} failed"
         case _:
             spread = "" if found.sd is None else f" ± {found.sd:.2f}"

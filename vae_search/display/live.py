@@ -17,10 +17,10 @@ from vae_search.core.trial_state import State
 from vae_search.display.console import clock, console
 from vae_search.display.front import front_ends, front_size
 from vae_search.search.progress import Observer, Progress
-from vae_search.store.ledger.confirm_runs import FinalistRow
+from vae_search.search.running_trial import TrialEnd
+from vae_search.store.ledger.confirm_runs import ConfirmRow
 
 if TYPE_CHECKING:
-    from vae_search.search.running_trial import Verdict
     from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.ledger.rows import TrialRow
 
@@ -36,8 +36,10 @@ def observer(spec: "SweepSpec", *, quiet: bool) -> Observer:
     out = console()
     if out.is_terminal:
         display = _Display(spec, out)
-        return Observer(on_phase=display.on_phase, on_landed=display.on_landed, watching=display.watching)
-    return Observer(on_phase=_plain_phase, on_landed=_plain_landed)
+        return Observer(
+            on_phase=display.on_phase, on_trial_finished=display.on_trial_finished, watching=display.watching
+        )
+    return Observer(on_phase=_plain_phase, on_trial_finished=_plain_landed)
 
 
 def _plain_phase(phase: str) -> None:
@@ -45,18 +47,18 @@ def _plain_phase(phase: str) -> None:
     sys.stdout.flush()
 
 
-def _plain_landed(row: "TrialRow", verdict: "Verdict") -> None:
-    sys.stdout.write(landed_line(row, verdict) + "\n")
+def _plain_landed(row: "TrialRow", verdict: "TrialEnd") -> None:
+    sys.stdout.write(finished_line(row, verdict) + "\n")
     sys.stdout.flush()
 
 
-def landed_line(row: "TrialRow", verdict: "Verdict") -> str:
+def finished_line(row: "TrialRow", verdict: "TrialEnd") -> str:
     """`trial 7 COMPLETE: objective 98.21, …`: one line, for logs and pipes."""
     value = "" if row.neg_elbo is None else f", neg_elbo {row.neg_elbo:.2f}"
     stability = "" if row.instability is None else f", instability {row.instability:.3f}"
     in_pareto_sweep = row.state is State.COMPLETE and row.objective is None
     cost = f", {row.train_flops:.3g} FLOPs" if in_pareto_sweep and row.train_flops is not None else ""
-    run = f"confirm run {row.key}" if isinstance(row, FinalistRow) else f"trial {row.trial}"
+    run = f"confirm run {row.key}" if isinstance(row, ConfirmRow) else f"trial {row.trial}"
     return f"{run} {row.state}: {verdict.explanation}{value}{stability}{cost}"
 
 
@@ -70,9 +72,9 @@ class _Display:
     def on_phase(self, phase: str) -> None:
         self._out.print(f"{phase} …", markup=False)
 
-    def on_landed(self, row: "TrialRow", verdict: "Verdict") -> None:
+    def on_trial_finished(self, row: "TrialRow", verdict: "TrialEnd") -> None:
         if row.state is State.FAIL:
-            self._out.print(Text(landed_line(row, verdict), style="red"))
+            self._out.print(Text(finished_line(row, verdict), style="red"))
 
     @contextmanager
     def watching(self, progress: Callable[[], Progress]) -> Iterator[None]:

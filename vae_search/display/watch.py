@@ -12,14 +12,14 @@ from rich.text import Text
 from vae_search.core.trial_state import State
 from vae_search.display.console import console, say, show_json, status_facts, warn_of_damage
 from vae_search.display.front import front_line
-from vae_search.display.live import landed_line, picture_of
+from vae_search.display.live import finished_line, picture_of
 from vae_search.display.tables import cell
 from vae_search.search.progress import Progress
-from vae_search.search.running_trial import Verdict
+from vae_search.search.running_trial import TrialEnd
 from vae_search.services import sweep_status
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import sweep_record
-from vae_search.store.queries.live_progress import Following
+from vae_search.store.queries.live_progress import ProgressFollower
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
@@ -49,7 +49,7 @@ def watch(
         KeyboardInterrupt: The user leaves; the sweep does not notice.
     """
     spec = sweep_record.latest_spec(store, sweep)
-    following = Following(store, sweep, spec.objective, monotonic=monotonic)
+    following = ProgressFollower(store, sweep, spec.objective, monotonic=monotonic)
     began_s, first = monotonic(), _progress(spec, following)
     out = console()
     is_live = out.is_terminal and not as_json
@@ -88,7 +88,7 @@ def _ending(status: sweep_status.SweepStatus, resume: str, *, silent: str) -> st
         case "finished":
             best = "" if facts["best_trial"] is None else f"; best: trial {facts['best_trial']}"
             objective = "" if facts["best_objective"] is None else f", objective {facts['best_objective']:.2f}"
-            front = status.standings.shown_front(status.spec.objective)
+            front = status.leaderboard.shown_front(status.spec.objective)
             of_front = "" if front is None else f"; {front_line(front)}"
             return f"{name} is finished, {counts}, {facts['confirm_runs']} confirm runs{best}{objective}{of_front}"
         case "interrupted":
@@ -97,7 +97,7 @@ def _ending(status: sweep_status.SweepStatus, resume: str, *, silent: str) -> st
             return f"{name} is taken up again, {counts}. Watch on with: vae-search watch {name}"
 
 
-def _progress(spec: "SweepSpec", following: Following) -> Progress:
+def _progress(spec: "SweepSpec", following: ProgressFollower) -> Progress:
     best = following.best
     return Progress(
         trials=spec.budget.trials,
@@ -115,4 +115,4 @@ def _progress(spec: "SweepSpec", following: Following) -> Progress:
 def _line(row: "TrialRow") -> str:
     """A finished run in one line; why it ended is the row's word for it, as the driver's sentence is not kept."""
     why = cell(row.error or row.reason or "") or f"{row.epochs} epochs"
-    return landed_line(row, Verdict(state=row.state, reason=row.reason, explanation=why))
+    return finished_line(row, TrialEnd(state=row.state, reason=row.reason, explanation=why))

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow, trial_record
-from vae_search.store.queries.confirmation import Confirmed, Refuted
+from vae_search.store.queries.confirmation import Confirmed, FailedConfirmation
 
 _NULLABLE = {
     pa.int8(): pd.Int8Dtype(),
@@ -41,7 +41,7 @@ def frame(table: pa.Table) -> pd.DataFrame:
 
 
 def best_frame(
-    rows: Sequence[TrialRow], searched: Sequence[str], verdicts: Mapping[int, Confirmed | Refuted]
+    rows: Sequence[TrialRow], searched: Sequence[str], verdicts: Mapping[int, Confirmed | FailedConfirmation]
 ) -> pd.DataFrame:
     """One line for each row, in their order: `BEST_COLUMNS`, `CONFIRM_SCHEMA`, and what was searched."""
     table = pa.Table.from_pylist([trial_record(row) for row in rows], schema=TRIAL_SCHEMA)

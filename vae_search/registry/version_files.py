@@ -11,7 +11,7 @@ from vae_search.errors import CorruptStore, NotFound
 from vae_search.registry import paths as model_layout
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import AlreadyThere, Store
-from vae_search.store.backends.file_sets import manifest_of, read_bundle
+from vae_search.store.backends.file_sets import manifest_of, read_file_set
 from vae_search.store.backends.json_records import from_json_bytes
 
 CARD_FILE, CARD_TEXT_FILE = "card.json", "card.md"
@@ -64,7 +64,7 @@ def read_version(store: Store, model: str, number: int, *, sha256: str | None) -
     """
     folder = model_layout.version(model, number)
     try:
-        bundle = read_bundle(store, folder)
+        bundle = read_file_set(store, folder)
     except NotFound:
         if sha256 is None:
             raise

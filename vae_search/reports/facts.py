@@ -12,7 +12,7 @@ from vae_search.core.trial_state import State
 from vae_search.registry.log import Entry
 from vae_search.registry.promotion.champion_test import Interval, mean_interval
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store.ledger.confirm_runs import FinalistRow, by_trial
+from vae_search.store.ledger.confirm_runs import ConfirmRow, by_trial
 from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.store.queries.front import Front, front_among, member_of
 from vae_search.store.queries.ranking import ranked
@@ -28,7 +28,7 @@ class Pictures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class ReportData:
     """Everything that the store holds of one sweep, read at one moment."""
 
     spec: SweepSpec
@@ -37,7 +37,7 @@ class Findings:
     rows: tuple[TrialRow, ...]
     curves: Mapping[int, Sequence[EpochRow]]
     """learning curves by trial; a damaged one is missing"""
-    confirm_rows: tuple[FinalistRow, ...]
+    confirm_rows: tuple[ConfirmRow, ...]
     rungs: tuple[int, ...]
     """epochs at which trials are compared"""
     in_flight: int
@@ -175,7 +175,7 @@ def lead(ranking: Sequence[TrialRow]) -> Lead | None:
     )
 
 
-def confirmed(rows: Sequence[FinalistRow]) -> list[Confirmed]:
+def confirmed(rows: Sequence[ConfirmRow]) -> list[Confirmed]:
     """The finalists of which a confirm run has completed, the best mean first."""
     found = []
     for trial, runs in by_trial(rows).items():
@@ -196,7 +196,7 @@ def running_best(rows: Iterable[TrialRow], score: Callable[[TrialRow], float | N
     return found
 
 
-def timeline(rows: Sequence[TrialRow], confirm_rows: Sequence[FinalistRow]) -> list[Span]:
+def timeline(rows: Sequence[TrialRow], confirm_rows: Sequence[ConfirmRow]) -> list[Span]:
     """Who ran when: runs that overlap on one node stand in different slots, as few as possible."""
     runs = [(row, f"trial {row.trial}", row.state.value) for row in rows]
     runs += [(row, f"confirm {row.key}", "confirm") for row in confirm_rows]

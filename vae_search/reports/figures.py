@@ -38,13 +38,13 @@ class Plot:
 def figure(*, x: str, y: str, height_px: int = HEIGHT_PX) -> go.Figure:
     """An empty figure with titles of both axes."""
     empty = go.Figure()
-    settle(empty, height_px=height_px)
+    style_axes(empty, height_px=height_px)
     empty.update_xaxes(title_text=x)
     empty.update_yaxes(title_text=y)
     return empty
 
 
-def settle(of: go.Figure, *, height_px: int) -> None:
+def style_axes(of: go.Figure, *, height_px: int) -> None:
     """Size, margins and legend as all plots have them."""
     of.update_layout(
         template="none",

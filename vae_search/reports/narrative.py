@@ -7,7 +7,7 @@ from datetime import timedelta
 from vae_search.core.trial_state import State
 from vae_search.registry.log import Action
 from vae_search.registry.promotion.champion_test import CONFIDENCE
-from vae_search.reports.facts import Findings, Lead, busy_share, confirmed, lead, spent, timeline
+from vae_search.reports.facts import Lead, ReportData, busy_share, confirmed, lead, spent, timeline
 from vae_search.store.queries.front import Front
 
 SHOWN_CHARACTERS = 300
@@ -32,7 +32,7 @@ def value_of(criterion: str, value: float) -> str:
     return VALUES[criterion].format(value)
 
 
-def summary(findings: Findings) -> list[str]:
+def summary(findings: ReportData) -> list[str]:
     """What was searched, what won, by how much and how sure, and what it cost: one paragraph each."""
     ahead = lead(findings.ranking)
     front = findings.front
@@ -44,7 +44,7 @@ def summary(findings: Findings) -> list[str]:
     return [*paragraphs, *_promoted(findings)]
 
 
-def _searched(findings: Findings) -> str:
+def _searched(findings: ReportData) -> str:
     spec = findings.spec
     names = ", ".join(findings.searched) or "nothing, as every parameter is fixed"
     rungs = f"rungs at {', '.join(map(str, findings.rungs))}" if findings.rungs else "no pruning"
@@ -57,7 +57,7 @@ def _searched(findings: Findings) -> str:
     )
 
 
-def _won(findings: Findings, ahead: Lead | None) -> str:
+def _won(findings: ReportData, ahead: Lead | None) -> str:
     if ahead is None:
         why = "none has ended" if not findings.rows else f"none of the {len(findings.rows)} that ended completed"
         return f"No trial has won: {why}."
@@ -79,7 +79,7 @@ def _won(findings: Findings, ahead: Lead | None) -> str:
     return " ".join(parts)
 
 
-def _on_front(findings: Findings, front: Front) -> str:
+def _on_front(findings: ReportData, front: Front) -> str:
     """Instead of a winner: how many are on the front, and its ends, the preferred one first."""
     criteria = ", ".join(front.criteria)
     if not front.members:
@@ -109,7 +109,7 @@ def _on_front(findings: Findings, front: Front) -> str:
     return " ".join(parts)
 
 
-def _sure(findings: Findings, ahead: Lead | None) -> Iterator[str]:
+def _sure(findings: ReportData, ahead: Lead | None) -> Iterator[str]:
     finalists = confirmed(findings.confirm_rows)
     if not finalists:
         yield (
@@ -140,7 +140,7 @@ def _sure(findings: Findings, ahead: Lead | None) -> Iterator[str]:
         yield f"The next finalist, trial {other.trial}, has {other.mean:.2f} with {count}."
 
 
-def _cost(findings: Findings) -> Iterator[str]:
+def _cost(findings: ReportData) -> Iterator[str]:
     whole = spent(findings.rows)
     spans = timeline(findings.rows, findings.confirm_rows)
     yield (
@@ -163,7 +163,7 @@ def _cost(findings: Findings) -> Iterator[str]:
             yield f"None {verb}."
 
 
-def _promoted(findings: Findings) -> Iterator[str]:
+def _promoted(findings: ReportData) -> Iterator[str]:
     model = findings.spec.promote.model if findings.spec.promote else None
     verdicts = [entry for entry in findings.entries if entry.action in (Action.PROMOTE, Action.REJECT)]
     if model is None:

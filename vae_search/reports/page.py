@@ -11,16 +11,16 @@ from plotly.offline import get_plotlyjs
 
 from vae_search.core.trial_state import State
 from vae_search.registry.log import Action, Entry
-from vae_search.registry.promotion.decision import Ruling
+from vae_search.registry.promotion.decision import PromotionDecision
 from vae_search.reports import plots_front, plots_parameters, plots_quality, plots_runs, plots_search
-from vae_search.reports.facts import Confirmed, Findings, confirmed
+from vae_search.reports.facts import Confirmed, ReportData, confirmed
 from vae_search.reports.figures import Plot
 from vae_search.reports.narrative import number, shown, summary
 from vae_search.store.ledger.rows import TrialRow
 
 TEMPLATE = "page.html"
 MAX_ROWS = 20  # of a table
-SECTIONS: dict[str, tuple[Callable[[Findings], Plot], ...]] = {
+SECTIONS: dict[str, tuple[Callable[[ReportData], Plot], ...]] = {
     "The search": (plots_search.history, plots_search.history_by_cost, plots_search.learning_curves),
     "Parameters": (plots_parameters.parallel_coordinates, plots_parameters.importances, plots_parameters.slices),
     "Quality": (
@@ -32,7 +32,7 @@ SECTIONS: dict[str, tuple[Callable[[Findings], Plot], ...]] = {
     "Workers": (plots_runs.workers,),
     "Finalists": (plots_runs.finalists,),
 }
-PARETO_SECTIONS: dict[str, tuple[Callable[[Findings], Plot], ...]] = {
+PARETO_SECTIONS: dict[str, tuple[Callable[[ReportData], Plot], ...]] = {
     "The front": (plots_front.front, plots_front.hypervolume),
     **SECTIONS,
     "The search": (plots_search.history, plots_search.learning_curves),
@@ -46,28 +46,28 @@ class Verdict:
     """What a candidate was told, from the model's log."""
 
     entry: Entry
-    ruling: Ruling
+    ruling: PromotionDecision
 
     @property
     def promoted(self) -> bool:
         return self.entry.action is Action.PROMOTE
 
 
-def plots_of(findings: Findings) -> list[Plot]:
+def plots_of(findings: ReportData) -> list[Plot]:
     """All plots, in the order of the page."""
     return [draw(findings) for drawers in _sections(findings).values() for draw in drawers]
 
 
-def verdicts(findings: Findings) -> list[Verdict]:
+def verdicts(findings: ReportData) -> list[Verdict]:
     """The last verdict on each of the sweep's candidates, the promoted first."""
     last: dict[str | None, Verdict] = {}
     for entry in findings.entries:
         if entry.action in (Action.PROMOTE, Action.REJECT):
-            last[entry.candidate] = Verdict(entry=entry, ruling=Ruling.of(entry))
+            last[entry.candidate] = Verdict(entry=entry, ruling=PromotionDecision.of(entry))
     return sorted(last.values(), key=lambda verdict: (not verdict.promoted, verdict.entry.at))
 
 
-def render(findings: Findings) -> str:
+def render(findings: ReportData) -> str:
     """The page. Text that came from people or programs is escaped; plotly.js and pictures are inside."""
     environment = Environment(
         loader=PackageLoader("vae_search", "reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -95,7 +95,7 @@ def render(findings: Findings) -> str:
     )
 
 
-def _sections(findings: Findings) -> Mapping[str, tuple[Callable[[Findings], Plot], ...]]:
+def _sections(findings: ReportData) -> Mapping[str, tuple[Callable[[ReportData], Plot], ...]]:
     return SECTIONS if findings.front is None else PARETO_SECTIONS
 
 

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from vae_search.core.trial_state import State
-from vae_search.reports.facts import Findings, thinned
+from vae_search.reports.facts import ReportData, thinned
 from vae_search.reports.figures import (
     BLUE,
     GREY,
@@ -18,8 +18,8 @@ from vae_search.reports.figures import (
     figure,
     focus,
     left_out,
-    settle,
     short,
+    style_axes,
 )
 from vae_search.reports.hypervolume import box_of, running_share
 from vae_search.reports.narrative import value_of
@@ -34,7 +34,7 @@ TITLES = {
 PAIRS = (("train_flops", "neg_elbo"), ("instability", "neg_elbo"), ("train_flops", "instability"))  # x and y
 
 
-def front(findings: Findings) -> Plot:
+def front(findings: ReportData) -> Plot:
     """Each pair of criteria: the front as a staircase, beaten and pruned trials behind it."""
     key, title = "front", "What no other trial beats"
     criteria = findings.spec.objective.pareto or ()
@@ -47,7 +47,7 @@ def front(findings: Findings) -> Plot:
     pruned = thinned([row for row in findings.rows if row.state is State.PRUNED], MAX_TRIALS)
     pairs = [pair for pair in PAIRS if {*pair} <= {*criteria}]
     drawn = make_subplots(rows=len(pairs), cols=1, vertical_spacing=0.24 / len(pairs))
-    settle(drawn, height_px=HEIGHT_PX * len(pairs))
+    style_axes(drawn, height_px=HEIGHT_PX * len(pairs))
     zoomed, in_legend = False, set[str]()
     for place, (x, y) in enumerate(pairs, start=1):
         marks = [
@@ -97,7 +97,7 @@ def front(findings: Findings) -> Plot:
     )
 
 
-def hypervolume(findings: Findings) -> Plot:
+def hypervolume(findings: ReportData) -> Plot:
     """What share of the box between best and worst values the front dominates, over CPU seconds."""
     key, title = "hypervolume", "Hypervolume by CPU seconds"
     criteria = findings.spec.objective.pareto or ()

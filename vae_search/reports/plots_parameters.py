@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from plotly.subplots import make_subplots
 
-from vae_search.reports.facts import Findings, thinned
+from vae_search.reports.facts import ReportData, thinned
 from vae_search.reports.figures import (
     BLUE,
     GOOD_TO_BAD,
@@ -17,8 +17,8 @@ from vae_search.reports.figures import (
     left_out,
     log_ticks,
     safe,
-    settle,
     short,
+    style_axes,
 )
 from vae_search.spec.search_space import FloatParameter, IntParameter, ParamValue
 from vae_search.store.ledger.rows import TrialRow
@@ -29,7 +29,7 @@ FEW = 5  # labels of an axis
 NO_VALUE = "–"  # of a parameter whose condition did not hold
 
 
-def parallel_coordinates(findings: Findings) -> Plot:
+def parallel_coordinates(findings: ReportData) -> Plot:
     """Every searched parameter and the objective or criteria, one line per completed trial."""
     key, title = "parallel", "Parallel coordinates"
     scored = [row for row in findings.ranking if findings.score(row) is not None]
@@ -57,7 +57,7 @@ def parallel_coordinates(findings: Findings) -> Plot:
     )
 
 
-def importances(findings: Findings) -> Plot:
+def importances(findings: ReportData) -> Plot:
     """Which parameters the objective hangs on; of a Pareto sweep neg_elbo."""
     key, title = "importances", "Parameter importances"
     shares = sorted(findings.importances.items(), key=lambda item: item[1])
@@ -81,7 +81,7 @@ def importances(findings: Findings) -> Plot:
     return Plot(key=key, title=title, text=text, figure=drawn)
 
 
-def slices(findings: Findings) -> Plot:
+def slices(findings: ReportData) -> Plot:
     """The score against each parameter by itself."""
     key, title = "slices", "Slices"
     scored = [row for row in findings.ranking if findings.score(row) is not None]
@@ -116,7 +116,7 @@ def slices(findings: Findings) -> Plot:
             drawn.update_xaxes(categoryorder="array", categoryarray=order, row=place, col=1)
         elif ticks := _ticks(findings, name, [float(row.params[name]) for row in having]):
             drawn.update_xaxes(tickvals=ticks, ticktext=[f"{tick:.4g}" for tick in ticks], row=place, col=1)
-    settle(drawn, height_px=80 + SLICE_HEIGHT_PX * len(names))
+    style_axes(drawn, height_px=80 + SLICE_HEIGHT_PX * len(names))
     drawn.update_yaxes(range=focus([value for row in rows if (value := findings.score(row)) is not None]))
     bar = dict(colour_bar("trial"))
     drawn.update_layout(coloraxis={"colorscale": GOOD_TO_BAD, "colorbar": bar | {"len": 0.4}})
@@ -127,7 +127,7 @@ def slices(findings: Findings) -> Plot:
     return Plot(key=key, title=title, text=text + left_out(len(rows), len(scored), "trials"), figure=drawn)
 
 
-def _dimension(findings: Findings, name: str, rows: Sequence[TrialRow]) -> dict[str, object]:
+def _dimension(findings: ReportData, name: str, rows: Sequence[TrialRow]) -> dict[str, object]:
     """One axis of parallel coordinates; trials without the parameter meet below its least value."""
     values = [row.params.get(name) for row in rows]
     present = [value for value in values if value is not None]
@@ -173,7 +173,7 @@ def _criterion(name: str, rows: Sequence[TrialRow]) -> dict[str, object]:
     }
 
 
-def _ticks(findings: Findings, name: str, values: Sequence[float]) -> list[float]:
+def _ticks(findings: ReportData, name: str, values: Sequence[float]) -> list[float]:
     """Where a number's axis is labelled: at the values themselves if they are few, else at round or even steps."""
     distinct = sorted(set(values))
     if len(distinct) <= FEW:
@@ -198,13 +198,13 @@ def _coordinate(value: ParamValue, *, numeric: bool) -> object:
     return value if numeric else safe(value)
 
 
-def _entries(findings: Findings, name: str) -> list[object]:
+def _entries(findings: ReportData, name: str) -> list[object]:
     return [entry for entry in findings.spec.search_space.searched if entry.name == name]
 
 
-def _is_log(findings: Findings, name: str) -> bool:
+def _is_log(findings: ReportData, name: str) -> bool:
     return all(isinstance(entry, FloatParameter | IntParameter) and entry.log for entry in _entries(findings, name))
 
 
-def _is_choice(findings: Findings, name: str) -> bool:
+def _is_choice(findings: ReportData, name: str) -> bool:
     return not all(isinstance(entry, FloatParameter | IntParameter) for entry in _entries(findings, name))

@@ -2,7 +2,7 @@
 
 import math
 
-from vae_search.reports.facts import Findings, thinned
+from vae_search.reports.facts import ReportData, thinned
 from vae_search.reports.figures import (
     BLUE,
     GOOD_TO_BAD,
@@ -27,7 +27,7 @@ MAX_BARS = 24
 LINES = 7  # of equal neg_elbo
 
 
-def rate_distortion(findings: Findings) -> Plot:
+def rate_distortion(findings: ReportData) -> Plot:
     """Distortion against rate, with lines of equal neg_elbo (Alemi et al. 2018, "Fixing a Broken ELBO", figure 1)."""
     key, title = "rate-distortion", "Rate and distortion"
     measured = [row for row in findings.ranking if row.rate is not None and row.distortion is not None]
@@ -80,7 +80,7 @@ def rate_distortion(findings: Findings) -> Plot:
     return Plot(key=key, title=title, text=text + left_out(len(rows), len(measured), "trials"), figure=drawn)
 
 
-def pareto(findings: Findings) -> Plot:
+def pareto(findings: ReportData) -> Plot:
     """neg_elbo, instability and training cost; the trials with a code in use that none beats in all three."""
     key, title = "pareto", "What no other trial beats"
     rows = [row for row in findings.ranking if row.neg_elbo is not None and row.train_flops]
@@ -124,7 +124,7 @@ def pareto(findings: Findings) -> Plot:
     return Plot(key=key, title=title, text=text + left_out(len(shown), len(rows), "trials"), figure=drawn)
 
 
-def instability(findings: Findings) -> Plot:
+def instability(findings: ReportData) -> Plot:
     """The three parts of the instability, trial by trial."""
     key, title = "instability", "What instability consists of"
     rows = [row for row in findings.ranking if row.instability is not None][:MAX_BARS]
@@ -152,7 +152,7 @@ def instability(findings: Findings) -> Plot:
     return Plot(key=key, title=title, text=text, figure=drawn)
 
 
-def active_units(findings: Findings) -> Plot:
+def active_units(findings: ReportData) -> Plot:
     """How many of the latents are in use."""
     key, title = "active-units", "Active units"
     measured = [row for row in findings.ranking if row.active_units is not None and row.kl_per_dimension]

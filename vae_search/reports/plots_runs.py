@@ -1,6 +1,6 @@
 """Plots of runs: who worked when, and what the finalists' seeds came to."""
 
-from vae_search.reports.facts import Findings, busy_share, confirmed, timeline
+from vae_search.reports.facts import ReportData, busy_share, confirmed, timeline
 from vae_search.reports.figures import BLUE, GREEN, STATE_COLOURS, Plot, figure, safe, short
 
 NODE_CHARACTERS = 8
@@ -9,7 +9,7 @@ MAX_SLOTS = 64
 UNITS = ((2 * 86_400.0, "days", 86_400.0), (2 * 3_600.0, "hours", 3_600.0), (300.0, "minutes", 60.0))
 
 
-def workers(findings: Findings) -> Plot:
+def workers(findings: ReportData) -> Plot:
     """Each worker slot and the runs on it; where there is none, it was idle."""
     key, title = "timeline", "Timeline of the workers"
     spans = timeline(findings.rows, findings.confirm_rows)
@@ -46,7 +46,7 @@ def workers(findings: Findings) -> Plot:
     return Plot(key=key, title=title, text=text, figure=drawn)
 
 
-def finalists(findings: Findings) -> Plot:
+def finalists(findings: ReportData) -> Plot:
     """Each finalist's seeds and their mean."""
     key, title = "finalists", "Finalists and their seeds"
     found = confirmed(findings.confirm_rows)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from vae_search.core.trial_state import State
-from vae_search.reports.facts import Findings, running_best, thinned
+from vae_search.reports.facts import ReportData, running_best, thinned
 from vae_search.reports.figures import (
     BLUE,
     MAX_TRIALS,
@@ -27,7 +27,7 @@ MAX_CURVES = 120
 MAX_CURVE_POINTS = 60
 
 
-def history(findings: Findings) -> Plot:
+def history(findings: ReportData) -> Plot:
     """The score against the trial's number, and the best so far."""
     key, title = "history", "Optimisation history by trial"
 
@@ -66,7 +66,7 @@ def history(findings: Findings) -> Plot:
     return Plot(key=key, title=title, text=text + left_out(len(rows), len(scored), "trials"), figure=drawn)
 
 
-def history_by_cost(findings: Findings) -> Plot:
+def history_by_cost(findings: ReportData) -> Plot:
     """The best objective so far against the CPU seconds of all trials that had ended by then."""
     key, title = "history-cpu", "Optimisation history by CPU seconds"
     cpu_s = 0.0
@@ -97,7 +97,7 @@ def history_by_cost(findings: Findings) -> Plot:
     return Plot(key=key, title=title, text=text, figure=drawn)
 
 
-def learning_curves(findings: Findings) -> Plot:
+def learning_curves(findings: ReportData) -> Plot:
     """neg_elbo by epoch, with the rungs."""
     key, title = "curves", "Learning curves"
     with_curve = [
@@ -139,7 +139,7 @@ def _add_steps(drawn: go.Figure, steps: Sequence[tuple[float, float]], *, until:
 
 
 def _add_curves(
-    drawn: go.Figure, findings: Findings, rows: Sequence[TrialRow], *, name: str, colour: str, width: int
+    drawn: go.Figure, findings: ReportData, rows: Sequence[TrialRow], *, name: str, colour: str, width: int
 ) -> None:
     """All curves as one trace with gaps: a page with a trace for each would be slow."""
     x: list[int | None] = []

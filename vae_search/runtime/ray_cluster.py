@@ -16,7 +16,7 @@ from ray._private.state import state as ray_state
 
 from vae_search.errors import ClusterTrouble
 from vae_search.runtime.cluster import gcs
-from vae_search.search.capacity import NodeRoom, at_most, cluster_room, in_flight_limit
+from vae_search.search.capacity import NodeCapacity, capped, cluster_capacity, in_flight_limit
 from vae_search.spec.sections import Resources
 
 LOOK_EVERY_S = 1.0  # at the cluster's nodes
@@ -104,17 +104,17 @@ def joined_cluster(address: str) -> Iterator[Path]:
         ClusterTrouble: It cannot be reached, or does not let us in.
     """
     place = gcs.gcs_address(address)
-    gcs.entered(place)
+    gcs.connect_head(place)
     scratch = Path(tempfile.mkdtemp(prefix="vae-"))
     with _connected(scratch, f"{place}: {{why}}\nIs this machine a node of it?", address=place):
         yield scratch
 
 
-def cluster_nodes() -> list[NodeRoom]:
+def cluster_nodes() -> list[NodeCapacity]:
     """The nodes of the connected cluster that may take trials now; those that are about to leave are left out."""
     leaving = ray_state.get_draining_nodes()
     return [
-        NodeRoom(node_id=node["NodeID"], resources=node["Resources"], labels=node.get("Labels", {}))
+        NodeCapacity(node_id=node["NodeID"], resources=node["Resources"], labels=node.get("Labels", {}))
         for node in ray.nodes()
         if node["Alive"] and node["NodeID"] not in leaving
     ]
@@ -140,7 +140,7 @@ class Slots:
 
     def count(self) -> int:
         """Trials at once; for forecasts."""
-        return max(1, at_most(self._look(), self._resources))
+        return max(1, capped(self._look(), self._resources))
 
     def limit(self) -> int:
         """Trials that may be in flight."""
@@ -149,5 +149,5 @@ class Slots:
     def _look(self) -> int:
         if ray.is_initialized() and self._monotonic() - self._looked_at_s >= LOOK_EVERY_S:
             self._looked_at_s = self._monotonic()
-            self._room = cluster_room(cluster_nodes(), self._resources)
+            self._room = cluster_capacity(cluster_nodes(), self._resources)
         return self._room

@@ -6,7 +6,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from vae_search.errors import ClusterTrouble, NotFound, VaeSearchError
-from vae_search.search.capacity import NodeRoom
+from vae_search.search.capacity import NodeCapacity
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import to_json_bytes
@@ -15,7 +15,7 @@ from vae_search.store.backends.uri import location_everywhere, open_store
 PROBE_S = 60.0  # for all nodes together; a worker process may have to start first
 
 
-def probe_store(store: Store, nodes: Sequence[NodeRoom], *, nonce: Callable[[], str]) -> None:
+def probe_store(store: Store, nodes: Sequence[NodeCapacity], *, nonce: Callable[[], str]) -> None:
     """Let every node write a file that is read, and removed, here. Needs a connected Ray.
 
     Args:

@@ -14,8 +14,8 @@ from vae_search.errors import Interrupted
 from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster
 from vae_search.runtime.store_probe import probe_store
 from vae_search.runtime.tune_adapters import run_trials
-from vae_search.search.capacity import check_room, local_room
-from vae_search.search.coordinator import Driver
+from vae_search.search.capacity import check_capacity, local_capacity
+from vae_search.search.coordinator import SweepCoordinator
 from vae_search.search.lifecycle import (
     DriverTime,
     hold_lease,
@@ -24,12 +24,12 @@ from vae_search.search.lifecycle import (
     stop_requested_by,
     stop_signals,
 )
-from vae_search.search.messages import WorkerBrief
+from vae_search.search.messages import WorkerConfig
 from vae_search.search.progress import Observer
-from vae_search.search.running_trial import Provenance
+from vae_search.search.running_trial import SweepContext
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
-from vae_search.store.backends.retrying import PatientStore
+from vae_search.store.backends.retrying import RetryingStore
 from vae_search.store.backends.uri import location_everywhere
 from vae_search.store.leases.lease import driver_s_before
 from vae_search.store.ledger.sweep_record import SweepRecord
@@ -59,7 +59,7 @@ def search(
     """
     spec = record.spec
     with stop_signals() as signalled:
-        patient = PatientStore(store, wait=signalled.wait)
+        patient = RetryingStore(store, wait=signalled.wait)
         driver = _drive(
             record,
             task=task,
@@ -85,19 +85,19 @@ def _drive(
     observer: Observer,
     signalled: threading.Event,
     address: str | None,
-) -> Driver:
+) -> SweepCoordinator:
     """The driver, after all that it could do."""
     spec = record.spec
     driver_time = DriverTime(driver_s_before(store, spec.name), spec.budget.minutes)
-    known_room = local_room(spec.resources) if address is None else 1
+    known_room = local_capacity(spec.resources) if address is None else 1
     slots = Slots(spec.resources, before=known_room, monotonic=time.monotonic)
     with (
         hold_lease(store, spec, driver_time) as lease,
         log_folder_of(store, spec.name) as folder,
         logging_to(folder / f"driver-{lease.number:06d}.log"),
     ):
-        driver = Driver(
-            Provenance(
+        driver = SweepCoordinator(
+            SweepContext(
                 spec=spec,
                 lease=lease.number,
                 comparability_key=record.comparability_key,
@@ -108,10 +108,10 @@ def _drive(
             now=lambda: datetime.now(UTC),
             seconds_left=driver_time.left_s,
             slots=slots.count,
-            on_landed=observer.on_landed,
+            on_trial_finished=observer.on_trial_finished,
         )
         if not driver.exhausted and not signalled.is_set():
-            brief = WorkerBrief(
+            brief = WorkerConfig(
                 spec=spec,
                 store=location_everywhere(store),
                 lease=lease.number,
@@ -136,20 +136,20 @@ def _drive(
 
 @contextmanager
 def _cluster(
-    brief: WorkerBrief, store: Store, address: str | None, data_bytes: int, observer: Observer
+    brief: WorkerConfig, store: Store, address: str | None, data_bytes: int, observer: Observer
 ) -> Iterator[Path]:
     """A cluster that can train the sweep, for the length of the block; yields a scratch folder of this machine."""
     resources = brief.spec.resources
     if address is None:
         observer.on_phase("starting Ray")
-        cluster = local_cluster(cpus=local_room(resources) * resources.cpus_per_trial, data_bytes=data_bytes)
+        cluster = local_cluster(cpus=local_capacity(resources) * resources.cpus_per_trial, data_bytes=data_bytes)
     else:
         observer.on_phase("joining the cluster")
         cluster = joined_cluster(address)
     with cluster as scratch:
         nodes = cluster_nodes()
         if address is None:
-            check_room(nodes, [], resources)
+            check_capacity(nodes, [], resources)
         else:
             probe_store(store, nodes, nonce=lambda: secrets.token_hex(8))
         observer.on_phase("training")

@@ -1,4 +1,4 @@
-"""Runs a `Driver`'s trials on Ray Tune: a searcher, a scheduler, a callback and a stopper that only hand on.
+"""Runs a `SweepCoordinator`'s trials on Ray Tune: a searcher, a scheduler, a callback and a stopper that only hand on.
 
 Whatever goes wrong in them is kept and ends the run; nothing is raised into Tune, which would drop trials half-way.
 """
@@ -25,10 +25,10 @@ from vae_search.errors import ClusterTrouble, VaeSearchError
 from vae_search.runtime.tune_patches import lost_workers_told_apart
 from vae_search.runtime.tune_trainable import REPORT, Worker
 from vae_search.search.capacity import needs
-from vae_search.search.coordinator import Driver
-from vae_search.search.messages import TrialOrder, WorkerBrief
+from vae_search.search.coordinator import SweepCoordinator
+from vae_search.search.messages import TrialAssignment, WorkerConfig
 from vae_search.spec.sections import Resources
-from vae_search.store.ledger.failure_counts import OUT
+from vae_search.store.ledger.failure_counts import MAX_FAILURES
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +48,12 @@ TUNE_ENVIRONMENT = {
 }
 
 
-class Run:
+class TuneRunState:
     """One Tune run of one driver: the state that the four adapters share."""
 
     def __init__(
         self,
-        driver: Driver,
+        driver: SweepCoordinator,
         *,
         limit: Callable[[], int],
         stop_requested: Callable[[], bool],
@@ -95,14 +95,14 @@ class Run:
             self.failure = error
 
 
-class _HandsOn:
+class _TuneAdapter:
     """Tune pickles its parts when a Tuner is made, to a folder that nobody reads; there they are empty."""
 
-    def __init__(self, run: Run | None = None) -> None:
+    def __init__(self, run: TuneRunState | None = None) -> None:
         self._shared = run
 
     @property
-    def _run(self) -> Run:
+    def _run(self) -> TuneRunState:
         if self._shared is None:
             raise RuntimeError("this part of a Tune run was unpickled; a sweep is resumed from its ledger instead")
         return self._shared
@@ -111,10 +111,10 @@ class _HandsOn:
         return (type(self), ())
 
 
-class _Suggester(_HandsOn, Searcher):  # type: ignore[misc]
-    def __init__(self, run: Run | None = None) -> None:
+class _SearchAdapter(_TuneAdapter, Searcher):  # type: ignore[misc]
+    def __init__(self, run: TuneRunState | None = None) -> None:
         Searcher.__init__(self)
-        _HandsOn.__init__(self, run)
+        _TuneAdapter.__init__(self, run)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         run = self._run
@@ -143,10 +143,10 @@ class _Suggester(_HandsOn, Searcher):  # type: ignore[misc]
         """Never called: a sweep is resumed from its ledger."""
 
 
-class _Judge(_HandsOn, FIFOScheduler):  # type: ignore[misc]
-    def __init__(self, run: Run | None = None) -> None:
+class _SchedulerAdapter(_TuneAdapter, FIFOScheduler):  # type: ignore[misc]
+    def __init__(self, run: TuneRunState | None = None) -> None:
         FIFOScheduler.__init__(self)
-        _HandsOn.__init__(self, run)
+        _TuneAdapter.__init__(self, run)
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
         run, report = self._run, result[REPORT]
@@ -160,12 +160,12 @@ class _Judge(_HandsOn, FIFOScheduler):  # type: ignore[misc]
         return str(TrialScheduler.STOP if ends else TrialScheduler.CONTINUE)
 
 
-class _Lander(_HandsOn, tune.Callback):  # type: ignore[misc]
+class _CommitCallback(_TuneAdapter, tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         self._run.guarded(lambda: self._run.driver.started(_key(trial)))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        self._run.guarded(lambda: _discard(self._run.driver.land(_key(trial))))
+        self._run.guarded(lambda: _discard(self._run.driver.commit_trial(_key(trial))))
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         """A worker was lost and Tune will start another."""
@@ -175,7 +175,7 @@ class _Lander(_HandsOn, tune.Callback):  # type: ignore[misc]
             if isinstance(cause, VaeSearchError):  # the store's trouble, say: another worker would meet it as well
                 raise cause
             if isinstance(cause, ray.exceptions.OutOfMemoryError):
-                self._run.driver.forgive(_key(trial), reason=Reason.OOM, detail=str(cause)[:1000])
+                self._run.driver.note_lost_worker(_key(trial), reason=Reason.OOM, detail=str(cause)[:1000])
 
         self._run.guarded(look)
 
@@ -195,7 +195,7 @@ class _Lander(_HandsOn, tune.Callback):  # type: ignore[misc]
         self._run.guarded(give_up)
 
 
-class _Brake(_HandsOn, Stopper):  # type: ignore[misc]
+class _StopAdapter(_TuneAdapter, Stopper):  # type: ignore[misc]
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
@@ -204,9 +204,9 @@ class _Brake(_HandsOn, Stopper):  # type: ignore[misc]
 
 
 def run_trials(
-    driver: Driver,
+    driver: SweepCoordinator,
     *,
-    brief: WorkerBrief,
+    brief: WorkerConfig,
     task: TrainingTask,
     judge_task: JudgeTask,
     limit: Callable[[], int],
@@ -225,7 +225,7 @@ def run_trials(
         Exception: A bug of ours did.
     """
     os.environ.update(TUNE_ENVIRONMENT)
-    run = Run(driver, limit=limit, stop_requested=stop_requested, monotonic=time.monotonic)
+    run = TuneRunState(driver, limit=limit, stop_requested=stop_requested, monotonic=time.monotonic)
     spec = brief.spec
     # Trainables are registered by name for a whole cluster: two sweeps must not share one.
     trainable = tune.with_parameters(Worker, brief=brief, task=task, judge_task=judge_task)
@@ -233,12 +233,12 @@ def run_trials(
     # To Tune a worker that retires, or ends because a trial takes too long, is one that was lost; it must not use up a
     # retry of the trial.
     retirements = int(spec.budget.trials > brief.trials_per_process)
-    strikes = 0 if spec.trial_timeout_s is None else OUT
+    strikes = 0 if spec.trial_timeout_s is None else MAX_FAILURES
     tuner = tune.Tuner(
         tune.with_resources(trainable, _bundle(spec.resources)),
         tune_config=tune.TuneConfig(
-            search_alg=_Suggester(run),
-            scheduler=_Judge(run),
+            search_alg=_SearchAdapter(run),
+            scheduler=_SchedulerAdapter(run),
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=_key,
@@ -247,8 +247,8 @@ def run_trials(
         run_config=tune.RunConfig(
             name=f"{spec.name}-l{brief.lease}",
             storage_path=str(scratch),
-            stop=_Brake(run),
-            callbacks=[_Lander(run)],
+            stop=_StopAdapter(run),
+            callbacks=[_CommitCallback(run)],
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=spec.max_retries + retirements + strikes),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -276,7 +276,7 @@ def _cause() -> object:
 
 
 def _key(trial: Trial) -> str:
-    return TrialOrder(**trial.config).key
+    return TrialAssignment(**trial.config).key
 
 
 def _discard(_: object) -> None:

@@ -14,9 +14,9 @@ from ray import tune
 
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.runtime.ray_cluster import is_draining
-from vae_search.search.messages import TrialOrder, TrialReport, WorkerBrief
+from vae_search.search.messages import TrialAssignment, TrialReport, WorkerConfig
 from vae_search.search.worker.log_file import WorkerLog
-from vae_search.store.backends.retrying import PatientStore
+from vae_search.store.backends.retrying import RetryingStore
 from vae_search.store.backends.uri import open_store
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     `step`.
     """
 
-    def setup(self, config: dict[str, Any], brief: WorkerBrief, task: TrainingTask, judge_task: JudgeTask) -> None:
+    def setup(self, config: dict[str, Any], brief: WorkerConfig, task: TrainingTask, judge_task: JudgeTask) -> None:
         """Quick, so that Tune sees the actor started: TensorFlow is loaded in the first step.
 
         While an actor is still starting, Tune gives its trial to any other that becomes free and kills it; with an
@@ -45,7 +45,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         self._brief = brief
         self._task = task
         self._judge_task = judge_task
-        self._order = TrialOrder(**config)
+        self._order = TrialAssignment(**config)
         self._node_id = ray.get_runtime_context().get_node_id()
         self._runner: TrialRunner | None = None
         self._begun = False  # with the present order
@@ -66,7 +66,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         return {REPORT: report}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._order = TrialOrder(**new_config)
+        self._order = TrialAssignment(**new_config)
         self._begun = False
         if self._runner is not None:
             self._runner.begin(self._order)
@@ -88,7 +88,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         with _hidden("sklearn"):  # TensorFlow loads Keras, whose wrappers would load it: a second of a worker's start
             from vae_search.search.worker.trial_runner import TrialRunner
 
-        store = PatientStore(open_store(self._brief.store), wait=threading.Event().wait)
+        store = RetryingStore(open_store(self._brief.store), wait=threading.Event().wait)
         self._log = WorkerLog(self._brief, store, name=f"worker-{self._node_id[:8]}-{os.getpid()}.log")
         return TrialRunner(
             self._brief,

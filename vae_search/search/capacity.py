@@ -12,7 +12,7 @@ ROUNDING = 1e-6  # Ray counts resources in ten-thousandths; 4 × 0.25 must be 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeRoom:
+class NodeCapacity:
     """What one node of a cluster offers to trials."""
 
     node_id: str
@@ -27,14 +27,14 @@ def needs(resources: Resources) -> dict[str, float]:
     return {name: amount for name, amount in (wanted | dict(resources.custom)).items() if amount > 0}
 
 
-def trials_on(node: NodeRoom, resources: Resources) -> int:
+def trials_on(node: NodeCapacity, resources: Resources) -> int:
     """How many trials the node holds at once; 0 if it lacks a label."""
     if any(node.labels.get(label) != value for label, value in resources.labels.items()):
         return 0
     return min(int(node.resources.get(name, 0.0) / amount + ROUNDING) for name, amount in needs(resources).items())
 
 
-def cluster_room(nodes: Sequence[NodeRoom], resources: Resources) -> int:
+def cluster_capacity(nodes: Sequence[NodeCapacity], resources: Resources) -> int:
     """Trials that the nodes hold at once."""
     return sum(trials_on(node, resources) for node in nodes)
 
@@ -45,15 +45,15 @@ def in_flight_limit(room: int, resources: Resources) -> int:
     One ahead keeps a worker from waiting for the sampler. A quarter more on large clusters is what an autoscaler sees
     as demand; it is no larger, because what is asked ahead is asked without the results of what runs.
     """
-    return at_most(room + max(1, room // 4), resources)
+    return capped(room + max(1, room // 4), resources)
 
 
-def at_most(trials: int, resources: Resources) -> int:
+def capped(trials: int, resources: Resources) -> int:
     """So many trials, or what the spec allows at once if that is less."""
     return min(trials, resources.concurrency) if isinstance(resources.concurrency, int) else trials
 
 
-def check_room(nodes: Sequence[NodeRoom], growing: Sequence[NodeRoom], resources: Resources) -> None:
+def check_capacity(nodes: Sequence[NodeCapacity], growing: Sequence[NodeCapacity], resources: Resources) -> None:
     """Refuse a trial that would wait for ever.
 
     Args:
@@ -77,7 +77,7 @@ def check_room(nodes: Sequence[NodeRoom], growing: Sequence[NodeRoom], resources
     raise ClusterTrouble(f"resources: a trial needs {_shown(resources)}, but no node has {what}. Lower it.")
 
 
-def local_room(resources: Resources) -> int:
+def local_capacity(resources: Resources) -> int:
     """Trials at once on this machine's cores, or what the spec allows if that is less.
 
     Raises:
@@ -90,7 +90,7 @@ def local_room(resources: Resources) -> int:
             f"resources.cpus_per_trial: a trial needs {resources.cpus_per_trial} cores, but this machine has {cores}. "
             "Lower it."
         )
-    return at_most(room, resources)
+    return capped(room, resources)
 
 
 def _key(name: str) -> str:

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
-from vae_search.search.messages import TrialOrder
+from vae_search.search.messages import TrialAssignment
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.sections import Objective
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
-from vae_search.store.ledger.confirm_runs import FinalistRow, Finalists
+from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
-from vae_search.store.queries.leaderboard import Standings
+from vae_search.store.queries.leaderboard import Leaderboard
 from vae_search.store.queries.ranking import best_first
 
 
@@ -47,23 +47,23 @@ def finalists_of(rows: Sequence[TrialRow], count: int, objective: Objective) -> 
     return chosen
 
 
-def finalists_in(standings: Standings, count: int, objective: Objective) -> list[TrialRow]:
+def finalists_in(leaderboard: Leaderboard, count: int, objective: Objective) -> list[TrialRow]:
     """What `finalists_of` finds among all rows, from as few of them as it takes.
 
     Raises:
         Conflict: The rows belong to different comparability keys (invariant I7).
-        CorruptStore: A file has changed since the standings were read.
+        CorruptStore: A file has changed since the leaderboard were read.
     """
     looked_at = count
     while True:
-        rows = standings.best_first(objective, count=looked_at)
+        rows = leaderboard.best_first(objective, count=looked_at)
         found = finalists_of(rows, count, objective)
         if len(found) == count or len(rows) < looked_at:
             return found
         looked_at *= 2
 
 
-def wanted_runs(finalists: Sequence[int], done: Sequence[FinalistRow], *, seeds: int) -> list[ConfirmRun]:
+def wanted_runs(finalists: Sequence[int], done: Sequence[ConfirmRow], *, seeds: int) -> list[ConfirmRun]:
     """The confirm runs that can be issued now, in their order; none if all is confirmed.
 
     Each finalist gets one fresh seed; then the one that did best with it gets the others. A finalist that fails with
@@ -87,19 +87,19 @@ def wanted_runs(finalists: Sequence[int], done: Sequence[FinalistRow], *, seeds:
     return []
 
 
-class Confirmation:
+class ConfirmationPlan:
     """The confirm runs of one sweep, from the moment on at which its search is over."""
 
     def __init__(self, spec: SweepSpec, store: Store) -> None:
         self._spec = spec
-        self._ledger = Finalists(store, spec.name)
+        self._ledger = ConfirmRuns(store, spec.name)
         self._ended = self._ledger.rows()
         self._candidates: list[TrialRow] = []
         self._finalists: list[TrialRow] = []
         _check_epochs(spec, self._ended)
 
     @property
-    def ended(self) -> Sequence[FinalistRow]:
+    def ended(self) -> Sequence[ConfirmRow]:
         """The confirm runs that have a row."""
         return tuple(self._ended)
 
@@ -111,7 +111,7 @@ class Confirmation:
         if objective.pareto is None:  # of a front all members are needed, to know who is on it
             self._candidates = self._finalists
 
-    def next_order(self, in_flight: Collection[str]) -> TrialOrder | None:
+    def next_order(self, in_flight: Collection[str]) -> TrialAssignment | None:
         """The next confirm run; None if there is none, or none before one in flight has ended.
 
         Args:
@@ -122,16 +122,16 @@ class Confirmation:
             if run.key not in in_flight:
                 (row,) = (row for row in self._finalists if row.trial == run.trial)
                 seed = derived_seed(self._spec.seed, run.trial, f"confirm seed {run.confirm_seed}")
-                return TrialOrder(trial=run.trial, confirm_seed=run.confirm_seed, params=row.params, seed=seed)
+                return TrialAssignment(trial=run.trial, confirm_seed=run.confirm_seed, params=row.params, seed=seed)
         return None
 
-    def commit(self, row: TrialRow, *, confirm_seed: int) -> FinalistRow:
+    def commit(self, row: TrialRow, *, confirm_seed: int) -> ConfirmRow:
         """Write the row of a confirm run.
 
         Raises:
             StoreUnavailable: It is not written; the same call may be made again.
         """
-        committed = self._ledger.commit(FinalistRow.of(row, confirm_seed=confirm_seed))
+        committed = self._ledger.commit(ConfirmRow.of(row, confirm_seed=confirm_seed))
         self._ended.append(committed)
         return committed
 
@@ -148,7 +148,7 @@ class Confirmation:
         return rounds * self._spec.confirm_epochs * max(per_epoch_s)
 
 
-def _check_epochs(spec: SweepSpec, ended: Sequence[FinalistRow]) -> None:
+def _check_epochs(spec: SweepSpec, ended: Sequence[ConfirmRow]) -> None:
     """Seeds of one config are compared with each other, so all must have been trained for equally long.
 
     Raises:

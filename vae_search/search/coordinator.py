@@ -9,20 +9,20 @@ from datetime import datetime
 from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore, StoreUnavailable
-from vae_search.search.confirmation import Confirmation
+from vae_search.search.confirmation import ConfirmationPlan
 from vae_search.search.failure_limit import FailureStreak
-from vae_search.search.messages import TrialOrder, TrialReport
-from vae_search.search.pending_trials import Suggestions
+from vae_search.search.messages import TrialAssignment, TrialReport
+from vae_search.search.pending_trials import PendingTrials
 from vae_search.search.progress import Progress
-from vae_search.search.pruning import Rungs
-from vae_search.search.running_trial import Flight, Provenance, Verdict, verdict_of
-from vae_search.search.study.study import Outcome, SweepStudy
+from vae_search.search.pruning import SuccessiveHalving
+from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd, end_of
+from vae_search.search.study.study import SweepStudy, TrialResult
 from vae_search.search.trial_rows import criteria_of, epoch_rows, trial_row
-from vae_search.search.weight_retention import KeptWeights
+from vae_search.search.weight_retention import WeightRetention
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import Lease
-from vae_search.store.ledger.failure_counts import record_strike
+from vae_search.store.ledger.failure_counts import record_failure
 from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.store.ledger.trials import Ledger
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 COMPACT_EVERY = 500  # rows
 
 
-class Driver:
+class SweepCoordinator:
     """Decides and records; whoever runs the trials asks `next_order`, hands in `record` and then calls `land`.
 
     All calls come from one thread, except `progress`.
@@ -43,14 +43,14 @@ class Driver:
 
     def __init__(
         self,
-        provenance: Provenance,
+        provenance: SweepContext,
         *,
         store: Store,
         lease: Lease,
         now: Callable[[], datetime],
         seconds_left: Callable[[], float],
         slots: Callable[[], int],
-        on_landed: Callable[[TrialRow, Verdict], None],
+        on_trial_finished: Callable[[TrialRow, TrialEnd], None],
     ) -> None:
         spec = provenance.spec
         self._provenance = provenance
@@ -60,17 +60,17 @@ class Driver:
         self._now = now
         self._seconds_left = seconds_left
         self._slots = slots
-        self._on_landed = on_landed
+        self._on_landed = on_trial_finished
         self._ledger = Ledger(store, spec.name)
-        self._suggestions = Suggestions(store, spec.name)
+        self._suggestions = PendingTrials(store, spec.name)
         criteria = len(spec.objective.pareto or ("objective",))
         self._study = SweepStudy(spec.search_space, sampler=spec.sampler, seed=spec.seed, criteria=criteria)
-        self._confirmation = Confirmation(spec, store)
-        self._flights: dict[str, Flight] = {}  # by key
-        self._waiting: list[TrialOrder] = []  # in flight when the last driver died
-        self._rungs = Rungs(spec)
+        self._confirmation = ConfirmationPlan(spec, store)
+        self._running: dict[str, RunningTrial] = {}  # by key
+        self._waiting: list[TrialAssignment] = []  # in running when the last driver died
+        self._rungs = SuccessiveHalving(spec)
         self._states: Counter[State] = Counter()
-        self._kept = KeptWeights(spec, store)
+        self._kept = WeightRetention(spec, store)
         self._unissued: deque[int] = deque()  # numbers of the budget, the least first
         self._epochs_done = 0
         self._failures = FailureStreak()
@@ -83,99 +83,99 @@ class Driver:
 
     @property
     def exhausted(self) -> bool:
-        """Nothing more will be issued, whatever becomes of what is in flight."""
+        """Nothing more will be issued, whatever becomes of what is in running."""
         if self._trials_to_come():
             return False
         if self._spec.confirm.finalists == 0 or self._seconds_left() <= 0:
             return True
         # Each run that ends may bring others: the last trial the finalists, a finalist's first seed its other ones.
-        return not self._flights and self._confirmation.next_order(self._flights) is None
+        return not self._running and self._confirmation.next_order(self._running) is None
 
     @property
     def in_flight(self) -> int:
-        return len(self._flights)
+        return len(self._running)
 
     @property
     def unsaved(self) -> bool:
         """Whether stopping now would lose an epoch that has been reported, or a trial that is in its first."""
-        return any(not flight.saved for flight in self._flights.values() if flight.started_at is not None)
+        return any(not running.saved for running in self._running.values() if running.started_at is not None)
 
-    def next_order(self) -> TrialOrder | None:
+    def next_order(self) -> TrialAssignment | None:
         """What to train next, durable before it is handed out; None if there is nothing now.
 
         Raises:
             StoreUnavailable, LeaseLost: Nothing was issued.
         """
-        order: TrialOrder | None
+        order: TrialAssignment | None
         if self._waiting:
             order = self._waiting.pop(0)
         elif self._trials_to_come():
             order = self._suggest()
         elif self._search_is_over() and self._seconds_left() > 0:
-            order = self._confirmation.next_order(self._flights)
+            order = self._confirmation.next_order(self._running)
         else:
             order = None
         if order is None:
             return None
         self._lease.check()
         is_new = self._suggestions.record(order)
-        self._flights[order.key] = Flight(order=order, attempts=0 if is_new else 1)
+        self._running[order.key] = RunningTrial(order=order, attempts=0 if is_new else 1)
         return order
 
     def started(self, key: str) -> None:
         """A worker begins with a run, for the first time or again after it was lost."""
-        flight = self._flights[key]
-        flight.attempts += 1
-        if flight.started_at is None:
-            flight.started_at = self._now()
+        running = self._running[key]
+        running.attempts += 1
+        if running.started_at is None:
+            running.started_at = self._now()
 
-    def record(self, report: TrialReport) -> Verdict | None:
+    def record(self, report: TrialReport) -> TrialEnd | None:
         """Take in a worker's report; a verdict means that the trial ends here and must `land`. Idempotent."""
-        flight = self._flights[report.key]
+        running = self._running[report.key]
         for measurement in report.measurements:
-            self._epochs_done += measurement.epoch not in flight.measurements
-            flight.measurements[measurement.epoch] = measurement
-            if not flight.order.confirms:
+            self._epochs_done += measurement.epoch not in running.measurements
+            running.measurements[measurement.epoch] = measurement
+            if not running.order.confirms:
                 flops = report.costs.train_flops / report.epoch if report.costs else None
-                self._rungs.note(measurement.epoch, flight.order.trial, measurement.neg_elbo, epoch_flops=flops)
-        flight.node_id = report.node_id
-        flight.saved = report.saved_epoch == report.epoch
-        flight.scores, flight.costs, flight.failure = report.scores, report.costs, report.failure
-        flight.verdict = verdict_of(
-            report, flight, spec=self._spec, rungs=self._rungs, time_is_up=self._search_time_is_up
+                self._rungs.note(measurement.epoch, running.order.trial, measurement.neg_elbo, epoch_flops=flops)
+        running.node_id = report.node_id
+        running.saved = report.saved_epoch == report.epoch
+        running.scores, running.costs, running.failure = report.scores, report.costs, report.failure
+        running.verdict = end_of(
+            report, running, spec=self._spec, rungs=self._rungs, time_is_up=self._search_time_is_up
         )
-        return flight.verdict
+        return running.verdict
 
-    def forgive(self, key: str, *, reason: Reason, detail: str) -> None:
+    def note_lost_worker(self, key: str, *, reason: Reason, detail: str) -> None:
         """A worker was lost for a reason that may be its neighbours' fault; the second time it ends the trial.
 
         One that was lost before the run began says nothing about it.
         """
-        if self._flights[key].started_at is None:
+        if self._running[key].started_at is None:
             return
         self._lease.check()
-        record_strike(self._store, self._spec.name, key, reason, detail=detail)
+        record_failure(self._store, self._spec.name, key, reason, detail=detail)
 
-    def land(self, key: str) -> TrialRow:
+    def commit_trial(self, key: str) -> TrialRow:
         """The one commit path: artifact, epoch rows, trial row, then Optuna, then the running folder.
 
         Raises:
-            StoreUnavailable: Nothing is lost; the run stays in flight.
+            StoreUnavailable: Nothing is lost; the run stays in running.
             LeaseLost: The same; or the driver that took over has written the row, and shows it.
             SweepFailed: The row is written, but the same failure came too often in a row.
         """
-        flight = self._flights[key]
-        verdict = flight.verdict
+        running = self._running[key]
+        verdict = running.verdict
         if verdict is None:
             raise ValueError(f"run {key} has no verdict; only one that has ended can land")
         self._lease.check()
-        row = self._commit(flight, verdict)
-        del self._flights[key]
+        row = self._commit(running, verdict)
+        del self._running[key]
         self._suggestions.forget(key)
         logger.info("run %s %s: %s", key, row.state, verdict.explanation)
         if row.lease == self._lease.number:  # else whoever wrote it shows it: a run is shown as finished once
             self._on_landed(row, verdict)
-        if not flight.order.confirms:
+        if not running.order.confirms:
             if self._states.total() % COMPACT_EVERY == 0:
                 self.compact()
             self._failures.note(row)
@@ -198,7 +198,7 @@ class Driver:
             best_objective=best[0] if best else None,
             front=self._kept.front,
             epochs_done=self._epochs_done,
-            running={key: len(flight.measurements) for key, flight in list(self._flights.items())},
+            running={key: len(running.measurements) for key, running in list(self._running.items())},
             confirmed=len(self._confirmation.ended),
             confirm_runs=self._spec.confirm.runs,
         )
@@ -229,9 +229,9 @@ class Driver:
                     f"{layout.suggestion(self._spec.name, layout.trial_key(order.trial))}: does not fit the search "
                     f"space: {problems[0]}\nRestore it from a copy, or remove its folder: the trial is suggested anew."
                 )
-            self._study.add(Outcome(trial=order.trial, state=State.RUNNING, params=order.params, objective=None))
+            self._study.add(TrialResult(trial=order.trial, state=State.RUNNING, params=order.params, objective=None))
             self._waiting.append(order)
-        # A budget that was lowered leaves trials in flight beyond it for a later, larger one.
+        # A budget that was lowered leaves trials in running beyond it for a later, larger one.
         trials = self._spec.budget.trials
         self._waiting = [order for order in self._waiting if order.trial < trials]
         issued = finished | {order.trial for order in self._waiting}
@@ -246,7 +246,7 @@ class Driver:
         return self._seconds_left() <= self._confirmation.forecast_s(slots=self._slots())
 
     def _search_is_over(self) -> bool:
-        return not self._trials_to_come() and all(flight.order.confirms for flight in self._flights.values())
+        return not self._trials_to_come() and all(running.order.confirms for running in self._running.values())
 
     def _replay_rungs(self, row: TrialRow, curve: Sequence[EpochRow]) -> None:
         flops = row.train_flops / row.epochs if row.train_flops and row.epochs else None
@@ -254,31 +254,31 @@ class Driver:
             if epoch.neg_elbo is not None:
                 self._rungs.note(epoch.epoch, row.trial, epoch.neg_elbo, epoch_flops=flops)
 
-    def _suggest(self) -> TrialOrder:
+    def _suggest(self) -> TrialAssignment:
         trial = self._unissued[0]
         enqueue = self._spec.enqueue
         params = self._study.ask(trial, enqueue[trial] if trial < len(enqueue) else None)
         self._unissued.popleft()
-        return TrialOrder(trial=trial, params=params, seed=derived_seed(self._spec.seed, trial, "training"))
+        return TrialAssignment(trial=trial, params=params, seed=derived_seed(self._spec.seed, trial, "training"))
 
-    def _commit(self, flight: Flight, verdict: Verdict) -> TrialRow:
+    def _commit(self, running: RunningTrial, verdict: TrialEnd) -> TrialRow:
         """Write the artifact and the row, and let everybody know who decides by it."""
-        confirm_seed = flight.order.confirm_seed
-        row = trial_row(flight, verdict, self._provenance, finished_at=self._now())
+        confirm_seed = running.order.confirm_seed
+        row = trial_row(running, verdict, self._provenance, finished_at=self._now())
         sha256 = None
         if verdict.state is State.COMPLETE:
             confirms = confirm_seed is not None
-            sha256 = self._kept.keep_confirm_run(flight) if confirms else self._kept.keep_trial(flight, row)
+            sha256 = self._kept.keep_confirm_run(running) if confirms else self._kept.keep_trial(running, row)
         self._lease.check()  # again: writing an artifact takes long enough to be stopped in the middle
         row = replace(row, finished_at=self._now(), artifact_sha256=sha256)
         if confirm_seed is None:
-            row = self._ledger.commit(row, epoch_rows(flight, self._spec.name))
+            row = self._ledger.commit(row, epoch_rows(running, self._spec.name))
         else:
             row = self._confirmation.commit(row, confirm_seed=confirm_seed)
         if row.lease != self._lease.number:  # this process was stopped since the check, and another has written the row
             self._lease.check()
         if confirm_seed is None:
-            self._study.tell(self._outcome(row, flight.neg_elbos))
+            self._study.tell(self._outcome(row, running.neg_elbos))
             self._count(row)
             self._kept.drop_others()
         return row
@@ -288,8 +288,8 @@ class Driver:
         self._kept.count(row)
         self._confirmation.note(row)
 
-    def _outcome(self, row: TrialRow, neg_elbos: Mapping[int, float]) -> Outcome:
-        return Outcome(
+    def _outcome(self, row: TrialRow, neg_elbos: Mapping[int, float]) -> TrialResult:
+        return TrialResult(
             trial=row.trial,
             state=row.state,
             params=row.params,

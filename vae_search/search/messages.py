@@ -15,7 +15,7 @@ MEASUREMENTS_FILE = "measurements.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerBrief:
+class WorkerConfig:
     """What a worker must know of its sweep before the first trial."""
 
     spec: SweepSpec
@@ -30,7 +30,7 @@ class WorkerBrief:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrialOrder:
+class TrialAssignment:
     """One trial, or one confirm run of a finalist, to be trained."""
 
     trial: int

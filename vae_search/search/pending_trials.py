@@ -4,20 +4,20 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from vae_search.errors import CorruptStore
-from vae_search.search.messages import TrialOrder
+from vae_search.search.messages import TrialAssignment
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 
 
-class Suggestions:
+class PendingTrials:
     """The running folders of one sweep."""
 
     def __init__(self, store: Store, sweep: str) -> None:
         self._store = store
         self._sweep = sweep
 
-    def record(self, order: TrialOrder) -> bool:
+    def record(self, order: TrialAssignment) -> bool:
         """Make `order` durable; recording it again changes nothing. Whether it is new."""
         try:
             self._store.create(layout.suggestion(self._sweep, order.key), to_json_bytes(asdict(order)))
@@ -25,7 +25,7 @@ class Suggestions:
             return False
         return True
 
-    def all(self) -> list[TrialOrder]:
+    def all(self) -> list[TrialAssignment]:
         """Every order of a trial or confirm run in flight, by trial number.
 
         Raises:
@@ -42,7 +42,7 @@ class Suggestions:
         self._store.remove_tree(layout.running_run(self._sweep, key))
 
 
-def _order(record: Mapping[str, object], *, where: str) -> TrialOrder:
+def _order(record: Mapping[str, object], *, where: str) -> TrialAssignment:
     trial, params, seed = record.get("trial"), record.get("params"), record.get("seed")
     confirm_seed = record.get("confirm_seed")
     if not (
@@ -54,4 +54,4 @@ def _order(record: Mapping[str, object], *, where: str) -> TrialOrder:
         raise CorruptStore(
             f"{where}: must hold trial, params and seed, but has {sorted(record)}. Restore it from a copy."
         )
-    return TrialOrder(trial=trial, params=params, seed=seed, confirm_seed=confirm_seed)
+    return TrialAssignment(trial=trial, params=params, seed=seed, confirm_seed=confirm_seed)

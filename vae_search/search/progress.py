@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from vae_search.core.trial_state import State
-from vae_search.search.running_trial import Verdict
+from vae_search.search.running_trial import TrialEnd
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.front import Front
 
@@ -36,7 +36,7 @@ class Progress:
         return sum(self.states.values())
 
 
-def _ignore_landed(row: TrialRow, verdict: Verdict) -> None:
+def _ignore_landed(row: TrialRow, verdict: TrialEnd) -> None:
     return None
 
 
@@ -54,7 +54,7 @@ class Observer:
 
     on_phase: Callable[[str], None] = _ignore_phase
     """when something begins that takes seconds"""
-    on_landed: Callable[[TrialRow, Verdict], None] = _ignore_landed
+    on_trial_finished: Callable[[TrialRow, TrialEnd], None] = _ignore_landed
     """after a trial's row is durable"""
     watching: Callable[[Callable[[], Progress]], AbstractContextManager[object]] = _no_display
     """entered before the first trial, left after the last: room for a display that polls the progress"""

@@ -52,7 +52,7 @@ def decide(value: float, recorded: Sequence[float], *, reduction_factor: int) ->
     return RungDecision(advance=rank <= places, reason=f"rank {rank} of {count}, {verb} the best {places}")
 
 
-class Rungs:
+class SuccessiveHalving:
     """What has been recorded at the rungs of one sweep: held-out values and what trials will cost."""
 
     def __init__(self, spec: SweepSpec) -> None:

@@ -6,14 +6,14 @@ from datetime import datetime
 
 from vae_search.core.measurements import Costs, EpochMeasurement, Scores
 from vae_search.core.trial_state import Reason, State
-from vae_search.search.messages import Failure, TrialOrder, TrialReport
-from vae_search.search.pruning import Rungs
+from vae_search.search.messages import Failure, TrialAssignment, TrialReport
+from vae_search.search.pruning import SuccessiveHalving
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.sweep_spec import SweepSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class TrialEnd:
     """How a trial ends, and why: the words of the ledger plus one sentence for the log."""
 
     state: State
@@ -22,7 +22,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Provenance:
+class SweepContext:
     """What every row of one driver's sweep has in common."""
 
     spec: SweepSpec
@@ -32,10 +32,10 @@ class Provenance:
 
 
 @dataclass(slots=True, kw_only=True)
-class Flight:
+class RunningTrial:
     """One trial between its suggestion and its row."""
 
-    order: TrialOrder
+    order: TrialAssignment
     attempts: int
     """how often a worker has begun with it"""
     started_at: datetime | None = None
@@ -44,7 +44,7 @@ class Flight:
     costs: Costs | None = None
     scores: Scores | None = None
     failure: Failure | None = None
-    verdict: Verdict | None = None
+    verdict: TrialEnd | None = None
     saved: bool = False
     """whether its newest report is in a checkpoint"""
 
@@ -58,9 +58,14 @@ class Flight:
         return self.order.params
 
 
-def verdict_of(
-    report: TrialReport, flight: Flight, *, spec: SweepSpec, rungs: Rungs, time_is_up: Callable[[], bool]
-) -> Verdict | None:
+def end_of(
+    report: TrialReport,
+    running: RunningTrial,
+    *,
+    spec: SweepSpec,
+    rungs: SuccessiveHalving,
+    time_is_up: Callable[[], bool],
+) -> TrialEnd | None:
     """What a report means for its run; None: it goes on.
 
     Args:
@@ -69,18 +74,18 @@ def verdict_of(
     """
     if report.failure is not None:
         summary = report.failure.error.splitlines()[0]
-        return Verdict(state=State.FAIL, reason=report.failure.reason, explanation=summary)
-    confirms = flight.order.confirms
+        return TrialEnd(state=State.FAIL, reason=report.failure.reason, explanation=summary)
+    confirms = running.order.confirms
     if report.epoch >= (spec.confirm_epochs if confirms else spec.budget.epochs):
-        return Verdict(state=State.COMPLETE, reason=None, explanation=f"all {report.epoch} epochs done")
+        return TrialEnd(state=State.COMPLETE, reason=None, explanation=f"all {report.epoch} epochs done")
     if confirms:
         return None
     if report.epoch in rungs.epochs:
-        decision = rungs.decide(report.epoch, flight.order.trial)
+        decision = rungs.decide(report.epoch, running.order.trial)
         if not decision.advance:
             explanation = f"cut at epoch {report.epoch}: {decision.reason}"
-            return Verdict(state=State.PRUNED, reason=Reason.RUNG, explanation=explanation)
-    if flight.measurements and time_is_up():
+            return TrialEnd(state=State.PRUNED, reason=Reason.RUNG, explanation=explanation)
+    if running.measurements and time_is_up():
         explanation = f"cut at epoch {report.epoch}: the budget of {spec.budget.minutes:g} minutes is used"
-        return Verdict(state=State.PRUNED, reason=Reason.TIME, explanation=explanation)
+        return TrialEnd(state=State.PRUNED, reason=Reason.TIME, explanation=explanation)
     return None

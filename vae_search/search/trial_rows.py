@@ -6,7 +6,7 @@ from datetime import datetime
 
 from vae_search.core.measurements import Scores
 from vae_search.core.trial_state import State
-from vae_search.search.running_trial import Flight, Provenance, Verdict
+from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd
 from vae_search.spec.sections import Objective
 from vae_search.store.ledger.rows import SCHEMA_VERSION, EpochRow, TrialRow
 
@@ -35,12 +35,12 @@ def criteria_of(row: TrialRow, names: Sequence[str], *, epochs: int) -> tuple[fl
     return tuple(known) if row.state in (State.COMPLETE, State.PRUNED) and len(known) == len(names) else ()
 
 
-def epoch_rows(flight: Flight, sweep: str) -> list[EpochRow]:
+def epoch_rows(running: RunningTrial, sweep: str) -> list[EpochRow]:
     """The learning curve, one row per epoch, in order."""
     return [
         EpochRow(
             sweep=sweep,
-            trial=flight.order.trial,
+            trial=running.order.trial,
             epoch=m.epoch,
             neg_elbo=m.neg_elbo,
             distortion=m.distortion,
@@ -56,33 +56,33 @@ def epoch_rows(flight: Flight, sweep: str) -> list[EpochRow]:
             cpu_s=m.cpu_s,
             wall_s=m.wall_s,
         )
-        for _, m in sorted(flight.measurements.items())
+        for _, m in sorted(running.measurements.items())
     ]
 
 
-def trial_row(flight: Flight, verdict: Verdict, provenance: Provenance, *, finished_at: datetime) -> TrialRow:
+def trial_row(running: RunningTrial, verdict: TrialEnd, provenance: SweepContext, *, finished_at: datetime) -> TrialRow:
     """The row of a landed trial, as if its weights were not kept.
 
     Scores that need the last epoch are NULL for a trial that was cut.
     """
-    spec, scores = provenance.spec, flight.scores if verdict.state is State.COMPLETE else None
-    last = flight.measurements[max(flight.measurements)] if flight.measurements else None
+    spec, scores = provenance.spec, running.scores if verdict.state is State.COMPLETE else None
+    last = running.measurements[max(running.measurements)] if running.measurements else None
     instability = scores.instability if scores else None
-    costs = flight.costs
+    costs = running.costs
     return TrialRow(
         schema_version=SCHEMA_VERSION,
         sweep=spec.name,
-        trial=flight.order.trial,
+        trial=running.order.trial,
         state=verdict.state,
         reason=verdict.reason,
-        error=flight.failure.error if flight.failure else None,
-        seed=flight.order.seed,
-        attempts=flight.attempts,
+        error=running.failure.error if running.failure else None,
+        seed=running.order.seed,
+        attempts=running.attempts,
         lease=provenance.lease,
-        node_id=flight.node_id,
-        started_at=flight.started_at or finished_at,
+        node_id=running.node_id,
+        started_at=running.started_at or finished_at,
         finished_at=finished_at,
-        epochs=len(flight.measurements),
+        epochs=len(running.measurements),
         objective=objective_of(scores, spec.objective) if scores else None,
         neg_elbo=last.neg_elbo if last else None,
         distortion=last.distortion if last else None,
@@ -103,7 +103,7 @@ def trial_row(flight: Flight, verdict: Verdict, provenance: Provenance, *, finis
         logvar_clamp_share=last.clamped_share if last else None,
         scale_clamp_share=last.scale_clamped_share if last else None,
         clip_share=scores.clip_share if scores else None,
-        skipped_steps=sum(m.skipped_steps for m in flight.measurements.values()) if last else None,
+        skipped_steps=sum(m.skipped_steps for m in running.measurements.values()) if last else None,
         parameters=costs.parameters if costs else None,
         train_flops=costs.train_flops if costs else None,
         cpu_s=costs.cpu_s if costs else None,
@@ -111,7 +111,7 @@ def trial_row(flight: Flight, verdict: Verdict, provenance: Provenance, *, finis
         images_per_s=costs.images_per_s if costs else None,
         peak_memory_bytes=costs.peak_memory_bytes if costs else None,
         compiled=costs.compiled if costs else None,
-        params=dict(flight.order.params),
+        params=dict(running.order.params),
         comparability_key=provenance.comparability_key,
         spec_sha256=spec.sha256,
         versions_json=json.dumps(dict(provenance.versions), sort_keys=True),

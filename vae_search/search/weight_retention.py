@@ -2,7 +2,7 @@
 
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
-from vae_search.search.running_trial import Flight
+from vae_search.search.running_trial import RunningTrial
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts, checkpoints
@@ -13,7 +13,7 @@ from vae_search.store.queries.front import Front, front_among, member_of
 from vae_search.store.queries.ranking import best_first
 
 
-class KeptWeights:
+class WeightRetention:
     """The ranking of one sweep's COMPLETE trials, as far as weights are kept, and the artifacts that follow from it.
 
     In a Pareto sweep it is the front, by `objective.prefer`.
@@ -53,7 +53,7 @@ class KeptWeights:
             del self._ranking[self._spec.keep :]
         self._behind |= {row.trial for row in before} - {row.trial for row in self._ranking}
 
-    def keep_trial(self, flight: Flight, row: TrialRow) -> str | None:
+    def keep_trial(self, running: RunningTrial, row: TrialRow) -> str | None:
         """Keep the weights of a COMPLETE trial that is among the best so far; the hash of their manifest.
 
         Args:
@@ -62,19 +62,19 @@ class KeptWeights:
         ranking = best_first([*self._ranking, row], self._spec.objective)
         if row.trial not in [other.trial for other in ranking[: self._spec.keep]]:
             return None
-        return self._keep(flight, epochs=self._spec.budget.epochs, names=(WEIGHTS_FILE, MODEL_FILE))
+        return self._keep(running, epochs=self._spec.budget.epochs, names=(WEIGHTS_FILE, MODEL_FILE))
 
-    def keep_confirm_run(self, flight: Flight) -> str:
+    def keep_confirm_run(self, running: RunningTrial) -> str:
         """Keep the weights of a COMPLETE confirm run and its bounds per judge image; the hash of their manifest.
 
         Raises:
             CorruptStore: Its last checkpoint is gone.
         """
         names = (WEIGHTS_FILE, MODEL_FILE, PER_IMAGE_FILE)
-        sha256 = self._keep(flight, epochs=self._spec.confirm_epochs, names=names)
+        sha256 = self._keep(running, epochs=self._spec.confirm_epochs, names=names)
         if sha256 is None:
             raise CorruptStore(
-                f"sweep {self._spec.name}: the last checkpoint of confirm run {flight.order.key} is damaged.\n"
+                f"sweep {self._spec.name}: the last checkpoint of confirm run {running.order.key} is damaged.\n"
                 "Run the same command again: it is trained on from the one before."
             )
         return sha256
@@ -86,9 +86,9 @@ class KeptWeights:
             artifacts.drop(self._store, self._spec.name, trial_key(trial))
         self._dropped |= behind
 
-    def _keep(self, flight: Flight, *, epochs: int, names: tuple[str, ...]) -> str | None:
-        checkpoint = checkpoints.newest_intact(self._store, self._spec.name, flight.order.key)
+    def _keep(self, running: RunningTrial, *, epochs: int, names: tuple[str, ...]) -> str | None:
+        checkpoint = checkpoints.newest_intact(self._store, self._spec.name, running.order.key)
         if checkpoint is None or checkpoint.epoch != epochs:
             return None
         files = {name: checkpoint.files[name] for name in names}
-        return artifacts.keep(self._store, self._spec.name, flight.order.key, files)
+        return artifacts.keep(self._store, self._spec.name, running.order.key, files)

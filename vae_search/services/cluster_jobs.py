@@ -39,11 +39,11 @@ def jobs_of(address: str) -> "Jobs":
     Raises:
         ClusterTrouble: It cannot be used from here; within seconds.
     """
-    from vae_search.runtime.cluster.connectivity import reach
+    from vae_search.runtime.cluster.connectivity import check_connectivity
     from vae_search.runtime.cluster.token import find_token
 
     token = find_token()
-    reach(address, token=token)  # before Ray's client is imported, which takes seconds
+    check_connectivity(address, token=token)  # before Ray's client is imported, which takes seconds
     from vae_search.runtime.cluster.jobs import Jobs
 
     return Jobs(address, token=token)
@@ -61,7 +61,7 @@ def submit(jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bo
         InvalidSpec: The store or the images are nothing that a cluster can find.
         VaeSearchError: What `Jobs.submit` raises.
     """
-    from vae_search.runtime.cluster.job_package import Payload
+    from vae_search.runtime.cluster.job_package import JobPackage
 
     if "://" not in store.removeprefix("file://") and not Path(store.removeprefix("file://")).is_absolute():
         raise InvalidSpec(
@@ -74,8 +74,8 @@ def submit(jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bo
         if not images.is_absolute():
             raise InvalidSpec(f"--upload-data: data.source must be a file or folder, but is {spec.data.source}.")
         spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": source_of(images)})})
-    jobs.check_room(spec.resources)
-    payload = Payload(spec=spec, text=text, store=store, images=images)
+    jobs.check_capacity(spec.resources)
+    payload = JobPackage(spec=spec, text=text, store=store, images=images)
     return jobs.submit(payload, lease=_next_lease(store, spec.name))
 
 
@@ -113,9 +113,9 @@ def drive(
     Raises:
         VaeSearchError: What `service.run` raises.
     """
-    from vae_search.runtime.cluster.job_package import Payload
+    from vae_search.runtime.cluster.job_package import JobPackage
 
-    payload, place = Payload.read(folder, store=store), open_store(store)
+    payload, place = JobPackage.read(folder, store=store), open_store(store)
     os.chdir("/")  # Ray unpacks the job's folder anew when it makes the workers' environment, and this one is gone
     if payload.images is not None:
         put(place, payload.spec.data.source, payload.images)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vae_search.data.tasks import TrainingTask
-from vae_search.search.capacity import local_room
+from vae_search.search.capacity import local_capacity
 from vae_search.search.pruning import rung_epochs
 from vae_search.search.study.study import SweepStudy
 from vae_search.spec.hyperparameters import Config
@@ -56,7 +56,7 @@ def estimate(spec: SweepSpec, task: TrainingTask) -> Estimate:
     ]
     flops = float(np.mean([network.forward_flops for network in networks]))
     parameters = float(np.mean([network.parameters for network in networks]))
-    slots = local_room(spec.resources)
+    slots = local_capacity(spec.resources)
     epochs = spec.budget.trials * expected_epochs(spec) + spec.confirm.runs * spec.confirm_epochs
     image_flops = flops * (3 * len(task.train) + len(task.select))
     training_s = epochs * image_flops / (REACHED_SHARE * _matrix_flops_per_s())

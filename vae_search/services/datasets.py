@@ -59,7 +59,7 @@ def put(store: Store, source: str, place: Path) -> None:
             continue
 
 
-def at_hand(store: Store, data: DataSpec, *, cache: Path) -> DataSpec:
+def local_copy(store: Store, data: DataSpec, *, cache: Path) -> DataSpec:
     """`data` with a source that can be read on this machine.
 
     Args:

@@ -93,9 +93,9 @@ def export(store: Store, sweep: str, targets: Targets) -> Exported:
     ledger = Ledger(store, sweep)
     orders = []
     if targets.database is not None:
-        from vae_search.search.pending_trials import Suggestions
+        from vae_search.search.pending_trials import PendingTrials
 
-        orders = Suggestions(store, sweep).all()  # before the rows: a trial that ends in between is found twice
+        orders = PendingTrials(store, sweep).all()  # before the rows: a trial that ends in between is found twice
     rows = ledger.trials()
     curves = ledger.curves(rows) if targets.tensorboard or targets.database else {}
     damaged.update(ledger.damaged)

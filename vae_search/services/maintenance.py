@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vae_search.core.references import trial_address
+from vae_search.core.references import parse_trial_reference
 from vae_search.errors import Conflict, InvalidSpec, NotFound
 from vae_search.registry.integrity import ModelInspection, inspect_model
 from vae_search.registry.log import model_names
@@ -38,16 +38,16 @@ def reproduce(
         Conflict: It does not come out again.
         CorruptStore: Its row, curve or weights are damaged.
     """
-    sweep, trial = trial_address(address)
+    sweep, trial = parse_trial_reference(address)
     if trial is None:
         raise InvalidSpec(f"{address}: name one trial, such as {sweep}/42.")
     record, ledger = sweep_record.read(store, sweep), Ledger(store, sweep)
     row, curve = ledger.trial(trial), ledger.epochs(trial)
     from vae_search.data.dataset import comparability_key, load_dataset
     from vae_search.data.tasks import TrainingTask
-    from vae_search.services.datasets import at_hand
+    from vae_search.services.datasets import local_copy
 
-    dataset = load_dataset(at_hand(store, record.spec.data, cache=cache), cache=cache)
+    dataset = load_dataset(local_copy(store, record.spec.data, cache=cache), cache=cache)
     if comparability_key(dataset, likelihood=record.spec.likelihood) != row.comparability_key:
         raise Conflict(f"trial {address}: was trained on other images than {record.spec.data.source} holds now.")
     with native_remarks_hidden():

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from vae_search.errors import VaeSearchError
 from vae_search.runtime.cluster import preflight_checks
-from vae_search.runtime.cluster.connectivity import cluster_nodes, reach
+from vae_search.runtime.cluster.connectivity import check_connectivity, cluster_nodes
 from vae_search.runtime.cluster.node_check import ask_nodes
 from vae_search.runtime.cluster.preflight_checks import Area, Check, in_trouble
 from vae_search.runtime.cluster.token import Token, locate_token
-from vae_search.search.capacity import CPU, NodeRoom
+from vae_search.search.capacity import CPU, NodeCapacity
 from vae_search.spec.sections import Resources
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store, prove_exclusive
@@ -52,7 +52,7 @@ def examine(address: str | None, store: str | None, resources: Resources) -> lis
 
 def _this_machine(resources: Resources) -> Iterator[Check]:
     cores = len(os.sched_getaffinity(0))
-    yield preflight_checks.check_room([NodeRoom(node_id="", resources={CPU: float(cores)})], resources)
+    yield preflight_checks.check_capacity([NodeCapacity(node_id="", resources={CPU: float(cores)})], resources)
     folder = tempfile.gettempdir()
     disk = shutil.disk_usage(folder)
     yield preflight_checks.check_space(disk.free, disk.total, where=folder, area=Area.CLUSTER)
@@ -68,7 +68,7 @@ def _cluster(
     note: str | None,
 ) -> Iterator[Check]:
     try:
-        facts = reach(address, token=token)
+        facts = check_connectivity(address, token=token)
     except VaeSearchError as error:
         yield in_trouble("cluster", error)
         return
@@ -76,7 +76,7 @@ def _cluster(
     yield preflight_checks.check_auth_mode(facts, mode=os.environ.get("RAY_AUTH_MODE"))
     yield preflight_checks.check_clock(facts.ahead_s, whose="cluster", area=Area.CLUSTER)
     try:
-        yield preflight_checks.check_room(cluster_nodes(address, token=token), resources)
+        yield preflight_checks.check_capacity(cluster_nodes(address, token=token), resources)
         reports = ask_nodes(address, token=token, store=store, note=note)
     except VaeSearchError as error:
         yield in_trouble("nodes", error)

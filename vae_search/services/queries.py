@@ -11,16 +11,16 @@ from vae_search.core.trial_state import State
 from vae_search.errors import NotFound
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import sweep_record
-from vae_search.store.ledger.confirm_runs import Finalists
+from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
-from vae_search.store.queries.confirmation import Confirmed, Refuted, confirmed_first, verdicts
-from vae_search.store.queries.leaderboard import Standings, read_standings
+from vae_search.store.queries.confirmation import Confirmed, FailedConfirmation, confirmed_first, verdicts
+from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.queries.pareto import CRITERIA
 from vae_search.store.queries.ranking import RankedBy, check_comparable
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
-    from vae_search.store.ledger.confirm_runs import FinalistRow
+    from vae_search.store.ledger.confirm_runs import ConfirmRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Ranking:
     searched: tuple[str, ...]
     """names of the parameters that the sweep searches"""
     rows: tuple[TrialRow, ...]
-    verdicts: Mapping[int, Confirmed | Refuted]
+    verdicts: Mapping[int, Confirmed | FailedConfirmation]
     """what fresh seeds say, by trial"""
     finished: int
     """trials that have ended and meet the condition, shown or not"""
@@ -64,22 +64,22 @@ def best(
         InvalidSpec: `where` is no condition.
         Conflict: The rows do not all belong to one comparability key (invariant I7).
     """
-    searched, standings, rows, damaged = _read(store, sweep, where)
+    searched, leaderboard, rows, damaged = _read(store, sweep, where)
     known = verdicts(rows)
     first = confirmed_first(known) if by == "objective" else []
     front: tuple[str, ...] = ()
-    if by == "objective" and not every_state and standings.states[State.COMPLETE] and standings.best is None:
+    if by == "objective" and not every_state and leaderboard.states[State.COMPLETE] and leaderboard.best is None:
         objective = sweep_record.latest_spec(store, sweep).objective  # of a Pareto sweep, else there would be a best
         front = objective.pareto or ()
-        shown = standings.best_first(objective, count=count, first=first)
+        shown = leaderboard.best_first(objective, count=count, first=first)
     else:
-        shown = standings.ranked(by=by, every_state=every_state, count=count, first=first)
+        shown = leaderboard.ranked(by=by, every_state=every_state, count=count, first=first)
     return Ranking(
         sweep=sweep,
         searched=searched,
         rows=tuple(shown),
         verdicts=known,
-        finished=standings.finished,
+        finished=leaderboard.finished,
         damaged=damaged,
         front=front,
     )
@@ -94,13 +94,13 @@ def pareto(store: Store, sweep: str, *, count: int | None, where: str | None = N
     Raises:
         NotFound, InvalidSpec, Conflict: As for `best`.
     """
-    searched, standings, rows, damaged = _read(store, sweep, where)
+    searched, leaderboard, rows, damaged = _read(store, sweep, where)
     return Ranking(
         sweep=sweep,
         searched=searched,
-        rows=tuple(standings.front(count=count)),
+        rows=tuple(leaderboard.front(count=count)),
         verdicts=verdicts(rows),
-        finished=standings.finished,
+        finished=leaderboard.finished,
         damaged=damaged,
         front=CRITERIA,
     )
@@ -121,19 +121,19 @@ def best_spec(ranking: Ranking, store: Store) -> "SweepSpec":
 
 def _read(
     store: Store, sweep: str, where: str | None
-) -> "tuple[tuple[str, ...], Standings, list[FinalistRow], tuple[str, ...]]":
-    """Searched parameters, standings, confirm runs, and what is damaged among the files."""
+) -> "tuple[tuple[str, ...], Leaderboard, list[ConfirmRow], tuple[str, ...]]":
+    """Searched parameters, leaderboard, confirm runs, and what is damaged among the files."""
     searched = tuple(sweep_record.searched_parameters(store, sweep))
-    standings = read_standings(store, sweep)
-    finalists = Finalists(store, sweep)
+    leaderboard = read_leaderboard(store, sweep)
+    finalists = ConfirmRuns(store, sweep)
     rows = finalists.rows()
-    damaged = {*standings.damaged, *finalists.damaged}
+    damaged = {*leaderboard.damaged, *finalists.damaged}
     if where is not None:
         from vae_search.store.queries.sql_filter import matching
 
         trials, left_out = matching(store, sweep, where)
-        standings, damaged = standings.narrowed(trials), damaged | {*left_out}
+        leaderboard, damaged = leaderboard.narrowed(trials), damaged | {*left_out}
         rows = [row for row in rows if row.trial in trials]
-    keys = standings.comparability_keys | {row.comparability_key for row in rows}
-    check_comparable(keys, trials=standings.finished + len(rows))
-    return searched, standings, rows, tuple(sorted(damaged))
+    keys = leaderboard.comparability_keys | {row.comparability_key for row in rows}
+    check_comparable(keys, trials=leaderboard.finished + len(rows))
+    return searched, leaderboard, rows, tuple(sorted(damaged))

@@ -8,7 +8,7 @@ from vae_search.errors import CorruptStore, NotFound
 from vae_search.exports.output_files import check_output, write_output
 from vae_search.registry.state import ModelState
 from vae_search.registry.version_files import read_version
-from vae_search.reports.facts import Findings, Pictures
+from vae_search.reports.facts import Pictures, ReportData
 from vae_search.reports.page import PICTURES, render
 from vae_search.search.pruning import rung_epochs
 from vae_search.search.study.importances import importances
@@ -42,7 +42,7 @@ def report(store: Store, sweep: str, *, output: Path, now: datetime) -> WrittenR
     return WrittenReport(path=write_output(output, render(found).encode()), damaged=found.damaged)
 
 
-def findings(store: Store, sweep: str, *, now: datetime) -> Findings:
+def findings(store: Store, sweep: str, *, now: datetime) -> ReportData:
     """Everything that the report is about; errors as for `report`."""
     status = sweep_status.status(store, sweep)
     ledger = Ledger(store, sweep)
@@ -50,7 +50,7 @@ def findings(store: Store, sweep: str, *, now: datetime) -> Findings:
     curves = ledger.curves(rows)
     damaged = [*ledger.damaged, *status.damaged_finalists]
     model = _model(store, status.spec.promote.model, damaged) if status.spec.promote else None
-    return Findings(
+    return ReportData(
         spec=status.spec,
         state=status.state,
         at=now,

@@ -10,9 +10,9 @@ from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import Heartbeat, driver_s_before, is_exhausted, read_heartbeat
 from vae_search.store.ledger import sweep_record
-from vae_search.store.ledger.confirm_runs import FinalistRow, Finalists
+from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.trials import sweep_names
-from vae_search.store.queries.leaderboard import Standings, read_standings
+from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class SweepStatus:
     """How a sweep stands, from the store alone."""
 
     spec: "SweepSpec"
-    standings: Standings
+    leaderboard: Leaderboard
     heartbeat: Heartbeat | None
     driver_s: float
     """seconds that drivers have spent on it"""
@@ -28,7 +28,7 @@ class SweepStatus:
     """whether its last driver left nothing to be done, with the same budget"""
     in_flight: int
     """trials and confirm runs that were issued and have no row yet"""
-    confirm_rows: tuple[FinalistRow, ...]
+    confirm_rows: tuple[ConfirmRow, ...]
     """the confirm runs that have ended"""
     damaged_finalists: tuple[str, ...]
     """rows of confirm runs that could not be read"""
@@ -36,13 +36,13 @@ class SweepStatus:
     @property
     def damaged(self) -> tuple[str, ...]:
         """Files that could not be read."""
-        return (*self.standings.damaged, *self.damaged_finalists)
+        return (*self.leaderboard.damaged, *self.damaged_finalists)
 
     @property
     def used(self) -> int:
         """Trials of the budget that are over, those whose rows are lost included."""
-        standings = self.standings
-        return standings.finished + len(standings.damaged) + len(standings.set_aside)
+        leaderboard = self.leaderboard
+        return leaderboard.finished + len(leaderboard.damaged) + len(leaderboard.set_aside)
 
     @property
     def finished(self) -> bool:
@@ -64,7 +64,7 @@ class SweepStatus:
         from vae_search.search.confirmation import finalists_in, wanted_runs
 
         finalists = [
-            row.trial for row in finalists_in(self.standings, self.spec.confirm.finalists, self.spec.objective)
+            row.trial for row in finalists_in(self.leaderboard, self.spec.confirm.finalists, self.spec.objective)
         ]
         return not wanted_runs(finalists, self.confirm_rows, seeds=self.spec.confirm.seeds)
 
@@ -87,11 +87,11 @@ def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> Swee
         NotFound: There is no such sweep.
     """
     latest = sweep_record.latest_spec(store, sweep)
-    finalists = Finalists(store, sweep)
+    finalists = ConfirmRuns(store, sweep)
     confirm_rows = tuple(finalists.rows())
     return SweepStatus(
         spec=spec or latest,
-        standings=read_standings(store, sweep),
+        leaderboard=read_leaderboard(store, sweep),
         damaged_finalists=tuple(finalists.damaged),
         heartbeat=read_heartbeat(store, sweep),
         driver_s=driver_s_before(store, sweep),

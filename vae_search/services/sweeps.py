@@ -49,18 +49,18 @@ def run(
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
     from vae_search.data.dataset import comparability_key, load_dataset, pixels_key
     from vae_search.data.tasks import JudgeTask, TrainingTask
-    from vae_search.search.capacity import local_room
-    from vae_search.services.datasets import at_hand
+    from vae_search.search.capacity import local_capacity
+    from vae_search.services.datasets import local_copy
 
     # Refuse what can never run before anything slow.
     if address is None:
-        local_room(spec.resources)
+        local_capacity(spec.resources)
     else:
         from vae_search.runtime.cluster.gcs import check_cluster
 
         check_cluster(address, spec.resources)
     observer.on_phase(f"reading {spec.data.source}")
-    dataset = load_dataset(at_hand(store, spec.data, cache=cache), cache=cache)
+    dataset = load_dataset(local_copy(store, spec.data, cache=cache), cache=cache)
     _check_batches(spec, len(dataset.train))
     record = sweep_record.SweepRecord(
         spec=spec,
@@ -123,9 +123,9 @@ def resume(
 def _with_a_result(found: SweepStatus) -> SweepStatus:
     """A finished sweep in which something has completed."""
     name = found.spec.name
-    if not found.standings.states[State.COMPLETE]:
+    if not found.leaderboard.states[State.COMPLETE]:
         raise SweepFailed(
-            f"sweep {name}: none of its {found.standings.finished} trials completed.\n"
+            f"sweep {name}: none of its {found.leaderboard.finished} trials completed.\n"
             f"See why with `vae-search best {name} --all`."
         )
     return found
@@ -164,9 +164,9 @@ def estimate(spec: "SweepSpec", *, cache: Path) -> "Estimate":
     """
     from vae_search.data.dataset import load_dataset
     from vae_search.data.tasks import TrainingTask
-    from vae_search.search.capacity import local_room
+    from vae_search.search.capacity import local_capacity
 
-    local_room(spec.resources)  # refuse what can never run before anything slow
+    local_capacity(spec.resources)  # refuse what can never run before anything slow
     task = TrainingTask.of(load_dataset(spec.data, cache=cache))
     _check_batches(spec, len(task.train))
     from vae_search.services.cost_estimate import estimate as estimate_costs

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vae_search.core.text import printable
-from vae_search.core.validation import Found, KeyPath, dotted
+from vae_search.core.validation import KeyPath, Problems, dotted
 from vae_search.errors import InvalidSpec
 from vae_search.spec.yaml_reader import MAX_DEPTH, read_document
 
@@ -22,7 +22,7 @@ class SpecFile:
     origin: str
     tree: dict[str, object]
     places: dict[KeyPath, int | str]
-    found: Found = field(default_factory=list)  # mistakes that leave the rest readable, such as a key given twice
+    found: Problems = field(default_factory=list)  # mistakes that leave the rest readable, such as a key given twice
 
     def is_override(self, path: KeyPath) -> bool:
         """Whether the value at `path` came from the command line."""
@@ -36,7 +36,7 @@ class SpecFile:
         said = printable(sentence, 1000)  # a sentence may quote anything a file can hold
         return f"{where}{line}: {dotted(path)}: {said}" if path else f"{where}{line}: {said}"
 
-    def refusal(self, found: Found) -> InvalidSpec:
+    def refusal(self, found: Problems) -> InvalidSpec:
         """The error that tells everything that was found, in the order of the file, at most one mistake per key."""
         first: dict[KeyPath, str] = {}
         for path, sentence in found:
@@ -88,7 +88,7 @@ def override(spec: SpecFile, overrides: Sequence[str]) -> SpecFile:
     return SpecFile(origin=spec.origin, tree=tree, places=places, found=found)
 
 
-def _lay_over(tree: dict[str, object], places: dict[KeyPath, int | str], found: Found, text: str) -> None:
+def _lay_over(tree: dict[str, object], places: dict[KeyPath, int | str], found: Problems, text: str) -> None:
     origin = f"--set {printable(text)}"
     key, equals, value_text = text.partition("=")
     path: KeyPath = tuple(key.strip().split("."))

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vae_search.core.text import did_you_mean, shown
-from vae_search.core.validation import Found, InvalidValueError, KeyPath, dotted
+from vae_search.core.validation import InvalidValueError, KeyPath, Problems, dotted
 
 _EXAMPLES: Mapping[KeyPath, str] = {
     ("name",): "name: my-sweep",
@@ -32,9 +32,9 @@ _LAWS: Mapping[str, str] = {
 }
 
 
-def found_by_pydantic(error: ValidationError, keys: Mapping[KeyPath, Sequence[str]]) -> Found:
+def found_by_pydantic(error: ValidationError, keys: Mapping[KeyPath, Sequence[str]]) -> Problems:
     """All mistakes of a validation. `keys` says which keys each mapping of the spec may have."""
-    found: Found = []
+    found: Problems = []
     for detail in error.errors(include_url=False):
         path: KeyPath = tuple(detail["loc"])
         cause = detail.get("ctx", {}).get("error")

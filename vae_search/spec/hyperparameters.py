@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 
 from vae_search.core.text import did_you_mean, shown
-from vae_search.core.validation import Found, raise_if
+from vae_search.core.validation import Problems, raise_problems
 
 ParamValue = int | float | str  # never bool
 
@@ -37,8 +37,10 @@ class Config:
 
     def __post_init__(self) -> None:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        raise_if([((name,), problem) for name, value in values.items() if (problem := RULES[name].problem(value))])
-        settle(self, **{name: RULES[name].normal(value) for name, value in values.items()})
+        raise_problems(
+            [((name,), problem) for name, value in values.items() if (problem := RULES[name].problem(value))]
+        )
+        set_frozen(self, **{name: RULES[name].normal(value) for name, value in values.items()})
 
     @classmethod
     def from_params(cls, params: Mapping[str, ParamValue]) -> "Config":
@@ -47,7 +49,7 @@ class Config:
         Raises:
             ValueError: A name is unknown, or a value has the wrong type or lies outside its hard limits.
         """
-        raise_if([problem for name in params for problem in name_problems(name)])
+        raise_problems([problem for name in params for problem in name_problems(name)])
         return cls(**params)  # type: ignore[arg-type]  # __post_init__ checks the types
 
 
@@ -111,12 +113,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 )
 
 
-def name_problems(name: str) -> Found:
+def name_problems(name: str) -> Problems:
     """Why no parameter is called `name`."""
     return [] if name in RULES else [(("name",), f"no parameter is called {shown(name)}. {did_you_mean(name, RULES)}")]
 
 
-def settle(instance: object, **values: object) -> None:
+def set_frozen(instance: object, **values: object) -> None:
     """Set fields of a frozen dataclass to their normal form; only for its `__post_init__`."""
     for name, value in values.items():
         object.__setattr__(instance, name, value)

@@ -8,8 +8,16 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from vae_search.core.text import did_you_mean, shown
-from vae_search.core.validation import Found, raise_if
-from vae_search.spec.hyperparameters import ACTIVATIONS, ARCHITECTURES, RULES, Config, ParamValue, name_problems, settle
+from vae_search.core.validation import Problems, raise_problems
+from vae_search.spec.hyperparameters import (
+    ACTIVATIONS,
+    ARCHITECTURES,
+    RULES,
+    Config,
+    ParamValue,
+    name_problems,
+    set_frozen,
+)
 from vae_search.spec.search_space_checks import choices_problems, family_problem, outside, range_problems
 
 __all__ = [
@@ -55,9 +63,9 @@ class FloatParameter(_Entry):
 
     def __post_init__(self) -> None:
         bounds = {"low": self.low, "high": self.high, "log": self.log, "step": self.step}
-        raise_if(range_problems(self.name, float, bounds) + _when_problems(self))
+        raise_problems(range_problems(self.name, float, bounds) + _when_problems(self))
         step = None if self.step is None else float(self.step)
-        settle(self, low=float(self.low), high=float(self.high), step=step, when=_settled_when(self.when))
+        set_frozen(self, low=float(self.low), high=float(self.high), step=step, when=_settled_when(self.when))
 
     def problem(self, value: ParamValue) -> str | None:
         """Why `value` is not in this range, or None."""
@@ -75,8 +83,8 @@ class IntParameter(_Entry):
 
     def __post_init__(self) -> None:
         bounds = {"low": self.low, "high": self.high, "log": self.log, "step": self.step}
-        raise_if(range_problems(self.name, int, bounds) + _when_problems(self))
-        settle(self, when=_settled_when(self.when))
+        raise_problems(range_problems(self.name, int, bounds) + _when_problems(self))
+        set_frozen(self, when=_settled_when(self.when))
 
     def problem(self, value: ParamValue) -> str | None:
         """Why `value` is not in this range, or None."""
@@ -90,9 +98,9 @@ class CategoricalParameter(_Entry):
     choices: tuple[ParamValue, ...]
 
     def __post_init__(self) -> None:
-        raise_if(choices_problems(self.name, self.choices) + _when_problems(self))
+        raise_problems(choices_problems(self.name, self.choices) + _when_problems(self))
         choices = tuple(RULES[self.name].normal(choice) for choice in self.choices)
-        settle(self, choices=choices, when=_settled_when(self.when))
+        set_frozen(self, choices=choices, when=_settled_when(self.when))
 
     def problem(self, value: ParamValue) -> str | None:
         """Why `value` is not one of the choices, or None."""
@@ -111,8 +119,8 @@ class FixedParameter(_Entry):
         found = name_problems(self.name)
         if not found and (problem := RULES[self.name].problem(self.value)):
             found = [(("value",), problem)]
-        raise_if(found + _when_problems(self))
-        settle(self, value=RULES[self.name].normal(self.value), when=_settled_when(self.when))
+        raise_problems(found + _when_problems(self))
+        set_frozen(self, value=RULES[self.name].normal(self.value), when=_settled_when(self.when))
 
     def problem(self, value: ParamValue) -> str | None:
         """Why `value` is not the fixed one, or None."""
@@ -138,8 +146,8 @@ class SearchSpace:
     parameters: tuple[Parameter, ...]
 
     def __post_init__(self) -> None:
-        raise_if(_space_problems(self.parameters))
-        settle(self, parameters=_in_order(self.parameters))
+        raise_problems(_space_problems(self.parameters))
+        set_frozen(self, parameters=_in_order(self.parameters))
 
     @property
     def searched(self) -> tuple[Parameter, ...]:
@@ -211,8 +219,8 @@ def _settled_when(when: When) -> When:
     return tuple(sorted(settled, key=lambda condition: order.index(condition[0])))
 
 
-def _when_problems(entry: _Entry) -> Found:
-    found: Found = []
+def _when_problems(entry: _Entry) -> Problems:
+    found: Problems = []
     for parent, allowed in entry.when:
         if parent == entry.name:
             found.append((("when", parent), "a parameter cannot depend on itself. Drop the condition."))
@@ -226,10 +234,10 @@ def _when_problems(entry: _Entry) -> Found:
     return found
 
 
-def _space_problems(parameters: tuple[Parameter, ...]) -> Found:
+def _space_problems(parameters: tuple[Parameter, ...]) -> Problems:
     if not 1 <= len(parameters) <= MAX_PARAMETERS:
         return [((), f"must have 1..{MAX_PARAMETERS} parameters, but got {len(parameters)}.")]
-    found: Found = []
+    found: Problems = []
     for position, entry in enumerate(parameters):
         for parent, allowed in entry.when:
             parents = [other for other in parameters if other.name == parent]
@@ -275,7 +283,7 @@ def _parents(parameters: tuple[Parameter, ...]) -> dict[str, list[str]]:
     return parents
 
 
-def _cycle_problems(parameters: tuple[Parameter, ...]) -> Found:
+def _cycle_problems(parameters: tuple[Parameter, ...]) -> Problems:
     try:
         TopologicalSorter(_parents(parameters)).prepare()
     except CycleError as error:

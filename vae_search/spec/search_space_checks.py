@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 from vae_search.core.text import shown
-from vae_search.core.validation import Found
+from vae_search.core.validation import Problems
 from vae_search.spec.hyperparameters import RULES, ParamValue, name_problems
 
 MAX_CHOICES = 1000
 _GRID_SLACK = 1e-6  # of a step: 0.1 + 0.2 is a point of the grid 0, 0.1 … 0.3
 
 
-def range_problems(name: str, kind: type[int] | type[float], bounds: Mapping[str, object]) -> Found:
+def range_problems(name: str, kind: type[int] | type[float], bounds: Mapping[str, object]) -> Problems:
     """What is wrong with a range of whole or real numbers; `bounds` has `low`, `high`, `log` and `step`."""
     if found := name_problems(name):
         return found
@@ -36,7 +36,7 @@ def range_problems(name: str, kind: type[int] | type[float], bounds: Mapping[str
     return found + _relation_problems(low, high, log is True, grid)
 
 
-def choices_problems(name: str, choices: object) -> Found:
+def choices_problems(name: str, choices: object) -> Problems:
     """What is wrong with a list of choices."""
     if found := name_problems(name):
         return found
@@ -71,8 +71,8 @@ def outside(value: ParamValue, low: float, high: float, step: float | None) -> s
     return None
 
 
-def _relation_problems(low: float, high: float, log: bool, step: float | None) -> Found:
-    found: Found = []
+def _relation_problems(low: float, high: float, log: bool, step: float | None) -> Problems:
+    found: Problems = []
     if log and low <= 0:
         found.append((("low",), f"a log scale needs low > 0, but got {shown(low)}. Raise low or drop log: true."))
     if low > high:

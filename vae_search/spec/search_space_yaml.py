@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vae_search.core.text import did_you_mean, shown
-from vae_search.core.validation import Found, InvalidValueError, KeyPath, raise_if
+from vae_search.core.validation import InvalidValueError, KeyPath, Problems, raise_problems
 from vae_search.spec.hyperparameters import RULES, ParamValue, Rule, name_problems
 from vae_search.spec.search_space import (
     MAX_PARAMETERS,
@@ -41,7 +41,7 @@ def read_space(tree: object) -> SearchSpace:
     written = [place for name, node in tree.items() for place in _entries(name, node)]
     if not 1 <= len(written) <= MAX_PARAMETERS:
         raise InvalidValueError([((), f"must have 1 to {MAX_PARAMETERS} parameters, but got {len(written)}.")])
-    found: Found = []
+    found: Problems = []
     entries: list[tuple[KeyPath, Parameter]] = []
     for path, node in written:
         try:
@@ -58,7 +58,7 @@ def read_space(tree: object) -> SearchSpace:
             if not broken & {*inner}:  # a condition on a parameter that is itself mistaken says nothing new
                 found.append(((*entries[int(position)][0], *inner), sentence))
         raise InvalidValueError(found) from error
-    raise_if(found)
+    raise_problems(found)
     return space
 
 
@@ -87,7 +87,7 @@ def read_configs(tree: object) -> tuple[dict[str, ParamValue], ...]:
         raise InvalidValueError([((), f"must be a list of configs, but got {shown(tree)}.")])
     if len(tree) > MAX_ENQUEUED:
         raise InvalidValueError([((), f"may list at most {MAX_ENQUEUED} configs, but got {len(tree)}.")])
-    found: Found = []
+    found: Problems = []
     for position, config in enumerate(tree):
         if not isinstance(config, Mapping):
             found.append(((position,), f"must be a mapping from parameter to value, but got {shown(config)}."))
@@ -97,7 +97,7 @@ def read_configs(tree: object) -> tuple[dict[str, ParamValue], ...]:
             problem = unknown[0][1] if unknown else RULES[name].problem(value)
             if problem:
                 found.append(((position, name), problem))
-    raise_if(found)
+    raise_problems(found)
     return tuple({name: RULES[name].normal(value) for name, value in config.items()} for config in tree)
 
 
@@ -133,7 +133,7 @@ def _read_entry(name: str, node: object) -> Parameter:
         hint = f"{{type: categorical, choices: {shown(node)}}}"
         raise InvalidValueError([((), f"a list holds alternatives, mappings with `when`. For choices write {hint}.")])
     if not isinstance(node, dict):
-        raise_if([((), problem)] if (problem := RULES[name].problem(node)) else [])
+        raise_problems([((), problem)] if (problem := RULES[name].problem(node)) else [])
         return _build("fixed", name, {"value": node}, ())
     return _read_mapping(name, node)
 
@@ -144,7 +144,9 @@ def _read_mapping(name: str, node: Mapping[str, object]) -> Parameter:
         said = f"but got {shown(kind)}" if "type" in node else "but it is missing"
         path: KeyPath = ("type",) if "type" in node else ()
         raise InvalidValueError([(path, f"type must be one of {', '.join(KEYS)}, {said}.")])
-    found: Found = [((key,), f"unknown key. {did_you_mean(key, KEYS[kind])}") for key in node if key not in KEYS[kind]]
+    found: Problems = [
+        ((key,), f"unknown key. {did_you_mean(key, KEYS[kind])}") for key in node if key not in KEYS[kind]
+    ]
     values = {key: node.get(key) for key in KEYS[kind][1:] if key in node or key not in OPTIONAL}
     missing = values.keys() - node.keys()
     found += [((key,), f"is missing, but a parameter of type {kind} needs it. Add it.") for key in sorted(missing)]
@@ -156,9 +158,9 @@ def _read_mapping(name: str, node: Mapping[str, object]) -> Parameter:
     try:
         parameter = _build(kind, name, values, when)
     except InvalidValueError as error:
-        raise_if(found + [(path, sentence) for path, sentence in error.found if path[0] not in missing])
+        raise_problems(found + [(path, sentence) for path, sentence in error.found if path[0] not in missing])
         raise
-    raise_if(found)
+    raise_problems(found)
     return parameter
 
 

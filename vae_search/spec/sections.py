@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from vae_search.core.text import shown
-from vae_search.core.validation import Found, raise_if
+from vae_search.core.validation import Problems, raise_problems
 from vae_search.spec.fields import NAMES, Concurrency, Gpus, Memory, PositiveAmount, ResourceName, Share
 
 
@@ -75,7 +75,7 @@ class Objective(Part):
 
     @model_validator(mode="after")
     def _criteria_fit(self) -> "Objective":
-        found: Found = []
+        found: Problems = []
         if self.pareto is None:
             if self.prefer != "neg_elbo":
                 found.append((("prefer",), f"orders the front of `pareto`, but got {self.prefer} without one."))
@@ -88,7 +88,7 @@ class Objective(Part):
             if self.stability_weight != 1:
                 text = "weighs instability in a single objective. Leave it out of a Pareto sweep."
                 found.append((("stability_weight",), text))
-        raise_if(found)
+        raise_problems(found)
         return self
 
 

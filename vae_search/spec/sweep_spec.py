@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from vae_search.core.text import printable, shown
-from vae_search.core.validation import Found, KeyPath, dotted, raise_if
+from vae_search.core.validation import KeyPath, Problems, dotted, raise_problems
 from vae_search.errors import InvalidSpec
 from vae_search.spec.document import SpecFile, override, parse_yaml
 from vae_search.spec.error_messages import found_by_pydantic
@@ -103,7 +103,7 @@ class SweepSpec(Part):
 
     @model_validator(mode="after")
     def _relations_hold(self) -> "SweepSpec":
-        raise_if(relation_problems(dict(self)))
+        raise_problems(relation_problems(dict(self)))
         return self
 
     def to_json(self) -> dict[str, Any]:
@@ -219,9 +219,9 @@ def _changes(path: KeyPath, old: object, new: object) -> list[str]:
     return [] if old == new else [f"{dotted(path)}: {shown(old)} → {shown(new)}"]
 
 
-def relation_problems(parts: Mapping[str, Any]) -> Found:
+def relation_problems(parts: Mapping[str, Any]) -> Problems:
     """What is wrong between parts of a spec that are right in themselves; a part that is not there is not judged."""
-    found: Found = []
+    found: Problems = []
     match parts:
         case {"data": DataSpec(binarize="none"), "likelihood": "bernoulli"}:
             law = "a Bernoulli likelihood has no density for grey pixels"

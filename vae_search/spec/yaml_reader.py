@@ -21,7 +21,7 @@ from ruamel.yaml.events import (
 )
 
 from vae_search.core.text import printable
-from vae_search.core.validation import Found, KeyPath
+from vae_search.core.validation import KeyPath, Problems
 from vae_search.errors import InvalidSpec
 
 MAX_BYTES = 256 * 1024
@@ -49,7 +49,7 @@ class Document:
 
     value: object
     lines: dict[KeyPath, int]
-    found: Found
+    found: Problems
 
 
 def read_document(text: str, *, origin: str) -> Document:
@@ -86,7 +86,7 @@ class _Reader:
 
     def __init__(self, text: str, origin: str) -> None:
         self.lines: dict[KeyPath, int] = {}
-        self.found: Found = []
+        self.found: Problems = []
         self._origin = origin
         self._events: Iterator[Event] = YAML(typ="safe", pure=True).parse(text)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.registry import paths as model_layout
-from vae_search.registry.promotion.decision import Ruling
+from vae_search.registry.promotion.decision import PromotionDecision
 from vae_search.registry.promotion.evidence import Candidate, Evidence
-from vae_search.registry.promotion.gate_results import Facts, SampleQuality
-from vae_search.registry.promotion.model_backend import TestScore, Workshop
+from vae_search.registry.promotion.gate_results import GateInputs, SampleQuality
+from vae_search.registry.promotion.model_backend import ModelBackend, TestScore
 from vae_search.registry.promotion.model_card import card_of, evidence_of, markdown_of
 from vae_search.registry.state import ModelState, Status
 from vae_search.registry.version_files import (
@@ -44,11 +44,11 @@ class Champion:
 class Preparation:
     """What takes long in a promotion, done once for each candidate and champion, however often is decided again."""
 
-    def __init__(self, store: Store, model: str, candidate: Candidate, workshop: Workshop) -> None:
+    def __init__(self, store: Store, model: str, candidate: Candidate, backend: ModelBackend) -> None:
         self._store = store
         self._model = model
         self._candidate = candidate
-        self._workshop = workshop
+        self._workshop = backend
         self._files: Mapping[str, bytes] | None = None
         self._own_facts: tuple[float | None, SampleQuality] | None = None
         self._champion: Champion | None = None
@@ -70,7 +70,7 @@ class Preparation:
             self._champion_quality = None
         return self._champion
 
-    def facts(self, champion: Champion | None) -> Facts:
+    def facts(self, champion: Champion | None) -> GateInputs:
         """What the gates need beside the confirm runs; of the candidate it is measured once."""
         recorded = self._candidate.evidence.artifact
         if self._own_facts is None:
@@ -82,7 +82,7 @@ class Preparation:
         if champion is not None and self._champion_quality is None:
             self._champion_quality = self._workshop.sample_quality(champion.files)
         difference, quality = self._own_facts
-        return Facts(
+        return GateInputs(
             reload_difference=difference,
             sample_quality=quality,
             champion_sample_quality=self._champion_quality if champion else None,
@@ -101,7 +101,9 @@ class Preparation:
             return version.number, version_sha256(files)
         return None
 
-    def write(self, number: int, state: ModelState, facts: Facts, ruling: Ruling, *, at: datetime) -> str:
+    def write(
+        self, number: int, state: ModelState, facts: GateInputs, ruling: PromotionDecision, *, at: datetime
+    ) -> str:
         """Write the files of a number that this process has reserved; the hash of their manifest."""
         candidate = self._candidate
         test = self._tested(number, state)

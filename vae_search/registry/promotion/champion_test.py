@@ -45,7 +45,7 @@ class ContestResult:
         return not self.reasons
 
 
-def contest(candidate: Evidence, champion: Evidence, *, min_gain: float = MIN_GAIN_NATS) -> ContestResult:
+def champion_test(candidate: Evidence, champion: Evidence, *, min_gain: float = MIN_GAIN_NATS) -> ContestResult:
     """Hold the candidate against the champion.
 
     It wins if all of this holds; each clause alone would be fooled: (a) over seeds and images its mean bound is better

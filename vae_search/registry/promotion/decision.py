@@ -11,11 +11,11 @@ from vae_search.registry.promotion import champion_test as contests
 from vae_search.registry.promotion import gates as health
 from vae_search.registry.promotion.champion_test import ContestResult, Interval
 from vae_search.registry.promotion.evidence import Candidate, Evidence
-from vae_search.registry.promotion.gate_results import Facts, GateResult
+from vae_search.registry.promotion.gate_results import GateInputs, GateResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class PromotionPolicy:
     """What a promotion is held to.
 
     Raises:
@@ -37,7 +37,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ruling:
+class PromotionDecision:
     """Gates and contest of one candidate against one champion."""
 
     gates: tuple[GateResult, ...]
@@ -62,7 +62,7 @@ class Ruling:
         }
 
     @classmethod
-    def of(cls, entry: Entry) -> "Ruling":
+    def of(cls, entry: Entry) -> "PromotionDecision":
         """The ruling that an entry of the log was written with."""
         verdicts: Any = entry.verdicts
         found = verdicts["contest"]
@@ -79,7 +79,9 @@ class Ruling:
         )
 
 
-def rule(candidate: Candidate, facts: Facts, champion: Evidence | None, rules: Rules) -> Ruling:
+def decide(
+    candidate: Candidate, facts: GateInputs, champion: Evidence | None, rules: PromotionPolicy
+) -> PromotionDecision:
     """All gates; then, if it passes them and there is a champion, the contest. Pure.
 
     Raises:
@@ -87,5 +89,7 @@ def rule(candidate: Candidate, facts: Facts, champion: Evidence | None, rules: R
     """
     verdicts = health.judge(candidate, facts, rules.limits)
     if champion is None or not all(gate.passed for gate in verdicts):
-        return Ruling(gates=verdicts, contest=None)
-    return Ruling(gates=verdicts, contest=contests.contest(candidate.evidence, champion, min_gain=rules.min_gain))
+        return PromotionDecision(gates=verdicts, contest=None)
+    return PromotionDecision(
+        gates=verdicts, contest=contests.champion_test(candidate.evidence, champion, min_gain=rules.min_gain)
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
-from vae_search.store.ledger.confirm_runs import FinalistRow
+from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 
@@ -66,7 +66,7 @@ class Candidate:
         Conflict: The rows belong to different comparability keys (invariant I7).
     """
 
-    rows: tuple[FinalistRow, ...]
+    rows: tuple[ConfirmRow, ...]
     bounds: Mapping[int, PerImageBounds]
 
     def __post_init__(self) -> None:
@@ -96,12 +96,12 @@ class Candidate:
         return f"{self.sweep}/{self.trial}"
 
     @property
-    def complete(self) -> tuple[FinalistRow, ...]:
+    def complete(self) -> tuple[ConfirmRow, ...]:
         """The rows of the runs that completed."""
         return tuple(row for row in self.rows if row.state is State.COMPLETE)
 
     @property
-    def artifact_row(self) -> FinalistRow:
+    def artifact_row(self) -> ConfirmRow:
         """The run whose weights would be promoted: of those that completed the best on the select images.
 
         Chosen by images that no contest looks at, so that the choice does not flatter it there.
@@ -129,5 +129,5 @@ class Candidate:
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _by_seed(row: FinalistRow) -> int:
+def _by_seed(row: ConfirmRow) -> int:
     return row.confirm_seed

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vae_search.registry.promotion.evidence import Candidate
-from vae_search.store.ledger.confirm_runs import FinalistRow
+from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 
@@ -24,7 +24,7 @@ class SampleQuality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class GateInputs:
     """What was measured for the gates beside the confirm runs; None where it was not.
 
     Args:
@@ -58,8 +58,8 @@ class GateResult:
 def of_worst_seed(
     name: str,
     candidate: Candidate,
-    value_of: Callable[[FinalistRow, PerImageBounds], float | None],
-    limit_of: Callable[[FinalistRow, PerImageBounds], float | None],
+    value_of: Callable[[ConfirmRow, PerImageBounds], float | None],
+    limit_of: Callable[[ConfirmRow, PerImageBounds], float | None],
     what: str,
     *,
     at_least: bool = False,

@@ -15,7 +15,7 @@ from vae_search.core.text import did_you_mean
 from vae_search.errors import InvalidSpec
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import (
-    Facts,
+    GateInputs,
     GateResult,
     in_standard_errors,
     not_applicable,
@@ -23,7 +23,7 @@ from vae_search.registry.promotion.gate_results import (
     of_worst_seed,
 )
 from vae_search.spec.hyperparameters import Config
-from vae_search.store.ledger.confirm_runs import FinalistRow
+from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 MIN_SEEDS = 3  # of candidate and champion; a contest takes no fewer
@@ -40,10 +40,10 @@ class Gate:
     name: str
     limit: float
     meaning: str
-    judge: Callable[[Candidate, Facts, float], GateResult]
+    judge: Callable[[Candidate, GateInputs, float], GateResult]
 
 
-def judge(candidate: Candidate, facts: Facts, limits: Mapping[str, float]) -> tuple[GateResult, ...]:
+def judge(candidate: Candidate, facts: GateInputs, limits: Mapping[str, float]) -> tuple[GateResult, ...]:
     """The verdicts of all gates, in the order of the list.
 
     Args:
@@ -82,7 +82,7 @@ def standard_error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
-def floor_nats(row: FinalistRow) -> float | None:
+def floor_nats(row: ConfirmRow) -> float | None:
     """What no model can go below: the entropy of the images' binarisation; None if the row does not tell."""
     return None if row.neg_elbo is None or row.floor_excess is None else row.neg_elbo - row.floor_excess
 
@@ -92,7 +92,7 @@ def span_nats(bounds: PerImageBounds) -> float:
     return baseline_nats(bounds) - float(bounds.neg_elbo.mean())
 
 
-def enough_seeds(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+def enough_seeds(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """One lucky seed proves nothing; the contest needs the spread of several."""
     count = len(candidate.complete)
     return GateResult(
@@ -100,7 +100,7 @@ def enough_seeds(candidate: Candidate, facts: Facts, limit: float) -> GateResult
     )
 
 
-def every_seed_completed(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+def every_seed_completed(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """A config that diverges with one seed in so many will diverge for its users."""
     failed = [row for row in candidate.rows if row not in candidate.complete]
     causes = ", ".join(f"seed {row.confirm_seed}: {row.reason}" for row in failed)
@@ -113,17 +113,17 @@ def every_seed_completed(candidate: Candidate, facts: Facts, limit: float) -> Ga
     )
 
 
-def finite(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+def finite(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """No gradient was NaN or infinite in any step."""
     return of_worst_seed(
         "finite", candidate, lambda row, _: row.skipped_steps, lambda *_: limit, "steps were not finite"
     )
 
 
-def learned(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+def learned(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """Better than pixels without latents, by a share of what is possible: the baseline's distance to the floor."""
 
-    def least(row: FinalistRow, bounds: PerImageBounds) -> float | None:
+    def least(row: ConfirmRow, bounds: PerImageBounds) -> float | None:
         floor = floor_nats(row)
         return None if floor is None else limit * (baseline_nats(bounds) - floor)
 
@@ -132,40 +132,40 @@ def learned(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
     )
 
 
-def bound_is_sane(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+def bound_is_sane(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """L_1 ≤ L_K in expectation (Burda et al. 2016, theorem 1): a clear violation is a mistake in the program."""
 
-    def excess(_: FinalistRow, bounds: PerImageBounds) -> float:
+    def excess(_: ConfirmRow, bounds: PerImageBounds) -> float:
         return in_standard_errors(-bounds.neg_elbo - bounds.iwae)
 
     return of_worst_seed("bound", candidate, excess, lambda *_: limit, "standard errors by which ELBO exceeds IWAE")
 
 
-def above_the_floor(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+def above_the_floor(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """No model of binarised images is better than the noise that binarised them: else the pixels were not binary."""
 
-    def below(row: FinalistRow, bounds: PerImageBounds) -> float | None:
+    def below(row: ConfirmRow, bounds: PerImageBounds) -> float | None:
         floor = floor_nats(row)
         return None if floor is None else in_standard_errors(floor - bounds.neg_iwae)
 
     return of_worst_seed("floor", candidate, below, lambda *_: limit, "standard errors below what is possible")
 
 
-def uses_its_code(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+def uses_its_code(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """Not collapsed: the posterior says something about its image (KL in nats per image)."""
     return of_worst_seed(
         "rate", candidate, lambda _, bounds: float(bounds.rate.mean()), lambda *_: limit, "nats", at_least=True
     )
 
 
-def enough_active_units(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+def enough_active_units(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """Not collapsed: latents whose mean moves from image to image (Burda et al. 2016, 5, variance above 0.01)."""
     return of_worst_seed(
         "active_units", candidate, lambda row, _: row.active_units, lambda *_: limit, "active units", at_least=True
     )
 
 
-def code_matters(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+def code_matters(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """Not collapsed: with another image's code the decoder does clearly worse, in nats of distortion."""
     return of_worst_seed(
         "shuffle_gap",
@@ -177,16 +177,16 @@ def code_matters(candidate: Candidate, facts: Facts, limit: float) -> GateResult
     )
 
 
-def warm_up_finished(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+def warm_up_finished(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """Trained with the full weight of the KL, not only on the way to it."""
 
-    def epochs_after(row: FinalistRow, _: PerImageBounds) -> int:
+    def epochs_after(row: ConfirmRow, _: PerImageBounds) -> int:
         return row.epochs - Config.from_params(row.params).kl_warmup_epochs
 
     return of_worst_seed("warm_up", candidate, epochs_after, lambda *_: limit, "epochs after warm-up", at_least=True)
 
 
-def no_final_regression(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+def no_final_regression(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """The weights of the end are about as good as those of the best epoch (part A of the instability).
 
     To within the limit in nats, or half a percent of the span where that is more.
@@ -202,7 +202,7 @@ def no_final_regression(candidate: Candidate, facts: Facts, limit: float) -> Gat
     )
 
 
-def generalises(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+def generalises(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """Training images are not explained much better than held-out ones.
 
     A few hundred images differ from others by more than the limit, just so: what two standard errors of their mean
@@ -217,7 +217,7 @@ def generalises(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
     )
 
 
-def seeds_agree(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+def seeds_agree(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """Sample standard deviation over seeds of the mean bound on -log p(x), against the mean span."""
     bounds = list(candidate.bounds.values())
     if len(bounds) < 2:
@@ -228,7 +228,7 @@ def seeds_agree(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
     return GateResult(name="seed_spread", value=spread, limit=most, passed=spread <= most, explanation=explanation)
 
 
-def reloads(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+def reloads(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """What is served is what was judged, to within the limit in nats, or a millionth of the bound if that is more."""
     difference = facts.reload_difference
     if difference is None:
@@ -244,7 +244,7 @@ def reloads(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
     )
 
 
-def samples_as_well(candidate: Candidate, facts: Facts, limit: float) -> GateResult:
+def samples_as_well(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """Likelihood does not speak for samples (Theis et al. 2016): these may not be worse than the champion's."""
     ours, theirs = facts.sample_quality, facts.champion_sample_quality
     if ours is None:

@@ -27,7 +27,7 @@ class TestScore:
     images: int
 
 
-class Workshop(Protocol):
+class ModelBackend(Protocol):
     """Makes and measures the files of a model: path in the version's folder -> content. May take minutes."""
 
     def export(self, candidate: Candidate, artifact: Mapping[str, bytes]) -> Mapping[str, bytes]:

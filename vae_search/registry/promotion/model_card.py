@@ -10,7 +10,7 @@ import numpy as np
 from vae_search.errors import CorruptStore
 from vae_search.registry.promotion.champion_test import ContestResult, mean_interval
 from vae_search.registry.promotion.evidence import Candidate, Evidence
-from vae_search.registry.promotion.gate_results import Facts, GateResult
+from vae_search.registry.promotion.gate_results import GateInputs, GateResult
 from vae_search.registry.promotion.gates import baseline_nats, floor_nats
 from vae_search.registry.promotion.model_backend import TestScore
 from vae_search.registry.version_files import CARD_FILE, PER_IMAGE_FILE
@@ -28,7 +28,7 @@ def card_of(
     model: str,
     version: int,
     created_at: datetime,
-    facts: Facts,
+    facts: GateInputs,
     gates: tuple[GateResult, ...],
     contest: ContestResult | None,
     champion: int | None,
@@ -158,7 +158,7 @@ def markdown_of(card: Mapping[str, Any]) -> str:
         "## Costs",
         *_table(("what", "value"), [(name, _number(value)) for name, value in card["costs"].items()]),
         "",
-        "## Provenance",
+        "## SweepContext",
         *_table(
             ("what", "value"),
             [(name, _code(value)) for name, value in [*came.items(), *sorted(card["versions"].items())]],

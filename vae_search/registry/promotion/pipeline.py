@@ -1,8 +1,8 @@
 """From a sweep's finalists to a champion: the recipe. Every step can be cut off and done again.
 
-A process that dies leaves the old or the new champion; calling `propose` again finishes what it began or, if its files
-are not whole, reserves another number. Two at once are put in order by the log: whoever comes second decides again,
-against the champion of the first.
+A process that dies leaves the old or the new champion; calling `promote_best` again finishes what it began or, if its
+files are not whole, reserves another number. Two at once are put in order by the log: whoever comes second decides
+again, against the champion of the first.
 """
 
 from collections.abc import Callable
@@ -14,19 +14,19 @@ from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.registry.log import Action
 from vae_search.registry.promotion.candidate_files import Preparation
-from vae_search.registry.promotion.decision import Rules, Ruling, rule
+from vae_search.registry.promotion.decision import PromotionDecision, PromotionPolicy, decide
 from vae_search.registry.promotion.evidence import Candidate
-from vae_search.registry.promotion.model_backend import TestScore, Workshop
+from vae_search.registry.promotion.model_backend import ModelBackend, TestScore
 from vae_search.registry.registry import Registry
 from vae_search.registry.state import ModelState, Status
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts, sweep_record
-from vae_search.store.ledger.confirm_runs import FinalistRow, Finalists, by_trial
+from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns, by_trial
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 
-class Outcome(StrEnum):
+class PromotionOutcome(StrEnum):
     """What became of a candidate."""
 
     PROMOTED = "promoted"
@@ -44,17 +44,17 @@ class Decision:
         test: only of the version that was promoted here and now.
     """
 
-    outcome: Outcome
+    outcome: PromotionOutcome
     model: str
     candidate: str
     version: int | None
     champion: int | None
-    ruling: Ruling
+    ruling: PromotionDecision
     test: TestScore | None = None
 
 
-def propose(
-    store: Store, sweep: str, *, model: str, rules: Rules, workshop: Workshop, now: Callable[[], datetime]
+def promote_best(
+    store: Store, sweep: str, *, model: str, rules: PromotionPolicy, backend: ModelBackend, now: Callable[[], datetime]
 ) -> Decision:
     """Let a sweep's finalists ask for promotion, the best by mean first: the first that passes all gates faces the
     champion. Whoever fails a gate is entered into the log with all verdicts, and the next one asks.
@@ -70,8 +70,8 @@ def propose(
     registry = Registry(store, model, now=now)
     decisions = []
     for candidate in candidates(store, sweep):
-        decision = consider(store, registry, candidate, rules=rules, workshop=workshop, now=now)
-        if decision.outcome is not Outcome.REJECTED or decision.ruling.healthy:
+        decision = evaluate_candidate(store, registry, candidate, rules=rules, backend=backend, now=now)
+        if decision.outcome is not PromotionOutcome.REJECTED or decision.ruling.healthy:
             return decision
         decisions.append(decision)
     return decisions[0]
@@ -86,7 +86,7 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
         CorruptStore: A confirm run's files are damaged.
     """
     key = sweep_record.read(store, sweep).comparability_key
-    finalists = Finalists(store, sweep)
+    finalists = ConfirmRuns(store, sweep)
     found = [
         Candidate(rows=tuple(rows), bounds={row.confirm_seed: _bounds(store, row) for row in rows if _completed(row)})
         for rows in by_trial(finalists.rows()).values()
@@ -105,13 +105,13 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
     return sorted(found, key=lambda candidate: (candidate.evidence.mean_neg_iwae, candidate.trial))
 
 
-def consider(
+def evaluate_candidate(
     store: Store,
     registry: Registry,
     candidate: Candidate,
     *,
-    rules: Rules,
-    workshop: Workshop,
+    rules: PromotionPolicy,
+    backend: ModelBackend,
     now: Callable[[], datetime],
 ) -> Decision:
     """One candidate's way to a verdict that is in the log. Asking again, or from two places at once, changes nothing.
@@ -120,7 +120,7 @@ def consider(
         Conflict: The champion was judged on another task.
         CorruptStore: The log, the champion or the candidate's files are damaged.
     """
-    prepared = Preparation(store, registry.model, candidate, workshop)
+    prepared = Preparation(store, registry.model, candidate, backend)
     number = manifest_sha256 = None  # of the version that is ready to be promoted
     while True:
         state = registry.state()
@@ -131,7 +131,7 @@ def consider(
             return earlier
         champion = prepared.champion(state)
         facts = prepared.facts(champion)
-        ruling = rule(candidate, facts, champion.evidence if champion else None, rules)
+        ruling = decide(candidate, facts, champion.evidence if champion else None, rules)
         about = {
             "candidate": candidate.name,
             "candidate_sha256": candidate.sha256,
@@ -140,7 +140,7 @@ def consider(
             "verdicts": ruling.to_json(),
         }
         decision = Decision(
-            outcome=Outcome.REJECTED,
+            outcome=PromotionOutcome.REJECTED,
             model=registry.model,
             candidate=candidate.name,
             version=None,
@@ -153,7 +153,7 @@ def consider(
         elif number is not None:
             if registry.add(Action.PROMOTE, seen=state, version=number, manifest_sha256=manifest_sha256, **about):
                 test = prepared.recorded_test([number])
-                return replace(decision, outcome=Outcome.PROMOTED, version=number, champion=number, test=test)
+                return replace(decision, outcome=PromotionOutcome.PROMOTED, version=number, champion=number, test=test)
         elif (ready := prepared.finished(state)) is not None:
             number, manifest_sha256 = ready
         else:
@@ -164,7 +164,7 @@ def consider(
                 number = next_number
 
 
-def _recorded(state: ModelState, candidate: Candidate, rules: Rules) -> Decision | None:
+def _recorded(state: ModelState, candidate: Candidate, rules: PromotionPolicy) -> Decision | None:
     """The verdict on this candidate that is in the log already, if it still holds."""
     sha256 = candidate.sha256
     version = state.promoted_as(sha256)
@@ -174,16 +174,16 @@ def _recorded(state: ModelState, candidate: Candidate, rules: Rules) -> Decision
     if entry is None:
         return None
     return Decision(
-        outcome=Outcome.REJECTED if version is None else Outcome.KEPT,
+        outcome=PromotionOutcome.REJECTED if version is None else PromotionOutcome.KEPT,
         model=state.model,
         candidate=candidate.name,
         version=version,
         champion=state.champion,
-        ruling=Ruling.of(entry),
+        ruling=PromotionDecision.of(entry),
     )
 
 
-def _bounds(store: Store, row: FinalistRow) -> PerImageBounds:
+def _bounds(store: Store, row: ConfirmRow) -> PerImageBounds:
     files = artifacts.load(store, row.sweep, row.key, sha256=row.artifact_sha256)
     where = f"{layout.artifact(row.sweep, row.key)}/{artifacts.PER_IMAGE_FILE}"
     if artifacts.PER_IMAGE_FILE not in files:
@@ -191,5 +191,5 @@ def _bounds(store: Store, row: FinalistRow) -> PerImageBounds:
     return PerImageBounds.from_parquet(files[artifacts.PER_IMAGE_FILE], where=where)
 
 
-def _completed(row: FinalistRow) -> bool:
+def _completed(row: ConfirmRow) -> bool:
     return row.state is State.COMPLETE

@@ -12,7 +12,7 @@ from typing import Any
 
 from vae_search.errors import ClusterTrouble
 from vae_search.runtime.cluster.http_client import Address, Answer, NoAnswer, NotHttp, ask, is_loopback
-from vae_search.search.capacity import NodeRoom
+from vae_search.search.capacity import NodeCapacity
 
 MODE = "/api/authentication_mode"  # open to everybody, since Ray 2.52
 VERSION = "/api/version"
@@ -39,14 +39,14 @@ class ClusterFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterNode(NodeRoom):
+class ClusterNode(NodeCapacity):
     """One machine of a cluster that is alive, and what it offers to trials."""
 
     ip: str
     head: bool
 
 
-def reach(address: str, *, token: str | None, timeout_s: float = 3.0) -> ClusterFacts:
+def check_connectivity(address: str, *, token: str | None, timeout_s: float = 3.0) -> ClusterFacts:
     """Ask the cluster at `address` who it is.
 
     Args:
@@ -88,7 +88,7 @@ def reach(address: str, *, token: str | None, timeout_s: float = 3.0) -> Cluster
 
 
 def cluster_nodes(address: str, *, token: str | None, timeout_s: float = 3.0) -> tuple[ClusterNode, ...]:
-    """The nodes that are alive, the head first; for a cluster that `reach` accepts.
+    """The nodes that are alive, the head first; for a cluster that `check_connectivity` accepts.
 
     Raises:
         ClusterTrouble: The cluster does not tell.

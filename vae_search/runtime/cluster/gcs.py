@@ -20,7 +20,7 @@ from ray.core.generated.gcs_pb2 import GcsNodeInfo
 from vae_search.errors import ClusterTrouble
 from vae_search.runtime.cluster.http_client import is_loopback
 from vae_search.runtime.cluster.token import find_token
-from vae_search.search.capacity import NodeRoom, check_room
+from vae_search.search.capacity import NodeCapacity, check_capacity
 from vae_search.spec.sections import Resources
 
 REACH_S = 3.0
@@ -59,9 +59,9 @@ def check_cluster(address: str, resources: Resources) -> None:
     Raises:
         ClusterTrouble: It cannot be joined, or a trial would wait for ever.
     """
-    client = entered(gcs_address(address))
+    client = connect_head(gcs_address(address))
     nodes = [
-        NodeRoom(node_id=info.node_id.hex(), resources=dict(info.resources_total), labels=dict(info.labels))
+        NodeCapacity(node_id=info.node_id.hex(), resources=dict(info.resources_total), labels=dict(info.labels))
         for info in client.get_all_node_info(timeout=REACH_S).values()
         if info.state == GcsNodeInfo.ALIVE
     ]
@@ -73,14 +73,14 @@ def check_cluster(address: str, resources: Resources) -> None:
         or b""
     )
     growing = [
-        NodeRoom(node_id=group.name, resources=dict(group.resources))
+        NodeCapacity(node_id=group.name, resources=dict(group.resources))
         for group in config.node_group_configs
         if group.max_count != 0
     ]
-    check_room(nodes, growing, resources)
+    check_capacity(nodes, growing, resources)
 
 
-def entered(address: str) -> GcsClient:
+def connect_head(address: str) -> GcsClient:
     """A connection to the cluster's head, which answers and takes our token, if we have one.
 
     Args:

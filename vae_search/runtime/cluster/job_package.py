@@ -15,7 +15,7 @@ MOST_BYTES = 500 * 2**20  # Ray takes packages of up to 512 MiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
+class JobPackage:
     """One sweep, ready to be sent."""
 
     spec: SweepSpec

@@ -21,8 +21,8 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from vae_search.errors import ClusterTrouble, Conflict, NotFound
 from vae_search.runtime.cluster.connectivity import cluster_nodes, may_grow
-from vae_search.runtime.cluster.job_package import Payload
-from vae_search.search.capacity import check_room
+from vae_search.runtime.cluster.job_package import JobPackage
+from vae_search.search.capacity import check_capacity
 from vae_search.spec.sections import Resources
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Jobs:
         for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
             logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)  # they tell of every package and connection
 
-    def check_room(self, resources: Resources) -> None:
+    def check_capacity(self, resources: Resources) -> None:
         """Refuse a trial that would wait for ever, unless larger nodes may come; its driver looks more closely.
 
         Raises:
@@ -84,7 +84,7 @@ class Jobs:
         """
         if may_grow(self.address, token=self._token):
             return
-        check_room(cluster_nodes(self.address, token=self._token), [], resources)
+        check_capacity(cluster_nodes(self.address, token=self._token), [], resources)
 
     def all(self, sweep: str | None = None) -> list[Job]:
         """The jobs of a sweep, or of all, that this cluster remembers, the newest first."""
@@ -105,7 +105,7 @@ class Jobs:
             raise NotFound(f"{self.address}: this cluster knows no job of sweep {sweep!r}.")
         return found[0]
 
-    def submit(self, payload: Payload, *, lease: int) -> tuple[Job, bool]:
+    def submit(self, payload: JobPackage, *, lease: int) -> tuple[Job, bool]:
         """Start a sweep on the cluster, or find it running: submitting twice is one sweep.
 
         Args:
@@ -198,7 +198,7 @@ class Jobs:
                 return job
             time.sleep(POLL_S)
 
-    def _same(self, job: Job, payload: Payload) -> Job:
+    def _same(self, job: Job, payload: JobPackage) -> Job:
         """A running job, if it does what is asked for."""
         with self._answering():
             metadata = self._client.get_job_info(job.submission_id).metadata or {}

@@ -10,7 +10,7 @@ from vae_search.errors import VaeSearchError
 from vae_search.runtime.cluster.connectivity import DISABLED, ClusterFacts
 from vae_search.runtime.cluster.node_check import NodeReport
 from vae_search.runtime.cluster.token import Token
-from vae_search.search.capacity import CPU, GPU, NodeRoom, cluster_room
+from vae_search.search.capacity import CPU, GPU, NodeCapacity, cluster_capacity
 from vae_search.spec.sections import Resources
 
 LEAST_FREE_BYTES = 2e9
@@ -110,10 +110,10 @@ def check_clock(ahead_s: float | None, *, whose: str, area: Area) -> Check:
     )
 
 
-def check_room(nodes: Sequence[NodeRoom], resources: Resources) -> Check:
+def check_capacity(nodes: Sequence[NodeCapacity], resources: Resources) -> Check:
     """How many trials run at once; a trial never spans nodes."""
     kinds = Counter((node.resources.get(CPU, 0.0), node.resources.get(GPU, 0.0)) for node in nodes)
-    slots = cluster_room(nodes, resources)
+    slots = cluster_capacity(nodes, resources)
     listed = " + ".join(
         f"{count} node{'s' if count > 1 else ''} × {_resources(*kind)}"
         for kind, count in sorted(kinds.items())

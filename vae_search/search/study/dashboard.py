@@ -12,8 +12,8 @@ from optuna.storages import InMemoryStorage
 from optuna_dashboard import wsgi
 
 from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound, VaeSearchError
-from vae_search.search.messages import TrialOrder
-from vae_search.search.pending_trials import Suggestions
+from vae_search.search.messages import TrialAssignment
+from vae_search.search.pending_trials import PendingTrials
 from vae_search.search.study.export import fill, frozen_trials
 from vae_search.spec.search_space import SearchSpace
 from vae_search.store import paths as layout
@@ -69,9 +69,9 @@ class FollowedSweep:
         files = self._store.list(layout.trials(self._sweep))
         if self._seen == {*running, *files}:
             return
-        orders: list[TrialOrder] = []
+        orders: list[TrialAssignment] = []
         with suppress(NotFound):  # one has just ended; the next look finds its row
-            orders = Suggestions(self._store, self._sweep).all()
+            orders = PendingTrials(self._store, self._sweep).all()
         rows = self._new_rows(files)
         self._curves |= self._ledger.curves(rows)
         self._rows |= {row.trial: row for row in rows}
@@ -89,7 +89,7 @@ class FollowedSweep:
                     rows.append(self._ledger.trial(number))
         return rows
 
-    def _study_app(self, orders: Iterable[TrialOrder]) -> "WSGIApplication":
+    def _study_app(self, orders: Iterable[TrialAssignment]) -> "WSGIApplication":
         storage = InMemoryStorage()
         fill(storage, self._sweep, frozen_trials(self._space, [*self._rows.values()], self._curves, orders))
         app: WSGIApplication = wsgi(storage)

@@ -10,7 +10,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from vae_search.core.trial_state import State
-from vae_search.search.messages import TrialOrder
+from vae_search.search.messages import TrialAssignment
 from vae_search.search.study.study import OPTUNA_STATES, drawn
 from vae_search.spec.search_space import SearchSpace
 from vae_search.store.ledger.rows import EpochRow, TrialRow
@@ -26,7 +26,7 @@ def frozen_trials(
     space: SearchSpace,
     rows: Sequence[TrialRow],
     curves: Mapping[int, Sequence[EpochRow]],
-    orders: Iterable[TrialOrder] = (),
+    orders: Iterable[TrialAssignment] = (),
 ) -> list[FrozenTrial]:
     """The trials of a sweep, each at the place of its number.
 
@@ -89,6 +89,6 @@ def _finished(space: SearchSpace, row: TrialRow, curve: Sequence[EpochRow]) -> F
     return trial
 
 
-def _running(space: SearchSpace, order: TrialOrder) -> FrozenTrial:
+def _running(space: SearchSpace, order: TrialAssignment) -> FrozenTrial:
     params, distributions = drawn(space, order.params)
     return create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)

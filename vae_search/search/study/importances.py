@@ -7,7 +7,7 @@ import optuna
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
 from vae_search.core.trial_state import State
-from vae_search.search.study.study import Outcome, SweepStudy
+from vae_search.search.study.study import SweepStudy, TrialResult
 from vae_search.spec.search_space import SearchSpace
 from vae_search.store.ledger.rows import TrialRow
 
@@ -31,7 +31,7 @@ def importances(
         return {}
     rebuilt = SweepStudy(space, sampler="random", seed=SEED)
     for row in scored:
-        rebuilt.add(Outcome(trial=row.trial, state=row.state, params=row.params, objective=getattr(row, by)))
+        rebuilt.add(TrialResult(trial=row.trial, state=row.state, params=row.params, objective=getattr(row, by)))
     study = optuna.create_study(direction="minimize")
     study.add_trials(rebuilt.trials())
     return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=SEED))

@@ -14,7 +14,7 @@ BEST = 25
 """TPE models its good trials on the best tenth, at most 25 (Optuna's default gamma)"""
 
 
-class SamplerMemory(InMemoryStorage):
+class WindowedStorage(InMemoryStorage):
     """Optuna's storage for one study, whose lists hold the newest trials, the best and those that are running.
 
     A draw of Optuna's TPE takes time in proportion to the trials in these lists: 0.4 s after 10,000. The many that are

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import State
-from vae_search.search.study.sampler_storage import SamplerMemory
+from vae_search.search.study.sampler_storage import WindowedStorage
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.search_space import (
     CategoricalParameter,
@@ -33,7 +33,7 @@ OPTUNA_STATES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class TrialResult:
     """What the sampler learns of one trial."""
 
     trial: int
@@ -104,7 +104,7 @@ class SweepStudy:
         self._space = space
         self._sampler = sampler
         self._seed = seed
-        self._memory = SamplerMemory()
+        self._memory = WindowedStorage()
         self._study = optuna.create_study(
             directions=["minimize"] * criteria,
             sampler=self._fresh_sampler(0),
@@ -113,7 +113,7 @@ class SweepStudy:
         )
         self._numbers: dict[int, int] = {}  # our trial number -> Optuna's, which count in the order of their coming
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: TrialResult) -> None:
         """Enter a trial that an earlier driver ran, or that is still in flight (RUNNING)."""
         params, distributions = drawn(self._space, outcome.params)
         trial = create_trial(
@@ -158,7 +158,7 @@ class SweepStudy:
 
         return self._space.suggest(draw)
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: TrialResult) -> None:
         """Record how an asked trial ended. Only finite values may come in; anything else is a FAIL."""
         number = self._numbers[outcome.trial]
         if outcome.state is State.PRUNED and self._criteria == 1:  # Optuna takes no reports of several criteria

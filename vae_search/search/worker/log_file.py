@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vae_search.errors import StoreUnavailable
 from vae_search.search.lifecycle import LOG_FORMAT
-from vae_search.search.messages import WorkerBrief
+from vae_search.search.messages import WorkerConfig
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 class WorkerLog:
     """Writes down this process's log; that it cannot be written must not stop a trial."""
 
-    def __init__(self, brief: WorkerBrief, store: Store, *, name: str) -> None:
+    def __init__(self, brief: WorkerConfig, store: Store, *, name: str) -> None:
         self._store = store
         self._path = f"{layout.logs(brief.spec.name)}/{name}"
         # In memory and not in a file: a worker may be killed, and nobody would remove it. A process writes a few lines

@@ -15,9 +15,9 @@ from vae_search.search.messages import (
     MEASUREMENTS_FILE,
     STATE_FILE,
     Failure,
-    TrialOrder,
+    TrialAssignment,
     TrialReport,
-    WorkerBrief,
+    WorkerConfig,
 )
 from vae_search.search.worker.watchdog import Watchdog, end_process
 from vae_search.spec.hyperparameters import Config
@@ -25,7 +25,7 @@ from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import checkpoints
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
-from vae_search.store.ledger.failure_counts import OUT, record_strike, strikes
+from vae_search.store.ledger.failure_counts import MAX_FAILURES, failure_counts, record_failure
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
 from vae_search.vae.inference.npz import arrays_of, npz_of
 from vae_search.vae.inference.scoring import judge
@@ -45,7 +45,7 @@ class TrialRunner:
 
     def __init__(
         self,
-        brief: WorkerBrief,
+        brief: WorkerConfig,
         task: TrainingTask,
         judge_task: JudgeTask,
         store: Store,
@@ -65,7 +65,7 @@ class TrialRunner:
         self._trial_plan = TrainingPlan.of(spec)
         self._confirm_plan = replace(self._trial_plan, epochs=spec.confirm_epochs)
         self._trainer = Trainer(task, threads=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
-        self._order: TrialOrder | None = None
+        self._order: TrialAssignment | None = None
         self._run: TrainingRun | None = None
         self._bounds: PerImageBounds | None = None  # of a confirm run after its last epoch
         self._reported = 0
@@ -77,7 +77,7 @@ class TrialRunner:
             spec.trial_timeout_s, on_timeout=self._strike_for_time, end_process=end_process, monotonic=monotonic
         )
 
-    def begin(self, order: TrialOrder) -> None:
+    def begin(self, order: TrialAssignment) -> None:
         """Take over a trial. Cheap and safe: whatever can go wrong happens in the first `step`."""
         self._order = order
         self._restart()
@@ -105,14 +105,14 @@ class TrialRunner:
         self._saved_epoch = 0
         self._watchdog.restart()
 
-    def _step(self, order: TrialOrder) -> TrialReport | None:
+    def _step(self, order: TrialAssignment) -> TrialReport | None:
         """None if something is forgiven, and the trial shall go on from its last checkpoint."""
         try:
             if self._run is None:
-                counted = strikes(self._store, self._brief.spec.name, order.key)
-                if counted[Reason.TIMEOUT] >= OUT:
+                counted = failure_counts(self._store, self._brief.spec.name, order.key)
+                if counted[Reason.TIMEOUT] >= MAX_FAILURES:
                     return self._failed(order, Failure(reason=Reason.TIMEOUT, error=self._over_time()))
-                if counted[Reason.OOM] >= OUT:
+                if counted[Reason.OOM] >= MAX_FAILURES:
                     error = "the worker ran out of memory twice, on its node as a whole"
                     return self._failed(order, Failure(reason=Reason.OOM, error=error))
                 self._run = self._start(order)
@@ -127,8 +127,8 @@ class TrialRunner:
         except OUT_OF_MEMORY as error:
             logger.exception("run %s ran out of memory", order.key)
             told = _told(error)
-            record_strike(self._store, self._brief.spec.name, order.key, Reason.OOM, detail=told)
-            if strikes(self._store, self._brief.spec.name, order.key)[Reason.OOM] >= OUT:
+            record_failure(self._store, self._brief.spec.name, order.key, Reason.OOM, detail=told)
+            if failure_counts(self._store, self._brief.spec.name, order.key)[Reason.OOM] >= MAX_FAILURES:
                 return self._failed(order, Failure(reason=Reason.OOM, error=told))
             return None
         except (VaeSearchError, OSError):
@@ -137,7 +137,7 @@ class TrialRunner:
             logger.exception("run %s raised", order.key)
             return self._failed(order, Failure(reason=Reason.RAISED, error=_told(error)))
 
-    def _start(self, order: TrialOrder) -> TrainingRun:
+    def _start(self, order: TrialAssignment) -> TrainingRun:
         run = self._trainer.start(Config.from_params(order.params), self._plan_of(order), seed=order.seed)
         self._saved_at = self._monotonic()
         checkpoint = checkpoints.newest_intact(self._store, self._brief.spec.name, order.key)
@@ -152,10 +152,10 @@ class TrialRunner:
             logger.info("run %s starts: %s", order.key, json.dumps(dict(order.params)))
         return run
 
-    def _plan_of(self, order: TrialOrder) -> TrainingPlan:
+    def _plan_of(self, order: TrialAssignment) -> TrainingPlan:
         return self._confirm_plan if order.confirms else self._trial_plan
 
-    def _save_if_due(self, order: TrialOrder, run: TrainingRun) -> None:
+    def _save_if_due(self, order: TrialAssignment, run: TrainingRun) -> None:
         last = run.epoch == self._plan_of(order).epochs
         waited_s = self._monotonic() - self._saved_at
         due = last or run.epoch in self._brief.rungs or waited_s >= self._brief.spec.checkpoint_s
@@ -205,12 +205,13 @@ class TrialRunner:
         if self._order is not None:
             error = self._over_time()
             logger.error("run %s: %s; this worker ends", self._order.key, error)
-            record_strike(self._store, self._brief.spec.name, self._order.key, Reason.TIMEOUT, detail=error)
+            record_failure(self._store, self._brief.spec.name, self._order.key, Reason.TIMEOUT, detail=error)
 
     def _over_time(self) -> str:
-        return f"an attempt took longer than trial_timeout_s = {self._brief.spec.trial_timeout_s:g} s, {OUT} times"
+        longest_s = self._brief.spec.trial_timeout_s
+        return f"an attempt took longer than trial_timeout_s = {longest_s:g} s, {MAX_FAILURES} times"
 
-    def _report(self, order: TrialOrder, run: TrainingRun) -> TrialReport:
+    def _report(self, order: TrialAssignment, run: TrainingRun) -> TrialReport:
         news = tuple(run.measurements[self._reported :])
         self._reported = run.epoch
         scores = run.scores() if run.epoch == self._plan_of(order).epochs else None
@@ -227,7 +228,7 @@ class TrialRunner:
             saved_epoch=self._saved_epoch,
         )
 
-    def _failed(self, order: TrialOrder, failure: Failure) -> TrialReport:
+    def _failed(self, order: TrialAssignment, failure: Failure) -> TrialReport:
         measurements = [] if self._run is None else self._run.measurements
         return TrialReport(
             key=order.key,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vae_search.core.references import trial_address
+from vae_search.core.references import parse_trial_reference
 from vae_search.errors import NotFound
 from vae_search.exports.output_files import check_output, write_output
 from vae_search.services.models import lifecycle
@@ -93,7 +93,7 @@ def subject(store: Store, address: str) -> Subject:
     if lifecycle.is_model(store, address):
         loaded = lifecycle.load(store, address)
         return Subject(model=loaded.model, data=loaded.data)
-    sweep, trial = trial_address(address)
+    sweep, trial = parse_trial_reference(address)
     record = sweep_record.read(store, sweep)
     rows = Ledger(store, sweep).trials()
     if trial is None:
@@ -119,7 +119,7 @@ def _held_out(store: Store, found: Subject, cache: Path) -> np.ndarray:
     """Judge images, as networks see them: no model was trained or chosen by a search on them."""
     from vae_search.data.dataset import load_dataset
     from vae_search.data.pixel_statistics import intensities
-    from vae_search.services.datasets import at_hand
+    from vae_search.services.datasets import local_copy
 
-    dataset = load_dataset(at_hand(store, found.data, cache=cache), cache=cache)
+    dataset = load_dataset(local_copy(store, found.data, cache=cache), cache=cache)
     return intensities(dataset.judge, dataset.pixels.levels)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from vae_search.errors import BadData, Conflict, CorruptStore, InvalidSpec, NotFound
 from vae_search.registry import paths as model_layout
 from vae_search.registry.log import model_names
-from vae_search.registry.promotion.decision import Rules
-from vae_search.registry.promotion.pipeline import Decision, propose
+from vae_search.registry.promotion.decision import PromotionPolicy
+from vae_search.registry.promotion.pipeline import Decision, promote_best
 from vae_search.registry.registry import ModelAddress, Registry
 from vae_search.registry.state import ModelState
 from vae_search.registry.version_files import CARD_FILE, read_version
@@ -52,13 +52,17 @@ class Evaluation:
     """of `neg_iwae`"""
 
 
-def rules_of(spec: SweepSpec) -> Rules:
+def policy_of(spec: SweepSpec) -> PromotionPolicy:
     """What a sweep's finalists are held to.
 
     Raises:
         InvalidSpec: `promote.limits` names a gate that does not exist.
     """
-    return Rules(min_gain=spec.promote.min_gain, limits=spec.promote.limits) if spec.promote else Rules()
+    return (
+        PromotionPolicy(min_gain=spec.promote.min_gain, limits=spec.promote.limits)
+        if spec.promote
+        else PromotionPolicy()
+    )
 
 
 def promote(
@@ -82,13 +86,13 @@ def promote(
         raise InvalidSpec(
             f"sweep {sweep}: its spec has no promote.model. Name the model: `vae-search promote {sweep} --model NAME`."
         )
-    rules = rules_of(spec)
+    rules = policy_of(spec)
 
     def load() -> "Dataset":
         from vae_search.data.dataset import comparability_key, load_dataset
-        from vae_search.services.datasets import at_hand
+        from vae_search.services.datasets import local_copy
 
-        dataset = load_dataset(at_hand(store, spec.data, cache=cache), cache=cache)
+        dataset = load_dataset(local_copy(store, spec.data, cache=cache), cache=cache)
         if comparability_key(dataset, likelihood=spec.likelihood) != record.comparability_key:
             raise Conflict(
                 f"sweep {sweep}: the images at {spec.data.source} have changed since it began. Restore them."
@@ -96,9 +100,9 @@ def promote(
         return dataset
 
     with native_remarks_hidden():
-        from vae_search.services.models.tensorflow_backend import TensorFlowWorkshop
-    workshop = TensorFlowWorkshop(load)
-    return propose(store, sweep, model=name, rules=rules, workshop=workshop, now=lambda: datetime.now(UTC))
+        from vae_search.services.models.tensorflow_backend import TensorFlowBackend
+    backend = TensorFlowBackend(load)
+    return promote_best(store, sweep, model=name, rules=rules, backend=backend, now=lambda: datetime.now(UTC))
 
 
 def model_states(store: Store) -> list[ModelState]:
@@ -181,11 +185,11 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
     """
     from vae_search.data.dataset import load_dataset
     from vae_search.data.tasks import JudgeTask
-    from vae_search.services.datasets import at_hand
+    from vae_search.services.datasets import local_copy
 
     loaded = load(store, address)
     data = loaded.data if source is None else DataSpec(source=source, binarize=loaded.data.binarize)
-    dataset = load_dataset(at_hand(store, data, cache=cache), cache=cache)
+    dataset = load_dataset(local_copy(store, data, cache=cache), cache=cache)
     from vae_search.vae.inference.scoring import judge
 
     description = loaded.model.description

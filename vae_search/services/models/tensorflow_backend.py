@@ -37,8 +37,8 @@ COMPARED_IMAGES = 5000  # samples beside held-out images; the distance has a bia
 COMPARED_SEED = 782
 
 
-class TensorFlowWorkshop:
-    """The workshop of one data set, which is read when it is first needed."""
+class TensorFlowBackend:
+    """The backend of one data set, which is read when it is first needed."""
 
     def __init__(self, load: Callable[[], Dataset]) -> None:
         self._load = load

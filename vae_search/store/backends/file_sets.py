@@ -11,14 +11,14 @@ from vae_search.store.backends.json_records import from_json_bytes, to_json_byte
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
+class FileSet:
     """The files of a whole folder, every byte checked, and the digest of its manifest."""
 
     files: Mapping[str, bytes]
     sha256: str
 
 
-def write_bundle(store: Store, folder: str, files: Mapping[str, bytes]) -> str:
+def write_file_set(store: Store, folder: str, files: Mapping[str, bytes]) -> str:
     """Write `files` and then their manifest; the leftover of a writer that died, or other files, are replaced.
 
     Only one process at a time may write a folder. Writing the same files again changes nothing.
@@ -52,7 +52,7 @@ def manifest_of(files: Mapping[str, bytes]) -> bytes:
     )
 
 
-def read_bundle(store: Store, folder: str) -> Bundle:
+def read_file_set(store: Store, folder: str) -> FileSet:
     """All files of a folder.
 
     Raises:
@@ -72,7 +72,7 @@ def read_bundle(store: Store, folder: str) -> Bundle:
             raise CorruptStore(f"{folder}/{name}: is missing. Restore it from a copy.") from error
         if not isinstance(entry, dict) or _sha256(files[name]) != entry.get("sha256"):
             raise CorruptStore(f"{folder}/{name}: damaged: it does not match the manifest. Restore it from a copy.")
-    return Bundle(files=files, sha256=_sha256(manifest))
+    return FileSet(files=files, sha256=_sha256(manifest))
 
 
 def remove_bundle(store: Store, folder: str) -> None:
@@ -89,7 +89,7 @@ def _write(store: Store, folder: str, files: Mapping[str, bytes], manifest: byte
 
 def _is_whole(store: Store, folder: str, manifest: bytes) -> bool:
     try:
-        return read_bundle(store, folder).sha256 == _sha256(manifest)
+        return read_file_set(store, folder).sha256 == _sha256(manifest)
     except (NotFound, CorruptStore):
         return False
 

@@ -15,7 +15,7 @@ DELAYS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 T = TypeVar("T")
 
 
-class PatientStore:
+class RetryingStore:
     """Another store, each call of which is made again after growing waits while the store is unavailable.
 
     Every call of a store may be made again after StoreUnavailable; `create` then has not created anything.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
-from vae_search.store.backends.file_sets import read_bundle, remove_bundle, write_bundle
+from vae_search.store.backends.file_sets import read_file_set, remove_bundle, write_file_set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ def save(store: Store, sweep: str, key: str, lease: int, epoch: int, files: Mapp
     Raises:
         StoreUnavailable: It was not saved; older checkpoints are still there.
     """
-    write_bundle(store, layout.checkpoint(sweep, key, lease, epoch), files)
+    write_file_set(store, layout.checkpoint(sweep, key, lease, epoch), files)
 
 
 def newest_intact(store: Store, sweep: str, key: str) -> Checkpoint | None:
@@ -38,7 +38,7 @@ def newest_intact(store: Store, sweep: str, key: str) -> Checkpoint | None:
     """
     for epoch, lease in _newest_first(store, sweep, key):
         try:
-            bundle = read_bundle(store, layout.checkpoint(sweep, key, lease, epoch))
+            bundle = read_file_set(store, layout.checkpoint(sweep, key, lease, epoch))
         except (NotFound, CorruptStore):
             continue
         return Checkpoint(epoch=epoch, lease=lease, files=bundle.files)

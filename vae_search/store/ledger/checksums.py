@@ -27,7 +27,7 @@ _DIGEST = re.compile(rb"vae_search\.sha256\x18\x40([0-9a-f]{64})")
 _COLUMNS = re.compile(rb"vae_search\.columns\x18\x10([0-9a-f]{16})")
 
 
-def seal(table: pa.Table, *, path: str) -> bytes:
+def encode_checked(table: pa.Table, *, path: str) -> bytes:
     """`table` as a Parquet file for `path`, with page checksums and its digest. Equal tables give equal bytes."""
     columns = hashlib.sha256(table.schema.to_string().encode()).hexdigest()[:16]
     sink = pa.BufferOutputStream()
@@ -45,7 +45,7 @@ def seal(table: pa.Table, *, path: str) -> bytes:
 
 
 def check_seal(content: bytes, *, path: str) -> str:
-    """Check that `content` is what `seal` once returned for `path`.
+    """Check that `content` is what `encode_checked` once returned for `path`.
 
     Returns:
         A tag of the column names and types: files with equal tags have equal columns.
@@ -61,7 +61,7 @@ def check_seal(content: bytes, *, path: str) -> str:
     return columns[1].decode()
 
 
-def unseal(
+def decode_checked(
     content: bytes, *, path: str, columns: Sequence[str] | None = None, rows: Sequence[int] | None = None
 ) -> pa.Table:
     """The table in `content`, or a part of it; every byte of the file is checked.

@@ -46,7 +46,7 @@ def columns_of(row_type: type) -> dict[str, Column]:
     return columns
 
 
-def settle(row: object, columns: Mapping[str, Column]) -> None:
+def check_columns(row: object, columns: Mapping[str, Column]) -> None:
     """Bring every field of a frozen row to its column's own Python type; NumPy's scalars may come in, too.
 
     Raises:

@@ -8,13 +8,13 @@ import pyarrow as pa
 from vae_search.errors import CorruptStore
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import AlreadyThere, Store
-from vae_search.store.ledger.checksums import seal, unseal
+from vae_search.store.ledger.checksums import decode_checked, encode_checked
 from vae_search.store.ledger.columns import Int32, checked, columns_of, records_of
 from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow, trial_fields, trial_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FinalistRow(TrialRow):
+class ConfirmRow(TrialRow):
     """One finished confirm run: the columns of a trial, and which of the finalist's seeds it was.
 
     `trial` is the finalist, `seed` the number that its training drew from. Other than in a trial's row, `iwae` is the
@@ -33,7 +33,7 @@ class FinalistRow(TrialRow):
             raise ValueError(f"`confirm_seed >= 0` must hold, but got {self.confirm_seed}")
 
     @classmethod
-    def of(cls, row: TrialRow, *, confirm_seed: int) -> "FinalistRow":
+    def of(cls, row: TrialRow, *, confirm_seed: int) -> "ConfirmRow":
         """`row` as the row of a confirm run."""
         return cls(**{field.name: getattr(row, field.name) for field in fields(TrialRow)}, confirm_seed=confirm_seed)
 
@@ -43,11 +43,11 @@ class FinalistRow(TrialRow):
         return layout.confirm_key(self.trial, self.confirm_seed)
 
 
-_CONFIRM_SEED = columns_of(FinalistRow)["confirm_seed"]
+_CONFIRM_SEED = columns_of(ConfirmRow)["confirm_seed"]
 FINALIST_SCHEMA = TRIAL_SCHEMA.append(pa.field("confirm_seed", _CONFIRM_SEED.arrow))
 
 
-class Finalists:
+class ConfirmRuns:
     """The finished confirm runs of one sweep.
 
     After a call of `rows`, `damaged` holds the files that it had to leave out, as paths in the store.
@@ -58,7 +58,7 @@ class Finalists:
         self._store = store
         self._sweep = sweep
 
-    def commit(self, row: FinalistRow) -> FinalistRow:
+    def commit(self, row: ConfirmRow) -> ConfirmRow:
         """Write the row of a confirm run; once it is there, the run is finished for ever.
 
         Returns:
@@ -78,7 +78,7 @@ class Finalists:
             return self.row(row.trial, row.confirm_seed)
         return row
 
-    def row(self, trial: int, confirm_seed: int) -> FinalistRow:
+    def row(self, trial: int, confirm_seed: int) -> ConfirmRow:
         """The row of one confirm run.
 
         Raises:
@@ -88,7 +88,7 @@ class Finalists:
         path = layout.finalist(self._sweep, trial, confirm_seed)
         return finalist_from_parquet(self._store.read(path), path=path)
 
-    def rows(self) -> list[FinalistRow]:
+    def rows(self) -> list[ConfirmRow]:
         """All rows, by trial and seed; damaged files are left out and listed in `damaged`."""
         rows, self.damaged = [], []
         for path in self._store.list(layout.finalists(self._sweep)):
@@ -101,31 +101,31 @@ class Finalists:
         return sorted(rows, key=lambda row: (row.trial, row.confirm_seed))
 
 
-def by_trial(rows: Sequence[FinalistRow]) -> dict[int, list[FinalistRow]]:
+def by_trial(rows: Sequence[ConfirmRow]) -> dict[int, list[ConfirmRow]]:
     """The rows of each finalist, by its trial."""
-    found: dict[int, list[FinalistRow]] = {}
+    found: dict[int, list[ConfirmRow]] = {}
     for row in rows:
         found.setdefault(row.trial, []).append(row)
     return found
 
 
-def finalist_to_parquet(row: FinalistRow, *, path: str) -> bytes:
+def finalist_to_parquet(row: ConfirmRow, *, path: str) -> bytes:
     """`row` as a sealed Parquet file for `path`, with the columns of `FINALIST_SCHEMA`."""
     record = trial_record(row) | {"confirm_seed": row.confirm_seed}
-    return seal(pa.Table.from_pylist([record], schema=FINALIST_SCHEMA), path=path)
+    return encode_checked(pa.Table.from_pylist([record], schema=FINALIST_SCHEMA), path=path)
 
 
-def finalist_from_parquet(content: bytes, *, path: str) -> FinalistRow:
+def finalist_from_parquet(content: bytes, *, path: str) -> ConfirmRow:
     """The row in the file `path`.
 
     Raises:
         CorruptStore: The file is damaged, misplaced, or does not hold exactly one confirm run.
     """
-    table = unseal(content, path=path)
+    table = decode_checked(content, path=path)
     if table.num_rows != 1:
         raise CorruptStore(f"{path}: must hold one row, but holds {table.num_rows}. Restore it from a copy.")
     try:
         records = records_of(table)
-        return FinalistRow(**trial_fields(records[0]), confirm_seed=records[0]["confirm_seed"])
+        return ConfirmRow(**trial_fields(records[0]), confirm_seed=records[0]["confirm_seed"])
     except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
         raise CorruptStore(f"{path}: does not hold a confirm run: {error}. Restore it from a copy.") from error

@@ -12,10 +12,10 @@ from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import to_json_bytes
 
-OUT = 2  # strikes of one kind end a trial as FAIL
+MAX_FAILURES = 2  # strikes of one kind end a trial as FAIL
 
 
-def record_strike(store: Store, sweep: str, key: str, reason: Reason, *, detail: str) -> None:
+def record_failure(store: Store, sweep: str, key: str, reason: Reason, *, detail: str) -> None:
     """Note that a trial has failed for `reason`.
 
     Args:
@@ -29,7 +29,7 @@ def record_strike(store: Store, sweep: str, key: str, reason: Reason, *, detail:
     store.create(path, to_json_bytes({"reason": reason.value, "detail": detail}))
 
 
-def strikes(store: Store, sweep: str, key: str) -> Counter[Reason]:
+def failure_counts(store: Store, sweep: str, key: str) -> Counter[Reason]:
     """How often a trial in flight has failed, by reason."""
     found = (layout.strike_of(path) for path in store.list(layout.running_run(sweep, key)))
     return Counter(Reason(reason) for reason in found if reason is not None)

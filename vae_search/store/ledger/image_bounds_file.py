@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from vae_search.errors import CorruptStore
 from vae_search.store.ledger.artifacts import PER_IMAGE_FILE
-from vae_search.store.ledger.checksums import seal, unseal
+from vae_search.store.ledger.checksums import decode_checked, encode_checked
 
 _ARRAYS = ("distortion", "rate", "iwae", "baseline")
 # Within its folder: the same bytes are valid in every folder, whose manifest binds them to it.
@@ -126,12 +126,12 @@ def _to_parquet(bounds: Sequence[tuple[int | None, PerImageBounds]] | Sequence[t
         )
         for seed, of in bounds
     ]
-    return seal(pa.concat_tables(parts), path=_NAME)
+    return encode_checked(pa.concat_tables(parts), path=_NAME)
 
 
 def _from_parquet(content: bytes, *, where: str) -> dict[int | None, PerImageBounds]:
     try:
-        table = unseal(content, path=_NAME)
+        table = decode_checked(content, path=_NAME)
     except CorruptStore as error:
         raise CorruptStore(str(error).replace(_NAME, where, 1)) from error
     try:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore
 from vae_search.spec.search_space import RULES, ParamValue
-from vae_search.store.ledger.checksums import seal, unseal
+from vae_search.store.ledger.checksums import decode_checked, encode_checked
 from vae_search.store.ledger.columns import (
     Column,
     Double,
@@ -23,10 +23,10 @@ from vae_search.store.ledger.columns import (
     Int64,
     Text,
     Time,
+    check_columns,
     checked,
     columns_of,
     records_of,
-    settle,
 )
 
 SCHEMA_VERSION = 1
@@ -89,7 +89,7 @@ class TrialRow:
     artifact_sha256: Text | None = None  # of the artifact's manifest
 
     def __post_init__(self) -> None:
-        settle(self, _TRIAL_COLUMNS)
+        check_columns(self, _TRIAL_COLUMNS)
         object.__setattr__(self, "params", _checked_params(self.params))
         if not self.state.is_finished:
             raise ValueError(f"trial {self.trial}: a row is a finished trial, but its state is {self.state}")
@@ -125,7 +125,7 @@ class EpochRow:
     wall_s: Double | None = None
 
     def __post_init__(self) -> None:
-        settle(self, _EPOCH_COLUMNS)
+        check_columns(self, _EPOCH_COLUMNS)
 
 
 def trials_to_parquet(rows: Sequence[TrialRow], *, path: str, after: pa.Table | None = None) -> bytes:
@@ -135,7 +135,7 @@ def trials_to_parquet(rows: Sequence[TrialRow], *, path: str, after: pa.Table | 
         after: rows that come before them, with the same columns.
     """
     records = [trial_record(row) for row in rows]
-    return seal(_joined(after, pa.Table.from_pylist(records, schema=TRIAL_SCHEMA)), path=path)
+    return encode_checked(_joined(after, pa.Table.from_pylist(records, schema=TRIAL_SCHEMA)), path=path)
 
 
 def trials_from_parquet(content: bytes, *, path: str, places: Sequence[int] | None = None) -> list[TrialRow]:
@@ -144,7 +144,7 @@ def trials_from_parquet(content: bytes, *, path: str, places: Sequence[int] | No
     Raises:
         CorruptStore: The file is damaged or misplaced, or holds something else.
     """
-    table = unseal(content, path=path, rows=places)
+    table = decode_checked(content, path=path, rows=places)
     try:
         return [TrialRow(**trial_fields(record)) for record in records_of(table)]
     except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
@@ -177,7 +177,7 @@ def columns_from_parquet(content: bytes, *, path: str, schema: pa.Schema) -> pa.
     Raises:
         CorruptStore: The file is damaged or misplaced, or a column holds something else.
     """
-    table = unseal(content, path=path, columns=schema.names)
+    table = decode_checked(content, path=path, columns=schema.names)
     if table.schema.equals(schema):
         return table
     held = set(table.column_names)
@@ -197,7 +197,7 @@ def trial_numbers(content: bytes, *, path: str) -> set[int]:
     Raises:
         CorruptStore: The file is damaged or misplaced.
     """
-    numbers: list[int] = unseal(content, path=path, columns=["trial"]).column("trial").to_pylist()
+    numbers: list[int] = decode_checked(content, path=path, columns=["trial"]).column("trial").to_pylist()
     return set(numbers)
 
 
@@ -225,7 +225,7 @@ def epochs_to_parquet(rows: Sequence[EpochRow], *, path: str, after: pa.Table | 
         after: rows that come before them, with the same columns.
     """
     records = [_record(row, _EPOCH_COLUMNS) for row in rows]
-    return seal(_joined(after, pa.Table.from_pylist(records, schema=EPOCH_SCHEMA)), path=path)
+    return encode_checked(_joined(after, pa.Table.from_pylist(records, schema=EPOCH_SCHEMA)), path=path)
 
 
 def epochs_from_parquet(content: bytes, *, path: str) -> list[EpochRow]:
@@ -234,7 +234,7 @@ def epochs_from_parquet(content: bytes, *, path: str) -> list[EpochRow]:
     Raises:
         CorruptStore: The file is damaged or misplaced, or holds something else.
     """
-    records = unseal(content, path=path).to_pylist()
+    records = decode_checked(content, path=path).to_pylist()
     try:
         return [EpochRow(**{name: record.get(name) for name in _EPOCH_COLUMNS}) for record in records]
     except (ValueError, TypeError) as error:

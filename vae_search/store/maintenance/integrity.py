@@ -9,13 +9,13 @@ from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import AlreadyThere, Store
-from vae_search.store.backends.file_sets import read_bundle
+from vae_search.store.backends.file_sets import read_file_set
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 from vae_search.store.leases.records import newest_lease, read_holder
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.checksums import check_seal
 from vae_search.store.ledger.compaction import usable_length
-from vae_search.store.ledger.confirm_runs import FinalistRow, finalist_from_parquet
+from vae_search.store.ledger.confirm_runs import ConfirmRow, finalist_from_parquet
 from vae_search.store.ledger.rows import TrialRow, trial_from_parquet
 from vae_search.store.queries.ranking import best_first
 
@@ -126,7 +126,7 @@ def _read_rows(store: Store, sweep: str, paths: list[str]) -> tuple[dict[int, Tr
     return rows, findings
 
 
-def _read_finalists(store: Store, sweep: str, paths: list[str]) -> tuple[dict[str, FinalistRow], list[Finding]]:
+def _read_finalists(store: Store, sweep: str, paths: list[str]) -> tuple[dict[str, ConfirmRow], list[Finding]]:
     rows, findings = {}, []
     for path in paths:
         if not path.startswith(f"{layout.finalists(sweep)}/"):
@@ -143,7 +143,7 @@ def _read_finalists(store: Store, sweep: str, paths: list[str]) -> tuple[dict[st
 
 
 def _path_of(row: TrialRow) -> str:
-    if isinstance(row, FinalistRow):
+    if isinstance(row, ConfirmRow):
         return layout.finalist(row.sweep, row.trial, row.confirm_seed)
     return layout.trial(row.sweep, row.trial)
 
@@ -205,7 +205,7 @@ def _artifact_findings(
     kept, behind = _artifacts(paths), _behind(store, sweep, rows)
     for key, row in rows.items():
         # A trial's weights go when it falls behind the best; those of a confirm run stay.
-        if isinstance(row, FinalistRow) and row.artifact_sha256 and key not in kept:
+        if isinstance(row, ConfirmRow) and row.artifact_sha256 and key not in kept:
             yield Finding(path=layout.manifest(layout.artifact(sweep, key)), problem="is missing", damaged=True)
     for key in sorted({*kept}.difference(lost)):
         folder = layout.artifact(sweep, key)
@@ -218,7 +218,7 @@ def _artifact_findings(
             yield Finding(path=folder, problem="belongs to no row", damaged=False)
             continue
         try:
-            if read_bundle(store, folder).sha256 != expected:
+            if read_file_set(store, folder).sha256 != expected:
                 yield Finding(
                     path=layout.manifest(folder), problem="is not the artifact that belongs to the row", damaged=True
                 )
@@ -232,7 +232,7 @@ def _behind(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> set[str]:
         spec = sweep_record.latest_spec(store, sweep)
     except (CorruptStore, NotFound):  # which is a finding of its own
         return set()
-    trials = [row for row in rows.values() if not isinstance(row, FinalistRow)]
+    trials = [row for row in rows.values() if not isinstance(row, ConfirmRow)]
     try:
         kept = {row.trial for row in best_first(trials, spec.objective)[: spec.keep]}
     except Conflict:  # of rows with another comparability key: the same

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
-from vae_search.store.ledger.confirm_runs import FinalistRow, by_trial
+from vae_search.store.ledger.confirm_runs import ConfirmRow, by_trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,14 +25,14 @@ class Confirmed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refuted:
+class FailedConfirmation:
     """A config that did not complete with every fresh seed, whatever the others say."""
 
     seeds: int
     failed: int
 
 
-def verdicts(rows: Sequence[FinalistRow]) -> dict[int, Confirmed | Refuted]:
+def verdicts(rows: Sequence[ConfirmRow]) -> dict[int, Confirmed | FailedConfirmation]:
     """What is known of each finalist, by its trial; nothing of one whose runs were not judged.
 
     Raises:
@@ -44,12 +44,12 @@ def verdicts(rows: Sequence[FinalistRow]) -> dict[int, Confirmed | Refuted]:
             "the confirm runs were not judged alike, so they cannot be ranked together: (comparability key, iwae_k) "
             f"are {', '.join(f'({key[:12]}, {k})' for key, k in sorted(judged_as, key=str))}."
         )
-    found: dict[int, Confirmed | Refuted] = {}
+    found: dict[int, Confirmed | FailedConfirmation] = {}
     for trial, runs in by_trial(rows).items():
         failed = sum(row.state is not State.COMPLETE for row in runs)
         bounds = [-row.iwae for row in runs if row.iwae is not None]
         if failed:
-            found[trial] = Refuted(seeds=len(runs), failed=failed)
+            found[trial] = FailedConfirmation(seeds=len(runs), failed=failed)
         elif bounds:
             sd = statistics.stdev(bounds) if len(bounds) > 1 else None
             mean = statistics.fmean(bounds)
@@ -57,7 +57,7 @@ def verdicts(rows: Sequence[FinalistRow]) -> dict[int, Confirmed | Refuted]:
     return found
 
 
-def confirmed_first(found: Mapping[int, Confirmed | Refuted]) -> list[int]:
+def confirmed_first(found: Mapping[int, Confirmed | FailedConfirmation]) -> list[int]:
     """The confirmed trials, the least mean first; equal ones by number."""
     means = {trial: verdict.mean for trial, verdict in found.items() if isinstance(verdict, Confirmed)}
     return sorted(means, key=lambda trial: (means[trial], trial))

@@ -56,7 +56,7 @@ class _Copy:
     """the rows' own files, by place in the copy"""
 
 
-class Standings:
+class Leaderboard:
     """The finished trials of one sweep, counted and ranked.
 
     The same files count as in `Ledger.trials`, and the same are damaged: a row's own file, or its place in a copy as
@@ -82,10 +82,10 @@ class Standings:
         self._table = table
         self._copy = copy
 
-    def narrowed(self, trials: Collection[int]) -> "Standings":
+    def narrowed(self, trials: Collection[int]) -> "Leaderboard":
         """The same with only these trials in it."""
         chosen = pc.is_in(self._table["trial"], value_set=int64_array(trials))
-        return Standings(
+        return Leaderboard(
             self._store,
             self._sweep,
             self._table.filter(chosen).combine_chunks(),
@@ -126,7 +126,7 @@ class Standings:
 
         Raises:
             Conflict: The rows belong to different comparability keys (invariant I7).
-            CorruptStore: A file has changed since the standings were read.
+            CorruptStore: A file has changed since the leaderboard were read.
         """
         check_comparable(self.comparability_keys, trials=self.finished)
         complete = self._complete()
@@ -221,8 +221,8 @@ class Standings:
         return [rows[number] for number in numbers]
 
 
-def read_standings(store: Store, sweep: str) -> Standings:
-    """Read a sweep's standings; a sweep without rows has none finished."""
+def read_leaderboard(store: Store, sweep: str) -> Leaderboard:
+    """Read a sweep's leaderboard; a sweep without rows has none finished."""
     paths = store.list(layout.trials(sweep))
     files = [path for path in paths if path.endswith(".parquet")]
     others = [path for path in paths if not path.endswith(".parquet")] if len(files) < len(paths) else []
@@ -247,7 +247,7 @@ def read_standings(store: Store, sweep: str) -> Standings:
     table = pa.concat_tables([*parts, _placed(own, pa.nulls(own.num_rows, pa.int64()))]).combine_chunks()
     lost = layout.tombstones(others)
     set_aside = sorted({*lost} - {*table["trial"].to_pylist()}) if lost else []
-    return Standings(store, sweep, table, copy=copy, damaged=damaged, set_aside=set_aside)
+    return Leaderboard(store, sweep, table, copy=copy, damaged=damaged, set_aside=set_aside)
 
 
 def _longest_copy(store: Store, sweep: str) -> _Copy | None:

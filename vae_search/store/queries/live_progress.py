@@ -10,17 +10,17 @@ from vae_search.errors import CorruptStore
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import SILENCE_S, Heartbeat, read_heartbeat
-from vae_search.store.ledger.confirm_runs import FinalistRow, finalist_from_parquet
+from vae_search.store.ledger.confirm_runs import ConfirmRow, finalist_from_parquet
 from vae_search.store.ledger.rows import TrialRow, trial_from_parquet
 from vae_search.store.queries.front import front_among, member_of
-from vae_search.store.queries.leaderboard import read_standings
+from vae_search.store.queries.leaderboard import read_leaderboard
 
 if TYPE_CHECKING:
     from vae_search.spec.sections import Objective  # its library takes as long to load as `best` does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Update:
     """What a look found."""
 
     landed: Sequence[TrialRow]
@@ -31,7 +31,7 @@ class Look:
     """whether the driver has shown no sign of life for `SILENCE_S`, so that another may take the sweep over"""
 
 
-class Following:
+class ProgressFollower:
     """The finished trials of one sweep, counted once and then kept up.
 
     A look costs a listing of what is in flight and two small files. Only when something in flight has changed are the
@@ -39,11 +39,11 @@ class Following:
     """
 
     def __init__(self, store: Store, sweep: str, objective: "Objective", *, monotonic: Callable[[], float]) -> None:
-        standings = read_standings(store, sweep)
-        self.states: Counter[State] = standings.states
-        self.best = standings.best
+        leaderboard = read_leaderboard(store, sweep)
+        self.states: Counter[State] = leaderboard.states
+        self.best = leaderboard.best
         """trial and objective of the least objective so far"""
-        self.front = standings.shown_front(objective)
+        self.front = leaderboard.shown_front(objective)
         """of a Pareto sweep, so far"""
         self.confirmed = 0
         """confirm runs that have ended"""
@@ -54,7 +54,7 @@ class Following:
         self._store = store
         self._sweep = sweep
         self._monotonic = monotonic
-        self._rows = {*layout.trial_files(sweep, standings.numbers), *standings.damaged}
+        self._rows = {*layout.trial_files(sweep, leaderboard.numbers), *leaderboard.damaged}
         self._saved: dict[str, int] = {}  # epochs by key, of every run that was ever seen in flight
         self._beat: tuple[int, int] | None = None
         self._beat_s = 0.0
@@ -64,7 +64,7 @@ class Following:
         self._finalists = {path for path in store.list(layout.finalists(sweep)) if path.endswith(".parquet")}
         self.confirmed = len(self._finalists)
 
-    def look(self) -> Look:
+    def look(self) -> Update:
         """See what is new.
 
         Raises:
@@ -74,7 +74,7 @@ class Following:
         gone = driver is None or driver.alive is False
         # After the driver has left nothing more comes, so the last look takes everything in.
         landed = self._landed() if self._look_at_running() or gone else []
-        return Look(landed=landed, driver=None if gone else driver, silent=not gone and self._is_silent(driver))
+        return Update(landed=landed, driver=None if gone else driver, silent=not gone and self._is_silent(driver))
 
     def _look_at_running(self) -> bool:
         """Read how far the runs in flight are; whether others are in flight than before."""
@@ -114,9 +114,9 @@ class Following:
         return found
 
     def _count(self, row: TrialRow) -> None:
-        key = row.key if isinstance(row, FinalistRow) else layout.trial_key(row.trial)
+        key = row.key if isinstance(row, ConfirmRow) else layout.trial_key(row.trial)
         self.epochs_seen += max(0, row.epochs - self._saved.pop(key, 0))
-        if isinstance(row, FinalistRow):
+        if isinstance(row, ConfirmRow):
             self.confirmed += 1
             return
         self.states[row.state] += 1

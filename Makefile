@@ -32,11 +32,11 @@ test: lint
 
 # Hours of kills, full disks and broken files; prints seeds and schedules (tests/chaos/README.md).
 chaos: .venv/installed-dev
-	VAE_SEARCH_CHAOS=1 $(BIN)/python -m pytest tests/chaos tests/store/test_object_store.py -s
+	VAE_SEARCH_CHAOS=1 $(BIN)/python -m pytest tests/chaos tests/unit/store/test_s3.py -s
 
 # Clusters that lose their heads, share GPUs and are called back.
 e2e: .venv/installed-dev
-	VAE_SEARCH_E2E=1 $(BIN)/python -m pytest tests/end_to_end tests/cluster -s
+	VAE_SEARCH_E2E=1 $(BIN)/python -m pytest tests/integration tests/cluster -s
 
 # Each prints its ratios and writes benchmarks/results/*.json. Let nothing else run on the machine meanwhile.
 bench-speed: .venv/installed

@@ -26,7 +26,8 @@ from machine import describe_machine
 
 from vae_search.spec.hyperparameters import Config
 from vae_search.vae.networks.keras_models import decoder_model, encoder_model
-from vae_search.vae.networks.network import NetworkSpec, build
+from vae_search.vae.networks.network import build
+from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.training.graph import Scalars, TrainingGraph
 from vae_search.vae.training.plan import TrainingPlan
 from vae_search.vae.training.trainer import Trainer

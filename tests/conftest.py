@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.s3_server import BUCKET, s3_server
+from tests.support.paths import ROOT
+from tests.support.s3_server import BUCKET, s3_server
 
-ROOT = Path(__file__).parents[1]
 S3_SECRET = "neverToBeSeenAnywhere/0123456789abcdef"  # noqa: S105 - opens nothing; tests look for it in all output
 FASHION_FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
 

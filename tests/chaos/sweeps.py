@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.invariants import Seen, check_invariants
+from tests.support.paths import ROOT
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger import checkpoints
 
-ROOT = Path(__file__).parents[2]
 PATIENCE_S = 300  # for what must happen soon; only a hanging test waits so long
 _TOKEN = "VAE_SEARCH_CHAOS_TOKEN"  # noqa: S105 - marks our processes, and is no secret
 

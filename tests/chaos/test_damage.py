@@ -3,7 +3,7 @@
 import pytest
 
 from tests.chaos.campaign import chance
-from tests.store.examples import epoch_rows, trial_row
+from tests.support.rows import epoch_rows, trial_row
 from vae_search.errors import CorruptStore
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore

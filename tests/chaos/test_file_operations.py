@@ -17,9 +17,9 @@ from tests.chaos.campaign import SHARE, chance, count
 from tests.chaos.invariants import Seen, check_invariants, seen
 from tests.chaos.story import SWEEP, TRIALS
 from tests.chaos.storyteller import Storyteller, Told
+from tests.support.paths import ROOT
 from vae_search.store.backends.local import LocalStore
 
-ROOT = Path(__file__).parents[2]
 SEEDS = count(1, 20)
 STRIDE = 1 if SHARE == 1 else 5  # for faults that last, or are waited out
 CODES = (errno.ENOSPC, errno.EIO)

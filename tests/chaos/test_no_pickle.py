@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 PACKAGE = ROOT / "vae_search"
 PICKLERS = {"pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal", "_pickle"}
 SPEC = """

@@ -11,8 +11,8 @@ import pytest
 
 from tests.chaos.campaign import SHARE, chance, count
 from tests.chaos.sweeps import NOTHING, Sweep
-from tests.cluster.local_cluster import LocalCluster, local_cluster, until
-from tests.cluster.sweeps import active, ray_nodes_of, write_spec
+from tests.support.cluster_sweeps import active, ray_nodes_of, write_spec
+from tests.support.local_cluster import LocalCluster, local_cluster, until
 from vae_search.core.trial_state import State
 from vae_search.store.ledger.trials import Ledger
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.chaos.campaign import chance, count
 from tests.chaos.invariants import Seen, check_invariants
+from tests.support.paths import ROOT
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import open_store
@@ -21,7 +22,6 @@ from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.store.ledger.trials import Ledger
 from vae_search.vae.inference.npz import arrays_of
 
-ROOT = Path(__file__).parents[2]
 FAMILIES = ("mlp", "pyramid", "conv", "resnet")
 EPOCHS = 6
 MEASURED = {"cpu_s", "wall_s"}  # of an epoch: these differ from run to run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.local_cluster import LocalCluster, local_cluster
+from tests.support.local_cluster import LocalCluster, local_cluster
 from vae_search.errors import ClusterTrouble
 from vae_search.runtime.cluster.connectivity import check_connectivity, cluster_nodes
 

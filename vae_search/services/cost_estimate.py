@@ -11,7 +11,8 @@ from vae_search.search.pruning import rung_epochs
 from vae_search.search.study.study import SweepStudy
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.vae.networks.network import NetworkSpec, build
+from vae_search.vae.networks.network import build
+from vae_search.vae.networks.network_spec import NetworkSpec
 
 SAMPLED_CONFIGS = 16
 MATRIX_SIZE = 1024

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from vae_search.vae.networks.conv import conv
 from vae_search.vae.networks.dense import mlp, pyramid
 from vae_search.vae.networks.layers import Layer
-from vae_search.vae.networks.network import NetworkSpec
+from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.networks.resnet import resnet
 
 FAMILIES: Mapping[str, Callable[[NetworkSpec], tuple[list[Layer], list[Layer]]]] = MappingProxyType(

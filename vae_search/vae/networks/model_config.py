@@ -10,7 +10,7 @@ from vae_search.core.text import printable
 from vae_search.data.image_checks import CHANNELS, LARGEST
 from vae_search.data.pixel_statistics import BINARY
 from vae_search.spec.hyperparameters import Config, ParamValue
-from vae_search.vae.networks.network import NetworkSpec
+from vae_search.vae.networks.network_spec import NetworkSpec
 
 MODEL_FORMAT = 1
 MAX_BYTES = 2**16

@@ -15,8 +15,6 @@ from vae_search.vae.networks.families import FAMILIES
 from vae_search.vae.networks.layers import SCALE_PACE, WEIGHTED, Layer, LayerWeights, dense_weights, weights_along
 from vae_search.vae.networks.network_spec import NetworkSpec
 
-__all__ = ["FAMILIES", "HEAD_WEIGHTS", "Network", "NetworkSpec", "Topology", "build", "initial_weights"]
-
 HEAD_WEIGHTS = 4  # kernel and bias of mean and of log-variance
 
 

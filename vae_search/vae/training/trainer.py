@@ -12,7 +12,8 @@ import tensorflow as tf
 from vae_search.core.measurements import Costs, Diverged, EpochMeasurement, Instability, Scores
 from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import Config
-from vae_search.vae.networks.network import Network, NetworkSpec, build, initial_weights
+from vae_search.vae.networks.network import Network, build, initial_weights
+from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.likelihoods import likelihood_of
 from vae_search.vae.objective.pixels import fixed_train
 from vae_search.vae.training.device import limit_gpus, limit_threads

@@ -1,0 +1,118 @@
+"""Sweeps on a real Ray cluster with a token: submitted, followed, stopped, continued; and what happens to its nodes.
+
+The cluster is cluster/local.sh's: a head without trials and two worker nodes on this machine.
+"""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.cluster_sweeps import active, nodes_in_use, ray_nodes_of, rows, saved, write_spec
+from tests.support.local_cluster import LocalCluster, facts, local_cluster, until
+from vae_search.data.formats.idx import read_idx_folder
+from vae_search.store import paths as layout
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+# Few images and epochs: seeds differ by more than the usual limits allow.
+LIMITS = "{seed_spread: 0.5, generalisation: 1.0, shuffle_gap: 0.0, regression: 50.0, learned: 0.01}"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with local_cluster("2") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory, fashion_mnist_path: Path) -> Path:
+    """A slice of Fashion-MNIST that only the client has."""
+    train, _ = read_idx_folder(fashion_mnist_path)
+    file = tmp_path_factory.mktemp("images") / "slice.npy"
+    np.save(file, train[:2000])
+    return file
+
+
+def test_a_sweep_outlives_its_client_is_stopped_and_continues(cluster: LocalCluster, images: Path, tmp_path: Path):
+    spec = write_spec(
+        tmp_path,
+        "fashion",
+        images,
+        trials=8,
+        epochs=40,
+        finalists=1,
+        more=f"promote: {{model: slice, limits: {LIMITS}}}",
+    )
+    to = ("--address", cluster.address, "--store", tmp_path / "store")
+    client = cluster.client(tmp_path, "submit", spec, *to, "--upload-data", "--follow")
+    for line in client.stdout:
+        if line.startswith("trial"):
+            break
+    client.send_signal(signal.SIGKILL)
+    client.communicate()
+
+    status = facts(cluster.vae_search(tmp_path, "status", "fashion", "--store", tmp_path / "store", "--json"))
+    again = cluster.vae_search(tmp_path, "submit", spec, *to, "--upload-data", "--json")
+    cluster.vae_search(tmp_path, "stop", "fashion", "--address", cluster.address)
+    stopped = cluster.vae_search(tmp_path, "logs", "fashion", "--address", cluster.address, "--follow", code=None)
+    before = rows(tmp_path, "fashion")
+    done = cluster.vae_search(tmp_path, "submit", spec, *to, "--upload-data", "--follow")
+
+    assert status[0]["state"] == "running"
+    assert json.loads(again.stdout)["submission_id"] == "fashion-l1-a1"
+    jobs = facts(cluster.vae_search(tmp_path, "status", "fashion", "--address", cluster.address, "--json"))
+    assert [job["submission_id"] for job in jobs] == ["fashion-l2-a1", "fashion-l1-a1"]
+    assert [job["status"] == "SUCCEEDED" for job in jobs] == [True, False]
+    assert stopped.returncode == 130
+    assert "nothing is lost" in stopped.stdout
+    assert 1 <= len(before) < 8
+    after = rows(tmp_path, "fashion")
+    assert sorted(after) == list(range(8))
+    assert all(after[trial] == row for trial, row in before.items())
+    assert len({row.node_id for row in after.values()}) == 2
+    assert "is now slice:1, the champion of slice" in done.stdout
+    best = facts(cluster.vae_search(tmp_path, "best", "fashion", "--store", tmp_path / "store", "--json"))
+    assert best[0]["confirmed"]["seeds"] == 3
+
+
+def test_a_trial_goes_on_where_its_node_was_lost_and_a_new_node_trains(cluster: LocalCluster, tmp_path: Path):
+    spec = write_spec(tmp_path, "nodes", "digits", trials=8, epochs=250)
+    to = ("--address", cluster.address, "--store", tmp_path / "store")
+    cluster.vae_search(tmp_path, "submit", spec, *to)
+    until(lambda: len(nodes_in_use(tmp_path, "nodes")) == 2 and saved(tmp_path, "nodes") == 2, "both nodes to train")
+    lost = ray_nodes_of(cluster, "worker-1", tmp_path, "nodes")
+
+    cluster.kill("worker-1")
+    assert cluster.local("add").returncode == 0
+    until(lambda: len(nodes_in_use(tmp_path, "nodes")) == 3, "the new node to train")
+    until(lambda: not active(cluster, "nodes"), "the end of the sweep")
+
+    after = rows(tmp_path, "nodes")
+    assert sorted(after) == list(range(8))
+    moved = [row for row in after.values() if row.attempts > 1]
+    assert len(moved) == 1
+    assert moved[0].node_id[:8] not in lost
+    log = "".join(file.read_text() for file in (tmp_path / "store" / layout.logs("nodes")).glob("worker-*.log"))
+    assert f"run {layout.trial_key(moved[0].trial)} continues after epoch" in log
+
+
+def test_what_cannot_work_is_said_at_once(cluster: LocalCluster, tmp_path: Path):
+    spec = write_spec(tmp_path, "never", "digits")
+    to = ("submit", spec, "--store", tmp_path / "store", "--address")
+    cases = [
+        ((*to, cluster.address, "--set", "resources.cpus_per_trial=2"), 4, "the largest node has 1 CPU, a trial needs"),
+        ((*to, "http://127.0.0.1:1"), 4, "no Ray cluster can be reached there"),
+        (("submit", spec, "--store", "store", "--address", cluster.address), 2, "a folder that all nodes share"),
+        (("submit", spec, "--store", "/proc/none", "--address", cluster.address), 7, "/proc/none"),
+        (("stop", "nothing", "--address", cluster.address), 2, "knows no job of sweep 'nothing'"),
+        (("stop", "never", "--address", cluster.address), 2, "has ended: FAILED"),
+    ]
+    for words, code, said in cases:
+        done = cluster.vae_search(tmp_path, *words, code=code)
+        assert said in done.stderr, done.stderr
+        assert len(done.stderr.strip().splitlines()) <= 3, done.stderr
+    assert not (tmp_path / "store").exists()

@@ -1,0 +1,232 @@
+"""Every gate stops the candidate that it is there for, and only that one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.support.candidates import FACTS, FLOOR, bounds, candidate, failed_row, finalist_row
+from vae_search.errors import Conflict, InvalidSpec
+from vae_search.registry.promotion.evidence import Candidate
+from vae_search.registry.promotion.gate_results import GateInputs, SampleQuality
+from vae_search.registry.promotion.gates import GATES, checked_limits, judge
+
+LEVELS = (231.9, 232.0, 232.1)
+
+
+def with_seed(seed: int, **changes: object) -> Candidate:
+    """A healthy candidate with one seed that is not."""
+    healthy = candidate()
+    rows = tuple(
+        finalist_row(0, row.confirm_seed, **changes) if row.confirm_seed == seed else row for row in healthy.rows
+    )
+    return Candidate(rows=rows, bounds=healthy.bounds)
+
+
+def shifted(nats: float) -> Candidate:
+    """Better by far than is possible, as grey pixels in a Bernoulli likelihood would make it."""
+    return candidate([level - nats for level in LEVELS])
+
+
+def elbo_above_iwae() -> Candidate:
+    healthy = candidate()
+    third = healthy.bounds[3]
+    return Candidate(rows=healthy.rows, bounds={**healthy.bounds, 3: replace(third, distortion=third.distortion - 5.0)})
+
+
+def one_failed() -> Candidate:
+    healthy = candidate()
+    return Candidate(rows=(*healthy.rows, failed_row()), bounds=healthy.bounds)
+
+
+def learned_nothing() -> Candidate:
+    """16 nats better than no latents at all, where 195 are possible."""
+    return candidate(
+        [366.0, 366.0, 366.1], shuffle_gap=10.0, generalisation_gap=0.1, neg_elbo=369.0, floor_excess=179.0
+    )
+
+
+def worse_samples(value: float, *, error: float = 0.1) -> GateInputs:
+    return replace(FACTS, sample_quality=SampleQuality(metric="frechet_a", value=value, standard_error=error))
+
+
+SPOILED = {
+    "seeds": (candidate(LEVELS[:2]), FACTS),
+    "completed": (one_failed(), FACTS),
+    "finite": (with_seed(2, skipped_steps=1), FACTS),
+    "learned": (learned_nothing(), FACTS),
+    "bound": (elbo_above_iwae(), FACTS),
+    "floor": (shifted(60.0), FACTS),
+    "rate": (candidate(LEVELS, rate=0.4), FACTS),
+    "active_units": (with_seed(3, active_units=1), FACTS),
+    "shuffle_gap": (with_seed(2, shuffle_gap=7.0), FACTS),
+    "warm_up": (with_seed(1, params={"kl_warmup_epochs": 27}), FACTS),
+    "regression": (with_seed(1, instability_regression=1.2), FACTS),
+    "generalisation": (with_seed(2, generalisation_gap=8.0), FACTS),
+    "seed_spread": (candidate((230.0, 232.0, 234.0)), FACTS),
+    "reload": (candidate(), replace(FACTS, reload_difference=-0.002)),
+    "sample_quality": (candidate(), worse_samples(11.5)),
+}
+
+
+def test_a_healthy_candidate_passes_every_gate():
+    verdicts = judge(candidate(), FACTS, {})
+
+    assert [verdict.name for verdict in verdicts] == [gate.name for gate in GATES]
+    assert [verdict for verdict in verdicts if not verdict.passed] == []
+
+
+def test_there_is_a_spoiled_candidate_for_every_gate():
+    assert set(SPOILED) == {gate.name for gate in GATES}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_a_spoiled_candidate_is_stopped_by_its_gate_alone(name):
+    spoiled, facts = SPOILED[name]
+
+    stopped = [verdict.name for verdict in judge(spoiled, facts, {}) if not verdict.passed]
+
+    assert stopped == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("finite", "skipped_steps"),
+        ("active_units", "active_units"),
+        ("shuffle_gap", "shuffle_gap"),
+        ("generalisation", "generalisation_gap"),
+        ("regression", "instability_regression"),
+    ],
+)
+def test_what_was_not_measured_does_not_pass(name, column):
+    verdicts = {verdict.name: verdict for verdict in judge(with_seed(2, **{column: None}), FACTS, {})}
+
+    assert not verdicts[name].passed
+    assert verdicts[name].value is None
+    assert "not measured: seed 2" in verdicts[name].explanation
+
+
+def test_without_a_floor_what_depends_on_it_does_not_pass():
+    stopped = [verdict.name for verdict in judge(with_seed(1, floor_excess=None), FACTS, {}) if not verdict.passed]
+
+    assert stopped == ["learned", "floor"]
+
+
+def test_an_artifact_that_was_not_reloaded_or_sampled_does_not_pass():
+    nothing = GateInputs(reload_difference=None, sample_quality=None, champion_sample_quality=None)
+
+    stopped = [verdict.name for verdict in judge(candidate(), nothing, {}) if not verdict.passed]
+
+    assert stopped == ["reload", "sample_quality"]
+
+
+def test_a_config_without_any_completed_seed_passes_nothing_that_needs_one():
+    verdicts = judge(Candidate(rows=(failed_row(), failed_row(confirm_seed=8)), bounds={}), FACTS, {})
+
+    passed = {verdict.name for verdict in verdicts if verdict.passed}
+    assert passed == {"reload", "sample_quality"}
+
+
+def test_a_short_training_cannot_regress():
+    short = dict.fromkeys(["instability", *(f"instability_{part}" for part in ("regression", "roughness", "spikes"))])
+
+    verdict = {verdict.name: verdict for verdict in judge(candidate(**short), FACTS, {})}["regression"]
+
+    assert verdict.passed
+    assert "does not apply" in verdict.explanation
+
+
+def test_the_first_champion_has_no_samples_to_be_compared_with():
+    verdict = judge(candidate(), replace(FACTS, champion_sample_quality=None), {})[-1]
+
+    assert verdict.passed
+    assert "no champion" in verdict.explanation
+
+
+def test_samples_that_are_worse_by_less_than_their_noise_pass():
+    assert judge(candidate(), worse_samples(11.5, error=0.9), {})[-1].passed
+    assert not judge(candidate(), worse_samples(11.5, error=0.5), {})[-1].passed
+
+
+def test_samples_measured_in_another_way_are_not_compared():
+    other = replace(FACTS, sample_quality=SampleQuality(metric="frechet_b", value=1.0, standard_error=0.1))
+
+    assert not judge(candidate(), other, {})[-1].passed
+
+
+def test_a_limit_can_be_set_and_is_recorded():
+    spoiled, facts = SPOILED["rate"]
+
+    (verdict,) = (verdict for verdict in judge(spoiled, facts, {"rate": 0.3}) if verdict.name == "rate")
+
+    assert (verdict.passed, verdict.limit) == (True, 0.3)
+    assert verdict.value == pytest.approx(0.4)
+
+
+def test_relative_limits_are_shares_of_the_span():
+    verdicts = {verdict.name: verdict for verdict in judge(candidate([232.0] * 3), FACTS, {})}
+
+    span = 385.0 - 235.0
+    assert verdicts["shuffle_gap"].limit == pytest.approx(0.05 * span)
+    assert verdicts["generalisation"].limit == pytest.approx(0.05 * span)
+    assert verdicts["seed_spread"].limit == pytest.approx(0.01 * span)
+    assert verdicts["learned"].value == pytest.approx(span)
+    assert verdicts["learned"].limit == pytest.approx(0.10 * (385.0 - FLOOR))
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"ratee": 1.0}, "Did you mean rate?"),
+        ({"rate": float("nan")}, "must be finite"),
+        ({"seeds": 2}, "must be >= 3"),
+    ],
+)
+def test_limits_that_cannot_be_used_are_refused(limits, message):
+    with pytest.raises(InvalidSpec, match=message.replace("?", r"\?")):
+        checked_limits(limits)
+
+
+def test_seeds_of_two_tasks_are_not_one_candidate():
+    rows = (finalist_row(0, 1), finalist_row(0, 2, comparability_key="e" * 64))
+
+    with pytest.raises(Conflict, match="2 different tasks"):
+        Candidate(rows=rows, bounds={1: bounds(), 2: bounds()})
+
+
+def test_the_artifact_is_chosen_by_the_select_images():
+    rows = (finalist_row(0, 1, neg_elbo=236.0), finalist_row(0, 2, neg_elbo=235.0), finalist_row(0, 3, neg_elbo=237.0))
+    lucky_on_judge = {1: bounds(228.0), 2: bounds(232.0), 3: bounds(232.0)}
+
+    assert Candidate(rows=rows, bounds=lucky_on_judge).evidence.artifact_seed == 2
+
+
+def test_equal_seeds_have_no_spread_and_pass():
+    verdict = {verdict.name: verdict for verdict in judge(candidate([232.0] * 3), FACTS, {})}["seed_spread"]
+
+    assert verdict.passed
+    assert verdict.value == pytest.approx(0.0, abs=1e-9)
+    assert np.isfinite(verdict.limit)
+
+
+def test_limits_in_nats_grow_with_bounds_that_count_thousands():
+    """A span of 1,000 nats is 5 nats of regression, a bound of 3,900 is 0.004 nats of rounding."""
+    thousands = candidate((3900.0, 3900.1, 3900.2), instability_regression=4.0)
+    wide = replace(
+        thousands,
+        bounds={
+            seed: replace(of, baseline=of.baseline + 4903.1 - of.baseline.mean())
+            for seed, of in thousands.bounds.items()
+        },
+    )
+
+    def passed(of: Candidate, difference: float) -> dict[str, bool]:
+        return {verdict.name: verdict.passed for verdict in judge(of, replace(FACTS, reload_difference=difference), {})}
+
+    assert passed(wide, 0.003)["regression"]
+    assert passed(wide, 0.003)["reload"]
+    assert not passed(wide, 0.005)["reload"]
+    assert not passed(with_seed(1, instability_regression=4.0), 0.0)["regression"]
+    worse = replace(wide, rows=tuple(replace(row, instability_regression=6.0) for row in wide.rows))
+    assert not passed(worse, 0.0)["regression"]

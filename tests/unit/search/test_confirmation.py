@@ -1,0 +1,181 @@
+"""Confirm runs: which, in which order, and that they survive a driver like trials do."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.support.rows import trial_row
+from vae_search.core.seeds import derived_seed
+from vae_search.core.trial_state import Reason, State
+from vae_search.errors import Conflict
+from vae_search.search.confirmation import ConfirmRun, finalists_in, finalists_of, wanted_runs
+from vae_search.spec.sections import Objective
+from vae_search.store import paths as layout
+from vae_search.store.ledger import artifacts
+from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
+from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
+from vae_search.store.ledger.image_bounds_file import PerImageBounds
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.leaderboard import read_leaderboard
+from vae_search.vae.inference.npz import arrays_of
+from vae_search.vae.inference.scoring import judge
+from vae_search.vae.networks.model_config import ModelDescription
+
+FAILED = {"state": State.FAIL, "reason": Reason.DIVERGED}
+CONFIRM = ("confirm={finalists: 2, seeds: 3}", "budget.trials=4", "pruning=off")
+
+
+def ended(trial: int, seed: int, iwae: float | None) -> ConfirmRow:
+    """A confirm run with this bound; None for one that failed."""
+    if iwae is None:
+        return ConfirmRow.of(trial_row(trial, sweep="small", **FAILED), confirm_seed=seed)
+    return ConfirmRow.of(trial_row(trial, sweep="small", iwae=iwae, iwae_k=500), confirm_seed=seed)
+
+
+def runs(*pairs: tuple[int, int]) -> list[ConfirmRun]:
+    return [ConfirmRun(trial=trial, confirm_seed=seed) for trial, seed in pairs]
+
+
+def test_first_each_finalist_gets_one_fresh_seed():
+    assert wanted_runs([7, 3, 5], [], seeds=5) == runs((7, 1), (3, 1), (5, 1))
+    assert wanted_runs([7, 3, 5], [ended(7, 1, -90.0)], seeds=5) == runs((3, 1), (5, 1))
+
+
+def test_then_the_one_that_did_best_with_it_gets_the_others():
+    first = [ended(7, 1, -90.0), ended(3, 1, -88.0), ended(5, 1, -89.0)]
+
+    assert wanted_runs([7, 3, 5], first, seeds=4) == runs((3, 2), (3, 3), (3, 4))
+    assert wanted_runs([7, 3, 5], [*first, ended(3, 3, -99.0)], seeds=4) == runs((3, 2), (3, 4))
+
+
+def test_a_finalist_that_fails_with_a_seed_makes_room_for_the_next():
+    first = [ended(7, 1, -90.0), ended(3, 1, None), ended(5, 1, -89.0)]
+
+    assert wanted_runs([7, 3, 5], first, seeds=2) == runs((5, 2))
+    assert wanted_runs([7, 3, 5], [*first, ended(5, 2, None)], seeds=2) == runs((7, 2))
+    assert wanted_runs([7, 3, 5], [*first, ended(5, 2, None), ended(7, 2, -90.0)], seeds=2) == []
+
+
+def test_it_ends():
+    assert wanted_runs([], [], seeds=5) == []
+    assert wanted_runs([7], [ended(7, 1, -90.0)], seeds=1) == []
+    assert wanted_runs([7], [ended(7, 1, None)], seeds=5) == []
+
+
+def test_finalists_are_the_best_complete_trials_with_distinct_configs():
+    rows = [
+        trial_row(0, sweep="small", objective=3.0, params={"latent_dim": 2}),
+        trial_row(1, sweep="small", objective=1.0, params={"latent_dim": 4}),
+        trial_row(2, sweep="small", objective=1.5, params={"latent_dim": 4}),
+        trial_row(3, sweep="small", **FAILED),
+        trial_row(4, sweep="small", objective=2.0, params={"latent_dim": 8}),
+    ]
+
+    assert [row.trial for row in finalists_of(rows, 2, Objective())] == [1, 4]
+    assert [row.trial for row in finalists_of(rows, 9, Objective())] == [1, 4, 0]
+
+
+def test_the_same_finalists_are_found_without_reading_every_row(store):
+    ledger = Ledger(store, "small")
+    for trial in range(12):  # pairs of the same config
+        row = trial_row(trial, sweep="small", objective=float(trial % 10), params={"latent_dim": 2 + trial % 10 // 2})
+        ledger.commit(row, [])
+    leaderboard, rows = read_leaderboard(store, "small"), ledger.trials()
+
+    for count in (0, 1, 2, 4, 5, 6, 20):
+        assert finalists_in(leaderboard, count, Objective()) == finalists_of(rows, count, Objective())
+
+
+def test_a_sweep_confirms_its_best_configs_after_its_last_trial(open_session, store, judge_task):
+    session = open_session(*CONFIRM)
+
+    session.run()
+
+    kinds = [type(row) is ConfirmRow for row in session.landed]
+    assert kinds == [False] * 4 + [True] * 4
+    best = [row.trial for row in finalists_of(session.landed[:4], 2, Objective())]
+    confirmed = ConfirmRuns(store, "small").rows()
+    first = [row for row in confirmed if row.confirm_seed == 1]
+    assert {row.trial for row in first} == {*best}
+    winner = max(first, key=lambda row: row.iwae).trial
+    assert sorted(row.confirm_seed for row in confirmed if row.trial == winner) == [1, 2, 3]
+    assert all(row.seed == derived_seed(0, row.trial, f"confirm seed {row.confirm_seed}") for row in confirmed)
+    assert len({row.neg_elbo for row in confirmed}) == 4
+    assert len(Ledger(store, "small").trials()) == 4
+    assert store.list(layout.running("small")) == []
+
+
+def test_a_confirm_run_keeps_its_weights_and_the_bounds_that_they_have(open_session, store, judge_task):
+    session = open_session(*CONFIRM)
+
+    session.run()
+
+    row = ConfirmRuns(store, "small").rows()[0]
+    files = artifacts.load(store, "small", row.key, sha256=row.artifact_sha256)
+    bounds = PerImageBounds.from_parquet(files[PER_IMAGE_FILE], where="bounds")
+    again = judge(arrays_of(files[WEIGHTS_FILE]), ModelDescription.from_json(files[MODEL_FILE]), judge_task)
+    assert len(bounds) == len(judge_task.images)
+    assert np.array_equal(bounds.iwae, again.iwae)
+    assert (row.iwae, row.iwae_k) == (pytest.approx(float(again.iwae.mean()), abs=1e-12), 500)
+
+
+def test_confirm_runs_that_are_cut_anywhere_end_as_if_they_had_not_been(open_session, store):
+    whole = open_session(*CONFIRM, "sampler=random")
+    whole.run()
+    expected = {row.key: (row.iwae, row.neg_elbo) for row in ConfirmRuns(store, "small").rows()}
+    for part in ("finalists", "artifacts"):
+        store.remove_tree(f"sweeps/small/{part}")
+    reports = 0
+
+    def dies_at_every_fourth_report(report) -> bool:
+        nonlocal reports
+        reports += 1
+        return reports % 4 == 0
+
+    drivers = 0
+    finished = False
+    while not finished:
+        drivers += 1
+        session = open_session(*CONFIRM, "sampler=random", "checkpoint_s=0.001")
+        session.run(until=dies_at_every_fourth_report)
+        finished = session.driver.exhausted and session.driver.in_flight == 0
+
+    found = ConfirmRuns(store, "small").rows()
+    assert drivers > 3
+    assert {row.key: (row.iwae, row.neg_elbo) for row in found} == expected
+    assert max(row.attempts for row in found) > 1
+
+
+def test_confirm_runs_may_be_longer_than_trials_but_not_of_two_lengths(open_session, store):
+    session = open_session("confirm={finalists: 1, seeds: 1, epochs: 8}", "budget.trials=1", "pruning=off")
+
+    session.run()
+
+    assert [row.epochs for row in session.landed] == [6, 8]
+    with pytest.raises(Conflict, match=r"confirm\.epochs is 7, but confirm run 000000-s1 was trained for 8"):
+        open_session("confirm={finalists: 1, seeds: 2, epochs: 7}", "budget.trials=1", "pruning=off")
+
+
+def test_the_search_leaves_time_for_what_it_must_confirm(open_session):
+    left_s = math.inf
+    session = open_session(*CONFIRM, "budget.trials=100", "budget.minutes=1", seconds_left=lambda: left_s)
+    order = session.start()
+    while session.driver.record(session.runner.step()) is None:
+        pass
+    session.driver.commit_trial(order.key)
+    forecast_s = session.driver._confirmation.forecast_s(slots=1)
+    assert forecast_s == pytest.approx(4 * session.landed[0].wall_s)
+
+    left_s = forecast_s + 1.0
+    assert session.driver.next_order().confirm_seed is None
+    left_s = forecast_s - 0.001
+    session.runner.begin(session.driver._flights["000001"].order)
+    verdict = session.driver.record(session.runner.step())
+    session.driver.commit_trial("000001")
+
+    assert (verdict.state, verdict.reason) == (State.PRUNED, Reason.TIME)
+    assert session.driver.next_order().confirm_seed == 1
+    left_s = 0.0
+    assert session.driver.next_order() is None
+    assert session.driver.exhausted

@@ -1,0 +1,165 @@
+"""Derived copies: the same answers, faster; removing or damaging them changes nothing but the time."""
+
+import pytest
+
+from tests.support.rows import epoch_rows, trial_row
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger.checksums import decode_checked, encode_checked
+from vae_search.store.ledger.compaction import finished_prefix
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.sql import query
+
+EVERYTHING = "SELECT sweep, trial, neg_elbo, params_json FROM trials ORDER BY ALL"
+CURVES = "SELECT sweep, trial, epoch, neg_elbo FROM epochs ORDER BY ALL"
+
+
+class CountingStore(LocalStore):
+    """Counts what is read."""
+
+    reads = 0
+
+    def read(self, path: str) -> bytes:
+        self.reads += 1
+        return super().read(path)
+
+
+@pytest.fixture
+def swept(tmp_path) -> CountingStore:
+    """Trials 0 to 11, without 8: a finished prefix of 8."""
+    store = CountingStore(tmp_path)
+    for trial in (*range(8), *range(9, 12)):
+        Ledger(store, "digits").commit(trial_row(trial, params={"latent_dim": 2 + trial}), epoch_rows(trial))
+    Ledger(store, "other").commit(trial_row(0, sweep="other"), epoch_rows(0, sweep="other"))
+    return store
+
+
+def answers(store: LocalStore) -> tuple:
+    ledger = Ledger(store, "digits")
+    rows = ledger.trials()
+    return (
+        rows,
+        ledger.curves(rows),
+        ledger.damaged,
+        query(store, EVERYTHING),
+        query(store, CURVES),
+        query(store, CURVES, sweep="digits"),
+    )
+
+
+def compacted(store: LocalStore) -> list[str]:
+    Ledger(store, "digits").compact()
+    return store.list(layout.compact("digits"))
+
+
+def test_a_finished_prefix_ends_at_the_first_gap():
+    assert [finished_prefix(numbers) for numbers in ({}, {1}, {0}, {0, 1, 3}, {2, 1, 0})] == [0, 0, 1, 2, 3]
+
+
+def test_answers_are_the_same_with_copies_and_take_fewer_reads(swept):
+    before = answers(swept)
+    raw = {path: swept.read(path) for path in swept.list("sweeps/digits/trials")}
+    swept.reads = 0
+    answers(swept)
+    without, swept.reads = swept.reads, 0
+
+    assert compacted(swept) == [layout.compact_epochs("digits", 8), layout.compact_trials("digits", 8)]
+    swept.reads = 0
+
+    assert answers(swept) == before
+    assert swept.reads < 0.6 * without
+    assert {path: swept.read(path) for path in swept.list("sweeps/digits/trials")} == raw
+
+
+def test_a_longer_copy_takes_the_place_of_a_shorter(swept):
+    compacted(swept)
+    Ledger(swept, "digits").commit(trial_row(8, params={"latent_dim": 10}), epoch_rows(8))
+    before = answers(swept)
+
+    assert compacted(swept) == [layout.compact_epochs("digits", 12), layout.compact_trials("digits", 12)]
+    assert answers(swept) == before
+
+
+@pytest.mark.parametrize("copy", [layout.compact_trials, layout.compact_epochs])
+@pytest.mark.parametrize("harm", ["removed", "cut", "flipped", "of another sweep"])
+def test_a_harmed_copy_changes_no_answer(swept, copy, harm):
+    before = answers(swept)
+    compacted(swept)
+    path = copy("digits", 8)
+    content = swept.read(path)
+    match harm:
+        case "removed":
+            swept.remove(path)
+        case "cut":
+            swept.replace(path, content[:-20])
+        case "flipped":
+            swept.replace(path, content[:100] + bytes([content[100] ^ 1]) + content[101:])
+        case "of another sweep":
+            swept.replace(path, swept.read(layout.trial("other", 0)))
+
+    assert answers(swept) == before
+    assert compacted(swept)
+    assert swept.read(path) == content
+
+
+def test_a_row_that_was_removed_is_not_shown_from_a_copy(swept):
+    compacted(swept)
+    swept.remove(layout.trial("digits", 3))
+
+    rows, _, _, everything, curves, _ = answers(swept)
+
+    assert 3 not in {row.trial for row in rows}
+    assert ("digits", 3) not in {row[:2] for row in everything.rows}
+    assert ("digits", 3) not in {row[:2] for row in curves.rows}
+
+
+def test_a_copy_that_has_grown_is_the_same_as_one_made_at_once(swept):
+    compacted(swept)
+    Ledger(swept, "digits").commit(trial_row(8, params={"latent_dim": 10}), epoch_rows(8))
+    swept.reads = 0
+    grown = {path: swept.read(path) for path in compacted(swept)}
+    assert swept.reads < 20  # four rows and curves, and the old copy: what it holds is not read again
+
+    swept.remove_tree(layout.compact("digits"))
+
+    assert {path: swept.read(path) for path in compacted(swept)} == grown
+
+
+def test_a_copy_of_an_older_version_grows_with_the_columns_of_today(swept):
+    (_, path) = compacted(swept)
+    older = decode_checked(swept.read(path), path=path).drop_columns(["iwae"]).replace_schema_metadata(None)
+    swept.replace(path, encode_checked(older, path=path))
+    Ledger(swept, "digits").commit(trial_row(8, params={"latent_dim": 10}), epoch_rows(8))
+
+    compacted(swept)
+
+    assert [row.trial for row in Ledger(swept, "digits").trials()] == list(range(12))
+    assert query(swept, "SELECT count(*), count(iwae) FROM trials", sweep="digits").rows == ((12, 0),)
+
+
+def test_a_copy_ends_before_a_damaged_row_or_curve(swept):
+    swept.replace(layout.trial("digits", 6), b"rubbish")
+    assert compacted(swept) == [layout.compact_epochs("digits", 6), layout.compact_trials("digits", 6)]
+    swept.replace(layout.trial_epochs("digits", 2), b"rubbish")
+    swept.remove_tree(layout.compact("digits"))
+
+    assert compacted(swept) == [layout.compact_epochs("digits", 2), layout.compact_trials("digits", 2)]
+
+
+def test_trials_without_epochs_and_set_aside_numbers_are_no_gap(swept):
+    swept.remove(layout.trial("digits", 5))
+    swept.create(layout.tombstone("digits", 5), b"{}")
+    Ledger(swept, "digits").commit(trial_row(8), [])
+    before = answers(swept)
+
+    assert compacted(swept) == [layout.compact_epochs("digits", 12), layout.compact_trials("digits", 12)]
+    assert answers(swept) == before
+
+
+def test_a_compaction_that_died_after_its_first_file_is_no_copy_and_is_made_again(swept):
+    before = answers(swept)
+    swept.create(layout.compact_epochs("digits", 8), b"half")
+
+    assert answers(swept) == before
+    assert compacted(swept) == [layout.compact_epochs("digits", 8), layout.compact_trials("digits", 8)]
+    assert answers(swept) == before

@@ -1,0 +1,131 @@
+"""Rows of confirm runs, and bounds per image: to Parquet and back, once and for ever."""
+
+from dataclasses import fields, replace
+
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.support.rows import trial_row
+from vae_search.errors import CorruptStore, NotFound
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger.confirm_runs import FINALIST_SCHEMA, ConfirmRow, ConfirmRuns, by_trial
+from vae_search.store.ledger.image_bounds_file import PerImageBounds, seeds_from_parquet, seeds_to_parquet
+from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow
+
+
+def row(trial: int = 42, seed: int = 1, **changes: object) -> ConfirmRow:
+    return ConfirmRow.of(trial_row(trial, **changes), confirm_seed=seed)
+
+
+def some_bounds(count: int = 20, **changes: object) -> PerImageBounds:
+    rng = np.random.default_rng(count)
+    values = {name: rng.normal(200.0, 20.0, count) for name in ("distortion", "rate", "iwae", "baseline")}
+    return PerImageBounds(**(values | {"iwae_k": 500} | changes))
+
+
+def test_a_confirm_run_comes_back_as_it_was_committed(store: LocalStore) -> None:
+    finalists = ConfirmRuns(store, "digits")
+
+    assert finalists.commit(row()) == row()
+    assert finalists.row(42, 1) == row()
+    assert store.list("sweeps") == ["sweeps/digits/finalists/000042-s1.parquet"]
+
+
+def test_its_columns_are_a_trials_and_its_seed(store: LocalStore) -> None:
+    ConfirmRuns(store, "digits").commit(row())
+    path = store.local_path(layout.finalist("digits", 42, 1))
+
+    assert pq.read_schema(path).names == [*TRIAL_SCHEMA.names, "confirm_seed"]
+    assert pq.read_schema(path).types == FINALIST_SCHEMA.types
+    assert duckdb.read_parquet(str(path)).project("trial, confirm_seed").fetchall() == [(42, 1)]
+    assert {field.name for field in fields(ConfirmRow)} - {field.name for field in fields(TrialRow)} == {"confirm_seed"}
+
+
+def test_losing_a_create_is_adopting_the_row_that_is_there(store: LocalStore) -> None:
+    first = ConfirmRuns(store, "digits").commit(row())
+
+    assert ConfirmRuns(store, "digits").commit(row(attempts=2)) == first
+
+
+def test_all_rows_come_in_order_and_damaged_ones_are_named(store: LocalStore) -> None:
+    finalists = ConfirmRuns(store, "digits")
+    for trial, seed in [(7, 2), (42, 1), (7, 1), (7, 10)]:
+        finalists.commit(row(trial, seed))
+    path = layout.finalist("digits", 7, 2)
+    store.replace(path, store.read(path)[:-9])
+
+    rows = finalists.rows()
+
+    assert [each.key for each in rows] == ["000007-s1", "000007-s10", "000042-s1"]
+    assert finalists.damaged == [path]
+    assert {trial: len(of) for trial, of in by_trial(rows).items()} == {7: 2, 42: 1}
+
+
+def test_a_row_in_another_ones_place_is_damage(store: LocalStore) -> None:
+    ConfirmRuns(store, "digits").commit(row())
+    store.create(layout.finalist("digits", 42, 2), store.read(layout.finalist("digits", 42, 1)))
+
+    with pytest.raises(CorruptStore, match="000042-s2"):
+        ConfirmRuns(store, "digits").row(42, 2)
+
+
+def test_a_missing_run_is_not_found_and_a_foreign_one_is_refused(store: LocalStore) -> None:
+    with pytest.raises(NotFound):
+        ConfirmRuns(store, "digits").row(1, 1)
+    with pytest.raises(ValueError, match="cannot hold a row of"):
+        ConfirmRuns(store, "digits").commit(row(sweep="other"))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31, 1.0, True])
+def test_a_seed_is_a_small_whole_number(seed: object) -> None:
+    with pytest.raises(ValueError, match="confirm_seed"):
+        row(seed=seed)  # type: ignore[arg-type]
+
+
+def test_bounds_survive_the_round_trip_bit_for_bit() -> None:
+    bounds = some_bounds()
+
+    assert PerImageBounds.from_parquet(bounds.to_parquet(), where="here") == bounds
+
+
+def test_bounds_of_several_seeds_survive_the_round_trip() -> None:
+    bounds = {5: some_bounds(20), 1: some_bounds(20, iwae_k=50)}
+
+    content = seeds_to_parquet(bounds)
+
+    assert seeds_from_parquet(content, where="here") == bounds
+    with pytest.raises(CorruptStore, match=r"^here: must hold the bounds of one model"):
+        PerImageBounds.from_parquet(content, where="here")
+    with pytest.raises(CorruptStore, match=r"^here: must hold the bounds of confirmed seeds"):
+        seeds_from_parquet(some_bounds().to_parquet(), where="here")
+
+
+def test_other_readers_find_one_row_per_image(tmp_path) -> None:
+    (tmp_path / "bounds.parquet").write_bytes(some_bounds(7).to_parquet())
+
+    table = duckdb.read_parquet(str(tmp_path / "bounds.parquet"))
+
+    assert table.project("image, iwae_k").fetchall() == [(image, 500) for image in range(7)]
+
+
+def test_damage_is_named_by_the_file_that_has_it() -> None:
+    with pytest.raises(CorruptStore, match=r"^models/x/per: damaged"):
+        PerImageBounds.from_parquet(some_bounds().to_parquet()[:-4], where="models/x/per")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rate": np.array([1.0, np.nan] * 10)}, "rate: must be finite, but image 1 has nan"),
+        ({"iwae": np.zeros(19)}, "iwae: must have 20 values"),
+        ({"distortion": np.zeros((20, 1))}, "one value per image"),
+        ({name: np.zeros(0) for name in ("distortion", "rate", "iwae", "baseline")}, "one value per image"),
+        ({"iwae_k": 0}, "iwae_k >= 1"),
+    ],
+)
+def test_bounds_check_themselves(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(some_bounds(), **changes)

@@ -1,0 +1,220 @@
+"""Damage of every kind is named; repairing it loses nothing that is intact and never frees a number."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.support.rows import epoch_rows, trial_row
+from vae_search.core.trial_state import Reason, State
+from vae_search.errors import Conflict, NotFound
+from vae_search.services import maintenance, sweep_status
+from vae_search.spec.sweep_spec import overridden, parse_spec
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.leases.lease import acquire
+from vae_search.store.ledger import artifacts, sweep_record
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.maintenance.integrity import inspect, set_aside
+
+SPEC = """
+name: digits
+data: {source: digits}
+search_space: {architecture: mlp, latent_dim: {type: int, low: 2, high: 32}, beta: 0.5}
+budget: {trials: 4, epochs: 2}
+confirm: {finalists: 0}
+"""
+KEY = "c" * 64
+SPEC_SHA256 = parse_spec(SPEC, base=Path()).sha256
+
+
+@pytest.fixture
+def swept(store: LocalStore) -> LocalStore:
+    """A sweep of four trials as a driver leaves it: two kept their weights, one failed."""
+    record = sweep_record.SweepRecord(
+        spec=parse_spec(SPEC, base=Path()), fingerprint="f" * 64, comparability_key=KEY, versions={}
+    )
+    sweep_record.create_or_check(store, record, text=SPEC)
+    acquire(store, "digits").release()
+    ledger = Ledger(store, "digits")
+    for trial in range(3):
+        sha256 = (
+            artifacts.keep(store, "digits", layout.trial_key(trial), {"weights.npz": b"w" * 50}) if trial < 2 else None
+        )
+        ledger.commit(trial_row(trial, artifact_sha256=sha256, spec_sha256=SPEC_SHA256), epoch_rows(trial))
+    failed = {"state": State.FAIL, "reason": Reason.DIVERGED, "objective": None, "neg_elbo": None}
+    failed["spec_sha256"] = SPEC_SHA256
+    ledger.commit(trial_row(3, **failed), epoch_rows(3, epochs=1))
+    return store
+
+
+def flip(path: str) -> Callable[[LocalStore], None]:
+    def damage(store: LocalStore) -> None:
+        content = bytearray(store.read(path))
+        content[len(content) // 2] ^= 1
+        store.replace(path, bytes(content))
+
+    return damage
+
+
+def cut(path: str) -> Callable[[LocalStore], None]:
+    return lambda store: store.replace(path, store.read(path)[:-10])
+
+
+def other_spec(store: LocalStore) -> None:
+    path = layout.resolved("digits")
+    store.replace(path, store.read(path).replace(b'"high": 32', b'"high": 31'))
+
+
+def remove(path: str) -> Callable[[LocalStore], None]:
+    return lambda store: store.remove(path)
+
+
+def swap_curves(store: LocalStore) -> None:
+    store.replace(layout.trial_epochs("digits", 0), store.read(layout.trial_epochs("digits", 1)))
+
+
+def foreign_row(store: LocalStore) -> None:
+    store.replace(layout.trial("digits", 2), store.read(layout.trial("digits", 1)))
+
+
+DAMAGE = {
+    "a row": (flip(layout.trial("digits", 1)), layout.trial("digits", 1)),
+    "another trial's row": (foreign_row, layout.trial("digits", 2)),
+    "a curve": (flip(layout.trial_epochs("digits", 2)), layout.trial_epochs("digits", 2)),
+    "a missing curve": (remove(layout.trial_epochs("digits", 2)), layout.trial_epochs("digits", 2)),
+    "another trial's curve": (swap_curves, layout.trial_epochs("digits", 0)),
+    "weights": (flip("sweeps/digits/artifacts/000001/weights.npz"), "sweeps/digits/artifacts/000001/manifest.json"),
+    "a manifest": (remove("sweeps/digits/artifacts/000001/manifest.json"), "artifacts/000001/manifest.json"),
+    "a lease": (remove(layout.lease("digits", 1)), layout.trial("digits", 0)),
+    "the record's spec": (other_spec, layout.resolved("digits")),
+    "the record": (cut(layout.resolved("digits")), layout.resolved("digits")),
+}
+
+
+def test_a_sweep_as_a_driver_leaves_it_is_intact(swept):
+    found = inspect(swept, "digits")
+
+    assert (found.rows, found.curves, found.artifacts) == (4, 4, 2)
+    assert found.findings == ()
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_named(swept, damage):
+    break_it, path = DAMAGE[damage]
+    break_it(swept)
+
+    found = inspect(swept, "digits")
+
+    assert any(finding.path.endswith(path) for finding in found.damaged), found.findings
+
+
+def test_what_a_dead_driver_leaves_behind_is_no_damage(swept):
+    swept.create(layout.trial_epochs("digits", 9), swept.read(layout.trial_epochs("digits", 0)))
+    swept.create(layout.suggestion("digits", "000001"), b"{}")
+    artifacts.keep(swept, "digits", "000008", {"weights.npz": b"w"})
+    Ledger(swept, "digits").compact()
+    cut(layout.compact_trials("digits", 4))(swept)
+
+    found = inspect(swept, "digits")
+
+    # The copy's other file is of no use without the damaged one.
+    assert len(found.findings) == 5
+    assert found.damaged == ()
+
+
+@pytest.mark.parametrize("lost", ["damaged", "set aside"])
+def test_what_belongs_to_a_row_that_is_lost_is_no_leftover(swept, lost):
+    flip(layout.trial("digits", 1))(swept)
+    if lost == "set aside":
+        maintenance.verify(swept, "digits", repair=True)
+
+    assert [finding for finding in inspect(swept, "digits").findings if not finding.damaged] == []
+
+
+def test_a_confirm_run_of_a_finished_trial_is_no_leftover(swept):
+    swept.create(layout.suggestion("digits", "000001-s1"), b"{}")
+
+    assert inspect(swept, "digits").findings == ()
+
+
+def test_an_artifact_whose_removal_was_interrupted_is_a_leftover_and_no_damage(swept: LocalStore) -> None:
+    lease = acquire(swept, "digits", spec=overridden(parse_spec(SPEC, base=Path()), ["keep=1"]))
+    swept.remove("sweeps/digits/artifacts/000001/manifest.json")  # the first step of a removal
+
+    (finding,) = inspect(swept, "digits").findings
+
+    lease.release()
+    assert (finding.path, finding.damaged) == ("sweeps/digits/artifacts/000001", False)
+
+
+def test_a_damaged_row_is_set_aside_and_its_number_stays_used(swept):
+    path = layout.trial("digits", 1)
+    flip(path)(swept)
+    damaged = swept.read(path)
+
+    before = maintenance.verify(swept, "digits", repair=True)[0].before
+    after = inspect(swept, "digits")
+
+    ledger = Ledger(swept, "digits")
+    assert [finding.path for finding in before.damaged] == [path]
+    assert after.damaged == ()
+    assert after.set_aside == (1,)
+    assert [row.trial for row in ledger.trials()] == [0, 2, 3]
+    assert ledger.damaged == []
+    assert ledger.set_aside == [1]
+    assert sweep_status.status(swept, "digits").finished
+    assert swept.read(layout.set_aside("digits", path)) == damaged
+    folder = swept.local_path(layout.trials("digits"))
+    assert duckdb.read_parquet(f"{folder}/*.parquet").count("trial").fetchall() == [(3,)]
+
+
+def test_setting_aside_can_be_interrupted_and_done_again(swept):
+    flip(layout.trial("digits", 1))(swept)
+    (finding,) = inspect(swept, "digits").damaged
+    swept.create(layout.tombstone("digits", 1), b"{}")  # a repair that died here
+
+    assert set_aside(swept, "digits", finding, lease=2)
+    assert set_aside(swept, "digits", finding, lease=2)
+
+    assert inspect(swept, "digits").set_aside == (1,)
+
+
+@pytest.mark.parametrize("damage", ["a curve", "another trial's curve", "weights", "a manifest"])
+def test_repair_never_takes_a_row_for_the_damage_of_its_other_files(swept, damage):
+    DAMAGE[damage][0](swept)
+
+    maintenance.verify(swept, "digits", repair=True)
+
+    assert [row.trial for row in Ledger(swept, "digits").trials()] == [0, 1, 2, 3]
+
+
+def test_the_record_of_a_sweep_cannot_be_repaired_and_stays(swept):
+    cut(layout.resolved("digits"))(swept)
+    content = swept.read(layout.resolved("digits"))
+
+    maintenance.verify(swept, "digits", repair=True)
+
+    assert swept.read(layout.resolved("digits")) == content
+
+
+def test_a_sweep_at_work_is_neither_repaired_nor_removed(swept):
+    flip(layout.trial("digits", 1))(swept)
+    lease = acquire(swept, "digits", beat_s=0.05)
+    try:
+        with pytest.raises(Conflict):
+            maintenance.verify(swept, "digits", repair=True)
+        with pytest.raises(Conflict):
+            maintenance.remove(swept, "digits")
+    finally:
+        lease.release()
+    assert [finding.path for finding in inspect(swept, "digits").damaged] == [layout.trial("digits", 1)]
+
+
+def test_a_removed_sweep_is_gone(swept):
+    maintenance.remove(swept, "digits")
+
+    assert swept.list(layout.sweep("digits")) == []
+    with pytest.raises(NotFound):
+        maintenance.remove(swept, "digits")

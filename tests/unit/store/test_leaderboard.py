@@ -1,0 +1,164 @@
+"""Counting and ranking columns gives what counting and ranking every row gives, whatever the files are like."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.rows import epoch_rows, trial_row
+from vae_search.core.trial_state import Reason, State
+from vae_search.errors import Conflict
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger.rows import TrialRow
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
+from vae_search.store.queries.ranking import ranked
+
+BY = ("objective", "neg_elbo", "instability", "train_flops")
+# Few values, so that many are equal; -0.0 equals 0.0, and numbers then decide.
+VALUE = st.sampled_from([None, -1.5, -0.0, 0.0, 1e-300, 2.0, 2.5, 1e9])
+ENDS = [(State.COMPLETE, None), *((reason.state, reason) for reason in Reason)]
+HARM = ("cut", "flipped", "of another trial", "set aside", "removed", "misnamed")
+
+
+@dataclass(frozen=True)
+class Harm:
+    kind: str
+    trial: int
+
+
+@st.composite
+def row(draw: st.DrawFn, trial: int) -> TrialRow:
+    state, reason = draw(st.sampled_from(ENDS))
+    values = {name: draw(VALUE) for name in ("objective", "neg_elbo", "instability", "train_flops", "cpu_s")}
+    if state is State.COMPLETE and values["neg_elbo"] is None:
+        values["neg_elbo"] = 0.0
+    return trial_row(trial, state=state, reason=reason, **values)
+
+
+@st.composite
+def ledgers(draw: st.DrawFn) -> tuple[list[TrialRow], int, list[Harm]]:
+    """Rows, how many of them are compacted, and what then happens to their files."""
+    numbers = sorted(draw(st.sets(st.integers(0, 12), max_size=9)))
+    rows = [draw(row(number)) for number in numbers]
+    harm = st.builds(Harm, st.sampled_from(HARM), st.sampled_from(numbers or [0]))
+    return rows, draw(st.integers(0, 9)), draw(st.lists(harm, max_size=3))
+
+
+def do_harm(store: LocalStore, harm: Harm) -> None:
+    path = layout.trial("digits", harm.trial)
+    if path not in store.list(layout.trials("digits")):
+        return
+    content = store.read(path)
+    match harm.kind:
+        case "cut":
+            store.replace(path, content[:-9])
+        case "flipped":
+            store.replace(path, content[:60] + bytes([content[60] ^ 1]) + content[61:])
+        case "of another trial":
+            store.replace(layout.trial("digits", harm.trial + 20), content)
+        case "set aside":
+            store.replace(layout.tombstone("digits", harm.trial), b"{}")
+            store.remove(path)
+        case "removed":
+            store.remove(path)
+        case "misnamed":
+            store.replace(f"{layout.trials('digits')}/{harm.trial}.parquet", content)
+
+
+def dominating_none(rows: list[TrialRow]) -> list[int]:
+    """The Pareto front by its definition; NULL is worse than any number."""
+    complete = [row for row in rows if row.state is State.COMPLETE]
+
+    def point(row: TrialRow) -> list[float]:
+        values = (row.neg_elbo, row.instability, row.train_flops)
+        return [math.inf if value is None else value for value in values]
+
+    def dominates(one: TrialRow, other: TrialRow) -> bool:
+        return point(one) != point(other) and all(a <= b for a, b in zip(point(one), point(other), strict=True))
+
+    members = [row for row in complete if not any(dominates(other, row) for other in complete)]
+    return [row.trial for row in sorted(members, key=lambda row: (row.neg_elbo, row.trial))]
+
+
+def assert_same(store: LocalStore, leaderboard: Leaderboard) -> None:
+    ledger = Ledger(store, "digits")
+    rows = ledger.trials()
+    assert leaderboard.damaged == tuple(ledger.damaged)
+    assert leaderboard.set_aside == tuple(ledger.set_aside)
+    assert leaderboard.finished == len(rows)
+    assert {state: leaderboard.states[state] for state in State} == {
+        state: sum(row.state is state for row in rows) for state in State
+    }
+    assert leaderboard.cpu_s == pytest.approx(sum(row.cpu_s or 0.0 for row in rows))
+    having = [(row.objective, row.trial) for row in rows if row.objective is not None]
+    assert leaderboard.best == (min(having)[::-1] if having else None)
+    for by in BY:
+        for every_state in (False, True):
+            expected = ranked(rows, by=by, every_state=every_state)
+            assert leaderboard.ranked(by=by, every_state=every_state) == expected
+            assert leaderboard.ranked(by=by, every_state=every_state, count=2) == expected[:2]
+            moved = ranked(rows, by=by, every_state=every_state, first=(7, 2, 30, 0))
+            assert leaderboard.ranked(by=by, every_state=every_state, first=(7, 2, 30, 0)) == moved
+            assert leaderboard.ranked(by=by, every_state=every_state, first=(7, 2, 30, 0), count=3) == moved[:3]
+    narrow = leaderboard.narrowed({1, 2, 3, 30})
+    few = [row for row in rows if row.trial in {1, 2, 3}]
+    assert narrow.ranked(by="objective", every_state=True) == ranked(few, by="objective", every_state=True)
+    assert [row.trial for row in leaderboard.front()] == dominating_none(rows)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(ledgers())
+def test_columns_and_rows_give_the_same_standings(made: tuple[list[TrialRow], int, list[Harm]]) -> None:
+    rows, compacted, harms = made
+    with TemporaryDirectory() as folder:
+        store = LocalStore(Path(folder))
+        for position, each in enumerate(rows):
+            if position == compacted:
+                Ledger(store, "digits").compact()
+            Ledger(store, "digits").commit(each, epoch_rows(each.trial, epochs=1))
+        for harm in harms:
+            do_harm(store, harm)
+
+        assert_same(store, read_leaderboard(store, "digits"))
+
+
+def test_a_sweep_without_rows_has_none_finished(store: LocalStore) -> None:
+    leaderboard = read_leaderboard(store, "digits")
+
+    assert (leaderboard.finished, leaderboard.best, leaderboard.cpu_s) == (0, None, 0.0)
+    assert leaderboard.ranked(by="objective", every_state=True) == []
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_rows_of_two_tasks_are_counted_but_not_ranked(store: LocalStore, compacted: bool) -> None:
+    for trial in range(3):
+        Ledger(store, "digits").commit(trial_row(trial, comparability_key="ab"[trial // 2] * 64), [])
+    if compacted:
+        Ledger(store, "digits").compact()
+
+    leaderboard = read_leaderboard(store, "digits")
+
+    assert leaderboard.finished == 3
+    with pytest.raises(Conflict, match="3 trials were scored on 2 different tasks"):
+        leaderboard.ranked(by="objective", every_state=False, count=1)
+
+
+def test_only_the_rows_that_are_shown_are_read_in_full(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+    for trial in range(6):
+        Ledger(store, "digits").commit(trial_row(trial), epoch_rows(trial))
+        if trial == 3:
+            Ledger(store, "digits").compact()
+    checked = TrialRow.__post_init__
+    monkeypatch.setattr(TrialRow, "__post_init__", lambda row: (built.append(row.trial), checked(row))[1])
+
+    shown = read_leaderboard(store, "digits").ranked(by="objective", every_state=False, count=5)
+
+    assert [row.trial for row in shown] == [0, 1, 2, 3, 4]
+    assert sorted(built) == [0, 1, 2, 3, 4]

@@ -1,0 +1,97 @@
+"""A running sweep followed from the store: only what is new is read."""
+
+import pytest
+
+from tests.support.candidates import finalist_row
+from tests.support.rows import epoch_rows, trial_row
+from vae_search.core.trial_state import Reason, State
+from vae_search.spec.sections import Objective
+from vae_search.store import paths as layout
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.leases.lease import SILENCE_S, acquire
+from vae_search.store.ledger.confirm_runs import ConfirmRuns
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.leaderboard import read_leaderboard
+from vae_search.store.queries.live_progress import ProgressFollower
+
+
+def issue(store: LocalStore, key: str, epoch: int = 0) -> None:
+    store.create(layout.suggestion("digits", key), b"{}")
+    if epoch:
+        store.create(f"{layout.checkpoint('digits', key, 1, epoch)}/state", b"")
+
+
+def commit_trial(store: LocalStore, trial: int, **changes: object) -> None:
+    Ledger(store, "digits").commit(trial_row(trial, **changes), epoch_rows(trial))
+    store.remove_tree(layout.running_run("digits", layout.trial_key(trial)))
+
+
+def test_each_look_tells_what_is_new(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit_trial(store, 0)
+    issue(store, "000001", epoch=1)
+    lease = acquire(store, "digits")
+    following = ProgressFollower(store, "digits", Objective(), monotonic=lambda: 0.0)
+
+    assert following.look().landed == []
+    assert following.running == {"000001": 1}
+    listed = []
+    listing = LocalStore.list
+    monkeypatch.setattr(LocalStore, "list", lambda self, prefix: (listed.append(prefix), listing(self, prefix))[1])
+    following.look()
+    assert layout.trials("digits") not in listed  # nothing has changed, so nobody counts ten thousand rows again
+
+    issue(store, "000002")
+    commit_trial(store, 1, objective=1.0)
+    ConfirmRuns(store, "digits").commit(finalist_row(0, 1))
+    look = following.look()
+    assert [(type(row).__name__, row.trial) for row in look.landed] == [("TrialRow", 1), ("ConfirmRow", 0)]
+    assert (following.states[State.COMPLETE], following.best, following.confirmed) == (2, (1, 1.0), 1)
+    assert following.epochs_seen == 1 + 27  # of trial 1 the second epoch, and a whole confirm run
+    assert look.driver is not None
+    assert following.look().landed == []
+    lease.release()
+
+
+def test_the_last_look_takes_everything_in(store: LocalStore) -> None:
+    lease = acquire(store, "digits")
+    following = ProgressFollower(store, "digits", Objective(), monotonic=lambda: 0.0)
+    commit_trial(store, 0)  # began and ended between two looks
+    store.create(layout.trial("digits", 1), b"damaged")
+    lease.release()
+
+    look = following.look()
+
+    assert (look.driver, look.silent) == (None, False)
+    assert [row.trial for row in look.landed] == [0]
+
+
+def test_a_driver_without_a_beat_is_silent(store: LocalStore) -> None:
+    lease = acquire(store, "digits", beat_s=1e6)
+    now_s = [0.0]
+    following = ProgressFollower(store, "digits", Objective(), monotonic=lambda: now_s[0])
+
+    assert not following.look().silent
+    now_s[0] = SILENCE_S
+    assert following.look().silent
+    lease.beat()
+    assert not following.look().silent
+    lease.release()
+
+
+def test_the_front_of_a_pareto_sweep_is_kept_up(store: LocalStore) -> None:
+    pareto = Objective(pareto=("neg_elbo", "train_flops"))
+    none = {"objective": None}
+    commit_trial(store, 0, neg_elbo=100.0, train_flops=5.0, **none)
+    commit_trial(store, 1, neg_elbo=110.0, train_flops=2.0, **none)
+    issue(store, "000002")
+    following = ProgressFollower(store, "digits", pareto, monotonic=lambda: 0.0)
+    assert [member.trial for member in following.front.members] == [0, 1]
+
+    commit_trial(store, 2, neg_elbo=99.0, train_flops=5.0, **none)  # beats trial 0
+    commit_trial(store, 3, neg_elbo=105.0, train_flops=6.0, **none)  # beaten
+    commit_trial(store, 4, neg_elbo=90.0, train_flops=1.0, state=State.PRUNED, reason=Reason.RUNG, **none)
+    following.look()
+
+    assert [member.trial for member in following.front.members] == [2, 1]
+    assert following.front == read_leaderboard(store, "digits").shown_front(pareto)
+    assert ProgressFollower(store, "digits", Objective(), monotonic=lambda: 0.0).front is None

@@ -1,0 +1,104 @@
+"""Bounds against truth from outside: SciPy's densities, quadrature over the latent, finite differences."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import integrate, special, stats
+
+from vae_search.vae.networks.forward import WeightedNetwork
+from vae_search.vae.networks.network import Network, build, initial_weights
+from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.objective.bounds import elbo_terms, gaussian_kl
+from vae_search.vae.objective.evaluation import Evaluator
+from vae_search.vae.objective.likelihoods import Bernoulli
+
+CLAMP = (-6.0, 2.0)
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A decoder of one latent, with weights large enough that the posterior is far from the encoder's."""
+    spec = NetworkSpec(architecture="mlp", image_shape=(4, 4, 1), latent_dim=1, depth=1, width=8, activation="tanh")
+    return build(spec)
+
+
+@pytest.fixture(scope="module")
+def weights(network: Network) -> list[tf.Variable]:
+    fresh = initial_weights(network, seed=3, latent_free=np.full((4, 4, 1), -0.4, np.float32))
+    return [tf.Variable(1.5 * array) for array in fresh]
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(4).integers(0, 2, (60, 4, 4, 1)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def exact(network, weights, images):
+    """log p(x) of each image, by Gauss–Hermite quadrature over the latent."""
+    nodes, quadrature = special.roots_hermitenorm(200)
+    functions = WeightedNetwork(topology=network.topology, weights=weights)
+    logits = functions.decoder(nodes[:, None].astype(np.float32)).numpy().reshape(200, 16).astype(np.float64)
+    pixels = images.reshape(60, 16)
+    log_likelihood = pixels @ logits.T - np.logaddexp(0.0, logits).sum(axis=1)
+    return special.logsumexp(log_likelihood + np.log(quadrature / np.sqrt(2 * np.pi)), axis=1)
+
+
+def test_the_gaussian_kl_is_the_integral_that_it_stands_for():
+    mean, log_variance = 0.7, -1.1
+    posterior, prior = stats.norm(mean, np.exp(0.5 * log_variance)), stats.norm()
+    expected, _ = integrate.quad(lambda z: posterior.pdf(z) * (posterior.logpdf(z) - prior.logpdf(z)), -8, 8)
+
+    found = gaussian_kl(tf.constant([[mean]]), tf.constant([[log_variance]]))
+
+    assert found.numpy()[0, 0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_bernoulli_distortion_is_scipys_log_probability():
+    rng = np.random.default_rng(5)
+    logits = rng.normal(0, 30, (3, 4, 4, 1)).astype(np.float32)
+    images = rng.integers(0, 2, (3, 4, 4, 1)).astype(np.float32)
+    log_p = np.where(images == 1, special.log_expit(logits), special.log_expit(-logits))
+
+    found = Bernoulli().distortion(tf.constant(images), tf.constant(logits)).numpy()
+
+    np.testing.assert_allclose(found, -log_p.sum(axis=(1, 2, 3)), rtol=1e-5)
+
+
+def test_the_elbo_and_the_importance_weighted_bound_stay_below_the_exact_likelihood(network, weights, images, exact):
+    evaluator = Evaluator(network.topology, (4, 4, 1), clamp=CLAMP, likelihood=Bernoulli())
+    elbo = -evaluator.evaluate(weights, images).neg_elbo
+    bounds = {samples: evaluator.iwae(weights, images, samples) for samples in (1, 10, 100, 2000)}
+
+    gaps = {samples: float(np.mean(exact - bound)) for samples, bound in bounds.items()}
+    error = {samples: float(np.std(exact - bound) / np.sqrt(60)) for samples, bound in bounds.items()}
+
+    assert float(np.mean(exact - elbo)) > 0
+    assert all(gap > -3 * error[samples] for samples, gap in gaps.items())
+    assert gaps[1] > gaps[10] > gaps[100]
+    assert abs(gaps[2000]) < 0.02
+
+
+def test_gradients_agree_with_finite_differences(network, weights, images):
+    noise = tf.random.stateless_normal([60, 1], [1, 2])
+
+    def objective() -> tf.Tensor:
+        functions = WeightedNetwork(topology=network.topology, weights=weights)
+        terms = elbo_terms(functions, tf.cast(images, tf.float32), noise, clamp=CLAMP, likelihood=Bernoulli())
+        return tf.reduce_mean(terms.distortion + tf.reduce_sum(terms.kl, axis=1))
+
+    with tf.GradientTape() as tape:
+        value = objective()
+    gradients = tape.gradient(value, weights)
+
+    step = 1e-2
+    for variable, gradient in zip(weights, gradients, strict=True):
+        direction = tf.random.stateless_normal(variable.shape, [7, 7])
+        direction /= tf.norm(direction)
+        variable.assign_add(step * direction)
+        above = objective()
+        variable.assign_sub(2 * step * direction)
+        below = objective()
+        variable.assign_add(step * direction)
+        slope = float(above - below) / (2 * step)
+        assert slope == pytest.approx(float(tf.reduce_sum(gradient * direction)), abs=5e-3, rel=2e-2)

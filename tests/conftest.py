@@ -1,17 +1,28 @@
-"""What all tests share."""
+"""Fixtures of all tests. What is heavy is imported by the fixture that needs it."""
 
 import os
+import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.s3_server import BUCKET, s3_server
+from tests.support.s3_server import BUCKET, S3_SECRET, s3_server
+from vae_search.store.backends.local import LocalStore
 
-S3_SECRET = "neverToBeSeenAnywhere/0123456789abcdef"  # noqa: S105 - opens nothing; tests look for it in all output
+if TYPE_CHECKING:
+    from tests.chaos.storyteller import Storyteller
+    from tests.support.candidates import FakeBackend
+    from tests.support.sweeps import Session
+    from vae_search.data.tasks import JudgeTask, TrainingTask
+    from vae_search.vae.training.plan import TrainingPlan
+    from vae_search.vae.training.trainer import Trainer
+
+STORE_FOLDER = "it's a störe, 100%"
 FASHION_FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
 
 
@@ -61,3 +72,118 @@ def s3_location(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", S3_SECRET)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return f"s3://{BUCKET}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    """A store in a folder whose name would break careless quoting."""
+    return LocalStore(tmp_path / STORE_FOLDER)
+
+
+@pytest.fixture
+def without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never wait for the disk: for tests of hundreds of writes that are not about it."""
+    monkeypatch.setattr("os.fsync", lambda _: None)
+
+
+@pytest.fixture
+def backend() -> "FakeBackend":
+    """A promotion's TensorFlow side that trains nothing."""
+    from tests.support.candidates import FakeBackend
+
+    return FakeBackend()
+
+
+@pytest.fixture
+def swept(tmp_path: Path) -> LocalStore:
+    """Holds sweep `digits`, thirty trials of all kinds that have ended; for tests that change it."""
+    from tests.support.reported_sweeps import mixed, put_sweep
+
+    store = LocalStore(tmp_path / STORE_FOLDER)
+    put_sweep(store, mixed(), curve_epochs=4)
+    return store
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with such a store, and what was exported of it: `study.db`, `runs/` and `tables/`."""
+    from tests.support.reported_sweeps import mixed, put_sweep
+    from vae_search.services import exporting
+
+    folder = tmp_path_factory.mktemp("exported")
+    store = LocalStore(folder / STORE_FOLDER)
+    put_sweep(store, mixed(), curve_epochs=4)
+    targets = exporting.Targets(
+        tensorboard=folder / "runs", optuna=f"sqlite:///{folder}/study.db", csv=folder / "tables"
+    )
+    done = exporting.export(store, "digits", targets)
+    assert (done.trials, done.damaged) == (30, ())
+    return folder
+
+
+@pytest.fixture
+def source(exported: Path) -> LocalStore:
+    """The store that `exported` was made of."""
+    return LocalStore(exported / STORE_FOLDER)
+
+
+@pytest.fixture(scope="session")
+def small_task() -> "TrainingTask":
+    """640 handwritten digits to train on."""
+    from tests.support.sweeps import digits_task
+
+    return digits_task()
+
+
+@pytest.fixture(scope="session")
+def judge_task(small_task: "TrainingTask") -> "JudgeTask":
+    from tests.support.sweeps import digits_judge_task
+
+    return digits_judge_task(small_task)
+
+
+@pytest.fixture
+def open_session(
+    store: LocalStore, small_task: "TrainingTask", judge_task: "JudgeTask"
+) -> Iterator[Callable[..., "Session"]]:
+    """Open a driver on the store, as a new process would; the one before it is over."""
+    from tests.support.sweeps import Sessions
+
+    sessions = Sessions(store, small_task, judge_task)
+    yield sessions.open
+    sessions.close()
+
+
+@pytest.fixture(scope="session")
+def task() -> "TrainingTask":
+    """1,280 handwritten digits to train on."""
+    from tests.support.networks import digits_task
+
+    return digits_task()
+
+
+@pytest.fixture(scope="session")
+def trainer(task: "TrainingTask") -> "Trainer":
+    from vae_search.vae.training.trainer import Trainer
+
+    return Trainer(task, threads=1)
+
+
+@pytest.fixture(scope="session")
+def plan() -> "TrainingPlan":
+    from vae_search.vae.training.plan import TrainingPlan
+
+    return TrainingPlan(
+        epochs=4, lr_schedule="constant", ema_decay=0.999, log_variance_clamp=(-6.0, 2.0), likelihood="bernoulli"
+    )
+
+
+@pytest.fixture(scope="module")
+def storyteller() -> "Iterator[Storyteller]":
+    """A process that tells what happened to a sweep, operation by operation."""
+    from tests.chaos.storyteller import Storyteller
+
+    command = [sys.executable, "-m", "tests.chaos.story"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield Storyteller(process.stdin, process.stdout)
+        process.stdin.close()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import S3_SECRET
 from tests.support.faulty_http import Fault, FaultyProxy, faulty_proxy
+from tests.support.s3_server import S3_SECRET
 from vae_search.errors import StoreUnavailable
 from vae_search.search.lifecycle import log_folder_of
 from vae_search.services.models import galleries

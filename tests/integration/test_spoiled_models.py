@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.unit.search.conftest import Session, open_session, store  # noqa: F401 - fixtures
+from tests.support.sweeps import Session
 from vae_search.core.trial_state import State
 from vae_search.data.dataset import Dataset, load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
@@ -40,7 +40,7 @@ def train_images() -> int:
 
 
 @pytest.fixture
-def task(digits, train_images) -> TrainingTask:
+def small_task(digits, train_images) -> TrainingTask:
     whole = TrainingTask.of(digits)
     return replace(whole, train=whole.train[:train_images])
 
@@ -51,7 +51,7 @@ def judge_task(digits) -> JudgeTask:
 
 
 @pytest.fixture
-def confirmed(open_session: Callable[..., Session], store: Store) -> Callable[..., Candidate]:  # noqa: F811
+def confirmed(open_session: Callable[..., Session], store: Store) -> Callable[..., Candidate]:
     """The candidate of a sweep of one config with three confirmed seeds."""
 
     def run(*overrides: str) -> Candidate:
@@ -120,7 +120,7 @@ def test_an_overfitted_model_is_stopped(confirmed, train_images):
     assert "generalisation" in stopped_by(candidate)
 
 
-def test_weights_that_are_not_numbers_do_not_reload(confirmed, store, judge_task):  # noqa: F811
+def test_weights_that_are_not_numbers_do_not_reload(confirmed, store, judge_task):
     row = confirmed().rows[0]
     files = artifacts.load(store, "small", row.key, sha256=row.artifact_sha256)
     description, weights = ModelDescription.from_json(files[MODEL_FILE]), arrays_of(files[WEIGHTS_FILE])
@@ -131,7 +131,7 @@ def test_weights_that_are_not_numbers_do_not_reload(confirmed, store, judge_task
         score_in_fresh_process(model_files(description, spoiled), judge_task.images)
 
 
-def test_weights_that_were_tampered_with_do_not_score_what_was_recorded(confirmed, store, judge_task):  # noqa: F811
+def test_weights_that_were_tampered_with_do_not_score_what_was_recorded(confirmed, store, judge_task):
     row = confirmed().rows[0]
     files = artifacts.load(store, "small", row.key, sha256=row.artifact_sha256)
     description, weights = ModelDescription.from_json(files[MODEL_FILE]), arrays_of(files[WEIGHTS_FILE])

@@ -1,8 +1,11 @@
 """Small networks with weights that nobody trained."""
 
 import numpy as np
+from sklearn.datasets import load_digits
 
+from vae_search.data.image_checks import Images
 from vae_search.data.pixel_statistics import PixelStatistics
+from vae_search.data.tasks import TrainingTask
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
@@ -49,3 +52,17 @@ def grey(count: int, image_shape: tuple[int, ...] = (13, 7, 1), *, seed: int = 4
 
 def binary(count: int, image_shape: tuple[int, ...] = (13, 7, 1), *, seed: int = 4) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 2, (count, *image_shape)).astype(np.uint8)
+
+
+def digits_task() -> TrainingTask:
+    images = load_digits().images.astype(np.uint8)[..., None]
+    grey = images[1280:] / 16.0
+    select = np.random.default_rng(0).random(grey.shape) < grey
+    return TrainingTask(
+        train=images[:1280],
+        select=select.astype(np.uint8),
+        scale=16.0,
+        dynamic=True,
+        floor=10.0,
+        pixels=PixelStatistics.of(Images(pixels=images[:1280], scale=16.0), levels=2),
+    )

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import vae_search
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 from tests.support.reported_sweeps import complete, failed, mixed, pruned, put_sweep, spoil
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.store import paths as layout

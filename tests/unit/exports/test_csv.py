@@ -42,9 +42,9 @@ def test_times_and_lists_can_be_read(exported, source):
     assert json.loads(found["kl_per_dimension"][0]) == expected["kl_per_dimension"][0]
 
 
-def test_a_name_that_ends_in_csv_is_the_table_of_trials(store, tmp_path):
+def test_a_name_that_ends_in_csv_is_the_table_of_trials(swept, tmp_path):
     done = exporting.export(
-        store, "digits", exporting.Targets(tensorboard=None, optuna=None, csv=tmp_path / "digits.csv")
+        swept, "digits", exporting.Targets(tensorboard=None, optuna=None, csv=tmp_path / "digits.csv")
     )
 
     assert [path.name for path in done.paths] == ["digits.csv", "digits-epochs.csv"]
@@ -63,10 +63,10 @@ def test_hostile_text_stays_in_its_cell(tmp_path):
     assert list(found["error"]) == [error, "loss is NaN"]
 
 
-def test_what_is_damaged_is_left_out_and_named(store, tmp_path):
-    spoil(Path(store.location) / layout.trial("digits", 3))
+def test_what_is_damaged_is_left_out_and_named(swept, tmp_path):
+    spoil(Path(swept.location) / layout.trial("digits", 3))
 
-    done = exporting.export(store, "digits", exporting.Targets(tensorboard=None, optuna=None, csv=tmp_path / "tables"))
+    done = exporting.export(swept, "digits", exporting.Targets(tensorboard=None, optuna=None, csv=tmp_path / "tables"))
 
     assert done.damaged == (layout.trial("digits", 3),)
     assert 3 not in set(pd.read_csv(tmp_path / "tables" / "trials.csv")["trial"])

@@ -16,7 +16,7 @@ def targets(**places: object) -> exporting.Targets:
 
 
 @pytest.mark.parametrize("option", ["tensorboard", "optuna", "csv", "csv file", "epochs"])
-def test_what_exists_stays_as_it_is_and_nothing_else_is_written(store, tmp_path, option):
+def test_what_exists_stays_as_it_is_and_nothing_else_is_written(swept, tmp_path, option):
     taken = tmp_path / {"csv file": "t.csv", "epochs": "t-epochs.csv"}.get(option, "taken")
     taken.write_text("precious")
     places = {
@@ -29,7 +29,7 @@ def test_what_exists_stays_as_it_is_and_nothing_else_is_written(store, tmp_path,
     before = sorted(tmp_path.iterdir())
 
     with pytest.raises(Conflict, match="exists already"):
-        exporting.export(store, "digits", targets(**places))
+        exporting.export(swept, "digits", targets(**places))
 
     assert taken.read_text() == "precious"
     assert sorted(tmp_path.iterdir()) == before
@@ -59,9 +59,9 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_not_there_is_told_at_once(store, tmp_path):
+def test_a_folder_that_is_not_there_is_told_at_once(swept, tmp_path):
     with pytest.raises(InvalidSpec, match="must be in a folder"):
-        exporting.export(store, "digits", targets(csv=tmp_path / "missing" / "tables"))
+        exporting.export(swept, "digits", targets(csv=tmp_path / "missing" / "tables"))
 
 
 def test_no_target_and_other_databases_are_refused_without_repeating_a_password():
@@ -80,10 +80,10 @@ def test_the_study_is_one_file(exported):
     assert not [path for path in exported.iterdir() if path.name.startswith(".")]
 
 
-def test_an_export_changes_nothing_in_the_store(store, tmp_path):
-    before = {path: store.read(path) for path in store.list("sweeps")}
+def test_an_export_changes_nothing_in_the_store(swept, tmp_path):
+    before = {path: swept.read(path) for path in swept.list("sweeps")}
 
-    exporting.export(store, "digits", targets(csv=tmp_path / "t.csv", optuna=f"sqlite:///{tmp_path}/s.db"))
+    exporting.export(swept, "digits", targets(csv=tmp_path / "t.csv", optuna=f"sqlite:///{tmp_path}/s.db"))
 
-    assert {path: store.read(path) for path in store.list("sweeps")} == before
-    assert sweep_record.read(store, "digits").spec.name == "digits"
+    assert {path: swept.read(path) for path in swept.list("sweeps")} == before
+    assert sweep_record.read(swept, "digits").spec.name == "digits"

@@ -19,13 +19,13 @@ import os, random, sys
 os.fsync = lambda _: None
 from tests.support.candidates import NOW, FakeBackend, candidate
 from tests.unit.registry.test_races import EACH, is_healthy, level_of
-from vae_search.registry.promotion.pipeline import consider
+from vae_search.registry.promotion.pipeline import evaluate_candidate
 from vae_search.registry.registry import Registry
-from vae_search.registry.promotion.decision import Rules
+from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.store.backends.uri import open_store
 
 store, me = open_store(sys.argv[1]), int(sys.argv[2])
-registry, rules, backend = Registry(store, "fashion", now=lambda: NOW), Rules(), FakeBackend()
+registry, rules, backend = Registry(store, "fashion", now=lambda: NOW), PromotionPolicy(), FakeBackend()
 mine = [me * EACH + number for number in range(EACH)]
 random.Random(me).shuffle(mine)
 print("ready", flush=True)
@@ -34,7 +34,7 @@ for number in mine:
     unhealthy = {} if is_healthy(number) else {"active_units": 0}
     levels = [level_of(number) + seed / 100 for seed in range(3)]
     it = candidate(levels, trial=number, **unhealthy)
-    decision = consider(store, registry, it, rules=rules, backend=backend, now=lambda: NOW)
+    decision = evaluate_candidate(store, registry, it, rules=rules, backend=backend, now=lambda: NOW)
     print(number, decision.outcome, flush=True)
 """
 

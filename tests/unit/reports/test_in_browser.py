@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.support.chromium import Tab, chromium
+from tests.support.paths import ROOT
 from tests.support.reported_sweeps import mixed, put_confirmed, put_pareto_sweep, put_sweep
 from vae_search.reports.page import plots_of
 from vae_search.services import reporting

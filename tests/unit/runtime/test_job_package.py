@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.search.conftest import SPEC, small_spec
+from tests.support.sweeps import SPEC, small_spec
 from vae_search.errors import BadData, CorruptStore
 from vae_search.runtime.cluster import job_package
 from vae_search.runtime.cluster.job_package import JobPackage

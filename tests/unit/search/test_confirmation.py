@@ -170,7 +170,7 @@ def test_the_search_leaves_time_for_what_it_must_confirm(open_session):
     left_s = forecast_s + 1.0
     assert session.driver.next_order().confirm_seed is None
     left_s = forecast_s - 0.001
-    session.runner.begin(session.driver._flights["000001"].order)
+    session.runner.begin(session.driver._running["000001"].order)
     verdict = session.driver.record(session.runner.step())
     session.driver.commit_trial("000001")
 

@@ -87,13 +87,13 @@ def test_times_are_those_of_the_row(exported):
     assert first.user_attrs["distortion"] == row.distortion
 
 
-def test_a_damaged_row_and_a_trial_in_flight_keep_their_places(store, tmp_path):
-    spoil(Path(store.location) / layout.trial("digits", 3))
+def test_a_damaged_row_and_a_trial_in_flight_keep_their_places(swept, tmp_path):
+    spoil(Path(swept.location) / layout.trial("digits", 3))
     params = {"architecture": "conv", "latent_dim": 4, "beta": 1.0}
-    PendingTrials(store, "digits").record(TrialAssignment(trial=30, params=params, seed=1))
-    PendingTrials(store, "digits").record(TrialAssignment(trial=2, params=params, seed=1, confirm_seed=1))
+    PendingTrials(swept, "digits").record(TrialAssignment(trial=30, params=params, seed=1))
+    PendingTrials(swept, "digits").record(TrialAssignment(trial=2, params=params, seed=1, confirm_seed=1))
 
-    trials = export(store, tmp_path).trials
+    trials = export(swept, tmp_path).trials
 
     assert [trial.number for trial in trials] == list(range(31))
     assert trials[3].state.name == "FAIL"

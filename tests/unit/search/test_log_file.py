@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tests.unit.search.conftest import small_spec
+from tests.support.sweeps import small_spec
 from vae_search.errors import StoreUnavailable
 from vae_search.search.messages import WorkerConfig
 from vae_search.search.worker.log_file import WorkerLog

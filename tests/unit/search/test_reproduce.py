@@ -24,7 +24,7 @@ def finished(open_session, store):
     return session, Ledger(store, "small")
 
 
-def test_every_bit_comes_out_again_although_the_trial_was_interrupted(finished, store, task):
+def test_every_bit_comes_out_again_although_the_trial_was_interrupted(finished, store, small_task):
     session, ledger = finished
     row = ledger.trial(0)
     assert row.attempts > 1
@@ -32,9 +32,9 @@ def test_every_bit_comes_out_again_although_the_trial_was_interrupted(finished, 
     weights = arrays_of(artifacts.load(store, "small", layout.trial_key(kept.trial))[WEIGHTS_FILE])
 
     seen = []
-    again = reproduce(row, ledger.epochs(0), None, spec=session.spec, task=task, on_epoch=seen.append)
+    again = reproduce(row, ledger.epochs(0), None, spec=session.spec, task=small_task, on_epoch=seen.append)
     with_weights = reproduce(
-        kept, ledger.epochs(kept.trial), weights, spec=session.spec, task=task, on_epoch=seen.append
+        kept, ledger.epochs(kept.trial), weights, spec=session.spec, task=small_task, on_epoch=seen.append
     )
 
     assert (again.difference, again.epochs) == (None, row.epochs)
@@ -43,16 +43,16 @@ def test_every_bit_comes_out_again_although_the_trial_was_interrupted(finished, 
 
 
 @pytest.mark.parametrize("change", ["seed", "images", "weights"])
-def test_what_does_not_come_out_again_is_named(finished, store, task, change):
+def test_what_does_not_come_out_again_is_named(finished, store, small_task, change):
     session, ledger = finished
     kept = next(r for r in ledger.trials() if r.state is State.COMPLETE and r.artifact_sha256 is not None)
     weights = arrays_of(artifacts.load(store, "small", layout.trial_key(kept.trial))[WEIGHTS_FILE])
-    row, images = kept, task
+    row, images = kept, small_task
     match change:
         case "seed":
             row = replace(kept, seed=kept.seed + 1)
         case "images":
-            images = replace(task, train=np.roll(task.train, 1, axis=0))
+            images = replace(small_task, train=np.roll(small_task.train, 1, axis=0))
         case "weights":
             weights["encoder/00-kernel"] = weights["encoder/00-kernel"] + 1e-6
 

@@ -101,7 +101,9 @@ def test_a_trial_whose_workers_were_killed_for_memory_twice_fails_before_it_take
     assert "out of memory" in row.error
 
 
-def test_a_trial_that_hangs_is_ended_once_and_fails_the_second_time(open_session, store, task, judge_task, monkeypatch):
+def test_a_trial_that_hangs_is_ended_once_and_fails_the_second_time(
+    open_session, store, small_task, judge_task, monkeypatch
+):
     session = open_session("trial_timeout_s=0.05")
     order = session.start()
     ended = threading.Event()
@@ -113,11 +115,13 @@ def test_a_trial_that_hangs_is_ended_once_and_fails_the_second_time(open_session
     monkeypatch.setattr(TrainingRun, "train_epoch", hangs)
     for _ in range(2):
         ended.clear()
-        worker = TrialRunner(session.runner._brief, task, judge_task, store, node_id="here", end_process=ended.set)
+        worker = TrialRunner(
+            session.runner._brief, small_task, judge_task, store, node_id="here", end_process=ended.set
+        )
         worker.begin(order)
         worker.step()
 
-    last = TrialRunner(session.runner._brief, task, judge_task, store, node_id="here")
+    last = TrialRunner(session.runner._brief, small_task, judge_task, store, node_id="here")
     last.begin(order)
     report = last.step()
 
@@ -135,11 +139,11 @@ def test_one_strike_does_not_end_a_trial(open_session, store):
     assert session.runner.step().failure is None
 
 
-def test_a_worker_that_hears_of_a_stop_saves_its_epoch(open_session, store, task, judge_task):
+def test_a_worker_that_hears_of_a_stop_saves_its_epoch(open_session, store, small_task, judge_task):
     session = open_session("pruning=off")
     order = session.start()
     now = 0.0
-    runner = TrialRunner(session.runner._brief, task, judge_task, store, node_id="here", monotonic=lambda: now)
+    runner = TrialRunner(session.runner._brief, small_task, judge_task, store, node_id="here", monotonic=lambda: now)
     runner.begin(order)
     before = runner.step()
     session.driver.record(before)
@@ -155,7 +159,7 @@ def test_a_worker_that_hears_of_a_stop_saves_its_epoch(open_session, store, task
     assert checkpoints.newest_intact(store, "small", layout.trial_key(0)).epoch == 2
 
 
-def test_a_worker_whose_node_is_about_to_leave_saves_every_epoch(open_session, store, task, judge_task):
+def test_a_worker_whose_node_is_about_to_leave_saves_every_epoch(open_session, store, small_task, judge_task):
     session = open_session("pruning=off")
     order = session.start()
     now, draining, asked = 0.0, False, 0
@@ -166,7 +170,13 @@ def test_a_worker_whose_node_is_about_to_leave_saves_every_epoch(open_session, s
         return draining
 
     runner = TrialRunner(
-        session.runner._brief, task, judge_task, store, node_id="here", leaves_soon=leaves_soon, monotonic=lambda: now
+        session.runner._brief,
+        small_task,
+        judge_task,
+        store,
+        node_id="here",
+        leaves_soon=leaves_soon,
+        monotonic=lambda: now,
     )
     runner.begin(order)
     saved = []

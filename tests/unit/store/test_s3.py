@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import S3_SECRET
 from tests.support.faulty_http import Fault, FaultyProxy, faulty_proxy
 from tests.support.rows import epoch_rows, trial_row
-from tests.support.s3_server import BUCKET, seen_by_others
+from tests.support.s3_server import BUCKET, S3_SECRET, seen_by_others
 from tests.support.store_contract import StoreContract
 from vae_search.errors import CorruptStore, NotFound, StoreUnavailable, VaeSearchError
 from vae_search.store import paths as layout

@@ -1,13 +1,12 @@
-"""A sweep without Ray: the driver's decisions, carried out in this process by a real worker's loop."""
+"""Small sweeps without Ray: the coordinator's decisions, carried out in this process by a real worker's loop."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pytest
 from sklearn.datasets import load_digits
 
 from vae_search.data.image_checks import Images
@@ -19,7 +18,6 @@ from vae_search.search.running_trial import SweepContext
 from vae_search.search.worker.trial_runner import TrialRunner
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store.backends.base import Store
-from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.lease import Lease, acquire
 from vae_search.store.ledger.rows import TrialRow
 
@@ -44,8 +42,7 @@ def small_spec(*overrides: str) -> SweepSpec:
     return parse_spec(SPEC, base=Path(), overrides=overrides)
 
 
-@pytest.fixture(scope="session")
-def task() -> TrainingTask:
+def digits_task() -> TrainingTask:
     images = load_digits().images.astype(np.uint8)[..., None]
     select = np.random.default_rng(0).random(images[1280:].shape) < images[1280:] / 16.0
     return TrainingTask(
@@ -58,8 +55,7 @@ def task() -> TrainingTask:
     )
 
 
-@pytest.fixture(scope="session")
-def judge_task(task) -> JudgeTask:
+def digits_judge_task(task: TrainingTask) -> JudgeTask:
     images = load_digits().images.astype(np.uint8)[1480:1600, ..., None]
     drawn = np.random.default_rng(1).random(images.shape) < images / 16.0
     return JudgeTask(images=drawn.astype(np.uint8), pixels=task.pixels)
@@ -97,22 +93,19 @@ class Session:
         return order
 
 
-@pytest.fixture
-def store(tmp_path) -> Store:
-    return open_store(str(tmp_path / "store"))
+class Sessions:
+    """Drivers on one store, one after another, as new processes would be."""
 
+    def __init__(self, store: Store, task: TrainingTask, judge_task: JudgeTask) -> None:
+        self._store, self._task, self._judge_task = store, task, judge_task
+        self._leases: list[Lease] = []
 
-@pytest.fixture
-def open_session(store, task, judge_task) -> Iterator[Callable[..., Session]]:
-    """Open a driver on the store, as a new process would; the one before it is over."""
-    leases: list[Lease] = []
-
-    def open_(*overrides: str, seconds_left: Callable[[], float] = lambda: math.inf) -> Session:
-        for lease in leases:
-            lease.release()
-        spec = small_spec(*overrides)
+    def open(self, *overrides: str, seconds_left: Callable[[], float] = lambda: math.inf) -> Session:
+        """A new driver; the one before it is over."""
+        self.close()
+        spec, store = small_spec(*overrides), self._store
         lease = acquire(store, spec.name)
-        leases.append(lease)
+        self._leases.append(lease)
         landed: list[TrialRow] = []
         driver = SweepCoordinator(
             SweepContext(spec=spec, lease=lease.number, comparability_key="k" * 64, versions={"vae-search": "0"}),
@@ -123,10 +116,10 @@ def open_session(store, task, judge_task) -> Iterator[Callable[..., Session]]:
             slots=lambda: 1,
             on_trial_finished=lambda row, verdict: landed.append(row),
         )
-        brief = WorkerConfig(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
-        runner = TrialRunner(brief, task, judge_task, store, node_id="here")
+        config = WorkerConfig(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
+        runner = TrialRunner(config, self._task, self._judge_task, store, node_id="here")
         return Session(spec=spec, store=store, lease=lease, driver=driver, runner=runner, landed=landed)
 
-    yield open_
-    for lease in leases:
-        lease.release()
+    def close(self) -> None:
+        for lease in self._leases:
+            lease.release()

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo check test test-all chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions \
+.PHONY: demo check test test-all docs chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions \
 	bench-bits bench-durability bench-scaling bench-pareto bench-plots
 
 # Ray's and TensorFlow's wheels decide which Python works: requirements.lock resolves on 3.11, 3.12 and 3.13.
@@ -38,6 +38,10 @@ test: lint
 # Everything that is proved without hours of faults.
 test-all: lint
 	$(BIN)/python -m pytest --tier all -n 2 --dist loadgroup
+
+# The manual, into build/docs.
+docs: .venv/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # Hours of kills, full disks and broken files; prints seeds and schedules (tests/chaos/README.md).
 chaos: .venv/installed-dev

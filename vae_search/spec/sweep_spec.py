@@ -61,10 +61,10 @@ class SweepSpec(Part):
         BeforeValidator(read_space),
         PlainSerializer(write_space),
         WithJsonSchema(space_schema()),
-    ]
+    ] = Field(description="Parameters by name: a value, a range, choices, or alternatives with `when`.")
     enqueue: Annotated[
         tuple[dict[str, ParamValue], ...], BeforeValidator(read_configs), WithJsonSchema(configs_schema())
-    ] = ()
+    ] = Field(default=(), description="Configs that are tried first.")
     budget: Budget
     sampler: Literal["tpe", "random"] = Field(default="tpe", description="Who suggests the next config.")
     pruning: Annotated[
@@ -72,7 +72,10 @@ class SweepSpec(Part):
         BeforeValidator(read_pruning),
         PlainSerializer(lambda pruning: "off" if pruning is None else pruning.model_dump()),
         WithJsonSchema({"anyOf": [{"const": "off"}, Pruning.model_json_schema()]}),
-    ] = Field(default_factory=lambda parts: default_pruning(parts["budget"].epochs))
+    ] = Field(
+        default_factory=lambda parts: default_pruning(parts["budget"].epochs),
+        description="Rungs, or off; default: the first rung after a ninth of the epochs, one in three advances.",
+    )
     objective: Objective = Objective()
     confirm: Confirm = Confirm()
     promote: Promote | None = Field(default=None, description="Where the best model goes; none = nowhere.")

@@ -112,12 +112,6 @@ def test_every_command_has_an_example(tmp_path):
         assert f"Example: vae-search {name}" in (command.help or ""), name
 
 
-def test_every_command_stands_in_the_readme():
-    readme = (ROOT / "README.md").read_text()
-    for name in [name for name, command in all_commands().items() if not command.hidden]:
-        assert f"vae-search {name}" in readme or f"`{name}`" in readme, name
-
-
 def test_a_dry_run_says_what_it_would_cost_and_leaves_no_store(tmp_path):
     done = vae_search("run", ROOT / "search_spaces" / "digits.yaml", "--dry-run", "--json", folder=tmp_path)
 

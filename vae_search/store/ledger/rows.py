@@ -40,53 +40,53 @@ class TrialRow:
         ValueError: A value has the wrong type, is NaN or infinite, or does not go with the state.
     """
 
-    schema_version: Int32 = SCHEMA_VERSION
-    sweep: Text
-    trial: Int64
-    state: Annotated[State, pa.string()]
-    reason: Annotated[Reason, pa.string()] | None = None
-    error: Text | None = None
-    seed: Int64
-    attempts: Int32
-    lease: Int32
-    node_id: Text | None = None
-    started_at: Time
-    finished_at: Time
-    epochs: Int32  # that were trained
-    objective: Double | None = None  # minimised; NULL in a Pareto sweep
-    neg_elbo: Double | None = None
-    distortion: Double | None = None
-    rate: Double | None = None
-    bits_per_dim: Double | None = None  # bits per pixel and channel
-    floor_excess: Double | None = None  # neg_elbo above the entropy of the pixels
-    iwae: Double | None = None
-    iwae_k: Int32 | None = None
-    instability: Double | None = None
-    instability_regression: Double | None = None
-    instability_roughness: Double | None = None
-    instability_spikes: Double | None = None
-    active_units: Int32 | None = None
-    kl_per_dimension: Doubles | None = None
-    shuffle_gap: Double | None = None
-    train_neg_elbo: Double | None = None
-    generalisation_gap: Double | None = None
-    logvar_clamp_share: Double | None = None
-    scale_clamp_share: Double | None = None  # of a likelihood's scales; NULL for bernoulli, which has none
-    clip_share: Double | None = None
-    skipped_steps: Int64 | None = None
+    schema_version: Int32 = SCHEMA_VERSION  # version of these columns
+    sweep: Text  # name of the sweep
+    trial: Int64  # number of the trial, from 0
+    state: Annotated[State, pa.string()]  # COMPLETE, PRUNED or FAIL
+    reason: Annotated[Reason, pa.string()] | None = None  # rung, time, diverged, raised, oom, timeout; NULL if COMPLETE
+    error: Text | None = None  # last words of a FAIL
+    seed: Int64  # what the trial's weights, order and noise follow from
+    attempts: Int32  # how often a worker began with it
+    lease: Int32  # number of the driver that wrote the row
+    node_id: Text | None = None  # Ray's id of the node that trained it last
+    started_at: Time  # first attempt, UTC
+    finished_at: Time  # UTC
+    epochs: Int32  # epochs that were trained
+    objective: Double | None = None  # neg_elbo + stability_weight · instability, nats; NULL in a Pareto sweep
+    neg_elbo: Double | None = None  # distortion + rate on the select images at beta = 1, nats per image
+    distortion: Double | None = None  # -E_q[log p(x|z)], nats per image
+    rate: Double | None = None  # KL(q(z|x) ‖ p(z)), nats per image
+    bits_per_dim: Double | None = None  # neg_elbo in bits per pixel and channel
+    floor_excess: Double | None = None  # neg_elbo above the entropy of the pixels, nats
+    iwae: Double | None = None  # bound on log p(x), nats: on select images; of confirm runs on judge images
+    iwae_k: Int32 | None = None  # importance samples of iwae
+    instability: Double | None = None  # regression + roughness + spikes, nats; NULL with fewer than 12 epochs
+    instability_regression: Double | None = None  # last epochs above the best before them, nats
+    instability_roughness: Double | None = None  # noise of the learning curve, nats
+    instability_spikes: Double | None = None  # mean excess of the step loss, nats
+    active_units: Int32 | None = None  # latents whose posterior mean varies by more than 0.01
+    kl_per_dimension: Doubles | None = None  # KL of each latent, nats
+    shuffle_gap: Double | None = None  # nats lost with another image's code
+    train_neg_elbo: Double | None = None  # on training images, nats per image
+    generalisation_gap: Double | None = None  # neg_elbo - train_neg_elbo, nats
+    logvar_clamp_share: Double | None = None  # share of log variances at a limit of the clamp
+    scale_clamp_share: Double | None = None  # share of the likelihood's scales at a limit; NULL if it has none
+    clip_share: Double | None = None  # share of steps whose gradient was clipped
+    skipped_steps: Int64 | None = None  # steps left out because their gradient was not finite
     parameters: Int64 | None = None  # trained weights
-    train_flops: Double | None = None
-    cpu_s: Double | None = None
-    wall_s: Double | None = None
-    images_per_s: Double | None = None
-    peak_memory_bytes: Int64 | None = None
-    compiled: Text | None = None  # "graph" or "xla"
+    train_flops: Double | None = None  # floating-point operations of the training, analytic
+    cpu_s: Double | None = None  # CPU seconds of the training
+    wall_s: Double | None = None  # seconds of the training
+    images_per_s: Double | None = None  # training images per second
+    peak_memory_bytes: Int64 | None = None  # of the worker's process since it started
+    compiled: Text | None = None  # graph or xla
     params: Mapping[str, ParamValue]  # the active parameters: columns param_<name> and params_json
-    comparability_key: Text
-    spec_sha256: Text
-    versions_json: Text | None = None
+    comparability_key: Text  # hash of the task; values are ranked only within one
+    spec_sha256: Text  # hash of the spec's identity
+    versions_json: Text | None = None  # versions of everything that a result depends on
     epochs_sha256: Text | None = None  # of the file with the learning curve
-    artifact_sha256: Text | None = None  # of the artifact's manifest
+    artifact_sha256: Text | None = None  # of the manifest of the kept weights
 
     def __post_init__(self) -> None:
         check_columns(self, _TRIAL_COLUMNS)
@@ -107,22 +107,22 @@ class EpochRow:
         ValueError: A value has the wrong type, or is NaN or infinite.
     """
 
-    sweep: Text
-    trial: Int64
+    sweep: Text  # name of the sweep
+    trial: Int64  # number of the trial
     epoch: Int32  # counted from 1
-    neg_elbo: Double | None = None
-    distortion: Double | None = None
-    rate: Double | None = None
-    train_neg_elbo: Double | None = None
+    neg_elbo: Double | None = None  # distortion + rate, held-out, beta = 1, averaged weights, nats per image
+    distortion: Double | None = None  # -E_q[log p(x|z)], nats per image
+    rate: Double | None = None  # KL(q(z|x) ‖ p(z)), nats per image
+    train_neg_elbo: Double | None = None  # mean over the epoch's own batches, moving weights, nats
     beta: Double | None = None  # in effect, after warm-up
     learning_rate: Double | None = None  # in effect, after the schedule
-    grad_norm_median: Double | None = None
-    grad_norm_max: Double | None = None
-    clip_share: Double | None = None
-    skipped_steps: Int64 | None = None
-    spike_excess: Double | None = None
-    cpu_s: Double | None = None
-    wall_s: Double | None = None
+    grad_norm_median: Double | None = None  # over the epoch's steps
+    grad_norm_max: Double | None = None  # over the epoch's steps
+    clip_share: Double | None = None  # share of steps whose gradient was clipped
+    skipped_steps: Int64 | None = None  # steps left out because their gradient was not finite
+    spike_excess: Double | None = None  # mean excess of the step loss over the 200 steps before, nats
+    cpu_s: Double | None = None  # CPU seconds of the epoch
+    wall_s: Double | None = None  # seconds of the epoch
 
     def __post_init__(self) -> None:
         check_columns(self, _EPOCH_COLUMNS)

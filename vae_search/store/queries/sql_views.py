@@ -23,22 +23,22 @@ from vae_search.store.queries.pareto import CRITERIA
 
 MODEL_SCHEMA = pa.schema(
     [
-        ("model", pa.string()),
-        ("version", pa.int64()),
+        ("model", pa.string()),  # name of the model
+        ("version", pa.int64()),  # number of the version; NULL if it was refused before it got one
         ("alias", pa.string()),  # champion or challenger
         ("state", pa.string()),  # reserved, promoted, given up or retired
-        ("sweep", pa.string()),
-        ("trial", pa.int64()),
+        ("sweep", pa.string()),  # where the candidate came from
+        ("trial", pa.int64()),  # its trial
         ("neg_iwae", pa.float64()),  # the bound on -log p(x), mean over seeds and judge images, nats
         ("neg_iwae_sd", pa.float64()),  # over seeds
-        ("iwae_k", pa.int64()),
-        ("seeds", pa.int64()),
-        ("test_neg_iwae", pa.float64()),
-        ("gates", pa.int64()),
-        ("gates_passed", pa.int64()),
+        ("iwae_k", pa.int64()),  # importance samples of the bound
+        ("seeds", pa.int64()),  # confirm runs of the candidate
+        ("test_neg_iwae", pa.float64()),  # the same bound on the test images
+        ("gates", pa.int64()),  # gates that were judged
+        ("gates_passed", pa.int64()),  # gates that it passed
         ("gain", pa.float64()),  # over the champion before it, nats; NULL for the first
-        ("registered_at", pa.timestamp("us", tz="UTC")),
-        ("promoted_at", pa.timestamp("us", tz="UTC")),
+        ("registered_at", pa.timestamp("us", tz="UTC")),  # UTC
+        ("promoted_at", pa.timestamp("us", tz="UTC")),  # UTC; NULL if it never was
         ("reasons", pa.string()),  # why it was refused
     ]
 )

@@ -1,0 +1,184 @@
+"""Every code block of the front page and the manual is run or parsed, and every link leads somewhere."""
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from tests.support.paths import ROOT
+from tests.support.reported_sweeps import mixed, put_sweep
+from vae_search.cli.app import app
+from vae_search.spec.sweep_spec import parse_spec
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.queries.sql import query
+
+FRONT_PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md"]
+PAGES = [*FRONT_PAGES, *sorted((ROOT / "docs").rglob("*.md"))]
+GENERATED = {"spec", "commands", "python", "tables", "exit_codes", "architecture"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(*languages: str) -> Iterator[Block]:
+    for page in PAGES:
+        content = page.read_text(encoding="utf-8")
+        for match in re.finditer(r"^```(\w*)\n(.*?)^```$", content, re.MULTILINE | re.DOTALL):
+            line = content[: match.start()].count("\n") + 1
+            if match[1] in languages:
+                yield Block(page=page, line=line, language=match[1], text=match[2])
+
+
+def commands() -> list[tuple[Block, list[str]]]:
+    """Each command line of ours, without its comment and what follows a pipe or a redirection."""
+    found = []
+    for block in blocks("sh"):
+        for line in block.text.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["vae-search"]:
+                ends = [words.index(mark) for mark in ("|", ">", ">>", "&&") if mark in words]
+                found.append((block, words[1 : min(ends, default=len(words))]))
+    return found
+
+
+@pytest.mark.parametrize(("block", "words"), commands(), ids=str)
+def test_every_command_line_is_one_that_the_program_takes(block: Block, words: list[str]):
+    group = typer.main.get_command(app)
+    if words[0].startswith("--"):
+        assert words[0] in {option for parameter in group.params for option in parameter.opts} | {"--help"}
+        return
+
+    command = group.get_command(click.Context(group), words[0])
+
+    assert command is not None, f"{block}: no command {words[0]}"
+    command.make_context(
+        words[0], [word.replace("$PWD", "/x").replace("$VAE_SEARCH_ADDRESS", "http://h:1") for word in words[1:]]
+    )
+
+
+def test_every_command_stands_on_a_page():
+    group = typer.main.get_command(app)
+    told = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+    missing = [
+        name
+        for name in group.list_commands(click.Context(group))
+        if not group.get_command(click.Context(group), name).hidden
+        and not re.search(rf"`?(vae-search )?{name}\b", told)
+    ]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("block", list(blocks("python")), ids=str)
+def test_every_python_block_calls_what_there_is(block: Block):
+    import vae_search
+
+    tree = ast.parse(block.text)
+
+    ours = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "vae_search"
+    }
+    assert ours <= set(vae_search.__all__)
+
+
+@pytest.mark.parametrize("block", list(blocks("yaml")), ids=str)
+def test_every_spec_is_valid(block: Block, tmp_path: Path):
+    parse_spec(block.text, base=tmp_path)
+
+
+def statements() -> list[tuple[Block, str]]:
+    plain = [(block, block.text.strip().rstrip(";")) for block in blocks("sql")]
+    return plain + [(block, words[1]) for block, words in commands() if words[0] == "query"]
+
+
+@pytest.mark.parametrize(("block", "sql"), statements(), ids=str)
+def test_every_query_runs(block: Block, sql: str, tmp_path: Path):
+    import duckdb
+
+    store = LocalStore(tmp_path / "vae-store")
+    put_sweep(store, mixed(), curve_epochs=4)
+    if "'vae-store/" in sql:
+        duckdb.connect().execute(sql.replace("'vae-store/", f"'{tmp_path}/vae-store/")).fetchall()
+    else:
+        query(store, sql)
+
+
+@pytest.mark.parametrize("page", FRONT_PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_front_page_leads_to_a_file(page: Path):
+    content = page.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", content) + re.findall(r'src="([^"]+)"', content)
+
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_the_front_pages_stay_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+    assert len((ROOT / "ARCHITECTURE.md").read_text().splitlines()) <= 110
+
+
+@pytest.fixture(scope="module")
+def manual(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("mkdocs")
+    folder = tmp_path_factory.mktemp("manual")
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
+        cwd=ROOT, check=True,
+    )  # fmt: skip
+    return folder
+
+
+def test_the_manual_is_built_without_a_warning_and_loads_nothing_from_elsewhere(manual: Path):
+    pages = list(manual.rglob("*.html"))
+
+    loaded = [
+        found
+        for page in pages
+        for found in re.findall(r'<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)="(https?:[^"]+)"', page.read_text())
+    ]
+    assert len(pages) > 20
+    assert loaded == []
+
+
+@pytest.mark.parametrize("page", sorted(GENERATED))
+def test_a_generated_page_leaves_nothing_unexplained(manual: Path, page: str):
+    (built,) = manual.rglob(f"{page}.html")
+
+    content = built.read_text(encoding="utf-8")
+
+    assert "<h2" in content
+    assert not re.search(r"<td>\s*</td>\s*</tr>", content), "a row without a meaning"
+
+
+def test_each_decision_has_a_number_of_its_own_and_all_five_parts():
+    records = [
+        record
+        for page in (ROOT / "docs/development/decisions").glob("*.md")
+        for record in re.findall(r"^## D(\d+) .*?(?=^## |\Z)", page.read_text(), re.MULTILINE | re.DOTALL)
+    ]
+    texts = "\n".join(page.read_text() for page in (ROOT / "docs/development/decisions").glob("*.md"))
+
+    assert sorted(map(int, records)) == list(range(1, len(records) + 1))
+    for part in ("Status", "Context", "Decision", "Consequence", "Evidence"):
+        assert texts.count(f"- **{part}**: ") == len(records)

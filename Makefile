@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: demo check test test-all docs chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions \
 	bench-bits bench-durability bench-scaling bench-pareto bench-plots
 
-# Ray's and TensorFlow's wheels decide which Python works: requirements.lock resolves on 3.11, 3.12 and 3.13.
+# Ray's and TensorFlow's wheels decide which Python works: 3.11 is what requirements.lock was resolved on.
 .venv/installed: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable .

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
-from vae_search.core.machine import usable_cores
 from vae_search.errors import VaeSearchError
 from vae_search.runtime.cluster import preflight_checks
 from vae_search.runtime.cluster.connectivity import check_connectivity, cluster_nodes
@@ -52,7 +51,7 @@ def examine(address: str | None, store: str | None, resources: Resources) -> lis
 
 
 def _this_machine(resources: Resources) -> Iterator[Check]:
-    cores = usable_cores()
+    cores = len(os.sched_getaffinity(0))
     yield preflight_checks.check_capacity([NodeCapacity(node_id="", resources={CPU: float(cores)})], resources)
     folder = tempfile.gettempdir()
     disk = shutil.disk_usage(folder)

@@ -26,7 +26,6 @@ from vae_search.runtime.cluster.preflight_checks import (
 )
 from vae_search.runtime.cluster.token import Token
 from vae_search.search.capacity import NodeCapacity
-from vae_search.services.preflight import examine
 from vae_search.spec.sections import Resources
 
 HERE = {"vae-search": "0.1.0", "ray": "2.60.0", "tensorflow": "2.21.0"}
@@ -177,12 +176,3 @@ def test_hostile_words_of_a_cluster_are_shown_as_text(tmp_path: Path):
     assert done.returncode == 4
     assert "[red]" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
-
-
-def test_this_machine_is_checked_without_the_affinity_that_macos_lacks(monkeypatch, tmp_path):
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-
-    checks = examine(None, str(tmp_path), Resources())
-
-    assert checks
-    assert all(check.ok for check in checks if check.area is Area.CLUSTER)

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo check test test-all docs chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions \
+.PHONY: demo test docs chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions \
 	bench-bits bench-durability bench-scaling bench-pareto bench-plots
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 is what requirements.lock was resolved on.
@@ -27,17 +27,8 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Two minutes: what needs neither Ray nor TensorFlow.
-check: lint
-	$(BIN)/python -m pytest --tier check -n 2 tests/unit
-
-# What a change must pass: every promise is proved once (tests/README.md).
 test: lint
-	$(BIN)/python -m pytest --tier quick -n 2 --dist loadgroup
-
-# Everything that is proved without hours of faults.
-test-all: lint
-	$(BIN)/python -m pytest --tier all -n 2 --dist loadgroup
+	$(BIN)/python -m pytest
 
 # The manual, into build/docs.
 docs: .venv/installed-dev

@@ -1,7 +1,6 @@
 """Fixtures of all tests. What is heavy is imported by the fixture that needs it."""
 
 import os
-import re
 import subprocess
 import sys
 import uuid
@@ -25,53 +24,6 @@ if TYPE_CHECKING:
 
 STORE_FOLDER = "it's a störe, 100%"
 FASHION_FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
-
-
-TIERS = ("check", "quick", "all")
-HEAVY_MODULE = re.compile(r"^pytestmark = .*\bmark\.(heavy|ray)\b", re.MULTILINE)
-HEAVY_FIXTURES = {"open_session", "small_task", "judge_task", "task", "trainer", "plan"}
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--tier", choices=TIERS, default="all", help="how much of the tests to run; see tests/README.md")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    # For the counts of campaigns, which are made when their modules are imported.
-    os.environ["VAE_SEARCH_TEST_TIER"] = config.getoption("--tier")
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """In the tier `check`, do not even import what imports Ray or TensorFlow."""
-    if config.getoption("--tier") != "check" or collection_path.suffix != ".py":
-        return None
-    return True if HEAVY_MODULE.search(collection_path.read_text(encoding="utf-8")) else None
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what the tier leaves out, and keep all tests of one Ray in one process."""
-    without = {"check": {"slow", "heavy", "ray"}, "quick": {"slow"}, "all": set()}[config.getoption("--tier")]
-    left_out = []
-    for item in items:
-        if HEAVY_FIXTURES & set(getattr(item, "fixturenames", ())):
-            item.add_marker("heavy")
-        if item.get_closest_marker("ray"):
-            item.add_marker(pytest.mark.xdist_group("ray"))
-        if without & {marker.name for marker in item.iter_markers()}:
-            left_out.append(item)
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """The tier `check` has loaded neither Ray nor TensorFlow, or it fails."""
-    loaded = {"ray", "tensorflow"} & set(sys.modules)
-    if session.config.getoption("--tier") == "check" and loaded:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.write_line(f"a test of the tier `check` has loaded {', '.join(sorted(loaded))}: mark it `heavy`")
 
 
 def pytest_collection_finish() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.campaign import SHARE, chance, count, strided
+from tests.chaos.campaign import SHARE, chance, count
 from tests.chaos.invariants import Seen, check_invariants, seen
 from tests.chaos.story import SWEEP, TRIALS
 from tests.chaos.storyteller import Storyteller, Told
@@ -70,8 +70,7 @@ def test_a_kill_at_any_file_operation_loses_and_repeats_nothing(storyteller: Sto
         random = chance("file operations", seed)
         whole = storyteller.tell(fresh, seed=seed)
         assert (whole.status, whole.said("bug")) == (0, None)
-        for point in strided(len(whole.calls)):
-            call = whole.calls[point - 1]
+        for point, call in enumerate(whole.calls, start=1):
             empty(fresh)
             died = storyteller.tell(fresh, seed=seed, kill_at=point, torn=random.random())
             assert died.status == -9, f"point {point}, {call}: {died}"
@@ -92,22 +91,22 @@ def test_a_file_operation_that_fails_once_ends_the_driver_in_words_and_loses_not
 ) -> None:
     chance("one failure", first)
     number = len(storyteller.tell(fresh).calls)
-    ended, points = 0, strided(number)
-    for point in points:
+    ended = 0
+    for point in range(1, number + 1):
         empty(fresh)
         failed = storyteller.tell(fresh, fail_at=point, errno=CODES[(point + first) % 2])
         assert failed.said("bug") is None, f"operation {point}: {failed.said('bug')}"
         ended += failed.said("unavailable") is not None
         recover(storyteller, fresh, seen(fresh, SWEEP), failed.shown, seed=0)
-    print(f"{len(points)} failures of one operation each, {ended} of which ended the driver")
-    assert ended > len(points) / 2
+    print(f"{number} failures of one operation each, {ended} of which ended the driver")
+    assert ended > number / 2
 
 
 @pytest.mark.timeout(3600)
 def test_a_disk_that_is_full_from_any_operation_on_loses_nothing(storyteller: Storyteller, fresh: LocalStore) -> None:
     chance("full disk")
     number = len(storyteller.tell(fresh).calls)
-    for point in strided(number, stride=STRIDE):
+    for point in range(1, number + 1, STRIDE):
         empty(fresh)
         failed = storyteller.tell(fresh, fail_at=point, lasting=True)
         assert failed.said("bug") is None, f"operation {point}: {failed.said('bug')}"
@@ -118,7 +117,7 @@ def test_a_disk_that_is_full_from_any_operation_on_loses_nothing(storyteller: St
 def test_a_patient_driver_gets_over_any_single_failure(storyteller: Storyteller, fresh: LocalStore) -> None:
     chance("one failure, patiently")
     number = len(storyteller.tell(fresh).calls)
-    for point in strided(number, stride=STRIDE):
+    for point in range(1, number + 1, STRIDE):
         empty(fresh)
         told = storyteller.tell(fresh, fail_at=point, errno=CODES[point % 2], patient=True)
         assert (told.said("bug"), told.said("unavailable"), told.status) == (None, None, 0), (

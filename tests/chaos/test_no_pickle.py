@@ -100,14 +100,12 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     return folder / "store", traced
 
 
-@pytest.mark.slow
 def test_a_sweep_unpickles_nothing(swept: tuple[Path, list[str]]) -> None:
     _, traced = swept
 
     assert [line for line in traced if str(PACKAGE) in line] == []
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of bytes that happen to look like a bad escape
 def test_no_file_of_the_store_is_a_pickle(swept: tuple[Path, list[str]]) -> None:
     store, _ = swept

@@ -27,7 +27,7 @@ def live_a_while(sweep: Sweep, driver: RunningDriver, random: random.Random) -> 
 
 
 def test_drivers_that_are_killed_lose_repeat_and_show_twice_nothing() -> None:
-    kills, wanted, sweeps, worst_s = 0, count(5, 100, quick=1), 0, 0.0
+    kills, wanted, sweeps, worst_s = 0, count(5, 100), 0, 0.0
     while kills < wanted:
         random = chance("driver kill -9", sweeps)
         sweeps += 1
@@ -56,7 +56,6 @@ def test_drivers_that_are_killed_lose_repeat_and_show_twice_nothing() -> None:
     print(f"{kills} kills of drivers in {sweeps} sweeps; at most {worst_s:.1f} s of a trial's training lost")
 
 
-@pytest.mark.slow
 def test_workers_that_are_killed_cost_no_trial_and_make_no_failure() -> None:
     kills, wanted, sweeps = 0, count(3, 20), 0
     while kills < wanted:
@@ -78,7 +77,6 @@ def test_workers_that_are_killed_cost_no_trial_and_make_no_failure() -> None:
     print(f"{kills} kills of workers in {sweeps} sweeps")
 
 
-@pytest.mark.slow
 def test_a_driver_that_was_stopped_past_its_lease_writes_no_row_when_it_goes_on() -> None:
     for number in range(count(1, 5)):
         random = chance("driver SIGSTOP", number)
@@ -106,7 +104,6 @@ def test_a_driver_that_was_stopped_past_its_lease_writes_no_row_when_it_goes_on(
                   f"{leases[1] - len(stopped.rows)}")  # fmt: skip
 
 
-@pytest.mark.slow
 def test_a_driver_that_is_asked_to_stop_has_every_epoch_saved() -> None:
     for repeat in range(count(1, 10)):
         number = (signal.SIGTERM, signal.SIGINT)[repeat % 2]  # SIGINT is also met by tests/end_to_end/test_sweep.py

@@ -62,7 +62,6 @@ def test_a_disk_that_fills_in_a_sweep_keeps_what_was_finished_and_resume_does_th
     assert ended >= 2
 
 
-@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(3600)
 def test_a_real_sweep_waits_for_room_on_its_disk_and_goes_on() -> None:

@@ -79,7 +79,6 @@ def test_a_sweep_outlives_its_client_is_stopped_and_continues(cluster: LocalClus
     assert best[0]["confirmed"]["seeds"] == 3
 
 
-@pytest.mark.slow
 def test_a_trial_goes_on_where_its_node_was_lost_and_a_new_node_trains(cluster: LocalCluster, tmp_path: Path):
     spec = write_spec(tmp_path, "nodes", "digits", trials=8, epochs=250)
     to = ("--address", cluster.address, "--store", tmp_path / "store")

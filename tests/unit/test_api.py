@@ -127,7 +127,6 @@ def test_a_sweep_in_which_nothing_completed_has_an_empty_best(tmp_path):
     assert isinstance(found, pd.DataFrame)
 
 
-@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(240)
 def test_the_example_runs_to_its_end_and_its_sweep_goes_on(tmp_path, monkeypatch):

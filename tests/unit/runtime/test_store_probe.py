@@ -8,8 +8,6 @@ from vae_search.errors import ClusterTrouble
 from vae_search.runtime.store_probe import _check, _write
 from vae_search.store import paths as layout
 
-pytestmark = pytest.mark.heavy
-
 PATH, CONTENT = layout.probe("0" * 16), b'{"nonce":"x"}'
 write = _write._function  # what runs on the node
 

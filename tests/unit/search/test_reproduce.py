@@ -13,8 +13,6 @@ from vae_search.store.ledger.artifacts import WEIGHTS_FILE
 from vae_search.store.ledger.trials import Ledger
 from vae_search.vae.inference.npz import arrays_of
 
-pytestmark = pytest.mark.heavy
-
 
 @pytest.fixture
 def finished(open_session, store):

@@ -12,8 +12,6 @@ from vae_search.vae.objective.bounds import elbo_terms, gaussian_kl
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.likelihoods import Bernoulli
 
-pytestmark = pytest.mark.heavy
-
 CLAMP = (-6.0, 2.0)
 
 

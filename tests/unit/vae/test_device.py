@@ -9,8 +9,6 @@ import pytest
 from tests.support.paths import ROOT
 from vae_search.vae.training.device import memory_cap_mib
 
-pytestmark = pytest.mark.heavy
-
 # TensorFlow's list of devices gets a GPU, as it would on a machine that has one; what it is told of it stays its own.
 SETTINGS = """
 import os

@@ -13,22 +13,7 @@ from vae_search.vae.networks.keras_models import decoder_model, encoder_model
 from vae_search.vae.networks.network import Network, build, initial_weights
 from vae_search.vae.objective.likelihoods import Bernoulli
 
-pytestmark = pytest.mark.heavy
-
 SHAPES = [(8, 8, 1), (13, 7, 3), (28, 28, 1)]
-
-
-ACTIVATIONS = ["tanh", "relu", "elu", "gelu", "gated"]
-
-
-def combinations() -> list[object]:
-    """Every family with every activation and shape; those beyond one shape for each pair of the first two are slow."""
-    return [
-        pytest.param(family, activation, shape, marks=[] if (i + j + k) % len(SHAPES) == 0 else [pytest.mark.slow])
-        for i, family in enumerate(FAMILIES)
-        for j, activation in enumerate(ACTIVATIONS)
-        for k, shape in enumerate(SHAPES)
-    ]
 
 
 def latent_free_of(network: Network) -> np.ndarray:
@@ -43,7 +28,9 @@ def network_of(**changes) -> Network:
     return build(network_spec(**(fields | {"activation": "relu"} | changes)))
 
 
-@pytest.mark.parametrize(("architecture", "activation", "image_shape"), combinations())
+@pytest.mark.parametrize("image_shape", SHAPES)
+@pytest.mark.parametrize("architecture", FAMILIES)
+@pytest.mark.parametrize("activation", ["tanh", "relu", "elu", "gelu", "gated"])
 def test_every_family_takes_images_of_any_size_and_computes_what_keras_does(architecture, activation, image_shape):
     network = network_of(architecture=architecture, activation=activation, image_shape=image_shape, depth=3, width=32)
     fresh = initial_weights(network, seed=1, latent_free=latent_free_of(network))

@@ -5,8 +5,6 @@ import pytest
 from tests.support.networks import FAMILIES, description
 from vae_search.vae.networks.model_config import ModelDescription
 
-pytestmark = pytest.mark.heavy
-
 GOOD = json.loads(description().to_json())
 
 

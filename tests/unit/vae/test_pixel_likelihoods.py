@@ -20,8 +20,6 @@ from vae_search.vae.objective.likelihoods import likelihood_of
 from vae_search.vae.training.plan import TrainingPlan
 from vae_search.vae.training.trainer import Trainer
 
-pytestmark = pytest.mark.heavy
-
 LEVELS = 17
 GREY = ("gaussian", "discretized_logistic")
 CASES = [

@@ -12,8 +12,6 @@ from vae_search.vae.inference.model import VaeModel
 from vae_search.vae.inference.weights_file import read_weights, weights_file
 from vae_search.vae.networks.network import build
 
-pytestmark = pytest.mark.heavy
-
 DESCRIBED = description()
 NETWORK, WEIGHTS = build(DESCRIBED.network), weights(DESCRIBED)
 NAME = NETWORK.names[0]

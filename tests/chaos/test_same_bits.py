@@ -22,6 +22,8 @@ from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.store.ledger.trials import Ledger
 from vae_search.vae.inference.npz import arrays_of
 
+pytestmark = pytest.mark.needs_tensorflow
+
 FAMILIES = ("mlp", "pyramid", "conv", "resnet")
 EPOCHS = 6
 MEASURED = {"cpu_s", "wall_s"}  # of an epoch: these differ from run to run

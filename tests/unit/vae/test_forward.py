@@ -13,6 +13,8 @@ from vae_search.vae.networks.keras_models import decoder_model, encoder_model
 from vae_search.vae.networks.network import Network, build, initial_weights
 from vae_search.vae.objective.likelihoods import Bernoulli
 
+pytestmark = pytest.mark.needs_tensorflow
+
 SHAPES = [(8, 8, 1), (13, 7, 3), (28, 28, 1)]
 
 

@@ -109,6 +109,12 @@ def s3_location(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"s3://{BUCKET}/{uuid.uuid4().hex}"
 
 
+@pytest.fixture(scope="session")
+def quick(pytestconfig: pytest.Config) -> bool:
+    """Whether a long proof may take its quick form, as in `make test`."""
+    return pytestconfig.getoption("tier") == Tier.TEST
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> LocalStore:
     """A store in a folder whose name would break careless quoting."""

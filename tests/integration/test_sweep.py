@@ -113,6 +113,7 @@ def test_both_cores_train(folder):
     assert sum("starts" in log.read_text() for log in logs) >= 2
 
 
+@pytest.mark.exhaustive
 def test_concurrency_limits_how_many_trials_run_at_once(folder):
     ask(
         folder,
@@ -180,6 +181,7 @@ def test_another_spec_under_the_same_name_is_refused_with_the_difference(folder)
     assert "budget.epochs: 9 → 12" in done.stderr
 
 
+@pytest.mark.exhaustive
 def test_the_budget_may_grow(folder):
     ask(folder, "run", "tiny.yaml", "--set", "budget.trials=9")
 
@@ -187,6 +189,7 @@ def test_the_budget_may_grow(folder):
     assert [row.trial for row in rows] == list(range(9))
 
 
+@pytest.mark.exhaustive
 def test_a_sweep_goes_on_without_its_spec_file_and_remembers_its_grown_budget(folder):
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
@@ -215,6 +218,7 @@ def test_what_a_sweep_may_not_change_on_its_way_is_refused(folder, override, cod
     assert len(done.stderr.splitlines()) <= 3
 
 
+@pytest.mark.exhaustive
 def test_a_sweep_whose_time_is_up_ends_well_with_fewer_trials(folder):
     budget = "budget={trials: 500, epochs: 9, minutes: 0.4}"
     hasty = ("run", "tiny.yaml", "--json", "--set", "name=hasty", "--set", budget)

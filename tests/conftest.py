@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vae_search.vae.training.trainer import Trainer
 
 STORE_FOLDER = "it's a störe, 100%"
+BROUGHT_IN = pytest.StashKey[set[str]]()
 FASHION_FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
 
 
@@ -50,12 +51,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Hold `make check` to its promise: name the test that brings Ray or TensorFlow in."""
-    before = set(HEAVY) & set(sys.modules)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Hold `make check` to its promise: fail the test that brings Ray or TensorFlow in."""
     done = yield
-    if item.config.getoption("tier") == Tier.CHECK and (brought := set(HEAVY) & set(sys.modules) - before):
-        item.session.shouldfail = f"{item.nodeid} imports {', '.join(sorted(brought))}, but carries no marker of it"
+    known = item.config.stash.setdefault(BROUGHT_IN, set())
+    brought = set(HEAVY) & set(sys.modules) - known
+    known |= brought
+    if brought and item.config.getoption("tier") == Tier.CHECK:
+        pytest.fail(f"{item.nodeid} imports {', '.join(sorted(brought))}, but carries no marker of it", pytrace=False)
     return done
 
 

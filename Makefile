@@ -2,10 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test docs chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions \
+# Two workers; tests on Ray share one of them, and it begins with these.
+WORKERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+
+.PHONY: demo check test test-all docs chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions \
 	bench-bits bench-durability bench-scaling bench-pareto bench-plots
 
-# Ray's and TensorFlow's wheels decide which Python works: 3.11 is what requirements.lock was resolved on.
+# Ray's and TensorFlow's wheels decide which Python works: 3.11 to 3.13. requirements.lock serves all of them.
 .venv/installed: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable .
@@ -27,8 +30,16 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# What needs neither Ray nor TensorFlow: two minutes.
+check: lint
+	$(BIN)/python -m pytest --tier check $(WORKERS) tests/unit
+
+# Every promise once: twelve minutes.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --tier test $(WORKERS)
+
+test-all: lint
+	$(BIN)/python -m pytest --tier all $(WORKERS)
 
 # The manual, into build/docs.
 docs: .venv/installed-dev

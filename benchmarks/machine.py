@@ -5,6 +5,8 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+from vae_search.core.machine import usable_cores
+
 
 def describe_machine() -> dict[str, object]:
     """Processor, cores, memory and versions; no names of hosts or users."""
@@ -14,7 +16,7 @@ def describe_machine() -> dict[str, object]:
     return {
         "processor": model,
         "vector": next((name for name in ("avx512f", "avx2", "avx") if name in flags), "unknown"),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in ("ray", "tensorflow", "keras", "optuna")},

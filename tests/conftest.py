@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from tests.support.s3_server import BUCKET, S3_SECRET, s3_server
+from tests.support.tiers import CLUSTER, HEAVY, LEFT_OUT, Tier, module_marks, worker_group
 from vae_search.store.backends.local import LocalStore
 
 if TYPE_CHECKING:
@@ -23,11 +24,48 @@ if TYPE_CHECKING:
     from vae_search.vae.training.trainer import Trainer
 
 STORE_FOLDER = "it's a störe, 100%"
+BROUGHT_IN = pytest.StashKey[set[str]]()
 FASHION_FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
 
 
-def pytest_collection_finish() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tier", choices=list(Tier), default=Tier.ALL, help="how much to prove: see tests/README.md")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import a file that the tier leaves out."""
+    if collection_path.suffix == ".py" and module_marks(collection_path) & LEFT_OUT[config.getoption("tier")]:
+        return True
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the tier does, and group the rest: tests on Ray first, because theirs is the longest queue."""
+    left_out, chosen, dropped = LEFT_OUT[config.getoption("tier")], [], []
+    for item in items:
+        names = {mark.name for mark in item.iter_markers()}
+        (dropped if names & left_out else chosen).append(item)
+        item.add_marker(pytest.mark.xdist_group(worker_group(item.path, names)))
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = sorted(chosen, key=lambda item: item.get_closest_marker(CLUSTER) is None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Hold `make check` to its promise: fail the test that brings Ray or TensorFlow in."""
+    done = yield
+    known = item.config.stash.setdefault(BROUGHT_IN, set())
+    brought = set(HEAVY) & set(sys.modules) - known
+    known |= brought
+    if brought and item.config.getoption("tier") == Tier.CHECK:
+        pytest.fail(f"{item.nodeid} imports {', '.join(sorted(brought))}, but carries no marker of it", pytrace=False)
+    return done
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
     """One core for TensorFlow, set before any test makes it run: its number of threads cannot change afterwards."""
+    if session.config.getoption("tier") == Tier.CHECK and (loaded := set(HEAVY) & set(sys.modules)):
+        raise pytest.UsageError(f"collecting the tests of `make check` imports {', '.join(sorted(loaded))}")
     if "tensorflow" in sys.modules:  # imported by a collected test; the others shall not wait for it
         from vae_search.vae.training.device import limit_threads
 
@@ -72,6 +110,12 @@ def s3_location(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", S3_SECRET)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return f"s3://{BUCKET}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def quick(pytestconfig: pytest.Config) -> bool:
+    """Whether a long proof may take its quick form, as in `make test`."""
+    return pytestconfig.getoption("tier") == Tier.TEST
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """How often, and from which seed: a campaign prints both, so that a failure can be replayed.
 
 `VAE_SEARCH_CHAOS` is the share of the large counts of `make chaos` that is tried: nothing or 0 for the small counts of
-`make test`, 1 for all of them, 0.2 for a fifth.
+`make test-all`, 1 for all of them, 0.2 for a fifth.
 """
 
 import os

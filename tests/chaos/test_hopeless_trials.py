@@ -12,7 +12,7 @@ from vae_search.core.trial_state import Reason, State
 from vae_search.store import paths as layout
 from vae_search.store.ledger.trials import Ledger
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.timeout(600)]
 
 GIB = 2**30
 PIECE = 2**27

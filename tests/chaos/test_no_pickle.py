@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.needs_tensorflow
+
 PACKAGE = ROOT / "vae_search"
 PICKLERS = {"pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal", "_pickle"}
 SPEC = """

@@ -1,6 +1,6 @@
 """Nodes of a cluster are killed whole, again and again, while it serves sweeps; a new one joins after each kill.
 
-One such kill is in `make test`: tests/end_to_end/test_cluster.py.
+One such kill is in `make test`: tests/integration/test_cluster.py.
 """
 
 import re

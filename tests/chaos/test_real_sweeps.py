@@ -26,8 +26,8 @@ def live_a_while(sweep: Sweep, driver: RunningDriver, random: random.Random) -> 
     time.sleep(lasts_s or random.uniform(0, 6))
 
 
-def test_drivers_that_are_killed_lose_repeat_and_show_twice_nothing() -> None:
-    kills, wanted, sweeps, worst_s = 0, count(5, 100), 0, 0.0
+def test_drivers_that_are_killed_lose_repeat_and_show_twice_nothing(quick: bool) -> None:
+    kills, wanted, sweeps, worst_s = 0, 1 if quick else count(5, 100), 0, 0.0
     while kills < wanted:
         random = chance("driver kill -9", sweeps)
         sweeps += 1
@@ -56,6 +56,7 @@ def test_drivers_that_are_killed_lose_repeat_and_show_twice_nothing() -> None:
     print(f"{kills} kills of drivers in {sweeps} sweeps; at most {worst_s:.1f} s of a trial's training lost")
 
 
+@pytest.mark.exhaustive
 def test_workers_that_are_killed_cost_no_trial_and_make_no_failure() -> None:
     kills, wanted, sweeps = 0, count(3, 20), 0
     while kills < wanted:
@@ -77,6 +78,7 @@ def test_workers_that_are_killed_cost_no_trial_and_make_no_failure() -> None:
     print(f"{kills} kills of workers in {sweeps} sweeps")
 
 
+@pytest.mark.exhaustive
 def test_a_driver_that_was_stopped_past_its_lease_writes_no_row_when_it_goes_on() -> None:
     for number in range(count(1, 5)):
         random = chance("driver SIGSTOP", number)
@@ -104,9 +106,10 @@ def test_a_driver_that_was_stopped_past_its_lease_writes_no_row_when_it_goes_on(
                   f"{leases[1] - len(stopped.rows)}")  # fmt: skip
 
 
+@pytest.mark.exhaustive
 def test_a_driver_that_is_asked_to_stop_has_every_epoch_saved() -> None:
     for repeat in range(count(1, 10)):
-        number = (signal.SIGTERM, signal.SIGINT)[repeat % 2]  # SIGINT is also met by tests/end_to_end/test_sweep.py
+        number = (signal.SIGTERM, signal.SIGINT)[repeat % 2]  # SIGINT is also met by tests/integration/test_sweep.py
         random = chance(f"driver {number.name}", repeat)
         with sweep_of(SLOW) as sweep:
             driver = sweep.start()

@@ -22,7 +22,10 @@ from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.store.ledger.trials import Ledger
 from vae_search.vae.inference.npz import arrays_of
 
+pytestmark = pytest.mark.needs_tensorflow
+
 FAMILIES = ("mlp", "pyramid", "conv", "resnet")
+QUICK_FAMILY = "resnet"  # has the layers of all others
 EPOCHS = 6
 MEASURED = {"cpu_s", "wall_s"}  # of an epoch: these differ from run to run
 SPEC = f"""
@@ -78,15 +81,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """The same sweep, whose driver and worker were killed in the middle of each family's trial."""
+def killed(tmp_path_factory: pytest.TempPathFactory, quick: bool) -> Iterator[Store]:
+    """The same sweep, whose driver and worker were killed in the middle of each family's trial; quick: of one."""
     random = chance("same bits")
     folder = tmp_path_factory.mktemp("killed")
     (folder / "spec.yaml").write_text(SPEC)
     store = open_store(str(folder / "store"))
     shown: list[int] = []
     now, lost = Seen(rows={}), []
-    for trial in range(len(FAMILIES)):
+    for trial in [FAMILIES.index(QUICK_FAMILY)] if quick else range(len(FAMILIES)):
         for epoch in sorted(random.sample(range(1, EPOCHS), count(1, EPOCHS - 1))):
             code, told = run(folder, kill_at=(trial, epoch), wait_s=random.uniform(0, 0.1))
             assert code == -9
@@ -111,7 +114,10 @@ def facts(part: TrialRow | EpochRow) -> dict[str, object]:
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family",
+    [name if name == QUICK_FAMILY else pytest.param(name, marks=pytest.mark.exhaustive) for name in FAMILIES],
+)
 def test_a_killed_and_resumed_trial_ends_with_the_same_bits(whole: Store, killed: Store, family: str) -> None:
     trial = FAMILIES.index(family)
     undisturbed, resumed = (Ledger(store, "bits").trial(trial) for store in (whole, killed))

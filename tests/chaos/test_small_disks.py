@@ -64,6 +64,7 @@ def test_a_disk_that_fills_in_a_sweep_keeps_what_was_finished_and_resume_does_th
 
 @pytest.mark.ray
 @pytest.mark.timeout(3600)
+@pytest.mark.exhaustive
 def test_a_real_sweep_waits_for_room_on_its_disk_and_goes_on() -> None:
     random = chance("full disk, real sweep")
     for kib in random.sample(range(250, 500), count(1, 5)):
@@ -81,6 +82,7 @@ def test_a_real_sweep_waits_for_room_on_its_disk_and_goes_on() -> None:
 @pytest.mark.ray
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(SHARE < 1, reason="waits out the driver's patience: VAE_SEARCH_CHAOS=1")
+@pytest.mark.exhaustive
 def test_a_real_sweep_whose_disk_stays_full_ends_as_store_unavailable_and_can_be_resumed() -> None:
     chance("full disk that stays full")
     with sweep_of(QUICK) as sweep, disk_of(400, sweep.folder / "store") as resize:

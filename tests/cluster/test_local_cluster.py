@@ -12,7 +12,7 @@ from tests.support.local_cluster import LocalCluster, local_cluster
 from vae_search.errors import ClusterTrouble
 from vae_search.runtime.cluster.connectivity import check_connectivity, cluster_nodes
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive]
 
 
 @pytest.fixture(scope="module")

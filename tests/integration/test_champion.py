@@ -11,7 +11,7 @@ from PIL import Image
 
 from vae_search import load_model
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.timeout(300)]
 
 # Few images and epochs: seeds differ by more than the usual limit.
 SPEC = """

@@ -1,4 +1,4 @@
-"""What takes too long for `make test` on clusters: `make e2e`. Each has its cluster; see cluster/local.sh."""
+"""What takes too long for `make test-all` on clusters: `make e2e`. Each has its cluster; see cluster/local.sh."""
 
 import os
 import subprocess

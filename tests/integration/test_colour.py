@@ -13,7 +13,7 @@ from PIL import Image
 
 from vae_search import load_model
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.timeout(400)]
 
 # So few epochs that seeds differ by more than the usual limit, and a model may still be far from what it could learn.
 SPEC = """

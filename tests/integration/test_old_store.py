@@ -21,7 +21,7 @@ def store(tmp_path: Path) -> Path:
 
 def vae_search(store: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "vae_search", *arguments, "--store", str(store)]
-    return subprocess.run(command, text=True, capture_output=True, timeout=280, check=False)
+    return subprocess.run(command, text=True, capture_output=True, timeout=580, check=False)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ def test_an_old_store_answers_as_it_did(store, name, arguments):
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(600)
 def test_an_old_interrupted_sweep_is_resumed_promoted_and_intact(store):
     rows_before = {path.name: path.read_bytes() for path in (store / "sweeps/interrupted/trials").iterdir()}
 

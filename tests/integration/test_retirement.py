@@ -13,7 +13,7 @@ from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import Ledger
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.timeout(200)]
 
 SPEC = """
 name: retiring

@@ -25,6 +25,8 @@ from vae_search.vae.inference.reload_check import score_in_fresh_process
 from vae_search.vae.inference.saved_model import model_files
 from vae_search.vae.networks.model_config import ModelDescription
 
+pytestmark = pytest.mark.needs_tensorflow
+
 NOT_MEASURED = GateInputs(reload_difference=0.0, sample_quality=None, champion_sample_quality=None)
 HEALTHY = ("search_space={latent_dim: 6, learning_rate: 3e-3, depth: 1, width: 64, batch_size: 32}", "budget.epochs=30")
 
@@ -83,6 +85,7 @@ def test_a_model_whose_beta_collapsed_its_code_is_stopped(confirmed):
     assert {"rate", "active_units", "shuffle_gap"} <= stopped_by(confirmed("search_space.beta=100"))
 
 
+@pytest.mark.exhaustive
 def test_an_autoencoder_without_a_prior_is_stopped(confirmed):
     assert "learned" in stopped_by(confirmed("search_space.beta=1e-6", "search_space.latent_dim=32"))
 
@@ -92,6 +95,7 @@ def test_a_model_that_still_warms_up_is_refused_before_it_is_trained(confirmed):
         confirmed("search_space.kl_warmup_epochs=30")
 
 
+@pytest.mark.exhaustive
 def test_a_config_with_a_seed_that_diverges_is_stopped(confirmed, monkeypatch):
     from vae_search.core.measurements import Diverged
     from vae_search.vae.training.trainer import TrainingRun
@@ -114,6 +118,7 @@ def test_a_config_with_a_seed_that_diverges_is_stopped(confirmed, monkeypatch):
 
 
 @pytest.mark.parametrize("train_images", [160])
+@pytest.mark.exhaustive
 def test_an_overfitted_model_is_stopped(confirmed, train_images):
     candidate = confirmed("search_space.width=256", "search_space.beta=0.1", "budget.epochs=150", "ema_decay=0")
 
@@ -131,6 +136,7 @@ def test_weights_that_are_not_numbers_do_not_reload(confirmed, store, judge_task
         score_in_fresh_process(model_files(description, spoiled), judge_task.images)
 
 
+@pytest.mark.exhaustive
 def test_weights_that_were_tampered_with_do_not_score_what_was_recorded(confirmed, store, judge_task):
     row = confirmed().rows[0]
     files = artifacts.load(store, "small", row.key, sha256=row.artifact_sha256)

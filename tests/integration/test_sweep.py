@@ -1,7 +1,6 @@
 """Real sweeps on a real Ray with real TensorFlow, through the command line."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vae_search.core.machine import usable_cores
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger.trials import Ledger
 
@@ -105,7 +105,7 @@ def test_best_ranks_complete_trials_by_objective(folder):
 
 
 def test_both_cores_train(folder):
-    if len(os.sched_getaffinity(0)) < 2:
+    if usable_cores() < 2:
         pytest.skip("this machine has one core")
 
     logs = sorted((folder / "vae-store" / "sweeps" / "tiny" / "logs").glob("worker-*.log"))
@@ -113,6 +113,7 @@ def test_both_cores_train(folder):
     assert sum("starts" in log.read_text() for log in logs) >= 2
 
 
+@pytest.mark.exhaustive
 def test_concurrency_limits_how_many_trials_run_at_once(folder):
     ask(
         folder,
@@ -180,6 +181,7 @@ def test_another_spec_under_the_same_name_is_refused_with_the_difference(folder)
     assert "budget.epochs: 9 → 12" in done.stderr
 
 
+@pytest.mark.exhaustive
 def test_the_budget_may_grow(folder):
     ask(folder, "run", "tiny.yaml", "--set", "budget.trials=9")
 
@@ -187,6 +189,7 @@ def test_the_budget_may_grow(folder):
     assert [row.trial for row in rows] == list(range(9))
 
 
+@pytest.mark.exhaustive
 def test_a_sweep_goes_on_without_its_spec_file_and_remembers_its_grown_budget(folder):
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
@@ -215,6 +218,7 @@ def test_what_a_sweep_may_not_change_on_its_way_is_refused(folder, override, cod
     assert len(done.stderr.splitlines()) <= 3
 
 
+@pytest.mark.exhaustive
 def test_a_sweep_whose_time_is_up_ends_well_with_fewer_trials(folder):
     budget = "budget={trials: 500, epochs: 9, minutes: 0.4}"
     hasty = ("run", "tiny.yaml", "--json", "--set", "name=hasty", "--set", budget)

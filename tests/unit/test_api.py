@@ -129,6 +129,7 @@ def test_a_sweep_in_which_nothing_completed_has_an_empty_best(tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.timeout(240)
+@pytest.mark.exhaustive
 def test_the_example_runs_to_its_end_and_its_sweep_goes_on(tmp_path, monkeypatch):
     """The example as a user runs it; then the same sweep with a larger budget, in this process."""
     done = subprocess.run(

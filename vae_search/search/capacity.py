@@ -1,9 +1,9 @@
 """How many trials a machine or a cluster holds at once, and whether it could ever hold one. Pure functions."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from vae_search.core.machine import usable_cores
 from vae_search.errors import ClusterTrouble
 from vae_search.spec.sections import Resources
 
@@ -83,7 +83,7 @@ def local_capacity(resources: Resources) -> int:
     Raises:
         ClusterTrouble: Not even one trial fits; it would wait for ever.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     room = cores // resources.cpus_per_trial
     if room == 0:
         raise ClusterTrouble(

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
+from vae_search.core.machine import usable_cores
 from vae_search.errors import VaeSearchError
 from vae_search.runtime.cluster import preflight_checks
 from vae_search.runtime.cluster.connectivity import check_connectivity, cluster_nodes
@@ -51,7 +52,7 @@ def examine(address: str | None, store: str | None, resources: Resources) -> lis
 
 
 def _this_machine(resources: Resources) -> Iterator[Check]:
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     yield preflight_checks.check_capacity([NodeCapacity(node_id="", resources={CPU: float(cores)})], resources)
     folder = tempfile.gettempdir()
     disk = shutil.disk_usage(folder)

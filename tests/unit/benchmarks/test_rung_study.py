@@ -27,6 +27,7 @@ def test_a_rung_that_ranks_the_other_way_round_recalls_nothing():
     assert regret == 29.0
 
 
+@pytest.mark.slow
 def test_noise_that_fades_makes_later_rungs_better():
     rng = np.random.default_rng(1)
     final = rng.normal(240, 5, 64)

@@ -1,25 +1,27 @@
 """The commands as a user types them, without Ray."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import typer
 
+from tests.support import command_line
 from tests.support.paths import ROOT
 
 
 def vae_search(*arguments: object, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vae_search", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env={**os.environ, **environment}, text=True, capture_output=True)
+    return as_text(command_line.vae_search(*arguments, folder=folder, **environment))
+
+
+def as_text(done: subprocess.CompletedProcess[bytes]) -> subprocess.CompletedProcess[str]:
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def test_init_writes_a_spec_that_validates(tmp_path):
-    written = vae_search("init", "mine.yaml", folder=tmp_path)
-    checked = vae_search("validate", "mine.yaml", "--json", folder=tmp_path)
+    written = as_text(command_line.in_new_process("init", "mine.yaml", folder=tmp_path))
+    checked = as_text(command_line.in_new_process("validate", "mine.yaml", "--json", folder=tmp_path))
 
     assert written.returncode == checked.returncode == 0, written.stderr + checked.stderr
     assert json.loads(checked.stdout)["name"] == "mine"
@@ -86,7 +88,7 @@ def test_a_mistake_is_explained_in_a_few_lines_with_its_exit_code(tmp_path, argu
 
 
 def test_debug_shows_the_traceback(tmp_path):
-    done = vae_search("--debug", "validate", "missing.yaml", folder=tmp_path)
+    done = as_text(command_line.in_new_process("--debug", "validate", "missing.yaml", folder=tmp_path))
 
     assert "Traceback" in done.stderr
 

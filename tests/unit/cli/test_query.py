@@ -14,6 +14,7 @@ import polars
 import pytest
 
 from tests.support.candidates import NOW
+from tests.support.command_line import vae_search
 from tests.support.paths import ROOT
 from tests.support.stores import HOSTILE, filled_store
 from vae_search.display.tables import cell, csv_text, json_text
@@ -33,9 +34,7 @@ def store(tmp_path: Path) -> LocalStore:
 
 
 def ask(store: LocalStore, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "vae_search", *arguments]
-    folder = Path(store.location).parent
-    return subprocess.run(command, cwd=folder, env={**os.environ, **environment}, capture_output=True)
+    return vae_search(*arguments, folder=Path(store.location).parent, **environment)
 
 
 def trials(done: subprocess.CompletedProcess[bytes]) -> list[int]:

@@ -7,6 +7,8 @@ from vae_search.services import exporting
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.queries.sql import query
 
+pytestmark = pytest.mark.needs_tensorflow
+
 accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 plugin_data = pytest.importorskip("tensorboard.plugins.hparams.plugin_data_pb2")
 

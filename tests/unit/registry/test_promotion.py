@@ -356,6 +356,7 @@ class DyingStore(LocalStore):
         return super().list(prefix)
 
 
+@pytest.mark.slow
 def test_a_promotion_that_dies_at_any_operation_leaves_a_champion_and_can_be_finished(tmp_path, monkeypatch, backend):
     monkeypatch.setattr("os.fsync", lambda _: None)
     deaths = 0

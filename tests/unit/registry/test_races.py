@@ -49,6 +49,7 @@ def is_healthy(number: int) -> bool:
     return number * 147 % 4 != 0
 
 
+@pytest.mark.slow
 def test_of_four_hundred_candidates_the_best_healthy_one_ends_as_champion(store: LocalStore):
     put_sweep(store)
     for number in range(PROCESSES * EACH):

@@ -17,6 +17,8 @@ from vae_search.reports.page import plots_of
 from vae_search.services import reporting
 from vae_search.store.backends.local import LocalStore
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 KEPT = ROOT / "build" / "report-screenshots"
 SCREENS = {

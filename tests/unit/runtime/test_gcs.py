@@ -6,6 +6,8 @@ from vae_search.errors import ClusterTrouble
 from vae_search.runtime.cluster.gcs import connect_head, gcs_address
 from vae_search.runtime.cluster.http_client import is_loopback
 
+pytestmark = pytest.mark.needs_ray
+
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost"])
 def test_only_this_machine_reaches_its_loopback(host):

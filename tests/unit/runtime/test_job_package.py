@@ -12,6 +12,8 @@ from vae_search.runtime.cluster.job_package import JobPackage
 from vae_search.services.datasets import source_of
 from vae_search.spec.sweep_spec import SweepSpec
 
+pytestmark = pytest.mark.needs_tensorflow
+
 
 def payload(images: Path | None = None, *overrides: str) -> JobPackage:
     return JobPackage(spec=small_spec(*overrides), text=SPEC, store="s3://bucket/x", images=images)

@@ -8,6 +8,8 @@ from vae_search.runtime.ray_cluster import LOOK_EVERY_S, Slots
 from vae_search.search.capacity import NodeCapacity
 from vae_search.spec.sections import Resources
 
+pytestmark = pytest.mark.needs_ray
+
 TWO_CORES = NodeCapacity(node_id="n", resources={"CPU": 2.0})
 
 

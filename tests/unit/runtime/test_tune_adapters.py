@@ -14,6 +14,8 @@ from vae_search.runtime.tune_patches import lost_workers_told_apart
 from vae_search.spec.sections import Resources
 from vae_search.store.ledger.failure_counts import failure_counts
 
+pytestmark = pytest.mark.needs_ray
+
 FULL = StoreUnavailable("store: cannot be written: No space left on device")
 
 

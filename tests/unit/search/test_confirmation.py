@@ -22,6 +22,8 @@ from vae_search.vae.inference.npz import arrays_of
 from vae_search.vae.inference.scoring import judge
 from vae_search.vae.networks.model_config import ModelDescription
 
+pytestmark = pytest.mark.needs_tensorflow
+
 FAILED = {"state": State.FAIL, "reason": Reason.DIVERGED}
 CONFIRM = ("confirm={finalists: 2, seeds: 3}", "budget.trials=4", "pruning=off")
 

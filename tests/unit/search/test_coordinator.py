@@ -14,6 +14,8 @@ from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.trials import Ledger
 from vae_search.vae.inference.model import VaeModel
 
+pytestmark = pytest.mark.needs_tensorflow
+
 
 def facts(row) -> tuple:
     return (row.trial, row.state, row.reason, row.epochs, row.neg_elbo, row.objective, dict(row.params))

@@ -10,6 +10,8 @@ from vae_search.search.messages import WorkerConfig
 from vae_search.search.worker.log_file import WorkerLog
 from vae_search.store import paths as layout
 
+pytestmark = pytest.mark.needs_tensorflow
+
 logger = logging.getLogger("vae_search.search.worker.trial_runner")
 PATH = f"{layout.logs('small')}/worker.log"
 

@@ -17,6 +17,8 @@ from vae_search.store import paths as layout
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.queries.leaderboard import read_leaderboard
 
+pytestmark = pytest.mark.needs_tensorflow
+
 PARETO = ("objective={pareto: [neg_elbo, train_flops]}",)
 # Cheap and bad, dear and good, and one that the second beats.
 FRONT = (

@@ -13,6 +13,8 @@ from vae_search.store.ledger.artifacts import WEIGHTS_FILE
 from vae_search.store.ledger.trials import Ledger
 from vae_search.vae.inference.npz import arrays_of
 
+pytestmark = pytest.mark.needs_tensorflow
+
 
 @pytest.fixture
 def finished(open_session, store):

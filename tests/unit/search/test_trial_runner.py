@@ -13,6 +13,8 @@ from vae_search.store.ledger import checkpoints
 from vae_search.store.ledger.failure_counts import failure_counts, record_failure
 from vae_search.vae.training.trainer import TrainingRun
 
+pytestmark = pytest.mark.needs_tensorflow
+
 
 def failing(monkeypatch, *errors: BaseException | None) -> None:
     """Make the next epochs raise these errors in turn (None: train as usual), and the later ones train."""

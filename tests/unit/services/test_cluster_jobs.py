@@ -23,6 +23,8 @@ from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.lease import acquire
 
+pytestmark = pytest.mark.needs_ray
+
 SPEC = """\
 name: small
 data: {source: digits, binarize: threshold}

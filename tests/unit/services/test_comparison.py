@@ -3,13 +3,13 @@
 import json
 import math
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.support.candidates import finalist_row
+from tests.support.command_line import vae_search
 from tests.support.rows import epoch_rows, trial_row
 from tests.support.stores import KEY, SPEC
 from vae_search.data.dataset import comparability_key, load_dataset, pixels_key
@@ -157,19 +157,18 @@ def test_the_pixels_key_follows_images_and_split_and_not_the_likelihood(tmp_path
     assert len({comparability_key(grey, likelihood=name) for name in ("gaussian", "discretized_logistic")}) == 2
 
 
-def test_the_command_shows_a_table_or_json_and_refuses_with_exit_code_5(store):
+def test_the_command_shows_a_table_or_json_and_refuses_with_exit_code_5(store, tmp_path):
     put_sweep(store, "a", 100.0, key="1" * 64, pixels=PIXELS, likelihood="gaussian")
     put_sweep(store, "b", 120.0, key="2" * 64, pixels=PIXELS, likelihood="discretized_logistic")
     put_sweep(store, "c", 90.0)
 
-    def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "vae_search", "compare", *arguments, "--store", store.location]
-        return subprocess.run(command, capture_output=True, text=True)
+    def ask(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return vae_search("compare", *arguments, "--store", store.location, folder=tmp_path)
 
     table, facts, refused = ask("a", "b"), ask("a", "b", "--json"), ask("a", "c")
 
-    assert "bits per dimension" in table.stdout
-    assert f"{100 / (VALUES * math.log(2)):.4f}" in table.stdout
+    assert "bits per dimension" in table.stdout.decode()
+    assert f"{100 / (VALUES * math.log(2)):.4f}" in table.stdout.decode()
     told = json.loads(facts.stdout)
     assert (told["unit"], [one["sweep"] for one in told["sweeps"]]) == ("bits_per_dim", ["a", "b"])
     assert refused.returncode == 5

@@ -114,6 +114,7 @@ def assert_same(store: LocalStore, leaderboard: Leaderboard) -> None:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ledgers())
+@pytest.mark.slow
 def test_columns_and_rows_give_the_same_standings(made: tuple[list[TrialRow], int, list[Harm]]) -> None:
     rows, compacted, harms = made
     with TemporaryDirectory() as folder:

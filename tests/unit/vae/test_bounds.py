@@ -12,6 +12,8 @@ from vae_search.vae.objective.bounds import elbo_terms, gaussian_kl
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.likelihoods import Bernoulli
 
+pytestmark = pytest.mark.needs_tensorflow
+
 CLAMP = (-6.0, 2.0)
 
 

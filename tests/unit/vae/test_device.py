@@ -9,6 +9,8 @@ import pytest
 from tests.support.paths import ROOT
 from vae_search.vae.training.device import memory_cap_mib
 
+pytestmark = pytest.mark.needs_tensorflow
+
 # TensorFlow's list of devices gets a GPU, as it would on a machine that has one; what it is told of it stays its own.
 SETTINGS = """
 import os

@@ -8,6 +8,8 @@ from tests.support.networks import binary, description, weights
 from vae_search.vae.inference.image_grids import grid_png, interpolations, reconstructions, sheet_png, traversals
 from vae_search.vae.inference.model import USE_BATCH, VaeModel
 
+pytestmark = pytest.mark.needs_tensorflow
+
 SHAPE = (13, 7, 1)
 
 

@@ -10,6 +10,8 @@ from vae_search.data.image_checks import Images
 from vae_search.data.pixel_statistics import PixelStatistics, intensities
 from vae_search.vae.objective.likelihoods import LIKELIHOODS, likelihood_of
 
+pytestmark = pytest.mark.needs_tensorflow
+
 LOCATIONS = (-3.0, -0.2, 0.0, 0.1, 0.5, 0.731, 1.0, 1.4)
 SCALES = (0.002, 0.02, 0.1, 0.5, 2.0)
 GREY = ("gaussian", "discretized_logistic")

@@ -22,6 +22,8 @@ from vae_search.vae.objective.bounds import elbo_terms, log_importance_weights
 from vae_search.vae.objective.pixel_likelihoods import Gaussian
 from vae_search.vae.objective.pixels import as_intensities
 
+pytestmark = pytest.mark.needs_tensorflow
+
 SHAPE = (2, 3, 1)
 PIXELS, LATENTS, IMAGES, DEVIATION, LEVELS = 6, 2, 400, 0.04, 256
 WITHIN_LEVEL = 1 / (12 * LEVELS**2)

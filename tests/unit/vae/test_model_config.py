@@ -5,6 +5,8 @@ import pytest
 from tests.support.networks import FAMILIES, description
 from vae_search.vae.networks.model_config import ModelDescription
 
+pytestmark = pytest.mark.needs_tensorflow
+
 GOOD = json.loads(description().to_json())
 
 

@@ -8,6 +8,8 @@ from vae_search.vae.networks.keras_models import decoder_model, encoder_model
 from vae_search.vae.networks.network import build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
 
+pytestmark = pytest.mark.needs_tensorflow
+
 
 def spec(**changes) -> NetworkSpec:
     fields = {

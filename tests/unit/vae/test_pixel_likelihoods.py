@@ -20,6 +20,8 @@ from vae_search.vae.objective.likelihoods import likelihood_of
 from vae_search.vae.training.plan import TrainingPlan
 from vae_search.vae.training.trainer import Trainer
 
+pytestmark = pytest.mark.needs_tensorflow
+
 LEVELS = 17
 GREY = ("gaussian", "discretized_logistic")
 CASES = [

@@ -22,6 +22,8 @@ from vae_search.vae.inference.sample_quality import (
     sample_quality,
 )
 
+pytestmark = pytest.mark.needs_tensorflow
+
 
 def covariance(dimensions: int, *, seed: int) -> np.ndarray:
     factor = np.random.default_rng(seed).normal(size=(dimensions, dimensions))

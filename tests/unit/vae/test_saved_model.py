@@ -19,6 +19,8 @@ from vae_search.vae.inference.weights_file import weights_file
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.objective.evaluation import EVALUATION_BATCH, Evaluator
 
+pytestmark = pytest.mark.needs_tensorflow
+
 STRANGER = """
 import json, sys
 import numpy as np

@@ -13,6 +13,8 @@ from vae_search.vae.inference.scoring import Judgement, judge, latent_free_basel
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.likelihoods import Bernoulli
 
+pytestmark = pytest.mark.needs_tensorflow
+
 DESCRIBED = description()
 
 

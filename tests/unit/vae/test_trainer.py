@@ -10,6 +10,8 @@ from vae_search.vae.networks.network import build
 from vae_search.vae.objective.evaluation import EVALUATION_BATCH
 from vae_search.vae.training.plan import TrainingPlan
 
+pytestmark = pytest.mark.needs_tensorflow
+
 FAMILIES = {
     "mlp": Config(architecture="mlp", latent_dim=6, depth=2, width=32, batch_size=64, activation="gated"),
     "pyramid": Config(architecture="pyramid", latent_dim=6, depth=2, width=32, batch_size=64),

@@ -12,6 +12,8 @@ from vae_search.vae.inference.model import VaeModel
 from vae_search.vae.inference.weights_file import read_weights, weights_file
 from vae_search.vae.networks.network import build
 
+pytestmark = pytest.mark.needs_tensorflow
+
 DESCRIBED = description()
 NETWORK, WEIGHTS = build(DESCRIBED.network), weights(DESCRIBED)
 NAME = NETWORK.names[0]

@@ -1,0 +1,9 @@
+"""What this machine offers to a process."""
+
+import os
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on; all of the machine's where the system does not tell (macOS)."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

@@ -125,9 +125,9 @@ def _read(
     """Searched parameters, leaderboard, confirm runs, and what is damaged among the files."""
     searched = tuple(sweep_record.searched_parameters(store, sweep))
     leaderboard = read_leaderboard(store, sweep)
-    finalists = ConfirmRuns(store, sweep)
-    rows = finalists.rows()
-    damaged = {*leaderboard.damaged, *finalists.damaged}
+    confirm_runs = ConfirmRuns(store, sweep).read()
+    rows = [*confirm_runs.rows]
+    damaged = {*leaderboard.damaged, *confirm_runs.damaged}
     if where is not None:
         from vae_search.store.queries.sql_filter import matching
 

@@ -46,20 +46,20 @@ def findings(store: Store, sweep: str, *, now: datetime) -> ReportData:
     """Everything that the report is about; errors as for `report`."""
     status = sweep_status.status(store, sweep)
     ledger = Ledger(store, sweep)
-    rows = tuple(ledger.trials())
-    curves = ledger.curves(rows)
-    damaged = [*ledger.damaged, *status.damaged_finalists]
+    trials = ledger.read()
+    rows, curves = trials.rows, ledger.curves(trials.rows)
+    damaged = [*trials.damaged, *curves.damaged, *status.damaged_finalists]
     model = _model(store, status.spec.promote.model, damaged) if status.spec.promote else None
     return ReportData(
         spec=status.spec,
         state=status.state,
         at=now,
         rows=rows,
-        curves=curves,
+        curves=curves.by_trial,
         confirm_rows=status.confirm_rows,
         rungs=rung_epochs(status.spec.pruning, budget_epochs=status.spec.budget.epochs),
         in_flight=status.in_flight,
-        set_aside=tuple(ledger.set_aside),
+        set_aside=trials.set_aside,
         importances=importances(
             status.spec.search_space, rows, by="neg_elbo" if status.spec.objective.pareto else "objective"
         ),

@@ -87,17 +87,16 @@ def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> Swee
         NotFound: There is no such sweep.
     """
     latest = sweep_record.latest_spec(store, sweep)
-    finalists = ConfirmRuns(store, sweep)
-    confirm_rows = tuple(finalists.rows())
+    confirm_runs = ConfirmRuns(store, sweep).read()
     return SweepStatus(
         spec=spec or latest,
         leaderboard=read_leaderboard(store, sweep),
-        damaged_finalists=tuple(finalists.damaged),
+        damaged_finalists=confirm_runs.damaged,
         heartbeat=read_heartbeat(store, sweep),
         driver_s=driver_s_before(store, sweep),
         is_exhausted=is_exhausted(store, sweep) and _same_budget(spec or latest, latest),
         in_flight=sum(path.endswith("/suggestion.json") for path in store.list(layout.running(sweep))),
-        confirm_rows=confirm_rows,
+        confirm_rows=confirm_runs.rows,
     )
 
 

@@ -36,11 +36,10 @@ def swept(tmp_path) -> CountingStore:
 
 def answers(store: LocalStore) -> tuple:
     ledger = Ledger(store, "digits")
-    rows = ledger.trials()
+    trials = ledger.read()
     return (
-        rows,
-        ledger.curves(rows),
-        ledger.damaged,
+        trials,
+        ledger.curves(trials.rows),
         query(store, EVERYTHING),
         query(store, CURVES),
         query(store, CURVES, sweep="digits"),

@@ -1,4 +1,4 @@
-"""The files of a sweep's leases: who took which, whether it has ended, and its heartbeat."""
+"""Files of a sweep's leases: the holder of each, its end, and the heartbeat."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from vae_search.store.leases.processes import Process
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who took a lease, and when."""
+    """Process that took a lease, and the time at which it did."""
 
     lease: int
     process: Process
@@ -28,12 +28,12 @@ def newest_lease(store: Store, sweep: str) -> int:
 
 
 def has_ended(store: Store, sweep: str, number: int) -> bool:
-    """Whether the lease's driver left in an orderly way."""
+    """Test for a lease whose driver left in an orderly way."""
     return layout.lease_ended(sweep, number) in store.list(layout.leases(sweep))
 
 
 def read_holder(store: Store, sweep: str, number: int) -> Holder:
-    """Who took a lease.
+    """Read the holder of a lease.
 
     Raises:
         NotFound: Nobody has.

@@ -17,7 +17,7 @@ from vae_search.store.ledger.checksums import check_seal
 from vae_search.store.ledger.compaction import usable_length
 from vae_search.store.ledger.confirm_runs import FINALIST_SCHEMA
 from vae_search.store.ledger.rows import EPOCH_SCHEMA, TRIAL_SCHEMA
-from vae_search.store.ledger.sweep_record import pareto_criteria
+from vae_search.store.ledger.sweep_record import read_stored
 from vae_search.store.queries.front import Member, front_among
 from vae_search.store.queries.pareto import CRITERIA
 
@@ -146,7 +146,7 @@ class Views:
         records = []
         for (sweep, _), trials in sorted(found.items()):
             try:
-                criteria, prefer = pareto_criteria(self._store, sweep)
+                criteria, prefer = read_stored(self._store, sweep).pareto_criteria
             except NotFound:  # it is being removed
                 continue
             except CorruptStore:

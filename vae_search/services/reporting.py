@@ -76,7 +76,7 @@ def _model(store: Store, name: str, damaged: list[str]) -> ModelState | None:
     except NotFound:
         return None
     except CorruptStore as error:
-        damaged.append(_file_of(error))
+        damaged.append(error.path or str(error))
         return None
 
 
@@ -88,7 +88,7 @@ def _pictures(store: Store, model: ModelState, sweep: str, damaged: list[str]) -
     try:
         files = read_version(store, model.model, version.number, sha256=version.manifest_sha256)
     except CorruptStore as error:
-        damaged.append(_file_of(error))
+        damaged.append(error.path or str(error))
         return None
     pictures = {name: files[name] for name in PICTURES if name in files}
     return Pictures(version=f"{model.model}:{version.number}", files=pictures) if pictures else None
@@ -96,8 +96,3 @@ def _pictures(store: Store, model: ModelState, sweep: str, damaged: list[str]) -
 
 def _is_of(candidate: str | None, sweep: str) -> bool:
     return (candidate or "").rpartition("/")[0] == sweep
-
-
-def _file_of(error: CorruptStore) -> str:
-    """The damaged file that a message begins with."""
-    return str(error).partition(":")[0]

@@ -45,7 +45,7 @@ def read_holder(store: Store, sweep: str, number: int) -> Holder:
         process = Process(**record["process"])  # type: ignore[arg-type]
         return Holder(lease=number, process=process, started_at=datetime.fromisoformat(str(record["started_at"])))
     except (KeyError, TypeError, ValueError) as error:
-        raise CorruptStore(f"{path}: is not a lease: {error!r}. Restore it from a copy.") from error
+        raise CorruptStore(f"is not a lease: {error!r}.", path=path, advice="Restore it from a copy.") from error
 
 
 def read_beat(store: Store, sweep: str) -> tuple[int, int, dict[str, object]]:
@@ -61,5 +61,5 @@ def read_beat(store: Store, sweep: str) -> tuple[int, int, dict[str, object]]:
         return 0, 0, {}
     lease, counter, progress = (record.get(name) for name in ("lease", "counter", "progress"))
     if not (isinstance(lease, int) and isinstance(counter, int) and isinstance(progress, dict)):
-        raise CorruptStore(f"{path}: is not a heartbeat. Remove it; the driver writes a new one.")
+        raise CorruptStore("is not a heartbeat.", path=path, advice="Remove it; the driver writes a new one.")
     return lease, counter, progress

@@ -134,9 +134,13 @@ def finalist_from_parquet(content: bytes, *, path: str) -> ConfirmRow:
     """
     table = decode_checked(content, path=path)
     if table.num_rows != 1:
-        raise CorruptStore(f"{path}: must hold one row, but holds {table.num_rows}. Restore it from a copy.")
+        raise CorruptStore(
+            f"must hold one row, but holds {table.num_rows}.", path=path, advice="Restore it from a copy."
+        )
     try:
         records = records_of(table)
         return ConfirmRow(**trial_fields(records[0]), confirm_seed=records[0]["confirm_seed"])
     except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
-        raise CorruptStore(f"{path}: does not hold a confirm run: {error}. Restore it from a copy.") from error
+        raise CorruptStore(
+            f"does not hold a confirm run: {error}.", path=path, advice="Restore it from a copy."
+        ) from error

@@ -76,7 +76,9 @@ class StoredRecord:
         try:
             space = read_space(self._spec_tree.get("search_space"))
         except InvalidValueError as error:
-            raise CorruptStore(f"{self._path}: holds no valid search space. Restore it from a copy.") from error
+            raise CorruptStore(
+                "holds no valid search space.", path=self._path, advice="Restore it from a copy."
+            ) from error
         return tuple(dict.fromkeys(parameter.name for parameter in space.searched))
 
     @property
@@ -88,7 +90,7 @@ class StoredRecord:
         """
         objective = self._spec_tree.get("objective")
         if not isinstance(objective, dict):
-            raise CorruptStore(f"{self._path}: holds no valid objective. Restore it from a copy.")
+            raise CorruptStore("holds no valid objective.", path=self._path, advice="Restore it from a copy.")
         return tuple(objective.get("pareto") or ()), objective.get("prefer", "neg_elbo")
 
     def checked(self) -> SweepRecord:
@@ -106,7 +108,9 @@ class StoredRecord:
             and isinstance(key, str)
         ):
             raise CorruptStore(
-                f"{self._path}: must hold spec, fingerprint, comparability_key and versions. Restore it from a copy."
+                "must hold spec, fingerprint, comparability_key and versions.",
+                path=self._path,
+                advice="Restore it from a copy.",
             )
         pixels_key = self.fields.get("pixels_key")
         return SweepRecord(
@@ -194,7 +198,9 @@ def _spec_in(tree: dict[str, object], path: str) -> "SweepSpec":
     try:
         return SweepSpec.from_json(tree)
     except InvalidSpec as error:
-        raise CorruptStore(f"{path}: holds no valid spec: {error.problems[0]}. Restore it from a copy.") from error
+        raise CorruptStore(
+            f"holds no valid spec: {error.problems[0]}.", path=path, advice="Restore it from a copy."
+        ) from error
 
 
 def _check(existing: SweepRecord, record: SweepRecord) -> None:

@@ -184,9 +184,11 @@ class Ledger:
     def _curve(self, row: TrialRow, content: bytes | None) -> list[EpochRow]:
         path = layout.trial_epochs(self._sweep, row.trial)
         if content is None:
-            raise CorruptStore(f"{path}: is missing, but the trial's row is there. Restore it from a copy.")
+            raise CorruptStore("is missing, but the trial's row is there.", path=path, advice="Restore it from a copy.")
         if hashlib.sha256(content).hexdigest() != row.epochs_sha256:
-            raise CorruptStore(f"{path}: is not the learning curve that belongs to the row. Restore it from a copy.")
+            raise CorruptStore(
+                "is not the learning curve that belongs to the row.", path=path, advice="Restore it from a copy."
+            )
         return epochs_from_parquet(content, path=path)
 
 

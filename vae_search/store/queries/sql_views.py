@@ -184,10 +184,10 @@ class Views:
         for path, content in zip(paths, self._store.read_many(paths), strict=True):
             try:
                 if content is None:
-                    raise CorruptStore(f"{path}: is not there any more.")
+                    raise CorruptStore("is not there any more.", path=path)
                 columns = check_seal(content, path=path)
                 if expected is not None and expected.get(path) not in (None, hashlib.sha256(content).hexdigest()):
-                    raise CorruptStore(f"{path}: is not the learning curve that belongs to the row.")
+                    raise CorruptStore("is not the learning curve that belongs to the row.", path=path)
             except CorruptStore:
                 self.damaged.append(path)
                 continue

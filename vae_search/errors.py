@@ -24,6 +24,8 @@ class VaeSearchError(Exception):
     """Base of all errors that are not our bugs."""
 
     exit_code: ClassVar[int] = 1
+    advice: str | None = None
+    """what to do, where the message ends with it and it is known apart from the rest"""
 
 
 class InvalidSpec(VaeSearchError):
@@ -49,9 +51,24 @@ class BadData(VaeSearchError):
 
 
 class CorruptStore(VaeSearchError):
-    """A file of the store is damaged; nothing was changed."""
+    """A file of the store is damaged; nothing was changed.
+
+    The message is composed of its fields: `path: problem advice`.
+
+    Args:
+        problem: one sentence.
+        path: of the file in the store.
+        advice: what to do.
+    """
 
     exit_code = 3
+
+    def __init__(self, problem: str, *, path: str | None = None, advice: str | None = None) -> None:
+        where = "" if path is None else f"{path}: "
+        super().__init__(f"{where}{problem}" + ("" if advice is None else f" {advice}"))
+        self.path = path
+        self.problem = problem
+        self.advice = advice
 
 
 class ClusterTrouble(VaeSearchError):

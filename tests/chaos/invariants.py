@@ -81,10 +81,11 @@ def _check_with_the_package(store: Store, sweep: str, now: Seen, *, trials: int)
     assert not found.damaged, found.damaged
     assert not found.set_aside
     ledger = Ledger(store, sweep)
-    rows = ledger.trials()
-    assert {row.trial for row in rows} == now.trials
-    assert set(ledger.curves(rows)) == now.trials
-    assert not ledger.damaged
+    trials = ledger.read()
+    curves = ledger.curves(trials.rows)
+    assert {row.trial for row in trials.rows} == now.trials
+    assert set(curves.by_trial) == now.trials
+    assert (*trials.damaged, *curves.damaged) == ()
     issued = {int(path.split("/")[3]) for path in store.list(layout.running(sweep)) if path.endswith("suggestion.json")}
     assert issued <= set(range(trials)), f"issued beyond the budget of {trials}: {sorted(issued)}"
 

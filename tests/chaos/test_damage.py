@@ -31,9 +31,9 @@ def positions(content: bytes, *, quick: bool) -> list[int]:
 def is_noticed(store: LocalStore, path: str) -> bool:
     """Whether the ledger leaves the damaged trial out, naming the file."""
     ledger = Ledger(store, "digits")
-    rows = ledger.trials()
-    curves = ledger.curves(rows)
-    return ledger.damaged == [path] and len(curves) == 0
+    trials = ledger.read()
+    curves = ledger.curves(trials.rows)
+    return (*trials.damaged, *curves.damaged) == (path,) and len(curves.by_trial) == 0
 
 
 @pytest.mark.parametrize("path", [layout.trial("digits", 0), layout.trial_epochs("digits", 0)], ids=["row", "curve"])

@@ -1,4 +1,4 @@
-"""Whether a model's log and versions are what they were written as."""
+"""Integrity check of a model's log and versions."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from vae_search.store.maintenance.integrity import Finding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInspection:
-    """What `inspect_model` found.
+    """Result of `inspect_model`.
 
     Args:
         entries: of the log.
@@ -28,6 +28,7 @@ class ModelInspection:
 
     @property
     def damaged(self) -> tuple[Finding, ...]:
+        """Findings that are damage; the others are leftovers."""
         return tuple(finding for finding in self.findings if finding.damaged)
 
 
@@ -40,8 +41,10 @@ def inspect_model(store: Store, model: str) -> ModelInspection:
     try:
         state = fold(model, ModelLog(store, model).entries())
     except CorruptStore as error:
-        path, _, problem = str(error).splitlines()[0].partition(": ")
-        finding = Finding(path=path, problem=problem, damaged=True)
+        problem = error.problem if error.advice is None else f"{error.problem} {error.advice}"
+        finding = Finding(
+            path=error.path or model_layout.versions(model), problem=problem.splitlines()[0], damaged=True
+        )
         return ModelInspection(model=model, entries=0, versions=0, champion=None, findings=(finding,))
     findings = []
     promoted = [of for of in state.versions.values() if of.manifest_sha256 is not None]

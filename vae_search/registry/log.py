@@ -68,9 +68,13 @@ class Entry:
         record = from_json_bytes(content, where=where)
         sealed = record.pop("sha256", None)
         if sealed != _sha256(to_json_bytes(record)) or content != to_json_bytes(record | {"sha256": sealed}):
-            raise CorruptStore(f"{where}: damaged: its bytes do not match its digest. Restore it from a copy.")
+            raise CorruptStore(
+                "damaged: its bytes do not match its digest.", path=where, advice="Restore it from a copy."
+            )
         if (record.pop("number", None), record.pop("previous_sha256", None)) != (number, previous_sha256):
-            raise CorruptStore(f"{where}: does not follow the entry before it. Restore the log from a copy.")
+            raise CorruptStore(
+                "does not follow the entry before it.", path=where, advice="Restore the log from a copy."
+            )
         try:
             unknown = set(record) - {each.name for each in fields(cls)}
             if unknown:
@@ -82,7 +86,9 @@ class Entry:
             }
             return cls(**known)  # type: ignore[arg-type]
         except (KeyError, TypeError, ValueError) as error:
-            raise CorruptStore(f"{where}: is no entry of this program: {error}. Install a newer vae-search.") from error
+            raise CorruptStore(
+                f"is no entry of this program: {error}.", path=where, advice="Install a newer vae-search."
+            ) from error
 
 
 class ModelLog:
@@ -106,7 +112,9 @@ class ModelLog:
         for number in range(len(self._entries) + 1, max(present, default=0) + 1):
             path = model_layout.model_entry(self._model, number)
             if number not in present:
-                raise CorruptStore(f"{path}: is missing, but later entries are there. Restore it from a copy.")
+                raise CorruptStore(
+                    "is missing, but later entries are there.", path=path, advice="Restore it from a copy."
+                )
             content = self._store.read(path)
             self._entries.append(Entry.from_json(content, number=number, previous_sha256=self._last_sha256, where=path))
             self._last_sha256 = _sha256(content)

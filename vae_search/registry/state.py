@@ -114,7 +114,7 @@ def fold(model: str, entries: Sequence[Entry]) -> ModelState:
             continue
         version = versions.get(entry.version or 0)
         if version is None and (entry.version is not None or entry.action is not Action.REJECT):
-            raise CorruptStore(f"{where}: speaks of version {entry.version}, which was never registered.")
+            raise CorruptStore(f"speaks of version {entry.version}, which was never registered.", path=where)
         if entry.action in (Action.PROMOTE, Action.REJECT):
             _must(version is None or version.status is Status.RESERVED, where)
             _give_up(versions, entry.candidate_sha256)
@@ -145,4 +145,4 @@ def _give_up(versions: dict[int, Version], candidate_sha256: str | None) -> None
 
 def _must(holds: bool, where: str) -> None:
     if not holds:
-        raise CorruptStore(f"{where}: contradicts the entries before it. Restore the log from a copy.")
+        raise CorruptStore("contradicts the entries before it.", path=where, advice="Restore the log from a copy.")

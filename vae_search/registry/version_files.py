@@ -48,7 +48,7 @@ def write_file(store: Store, path: str, content: bytes) -> None:
     except AlreadyThere:
         if store.read(path) != content:
             raise CorruptStore(
-                f"{path}: another file is there, although this number was just reserved. Do not write there by hand."
+                "another file is there, although this number was just reserved. Do not write there by hand.", path=path
             ) from None
 
 
@@ -68,12 +68,14 @@ def read_version(store: Store, model: str, number: int, *, sha256: str | None) -
     except NotFound:
         if sha256 is None:
             raise
-        raise CorruptStore(f"{layout.manifest(folder)}: is missing. Restore it from a copy.") from None
+        raise CorruptStore("is missing.", path=layout.manifest(folder), advice="Restore it from a copy.") from None
     if sha256 is not None and bundle.sha256 != sha256:
-        raise CorruptStore(f"{layout.manifest(folder)}: is not the one that was promoted. Restore it from a copy.")
+        raise CorruptStore(
+            "is not the one that was promoted.", path=layout.manifest(folder), advice="Restore it from a copy."
+        )
     unknown = _unknown(store, folder, bundle.files)
     if unknown:
-        raise CorruptStore(f"{unknown[0]}: is not a file of this version. Remove it.")
+        raise CorruptStore("is not a file of this version.", path=unknown[0], advice="Remove it.")
     return bundle.files
 
 

@@ -97,7 +97,7 @@ def _checked(store: Store, path: str, sha256: str) -> bytes:
     try:
         content = store.read(path)
     except NotFound:
-        raise CorruptStore(f"{path}: is missing. Restore it from a copy.") from None
+        raise CorruptStore("is missing.", path=path, advice="Restore it from a copy.") from None
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise CorruptStore(f"{path}: is not the one that was promoted. Restore it from a copy.")
+        raise CorruptStore("is not the one that was promoted.", path=path, advice="Restore it from a copy.")
     return content

@@ -205,17 +205,18 @@ class SweepCoordinator:
 
     def _rebuild(self) -> None:
         """Bring study, rungs and budget to where the ledger and the running folders stand; a new sweep has neither."""
-        rows = self._ledger.trials()
-        damaged = {layout.trial_of(path) for path in self._ledger.damaged} | {*self._ledger.set_aside}
+        finished_trials = self._ledger.read()
+        rows = finished_trials.rows
+        lost = {layout.trial_of(path) for path in finished_trials.damaged} | {*finished_trials.set_aside}
         curves = self._ledger.curves(rows)
-        if self._ledger.damaged:
-            logger.warning("damaged files are left out: %s", self._ledger.damaged)
+        if left_out := [*finished_trials.damaged, *curves.damaged]:
+            logger.warning("damaged files are left out: %s", left_out)
         for row in rows:
-            curve = curves.get(row.trial, [])
+            curve = curves.by_trial.get(row.trial, [])
             self._study.add(self._outcome(row, {epoch.epoch: epoch.neg_elbo or 0.0 for epoch in curve}))
             self._replay_rungs(row, curve)
             self._count(row)
-        finished = {row.trial for row in rows} | damaged
+        finished = {row.trial for row in rows} | lost
         over = {layout.trial_key(trial) for trial in finished} | {row.key for row in self._confirmation.ended}
         for order in self._suggestions.all():
             if order.key in over:

@@ -96,9 +96,11 @@ def export(store: Store, sweep: str, targets: Targets) -> Exported:
         from vae_search.search.pending_trials import PendingTrials
 
         orders = PendingTrials(store, sweep).all()  # before the rows: a trial that ends in between is found twice
-    rows = ledger.trials()
-    curves = ledger.curves(rows) if targets.tensorboard or targets.database else {}
-    damaged.update(ledger.damaged)
+    trials = ledger.read()
+    rows = [*trials.rows]
+    read_curves = ledger.curves(rows if targets.tensorboard or targets.database else [])
+    curves = read_curves.by_trial
+    damaged.update(trials.damaged, read_curves.damaged)
     written = []
     if targets.tensorboard is not None:
         from vae_search.exports.tensorboard import write_runs

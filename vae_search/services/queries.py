@@ -64,19 +64,19 @@ def best(
         InvalidSpec: `where` is no condition.
         Conflict: The rows do not all belong to one comparability key (invariant I7).
     """
-    searched, leaderboard, rows, damaged = _read(store, sweep, where)
+    record, leaderboard, rows, damaged = _read(store, sweep, where)
     known = verdicts(rows)
     first = confirmed_first(known) if by == "objective" else []
     front: tuple[str, ...] = ()
     if by == "objective" and not every_state and leaderboard.states[State.COMPLETE] and leaderboard.best is None:
-        objective = sweep_record.latest_spec(store, sweep).objective  # of a Pareto sweep, else there would be a best
+        objective = record.latest_spec(store).objective  # of a Pareto sweep, else there would be a best
         front = objective.pareto or ()
         shown = leaderboard.best_first(objective, count=count, first=first)
     else:
         shown = leaderboard.ranked(by=by, every_state=every_state, count=count, first=first)
     return Ranking(
         sweep=sweep,
-        searched=searched,
+        searched=record.searched,
         rows=tuple(shown),
         verdicts=known,
         finished=leaderboard.finished,
@@ -94,10 +94,10 @@ def pareto(store: Store, sweep: str, *, count: int | None, where: str | None = N
     Raises:
         NotFound, InvalidSpec, Conflict: As for `best`.
     """
-    searched, leaderboard, rows, damaged = _read(store, sweep, where)
+    record, leaderboard, rows, damaged = _read(store, sweep, where)
     return Ranking(
         sweep=sweep,
-        searched=searched,
+        searched=record.searched,
         rows=tuple(leaderboard.front(count=count)),
         verdicts=verdicts(rows),
         finished=leaderboard.finished,
@@ -121,13 +121,13 @@ def best_spec(ranking: Ranking, store: Store) -> "SweepSpec":
 
 def _read(
     store: Store, sweep: str, where: str | None
-) -> "tuple[tuple[str, ...], Leaderboard, list[ConfirmRow], tuple[str, ...]]":
-    """Searched parameters, leaderboard, confirm runs, and what is damaged among the files."""
-    searched = tuple(sweep_record.searched_parameters(store, sweep))
+) -> "tuple[sweep_record.StoredRecord, Leaderboard, list[ConfirmRow], tuple[str, ...]]":
+    """Record, leaderboard, confirm runs, and what is damaged among the files."""
+    record = sweep_record.read_stored(store, sweep)
     leaderboard = read_leaderboard(store, sweep)
-    finalists = ConfirmRuns(store, sweep)
-    rows = finalists.rows()
-    damaged = {*leaderboard.damaged, *finalists.damaged}
+    confirm_runs = ConfirmRuns(store, sweep).read()
+    rows = [*confirm_runs.rows]
+    damaged = {*leaderboard.damaged, *confirm_runs.damaged}
     if where is not None:
         from vae_search.store.queries.sql_filter import matching
 
@@ -136,4 +136,4 @@ def _read(
         rows = [row for row in rows if row.trial in trials]
     keys = leaderboard.comparability_keys | {row.comparability_key for row in rows}
     check_comparable(keys, trials=leaderboard.finished + len(rows))
-    return searched, leaderboard, rows, tuple(sorted(damaged))
+    return record, leaderboard, rows, tuple(sorted(damaged))

@@ -46,20 +46,20 @@ def findings(store: Store, sweep: str, *, now: datetime) -> ReportData:
     """Everything that the report is about; errors as for `report`."""
     status = sweep_status.status(store, sweep)
     ledger = Ledger(store, sweep)
-    rows = tuple(ledger.trials())
-    curves = ledger.curves(rows)
-    damaged = [*ledger.damaged, *status.damaged_finalists]
+    trials = ledger.read()
+    rows, curves = trials.rows, ledger.curves(trials.rows)
+    damaged = [*trials.damaged, *curves.damaged, *status.damaged_finalists]
     model = _model(store, status.spec.promote.model, damaged) if status.spec.promote else None
     return ReportData(
         spec=status.spec,
         state=status.state,
         at=now,
         rows=rows,
-        curves=curves,
+        curves=curves.by_trial,
         confirm_rows=status.confirm_rows,
         rungs=rung_epochs(status.spec.pruning, budget_epochs=status.spec.budget.epochs),
         in_flight=status.in_flight,
-        set_aside=tuple(ledger.set_aside),
+        set_aside=trials.set_aside,
         importances=importances(
             status.spec.search_space, rows, by="neg_elbo" if status.spec.objective.pareto else "objective"
         ),
@@ -76,7 +76,7 @@ def _model(store: Store, name: str, damaged: list[str]) -> ModelState | None:
     except NotFound:
         return None
     except CorruptStore as error:
-        damaged.append(_file_of(error))
+        damaged.append(error.path or str(error))
         return None
 
 
@@ -88,7 +88,7 @@ def _pictures(store: Store, model: ModelState, sweep: str, damaged: list[str]) -
     try:
         files = read_version(store, model.model, version.number, sha256=version.manifest_sha256)
     except CorruptStore as error:
-        damaged.append(_file_of(error))
+        damaged.append(error.path or str(error))
         return None
     pictures = {name: files[name] for name in PICTURES if name in files}
     return Pictures(version=f"{model.model}:{version.number}", files=pictures) if pictures else None
@@ -96,8 +96,3 @@ def _pictures(store: Store, model: ModelState, sweep: str, damaged: list[str]) -
 
 def _is_of(candidate: str | None, sweep: str) -> bool:
     return (candidate or "").rpartition("/")[0] == sweep
-
-
-def _file_of(error: CorruptStore) -> str:
-    """The damaged file that a message begins with."""
-    return str(error).partition(":")[0]

@@ -8,7 +8,7 @@ from vae_search.errors import CorruptStore
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
-from vae_search.store.leases.lease import Heartbeat, driver_s_before, is_exhausted, read_heartbeat
+from vae_search.store.leases.lease import Heartbeat, last_heartbeat
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.trials import sweep_names
@@ -87,17 +87,17 @@ def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> Swee
         NotFound: There is no such sweep.
     """
     latest = sweep_record.latest_spec(store, sweep)
-    finalists = ConfirmRuns(store, sweep)
-    confirm_rows = tuple(finalists.rows())
+    confirm_runs = ConfirmRuns(store, sweep).read()
+    last = last_heartbeat(store, sweep)
     return SweepStatus(
         spec=spec or latest,
         leaderboard=read_leaderboard(store, sweep),
-        damaged_finalists=tuple(finalists.damaged),
-        heartbeat=read_heartbeat(store, sweep),
-        driver_s=driver_s_before(store, sweep),
-        is_exhausted=is_exhausted(store, sweep) and _same_budget(spec or latest, latest),
+        damaged_finalists=confirm_runs.damaged,
+        heartbeat=None if last is None or last.ended else last,
+        driver_s=last.driver_s if last else 0.0,
+        is_exhausted=last is not None and last.exhausted and _same_budget(spec or latest, latest),
         in_flight=sum(path.endswith("/suggestion.json") for path in store.list(layout.running(sweep))),
-        confirm_rows=confirm_rows,
+        confirm_rows=confirm_runs.rows,
     )
 
 

@@ -36,11 +36,10 @@ def swept(tmp_path) -> CountingStore:
 
 def answers(store: LocalStore) -> tuple:
     ledger = Ledger(store, "digits")
-    rows = ledger.trials()
+    trials = ledger.read()
     return (
-        rows,
-        ledger.curves(rows),
-        ledger.damaged,
+        trials,
+        ledger.curves(trials.rows),
         query(store, EVERYTHING),
         query(store, CURVES),
         query(store, CURVES, sweep="digits"),
@@ -106,7 +105,8 @@ def test_a_row_that_was_removed_is_not_shown_from_a_copy(swept):
     compacted(swept)
     swept.remove(layout.trial("digits", 3))
 
-    rows, _, _, everything, curves, _ = answers(swept)
+    trials, _, everything, curves, _ = answers(swept)
+    rows = trials.rows
 
     assert 3 not in {row.trial for row in rows}
     assert ("digits", 3) not in {row[:2] for row in everything.rows}

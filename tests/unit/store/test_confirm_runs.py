@@ -57,11 +57,11 @@ def test_all_rows_come_in_order_and_damaged_ones_are_named(store: LocalStore) ->
     path = layout.finalist("digits", 7, 2)
     store.replace(path, store.read(path)[:-9])
 
-    rows = finalists.rows()
+    found = finalists.read()
 
-    assert [each.key for each in rows] == ["000007-s1", "000007-s10", "000042-s1"]
-    assert finalists.damaged == [path]
-    assert {trial: len(of) for trial, of in by_trial(rows).items()} == {7: 2, 42: 1}
+    assert [each.key for each in found.rows] == ["000007-s1", "000007-s10", "000042-s1"]
+    assert found.damaged == (path,)
+    assert {trial: len(of) for trial, of in by_trial(found.rows).items()} == {7: 2, 42: 1}
 
 
 def test_a_row_in_another_ones_place_is_damage(store: LocalStore) -> None:

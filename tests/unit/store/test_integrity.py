@@ -157,13 +157,13 @@ def test_a_damaged_row_is_set_aside_and_its_number_stays_used(swept):
     before = maintenance.verify(swept, "digits", repair=True)[0].before
     after = inspect(swept, "digits")
 
-    ledger = Ledger(swept, "digits")
+    ledger = Ledger(swept, "digits").read()
     assert [finding.path for finding in before.damaged] == [path]
     assert after.damaged == ()
     assert after.set_aside == (1,)
-    assert [row.trial for row in ledger.trials()] == [0, 2, 3]
-    assert ledger.damaged == []
-    assert ledger.set_aside == [1]
+    assert [row.trial for row in ledger.rows] == [0, 2, 3]
+    assert ledger.damaged == ()
+    assert ledger.set_aside == (1,)
     assert sweep_status.status(swept, "digits").finished
     assert swept.read(layout.set_aside("digits", path)) == damaged
     folder = swept.local_path(layout.trials("digits"))

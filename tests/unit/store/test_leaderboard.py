@@ -87,10 +87,10 @@ def dominating_none(rows: list[TrialRow]) -> list[int]:
 
 
 def assert_same(store: LocalStore, leaderboard: Leaderboard) -> None:
-    ledger = Ledger(store, "digits")
-    rows = ledger.trials()
-    assert leaderboard.damaged == tuple(ledger.damaged)
-    assert leaderboard.set_aside == tuple(ledger.set_aside)
+    ledger = Ledger(store, "digits").read()
+    rows = [*ledger.rows]
+    assert leaderboard.damaged == ledger.damaged
+    assert leaderboard.set_aside == ledger.set_aside
     assert leaderboard.finished == len(rows)
     assert {state: leaderboard.states[state] for state in State} == {
         state: sum(row.state is state for row in rows) for state in State

@@ -329,7 +329,7 @@ def test_under_faults_nothing_is_lost_and_nothing_is_won_twice(
     committed = Ledger(clean, "digits").trials()
     assert [row.trial for row in committed] == list(trials)
     assert all(rows[name] == committed for name in names)  # whoever lost adopted the winner's row
-    assert len(Ledger(clean, "digits").curves(committed)) == len(trials)
+    assert len(Ledger(clean, "digits").curves(committed).by_trial) == len(trials)
 
 
 # What users are told.

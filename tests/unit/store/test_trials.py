@@ -13,7 +13,7 @@ from tests.support.rows import epoch_rows, trial_row
 from vae_search.errors import CorruptStore, NotFound, StoreUnavailable
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.ledger.trials import Ledger, sweep_names
+from vae_search.store.ledger.trials import Ledger, LedgerRows, sweep_names
 
 
 @pytest.fixture
@@ -130,10 +130,11 @@ def test_damaged_rows_are_left_out_and_named_and_the_rest_is_read(store: LocalSt
     paths[5].with_name("notes.parquet").write_text("not mine")
     paths[5].with_name("README.txt").write_text("ignored")
 
-    assert ledger.trials() == rows[3:]
+    found = ledger.read()
 
+    assert found.rows == tuple(rows[3:])
     names = ("000000", "000001", "000002", "000006", "notes")
-    assert ledger.damaged == [f"sweeps/digits/trials/{name}.parquet" for name in names]
+    assert found.damaged == tuple(f"sweeps/digits/trials/{name}.parquet" for name in names)
     with pytest.raises(CorruptStore, match=r"^sweeps/digits/trials/000002\.parquet: damaged"):
         ledger.trial(2)
     with pytest.raises(CorruptStore, match="000002"):
@@ -147,8 +148,7 @@ def test_damage_is_forgotten_when_it_was_mended(store: LocalStore, ledger: Ledge
     ledger.trials()
     flip(path, 100)
 
-    assert ledger.trials() == [row]
-    assert ledger.damaged == []
+    assert ledger.read() == LedgerRows(rows=(row,), damaged=(), set_aside=())
 
 
 @pytest.mark.parametrize("file", [layout.trial("digits", 0), layout.trial_epochs("digits", 0)])

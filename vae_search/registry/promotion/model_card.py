@@ -122,7 +122,9 @@ def evidence_of(files: Mapping[str, bytes], *, where: str) -> Evidence:
             bounds=seeds_from_parquet(files[PER_IMAGE_FILE], where=f"{where}/{PER_IMAGE_FILE}"),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise CorruptStore(f"{where}: has no card of this program: {error}. Install a newer vae-search.") from error
+        raise CorruptStore(
+            f"has no card of this program: {error}.", path=where, advice="Install a newer vae-search."
+        ) from error
 
 
 def markdown_of(card: Mapping[str, Any]) -> str:

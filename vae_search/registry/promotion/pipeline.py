@@ -86,14 +86,16 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
         CorruptStore: A confirm run's files are damaged.
     """
     key = sweep_record.read(store, sweep).comparability_key
-    finalists = ConfirmRuns(store, sweep)
+    confirm_runs = ConfirmRuns(store, sweep).read()
     found = [
         Candidate(rows=tuple(rows), bounds={row.confirm_seed: _bounds(store, row) for row in rows if _completed(row)})
-        for rows in by_trial(finalists.rows()).values()
+        for rows in by_trial(confirm_runs.rows).values()
         if any(map(_completed, rows))
     ]
-    if finalists.damaged:
-        raise CorruptStore(f"{finalists.damaged[0]}: damaged. `vae-search verify {sweep} --repair` sets it aside.")
+    if confirm_runs.damaged:
+        raise CorruptStore(
+            f"damaged. `vae-search verify {sweep} --repair` sets it aside.", path=confirm_runs.damaged[0]
+        )
     if not found:
         raise NotFound(f"sweep {sweep}: no confirm run has completed, so there is nothing to promote.")
     judged = {(of.comparability_key, of.images, of.iwae_k) for of in (candidate.evidence for candidate in found)}
@@ -187,7 +189,7 @@ def _bounds(store: Store, row: ConfirmRow) -> PerImageBounds:
     files = artifacts.load(store, row.sweep, row.key, sha256=row.artifact_sha256)
     where = f"{layout.artifact(row.sweep, row.key)}/{artifacts.PER_IMAGE_FILE}"
     if artifacts.PER_IMAGE_FILE not in files:
-        raise CorruptStore(f"{where}: is missing. Restore it from a copy.")
+        raise CorruptStore("is missing.", path=where, advice="Restore it from a copy.")
     return PerImageBounds.from_parquet(files[artifacts.PER_IMAGE_FILE], where=where)
 
 

@@ -73,7 +73,7 @@ class FollowedSweep:
         with suppress(NotFound):  # one has just ended; the next look finds its row
             orders = PendingTrials(self._store, self._sweep).all()
         rows = self._new_rows(files)
-        self._curves |= self._ledger.curves(rows)
+        self._curves.update(self._ledger.curves(rows).by_trial)
         self._rows |= {row.trial: row for row in rows}
         self._app = self._study_app(orders)
         self._seen = {*running, *files}

@@ -63,15 +63,17 @@ def read_file_set(store: Store, folder: str) -> FileSet:
     manifest = store.read(path)
     expected = from_json_bytes(manifest, where=path).get("files")
     if not isinstance(expected, dict):
-        raise CorruptStore(f"{path}: is not a manifest. Restore it from a copy.")
+        raise CorruptStore("is not a manifest.", path=path, advice="Restore it from a copy.")
     files = {}
     for name, entry in expected.items():
         try:
             files[name] = store.read(f"{folder}/{name}")
         except NotFound as error:
-            raise CorruptStore(f"{folder}/{name}: is missing. Restore it from a copy.") from error
+            raise CorruptStore("is missing.", path=f"{folder}/{name}", advice="Restore it from a copy.") from error
         if not isinstance(entry, dict) or _sha256(files[name]) != entry.get("sha256"):
-            raise CorruptStore(f"{folder}/{name}: damaged: it does not match the manifest. Restore it from a copy.")
+            raise CorruptStore(
+                "damaged: it does not match the manifest.", path=f"{folder}/{name}", advice="Restore it from a copy."
+            )
     return FileSet(files=files, sha256=_sha256(manifest))
 
 

@@ -24,7 +24,9 @@ def from_json_bytes(content: bytes, *, where: str) -> dict[str, object]:
     try:
         record = json.loads(content.decode())
     except ValueError as error:
-        raise CorruptStore(f"{where}: must be JSON, but {error}. Restore the file from a copy.") from error
+        raise CorruptStore(f"must be JSON, but {error}.", path=where, advice="Restore the file from a copy.") from error
     if not isinstance(record, dict):
-        raise CorruptStore(f"{where}: must be a JSON object, but is {type(record).__name__}. Restore it from a copy.")
+        raise CorruptStore(
+            f"must be a JSON object, but is {type(record).__name__}.", path=where, advice="Restore it from a copy."
+        )
     return record

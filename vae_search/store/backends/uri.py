@@ -111,7 +111,7 @@ def _check_version(store: Store) -> None:
     except NotFound:
         return
     if not isinstance(version, int):
-        raise CorruptStore(f"{where}: must say the store's version, but does not. Restore it from a copy.")
+        raise CorruptStore("must say the store's version, but does not.", path=where, advice="Restore it from a copy.")
     if version > STORE_VERSION:
         raise StoreUnavailable(
             f"{store.location}: this program reads stores up to version {STORE_VERSION}, but this one has version "

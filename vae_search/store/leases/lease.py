@@ -42,6 +42,9 @@ class Heartbeat:
     progress: Mapping[str, object]
     holder: Holder
     alive: bool | None  # whether its process runs; None if it cannot be told from this machine
+    ended: bool  # whether it has left in an orderly way
+    driver_s: float  # that drivers have spent on the sweep until its last heartbeat, this one or an earlier
+    exhausted: bool  # whether nothing was to be done any more, with the budget that the last driver had
 
 
 class Lease:
@@ -185,25 +188,38 @@ def acquire(
 
 def read_heartbeat(store: Store, sweep: str) -> Heartbeat | None:
     """The last sign of life of the sweep's newest driver; None if there never was one, or if it has left."""
+    last = last_heartbeat(store, sweep)
+    return None if last is None or last.ended else last
+
+
+def last_heartbeat(store: Store, sweep: str) -> Heartbeat | None:
+    """The last sign of life of the sweep's newest driver, whether it has left or not; None if there never was one."""
     newest = newest_lease(store, sweep)
-    if not newest or has_ended(store, sweep, newest):
+    if not newest:
         return None
     holder = read_holder(store, sweep, newest)
-    lease, counter, progress = read_beat(store, sweep)
-    if lease != newest:  # it has not beaten yet
-        counter, progress = 0, {}
-    return Heartbeat(lease=newest, counter=counter, progress=progress, holder=holder, alive=is_alive(holder.process))
+    lease, counter, last_progress = read_beat(store, sweep)
+    has_beaten = lease == newest
+    return Heartbeat(
+        lease=newest,
+        counter=counter if has_beaten else 0,
+        progress=last_progress if has_beaten else {},
+        holder=holder,
+        alive=is_alive(holder.process),
+        ended=has_ended(store, sweep, newest),
+        driver_s=_driver_s_in(last_progress),
+        exhausted=last_progress.get(EXHAUSTED) is True,
+    )
 
 
 def driver_s_before(store: Store, sweep: str) -> float:
     """Seconds that drivers have spent on the sweep until its last heartbeat; 0 if there never was one."""
-    seconds = read_beat(store, sweep)[2].get(DRIVER_S, 0.0)
+    return _driver_s_in(read_beat(store, sweep)[2])
+
+
+def _driver_s_in(progress: Mapping[str, object]) -> float:
+    seconds = progress.get(DRIVER_S, 0.0)
     return float(seconds) if isinstance(seconds, int | float) else 0.0
-
-
-def is_exhausted(store: Store, sweep: str) -> bool:
-    """Whether the sweep's last driver left because nothing was to be done any more, with the budget that it had."""
-    return read_beat(store, sweep)[2].get(EXHAUSTED) is True
 
 
 def request_stop(store: Store, sweep: str) -> Holder:

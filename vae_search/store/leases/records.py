@@ -1,4 +1,4 @@
-"""The files of a sweep's leases: who took which, whether it has ended, and its heartbeat."""
+"""Files of a sweep's leases: the holder of each, its end, and the heartbeat."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from vae_search.store.leases.processes import Process
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who took a lease, and when."""
+    """Process that took a lease, and the time at which it did."""
 
     lease: int
     process: Process
@@ -28,12 +28,12 @@ def newest_lease(store: Store, sweep: str) -> int:
 
 
 def has_ended(store: Store, sweep: str, number: int) -> bool:
-    """Whether the lease's driver left in an orderly way."""
+    """Test for a lease whose driver left in an orderly way."""
     return layout.lease_ended(sweep, number) in store.list(layout.leases(sweep))
 
 
 def read_holder(store: Store, sweep: str, number: int) -> Holder:
-    """Who took a lease.
+    """Read the holder of a lease.
 
     Raises:
         NotFound: Nobody has.
@@ -45,7 +45,7 @@ def read_holder(store: Store, sweep: str, number: int) -> Holder:
         process = Process(**record["process"])  # type: ignore[arg-type]
         return Holder(lease=number, process=process, started_at=datetime.fromisoformat(str(record["started_at"])))
     except (KeyError, TypeError, ValueError) as error:
-        raise CorruptStore(f"{path}: is not a lease: {error!r}. Restore it from a copy.") from error
+        raise CorruptStore(f"is not a lease: {error!r}.", path=path, advice="Restore it from a copy.") from error
 
 
 def read_beat(store: Store, sweep: str) -> tuple[int, int, dict[str, object]]:
@@ -61,5 +61,5 @@ def read_beat(store: Store, sweep: str) -> tuple[int, int, dict[str, object]]:
         return 0, 0, {}
     lease, counter, progress = (record.get(name) for name in ("lease", "counter", "progress"))
     if not (isinstance(lease, int) and isinstance(counter, int) and isinstance(progress, dict)):
-        raise CorruptStore(f"{path}: is not a heartbeat. Remove it; the driver writes a new one.")
+        raise CorruptStore("is not a heartbeat.", path=path, advice="Remove it; the driver writes a new one.")
     return lease, counter, progress

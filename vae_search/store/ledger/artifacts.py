@@ -38,7 +38,7 @@ def load(store: Store, sweep: str, key: str, *, sha256: str | None = None) -> Ma
     folder = layout.artifact(sweep, key)
     bundle = read_file_set(store, folder)
     if sha256 is not None and bundle.sha256 != sha256:
-        raise CorruptStore(f"{folder}: is not the artifact that the run's row was written with.")
+        raise CorruptStore("is not the artifact that the run's row was written with.", path=folder)
     return bundle.files
 
 

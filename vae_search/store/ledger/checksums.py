@@ -55,9 +55,13 @@ def check_seal(content: bytes, *, path: str) -> str:
     """
     place, columns = _last(_DIGEST, content), _last(_COLUMNS, content)
     if place is None or columns is None:
-        raise CorruptStore(f"{path}: damaged: it is cut off, or not a file of this program. Restore it from a copy.")
+        raise CorruptStore(
+            "damaged: it is cut off, or not a file of this program.", path=path, advice="Restore it from a copy."
+        )
     if place[1] != _digest(content, place, path):
-        raise CorruptStore(f"{path}: damaged: its bytes or its place do not match its digest. Restore it from a copy.")
+        raise CorruptStore(
+            "damaged: its bytes or its place do not match its digest.", path=path, advice="Restore it from a copy."
+        )
     return columns[1].decode()
 
 
@@ -85,7 +89,7 @@ def decode_checked(
         place = {row: position for position, row in enumerate(read)}
         return file.read_row_groups(groups, columns, use_threads=False).take(int64_array(place[row] for row in rows))
     except (pa.ArrowException, OSError) as error:
-        raise CorruptStore(f"{path}: damaged: {error}. Restore it from a copy.") from error
+        raise CorruptStore(f"damaged: {error}.", path=path, advice="Restore it from a copy.") from error
 
 
 def _last(pattern: re.Pattern[bytes], content: bytes) -> re.Match[bytes] | None:

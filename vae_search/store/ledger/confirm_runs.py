@@ -1,4 +1,4 @@
-"""The rows of confirm runs: a finalist's config trained again with a fresh seed. Written once and never changed."""
+"""Rows of confirm runs: a finalist's config trained again with a fresh seed. Written once and never changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -47,14 +47,20 @@ _CONFIRM_SEED = columns_of(ConfirmRow)["confirm_seed"]
 FINALIST_SCHEMA = TRIAL_SCHEMA.append(pa.field("confirm_seed", _CONFIRM_SEED.arrow))
 
 
-class ConfirmRuns:
-    """The finished confirm runs of one sweep.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmRunRows:
+    """Result of reading a sweep's confirm runs: the intact rows, and the files that had to be left out."""
 
-    After a call of `rows`, `damaged` holds the files that it had to leave out, as paths in the store.
-    """
+    rows: tuple[ConfirmRow, ...]
+    """by trial and seed"""
+    damaged: tuple[str, ...]
+    """paths in the store"""
+
+
+class ConfirmRuns:
+    """The finished confirm runs of one sweep."""
 
     def __init__(self, store: Store, sweep: str) -> None:
-        self.damaged: list[str] = []
         self._store = store
         self._sweep = sweep
 
@@ -89,16 +95,21 @@ class ConfirmRuns:
         return finalist_from_parquet(self._store.read(path), path=path)
 
     def rows(self) -> list[ConfirmRow]:
-        """All rows, by trial and seed; damaged files are left out and listed in `damaged`."""
-        rows, self.damaged = [], []
-        for path in self._store.list(layout.finalists(self._sweep)):
-            if not path.endswith(".parquet"):
-                continue
+        """The intact rows, by trial and seed, for callers that need not name the damaged files."""
+        return [*self.read().rows]
+
+    def read(self) -> ConfirmRunRows:
+        """Read the rows of all confirm runs; damaged files are left out and named."""
+        paths = [path for path in self._store.list(layout.finalists(self._sweep)) if path.endswith(".parquet")]
+        rows: list[ConfirmRow] = []
+        damaged: list[str] = []
+        for path, content in zip(paths, self._store.read_many(paths), strict=True):
             try:
-                rows.append(finalist_from_parquet(self._store.read(path), path=path))
+                rows.append(finalist_from_parquet(content or b"", path=path))
             except CorruptStore:
-                self.damaged.append(path)
-        return sorted(rows, key=lambda row: (row.trial, row.confirm_seed))
+                damaged.append(path)
+        rows.sort(key=lambda row: (row.trial, row.confirm_seed))
+        return ConfirmRunRows(rows=tuple(rows), damaged=tuple(damaged))
 
 
 def by_trial(rows: Sequence[ConfirmRow]) -> dict[int, list[ConfirmRow]]:
@@ -123,9 +134,13 @@ def finalist_from_parquet(content: bytes, *, path: str) -> ConfirmRow:
     """
     table = decode_checked(content, path=path)
     if table.num_rows != 1:
-        raise CorruptStore(f"{path}: must hold one row, but holds {table.num_rows}. Restore it from a copy.")
+        raise CorruptStore(
+            f"must hold one row, but holds {table.num_rows}.", path=path, advice="Restore it from a copy."
+        )
     try:
         records = records_of(table)
         return ConfirmRow(**trial_fields(records[0]), confirm_seed=records[0]["confirm_seed"])
     except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
-        raise CorruptStore(f"{path}: does not hold a confirm run: {error}. Restore it from a copy.") from error
+        raise CorruptStore(
+            f"does not hold a confirm run: {error}.", path=path, advice="Restore it from a copy."
+        ) from error

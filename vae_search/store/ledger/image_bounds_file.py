@@ -90,7 +90,7 @@ class PerImageBounds:
         found = _from_parquet(content, where=where)
         if set(found) != {None}:
             raise CorruptStore(
-                f"{where}: must hold the bounds of one model, but holds several. Restore it from a copy."
+                "must hold the bounds of one model, but holds several.", path=where, advice="Restore it from a copy."
             )
         return found[None]
 
@@ -109,7 +109,7 @@ def seeds_from_parquet(content: bytes, *, where: str) -> dict[int, PerImageBound
     found = _from_parquet(content, where=where)
     seeds = {seed: bounds for seed, bounds in found.items() if seed is not None}
     if not seeds or len(seeds) != len(found):
-        raise CorruptStore(f"{where}: must hold the bounds of confirmed seeds. Restore it from a copy.")
+        raise CorruptStore("must hold the bounds of confirmed seeds.", path=where, advice="Restore it from a copy.")
     return seeds
 
 
@@ -133,7 +133,7 @@ def _from_parquet(content: bytes, *, where: str) -> dict[int | None, PerImageBou
     try:
         table = decode_checked(content, path=_NAME)
     except CorruptStore as error:
-        raise CorruptStore(str(error).replace(_NAME, where, 1)) from error
+        raise CorruptStore(error.problem, path=where, advice=error.advice) from error
     try:
         seeds = table.column("confirm_seed").to_pylist()
         found = {}
@@ -145,5 +145,7 @@ def _from_parquet(content: bytes, *, where: str) -> dict[int | None, PerImageBou
             (iwae_k,) = np.unique(values.pop("iwae_k")).tolist()
             found[seed] = PerImageBounds(**values, iwae_k=iwae_k)
     except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
-        raise CorruptStore(f"{where}: does not hold bounds per image: {error}. Restore it from a copy.") from error
+        raise CorruptStore(
+            f"does not hold bounds per image: {error}.", path=where, advice="Restore it from a copy."
+        ) from error
     return found

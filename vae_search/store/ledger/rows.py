@@ -148,7 +148,7 @@ def trials_from_parquet(content: bytes, *, path: str, places: Sequence[int] | No
     try:
         return [TrialRow(**trial_fields(record)) for record in records_of(table)]
     except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
-        raise CorruptStore(f"{path}: does not hold a trial: {error}. Restore it from a copy.") from error
+        raise CorruptStore(f"does not hold a trial: {error}.", path=path, advice="Restore it from a copy.") from error
 
 
 def trial_record(row: TrialRow) -> dict[str, object]:
@@ -187,7 +187,7 @@ def columns_from_parquet(content: bytes, *, path: str, schema: pa.Schema) -> pa.
             for field in schema
         ]
     except pa.ArrowException as error:
-        raise CorruptStore(f"{path}: holds something else: {error}. Restore it from a copy.") from error
+        raise CorruptStore(f"holds something else: {error}.", path=path, advice="Restore it from a copy.") from error
     return pa.table(columns, schema=schema)
 
 
@@ -214,7 +214,7 @@ def trial_from_parquet(content: bytes, *, path: str) -> TrialRow:
     """
     rows = trials_from_parquet(content, path=path)
     if len(rows) != 1:
-        raise CorruptStore(f"{path}: must hold one row, but holds {len(rows)}. Restore it from a copy.")
+        raise CorruptStore(f"must hold one row, but holds {len(rows)}.", path=path, advice="Restore it from a copy.")
     return rows[0]
 
 
@@ -238,7 +238,7 @@ def epochs_from_parquet(content: bytes, *, path: str) -> list[EpochRow]:
     try:
         return [EpochRow(**{name: record.get(name) for name in _EPOCH_COLUMNS}) for record in records]
     except (ValueError, TypeError) as error:
-        raise CorruptStore(f"{path}: does not hold epochs: {error}. Restore it from a copy.") from error
+        raise CorruptStore(f"does not hold epochs: {error}.", path=path, advice="Restore it from a copy.") from error
 
 
 _TRIAL_COLUMNS = columns_of(TrialRow)

@@ -1,4 +1,4 @@
-"""The record of a sweep: its spec as submitted, and everything that was resolved when it began.
+"""Record of a sweep: its spec as submitted, and everything that was resolved when it began.
 
 The spec's classes are imported where one is read: they take a tenth of a second, and the best trials are shown without.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepRecord:
-    """What identifies a sweep for ever."""
+    """Identity of a sweep, the same for ever."""
 
     spec: "SweepSpec"
     fingerprint: str
@@ -59,75 +59,121 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str) -> None:
     store.replace(layout.spec(name), text.encode())
 
 
-def read(store: Store, sweep: str) -> SweepRecord:
-    """The record of a sweep.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecord:
+    """Content of a sweep's record as it is stored, read once; its parts are checked when they are asked for."""
 
-    Raises:
-        NotFound: There is no such sweep.
-        CorruptStore: Its record is damaged.
-    """
-    path, fields = layout.resolved(sweep), _fields(store, sweep)
-    spec, versions = fields.get("spec"), fields.get("versions")
-    fingerprint, key = fields.get("fingerprint"), fields.get("comparability_key")
-    if not (
-        isinstance(spec, dict) and isinstance(versions, dict) and isinstance(fingerprint, str) and isinstance(key, str)
-    ):
-        raise CorruptStore(
-            f"{path}: must hold spec, fingerprint, comparability_key and versions. Restore it from a copy."
+    sweep: str
+    fields: Mapping[str, object]
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """Names of the parameters that the sweep searches, in the order of its spec.
+
+        Raises:
+            CorruptStore: The record is damaged.
+        """
+        try:
+            space = read_space(self._spec_tree.get("search_space"))
+        except InvalidValueError as error:
+            raise CorruptStore(
+                "holds no valid search space.", path=self._path, advice="Restore it from a copy."
+            ) from error
+        return tuple(dict.fromkeys(parameter.name for parameter in space.searched))
+
+    @property
+    def pareto_criteria(self) -> tuple[tuple[str, ...], str]:
+        """Criteria of a Pareto sweep, none if it is another one, and which of them orders its front.
+
+        Raises:
+            CorruptStore: The record is damaged.
+        """
+        objective = self._spec_tree.get("objective")
+        if not isinstance(objective, dict):
+            raise CorruptStore("holds no valid objective.", path=self._path, advice="Restore it from a copy.")
+        return tuple(objective.get("pareto") or ()), objective.get("prefer", "neg_elbo")
+
+    def checked(self) -> SweepRecord:
+        """Parse the whole record.
+
+        Raises:
+            CorruptStore: It is damaged.
+        """
+        spec, versions = self.fields.get("spec"), self.fields.get("versions")
+        fingerprint, key = self.fields.get("fingerprint"), self.fields.get("comparability_key")
+        if not (
+            isinstance(spec, dict)
+            and isinstance(versions, dict)
+            and isinstance(fingerprint, str)
+            and isinstance(key, str)
+        ):
+            raise CorruptStore(
+                "must hold spec, fingerprint, comparability_key and versions.",
+                path=self._path,
+                advice="Restore it from a copy.",
+            )
+        pixels_key = self.fields.get("pixels_key")
+        return SweepRecord(
+            spec=_spec_in(spec, self._path),
+            fingerprint=fingerprint,
+            comparability_key=key,
+            versions=versions,
+            pixels_key=pixels_key if isinstance(pixels_key, str) else None,
         )
-    pixels_key = fields.get("pixels_key")
-    return SweepRecord(
-        spec=_spec_in(spec, path),
-        fingerprint=fingerprint,
-        comparability_key=key,
-        versions=versions,
-        pixels_key=pixels_key if isinstance(pixels_key, str) else None,
-    )
+
+    def latest_spec(self, store: Store) -> "SweepSpec":
+        """The spec that the sweep's last driver ran it with: its budget, for example, may have grown since it began.
+
+        Raises:
+            CorruptStore: A record is damaged.
+        """
+        began_with = self.checked().spec
+        for number in range(newest_lease(store, self.sweep), 0, -1):
+            path = layout.lease(self.sweep, number)
+            tree = from_json_bytes(store.read(path), where=path).get("spec")
+            if isinstance(tree, dict):
+                return _spec_in(tree, path)
+        return began_with
+
+    @property
+    def _path(self) -> str:
+        return layout.resolved(self.sweep)
+
+    @property
+    def _spec_tree(self) -> Mapping[str, object]:
+        """The spec as plain data; empty if there is none."""
+        tree = self.fields.get("spec")
+        return tree if isinstance(tree, dict) else {}
 
 
-def searched_parameters(store: Store, sweep: str) -> list[str]:
-    """The names of the parameters that a sweep searches, in the order of its spec.
+def read_stored(store: Store, sweep: str) -> StoredRecord:
+    """Read the record of a sweep, once for all that is asked of it.
 
     Raises:
         NotFound: There is no such sweep.
-        CorruptStore: Its record is damaged.
+        CorruptStore: Its record is no JSON object.
     """
-    path, spec = layout.resolved(sweep), _fields(store, sweep).get("spec")
+    path = layout.resolved(sweep)
     try:
-        space = read_space(spec.get("search_space") if isinstance(spec, dict) else None)
-    except InvalidValueError as error:
-        raise CorruptStore(f"{path}: holds no valid search space. Restore it from a copy.") from error
-    return list(dict.fromkeys(parameter.name for parameter in space.searched))
+        content = store.read(path)
+    except NotFound:
+        raise NotFound(f"no sweep {sweep!r} in {store.location}. `vae-search status` lists the sweeps.") from None
+    return StoredRecord(sweep=sweep, fields=from_json_bytes(content, where=path))
 
 
-def pareto_criteria(store: Store, sweep: str) -> tuple[tuple[str, ...], str]:
-    """The criteria of a Pareto sweep, none if it is another one, and which of them orders its front.
-
-    Raises:
-        NotFound: There is no such sweep.
-        CorruptStore: Its record is damaged.
-    """
-    path, spec = layout.resolved(sweep), _fields(store, sweep).get("spec")
-    objective = spec.get("objective") if isinstance(spec, dict) else None
-    if not isinstance(objective, dict):
-        raise CorruptStore(f"{path}: holds no valid objective. Restore it from a copy.")
-    return tuple(objective.get("pareto") or ()), objective.get("prefer", "neg_elbo")
+def read(store: Store, sweep: str) -> SweepRecord:
+    """Read and parse the record of a sweep; errors as for `read_stored` and `StoredRecord.checked`."""
+    return read_stored(store, sweep).checked()
 
 
 def latest_spec(store: Store, sweep: str) -> "SweepSpec":
-    """What the sweep's last driver ran it with: its budget, for example, may have grown since the sweep began.
+    """Read the spec that the sweep's last driver ran it with.
 
     Raises:
         NotFound: There is no such sweep.
         CorruptStore: A record is damaged.
     """
-    began_with = read(store, sweep).spec
-    for number in range(newest_lease(store, sweep), 0, -1):
-        path = layout.lease(sweep, number)
-        tree = from_json_bytes(store.read(path), where=path).get("spec")
-        if isinstance(tree, dict):
-            return _spec_in(tree, path)
-    return began_with
+    return read_stored(store, sweep).latest_spec(store)
 
 
 def check_same(existing: SweepRecord, spec: "SweepSpec") -> None:
@@ -146,22 +192,15 @@ def check_same(existing: SweepRecord, spec: "SweepSpec") -> None:
         )
 
 
-def _fields(store: Store, sweep: str) -> dict[str, object]:
-    path = layout.resolved(sweep)
-    try:
-        content = store.read(path)
-    except NotFound:
-        raise NotFound(f"no sweep {sweep!r} in {store.location}. `vae-search status` lists the sweeps.") from None
-    return from_json_bytes(content, where=path)
-
-
 def _spec_in(tree: dict[str, object], path: str) -> "SweepSpec":
     from vae_search.spec.sweep_spec import SweepSpec
 
     try:
         return SweepSpec.from_json(tree)
     except InvalidSpec as error:
-        raise CorruptStore(f"{path}: holds no valid spec: {error.problems[0]}. Restore it from a copy.") from error
+        raise CorruptStore(
+            f"holds no valid spec: {error.problems[0]}.", path=path, advice="Restore it from a copy."
+        ) from error
 
 
 def _check(existing: SweepRecord, record: SweepRecord) -> None:

@@ -1,9 +1,9 @@
-"""The ledger: what is known about finished trials. Its rows are the truth; everything else is rebuilt from them."""
+"""Ledger of finished trials. Its rows are the truth; everything else is rebuilt from them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from vae_search.errors import CorruptStore
 from vae_search.store import paths as layout
@@ -25,16 +25,30 @@ from vae_search.store.ledger.rows import (
 )
 
 
-class Ledger:
-    """The finished trials of one sweep. A row is written once and never changed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRows:
+    """Result of reading a sweep's ledger: its intact rows, and what is missing beside them."""
 
-    After a call of `trials`, `damaged` holds the files that it had to leave out, as paths in the store, and `set_aside`
-    the trials whose damaged rows were set aside: their numbers stay used.
-    """
+    rows: tuple[TrialRow, ...]
+    """by number"""
+    damaged: tuple[str, ...]
+    """files that had to be left out, as paths in the store"""
+    set_aside: tuple[int, ...]
+    """trials whose damaged rows were set aside; their numbers stay used"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerCurves:
+    """Result of reading learning curves: the intact ones, and the files that had to be left out."""
+
+    by_trial: Mapping[int, list[EpochRow]]
+    damaged: tuple[str, ...]
+
+
+class Ledger:
+    """The finished trials of one sweep. A row is written once and never changed."""
 
     def __init__(self, store: Store, sweep: str) -> None:
-        self.damaged: list[str] = []
-        self.set_aside: list[int] = []
         self._store = store
         self._sweep = sweep
 
@@ -82,8 +96,13 @@ class Ledger:
         return trial_from_parquet(self._store.read(path), path=path)
 
     def trials(self) -> list[TrialRow]:
-        """The rows of all finished trials, by number; damaged files are left out and listed in `damaged`."""
-        rows, self.damaged = [], []
+        """The intact rows of all finished trials, by number, for callers that need not name the damaged files."""
+        return [*self.read().rows]
+
+    def read(self) -> LedgerRows:
+        """Read the rows of all finished trials; damaged files are left out and named."""
+        rows: list[TrialRow] = []
+        damaged: list[str] = []
         paths = self._store.list(layout.trials(self._sweep))
         copied = read_compact(self._store, self._sweep)
         raw = []
@@ -98,22 +117,26 @@ class Ledger:
             try:
                 rows.append(trial_from_parquet(content or b"", path=path))
             except CorruptStore:
-                self.damaged.append(path)
-        self.set_aside = sorted({*layout.tombstones(paths)} - {row.trial for row in rows})
-        return sorted(rows, key=lambda row: row.trial)
+                damaged.append(path)
+        return LedgerRows(
+            rows=tuple(sorted(rows, key=lambda row: row.trial)),
+            damaged=tuple(damaged),
+            set_aside=tuple(sorted({*layout.tombstones(paths)} - {row.trial for row in rows})),
+        )
 
-    def curves(self, rows: Sequence[TrialRow]) -> dict[int, list[EpochRow]]:
-        """The learning curves of these trials, by trial; damaged ones are left out and added to `damaged`."""
+    def curves(self, rows: Sequence[TrialRow]) -> LedgerCurves:
+        """Read the learning curves of these trials; damaged ones are left out and named."""
         copied = read_compact_curves(self._store, self._sweep)
-        found = {row.trial: copied[row.trial] for row in rows if row.trial in copied}
+        curves = {row.trial: copied[row.trial] for row in rows if row.trial in copied}
+        damaged: list[str] = []
         raw = [row for row in rows if row.trial not in copied]
         contents = self._store.read_many(layout.trial_epochs(self._sweep, row.trial) for row in raw)
         for row, content in zip(raw, contents, strict=True):
             try:
-                found[row.trial] = self._curve(row, content)
+                curves[row.trial] = self._curve(row, content)
             except CorruptStore:
-                self.damaged.append(layout.trial_epochs(self._sweep, row.trial))
-        return found
+                damaged.append(layout.trial_epochs(self._sweep, row.trial))
+        return LedgerCurves(by_trial=curves, damaged=tuple(damaged))
 
     def compact(self) -> None:
         """Bring the copies for readers in a hurry up to date. The caller holds the sweep's lease.
@@ -161,9 +184,11 @@ class Ledger:
     def _curve(self, row: TrialRow, content: bytes | None) -> list[EpochRow]:
         path = layout.trial_epochs(self._sweep, row.trial)
         if content is None:
-            raise CorruptStore(f"{path}: is missing, but the trial's row is there. Restore it from a copy.")
+            raise CorruptStore("is missing, but the trial's row is there.", path=path, advice="Restore it from a copy.")
         if hashlib.sha256(content).hexdigest() != row.epochs_sha256:
-            raise CorruptStore(f"{path}: is not the learning curve that belongs to the row. Restore it from a copy.")
+            raise CorruptStore(
+                "is not the learning curve that belongs to the row.", path=path, advice="Restore it from a copy."
+            )
         return epochs_from_parquet(content, path=path)
 
 

@@ -118,7 +118,7 @@ def _read_rows(store: Store, sweep: str, paths: list[str]) -> tuple[dict[int, Tr
         try:
             row = trial_from_parquet(content or b"", path=path)
             if path != layout.trial(sweep, row.trial) or row.sweep != sweep:
-                raise CorruptStore(f"{path}: holds the row of {row.sweep}/{row.trial}.")
+                raise CorruptStore(f"holds the row of {row.sweep}/{row.trial}.", path=path)
         except CorruptStore as error:
             findings.append(_damage(path, error))
             continue
@@ -134,7 +134,7 @@ def _read_finalists(store: Store, sweep: str, paths: list[str]) -> tuple[dict[st
         try:
             row = finalist_from_parquet(store.read(path), path=path)
             if path != layout.finalist(sweep, row.trial, row.confirm_seed) or row.sweep != sweep:
-                raise CorruptStore(f"{path}: holds the row of {row.sweep}/{row.key}.")
+                raise CorruptStore(f"holds the row of {row.sweep}/{row.key}.", path=path)
         except CorruptStore as error:
             findings.append(_damage(path, error))
             continue
@@ -279,6 +279,12 @@ def _lost_rows(paths: list[str], rows: Collection[str]) -> set[str]:
     return {*map(layout.trial_key, trials), *finalists}.difference(rows)
 
 
-def _damage(path: str, error: Exception) -> Finding:
-    sentence = str(error).removeprefix(f"{path}: ").removeprefix("damaged: ").splitlines()[0]
-    return Finding(path=path, problem=sentence.removesuffix(" Restore it from a copy."), damaged=True)
+def _damage(path: str, error: CorruptStore | NotFound) -> Finding:
+    """Describe damage in one line, without the advice that `verify` gives once for all files."""
+    if isinstance(error, NotFound):
+        return Finding(path=path, problem=str(error).removeprefix(f"{path}: ").splitlines()[0], damaged=True)
+    at_path = error.path == path
+    problem = error.problem.removeprefix("damaged: ") if at_path else f"{error.path}: {error.problem}"
+    if error.advice not in (None, "Restore it from a copy."):
+        problem += f" {error.advice}"
+    return Finding(path=path, problem=problem.splitlines()[0], damaged=True)

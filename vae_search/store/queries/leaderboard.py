@@ -266,7 +266,7 @@ def _longest_copy(store: Store, sweep: str) -> _Copy | None:
 def _columns(content: bytes, path: str, *, rows: int | None = None) -> pa.Table:
     table = columns_from_parquet(content, path=path, schema=_SCHEMA)
     if rows not in (None, table.num_rows) or not _FINISHED.issuperset(pc.unique(table["state"]).to_pylist()):
-        raise CorruptStore(f"{path}: does not hold finished trials, or not one. Restore it from a copy.")
+        raise CorruptStore("does not hold finished trials, or not one.", path=path, advice="Restore it from a copy.")
     return table
 
 

@@ -1,4 +1,4 @@
-"""A running sweep, followed from the store: each look reads what is new, however many rows there are."""
+"""Live progress of a running sweep, from the store: each look reads what is new, however many rows there are."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """What a look found."""
+    """Result of one look at a running sweep."""
 
     landed: Sequence[TrialRow]
     """rows of trials and confirm runs that are new since the look before, by file name"""
@@ -40,7 +40,7 @@ class ProgressFollower:
 
     def __init__(self, store: Store, sweep: str, objective: "Objective", *, monotonic: Callable[[], float]) -> None:
         leaderboard = read_leaderboard(store, sweep)
-        self.states: Counter[State] = leaderboard.states
+        self.states = Counter(leaderboard.states)
         self.best = leaderboard.best
         """trial and objective of the least objective so far"""
         self.front = leaderboard.shown_front(objective)

@@ -17,7 +17,7 @@ from vae_search.store.ledger.checksums import check_seal
 from vae_search.store.ledger.compaction import usable_length
 from vae_search.store.ledger.confirm_runs import FINALIST_SCHEMA
 from vae_search.store.ledger.rows import EPOCH_SCHEMA, TRIAL_SCHEMA
-from vae_search.store.ledger.sweep_record import pareto_criteria
+from vae_search.store.ledger.sweep_record import read_stored
 from vae_search.store.queries.front import Member, front_among
 from vae_search.store.queries.pareto import CRITERIA
 
@@ -146,7 +146,7 @@ class Views:
         records = []
         for (sweep, _), trials in sorted(found.items()):
             try:
-                criteria, prefer = pareto_criteria(self._store, sweep)
+                criteria, prefer = read_stored(self._store, sweep).pareto_criteria
             except NotFound:  # it is being removed
                 continue
             except CorruptStore:
@@ -184,10 +184,10 @@ class Views:
         for path, content in zip(paths, self._store.read_many(paths), strict=True):
             try:
                 if content is None:
-                    raise CorruptStore(f"{path}: is not there any more.")
+                    raise CorruptStore("is not there any more.", path=path)
                 columns = check_seal(content, path=path)
                 if expected is not None and expected.get(path) not in (None, hashlib.sha256(content).hexdigest()):
-                    raise CorruptStore(f"{path}: is not the learning curve that belongs to the row.")
+                    raise CorruptStore("is not the learning curve that belongs to the row.", path=path)
             except CorruptStore:
                 self.damaged.append(path)
                 continue

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from collections import Counter
 
+import pytest
+
 from tests.support.candidates import NOW, put_sweep
 from tests.support.paths import ROOT
 from vae_search.registry.integrity import inspect_model

@@ -91,7 +91,7 @@ def commands_page() -> str:
         lines += [f"## {name}", _plain(text)]
         if example:
             lines += ["", "```sh", example.strip(), "```"]
-        lines += ["", "| argument or option | meaning |", "|---|---|"]
+        lines += ["", "| argument or option | meaning |", "|---|---|"] if command.params else []
         for parameter in command.params:
             names = ", ".join(f"`{option}`" for option in (*parameter.opts, *parameter.secondary_opts))
             if parameter.param_type_name == "argument":

@@ -15,6 +15,7 @@ from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.search.coordinator import SweepCoordinator
 from vae_search.search.messages import TrialAssignment, TrialReport, WorkerConfig
 from vae_search.search.running_trial import SweepContext
+from vae_search.search.worker.inline import train_trials
 from vae_search.search.worker.trial_runner import TrialRunner
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store.backends.base import Store
@@ -74,17 +75,9 @@ class Session:
 
     def run(self, *, until: Callable[[TrialReport], bool] = lambda report: False) -> None:
         """Train until the driver has no more orders, or until a report makes `until` true (the driver then 'dies')."""
-        while (order := self.driver.next_order()) is not None:
-            self.driver.started(order.key)
-            self.runner.begin(order)
-            while True:
-                report = self.runner.step()
-                verdict = self.driver.record(report)
-                if until(report):
-                    return
-                if verdict is not None:
-                    self.driver.commit_trial(order.key)
-                    break
+        for report in train_trials(self.driver, self.runner):
+            if until(report):
+                return
 
     def start(self) -> TrialAssignment:
         order = self.driver.next_order()

@@ -20,6 +20,13 @@ def run(
     overrides: SetOption = None,
     store: StoreOption = DEFAULT_STORE,
     address: AddressOption = None,
+    inline: Annotated[
+        bool,
+        typer.Option(
+            "--inline",
+            help="In this process, without Ray, one trial at a time: for small searches and debugging.",
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and what it would cost.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -45,6 +52,7 @@ def run(
         cache=cache_folder(),
         observer=observer(parsed, quiet=json),
         address=address,
+        inline=inline,
     )
     show_end(status, store=store, json=json)
 

@@ -12,6 +12,7 @@ from vae_search.store import paths as layout
 # The files of a checkpoint; after the last epoch also those of an artifact (`store/artifacts.py`).
 STATE_FILE = "state.npz"
 MEASUREMENTS_FILE = "measurements.json"
+TRIALS_PER_PROCESS = 250  # TensorFlow keeps 1–2 MB of each trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +26,8 @@ class WorkerConfig:
     rungs: tuple[int, ...]
     log_folder: str | None
     """folder that every node has for the workers' log files; None if the store is none: they are copied into it then"""
-    trials_per_process: int = 250
-    """a worker that has served so many makes room for a fresh one: TensorFlow keeps 1–2 MB of each"""
+    trials_per_process: int = TRIALS_PER_PROCESS
+    """a worker that has served so many makes room for a fresh one"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

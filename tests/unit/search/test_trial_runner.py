@@ -116,12 +116,12 @@ def test_a_trial_that_hangs_is_ended_once_and_fails_the_second_time(
     for _ in range(2):
         ended.clear()
         worker = TrialRunner(
-            session.runner._brief, small_task, judge_task, store, node_id="here", end_process=ended.set
+            session.runner._config, small_task, judge_task, store, node_id="here", end_process=ended.set
         )
         worker.begin(order)
         worker.step()
 
-    last = TrialRunner(session.runner._brief, small_task, judge_task, store, node_id="here")
+    last = TrialRunner(session.runner._config, small_task, judge_task, store, node_id="here")
     last.begin(order)
     report = last.step()
 
@@ -143,7 +143,7 @@ def test_a_worker_that_hears_of_a_stop_saves_its_epoch(open_session, store, smal
     session = open_session("pruning=off")
     order = session.start()
     now = 0.0
-    runner = TrialRunner(session.runner._brief, small_task, judge_task, store, node_id="here", monotonic=lambda: now)
+    runner = TrialRunner(session.runner._config, small_task, judge_task, store, node_id="here", monotonic=lambda: now)
     runner.begin(order)
     before = runner.step()
     session.driver.record(before)
@@ -170,7 +170,7 @@ def test_a_worker_whose_node_is_about_to_leave_saves_every_epoch(open_session, s
         return draining
 
     runner = TrialRunner(
-        session.runner._brief,
+        session.runner._config,
         small_task,
         judge_task,
         store,

@@ -5,7 +5,6 @@ What is sent is data: the spec, and the images if the user asks for it. The prog
 
 import asyncio
 import logging
-import os
 import shlex
 import tempfile
 import time
@@ -22,6 +21,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from vae_search.errors import ClusterTrouble, Conflict, NotFound
 from vae_search.runtime.cluster.connectivity import cluster_nodes, may_grow
 from vae_search.runtime.cluster.job_package import JobPackage
+from vae_search.runtime.process_state import without_addresses
 from vae_search.search.capacity import check_capacity
 from vae_search.spec.sections import Resources
 
@@ -68,10 +68,8 @@ class Jobs:
     def __init__(self, address: str, *, token: str | None) -> None:
         self.address = address
         self._token = token
-        for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray's client would go there instead
-            os.environ.pop(name, None)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        with self._answering():
+        with self._answering(), without_addresses():
             self._client = JobSubmissionClient(address, headers=headers)
         for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
             logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)  # they tell of every package and connection

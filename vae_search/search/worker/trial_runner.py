@@ -45,7 +45,7 @@ class TrialRunner:
 
     def __init__(
         self,
-        brief: WorkerConfig,
+        config: WorkerConfig,
         task: TrainingTask,
         judge_task: JudgeTask,
         store: Store,
@@ -55,13 +55,13 @@ class TrialRunner:
         monotonic: Callable[[], float] = time.monotonic,
         end_process: Callable[[], None] = end_process,
     ) -> None:
-        self._brief = brief
+        self._config = config
         self._judge_task = judge_task
         self._store = store
         self._node_id = node_id
         self._leaves_soon = leaves_soon
         self._monotonic = monotonic
-        spec = brief.spec
+        spec = config.spec
         self._trial_plan = TrainingPlan.of(spec)
         self._confirm_plan = replace(self._trial_plan, epochs=spec.confirm_epochs)
         self._trainer = Trainer(task, threads=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
@@ -74,7 +74,7 @@ class TrialRunner:
         self._leaving_looked_at = 0.0
         self._leaving = False
         self._watchdog = Watchdog(
-            spec.trial_timeout_s, on_timeout=self._strike_for_time, end_process=end_process, monotonic=monotonic
+            spec.trial_timeout_s, on_timeout=self._record_timeout, end_process=end_process, monotonic=monotonic
         )
 
     def begin(self, order: TrialAssignment) -> None:
@@ -109,7 +109,7 @@ class TrialRunner:
         """None if something is forgiven, and the trial shall go on from its last checkpoint."""
         try:
             if self._run is None:
-                counted = failure_counts(self._store, self._brief.spec.name, order.key)
+                counted = failure_counts(self._store, self._config.spec.name, order.key)
                 if counted[Reason.TIMEOUT] >= MAX_FAILURES:
                     return self._failed(order, Failure(reason=Reason.TIMEOUT, error=self._over_time()))
                 if counted[Reason.OOM] >= MAX_FAILURES:
@@ -127,8 +127,8 @@ class TrialRunner:
         except OUT_OF_MEMORY as error:
             logger.exception("run %s ran out of memory", order.key)
             told = _told(error)
-            record_failure(self._store, self._brief.spec.name, order.key, Reason.OOM, detail=told)
-            if failure_counts(self._store, self._brief.spec.name, order.key)[Reason.OOM] >= MAX_FAILURES:
+            record_failure(self._store, self._config.spec.name, order.key, Reason.OOM, detail=told)
+            if failure_counts(self._store, self._config.spec.name, order.key)[Reason.OOM] >= MAX_FAILURES:
                 return self._failed(order, Failure(reason=Reason.OOM, error=told))
             return None
         except (VaeSearchError, OSError):
@@ -140,7 +140,7 @@ class TrialRunner:
     def _start(self, order: TrialAssignment) -> TrainingRun:
         run = self._trainer.start(Config.from_params(order.params), self._plan_of(order), seed=order.seed)
         self._saved_at = self._monotonic()
-        checkpoint = checkpoints.newest_intact(self._store, self._brief.spec.name, order.key)
+        checkpoint = checkpoints.newest_intact(self._store, self._config.spec.name, order.key)
         if checkpoint is not None:
             arrays, measurements = (checkpoint.files[name] for name in (STATE_FILE, MEASUREMENTS_FILE))
             run.restore(arrays_of(arrays), _measurements_of(measurements))
@@ -158,7 +158,7 @@ class TrialRunner:
     def _save_if_due(self, order: TrialAssignment, run: TrainingRun) -> None:
         last = run.epoch == self._plan_of(order).epochs
         waited_s = self._monotonic() - self._saved_at
-        due = last or run.epoch in self._brief.rungs or waited_s >= self._brief.spec.checkpoint_s
+        due = last or run.epoch in self._config.rungs or waited_s >= self._config.spec.checkpoint_s
         if not (due or self._must_leave()):
             return
         files = {
@@ -171,7 +171,7 @@ class TrialRunner:
             description = ModelDescription(
                 network=run.network_spec,
                 levels=self._trainer.task.pixels.levels,
-                clamp=self._brief.spec.log_variance_clamp,
+                clamp=self._config.spec.log_variance_clamp,
             )
             files[MODEL_FILE] = description.to_json()
             if order.confirms:
@@ -179,9 +179,9 @@ class TrialRunner:
                 self._bounds = PerImageBounds(**{name: getattr(judgement, name) for name in JUDGED})
                 files[PER_IMAGE_FILE] = self._bounds.to_parquet()
         checkpoints.save(
-            self._store, self._brief.spec.name, order.key, lease=self._brief.lease, epoch=run.epoch, files=files
+            self._store, self._config.spec.name, order.key, lease=self._config.lease, epoch=run.epoch, files=files
         )
-        checkpoints.prune(self._store, self._brief.spec.name, order.key, lease=self._brief.lease)
+        checkpoints.prune(self._store, self._config.spec.name, order.key, lease=self._config.lease)
         self._saved_at = self._monotonic()
         self._saved_epoch = run.epoch
 
@@ -195,20 +195,20 @@ class TrialRunner:
 
     def _stop_requested(self) -> bool:
         try:
-            self._store.read(layout.stop(self._brief.spec.name, self._brief.lease))
+            self._store.read(layout.stop(self._config.spec.name, self._config.lease))
         except NotFound:
             return False
         return True
 
-    def _strike_for_time(self) -> None:
+    def _record_timeout(self) -> None:
         """Called from another thread, in the middle of a step."""
         if self._order is not None:
             error = self._over_time()
             logger.error("run %s: %s; this worker ends", self._order.key, error)
-            record_failure(self._store, self._brief.spec.name, self._order.key, Reason.TIMEOUT, detail=error)
+            record_failure(self._store, self._config.spec.name, self._order.key, Reason.TIMEOUT, detail=error)
 
     def _over_time(self) -> str:
-        longest_s = self._brief.spec.trial_timeout_s
+        longest_s = self._config.spec.trial_timeout_s
         return f"an attempt took longer than trial_timeout_s = {longest_s:g} s, {MAX_FAILURES} times"
 
     def _report(self, order: TrialAssignment, run: TrainingRun) -> TrialReport:

@@ -32,6 +32,7 @@ confirm: {finalists: 1, seeds: 2}
 pruning: {min_epochs: 3, reduction_factor: 3}
 """
 COSTS = {"cpu_s", "wall_s", "images_per_s", "peak_memory_bytes", "started_at", "finished_at", "lease", "attempts"}
+COSTS |= {"node_id", "epochs_sha256", "spec_sha256"}  # a curve has the seconds of its epochs
 
 
 def command(*arguments: object) -> list[str]:
@@ -106,12 +107,24 @@ def test_an_interrupted_sweep_has_its_epoch_saved_and_ends_with_the_same_results
     assert results(rows_of(tmp_path)) == results(rows_of(whole))
 
 
+@pytest.mark.ray
+def test_a_sweep_begun_inline_and_continued_on_ray_has_the_same_results(whole, tmp_path):
+    (tmp_path / "tiny.yaml").write_text(SPEC)
+    ask(tmp_path, "run", "tiny.yaml", "--inline", "--set", "budget.trials=2", "--set", "confirm.finalists=0")
+    inline = rows_of(tmp_path)
+
+    ask(tmp_path, "run", "tiny.yaml", "--set", "resources.concurrency=1")
+
+    assert rows_of(tmp_path)[:2] == inline
+    assert results(rows_of(tmp_path)) == results(rows_of(whole))
+
+
 def test_a_sweep_that_a_driver_on_ray_left_is_taken_over(tmp_path):
     shutil.copytree(FIXTURE, tmp_path / "vae-store")
     before = rows_of(tmp_path, "interrupted")
     (tmp_path / "spec.yaml").write_bytes((tmp_path / "vae-store/sweeps/interrupted/spec.yaml").read_bytes())
 
-    ask(tmp_path, "run", "spec.yaml", "--inline")
+    ask(tmp_path, "run", "spec.yaml", "--inline", "--set", "pruning=off", "--set", "budget.trials=8")
 
     rows = {row.trial: row for row in rows_of(tmp_path, "interrupted")}
     assert sorted(rows) == list(range(8))

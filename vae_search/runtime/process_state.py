@@ -12,8 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # compiled
 
@@ -89,6 +88,11 @@ def set_for_worker() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
+def set_for_job() -> None:
+    """Settings of a process that Ray has started for a job's driver. Nothing is restored: it ends with the job."""
+    os.chdir("/")  # Ray unpacks the job's folder anew when it makes the workers' environment, and this one is gone
+
+
 @contextmanager
 def without_addresses() -> Iterator[None]:
     """Inside the block no variable names a cluster, so that Ray's client goes where it is told."""
@@ -97,18 +101,6 @@ def without_addresses() -> Iterator[None]:
         yield
     finally:
         os.environ.update(before)
-
-
-@contextmanager
-def working_folder(folder: str) -> Iterator[None]:
-    """The process works in `folder` for the length of the block, then where it worked before if that still exists."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            os.chdir(before)
 
 
 @contextmanager

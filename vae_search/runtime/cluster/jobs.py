@@ -20,6 +20,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from vae_search.errors import ClusterTrouble, Conflict, NotFound
 from vae_search.runtime.cluster.connectivity import cluster_nodes, may_grow
+from vae_search.runtime.cluster.job_events import TRAINING, JobEvent, LineFilter, events_in, without_events
 from vae_search.runtime.cluster.job_package import JobPackage
 from vae_search.runtime.process_state import without_addresses
 from vae_search.search.capacity import check_capacity
@@ -150,21 +151,26 @@ class Jobs:
             return _job(self._client.get_job_info(submission_id))
 
     def log(self, submission_id: str) -> str:
-        """All that a job's driver has printed."""
-        with self._answering():
-            return str(self._client.get_job_logs(submission_id))
+        """All that a job's driver has printed for people."""
+        return without_events(self._log(submission_id))
+
+    def events(self, submission_id: str) -> list[JobEvent]:
+        """All that a job's driver has told for programs, the first event first."""
+        return events_in(self._log(submission_id))
 
     def stop(self, submission_id: str) -> None:
         """Ask a job's driver to save what it trains and to leave."""
         with self._answering():
             self._client.stop_job(submission_id)
 
-    def wait_until(self, submission_id: str, marker: str, *, timeout_s: float) -> Job:
-        """Wait until a job has printed `marker`, or has ended, or the time is over; and say how it stands then."""
+    def wait_until_training(self, submission_id: str, *, timeout_s: float) -> Job:
+        """Wait until a job trains, or has ended, or the time is over; and say how it stands then."""
         give_up_s = time.monotonic() + timeout_s
         while True:
             job = self.job(submission_id)
-            if not job.active or time.monotonic() > give_up_s or marker in self.log(submission_id):
+            if not job.active or time.monotonic() > give_up_s:
+                return job
+            if any(told.event == TRAINING for told in self.events(submission_id)):
                 return job
             time.sleep(POLL_S)
 
@@ -174,16 +180,16 @@ class Jobs:
         Raises:
             ClusterTrouble: The cluster does not answer any more. The job may well go on.
         """
-        shown = 0
+        taken, lines = 0, LineFilter()
 
         async def tail() -> None:
-            nonlocal shown
+            nonlocal taken
             seen = 0  # on this connection, which begins with the first line again
             async for text in self._client.tail_job_logs(submission_id):
-                if seen + len(text) > shown:
-                    show(text[max(0, shown - seen) :])
+                if seen + len(text) > taken:
+                    show(lines.take(text[max(0, taken - seen) :]))
                 seen += len(text)
-                shown = max(shown, seen)
+                taken = max(taken, seen)
 
         while True:
             try:
@@ -192,9 +198,13 @@ class Jobs:
                 logger.info("the log's connection broke: %s", error)
             job = self.job(submission_id)
             if not job.active:
-                show(self.log(submission_id)[shown:])
+                show(lines.take(self._log(submission_id)[taken:]) + lines.rest())
                 return job
             time.sleep(POLL_S)
+
+    def _log(self, submission_id: str) -> str:
+        with self._answering():
+            return str(self._client.get_job_logs(submission_id))
 
     def _same(self, job: Job, payload: JobPackage) -> Job:
         """A running job, if it does what is asked for."""

@@ -99,12 +99,12 @@ def cluster_nodes() -> list[NodeCapacity]:
 
 
 def is_draining(node_id: str) -> bool:
-    """Whether the node has been told that it will go: a spot machine, say."""
+    """True if the node has been told that it will go: a spot machine, say."""
     return node_id in ray_state.get_draining_nodes()
 
 
 class Slots:
-    """How many trials run at once, looked up now and then: nodes come and go.
+    """Number of trials that run at once, looked up now and then: nodes come and go.
 
     Args:
         before: trials at once, as far as is known before a cluster is connected.

@@ -35,7 +35,7 @@ def search(
 
     Args:
         address: of the cluster to train on, see `joined_cluster`; None: a Ray of our own on this machine.
-        trials_per_process: after so many a worker makes room for a fresh one.
+        trials_per_process: after so many a worker is replaced by a fresh one.
 
     Raises:
         ClusterTrouble: Ray cannot be started or joined, or no node could ever hold a trial.

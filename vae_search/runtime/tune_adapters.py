@@ -1,6 +1,7 @@
-"""Runs a `SweepCoordinator`'s trials on Ray Tune: a searcher, a scheduler, a callback and a stopper that only hand on.
+"""Adapters between a `SweepCoordinator` and Ray Tune: a searcher, a scheduler, a callback and a stopper.
 
-Whatever goes wrong in them is kept and ends the run; nothing is raised into Tune, which would drop trials half-way.
+They only hand on. Whatever goes wrong in them is remembered and ends the run; nothing is raised into Tune, which would
+drop trials half-way.
 """
 
 import logging
@@ -26,13 +27,12 @@ from vae_search.runtime.tune_patches import lost_workers_told_apart
 from vae_search.runtime.tune_trainable import REPORT, Worker
 from vae_search.search.capacity import needs
 from vae_search.search.coordinator import SweepCoordinator
+from vae_search.search.lifecycle import WORKERS_LEAVE_S
 from vae_search.search.messages import TrialAssignment, WorkerConfig
 from vae_search.spec.sections import Resources
 from vae_search.store.ledger.failure_counts import MAX_FAILURES
 
 logger = logging.getLogger(__name__)
-
-LEAVE_S = 8.0  # that workers have to save an epoch before the driver stops them
 
 
 class TuneRunState:
@@ -55,21 +55,21 @@ class TuneRunState:
 
     @property
     def stopping(self) -> bool:
-        """Whether no further trial may start; looks into the store, and an unreachable store stops the run as well."""
+        """True if no further trial may start; looks into the store, and an unreachable store stops the run as well."""
         wanted: list[bool] = []
         self.guarded(lambda: wanted.append(self._stop_requested()))
         return self.failure is not None or any(wanted)
 
     @property
     def leaving(self) -> bool:
-        """Whether the run ends now: a stop waits until the workers, who have heard of it, have saved their epochs."""
+        """True if the run ends now: a stop waits until the workers, who have heard of it, have saved their epochs."""
         if self.failure is not None:
             return True
         if not self.stopping:
             return False
         if self._leaving_since_s is None:
             self._leaving_since_s = self._monotonic()
-        return self._monotonic() - self._leaving_since_s > LEAVE_S or not self.coordinator.unsaved
+        return self._monotonic() - self._leaving_since_s > WORKERS_LEAVE_S or not self.coordinator.unsaved
 
     def guarded(self, action: Callable[[], None]) -> None:
         """Do `action`; an error ends the run at the next step of Tune's loop and is raised when Tune is done."""
@@ -121,7 +121,7 @@ class _SearchAdapter(_TuneAdapter, Searcher):  # type: ignore[misc]
         return str(Searcher.FINISHED)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The callback lands trials: Tune calls it after scheduler and searcher have had their say."""
+        """Nothing to do: the callback commits trials. Tune calls it after scheduler and searcher have had their say."""
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: rows are the truth (invariant I2)."""
@@ -251,13 +251,13 @@ def run_trials(
 
 
 def _bundle(resources: Resources) -> tune.PlacementGroupFactory:
-    """What Ray keeps free for one trial."""
+    """The resources that Ray keeps free for one trial."""
     selector = {"bundle_label_selector": [dict(resources.labels)]} if resources.labels else {}
     return tune.PlacementGroupFactory([needs(resources)], **selector)
 
 
 def _cause() -> object:
-    """Why Tune calls us: it does so while it handles the error, and keeps no other trace of it that can be read."""
+    """The error that Tune handles while it calls us; it keeps no other trace of it that can be read."""
     raised = sys.exception()
     return getattr(raised, "cause", raised)  # of a task's error, what the task raised
 

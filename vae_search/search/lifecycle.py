@@ -32,11 +32,12 @@ logger = logging.getLogger(__name__)
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 STOP_POLL_S = 1.0
+WORKERS_LEAVE_S = 8.0  # that a stopping driver gives its workers to save their epochs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverSession:
-    """What a driver holds while it trains a sweep's trials."""
+    """Everything that a driver holds while it trains a sweep's trials."""
 
     coordinator: "SweepCoordinator"
     store: Store

@@ -14,7 +14,7 @@ from vae_search.spec.sweep_spec import SweepSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEnd:
-    """How a trial ends, and why: the words of the ledger plus one sentence for the log."""
+    """The end of a trial and its reason: the words of the ledger plus one sentence for the log."""
 
     state: State
     reason: Reason | None
@@ -23,7 +23,7 @@ class TrialEnd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepContext:
-    """What every row of one driver's sweep has in common."""
+    """Facts that all rows of one driver's sweep have in common."""
 
     spec: SweepSpec
     lease: int
@@ -44,7 +44,7 @@ class RunningTrial:
     costs: Costs | None = None
     scores: Scores | None = None
     failure: Failure | None = None
-    verdict: TrialEnd | None = None
+    end: TrialEnd | None = None
     saved: bool = False
     """whether its newest report is in a checkpoint"""
 
@@ -66,7 +66,7 @@ def end_of(
     rungs: SuccessiveHalving,
     time_is_up: Callable[[], bool],
 ) -> TrialEnd | None:
-    """What a report means for its run; None: it goes on.
+    """The end that a report means for its run; None: it goes on.
 
     Args:
         rungs: with all that is recorded, this report included.

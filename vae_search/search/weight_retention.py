@@ -1,4 +1,4 @@
-"""Whose weights a sweep keeps: the best `keep` COMPLETE trials', and all confirm runs'."""
+"""Retention of weights: those of the best `keep` COMPLETE trials and of all confirm runs."""
 
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore

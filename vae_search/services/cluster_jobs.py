@@ -125,7 +125,7 @@ def drive(
     """Run the sweep that a job's folder holds, on the cluster that the job belongs to.
 
     Raises:
-        VaeSearchError: What `service.run` raises.
+        VaeSearchError: What `sweeps.run` raises.
     """
     from vae_search.runtime.cluster.job_package import JobPackage
     from vae_search.runtime.process_state import set_for_job

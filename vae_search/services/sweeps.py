@@ -102,13 +102,14 @@ def resume(
     cache: Path,
     observer: "Callable[[SweepSpec], Observer]",
     address: str | None = None,
+    inline: bool = False,
 ) -> SweepStatus:
     """Run a sweep on with what the store knows of it; on another machine as well.
 
     Args:
         overrides: `key.key=value`, of keys that a sweep may change on its way, such as budget.trials.
         observer: makes the one who watches from what is run.
-        address: see `run`.
+        address, inline: see `run`.
 
     Raises:
         NotFound: There is no such sweep.
@@ -127,6 +128,7 @@ def resume(
         cache=cache,
         observer=observer(spec),
         address=address,
+        inline=inline,
     )
 
 

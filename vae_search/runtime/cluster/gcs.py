@@ -1,4 +1,4 @@
-"""Before a running cluster is joined: where it is, and whether it lets us in, found out in seconds instead of a minute.
+"""Connection to the head of a running cluster (its GCS): address and token, checked in seconds instead of a minute.
 
 Ray's own `ray.init` waits for a cluster that is not there, and does not tell a wrong token from a missing one.
 """

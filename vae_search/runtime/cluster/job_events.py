@@ -42,18 +42,18 @@ def events_in(log: str) -> list[JobEvent]:
 
 
 def without_events(log: str) -> str:
-    """What people are shown of a log, or of whole lines of one."""
+    """A log, or whole lines of one, without the events: as people are shown it."""
     return "".join(line for line in log.splitlines(keepends=True) if not line.startswith(MARK))
 
 
 class LineFilter:
-    """Takes a log in pieces of any length, gives back what people are shown of the lines that are complete."""
+    """Removes the events from a log that comes in pieces of any length."""
 
     def __init__(self) -> None:
         self._begun = ""
 
     def take(self, piece: str) -> str:
-        """What can be shown now."""
+        """Add a piece; the complete lines so far, as people are shown them."""
         whole, end, self._begun = (self._begun + piece).rpartition("\n")
         return without_events(whole + end)
 

@@ -24,12 +24,13 @@ from vae_search.runtime.cluster.job_events import TRAINING, JobEvent, LineFilter
 from vae_search.runtime.cluster.job_package import JobPackage
 from vae_search.runtime.process_state import without_addresses
 from vae_search.search.capacity import check_capacity
+from vae_search.search.lifecycle import WORKERS_LEAVE_S
 from vae_search.spec.sections import Resources
 
 logger = logging.getLogger(__name__)
 
 SWEEP, STORE, SPEC = "vae_search_sweep", "vae_search_store", "vae_search_spec_sha256"  # keys of a job's metadata
-LEAVE_S = 60  # that a driver which is asked to stop has, before Ray kills it; it needs some 15
+LEAVE_S = int(WORKERS_LEAVE_S) + 52  # that a driver which is asked to stop has, before Ray kills it
 POLL_S = 0.5
 OVER = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED)
 
@@ -51,7 +52,7 @@ class Job:
 
     @property
     def active(self) -> bool:
-        """Whether it has not ended."""
+        """True until it has ended."""
         return JobStatus(self.status) not in OVER
 
 
@@ -60,10 +61,10 @@ class Jobs:
 
     Args:
         address: of its dashboard, http://HEAD:8265.
-        token: see `reach.find_token`.
+        token: see `token.find_token`.
 
     Raises:
-        ClusterTrouble: It does not answer; `reach` finds out why, and sooner.
+        ClusterTrouble: It does not answer; `connectivity.check_connectivity` finds out why, and sooner.
     """
 
     def __init__(self, address: str, *, token: str | None) -> None:
@@ -146,7 +147,7 @@ class Jobs:
         return self.job(submission_id), True
 
     def job(self, submission_id: str) -> Job:
-        """How a job stands."""
+        """The job as it stands now."""
         with self._answering():
             return _job(self._client.get_job_info(submission_id))
 

@@ -1,4 +1,4 @@
-"""Trains the trials that it is given, one after another, in one process. Knows TensorFlow and the store, not Ray."""
+"""Runner of trials, one after another, in one process. Knows TensorFlow and the store, not Ray."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from vae_search.core.measurements import Diverged, EpochMeasurement
 from vae_search.core.trial_state import Reason
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.errors import NotFound, VaeSearchError
+from vae_search.errors import VaeSearchError
 from vae_search.search.messages import (
     MEASUREMENTS_FILE,
     STATE_FILE,
@@ -21,8 +21,8 @@ from vae_search.search.messages import (
 )
 from vae_search.search.worker.watchdog import Watchdog, end_process
 from vae_search.spec.hyperparameters import Config
-from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
+from vae_search.store.leases.records import stop_requested
 from vae_search.store.ledger import checkpoints
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.failure_counts import MAX_FAILURES, failure_counts, record_failure
@@ -106,7 +106,7 @@ class TrialRunner:
         self._watchdog.restart()
 
     def _step(self, order: TrialAssignment) -> TrialReport | None:
-        """None if something is forgiven, and the trial shall go on from its last checkpoint."""
+        """None after a first failure that does not count yet: the trial goes on from its last checkpoint."""
         try:
             if self._run is None:
                 counted = failure_counts(self._store, self._config.spec.name, order.key)
@@ -186,19 +186,14 @@ class TrialRunner:
         self._saved_epoch = run.epoch
 
     def _must_leave(self) -> bool:
-        """Whether the driver or the node is about to go, so that every epoch is saved; looked up now and then."""
+        """True if the driver or the node is about to go, so that every epoch is saved; looked up now and then."""
         now = self._monotonic()
         if now - self._leaving_looked_at >= LEAVING_POLL_S:
             self._leaving_looked_at = now
-            self._leaving = self._leaves_soon() or self._stop_requested()
+            self._leaving = self._leaves_soon() or stop_requested(
+                self._store, self._config.spec.name, self._config.lease
+            )
         return self._leaving
-
-    def _stop_requested(self) -> bool:
-        try:
-            self._store.read(layout.stop(self._config.spec.name, self._config.lease))
-        except NotFound:
-            return False
-        return True
 
     def _record_timeout(self) -> None:
         """Called from another thread, in the middle of a step."""

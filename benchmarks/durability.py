@@ -164,7 +164,7 @@ def first_order(folder: str) -> dict[str, float]:
     started = time.perf_counter()
     driver = driver_of(LocalStore(Path(folder)), ROWS + 1)
     rebuilt = time.perf_counter()
-    driver.next_order()
+    driver.next_assignment()
     return {"rebuild_s": rebuilt - started, "ask_s": time.perf_counter() - rebuilt}
 
 
@@ -239,7 +239,7 @@ def busy(folder: str, finished: int, trials: int, sampler: str = "tpe") -> dict[
 
     flights, memory_bytes, cpu_s = [], 0, time.process_time()
     for number in range(trials + SLOTS):
-        flights.append(timed("ask", driver.next_order))
+        flights.append(timed("ask", driver.next_assignment))
         driver.started(flights[-1].key)
         if len(flights) == SLOTS:
             order, quality = flights.pop(0), float(rng.gamma(2.0, 5.0))

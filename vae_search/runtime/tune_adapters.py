@@ -107,17 +107,17 @@ class _SearchAdapter(_TuneAdapter, Searcher):  # type: ignore[misc]
         run = self._run
         if run.stopping or run.coordinator.exhausted:
             return str(Searcher.FINISHED)
-        order: dict[str, Any] = {}
+        assignment: dict[str, Any] = {}
 
         def ask() -> None:
             full = run.coordinator.in_flight >= run.limit()
-            asked = None if full else run.coordinator.next_order()
+            asked = None if full else run.coordinator.next_assignment()
             if asked is not None:
-                order.update(asdict(asked))
+                assignment.update(asdict(asked))
 
         run.guarded(ask)
-        if order or (run.failure is None and not run.coordinator.exhausted):
-            return order or None  # the next one comes when one in flight has ended
+        if assignment or (run.failure is None and not run.coordinator.exhausted):
+            return assignment or None  # the next one comes when one in flight has ended
         return str(Searcher.FINISHED)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

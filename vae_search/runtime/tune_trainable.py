@@ -26,7 +26,7 @@ REPORT = "report"
 
 
 class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
-    """Trains the orders that come as Tune configs; each step is one epoch.
+    """Trains the assignments that come as Tune configs; each step is one epoch.
 
     Nothing in `reset_config` may fail: a reset that fails leaks a slot of Tune's. Whatever can go wrong does so in
     `step`.
@@ -44,10 +44,10 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         self._config = worker_config
         self._task = task
         self._judge_task = judge_task
-        self._order = TrialAssignment(**config)
+        self._assignment = TrialAssignment(**config)
         self._node_id = ray.get_runtime_context().get_node_id()
         self._runner: TrialRunner | None = None
-        self._begun = False  # with the present order
+        self._begun = False  # with the present assignment
         self._served = 0
         self._log: WorkerLog | None = None
 
@@ -58,17 +58,17 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             self._served += 1
         if self._runner is None:
             self._runner = self._make_runner()
-            self._runner.begin(self._order)
+            self._runner.begin(self._assignment)
         report = self._runner.step()
         if self._log is not None and (report.scores is not None or report.failure is not None):
             self._log.copy()
         return {REPORT: report}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._order = TrialAssignment(**new_config)
+        self._assignment = TrialAssignment(**new_config)
         self._begun = False
         if self._runner is not None:
-            self._runner.begin(self._order)
+            self._runner.begin(self._assignment)
         return True
 
     def _retire_if_due(self) -> None:

@@ -111,7 +111,7 @@ class ConfirmationPlan:
         if objective.pareto is None:  # of a front all members are needed, to know who is on it
             self._candidates = self._finalists
 
-    def next_order(self, in_flight: Collection[str]) -> TrialAssignment | None:
+    def next_assignment(self, in_flight: Collection[str]) -> TrialAssignment | None:
         """The next confirm run; None if there is none, or none before one in flight has ended.
 
         Args:

@@ -34,7 +34,7 @@ COMPACT_EVERY = 500  # rows
 class SweepCoordinator:
     """The decisions and the commit path of one sweep; its caller runs the trials.
 
-    For each: `next_order`, `started`, `record` after each epoch, and `commit_trial` once that returns an end.
+    For each: `next_assignment`, `started`, `record` after each epoch, and `commit_trial` once that returns an end.
 
     All calls come from one thread, except `progress`.
 
@@ -91,7 +91,7 @@ class SweepCoordinator:
         if self._spec.confirm.finalists == 0 or self._seconds_left() <= 0:
             return True
         # Each run that ends may bring others: the last trial the finalists, a finalist's first seed its other ones.
-        return not self._running and self._confirmation.next_order(self._running) is None
+        return not self._running and self._confirmation.next_assignment(self._running) is None
 
     @property
     def in_flight(self) -> int:
@@ -102,27 +102,25 @@ class SweepCoordinator:
         """True if stopping now would lose an epoch that has been reported, or a trial that is in its first."""
         return any(not running.saved for running in self._running.values() if running.started_at is not None)
 
-    def next_order(self) -> TrialAssignment | None:
+    def next_assignment(self) -> TrialAssignment | None:
         """The next assignment, durable before it is handed out; None if there is nothing now.
 
         Raises:
             StoreUnavailable, LeaseLost: Nothing was issued.
         """
-        order: TrialAssignment | None
+        assignment: TrialAssignment | None = None
         if self._waiting:
-            order = self._waiting.pop(0)
+            assignment = self._waiting.pop(0)
         elif self._trials_to_come():
-            order = self._suggest()
+            assignment = self._suggest()
         elif self._search_is_over() and self._seconds_left() > 0:
-            order = self._confirmation.next_order(self._running)
-        else:
-            order = None
-        if order is None:
+            assignment = self._confirmation.next_assignment(self._running)
+        if assignment is None:
             return None
         self._lease.check()
-        is_new = self._pending.record(order)
-        self._running[order.key] = RunningTrial(order=order, attempts=0 if is_new else 1)
-        return order
+        is_new = self._pending.record(assignment)
+        self._running[assignment.key] = RunningTrial(assignment=assignment, attempts=0 if is_new else 1)
+        return assignment
 
     def started(self, key: str) -> None:
         """A worker begins with a run, for the first time or again after it was lost."""
@@ -137,9 +135,9 @@ class SweepCoordinator:
         for measurement in report.measurements:
             self._epochs_done += measurement.epoch not in running.measurements
             running.measurements[measurement.epoch] = measurement
-            if not running.order.confirms:
+            if not running.assignment.confirms:
                 flops = report.costs.train_flops / report.epoch if report.costs else None
-                self._rungs.note(measurement.epoch, running.order.trial, measurement.neg_elbo, epoch_flops=flops)
+                self._rungs.note(measurement.epoch, running.assignment.trial, measurement.neg_elbo, epoch_flops=flops)
         running.node_id = report.node_id
         running.saved = report.saved_epoch == report.epoch
         running.scores, running.costs, running.failure = report.scores, report.costs, report.failure
@@ -175,7 +173,7 @@ class SweepCoordinator:
         logger.info("run %s %s: %s", key, row.state, end.explanation)
         if row.lease == self._lease.number:  # else whoever wrote it shows it: a run is shown as finished once
             self._on_trial_finished(row, end)
-        if not running.order.confirms:
+        if not running.assignment.confirms:
             if self._states.total() % COMPACT_EVERY == 0:
                 self.compact()
             self._failures.note(row)
@@ -217,24 +215,27 @@ class SweepCoordinator:
             self._count(row)
         finished = {row.trial for row in rows} | damaged
         over = {layout.trial_key(trial) for trial in finished} | {row.key for row in self._confirmation.ended}
-        for order in self._pending.all():
-            if order.key in over:
-                self._pending.forget(order.key)  # the last driver died between the row and this step
+        for assignment in self._pending.all():
+            if assignment.key in over:
+                self._pending.forget(assignment.key)  # the last driver died between the row and this step
                 continue
-            if order.confirms:
+            if assignment.confirms:
                 continue  # issued again when its turn comes, and goes on from its checkpoint
-            problems = self._spec.search_space.problems(order.params)
+            problems = self._spec.search_space.problems(assignment.params)
             if problems:
+                path = layout.suggestion(self._spec.name, assignment.key)
                 raise CorruptStore(
-                    f"{layout.suggestion(self._spec.name, layout.trial_key(order.trial))}: does not fit the search "
-                    f"space: {problems[0]}\nRestore it from a copy, or remove its folder: the trial is suggested anew."
+                    f"{path}: does not fit the search space: {problems[0]}\nRestore it from a copy, or "
+                    "remove its folder: the trial is suggested anew."
                 )
-            self._study.add(TrialResult(trial=order.trial, state=State.RUNNING, params=order.params, objective=None))
-            self._waiting.append(order)
+            self._study.add(
+                TrialResult(trial=assignment.trial, state=State.RUNNING, params=assignment.params, objective=None)
+            )
+            self._waiting.append(assignment)
         # A budget that was lowered leaves trials in running beyond it for a later, larger one.
         trials = self._spec.budget.trials
-        self._waiting = [order for order in self._waiting if order.trial < trials]
-        issued = finished | {order.trial for order in self._waiting}
+        self._waiting = [assignment for assignment in self._waiting if assignment.trial < trials]
+        issued = finished | {assignment.trial for assignment in self._waiting}
         self._unissued = deque(number for number in range(trials) if number not in issued)
 
     def _trials_to_come(self) -> bool:
@@ -246,7 +247,7 @@ class SweepCoordinator:
         return self._seconds_left() <= self._confirmation.forecast_s(slots=self._slots())
 
     def _search_is_over(self) -> bool:
-        return not self._trials_to_come() and all(running.order.confirms for running in self._running.values())
+        return not self._trials_to_come() and all(running.assignment.confirms for running in self._running.values())
 
     def _replay_rungs(self, row: TrialRow, curve: Sequence[EpochRow]) -> None:
         flops = row.train_flops / row.epochs if row.train_flops and row.epochs else None
@@ -263,7 +264,7 @@ class SweepCoordinator:
 
     def _commit(self, running: RunningTrial, end: TrialEnd) -> TrialRow:
         """Write the artifact and the row, and let everybody know who decides by it."""
-        confirm_seed = running.order.confirm_seed
+        confirm_seed = running.assignment.confirm_seed
         row = trial_row(running, end, self._context, finished_at=self._now())
         sha256 = None
         if end.state is State.COMPLETE:

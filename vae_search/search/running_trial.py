@@ -35,7 +35,7 @@ class SweepContext:
 class RunningTrial:
     """One trial between its suggestion and its row."""
 
-    order: TrialAssignment
+    assignment: TrialAssignment
     attempts: int
     """how often a worker has begun with it"""
     started_at: datetime | None = None
@@ -55,7 +55,7 @@ class RunningTrial:
 
     @property
     def params(self) -> Mapping[str, ParamValue]:
-        return self.order.params
+        return self.assignment.params
 
 
 def end_of(
@@ -75,13 +75,13 @@ def end_of(
     if report.failure is not None:
         summary = report.failure.error.splitlines()[0]
         return TrialEnd(state=State.FAIL, reason=report.failure.reason, explanation=summary)
-    confirms = running.order.confirms
+    confirms = running.assignment.confirms
     if report.epoch >= (spec.confirm_epochs if confirms else spec.budget.epochs):
         return TrialEnd(state=State.COMPLETE, reason=None, explanation=f"all {report.epoch} epochs done")
     if confirms:
         return None
     if report.epoch in rungs.epochs:
-        decision = rungs.decide(report.epoch, running.order.trial)
+        decision = rungs.decide(report.epoch, running.assignment.trial)
         if not decision.advance:
             explanation = f"cut at epoch {report.epoch}: {decision.reason}"
             return TrialEnd(state=State.PRUNED, reason=Reason.RUNG, explanation=explanation)

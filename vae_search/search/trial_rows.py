@@ -40,7 +40,7 @@ def epoch_rows(running: RunningTrial, sweep: str) -> list[EpochRow]:
     return [
         EpochRow(
             sweep=sweep,
-            trial=running.order.trial,
+            trial=running.assignment.trial,
             epoch=m.epoch,
             neg_elbo=m.neg_elbo,
             distortion=m.distortion,
@@ -72,11 +72,11 @@ def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, fi
     return TrialRow(
         schema_version=SCHEMA_VERSION,
         sweep=spec.name,
-        trial=running.order.trial,
+        trial=running.assignment.trial,
         state=end.state,
         reason=end.reason,
         error=running.failure.error if running.failure else None,
-        seed=running.order.seed,
+        seed=running.assignment.seed,
         attempts=running.attempts,
         lease=context.lease,
         node_id=running.node_id,
@@ -111,7 +111,7 @@ def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, fi
         images_per_s=costs.images_per_s if costs else None,
         peak_memory_bytes=costs.peak_memory_bytes if costs else None,
         compiled=costs.compiled if costs else None,
-        params=dict(running.order.params),
+        params=dict(running.assignment.params),
         comparability_key=context.comparability_key,
         spec_sha256=spec.sha256,
         versions_json=json.dumps(dict(context.versions), sort_keys=True),

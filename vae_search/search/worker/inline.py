@@ -26,7 +26,7 @@ NODE_ID = "inline"  # in rows, where Ray's id of a node stands otherwise
 class Runner(Protocol):
     """Trains one trial after another; `TrialRunner` is the real one."""
 
-    def begin(self, order: TrialAssignment) -> None:
+    def begin(self, assignment: TrialAssignment) -> None:
         """Take over a trial, from its last checkpoint if there is one."""
 
     def step(self) -> TrialReport:
@@ -53,7 +53,7 @@ def train_trials(
     Raises:
         VaeSearchError: What coordinator and runner raise; the sweep can be resumed.
     """
-    while not stop_requested() and (assignment := coordinator.next_order()) is not None:
+    while not stop_requested() and (assignment := coordinator.next_assignment()) is not None:
         coordinator.started(assignment.key)
         runner.begin(assignment)
         end = None

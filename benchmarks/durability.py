@@ -142,24 +142,19 @@ def share(folder: Path) -> dict[str, object]:
 
     from vae_search.data.tasks import JudgeTask
     from vae_search.search.messages import WorkerConfig
+    from vae_search.search.worker.inline import train_trials
     from vae_search.search.worker.trial_runner import TrialRunner
 
     spec = spec_of(12)
     store = TimedStore(new_sweep(folder, spec))
     task = slice_task()
-    driver = driver_of(store, 12)
-    brief = WorkerConfig(spec=spec, store=store.location, lease=2, rungs=driver.rungs, log_folder=None)
+    coordinator = driver_of(store, 12)
+    config = WorkerConfig(spec=spec, store=store.location, lease=2, rungs=coordinator.rungs, log_folder=None)
     judge_task = JudgeTask(images=task.select, pixels=task.pixels)  # never asked for: nothing is confirmed
-    runner = TrialRunner(brief, task, judge_task, store, node_id="here")
-    started, epochs = time.perf_counter(), 0
+    runner = TrialRunner(config, task, judge_task, store, node_id="here")
+    started = time.perf_counter()
     store.seconds.clear()
-    while (order := driver.next_order()) is not None:
-        driver.started(order.key)
-        runner.begin(order)
-        while driver.record(runner.step()) is None:
-            epochs += 1
-        epochs += 1
-        driver.commit_trial(order.key)
+    epochs = sum(1 for _ in train_trials(coordinator, runner))
     wall_s = time.perf_counter() - started
     spent = dict(store.seconds)  # the lease's heartbeat goes on
     return {"epochs": epochs, "wall_s": wall_s, "store_s": spent, "share": sum(spent.values()) / wall_s, "target": 0.02}
@@ -169,7 +164,7 @@ def first_order(folder: str) -> dict[str, float]:
     started = time.perf_counter()
     driver = driver_of(LocalStore(Path(folder)), ROWS + 1)
     rebuilt = time.perf_counter()
-    driver.next_order()
+    driver.next_assignment()
     return {"rebuild_s": rebuilt - started, "ask_s": time.perf_counter() - rebuilt}
 
 
@@ -244,7 +239,7 @@ def busy(folder: str, finished: int, trials: int, sampler: str = "tpe") -> dict[
 
     flights, memory_bytes, cpu_s = [], 0, time.process_time()
     for number in range(trials + SLOTS):
-        flights.append(timed("ask", driver.next_order))
+        flights.append(timed("ask", driver.next_assignment))
         driver.started(flights[-1].key)
         if len(flights) == SLOTS:
             order, quality = flights.pop(0), float(rng.gamma(2.0, 5.0))

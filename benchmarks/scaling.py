@@ -40,7 +40,9 @@ TARGET = 1.15
 class SleepingWorker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     """The worker's place in Tune, without TensorFlow."""
 
-    def setup(self, config: dict[str, Any], brief: WorkerConfig, task: TrainingTask, judge_task: JudgeTask) -> None:
+    def setup(
+        self, config: dict[str, Any], worker_config: WorkerConfig, task: TrainingTask, judge_task: JudgeTask
+    ) -> None:
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

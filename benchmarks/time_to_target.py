@@ -40,6 +40,7 @@ from vae_search.data.tasks import JudgeTask
 from vae_search.search.coordinator import SweepCoordinator
 from vae_search.search.messages import WorkerConfig
 from vae_search.search.running_trial import SweepContext
+from vae_search.search.worker.inline import train_trials
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.lease import acquire
@@ -83,7 +84,7 @@ def epochs_of(text: str, folder: Path, *, train: int = 10_000) -> Iterator[tuple
 
     spec, store = parse_spec(text, base=folder), open_store(str(folder))
     lease = acquire(store, spec.name)
-    driver = SweepCoordinator(
+    coordinator = SweepCoordinator(
         SweepContext(spec=spec, lease=lease.number, comparability_key="target", versions={}),
         store=store,
         lease=lease,
@@ -92,21 +93,14 @@ def epochs_of(text: str, folder: Path, *, train: int = 10_000) -> Iterator[tuple
         slots=lambda: 1,
         on_trial_finished=lambda row, verdict: None,
     )
-    brief = WorkerConfig(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
+    config = WorkerConfig(spec=spec, store=store.location, lease=lease.number, rungs=coordinator.rungs, log_folder=None)
     task = slice_task(train=train)
     judge_task = JudgeTask(images=task.select, pixels=task.pixels)  # never asked for: nothing is confirmed
-    runner = TrialRunner(brief, task, judge_task, store, node_id="here")
+    runner = TrialRunner(config, task, judge_task, store, node_id="here")
     try:
-        while (order := driver.next_order()) is not None:
-            driver.started(order.key)
-            runner.begin(order)
-            verdict = None
-            while verdict is None:
-                report = runner.step()
-                verdict = driver.record(report)
-                for measurement in report.measurements:
-                    yield measurement.cpu_s, measurement.neg_elbo
-            driver.commit_trial(order.key)
+        for report in train_trials(coordinator, runner):
+            for measurement in report.measurements:
+                yield measurement.cpu_s, measurement.neg_elbo
     finally:
         lease.release()
 

@@ -50,6 +50,7 @@ def run(
     store: str | Path | None = None,
     overrides: Sequence[str] = (),
     progress: bool = False,
+    inline: bool = False,
 ) -> SweepResult:
     """Run a sweep to the end of its budget; one that was interrupted goes on where it stopped.
 
@@ -59,6 +60,7 @@ def run(
         spec: the file, or the same as a mapping; paths in a mapping start at the current folder.
         overrides: `key.key=value`, as in `["budget.trials=8"]`.
         progress: show what happens on standard output, as the command does.
+        inline: train in this process, without Ray, one trial at a time: for small searches and debugging.
 
     Raises:
         InvalidSpec: The spec is wrong; one line for each mistake.
@@ -83,7 +85,8 @@ def run(
     policy_of(parsed)  # wrong limits are told now, and not after hours of search
     place = _open(store)
     watching = observer(parsed, quiet=not progress)
-    return _result(place, sweeps.run(parsed, text=text, store=place, cache=cache_folder(), observer=watching))
+    done = sweeps.run(parsed, text=text, store=place, cache=cache_folder(), observer=watching, inline=inline)
+    return _result(place, done)
 
 
 def resume(

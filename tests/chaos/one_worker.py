@@ -16,6 +16,7 @@ from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.search.coordinator import SweepCoordinator
 from vae_search.search.messages import WorkerConfig
 from vae_search.search.running_trial import SweepContext
+from vae_search.search.worker.inline import train_trials
 from vae_search.search.worker.trial_runner import TrialRunner
 from vae_search.spec.sweep_spec import read_spec
 from vae_search.store.backends.uri import open_store
@@ -38,7 +39,7 @@ def main() -> None:
     sweep_record.create_or_check(store, record, text=spec_file.read_text())
     lease = acquire(store, spec.name, spec=spec)
     try:
-        driver = SweepCoordinator(
+        coordinator = SweepCoordinator(
             SweepContext(spec=spec, lease=lease.number, comparability_key=record.comparability_key, versions={}),
             store=store,
             lease=lease,
@@ -47,18 +48,13 @@ def main() -> None:
             slots=lambda: 1,
             on_trial_finished=lambda row, verdict: print("shown", row.trial, flush=True),
         )
-        brief = WorkerConfig(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
-        runner = TrialRunner(brief, task, JudgeTask.of(dataset), store, node_id="here")
-        while (order := driver.next_order()) is not None:
-            driver.started(order.key)
-            runner.begin(order)
-            verdict = None
-            while verdict is None:
-                report = runner.step()
-                print("epoch", order.trial, report.epoch, flush=True)
-                verdict = driver.record(report)
-            driver.commit_trial(order.key)
-        driver.compact()
+        config = WorkerConfig(
+            spec=spec, store=store.location, lease=lease.number, rungs=coordinator.rungs, log_folder=None
+        )
+        runner = TrialRunner(config, task, JudgeTask.of(dataset), store, node_id="here")
+        for report in train_trials(coordinator, runner):
+            print("epoch", int(report.key), report.epoch, flush=True)
+        coordinator.compact()
     finally:
         lease.release()
 

@@ -31,15 +31,16 @@ from vae_search.search.messages import (
     TrialAssignment,
     TrialReport,
 )
-from vae_search.search.running_trial import SweepContext
+from vae_search.search.running_trial import SweepContext, TrialEnd
+from vae_search.search.worker.inline import train_trials
 from vae_search.spec.sweep_spec import parse_spec
-from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.backends.retrying import RetryingStore
 from vae_search.store.leases.lease import Lease, acquire
 from vae_search.store.ledger import checkpoints, sweep_record
 from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
+from vae_search.store.ledger.rows import TrialRow
 
 SWEEP = "story"
 TRIALS, EPOCHS = 3, 3
@@ -69,45 +70,58 @@ def tell(store: Store, *, seed: int, shown: Callable[[int], None]) -> None:
     )
     sweep_record.create_or_check(store, record, text=SPEC)
     lease = acquire(store, SWEEP, spec=spec, beat_s=3600)
+
+    def finished(row: TrialRow, end: TrialEnd) -> None:
+        shown(row.trial)
+        coordinator.compact()
+
     try:
-        driver = SweepCoordinator(
+        coordinator = SweepCoordinator(
             SweepContext(spec=spec, lease=lease.number, comparability_key=record.comparability_key, versions={}),
             store=store,
             lease=lease,
             now=lambda: datetime.now(UTC),
             seconds_left=lambda: math.inf,
             slots=lambda: 1,
-            on_trial_finished=lambda row, verdict: shown(row.trial),
+            on_trial_finished=finished,
         )
-        while (order := driver.next_order()) is not None:
-            _train(driver, order, store, lease, seed=seed)
-            driver.commit_trial(order.key)
-            driver.compact()
+        for _ in train_trials(coordinator, MadeUpRunner(store, lease, seed=seed)):
+            pass
     finally:
         lease.release()
 
 
-def _train(driver: SweepCoordinator, order: TrialAssignment, store: Store, lease: Lease, *, seed: int) -> None:
-    driver.started(order.key)
-    key = layout.trial_key(order.trial)
-    found = checkpoints.newest_intact(store, SWEEP, key)
-    done = [] if found is None else [EpochMeasurement(**m) for m in json.loads(found.files[MEASUREMENTS_FILE])]
-    ended = bool(done) and driver.record(_report(order, done, done)) is not None
-    while not ended:
+class MadeUpRunner:
+    """A worker that trains nothing: its measurements come from the seed, its checkpoints are real."""
+
+    def __init__(self, store: Store, lease: Lease, *, seed: int) -> None:
+        self._store, self._lease, self._seed = store, lease, seed
+
+    def begin(self, order: TrialAssignment) -> None:
+        """Take over a trial, from its last checkpoint if there is one."""
+        self._order, self._done = order, list[EpochMeasurement]()
+        found = checkpoints.newest_intact(self._store, SWEEP, order.key)
+        if found is not None:
+            self._done = [EpochMeasurement(**m) for m in json.loads(found.files[MEASUREMENTS_FILE])]
+        self._restored = found is not None
+
+    def step(self) -> TrialReport:
+        """Report what was restored, or make up one epoch."""
+        order, done = self._order, self._done
+        if self._restored:
+            self._restored = False
+            return _report(order, done, done)
         if order.trial == FAILING and len(done) == 1:
-            failure = Failure(reason=Reason.RAISED, error="ValueError: made up")
-            ended = driver.record(_report(order, done, [], failure=failure)) is not None
-            continue
-        done.append(_measurement(seed, order.trial, len(done) + 1))
-        if order.trial > 0 and len(done) < EPOCHS:  # one trial with checkpoints of every epoch is enough
-            ended = driver.record(_report(order, done, done[-1:])) is not None
-            continue
-        files = {STATE_FILE: _state(seed, order.trial, len(done)), MEASUREMENTS_FILE: _told(done)}
-        if len(done) == EPOCHS:
-            files |= {WEIGHTS_FILE: _state(seed, order.trial, 0), MODEL_FILE: b"{}"}
-        checkpoints.save(store, SWEEP, key, lease=lease.number, epoch=len(done), files=files)
-        checkpoints.prune(store, SWEEP, key, lease=lease.number)
-        ended = driver.record(_report(order, done, done[-1:])) is not None
+            return _report(order, done, [], failure=Failure(reason=Reason.RAISED, error="ValueError: made up"))
+        done.append(_measurement(self._seed, order.trial, len(done) + 1))
+        if order.trial == 0 or len(done) == EPOCHS:  # one trial with checkpoints of every epoch is enough
+            files = {STATE_FILE: _state(self._seed, order.trial, len(done)), MEASUREMENTS_FILE: _told(done)}
+            if len(done) == EPOCHS:
+                files |= {WEIGHTS_FILE: _state(self._seed, order.trial, 0), MODEL_FILE: b"{}"}
+            lease = self._lease.number
+            checkpoints.save(self._store, SWEEP, order.key, lease=lease, epoch=len(done), files=files)
+            checkpoints.prune(self._store, SWEEP, order.key, lease=lease)
+        return _report(order, done, done[-1:])
 
 
 def _measurement(seed: int, trial: int, epoch: int) -> EpochMeasurement:

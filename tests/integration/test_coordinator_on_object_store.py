@@ -57,7 +57,7 @@ def test_a_sweep_lives_in_a_bucket_from_its_first_trial_to_its_removal(
     cut_at = len(first.landed)
     second = open_session()
     second.run()
-    second.driver.compact()
+    second.coordinator.compact()
     second.lease.release()
 
     rows = Ledger(store, "small").trials()
@@ -109,7 +109,7 @@ def test_a_damaged_row_is_named_and_set_aside(open_session, store, tmp_path):
 
     assert layout.tombstone("small", 1) in store.list("")
     assert layout.set_aside("small", path) in store.list("")
-    assert open_session("budget.trials=3", "pruning=off").driver.next_order().trial == 2
+    assert open_session("budget.trials=3", "pruning=off").coordinator.next_assignment().trial == 2
 
 
 def test_log_files_come_into_the_bucket_when_the_driver_ends(store):

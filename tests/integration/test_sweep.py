@@ -183,7 +183,7 @@ def test_another_spec_under_the_same_name_is_refused_with_the_difference(folder)
 
 @pytest.mark.exhaustive
 def test_the_budget_may_grow(folder):
-    ask(folder, "run", "tiny.yaml", "--set", "budget.trials=9")
+    ask(folder, "run", "tiny.yaml", "--inline", "--set", "budget.trials=9")
 
     rows = Ledger(open_store(f"{folder}/vae-store"), "tiny").trials()
     assert [row.trial for row in rows] == list(range(9))
@@ -195,7 +195,7 @@ def test_a_sweep_goes_on_without_its_spec_file_and_remembers_its_grown_budget(fo
     elsewhere.mkdir()
     store = ("--store", folder / "vae-store")
 
-    ask(elsewhere, "resume", "tiny", *store, "--set", "budget.trials=10")
+    ask(elsewhere, "resume", "tiny", "--inline", *store, "--set", "budget.trials=10")
     (status,) = json.loads(ask(elsewhere, "status", "tiny", *store, "--json"))
 
     assert (status["finished"], status["trials"], status["state"]) == (10, 10, "finished")
@@ -221,7 +221,7 @@ def test_what_a_sweep_may_not_change_on_its_way_is_refused(folder, override, cod
 @pytest.mark.exhaustive
 def test_a_sweep_whose_time_is_up_ends_well_with_fewer_trials(folder):
     budget = "budget={trials: 500, epochs: 9, minutes: 0.4}"
-    hasty = ("run", "tiny.yaml", "--json", "--set", "name=hasty", "--set", budget)
+    hasty = ("run", "tiny.yaml", "--inline", "--json", "--set", "name=hasty", "--set", budget)
 
     confirm = ("--set", "confirm={finalists: 1, seeds: 2}")
     first, again = (json.loads(ask(folder, *hasty, *confirm, "--set", "pruning=off")) for _ in range(2))

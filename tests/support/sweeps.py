@@ -15,6 +15,7 @@ from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.search.coordinator import SweepCoordinator
 from vae_search.search.messages import TrialAssignment, TrialReport, WorkerConfig
 from vae_search.search.running_trial import SweepContext
+from vae_search.search.worker.inline import train_trials
 from vae_search.search.worker.trial_runner import TrialRunner
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store.backends.base import Store
@@ -68,29 +69,21 @@ class Session:
     spec: SweepSpec
     store: Store
     lease: Lease
-    driver: SweepCoordinator
+    coordinator: SweepCoordinator
     runner: TrialRunner
     landed: list[TrialRow]
 
     def run(self, *, until: Callable[[TrialReport], bool] = lambda report: False) -> None:
         """Train until the driver has no more orders, or until a report makes `until` true (the driver then 'dies')."""
-        while (order := self.driver.next_order()) is not None:
-            self.driver.started(order.key)
-            self.runner.begin(order)
-            while True:
-                report = self.runner.step()
-                verdict = self.driver.record(report)
-                if until(report):
-                    return
-                if verdict is not None:
-                    self.driver.commit_trial(order.key)
-                    break
+        for report in train_trials(self.coordinator, self.runner):
+            if until(report):
+                return
 
     def start(self) -> TrialAssignment:
-        order = self.driver.next_order()
-        self.driver.started(order.key)
-        self.runner.begin(order)
-        return order
+        assignment = self.coordinator.next_assignment()
+        self.coordinator.started(assignment.key)
+        self.runner.begin(assignment)
+        return assignment
 
 
 class Sessions:
@@ -107,7 +100,7 @@ class Sessions:
         lease = acquire(store, spec.name)
         self._leases.append(lease)
         landed: list[TrialRow] = []
-        driver = SweepCoordinator(
+        coordinator = SweepCoordinator(
             SweepContext(spec=spec, lease=lease.number, comparability_key="k" * 64, versions={"vae-search": "0"}),
             store=store,
             lease=lease,
@@ -116,9 +109,11 @@ class Sessions:
             slots=lambda: 1,
             on_trial_finished=lambda row, verdict: landed.append(row),
         )
-        config = WorkerConfig(spec=spec, store=store.location, lease=lease.number, rungs=driver.rungs, log_folder=None)
+        config = WorkerConfig(
+            spec=spec, store=store.location, lease=lease.number, rungs=coordinator.rungs, log_folder=None
+        )
         runner = TrialRunner(config, self._task, self._judge_task, store, node_id="here")
-        return Session(spec=spec, store=store, lease=lease, driver=driver, runner=runner, landed=landed)
+        return Session(spec=spec, store=store, lease=lease, coordinator=coordinator, runner=runner, landed=landed)
 
     def close(self) -> None:
         for lease in self._leases:

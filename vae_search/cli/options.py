@@ -30,6 +30,12 @@ AddressOption = Annotated[
     str | None,
     typer.Option("--address", help="Train on the cluster of this machine: auto, or HOST:PORT of its head."),
 ]
+InlineOption = Annotated[
+    bool,
+    typer.Option(
+        "--inline", help="In this process, without Ray, one trial at a time: for small searches and debugging."
+    ),
+]
 ModelArgument = Annotated[
     str,
     typer.Argument(

@@ -4,7 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vae_search.cli.options import AddressOption, JsonOption, SetOption, SpecArgument, StoreOption, SweepArgument
+from vae_search.cli.options import (
+    AddressOption,
+    InlineOption,
+    JsonOption,
+    SetOption,
+    SpecArgument,
+    StoreOption,
+    SweepArgument,
+)
 from vae_search.core.settings import DEFAULT_STORE, cache_folder
 
 if TYPE_CHECKING:
@@ -20,6 +28,7 @@ def run(
     overrides: SetOption = None,
     store: StoreOption = DEFAULT_STORE,
     address: AddressOption = None,
+    inline: InlineOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and what it would cost.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -45,6 +54,7 @@ def run(
         cache=cache_folder(),
         observer=observer(parsed, quiet=json),
         address=address,
+        inline=inline,
     )
     show_end(status, store=store, json=json)
 
@@ -55,6 +65,7 @@ def resume(
     overrides: SetOption = None,
     store: StoreOption = DEFAULT_STORE,
     address: AddressOption = None,
+    inline: InlineOption = False,
     json: JsonOption = False,
 ) -> None:
     """Continue a sweep with what the store knows of it; the spec's file is not needed.
@@ -72,6 +83,7 @@ def resume(
         cache=cache_folder(),
         observer=lambda spec: observer(spec, quiet=json),
         address=address,
+        inline=inline,
     )
     show_end(status, store=store, json=json)
 

@@ -1,12 +1,8 @@
 """Starting, joining and leaving Ray: a private cluster on this machine, or the one whose address the user gave."""
 
 import logging
-import os
-import secrets
 import shutil
-import signal
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +12,7 @@ from ray._private.state import state as ray_state
 
 from vae_search.errors import ClusterTrouble
 from vae_search.runtime.cluster import gcs
+from vae_search.runtime.process_state import own_signal_handlers, set_for_private_cluster
 from vae_search.search.capacity import NodeCapacity, capped, cluster_capacity, in_flight_limit
 from vae_search.spec.sections import Resources
 
@@ -27,7 +24,8 @@ OBJECT_STORE_BYTES = 256 * 1024**2  # beside the images: reports and Tune's own 
 def local_cluster(*, cpus: int, data_bytes: int) -> Iterator[Path]:
     """A Ray of our own on this machine for the length of the block; yields a scratch folder that goes with it.
 
-    Ray listens on all interfaces, so the cluster takes a token that only this process and its children know.
+    Ray listens on all interfaces, so the cluster takes a token that only this process and its children know. The
+    environment is changed for that; `process_state.driver_process` restores it.
 
     Args:
         cpus: cores to offer; no more trials run at once than fit into them.
@@ -38,12 +36,7 @@ def local_cluster(*, cpus: int, data_bytes: int) -> Iterator[Path]:
     """
     # Short, because Ray puts sockets below it and a socket's path may have 107 bytes only.
     scratch = Path(tempfile.mkdtemp(prefix="vae-"))
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0")
-    # With no mode given, `ray.init` turns token authentication on for its own new cluster; a mode set here would come
-    # too late for this process, in which Ray read its settings on import.
-    for name in ("RAY_AUTH_MODE", "RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
-        os.environ.pop(name, None)
+    set_for_private_cluster()
     with _connected(
         scratch,
         "Ray cannot be started on this machine: {why}",
@@ -66,7 +59,7 @@ def _connected(scratch: Path, trouble: str, **options: object) -> Iterator[None]
         options: of `ray.init`.
     """
     try:
-        with _own_signal_handlers():
+        with own_signal_handlers():
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
     except (RuntimeError, ConnectionError, TimeoutError, OSError, ValueError) as error:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -76,21 +69,6 @@ def _connected(scratch: Path, trouble: str, **options: object) -> Iterator[None]
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextmanager
-def _own_signal_handlers() -> Iterator[None]:
-    """Keep this process's handlers: `ray.init` puts its own in the place of SIGTERM's, and they exit at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            if handler is not None:  # one that was not set by Python cannot be set by it
-                signal.signal(number, handler)
 
 
 @contextmanager
@@ -121,12 +99,12 @@ def cluster_nodes() -> list[NodeCapacity]:
 
 
 def is_draining(node_id: str) -> bool:
-    """Whether the node has been told that it will go: a spot machine, say."""
+    """True if the node has been told that it will go: a spot machine, say."""
     return node_id in ray_state.get_draining_nodes()
 
 
 class Slots:
-    """How many trials run at once, looked up now and then: nodes come and go.
+    """Number of trials that run at once, looked up now and then: nodes come and go.
 
     Args:
         before: trials at once, as far as is known before a cluster is connected.
@@ -135,7 +113,7 @@ class Slots:
     def __init__(self, resources: Resources, *, before: int, monotonic: Callable[[], float]) -> None:
         self._resources = resources
         self._monotonic = monotonic
-        self._room = before
+        self._capacity = before
         self._looked_at_s = -LOOK_EVERY_S
 
     def count(self) -> int:
@@ -149,5 +127,5 @@ class Slots:
     def _look(self) -> int:
         if ray.is_initialized() and self._monotonic() - self._looked_at_s >= LOOK_EVERY_S:
             self._looked_at_s = self._monotonic()
-            self._room = cluster_capacity(cluster_nodes(), self._resources)
-        return self._room
+            self._capacity = cluster_capacity(cluster_nodes(), self._resources)
+        return self._capacity

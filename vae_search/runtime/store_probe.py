@@ -1,4 +1,4 @@
-"""Before a sweep trains on a cluster: does every node write to the store that the driver reads?"""
+"""Probe of the store from every node of a cluster: each must write to the store that the driver reads."""
 
 from collections.abc import Callable, Sequence
 
@@ -44,7 +44,7 @@ def probe_store(store: Store, nodes: Sequence[NodeCapacity], *, nonce: Callable[
 
 @ray.remote(max_retries=0)  # type: ignore[untyped-decorator]
 def _write(location: str, path: str, content: bytes) -> str | None:
-    """What keeps this node from writing to the store; None if nothing does."""
+    """Write to the store from this node; the trouble in words, None if there is none."""
     try:
         open_store(location).create(path, content)
     except VaeSearchError as error:

@@ -1,40 +1,24 @@
-"""One driver's session: own the sweep, start Ray, train, and leave everything resumable."""
+"""A sweep on Ray: start or join a cluster, run the trials on it, and leave both as they were."""
 
-import logging
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.errors import Interrupted
+from vae_search.runtime.process_state import driver_process
 from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster
 from vae_search.runtime.store_probe import probe_store
 from vae_search.runtime.tune_adapters import run_trials
 from vae_search.search.capacity import check_capacity, local_capacity
-from vae_search.search.coordinator import SweepCoordinator
-from vae_search.search.lifecycle import (
-    DriverTime,
-    hold_lease,
-    log_folder_of,
-    logging_to,
-    stop_requested_by,
-    stop_signals,
-)
-from vae_search.search.messages import WorkerConfig
+from vae_search.search.lifecycle import DriverSession, run_sweep
+from vae_search.search.messages import TRIALS_PER_PROCESS, WorkerConfig
 from vae_search.search.progress import Observer
-from vae_search.search.running_trial import SweepContext
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
-from vae_search.store.backends.retrying import RetryingStore
 from vae_search.store.backends.uri import location_everywhere
-from vae_search.store.leases.lease import driver_s_before
 from vae_search.store.ledger.sweep_record import SweepRecord
-
-logger = logging.getLogger(__name__)
 
 
 def search(
@@ -45,11 +29,13 @@ def search(
     store: Store,
     observer: Observer,
     address: str | None = None,
+    trials_per_process: int = TRIALS_PER_PROCESS,
 ) -> None:
     """Train the sweep's trials until its budget is used.
 
     Args:
         address: of the cluster to train on, see `joined_cluster`; None: a Ray of our own on this machine.
+        trials_per_process: after so many a worker is replaced by a fresh one.
 
     Raises:
         ClusterTrouble: Ray cannot be started or joined, or no node could ever hold a trial.
@@ -58,88 +44,44 @@ def search(
         VaeSearchError: What else ended it before its time; see `errors.py`.
     """
     spec = record.spec
-    with stop_signals() as signalled:
-        patient = RetryingStore(store, wait=signalled.wait)
-        driver = _drive(
-            record,
-            task=task,
-            judge_task=judge_task,
-            store=patient,
-            observer=observer,
-            signalled=signalled,
-            address=address,
-        )
-    if driver.in_flight > 0 or not driver.exhausted:
-        raise Interrupted(
-            f"sweep {spec.name}: stopped with {driver.progress().finished} of {spec.budget.trials} trials done; "
-            f"nothing is lost.\nContinue with `vae-search resume {spec.name}`, or run the same command again."
-        )
+    known_capacity = local_capacity(spec.resources) if address is None else 1
+    slots = Slots(spec.resources, before=known_capacity, monotonic=time.monotonic)
 
-
-def _drive(
-    record: SweepRecord,
-    *,
-    task: TrainingTask,
-    judge_task: JudgeTask,
-    store: Store,
-    observer: Observer,
-    signalled: threading.Event,
-    address: str | None,
-) -> SweepCoordinator:
-    """The driver, after all that it could do."""
-    spec = record.spec
-    driver_time = DriverTime(driver_s_before(store, spec.name), spec.budget.minutes)
-    known_room = local_capacity(spec.resources) if address is None else 1
-    slots = Slots(spec.resources, before=known_room, monotonic=time.monotonic)
-    with (
-        hold_lease(store, spec, driver_time) as lease,
-        log_folder_of(store, spec.name) as folder,
-        logging_to(folder / f"driver-{lease.number:06d}.log"),
-    ):
-        driver = SweepCoordinator(
-            SweepContext(
-                spec=spec,
-                lease=lease.number,
-                comparability_key=record.comparability_key,
-                versions=record.versions,
-            ),
-            store=store,
-            lease=lease,
-            now=lambda: datetime.now(UTC),
-            seconds_left=driver_time.left_s,
-            slots=slots.count,
-            on_trial_finished=observer.on_trial_finished,
+    def train(session: DriverSession) -> None:
+        coordinator = session.coordinator
+        config = WorkerConfig(
+            spec=spec,
+            store=location_everywhere(session.store),
+            lease=session.lease,
+            rungs=coordinator.rungs,
+            log_folder=None if store.local_path(layout.logs(spec.name)) is None else str(session.log_folder.absolute()),
+            trials_per_process=trials_per_process,
         )
-        if not driver.exhausted and not signalled.is_set():
-            brief = WorkerConfig(
-                spec=spec,
-                store=location_everywhere(store),
-                lease=lease.number,
-                rungs=driver.rungs,
-                log_folder=None if store.local_path(layout.logs(spec.name)) is None else str(folder.absolute()),
+        data_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
+        with (
+            _cluster(config, session.store, address, data_bytes, observer) as scratch,
+            observer.watching(coordinator.progress),
+        ):
+            run_trials(
+                coordinator,
+                config=config,
+                task=task,
+                judge_task=judge_task,
+                limit=slots.limit,
+                stop_requested=session.stop_requested,
+                scratch=scratch,
             )
-            data_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
-            with _cluster(brief, store, address, data_bytes, observer) as scratch, observer.watching(driver.progress):
-                run_trials(
-                    driver,
-                    brief=brief,
-                    task=task,
-                    judge_task=judge_task,
-                    limit=slots.limit,
-                    stop_requested=stop_requested_by(signalled, lease),
-                    scratch=scratch,
-                )
-            driver.compact()
-        driver_time.exhausted = driver.exhausted and driver.in_flight == 0
-        return driver
+
+    with driver_process():
+        run_sweep(record, store=store, observer=observer, slots=slots.count, train=train)
 
 
 @contextmanager
 def _cluster(
-    brief: WorkerConfig, store: Store, address: str | None, data_bytes: int, observer: Observer
+    config: WorkerConfig, store: Store, address: str | None, data_bytes: int, observer: Observer
 ) -> Iterator[Path]:
     """A cluster that can train the sweep, for the length of the block; yields a scratch folder of this machine."""
-    resources = brief.spec.resources
+    resources = config.spec.resources
     if address is None:
         observer.on_phase("starting Ray")
         cluster = local_cluster(cpus=local_capacity(resources) * resources.cpus_per_trial, data_bytes=data_bytes)

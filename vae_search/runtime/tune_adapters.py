@@ -1,10 +1,10 @@
-"""Runs a `SweepCoordinator`'s trials on Ray Tune: a searcher, a scheduler, a callback and a stopper that only hand on.
+"""Adapters between a `SweepCoordinator` and Ray Tune: a searcher, a scheduler, a callback and a stopper.
 
-Whatever goes wrong in them is kept and ends the run; nothing is raised into Tune, which would drop trials half-way.
+They only hand on. Whatever goes wrong in them is remembered and ends the run; nothing is raised into Tune, which would
+drop trials half-way.
 """
 
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -22,30 +22,17 @@ from ray.tune.stopper import Stopper
 from vae_search.core.trial_state import Reason
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.errors import ClusterTrouble, VaeSearchError
+from vae_search.runtime.process_state import set_for_tune
 from vae_search.runtime.tune_patches import lost_workers_told_apart
 from vae_search.runtime.tune_trainable import REPORT, Worker
 from vae_search.search.capacity import needs
 from vae_search.search.coordinator import SweepCoordinator
+from vae_search.search.lifecycle import WORKERS_LEAVE_S
 from vae_search.search.messages import TrialAssignment, WorkerConfig
 from vae_search.spec.sections import Resources
 from vae_search.store.ledger.failure_counts import MAX_FAILURES
 
 logger = logging.getLogger(__name__)
-
-LEAVE_S = 8.0  # that workers have to save an epoch before the driver stops them
-
-# Read by Tune when a run starts; our rows replace its loggers, its snapshots and its signal handler.
-TUNE_ENVIRONMENT = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
-    "TUNE_MAX_PENDING_TRIALS_PG": "1024",  # `suggest` has the limit; with a low one here workers start one by one
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_RESULT_BUFFER_LENGTH": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-}
 
 
 class TuneRunState:
@@ -53,13 +40,13 @@ class TuneRunState:
 
     def __init__(
         self,
-        driver: SweepCoordinator,
+        coordinator: SweepCoordinator,
         *,
         limit: Callable[[], int],
         stop_requested: Callable[[], bool],
         monotonic: Callable[[], float],
     ) -> None:
-        self.driver = driver
+        self.coordinator = coordinator
         self.limit = limit
         self.failure: Exception | None = None
         self._stop_requested = stop_requested
@@ -68,21 +55,21 @@ class TuneRunState:
 
     @property
     def stopping(self) -> bool:
-        """Whether no further trial may start; looks into the store, and an unreachable store stops the run as well."""
+        """True if no further trial may start; looks into the store, and an unreachable store stops the run as well."""
         wanted: list[bool] = []
         self.guarded(lambda: wanted.append(self._stop_requested()))
         return self.failure is not None or any(wanted)
 
     @property
     def leaving(self) -> bool:
-        """Whether the run ends now: a stop waits until the workers, who have heard of it, have saved their epochs."""
+        """True if the run ends now: a stop waits until the workers, who have heard of it, have saved their epochs."""
         if self.failure is not None:
             return True
         if not self.stopping:
             return False
         if self._leaving_since_s is None:
             self._leaving_since_s = self._monotonic()
-        return self._monotonic() - self._leaving_since_s > LEAVE_S or not self.driver.unsaved
+        return self._monotonic() - self._leaving_since_s > WORKERS_LEAVE_S or not self.coordinator.unsaved
 
     def guarded(self, action: Callable[[], None]) -> None:
         """Do `action`; an error ends the run at the next step of Tune's loop and is raised when Tune is done."""
@@ -118,23 +105,23 @@ class _SearchAdapter(_TuneAdapter, Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         run = self._run
-        if run.stopping or run.driver.exhausted:
+        if run.stopping or run.coordinator.exhausted:
             return str(Searcher.FINISHED)
-        order: dict[str, Any] = {}
+        assignment: dict[str, Any] = {}
 
         def ask() -> None:
-            full = run.driver.in_flight >= run.limit()
-            asked = None if full else run.driver.next_order()
+            full = run.coordinator.in_flight >= run.limit()
+            asked = None if full else run.coordinator.next_assignment()
             if asked is not None:
-                order.update(asdict(asked))
+                assignment.update(asdict(asked))
 
         run.guarded(ask)
-        if order or (run.failure is None and not run.driver.exhausted):
-            return order or None  # the next one comes when one in flight has ended
+        if assignment or (run.failure is None and not run.coordinator.exhausted):
+            return assignment or None  # the next one comes when one in flight has ended
         return str(Searcher.FINISHED)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The callback lands trials: Tune calls it after scheduler and searcher have had their say."""
+        """Nothing to do: the callback commits trials. Tune calls it after scheduler and searcher have had their say."""
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: rows are the truth (invariant I2)."""
@@ -154,7 +141,7 @@ class _SchedulerAdapter(_TuneAdapter, FIFOScheduler):  # type: ignore[misc]
 
         def record() -> None:
             nonlocal ends
-            ends = run.driver.record(report) is not None
+            ends = run.coordinator.record(report) is not None
 
         run.guarded(record)
         return str(TrialScheduler.STOP if ends else TrialScheduler.CONTINUE)
@@ -162,10 +149,10 @@ class _SchedulerAdapter(_TuneAdapter, FIFOScheduler):  # type: ignore[misc]
 
 class _CommitCallback(_TuneAdapter, tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        self._run.guarded(lambda: self._run.driver.started(_key(trial)))
+        self._run.guarded(lambda: self._run.coordinator.started(_key(trial)))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        self._run.guarded(lambda: _discard(self._run.driver.commit_trial(_key(trial))))
+        self._run.guarded(lambda: _discard(self._run.coordinator.commit_trial(_key(trial))))
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         """A worker was lost and Tune will start another."""
@@ -175,7 +162,7 @@ class _CommitCallback(_TuneAdapter, tune.Callback):  # type: ignore[misc]
             if isinstance(cause, VaeSearchError):  # the store's trouble, say: another worker would meet it as well
                 raise cause
             if isinstance(cause, ray.exceptions.OutOfMemoryError):
-                self._run.driver.note_lost_worker(_key(trial), reason=Reason.OOM, detail=str(cause)[:1000])
+                self._run.coordinator.note_lost_worker(_key(trial), reason=Reason.OOM, detail=str(cause)[:1000])
 
         self._run.guarded(look)
 
@@ -204,9 +191,9 @@ class _StopAdapter(_TuneAdapter, Stopper):  # type: ignore[misc]
 
 
 def run_trials(
-    driver: SweepCoordinator,
+    coordinator: SweepCoordinator,
     *,
-    brief: WorkerConfig,
+    config: WorkerConfig,
     task: TrainingTask,
     judge_task: JudgeTask,
     limit: Callable[[], int],
@@ -224,16 +211,16 @@ def run_trials(
         VaeSearchError: What ended the run before its time; the sweep can be resumed.
         Exception: A bug of ours did.
     """
-    os.environ.update(TUNE_ENVIRONMENT)
-    run = TuneRunState(driver, limit=limit, stop_requested=stop_requested, monotonic=time.monotonic)
-    spec = brief.spec
+    set_for_tune()
+    run = TuneRunState(coordinator, limit=limit, stop_requested=stop_requested, monotonic=time.monotonic)
+    spec = config.spec
     # Trainables are registered by name for a whole cluster: two sweeps must not share one.
-    trainable = tune.with_parameters(Worker, brief=brief, task=task, judge_task=judge_task)
-    trainable.__name__ = f"{spec.name}-l{brief.lease}"
+    trainable = tune.with_parameters(Worker, worker_config=config, task=task, judge_task=judge_task)
+    trainable.__name__ = f"{spec.name}-l{config.lease}"
     # To Tune a worker that retires, or ends because a trial takes too long, is one that was lost; it must not use up a
     # retry of the trial.
-    retirements = int(spec.budget.trials > brief.trials_per_process)
-    strikes = 0 if spec.trial_timeout_s is None else MAX_FAILURES
+    retirements = int(spec.budget.trials > config.trials_per_process)
+    timeouts = 0 if spec.trial_timeout_s is None else MAX_FAILURES
     tuner = tune.Tuner(
         tune.with_resources(trainable, _bundle(spec.resources)),
         tune_config=tune.TuneConfig(
@@ -245,12 +232,12 @@ def run_trials(
             trial_dirname_creator=_key,
         ),
         run_config=tune.RunConfig(
-            name=f"{spec.name}-l{brief.lease}",
+            name=f"{spec.name}-l{config.lease}",
             storage_path=str(scratch),
             stop=_StopAdapter(run),
             callbacks=[_CommitCallback(run)],
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=spec.max_retries + retirements + strikes),
+            failure_config=tune.FailureConfig(max_failures=spec.max_retries + retirements + timeouts),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
@@ -264,13 +251,13 @@ def run_trials(
 
 
 def _bundle(resources: Resources) -> tune.PlacementGroupFactory:
-    """What Ray keeps free for one trial."""
+    """The resources that Ray keeps free for one trial."""
     selector = {"bundle_label_selector": [dict(resources.labels)]} if resources.labels else {}
     return tune.PlacementGroupFactory([needs(resources)], **selector)
 
 
 def _cause() -> object:
-    """Why Tune calls us: it does so while it handles the error, and keeps no other trace of it that can be read."""
+    """The error that Tune handles while it calls us; it keeps no other trace of it that can be read."""
     raised = sys.exception()
     return getattr(raised, "cause", raised)  # of a task's error, what the task raised
 

@@ -1,4 +1,4 @@
-"""Lets Ray Tune survive a worker that Ray's memory monitor kills.
+"""Patch of Ray Tune: survive a worker that Ray's memory monitor kills.
 
 Tune 2.60 handles two families of errors of an actor, `RayActorError` and `RayTaskError`; any other ends `Tuner.fit`.
 But a worker that is killed for memory is reported as `OutOfMemoryError`, which belongs to neither.

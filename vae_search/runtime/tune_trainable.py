@@ -2,17 +2,14 @@
 
 import logging
 import os
-import sys
-import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
 
 from vae_search.data.tasks import JudgeTask, TrainingTask
+from vae_search.runtime.process_state import import_hidden, set_for_worker
 from vae_search.runtime.ray_cluster import is_draining
 from vae_search.search.messages import TrialAssignment, TrialReport, WorkerConfig
 from vae_search.search.worker.log_file import WorkerLog
@@ -29,26 +26,28 @@ REPORT = "report"
 
 
 class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
-    """Trains the orders that come as Tune configs; each step is one epoch.
+    """Trains the assignments that come as Tune configs; each step is one epoch.
 
     Nothing in `reset_config` may fail: a reset that fails leaks a slot of Tune's. Whatever can go wrong does so in
     `step`.
     """
 
-    def setup(self, config: dict[str, Any], brief: WorkerConfig, task: TrainingTask, judge_task: JudgeTask) -> None:
+    def setup(
+        self, config: dict[str, Any], worker_config: WorkerConfig, task: TrainingTask, judge_task: JudgeTask
+    ) -> None:
         """Quick, so that Tune sees the actor started: TensorFlow is loaded in the first step.
 
         While an actor is still starting, Tune gives its trial to any other that becomes free and kills it; with an
         import of several seconds in here, short trials would never get a second worker.
         """
-        os.chdir(tempfile.gettempdir())  # a job's folder may be unpacked anew while we run, and is then another one
-        self._brief = brief
+        set_for_worker()
+        self._config = worker_config
         self._task = task
         self._judge_task = judge_task
-        self._order = TrialAssignment(**config)
+        self._assignment = TrialAssignment(**config)
         self._node_id = ray.get_runtime_context().get_node_id()
         self._runner: TrialRunner | None = None
-        self._begun = False  # with the present order
+        self._begun = False  # with the present assignment
         self._served = 0
         self._log: WorkerLog | None = None
 
@@ -59,17 +58,17 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             self._served += 1
         if self._runner is None:
             self._runner = self._make_runner()
-            self._runner.begin(self._order)
+            self._runner.begin(self._assignment)
         report = self._runner.step()
         if self._log is not None and (report.scores is not None or report.failure is not None):
             self._log.copy()
         return {REPORT: report}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._order = TrialAssignment(**new_config)
+        self._assignment = TrialAssignment(**new_config)
         self._begun = False
         if self._runner is not None:
-            self._runner.begin(self._order)
+            self._runner.begin(self._assignment)
         return True
 
     def _retire_if_due(self) -> None:
@@ -78,36 +77,22 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         Only here: an end inside `reset_config` would be an error of the trial's, and one after its last epoch would
         lose its report.
         """
-        if self._served >= self._brief.trials_per_process:
+        if self._served >= self._config.trials_per_process:
             logger.info("retires after %d trials", self._served)
             ray.actor.exit_actor()
 
     def _make_runner(self) -> "TrialRunner":
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         # Not above: the driver imports this module, and must stay without TensorFlow.
-        with _hidden("sklearn"):  # TensorFlow loads Keras, whose wrappers would load it: a second of a worker's start
+        with import_hidden("sklearn"):  # TensorFlow loads Keras, whose wrappers would load it: a second of the start
             from vae_search.search.worker.trial_runner import TrialRunner
 
-        store = RetryingStore(open_store(self._brief.store), wait=threading.Event().wait)
-        self._log = WorkerLog(self._brief, store, name=f"worker-{self._node_id[:8]}-{os.getpid()}.log")
+        store = RetryingStore(open_store(self._config.store), wait=threading.Event().wait)
+        self._log = WorkerLog(self._config, store, name=f"worker-{self._node_id[:8]}-{os.getpid()}.log")
         return TrialRunner(
-            self._brief,
+            self._config,
             self._task,
             self._judge_task,
             store,
             node_id=self._node_id,
             leaves_soon=lambda: is_draining(self._node_id),
         )
-
-
-@contextmanager
-def _hidden(module: str) -> Iterator[None]:
-    """Imports inside the block find `module` not installed; without effect if it is loaded already."""
-    if module in sys.modules:
-        yield
-        return
-    sys.modules[module] = None  # type: ignore[assignment]  # this is how Python spells it
-    try:
-        yield
-    finally:
-        del sys.modules[module]

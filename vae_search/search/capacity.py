@@ -1,4 +1,4 @@
-"""How many trials a machine or a cluster holds at once, and whether it could ever hold one. Pure functions."""
+"""Capacity of a machine or a cluster, in trials at once. Pure functions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ ROUNDING = 1e-6  # Ray counts resources in ten-thousandths; 4 × 0.25 must be 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeCapacity:
-    """What one node of a cluster offers to trials."""
+    """Resources and labels that one node of a cluster offers to trials."""
 
     node_id: str
     resources: Mapping[str, float]
@@ -22,13 +22,13 @@ class NodeCapacity:
 
 
 def needs(resources: Resources) -> dict[str, float]:
-    """What one trial takes, by Ray's names."""
+    """Resources that one trial takes, by Ray's names."""
     wanted = {CPU: float(resources.cpus_per_trial), GPU: resources.gpus_per_trial, MEMORY: float(resources.memory)}
     return {name: amount for name, amount in (wanted | dict(resources.custom)).items() if amount > 0}
 
 
 def trials_on(node: NodeCapacity, resources: Resources) -> int:
-    """How many trials the node holds at once; 0 if it lacks a label."""
+    """Number of trials that the node holds at once; 0 if it lacks a label."""
     if any(node.labels.get(label) != value for label, value in resources.labels.items()):
         return 0
     return min(int(node.resources.get(name, 0.0) / amount + ROUNDING) for name, amount in needs(resources).items())
@@ -39,17 +39,17 @@ def cluster_capacity(nodes: Sequence[NodeCapacity], resources: Resources) -> int
     return sum(trials_on(node, resources) for node in nodes)
 
 
-def in_flight_limit(room: int, resources: Resources) -> int:
-    """How many trials may be in flight: those that run, and some ahead.
+def in_flight_limit(running: int, resources: Resources) -> int:
+    """Limit of trials in flight: those that run, and some ahead.
 
     One ahead keeps a worker from waiting for the sampler. A quarter more on large clusters is what an autoscaler sees
     as demand; it is no larger, because what is asked ahead is asked without the results of what runs.
     """
-    return capped(room + max(1, room // 4), resources)
+    return capped(running + max(1, running // 4), resources)
 
 
 def capped(trials: int, resources: Resources) -> int:
-    """So many trials, or what the spec allows at once if that is less."""
+    """The number of trials, or what the spec allows at once if that is less."""
     return min(trials, resources.concurrency) if isinstance(resources.concurrency, int) else trials
 
 
@@ -84,13 +84,13 @@ def local_capacity(resources: Resources) -> int:
         ClusterTrouble: Not even one trial fits; it would wait for ever.
     """
     cores = usable_cores()
-    room = cores // resources.cpus_per_trial
-    if room == 0:
+    trials = cores // resources.cpus_per_trial
+    if trials == 0:
         raise ClusterTrouble(
             f"resources.cpus_per_trial: a trial needs {resources.cpus_per_trial} cores, but this machine has {cores}. "
             "Lower it."
         )
-    return capped(room, resources)
+    return capped(trials, resources)
 
 
 def _key(name: str) -> str:

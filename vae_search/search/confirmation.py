@@ -1,4 +1,4 @@
-"""Which configs are trained again with fresh seeds, and in which order: a function of what the ledger holds.
+"""Plan of the confirm runs: the finalists and fresh seeds to train, in order, as a function of what the ledger holds.
 
 A search picks the luckiest of many runs, so its best values flatter (the winner's curse). Fresh seeds of the few best
 configs tell luck from quality, and how much seeds matter.
@@ -48,7 +48,7 @@ def finalists_of(rows: Sequence[TrialRow], count: int, objective: Objective) -> 
 
 
 def finalists_in(leaderboard: Leaderboard, count: int, objective: Objective) -> list[TrialRow]:
-    """What `finalists_of` finds among all rows, from as few of them as it takes.
+    """The finalists that `finalists_of` finds among all rows, from as few of them as it takes.
 
     Raises:
         Conflict: The rows belong to different comparability keys (invariant I7).
@@ -111,7 +111,7 @@ class ConfirmationPlan:
         if objective.pareto is None:  # of a front all members are needed, to know who is on it
             self._candidates = self._finalists
 
-    def next_order(self, in_flight: Collection[str]) -> TrialAssignment | None:
+    def next_assignment(self, in_flight: Collection[str]) -> TrialAssignment | None:
         """The next confirm run; None if there is none, or none before one in flight has ended.
 
         Args:

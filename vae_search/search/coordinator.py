@@ -1,4 +1,4 @@
-"""One driver's sweep: what to try next, who is cut, and the one path by which a trial becomes a row. Knows no Ray."""
+"""Coordinator of a sweep: next trials, pruning, and the one path by which a trial becomes a row. Knows no Ray."""
 
 import logging
 from collections import Counter, deque
@@ -32,7 +32,9 @@ COMPACT_EVERY = 500  # rows
 
 
 class SweepCoordinator:
-    """Decides and records; whoever runs the trials asks `next_order`, hands in `record` and then calls `land`.
+    """The decisions and the commit path of one sweep; its caller runs the trials.
+
+    For each: `next_assignment`, `started`, `record` after each epoch, and `commit_trial` once that returns an end.
 
     All calls come from one thread, except `progress`.
 
@@ -43,7 +45,7 @@ class SweepCoordinator:
 
     def __init__(
         self,
-        provenance: SweepContext,
+        context: SweepContext,
         *,
         store: Store,
         lease: Lease,
@@ -52,17 +54,17 @@ class SweepCoordinator:
         slots: Callable[[], int],
         on_trial_finished: Callable[[TrialRow, TrialEnd], None],
     ) -> None:
-        spec = provenance.spec
-        self._provenance = provenance
+        spec = context.spec
+        self._context = context
         self._spec = spec
         self._store = store
         self._lease = lease
         self._now = now
         self._seconds_left = seconds_left
         self._slots = slots
-        self._on_landed = on_trial_finished
+        self._on_trial_finished = on_trial_finished
         self._ledger = Ledger(store, spec.name)
-        self._suggestions = PendingTrials(store, spec.name)
+        self._pending = PendingTrials(store, spec.name)
         criteria = len(spec.objective.pareto or ("objective",))
         self._study = SweepStudy(spec.search_space, sampler=spec.sampler, seed=spec.seed, criteria=criteria)
         self._confirmation = ConfirmationPlan(spec, store)
@@ -70,7 +72,7 @@ class SweepCoordinator:
         self._waiting: list[TrialAssignment] = []  # in running when the last driver died
         self._rungs = SuccessiveHalving(spec)
         self._states: Counter[State] = Counter()
-        self._kept = WeightRetention(spec, store)
+        self._retention = WeightRetention(spec, store)
         self._unissued: deque[int] = deque()  # numbers of the budget, the least first
         self._epochs_done = 0
         self._failures = FailureStreak()
@@ -89,7 +91,7 @@ class SweepCoordinator:
         if self._spec.confirm.finalists == 0 or self._seconds_left() <= 0:
             return True
         # Each run that ends may bring others: the last trial the finalists, a finalist's first seed its other ones.
-        return not self._running and self._confirmation.next_order(self._running) is None
+        return not self._running and self._confirmation.next_assignment(self._running) is None
 
     @property
     def in_flight(self) -> int:
@@ -97,30 +99,28 @@ class SweepCoordinator:
 
     @property
     def unsaved(self) -> bool:
-        """Whether stopping now would lose an epoch that has been reported, or a trial that is in its first."""
+        """True if stopping now would lose an epoch that has been reported, or a trial that is in its first."""
         return any(not running.saved for running in self._running.values() if running.started_at is not None)
 
-    def next_order(self) -> TrialAssignment | None:
-        """What to train next, durable before it is handed out; None if there is nothing now.
+    def next_assignment(self) -> TrialAssignment | None:
+        """The next assignment, durable before it is handed out; None if there is nothing now.
 
         Raises:
             StoreUnavailable, LeaseLost: Nothing was issued.
         """
-        order: TrialAssignment | None
+        assignment: TrialAssignment | None = None
         if self._waiting:
-            order = self._waiting.pop(0)
+            assignment = self._waiting.pop(0)
         elif self._trials_to_come():
-            order = self._suggest()
+            assignment = self._suggest()
         elif self._search_is_over() and self._seconds_left() > 0:
-            order = self._confirmation.next_order(self._running)
-        else:
-            order = None
-        if order is None:
+            assignment = self._confirmation.next_assignment(self._running)
+        if assignment is None:
             return None
         self._lease.check()
-        is_new = self._suggestions.record(order)
-        self._running[order.key] = RunningTrial(order=order, attempts=0 if is_new else 1)
-        return order
+        is_new = self._pending.record(assignment)
+        self._running[assignment.key] = RunningTrial(assignment=assignment, attempts=0 if is_new else 1)
+        return assignment
 
     def started(self, key: str) -> None:
         """A worker begins with a run, for the first time or again after it was lost."""
@@ -130,21 +130,19 @@ class SweepCoordinator:
             running.started_at = self._now()
 
     def record(self, report: TrialReport) -> TrialEnd | None:
-        """Take in a worker's report; a verdict means that the trial ends here and must `land`. Idempotent."""
+        """Take in a worker's report; an end means that the trial is over and must be committed. Idempotent."""
         running = self._running[report.key]
         for measurement in report.measurements:
             self._epochs_done += measurement.epoch not in running.measurements
             running.measurements[measurement.epoch] = measurement
-            if not running.order.confirms:
+            if not running.assignment.confirms:
                 flops = report.costs.train_flops / report.epoch if report.costs else None
-                self._rungs.note(measurement.epoch, running.order.trial, measurement.neg_elbo, epoch_flops=flops)
+                self._rungs.note(measurement.epoch, running.assignment.trial, measurement.neg_elbo, epoch_flops=flops)
         running.node_id = report.node_id
         running.saved = report.saved_epoch == report.epoch
         running.scores, running.costs, running.failure = report.scores, report.costs, report.failure
-        running.verdict = end_of(
-            report, running, spec=self._spec, rungs=self._rungs, time_is_up=self._search_time_is_up
-        )
-        return running.verdict
+        running.end = end_of(report, running, spec=self._spec, rungs=self._rungs, time_is_up=self._search_time_is_up)
+        return running.end
 
     def note_lost_worker(self, key: str, *, reason: Reason, detail: str) -> None:
         """A worker was lost for a reason that may be its neighbours' fault; the second time it ends the trial.
@@ -165,17 +163,17 @@ class SweepCoordinator:
             SweepFailed: The row is written, but the same failure came too often in a row.
         """
         running = self._running[key]
-        verdict = running.verdict
-        if verdict is None:
-            raise ValueError(f"run {key} has no verdict; only one that has ended can land")
+        end = running.end
+        if end is None:
+            raise ValueError(f"run {key} has not ended, and cannot be committed")
         self._lease.check()
-        row = self._commit(running, verdict)
+        row = self._commit(running, end)
         del self._running[key]
-        self._suggestions.forget(key)
-        logger.info("run %s %s: %s", key, row.state, verdict.explanation)
+        self._pending.forget(key)
+        logger.info("run %s %s: %s", key, row.state, end.explanation)
         if row.lease == self._lease.number:  # else whoever wrote it shows it: a run is shown as finished once
-            self._on_landed(row, verdict)
-        if not running.order.confirms:
+            self._on_trial_finished(row, end)
+        if not running.assignment.confirms:
             if self._states.total() % COMPACT_EVERY == 0:
                 self.compact()
             self._failures.note(row)
@@ -190,13 +188,13 @@ class SweepCoordinator:
 
     def progress(self) -> Progress:
         """A consistent enough picture from any thread."""
-        best = self._kept.best
+        best = self._retention.best
         return Progress(
             trials=self._spec.budget.trials,
             states=dict(self._states),
             best_trial=best[1] if best else None,
             best_objective=best[0] if best else None,
-            front=self._kept.front,
+            front=self._retention.front,
             epochs_done=self._epochs_done,
             running={key: len(running.measurements) for key, running in list(self._running.items())},
             confirmed=len(self._confirmation.ended),
@@ -218,36 +216,39 @@ class SweepCoordinator:
             self._count(row)
         finished = {row.trial for row in rows} | lost
         over = {layout.trial_key(trial) for trial in finished} | {row.key for row in self._confirmation.ended}
-        for order in self._suggestions.all():
-            if order.key in over:
-                self._suggestions.forget(order.key)  # the last driver died between the row and this step
+        for assignment in self._pending.all():
+            if assignment.key in over:
+                self._pending.forget(assignment.key)  # the last driver died between the row and this step
                 continue
-            if order.confirms:
+            if assignment.confirms:
                 continue  # issued again when its turn comes, and goes on from its checkpoint
-            problems = self._spec.search_space.problems(order.params)
+            problems = self._spec.search_space.problems(assignment.params)
             if problems:
+                path = layout.suggestion(self._spec.name, assignment.key)
                 raise CorruptStore(
-                    f"{layout.suggestion(self._spec.name, layout.trial_key(order.trial))}: does not fit the search "
-                    f"space: {problems[0]}\nRestore it from a copy, or remove its folder: the trial is suggested anew."
+                    f"{path}: does not fit the search space: {problems[0]}\nRestore it from a copy, or "
+                    "remove its folder: the trial is suggested anew."
                 )
-            self._study.add(TrialResult(trial=order.trial, state=State.RUNNING, params=order.params, objective=None))
-            self._waiting.append(order)
+            self._study.add(
+                TrialResult(trial=assignment.trial, state=State.RUNNING, params=assignment.params, objective=None)
+            )
+            self._waiting.append(assignment)
         # A budget that was lowered leaves trials in running beyond it for a later, larger one.
         trials = self._spec.budget.trials
-        self._waiting = [order for order in self._waiting if order.trial < trials]
-        issued = finished | {order.trial for order in self._waiting}
+        self._waiting = [assignment for assignment in self._waiting if assignment.trial < trials]
+        issued = finished | {assignment.trial for assignment in self._waiting}
         self._unissued = deque(number for number in range(trials) if number not in issued)
 
     def _trials_to_come(self) -> bool:
-        """Whether the search will issue further trials."""
+        """True if the search will issue further trials."""
         return bool(self._waiting or (self._unissued and not self._search_time_is_up()))
 
     def _search_time_is_up(self) -> bool:
-        """Whether the rest of the time is what the confirm runs need."""
+        """True if the rest of the time is what the confirm runs need."""
         return self._seconds_left() <= self._confirmation.forecast_s(slots=self._slots())
 
     def _search_is_over(self) -> bool:
-        return not self._trials_to_come() and all(running.order.confirms for running in self._running.values())
+        return not self._trials_to_come() and all(running.assignment.confirms for running in self._running.values())
 
     def _replay_rungs(self, row: TrialRow, curve: Sequence[EpochRow]) -> None:
         flops = row.train_flops / row.epochs if row.train_flops and row.epochs else None
@@ -262,14 +263,14 @@ class SweepCoordinator:
         self._unissued.popleft()
         return TrialAssignment(trial=trial, params=params, seed=derived_seed(self._spec.seed, trial, "training"))
 
-    def _commit(self, running: RunningTrial, verdict: TrialEnd) -> TrialRow:
+    def _commit(self, running: RunningTrial, end: TrialEnd) -> TrialRow:
         """Write the artifact and the row, and let everybody know who decides by it."""
-        confirm_seed = running.order.confirm_seed
-        row = trial_row(running, verdict, self._provenance, finished_at=self._now())
+        confirm_seed = running.assignment.confirm_seed
+        row = trial_row(running, end, self._context, finished_at=self._now())
         sha256 = None
-        if verdict.state is State.COMPLETE:
+        if end.state is State.COMPLETE:
             confirms = confirm_seed is not None
-            sha256 = self._kept.keep_confirm_run(running) if confirms else self._kept.keep_trial(running, row)
+            sha256 = self._retention.keep_confirm_run(running) if confirms else self._retention.keep_trial(running, row)
         self._lease.check()  # again: writing an artifact takes long enough to be stopped in the middle
         row = replace(row, finished_at=self._now(), artifact_sha256=sha256)
         if confirm_seed is None:
@@ -281,12 +282,12 @@ class SweepCoordinator:
         if confirm_seed is None:
             self._study.tell(self._outcome(row, running.neg_elbos))
             self._count(row)
-            self._kept.drop_others()
+            self._retention.drop_others()
         return row
 
     def _count(self, row: TrialRow) -> None:
         self._states[row.state] += 1
-        self._kept.count(row)
+        self._retention.count(row)
         self._confirmation.note(row)
 
     def _outcome(self, row: TrialRow, neg_elbos: Mapping[int, float]) -> TrialResult:

@@ -1,4 +1,4 @@
-"""When a sweep is given up: the same failure, trial after trial, is the spec's or the machine's and not a config's."""
+"""Limit of equal failures in a row: then the spec or the machine is at fault, not a config, and the sweep ends."""
 
 from vae_search.core.trial_state import State
 from vae_search.errors import SweepFailed

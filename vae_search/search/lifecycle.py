@@ -1,4 +1,4 @@
-"""Lifecycle of a driver: its lease, its stop signals, its log files, and the time that it has used."""
+"""Lifecycle of a driver: its lease, stop signals, log files and time budget, around whatever trains the trials."""
 
 import logging
 import math
@@ -9,21 +9,110 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from vae_search.errors import StoreUnavailable
+from vae_search.errors import Interrupted, StoreUnavailable
+from vae_search.search.progress import Observer
+from vae_search.search.running_trial import SweepContext
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
-from vae_search.store.leases.lease import DRIVER_S, EXHAUSTED, Lease, acquire
+from vae_search.store.backends.retrying import RetryingStore
+from vae_search.store.leases.lease import DRIVER_S, EXHAUSTED, Lease, acquire, driver_s_before
+from vae_search.store.ledger.sweep_record import SweepRecord
+
+if TYPE_CHECKING:
+    from vae_search.search.coordinator import SweepCoordinator
 
 logger = logging.getLogger(__name__)
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
-
 STOP_POLL_S = 1.0
+WORKERS_LEAVE_S = 8.0  # that a stopping driver gives its workers to save their epochs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverSession:
+    """Everything that a driver holds while it trains a sweep's trials."""
+
+    coordinator: "SweepCoordinator"
+    store: Store
+    """retries what fails, until somebody asks to stop"""
+    lease: int
+    log_folder: Path
+    signalled: threading.Event
+    """set by the first signal, or by a stop request that was seen in the store"""
+    stop_requested: Callable[[], bool]
+    """true after a signal, or a request in the store"""
+
+
+def run_sweep(
+    record: SweepRecord,
+    *,
+    store: Store,
+    observer: Observer,
+    slots: Callable[[], int],
+    train: Callable[[DriverSession], None],
+) -> None:
+    """Own the sweep while `train` runs its trials, and leave everything resumable.
+
+    Args:
+        slots: how many trials run at once, for the forecast of what the confirm runs will take.
+        train: returns when the coordinator has no more trials, or soon after a stop was requested. Not called if
+            nothing is left to do.
+
+    Raises:
+        Conflict: Another driver owns the sweep.
+        Interrupted: Somebody asked to stop; everything is resumable.
+        VaeSearchError: What `train` raises.
+    """
+    from vae_search.search.coordinator import SweepCoordinator  # here: workers import this module, and need no Optuna
+
+    spec = record.spec
+    driver_time = DriverTime(driver_s_before(store, spec.name), spec.budget.minutes)
+    with stop_signals() as signalled:
+        retrying = RetryingStore(store, wait=signalled.wait)
+        with (
+            hold_lease(retrying, spec, driver_time) as lease,
+            log_folder_of(retrying, spec.name) as folder,
+            logging_to(folder / f"driver-{lease.number:06d}.log"),
+        ):
+            coordinator = SweepCoordinator(
+                SweepContext(
+                    spec=spec,
+                    lease=lease.number,
+                    comparability_key=record.comparability_key,
+                    versions=record.versions,
+                ),
+                store=retrying,
+                lease=lease,
+                now=lambda: datetime.now(UTC),
+                seconds_left=driver_time.left_s,
+                slots=slots,
+                on_trial_finished=observer.on_trial_finished,
+            )
+            if not coordinator.exhausted and not signalled.is_set():
+                train(
+                    DriverSession(
+                        coordinator=coordinator,
+                        store=retrying,
+                        lease=lease.number,
+                        log_folder=folder,
+                        signalled=signalled,
+                        stop_requested=stop_requested_by(signalled, lease),
+                    )
+                )
+                coordinator.compact()
+            driver_time.exhausted = coordinator.exhausted and coordinator.in_flight == 0
+    if coordinator.in_flight > 0 or not coordinator.exhausted:
+        raise Interrupted(
+            f"sweep {spec.name}: stopped with {coordinator.progress().finished} of {spec.budget.trials} trials done; "
+            f"nothing is lost.\nContinue with `vae-search resume {spec.name}`, or run the same command again."
+        )
 
 
 class DriverTime:

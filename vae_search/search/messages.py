@@ -1,4 +1,4 @@
-"""What travels between the driver and its workers. Plain data: neither Ray nor TensorFlow is needed to read it."""
+"""Messages between the driver and its workers: plain data. Neither Ray nor TensorFlow is needed to read it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +12,12 @@ from vae_search.store import paths as layout
 # The files of a checkpoint; after the last epoch also those of an artifact (`store/artifacts.py`).
 STATE_FILE = "state.npz"
 MEASUREMENTS_FILE = "measurements.json"
+TRIALS_PER_PROCESS = 250  # TensorFlow keeps 1–2 MB of each trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
-    """What a worker must know of its sweep before the first trial."""
+    """Facts of its sweep that a worker must know before the first trial."""
 
     spec: SweepSpec
     store: str
@@ -25,8 +26,8 @@ class WorkerConfig:
     rungs: tuple[int, ...]
     log_folder: str | None
     """folder that every node has for the workers' log files; None if the store is none: they are copied into it then"""
-    trials_per_process: int = 250
-    """a worker that has served so many makes room for a fresh one: TensorFlow keeps 1–2 MB of each"""
+    trials_per_process: int = TRIALS_PER_PROCESS
+    """a worker that has served so many is replaced by a fresh one"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class TrialAssignment:
 
     @property
     def confirms(self) -> bool:
-        """Whether it is a confirm run."""
+        """True for a confirm run."""
         return self.confirm_seed is not None
 
     @property
@@ -55,7 +56,7 @@ class TrialAssignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why a trial cannot be trained further; its own config's fault."""
+    """A failure that is the config's own fault: the trial cannot be trained further."""
 
     reason: Reason
     error: str
@@ -63,10 +64,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialReport:
-    """What a worker tells after each step. Reporting the same epoch twice changes nothing."""
+    """A worker's report after each step. Reporting the same epoch twice changes nothing."""
 
     key: str
-    """of the order"""
+    """of the assignment"""
     epoch: int
     """epochs done"""
     measurements: tuple[EpochMeasurement, ...]

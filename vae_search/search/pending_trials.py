@@ -17,32 +17,32 @@ class PendingTrials:
         self._store = store
         self._sweep = sweep
 
-    def record(self, order: TrialAssignment) -> bool:
-        """Make `order` durable; recording it again changes nothing. Whether it is new."""
+    def record(self, assignment: TrialAssignment) -> bool:
+        """Make `assignment` durable; recording it again changes nothing. Whether it is new."""
         try:
-            self._store.create(layout.suggestion(self._sweep, order.key), to_json_bytes(asdict(order)))
+            self._store.create(layout.suggestion(self._sweep, assignment.key), to_json_bytes(asdict(assignment)))
         except AlreadyThere:
             return False
         return True
 
     def all(self) -> list[TrialAssignment]:
-        """Every order of a trial or confirm run in flight, by trial number.
+        """Every assignment of a trial or confirm run in flight, by trial number.
 
         Raises:
             CorruptStore: A suggestion is damaged.
         """
-        orders = []
+        assignments = []
         for path in self._store.list(layout.running(self._sweep)):
             if path.endswith("/suggestion.json"):
-                orders.append(_order(from_json_bytes(self._store.read(path), where=path), where=path))
-        return sorted(orders, key=lambda order: order.key)
+                assignments.append(_assignment(from_json_bytes(self._store.read(path), where=path), where=path))
+        return sorted(assignments, key=lambda assignment: assignment.key)
 
     def forget(self, key: str) -> None:
         """Remove the running folder of a trial or confirm run whose row is written."""
         self._store.remove_tree(layout.running_run(self._sweep, key))
 
 
-def _order(record: Mapping[str, object], *, where: str) -> TrialAssignment:
+def _assignment(record: Mapping[str, object], *, where: str) -> TrialAssignment:
     trial, params, seed = record.get("trial"), record.get("params"), record.get("seed")
     confirm_seed = record.get("confirm_seed")
     if not (

@@ -1,4 +1,4 @@
-"""What a running sweep shows to whoever started it."""
+"""Progress of a running sweep, and the observer that shows it to whoever started it."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -36,7 +36,7 @@ class Progress:
         return sum(self.states.values())
 
 
-def _ignore_landed(row: TrialRow, verdict: TrialEnd) -> None:
+def _ignore_finished(row: TrialRow, end: TrialEnd) -> None:
     return None
 
 
@@ -54,7 +54,7 @@ class Observer:
 
     on_phase: Callable[[str], None] = _ignore_phase
     """when something begins that takes seconds"""
-    on_trial_finished: Callable[[TrialRow, TrialEnd], None] = _ignore_landed
+    on_trial_finished: Callable[[TrialRow, TrialEnd], None] = _ignore_finished
     """after a trial's row is durable"""
     watching: Callable[[Callable[[], Progress]], AbstractContextManager[object]] = _no_display
-    """entered before the first trial, left after the last: room for a display that polls the progress"""
+    """entered before the first trial, left after the last: for a display that polls the progress"""

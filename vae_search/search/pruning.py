@@ -1,6 +1,6 @@
-"""Who advances: pure functions of recorded measurements.
+"""Asynchronous successive halving: decide which trials advance past a rung. Pure functions of recorded measurements.
 
-Asynchronous successive halving (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2).
+The rule is that of (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2).
 In a Pareto sweep that minimises FLOPs a trial is compared with those of similar cost. What it will cost is known before
 it is trained, so that only its bound needs to be found out: a front consists of the best at each price.
 """
@@ -16,7 +16,7 @@ SIMILAR = 2.0  # the greatest ratio of two costs that are alike
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RungDecision:
-    """Whether a trial advances past a rung, and why."""
+    """The decision on one trial at a rung, and its reason."""
 
     advance: bool
     reason: str
@@ -35,7 +35,7 @@ def rung_epochs(pruning: Pruning | None, *, budget_epochs: int) -> tuple[int, ..
 
 
 def decide(value: float, recorded: Sequence[float], *, reduction_factor: int) -> RungDecision:
-    """Does a trial with `value` (lower is better) advance, given all values recorded at its rung so far?
+    """Decide on a trial with `value` (lower is better), given all values recorded at its rung so far.
 
     With n recorded values, this one included: advance if n < reduction_factor, or if its rank is at most
     max(1, ⌊n / reduction_factor⌋). Equal values share the better rank.
@@ -53,7 +53,7 @@ def decide(value: float, recorded: Sequence[float], *, reduction_factor: int) ->
 
 
 class SuccessiveHalving:
-    """What has been recorded at the rungs of one sweep: held-out values and what trials will cost."""
+    """The record of one sweep's rungs: held-out values and what trials will cost."""
 
     def __init__(self, spec: SweepSpec) -> None:
         self.epochs = rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs)
@@ -77,7 +77,7 @@ class SuccessiveHalving:
             self._costs[epoch][trial] = float(f"{epoch_flops:.12g}")
 
     def decide(self, epoch: int, trial: int) -> RungDecision:
-        """Does a trial advance that stands at a rung, given all that is recorded there so far?"""
+        """Decide on a trial that stands at a rung, given all that is recorded there so far."""
         values = self._values[epoch]
         if not self._with_flops:
             return decide(values[trial], [*values.values()], reduction_factor=self._reduction_factor)

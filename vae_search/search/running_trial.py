@@ -14,7 +14,7 @@ from vae_search.spec.sweep_spec import SweepSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEnd:
-    """How a trial ends, and why: the words of the ledger plus one sentence for the log."""
+    """The end of a trial and its reason: the words of the ledger plus one sentence for the log."""
 
     state: State
     reason: Reason | None
@@ -23,7 +23,7 @@ class TrialEnd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepContext:
-    """What every row of one driver's sweep has in common."""
+    """Facts that all rows of one driver's sweep have in common."""
 
     spec: SweepSpec
     lease: int
@@ -35,7 +35,7 @@ class SweepContext:
 class RunningTrial:
     """One trial between its suggestion and its row."""
 
-    order: TrialAssignment
+    assignment: TrialAssignment
     attempts: int
     """how often a worker has begun with it"""
     started_at: datetime | None = None
@@ -44,7 +44,7 @@ class RunningTrial:
     costs: Costs | None = None
     scores: Scores | None = None
     failure: Failure | None = None
-    verdict: TrialEnd | None = None
+    end: TrialEnd | None = None
     saved: bool = False
     """whether its newest report is in a checkpoint"""
 
@@ -55,7 +55,7 @@ class RunningTrial:
 
     @property
     def params(self) -> Mapping[str, ParamValue]:
-        return self.order.params
+        return self.assignment.params
 
 
 def end_of(
@@ -66,7 +66,7 @@ def end_of(
     rungs: SuccessiveHalving,
     time_is_up: Callable[[], bool],
 ) -> TrialEnd | None:
-    """What a report means for its run; None: it goes on.
+    """The end that a report means for its run; None: it goes on.
 
     Args:
         rungs: with all that is recorded, this report included.
@@ -75,13 +75,13 @@ def end_of(
     if report.failure is not None:
         summary = report.failure.error.splitlines()[0]
         return TrialEnd(state=State.FAIL, reason=report.failure.reason, explanation=summary)
-    confirms = running.order.confirms
+    confirms = running.assignment.confirms
     if report.epoch >= (spec.confirm_epochs if confirms else spec.budget.epochs):
         return TrialEnd(state=State.COMPLETE, reason=None, explanation=f"all {report.epoch} epochs done")
     if confirms:
         return None
     if report.epoch in rungs.epochs:
-        decision = rungs.decide(report.epoch, running.order.trial)
+        decision = rungs.decide(report.epoch, running.assignment.trial)
         if not decision.advance:
             explanation = f"cut at epoch {report.epoch}: {decision.reason}"
             return TrialEnd(state=State.PRUNED, reason=Reason.RUNG, explanation=explanation)

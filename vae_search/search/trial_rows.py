@@ -24,7 +24,7 @@ def objective_of(scores: Scores, objective: Objective) -> float | None:
 
 
 def criteria_of(row: TrialRow, names: Sequence[str], *, epochs: int) -> tuple[float, ...]:
-    """What the sampler of a Pareto sweep learns of a trial; nothing if a value is not known.
+    """Criteria that the sampler of a Pareto sweep learns of a trial; nothing if a value is not known.
 
     Of a PRUNED trial the bound that it had reached, which more epochs would have lowered, and the cost of all epochs.
     """
@@ -40,7 +40,7 @@ def epoch_rows(running: RunningTrial, sweep: str) -> list[EpochRow]:
     return [
         EpochRow(
             sweep=sweep,
-            trial=running.order.trial,
+            trial=running.assignment.trial,
             epoch=m.epoch,
             neg_elbo=m.neg_elbo,
             distortion=m.distortion,
@@ -60,25 +60,25 @@ def epoch_rows(running: RunningTrial, sweep: str) -> list[EpochRow]:
     ]
 
 
-def trial_row(running: RunningTrial, verdict: TrialEnd, provenance: SweepContext, *, finished_at: datetime) -> TrialRow:
-    """The row of a landed trial, as if its weights were not kept.
+def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, finished_at: datetime) -> TrialRow:
+    """The row of a trial that has ended, as if its weights were not kept.
 
     Scores that need the last epoch are NULL for a trial that was cut.
     """
-    spec, scores = provenance.spec, running.scores if verdict.state is State.COMPLETE else None
+    spec, scores = context.spec, running.scores if end.state is State.COMPLETE else None
     last = running.measurements[max(running.measurements)] if running.measurements else None
     instability = scores.instability if scores else None
     costs = running.costs
     return TrialRow(
         schema_version=SCHEMA_VERSION,
         sweep=spec.name,
-        trial=running.order.trial,
-        state=verdict.state,
-        reason=verdict.reason,
+        trial=running.assignment.trial,
+        state=end.state,
+        reason=end.reason,
         error=running.failure.error if running.failure else None,
-        seed=running.order.seed,
+        seed=running.assignment.seed,
         attempts=running.attempts,
-        lease=provenance.lease,
+        lease=context.lease,
         node_id=running.node_id,
         started_at=running.started_at or finished_at,
         finished_at=finished_at,
@@ -111,10 +111,10 @@ def trial_row(running: RunningTrial, verdict: TrialEnd, provenance: SweepContext
         images_per_s=costs.images_per_s if costs else None,
         peak_memory_bytes=costs.peak_memory_bytes if costs else None,
         compiled=costs.compiled if costs else None,
-        params=dict(running.order.params),
-        comparability_key=provenance.comparability_key,
+        params=dict(running.assignment.params),
+        comparability_key=context.comparability_key,
         spec_sha256=spec.sha256,
-        versions_json=json.dumps(dict(provenance.versions), sort_keys=True),
+        versions_json=json.dumps(dict(context.versions), sort_keys=True),
         epochs_sha256=None,
         artifact_sha256=None,
     )

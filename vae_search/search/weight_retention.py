@@ -1,4 +1,4 @@
-"""Whose weights a sweep keeps: the best `keep` COMPLETE trials', and all confirm runs'."""
+"""Retention of weights: those of the best `keep` COMPLETE trials and of all confirm runs."""
 
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
@@ -74,7 +74,7 @@ class WeightRetention:
         sha256 = self._keep(running, epochs=self._spec.confirm_epochs, names=names)
         if sha256 is None:
             raise CorruptStore(
-                f"sweep {self._spec.name}: the last checkpoint of confirm run {running.order.key} is damaged.\n"
+                f"sweep {self._spec.name}: the last checkpoint of confirm run {running.assignment.key} is damaged.\n"
                 "Run the same command again: it is trained on from the one before."
             )
         return sha256
@@ -87,8 +87,8 @@ class WeightRetention:
         self._dropped |= behind
 
     def _keep(self, running: RunningTrial, *, epochs: int, names: tuple[str, ...]) -> str | None:
-        checkpoint = checkpoints.newest_intact(self._store, self._spec.name, running.order.key)
+        checkpoint = checkpoints.newest_intact(self._store, self._spec.name, running.assignment.key)
         if checkpoint is None or checkpoint.epoch != epochs:
             return None
         files = {name: checkpoint.files[name] for name in names}
-        return artifacts.keep(self._store, self._spec.name, running.order.key, files)
+        return artifacts.keep(self._store, self._spec.name, running.assignment.key, files)

@@ -1,7 +1,9 @@
 """The use cases around a sweep that runs as a job of a Ray cluster."""
 
-import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,13 +25,12 @@ from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.records import newest_lease
 
 if TYPE_CHECKING:
+    from vae_search.runtime.cluster.job_events import JobEvent
     from vae_search.runtime.cluster.jobs import Job, Jobs
-    from vae_search.search.progress import Observer
+    from vae_search.search.progress import Observer, Progress
     from vae_search.spec.sweep_spec import SweepSpec
 
 START_S = 120.0  # a job has to begin to train; longer where Ray must unpack much
-TRAINING = "training \N{HORIZONTAL ELLIPSIS}"
-"""What a driver prints when its cluster is joined and every node writes to the store."""
 KINDS = (InvalidSpec, BadData, ClusterTrouble, Conflict, SweepFailed, StoreUnavailable, Interrupted)
 
 
@@ -81,7 +82,7 @@ def submit(jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bo
 
 def under_way(jobs: "Jobs", job: "Job") -> "Job":
     """Wait until the job trains, or has ended."""
-    return jobs.wait_until(job.submission_id, TRAINING, timeout_s=START_S)
+    return jobs.wait_until_training(job.submission_id, timeout_s=START_S)
 
 
 def raise_if_failed(jobs: "Jobs", job: "Job", *, shown: bool) -> None:
@@ -98,11 +99,24 @@ def raise_if_failed(jobs: "Jobs", job: "Job", *, shown: bool) -> None:
     if job.status == "STOPPED":
         raise Interrupted(f"job {job.submission_id} was stopped. The same command again continues the sweep.")
     kind: type[VaeSearchError] = next((kind for kind in KINDS if kind.exit_code == job.exit_code), ClusterTrouble)
-    told = jobs.log(job.submission_id).strip() or job.message.strip() or "it left no word."
-    lines = [printable(line, 300) for line in told.splitlines()]
-    start = next((n for n in range(len(lines) - 1, -1, -1) if lines[n].startswith("error: ")), len(lines) - 3)
-    cause = "\n".join(line.removeprefix("error: ") for line in lines[max(start, 0) :][:3])
-    raise kind(f"job {job.submission_id} failed; its log says why." if shown else f"job {job.submission_id}: {cause}")
+    raise kind(
+        f"job {job.submission_id} failed; its log says why."
+        if shown
+        else f"job {job.submission_id}: {_cause(jobs, job)}"
+    )
+
+
+def _cause(jobs: "Jobs", job: "Job") -> str:
+    """The error that the driver has told, in at most three lines; else the last lines of what it left."""
+    from vae_search.runtime.cluster.job_events import FAILED
+
+    errors = [told.message for told in jobs.events(job.submission_id) if told.event == FAILED and told.message]
+    if errors:
+        lines = errors[-1].splitlines()[:3]
+    else:
+        left = jobs.log(job.submission_id).strip() or job.message.strip() or "it left no word."
+        lines = left.splitlines()[-3:]
+    return "\n".join(printable(line, 300) for line in lines)
 
 
 def drive(
@@ -111,17 +125,56 @@ def drive(
     """Run the sweep that a job's folder holds, on the cluster that the job belongs to.
 
     Raises:
-        VaeSearchError: What `service.run` raises.
+        VaeSearchError: What `sweeps.run` raises.
     """
     from vae_search.runtime.cluster.job_package import JobPackage
+    from vae_search.runtime.process_state import set_for_job
 
-    payload, place = JobPackage.read(folder, store=store), open_store(store)
-    os.chdir("/")  # Ray unpacks the job's folder anew when it makes the workers' environment, and this one is gone
-    if payload.images is not None:
-        put(place, payload.spec.data.source, payload.images)
-    return sweeps.run(
-        payload.spec, text=payload.text, store=place, cache=cache, observer=observer(payload.spec), address="auto"
-    )
+    with _failure_told():
+        payload, place = JobPackage.read(folder, store=store), open_store(store)
+        set_for_job()
+        if payload.images is not None:
+            put(place, payload.spec.data.source, payload.images)
+        return sweeps.run(
+            payload.spec,
+            text=payload.text,
+            store=place,
+            cache=cache,
+            observer=_telling(observer(payload.spec)),
+            address="auto",
+        )
+
+
+def _telling(observer: "Observer") -> "Observer":
+    """The observer, which tells the job's client as well when the first trial comes."""
+    from vae_search.runtime.cluster.job_events import TRAINING, JobEvent
+
+    @contextmanager
+    def watching(progress: "Callable[[], Progress]") -> Iterator[None]:
+        _tell(JobEvent(event=TRAINING))
+        with observer.watching(progress):
+            yield
+
+    return replace(observer, watching=watching)
+
+
+@contextmanager
+def _failure_told() -> Iterator[None]:
+    """Tell the job's client why the block fails, if it does."""
+    from vae_search.runtime.cluster.job_events import FAILED, JobEvent
+
+    try:
+        yield
+    except VaeSearchError as error:
+        _tell(JobEvent(event=FAILED, exit_code=error.exit_code, message=str(error)))
+        raise
+
+
+def _tell(event: "JobEvent") -> None:
+    from vae_search.runtime.cluster.job_events import line_of
+
+    sys.stdout.write(line_of(event))
+    sys.stdout.flush()
 
 
 def facts(job: "Job") -> dict[str, object]:

@@ -29,7 +29,14 @@ RECORDED_VERSIONS = ("ray", "tensorflow", "keras", "optuna", "numpy")
 
 
 def run(
-    spec: "SweepSpec", *, text: str, store: Store, cache: Path, observer: "Observer", address: str | None = None
+    spec: "SweepSpec",
+    *,
+    text: str,
+    store: Store,
+    cache: Path,
+    observer: "Observer",
+    address: str | None = None,
+    inline: bool = False,
 ) -> SweepStatus:
     """Run a sweep to the end of its budget; one that was interrupted goes on where its ledger stands.
 
@@ -37,10 +44,14 @@ def run(
         text: the spec as written, kept beside the resolved one.
         cache: folder for downloaded data sets.
         address: of the cluster to train on, from one of its machines: `host:port` or `auto`; None: this machine alone.
+        inline: train in this process, without Ray, one trial at a time.
 
     Raises:
+        InvalidSpec: `inline` with an address.
         VaeSearchError: See `errors.py`; whatever happens, the sweep stays resumable.
     """
+    if inline and address is not None:
+        raise InvalidSpec("--inline: trains in this process, so it cannot go with --address. Leave one of them out.")
     if spec.name in sweep_names(store):
         sweep_record.check_same(sweep_record.read(store, spec.name), spec)
         before = status(store, spec.name, spec=spec)
@@ -71,16 +82,15 @@ def run(
     )
     prove_exclusive(store)
     sweep_record.create_or_check(store, record, text=text)
-    from vae_search.runtime.sweep_runner import search
+    task, judge_task = TrainingTask.of(dataset), JudgeTask.of(dataset)
+    if inline:
+        from vae_search.search.worker.inline import search as search_inline
 
-    search(
-        record,
-        task=TrainingTask.of(dataset),
-        judge_task=JudgeTask.of(dataset),
-        store=store,
-        observer=observer,
-        address=address,
-    )
+        search_inline(record, task=task, judge_task=judge_task, store=store, observer=observer)
+    else:
+        from vae_search.runtime.sweep_runner import search
+
+        search(record, task=task, judge_task=judge_task, store=store, observer=observer, address=address)
     return _with_a_result(status(store, spec.name, spec=spec))
 
 
@@ -92,13 +102,14 @@ def resume(
     cache: Path,
     observer: "Callable[[SweepSpec], Observer]",
     address: str | None = None,
+    inline: bool = False,
 ) -> SweepStatus:
     """Run a sweep on with what the store knows of it; on another machine as well.
 
     Args:
         overrides: `key.key=value`, of keys that a sweep may change on its way, such as budget.trials.
         observer: makes the one who watches from what is run.
-        address: see `run`.
+        address, inline: see `run`.
 
     Raises:
         NotFound: There is no such sweep.
@@ -117,6 +128,7 @@ def resume(
         cache=cache,
         observer=observer(spec),
         address=address,
+        inline=inline,
     )
 
 

@@ -24,7 +24,7 @@ def trial_of(order) -> SimpleNamespace:
 
 
 def run_of(session) -> TuneRunState:
-    return TuneRunState(session.driver, limit=lambda: 3, stop_requested=lambda: False, monotonic=lambda: 0.0)
+    return TuneRunState(session.coordinator, limit=lambda: 3, stop_requested=lambda: False, monotonic=lambda: 0.0)
 
 
 def lost(run: TuneRunState, trial: SimpleNamespace, error: Exception, *, for_good: bool = False) -> None:
@@ -60,7 +60,7 @@ def test_a_worker_that_the_memory_monitor_killed_is_a_strike_against_its_trial(o
 
 def test_one_that_was_killed_before_its_trial_began_is_none(open_session, store):
     session = open_session()
-    run, order = run_of(session), session.driver.next_order()
+    run, order = run_of(session), session.coordinator.next_assignment()
 
     lost(run, trial_of(order), OutOfMemoryError("the node was low on memory"))
 
@@ -112,7 +112,7 @@ def test_ray_keeps_free_for_a_trial_what_the_spec_asks_for():
 def test_trials_are_suggested_up_to_the_limit_of_the_moment(open_session):
     session = open_session()
     limit = 2
-    run = TuneRunState(session.driver, limit=lambda: limit, stop_requested=lambda: False, monotonic=lambda: 0.0)
+    run = TuneRunState(session.coordinator, limit=lambda: limit, stop_requested=lambda: False, monotonic=lambda: 0.0)
     suggester = _SearchAdapter(run)
 
     before = [suggester.suggest(f"t{number}") for number in range(3)]
@@ -121,4 +121,4 @@ def test_trials_are_suggested_up_to_the_limit_of_the_moment(open_session):
 
     assert [order and order["trial"] for order in before] == [0, 1, None]
     assert [order and order["trial"] for order in after] == [2, None]
-    assert session.driver.in_flight == 3
+    assert session.coordinator.in_flight == 3

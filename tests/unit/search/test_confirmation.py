@@ -141,7 +141,7 @@ def test_confirm_runs_that_are_cut_anywhere_end_as_if_they_had_not_been(open_ses
         drivers += 1
         session = open_session(*CONFIRM, "sampler=random", "checkpoint_s=0.001")
         session.run(until=dies_at_every_fourth_report)
-        finished = session.driver.exhausted and session.driver.in_flight == 0
+        finished = session.coordinator.exhausted and session.coordinator.in_flight == 0
 
     found = ConfirmRuns(store, "small").rows()
     assert drivers > 3
@@ -163,21 +163,21 @@ def test_the_search_leaves_time_for_what_it_must_confirm(open_session):
     left_s = math.inf
     session = open_session(*CONFIRM, "budget.trials=100", "budget.minutes=1", seconds_left=lambda: left_s)
     order = session.start()
-    while session.driver.record(session.runner.step()) is None:
+    while session.coordinator.record(session.runner.step()) is None:
         pass
-    session.driver.commit_trial(order.key)
-    forecast_s = session.driver._confirmation.forecast_s(slots=1)
+    session.coordinator.commit_trial(order.key)
+    forecast_s = session.coordinator._confirmation.forecast_s(slots=1)
     assert forecast_s == pytest.approx(4 * session.landed[0].wall_s)
 
     left_s = forecast_s + 1.0
-    assert session.driver.next_order().confirm_seed is None
+    assert session.coordinator.next_assignment().confirm_seed is None
     left_s = forecast_s - 0.001
-    session.runner.begin(session.driver._running["000001"].order)
-    verdict = session.driver.record(session.runner.step())
-    session.driver.commit_trial("000001")
+    session.runner.begin(session.coordinator._running["000001"].assignment)
+    verdict = session.coordinator.record(session.runner.step())
+    session.coordinator.commit_trial("000001")
 
     assert (verdict.state, verdict.reason) == (State.PRUNED, Reason.TIME)
-    assert session.driver.next_order().confirm_seed == 1
+    assert session.coordinator.next_assignment().confirm_seed == 1
     left_s = 0.0
-    assert session.driver.next_order() is None
-    assert session.driver.exhausted
+    assert session.coordinator.next_assignment() is None
+    assert session.coordinator.exhausted

@@ -81,7 +81,7 @@ def test_a_sweep_that_is_cut_anywhere_ends_as_if_it_had_not_been(open_session, s
         session = open_session("sampler=random")
         session.run(until=dies_at_every_fifth_report)
         rows += session.landed
-        finished = session.driver.exhausted and session.driver.in_flight == 0
+        finished = session.coordinator.exhausted and session.coordinator.in_flight == 0
 
     assert attempts > 3
     assert sorted(row.trial for row in rows) == list(range(7))  # none twice
@@ -99,10 +99,10 @@ def test_a_trial_cut_between_checkpoints_ends_with_the_same_bits(open_session, t
     resumed = open_session("budget.trials=1")
     order = resumed.start()
     first = resumed.runner.step()
-    resumed.driver.record(first)
-    while (verdict := resumed.driver.record(resumed.runner.step())) is None:
+    resumed.coordinator.record(first)
+    while (verdict := resumed.coordinator.record(resumed.runner.step())) is None:
         pass
-    row = resumed.driver.commit_trial(order.key)
+    row = resumed.coordinator.commit_trial(order.key)
 
     assert first.epoch == 4
     assert [m.epoch for m in first.measurements] == [1, 2, 3, 4]
@@ -115,7 +115,7 @@ def test_a_trial_in_flight_is_issued_again_first_with_its_own_parameters(open_se
     first = open_session()
     lost = first.start()
 
-    again = open_session().driver.next_order()
+    again = open_session().coordinator.next_assignment()
 
     assert again == lost
 
@@ -127,11 +127,11 @@ def test_rungs_are_remembered_by_the_next_driver(open_session, objective):
 
     second = open_session("pruning.reduction_factor=2", objective)
 
-    assert first.driver.rungs == second.driver.rungs == (2, 4)
+    assert first.coordinator.rungs == second.coordinator.rungs == (2, 4)
     for name in ("_values", "_costs"):
-        before, after = (getattr(session.driver._rungs, name) for session in (first, second))
+        before, after = (getattr(session.coordinator._rungs, name) for session in (first, second))
         assert after == {rung: {t: v for t, v in found.items() if t != 3} for rung, found in before.items()}
-    assert any(second.driver._rungs._values.values())
+    assert any(second.coordinator._rungs._values.values())
 
 
 def test_a_diverged_trial_is_a_row_of_its_own_and_the_sweep_goes_on(open_session):
@@ -151,8 +151,8 @@ def test_the_same_failure_time_and_again_stops_the_sweep_with_its_cause(open_ses
 
     def fail() -> None:
         order = session.start()
-        session.driver.record(replace(session.runner.step(), failure=failure))
-        session.driver.commit_trial(order.key)
+        session.coordinator.record(replace(session.runner.step(), failure=failure))
+        session.coordinator.commit_trial(order.key)
 
     for _ in range(4):
         fail()
@@ -167,27 +167,27 @@ def test_when_the_time_is_up_running_trials_are_cut_and_none_is_issued(open_sess
     up = False
     session = open_session("budget.minutes=1", seconds_left=lambda: 0.0 if up else 60.0)
     order = session.start()
-    session.driver.record(session.runner.step())
+    session.coordinator.record(session.runner.step())
 
     up = True
-    verdict = session.driver.record(session.runner.step())
-    row = session.driver.commit_trial(order.key)
+    verdict = session.coordinator.record(session.runner.step())
+    row = session.coordinator.commit_trial(order.key)
 
     assert (verdict.state, row.reason) == (State.PRUNED, Reason.TIME)
-    assert session.driver.next_order() is None
-    assert session.driver.exhausted
+    assert session.coordinator.next_assignment() is None
+    assert session.coordinator.exhausted
 
 
 def test_a_driver_whose_lease_is_lost_writes_no_row(open_session, store):
     session = open_session("budget.trials=1", "pruning=off")
     order = session.start()
-    while session.driver.record(session.runner.step()) is None:
+    while session.coordinator.record(session.runner.step()) is None:
         pass
     session.lease.release()
     newer = acquire(store, "small")
 
     with pytest.raises(LeaseLost):
-        session.driver.commit_trial(order.key)
+        session.coordinator.commit_trial(order.key)
 
     newer.release()
     assert store.list(layout.trials("small")) == []
@@ -196,7 +196,7 @@ def test_a_driver_whose_lease_is_lost_writes_no_row(open_session, store):
 def test_a_trial_that_the_next_driver_has_finished_meanwhile_is_shown_by_that_one_only(open_session, monkeypatch):
     first = open_session("budget.trials=1", "pruning=off")
     order = first.start()
-    while first.driver.record(first.runner.step()) is None:
+    while first.coordinator.record(first.runner.step()) is None:
         pass
     check, checks, later = first.lease.check, [], []
 
@@ -210,7 +210,7 @@ def test_a_trial_that_the_next_driver_has_finished_meanwhile_is_shown_by_that_on
     monkeypatch.setattr(first.lease, "check", stopped_after_the_last_check)
 
     with pytest.raises(LeaseLost):
-        first.driver.commit_trial(order.key)
+        first.coordinator.commit_trial(order.key)
 
     assert first.landed == []
     assert [(row.trial, row.lease) for row in later[0].landed] == [(0, 2)]
@@ -219,15 +219,15 @@ def test_a_trial_that_the_next_driver_has_finished_meanwhile_is_shown_by_that_on
 def test_a_row_that_is_already_there_is_adopted(open_session, store):
     session = open_session("budget.trials=1", "pruning=off")
     order = session.start()
-    while session.driver.record(session.runner.step()) is None:
+    while session.coordinator.record(session.runner.step()) is None:
         pass
     path = layout.trial("small", 0)
-    session.driver.commit_trial(order.key)
+    session.coordinator.commit_trial(order.key)
     before = store.read(path)
 
     again = open_session("budget.trials=1", "pruning=off")
 
-    assert again.driver.exhausted
+    assert again.coordinator.exhausted
     assert store.read(path) == before
 
 
@@ -248,7 +248,7 @@ def test_the_number_of_a_damaged_row_is_never_used_again(open_session, store):
 
     again = open_session("budget.trials=3", "pruning=off")
 
-    assert again.driver.next_order().trial == 2
+    assert again.coordinator.next_assignment().trial == 2
 
 
 def test_a_lowered_budget_is_kept_and_a_raised_one_takes_the_rest_up(open_session):
@@ -256,13 +256,13 @@ def test_a_lowered_budget_is_kept_and_a_raised_one_takes_the_rest_up(open_sessio
     lost = [session.start().trial for _ in range(5)]
 
     lowered = open_session("budget.trials=2")
-    issued = [lowered.driver.next_order().trial for _ in range(2)]
+    issued = [lowered.coordinator.next_assignment().trial for _ in range(2)]
     raised = open_session("budget.trials=5")
 
     assert lost == [0, 1, 2, 3, 4]
     assert issued == [0, 1]
-    assert lowered.driver.exhausted
-    assert [raised.driver.next_order().trial for _ in range(5)] == lost
+    assert lowered.coordinator.exhausted
+    assert [raised.coordinator.next_assignment().trial for _ in range(5)] == lost
 
 
 def test_a_suggestion_that_does_not_fit_the_space_is_named(open_session, store):

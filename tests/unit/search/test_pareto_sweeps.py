@@ -47,7 +47,7 @@ def test_rows_have_no_objective_and_the_front_keeps_its_weights(open_session, st
     front = [row for row in session.landed if not dominated(row, session.landed)]
     assert [row.objective for row in session.landed] == [None] * 3
     assert [row.trial for row in front] == [0, 1]
-    assert [member.trial for member in session.driver.progress().front.members] == [1, 0]
+    assert [member.trial for member in session.coordinator.progress().front.members] == [1, 0]
     kept = {path.split("/")[3] for path in store.list("sweeps/small/artifacts")}
     assert kept == {layout.trial_key(row.trial) for row in front}
     shown = read_leaderboard(store, "small").best_first(session.spec.objective, count=None)

@@ -92,12 +92,12 @@ def test_running_out_of_memory_is_counted_across_drivers(open_session, monkeypat
 def test_a_trial_whose_workers_were_killed_for_memory_twice_fails_before_it_takes_a_third(open_session):
     session = open_session()
     order = session.start()
-    session.driver.note_lost_worker(order.key, reason=Reason.OOM, detail="killed by Ray's memory monitor")
-    session.driver.note_lost_worker(order.key, reason=Reason.OOM, detail="killed by Ray's memory monitor")
+    session.coordinator.note_lost_worker(order.key, reason=Reason.OOM, detail="killed by Ray's memory monitor")
+    session.coordinator.note_lost_worker(order.key, reason=Reason.OOM, detail="killed by Ray's memory monitor")
 
     report = session.runner.step()
-    session.driver.record(report)
-    row = session.driver.commit_trial(order.key)
+    session.coordinator.record(report)
+    row = session.coordinator.commit_trial(order.key)
 
     assert (row.reason, row.epochs) == (Reason.OOM, 0)
     assert "out of memory" in row.error
@@ -118,12 +118,12 @@ def test_a_trial_that_hangs_is_ended_once_and_fails_the_second_time(
     for _ in range(2):
         ended.clear()
         worker = TrialRunner(
-            session.runner._brief, small_task, judge_task, store, node_id="here", end_process=ended.set
+            session.runner._config, small_task, judge_task, store, node_id="here", end_process=ended.set
         )
         worker.begin(order)
         worker.step()
 
-    last = TrialRunner(session.runner._brief, small_task, judge_task, store, node_id="here")
+    last = TrialRunner(session.runner._config, small_task, judge_task, store, node_id="here")
     last.begin(order)
     report = last.step()
 
@@ -145,19 +145,19 @@ def test_a_worker_that_hears_of_a_stop_saves_its_epoch(open_session, store, smal
     session = open_session("pruning=off")
     order = session.start()
     now = 0.0
-    runner = TrialRunner(session.runner._brief, small_task, judge_task, store, node_id="here", monotonic=lambda: now)
+    runner = TrialRunner(session.runner._config, small_task, judge_task, store, node_id="here", monotonic=lambda: now)
     runner.begin(order)
     before = runner.step()
-    session.driver.record(before)
-    unsaved = session.driver.unsaved
+    session.coordinator.record(before)
+    unsaved = session.coordinator.unsaved
     session.lease.request_stop()
     now = 1.0
 
     after = runner.step()
-    session.driver.record(after)
+    session.coordinator.record(after)
 
     assert (before.saved_epoch, after.saved_epoch) == (0, 2)
-    assert (unsaved, session.driver.unsaved) == (True, False)
+    assert (unsaved, session.coordinator.unsaved) == (True, False)
     assert checkpoints.newest_intact(store, "small", layout.trial_key(0)).epoch == 2
 
 
@@ -172,7 +172,7 @@ def test_a_worker_whose_node_is_about_to_leave_saves_every_epoch(open_session, s
         return draining
 
     runner = TrialRunner(
-        session.runner._brief,
+        session.runner._config,
         small_task,
         judge_task,
         store,

@@ -15,6 +15,7 @@ from vae_search.errors import (
     SweepFailed,
     VaeSearchError,
 )
+from vae_search.runtime.cluster.job_events import FAILED, TRAINING, JobEvent, events_in, line_of, without_events
 from vae_search.runtime.cluster.job_package import JobPackage
 from vae_search.runtime.cluster.jobs import Job
 from vae_search.services import cluster_jobs
@@ -39,6 +40,10 @@ def spec(source: str = "digits") -> SweepSpec:
     return read.model_copy(update={"data": read.data.model_copy(update={"source": source})})
 
 
+def failed(message: str) -> str:
+    return line_of(JobEvent(event=FAILED, exit_code=3, message=message))
+
+
 def job(*, status: str = "FAILED", exit_code: int | None = 1, message: str = "") -> Job:
     return Job(
         submission_id="small-l1-a1",
@@ -59,7 +64,10 @@ class Cluster:
     taken: list[tuple[JobPackage, int]] = field(default_factory=list)
 
     def log(self, submission_id: str) -> str:
-        return self.printed
+        return without_events(self.printed)
+
+    def events(self, submission_id: str) -> list[JobEvent]:
+        return events_in(self.printed)
 
     def check_capacity(self, resources):
         """There is room for everything."""
@@ -136,7 +144,7 @@ def test_only_what_lies_here_can_be_sent(source, error, says):
 )
 @pytest.mark.parametrize("shown", [True, False])
 def test_a_failed_job_ends_the_command_as_its_driver_ended(exit_code, kind, shown):
-    cluster = Cluster("12 trials\nerror: the cause\nand what to do\n")
+    cluster = Cluster("12 trials\n" + failed("the cause\nand what to do") + "error: the cause\nand what to do\n")
 
     with pytest.raises(VaeSearchError) as raised:
         cluster_jobs.raise_if_failed(cluster, job(exit_code=exit_code), shown=shown)
@@ -150,14 +158,15 @@ def test_a_failed_job_ends_the_command_as_its_driver_ended(exit_code, kind, show
 @pytest.mark.parametrize(
     ("printed", "message", "cause"),
     [
-        ("error: old\nretried\nerror: new\ntwo\nthree\nfour\n", "m", "new\ntwo\nthree"),
+        (failed("old") + "retried\n" + failed("new\ntwo\nthree\nfour") + "error: new\n", "m", "new\ntwo\nthree"),
         (TRACEBACK, "m", "Traceback (most recent call last):\n  File x\nKeyError: 'a'"),
         ("one line", "m", "one line"),
         ("  \n", "the environment failed\n" * 9, "the environment failed\n" * 2 + "the environment failed"),
         ("", "", "it left no word."),
-        ("error: \x1b]0;evil\x07 \u202e\n", "m", r"\x1b]0;evil\x07 \u202e"),
+        (failed("\x1b]0;evil\x07 \u202e"), "m", r"\x1b]0;evil\x07 \u202e"),
+        ("one\n" + line_of(JobEvent(event=TRAINING)) + "killed\n", "m", "one\nkilled"),
     ],
-    ids=["the last error", "a traceback", "one line", "Ray's word", "nothing", "hostile"],
+    ids=["the last error", "a traceback", "one line", "Ray's word", "nothing", "hostile", "no error told"],
 )
 def test_the_cause_is_found_in_what_the_job_left(printed, message, cause):
     with pytest.raises(VaeSearchError) as raised:
@@ -173,4 +182,6 @@ def test_a_stopped_job_is_interrupted_and_says_how_to_go_on():
 
 @pytest.mark.parametrize("status", ["PENDING", "RUNNING", "SUCCEEDED"])
 def test_what_runs_or_has_succeeded_raises_nothing(status):
-    cluster_jobs.raise_if_failed(Cluster("error: forgiven\n"), job(status=status, exit_code=None), shown=False)
+    cluster_jobs.raise_if_failed(
+        Cluster(failed("of an earlier attempt")), job(status=status, exit_code=None), shown=False
+    )

@@ -1,4 +1,4 @@
-"""Whether a cluster can be used from here, within seconds and without Ray, which tries for 20 s and does not say why.
+"""Connectivity of a cluster, checked over HTTP within seconds: Ray itself tries for 20 s and gives no reason.
 
 The token is shown only to what has said that it is a Ray dashboard which wants one.
 """
@@ -28,7 +28,7 @@ HOW_TO_FENCE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterFacts:
-    """What a cluster says about itself."""
+    """Facts that a cluster tells of itself."""
 
     address: str
     ray_version: str
@@ -133,7 +133,7 @@ def question(
 
 
 def may_grow(address: str, *, token: str | None, timeout_s: float = 3.0) -> bool:
-    """Whether an autoscaler runs the cluster, so that larger nodes may come; as far as the cluster tells.
+    """True if an autoscaler runs the cluster, so that larger nodes may come; as far as the cluster tells.
 
     Raises:
         ClusterTrouble: It does not answer.

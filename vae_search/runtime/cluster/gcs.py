@@ -1,9 +1,8 @@
-"""Before a running cluster is joined: where it is, and whether it lets us in, found out in seconds instead of a minute.
+"""Connection to the head of a running cluster (its GCS): address and token, checked in seconds instead of a minute.
 
 Ray's own `ray.init` waits for a cluster that is not there, and does not tell a wrong token from a missing one.
 """
 
-import os
 import socket
 
 import ray
@@ -11,7 +10,6 @@ from ray._private.services import canonicalize_bootstrap_address
 from ray._raylet import (  # type: ignore[attr-defined]  # compiled
     GCS_AUTOSCALER_CLUSTER_CONFIG_KEY,
     GCS_AUTOSCALER_STATE_NAMESPACE,
-    Config,
     GcsClient,
 )
 from ray.core.generated.autoscaler_pb2 import ClusterConfig
@@ -20,11 +18,11 @@ from ray.core.generated.gcs_pb2 import GcsNodeInfo
 from vae_search.errors import ClusterTrouble
 from vae_search.runtime.cluster.http_client import is_loopback
 from vae_search.runtime.cluster.token import find_token
+from vae_search.runtime.process_state import AUTH_MODE, AUTH_TOKEN, AUTH_TOKEN_PATH, ray_environment, set_for_joining
 from vae_search.search.capacity import NodeCapacity, check_capacity
 from vae_search.spec.sections import Resources
 
 REACH_S = 3.0
-TOKEN, TOKEN_PATH, MODE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"
 
 
 def gcs_address(address: str) -> str:
@@ -59,7 +57,11 @@ def check_cluster(address: str, resources: Resources) -> None:
     Raises:
         ClusterTrouble: It cannot be joined, or a trial would wait for ever.
     """
-    client = connect_head(gcs_address(address))
+    with ray_environment():
+        _check_cluster(connect_head(gcs_address(address)), resources)
+
+
+def _check_cluster(client: GcsClient, resources: Resources) -> None:
     nodes = [
         NodeCapacity(node_id=info.node_id.hex(), resources=dict(info.resources_total), labels=dict(info.labels))
         for info in client.get_all_node_info(timeout=REACH_S).values()
@@ -94,12 +96,10 @@ def connect_head(address: str) -> GcsClient:
     if not has_token and not is_loopback(host):
         raise ClusterTrouble(
             f"{address}: a cluster that others can reach needs token authentication, and there is no token.\n"
-            f"Make one on the head with `ray get-auth-token --generate`, start its nodes with {MODE}=token, and set "
-            f"{TOKEN_PATH}."
+            f"Make one on the head with `ray get-auth-token --generate`, start its nodes with {AUTH_MODE}=token, "
+            f"and set {AUTH_TOKEN_PATH}."
         )
-    if MODE not in os.environ or has_token:
-        os.environ[MODE] = "token" if has_token else "disabled"
-        Config.initialize("")  # Ray read its settings when it was imported
+    set_for_joining(has_token=has_token)
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S).close()
     except (OSError, ValueError) as error:
@@ -111,7 +111,7 @@ def connect_head(address: str) -> GcsClient:
     except ray.exceptions.AuthenticationError as error:
         what = "takes another token than the one" if has_token else "needs a token, and there is none"
         raise ClusterTrouble(
-            f"{address}: the cluster {what} in {TOKEN}, the file of {TOKEN_PATH}, or ~/.ray/auth_token.\n"
+            f"{address}: the cluster {what} in {AUTH_TOKEN}, the file of {AUTH_TOKEN_PATH}, or ~/.ray/auth_token.\n"
             "Copy it from the head: `ray get-auth-token`."
         ) from error
     except ray.exceptions.RayError as error:

@@ -28,7 +28,7 @@ class NotHttp(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where a dashboard is, as in http://head:8265."""
+    """The address of a dashboard, as in http://head:8265."""
 
     secure: bool
     host: str
@@ -62,7 +62,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a server said."""
+    """A server's answer."""
 
     status: int
     body: bytes
@@ -71,7 +71,7 @@ class Answer:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can answer at the host, and only its processes reach it."""
+    """True if only this machine can answer at the host, and only its processes reach it."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -141,7 +141,7 @@ def _request(
 
 
 def _ahead_s(date: str | None, *, here_s: float) -> float | None:
-    """How far a `Date` header, which counts whole seconds, is ahead of `here_s`."""
+    """Seconds that a `Date` header, which counts whole seconds, is ahead of `here_s`."""
     try:
         there_s = parsedate_to_datetime(date or "").timestamp() + 0.5
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a job takes along: the spec as it was written and as it was resolved, and the images if they are sent."""
+"""The package that a job takes along: the spec as written and as resolved, and the images if they are sent."""
 
 import hashlib
 import json
@@ -61,7 +61,7 @@ class JobPackage:
 
     @classmethod
     def read(cls, folder: Path, *, store: str) -> Self:
-        """What `write` laid out; `images` is then the copy.
+        """Read what `write` laid out; `images` is then the copy.
 
         Raises:
             CorruptStore: It is not all there.

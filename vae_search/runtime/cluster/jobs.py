@@ -5,7 +5,6 @@ What is sent is data: the spec, and the images if the user asks for it. The prog
 
 import asyncio
 import logging
-import os
 import shlex
 import tempfile
 import time
@@ -21,14 +20,17 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from vae_search.errors import ClusterTrouble, Conflict, NotFound
 from vae_search.runtime.cluster.connectivity import cluster_nodes, may_grow
+from vae_search.runtime.cluster.job_events import TRAINING, JobEvent, LineFilter, events_in, without_events
 from vae_search.runtime.cluster.job_package import JobPackage
+from vae_search.runtime.process_state import without_addresses
 from vae_search.search.capacity import check_capacity
+from vae_search.search.lifecycle import WORKERS_LEAVE_S
 from vae_search.spec.sections import Resources
 
 logger = logging.getLogger(__name__)
 
 SWEEP, STORE, SPEC = "vae_search_sweep", "vae_search_store", "vae_search_spec_sha256"  # keys of a job's metadata
-LEAVE_S = 60  # that a driver which is asked to stop has, before Ray kills it; it needs some 15
+LEAVE_S = int(WORKERS_LEAVE_S) + 52  # that a driver which is asked to stop has, before Ray kills it
 POLL_S = 0.5
 OVER = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED)
 
@@ -50,7 +52,7 @@ class Job:
 
     @property
     def active(self) -> bool:
-        """Whether it has not ended."""
+        """True until it has ended."""
         return JobStatus(self.status) not in OVER
 
 
@@ -59,19 +61,17 @@ class Jobs:
 
     Args:
         address: of its dashboard, http://HEAD:8265.
-        token: see `reach.find_token`.
+        token: see `token.find_token`.
 
     Raises:
-        ClusterTrouble: It does not answer; `reach` finds out why, and sooner.
+        ClusterTrouble: It does not answer; `connectivity.check_connectivity` finds out why, and sooner.
     """
 
     def __init__(self, address: str, *, token: str | None) -> None:
         self.address = address
         self._token = token
-        for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray's client would go there instead
-            os.environ.pop(name, None)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        with self._answering():
+        with self._answering(), without_addresses():
             self._client = JobSubmissionClient(address, headers=headers)
         for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
             logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)  # they tell of every package and connection
@@ -147,26 +147,31 @@ class Jobs:
         return self.job(submission_id), True
 
     def job(self, submission_id: str) -> Job:
-        """How a job stands."""
+        """The job as it stands now."""
         with self._answering():
             return _job(self._client.get_job_info(submission_id))
 
     def log(self, submission_id: str) -> str:
-        """All that a job's driver has printed."""
-        with self._answering():
-            return str(self._client.get_job_logs(submission_id))
+        """All that a job's driver has printed for people."""
+        return without_events(self._log(submission_id))
+
+    def events(self, submission_id: str) -> list[JobEvent]:
+        """All that a job's driver has told for programs, the first event first."""
+        return events_in(self._log(submission_id))
 
     def stop(self, submission_id: str) -> None:
         """Ask a job's driver to save what it trains and to leave."""
         with self._answering():
             self._client.stop_job(submission_id)
 
-    def wait_until(self, submission_id: str, marker: str, *, timeout_s: float) -> Job:
-        """Wait until a job has printed `marker`, or has ended, or the time is over; and say how it stands then."""
+    def wait_until_training(self, submission_id: str, *, timeout_s: float) -> Job:
+        """Wait until a job trains, or has ended, or the time is over; and say how it stands then."""
         give_up_s = time.monotonic() + timeout_s
         while True:
             job = self.job(submission_id)
-            if not job.active or time.monotonic() > give_up_s or marker in self.log(submission_id):
+            if not job.active or time.monotonic() > give_up_s:
+                return job
+            if any(told.event == TRAINING for told in self.events(submission_id)):
                 return job
             time.sleep(POLL_S)
 
@@ -176,16 +181,16 @@ class Jobs:
         Raises:
             ClusterTrouble: The cluster does not answer any more. The job may well go on.
         """
-        shown = 0
+        taken, lines = 0, LineFilter()
 
         async def tail() -> None:
-            nonlocal shown
+            nonlocal taken
             seen = 0  # on this connection, which begins with the first line again
             async for text in self._client.tail_job_logs(submission_id):
-                if seen + len(text) > shown:
-                    show(text[max(0, shown - seen) :])
+                if seen + len(text) > taken:
+                    show(lines.take(text[max(0, taken - seen) :]))
                 seen += len(text)
-                shown = max(shown, seen)
+                taken = max(taken, seen)
 
         while True:
             try:
@@ -194,9 +199,13 @@ class Jobs:
                 logger.info("the log's connection broke: %s", error)
             job = self.job(submission_id)
             if not job.active:
-                show(self.log(submission_id)[shown:])
+                show(lines.take(self._log(submission_id)[taken:]) + lines.rest())
                 return job
             time.sleep(POLL_S)
+
+    def _log(self, submission_id: str) -> str:
+        with self._answering():
+            return str(self._client.get_job_logs(submission_id))
 
     def _same(self, job: Job, payload: JobPackage) -> Job:
         """A running job, if it does what is asked for."""

@@ -11,18 +11,18 @@ from typing import Any
 from vae_search.errors import ClusterTrouble
 from vae_search.runtime.cluster.connectivity import json_object, question
 from vae_search.runtime.cluster.http_client import Address
-from vae_search.runtime.cluster.node_check_script import MARK
+from vae_search.runtime.cluster.node_check_script import ANSWER_S, MARK
 
 JOBS = "/api/jobs/"
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 REQUEST_S = 10.0
 PAUSE_S = 0.25
-PATIENCE_S = 75.0  # longer than the probe waits for its nodes
+JOB_S = ANSWER_S + 35.0  # the job has to start, and then waits for its nodes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReport:
-    """What one node said; everything else is empty if there was trouble."""
+    """One node's report; everything else is empty if there was trouble."""
 
     node_id: str
     trouble: str | None
@@ -35,7 +35,7 @@ class NodeReport:
 
 
 def ask_nodes(address: str, *, token: str | None, store: str | None, note: str | None) -> tuple[NodeReport, ...]:
-    """Run the probe on a cluster that `reach` accepts, and remove the job again.
+    """Run the check on a cluster that `check_connectivity` accepts, and remove the job again.
 
     Args:
         store: location of a store that every node shall try, in which the file `note` lies.
@@ -63,7 +63,7 @@ def ask_nodes(address: str, *, token: str | None, store: str | None, note: str |
     job = f"vae-search-doctor-{secrets.token_hex(6)}"
     words = ["python", "-m", "vae_search.runtime.cluster.node_check_script", *([store, note] if store and note else [])]
     asked("POST", "", {"entrypoint": shlex.join(words), "submission_id": job})
-    give_up_s = time.monotonic() + PATIENCE_S
+    give_up_s = time.monotonic() + JOB_S
     status = "PENDING"
     try:
         while status not in ENDED and time.monotonic() < give_up_s:

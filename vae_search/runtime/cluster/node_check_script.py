@@ -1,6 +1,6 @@
-"""What each node of a cluster has and can do; runs on the cluster, as a job of `vae-search doctor`.
+"""Script that finds out what each node of a cluster has and can do; a job of `vae-search doctor` runs it there.
 
-Prints one line of JSON after MARK: what `probe_job.NodeReport` holds, of every node. A node may lack this package, so
+Prints one line of JSON after MARK: what `node_check.NodeReport` holds, of every node. A node may lack this package, so
 the function that runs there is sent whole and imports only what it finds.
 """
 
@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 MARK = "vae-search-nodes:"
-PATIENCE_S = 40.0
+ANSWER_S = 40.0  # that all nodes have together
 
 
 def look_around(store: str | None, note: str | None) -> dict[str, Any]:
@@ -63,13 +63,13 @@ def main(store: str | None, note: str | None) -> None:
         if node["Alive"]:
             here_only = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
             asked[task.options(scheduling_strategy=here_only).remote(store, note)] = node["NodeID"]
-    done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=PATIENCE_S)
+    done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_S)
     ended_s = time.time()
     reports = []
     for answer, node_id in asked.items():
         report: dict[str, Any] = {"node_id": node_id, "trouble": None}
         if answer not in done:
-            report["trouble"] = f"no answer for {PATIENCE_S:.0f} s"
+            report["trouble"] = f"no answer for {ANSWER_S:.0f} s"
         else:
             try:
                 found = ray.get(answer)

@@ -1,4 +1,4 @@
-"""Whether everything a sweep needs is in place: versions, token, cluster, store. Each check is a function of facts."""
+"""Checks that everything a sweep needs is in place: versions, token, cluster, store. Each is a function of facts."""
 
 import stat
 from collections import Counter
@@ -22,7 +22,7 @@ PACKAGES = ("vae-search", "ray", "tensorflow")
 
 
 class Area(StrEnum):
-    """What is in trouble; decides the exit code."""
+    """The part that is in trouble; decides the exit code."""
 
     CLUSTER = "cluster"
     STORE = "store"
@@ -47,7 +47,7 @@ def in_trouble(name: str, error: VaeSearchError, *, area: Area = Area.CLUSTER) -
 
 
 def check_versions(installed: Mapping[str, str | None], *, python: str) -> Check:
-    """Whether the packages are here.
+    """Check that the packages are here.
 
     Args:
         installed: version by package; None for one that is missing.
@@ -63,7 +63,7 @@ def check_versions(installed: Mapping[str, str | None], *, python: str) -> Check
 
 
 def check_token(token: Token | None, *, file_mode: int | None) -> Check:
-    """Whether nobody else can read the token."""
+    """Check that nobody else can read the token."""
     if token is None:
         return Check(name="token", ok=True, found="none; a private Ray makes its own for each run")
     if token.path is None or file_mode is None:
@@ -79,13 +79,13 @@ def check_token(token: Token | None, *, file_mode: int | None) -> Check:
 
 
 def check_cluster(facts: ClusterFacts) -> Check:
-    """What a cluster that can be used says about itself."""
+    """Report what a cluster that can be used tells of itself."""
     lets_in = "lets in anybody, on this machine only" if facts.auth == DISABLED else "takes our token"
     return Check(name="cluster", ok=True, found=f"{facts.address}: Ray {facts.ray_version}, {lets_in}")
 
 
 def check_auth_mode(facts: ClusterFacts, *, mode: str | None) -> Check:
-    """Whether Ray's own client, which decides by RAY_AUTH_MODE, would show the token."""
+    """Check that Ray's own client, which decides by RAY_AUTH_MODE, would show the token."""
     off = facts.auth != DISABLED and mode is not None and mode.lower() == DISABLED
     return Check(
         name="RAY_AUTH_MODE",
@@ -96,7 +96,7 @@ def check_auth_mode(facts: ClusterFacts, *, mode: str | None) -> Check:
 
 
 def check_clock(ahead_s: float | None, *, whose: str, area: Area) -> Check:
-    """Whether another clock tells about the same time as ours."""
+    """Check that another clock tells about the same time as ours."""
     if ahead_s is None:
         return Check(name=f"clock of the {whose}", area=area, ok=True, found="it does not say")
     off = abs(ahead_s) > MOST_SKEW_S
@@ -111,7 +111,7 @@ def check_clock(ahead_s: float | None, *, whose: str, area: Area) -> Check:
 
 
 def check_capacity(nodes: Sequence[NodeCapacity], resources: Resources) -> Check:
-    """How many trials run at once; a trial never spans nodes."""
+    """Report how many trials run at once; a trial never spans nodes."""
     kinds = Counter((node.resources.get(CPU, 0.0), node.resources.get(GPU, 0.0)) for node in nodes)
     slots = cluster_capacity(nodes, resources)
     listed = " + ".join(
@@ -132,7 +132,7 @@ def check_capacity(nodes: Sequence[NodeCapacity], resources: Resources) -> Check
 
 
 def check_nodes(reports: Sequence[NodeReport], *, here: Mapping[str, str | None]) -> list[Check]:
-    """Whether every node runs the versions that this machine does."""
+    """Check that every node runs the versions that this machine does."""
     silent = [f"{_short(report)} {report.trouble}" for report in reports if report.trouble is not None]
     others: Counter[str] = Counter()
     for report in reports:
@@ -168,7 +168,7 @@ def check_nodes(reports: Sequence[NodeReport], *, here: Mapping[str, str | None]
 
 
 def check_store_of_nodes(reports: Sequence[NodeReport]) -> Check:
-    """Whether all nodes see the store that this machine sees, and may write into it."""
+    """Check that all nodes see the store that this machine sees, and may write into it."""
     troubles = [
         f"on {_short(report)}: {report.store_trouble}" for report in reports if report.store_trouble is not None
     ]
@@ -186,14 +186,14 @@ def check_store_of_nodes(reports: Sequence[NodeReport]) -> Check:
 
 
 def check_space(free_bytes: float, total_bytes: float, *, where: str, area: Area) -> Check:
-    """Whether a sweep has room on a disk."""
+    """Check that a disk has space for a sweep."""
     tight = free_bytes < LEAST_FREE_BYTES or free_bytes < (1 - MOST_USED) * total_bytes
     return Check(
         name="space for Ray" if area is Area.CLUSTER else "space of the store",
         area=area,
         ok=not tight,
         found=f"{free_bytes / 1e9:.1f} GB on the disk of {where}",
-        remedy=f"Make room; {LEAST_FREE_BYTES / 1e9:.0f} GB, and a twentieth of the disk, should be free."
+        remedy=f"Free some space; {LEAST_FREE_BYTES / 1e9:.0f} GB, and a twentieth of the disk, should be free."
         if tight
         else "",
     )

@@ -1,4 +1,4 @@
-"""How much of the variance of a score each parameter explains, as Optuna estimates it."""
+"""Importances: the share of a score's variance that each parameter explains, as Optuna estimates it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal

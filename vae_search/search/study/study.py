@@ -34,7 +34,7 @@ OPTUNA_STATES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialResult:
-    """What the sampler learns of one trial."""
+    """One trial as the sampler learns of it."""
 
     trial: int
     state: State
@@ -83,7 +83,7 @@ def to_distribution(parameter: Parameter) -> BaseDistribution:
 def drawn(
     space: SearchSpace, params: Mapping[str, ParamValue]
 ) -> tuple[dict[str, ParamValue], dict[str, BaseDistribution]]:
-    """What the sampler drew of `params`, and from what, by the sampler's own keys; fixed parameters are left out."""
+    """Values of `params` that the sampler drew, and their distributions, by the sampler's own keys; no fixed ones."""
     active = [entry for entry in space.active(params) if not isinstance(entry, FixedParameter)]
     return (
         {entry.key: params[entry.name] for entry in active},
@@ -173,7 +173,7 @@ class SweepStudy:
         )
 
     def trials(self) -> list[FrozenTrial]:
-        """What the sampler sees: up to `sampler_memory.NEWEST` all trials, by Optuna's numbers."""
+        """The trials that the sampler sees: up to `sampler_storage.NEWEST` all trials, by Optuna's numbers."""
         return self._study.get_trials(deepcopy=False)
 
     def _by_key(self, params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:

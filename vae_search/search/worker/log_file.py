@@ -16,14 +16,15 @@ logger = logging.getLogger(__name__)
 class WorkerLog:
     """Writes down this process's log; that it cannot be written must not stop a trial."""
 
-    def __init__(self, brief: WorkerConfig, store: Store, *, name: str) -> None:
+    def __init__(self, config: WorkerConfig, store: Store, *, name: str) -> None:
         self._store = store
-        self._path = f"{layout.logs(brief.spec.name)}/{name}"
+        self._path = f"{layout.logs(config.spec.name)}/{name}"
         # In memory and not in a file: a worker may be killed, and nobody would remove it. A process writes a few lines
         # a trial, and retires.
-        self._lines = io.StringIO() if brief.log_folder is None else None
+        self._lines = io.StringIO() if config.log_folder is None else None
         try:
-            handler = logging.StreamHandler(self._lines) if brief.log_folder is None else _file(brief.log_folder, name)
+            folder = config.log_folder
+            handler = logging.StreamHandler(self._lines) if folder is None else _file(folder, name)
         except OSError as error:
             logger.warning("no log file: %s", error)
             return

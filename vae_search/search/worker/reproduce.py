@@ -28,7 +28,7 @@ COMPARED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reproduction:
-    """What came out.
+    """The outcome of training a trial once more.
 
     Args:
         epochs: that were trained again.

@@ -1,4 +1,4 @@
-"""Trains the trials that it is given, one after another, in one process. Knows TensorFlow and the store, not Ray."""
+"""Runner of trials, one after another, in one process. Knows TensorFlow and the store, not Ray."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from vae_search.core.measurements import Diverged, EpochMeasurement
 from vae_search.core.trial_state import Reason
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.errors import NotFound, VaeSearchError
+from vae_search.errors import VaeSearchError
 from vae_search.search.messages import (
     MEASUREMENTS_FILE,
     STATE_FILE,
@@ -21,8 +21,8 @@ from vae_search.search.messages import (
 )
 from vae_search.search.worker.watchdog import Watchdog, end_process
 from vae_search.spec.hyperparameters import Config
-from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
+from vae_search.store.leases.records import stop_requested
 from vae_search.store.ledger import checkpoints
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.failure_counts import MAX_FAILURES, failure_counts, record_failure
@@ -45,7 +45,7 @@ class TrialRunner:
 
     def __init__(
         self,
-        brief: WorkerConfig,
+        config: WorkerConfig,
         task: TrainingTask,
         judge_task: JudgeTask,
         store: Store,
@@ -55,17 +55,17 @@ class TrialRunner:
         monotonic: Callable[[], float] = time.monotonic,
         end_process: Callable[[], None] = end_process,
     ) -> None:
-        self._brief = brief
+        self._config = config
         self._judge_task = judge_task
         self._store = store
         self._node_id = node_id
         self._leaves_soon = leaves_soon
         self._monotonic = monotonic
-        spec = brief.spec
+        spec = config.spec
         self._trial_plan = TrainingPlan.of(spec)
         self._confirm_plan = replace(self._trial_plan, epochs=spec.confirm_epochs)
         self._trainer = Trainer(task, threads=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
-        self._order: TrialAssignment | None = None
+        self._assignment: TrialAssignment | None = None
         self._run: TrainingRun | None = None
         self._bounds: PerImageBounds | None = None  # of a confirm run after its last epoch
         self._reported = 0
@@ -74,12 +74,12 @@ class TrialRunner:
         self._leaving_looked_at = 0.0
         self._leaving = False
         self._watchdog = Watchdog(
-            spec.trial_timeout_s, on_timeout=self._strike_for_time, end_process=end_process, monotonic=monotonic
+            spec.trial_timeout_s, on_timeout=self._record_timeout, end_process=end_process, monotonic=monotonic
         )
 
-    def begin(self, order: TrialAssignment) -> None:
+    def begin(self, assignment: TrialAssignment) -> None:
         """Take over a trial. Cheap and safe: whatever can go wrong happens in the first `step`."""
-        self._order = order
+        self._assignment = assignment
         self._restart()
 
     def step(self) -> TrialReport:
@@ -87,12 +87,12 @@ class TrialRunner:
 
         Failures that belong to the config are reported, not raised.
         """
-        order = self._order
-        if order is None:
+        assignment = self._assignment
+        if assignment is None:
             raise RuntimeError("`begin` must come before `step`")
         while True:
             with self._watchdog.watching():
-                report = self._step(order)
+                report = self._step(assignment)
             if report is not None:
                 return report
             self._restart()
@@ -105,60 +105,62 @@ class TrialRunner:
         self._saved_epoch = 0
         self._watchdog.restart()
 
-    def _step(self, order: TrialAssignment) -> TrialReport | None:
-        """None if something is forgiven, and the trial shall go on from its last checkpoint."""
+    def _step(self, assignment: TrialAssignment) -> TrialReport | None:
+        """None after a first failure that does not count yet: the trial goes on from its last checkpoint."""
         try:
             if self._run is None:
-                counted = failure_counts(self._store, self._brief.spec.name, order.key)
+                counted = failure_counts(self._store, self._config.spec.name, assignment.key)
                 if counted[Reason.TIMEOUT] >= MAX_FAILURES:
-                    return self._failed(order, Failure(reason=Reason.TIMEOUT, error=self._over_time()))
+                    return self._failed(assignment, Failure(reason=Reason.TIMEOUT, error=self._over_time()))
                 if counted[Reason.OOM] >= MAX_FAILURES:
                     error = "the worker ran out of memory twice, on its node as a whole"
-                    return self._failed(order, Failure(reason=Reason.OOM, error=error))
-                self._run = self._start(order)
+                    return self._failed(assignment, Failure(reason=Reason.OOM, error=error))
+                self._run = self._start(assignment)
                 if self._run.epoch > 0:
-                    return self._report(order, self._run)
+                    return self._report(assignment, self._run)
             self._run.train_epoch()
-            self._save_if_due(order, self._run)
-            return self._report(order, self._run)
+            self._save_if_due(assignment, self._run)
+            return self._report(assignment, self._run)
         except Diverged as error:
-            logger.warning("run %s diverged: %s", order.key, error)
-            return self._failed(order, Failure(reason=Reason.DIVERGED, error=str(error)))
+            logger.warning("run %s diverged: %s", assignment.key, error)
+            return self._failed(assignment, Failure(reason=Reason.DIVERGED, error=str(error)))
         except OUT_OF_MEMORY as error:
-            logger.exception("run %s ran out of memory", order.key)
+            logger.exception("run %s ran out of memory", assignment.key)
             told = _told(error)
-            record_failure(self._store, self._brief.spec.name, order.key, Reason.OOM, detail=told)
-            if failure_counts(self._store, self._brief.spec.name, order.key)[Reason.OOM] >= MAX_FAILURES:
-                return self._failed(order, Failure(reason=Reason.OOM, error=told))
+            record_failure(self._store, self._config.spec.name, assignment.key, Reason.OOM, detail=told)
+            if failure_counts(self._store, self._config.spec.name, assignment.key)[Reason.OOM] >= MAX_FAILURES:
+                return self._failed(assignment, Failure(reason=Reason.OOM, error=told))
             return None
         except (VaeSearchError, OSError):
             raise  # the store's or the machine's trouble, not the config's
         except Exception as error:  # any other is the config's own fault, whatever library it comes from
-            logger.exception("run %s raised", order.key)
-            return self._failed(order, Failure(reason=Reason.RAISED, error=_told(error)))
+            logger.exception("run %s raised", assignment.key)
+            return self._failed(assignment, Failure(reason=Reason.RAISED, error=_told(error)))
 
-    def _start(self, order: TrialAssignment) -> TrainingRun:
-        run = self._trainer.start(Config.from_params(order.params), self._plan_of(order), seed=order.seed)
+    def _start(self, assignment: TrialAssignment) -> TrainingRun:
+        run = self._trainer.start(
+            Config.from_params(assignment.params), self._plan_of(assignment), seed=assignment.seed
+        )
         self._saved_at = self._monotonic()
-        checkpoint = checkpoints.newest_intact(self._store, self._brief.spec.name, order.key)
+        checkpoint = checkpoints.newest_intact(self._store, self._config.spec.name, assignment.key)
         if checkpoint is not None:
             arrays, measurements = (checkpoint.files[name] for name in (STATE_FILE, MEASUREMENTS_FILE))
             run.restore(arrays_of(arrays), _measurements_of(measurements))
             self._saved_epoch = checkpoint.epoch
             if PER_IMAGE_FILE in checkpoint.files:
                 self._bounds = PerImageBounds.from_parquet(checkpoint.files[PER_IMAGE_FILE], where=PER_IMAGE_FILE)
-            logger.info("run %s continues after epoch %d", order.key, run.epoch)
+            logger.info("run %s continues after epoch %d", assignment.key, run.epoch)
         else:
-            logger.info("run %s starts: %s", order.key, json.dumps(dict(order.params)))
+            logger.info("run %s starts: %s", assignment.key, json.dumps(dict(assignment.params)))
         return run
 
-    def _plan_of(self, order: TrialAssignment) -> TrainingPlan:
-        return self._confirm_plan if order.confirms else self._trial_plan
+    def _plan_of(self, assignment: TrialAssignment) -> TrainingPlan:
+        return self._confirm_plan if assignment.confirms else self._trial_plan
 
-    def _save_if_due(self, order: TrialAssignment, run: TrainingRun) -> None:
-        last = run.epoch == self._plan_of(order).epochs
+    def _save_if_due(self, assignment: TrialAssignment, run: TrainingRun) -> None:
+        last = run.epoch == self._plan_of(assignment).epochs
         waited_s = self._monotonic() - self._saved_at
-        due = last or run.epoch in self._brief.rungs or waited_s >= self._brief.spec.checkpoint_s
+        due = last or run.epoch in self._config.rungs or waited_s >= self._config.spec.checkpoint_s
         if not (due or self._must_leave()):
             return
         files = {
@@ -171,54 +173,49 @@ class TrialRunner:
             description = ModelDescription(
                 network=run.network_spec,
                 levels=self._trainer.task.pixels.levels,
-                clamp=self._brief.spec.log_variance_clamp,
+                clamp=self._config.spec.log_variance_clamp,
             )
             files[MODEL_FILE] = description.to_json()
-            if order.confirms:
+            if assignment.confirms:
                 judgement = judge(weights, description, self._judge_task)
                 self._bounds = PerImageBounds(**{name: getattr(judgement, name) for name in JUDGED})
                 files[PER_IMAGE_FILE] = self._bounds.to_parquet()
         checkpoints.save(
-            self._store, self._brief.spec.name, order.key, lease=self._brief.lease, epoch=run.epoch, files=files
+            self._store, self._config.spec.name, assignment.key, lease=self._config.lease, epoch=run.epoch, files=files
         )
-        checkpoints.prune(self._store, self._brief.spec.name, order.key, lease=self._brief.lease)
+        checkpoints.prune(self._store, self._config.spec.name, assignment.key, lease=self._config.lease)
         self._saved_at = self._monotonic()
         self._saved_epoch = run.epoch
 
     def _must_leave(self) -> bool:
-        """Whether the driver or the node is about to go, so that every epoch is saved; looked up now and then."""
+        """True if the driver or the node is about to go, so that every epoch is saved; looked up now and then."""
         now = self._monotonic()
         if now - self._leaving_looked_at >= LEAVING_POLL_S:
             self._leaving_looked_at = now
-            self._leaving = self._leaves_soon() or self._stop_requested()
+            self._leaving = self._leaves_soon() or stop_requested(
+                self._store, self._config.spec.name, self._config.lease
+            )
         return self._leaving
 
-    def _stop_requested(self) -> bool:
-        try:
-            self._store.read(layout.stop(self._brief.spec.name, self._brief.lease))
-        except NotFound:
-            return False
-        return True
-
-    def _strike_for_time(self) -> None:
+    def _record_timeout(self) -> None:
         """Called from another thread, in the middle of a step."""
-        if self._order is not None:
+        if self._assignment is not None:
             error = self._over_time()
-            logger.error("run %s: %s; this worker ends", self._order.key, error)
-            record_failure(self._store, self._brief.spec.name, self._order.key, Reason.TIMEOUT, detail=error)
+            logger.error("run %s: %s; this worker ends", self._assignment.key, error)
+            record_failure(self._store, self._config.spec.name, self._assignment.key, Reason.TIMEOUT, detail=error)
 
     def _over_time(self) -> str:
-        longest_s = self._brief.spec.trial_timeout_s
+        longest_s = self._config.spec.trial_timeout_s
         return f"an attempt took longer than trial_timeout_s = {longest_s:g} s, {MAX_FAILURES} times"
 
-    def _report(self, order: TrialAssignment, run: TrainingRun) -> TrialReport:
+    def _report(self, assignment: TrialAssignment, run: TrainingRun) -> TrialReport:
         news = tuple(run.measurements[self._reported :])
         self._reported = run.epoch
-        scores = run.scores() if run.epoch == self._plan_of(order).epochs else None
+        scores = run.scores() if run.epoch == self._plan_of(assignment).epochs else None
         if scores is not None and self._bounds is not None:
             scores = replace(scores, iwae=float(self._bounds.iwae.mean()), iwae_k=self._bounds.iwae_k)
         return TrialReport(
-            key=order.key,
+            key=assignment.key,
             epoch=run.epoch,
             measurements=news,
             costs=run.costs(),
@@ -228,10 +225,10 @@ class TrialRunner:
             saved_epoch=self._saved_epoch,
         )
 
-    def _failed(self, order: TrialAssignment, failure: Failure) -> TrialReport:
+    def _failed(self, assignment: TrialAssignment, failure: Failure) -> TrialReport:
         measurements = [] if self._run is None else self._run.measurements
         return TrialReport(
-            key=order.key,
+            key=assignment.key,
             epoch=len(measurements),
             measurements=tuple(measurements[self._reported :]),
             costs=self._run.costs() if self._run and measurements else None,

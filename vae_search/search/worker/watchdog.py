@@ -1,4 +1,4 @@
-"""Ends a worker whose trial takes too long: a step that hangs cannot be interrupted in any other way."""
+"""Watchdog that ends a worker whose trial takes too long: a step that hangs cannot be interrupted in any other way."""
 
 import faulthandler
 import logging
@@ -52,7 +52,7 @@ class Watchdog:
         if self._limit_s is None:
             yield
             return
-        timer = threading.Timer(max(0.0, self._began_s + self._limit_s - self._monotonic()), self._bite)
+        timer = threading.Timer(max(0.0, self._began_s + self._limit_s - self._monotonic()), self._on_limit)
         timer.daemon = True
         timer.start()
         try:
@@ -60,10 +60,10 @@ class Watchdog:
         finally:
             timer.cancel()
 
-    def _bite(self) -> None:
+    def _on_limit(self) -> None:
         try:
             self._on_timeout()
-        except Exception:  # whatever keeps the strike from being noted, a worker that hangs must not stay
+        except Exception:  # whatever keeps the timeout from being noted, a worker that hangs must not stay
             logger.exception("a trial that takes too long could not be noted")
         finally:
             self._end_process()

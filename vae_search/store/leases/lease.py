@@ -19,7 +19,7 @@ from vae_search.store import paths as layout
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.leases.processes import is_alive, this_process
-from vae_search.store.leases.records import Holder, has_ended, newest_lease, read_beat, read_holder
+from vae_search.store.leases.records import Holder, has_ended, newest_lease, read_beat, read_holder, stop_requested
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
@@ -73,11 +73,7 @@ class Lease:
 
     def stop_requested(self) -> bool:
         """Whether somebody has asked this driver to stop."""
-        try:
-            self._store.read(layout.stop(self._sweep, self.number))
-        except NotFound:
-            return False
-        return True
+        return stop_requested(self._store, self._sweep, self.number)
 
     def request_stop(self) -> None:
         """Tell this driver's own workers, who look for the request in the store, that it is about to leave."""

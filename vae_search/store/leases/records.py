@@ -32,6 +32,15 @@ def has_ended(store: Store, sweep: str, number: int) -> bool:
     return layout.lease_ended(sweep, number) in store.list(layout.leases(sweep))
 
 
+def stop_requested(store: Store, sweep: str, number: int) -> bool:
+    """Whether somebody has asked the lease's driver to stop."""
+    try:
+        store.read(layout.stop(sweep, number))
+    except NotFound:
+        return False
+    return True
+
+
 def read_holder(store: Store, sweep: str, number: int) -> Holder:
     """Read the holder of a lease.
 

@@ -110,11 +110,13 @@ def _on_front(findings: ReportData, front: Front) -> str:
 
 
 def _sure(findings: ReportData, ahead: Lead | None) -> Iterator[str]:
-    finalists = confirmed(findings.confirm_rows)
+    tried = confirmed(findings.confirm_rows)
+    finalists = [finalist for finalist in tried if not finalist.failed]
     if not finalists:
+        why = "every config that was trained again failed with a fresh seed" if tried else ""
         yield (
-            "How sure that is, nobody knows yet: no config has been trained again with a fresh seed, and the best of "
-            "many runs is partly the luckiest."
+            f"How sure that is, nobody knows yet: {why or 'no config has been trained again with a fresh seed'}, and "
+            "the best of many runs is partly the luckiest."
         )
         return
     best = finalists[0]

@@ -1,8 +1,7 @@
-"""The use cases around a sweep that runs as a job of a Ray cluster."""
+"""Use cases of a sweep that runs as a job of a Ray cluster: submit, follow, drive."""
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from vae_search.errors import (
     SweepFailed,
     VaeSearchError,
 )
-from vae_search.services import sweep_status, sweeps
+from vae_search.services import sweeps
 from vae_search.services.datasets import put, source_of
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.records import newest_lease
@@ -58,9 +57,10 @@ def submit(jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bo
         upload: send the file or folder that `data.source` names along.
 
     Raises:
-        InvalidSpec: The store or the images are nothing that a cluster can find.
+        InvalidSpec: The store or the images are nothing that a cluster can find, or a gate's limit is wrong.
         VaeSearchError: What `Jobs.submit` raises.
     """
+    sweeps.check_limits(spec)
     from vae_search.runtime.cluster.job_package import JobPackage
 
     if "://" not in store.removeprefix("file://") and not Path(store.removeprefix("file://")).is_absolute():
@@ -105,38 +105,21 @@ def raise_if_failed(jobs: "Jobs", job: "Job", *, shown: bool) -> None:
     raise kind(f"job {job.submission_id} failed; its log says why." if shown else f"job {job.submission_id}: {cause}")
 
 
-def drive(
-    folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSpec], Observer]"
-) -> sweep_status.SweepStatus:
+def drive(folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSpec], Observer]") -> sweeps.SweepOutcome:
     """Run the sweep that a job's folder holds, on the cluster that the job belongs to.
 
     Raises:
-        VaeSearchError: What `service.run` raises.
+        VaeSearchError: What `sweeps.run` raises.
     """
     from vae_search.runtime.cluster.job_package import JobPackage
 
-    payload, place = JobPackage.read(folder, store=store), open_store(store)
+    payload, opened = JobPackage.read(folder, store=store), open_store(store)
     os.chdir("/")  # Ray unpacks the job's folder anew when it makes the workers' environment, and this one is gone
     if payload.images is not None:
-        put(place, payload.spec.data.source, payload.images)
+        put(opened, payload.spec.data.source, payload.images)
     return sweeps.run(
-        payload.spec, text=payload.text, store=place, cache=cache, observer=observer(payload.spec), address="auto"
+        payload.spec, text=payload.text, store=opened, cache=cache, observer=observer(payload.spec), address="auto"
     )
-
-
-def facts(job: "Job") -> dict[str, object]:
-    """A job for programs."""
-    began = (
-        None if job.started_at_s is None else datetime.fromtimestamp(job.started_at_s, UTC).isoformat("T", "seconds")
-    )
-    return {
-        "sweep": job.sweep,
-        "submission_id": job.submission_id,
-        "status": job.status,
-        "started_at": began,
-        "exit_code": job.exit_code,
-        "store": job.store,
-    }
 
 
 def _next_lease(store: str, sweep: str) -> int:

@@ -43,11 +43,11 @@ def reproduce(
         raise InvalidSpec(f"{address}: name one trial, such as {sweep}/42.")
     record, ledger = sweep_record.read(store, sweep), Ledger(store, sweep)
     row, curve = ledger.trial(trial), ledger.epochs(trial)
-    from vae_search.data.dataset import comparability_key, load_dataset
+    from vae_search.data.dataset import comparability_key
     from vae_search.data.tasks import TrainingTask
-    from vae_search.services.datasets import local_copy
+    from vae_search.services.datasets import open_dataset
 
-    dataset = load_dataset(local_copy(store, record.spec.data, cache=cache), cache=cache)
+    dataset = open_dataset(store, record.spec.data, cache=cache)
     if comparability_key(dataset, likelihood=record.spec.likelihood) != row.comparability_key:
         raise Conflict(f"trial {address}: was trained on other images than {record.spec.data.source} holds now.")
     with native_remarks_hidden():

@@ -24,7 +24,7 @@ from vae_search.store.backends.uri import open_store
 
 FIXTURE = ROOT / "tests/fixtures/store_f001553/store"
 SPEC = """name: far
-data: {source: SOURCE, validation: 4, test: 4}
+data: {source: SOURCE, validation: 64, test: 40}
 search_space: {architecture: mlp, latent_dim: 2, width: 8, depth: 1, batch_size: 4, kl_warmup_epochs: 0}
 budget: {trials: 2, epochs: 4}
 """
@@ -36,9 +36,9 @@ def spec_of(source: str, *overrides: str) -> SweepSpec:
 
 @pytest.fixture
 def images() -> bytes:
-    """An .npz with forty small grey images."""
+    """An .npz with 200 small grey images."""
     stream = io.BytesIO()
-    np.savez(stream, x_train=np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8))
+    np.savez(stream, x_train=np.random.default_rng(0).integers(0, 256, (200, 8, 8), dtype=np.uint8))
     return stream.getvalue()
 
 

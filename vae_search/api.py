@@ -23,11 +23,11 @@ from vae_search.core.text import first_few
 if TYPE_CHECKING:
     import pandas
 
+    from vae_search.core.criteria import RankedBy
     from vae_search.search.progress import Observer
     from vae_search.services.sweeps import SweepOutcome
     from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.backends.base import Store
-    from vae_search.store.queries.ranking import RankedBy
     from vae_search.vae.inference.model import VaeModel
 
 # Pandas, Ray, Optuna and TensorFlow take seconds to load: whoever imports this package may need none of them, so each

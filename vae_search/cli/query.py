@@ -1,12 +1,13 @@
 """Commands that ask the store: status, best, compare, query, watch."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from vae_search.cli.completion import complete_sweep
 from vae_search.cli.options import CsvOption, JsonOption, StoreOption, SweepArgument
+from vae_search.core.criteria import RankedBy
 from vae_search.core.settings import DEFAULT_STORE
 from vae_search.errors import InvalidSpec
 
@@ -63,7 +64,7 @@ def best(
         int | None, typer.Option("-n", min=1, help="How many to show; default: 5, with --all or --pareto all of them.")
     ] = None,
     by: Annotated[
-        Literal["objective", "neg_elbo", "instability", "train_flops"] | None,
+        RankedBy | None,
         typer.Option("--by", help="What to rank by, least first; default: objective, confirmed configs first."),
     ] = None,
     where: Annotated[

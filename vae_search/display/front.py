@@ -1,9 +1,7 @@
 """Front of a Pareto sweep in words: its size, its ends, and the trial that `objective.prefer` picks."""
 
+from vae_search.core.criteria import WORDS
 from vae_search.store.queries.front import Front
-
-ENDS = {"neg_elbo": "lowest neg_elbo", "instability": "most stable", "train_flops": "cheapest"}
-_VALUES = {"neg_elbo": "{:.2f} nats", "instability": "{:.3f} nats", "train_flops": "{:.3g} FLOPs"}
 
 
 def front_ends(front: Front) -> dict[str, str]:
@@ -14,7 +12,8 @@ def front_ends(front: Front) -> dict[str, str]:
         member = front.extreme(name)
         if member is not None:
             preferred = ", preferred" if name == front.prefer else ""
-            found[ENDS[name]] = f"{_VALUES[name].format(member.values[name])} (trial {member.trial}{preferred})"
+            words = WORDS[name]
+            found[words.end] = f"{words.value.format(member.values[name])} (trial {member.trial}{preferred})"
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vae_search.core.criteria import CRITERIA, RankedBy
 from vae_search.core.trial_state import State
 from vae_search.errors import NotFound
 from vae_search.store.backends.base import Store
@@ -15,8 +16,7 @@ from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.confirmation import Confirmed, FailedConfirmation, confirmed_first, verdicts
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
-from vae_search.store.queries.pareto import CRITERIA
-from vae_search.store.queries.ranking import RankedBy, check_comparable
+from vae_search.store.queries.ranking import check_comparable
 
 if TYPE_CHECKING:
     import pyarrow as pa

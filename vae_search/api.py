@@ -1,6 +1,4 @@
-"""Find the variational autoencoder that is really the best.
-
-The command line's words, for notebooks and programs:
+"""Python API: the use cases of the command line, for notebooks and programs.
 
     found = vae_search.run("search_spaces/digits.yaml", overrides=["budget.trials=12"])
     found.best                                          # a pandas frame, the best config first
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepResult:
-    """How a sweep stands after `run` or `resume`."""
+    """Result of `run` or `resume`."""
 
     sweep: str
     state: Literal["running", "finished", "interrupted"]

@@ -23,7 +23,7 @@ DIGEST_DIGITS = 32
 
 
 def source_of(place: Path) -> str:
-    """How a spec names the images at `place` once they are in a store: by their content.
+    """Name of the images at `place` in a spec once they are in a store: by their content.
 
     Raises:
         BadData: They cannot be read.

@@ -1,4 +1,4 @@
-"""Use cases on what is finished: a trial once more, files checked, repaired and removed."""
+"""Maintenance of a store: reproduce a trial, verify and repair files, collect garbage, remove a sweep."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -110,7 +110,7 @@ def verify_models(store: Store) -> list[ModelInspection]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaning:
-    """What was removed, or would be, from one sweep, or from the store outside of its sweeps."""
+    """Files removed, or to be removed, from one sweep, or from the store outside of its sweeps."""
 
     sweep: str | None
     removed: Mapping[str, int]

@@ -1,4 +1,4 @@
-"""Use cases on models: promoted from a sweep, listed, rolled back, loaded, evaluated."""
+"""Lifecycle of models: promote from a sweep, list, roll back, load, evaluate."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,6 +1,4 @@
-"""Find the variational autoencoder that is really the best.
-
-The command line's words, for notebooks and programs:
+"""Python API: the use cases of the command line, for notebooks and programs.
 
     found = vae_search.run("search_spaces/digits.yaml", overrides=["budget.trials=12"])
     found.best                                          # a pandas frame, the best config first
@@ -18,12 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from vae_search.core.text import first_few
+
 if TYPE_CHECKING:
     import pandas
 
-    from vae_search.services.sweep_status import SweepStatus
+    from vae_search.core.criteria import RankedBy
+    from vae_search.search.progress import Observer
+    from vae_search.services.sweeps import SweepOutcome
+    from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.backends.base import Store
-    from vae_search.store.queries.ranking import RankedBy
     from vae_search.vae.inference.model import VaeModel
 
 # Pandas, Ray, Optuna and TensorFlow take seconds to load: whoever imports this package may need none of them, so each
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepResult:
-    """How a sweep stands after `run` or `resume`."""
+    """Result of `run` or `resume`."""
 
     sweep: str
     state: Literal["running", "finished", "interrupted"]
@@ -70,23 +72,25 @@ def run(
         SweepFailed: No trial completed.
     """
     from vae_search.core.settings import cache_folder
-    from vae_search.display.live import observer
     from vae_search.services import sweeps
-    from vae_search.services.models.lifecycle import policy_of
-    from vae_search.spec.sweep_spec import parse_spec, read_spec
+    from vae_search.spec.sweep_spec import SpecDocument, parse_spec, read_spec
     from vae_search.store.backends.json_records import to_json_bytes
 
     if isinstance(spec, Mapping):
         text = to_json_bytes(spec).decode()  # which is YAML, too
-        parsed = parse_spec(text, base=Path.cwd(), overrides=overrides)
+        document = SpecDocument(spec=parse_spec(text, base=Path.cwd(), overrides=overrides), text=text)
     else:
-        parsed = read_spec(Path(spec), overrides)
-        text = Path(spec).read_text(encoding="utf-8")
-    policy_of(parsed)  # wrong limits are told now, and not after hours of search
-    place = _open(store)
-    watching = observer(parsed, quiet=not progress)
-    done = sweeps.run(parsed, text=text, store=place, cache=cache_folder(), observer=watching, inline=inline)
-    return _result(place, done)
+        document = read_spec(Path(spec), overrides)
+    opened = _open(store)
+    outcome = sweeps.run(
+        document.spec,
+        text=document.text,
+        store=opened,
+        cache=cache_folder(),
+        observer=_observer(document.spec, progress=progress),
+        inline=inline,
+    )
+    return _result(opened, outcome)
 
 
 def resume(
@@ -98,18 +102,17 @@ def resume(
         NotFound: There is no such sweep.
     """
     from vae_search.core.settings import cache_folder
-    from vae_search.display.live import observer
     from vae_search.services import sweeps
 
-    place = _open(store)
-    done = sweeps.resume(
-        place,
+    opened = _open(store)
+    outcome = sweeps.resume(
+        opened,
         sweep,
         overrides=overrides,
         cache=cache_folder(),
-        observer=lambda spec: observer(spec, quiet=not progress),
+        observer=lambda spec: _observer(spec, progress=progress),
     )
-    return _result(place, done)
+    return _result(opened, outcome)
 
 
 def best(
@@ -141,9 +144,9 @@ def best(
     from vae_search.exports.dataframes import best_frame
     from vae_search.services import queries
 
-    found = queries.best(_open(store), sweep, count=count, by=by, every_state=every_state, where=where)
-    _warn_of(found.damaged)
-    return best_frame(found.rows, found.searched, found.verdicts)
+    ranking = queries.best(_open(store), sweep, count=count, by=by, every_state=every_state, where=where)
+    _warn_of(ranking.damaged)
+    return best_frame(ranking.rows, ranking.searched, ranking.verdicts)
 
 
 def query(sql: str, *, sweep: str | None = None, store: str | Path | None = None) -> "pandas.DataFrame":
@@ -160,9 +163,9 @@ def query(sql: str, *, sweep: str | None = None, store: str | Path | None = None
         NotFound: There is no such sweep.
     """
     from vae_search.exports.dataframes import frame
-    from vae_search.services.sql import ask_table
+    from vae_search.services import queries
 
-    answer, damaged = ask_table(_open(store), sql, sweep=sweep)
+    answer, damaged = queries.query_table(_open(store), sql, sweep=sweep)
     _warn_of(damaged)
     return frame(answer)
 
@@ -206,29 +209,35 @@ def _open(store: str | Path | None) -> "Store":
     return open_store(default_store() if store is None else str(store))
 
 
-def _result(store: "Store", status: "SweepStatus") -> SweepResult:
-    """What has come out, after the best config has asked for promotion if the spec names a model."""
-    from vae_search.core.settings import cache_folder
+def _observer(spec: "SweepSpec", *, progress: bool) -> "Observer":
+    """Observer of a sweep: silent, or the command's own display."""
+    if not progress:
+        from vae_search.search.progress import Observer
+
+        return Observer()
+    from vae_search.display.live import observer
+
+    return observer(spec, quiet=False)
+
+
+def _result(store: "Store", outcome: "SweepOutcome") -> SweepResult:
+    """Convert the outcome of a sweep, with its ranking as a frame."""
     from vae_search.exports.dataframes import best_frame
     from vae_search.services import queries
-    from vae_search.services.models import lifecycle
 
-    spec, champion = status.spec, None
-    if spec.promote is not None and status.can_promote:
-        decision = lifecycle.promote(store, spec.name, spec=spec, cache=cache_folder())
-        champion = None if decision.version is None else f"{decision.model}:{decision.version}"
-    found = queries.best(store, spec.name, count=None)
+    status, decision = outcome.status, outcome.promotion
+    ranking = queries.best(store, status.spec.name, count=None)
     _warn_of(status.damaged)
     return SweepResult(
-        sweep=spec.name,
+        sweep=status.spec.name,
         state=status.state,
         trials=status.leaderboard.finished,
-        best=best_frame(found.rows, found.searched, found.verdicts),
-        champion=champion,
+        best=best_frame(ranking.rows, ranking.searched, ranking.verdicts),
+        champion=None if decision is None or decision.version is None else f"{decision.model}:{decision.version}",
     )
 
 
 def _warn_of(damaged: Sequence[str]) -> None:
     if damaged:
-        named = ", ".join(damaged[:3]) + (f" and {len(damaged) - 3} more" if len(damaged) > 3 else "")
-        warnings.warn(f"{named}: damaged, and left out. Restore the files from a copy.", UserWarning, stacklevel=3)
+        text = f"{first_few(damaged)}: damaged, and left out. Restore the files from a copy."
+        warnings.warn(text, UserWarning, stacklevel=3)

@@ -26,7 +26,7 @@ from vae_search.store.ledger import sweep_record
 
 def main() -> None:
     store, spec_file = open_store(sys.argv[1]), Path(sys.argv[2])
-    spec = read_spec(spec_file, ())
+    spec = read_spec(spec_file).spec
     dataset = load_dataset(spec.data, cache=spec_file.parent)
     task = TrainingTask.of(dataset)
     task = replace(task, train=task.train[:640], select=task.select[:100])

@@ -122,18 +122,24 @@ def put_sweep(store: Store, *candidates: Candidate, sweep: str = "digits", key: 
 def put_finalist(store: Store, candidate: Candidate, *, sweep: str = "digits") -> None:
     """The rows, weights and bounds of one finalist."""
     for row in candidate.rows:
-        sha256 = None
+        sha256, judged = None, {}
         if row.confirm_seed in candidate.bounds:
+            of_run = candidate.bounds[row.confirm_seed]
+            judged = {"iwae": float(of_run.iwae.mean()), "iwae_k": of_run.iwae_k}
             files = {
                 artifacts.WEIGHTS_FILE: f"weights of {row.key}".encode(),
                 artifacts.MODEL_FILE: b"{}",
-                artifacts.PER_IMAGE_FILE: candidate.bounds[row.confirm_seed].to_parquet(),
+                artifacts.PER_IMAGE_FILE: of_run.to_parquet(),
             }
             sha256 = artifacts.keep(store, sweep, layout.confirm_key(row.trial, row.confirm_seed), files)
         fields = {name: getattr(row, name) for name in row.__dataclass_fields__ if name != "confirm_seed"}
-        again = fields | {
-            "sweep": sweep,
-            "artifact_sha256": sha256,
-            "spec_sha256": sweep_record.read(store, sweep).spec.sha256,
-        }
+        again = (
+            fields
+            | judged
+            | {
+                "sweep": sweep,
+                "artifact_sha256": sha256,
+                "spec_sha256": sweep_record.read(store, sweep).spec.sha256,
+            }
+        )
         ConfirmRuns(store, sweep).commit(ConfirmRow(**again, confirm_seed=row.confirm_seed))

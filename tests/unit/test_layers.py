@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "services": "core spec data vae store search runtime registry reports exports numpy pyarrow",
     "display": "core spec store search runtime registry services rich",
     "cli": "core spec store runtime registry services display typer",
-    "api": "core spec store vae exports services display pandas",
+    "api": "core spec store vae search exports services display pandas",
 }
 ROOT_MODULES = {"__init__", "__main__", "errors", "version"}  # the first two only re-export; the others import nothing
 MODULES = {

@@ -1,4 +1,4 @@
-"""The command line: parse, call a use case, render. The only place that catches errors and sets exit codes.
+"""Command line: parse, call a use case, render. The only place that catches errors and sets exit codes.
 
 Commands import what they need themselves, so that `--help` answers at once.
 """
@@ -14,7 +14,6 @@ import typer
 
 from vae_search.cli import cluster, doctor, export, maintenance, models, query, run
 from vae_search.cli.options import JsonOption, SetOption, SpecArgument
-from vae_search.cli.run import check_limits
 from vae_search.errors import VaeSearchError
 
 app = typer.Typer(
@@ -69,11 +68,12 @@ def validate(spec: SpecArgument, overrides: SetOption = None, json: JsonOption =
     Example: vae-search validate search_spaces/digits.yaml --set budget.trials=8
     """
     from vae_search.display.console import show_spec
+    from vae_search.services.sweeps import check_limits
     from vae_search.spec.sweep_spec import read_spec
 
-    parsed = read_spec(spec, overrides or ())
-    check_limits(parsed)
-    show_spec(parsed, as_json=json)
+    document = read_spec(spec, overrides or ())
+    check_limits(document.spec)
+    show_spec(document.spec, as_json=json)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The commands for sweeps that run elsewhere, as jobs of a Ray cluster."""
+"""Commands for sweeps that run elsewhere, as jobs of a Ray cluster: submit, logs, stop."""
 
 import re
 import sys
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vae_search.cli.options import JsonOption, SetOption, SpecArgument, StoreOption, SweepArgument
-from vae_search.cli.run import check_limits, show_end
+from vae_search.cli.run import show_end
 from vae_search.core.settings import DEFAULT_STORE, cache_folder
 
 if TYPE_CHECKING:
@@ -37,16 +37,14 @@ def submit(
     """
     from vae_search.display.console import say, show_json
     from vae_search.services import cluster_jobs
+    from vae_search.services.payloads import job_facts
     from vae_search.spec.sweep_spec import read_spec
 
-    parsed = read_spec(spec, overrides or ())
-    check_limits(parsed)
+    document = read_spec(spec, overrides or ())
     jobs = cluster_jobs.jobs_of(address)
-    job, is_new = cluster_jobs.submit(
-        jobs, parsed, text=spec.read_text(encoding="utf-8"), store=store, upload=upload_data
-    )
+    job, is_new = cluster_jobs.submit(jobs, document.spec, text=document.text, store=store, upload=upload_data)
     if json:
-        show_json(cluster_jobs.facts(job))
+        show_json(job_facts(job))
     else:
         say(f"Sweep {job.sweep} {'starts' if is_new else 'runs already'} as job {job.submission_id} on {address}.")
     if not follow:
@@ -129,10 +127,10 @@ def drive(store: StoreOption = DEFAULT_STORE) -> None:
     from vae_search.display.live import observer
     from vae_search.services import cluster_jobs
 
-    status = cluster_jobs.drive(
+    outcome = cluster_jobs.drive(
         Path.cwd(), store=store, cache=cache_folder(), observer=lambda spec: observer(spec, quiet=False)
     )
-    show_end(status, store=store, json=False)
+    show_end(outcome, store=store, json=False)
 
 
 def _running(address: str, sweep: str) -> "tuple[Jobs, Job]":

@@ -1,4 +1,4 @@
-"""The command that looks whether everything is in place."""
+"""Command that checks whether everything is in place: doctor."""
 
 from typing import Annotated
 
@@ -34,9 +34,12 @@ def doctor(
 
     Example: vae-search doctor --address http://head:8265 --store s3://bucket/vae
     """
+    from vae_search.cli.exit_codes import raise_if_in_trouble
     from vae_search.display.preflight import show_checks
     from vae_search.services.preflight import examine
     from vae_search.spec.sections import Resources
 
     resources = Resources(cpus_per_trial=cpus, gpus_per_trial=gpus)
-    show_checks(examine(address, store, resources), as_json=json)
+    checks = examine(address, store, resources)
+    show_checks(checks, as_json=json)
+    raise_if_in_trouble(checks)

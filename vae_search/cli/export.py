@@ -1,4 +1,4 @@
-"""Commands that hand a sweep on: a report for people, tables and studies for other tools."""
+"""Commands that hand a sweep on to people and other tools: report, export, dashboard."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,14 +22,15 @@ def report(
 
     Example: vae-search report digits -o digits.html
     """
-    from vae_search.display.console import busy, say, warn_of_damage
+    from vae_search.cli.exit_codes import raise_if_damaged
+    from vae_search.display.console import busy, say
     from vae_search.services import reporting
     from vae_search.store.backends.uri import open_store
 
     with busy(f"drawing {sweep}"):
         written = reporting.report(open_store(store), sweep, output=output, now=datetime.now(UTC))
     say(f"Wrote {written.path.absolute()}")
-    warn_of_damage(written.damaged)
+    raise_if_damaged(written.damaged)
 
 
 @app.command()
@@ -52,7 +53,8 @@ def export(
 
     Example: vae-search export digits --tensorboard runs --optuna sqlite:///digits.db --csv tables
     """
-    from vae_search.display.console import busy, say, show_json, warn_of_damage
+    from vae_search.cli.exit_codes import raise_if_damaged
+    from vae_search.display.console import busy, say, show_json
     from vae_search.services import exporting
     from vae_search.store.backends.uri import open_store
 
@@ -64,7 +66,7 @@ def export(
     else:
         for path in done.paths:
             say(f"Wrote {path.absolute()}")
-    warn_of_damage(done.damaged)
+    raise_if_damaged(done.damaged)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The commands that check the store, prove a row, and tidy up."""
+"""Commands on what a store holds: reproduce, verify, gc, rm."""
 
 from typing import Annotated
 
@@ -26,14 +26,14 @@ def reproduce(
     from vae_search.services import maintenance
     from vae_search.store.backends.uri import open_store
 
-    found = maintenance.reproduce(
+    again = maintenance.reproduce(
         open_store(store),
         trial,
         cache=cache_folder(),
         on_epoch=lambda epoch: say(f"epoch {epoch.epoch}: neg_elbo {epoch.neg_elbo:.4f}, as recorded"),
     )
-    what = "learning curve and weights" if found.weights_compared else "learning curve (its weights were not kept)"
-    say(f"{trial} came out again, bit for bit, over {found.epochs} epochs: {what}.")
+    compared = "learning curve and weights" if again.weights_compared else "learning curve (its weights were not kept)"
+    say(f"{trial} came out again, bit for bit, over {again.epochs} epochs: {compared}.")
 
 
 @app.command()
@@ -54,15 +54,18 @@ def verify(
 
     Example: vae-search verify digits
     """
+    from vae_search.cli.exit_codes import raise_if_still_damaged
     from vae_search.display.console import busy
     from vae_search.display.maintenance import show_verifications
     from vae_search.services import maintenance
     from vae_search.store.backends.uri import open_store
 
-    place = open_store(store)
+    opened = open_store(store)
     with busy("reading every file"):
-        verifications = maintenance.verify(place, sweep, repair=repair)
-    show_verifications(verifications, [] if sweep else maintenance.verify_models(place), as_json=json)
+        verifications = maintenance.verify(opened, sweep, repair=repair)
+    models = [] if sweep else maintenance.verify_models(opened)
+    show_verifications(verifications, models, as_json=json)
+    raise_if_still_damaged(verifications, models)
 
 
 @app.command()
@@ -103,9 +106,9 @@ def rm(
     from vae_search.services import maintenance, sweep_status
     from vae_search.store.backends.uri import open_store
 
-    place = open_store(store)
+    opened = open_store(store)
     if not yes:
-        trials = sweep_status.status(place, sweep).leaderboard.finished
+        trials = sweep_status.status(opened, sweep).leaderboard.finished
         typer.confirm(f"Remove sweep {sweep} with its {trials} finished trials?", abort=True)
-    maintenance.remove(place, sweep)
+    maintenance.remove(opened, sweep)
     say(f"Removed sweep {sweep}.")

@@ -1,5 +1,6 @@
-"""The commands on models: promoted, listed, rolled back, evaluated, and drawn."""
+"""Commands on models: promote, models, rollback, evaluate, and four that draw."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +26,9 @@ def promote(
     Example: vae-search promote digits
     """
     from vae_search.display.console import busy, say, show_json
-    from vae_search.display.models import decision_facts, decision_lines
+    from vae_search.display.models import decision_lines
     from vae_search.services.models import lifecycle
+    from vae_search.services.payloads import decision_facts
     from vae_search.store.backends.uri import open_store
 
     with busy(f"judging the finalists of {sweep}"):
@@ -60,11 +62,11 @@ def models(
     from vae_search.services.models import lifecycle
     from vae_search.store.backends.uri import open_store
 
-    place = open_store(store)
+    opened = open_store(store)
     if model is not None:
-        show_history(lifecycle.model_state(place, model), as_json=json)
+        show_history(lifecycle.model_state(opened, model), as_json=json)
     else:
-        show_models(lifecycle.model_states(place), as_json=json)
+        show_models(lifecycle.model_states(opened), as_json=json)
 
 
 @app.command()
@@ -104,8 +106,8 @@ def evaluate(
     from vae_search.store.backends.uri import open_store
 
     with busy(f"scoring {model}"):
-        found = lifecycle.evaluate(open_store(store), model, source=data, cache=cache_folder())
-    show_evaluation(found, as_json=json)
+        evaluation = lifecycle.evaluate(open_store(store), model, source=data, cache=cache_folder())
+    show_evaluation(evaluation, as_json=json)
 
 
 @app.command()
@@ -120,13 +122,9 @@ def sample(
 
     Example: vae-search sample digits/7 -o digits.png
     """
-    from vae_search.display.console import busy
     from vae_search.services.models import galleries
-    from vae_search.store.backends.uri import open_store
 
-    with busy(f"drawing {model}"):
-        path = galleries.sample(open_store(store), model, count=count, seed=seed, output=output)
-    _say_written(path)
+    _draw(galleries.sample, model, store=store, count=count, seed=seed, output=output)
 
 
 @app.command()
@@ -140,13 +138,9 @@ def reconstruct(
 
     Example: vae-search reconstruct fashion -o pairs.png
     """
-    from vae_search.display.console import busy
     from vae_search.services.models import galleries
-    from vae_search.store.backends.uri import open_store
 
-    with busy(f"drawing {model}"):
-        path = galleries.reconstruct(open_store(store), model, count=count, cache=cache_folder(), output=output)
-    _say_written(path)
+    _draw(galleries.reconstruct, model, store=store, count=count, cache=cache_folder(), output=output)
 
 
 @app.command()
@@ -160,13 +154,9 @@ def traverse(
 
     Example: vae-search traverse fashion -o latents.png
     """
-    from vae_search.display.console import busy
     from vae_search.services.models import galleries
-    from vae_search.store.backends.uri import open_store
 
-    with busy(f"drawing {model}"):
-        path = galleries.traverse(open_store(store), model, rows=rows, cache=cache_folder(), output=output)
-    _say_written(path)
+    _draw(galleries.traverse, model, store=store, rows=rows, cache=cache_folder(), output=output)
 
 
 @app.command()
@@ -180,16 +170,16 @@ def interpolate(
 
     Example: vae-search interpolate fashion -o ways.png
     """
-    from vae_search.display.console import busy
     from vae_search.services.models import galleries
+
+    _draw(galleries.interpolate, model, store=store, rows=rows, cache=cache_folder(), output=output)
+
+
+def _draw(gallery: Callable[..., Path], subject: str, *, store: str, **options: object) -> None:
+    """Draw with one of the functions of `galleries`, and say where the picture is."""
+    from vae_search.display.console import busy, say
     from vae_search.store.backends.uri import open_store
 
-    with busy(f"drawing {model}"):
-        path = galleries.interpolate(open_store(store), model, rows=rows, cache=cache_folder(), output=output)
-    _say_written(path)
-
-
-def _say_written(path: Path) -> None:
-    from vae_search.display.console import say
-
+    with busy(f"drawing {subject}"):
+        path = gallery(open_store(store), subject, **options)
     say(f"Wrote {path.absolute()}")

@@ -1,12 +1,13 @@
-"""The commands that ask the store: how sweeps stand and go on, which configs are best, anything in SQL."""
+"""Commands that ask the store: status, best, compare, query, watch."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from vae_search.cli.completion import complete_sweep
 from vae_search.cli.options import CsvOption, JsonOption, StoreOption, SweepArgument
+from vae_search.core.criteria import RankedBy
 from vae_search.core.settings import DEFAULT_STORE
 from vae_search.errors import InvalidSpec
 
@@ -34,21 +35,26 @@ def status(
     if address is not None:
         from vae_search.display.console import show_jobs, show_json
         from vae_search.services import cluster_jobs
+        from vae_search.services.payloads import job_facts
 
-        facts = [cluster_jobs.facts(job) for job in cluster_jobs.jobs_of(address).all(sweep)]
+        facts = [job_facts(job) for job in cluster_jobs.jobs_of(address).all(sweep)]
         show_json(facts) if json else show_jobs(facts)
         return
+    from vae_search.cli.exit_codes import raise_if_damaged
     from vae_search.display.console import show_statuses
     from vae_search.display.maintenance import show_status
     from vae_search.services import sweep_status
     from vae_search.store.backends.uri import open_store
     from vae_search.store.maintenance.disk_usage import usage
 
-    place = open_store(store)
+    opened = open_store(store)
     if sweep:
-        show_status(sweep_status.status(place, sweep), usage(place, sweep), as_json=json)
+        statuses, troubles = [sweep_status.status(opened, sweep)], list[str]()
+        show_status(statuses[0], usage(opened, sweep), as_json=json)
     else:
-        show_statuses(*sweep_status.statuses(place), as_json=json)
+        statuses, troubles = sweep_status.statuses(opened)
+        show_statuses(statuses, as_json=json, has_troubles=bool(troubles))
+    raise_if_damaged([path for status in statuses for path in status.damaged], troubles=troubles)
 
 
 @app.command()
@@ -58,7 +64,7 @@ def best(
         int | None, typer.Option("-n", min=1, help="How many to show; default: 5, with --all or --pareto all of them.")
     ] = None,
     by: Annotated[
-        Literal["objective", "neg_elbo", "instability", "train_flops"] | None,
+        RankedBy | None,
         typer.Option("--by", help="What to rank by, least first; default: objective, confirmed configs first."),
     ] = None,
     where: Annotated[
@@ -77,6 +83,7 @@ def best(
 
     Example: vae-search best digits -n 3 --where "param_latent_dim < 32 AND active_units > 8"
     """
+    from vae_search.cli.exit_codes import raise_if_damaged
     from vae_search.display.leaderboard import PARETO, show_best, show_spec_file
     from vae_search.services import queries
     from vae_search.store.backends.uri import open_store
@@ -89,20 +96,22 @@ def best(
         {"--spec": spec, "--all": every},
         {"--spec": spec, "-n": count is not None},
     )
-    place = open_store(store)
-    if pareto:
-        found = queries.pareto(place, sweep, count=count, where=where)
-        show_best(found, by=PARETO, form=_form(json=json, csv=csv))
-        return
-    shown = count or (None if every else DEFAULT_COUNT)
+    opened = open_store(store)
+    form = _form(json=json, csv=csv)
     order = by or "objective"
-    found = queries.best(place, sweep, count=1 if spec else shown, by=order, every_state=every, where=where)
-    if spec:
-        from vae_search.spec.from_trial import to_yaml
-
-        show_spec_file(to_yaml(queries.best_spec(found, place)), found, by=order)
+    if pareto:
+        ranking = queries.pareto(opened, sweep, count=count, where=where)
+        show_best(ranking, by=PARETO, form=form)
     else:
-        show_best(found, by=order, form=_form(json=json, csv=csv))
+        shown = 1 if spec else count or (None if every else DEFAULT_COUNT)
+        ranking = queries.best(opened, sweep, count=shown, by=order, every_state=every, where=where)
+        if spec:
+            from vae_search.spec.from_trial import to_yaml
+
+            show_spec_file(to_yaml(queries.best_spec(ranking, opened)), ranking, by=order)
+        else:
+            show_best(ranking, by=order, form=form)
+    raise_if_damaged(ranking.damaged)
 
 
 @app.command()
@@ -119,11 +128,14 @@ def compare(
 
     Example: vae-search compare fashion-8bit fashion-8bit-gaussian
     """
+    from vae_search.cli.exit_codes import raise_if_damaged
     from vae_search.display.comparison import show_comparison
     from vae_search.services import comparison
     from vae_search.store.backends.uri import open_store
 
-    show_comparison(comparison.compare(open_store(store), sweep), as_json=json)
+    compared = comparison.compare(open_store(store), sweep)
+    show_comparison(compared, as_json=json)
+    raise_if_damaged(compared.damaged)
 
 
 @app.command()
@@ -144,12 +156,15 @@ def query(
 
     Example: vae-search query "SELECT param_latent_dim, min(neg_elbo) FROM trials GROUP BY ALL ORDER BY 2"
     """
+    from vae_search.cli.exit_codes import raise_if_damaged
     from vae_search.display.leaderboard import show_query
-    from vae_search.services.sql import ask
+    from vae_search.services import queries
     from vae_search.store.backends.uri import open_store
 
     _refuse_pairs({"--json": json, "--csv": csv})
-    show_query(ask(open_store(store), sql, sweep=sweep), form=_form(json=json, csv=csv))
+    result = queries.query(open_store(store), sql, sweep=sweep)
+    show_query(result, form=_form(json=json, csv=csv))
+    raise_if_damaged(result.damaged)
 
 
 @app.command()
@@ -158,11 +173,13 @@ def watch(sweep: SweepArgument, store: StoreOption = DEFAULT_STORE, json: JsonOp
 
     Example: vae-search watch digits
     """
+    from vae_search.cli.exit_codes import raise_if_damaged
     from vae_search.display.leaderboard import store_option
     from vae_search.display.watch import watch as follow
     from vae_search.store.backends.uri import open_store
 
-    follow(open_store(store), sweep, resume=f"vae-search resume {sweep}{store_option(store)}", as_json=json)
+    resume = f"vae-search resume {sweep}{store_option(store)}"
+    raise_if_damaged(follow(open_store(store), sweep, resume=resume, as_json=json).damaged)
 
 
 def _form(*, json: bool, csv: bool) -> str:

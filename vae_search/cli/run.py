@@ -1,4 +1,4 @@
-"""The commands that run a sweep on this machine or the cluster that it is a node of, and that stop one."""
+"""Commands that run a sweep on this machine, or on the cluster that it is a node of: run, resume."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,8 +16,7 @@ from vae_search.cli.options import (
 from vae_search.core.settings import DEFAULT_STORE, cache_folder
 
 if TYPE_CHECKING:
-    from vae_search.services.sweep_status import SweepStatus
-    from vae_search.spec.sweep_spec import SweepSpec
+    from vae_search.services.sweeps import SweepOutcome
 
 app = typer.Typer()
 
@@ -42,21 +41,21 @@ def run(
     from vae_search.spec.sweep_spec import read_spec
     from vae_search.store.backends.uri import open_store
 
-    parsed = read_spec(spec, overrides or ())
-    check_limits(parsed)  # now, and not after hours of search
+    document = read_spec(spec, overrides or ())
     if dry_run:
-        show_estimate(sweeps.estimate(parsed, cache=cache_folder()), parsed, as_json=json)
+        estimate = sweeps.estimate(document.spec, store=open_store(store), cache=cache_folder())
+        show_estimate(estimate, document.spec, as_json=json)
         return
-    status = sweeps.run(
-        parsed,
-        text=spec.read_text(encoding="utf-8"),
+    outcome = sweeps.run(
+        document.spec,
+        text=document.text,
         store=open_store(store),
         cache=cache_folder(),
-        observer=observer(parsed, quiet=json),
+        observer=observer(document.spec, quiet=json),
         address=address,
         inline=inline,
     )
-    show_end(status, store=store, json=json)
+    show_end(outcome, store=store, json=json)
 
 
 @app.command()
@@ -76,7 +75,7 @@ def resume(
     from vae_search.services import sweeps
     from vae_search.store.backends.uri import open_store
 
-    status = sweeps.resume(
+    outcome = sweeps.resume(
         open_store(store),
         sweep,
         overrides=overrides or (),
@@ -85,33 +84,13 @@ def resume(
         address=address,
         inline=inline,
     )
-    show_end(status, store=store, json=json)
+    show_end(outcome, store=store, json=json)
 
 
-def check_limits(spec: "SweepSpec") -> None:
-    """Refuse limits of gates that do not exist."""
-    if spec.promote is not None and spec.promote.limits:
-        from vae_search.services.models.lifecycle import policy_of
-
-        policy_of(spec)
-
-
-def show_end(status: "SweepStatus", *, store: str, json: bool) -> None:
-    """What a sweep found, and what became of its best config."""
-    from vae_search.display.console import busy
+def show_end(outcome: "SweepOutcome", *, store: str, json: bool) -> None:
+    """Print the outcome of a sweep, and name what was damaged."""
+    from vae_search.cli.exit_codes import raise_if_damaged
     from vae_search.display.leaderboard import show_finished
-    from vae_search.display.models import decision_facts, decision_lines
-    from vae_search.services.models import lifecycle
-    from vae_search.store.backends.uri import open_store
 
-    spec = status.spec
-    decision = None
-    if spec.promote is not None and status.can_promote:
-        with busy(f"judging the finalists of {spec.name}"):
-            decision = lifecycle.promote(open_store(store), spec.name, spec=spec, cache=cache_folder())
-    show_finished(
-        status,
-        store=store,
-        promotion=None if decision is None else (decision_facts(decision), decision_lines(decision)),
-        as_json=json,
-    )
+    show_finished(outcome, store=store, as_json=json)
+    raise_if_damaged(outcome.status.damaged)

@@ -1,6 +1,6 @@
 """Text in messages: one-line, printable renderings of foreign values, and spelling suggestions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -27,6 +27,12 @@ def shown(value: object) -> str:
             return printable("{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}", 60)
         case _:
             return printable(str(value), 60)
+
+
+def first_few(words: Sequence[str], count: int = 3) -> str:
+    """The first `count` of `words`, printable, and how many more there are: `a, b, c and 2 more`."""
+    more = f" and {len(words) - count} more" if len(words) > count else ""
+    return ", ".join(map(printable, words[:count])) + more
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:

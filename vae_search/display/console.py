@@ -1,21 +1,18 @@
-"""What people and programs read on standard output: tables, facts, JSON. Nothing here decides anything."""
+"""Standard output of the commands: sentences, tables and JSON. Nothing here decides anything."""
 
 import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
-from vae_search.core.text import printable
-from vae_search.core.trial_state import State
-from vae_search.display.front import front_cell, front_facts, front_line
+from vae_search.display.front import front_cell, front_line
 from vae_search.display.tables import cell, json_text, show_table
-from vae_search.errors import CorruptStore
+from vae_search.services.payloads import estimate_facts, status_facts
 
 if TYPE_CHECKING:
     from vae_search.services.cost_estimate import Estimate
@@ -44,12 +41,12 @@ def busy(what: str) -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """One plain sentence."""
+    """Print one plain sentence."""
     console().print(escape(text), soft_wrap=True)
 
 
 def show_jobs(jobs: Sequence[Mapping[str, object]]) -> None:
-    """The jobs of a cluster, one in each line."""
+    """Print the jobs of a cluster, one in each line."""
     if not jobs:
         say("This cluster knows no job of a sweep. `vae-search submit` makes one.")
         return
@@ -58,12 +55,12 @@ def show_jobs(jobs: Sequence[Mapping[str, object]]) -> None:
 
 
 def show_json(value: object) -> None:
-    """`value` as JSON; dates and such as text."""
+    """Print `value` as JSON; dates and such as text."""
     sys.stdout.write(json_text(value) + "\n")
 
 
 def show_spec(spec: "SweepSpec", *, as_json: bool) -> None:
-    """A valid spec with its defaults."""
+    """Print a valid spec with its defaults."""
     if as_json:
         show_json(spec.to_json())
         return
@@ -79,9 +76,9 @@ def show_spec(spec: "SweepSpec", *, as_json: bool) -> None:
 
 
 def show_estimate(estimate: "Estimate", spec: "SweepSpec", *, as_json: bool) -> None:
-    """What `run --dry-run` says."""
+    """Print an estimate, as `run --dry-run` does."""
     if as_json:
-        show_json({"sweep": spec.name, "trials": spec.budget.trials, **asdict(estimate)})
+        show_json(estimate_facts(estimate, spec))
         return
     rungs = ", ".join(map(str, estimate.rungs)) or "none"
     say(f"{spec.name}: {spec.budget.trials} trials of up to {spec.budget.epochs} epochs; rungs at {rungs}")
@@ -94,25 +91,22 @@ def show_estimate(estimate: "Estimate", spec: "SweepSpec", *, as_json: bool) -> 
     )
 
 
-def show_statuses(statuses: "Sequence[SweepStatus]", troubles: Sequence[str], *, as_json: bool) -> None:
-    """One line per sweep; then what is wrong with the rest.
+def show_statuses(statuses: "Sequence[SweepStatus]", *, as_json: bool, has_troubles: bool) -> None:
+    """Print one line per sweep.
 
-    Raises:
-        CorruptStore: Something is.
+    Args:
+        has_troubles: whether there are sweeps that cannot be shown.
     """
     if as_json:
         show_json([status_facts(status) for status in statuses])
-    elif not statuses and not troubles:
+    elif not statuses and not has_troubles:
         say("The store holds no sweep yet. `vae-search init` writes a spec, `vae-search run` runs it.")
     else:
         show_status_table(statuses)
-    if troubles:
-        raise CorruptStore("\n".join(troubles[:3]))
-    warn_of_damage([path for status in statuses for path in status.damaged])
 
 
 def show_status_table(statuses: "Sequence[SweepStatus]") -> None:
-    """A line for each sweep, then one for the front of each Pareto sweep that has one."""
+    """Print a line for each sweep, then one for the front of each Pareto sweep that has one."""
     rows, lines = [], []
     for status in statuses:
         facts = status_facts(status)
@@ -130,42 +124,10 @@ def show_status_table(statuses: "Sequence[SweepStatus]") -> None:
 
 
 def clock(seconds: float) -> str:
-    """Seconds for people: `1:02:03` or `2:03`."""
+    """Duration for people, from seconds: `1:02:03` or `2:03`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def status_facts(status: "SweepStatus") -> dict[str, Any]:
-    """How a sweep stands, as `status --json` prints it."""
-    leaderboard = status.leaderboard
-    best_trial, best_objective = leaderboard.best or (None, None)
-    front = leaderboard.shown_front(status.spec.objective)
-    return {
-        "sweep": status.spec.name,
-        "state": status.state,
-        "trials": status.spec.budget.trials,
-        "finished": leaderboard.finished,
-        "complete": leaderboard.states[State.COMPLETE],
-        "pruned": leaderboard.states[State.PRUNED],
-        "failed": leaderboard.states[State.FAIL],
-        "best_trial": best_trial,
-        "best_objective": best_objective,
-        "front": None if front is None else front_facts(front),
-        "confirm_runs": len(status.confirm_rows),
-        "cpu_s": leaderboard.cpu_s,
-    }
-
-
-def warn_of_damage(paths: Sequence[str]) -> None:
-    """Name files that could not be read, after everything else has been shown.
-
-    Raises:
-        CorruptStore: There are some; the exit code must say so.
-    """
-    if paths:
-        named = ", ".join(map(printable, paths[:3])) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
-        raise CorruptStore(f"{named}: damaged, and left out above. Restore the files from a copy.")
 
 
 def _values(parameter: "Parameter") -> str:

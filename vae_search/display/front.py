@@ -1,43 +1,35 @@
-"""What is said of a front: how many trials are on it, its ends, and which of them `objective.prefer` picks."""
+"""Front of a Pareto sweep in words: its size, its ends, and the trial that `objective.prefer` picks."""
 
-from typing import Any
-
+from vae_search.core.criteria import WORDS
 from vae_search.store.queries.front import Front
-
-ENDS = {"neg_elbo": "lowest neg_elbo", "instability": "most stable", "train_flops": "cheapest"}
-_VALUES = {"neg_elbo": "{:.2f} nats", "instability": "{:.3f} nats", "train_flops": "{:.3g} FLOPs"}
 
 
 def front_ends(front: Front) -> dict[str, str]:
-    """`{"cheapest": "1.2e+09 FLOPs (trial 5)", …}`: the member at each end, the preferred one first."""
+    """Members at the ends of a front, the preferred one first: `{"cheapest": "1.2e+09 FLOPs (trial 5)", …}`."""
     criteria = sorted(front.criteria, key=lambda name: name != front.prefer)
     found = {}
     for name in criteria:
         member = front.extreme(name)
         if member is not None:
             preferred = ", preferred" if name == front.prefer else ""
-            found[ENDS[name]] = f"{_VALUES[name].format(member.values[name])} (trial {member.trial}{preferred})"
+            words = WORDS[name]
+            found[words.end] = f"{words.value.format(member.values[name])} (trial {member.trial}{preferred})"
     return found
 
 
 def front_size(front: Front) -> str:
-    """`7 trials`, or `none yet`."""
+    """Size of a front: `7 trials`, or `none yet`."""
     count = len(front.members)
     return "none yet" if not count else "1 trial" if count == 1 else f"{count} trials"
 
 
 def front_line(front: Front) -> str:
-    """`front of neg_elbo, train_flops: 7 trials; lowest neg_elbo 98.21 nats (trial 3, preferred); cheapest …`."""
+    """One line on a front: `front of neg_elbo, train_flops: 7 trials; lowest neg_elbo 98.21 nats (trial 3); …`."""
     ends = [f"{end} {value}" for end, value in front_ends(front).items()]
     return "; ".join([f"front of {', '.join(front.criteria)}: {front_size(front)}", *ends])
 
 
 def front_cell(front: Front) -> str:
-    """`98.21 nats (trial 3, preferred), front of 7`: for a column that shows the best of other sweeps."""
+    """Cell of a table that shows the best of other sweeps: `98.21 nats (trial 3, preferred), front of 7`."""
     first = next(iter(front_ends(front).values()), None)
     return "" if first is None else f"{first}, front of {len(front.members)}"
-
-
-def front_facts(front: Front) -> list[dict[str, Any]]:
-    """The members for programs, the preferred one first."""
-    return [{"trial": member.trial} | dict(member.values) for member in front.members]

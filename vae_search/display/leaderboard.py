@@ -1,25 +1,25 @@
-"""What is printed of rankings and queries: as tables, CSV and JSON."""
+"""Rankings, ends of runs and answers of queries: as tables, CSV and JSON."""
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from vae_search.core.settings import DEFAULT_STORE
 from vae_search.core.text import printable
-from vae_search.display.console import console, say, show_json, status_facts, warn_of_damage
+from vae_search.display.console import console, say, show_json
 from vae_search.display.front import front_line
+from vae_search.display.models import decision_lines
 from vae_search.display.tables import cell, csv_text, fits, show_table
+from vae_search.services.payloads import confirmed_facts, outcome_facts, ranking_facts, status_facts
+from vae_search.services.queries import best_of_status
 from vae_search.store.queries.confirmation import Confirmed, FailedConfirmation, confirmed_first, verdicts
 
 if TYPE_CHECKING:
     from vae_search.services.queries import Ranking
-    from vae_search.services.sweep_status import SweepStatus
-    from vae_search.spec.sweep_spec import SweepSpec
+    from vae_search.services.sweeps import SweepOutcome
     from vae_search.store.ledger.confirm_runs import ConfirmRow
     from vae_search.store.ledger.rows import TrialRow
     from vae_search.store.queries.sql import QueryResult
-
-    Verdicts = Mapping[int, Confirmed | FailedConfirmation]
 
 ERROR_CHARACTERS = 60
 SHOWN_AT_THE_END = 5  # of the best trials
@@ -28,57 +28,45 @@ PARETO = "pareto"
 LEFT = ("state", "parameters", "error")
 
 
-def show_best(found: "Ranking", *, by: str, form: str) -> None:
-    """A ranking, best first.
+def show_best(ranking: "Ranking", *, by: str, form: str) -> None:
+    """Print a ranking, best first.
 
     Args:
         by: a column, or `PARETO`.
         form: `table`, `csv` or `json`.
-
-    Raises:
-        CorruptStore: Files could not be read; after everything else has been shown.
     """
     if form == "json":
-        show_json([_ranked_facts(row, found.verdicts) for row in found.rows])
+        show_json(ranking_facts(ranking))
     elif form == "csv":
-        _write_csv(*_best_csv(found))
-    elif not found.rows:
-        say(f"No such trial of {found.sweep} has completed yet ({found.finished} have ended). --all shows them.")
+        _write_csv(*_best_csv(ranking))
+    elif not ranking.rows:
+        say(f"No such trial of {ranking.sweep} has completed yet ({ranking.finished} have ended). --all shows them.")
     else:
-        _show_best_table(found.sweep, found.searched, found.rows, found.verdicts, by=by, front=found.front)
-    warn_of_damage(found.damaged)
+        _show_best_table(ranking, by=by)
 
 
 def show_spec_file(text: str, ranking: "Ranking", *, by: str) -> None:
-    """A spec as a file, and where its config comes from."""
+    """Print a spec as a file, and where its config comes from."""
     row = ranking.rows[0]
     value = getattr(row, by)
     best = f"the first on the front of {', '.join(ranking.front)}" if ranking.front else f"the best by {by}"
     sys.stdout.write(f"# The config of trial {ranking.sweep}/{row.trial}, {best}")
     sys.stdout.write("" if value is None else f" ({value:.2f})")
     sys.stdout.write(".\n# To train it again: put this into a file, and `vae-search run` that.\n" + text)
-    warn_of_damage(ranking.damaged)
 
 
-def show_finished(
-    status: "SweepStatus",
-    *,
-    store: str,
-    promotion: tuple[dict[str, object], list[str]] | None,
-    as_json: bool,
-) -> None:
-    """What `run` ends with.
+def show_finished(outcome: "SweepOutcome", *, store: str, as_json: bool) -> None:
+    """Print the outcome of a run: counts, the best trials, what fresh seeds say, and what became of the best config.
 
     Args:
-        promotion: what became of the best config, for programs and for people; None if nobody asked for a promotion.
+        store: location, for the commands that are suggested.
     """
-    known = verdicts(status.confirm_rows)
-    rows = status.leaderboard.best_first(status.spec.objective, count=SHOWN_AT_THE_END, first=confirmed_first(known))
-    facts = status_facts(status)
+    status = outcome.status
+    ranking = best_of_status(status, count=SHOWN_AT_THE_END)
     if as_json:
-        best = [_ranked_facts(row, known) for row in rows]
-        show_json(facts | {"best": best, "promotion": promotion[0] if promotion else None})
+        show_json(outcome_facts(outcome, ranking))
         return
+    facts = status_facts(status)
     say(
         f"{status.spec.name}: {facts['finished']} of {facts['trials']} trials done, {facts['complete']} complete, "
         f"{facts['pruned']} pruned, {facts['failed']} failed; {facts['cpu_s']:,.0f} CPU seconds of training."
@@ -86,43 +74,38 @@ def show_finished(
     on_front = status.leaderboard.shown_front(status.spec.objective)
     if on_front is not None:
         say(front_line(on_front))
-    front = status.spec.objective.pareto or ()
-    _show_best_table(status.spec.name, _searched(status.spec), rows, known, by="objective", front=front)
-    if on_front is not None and len(on_front.members) > len(rows):
+    _show_best_table(ranking, by="objective")
+    if on_front is not None and len(on_front.members) > len(ranking.rows):
         members = len(on_front.members)
         say(f"All {members}: vae-search best {status.spec.name} -n {members}" + store_option(store))
     for line in confirmed_lines(status.confirm_rows):
         say(line)
-    for line in promotion[1] if promotion else ():
+    for line in () if outcome.promotion is None else decision_lines(outcome.promotion):
         say(line)
     say(f"Pictures: vae-search sample {status.spec.name} -o samples.png" + store_option(store))
-    warn_of_damage(status.damaged)
 
 
 def confirmed_lines(rows: "Sequence[ConfirmRow]") -> list[str]:
-    """`confirmed: trial 4, 5 fresh seeds: …` for each confirmed config, the best first; nats per judge image."""
+    """A line for each finalist, the best first; nats per judge image: `confirmed: trial 4, 5 fresh seeds: …`."""
     known = verdicts(rows)
     lines = []
     for trial in confirmed_first(known):
         bounds = [-row.iwae for row in rows if row.trial == trial and row.iwae is not None]
-        found = known[trial]
+        verdict = known[trial]
         spread = f" (from {min(bounds):.2f} to {max(bounds):.2f})" if len(bounds) > 1 else ""
-        count = "1 fresh seed" if found.seeds == 1 else f"{found.seeds} fresh seeds"
-        if isinstance(found, Confirmed):
-            line = f"confirmed: trial {trial}, {count}: -log p(x) ≤ {found.mean:.2f} nats{spread}"
-            lines.append(f"{line}, by iwae_{found.iwae_k}")
-    for trial, found in known.items():
-        if isinstance(found, FailedConfirmation):
-            lines.append(f"not confirmed: trial {trial}: {found.failed} of {found.seeds} fresh seeds did not complete")
+        count = "1 fresh seed" if verdict.seeds == 1 else f"{verdict.seeds} fresh seeds"
+        if isinstance(verdict, Confirmed):
+            line = f"confirmed: trial {trial}, {count}: -log p(x) ≤ {verdict.mean:.2f} nats{spread}"
+            lines.append(f"{line}, by iwae_{verdict.iwae_k}")
+    for trial, verdict in known.items():
+        if isinstance(verdict, FailedConfirmation):
+            failed = f"{verdict.failed} of {verdict.seeds} fresh seeds did not complete"
+            lines.append(f"not confirmed: trial {trial}: {failed}")
     return lines
 
 
 def show_query(result: "QueryResult", *, form: str) -> None:
-    """The rows of a query: a table, CSV, or a list of objects.
-
-    Raises:
-        CorruptStore: Files could not be read; after everything else has been shown.
-    """
+    """Print the rows of a query: a table, CSV, or a list of objects."""
     if form == "json":
         names = [f"{name}_{position}" if name in result.columns[:position] else name
                  for position, name in enumerate(result.columns)]  # fmt: skip
@@ -131,43 +114,22 @@ def show_query(result: "QueryResult", *, form: str) -> None:
         _write_csv(result.columns, result.rows)
     else:
         show_table(console(), result.columns, [[cell(value) for value in row] for row in result.rows])
-    warn_of_damage(result.damaged)
-
-
-def trial_facts(row: "TrialRow") -> dict[str, Any]:
-    """One trial as `best --json` prints it."""
-    return {
-        "trial": row.trial,
-        "state": row.state,
-        "objective": row.objective,
-        "neg_elbo": row.neg_elbo,
-        "instability": row.instability,
-        "epochs": row.epochs,
-        "train_flops": row.train_flops,
-        "params": dict(row.params),
-    } | ({"reason": row.reason, "error": row.error} if row.reason else {})
 
 
 def store_option(store: str) -> str:
-    """What a command needs to find the same store again."""
+    """Option that a suggested command needs to find the same store again; empty for the default one."""
     return "" if store == DEFAULT_STORE else f" --store {store}"
 
 
-def _show_best_table(
-    sweep: str,
-    searched: "Sequence[str]",
-    rows: "Sequence[TrialRow]",
-    known: "Verdicts",
-    *,
-    by: str,
-    front: "Sequence[str]",
-) -> None:
+def _show_best_table(ranking: "Ranking", *, by: str) -> None:
     """Scores and searched parameters; on a narrow screen the parameters share one column."""
+    sweep, searched, rows, known = ranking.sweep, ranking.searched, ranking.rows, ranking.verdicts
+    front = ranking.front
     out = console()
     no_objective = by == "objective" and not any(row.objective is not None for row in rows)  # of a Pareto sweep
     order = f"beaten by no other in {', '.join(front)}" if front else f"by {'neg_elbo' if no_objective else by}"
     say(f"{sweep}: {order}, nats per image, lower is better")
-    ks = {found.iwae_k for row in rows if isinstance(found := known.get(row.trial), Confirmed)}
+    ks = {verdict.iwae_k for row in rows if isinstance(verdict := known.get(row.trial), Confirmed)}
     with_seeds = by == "objective" and any(row.trial in known for row in rows)
     with_flops = "train_flops" in (by, *front)
     if with_seeds and ks:
@@ -193,14 +155,14 @@ def _show_best_table(
     show_table(out, names, cells, left=LEFT)
 
 
-def _best_csv(found: "Ranking") -> tuple[list[str], list[list[object]]]:
-    params = list(dict.fromkeys([*found.searched, *(name for row in found.rows for name in sorted(row.params))]))
+def _best_csv(ranking: "Ranking") -> tuple[list[str], list[list[object]]]:
+    params = list(dict.fromkeys([*ranking.searched, *(name for row in ranking.rows for name in sorted(row.params))]))
     facts = ["trial", "state", "reason", "objective", "neg_elbo", "instability", "active_units", "epochs"]
     facts.append("train_flops")
     heads = [*facts, "confirmed_seeds", "confirmed_mean", "confirmed_sd", *(f"param_{name}" for name in params)]
     rows: list[list[object]] = []
-    for row in found.rows:
-        seeds = _confirmed_facts(found.verdicts.get(row.trial)) or {}
+    for row in ranking.rows:
+        seeds = confirmed_facts(ranking.verdicts.get(row.trial)) or {}
         confirmed = [seeds.get(name) for name in ("seeds", "mean", "sd")]
         values = [getattr(row, name) for name in facts]
         rows.append([*values, *confirmed, *(row.params.get(name) for name in params), row.error])
@@ -215,27 +177,15 @@ def _write_csv(names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     sys.stdout.buffer.flush()
 
 
-def _ranked_facts(row: "TrialRow", known: "Verdicts") -> dict[str, Any]:
-    return trial_facts(row) | {"confirmed": _confirmed_facts(known.get(row.trial))}
-
-
-def _confirmed_facts(found: Confirmed | FailedConfirmation | None) -> dict[str, Any] | None:
-    return {"seeds": found.seeds, "mean": found.mean, "sd": found.sd} if isinstance(found, Confirmed) else None
-
-
-def _confirmed_cell(found: Confirmed | FailedConfirmation | None) -> str:
-    match found:
+def _confirmed_cell(verdict: Confirmed | FailedConfirmation | None) -> str:
+    match verdict:
         case None:
             return "–"
         case FailedConfirmation():
-            return f"no, {found.failed} of {found.seeds} failed"
+            return f"no, {verdict.failed} of {verdict.seeds} failed"
         case _:
-            spread = "" if found.sd is None else f" ± {found.sd:.2f}"
-            return f"{found.mean:.2f}{spread} ({found.seeds})"
-
-
-def _searched(spec: "SweepSpec") -> list[str]:
-    return list(dict.fromkeys(parameter.name for parameter in spec.search_space.searched))
+            spread = "" if verdict.sd is None else f" ± {verdict.sd:.2f}"
+            return f"{verdict.mean:.2f}{spread} ({verdict.seeds})"
 
 
 def _scores(row: "TrialRow") -> list[str]:

@@ -1,4 +1,4 @@
-"""What `run` shows while it runs: a live display on a terminal, plain lines elsewhere."""
+"""Progress of a running sweep: a live display on a terminal, plain lines elsewhere."""
 
 import sys
 import threading
@@ -30,7 +30,7 @@ COLOURS = {State.COMPLETE: "green", State.PRUNED: "yellow", State.FAIL: "red"}
 
 
 def observer(spec: "SweepSpec", *, quiet: bool) -> Observer:
-    """The observer that suits standard output: nothing when quiet, live on a terminal, else one line per trial."""
+    """Observer that suits standard output: nothing when quiet, live on a terminal, else one line per trial."""
     if quiet:
         return Observer()
     out = console()
@@ -53,7 +53,7 @@ def _plain_landed(row: "TrialRow", verdict: "TrialEnd") -> None:
 
 
 def finished_line(row: "TrialRow", verdict: "TrialEnd") -> str:
-    """`trial 7 COMPLETE: objective 98.21, …`: one line, for logs and pipes."""
+    """A finished run in one line, for logs and pipes: `trial 7 COMPLETE: objective 98.21, …`."""
     value = "" if row.neg_elbo is None else f", neg_elbo {row.neg_elbo:.2f}"
     stability = "" if row.instability is None else f", instability {row.instability:.3f}"
     in_pareto_sweep = row.state is State.COMPLETE and row.objective is None
@@ -63,7 +63,7 @@ def finished_line(row: "TrialRow", verdict: "TrialEnd") -> str:
 
 
 class _Display:
-    """Counts, best or front so far, speed and time left, redrawn twice a second."""
+    """Live display of counts, best or front so far, speed and time left, redrawn twice a second."""
 
     def __init__(self, spec: "SweepSpec", out: Console) -> None:
         self._spec = spec
@@ -102,7 +102,7 @@ class _Display:
 
 
 def picture_of(sweep: str, now: Progress, first: Progress, elapsed_s: float, *, width: int) -> Group:
-    """What a live display shows: counts, a bar, the best or the front so far, speed and time left.
+    """Picture of a live display: counts, a bar, the best or the front so far, speed and time left.
 
     Args:
         first: the progress when the watching began, `elapsed_s` seconds ago.

@@ -1,11 +1,11 @@
-"""What is printed about the files of sweeps: their sizes, `verify` and `gc`."""
+"""Files of sweeps: their sizes, the findings of `verify`, the removals of `gc`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from vae_search.display.console import say, show_json, show_status_table, status_facts, warn_of_damage
-from vae_search.errors import CorruptStore
+from vae_search.display.console import say, show_json, show_status_table
+from vae_search.services.payloads import cleaning_facts, status_facts
 
 if TYPE_CHECKING:
     from vae_search.registry.integrity import ModelInspection
@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 
 def show_status(status: "SweepStatus", usage: "Usage", *, as_json: bool) -> None:
-    """One sweep, and what it takes in the store.
-
-    Raises:
-        CorruptStore: Files are damaged.
-    """
+    """Print one sweep, and what it takes in the store."""
     if as_json:
         show_json([status_facts(status) | asdict(usage)])
     else:
@@ -29,41 +25,29 @@ def show_status(status: "SweepStatus", usage: "Usage", *, as_json: bool) -> None
             f"{size_of(usage.total_bytes)} in the store: rows and curves {size_of(usage.rows_bytes)}, kept models "
             f"{size_of(usage.artifacts_bytes)}, runs in flight {size_of(usage.running_bytes)}"
         )
-    warn_of_damage(status.damaged)
 
 
 def show_verifications(
     verifications: "Sequence[Verification]", models: "Sequence[ModelInspection]", *, as_json: bool
 ) -> None:
-    """A line for each sweep, each model and each finding.
-
-    Raises:
-        CorruptStore: Something is damaged still.
-    """
+    """Print a line for each sweep, each model and each finding."""
     if as_json:
-        show_json([asdict(found) for found in verifications] + [asdict(found) for found in models])
-    else:
-        for verification in verifications:
-            say(_summary(verification.after))
-            for finding in verification.before.findings:
-                say(f"  {_word(finding, verification.after)}  {finding.path}: {finding.problem}")
-        for model in models:
-            say(_model_summary(model))
-            for finding in model.findings:
-                say(f"  {'damaged  ' if finding.damaged else 'leftover '}  {finding.path}: {finding.problem}")
-    damaged = [finding for verification in verifications for finding in verification.after.damaged]
-    damaged += [finding for model in models for finding in model.damaged]
-    if damaged:
-        files = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
-        raise CorruptStore(
-            f"{files} damaged. Restore from a copy. `vae-search verify --repair` sets rows, curves and weights aside."
-        )
+        show_json([asdict(checked) for checked in verifications] + [asdict(model) for model in models])
+        return
+    for verification in verifications:
+        say(_summary(verification.after))
+        for finding in verification.before.findings:
+            say(f"  {_word(finding, verification.after)}  {finding.path}: {finding.problem}")
+    for model in models:
+        say(_model_summary(model))
+        for finding in model.findings:
+            say(f"  {'damaged  ' if finding.damaged else 'leftover '}  {finding.path}: {finding.problem}")
 
 
 def show_cleanings(cleanings: "Sequence[Cleaning]", *, dry_run: bool, as_json: bool) -> None:
-    """What was freed, or would be: a line for each file or folder, then the sum."""
+    """Print what was freed, or would be: a line for each file or folder, then the sum."""
     if as_json:
-        show_json([asdict(cleaning) | {"freed_bytes": sum(cleaning.removed.values())} for cleaning in cleanings])
+        show_json([cleaning_facts(cleaning) for cleaning in cleanings])
         return
     for cleaning in cleanings:
         if cleaning.skipped:
@@ -75,7 +59,7 @@ def show_cleanings(cleanings: "Sequence[Cleaning]", *, dry_run: bool, as_json: b
 
 
 def size_of(size_bytes: float) -> str:
-    """Bytes for people: `12.3 MB`."""
+    """Size for people, from bytes: `12.3 MB`."""
     for unit in ("B", "kB", "MB", "GB"):
         if size_bytes < 1000:
             return f"{size_bytes:.1f} {unit}" if unit != "B" else f"{size_bytes:.0f} B"

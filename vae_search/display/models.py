@@ -1,4 +1,4 @@
-"""What the commands on models print."""
+"""Models: decisions on promotions, lists, histories and evaluations."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vae_search.display.console import console, say, show_json
 from vae_search.display.tables import cell, show_table
+from vae_search.services.payloads import model_facts
 
 if TYPE_CHECKING:
     from vae_search.registry.promotion.pipeline import Decision
@@ -15,23 +16,8 @@ if TYPE_CHECKING:
 LONGEST_WHY = 2000  # characters: one sentence for each gate
 
 
-def decision_facts(decision: "Decision") -> dict[str, object]:
-    """A decision in plain values."""
-    ruling = decision.ruling
-    return {
-        "outcome": decision.outcome.value,
-        "model": decision.model,
-        "candidate": decision.candidate,
-        "version": decision.version,
-        "champion": decision.champion,
-        "reasons": list(ruling.reasons),
-        "test": None if decision.test is None else asdict(decision.test),
-        **ruling.to_json(),
-    }
-
-
 def decision_lines(decision: "Decision") -> list[str]:
-    """What became of a candidate, and why, for people."""
+    """Decision on a promotion in sentences: what became of the candidate, and why."""
     champion = f"{decision.model}:{decision.champion}"
     match decision.outcome:
         case "promoted":
@@ -55,19 +41,10 @@ def decision_lines(decision: "Decision") -> list[str]:
 
 
 def show_models(states: "Sequence[ModelState]", *, as_json: bool) -> None:
-    """One line per model."""
-    facts = [
-        {
-            "model": state.model,
-            "champion": state.champion,
-            "versions": len(state.versions),
-            "entries": len(state.entries),
-        }
-        for state in states
-    ]
+    """Print one line per model."""
     if as_json:
-        show_json(facts)
-    elif not facts:
+        show_json([model_facts(state) for state in states])
+    elif not states:
         say("The store holds no model yet. A sweep whose spec names promote.model makes one.")
     else:
         rows = [
@@ -83,7 +60,7 @@ def show_models(states: "Sequence[ModelState]", *, as_json: bool) -> None:
 
 
 def show_history(state: "ModelState", *, as_json: bool) -> None:
-    """A model's log, the oldest entry first."""
+    """Print a model's log, the oldest entry first."""
     if as_json:
         show_json([asdict(entry) for entry in state.entries])
         return
@@ -101,11 +78,12 @@ def show_history(state: "ModelState", *, as_json: bool) -> None:
     show_table(console(), ["at", "action", "version", "candidate", "why"], rows)
 
 
-def show_evaluation(found: "Evaluation", *, as_json: bool) -> None:
-    """A version's scores on test images."""
+def show_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
+    """Print a version's scores on test images."""
     if as_json:
-        show_json(asdict(found))
+        show_json(asdict(evaluation))
         return
-    say(f"{found.model}:{found.version} on {found.images:,} test images of {found.source}, nats per image:")
-    say(f"  -log p(x) ≤ {found.neg_iwae:.2f} ± {found.standard_error:.2f} (iwae_{found.iwae_k})")
-    say(f"  neg_elbo {found.neg_elbo:.2f} = distortion {found.distortion:.2f} + rate {found.rate:.2f}")
+    version = f"{evaluation.model}:{evaluation.version}"
+    say(f"{version} on {evaluation.images:,} test images of {evaluation.source}, nats per image:")
+    say(f"  -log p(x) ≤ {evaluation.neg_iwae:.2f} ± {evaluation.standard_error:.2f} (iwae_{evaluation.iwae_k})")
+    say(f"  neg_elbo {evaluation.neg_elbo:.2f} = distortion {evaluation.distortion:.2f} + rate {evaluation.rate:.2f}")

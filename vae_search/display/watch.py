@@ -1,4 +1,4 @@
-"""What `watch` shows: a sweep that another process runs, from the store alone."""
+"""Live view of a sweep that another process runs, from the store alone."""
 
 import sys
 import time
@@ -10,13 +10,14 @@ from rich.live import Live
 from rich.text import Text
 
 from vae_search.core.trial_state import State
-from vae_search.display.console import console, say, show_json, status_facts, warn_of_damage
+from vae_search.display.console import console, say, show_json
 from vae_search.display.front import front_line
 from vae_search.display.live import finished_line, picture_of
 from vae_search.display.tables import cell
 from vae_search.search.progress import Progress
 from vae_search.search.running_trial import TrialEnd
 from vae_search.services import sweep_status
+from vae_search.services.payloads import status_facts
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import sweep_record
 from vae_search.store.queries.live_progress import ProgressFollower
@@ -36,16 +37,18 @@ def watch(
     as_json: bool,
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
-) -> None:
+) -> sweep_status.SweepStatus:
     """Show a sweep until nobody runs it any more, then say how it stands: live on a terminal, else a line per trial.
 
     Args:
         resume: the command that runs the sweep on.
         as_json: show nothing but how it stands in the end.
 
+    Returns:
+        How it stands in the end.
+
     Raises:
         NotFound: There is no such sweep.
-        CorruptStore: Files of the sweep are damaged; after everything else has been shown.
         KeyboardInterrupt: The user leaves; the sweep does not notice.
     """
     spec = sweep_record.latest_spec(store, sweep)
@@ -75,7 +78,7 @@ def watch(
         # A driver on another machine cannot be looked up; that it was silent for long is all there is to tell.
         silent = look.driver if look.silent and status.state == "running" else None
         say(_ending(status, resume, silent="" if silent is None else str(silent.holder)))
-    warn_of_damage(status.damaged)
+    return status
 
 
 def _ending(status: sweep_status.SweepStatus, resume: str, *, silent: str) -> str:

@@ -22,7 +22,7 @@ class Action(StrEnum):
     PROMOTE = "promote"  # the version is the champion from here on
     REJECT = "reject"  # a candidate was refused; a number that it may have reserved is given up
     ROLLBACK = "rollback"  # an older version is the champion again
-    RETIRE = "retire"  # the version is never to be champion again
+    RETIRE = "retire"  # the version is never to be champion again; no longer written, old logs may hold it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from vae_search.errors import Conflict, InvalidSpec, NotFound
+from vae_search.errors import InvalidSpec, NotFound
 from vae_search.registry.log import Action, Entry, ModelLog
-from vae_search.registry.state import CHALLENGER, CHAMPION, ModelState, Status, fold
+from vae_search.registry.state import CHALLENGER, CHAMPION, ModelState, fold
 from vae_search.registry.version_files import read_version
 from vae_search.store.backends.base import Store
 
@@ -77,25 +77,6 @@ class Registry:
                 Action.ROLLBACK, seen=state, version=target.number, reasons=(why,)
             ):
                 return target.number
-
-    def retire(self, number: int, *, why: str) -> None:
-        """Take a version out of use for ever; its files stay. Retiring it again changes nothing.
-
-        Raises:
-            NotFound: There is no such version.
-            Conflict: It is the champion.
-        """
-        while True:
-            state = self.state()
-            if number == state.champion:
-                raise Conflict(
-                    f"model {self.model}: version {number} is the champion. Make another version champion first."
-                )
-            if number in state.versions and state.versions[number].status is Status.RETIRED:
-                return
-            state.promoted(number)
-            if self.add(Action.RETIRE, seen=state, version=number, reasons=(why,)):
-                return
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

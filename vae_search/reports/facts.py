@@ -14,6 +14,7 @@ from vae_search.registry.promotion.champion_test import Interval, mean_interval
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.ledger.confirm_runs import ConfirmRow, by_trial
 from vae_search.store.ledger.rows import EpochRow, TrialRow
+from vae_search.store.queries.confirmation import confirmed_first, verdicts
 from vae_search.store.queries.front import Front, front_among, member_of
 from vae_search.store.queries.ranking import ranked
 
@@ -176,14 +177,15 @@ def lead(ranking: Sequence[TrialRow]) -> Lead | None:
 
 
 def confirmed(rows: Sequence[ConfirmRow]) -> list[Confirmed]:
-    """The finalists of which a confirm run has completed, the best mean first."""
+    """The finalists of which a confirm run has completed, in the order of `confirmed_first`; failed ones come last."""
     found = []
     for trial, runs in by_trial(rows).items():
         bounds = tuple(-row.iwae for row in runs if row.state is State.COMPLETE and row.iwae is not None)
         if bounds:
             failed = sum(row.state is not State.COMPLETE for row in runs)
             found.append(Confirmed(trial=trial, bounds=bounds, iwae_k=runs[0].iwae_k, failed=failed))
-    return sorted(found, key=lambda each: (each.mean, each.trial))
+    place = {trial: position for position, trial in enumerate(confirmed_first(verdicts(rows)))}
+    return sorted(found, key=lambda each: (place.get(each.trial, len(place)), each.mean, each.trial))
 
 
 def running_best(rows: Iterable[TrialRow], score: Callable[[TrialRow], float | None]) -> list[tuple[TrialRow, float]]:

@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import timedelta
 
+from vae_search.core.criteria import WORDS
 from vae_search.core.trial_state import State
 from vae_search.registry.log import Action
 from vae_search.registry.promotion.champion_test import CONFIDENCE
@@ -11,8 +12,6 @@ from vae_search.reports.facts import Lead, ReportData, busy_share, confirmed, le
 from vae_search.store.queries.front import Front
 
 SHOWN_CHARACTERS = 300
-VALUES = {"neg_elbo": "neg_elbo {:.2f} nats", "instability": "instability {:.3f} nats", "train_flops": "{:.3g} FLOPs"}
-ENDS = {"neg_elbo": "has the best bound", "instability": "is the most stable", "train_flops": "is the cheapest"}
 
 
 def shown(value: object) -> str:
@@ -29,7 +28,7 @@ def number(value: float | None, digits: int) -> str:
 
 def value_of(criterion: str, value: float) -> str:
     """A criterion's value with its unit: `neg_elbo 98.21 nats`, `1.25e+09 FLOPs`."""
-    return VALUES[criterion].format(value)
+    return WORDS[criterion].named_value.format(value)
 
 
 def summary(findings: ReportData) -> list[str]:
@@ -100,7 +99,7 @@ def _on_front(findings: ReportData, front: Front) -> str:
             for other in front.criteria
             if other != name and (at := member.values[other]) is not None
         )
-        part = f"Trial {member.trial} {ENDS[name]}, {value_of(name, value)} ({others})"
+        part = f"Trial {member.trial} {WORDS[name].leads}, {value_of(name, value)} ({others})"
         if name == front.prefer:
             known = rows[member.trial].params
             params = ", ".join(f"{each} {shown(known[each])}" for each in findings.searched if each in known)
@@ -110,11 +109,13 @@ def _on_front(findings: ReportData, front: Front) -> str:
 
 
 def _sure(findings: ReportData, ahead: Lead | None) -> Iterator[str]:
-    finalists = confirmed(findings.confirm_rows)
+    tried = confirmed(findings.confirm_rows)
+    finalists = [finalist for finalist in tried if not finalist.failed]
     if not finalists:
+        why = "every config that was trained again failed with a fresh seed" if tried else ""
         yield (
-            "How sure that is, nobody knows yet: no config has been trained again with a fresh seed, and the best of "
-            "many runs is partly the luckiest."
+            f"How sure that is, nobody knows yet: {why or 'no config has been trained again with a fresh seed'}, and "
+            "the best of many runs is partly the luckiest."
         )
         return
     best = finalists[0]

@@ -1,10 +1,9 @@
-"""The use cases around a sweep that runs as a job of a Ray cluster."""
+"""Use cases of a sweep that runs as a job of a Ray cluster: submit, follow, drive."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from vae_search.errors import (
     SweepFailed,
     VaeSearchError,
 )
-from vae_search.services import sweep_status, sweeps
+from vae_search.services import sweeps
 from vae_search.services.datasets import put, source_of
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.records import newest_lease
@@ -59,9 +58,10 @@ def submit(jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bo
         upload: send the file or folder that `data.source` names along.
 
     Raises:
-        InvalidSpec: The store or the images are nothing that a cluster can find.
+        InvalidSpec: The store or the images are nothing that a cluster can find, or a gate's limit is wrong.
         VaeSearchError: What `Jobs.submit` raises.
     """
+    sweeps.check_limits(spec)
     from vae_search.runtime.cluster.job_package import JobPackage
 
     if "://" not in store.removeprefix("file://") and not Path(store.removeprefix("file://")).is_absolute():
@@ -119,9 +119,7 @@ def _cause(jobs: "Jobs", job: "Job") -> str:
     return "\n".join(printable(line, 300) for line in lines)
 
 
-def drive(
-    folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSpec], Observer]"
-) -> sweep_status.SweepStatus:
+def drive(folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSpec], Observer]") -> sweeps.SweepOutcome:
     """Run the sweep that a job's folder holds, on the cluster that the job belongs to.
 
     Raises:
@@ -175,21 +173,6 @@ def _tell(event: "JobEvent") -> None:
 
     sys.stdout.write(line_of(event))
     sys.stdout.flush()
-
-
-def facts(job: "Job") -> dict[str, object]:
-    """A job for programs."""
-    began = (
-        None if job.started_at_s is None else datetime.fromtimestamp(job.started_at_s, UTC).isoformat("T", "seconds")
-    )
-    return {
-        "sweep": job.sweep,
-        "submission_id": job.submission_id,
-        "status": job.status,
-        "started_at": began,
-        "exit_code": job.exit_code,
-        "store": job.store,
-    }
 
 
 def _next_lease(store: str, sweep: str) -> int:

@@ -1,4 +1,4 @@
-"""The use case behind `compare`: the best configs of several sweeps beside each other, where that means something.
+"""Comparison of sweeps: the best config of each, side by side, where that means something.
 
 Sweeps of one task are compared in nats. Those of one set of grey or coloured images under different likelihoods only in
 bits per dimension: see `data.dataset.pixels_key`. All others are refused (invariant I7).
@@ -106,7 +106,7 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
 
 
 def unit_of(records: Mapping[str, SweepRecord]) -> Unit:
-    """What the sweeps may be compared in.
+    """Unit in which the sweeps may be compared.
 
     Raises:
         Conflict: In nothing.

@@ -1,4 +1,4 @@
-"""What a sweep would cost, before anything is trained: from its networks' shapes and this machine's matrix product."""
+"""Cost estimate of a sweep before training, from its networks' shapes and this machine's matrix product."""
 
 import time
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ STATE_COPIES = 4  # weights, two moments, the average
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What would happen; figures are rough."""
+    """Expected time, memory and disk space of a sweep; figures are rough."""
 
     rungs: tuple[int, ...]
     trial_epochs: float

@@ -1,10 +1,11 @@
-"""Images that are on no disk of this machine: in the store, in a bucket, on a web server. A copy goes into the cache.
+"""Data sets of a spec, read from this machine, a store, a bucket or a web server; far ones are copied to the cache.
 
 Only the driver of a sweep reads images: its workers get the decoded arrays through Ray, one copy per node.
 """
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vae_search.data.download import DownloadFailed, fetched
 from vae_search.errors import BadData, NotFound
@@ -15,11 +16,14 @@ from vae_search.store import paths as layout
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.uri import open_store
 
+if TYPE_CHECKING:
+    from vae_search.data.dataset import Dataset
+
 DIGEST_DIGITS = 32
 
 
 def source_of(place: Path) -> str:
-    """How a spec names the images at `place` once they are in a store: by their content.
+    """Name of the images at `place` in a spec once they are in a store: by their content.
 
     Raises:
         BadData: They cannot be read.
@@ -57,6 +61,22 @@ def put(store: Store, source: str, place: Path) -> None:
             store.create(path, file.read_bytes())
         except AlreadyThere:
             continue
+
+
+def open_dataset(store: Store, data: DataSpec, *, cache: Path) -> "Dataset":
+    """Read the images of a spec, wherever they are.
+
+    Args:
+        store: holds what `store:` sources name.
+        cache: folder for downloads and copies.
+
+    Raises:
+        BadData: The images cannot be found or used.
+        StoreUnavailable: Their bucket cannot be reached.
+    """
+    from vae_search.data.dataset import load_dataset  # takes long to import, and what only sends images needs none
+
+    return load_dataset(local_copy(store, data, cache=cache), cache=cache)
 
 
 def local_copy(store: Store, data: DataSpec, *, cache: Path) -> DataSpec:

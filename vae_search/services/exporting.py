@@ -1,4 +1,4 @@
-"""The use cases behind `export` and `dashboard`: a sweep in the forms that other tools read. None of them loads Ray."""
+"""Export of a sweep to other tools: TensorBoard, Optuna, CSV, optuna-dashboard. Nothing here loads Ray."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ EPOCHS = "SELECT * FROM epochs ORDER BY trial, epoch"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
-    """Where a sweep is to be written to; None: not in this form.
+    """Targets of an export; None: not in this form.
 
     Raises:
         InvalidSpec: In no form at all, or not to an SQLite file.
@@ -68,7 +68,7 @@ class Targets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """What was written."""
+    """Files that an export has written."""
 
     paths: tuple[Path, ...]
     trials: int

@@ -1,4 +1,4 @@
-"""Use cases on what is finished: a trial once more, files checked, repaired and removed."""
+"""Maintenance of a store: reproduce a trial, verify and repair files, collect garbage, remove a sweep."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -43,11 +43,11 @@ def reproduce(
         raise InvalidSpec(f"{address}: name one trial, such as {sweep}/42.")
     record, ledger = sweep_record.read(store, sweep), Ledger(store, sweep)
     row, curve = ledger.trial(trial), ledger.epochs(trial)
-    from vae_search.data.dataset import comparability_key, load_dataset
+    from vae_search.data.dataset import comparability_key
     from vae_search.data.tasks import TrainingTask
-    from vae_search.services.datasets import local_copy
+    from vae_search.services.datasets import open_dataset
 
-    dataset = load_dataset(local_copy(store, record.spec.data, cache=cache), cache=cache)
+    dataset = open_dataset(store, record.spec.data, cache=cache)
     if comparability_key(dataset, likelihood=record.spec.likelihood) != row.comparability_key:
         raise Conflict(f"trial {address}: was trained on other images than {record.spec.data.source} holds now.")
     with native_remarks_hidden():
@@ -110,7 +110,7 @@ def verify_models(store: Store) -> list[ModelInspection]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaning:
-    """What was removed, or would be, from one sweep, or from the store outside of its sweeps."""
+    """Files removed, or to be removed, from one sweep, or from the store outside of its sweeps."""
 
     sweep: str | None
     removed: Mapping[str, int]

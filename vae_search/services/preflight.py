@@ -1,4 +1,4 @@
-"""Gathering what the doctor judges, here, from a cluster and from a store; one thing in trouble hides no other."""
+"""Facts for the preflight checks, from here, a cluster and a store; one thing in trouble hides no other."""
 
 import os
 import platform

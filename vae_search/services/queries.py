@@ -1,4 +1,4 @@
-"""The use cases behind `best`: which configs of a sweep are the best, by what, under which condition.
+"""Queries on a store: the best configs of a sweep, its front, and SQL over everything.
 
 Neither Ray nor TensorFlow, and DuckDB only where there is SQL.
 """
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vae_search.core.criteria import CRITERIA, RankedBy
 from vae_search.core.trial_state import State
 from vae_search.errors import NotFound
 from vae_search.store.backends.base import Store
@@ -15,12 +16,16 @@ from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.confirmation import Confirmed, FailedConfirmation, confirmed_first, verdicts
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
-from vae_search.store.queries.pareto import CRITERIA
-from vae_search.store.queries.ranking import RankedBy, check_comparable
+from vae_search.store.queries.ranking import check_comparable
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from vae_search.services.sweep_status import SweepStatus
     from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.ledger.confirm_runs import ConfirmRow
+    from vae_search.store.queries.sql import QueryResult
+    from vae_search.store.queries.sql_views import ModelVersions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +55,15 @@ def best(
     every_state: bool = False,
     where: str | None = None,
 ) -> Ranking:
-    """The first `count` COMPLETE trials by `by`; with `every_state` the others follow, by their last held-out value.
+    """Rank the COMPLETE trials by `by`; with `every_state` the others follow, by their last held-out value.
 
-    By the objective, confirmed configs come first, by their mean over fresh seeds: the search's own values are those of
-    the luckiest of many. A config that did not complete with every fresh seed is none of them and keeps the place that
-    its objective gives it. A Pareto sweep has no objective: its trials are those on its front, by `objective.prefer`.
+    By the objective, confirmed configs come first, in the order of `confirmed_first`: the search's own values are those
+    of the luckiest of many. A config that did not complete with every fresh seed is not confirmed and keeps the place
+    that its objective gives it. A Pareto sweep has no objective: its trials are those on its front, by
+    `objective.prefer`.
 
     Args:
+        count: how many; None means all.
         where: Only trials that meet this condition; see `store.where`.
 
     Raises:
@@ -86,9 +93,10 @@ def best(
 
 
 def pareto(store: Store, sweep: str, *, count: int | None, where: str | None = None) -> Ranking:
-    """The COMPLETE trials that no other beats in neg_elbo, instability and train_flops, by neg_elbo.
+    """Find the COMPLETE trials that no other beats in neg_elbo, instability and train_flops; by neg_elbo.
 
     Args:
+        count: how many; None means all.
         where: Only trials that meet this condition; they alone are compared.
 
     Raises:
@@ -106,8 +114,47 @@ def pareto(store: Store, sweep: str, *, count: int | None, where: str | None = N
     )
 
 
+def best_of_status(status: "SweepStatus", *, count: int) -> Ranking:
+    """Rank a sweep's trials as `best` does, from a status that has been read already.
+
+    Raises:
+        Conflict: As for `best`.
+    """
+    known = verdicts(status.confirm_rows)
+    objective = status.spec.objective
+    rows = status.leaderboard.best_first(objective, count=count, first=confirmed_first(known))
+    return Ranking(
+        sweep=status.spec.name,
+        searched=tuple(dict.fromkeys(parameter.name for parameter in status.spec.search_space.searched)),
+        rows=tuple(rows),
+        verdicts=known,
+        finished=status.leaderboard.finished,
+        damaged=status.damaged,
+        front=objective.pareto or (),
+    )
+
+
+def query(store: Store, sql: str, *, sweep: str | None = None) -> "QueryResult":
+    """Answer SQL over the tables trials, epochs, finalists, front and models; see `store/queries/sql.py`.
+
+    Raises:
+        InvalidSpec: The SQL is wrong, or more than one SELECT.
+        NotFound: There is no such sweep.
+    """
+    from vae_search.store.queries.sql import query as answer
+
+    return answer(store, sql, sweep=sweep, models=lambda: _versions(store))
+
+
+def query_table(store: Store, sql: str, *, sweep: str | None = None) -> "tuple[pa.Table, tuple[str, ...]]":
+    """Answer SQL as `query` does: an Arrow table, and the paths of the files that were left out."""
+    from vae_search.store.queries.sql import query_table as answer
+
+    return answer(store, sql, sweep=sweep, models=lambda: _versions(store))
+
+
 def best_spec(ranking: Ranking, store: Store) -> "SweepSpec":
-    """A spec that trains the first config of a ranking again, under another name.
+    """Make a spec that trains the first config of a ranking again, under another name.
 
     Raises:
         NotFound: The ranking is empty.
@@ -137,3 +184,11 @@ def _read(
     keys = leaderboard.comparability_keys | {row.comparability_key for row in rows}
     check_comparable(keys, trials=leaderboard.finished + len(rows))
     return record, leaderboard, rows, tuple(sorted(damaged))
+
+
+def _versions(store: Store) -> "ModelVersions":
+    from vae_search.registry.version_table import version_records
+    from vae_search.store.queries.sql_views import ModelVersions
+
+    records, damaged = version_records(store)
+    return ModelVersions(records=records, damaged=tuple(damaged))

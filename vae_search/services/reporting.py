@@ -1,4 +1,4 @@
-"""The use case behind `report`: read a sweep once, write one page. Loads neither Ray nor TensorFlow."""
+"""Report of a sweep: read it once, write one page. Loads neither Ray nor TensorFlow."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -81,7 +81,7 @@ def _model(store: Store, name: str, damaged: list[str]) -> ModelState | None:
 
 
 def _pictures(store: Store, model: ModelState, sweep: str, damaged: list[str]) -> Pictures | None:
-    """What the champion draws, if it came from this sweep."""
+    """Pictures that the champion drew, if it came from this sweep."""
     version = model.versions.get(model.champion or 0)
     if version is None or not _is_of(version.candidate, sweep):
         return None

@@ -17,7 +17,7 @@ from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepStatus:
-    """How a sweep stands, from the store alone."""
+    """Status of a sweep, from the store alone."""
 
     spec: "SweepSpec"
     leaderboard: Leaderboard
@@ -78,7 +78,7 @@ class SweepStatus:
 
 
 def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> SweepStatus:
-    """How a sweep stands.
+    """Read the status of a sweep.
 
     Args:
         spec: what it is about to be run with; default: what its last driver ran it with.
@@ -106,7 +106,7 @@ def _same_budget(new: "SweepSpec", old: "SweepSpec") -> bool:
 
 
 def statuses(store: Store) -> tuple[list[SweepStatus], list[str]]:
-    """How all sweeps stand, by name, and what is wrong with those whose record is damaged."""
+    """Read the status of all sweeps, by name, and the problems of those whose record is damaged."""
     found, troubles = [], []
     for name in sweep_names(store):
         try:

@@ -1,10 +1,11 @@
-"""The use cases behind the commands; each reads like a recipe.
+"""Use cases of a sweep: run, resume, estimate, stop.
 
-Ray, Optuna and TensorFlow are imported inside the recipes that need them: asking for the best must not load them.
+Ray, Optuna and TensorFlow are imported inside the functions that need them: a stop must not load them.
 """
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ from vae_search.core.trial_state import State
 from vae_search.errors import InvalidSpec, NotFound, SweepFailed
 from vae_search.services.sweep_status import SweepStatus, status
 from vae_search.spec.hyperparameters import Config
-from vae_search.spec.search_space import CategoricalParameter, FixedParameter, Parameter
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store, prove_exclusive
 from vae_search.store.leases.lease import read_heartbeat, request_stop
@@ -21,11 +21,21 @@ from vae_search.store.ledger.trials import sweep_names
 from vae_search.version import VERSION
 
 if TYPE_CHECKING:
+    from vae_search.registry.promotion.pipeline import Decision
     from vae_search.search.progress import Observer
     from vae_search.services.cost_estimate import Estimate
     from vae_search.spec.sweep_spec import SweepSpec
 
 RECORDED_VERSIONS = ("ray", "tensorflow", "keras", "optuna", "numpy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepOutcome:
+    """Result of `run` or `resume`: a sweep's status, and the decision on its promotion."""
+
+    status: SweepStatus
+    promotion: "Decision | None"
+    """None if the spec names no model, or no confirm run has completed"""
 
 
 def run(
@@ -37,8 +47,10 @@ def run(
     observer: "Observer",
     address: str | None = None,
     inline: bool = False,
-) -> SweepStatus:
-    """Run a sweep to the end of its budget; one that was interrupted goes on where its ledger stands.
+) -> SweepOutcome:
+    """Run a sweep to the end of its budget, then let its finalists ask for promotion if the spec names a model.
+
+    An interrupted sweep goes on where its ledger stands.
 
     Args:
         text: the spec as written, kept beside the resolved one.
@@ -52,16 +64,17 @@ def run(
     """
     if inline and address is not None:
         raise InvalidSpec("--inline: trains in this process, so it cannot go with --address. Leave one of them out.")
+    check_limits(spec)
     if spec.name in sweep_names(store):
         sweep_record.check_same(sweep_record.read(store, spec.name), spec)
         before = status(store, spec.name, spec=spec)
         if before.finished:
-            return _with_a_result(before)
+            return _outcome(store, before, cache=cache, observer=observer)
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
-    from vae_search.data.dataset import comparability_key, load_dataset, pixels_key
+    from vae_search.data.dataset import comparability_key, pixels_key
     from vae_search.data.tasks import JudgeTask, TrainingTask
     from vae_search.search.capacity import local_capacity
-    from vae_search.services.datasets import local_copy
+    from vae_search.services.datasets import open_dataset
 
     # Refuse what can never run before anything slow.
     if address is None:
@@ -71,7 +84,7 @@ def run(
 
         check_cluster(address, spec.resources)
     observer.on_phase(f"reading {spec.data.source}")
-    dataset = load_dataset(local_copy(store, spec.data, cache=cache), cache=cache)
+    dataset = open_dataset(store, spec.data, cache=cache)
     _check_batches(spec, len(dataset.train))
     record = sweep_record.SweepRecord(
         spec=spec,
@@ -91,7 +104,7 @@ def run(
         from vae_search.runtime.sweep_runner import search
 
         search(record, task=task, judge_task=judge_task, store=store, observer=observer, address=address)
-    return _with_a_result(status(store, spec.name, spec=spec))
+    return _outcome(store, status(store, spec.name, spec=spec), cache=cache, observer=observer)
 
 
 def resume(
@@ -103,12 +116,12 @@ def resume(
     observer: "Callable[[SweepSpec], Observer]",
     address: str | None = None,
     inline: bool = False,
-) -> SweepStatus:
-    """Run a sweep on with what the store knows of it; on another machine as well.
+) -> SweepOutcome:
+    """Continue a sweep with what the store knows of it; on another machine as well.
 
     Args:
         overrides: `key.key=value`, of keys that a sweep may change on its way, such as budget.trials.
-        observer: makes the one who watches from what is run.
+        observer: makes the observer from the spec that is run.
         address, inline: see `run`.
 
     Raises:
@@ -132,15 +145,37 @@ def resume(
     )
 
 
-def _with_a_result(found: SweepStatus) -> SweepStatus:
-    """A finished sweep in which something has completed."""
-    name = found.spec.name
-    if not found.leaderboard.states[State.COMPLETE]:
+def check_limits(spec: "SweepSpec") -> None:
+    """Refuse gate limits of the spec that cannot be used, before hours of search.
+
+    Raises:
+        InvalidSpec: `promote.limits` names a gate that does not exist.
+    """
+    if spec.promote is not None and spec.promote.limits:
+        from vae_search.services.models.lifecycle import policy_of
+
+        policy_of(spec)
+
+
+def _outcome(store: Store, status: SweepStatus, *, cache: Path, observer: "Observer") -> SweepOutcome:
+    """Promote the best finalist of a sweep that has ended, if its spec names a model.
+
+    Raises:
+        SweepFailed: No trial completed.
+        VaeSearchError: What `lifecycle.promote` raises.
+    """
+    spec = status.spec
+    if not status.leaderboard.states[State.COMPLETE]:
         raise SweepFailed(
-            f"sweep {name}: none of its {found.leaderboard.finished} trials completed.\n"
-            f"See why with `vae-search best {name} --all`."
+            f"sweep {spec.name}: none of its {status.leaderboard.finished} trials completed.\n"
+            f"See why with `vae-search best {spec.name} --all`."
         )
-    return found
+    if spec.promote is None or not status.can_promote:
+        return SweepOutcome(status=status, promotion=None)
+    from vae_search.services.models.lifecycle import promote
+
+    observer.on_phase(f"judging the finalists of {spec.name}")
+    return SweepOutcome(status=status, promotion=promote(store, spec.name, spec=spec, cache=cache))
 
 
 def _check_batches(spec: "SweepSpec", train_images: int) -> None:
@@ -149,8 +184,7 @@ def _check_batches(spec: "SweepSpec", train_images: int) -> None:
     Raises:
         InvalidSpec: Naming both numbers.
     """
-    entries = [entry for entry in spec.search_space.parameters if entry.name == "batch_size"]
-    largest = max((_largest(entry) for entry in entries), default=Config().batch_size)
+    largest = spec.search_space.largest("batch_size", default=Config().batch_size)
     if largest > train_images:
         raise InvalidSpec(
             f"search_space.batch_size: must be at most the number of training images, {train_images:,}, but may become "
@@ -158,28 +192,23 @@ def _check_batches(spec: "SweepSpec", train_images: int) -> None:
         )
 
 
-def _largest(entry: Parameter) -> int:
-    match entry:
-        case FixedParameter():
-            return int(entry.value)
-        case CategoricalParameter():
-            return max(int(choice) for choice in entry.choices)
-        case _:
-            return int(entry.high)
+def estimate(spec: "SweepSpec", *, store: Store, cache: Path) -> "Estimate":
+    """Estimate what a sweep would try and cost, without training anything.
 
-
-def estimate(spec: "SweepSpec", *, cache: Path) -> "Estimate":
-    """What a sweep would try and cost, without training anything.
+    Args:
+        store: may hold the images.
 
     Raises:
+        InvalidSpec: The spec asks for what can never run.
         BadData: The images cannot be used.
     """
-    from vae_search.data.dataset import load_dataset
+    check_limits(spec)
     from vae_search.data.tasks import TrainingTask
     from vae_search.search.capacity import local_capacity
+    from vae_search.services.datasets import open_dataset
 
     local_capacity(spec.resources)  # refuse what can never run before anything slow
-    task = TrainingTask.of(load_dataset(spec.data, cache=cache))
+    task = TrainingTask.of(open_dataset(store, spec.data, cache=cache))
     _check_batches(spec, len(task.train))
     from vae_search.services.cost_estimate import estimate as estimate_costs
 

@@ -166,6 +166,20 @@ class SearchSpace:
         """The entries that apply to these parameters."""
         return tuple(parameter for parameter in self.parameters if _holds(parameter.when, params))
 
+    def largest(self, name: str, *, default: int) -> int:
+        """The largest whole number that the parameter `name` can become; `default` if the space leaves it out."""
+        found = []
+        for entry in self.parameters:
+            if entry.name == name:
+                match entry:
+                    case FixedParameter():
+                        found.append(int(entry.value))
+                    case CategoricalParameter():
+                        found.append(max(int(choice) for choice in entry.choices))
+                    case _:
+                        found.append(int(entry.high))
+        return max(found, default=default)
+
     def problems(self, params: Mapping[str, ParamValue], *, partial: bool = False) -> list[str]:
         """Why `params` is not a point of this space, one `name: sentence` each; empty if it is one.
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from vae_search.core.criteria import Criterion
 from vae_search.core.text import shown
 from vae_search.core.validation import Problems, raise_problems
 from vae_search.spec.fields import NAMES, Concurrency, Gpus, Memory, PositiveAmount, ResourceName, Share
@@ -57,7 +58,6 @@ def read_pruning(value: object) -> object:
 
 
 EVALUATIONS_OF_INSTABILITY = 12  # after warm-up; fewer tell nothing of it
-Criterion = Literal["neg_elbo", "instability", "train_flops"]
 
 
 def _as_tuple(value: object) -> object:

@@ -6,6 +6,7 @@ The classes check themselves. `read_spec` and `parse_spec` report all mistakes o
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,7 +29,7 @@ from vae_search.spec.document import SpecFile, override, parse_yaml
 from vae_search.spec.error_messages import found_by_pydantic
 from vae_search.spec.fields import Clamp, located
 from vae_search.spec.hyperparameters import RULES, ParamValue
-from vae_search.spec.search_space import CategoricalParameter, FixedParameter, IntParameter, SearchSpace, point_problems
+from vae_search.spec.search_space import SearchSpace, point_problems
 from vae_search.spec.search_space_yaml import configs_schema, read_configs, read_space, space_schema, write_space
 from vae_search.spec.sections import (
     EVALUATIONS_OF_INSTABILITY,
@@ -155,8 +156,17 @@ class SweepSpec(Part):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def read_spec(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
-    """The spec in a YAML file, with `key.key=value` overrides laid over it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecDocument:
+    """A checked spec, and the text that it was read from."""
+
+    spec: SweepSpec
+    text: str
+    """as written, without overrides"""
+
+
+def read_spec(path: Path, overrides: Sequence[str] = ()) -> SpecDocument:
+    """The spec in a YAML file, with `key.key=value` overrides laid over it; the file is read once.
 
     Raises:
         InvalidSpec: The file cannot be read, or the spec is wrong; one line for each mistake.
@@ -174,7 +184,8 @@ def read_spec(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
         raise InvalidSpec(
             f"{path}:{line}: a spec is UTF-8 text, but here is byte {content[error.start]:#04x}."
         ) from error
-    return parse_spec(text, origin=str(path), base=path.absolute().parent, overrides=overrides)
+    spec = parse_spec(text, origin=str(path), base=path.absolute().parent, overrides=overrides)
+    return SpecDocument(spec=spec, text=text)
 
 
 def parse_spec(text: str, *, origin: str = "spec", base: Path, overrides: Sequence[str] = ()) -> SweepSpec:
@@ -257,29 +268,17 @@ def relation_problems(parts: Mapping[str, Any]) -> Problems:
         case {"search_space": SearchSpace() as space, "budget": Budget(epochs=epochs), "pruning": pruning}:
             end = epochs if pruning is None else pruning.min_epochs
             what = f"the last epoch, {end}" if pruning is None else f"the first rung, epoch {end}"
-            if (longest := _longest_warmup(space)) >= end:
+            if (longest := space.largest("kl_warmup_epochs", default=0)) >= end:
                 text = f"the warm-up must end before {what}, but may last {longest} epochs. Shorten it"
                 text += "." if pruning is None else ", or raise pruning.min_epochs."
                 found.append((("search_space", "kl_warmup_epochs"), text))
     match parts:
         case {"search_space": SearchSpace() as space, "budget": Budget(epochs=epochs), "objective": Objective() as aim}:
-            needed = _longest_warmup(space) + EVALUATIONS_OF_INSTABILITY
+            needed = space.largest("kl_warmup_epochs", default=0) + EVALUATIONS_OF_INSTABILITY
             if aim.pareto and "instability" in aim.pareto and epochs < needed:
                 text = f"instability needs {needed} epochs here, {EVALUATIONS_OF_INSTABILITY} of them after warm-up, "
                 found.append((("objective", "pareto"), text + f"but budget.epochs is {epochs}. Raise it."))
     return found
-
-
-def _longest_warmup(space: SearchSpace) -> int:
-    longest = 0
-    for entry in space.parameters:
-        if entry.name == "kl_warmup_epochs":
-            match entry:
-                case FixedParameter(value=int(epochs)) | IntParameter(high=epochs):
-                    longest = max(longest, epochs)
-                case CategoricalParameter(choices=choices):
-                    longest = max(longest, *(int(choice) for choice in choices))
-    return longest
 
 
 _KEYS: Mapping[KeyPath, Sequence[str]] = {

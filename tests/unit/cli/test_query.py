@@ -98,7 +98,7 @@ def test_the_spec_of_the_best_is_a_spec_to_run(store: LocalStore, tmp_path: Path
     path.parent.mkdir()
     path.write_bytes(ask(store, "best", "digits", "--spec").stdout)
 
-    spec = read_spec(path)
+    spec = read_spec(path).spec
 
     assert spec.name == "digits-best"
     assert spec.data.source == str(tmp_path / "vae-store" / "images")
@@ -291,7 +291,7 @@ def _questions() -> list[tuple[str, str, str]]:
 def test_a_question_has_one_answer(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch, sql: str, with_pandas: str, with_polars: str
 ) -> None:
-    from vae_search.services.sql import ask as ask_sql
+    from vae_search.services.queries import query as ask_sql
 
     monkeypatch.chdir(Path(store.location).parent)
     begins = dict(CODE.findall((ROOT / "examples" / "questions.md").read_text())[:2])

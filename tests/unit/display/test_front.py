@@ -1,6 +1,7 @@
 """What is said of a front."""
 
-from vae_search.display.front import front_cell, front_ends, front_facts, front_line, front_size
+from vae_search.display.front import front_cell, front_ends, front_line, front_size
+from vae_search.services.payloads import front_facts
 from vae_search.store.queries.front import Front, Member, front_among
 
 CRITERIA = ("neg_elbo", "train_flops")

@@ -17,6 +17,7 @@ from vae_search.display.live import finished_line, picture_of
 from vae_search.search.progress import Progress
 from vae_search.search.running_trial import TrialEnd
 from vae_search.services import sweep_status
+from vae_search.services.sweeps import SweepOutcome
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
@@ -100,11 +101,11 @@ def test_a_front_that_nobody_is_on_yet_is_no_line(tmp_path: Path) -> None:
 def test_the_end_of_a_run_tells_the_front_and_how_to_see_all_of_it(
     store: LocalStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = sweep_status.status(store, "digits")
+    outcome = SweepOutcome(status=sweep_status.status(store, "digits"), promotion=None)
 
-    show_finished(status, store="vae-store", promotion=None, as_json=False)
+    show_finished(outcome, store="vae-store", as_json=False)
     shown = capsys.readouterr().out
-    show_finished(status, store="vae-store", promotion=None, as_json=True)
+    show_finished(outcome, store="vae-store", as_json=True)
     facts = json.loads(capsys.readouterr().out)
 
     assert LINE in shown

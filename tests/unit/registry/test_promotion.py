@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from tests.support.candidates import NOW, FakeBackend, candidate, put_finalist, put_sweep
+from tests.support.candidates import NOW, FakeBackend, candidate, failed_row, put_finalist, put_sweep
 from vae_search.cli.app import main
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.registry import paths as model_layout
 from vae_search.registry.integrity import inspect_model
 from vae_search.registry.log import Action
 from vae_search.registry.promotion.decision import PromotionPolicy
+from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.pipeline import PromotionOutcome, candidates, promote_best
 from vae_search.registry.registry import Registry
 from vae_search.registry.version_files import problems, read_version
@@ -132,13 +133,27 @@ def test_the_best_finalist_that_passes_the_gates_faces_the_champion(store, backe
 
     decision = ask(store, backend)
 
-    assert [each.trial for each in candidates(store, "digits")] == [2, 1, 3]
+    assert [each.trial for each in candidates(store, "digits")] == [1, 3, 2]
     assert (decision.outcome, decision.candidate) == (PromotionOutcome.PROMOTED, "digits/3")
-    assert [(action, name) for action, _, name in log(store)][:2] == [
-        (Action.REJECT, "digits/2"),
-        (Action.REJECT, "digits/1"),
-    ]
-    assert [entry.reasons[0].split(":")[0] for entry in state(store).entries[:2]] == ["gate seeds", "gate active_units"]
+    assert log(store)[0] == (Action.REJECT, None, "digits/1")
+    assert state(store).entries[0].reasons[0].startswith("gate active_units:")
+
+
+def test_a_finalist_with_one_seed_never_asks_before_one_that_more_have_confirmed(store, backend):
+    put_sweep(store, candidate((225.0,), trial=2), candidate(GOOD, trial=3))
+
+    decision = ask(store, backend)
+
+    assert decision.candidate == "digits/3"
+    assert all(entry.candidate == "digits/3" for entry in state(store).entries)
+
+
+def test_a_finalist_that_failed_with_a_seed_asks_last(store, backend):
+    broken = candidate(BETTER, trial=1)
+    broken = Candidate(rows=(*broken.rows, failed_row(1)), bounds=broken.bounds)
+    put_sweep(store, broken, candidate((232.0,), trial=2), candidate(GOOD, trial=3))
+
+    assert [each.trial for each in candidates(store, "digits")] == [3, 2, 1]
 
 
 def test_nobody_is_promoted_if_none_is_healthy_and_the_test_images_stay_unseen(store, backend):

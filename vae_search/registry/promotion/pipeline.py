@@ -24,6 +24,7 @@ from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts, sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns, by_trial
 from vae_search.store.ledger.image_bounds_file import PerImageBounds
+from vae_search.store.queries.confirmation import confirmed_first, verdicts
 
 
 class PromotionOutcome(StrEnum):
@@ -56,8 +57,9 @@ class Decision:
 def promote_best(
     store: Store, sweep: str, *, model: str, rules: PromotionPolicy, backend: ModelBackend, now: Callable[[], datetime]
 ) -> Decision:
-    """Let a sweep's finalists ask for promotion, the best by mean first: the first that passes all gates faces the
-    champion. Whoever fails a gate is entered into the log with all verdicts, and the next one asks.
+    """Let a sweep's finalists ask for promotion, the best first: the first that passes all gates faces the champion.
+
+    Whoever fails a gate is entered into the log with all verdicts, and the next one asks.
 
     Returns:
         What became of the first that passed the gates, else of the best one.
@@ -78,7 +80,7 @@ def promote_best(
 
 
 def candidates(store: Store, sweep: str) -> list[Candidate]:
-    """The finalists of a sweep, the best by mean over its confirmed seeds first.
+    """The finalists of a sweep in the order of `confirmed_first`, as `best` ranks them; not confirmed ones come last.
 
     Raises:
         NotFound: There is no such sweep, or no confirm run of it has completed.
@@ -104,7 +106,12 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
             f"sweep {sweep}: its finalists were not judged alike, or not on the sweep's own task: (comparability key, "
             f"images, iwae_k) are {', '.join(f'({of[0][:12]}, {of[1]}, {of[2]})' for of in sorted(judged))}."
         )
-    return sorted(found, key=lambda candidate: (candidate.evidence.mean_neg_iwae, candidate.trial))
+    place = {trial: position for position, trial in enumerate(confirmed_first(verdicts(confirm_runs.rows)))}
+
+    def order(candidate: Candidate) -> tuple[int, float, int]:
+        return (place.get(candidate.trial, len(place)), candidate.evidence.mean_neg_iwae, candidate.trial)
+
+    return sorted(found, key=order)
 
 
 def evaluate_candidate(

@@ -1,5 +1,6 @@
-"""Use cases that draw: samples, reconstructions, traversals and interpolations of a model's version or a kept trial."""
+"""Image grids: samples, reconstructions, traversals and interpolations of a model version or a kept trial."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,16 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vae_search.core.references import parse_trial_reference
+from vae_search.core.trial_state import State
 from vae_search.errors import NotFound
 from vae_search.exports.output_files import check_output, write_output
+from vae_search.services import queries
 from vae_search.services.models import lifecycle
 from vae_search.spec.sections import DataSpec
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts, sweep_record
 from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
+from vae_search.store.ledger.confirm_runs import ConfirmRuns
+from vae_search.store.ledger.sweep_record import SweepRecord
 from vae_search.store.ledger.trials import Ledger
-from vae_search.store.queries.ranking import best_first
 from vae_search.vae.quiet_import import native_remarks_hidden
 
 if TYPE_CHECKING:
@@ -28,7 +32,7 @@ TRAVERSED_IMAGES = 500  # that tell which latents are active
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What is drawn, and the data that it was made for."""
+    """Model to draw from, and the data that it was made for."""
 
     model: "VaeModel"
     data: DataSpec
@@ -53,7 +57,7 @@ def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -
 
 
 def reconstruct(store: Store, address: str, *, count: int, cache: Path, output: Path) -> Path:
-    """Held-out images, each with its reconstruction below it, as one PNG. Arguments and errors as for `sample`."""
+    """Write held-out images, each with its reconstruction below it, as one PNG; else as `sample`."""
     check_output(output)
     found = subject(store, address)
     from vae_search.vae.inference.image_grids import reconstructions, sheet_png
@@ -63,7 +67,7 @@ def reconstruct(store: Store, address: str, *, count: int, cache: Path, output: 
 
 
 def traverse(store: Store, address: str, *, rows: int, cache: Path, output: Path) -> Path:
-    """The most active latents, one in each row, moved from -3 to 3, as one PNG; else as `sample`."""
+    """Write the most active latents, one in each row, moved from -3 to 3, as one PNG; else as `sample`."""
     check_output(output)
     found = subject(store, address)
     from vae_search.vae.inference.image_grids import sheet_png, traversals
@@ -73,7 +77,7 @@ def traverse(store: Store, address: str, *, rows: int, cache: Path, output: Path
 
 
 def interpolate(store: Store, address: str, *, rows: int, cache: Path, output: Path) -> Path:
-    """From one held-out image to another in each row, as one PNG. Arguments and errors as for `sample`."""
+    """Write ways from one held-out image to another, one in each row, as one PNG; else as `sample`."""
     check_output(output)
     found = subject(store, address)
     from vae_search.vae.inference.image_grids import interpolations, sheet_png
@@ -85,7 +89,7 @@ def interpolate(store: Store, address: str, *, rows: int, cache: Path, output: P
 
 
 def subject(store: Store, address: str) -> Subject:
-    """The model that `address` means; see `sample`.
+    """Load the model that `address` means; see `sample`.
 
     Raises:
         NotFound, CorruptStore: As for `sample`.
@@ -95,31 +99,57 @@ def subject(store: Store, address: str) -> Subject:
         return Subject(model=loaded.model, data=loaded.data)
     sweep, trial = parse_trial_reference(address)
     record = sweep_record.read(store, sweep)
-    rows = Ledger(store, sweep).trials()
-    if trial is None:
-        ranking = best_first(rows, record.spec.objective)
-        if not ranking:
-            raise NotFound(f"sweep {sweep}: no trial has completed yet.")
-        trial = ranking[0].trial
-    row = next((row for row in rows if row.trial == trial), None)
-    if row is None:
-        raise NotFound(f"trial {sweep}/{trial} has not finished, or does not exist; the sweep has {len(rows)} trials.")
-    try:
-        files = artifacts.load(store, sweep, layout.trial_key(trial), sha256=row.artifact_sha256)
-    except NotFound:
-        raise NotFound(
-            f"trial {sweep}/{trial}: its weights were not kept; only the best {record.spec.keep} trials keep theirs."
-        ) from None
+    files = _best_files(store, record) if trial is None else _trial_files(store, record, trial)
     with native_remarks_hidden():
         from vae_search.vae.inference.model import VaeModel
     return Subject(model=VaeModel.from_files(files[MODEL_FILE], files[WEIGHTS_FILE]), data=record.spec.data)
 
 
+def _best_files(store: Store, record: SweepRecord) -> Mapping[str, bytes]:
+    """Model and weights of the trial that `best` names first.
+
+    A search keeps its best weights by the objective. Those of a config that fresh seeds have put first may be gone;
+    then the weights of its confirm run that is best on the select images stand for it.
+
+    Raises:
+        NotFound: No trial has completed, or no weights of the best one were kept.
+        CorruptStore: The weights are damaged.
+    """
+    sweep = record.spec.name
+    ranking = queries.best(store, sweep, count=1)
+    if not ranking.rows:
+        raise NotFound(f"sweep {sweep}: no trial has completed yet.")
+    (best,) = ranking.rows
+    try:
+        return _trial_files(store, record, best.trial)
+    except NotFound:
+        runs = [run for run in ConfirmRuns(store, sweep).rows() if run.trial == best.trial]
+        complete = [run for run in runs if run.state is State.COMPLETE]
+        if not complete:
+            raise
+    run = min(complete, key=lambda run: (run.neg_elbo or 0.0, run.confirm_seed))
+    return artifacts.load(store, sweep, run.key, sha256=run.artifact_sha256)
+
+
+def _trial_files(store: Store, record: SweepRecord, trial: int) -> Mapping[str, bytes]:
+    """Model and weights of one trial; errors as for `sample`."""
+    sweep = record.spec.name
+    rows = Ledger(store, sweep).trials()
+    row = next((row for row in rows if row.trial == trial), None)
+    if row is None:
+        raise NotFound(f"trial {sweep}/{trial} has not finished, or does not exist; the sweep has {len(rows)} trials.")
+    try:
+        return artifacts.load(store, sweep, layout.trial_key(trial), sha256=row.artifact_sha256)
+    except NotFound:
+        raise NotFound(
+            f"trial {sweep}/{trial}: its weights were not kept; only the best {record.spec.keep} trials keep theirs."
+        ) from None
+
+
 def _held_out(store: Store, found: Subject, cache: Path) -> np.ndarray:
     """Judge images, as networks see them: no model was trained or chosen by a search on them."""
-    from vae_search.data.dataset import load_dataset
     from vae_search.data.pixel_statistics import intensities
-    from vae_search.services.datasets import local_copy
+    from vae_search.services.datasets import open_dataset
 
-    dataset = load_dataset(local_copy(store, found.data, cache=cache), cache=cache)
+    dataset = open_dataset(store, found.data, cache=cache)
     return intensities(dataset.judge, dataset.pixels.levels)

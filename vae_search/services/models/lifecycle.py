@@ -1,4 +1,4 @@
-"""Use cases on models: promoted from a sweep, listed, rolled back, loaded, evaluated."""
+"""Lifecycle of models: promote from a sweep, list, roll back, load, evaluate."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,7 +53,7 @@ class Evaluation:
 
 
 def policy_of(spec: SweepSpec) -> PromotionPolicy:
-    """What a sweep's finalists are held to.
+    """Gates and gain that a sweep's finalists must meet.
 
     Raises:
         InvalidSpec: `promote.limits` names a gate that does not exist.
@@ -89,10 +89,10 @@ def promote(
     rules = policy_of(spec)
 
     def load() -> "Dataset":
-        from vae_search.data.dataset import comparability_key, load_dataset
-        from vae_search.services.datasets import local_copy
+        from vae_search.data.dataset import comparability_key
+        from vae_search.services.datasets import open_dataset
 
-        dataset = load_dataset(local_copy(store, spec.data, cache=cache), cache=cache)
+        dataset = open_dataset(store, spec.data, cache=cache)
         if comparability_key(dataset, likelihood=spec.likelihood) != record.comparability_key:
             raise Conflict(
                 f"sweep {sweep}: the images at {spec.data.source} have changed since it began. Restore them."
@@ -183,13 +183,12 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
         BadData: The images cannot be used, or have another shape or other levels than the model's.
         InvalidSpec, NotFound, CorruptStore: As for `load`.
     """
-    from vae_search.data.dataset import load_dataset
     from vae_search.data.tasks import JudgeTask
-    from vae_search.services.datasets import local_copy
+    from vae_search.services.datasets import open_dataset
 
     loaded = load(store, address)
     data = loaded.data if source is None else DataSpec(source=source, binarize=loaded.data.binarize)
-    dataset = load_dataset(local_copy(store, data, cache=cache), cache=cache)
+    dataset = open_dataset(store, data, cache=cache)
     from vae_search.vae.inference.scoring import judge
 
     description = loaded.model.description

@@ -1,4 +1,4 @@
-"""What fresh seeds say about a config: pure functions of the rows of confirm runs."""
+"""Confirmation of configs by fresh seeds, and the order that follows from it: pure functions of confirm rows."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ class Confirmed:
     """A config whose confirm runs have all completed: its bound on -log p(x), nats per judge image.
 
     One seed is enough to be confirmed: it was not chosen for its value, as the search's own was, and it is scored on
-    images that no search has seen. That a mean is of few seeds shows in `seeds`, and decides at a promotion.
+    images that no search has seen. Of two confirmed configs, the one with more seeds ranks first.
     """
 
     seeds: int
@@ -33,7 +33,7 @@ class FailedConfirmation:
 
 
 def verdicts(rows: Sequence[ConfirmRow]) -> dict[int, Confirmed | FailedConfirmation]:
-    """What is known of each finalist, by its trial; nothing of one whose runs were not judged.
+    """Verdict on each finalist, by its trial; none on one whose runs were not judged.
 
     Raises:
         Conflict: They were not all judged on one task by one measure (invariant I7).
@@ -58,6 +58,10 @@ def verdicts(rows: Sequence[ConfirmRow]) -> dict[int, Confirmed | FailedConfirma
 
 
 def confirmed_first(found: Mapping[int, Confirmed | FailedConfirmation]) -> list[int]:
-    """The confirmed trials, the least mean first; equal ones by number."""
-    means = {trial: verdict.mean for trial, verdict in found.items() if isinstance(verdict, Confirmed)}
-    return sorted(means, key=lambda trial: (means[trial], trial))
+    """Order the confirmed trials: most seeds first, then the least mean; equal ones by number.
+
+    The one definition of "best" among confirmed configs, for rankings, reports, pictures and promotions. A finalist
+    with one seed never stands above one that completed five: its mean may be the luckiest of several single runs.
+    """
+    confirmed = {trial: verdict for trial, verdict in found.items() if isinstance(verdict, Confirmed)}
+    return sorted(confirmed, key=lambda trial: (-confirmed[trial].seeds, confirmed[trial].mean, trial))

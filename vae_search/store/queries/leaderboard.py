@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vae_search.core.criteria import CRITERIA, RankedBy
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import paths as layout
@@ -21,8 +22,8 @@ from vae_search.store.ledger.rows import (
     trials_from_parquet,
 )
 from vae_search.store.queries.front import Front, Member, front_among
-from vae_search.store.queries.pareto import CRITERIA, front_of_learners, point_of
-from vae_search.store.queries.ranking import RankedBy, check_comparable
+from vae_search.store.queries.pareto import front_of_learners, point_of
+from vae_search.store.queries.ranking import check_comparable
 
 if TYPE_CHECKING:
     from vae_search.spec.sections import Objective  # its library takes as long to load as `best` does

@@ -6,7 +6,7 @@ from itertools import pairwise
 from math import inf
 from operator import itemgetter
 
-CRITERIA = ("neg_elbo", "instability", "train_flops")  # each the less, the better
+from vae_search.core.criteria import CRITERIA
 
 COLLAPSED_NATS = 1.0  # of KL per image: with less a model's code says nothing, and the gate `rate` refuses it
 

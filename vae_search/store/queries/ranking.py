@@ -1,8 +1,9 @@
 """Which trial is better: pure functions of rows."""
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from vae_search.core.criteria import RankedBy
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
 from vae_search.store.ledger.rows import TrialRow
@@ -10,8 +11,6 @@ from vae_search.store.queries.pareto import front_of_learners, point_of
 
 if TYPE_CHECKING:
     from vae_search.spec.sections import Objective  # its library takes as long to load as `best` does
-
-RankedBy = Literal["objective", "neg_elbo", "instability", "train_flops"]
 
 
 def ranked(rows: Sequence[TrialRow], *, by: RankedBy, every_state: bool, first: Sequence[int] = ()) -> list[TrialRow]:

@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vae_search.core.criteria import CRITERIA
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
@@ -19,7 +20,6 @@ from vae_search.store.ledger.confirm_runs import FINALIST_SCHEMA
 from vae_search.store.ledger.rows import EPOCH_SCHEMA, TRIAL_SCHEMA
 from vae_search.store.ledger.sweep_record import read_stored
 from vae_search.store.queries.front import Member, front_among
-from vae_search.store.queries.pareto import CRITERIA
 
 MODEL_SCHEMA = pa.schema(
     [

@@ -1,0 +1,166 @@
+"""JSON payloads: statuses, trials, fronts, decisions, models and jobs as plain dictionaries, for `--json` and HTTP.
+
+Keys are a contract: programs read them. Scores are in nats per image.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from vae_search.core.trial_state import State
+from vae_search.store.queries.confirmation import Confirmed, FailedConfirmation
+
+if TYPE_CHECKING:
+    from vae_search.registry.promotion.pipeline import Decision
+    from vae_search.registry.state import ModelState
+    from vae_search.runtime.cluster.jobs import Job
+    from vae_search.services.comparison import Comparison
+    from vae_search.services.cost_estimate import Estimate
+    from vae_search.services.maintenance import Cleaning
+    from vae_search.services.queries import Ranking
+    from vae_search.services.sweep_status import SweepStatus
+    from vae_search.services.sweeps import SweepOutcome
+    from vae_search.spec.sweep_spec import SweepSpec
+    from vae_search.store.ledger.rows import TrialRow
+    from vae_search.store.queries.front import Front
+
+    Verdicts = Mapping[int, Confirmed | FailedConfirmation]
+
+Facts = dict[str, Any]
+
+
+def status_facts(status: "SweepStatus") -> Facts:
+    """Status of a sweep, as `status --json` prints it."""
+    leaderboard = status.leaderboard
+    best_trial, best_objective = leaderboard.best or (None, None)
+    front = leaderboard.shown_front(status.spec.objective)
+    return {
+        "sweep": status.spec.name,
+        "state": status.state,
+        "trials": status.spec.budget.trials,
+        "finished": leaderboard.finished,
+        "complete": leaderboard.states[State.COMPLETE],
+        "pruned": leaderboard.states[State.PRUNED],
+        "failed": leaderboard.states[State.FAIL],
+        "best_trial": best_trial,
+        "best_objective": best_objective,
+        "front": None if front is None else front_facts(front),
+        "confirm_runs": len(status.confirm_rows),
+        "cpu_s": leaderboard.cpu_s,
+    }
+
+
+def outcome_facts(outcome: "SweepOutcome", ranking: "Ranking") -> Facts:
+    """Outcome of `run` or `resume`: status, best trials and promotion.
+
+    Args:
+        ranking: the trials to name as `best`.
+    """
+    promotion = None if outcome.promotion is None else decision_facts(outcome.promotion)
+    return status_facts(outcome.status) | {"best": ranking_facts(ranking), "promotion": promotion}
+
+
+def ranking_facts(ranking: "Ranking") -> list[Facts]:
+    """Trials of a ranking, best first, as `best --json` prints them."""
+    return [ranked_facts(row, ranking.verdicts) for row in ranking.rows]
+
+
+def ranked_facts(row: "TrialRow", verdicts: "Verdicts") -> Facts:
+    """One trial of a ranking, with what fresh seeds say of it."""
+    return trial_facts(row) | {"confirmed": confirmed_facts(verdicts.get(row.trial))}
+
+
+def trial_facts(row: "TrialRow") -> Facts:
+    """One trial: scores, costs, parameters and, unless it completed, why."""
+    return {
+        "trial": row.trial,
+        "state": row.state,
+        "objective": row.objective,
+        "neg_elbo": row.neg_elbo,
+        "instability": row.instability,
+        "epochs": row.epochs,
+        "train_flops": row.train_flops,
+        "params": dict(row.params),
+    } | ({"reason": row.reason, "error": row.error} if row.reason else {})
+
+
+def confirmed_facts(verdict: Confirmed | FailedConfirmation | None) -> Facts | None:
+    """Bound on -log p(x) over fresh seeds; None for a config that is not confirmed."""
+    return {"seeds": verdict.seeds, "mean": verdict.mean, "sd": verdict.sd} if isinstance(verdict, Confirmed) else None
+
+
+def front_facts(front: "Front") -> list[Facts]:
+    """Members of a front, the preferred one first."""
+    return [{"trial": member.trial} | dict(member.values) for member in front.members]
+
+
+def decision_facts(decision: "Decision") -> Facts:
+    """Decision on a promotion, with all gates and the contest."""
+    return {
+        "outcome": decision.outcome.value,
+        "model": decision.model,
+        "candidate": decision.candidate,
+        "version": decision.version,
+        "champion": decision.champion,
+        "reasons": list(decision.ruling.reasons),
+        "test": None if decision.test is None else asdict(decision.test),
+        **decision.ruling.to_json(),
+    }
+
+
+def estimate_facts(estimate: "Estimate", spec: "SweepSpec") -> Facts:
+    """Estimated costs of a sweep, as `run --dry-run --json` prints them."""
+    return {"sweep": spec.name, "trials": spec.budget.trials, **asdict(estimate)}
+
+
+def comparison_facts(comparison: "Comparison") -> Facts:
+    """Several sweeps beside each other, the one with the best config first."""
+    return {
+        "unit": comparison.unit,
+        "bound": comparison.bound,
+        "sweeps": [
+            {
+                "sweep": contender.sweep,
+                "likelihood": contender.likelihood,
+                "trial": contender.row.trial,
+                "value": contender.value,
+                "sd": contender.sd,
+                "seeds": contender.seeds,
+                "epochs": contender.epochs,
+                "parameters": contender.row.parameters,
+                "params": dict(contender.row.params),
+            }
+            for contender in comparison.contenders
+        ],
+    }
+
+
+def model_facts(state: "ModelState") -> Facts:
+    """One model of a store: its champion, how many versions and log entries."""
+    return {
+        "model": state.model,
+        "champion": state.champion,
+        "versions": len(state.versions),
+        "entries": len(state.entries),
+    }
+
+
+def cleaning_facts(cleaning: "Cleaning") -> Facts:
+    """Files that `gc` removed, or would remove, and the bytes that this frees."""
+    return asdict(cleaning) | {"freed_bytes": sum(cleaning.removed.values())}
+
+
+def job_facts(job: "Job") -> Facts:
+    """A sweep's job on a Ray cluster; `started_at` in UTC."""
+    began = (
+        None if job.started_at_s is None else datetime.fromtimestamp(job.started_at_s, UTC).isoformat("T", "seconds")
+    )
+    return {
+        "sweep": job.sweep,
+        "submission_id": job.submission_id,
+        "status": job.status,
+        "started_at": began,
+        "exit_code": job.exit_code,
+        "store": job.store,
+    }

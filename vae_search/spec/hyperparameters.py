@@ -1,4 +1,4 @@
-"""A config: one point with every field filled in, and what holds for each field in any sweep."""
+"""Hyperparameters: a config with every field filled in, and the rules of each field in any sweep."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -71,7 +71,7 @@ class Rule:
         return {int: "a whole number", float: "a number", str: "a name"}[self.kind]
 
     def problem(self, value: object) -> str | None:
-        """Why `value` cannot be a value of this parameter, or None."""
+        """Reason why `value` cannot be a value of this parameter, or None."""
         if self.kind is str:
             if not isinstance(value, str):
                 return f"must be one of {', '.join(self.choices)}, but got {shown(value)}."
@@ -114,7 +114,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 
 
 def name_problems(name: str) -> Problems:
-    """Why no parameter is called `name`."""
+    """Problems of a parameter's name: unknown names, with a suggestion."""
     return [] if name in RULES else [(("name",), f"no parameter is called {shown(name)}. {did_you_mean(name, RULES)}")]
 
 

@@ -1,4 +1,4 @@
-"""The search space: where each parameter of a sweep may lie, and when it applies.
+"""Search space: the range of each parameter of a sweep, and the conditions under which it applies.
 
 A `SearchSpace` says which points a sweep may try; parameters that it leaves out keep the default of `Config`.
 """
@@ -41,7 +41,7 @@ MAX_PARAMETERS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
-    """What all kinds of parameters have: a name and the conditions under which they apply."""
+    """Common part of all kinds of parameters: a name and the conditions under which it applies."""
 
     name: str
     when: When = ()
@@ -167,7 +167,7 @@ class SearchSpace:
         return tuple(parameter for parameter in self.parameters if _holds(parameter.when, params))
 
     def problems(self, params: Mapping[str, ParamValue], *, partial: bool = False) -> list[str]:
-        """Why `params` is not a point of this space, one `name: sentence` each; empty if it is one.
+        """Reasons why `params` is not a point of this space, one `name: sentence` each; empty if it is one.
 
         With `partial`, parameters may be missing (a sampler fills them in), and a value is accepted if it
         fits any entry that what is given does not rule out.
@@ -178,7 +178,7 @@ class SearchSpace:
 def point_problems(
     space: SearchSpace, params: Mapping[str, ParamValue], *, partial: bool = False
 ) -> list[tuple[str, str]]:
-    """What `SearchSpace.problems` says, as pairs of (name, sentence)."""
+    """Problems of a point, as pairs of (name, sentence)."""
     names = dict.fromkeys(parameter.name for parameter in space.parameters)
     found = [(name, _not_declared(name, names)) for name in params if name not in names]
     undecided: set[str] = set()  # not given, but a sampler may still give it a value
@@ -267,7 +267,7 @@ def _families(parameters: tuple[Parameter, ...]) -> list[str]:
 
 
 def _can_be(entry: Parameter, value: ParamValue) -> bool:
-    """Whether a draw can equal `value`; a draw from a continuous range hits no given number."""
+    """True if a draw can equal `value`; a draw from a continuous range hits no given number."""
     continuous = isinstance(entry, FloatParameter) and entry.step is None and entry.low < entry.high
     return not continuous and entry.problem(value) is None
 
@@ -295,7 +295,7 @@ def _cycle_problems(parameters: tuple[Parameter, ...]) -> Problems:
 
 
 def _in_order(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    """Parents first, otherwise as in `RULES`: the order in which a spec names its parameters must not matter."""
+    """Sort parents first, otherwise as in `RULES`: the order in which a spec names its parameters must not matter."""
     parents = _parents(parameters)
     order: list[str] = []
     while len(order) < len(parents):

@@ -1,4 +1,4 @@
-"""What a range, a list of choices and a condition must satisfy, and whether a value lies in a range."""
+"""Checks of ranges, lists of choices and conditions, and of a value against a range."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ _GRID_SLACK = 1e-6  # of a step: 0.1 + 0.2 is a point of the grid 0, 0.1 … 0.3
 
 
 def range_problems(name: str, kind: type[int] | type[float], bounds: Mapping[str, object]) -> Problems:
-    """What is wrong with a range of whole or real numbers; `bounds` has `low`, `high`, `log` and `step`."""
+    """Problems of a range of whole or real numbers; `bounds` has `low`, `high`, `log` and `step`."""
     if found := name_problems(name):
         return found
     rule, (low, high, log, step) = RULES[name], (bounds[key] for key in ("low", "high", "log", "step"))
@@ -37,7 +37,7 @@ def range_problems(name: str, kind: type[int] | type[float], bounds: Mapping[str
 
 
 def choices_problems(name: str, choices: object) -> Problems:
-    """What is wrong with a list of choices."""
+    """Problems of a list of choices."""
     if found := name_problems(name):
         return found
     if not isinstance(choices, list | tuple) or not choices:
@@ -53,7 +53,7 @@ def choices_problems(name: str, choices: object) -> Problems:
 
 
 def family_problem(name: str, reached: Sequence[ParamValue]) -> str | None:
-    """Why a parameter may not apply to all of these families, or None: a sampler would look for what is not there."""
+    """Reason why a parameter may not apply to all of these families, or None. A sampler would search without effect."""
     families = RULES[name].families
     strangers = [family for family in reached if family not in families]
     if not strangers:
@@ -62,7 +62,7 @@ def family_problem(name: str, reached: Sequence[ParamValue]) -> str | None:
 
 
 def outside(value: ParamValue, low: float, high: float, step: float | None) -> str | None:
-    """Why `value` is not in low..high or not on the grid that starts at `low`, or None."""
+    """Reason why `value` is not in low..high or not on the grid that starts at `low`, or None."""
     slack = 0.0 if step is None else step * _GRID_SLACK
     if isinstance(value, str) or not low - slack <= value <= high + slack:
         return f"must lie in {shown(low)}..{shown(high)}, but got {shown(value)}."

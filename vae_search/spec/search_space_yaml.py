@@ -1,4 +1,4 @@
-"""How a search space and its enqueued configs are written in a spec: plain values in, plain values out, JSON Schema."""
+"""YAML form of a search space and its enqueued configs: plain values in, plain values out, JSON Schema."""
 
 from collections.abc import Mapping
 from typing import Any

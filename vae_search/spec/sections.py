@@ -1,4 +1,4 @@
-"""The parts of a spec, each a frozen model that checks itself; `spec.py` puts them together."""
+"""The parts of a spec, each a frozen model that checks itself; `sweep_spec.py` puts them together."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -11,13 +11,13 @@ from vae_search.spec.fields import NAMES, Concurrency, Gpus, Memory, PositiveAmo
 
 
 class Part(BaseModel):
-    """Strict about types, closed to unknown keys."""
+    """Base of the sections: strict about types, closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
 
 
 class DataSpec(Part):
-    """Which images, and how they are split."""
+    """Images of the sweep, and their split."""
 
     source: str = Field(
         min_length=1,
@@ -33,7 +33,7 @@ class DataSpec(Part):
 
 
 class Budget(Part):
-    """When a sweep is over."""
+    """Limits after which a sweep is over."""
 
     trials: int = Field(ge=1, le=100_000, description="Configs to try.")
     epochs: int = Field(ge=1, le=100_000, description="Epochs of a trial that is not pruned.")
@@ -65,7 +65,7 @@ def _as_tuple(value: object) -> object:
 
 
 class Objective(Part):
-    """What is minimised: neg_elbo + stability_weight · instability, in nats; or several criteria at once."""
+    """Objective to minimise: neg_elbo + stability_weight · instability, in nats; or several criteria at once."""
 
     stability_weight: float = Field(default=1.0, ge=0, description="Weight of the instability; 0 = neg_elbo alone.")
     pareto: Annotated[tuple[Criterion, ...] | None, BeforeValidator(_as_tuple)] = Field(
@@ -93,7 +93,7 @@ class Objective(Part):
 
 
 class Confirm(Part):
-    """Which of a sweep's best configs are trained again with fresh seeds, and how often."""
+    """Confirm runs: the best configs of a sweep are trained again with fresh seeds."""
 
     finalists: int = Field(default=3, ge=0, le=100, description="Configs that are trained again; 0 = none.")
     seeds: int = Field(default=5, ge=1, le=100, description="Fresh seeds of the best of them.")
@@ -106,7 +106,7 @@ class Confirm(Part):
 
 
 class Promote(Part):
-    """Where a sweep's best model goes if it proves itself."""
+    """Promotion of a sweep's best model if it passes gates and champion test."""
 
     model: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="The model that it may become champion of.")
     min_gain: float = Field(default=0.1, ge=0, description="Nats that it must be better by than the champion.")
@@ -114,7 +114,7 @@ class Promote(Part):
 
 
 class Resources(Part):
-    """What a trial needs and how many run at once."""
+    """Resources of a trial, and the number of trials that run at once."""
 
     cpus_per_trial: int = Field(default=1, ge=1, le=1024, description="Cores, and threads, of one trial.")
     gpus_per_trial: Gpus = Field(default=0.0, description="GPUs of one trial: 0, a share below 1, or a whole number.")

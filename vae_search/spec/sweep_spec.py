@@ -1,4 +1,4 @@
-"""The spec of a sweep: what the user wrote, checked, with every default filled in.
+"""Sweep spec: the user's settings, checked, with every default filled in.
 
 The classes check themselves. `read_spec` and `parse_spec` report all mistakes of a spec at once, with their lines.
 """
@@ -120,7 +120,7 @@ class SweepSpec(Part):
         return _validated(SpecFile(origin="resolved spec", tree=dict(tree), places={}))
 
     def identity(self) -> dict[str, object]:
-        """What may not change when a sweep is resumed, in plain values."""
+        """Settings that may not change when a sweep is resumed, in plain values."""
         tree = self.to_json()
         free = (
             "name",
@@ -208,7 +208,7 @@ def json_schema() -> dict[str, object]:
 
 
 def identity_changes(old: SweepSpec, new: SweepSpec) -> list[str]:
-    """What differs between the identities of two specs, one `budget.epochs: 9 → 12` each."""
+    """Differences between the identities of two specs, one `budget.epochs: 9 → 12` each."""
     return _changes((), old.identity(), new.identity())
 
 
@@ -220,7 +220,7 @@ def _changes(path: KeyPath, old: object, new: object) -> list[str]:
 
 
 def relation_problems(parts: Mapping[str, Any]) -> Problems:
-    """What is wrong between parts of a spec that are right in themselves; a part that is not there is not judged."""
+    """Problems between parts of a spec that are valid in themselves; a missing part is not judged."""
     found: Problems = []
     match parts:
         case {"data": DataSpec(binarize="none"), "likelihood": "bernoulli"}:

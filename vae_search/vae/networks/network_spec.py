@@ -1,4 +1,4 @@
-"""What shapes a network: the part of a config that its weights depend on."""
+"""Network spec: the part of a config that the shapes of a network's weights depend on."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from vae_search.spec.hyperparameters import RULES, Config
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSpec:
-    """All that shapes a network's weights; equal specs have interchangeable weights.
+    """Everything that determines the shapes of a network's weights; equal specs have interchangeable weights.
 
     Args:
         likelihood: by the name that a spec gives; it says what the decoder puts out for each value of a pixel.
@@ -34,12 +34,12 @@ class NetworkSpec:
 
     @property
     def outputs_per_value(self) -> int:
-        """How much the decoder's last kernel puts out: a location, and a scale if that depends on the latents."""
+        """Outputs of the decoder's last kernel per value: a location, and a scale if that depends on the latents."""
         return 2 if self.likelihood == "discretized_logistic" else 1
 
     @property
     def shares_scale(self) -> bool:
-        """Whether one scale is learned for all values, beside what the last kernel puts out."""
+        """True if one scale is learned for all values, beside the outputs of the last kernel."""
         return self.likelihood == "gaussian"
 
     @classmethod

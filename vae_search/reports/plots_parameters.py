@@ -20,7 +20,8 @@ from vae_search.reports.figures import (
     short,
     style_axes,
 )
-from vae_search.spec.search_space import FloatParameter, IntParameter, ParamValue
+from vae_search.spec.hyperparameters import ParamValue
+from vae_search.spec.parameters import FloatParameter, IntParameter
 from vae_search.store.ledger.rows import TrialRow
 
 AXIS_WIDTH_PX = 95  # of parallel coordinates; narrower ones cannot be read or brushed

@@ -12,7 +12,7 @@ from vae_search.core.trial_state import State
 from vae_search.errors import InvalidSpec, NotFound, SweepFailed
 from vae_search.services.sweep_status import SweepStatus, status
 from vae_search.spec.hyperparameters import Config
-from vae_search.spec.search_space import CategoricalParameter, FixedParameter, Parameter
+from vae_search.spec.parameters import CategoricalParameter, FixedParameter, Parameter
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store, prove_exclusive
 from vae_search.store.leases.lease import read_heartbeat, request_stop

@@ -1,13 +1,17 @@
-"""The parts of a spec, each a frozen model that checks itself; `sweep_spec.py` puts them together."""
+"""The parts of a spec, each a frozen model that checks itself, and the relations between them.
+
+`sweep_spec.py` puts them together.
+"""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from vae_search.core.text import shown
 from vae_search.core.validation import Problems, raise_problems
 from vae_search.spec.fields import NAMES, Concurrency, Gpus, Memory, PositiveAmount, ResourceName, Share
+from vae_search.spec.search_space import SearchSpace, point_problems
 
 
 class Part(BaseModel):
@@ -129,3 +133,51 @@ class Resources(Part):
 def default_pruning(epochs: int) -> Pruning:
     """The rungs of a sweep that names none: the first after a ninth of the epochs."""
     return Pruning(min_epochs=max(1, epochs // 9))
+
+
+def relation_problems(parts: Mapping[str, Any]) -> Problems:
+    """Problems between parts of a spec that are valid in themselves; a missing part is not judged."""
+    found: Problems = []
+    match parts:
+        case {"data": DataSpec(binarize="none"), "likelihood": "bernoulli"}:
+            law = "a Bernoulli likelihood has no density for grey pixels"
+            advice = "Use dynamic or threshold, or another likelihood."
+            found.append((("data", "binarize"), f"{law}, but got none. {advice}"))
+        case {"data": DataSpec(binarize=binarize), "likelihood": "gaussian" | "discretized_logistic" as name} if (
+            binarize != "none"
+        ):
+            law = f"{name} explains grey and coloured pixels as they are"
+            found.append((("data", "binarize"), f"must be none, since {law}, but got {binarize}. Write none."))
+    match parts:
+        case {"data": DataSpec(validation=float(validation), test=float(test))} if validation + test >= 1:
+            text = f"validation + test must leave images to train on, but got {validation:g} + {test:g}. Lower one."
+            found.append((("data", "validation"), text))
+    match parts:
+        case {"promote": Promote(), "confirm": Confirm(finalists=finalists, seeds=seeds)} if not finalists or seeds < 3:
+            values = f"(finalists={finalists}, seeds={seeds})"
+            text = f"to be promoted, a config needs 3 fresh seeds, but got {values}. Raise them, or leave promote out."
+            found.append((("confirm",), text))
+    match parts:
+        case {"search_space": SearchSpace() as space, "enqueue": tuple(configs)}:
+            for position, config in enumerate(configs):
+                problems = point_problems(space, config, partial=True)
+                found += [(("enqueue", position, name), sentence) for name, sentence in problems]
+    match parts:
+        case {"budget": Budget(epochs=epochs), "pruning": Pruning(min_epochs=first)} if first > epochs:
+            values = f"(min_epochs={first}, budget.epochs={epochs})"
+            found.append((("pruning", "min_epochs"), f"`min_epochs <= budget.epochs` must hold, but got {values}."))
+    match parts:
+        case {"search_space": SearchSpace() as space, "budget": Budget(epochs=epochs), "pruning": pruning}:
+            end = epochs if pruning is None else pruning.min_epochs
+            what = f"the last epoch, {end}" if pruning is None else f"the first rung, epoch {end}"
+            if (longest := space.largest("kl_warmup_epochs", default=0)) >= end:
+                text = f"the warm-up must end before {what}, but may last {longest} epochs. Shorten it"
+                text += "." if pruning is None else ", or raise pruning.min_epochs."
+                found.append((("search_space", "kl_warmup_epochs"), text))
+    match parts:
+        case {"search_space": SearchSpace() as space, "budget": Budget(epochs=epochs), "objective": Objective() as aim}:
+            needed = space.largest("kl_warmup_epochs", default=0) + EVALUATIONS_OF_INSTABILITY
+            if aim.pareto and "instability" in aim.pareto and epochs < needed:
+                text = f"instability needs {needed} epochs here, {EVALUATIONS_OF_INSTABILITY} of them after warm-up, "
+                found.append((("objective", "pareto"), text + f"but budget.epochs is {epochs}. Raise it."))
+    return found

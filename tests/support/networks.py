@@ -6,17 +6,18 @@ from sklearn.datasets import load_digits
 from vae_search.data.image_checks import Images
 from vae_search.data.pixel_statistics import PixelStatistics
 from vae_search.data.tasks import TrainingTask
+from vae_search.spec.hyperparameters import ARCHITECTURES, families_with
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.likelihoods import likelihood_of
 
-FAMILIES = ("mlp", "pyramid", "conv", "resnet")
+FAMILIES = ARCHITECTURES
 
 
 def network_spec(**fields) -> NetworkSpec:
     """Small network spec, with two blocks per stage in the family that has any."""
-    return NetworkSpec(**({"blocks": 2} if fields["architecture"] == "resnet" else {}) | fields)
+    return NetworkSpec(**({"blocks": 2} if fields["architecture"] in families_with("blocks") else {}) | fields)
 
 
 def description(**changes) -> ModelDescription:

@@ -9,7 +9,11 @@ from vae_search.core.validation import Problems, raise_problems
 
 ParamValue = int | float | str  # never bool
 
-ARCHITECTURES = ("mlp", "pyramid", "conv", "resnet")
+# Each family of networks, and the parameters that not every family has. Its layers stand in `vae.networks.families`.
+FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"mlp": (), "pyramid": (), "conv": (), "resnet": ("blocks",)}
+)
+ARCHITECTURES = tuple(FAMILIES)
 ACTIVATIONS = ("tanh", "relu", "elu", "gelu", "gated")
 
 
@@ -62,7 +66,6 @@ class Rule:
     high: float = 0
     above_low: bool = False  # `low` itself is excluded
     choices: tuple[str, ...] = ()
-    families: tuple[str, ...] = ARCHITECTURES  # to the others it means nothing
     meaning: str
 
     @property
@@ -99,7 +102,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "beta": Rule(kind=float, above_low=True, high=100, meaning="weight of the KL term in training"),
         "learning_rate": Rule(kind=float, above_low=True, high=1, meaning="step size of the optimizer"),
         "depth": Rule(kind=int, low=1, high=8, meaning="hidden layers or stages of the encoder, and of the decoder"),
-        "blocks": Rule(kind=int, low=1, high=8, families=("resnet",), meaning="residual blocks per stage"),
+        "blocks": Rule(kind=int, low=1, high=8, meaning="residual blocks per stage"),
         "width": Rule(
             kind=int, low=1, high=4096, meaning="units of a layer (mlp), or channels of the first (conv, resnet)"
         ),
@@ -111,6 +114,11 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "weight_decay": Rule(kind=float, high=1, meaning="decay of the weights per step; 0 = off"),
     }
 )
+
+
+def families_with(name: str) -> tuple[str, ...]:
+    """Families that have the parameter `name`; all of them, unless it is a special one of some."""
+    return tuple(family for family, special in FAMILIES.items() if name in special) or ARCHITECTURES
 
 
 def name_problems(name: str) -> Problems:

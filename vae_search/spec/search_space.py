@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import Problems, raise_problems
-from vae_search.spec.hyperparameters import ARCHITECTURES, RULES, Config, ParamValue, set_frozen
+from vae_search.spec.hyperparameters import ARCHITECTURES, RULES, Config, ParamValue, families_with, set_frozen
 from vae_search.spec.parameters import (
     CategoricalParameter,
     FixedParameter,
@@ -140,7 +140,7 @@ def _space_problems(parameters: tuple[Parameter, ...]) -> Problems:
 
 def _family_problem(name: str, reached: Sequence[ParamValue]) -> str | None:
     """Reason why a parameter may not apply to all of these families, or None. A sampler would search without effect."""
-    families = RULES[name].families
+    families = families_with(name)
     strangers = [family for family in reached if family not in families]
     if not strangers:
         return None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vae_search.data.tasks import ImageShape
-from vae_search.spec.hyperparameters import RULES, Config
+from vae_search.spec.hyperparameters import Config, families_with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +28,8 @@ class NetworkSpec:
     blocks: int | None = None
 
     def __post_init__(self) -> None:
-        if (self.blocks is not None) != (self.architecture in RULES["blocks"].families):
-            families = ", ".join(RULES["blocks"].families)
+        if (self.blocks is not None) != (self.architecture in families_with("blocks")):
+            families = ", ".join(families_with("blocks"))
             raise ValueError(f"{families} must have `blocks`, others none, but {self.architecture} has {self.blocks}")
 
     @property
@@ -52,5 +52,5 @@ class NetworkSpec:
             width=config.width,
             activation=config.activation,
             likelihood=likelihood,
-            blocks=config.blocks if config.architecture in RULES["blocks"].families else None,
+            blocks=config.blocks if config.architecture in families_with("blocks") else None,
         )

@@ -1,10 +1,10 @@
-"""What safety costs: commits, checkpoints, restarts, and the driver beside many workers.
+"""Cost of crash safety: commits, checkpoints, restarts, and the driver beside many workers.
 
 create   one durable file, of a row's size
 share    a small sweep on 10,000 images of Fashion-MNIST, without Ray: time inside the store over its wall time
 restart  a new process until the driver of a sweep of 10,000 finished trials hands out its next order
 best     the command `vae-search best`, process start included
-driver   64 trials in flight and 10,000 finished: a trial's share of the driver, and what it grows by
+driver   64 running trials and 10,000 finished ones: a trial's share of the driver, and what it grows by
 no-op    trials that train nothing, from the first on; beside them Ray Tune's own, first in first out
 
 Each part is written to the JSON as soon as it is known, with the load of the machine before it: where others work as
@@ -118,7 +118,7 @@ def in_a_new_process(function: Callable[..., T], *arguments: object) -> tuple[di
 
 
 def children_cpu_s() -> float:
-    """What the processes that have ended have used so far."""
+    """CPU seconds of the child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -226,7 +226,7 @@ def beside_workers(folder: Path) -> dict[str, object]:
 
 
 def busy(folder: str, finished: int, trials: int, sampler: str = "tpe") -> dict[str, object]:
-    """Serve `SLOTS` workers until `trials` have landed; seconds of each trial's ask, records and landing."""
+    """Serve `SLOTS` workers until `trials` are committed; seconds of each trial's ask, records and commit."""
     driver = driver_of(LocalStore(Path(folder)), finished + trials + SLOTS, sampler=sampler)
     rng = np.random.default_rng(2)
     spent: dict[str, list[float]] = {"ask": [], "record": [], "land": []}
@@ -272,7 +272,7 @@ def busy(folder: str, finished: int, trials: int, sampler: str = "tpe") -> dict[
 
 
 def resident_bytes() -> int:
-    """What the process occupies now."""
+    """Resident memory of this process, in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

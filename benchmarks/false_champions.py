@@ -1,4 +1,4 @@
-"""How often would a config take over from an equal one? The package's contest beside the two rules that people use.
+"""False promotions of a config over an equal one: the package's champion test beside two rules in common use.
 
 24 seeds of one config, trained to the end on 10,000 images of Fashion-MNIST and judged by IWAE-500 on 2,000 others.
 Every contest draws two disjoint groups of 3 (and of 5) seeds, calls one the champion and the other the candidate, and

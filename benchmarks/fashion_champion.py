@@ -25,7 +25,7 @@ BUDGETS = {"small": "{trials: 6, epochs: 9}", "larger": "{trials: 12, epochs: 27
 
 
 def vae_search(store: Path, *arguments: str) -> tuple[str, float]:
-    """Standard output, and seconds."""
+    """Run the command line; its standard output, and seconds."""
     started = time.perf_counter()
     command = [sys.executable, "-m", "vae_search", *arguments, "--store", str(store)]
     done = subprocess.run(command, text=True, capture_output=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})

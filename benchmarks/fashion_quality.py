@@ -1,4 +1,4 @@
-"""How good a model half an hour on two cores finds on Fashion-MNIST, beside the published figure.
+"""Model quality after half an hour on two cores on Fashion-MNIST, beside the published figure.
 
 A sweep over the whole training set, then its best config once more with two fresh seeds and as many epochs as the rest
 of the time allows (cosine schedule, KL warm-up of a tenth), both through `vae-search run`. Of the two the one with the

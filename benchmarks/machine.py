@@ -1,4 +1,4 @@
-"""What a benchmark says about the machine it ran on, and where it finds its images."""
+"""Description of a benchmark's machine, and the folder of its images."""
 
 import os
 import platform

@@ -48,7 +48,7 @@ Trial = tuple[float, float | None, float | None]
 
 
 def reference_point(task: TrainingTask, *, epochs: int) -> tuple[float, float]:
-    """As bad as a model without latents, and as dear as the largest network of the space: nats, log10 FLOPs."""
+    """Reference point: a model without latents at the cost of the space's largest network: nats, log10 FLOPs."""
     from vae_search.vae.inference.scoring import latent_free_baseline
     from vae_search.vae.networks.network import build
     from vae_search.vae.networks.network_spec import NetworkSpec
@@ -141,7 +141,7 @@ def finite(value: float) -> float | None:
 def report(
     runs: dict[int, dict[str, list[Trial]]], reference: tuple[float, float], *, trials: int
 ) -> dict[str, object]:
-    """What is written: the trials themselves and what follows from them."""
+    """Results to write: the trials themselves and the figures derived from them."""
     repeats = [compared(run, reference, trials=trials) for run in runs.values()]
     return {
         "trials": trials,

@@ -1,4 +1,4 @@
-"""At which epoch does a comparison tell who will be good in the end? With and without KL warm-up.
+"""Rank correlation of early and final epochs, to choose the first rung. With and without KL warm-up.
 
 64 random configs, each trained twice (two seeds) to the end without pruning, on 10,000 images of Fashion-MNIST; once
 without warm-up, once with a warm-up of 1 to 9 epochs, drawn for each config as a search would. For every epoch at which

@@ -1,4 +1,4 @@
-"""How well a sweep uses 1, 2, 4 and 8 nodes, and how many workers one driver can feed.
+"""Scaling of a sweep over 1, 2, 4 and 8 nodes, and the number of workers that one driver can feed.
 
 This machine has no eight idle cores, so the workers sleep instead of computing: what is measured is everything else. A
 This machine has no eight idle cores, so the workers sleep instead of computing: what is measured is all the rest. A

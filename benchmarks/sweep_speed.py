@@ -1,4 +1,4 @@
-"""How long a sweep takes from the start of the command to the last result, four ways, side by side.
+"""Wall time of a sweep from the start of the command to the last result, four ways, side by side.
 
 tune        Ray Tune + OptunaSearch + keras.fit, as the documentation shows it
 tune-reuse  the same with reuse_actors=True

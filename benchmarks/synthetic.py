@@ -69,7 +69,7 @@ def write_copied_rows(folder: Path, spec: SweepSpec, count: int) -> None:
 
 
 def report(trial: int, epoch: int, neg_elbo: float) -> TrialReport:
-    """What a worker tells after an epoch that took no time."""
+    """Report of a worker after an epoch that took no time."""
     measurement = EpochMeasurement(
         epoch=epoch,
         neg_elbo=neg_elbo,

@@ -27,7 +27,7 @@ POINTS = (6, 20, 40, 60)
 
 
 def resident_bytes() -> int:
-    """What the process occupies now."""
+    """Resident memory of this process, in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

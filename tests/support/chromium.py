@@ -62,7 +62,7 @@ class Tab:
                 await asyncio.sleep(POLL_S)
 
     async def value(self, script: str) -> Any:
-        """What an expression of JavaScript comes to."""
+        """Value of an expression of JavaScript."""
         found = await self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")

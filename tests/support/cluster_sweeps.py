@@ -1,4 +1,4 @@
-"""Small sweeps for clusters: their specs, and what their stores and logs say."""
+"""Small sweeps for clusters: their specs, and facts of their stores and logs."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def nodes_in_use(folder: Path, name: str) -> set[str]:
 
 
 def saved(folder: Path, name: str) -> int:
-    """How many trials in flight have a checkpoint."""
+    """Number of running trials that have a checkpoint."""
     running = folder / "store" / layout.running(name)
     return len({file.parts[-4] for file in running.glob("*/*/checkpoint-*/manifest.json")})
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 
 class Fault(StrEnum):
-    """What can happen to one request."""
+    """Kinds of faults of one request."""
 
     ERROR_BEFORE = "answered with 500, never forwarded"
     CONFLICT = "answered with 409, never forwarded: S3's way to say that another create is on its way"

@@ -27,7 +27,7 @@ def environment(**more: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class LocalCluster:
-    """What cluster/local.sh has started with this state folder."""
+    """Cluster that cluster/local.sh has started with this state folder."""
 
     state: Path
 
@@ -53,7 +53,7 @@ class LocalCluster:
         return (self.state / "token").read_text()
 
     def environment(self) -> dict[str, str]:
-        """What a client needs to be let in."""
+        """Environment of a client that may enter."""
         return environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(self.state / "token"))
 
     def processes(self, node: str = "") -> list[int]:

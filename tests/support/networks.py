@@ -6,28 +6,29 @@ from sklearn.datasets import load_digits
 from vae_search.data.image_checks import Images
 from vae_search.data.pixel_statistics import PixelStatistics
 from vae_search.data.tasks import TrainingTask
+from vae_search.spec.hyperparameters import ARCHITECTURES, families_with
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.likelihoods import likelihood_of
 
-FAMILIES = ("mlp", "pyramid", "conv", "resnet")
+FAMILIES = ARCHITECTURES
 
 
 def network_spec(**fields) -> NetworkSpec:
-    """With two blocks per stage in the family that has any."""
-    return NetworkSpec(**({"blocks": 2} if fields["architecture"] == "resnet" else {}) | fields)
+    """Small network spec, with two blocks per stage in the family that has any."""
+    return NetworkSpec(**({"blocks": 2} if fields["architecture"] in families_with("blocks") else {}) | fields)
 
 
 def description(**changes) -> ModelDescription:
-    """Of 13×7 images, which convolutions must pad and crop."""
+    """Model description for 13×7 images, which convolutions must pad and crop."""
     fields = {"architecture": "mlp", "image_shape": (13, 7, 1), "latent_dim": 5, "depth": 2, "width": 16}
     network = network_spec(**(fields | {"activation": "gated"} | changes))
     return ModelDescription(network=network, levels=2 if network.likelihood == "bernoulli" else 17, clamp=(-1.0, 0.1))
 
 
 def weights(described: ModelDescription, *, seed: int = 3) -> dict[str, np.ndarray]:
-    """Twice the size of fresh ones, with biases that are not zero: posteriors far from the prior, some clamped."""
+    """Weights twice as large as fresh ones, with biases not zero: posteriors far from the prior, some clamped."""
     network = build(described.network)
     rng = np.random.default_rng(seed)
     pixels = network.biased_alike(statistics(described))
@@ -38,7 +39,7 @@ def weights(described: ModelDescription, *, seed: int = 3) -> dict[str, np.ndarr
 
 
 def statistics(described: ModelDescription) -> PixelStatistics:
-    """Of pixels that are rather dark, all alike."""
+    """Statistics of pixels that are rather dark, all alike."""
     mean, variance, lowest, highest = (
         np.full(described.network.image_shape, value, np.float32) for value in (0.3, 0.05, 0.1, 0.02)
     )
@@ -46,7 +47,7 @@ def statistics(described: ModelDescription) -> PixelStatistics:
 
 
 def grey(count: int, image_shape: tuple[int, ...] = (13, 7, 1), *, seed: int = 4) -> np.ndarray:
-    """Of 17 levels."""
+    """Grey likelihood of 17 levels."""
     return np.random.default_rng(seed).integers(0, 17, (count, *image_shape)).astype(np.uint8)
 
 

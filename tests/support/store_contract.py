@@ -1,4 +1,4 @@
-"""What every store must do; a test class per implementation inherits all of it."""
+"""Contract of every store; a test class per implementation inherits all of it."""
 
 import subprocess
 import sys

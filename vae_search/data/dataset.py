@@ -107,12 +107,12 @@ def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
 
 
 def comparability_key(dataset: Dataset, *, likelihood: str) -> str:
-    """What two scores must share to be compared (invariant I7): a hash of all that the task consists of."""
+    """Hash of the whole task; two scores must share it to be compared (invariant I7)."""
     return _hash(_task(dataset) | {"likelihood": likelihood})
 
 
 def pixels_key(dataset: Dataset) -> str | None:
-    """What two scores must share to be compared in bits per dimension, whatever their likelihoods.
+    """Hash of the pixels; two scores must share it to be compared in bits per dimension, whatever their likelihoods.
 
     None where pixels are binarised: that is a task of its own, and a draw's bits say nothing of the image's. The others
     are whole numbers, whose probability each of their likelihoods gives or bounds from below: `discretized_logistic` is
@@ -123,7 +123,7 @@ def pixels_key(dataset: Dataset) -> str | None:
 
 
 def _task(dataset: Dataset) -> dict[str, object]:
-    """All that a score depends on but model and likelihood."""
+    """Everything that a score depends on except model and likelihood."""
     return {
         "fingerprint": dataset.fingerprint,
         "split": dataset.split,

@@ -26,7 +26,7 @@ MAX_BYTES = 256 * 2**20  # packed or unpacked, whatever a server sends
 
 
 class DownloadFailed(Exception):
-    """A published file cannot be had; the text is the reason. Whoever asked for it knows what to do instead."""
+    """A published file cannot be obtained; the text is the reason. The caller knows what to do instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def published(file: PublishedFile, *, cache: Path, elsewhere: Sequence[Path] = (
 
 
 def fetched(url: str, target: Path) -> Path:
-    """Somebody's file, downloaded once to `target`; what is in it is for the reader to judge.
+    """Download a file once to `target`; its content is not checked here.
 
     Raises:
         DownloadFailed: The server does not give it, or not all of it.

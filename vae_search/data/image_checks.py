@@ -1,4 +1,4 @@
-"""What images must be before anything starts, and the one form that the rest of the program knows."""
+"""Checks of images before anything starts, and their normal form for the rest of the program."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -66,7 +66,7 @@ def check_images(array: np.ndarray, *, where: str) -> Images:
 
 
 def grey_levels(*parts: Images, where: str) -> int:
-    """How many whole numbers a pixel may be, for likelihoods of grey values: 256 for 8-bit images.
+    """Number of grey levels of a pixel, for likelihoods of grey values: 256 for 8-bit images.
 
     Raises:
         BadData: The pixels are black and white, floats that are no whole numbers of any scale, or on several scales.
@@ -204,7 +204,7 @@ def _from_floats(array: np.ndarray, where: str) -> Images:
 
 
 def _on_grid(block: np.ndarray, levels: int) -> bool:
-    """Whether all values are k / levels as closely as their type can say it; multiplying by 1/255 is one unit off."""
+    """True if all values are k / levels as closely as their type can say it; multiplying by 1/255 is one unit off."""
     nearest = (np.rint(block.astype(np.float64) * levels) / levels).astype(block.dtype)
     return bool((np.abs(nearest - block) <= np.spacing(block)).all())
 

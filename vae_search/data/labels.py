@@ -1,4 +1,4 @@
-"""Labels that lie beside training images: nothing is trained to predict them but what samples are compared in."""
+"""Labels of training images; only the feature space of sample quality is trained to predict them."""
 
 import gzip
 import struct

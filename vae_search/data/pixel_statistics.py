@@ -1,4 +1,4 @@
-"""What may be known of a data set's pixels before any model is trained."""
+"""Pixel statistics of a data set's training images."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ BINARY = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PixelStatistics:
-    """Of the training images; held-out ones have no part in it.
+    """Pixel statistics of the training images; held-out ones have no part in it.
 
     Args:
         levels: scored pixels are whole numbers 0 … levels - 1: 2 for binarised images, 256 for 8-bit ones. Networks see
@@ -32,7 +32,7 @@ class PixelStatistics:
 
     @classmethod
     def of(cls, train: Images, *, levels: int) -> "PixelStatistics":
-        """Of training images, (count, height, width, channels)."""
+        """Statistics of training images, (count, height, width, channels)."""
         count, shape = len(train), train.pixels.shape[1:]
         mean = train.pixels.mean(axis=0, dtype=np.float64) / train.scale
         squares, lowest, highest = np.zeros(shape), np.full(shape, 0.5), np.full(shape, 0.5)
@@ -50,7 +50,7 @@ class PixelStatistics:
 
     @property
     def pooled(self) -> "PixelStatistics":
-        """Of each channel, all places of the image taken together: (1, 1, channels)."""
+        """Statistics of each channel, pooled over all positions of the image: (1, 1, channels)."""
         means, mean = self.mean.astype(np.float64), self.mean.mean(axis=(0, 1), dtype=np.float64, keepdims=True)
         variance = self.variance.mean(axis=(0, 1), dtype=np.float64, keepdims=True) + np.square(means - mean).mean(
             axis=(0, 1), keepdims=True
@@ -66,5 +66,5 @@ class PixelStatistics:
 
 
 def intensities(pixels: np.ndarray, levels: int) -> np.ndarray:
-    """Scored pixels as networks and eyes see them: uint8 in 0 … levels - 1 -> float32 in [0, 1], the same shape."""
+    """Scored pixels as intensities: uint8 in 0 … levels - 1 -> float32 in [0, 1], the same shape."""
     return pixels.astype(np.float32) / np.float32(levels - 1)

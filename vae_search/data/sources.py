@@ -1,4 +1,4 @@
-"""Where images come from: a data set by name, a file, or a folder."""
+"""Data sources: a data set by name, a file, or a folder."""
 
 import os
 import stat

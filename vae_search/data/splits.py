@@ -1,4 +1,4 @@
-"""Which images are trained on, chosen by, judged by and tested on: a pure function of counts."""
+"""Train, select, judge and test split: a pure function of counts."""
 
 import hashlib
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
-    """How a data set is usually split: its images in their order, training first, validation next, test last.
+    """Usual split of a data set: its images in their order, training first, validation next, test last.
 
     Args:
         validation: count of validation images.

@@ -1,4 +1,4 @@
-"""What a worker needs of a data set: images to train on and to be scored on, and nothing that it may not see."""
+"""Tasks: the images of a data set that a worker may train on and be scored on, and no others."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ ImageShape = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingTask:
-    """What every trial of a sweep trains and is scored on; plain arrays, so that it travels without TensorFlow.
+    """Images that every trial of a sweep trains and is scored on; plain arrays, so that they travel without TensorFlow.
 
     Args:
         train: (n, height, width, channels); intensity = train / scale in [0, 1].
@@ -51,7 +51,7 @@ class TrainingTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JudgeTask:
-    """What models are judged on. Only confirm runs, gates and evaluations get it, never a search.
+    """Images that models are judged on. Only confirm runs, gates and evaluations get them, never a search.
 
     Args:
         images: (n, height, width, channels) uint8 in 0 … pixels.levels - 1.

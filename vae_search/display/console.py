@@ -17,7 +17,7 @@ from vae_search.services.payloads import estimate_facts, status_facts
 if TYPE_CHECKING:
     from vae_search.services.cost_estimate import Estimate
     from vae_search.services.sweep_status import SweepStatus
-    from vae_search.spec.search_space import Parameter
+    from vae_search.spec.parameters import Parameter
     from vae_search.spec.sweep_spec import SweepSpec
 
 COUNTS = ("complete", "pruned", "failed")
@@ -132,7 +132,7 @@ def clock(seconds: float) -> str:
 
 def _values(parameter: "Parameter") -> str:
     """The values of a parameter in one line, as in `8 … 64, log`."""
-    from vae_search.spec.search_space import CategoricalParameter, FixedParameter
+    from vae_search.spec.parameters import CategoricalParameter, FixedParameter
 
     match parameter:
         case FixedParameter():

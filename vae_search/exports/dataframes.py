@@ -1,4 +1,4 @@
-"""Tables as pandas frames, and frames as CSV: what pandas is for."""
+"""Tables as pandas frames, and frames as CSV."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""New files and folders that are whole or not there, in places where nothing was."""
+"""Atomic output: new files and folders that are complete or absent, never over something that exists."""
 
 import os
 import secrets
@@ -82,7 +82,7 @@ def check_output(output: Path) -> None:
 
 
 def write_output(output: Path, content: bytes) -> Path:
-    """Write what was asked for; `output` itself.
+    """Write the requested file or folder; returns `output`.
 
     Raises:
         StoreUnavailable: The disk does not take it.

@@ -1,4 +1,4 @@
-"""Learning curves as TensorBoard reads them. Written by tensorboardX, so that nobody waits for TensorFlow to load."""
+"""Learning curves in TensorBoard's format. Written by tensorboardX, so that nobody waits for TensorFlow to load."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -75,7 +75,7 @@ def _scalars(values: Mapping[str, float]) -> Summary:
 
 
 def _end(state: State) -> Summary:
-    """That the trial is over, for the HPARAMS page; tensorboardX's own says of every one that it went well."""
+    """End of the trial for the HPARAMS page; tensorboardX's own marks every trial as successful."""
     status = "STATUS_FAILURE" if state is State.FAIL else "STATUS_SUCCESS"
     ended = HParamsPluginData(session_end_info=SessionEndInfo(status=Status.Value(status)), version=0)
     plugin = SummaryMetadata.PluginData(plugin_name="hparams", content=ended.SerializeToString())

@@ -1,4 +1,4 @@
-"""What a report states: pure functions from rows to numbers. Values are in nats per image, lower is better."""
+"""Facts of a report: pure functions from rows to numbers. Values are in nats per image, lower is better."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from vae_search.store.queries.ranking import ranked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pictures:
-    """What a champion draws, as PNG files by name."""
+    """Samples of a champion, as PNG files by name."""
 
     version: str
     """`fashion:3`"""
@@ -77,11 +77,11 @@ class ReportData:
 
     @property
     def scored_by(self) -> Literal["objective", "neg_elbo"]:
-        """What parameters are judged by: the objective; where there is none, quality, as costs follow from them."""
+        """Score column: the objective; where there is none, quality, as costs follow from the parameters."""
         return "objective" if self.spec.objective.pareto is None else "neg_elbo"
 
     def score(self, row: TrialRow) -> float | None:
-        """Of a COMPLETE trial, by `scored_by`; None for another."""
+        """Score of a COMPLETE trial, by `scored_by`; None for another."""
         value: float | None = getattr(row, self.scored_by)
         return value if row.state is State.COMPLETE else None
 
@@ -93,7 +93,7 @@ class ReportData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What some trials took."""
+    """Cost of some trials."""
 
     trials: int
     epochs: int
@@ -103,7 +103,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lead:
-    """By how much the best trial of the search is ahead."""
+    """Lead of the best trial of the search over the next."""
 
     best: TrialRow
     second: TrialRow | None
@@ -152,7 +152,7 @@ class Span:
 
 
 def spent(rows: Iterable[TrialRow]) -> Spent:
-    """What `rows` took together."""
+    """Total cost of `rows`."""
     rows = tuple(rows)
     return Spent(
         trials=len(rows),
@@ -163,7 +163,7 @@ def spent(rows: Iterable[TrialRow]) -> Spent:
 
 
 def lead(ranking: Sequence[TrialRow]) -> Lead | None:
-    """How far the first of `ranking` is ahead; None if there is none with an objective."""
+    """Lead of the first of `ranking`; None if there is none with an objective."""
     scored = [(row, row.objective) for row in ranking if row.objective is not None]
     if not scored:
         return None
@@ -199,7 +199,7 @@ def running_best(rows: Iterable[TrialRow], score: Callable[[TrialRow], float | N
 
 
 def timeline(rows: Sequence[TrialRow], confirm_rows: Sequence[ConfirmRow]) -> list[Span]:
-    """Who ran when: runs that overlap on one node stand in different slots, as few as possible."""
+    """Timeline of runs: those that overlap on one node stand in different slots, as few as possible."""
     runs = [(row, f"trial {row.trial}", row.state.value) for row in rows]
     runs += [(row, f"confirm {row.key}", "confirm") for row in confirm_rows]
     runs.sort(key=lambda run: (run[0].started_at, run[1]))

@@ -1,4 +1,4 @@
-"""What all plots share: their colours, axes and hover texts. The page paints text and grid, by light or dark."""
+"""Common style of all plots: colours, axes and hover texts. The page paints text and grid, by light or dark."""
 
 import html
 import math

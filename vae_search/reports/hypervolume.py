@@ -1,4 +1,4 @@
-"""What the front of a Pareto sweep was worth while the search went on: pure functions from rows to numbers."""
+"""Hypervolume of a Pareto sweep's front during the search: pure functions from rows to numbers."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -33,7 +33,7 @@ class Step:
 
 
 def box_of(rows: Iterable[TrialRow], criteria: Sequence[str]) -> Box | None:
-    """None if there is no area to measure: fewer than two values of a criterion."""
+    """The box of `rows`; None if there is no area to measure: fewer than two values of a criterion."""
     points = [values for row in rows if (values := _values(row, criteria)) is not None]
     columns = [*zip(*points, strict=True)]
     if not columns or any(min(column) == max(column) for column in columns):
@@ -42,7 +42,7 @@ def box_of(rows: Iterable[TrialRow], criteria: Sequence[str]) -> Box | None:
 
 
 def running_share(rows: Sequence[TrialRow], criteria: Sequence[str]) -> tuple[list[Step], float]:
-    """How much of the box of all `rows` the front dominated, whenever that grew, and the CPU seconds of all rows.
+    """Share of the box of all `rows` that the front dominated, at each growth, and the CPU seconds of all rows.
 
     In the order in which the trials ended; those that did not complete cost time and add nothing.
     """
@@ -72,7 +72,7 @@ def running_share(rows: Sequence[TrialRow], criteria: Sequence[str]) -> tuple[li
 
 
 def _values(row: TrialRow, criteria: Sequence[str]) -> tuple[float, ...] | None:
-    """None if the trial did not complete, or a value is missing."""
+    """Values of the criteria; None if the trial did not complete, or a value is missing."""
     if row.state is not State.COMPLETE:
         return None
     known = [
@@ -82,5 +82,5 @@ def _values(row: TrialRow, criteria: Sequence[str]) -> tuple[float, ...] | None:
 
 
 def _coordinates(values: Sequence[float], criteria: Sequence[str]) -> list[float]:
-    """Ten times the FLOPs is the same step wherever it is taken, so these count by their logarithm."""
+    """Coordinates of a trial; costs count by their logarithm, since ten times the FLOPs is the same step anywhere."""
     return [math.log10(value) if name == "train_flops" else value for name, value in zip(criteria, values, strict=True)]

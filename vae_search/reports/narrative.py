@@ -1,4 +1,4 @@
-"""The report in sentences, and how it writes what people or programs have put into the store."""
+"""The report in sentences, and safe wording of texts that people or programs have put into the store."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def value_of(criterion: str, value: float) -> str:
 
 
 def summary(findings: ReportData) -> list[str]:
-    """What was searched, what won, by how much and how sure, and what it cost: one paragraph each."""
+    """Summary of space, winner, lead with its certainty, and cost: one paragraph each."""
     ahead = lead(findings.ranking)
     front = findings.front
     paragraphs = [_searched(findings), _won(findings, ahead) if front is None else _on_front(findings, front)]

@@ -1,4 +1,4 @@
-"""The report as one HTML file that asks nobody for anything."""
+"""The report as one self-contained HTML file."""
 
 import base64
 import json
@@ -43,7 +43,7 @@ PICTURES = {"samples.png": "Samples from the prior", "reconstructions.png": "Hel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a candidate was told, from the model's log."""
+    """Verdict on a candidate, from the model's log."""
 
     entry: Entry
     ruling: PromotionDecision
@@ -104,7 +104,7 @@ def _embedded(png: bytes) -> str:
 
 
 def _specification(plot: Plot) -> dict[str, object]:
-    """What plotly.js draws from."""
+    """Specification that plotly.js draws from."""
     if plot.figure is None:
         raise ValueError(f"{plot.key}: has no figure")
     found = json.loads(plot.figure.to_json())

@@ -1,4 +1,4 @@
-"""Plots of a Pareto sweep: its front, and how much it was worth while the search went on."""
+"""Plots of a Pareto sweep: its front, and the hypervolume during the search."""
 
 from collections.abc import Sequence
 
@@ -94,7 +94,7 @@ def front(findings: ReportData) -> Plot:
 
 
 def hypervolume(findings: ReportData) -> Plot:
-    """What share of the box between best and worst values the front dominates, over CPU seconds."""
+    """Hypervolume over CPU seconds: the share of the box between best and worst values that the front dominates."""
     key, title = "hypervolume", "Hypervolume by CPU seconds"
     criteria = findings.spec.objective.pareto or ()
     box = box_of(findings.rows, criteria)

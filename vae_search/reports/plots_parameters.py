@@ -1,4 +1,4 @@
-"""Plots of what the parameters do: parallel coordinates, importances, slices."""
+"""Plots of the parameters: parallel coordinates, importances, slices."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,8 @@ from vae_search.reports.figures import (
     short,
     style_axes,
 )
-from vae_search.spec.search_space import FloatParameter, IntParameter, ParamValue
+from vae_search.spec.hyperparameters import ParamValue
+from vae_search.spec.parameters import FloatParameter, IntParameter
 from vae_search.store.ledger.rows import TrialRow
 
 AXIS_WIDTH_PX = 95  # of parallel coordinates; narrower ones cannot be read or brushed
@@ -58,7 +59,7 @@ def parallel_coordinates(findings: ReportData) -> Plot:
 
 
 def importances(findings: ReportData) -> Plot:
-    """Which parameters the objective hangs on; of a Pareto sweep neg_elbo."""
+    """Importances of the parameters for the objective; of a Pareto sweep for neg_elbo."""
     key, title = "importances", "Parameter importances"
     shares = sorted(findings.importances.items(), key=lambda item: item[1])
     if not shares:
@@ -174,7 +175,7 @@ def _criterion(name: str, rows: Sequence[TrialRow]) -> dict[str, object]:
 
 
 def _ticks(findings: ReportData, name: str, values: Sequence[float]) -> list[float]:
-    """Where a number's axis is labelled: at the values themselves if they are few, else at round or even steps."""
+    """Tick positions of a number's axis: the values themselves if they are few, else round or even steps."""
     distinct = sorted(set(values))
     if len(distinct) <= FEW:
         return distinct

@@ -1,4 +1,4 @@
-"""Plots of how good the models are: rate and distortion, the front, instability, active units."""
+"""Plots of model quality: rate and distortion, the front, instability, active units."""
 
 import math
 
@@ -153,7 +153,7 @@ def instability(findings: ReportData) -> Plot:
 
 
 def active_units(findings: ReportData) -> Plot:
-    """How many of the latents are in use."""
+    """Number of active units of each trial."""
     key, title = "active-units", "Active units"
     measured = [row for row in findings.ranking if row.active_units is not None and row.kl_per_dimension]
     rows = thinned(measured, MAX_TRIALS)

@@ -1,4 +1,4 @@
-"""Plots of runs: who worked when, and what the finalists' seeds came to."""
+"""Plots of runs: the timeline of workers, and the scores of the finalists' seeds."""
 
 from vae_search.reports.facts import ReportData, busy_share, confirmed, timeline
 from vae_search.reports.figures import BLUE, GREEN, STATE_COLOURS, Plot, figure, safe, short

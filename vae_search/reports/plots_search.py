@@ -1,4 +1,4 @@
-"""Plots of how the search went: its history, by trials and by cost, and the learning curves."""
+"""Plots of the search: its history, by trials and by cost, and the learning curves."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A spec as written: the values of its file, with `--set` overrides laid over them, and where each came from."""
+"""Spec document: the values of its file, with `--set` overrides laid over them, and the origin of each."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ MAX_PROBLEMS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecFile:
-    """What a spec says, before anybody has judged it.
+    """A spec as read, before it is validated.
 
     `places` maps a path to the line where its key stands, or to the text of the `--set` that gave it.
     """
@@ -25,11 +25,11 @@ class SpecFile:
     found: Problems = field(default_factory=list)  # mistakes that leave the rest readable, such as a key given twice
 
     def is_override(self, path: KeyPath) -> bool:
-        """Whether the value at `path` came from the command line."""
+        """True if the value at `path` came from the command line."""
         return isinstance(self._nearest(path), str)
 
     def describe(self, path: KeyPath, sentence: str) -> str:
-        """One line: where, which key, what is wrong."""
+        """One line: place, key, mistake."""
         place = self._nearest(path)
         where = f"--set {printable(place)}" if isinstance(place, str) else printable(self.origin, 200)
         line = f":{place}" if isinstance(place, int) else ""

@@ -1,4 +1,4 @@
-"""What pydantic found, in this project's words: what must hold, what was found, what to do."""
+"""Error messages for the findings of pydantic: the rule, the value found, the advice."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Types of spec fields that take more than one form, and where a data source lies."""
+"""Types of spec fields that take more than one form, and the location of a data source."""
 
 import os.path
 import re

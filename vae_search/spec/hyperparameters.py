@@ -1,4 +1,4 @@
-"""A config: one point with every field filled in, and what holds for each field in any sweep."""
+"""Hyperparameters: a config with every field filled in, and the rules of each field in any sweep."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -9,7 +9,11 @@ from vae_search.core.validation import Problems, raise_problems
 
 ParamValue = int | float | str  # never bool
 
-ARCHITECTURES = ("mlp", "pyramid", "conv", "resnet")
+# Each family of networks, and the parameters that not every family has. Its layers stand in `vae.networks.families`.
+FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"mlp": (), "pyramid": (), "conv": (), "resnet": ("blocks",)}
+)
+ARCHITECTURES = tuple(FAMILIES)
 ACTIVATIONS = ("tanh", "relu", "elu", "gelu", "gated")
 
 
@@ -62,7 +66,6 @@ class Rule:
     high: float = 0
     above_low: bool = False  # `low` itself is excluded
     choices: tuple[str, ...] = ()
-    families: tuple[str, ...] = ARCHITECTURES  # to the others it means nothing
     meaning: str
 
     @property
@@ -71,7 +74,7 @@ class Rule:
         return {int: "a whole number", float: "a number", str: "a name"}[self.kind]
 
     def problem(self, value: object) -> str | None:
-        """Why `value` cannot be a value of this parameter, or None."""
+        """Reason why `value` cannot be a value of this parameter, or None."""
         if self.kind is str:
             if not isinstance(value, str):
                 return f"must be one of {', '.join(self.choices)}, but got {shown(value)}."
@@ -99,7 +102,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "beta": Rule(kind=float, above_low=True, high=100, meaning="weight of the KL term in training"),
         "learning_rate": Rule(kind=float, above_low=True, high=1, meaning="step size of the optimizer"),
         "depth": Rule(kind=int, low=1, high=8, meaning="hidden layers or stages of the encoder, and of the decoder"),
-        "blocks": Rule(kind=int, low=1, high=8, families=("resnet",), meaning="residual blocks per stage"),
+        "blocks": Rule(kind=int, low=1, high=8, meaning="residual blocks per stage"),
         "width": Rule(
             kind=int, low=1, high=4096, meaning="units of a layer (mlp), or channels of the first (conv, resnet)"
         ),
@@ -113,8 +116,13 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 )
 
 
+def families_with(name: str) -> tuple[str, ...]:
+    """Families that have the parameter `name`; all of them, unless it is a special one of some."""
+    return tuple(family for family, special in FAMILIES.items() if name in special) or ARCHITECTURES
+
+
 def name_problems(name: str) -> Problems:
-    """Why no parameter is called `name`."""
+    """Problems of a parameter's name: unknown names, with a suggestion."""
     return [] if name in RULES else [(("name",), f"no parameter is called {shown(name)}. {did_you_mean(name, RULES)}")]
 
 

@@ -1,135 +1,25 @@
-"""The search space: where each parameter of a sweep may lie, and when it applies.
+"""Search space: the range of each parameter of a sweep, and the conditions under which it applies.
 
 A `SearchSpace` says which points a sweep may try; parameters that it leaves out keep the default of `Config`.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import Problems, raise_problems
-from vae_search.spec.hyperparameters import (
-    ACTIVATIONS,
-    ARCHITECTURES,
-    RULES,
-    Config,
-    ParamValue,
-    name_problems,
-    set_frozen,
+from vae_search.spec.hyperparameters import ARCHITECTURES, RULES, Config, ParamValue, families_with, set_frozen
+from vae_search.spec.parameters import (
+    CategoricalParameter,
+    FixedParameter,
+    FloatParameter,
+    Parameter,
+    When,
+    condition_text,
 )
-from vae_search.spec.search_space_checks import choices_problems, family_problem, outside, range_problems
 
-__all__ = [
-    "ACTIVATIONS",
-    "ARCHITECTURES",
-    "RULES",
-    "CategoricalParameter",
-    "Config",
-    "FixedParameter",
-    "FloatParameter",
-    "IntParameter",
-    "ParamValue",
-    "Parameter",
-    "SearchSpace",
-    "When",
-]
-
-When = tuple[tuple[str, tuple[ParamValue, ...]], ...]  # each parent and the values under which the child applies
 MAX_PARAMETERS = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """What all kinds of parameters have: a name and the conditions under which they apply."""
-
-    name: str
-    when: When = ()
-
-    @property
-    def key(self) -> str:
-        """Unique within a space: the name, and the conditions if there are any."""
-        return f"{self.name}[{_condition(self.when)}]" if self.when else self.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FloatParameter(_Entry):
-    """A real number from `low` to `high`, both included; on a log scale, or on a grid of `step`."""
-
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
-
-    def __post_init__(self) -> None:
-        bounds = {"low": self.low, "high": self.high, "log": self.log, "step": self.step}
-        raise_problems(range_problems(self.name, float, bounds) + _when_problems(self))
-        step = None if self.step is None else float(self.step)
-        set_frozen(self, low=float(self.low), high=float(self.high), step=step, when=_settled_when(self.when))
-
-    def problem(self, value: ParamValue) -> str | None:
-        """Why `value` is not in this range, or None."""
-        return RULES[self.name].problem(value) or outside(value, self.low, self.high, self.step)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntParameter(_Entry):
-    """A whole number from `low` to `high`, both included; on a log scale, or on a grid of `step`."""
-
-    low: int
-    high: int
-    log: bool = False
-    step: int = 1
-
-    def __post_init__(self) -> None:
-        bounds = {"low": self.low, "high": self.high, "log": self.log, "step": self.step}
-        raise_problems(range_problems(self.name, int, bounds) + _when_problems(self))
-        set_frozen(self, when=_settled_when(self.when))
-
-    def problem(self, value: ParamValue) -> str | None:
-        """Why `value` is not in this range, or None."""
-        return RULES[self.name].problem(value) or outside(value, self.low, self.high, self.step)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CategoricalParameter(_Entry):
-    """One of several values of one type, without an order."""
-
-    choices: tuple[ParamValue, ...]
-
-    def __post_init__(self) -> None:
-        raise_problems(choices_problems(self.name, self.choices) + _when_problems(self))
-        choices = tuple(RULES[self.name].normal(choice) for choice in self.choices)
-        set_frozen(self, choices=choices, when=_settled_when(self.when))
-
-    def problem(self, value: ParamValue) -> str | None:
-        """Why `value` is not one of the choices, or None."""
-        if (problem := RULES[self.name].problem(value)) or value in self.choices:
-            return problem
-        return f"must be one of {shown(self.choices)}, but got {shown(value)}."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FixedParameter(_Entry):
-    """A value that the sweep does not search."""
-
-    value: ParamValue
-
-    def __post_init__(self) -> None:
-        found = name_problems(self.name)
-        if not found and (problem := RULES[self.name].problem(self.value)):
-            found = [(("value",), problem)]
-        raise_problems(found + _when_problems(self))
-        set_frozen(self, value=RULES[self.name].normal(self.value), when=_settled_when(self.when))
-
-    def problem(self, value: ParamValue) -> str | None:
-        """Why `value` is not the fixed one, or None."""
-        if (problem := RULES[self.name].problem(value)) or value == self.value:
-            return problem
-        return f"is fixed at {shown(self.value)}, but got {shown(value)}."
-
-
-Parameter = FloatParameter | IntParameter | CategoricalParameter | FixedParameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +71,7 @@ class SearchSpace:
         return max(found, default=default)
 
     def problems(self, params: Mapping[str, ParamValue], *, partial: bool = False) -> list[str]:
-        """Why `params` is not a point of this space, one `name: sentence` each; empty if it is one.
+        """Reasons why `params` is not a point of this space, one `name: sentence` each; empty if it is one.
 
         With `partial`, parameters may be missing (a sampler fills them in), and a value is accepted if it
         fits any entry that what is given does not rule out.
@@ -192,7 +82,7 @@ class SearchSpace:
 def point_problems(
     space: SearchSpace, params: Mapping[str, ParamValue], *, partial: bool = False
 ) -> list[tuple[str, str]]:
-    """What `SearchSpace.problems` says, as pairs of (name, sentence)."""
+    """Problems of a point, as pairs of (name, sentence)."""
     names = dict.fromkeys(parameter.name for parameter in space.parameters)
     found = [(name, _not_declared(name, names)) for name in params if name not in names]
     undecided: set[str] = set()  # not given, but a sampler may still give it a value
@@ -200,7 +90,7 @@ def point_problems(
         entries = [p for p in space.parameters if p.name == name]
         possible = [entry for entry in entries if _holds(entry.when, params, undecided)]
         if name in params and not possible:
-            conditions = " or ".join(_condition(entry.when) for entry in entries)
+            conditions = " or ".join(condition_text(entry.when) for entry in entries)
             found.append((name, f"does not apply here: it needs {conditions}. Leave it out."))
         elif name in params:
             verdicts = [entry.problem(params[name]) for entry in possible]
@@ -217,35 +107,10 @@ def _holds(when: When, values: Mapping[str, ParamValue], undecided: Collection[s
     return all((values[name] in allowed) if name in values else name in undecided for name, allowed in when)
 
 
-def _condition(when: When) -> str:
-    return ",".join(f"{name}={'|'.join(str(value) for value in allowed)}" for name, allowed in when)
-
-
 def _not_declared(name: str, names: Collection[str]) -> str:
     if name in RULES:
         return f"is not part of this search space, so it is always {shown(getattr(Config(), name))}."
     return f"no parameter is called {shown(name)}. {did_you_mean(name, names)}"
-
-
-def _settled_when(when: When) -> When:
-    order = list(RULES)
-    settled = [(name, tuple(RULES[name].normal(value) for value in allowed)) for name, allowed in when]
-    return tuple(sorted(settled, key=lambda condition: order.index(condition[0])))
-
-
-def _when_problems(entry: _Entry) -> Problems:
-    found: Problems = []
-    for parent, allowed in entry.when:
-        if parent == entry.name:
-            found.append((("when", parent), "a parameter cannot depend on itself. Drop the condition."))
-        elif parent not in RULES:
-            found.append((("when", parent), f"no parameter is called {shown(parent)}. {did_you_mean(parent, RULES)}"))
-        elif not allowed:
-            found.append((("when", parent), "must list at least one value, but got []."))
-        else:
-            problems = (RULES[parent].problem(value) for value in allowed)
-            found += [(("when", parent), problem) for problem in problems if problem]
-    return found
 
 
 def _space_problems(parameters: tuple[Parameter, ...]) -> Problems:
@@ -262,7 +127,7 @@ def _space_problems(parameters: tuple[Parameter, ...]) -> Problems:
                     reason = f"{parent} is not in the search space, so it is always {shown(getattr(Config(), parent))}"
                 found.append(((position, "when", parent), f"{reason}. Change the condition or {parent}."))
         reached = dict(entry.when).get("architecture") or _families(parameters)
-        if problem := family_problem(entry.name, reached):
+        if problem := _family_problem(entry.name, reached):
             found.append(((position, "when", "architecture"), problem))
         for other in parameters[:position]:
             if other.name == entry.name and not _exclude(other.when, entry.when):
@@ -273,6 +138,15 @@ def _space_problems(parameters: tuple[Parameter, ...]) -> Problems:
     return found or _cycle_problems(parameters)
 
 
+def _family_problem(name: str, reached: Sequence[ParamValue]) -> str | None:
+    """Reason why a parameter may not apply to all of these families, or None. A sampler would search without effect."""
+    families = families_with(name)
+    strangers = [family for family in reached if family not in families]
+    if not strangers:
+        return None
+    return f"{strangers[0]} has no {name}. Let it apply only `when: {{architecture: {'|'.join(families)}}}`."
+
+
 def _families(parameters: tuple[Parameter, ...]) -> list[str]:
     """The values that `architecture` can have."""
     entries = [entry for entry in parameters if entry.name == "architecture"]
@@ -281,7 +155,7 @@ def _families(parameters: tuple[Parameter, ...]) -> list[str]:
 
 
 def _can_be(entry: Parameter, value: ParamValue) -> bool:
-    """Whether a draw can equal `value`; a draw from a continuous range hits no given number."""
+    """True if a draw can equal `value`; a draw from a continuous range hits no given number."""
     continuous = isinstance(entry, FloatParameter) and entry.step is None and entry.low < entry.high
     return not continuous and entry.problem(value) is None
 
@@ -309,7 +183,7 @@ def _cycle_problems(parameters: tuple[Parameter, ...]) -> Problems:
 
 
 def _in_order(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    """Parents first, otherwise as in `RULES`: the order in which a spec names its parameters must not matter."""
+    """Sort parents first, otherwise as in `RULES`: the order in which a spec names its parameters must not matter."""
     parents = _parents(parameters)
     order: list[str] = []
     while len(order) < len(parents):

@@ -1,4 +1,4 @@
-"""How a search space and its enqueued configs are written in a spec: plain values in, plain values out, JSON Schema."""
+"""YAML form of a search space and its enqueued configs: plain values in, plain values out, JSON Schema."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,17 +6,16 @@ from typing import Any
 from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import InvalidValueError, KeyPath, Problems, raise_problems
 from vae_search.spec.hyperparameters import RULES, ParamValue, Rule, name_problems
-from vae_search.spec.search_space import (
-    MAX_PARAMETERS,
+from vae_search.spec.parameters import (
+    MAX_CHOICES,
     CategoricalParameter,
     FixedParameter,
     FloatParameter,
     IntParameter,
     Parameter,
-    SearchSpace,
     When,
 )
-from vae_search.spec.search_space_checks import MAX_CHOICES
+from vae_search.spec.search_space import MAX_PARAMETERS, SearchSpace
 
 MAX_ENQUEUED = 1000
 KEYS = {

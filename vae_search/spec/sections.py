@@ -1,7 +1,10 @@
-"""The parts of a spec, each a frozen model that checks itself; `spec.py` puts them together."""
+"""The parts of a spec, each a frozen model that checks itself, and the relations between them.
+
+`sweep_spec.py` puts them together.
+"""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -9,16 +12,17 @@ from vae_search.core.criteria import Criterion
 from vae_search.core.text import shown
 from vae_search.core.validation import Problems, raise_problems
 from vae_search.spec.fields import NAMES, Concurrency, Gpus, Memory, PositiveAmount, ResourceName, Share
+from vae_search.spec.search_space import SearchSpace, point_problems
 
 
 class Part(BaseModel):
-    """Strict about types, closed to unknown keys."""
+    """Base of the sections: strict about types, closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
 
 
 class DataSpec(Part):
-    """Which images, and how they are split."""
+    """Images of the sweep, and their split."""
 
     source: str = Field(
         min_length=1,
@@ -34,7 +38,7 @@ class DataSpec(Part):
 
 
 class Budget(Part):
-    """When a sweep is over."""
+    """Limits after which a sweep is over."""
 
     trials: int = Field(ge=1, le=100_000, description="Configs to try.")
     epochs: int = Field(ge=1, le=100_000, description="Epochs of a trial that is not pruned.")
@@ -65,7 +69,7 @@ def _as_tuple(value: object) -> object:
 
 
 class Objective(Part):
-    """What is minimised: neg_elbo + stability_weight · instability, in nats; or several criteria at once."""
+    """Objective to minimise: neg_elbo + stability_weight · instability, in nats; or several criteria at once."""
 
     stability_weight: float = Field(default=1.0, ge=0, description="Weight of the instability; 0 = neg_elbo alone.")
     pareto: Annotated[tuple[Criterion, ...] | None, BeforeValidator(_as_tuple)] = Field(
@@ -93,7 +97,7 @@ class Objective(Part):
 
 
 class Confirm(Part):
-    """Which of a sweep's best configs are trained again with fresh seeds, and how often."""
+    """Confirm runs: the best configs of a sweep are trained again with fresh seeds."""
 
     finalists: int = Field(default=3, ge=0, le=100, description="Configs that are trained again; 0 = none.")
     seeds: int = Field(default=5, ge=1, le=100, description="Fresh seeds of the best of them.")
@@ -106,7 +110,7 @@ class Confirm(Part):
 
 
 class Promote(Part):
-    """Where a sweep's best model goes if it proves itself."""
+    """Promotion of a sweep's best model if it passes gates and champion test."""
 
     model: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="The model that it may become champion of.")
     min_gain: float = Field(default=0.1, ge=0, description="Nats that it must be better by than the champion.")
@@ -114,7 +118,7 @@ class Promote(Part):
 
 
 class Resources(Part):
-    """What a trial needs and how many run at once."""
+    """Resources of a trial, and the number of trials that run at once."""
 
     cpus_per_trial: int = Field(default=1, ge=1, le=1024, description="Cores, and threads, of one trial.")
     gpus_per_trial: Gpus = Field(default=0.0, description="GPUs of one trial: 0, a share below 1, or a whole number.")
@@ -129,3 +133,51 @@ class Resources(Part):
 def default_pruning(epochs: int) -> Pruning:
     """The rungs of a sweep that names none: the first after a ninth of the epochs."""
     return Pruning(min_epochs=max(1, epochs // 9))
+
+
+def relation_problems(parts: Mapping[str, Any]) -> Problems:
+    """Problems between parts of a spec that are valid in themselves; a missing part is not judged."""
+    found: Problems = []
+    match parts:
+        case {"data": DataSpec(binarize="none"), "likelihood": "bernoulli"}:
+            law = "a Bernoulli likelihood has no density for grey pixels"
+            advice = "Use dynamic or threshold, or another likelihood."
+            found.append((("data", "binarize"), f"{law}, but got none. {advice}"))
+        case {"data": DataSpec(binarize=binarize), "likelihood": "gaussian" | "discretized_logistic" as name} if (
+            binarize != "none"
+        ):
+            law = f"{name} explains grey and coloured pixels as they are"
+            found.append((("data", "binarize"), f"must be none, since {law}, but got {binarize}. Write none."))
+    match parts:
+        case {"data": DataSpec(validation=float(validation), test=float(test))} if validation + test >= 1:
+            text = f"validation + test must leave images to train on, but got {validation:g} + {test:g}. Lower one."
+            found.append((("data", "validation"), text))
+    match parts:
+        case {"promote": Promote(), "confirm": Confirm(finalists=finalists, seeds=seeds)} if not finalists or seeds < 3:
+            values = f"(finalists={finalists}, seeds={seeds})"
+            text = f"to be promoted, a config needs 3 fresh seeds, but got {values}. Raise them, or leave promote out."
+            found.append((("confirm",), text))
+    match parts:
+        case {"search_space": SearchSpace() as space, "enqueue": tuple(configs)}:
+            for position, config in enumerate(configs):
+                problems = point_problems(space, config, partial=True)
+                found += [(("enqueue", position, name), sentence) for name, sentence in problems]
+    match parts:
+        case {"budget": Budget(epochs=epochs), "pruning": Pruning(min_epochs=first)} if first > epochs:
+            values = f"(min_epochs={first}, budget.epochs={epochs})"
+            found.append((("pruning", "min_epochs"), f"`min_epochs <= budget.epochs` must hold, but got {values}."))
+    match parts:
+        case {"search_space": SearchSpace() as space, "budget": Budget(epochs=epochs), "pruning": pruning}:
+            end = epochs if pruning is None else pruning.min_epochs
+            what = f"the last epoch, {end}" if pruning is None else f"the first rung, epoch {end}"
+            if (longest := space.largest("kl_warmup_epochs", default=0)) >= end:
+                text = f"the warm-up must end before {what}, but may last {longest} epochs. Shorten it"
+                text += "." if pruning is None else ", or raise pruning.min_epochs."
+                found.append((("search_space", "kl_warmup_epochs"), text))
+    match parts:
+        case {"search_space": SearchSpace() as space, "budget": Budget(epochs=epochs), "objective": Objective() as aim}:
+            needed = space.largest("kl_warmup_epochs", default=0) + EVALUATIONS_OF_INSTABILITY
+            if aim.pareto and "instability" in aim.pareto and epochs < needed:
+                text = f"instability needs {needed} epochs here, {EVALUATIONS_OF_INSTABILITY} of them after warm-up, "
+                found.append((("objective", "pareto"), text + f"but budget.epochs is {epochs}. Raise it."))
+    return found

@@ -1,4 +1,4 @@
-"""The spec of a sweep: what the user wrote, checked, with every default filled in.
+"""Sweep spec: the user's settings, checked, with every default filled in.
 
 The classes check themselves. `read_spec` and `parse_spec` report all mistakes of a spec at once, with their lines.
 """
@@ -23,16 +23,15 @@ from pydantic import (
 )
 
 from vae_search.core.text import printable, shown
-from vae_search.core.validation import KeyPath, Problems, dotted, raise_problems
+from vae_search.core.validation import KeyPath, dotted, raise_problems
 from vae_search.errors import InvalidSpec
 from vae_search.spec.document import SpecFile, override, parse_yaml
 from vae_search.spec.error_messages import found_by_pydantic
 from vae_search.spec.fields import Clamp, located
 from vae_search.spec.hyperparameters import RULES, ParamValue
-from vae_search.spec.search_space import SearchSpace, point_problems
+from vae_search.spec.search_space import SearchSpace
 from vae_search.spec.search_space_yaml import configs_schema, read_configs, read_space, space_schema, write_space
 from vae_search.spec.sections import (
-    EVALUATIONS_OF_INSTABILITY,
     Budget,
     Confirm,
     DataSpec,
@@ -43,6 +42,7 @@ from vae_search.spec.sections import (
     Resources,
     default_pruning,
     read_pruning,
+    relation_problems,
 )
 from vae_search.spec.yaml_reader import MAX_BYTES, TOO_LONG
 
@@ -124,7 +124,7 @@ class SweepSpec(Part):
         return _validated(SpecFile(origin="resolved spec", tree=dict(tree), places={}))
 
     def identity(self) -> dict[str, object]:
-        """What may not change when a sweep is resumed, in plain values."""
+        """Settings that may not change when a sweep is resumed, in plain values."""
         tree = self.to_json()
         free = (
             "name",
@@ -222,7 +222,7 @@ def json_schema() -> dict[str, object]:
 
 
 def identity_changes(old: SweepSpec, new: SweepSpec) -> list[str]:
-    """What differs between the identities of two specs, one `budget.epochs: 9 → 12` each."""
+    """Differences between the identities of two specs, one `budget.epochs: 9 → 12` each."""
     return _changes((), old.identity(), new.identity())
 
 
@@ -231,54 +231,6 @@ def _changes(path: KeyPath, old: object, new: object) -> list[str]:
         keys = dict.fromkeys([*old, *new])
         return [line for key in keys for line in _changes((*path, key), old.get(key), new.get(key))]
     return [] if old == new else [f"{dotted(path)}: {shown(old)} → {shown(new)}"]
-
-
-def relation_problems(parts: Mapping[str, Any]) -> Problems:
-    """What is wrong between parts of a spec that are right in themselves; a part that is not there is not judged."""
-    found: Problems = []
-    match parts:
-        case {"data": DataSpec(binarize="none"), "likelihood": "bernoulli"}:
-            law = "a Bernoulli likelihood has no density for grey pixels"
-            advice = "Use dynamic or threshold, or another likelihood."
-            found.append((("data", "binarize"), f"{law}, but got none. {advice}"))
-        case {"data": DataSpec(binarize=binarize), "likelihood": "gaussian" | "discretized_logistic" as name} if (
-            binarize != "none"
-        ):
-            law = f"{name} explains grey and coloured pixels as they are"
-            found.append((("data", "binarize"), f"must be none, since {law}, but got {binarize}. Write none."))
-    match parts:
-        case {"data": DataSpec(validation=float(validation), test=float(test))} if validation + test >= 1:
-            text = f"validation + test must leave images to train on, but got {validation:g} + {test:g}. Lower one."
-            found.append((("data", "validation"), text))
-    match parts:
-        case {"promote": Promote(), "confirm": Confirm(finalists=finalists, seeds=seeds)} if not finalists or seeds < 3:
-            values = f"(finalists={finalists}, seeds={seeds})"
-            text = f"to be promoted, a config needs 3 fresh seeds, but got {values}. Raise them, or leave promote out."
-            found.append((("confirm",), text))
-    match parts:
-        case {"search_space": SearchSpace() as space, "enqueue": tuple(configs)}:
-            for position, config in enumerate(configs):
-                problems = point_problems(space, config, partial=True)
-                found += [(("enqueue", position, name), sentence) for name, sentence in problems]
-    match parts:
-        case {"budget": Budget(epochs=epochs), "pruning": Pruning(min_epochs=first)} if first > epochs:
-            values = f"(min_epochs={first}, budget.epochs={epochs})"
-            found.append((("pruning", "min_epochs"), f"`min_epochs <= budget.epochs` must hold, but got {values}."))
-    match parts:
-        case {"search_space": SearchSpace() as space, "budget": Budget(epochs=epochs), "pruning": pruning}:
-            end = epochs if pruning is None else pruning.min_epochs
-            what = f"the last epoch, {end}" if pruning is None else f"the first rung, epoch {end}"
-            if (longest := space.largest("kl_warmup_epochs", default=0)) >= end:
-                text = f"the warm-up must end before {what}, but may last {longest} epochs. Shorten it"
-                text += "." if pruning is None else ", or raise pruning.min_epochs."
-                found.append((("search_space", "kl_warmup_epochs"), text))
-    match parts:
-        case {"search_space": SearchSpace() as space, "budget": Budget(epochs=epochs), "objective": Objective() as aim}:
-            needed = space.largest("kl_warmup_epochs", default=0) + EVALUATIONS_OF_INSTABILITY
-            if aim.pareto and "instability" in aim.pareto and epochs < needed:
-                text = f"instability needs {needed} epochs here, {EVALUATIONS_OF_INSTABILITY} of them after warm-up, "
-                found.append((("objective", "pareto"), text + f"but budget.epochs is {epochs}. Raise it."))
-    return found
 
 
 _KEYS: Mapping[KeyPath, Sequence[str]] = {

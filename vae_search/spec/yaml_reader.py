@@ -174,7 +174,7 @@ def _line(event: Event) -> int:
 
 
 def _resolved(text: str) -> object:
-    """What a plain scalar means."""
+    """Value of a plain scalar."""
     if text in _NULL:
         return None
     if text in _BOOLEAN:

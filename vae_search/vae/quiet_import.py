@@ -1,4 +1,4 @@
-"""What TensorFlow's libraries write for their own developers."""
+"""Import TensorFlow without the messages that its libraries write for their own developers."""
 
 import os
 import sys

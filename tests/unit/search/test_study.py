@@ -8,7 +8,8 @@ from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import State
 from vae_search.search.study import sampler_storage
 from vae_search.search.study.study import SweepStudy, TrialResult, to_distribution
-from vae_search.spec.search_space import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
+from vae_search.spec.parameters import CategoricalParameter, FixedParameter, FloatParameter, IntParameter
+from vae_search.spec.search_space import SearchSpace
 
 SPACE = SearchSpace(
     parameters=(

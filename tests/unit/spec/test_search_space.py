@@ -9,17 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vae_search.core.validation import InvalidValueError
-from vae_search.spec.search_space import (
-    RULES,
-    CategoricalParameter,
-    Config,
-    FixedParameter,
-    FloatParameter,
-    IntParameter,
-    Parameter,
-    ParamValue,
-    SearchSpace,
-)
+from vae_search.spec.hyperparameters import RULES, Config, ParamValue
+from vae_search.spec.parameters import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, Parameter
+from vae_search.spec.search_space import SearchSpace
 
 MLP, CONV = (("architecture", ("mlp",)),), (("architecture", ("conv",)),)
 ARCHITECTURE = CategoricalParameter(name="architecture", choices=("mlp", "conv"))

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from tests.support.paths import ROOT
 from vae_search.errors import InvalidSpec
 from vae_search.spec.document import parse_yaml
-from vae_search.spec.search_space import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, SearchSpace
+from vae_search.spec.parameters import CategoricalParameter, FixedParameter, FloatParameter, IntParameter
+from vae_search.spec.search_space import SearchSpace
 from vae_search.spec.sections import Budget, Confirm, DataSpec, Pruning, Resources
 from vae_search.spec.sweep_spec import SweepSpec, identity_changes, json_schema, parse_spec, read_spec
 from vae_search.spec.template import template

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.support.rows import epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore
-from vae_search.spec.search_space import RULES, Config
+from vae_search.spec.hyperparameters import RULES, Config
 from vae_search.store.ledger.checksums import GROUP_ROWS, decode_checked, encode_checked
 from vae_search.store.ledger.rows import (
     EPOCH_SCHEMA,

@@ -39,7 +39,7 @@ class Cifar10:
 
 
 def is_cifar10_folder(folder: Path) -> bool:
-    """Whether a folder holds a file of CIFAR-10's, of the binary version or of the pickled one, which is refused."""
+    """True if a folder holds a file of CIFAR-10's, of the binary version or of the pickled one, which is refused."""
     return any((folder / name).exists() for file in FILES for name in (file, file.removesuffix(".bin")))
 
 

@@ -19,13 +19,13 @@ DAMAGED = (EOFError, LZMAError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile
 
 
 class Readable(Protocol):
-    """What bytes can be read from: a file, packed or not, or a member of an archive."""
+    """Source of bytes: a file, packed or not, or a member of an archive."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 def place(path: Path) -> str:
-    """A path as messages begin with it: on one line, whatever its name is."""
+    """A path at the start of a message: on one line, whatever its name is."""
     return printable(str(path), 400)
 
 

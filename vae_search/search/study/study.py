@@ -13,14 +13,8 @@ from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import State
 from vae_search.search.study.sampler_storage import WindowedStorage
 from vae_search.spec.hyperparameters import ParamValue
-from vae_search.spec.search_space import (
-    CategoricalParameter,
-    FixedParameter,
-    FloatParameter,
-    IntParameter,
-    Parameter,
-    SearchSpace,
-)
+from vae_search.spec.parameters import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, Parameter
+from vae_search.spec.search_space import SearchSpace
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # one INFO line per trial belongs to our log, not to stderr
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore
-from vae_search.spec.search_space import RULES, ParamValue
+from vae_search.spec.hyperparameters import RULES, ParamValue
 from vae_search.store.ledger.checksums import decode_checked, encode_checked
 from vae_search.store.ledger.columns import (
     Column,

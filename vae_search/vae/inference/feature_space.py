@@ -1,4 +1,4 @@
-"""What images are compared in: features of a classifier of the data's own labels, or principal components without.
+"""Feature space of sample quality: a classifier of the data's own labels, or principal components without labels.
 
 Networks trained on photographs say little about 28×28 pixels in black and white, and would have to be downloaded. Ours
 are trained on the training images of the very data set; their ids tell whether two distances may be compared.
@@ -121,7 +121,7 @@ def classifier_features(train: np.ndarray, labels: np.ndarray, *, levels: int) -
 
 
 def _classifier(image_shape: tuple[int, ...], classes: int) -> tuple[keras.Model, keras.Model]:
-    """Images -> the last hidden layer, and images -> logits; both share their weights."""
+    """Two models with shared weights: images -> the last hidden layer, and images -> logits."""
     seeds = iter(range(CLASSIFIER_SEED, CLASSIFIER_SEED + 4))
 
     def fresh() -> keras.initializers.Initializer:

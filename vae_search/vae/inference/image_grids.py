@@ -1,4 +1,4 @@
-"""Pictures of what a model makes."""
+"""Image grids of samples, reconstructions, traversals and interpolations, as PNG."""
 
 import io
 import math
@@ -64,7 +64,7 @@ def reconstructions(model: VaeModel, images: np.ndarray, *, columns: int) -> np.
 
 
 def traversals(model: VaeModel, images: np.ndarray, *, rows: int, columns: int) -> np.ndarray:
-    """One latent moved from -3 to 3 in each row, the others left where the first image's posterior mean has them.
+    """Latent traversals: one latent from -3 to 3 in each row, the others at the first image's posterior mean.
 
     The most active latents come first: those whose posterior means vary most over `images` (Burda et al. 2016, 5.2).
     A latent that is not active changes nothing and is left out; the first stays, so that there is a picture.
@@ -85,7 +85,7 @@ def traversals(model: VaeModel, images: np.ndarray, *, rows: int, columns: int) 
 
 
 def interpolations(model: VaeModel, pairs: np.ndarray, *, columns: int) -> np.ndarray:
-    """Each row goes from one image's reconstruction to another's, along the straight line between posterior means.
+    """Latent interpolations: each row decodes the straight line between the posterior means of two images.
 
     Straight and not along a great circle (slerp, White 2016), which keeps the norm of draws from the prior: posterior
     means lie on no common sphere, collapsed latents are near zero in all of them, and what two images share stays as

@@ -60,7 +60,7 @@ class VaeModel:
         return self.description.network.latent_dim
 
     def weights(self) -> dict[str, np.ndarray]:
-        """By the network's names."""
+        """Weights by the network's names."""
         arrays = [*self.encoder.get_weights(), *self.decoder.get_weights()]
         return dict(zip(build(self.description.network).names, arrays, strict=True))
 

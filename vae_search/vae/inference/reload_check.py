@@ -1,4 +1,4 @@
-"""Does a written model score what it scored before? Asked of a fresh process; the one that asks needs no TensorFlow."""
+"""Reload check: score a written model in a fresh process. The calling process needs no TensorFlow."""
 
 import json
 import math

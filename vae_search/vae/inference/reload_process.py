@@ -1,4 +1,4 @@
-"""Scores a written model, knowing nothing but its files; run by `fresh_process.py`.
+"""Child process of the reload check: score a written model from its files alone. Started by `reload_check.py`.
 
 `python -m vae_search.vae.inference.reload_process FOLDER IMAGES.npy` prints one line of JSON.
 """

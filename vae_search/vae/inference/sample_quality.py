@@ -1,4 +1,4 @@
-"""How like the data a model's samples are: the Fréchet distance, density and coverage, between sets of features.
+"""Sample quality: the Fréchet distance, density and coverage between sets of features.
 
 Likelihood and sample quality are not interchangeable (Theis et al. 2016): models are selected on nats, and these
 numbers only keep one from being promoted whose samples have become worse. A distance means something only beside others
@@ -20,7 +20,7 @@ BLOCK_ROWS = 500  # of a matrix of distances
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleQuality:
-    """Of as many drawn images as there are held-out ones.
+    """Sample quality of as many drawn images as there are held-out ones.
 
     Args:
         metric: `frechet_<feature space>`; distances of different names have nothing to do with each other.
@@ -75,7 +75,7 @@ class Moments:
 
     @classmethod
     def of(cls, features: np.ndarray, counts: np.ndarray | None = None) -> "Moments":
-        """Of features (n, d), each taken `counts` times: (n,) whole numbers, once if None."""
+        """Moments of features (n, d), each taken `counts` times: (n,) whole numbers, once if None."""
         times = np.ones(len(features)) if counts is None else counts.astype(np.float64)
         mean = times @ features / times.sum()
         centred = features - mean

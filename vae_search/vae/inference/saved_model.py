@@ -1,4 +1,4 @@
-"""A finished model as files that others can use: a SavedModel for TensorFlow Serving, weights and config for us."""
+"""Export of a finished model: a SavedModel for TensorFlow Serving, weights and config for this package."""
 
 import tempfile
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ WEIGHTS_FILE = "model.weights.h5"
 
 
 def model_files(description: ModelDescription, weights: Mapping[str, np.ndarray]) -> dict[str, bytes]:
-    """All that a model's version consists of beside its card, by path within its folder.
+    """Files of a model version except its card, by path within its folder.
 
     The SavedModel is for serving; `config.json` and `model.weights.h5` are what `VaeModel.from_version` reads.
 
@@ -71,7 +71,7 @@ def saved_model_files(model: VaeModel) -> dict[str, bytes]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signatures:
-    """What a SavedModel can be asked, as functions of tensors."""
+    """Signatures of a SavedModel, as functions of tensors."""
 
     model: VaeModel
 

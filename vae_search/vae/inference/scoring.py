@@ -1,4 +1,4 @@
-"""How good a finished model is on the judge images: per-image numbers that contest and gates decide by."""
+"""Per-image scores of a finished model on the judge images, the input of champion test and gates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class Judgement:
 
     @property
     def standard_error(self) -> float:
-        """Of the mean of `iwae`, over images."""
+        """Standard error of the mean of `iwae` over images."""
         return float(self.iwae.std(ddof=1) / np.sqrt(len(self.iwae)))
 
 

@@ -1,6 +1,7 @@
 """Network families: the table of encoders and decoders by name.
 
-A new family is one file beside this one and one line here.
+A new family is one file beside this one, one line here, and one line in `FAMILIES` of `spec.hyperparameters`: what a
+spec may name must be known without TensorFlow and without this package.
 """
 
 from collections.abc import Callable, Mapping

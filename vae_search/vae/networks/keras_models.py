@@ -1,4 +1,4 @@
-"""Keras models of a described network: what a finished model is used, exported and inspected as."""
+"""Keras models of a described network, to use, export and inspect a finished model."""
 
 import keras
 from keras import layers

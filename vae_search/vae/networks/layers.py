@@ -1,4 +1,4 @@
-"""Layers as plain descriptions: what there is, how large its weights are, and what it costs."""
+"""Layers as plain descriptions: kind, size of the weights, cost."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class LayerWeights:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of its weights in their order, by what they are."""
+        """Shapes of the layer's weights in their order, by role."""
         return {"scale": self.bias} if self.kernel is None else {"kernel": self.kernel, "bias": self.bias}
 
 

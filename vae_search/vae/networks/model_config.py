@@ -1,4 +1,4 @@
-"""What a model's files say of it, in JSON; read and written without TensorFlow."""
+"""Model configuration in JSON, read and written without TensorFlow."""
 
 import json
 import math
@@ -19,7 +19,7 @@ MOST_LEVELS = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDescription:
-    """All that turns a model's weights into a model.
+    """Configuration that turns a model's weights into a model.
 
     Args:
         levels: its images' pixels are whole numbers 0 … levels - 1.
@@ -32,7 +32,7 @@ class ModelDescription:
 
     @property
     def likelihood(self) -> str:
-        """By the name that a spec gives."""
+        """Likelihood, found by the name that a spec gives."""
         return self.network.likelihood
 
     def to_json(self) -> bytes:
@@ -100,5 +100,5 @@ def _network_of(*, likelihood: str, image_shape: Sequence[int], **fields: ParamV
 
 
 def _given(network: NetworkSpec) -> dict[str, Any]:
-    """The fields that its family has; others are not written, so that older programs still read what they know."""
+    """Fields that the network's family has. Others are not written, so that older programs can read the file."""
     return {name: value for name, value in asdict(network).items() if value is not None}

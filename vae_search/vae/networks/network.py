@@ -1,4 +1,4 @@
-"""Encoders and decoders by family, as plain descriptions: what layers there are, and how large their weights.
+"""Encoders and decoders by family, as plain descriptions of their layers and the sizes of their weights.
 
 A network is a function of its `NetworkSpec` and nothing else. `forward.py` runs the description on given weights,
 `keras_models.py` makes Keras models of it.
@@ -20,7 +20,7 @@ HEAD_WEIGHTS = 4  # kernel and bias of mean and of log-variance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
-    """What is left of a network when the sizes of its weights are taken away; equal topologies share a graph.
+    """A network without the sizes of its weights; equal topologies share a graph.
 
     Args:
         ranks: of each weight, in the order of `Network.shapes`.
@@ -50,7 +50,7 @@ class Network:
 
     @property
     def encoder_weights(self) -> list[LayerWeights]:
-        """Of the encoder's layers, then of the mean head, then of the log-variance head."""
+        """Weights of the encoder's layers, then of the mean head, then of the log-variance head."""
         found, (features,) = weights_along(self.encoder, self.spec.image_shape)
         head = dense_weights(features, self.spec.latent_dim)
         return [*found, head, head]
@@ -61,7 +61,7 @@ class Network:
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """Of all weights: encoder first, each layer's kernel before its bias."""
+        """Shapes of all weights: encoder first, each layer's kernel before its bias."""
         layers = [*self.encoder_weights, *self.decoder_weights]
         return [shape for layer in layers for shape in layer.shapes.values()]
 
@@ -89,7 +89,7 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """How many weights there are."""
+        """Number of weights."""
         return sum(prod(shape) for shape in self.shapes)
 
     @property
@@ -98,7 +98,7 @@ class Network:
         return sum(layer.flops for layer in (*self.encoder_weights, *self.decoder_weights))
 
     def biased_alike(self, pixels: PixelStatistics) -> PixelStatistics:
-        """The statistics of what shares a bias in the decoder's last layer: a place and channel, or a channel."""
+        """Pixel statistics pooled over the values that share a bias in the decoder's last layer."""
         last = [layer.kind for layer in self.decoder if layer.kind in WEIGHTED][-1]
         return pixels if last == "dense" else pixels.pooled
 

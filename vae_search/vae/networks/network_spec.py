@@ -1,14 +1,14 @@
-"""What shapes a network: the part of a config that its weights depend on."""
+"""Network spec: the part of a config that the shapes of a network's weights depend on."""
 
 from dataclasses import dataclass
 
 from vae_search.data.tasks import ImageShape
-from vae_search.spec.hyperparameters import RULES, Config
+from vae_search.spec.hyperparameters import Config, families_with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSpec:
-    """All that shapes a network's weights; equal specs have interchangeable weights.
+    """Everything that determines the shapes of a network's weights; equal specs have interchangeable weights.
 
     Args:
         likelihood: by the name that a spec gives; it says what the decoder puts out for each value of a pixel.
@@ -28,18 +28,18 @@ class NetworkSpec:
     blocks: int | None = None
 
     def __post_init__(self) -> None:
-        if (self.blocks is not None) != (self.architecture in RULES["blocks"].families):
-            families = ", ".join(RULES["blocks"].families)
+        if (self.blocks is not None) != (self.architecture in families_with("blocks")):
+            families = ", ".join(families_with("blocks"))
             raise ValueError(f"{families} must have `blocks`, others none, but {self.architecture} has {self.blocks}")
 
     @property
     def outputs_per_value(self) -> int:
-        """How much the decoder's last kernel puts out: a location, and a scale if that depends on the latents."""
+        """Outputs of the decoder's last kernel per value: a location, and a scale if that depends on the latents."""
         return 2 if self.likelihood == "discretized_logistic" else 1
 
     @property
     def shares_scale(self) -> bool:
-        """Whether one scale is learned for all values, beside what the last kernel puts out."""
+        """True if one scale is learned for all values, beside the outputs of the last kernel."""
         return self.likelihood == "gaussian"
 
     @classmethod
@@ -52,5 +52,5 @@ class NetworkSpec:
             width=config.width,
             activation=config.activation,
             likelihood=likelihood,
-            blocks=config.blocks if config.architecture in RULES["blocks"].families else None,
+            blocks=config.blocks if config.architecture in families_with("blocks") else None,
         )

@@ -1,4 +1,4 @@
-"""What a decoder's output says about an image: log-probabilities, means, draws.
+"""Likelihoods p(x|z) of a decoder's output: log-probabilities, means, draws.
 
 Pixels are whole numbers 0 … levels - 1; images come divided by levels - 1, as *intensities* in [0, 1]. Every likelihood
 is of the whole numbers themselves: a probability or, for `gaussian`, a lower bound of one, so that the bounds that are
@@ -32,17 +32,17 @@ class Likelihood(Protocol):
 
     @property
     def limits(self) -> tuple[float, float] | None:
-        """Of the log of its scales, which are clamped there; None if it has no scales."""
+        """Limits of the log scales, which are clamped there; None if it has no scales."""
 
     @property
     def floor_per_value(self) -> float:
-        """Nats that no output goes below for any value of a pixel."""
+        """Lower bound of the distortion of one value, in nats."""
 
     def distortion(self, images: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
         """-log p(x|z) in nats, summed over pixels and channels: (batch,). Never negative."""
 
     def mean(self, output: tf.Tensor) -> tf.Tensor:
-        """What is shown as a sample or a reconstruction, in [0, 1]: the expected image, of a Gaussian its location."""
+        """Mean image for samples and reconstructions, in [0, 1]: the expected image, of a Gaussian its location."""
 
     def draw(self, output: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Images drawn from p(x|z), pixel by pixel: uint8 in 0 … levels - 1. `seed`: (2,) int32."""

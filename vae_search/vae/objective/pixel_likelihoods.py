@@ -32,12 +32,12 @@ class Gaussian:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Of the log standard deviation. The best one is never below that of a level, 1 / (levels · √12)."""
+        """Limits of the log standard deviation. The best one is never below that of a level, 1 / (levels · √12)."""
         return float(-np.log(self.levels * np.sqrt(12.0))) - 1.0, 1.0
 
     @property
     def floor_per_value(self) -> float:
-        """½ log(πe / 6) nats: what the bound costs where the deviation is that of a level and the mean its middle."""
+        """½ log(πe / 6) nats, reached where the deviation is that of a level and the mean its middle."""
         return 0.5 * float(np.log(np.pi * np.e / 6.0))
 
     def distortion(self, images: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
@@ -48,7 +48,7 @@ class Gaussian:
         return tf.reduce_sum(per_value + constant, axis=[1, 2, 3])
 
     def mean(self, output: tf.Tensor) -> tf.Tensor:
-        """The location, clipped: what draws scatter around is shown without the scatter."""
+        """The location, clipped to [0, 1], without the noise of draws."""
         return self._intensity(self._split(output)[0])
 
     def draw(self, output: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -58,7 +58,7 @@ class Gaussian:
         return tf.cast(tf.clip_by_value(tf.floor(drawn * self.levels), 0.0, self.levels - 1.0), tf.uint8)
 
     def parameters(self, output: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Of the intensity: y is a little narrower, and half a level higher at 0."""
+        """Parameters of the intensity: y is a little narrower, and half a level higher at 0."""
         mean, log_deviation = self._split(output)
         stretch = self.levels / (self.levels - 1.0)
         return {"location": stretch * mean - 0.5 / (self.levels - 1.0), "scale": stretch * tf.exp(log_deviation)}
@@ -106,7 +106,7 @@ class DiscretizedLogistic:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Of the log scale. The lower one is about PixelCNN++'s -7 for pixels in [-1, 1] (Salimans et al. 2017).
+        """Limits of the log scale. The lower one is about PixelCNN++'s -7 for pixels in [-1, 1] (Salimans et al. 2017).
 
         Half a level is 4.5 scales wide there, and a smaller scale would hardly say more about the level.
         """

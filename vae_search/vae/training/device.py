@@ -1,4 +1,4 @@
-"""Which GPUs TensorFlow may use, and how much of their memory: settled before its first operation or never."""
+"""GPU and thread limits of TensorFlow, set before its first operation."""
 
 import logging
 import subprocess
@@ -42,7 +42,7 @@ def limit_gpus(gpus: float) -> None:
 
 
 def memory_cap_mib(share: float, listed: str) -> int | None:
-    """What a share of a GPU's memory is, in MiB; None if that is unknown.
+    """Memory of a share of a GPU, in MiB; None if that is unknown.
 
     Where GPUs are unequal the smallest counts: CUDA does not number them as nvidia-smi does.
 
@@ -56,7 +56,7 @@ def memory_cap_mib(share: float, listed: str) -> int | None:
 
 
 def _total_memory() -> str:
-    """What nvidia-smi prints; nothing if it cannot be asked."""
+    """Output of nvidia-smi; empty if it cannot be run."""
     try:
         return subprocess.run(TOTAL_MEMORY, capture_output=True, text=True, timeout=ASK_S, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:

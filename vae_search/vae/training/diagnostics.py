@@ -1,4 +1,4 @@
-"""Is the model healthy, was the training stable: pure functions of recorded numbers. Nats unless said otherwise."""
+"""Diagnostics of model health and training stability: functions of recorded numbers. Nats unless said otherwise."""
 
 from collections.abc import Sequence
 
@@ -41,7 +41,7 @@ def instability(neg_elbos: Sequence[float], spike_excesses: Sequence[float], *, 
 
 
 def spike_excess(before: np.ndarray, losses: np.ndarray) -> np.ndarray:
-    """By how much each step's loss exceeds median + 6 · 1.4826 · MAD of the 200 steps before it; never negative.
+    """Excess of each step's loss over median + 6 · 1.4826 · MAD of the 200 steps before it; never negative.
 
     Args:
         before: (at most 200,) the losses just before the first of `losses`.

@@ -25,7 +25,7 @@ CHUNK_STEPS = 8  # noise is drawn, and the moving average of the weights updated
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphKey:
-    """All that is baked into a compiled epoch; whatever else a trial varies is a variable."""
+    """Constants of a compiled epoch; whatever else a trial varies is a variable."""
 
     topology: Topology
     likelihood: Likelihood
@@ -36,7 +36,7 @@ class GraphKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalars:
-    """What differs between trials on one graph. `warmup_steps` and `cosine_steps` of 0 mean off."""
+    """Settings that differ between trials on one graph. `warmup_steps` and `cosine_steps` of 0 mean off."""
 
     learning_rate: float
     beta: float
@@ -50,7 +50,7 @@ class Scalars:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochSteps:
-    """What one epoch's steps recorded, each (steps,)."""
+    """Records of one epoch's steps, each (steps,)."""
 
     losses: np.ndarray
     """distortion + rate at beta = 1 of each step's batch, nats per image"""
@@ -97,7 +97,7 @@ class TrainingGraph:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Of the current trial; the images that do not fill a last batch rest for this epoch."""
+        """Steps per epoch of the current trial; images that do not fill a last batch are left out for this epoch."""
         return len(self._task.train) // self._batch_size
 
     def state(self, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -121,7 +121,7 @@ class TrainingGraph:
 
     @property
     def averages(self) -> list[tf.Variable]:
-        """The moving average of the weights, in the network's order: what is evaluated, kept and promoted."""
+        """Moving average of the weights, in the network's order. It is evaluated, kept and promoted."""
         return list(self._averages)
 
     def train_epoch(self, seed: int, epoch: int) -> EpochSteps:

@@ -12,7 +12,7 @@ NORM_DECAY = 0.99  # of the running gradient norm that clipping refers to
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutcome:
-    """What one optimizer step did, each a scalar."""
+    """Outcome of one optimizer step, each a scalar."""
 
     norm: tf.Tensor
     """of all gradients together, before clipping"""
@@ -98,7 +98,7 @@ class Adam:
         )
 
     def _apply(self, gradients: Sequence[tf.Tensor], rate: tf.Tensor, weight_decay: tf.Tensor) -> None:
-        """Weight decay is decoupled (Loshchilov & Hutter 2019) and leaves biases alone."""
+        """Apply decoupled weight decay (Loshchilov & Hutter 2019); biases are left alone."""
         first_power = self._beta_1_power.assign(self._beta_1_power * BETA_1)
         second_power = self._beta_2_power.assign(self._beta_2_power * BETA_2)
         self.steps.assign_add(1)

@@ -8,7 +8,7 @@ from vae_search.spec.sweep_spec import SweepSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
-    """What a sweep fixes for all its trials."""
+    """Training settings that a sweep fixes for all its trials."""
 
     epochs: int
     lr_schedule: Literal["constant", "cosine"]

@@ -1,4 +1,4 @@
-"""One trial's training: epochs, state, scores. The public face of this package for a worker."""
+"""Training of one trial: epochs, state, scores. A worker calls nothing else of this package."""
 
 import gc
 import resource
@@ -117,7 +117,7 @@ class TrainingRun:
 
     @property
     def network_spec(self) -> NetworkSpec:
-        """What rebuilds this trial's network."""
+        """Network spec that rebuilds this trial's network."""
         return self._network.spec
 
     @property
@@ -210,7 +210,7 @@ class TrainingRun:
         )
 
     def costs(self) -> Costs:
-        """What the epochs so far have cost, scoring after each of them included.
+        """Cost of the epochs so far, scoring after each of them included.
 
         Raises:
             ValueError: No epoch is done yet.

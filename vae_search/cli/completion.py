@@ -83,7 +83,7 @@ def _kept_trials(root: Path | None, sweep: str) -> list[str]:
 
 
 def _is_name(folder_of: Callable[[str], str], name: str) -> bool:
-    """Whether a sweep or model can have this name; a folder of a store may be anybody's."""
+    """True if a sweep or model can have this name; a folder of a store may be anybody's."""
     try:
         folder_of(name)
     except NotFound:

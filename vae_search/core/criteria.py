@@ -10,7 +10,7 @@ CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CriterionWords:
-    """How people read a criterion."""
+    """Words for a criterion, as people read it."""
 
     value: str
     """format of a value with its unit"""

@@ -1,4 +1,4 @@
-"""What this machine offers to a process."""
+"""Machine facts that the standard library tells in another way on each system."""
 
 import os
 

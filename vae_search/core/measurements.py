@@ -33,7 +33,7 @@ class EpochMeasurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instability:
-    """How unsteady a training was, in nats; each part is 0 for a smoothly falling curve."""
+    """Instability of a training, in nats; each part is 0 for a smoothly falling curve."""
 
     regression: float
     roughness: float
@@ -46,7 +46,7 @@ class Instability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """What is known of a model when its training ends. Nats per image unless the name says otherwise."""
+    """Scores of a model at the end of its training. Nats per image unless the name says otherwise."""
 
     neg_elbo: float
     distortion: float
@@ -70,7 +70,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """What a training has cost so far."""
+    """Costs of a training so far."""
 
     parameters: int
     train_flops: float

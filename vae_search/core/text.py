@@ -36,7 +36,7 @@ def first_few(words: Sequence[str], count: int = 3) -> str:
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """What to do about an unknown `word`: the closest of `options`, or all of them when none is close."""
+    """Advice on an unknown `word`: the closest of `options`, or all of them when none is close."""
     known = list(options)
     close = get_close_matches(word.lower(), known, n=1, cutoff=0.6)
     return f"Did you mean {close[0]}?" if close else f"Known are: {', '.join(known)}."

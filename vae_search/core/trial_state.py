@@ -1,4 +1,4 @@
-"""How a trial lives and why it ended."""
+"""Trial states, and the reasons for an early end."""
 
 from enum import StrEnum
 
@@ -21,7 +21,7 @@ class State(StrEnum):
 
     @property
     def is_finished(self) -> bool:
-        """Whether the trial has ended."""
+        """True once the trial has ended."""
         return self is not State.RUNNING
 
 

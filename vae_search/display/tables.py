@@ -60,7 +60,7 @@ def show_table(
 
 
 def fits(names: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> bool:
-    """Whether a table of these cells is at most `width` columns of a screen wide."""
+    """True if a table of these cells is at most `width` columns of a screen wide."""
     widths = (max(map(cell_len, column)) for column in zip(names, *rows, strict=True))
     return sum(widths) + _GAP * (len(names) - 1) <= width
 

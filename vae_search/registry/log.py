@@ -16,7 +16,7 @@ NO_ENTRY = "0" * 64  # what the first entry is chained to
 
 
 class Action(StrEnum):
-    """What an entry says."""
+    """Action that an entry records."""
 
     REGISTER = "register"  # a version number is reserved; its files come next
     PROMOTE = "promote"  # the version is the champion from here on

@@ -81,7 +81,7 @@ class Registry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelAddress:
-    """Which version of which model somebody means."""
+    """Reference to a version of a model, resolved."""
 
     model: str
     alias: str = CHAMPION

@@ -1,4 +1,4 @@
-"""What a model's log amounts to: its versions and who is champion. A pure fold over the entries."""
+"""State of a model: its versions and its champion. A pure fold over the log's entries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -72,7 +72,7 @@ def _from_log(state: ModelState, version: Version) -> dict[str, object]:
 
 
 def _scores(store: Store, model: str, version: Version) -> dict[str, object]:
-    """What the card says, if it is the one that was promoted.
+    """Columns from the card, if it is the one that was promoted.
 
     Raises:
         CorruptStore: It is not.

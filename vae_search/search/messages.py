@@ -48,7 +48,7 @@ class TrialAssignment:
 
     @property
     def key(self) -> str:
-        """As it stands in paths: `000042`, `000042-s1`."""
+        """Key of the run in paths: `000042`, `000042-s1`."""
         if self.confirm_seed is None:
             return layout.trial_key(self.trial)
         return layout.confirm_key(self.trial, self.confirm_seed)

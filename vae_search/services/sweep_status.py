@@ -46,7 +46,7 @@ class SweepStatus:
 
     @property
     def finished(self) -> bool:
-        """Whether the budget of trials is used and the best configs are confirmed, or the time is used."""
+        """True once the budget of trials is used and the best configs are confirmed, or the time is used."""
         budget = self.spec.budget
         time_is_up = budget.minutes is not None and self.driver_s >= 60.0 * budget.minutes
         # A search leaves time for its confirm runs; if they take less, some of the budget's minutes remain.
@@ -55,12 +55,12 @@ class SweepStatus:
 
     @property
     def can_promote(self) -> bool:
-        """Whether a confirm run has completed."""
+        """True once a confirm run has completed."""
         return any(row.state is State.COMPLETE for row in self.confirm_rows)
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether every confirm run that the spec asks for has ended."""
+        """True once every confirm run that the spec asks for has ended."""
         from vae_search.search.confirmation import finalists_in, wanted_runs
 
         finalists = [

@@ -125,7 +125,7 @@ def running_key_of(path: str) -> str | None:
 
 
 def suggestion(sweep_name: str, key: str) -> str:
-    """What a run was issued with; durable before it starts."""
+    """File with a run's assignment; durable before it starts."""
     return f"{running_run(sweep_name, key)}/suggestion.json"
 
 
@@ -251,7 +251,7 @@ def tombstones(paths: Iterable[str]) -> list[int]:
 
 
 def set_aside(sweep_name: str, path: str) -> str:
-    """Where a damaged file of a sweep is moved to."""
+    """Path that a damaged file of a sweep is moved to."""
     return f"{sweep(sweep_name)}/set-aside/{path.removeprefix(sweep(sweep_name) + '/')}"
 
 

@@ -42,7 +42,7 @@ class Champion:
 
 
 class Preparation:
-    """What takes long in a promotion, done once for each candidate and champion, however often is decided again."""
+    """Slow part of a promotion: done once for each candidate and champion, however often it is decided again."""
 
     def __init__(self, store: Store, model: str, candidate: Candidate, backend: ModelBackend) -> None:
         self._store = store
@@ -71,7 +71,7 @@ class Preparation:
         return self._champion
 
     def facts(self, champion: Champion | None) -> GateInputs:
-        """What the gates need beside the confirm runs; of the candidate it is measured once."""
+        """Inputs of the gates beside the confirm runs; those of the candidate are measured once."""
         recorded = self._candidate.evidence.artifact
         if self._own_facts is None:
             files = self._exported()

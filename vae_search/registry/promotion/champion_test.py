@@ -1,4 +1,4 @@
-"""Whether a candidate is better than the champion: a pure function of their bounds on the same judge images."""
+"""Welch's test of a candidate against the champion: a pure function of their bounds on the same judge images."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ class ContestResult:
 
     @property
     def won(self) -> bool:
-        """Whether the candidate is to be promoted."""
+        """True if the candidate is to be promoted."""
         return not self.reasons
 
 

@@ -16,7 +16,7 @@ from vae_search.registry.promotion.gate_results import GateInputs, GateResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionPolicy:
-    """What a promotion is held to.
+    """Policy of a promotion: the limits of gates and the least gain.
 
     Raises:
         InvalidSpec: A limit is no gate's, or cannot be one.

@@ -1,4 +1,4 @@
-"""What a promotion is decided by: a config's confirmed seeds and their bounds on the judge images."""
+"""Evidence of a promotion: a config's confirmed seeds and their bounds on the judge images."""
 
 import hashlib
 import json
@@ -92,7 +92,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """As people write it: `fashion-mlp/42`."""
+        """Reference as people write it: `fashion-mlp/42`."""
         return f"{self.sweep}/{self.trial}"
 
     @property
@@ -113,7 +113,7 @@ class Candidate:
 
     @property
     def evidence(self) -> Evidence:
-        """What a contest looks at.
+        """Evidence that the test against the champion looks at.
 
         Raises:
             ValueError: No run completed.

@@ -1,4 +1,4 @@
-"""What goes into the gates and what comes out of each."""
+"""Inputs of the gates, and the result of each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleQuality:
-    """How far generated images are from real ones; lower is better.
+    """Distance of generated images from real ones; lower is better.
 
     Args:
         metric: its name, which includes whatever else it depends on; only equal names are compared.
@@ -25,7 +25,7 @@ class SampleQuality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateInputs:
-    """What was measured for the gates beside the confirm runs; None where it was not.
+    """Measurements for the gates beside the confirm runs; None where something was not measured.
 
     Args:
         reload_difference: by how much the mean bound of the artifact, loaded anew in a fresh process, differs from the

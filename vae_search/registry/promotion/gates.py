@@ -83,7 +83,7 @@ def standard_error(values: np.ndarray) -> float:
 
 
 def floor_nats(row: ConfirmRow) -> float | None:
-    """What no model can go below: the entropy of the images' binarisation; None if the row does not tell."""
+    """Floor that no model can go below: the entropy of the images' binarisation; None if the row does not tell."""
     return None if row.neg_elbo is None or row.floor_excess is None else row.neg_elbo - row.floor_excess
 
 
@@ -229,7 +229,7 @@ def seeds_agree(candidate: Candidate, facts: GateInputs, limit: float) -> GateRe
 
 
 def reloads(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
-    """What is served is what was judged, to within the limit in nats, or a millionth of the bound if that is more."""
+    """Reload gate: what is served is what was judged, to within the limit in nats, or a millionth of the bound if that is more."""
     difference = facts.reload_difference
     if difference is None:
         return not_measured("reload", limit, "the artifact was not loaded anew")

@@ -1,4 +1,4 @@
-"""What a promotion needs of TensorFlow, as a seam: whoever promotes brings it along, tests bring another one."""
+"""Protocol of a promotion's TensorFlow side: services bring the real one, tests bring another."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class ModelBackend(Protocol):
         """
 
     def sample_quality(self, files: Mapping[str, bytes]) -> SampleQuality:
-        """How well the model generates, by the same metric for every model."""
+        """Sample quality of the model, by the same metric for every model."""
 
     def test_score(self, files: Mapping[str, bytes]) -> TestScore:
         """The one look at the test images (invariant I9): called when nothing else can stop the promotion any more."""

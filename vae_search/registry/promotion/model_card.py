@@ -109,7 +109,7 @@ def _seeds_of(candidate: Candidate) -> list[dict[str, Any]]:
 
 
 def evidence_of(files: Mapping[str, bytes], *, where: str) -> Evidence:
-    """What a contest looks at, from the files of a version.
+    """Evidence of a version, from its files.
 
     Raises:
         CorruptStore: The card or the bounds are not what this program writes.

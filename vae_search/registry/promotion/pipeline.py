@@ -28,7 +28,7 @@ from vae_search.store.queries.confirmation import confirmed_first, verdicts
 
 
 class PromotionOutcome(StrEnum):
-    """What became of a candidate."""
+    """Outcome for a candidate."""
 
     PROMOTED = "promoted"
     REJECTED = "rejected"
@@ -37,7 +37,7 @@ class PromotionOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What was decided about a candidate, and on what grounds.
+    """Decision about a candidate, with its grounds.
 
     Args:
         version: its number, if it has ever been promoted.

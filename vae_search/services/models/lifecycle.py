@@ -140,7 +140,7 @@ def roll_back(store: Store, model: str, *, to: int | None, why: str) -> int:
 
 
 def is_model(store: Store, address: str) -> bool:
-    """Whether `address` means a model and not a sweep or trial; a model's name goes first."""
+    """True if `address` means a model and not a sweep or trial; a model's name goes first."""
     if "/" in address:
         return False
     return ":" in address or "@" in address or bool(store.list(model_layout.model_log(address)))

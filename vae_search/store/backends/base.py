@@ -66,7 +66,7 @@ class Store(Protocol):
         """The paths of all files in a folder and below, sorted; none if there is no such folder."""
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """What `list` lists, in its order, with the size of each file in bytes."""
+        """Paths that `list` lists, in its order, with the size of each file in bytes."""
 
     def remove(self, path: str) -> None:
         """Remove a file; a missing one is fine."""
@@ -75,7 +75,7 @@ class Store(Protocol):
         """Remove a folder and what it held when the call began; a missing one is fine."""
 
     def local_path(self, path: str) -> Path | None:
-        """Where a reader that needs a file system finds `path`; None if the store is on none."""
+        """Path on this machine for a reader that needs a file system; None if the store is on none."""
 
 
 def prove_exclusive(store: Store) -> None:

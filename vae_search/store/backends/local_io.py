@@ -1,4 +1,4 @@
-"""What a local or network file system must do for the store, one step each."""
+"""File-system steps of a store on a local or network disk."""
 
 import errno
 import os
@@ -39,7 +39,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def free_space(folder: Path) -> str:
-    """How much is free on the disk of `folder`, or of what exists of its path."""
+    """Free bytes on the disk of `folder`, or of what exists of its path."""
     where = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
     try:
         return f"{shutil.disk_usage(where).free / 1e6:,.1f} MB free on {where}"

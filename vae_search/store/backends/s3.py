@@ -153,7 +153,7 @@ class ObjectStore:
         self._undecided.discard((path, content))
 
     def _look(self, path: str) -> bytes | None:
-        """What is there right now; None if nothing is, or if there is no answer."""
+        """Content right now; None if nothing is, or if there is no answer."""
         try:
             return obstore.get(self._bucket, path).bytes().to_bytes()
         except _FAILURES:

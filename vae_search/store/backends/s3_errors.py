@@ -1,4 +1,4 @@
-"""What went wrong between us and an object store, from what its client library says; for people and for retries."""
+"""Object-store errors: from what the client library says to words for people and a class for retries."""
 
 import re
 from dataclasses import dataclass

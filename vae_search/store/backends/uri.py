@@ -43,7 +43,7 @@ def open_store(location: str) -> Store:
 
 
 def location_everywhere(store: Store) -> str:
-    """Where a process that stands in another folder finds the store: workers do."""
+    """Location of the store for a process that stands in another folder, as workers do."""
     local = store.local_path(layout.STORE)
     return store.location if local is None else str(local.parent)
 

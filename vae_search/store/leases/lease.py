@@ -72,7 +72,7 @@ class Lease:
             raise self._trouble
 
     def stop_requested(self) -> bool:
-        """Whether somebody has asked this driver to stop."""
+        """True once somebody has asked this driver to stop."""
         return stop_requested(self._store, self._sweep, self.number)
 
     def request_stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Which process is which, and whether one has ended: across restarts, containers and reused process ids."""
+"""Process identity across restarts, containers and reused process ids, and whether a process has ended."""
 
 import os
 import socket
@@ -31,7 +31,7 @@ def this_process() -> Process:
 
 
 def is_alive(process: Process) -> bool | None:
-    """Whether `process` still runs; None if it cannot be told from here."""
+    """True while `process` runs; None if it cannot be told from here."""
     here = (_boot_id(), _pid_namespace())
     if None in here or (process.boot_id, process.pid_namespace) != here:
         return None

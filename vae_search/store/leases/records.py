@@ -33,7 +33,7 @@ def has_ended(store: Store, sweep: str, number: int) -> bool:
 
 
 def stop_requested(store: Store, sweep: str, number: int) -> bool:
-    """Whether somebody has asked the lease's driver to stop."""
+    """True once somebody has asked the lease's driver to stop."""
     try:
         store.read(layout.stop(sweep, number))
     except NotFound:

@@ -29,7 +29,7 @@ from vae_search.store.ledger.rows import (
 
 
 def finished_prefix(finished: Collection[int]) -> int:
-    """How many numbers from 0 on are finished without a gap."""
+    """Length of the finished prefix: numbers from 0 on without a gap."""
     length = 0
     while length in finished:
         length += 1

@@ -1,4 +1,4 @@
-"""What has gone wrong with a trial in flight: the first time may be a neighbour's fault, the second is the config's.
+"""Failure counts of a running trial: the first failure may be a neighbour's fault, the second is the config's.
 
 A strike is a file in the trial's running folder, so that it counts across workers, drivers and machines, and goes with
 the folder when the trial is finished.
@@ -30,6 +30,6 @@ def record_failure(store: Store, sweep: str, key: str, reason: Reason, *, detail
 
 
 def failure_counts(store: Store, sweep: str, key: str) -> Counter[Reason]:
-    """How often a trial in flight has failed, by reason."""
+    """Failures of a running trial so far, by reason."""
     found = (layout.strike_of(path) for path in store.list(layout.running_run(sweep, key)))
     return Counter(Reason(reason) for reason in found if reason is not None)

@@ -1,4 +1,4 @@
-"""What a model's bounds are on each judge image, in the images' order: the evidence that contests are decided by."""
+"""Bounds of a model on each judge image, in the images' order, and their Parquet file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

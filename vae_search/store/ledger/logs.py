@@ -1,4 +1,4 @@
-"""What drivers and workers of a sweep wrote down, for people."""
+"""Log files of a sweep's drivers and workers, for people."""
 
 import re
 from collections.abc import Iterator

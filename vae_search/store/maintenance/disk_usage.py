@@ -1,4 +1,4 @@
-"""How many bytes a sweep takes, by what they are for."""
+"""Disk usage of a sweep in bytes, by what they are for."""
 
 from dataclasses import dataclass
 

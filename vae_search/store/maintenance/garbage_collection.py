@@ -1,4 +1,4 @@
-"""What nothing refers to any more, and its removal.
+"""Garbage collection: find and remove files that nothing refers to.
 
 A sweep's leftovers are what `verify` calls so. Beside them there are hidden files of writers that died in the middle of
 a write, and probes of programs that died while they tried the store out: of these only their age tells that nobody
@@ -36,7 +36,7 @@ def leftovers(store: Store, sweep: str, *, now_s: float) -> dict[str, int]:
 
 
 def strays(store: Store, *, now_s: float) -> dict[str, int]:
-    """What was abandoned in the store outside of its sweeps, with the sizes in bytes."""
+    """Abandoned files of the store outside of its sweeps, with their sizes in bytes."""
     found = _abandoned(store, "", layout.PARTIAL_NAME, now_s)
     outside = {path: size for path, size in found.items() if not path.startswith(f"{layout.SWEEPS}/")}
     return outside | _abandoned(store, layout.PROBES, layout.PROBE_NAME, now_s)

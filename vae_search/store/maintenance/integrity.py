@@ -1,4 +1,4 @@
-"""Whether a sweep's files are what the invariants say, and setting aside those that are not."""
+"""Integrity of a sweep's files: check them against the invariants, and set aside those that break them."""
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
@@ -35,7 +35,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """What `inspect` found in one sweep."""
+    """Result of `inspect` for one sweep."""
 
     sweep: str
     rows: int

@@ -1,4 +1,4 @@
-"""How the trials of a sweep stand, from a few columns of their files: a TrialRow is built only for what is shown."""
+"""Leaderboard of a sweep, from a few columns of its files: a TrialRow is built only for what is shown."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -108,7 +108,7 @@ class Leaderboard:
 
     @property
     def finished(self) -> int:
-        """How many trials have an intact row."""
+        """Number of trials with an intact row."""
         return int(self._table.num_rows)
 
     @property

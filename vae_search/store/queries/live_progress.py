@@ -128,7 +128,7 @@ class ProgressFollower:
             self.front = front_among(members, criteria=criteria, prefer=prefer)
 
     def _is_silent(self, driver: Heartbeat | None) -> bool:
-        """Whether the counter stands still, measured by our own clock: the driver's may be another machine's."""
+        """True if the counter stands still, measured by our own clock: the driver's may be another machine's."""
         now_s = self._monotonic()
         beat = None if driver is None else (driver.lease, driver.counter)
         if beat != self._beat:

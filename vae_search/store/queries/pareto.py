@@ -1,4 +1,4 @@
-"""Which trials no other trial beats in everything that counts, and what their front is worth: pure functions."""
+"""Pareto fronts and their hypervolume: pure functions."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ Point = tuple[float | None, float | None, float | None]
 
 
 def is_collapsed(rate: float | None) -> bool:
-    """Whether a model with this KL, nats per image, ignores its latents; unknown is not collapsed."""
+    """True if a model with this KL, nats per image, ignores its latents; unknown is not collapsed."""
     return rate is not None and rate < COLLAPSED_NATS
 
 
@@ -91,7 +91,7 @@ def places(points: Sequence[tuple[float, ...]]) -> list[int]:
 
 
 def hypervolume(points: Sequence[tuple[float, ...]], reference: tuple[float, ...]) -> float:
-    """How much of the space below `reference` the points dominate: of two criteria an area, of three a volume.
+    """Hypervolume: the space below `reference` that the points dominate; of two criteria an area, of three a volume.
 
     The measure of Zitzler and Thiele 1998 ("Multiobjective Optimization Using Evolutionary Algorithms"), exactly, in
     slices along the last criterion: of n points O(n log n) for two criteria, O(n² log n) for three. A point that is
@@ -135,12 +135,12 @@ def staircase(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]
 
 
 def _covers(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    """Whether `one` is nowhere greater."""
+    """True if `one` is nowhere greater."""
     return all(mine <= its for mine, its in zip(one, other, strict=True))
 
 
 def _dominated(point: tuple[float, ...], front: Sequence[tuple[float, ...]]) -> bool:
-    """Whether a member dominates `point`, which comes after all of them in the order of tuples."""
+    """True if a member dominates `point`, which comes after all of them in the order of tuples."""
     members = front[-1:] if len(point) == 2 else front  # of two criteria, the last member has the least second one
     return any(_covers(member, point) for member in members)
 

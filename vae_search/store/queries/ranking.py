@@ -1,4 +1,4 @@
-"""Which trial is better: pure functions of rows."""
+"""Ranking of trials: pure functions of rows."""
 
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING

@@ -20,7 +20,7 @@ TABLES = tuple(SCHEMAS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryResult:
-    """What a query found, and the files that it had to leave out."""
+    """Result of a query, and the files that it had to leave out."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]

@@ -229,7 +229,7 @@ def seeds_agree(candidate: Candidate, facts: GateInputs, limit: float) -> GateRe
 
 
 def reloads(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
-    """Reload: what is served scores as judged, within the limit in nats, or a millionth of the bound if that is more."""
+    """Reload: what is served scores as judged, within the limit in nats or a millionth of the bound if that is more."""
     difference = facts.reload_difference
     if difference is None:
         return not_measured("reload", limit, "the artifact was not loaded anew")

@@ -31,11 +31,11 @@ import numpy as np
 from fashion import judge_images, slice_task
 from machine import describe_machine
 
+from vae_search.core.image_bounds import ImageBounds
 from vae_search.data.pixel_statistics import BINARY
 from vae_search.registry.promotion.champion_test import champion_test, mean_interval
 from vae_search.registry.promotion.evidence import Evidence
 from vae_search.spec.hyperparameters import Config
-from vae_search.store.ledger.image_bounds_file import PerImageBounds
 from vae_search.vae.training.plan import TrainingPlan
 
 HERE = Path(__file__).parent
@@ -55,7 +55,7 @@ class Seed:
         select: its mean negative ELBO on the select images; by it a group's artifact is chosen, as for a candidate.
     """
 
-    bounds: PerImageBounds
+    bounds: ImageBounds
     select: float
 
 
@@ -83,7 +83,7 @@ def train(seed: int) -> Seed:
     task = JudgeTask(images=judge_images(IMAGES), pixels=slice_task().pixels)
     found = judge(run.averaged_weights(), description, task, iwae_samples=SAMPLES)
     arrays = {name: getattr(found, name) for name in ARRAYS}
-    return Seed(bounds=PerImageBounds(**arrays, iwae_k=found.iwae_k), select=measured.neg_elbo)
+    return Seed(bounds=ImageBounds(**arrays, iwae_k=found.iwae_k), select=measured.neg_elbo)
 
 
 def train_all(processes: int) -> list[Seed]:
@@ -107,7 +107,7 @@ def read(path: Path) -> list[Seed]:
         iwae_k = int(kept["iwae_k"])
     return [
         Seed(
-            bounds=PerImageBounds(**{name: arrays[name][row] for name in ARRAYS}, iwae_k=iwae_k),
+            bounds=ImageBounds(**{name: arrays[name][row] for name in ARRAYS}, iwae_k=iwae_k),
             select=float(arrays["select"][row]),
         )
         for row in range(len(arrays["select"]))

@@ -19,7 +19,7 @@ from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
-from vae_search.store.ledger.image_bounds_file import PerImageBounds
+from vae_search.store.ledger.image_bounds_file import bounds_from_parquet
 from vae_search.vae.inference.npz import arrays_of
 from vae_search.vae.inference.reload_check import score_in_fresh_process
 from vae_search.vae.inference.saved_model import model_files
@@ -66,7 +66,7 @@ def confirmed(open_session: Callable[..., Session], store: Store) -> Callable[..
         for row in rows:
             if row.state is State.COMPLETE:
                 files = artifacts.load(store, "small", row.key, sha256=row.artifact_sha256)
-                bounds[row.confirm_seed] = PerImageBounds.from_parquet(files[PER_IMAGE_FILE], where=row.key)
+                bounds[row.confirm_seed] = bounds_from_parquet(files[PER_IMAGE_FILE], where=row.key)
         return Candidate(rows=tuple(rows), bounds=bounds)
 
     return run
@@ -143,7 +143,7 @@ def test_weights_that_were_tampered_with_do_not_score_what_was_recorded(confirme
     description, weights = ModelDescription.from_json(files[MODEL_FILE]), arrays_of(files[WEIGHTS_FILE])
     last = list(weights)[-1]
     tampered = model_files(description, {**weights, last: weights[last] + 0.5})
-    recorded = PerImageBounds.from_parquet(files[PER_IMAGE_FILE], where="bounds").neg_elbo.mean()
+    recorded = bounds_from_parquet(files[PER_IMAGE_FILE], where="bounds").neg_elbo.mean()
 
     difference = abs(score_in_fresh_process(tampered, judge_task.images).neg_elbo - recorded)
 
@@ -152,5 +152,5 @@ def test_weights_that_were_tampered_with_do_not_score_what_was_recorded(confirme
 
 
 def confirmed_again(row, files) -> Candidate:
-    bounds = PerImageBounds.from_parquet(files[PER_IMAGE_FILE], where="bounds")
+    bounds = bounds_from_parquet(files[PER_IMAGE_FILE], where="bounds")
     return Candidate(rows=(row,), bounds={row.confirm_seed: bounds})

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.support.rows import trial_row
+from vae_search.core.image_bounds import ImageBounds
 from vae_search.core.trial_state import Reason, State
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import GateInputs, SampleQuality
@@ -17,7 +18,7 @@ from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts, sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
-from vae_search.store.ledger.image_bounds_file import PerImageBounds
+from vae_search.store.ledger.image_bounds_file import bounds_to_parquet
 
 IMAGES = 300
 FLOOR, BASELINE = 190.0, 385.0
@@ -26,11 +27,11 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 _DIFFICULTY = np.random.default_rng(1).normal(0.0, 23.0, IMAGES)  # of the images, whoever looks at them
 
 
-def bounds(level: float = 232.0, *, seed: int = 0, rate: float = 15.0, iwae_k: int = 500) -> PerImageBounds:
+def bounds(level: float = 232.0, *, seed: int = 0, rate: float = 15.0, iwae_k: int = 500) -> ImageBounds:
     """A model whose mean bound on -log p(x) is exactly `level`."""
     own = np.random.default_rng(1000 + seed).normal(0.0, 1.0, IMAGES)
     neg_iwae = level + _DIFFICULTY - _DIFFICULTY.mean() + own - own.mean()
-    return PerImageBounds(
+    return ImageBounds(
         distortion=neg_iwae + 3.0 - rate,
         rate=np.full(IMAGES, rate),
         iwae=-neg_iwae,
@@ -94,7 +95,7 @@ class FakeBackend:
         weights = artifact[artifacts.WEIGHTS_FILE]
         return {"config.json": b"{}", "saved_model.pb": weights, "variables/variables.index": weights[::-1]}
 
-    def reload_difference(self, files: Mapping[str, bytes], recorded: PerImageBounds) -> float:
+    def reload_difference(self, files: Mapping[str, bytes], recorded: ImageBounds) -> float:
         return 1e-6
 
     def sample_quality(self, files: Mapping[str, bytes]) -> SampleQuality:
@@ -129,7 +130,7 @@ def put_finalist(store: Store, candidate: Candidate, *, sweep: str = "digits") -
             files = {
                 artifacts.WEIGHTS_FILE: f"weights of {row.key}".encode(),
                 artifacts.MODEL_FILE: b"{}",
-                artifacts.PER_IMAGE_FILE: of_run.to_parquet(),
+                artifacts.PER_IMAGE_FILE: bounds_to_parquet(of_run),
             }
             sha256 = artifacts.keep(store, sweep, layout.confirm_key(row.trial, row.confirm_seed), files)
         fields = {name: getattr(row, name) for name in row.__dataclass_fields__ if name != "confirm_seed"}

@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from false_champions import Seed, promoted, read, save
 
-from vae_search.store.ledger.image_bounds_file import PerImageBounds
+from vae_search.core.image_bounds import ImageBounds
 
 
 def seeds(count: int, *, sd: float, images: int = 400) -> list[Seed]:
@@ -20,7 +20,7 @@ def seeds(count: int, *, sd: float, images: int = 400) -> list[Seed]:
     found = []
     for effect in rng.normal(0.0, sd, count):
         neg_iwae = difficulty + effect + rng.normal(0.0, 0.5, images)
-        bounds = PerImageBounds(
+        bounds = ImageBounds(
             distortion=neg_iwae, rate=neg_iwae * 0, iwae=-neg_iwae, baseline=neg_iwae + 150, iwae_k=500
         )
         found.append(Seed(bounds=bounds, select=float(neg_iwae.mean() + rng.normal(0.0, 0.1))))

@@ -4,19 +4,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from vae_search.core.image_bounds import ImageBounds
 from vae_search.errors import Conflict
 from vae_search.registry.promotion.champion_test import champion_test, mean_interval, welch_over_seeds
 from vae_search.registry.promotion.evidence import Evidence
-from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 KEY = "c" * 64
 
 
 def evidence(neg_iwae: np.ndarray, *, key: str = KEY, iwae_k: int = 500) -> Evidence:
     """Seeds (seeds, images) with these bounds on -log p(x), nats; the first seed's weights are the artifact."""
-    of = [
-        PerImageBounds(distortion=row, rate=row * 0.0, iwae=-row, baseline=row * 0.0, iwae_k=iwae_k) for row in neg_iwae
-    ]
+    of = [ImageBounds(distortion=row, rate=row * 0.0, iwae=-row, baseline=row * 0.0, iwae_k=iwae_k) for row in neg_iwae]
     return Evidence(comparability_key=key, bounds=dict(enumerate(of)), artifact_seed=0)
 
 

@@ -15,7 +15,7 @@ from vae_search.store import paths as layout
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
-from vae_search.store.ledger.image_bounds_file import PerImageBounds
+from vae_search.store.ledger.image_bounds_file import bounds_from_parquet
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.queries.leaderboard import read_leaderboard
 from vae_search.vae.inference.npz import arrays_of
@@ -115,7 +115,7 @@ def test_a_confirm_run_keeps_its_weights_and_the_bounds_that_they_have(open_sess
 
     row = ConfirmRuns(store, "small").rows()[0]
     files = artifacts.load(store, "small", row.key, sha256=row.artifact_sha256)
-    bounds = PerImageBounds.from_parquet(files[PER_IMAGE_FILE], where="bounds")
+    bounds = bounds_from_parquet(files[PER_IMAGE_FILE], where="bounds")
     again = judge(arrays_of(files[WEIGHTS_FILE]), ModelDescription.from_json(files[MODEL_FILE]), judge_task)
     assert len(bounds) == len(judge_task.images)
     assert np.array_equal(bounds.iwae, again.iwae)

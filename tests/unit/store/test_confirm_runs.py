@@ -8,11 +8,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.rows import trial_row
+from vae_search.core.image_bounds import ImageBounds
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.confirm_runs import FINALIST_SCHEMA, ConfirmRow, ConfirmRuns, by_trial
-from vae_search.store.ledger.image_bounds_file import PerImageBounds, seeds_from_parquet, seeds_to_parquet
+from vae_search.store.ledger.image_bounds_file import (
+    bounds_from_parquet,
+    bounds_to_parquet,
+    seeds_from_parquet,
+    seeds_to_parquet,
+)
 from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow
 
 
@@ -20,10 +26,10 @@ def row(trial: int = 42, seed: int = 1, **changes: object) -> ConfirmRow:
     return ConfirmRow.of(trial_row(trial, **changes), confirm_seed=seed)
 
 
-def some_bounds(count: int = 20, **changes: object) -> PerImageBounds:
+def some_bounds(count: int = 20, **changes: object) -> ImageBounds:
     rng = np.random.default_rng(count)
     values = {name: rng.normal(200.0, 20.0, count) for name in ("distortion", "rate", "iwae", "baseline")}
-    return PerImageBounds(**(values | {"iwae_k": 500} | changes))
+    return ImageBounds(**(values | {"iwae_k": 500} | changes))
 
 
 def test_a_confirm_run_comes_back_as_it_was_committed(store: LocalStore) -> None:
@@ -88,7 +94,7 @@ def test_a_seed_is_a_small_whole_number(seed: object) -> None:
 def test_bounds_survive_the_round_trip_bit_for_bit() -> None:
     bounds = some_bounds()
 
-    assert PerImageBounds.from_parquet(bounds.to_parquet(), where="here") == bounds
+    assert bounds_from_parquet(bounds_to_parquet(bounds), where="here") == bounds
 
 
 def test_bounds_of_several_seeds_survive_the_round_trip() -> None:
@@ -98,13 +104,13 @@ def test_bounds_of_several_seeds_survive_the_round_trip() -> None:
 
     assert seeds_from_parquet(content, where="here") == bounds
     with pytest.raises(CorruptStore, match=r"^here: must hold the bounds of one model"):
-        PerImageBounds.from_parquet(content, where="here")
+        bounds_from_parquet(content, where="here")
     with pytest.raises(CorruptStore, match=r"^here: must hold the bounds of confirmed seeds"):
-        seeds_from_parquet(some_bounds().to_parquet(), where="here")
+        seeds_from_parquet(bounds_to_parquet(some_bounds()), where="here")
 
 
 def test_other_readers_find_one_row_per_image(tmp_path) -> None:
-    (tmp_path / "bounds.parquet").write_bytes(some_bounds(7).to_parquet())
+    (tmp_path / "bounds.parquet").write_bytes(bounds_to_parquet(some_bounds(7)))
 
     table = duckdb.read_parquet(str(tmp_path / "bounds.parquet"))
 
@@ -113,7 +119,7 @@ def test_other_readers_find_one_row_per_image(tmp_path) -> None:
 
 def test_damage_is_named_by_the_file_that_has_it() -> None:
     with pytest.raises(CorruptStore, match=r"^models/x/per: damaged"):
-        PerImageBounds.from_parquet(some_bounds().to_parquet()[:-4], where="models/x/per")
+        bounds_from_parquet(bounds_to_parquet(some_bounds())[:-4], where="models/x/per")
 
 
 @pytest.mark.parametrize(

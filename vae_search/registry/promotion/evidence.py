@@ -5,10 +5,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vae_search.core.image_bounds import ImageBounds
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
 from vae_search.store.ledger.confirm_runs import ConfirmRow
-from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,7 +25,7 @@ class Evidence:
     """
 
     comparability_key: str
-    bounds: Mapping[int, PerImageBounds]
+    bounds: Mapping[int, ImageBounds]
     artifact_seed: int
 
     def __post_init__(self) -> None:
@@ -43,7 +43,7 @@ class Evidence:
         return self.artifact.iwae_k
 
     @property
-    def artifact(self) -> PerImageBounds:
+    def artifact(self) -> ImageBounds:
         """The bounds of the weights that are, or would be, promoted."""
         return self.bounds[self.artifact_seed]
 
@@ -67,7 +67,7 @@ class Candidate:
     """
 
     rows: tuple[ConfirmRow, ...]
-    bounds: Mapping[int, PerImageBounds]
+    bounds: Mapping[int, ImageBounds]
 
     def __post_init__(self) -> None:
         if len({(row.sweep, row.trial) for row in self.rows}) != 1:

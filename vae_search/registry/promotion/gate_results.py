@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vae_search.core.image_bounds import ImageBounds
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.store.ledger.confirm_runs import ConfirmRow
-from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +58,8 @@ class GateResult:
 def of_worst_seed(
     name: str,
     candidate: Candidate,
-    value_of: Callable[[ConfirmRow, PerImageBounds], float | None],
-    limit_of: Callable[[ConfirmRow, PerImageBounds], float | None],
+    value_of: Callable[[ConfirmRow, ImageBounds], float | None],
+    limit_of: Callable[[ConfirmRow, ImageBounds], float | None],
     what: str,
     *,
     at_least: bool = False,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vae_search.core.image_bounds import ImageBounds
 from vae_search.core.text import did_you_mean
 from vae_search.errors import InvalidSpec
 from vae_search.registry.promotion.evidence import Candidate
@@ -24,7 +25,6 @@ from vae_search.registry.promotion.gate_results import (
 )
 from vae_search.spec.hyperparameters import Config
 from vae_search.store.ledger.confirm_runs import ConfirmRow
-from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 MIN_SEEDS = 3  # of candidate and champion; a contest takes no fewer
 STANDARD_ERRORS = 2.0  # by which sample quality may be worse without counting as worse
@@ -72,7 +72,7 @@ def checked_limits(limits: Mapping[str, float]) -> dict[str, float]:
     return dict(limits)
 
 
-def baseline_nats(bounds: PerImageBounds) -> float:
+def baseline_nats(bounds: ImageBounds) -> float:
     """Mean -log p(x) of the latent-free model."""
     return float(bounds.baseline.mean())
 
@@ -87,7 +87,7 @@ def floor_nats(row: ConfirmRow) -> float | None:
     return None if row.neg_elbo is None or row.floor_excess is None else row.neg_elbo - row.floor_excess
 
 
-def span_nats(bounds: PerImageBounds) -> float:
+def span_nats(bounds: ImageBounds) -> float:
     """By how much a model's bound is better than the latent-free baseline, nats per image."""
     return baseline_nats(bounds) - float(bounds.neg_elbo.mean())
 
@@ -123,7 +123,7 @@ def finite(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
 def learned(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """Better than pixels without latents, by a share of what is possible: the baseline's distance to the floor."""
 
-    def least(row: ConfirmRow, bounds: PerImageBounds) -> float | None:
+    def least(row: ConfirmRow, bounds: ImageBounds) -> float | None:
         floor = floor_nats(row)
         return None if floor is None else limit * (baseline_nats(bounds) - floor)
 
@@ -135,7 +135,7 @@ def learned(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult
 def bound_is_sane(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """L_1 ≤ L_K in expectation (Burda et al. 2016, theorem 1): a clear violation is a mistake in the program."""
 
-    def excess(_: ConfirmRow, bounds: PerImageBounds) -> float:
+    def excess(_: ConfirmRow, bounds: ImageBounds) -> float:
         return in_standard_errors(-bounds.neg_elbo - bounds.iwae)
 
     return of_worst_seed("bound", candidate, excess, lambda *_: limit, "standard errors by which ELBO exceeds IWAE")
@@ -144,7 +144,7 @@ def bound_is_sane(candidate: Candidate, facts: GateInputs, limit: float) -> Gate
 def above_the_floor(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """No model of binarised images is better than the noise that binarised them: else the pixels were not binary."""
 
-    def below(row: ConfirmRow, bounds: PerImageBounds) -> float | None:
+    def below(row: ConfirmRow, bounds: ImageBounds) -> float | None:
         floor = floor_nats(row)
         return None if floor is None else in_standard_errors(floor - bounds.neg_iwae)
 
@@ -180,7 +180,7 @@ def code_matters(candidate: Candidate, facts: GateInputs, limit: float) -> GateR
 def warm_up_finished(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """Trained with the full weight of the KL, not only on the way to it."""
 
-    def epochs_after(row: ConfirmRow, _: PerImageBounds) -> int:
+    def epochs_after(row: ConfirmRow, _: ImageBounds) -> int:
         return row.epochs - Config.from_params(row.params).kl_warmup_epochs
 
     return of_worst_seed("warm_up", candidate, epochs_after, lambda *_: limit, "epochs after warm-up", at_least=True)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from vae_search.core.image_bounds import ImageBounds
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import SampleQuality
-from vae_search.store.ledger.image_bounds_file import PerImageBounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class ModelBackend(Protocol):
     def export(self, candidate: Candidate, artifact: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """The files to be served and shown, made of the files of a confirm run (`store/artifacts.py`)."""
 
-    def reload_difference(self, files: Mapping[str, bytes], recorded: PerImageBounds) -> float | None:
+    def reload_difference(self, files: Mapping[str, bytes], recorded: ImageBounds) -> float | None:
         """By how much the mean bound of `files`, loaded in a fresh process, differs from the recorded one.
 
         In nats; None if it does not load.

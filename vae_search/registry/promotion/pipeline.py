@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from vae_search.core.image_bounds import ImageBounds
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.registry.log import Action
@@ -23,7 +24,7 @@ from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts, sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns, by_trial
-from vae_search.store.ledger.image_bounds_file import PerImageBounds
+from vae_search.store.ledger.image_bounds_file import bounds_from_parquet
 from vae_search.store.queries.confirmation import confirmed_first, verdicts
 
 
@@ -192,12 +193,12 @@ def _recorded(state: ModelState, candidate: Candidate, rules: PromotionPolicy) -
     )
 
 
-def _bounds(store: Store, row: ConfirmRow) -> PerImageBounds:
+def _bounds(store: Store, row: ConfirmRow) -> ImageBounds:
     files = artifacts.load(store, row.sweep, row.key, sha256=row.artifact_sha256)
     where = f"{layout.artifact(row.sweep, row.key)}/{artifacts.PER_IMAGE_FILE}"
     if artifacts.PER_IMAGE_FILE not in files:
         raise CorruptStore("is missing.", path=where, advice="Restore it from a copy.")
-    return PerImageBounds.from_parquet(files[artifacts.PER_IMAGE_FILE], where=where)
+    return bounds_from_parquet(files[artifacts.PER_IMAGE_FILE], where=where)
 
 
 def _completed(row: ConfirmRow) -> bool:

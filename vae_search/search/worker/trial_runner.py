@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
+from vae_search.core.image_bounds import ImageBounds
 from vae_search.core.measurements import Diverged, EpochMeasurement
 from vae_search.core.trial_state import Reason
 from vae_search.data.tasks import JudgeTask, TrainingTask
@@ -26,7 +27,7 @@ from vae_search.store.leases.records import stop_requested
 from vae_search.store.ledger import checkpoints
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.failure_counts import MAX_FAILURES, failure_counts, record_failure
-from vae_search.store.ledger.image_bounds_file import PerImageBounds
+from vae_search.store.ledger.image_bounds_file import bounds_from_parquet, bounds_to_parquet
 from vae_search.vae.inference.npz import arrays_of, npz_of
 from vae_search.vae.inference.scoring import judge
 from vae_search.vae.networks.model_config import ModelDescription
@@ -36,7 +37,6 @@ from vae_search.vae.training.trainer import OUT_OF_MEMORY, Trainer, TrainingRun
 logger = logging.getLogger(__name__)
 
 ERROR_LINES = 12
-JUDGED = ("distortion", "rate", "iwae", "baseline", "iwae_k")
 LEAVING_POLL_S = 1.0  # between two looks for a request to stop, or a node that goes
 
 
@@ -67,7 +67,7 @@ class TrialRunner:
         self._trainer = Trainer(task, threads=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
         self._assignment: TrialAssignment | None = None
         self._run: TrainingRun | None = None
-        self._bounds: PerImageBounds | None = None  # of a confirm run after its last epoch
+        self._bounds: ImageBounds | None = None  # of a confirm run after its last epoch
         self._reported = 0
         self._saved_at = 0.0
         self._saved_epoch = 0
@@ -148,7 +148,7 @@ class TrialRunner:
             run.restore(arrays_of(arrays), _measurements_of(measurements))
             self._saved_epoch = checkpoint.epoch
             if PER_IMAGE_FILE in checkpoint.files:
-                self._bounds = PerImageBounds.from_parquet(checkpoint.files[PER_IMAGE_FILE], where=PER_IMAGE_FILE)
+                self._bounds = bounds_from_parquet(checkpoint.files[PER_IMAGE_FILE], where=PER_IMAGE_FILE)
             logger.info("run %s continues after epoch %d", assignment.key, run.epoch)
         else:
             logger.info("run %s starts: %s", assignment.key, json.dumps(dict(assignment.params)))
@@ -177,9 +177,8 @@ class TrialRunner:
             )
             files[MODEL_FILE] = description.to_json()
             if assignment.confirms:
-                judgement = judge(weights, description, self._judge_task)
-                self._bounds = PerImageBounds(**{name: getattr(judgement, name) for name in JUDGED})
-                files[PER_IMAGE_FILE] = self._bounds.to_parquet()
+                self._bounds = judge(weights, description, self._judge_task)
+                files[PER_IMAGE_FILE] = bounds_to_parquet(self._bounds)
         checkpoints.save(
             self._store, self._config.spec.name, assignment.key, lease=self._config.lease, epoch=run.epoch, files=files
         )

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from vae_search.core.image_bounds import ImageBounds
 from vae_search.data.dataset import Dataset
 from vae_search.data.pixel_statistics import intensities
 from vae_search.data.tasks import JudgeTask, TrainingTask
@@ -14,7 +15,6 @@ from vae_search.registry.promotion.gate_results import SampleQuality
 from vae_search.registry.promotion.model_backend import TestScore
 from vae_search.store.ledger.artifacts import MODEL_FILE
 from vae_search.store.ledger.artifacts import WEIGHTS_FILE as TRAINED_WEIGHTS
-from vae_search.store.ledger.image_bounds_file import PerImageBounds
 from vae_search.vae.inference.feature_space import FeatureSpace, feature_space_of, feature_train_images
 from vae_search.vae.inference.image_grids import grid_png, reconstructions, sheet_png
 from vae_search.vae.inference.model import VaeModel
@@ -55,7 +55,7 @@ class TensorFlowBackend:
             RECONSTRUCTIONS_FILE: sheet_png(reconstructions(model, originals, columns=PICTURE_COLUMNS)),
         }
 
-    def reload_difference(self, files: Mapping[str, bytes], recorded: PerImageBounds) -> float | None:
+    def reload_difference(self, files: Mapping[str, bytes], recorded: ImageBounds) -> float | None:
         """The greater of the differences by the weights file and by the SavedModel; None if either cannot be loaded."""
         try:
             found = score_in_fresh_process(files, self._dataset.judge)

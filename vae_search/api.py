@@ -197,7 +197,7 @@ def load_model(address: str, *, store: str | Path | None = None) -> "VaeModel":
         NotFound: There is no such model or version.
         CorruptStore: Its files are damaged.
     """
-    from vae_search.services.models.lifecycle import load
+    from vae_search.services.models.champions import load
 
     return load(_open(store), address).model
 

@@ -13,7 +13,7 @@ import pytest
 from tests.support.faulty_http import Fault, FaultyProxy, faulty_proxy
 from tests.support.s3_server import S3_SECRET
 from vae_search.errors import StoreUnavailable
-from vae_search.search.lifecycle import log_folder_of
+from vae_search.search.driver_lifecycle import log_folder_of
 from vae_search.services.models import galleries
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store

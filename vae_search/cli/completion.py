@@ -11,7 +11,7 @@ import typer
 
 from vae_search.core.settings import default_store
 from vae_search.errors import NotFound
-from vae_search.registry import paths as model_layout
+from vae_search.registry import model_paths as model_layout
 from vae_search.store import paths as layout
 
 

@@ -7,7 +7,7 @@ from vae_search.core.text import first_few
 from vae_search.errors import ClusterTrouble, CorruptStore, StoreUnavailable
 
 if TYPE_CHECKING:
-    from vae_search.registry.integrity import ModelInspection
+    from vae_search.registry.model_integrity import ModelInspection
     from vae_search.runtime.cluster.preflight_checks import Check
     from vae_search.services.maintenance import Verification
 

@@ -27,12 +27,12 @@ def promote(
     """
     from vae_search.display.console import busy, say, show_json
     from vae_search.display.models import decision_lines
-    from vae_search.services.models import lifecycle
+    from vae_search.services.models import champions
     from vae_search.services.payloads import decision_facts
     from vae_search.store.backends.uri import open_store
 
     with busy(f"judging the finalists of {sweep}"):
-        decision = lifecycle.promote(open_store(store), sweep, model=model, cache=cache_folder())
+        decision = champions.promote(open_store(store), sweep, model=model, cache=cache_folder())
     first, *rest = decision_lines(decision)
     if json:
         show_json(decision_facts(decision))
@@ -59,14 +59,14 @@ def models(
     Example: vae-search models fashion
     """
     from vae_search.display.models import show_history, show_models
-    from vae_search.services.models import lifecycle
+    from vae_search.services.models import champions
     from vae_search.store.backends.uri import open_store
 
     opened = open_store(store)
     if model is not None:
-        show_history(lifecycle.model_state(opened, model), as_json=json)
+        show_history(champions.model_state(opened, model), as_json=json)
     else:
-        show_models(lifecycle.model_states(opened), as_json=json)
+        show_models(champions.model_states(opened), as_json=json)
 
 
 @app.command()
@@ -83,10 +83,10 @@ def rollback(
     Example: vae-search rollback fashion --to 2
     """
     from vae_search.display.console import say
-    from vae_search.services.models import lifecycle
+    from vae_search.services.models import champions
     from vae_search.store.backends.uri import open_store
 
-    say(f"{model}: version {lifecycle.roll_back(open_store(store), model, to=to, why=why)} is champion.")
+    say(f"{model}: version {champions.roll_back(open_store(store), model, to=to, why=why)} is champion.")
 
 
 @app.command()
@@ -102,11 +102,11 @@ def evaluate(
     """
     from vae_search.display.console import busy
     from vae_search.display.models import show_evaluation
-    from vae_search.services.models import lifecycle
+    from vae_search.services.models import champions
     from vae_search.store.backends.uri import open_store
 
     with busy(f"scoring {model}"):
-        evaluation = lifecycle.evaluate(open_store(store), model, source=data, cache=cache_folder())
+        evaluation = champions.evaluate(open_store(store), model, source=data, cache=cache_folder())
     show_evaluation(evaluation, as_json=json)
 
 

@@ -12,7 +12,7 @@ from vae_search.display.models import decision_lines
 from vae_search.display.tables import cell, csv_text, fits, show_table
 from vae_search.services.payloads import confirmed_facts, outcome_facts, ranking_facts, status_facts
 from vae_search.services.queries import best_of_status
-from vae_search.store.queries.confirmation import Confirmed, FailedConfirmation, confirmed_first, verdicts
+from vae_search.store.queries.confirmed_configs import Confirmed, FailedConfirmation, confirmed_first, verdicts
 
 if TYPE_CHECKING:
     from vae_search.services.queries import Ranking

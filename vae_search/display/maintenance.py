@@ -8,7 +8,7 @@ from vae_search.display.console import say, show_json, show_status_table
 from vae_search.services.payloads import cleaning_facts, status_facts
 
 if TYPE_CHECKING:
-    from vae_search.registry.integrity import ModelInspection
+    from vae_search.registry.model_integrity import ModelInspection
     from vae_search.services.maintenance import Cleaning, Verification
     from vae_search.services.sweep_status import SweepStatus
     from vae_search.store.maintenance.disk_usage import Usage

@@ -11,7 +11,7 @@ from vae_search.services.payloads import model_facts
 if TYPE_CHECKING:
     from vae_search.registry.promotion.pipeline import Decision
     from vae_search.registry.state import ModelState
-    from vae_search.services.models.lifecycle import Evaluation
+    from vae_search.services.models.champions import Evaluation
 
 LONGEST_WHY = 2000  # characters: one sentence for each gate
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow, trial_record
-from vae_search.store.queries.confirmation import Confirmed, FailedConfirmation
+from vae_search.store.queries.confirmed_configs import Confirmed, FailedConfirmation
 
 _NULLABLE = {
     pa.int8(): pd.Int8Dtype(),

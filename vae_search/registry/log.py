@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from vae_search.errors import CorruptStore
-from vae_search.registry import paths as model_layout
+from vae_search.registry import model_paths as model_layout
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes

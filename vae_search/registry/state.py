@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.registry import paths as model_layout
+from vae_search.registry import model_paths as model_layout
 from vae_search.registry.log import Action, Entry
 
 CHAMPION, CHALLENGER = "champion", "challenger"

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.registry import paths as model_layout
+from vae_search.registry import model_paths as model_layout
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.file_sets import manifest_of, read_file_set

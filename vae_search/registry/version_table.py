@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.registry import paths as model_layout
+from vae_search.registry import model_paths as model_layout
 from vae_search.registry.log import Action, ModelLog, model_names
 from vae_search.registry.state import CHALLENGER, CHAMPION, ModelState, Version, fold
 from vae_search.registry.version_files import CARD_FILE

@@ -14,7 +14,7 @@ from vae_search.registry.promotion.champion_test import Interval, mean_interval
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.ledger.confirm_runs import ConfirmRow, by_trial
 from vae_search.store.ledger.rows import EpochRow, TrialRow
-from vae_search.store.queries.confirmation import confirmed_first, verdicts
+from vae_search.store.queries.confirmed_configs import confirmed_first, verdicts
 from vae_search.store.queries.front import Front, front_among, member_of
 from vae_search.store.queries.ranking import ranked
 

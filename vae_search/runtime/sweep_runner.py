@@ -12,7 +12,7 @@ from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster,
 from vae_search.runtime.store_probe import probe_store
 from vae_search.runtime.tune_adapters import run_trials
 from vae_search.search.capacity import check_capacity, local_capacity
-from vae_search.search.lifecycle import DriverSession, run_sweep
+from vae_search.search.driver_lifecycle import DriverSession, run_sweep
 from vae_search.search.messages import TRIALS_PER_PROCESS, WorkerConfig
 from vae_search.search.progress import Observer
 from vae_search.store import paths as layout

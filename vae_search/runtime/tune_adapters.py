@@ -27,7 +27,7 @@ from vae_search.runtime.tune_patches import lost_workers_told_apart
 from vae_search.runtime.tune_trainable import REPORT, Worker
 from vae_search.search.capacity import needs
 from vae_search.search.coordinator import SweepCoordinator
-from vae_search.search.lifecycle import WORKERS_LEAVE_S
+from vae_search.search.driver_lifecycle import WORKERS_LEAVE_S
 from vae_search.search.messages import TrialAssignment, WorkerConfig
 from vae_search.spec.sections import Resources
 from vae_search.store.ledger.failure_counts import MAX_FAILURES

@@ -15,7 +15,7 @@ from vae_search.store.backends.base import Store
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.sweep_record import SweepRecord
-from vae_search.store.queries.confirmation import Confirmed
+from vae_search.store.queries.confirmed_configs import Confirmed
 
 Unit = Literal["nats", "bits_per_dim"]
 

@@ -109,7 +109,7 @@ def export(store: Store, sweep: str, targets: Targets) -> Exported:
             write_runs(folder, rows, curves)
         written.append(targets.tensorboard)
     if targets.database is not None:
-        from vae_search.search.study.export import frozen_trials, write_sqlite
+        from vae_search.search.study.study_export import frozen_trials, write_sqlite
 
         with new_file(targets.database, option="--optuna") as partial:
             write_sqlite(partial, sweep, frozen_trials(space, rows, curves, orders))

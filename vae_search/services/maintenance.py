@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from vae_search.core.references import parse_trial_reference
 from vae_search.errors import Conflict, InvalidSpec, NotFound
-from vae_search.registry.integrity import ModelInspection, inspect_model
 from vae_search.registry.log import model_names
+from vae_search.registry.model_integrity import ModelInspection, inspect_model
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import acquire, read_heartbeat

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vae_search.core.trial_state import State
-from vae_search.store.queries.confirmation import Confirmed, FailedConfirmation
+from vae_search.store.queries.confirmed_configs import Confirmed, FailedConfirmation
 
 if TYPE_CHECKING:
     from vae_search.registry.promotion.pipeline import Decision

@@ -14,7 +14,7 @@ from vae_search.store.backends.base import Store
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
-from vae_search.store.queries.confirmation import Confirmed, FailedConfirmation, confirmed_first, verdicts
+from vae_search.store.queries.confirmed_configs import Confirmed, FailedConfirmation, confirmed_first, verdicts
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.queries.ranking import check_comparable
 

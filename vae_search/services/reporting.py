@@ -13,7 +13,7 @@ from vae_search.reports.page import PICTURES, render
 from vae_search.search.pruning import rung_epochs
 from vae_search.search.study.importances import importances
 from vae_search.services import sweep_status
-from vae_search.services.models import lifecycle
+from vae_search.services.models import champions
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.trials import Ledger
 
@@ -72,7 +72,7 @@ def findings(store: Store, sweep: str, *, now: datetime) -> ReportData:
 def _model(store: Store, name: str, damaged: list[str]) -> ModelState | None:
     """The model that the sweep names; None if it does not exist yet, or if its log is damaged."""
     try:
-        return lifecycle.model_state(store, name)
+        return champions.model_state(store, name)
     except NotFound:
         return None
     except CorruptStore as error:

@@ -152,7 +152,7 @@ def check_limits(spec: "SweepSpec") -> None:
         InvalidSpec: `promote.limits` names a gate that does not exist.
     """
     if spec.promote is not None and spec.promote.limits:
-        from vae_search.services.models.lifecycle import policy_of
+        from vae_search.services.models.champions import policy_of
 
         policy_of(spec)
 
@@ -172,7 +172,7 @@ def _outcome(store: Store, status: SweepStatus, *, cache: Path, observer: "Obser
         )
     if spec.promote is None or not status.can_promote:
         return SweepOutcome(status=status, promotion=None)
-    from vae_search.services.models.lifecycle import promote
+    from vae_search.services.models.champions import promote
 
     observer.on_phase(f"judging the finalists of {spec.name}")
     return SweepOutcome(status=status, promotion=promote(store, spec.name, spec=spec, cache=cache))

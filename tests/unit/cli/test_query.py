@@ -18,7 +18,7 @@ from tests.support.command_line import vae_search
 from tests.support.paths import ROOT
 from tests.support.stores import HOSTILE, filled_store
 from vae_search.display.tables import cell, csv_text, json_text
-from vae_search.registry import paths as model_layout
+from vae_search.registry import model_paths as model_layout
 from vae_search.registry.log import Action
 from vae_search.registry.registry import Registry
 from vae_search.spec.sweep_spec import read_spec

@@ -7,9 +7,9 @@ import pytest
 from tests.support.candidates import NOW, FakeBackend, candidate, failed_row, put_finalist, put_sweep
 from vae_search.cli.app import main
 from vae_search.errors import Conflict, CorruptStore, NotFound
-from vae_search.registry import paths as model_layout
-from vae_search.registry.integrity import inspect_model
+from vae_search.registry import model_paths as model_layout
 from vae_search.registry.log import Action
+from vae_search.registry.model_integrity import inspect_model
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.pipeline import PromotionOutcome, candidates, promote_best

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.candidates import NOW, put_sweep
 from tests.support.paths import ROOT
-from vae_search.registry.integrity import inspect_model
 from vae_search.registry.log import Action
+from vae_search.registry.model_integrity import inspect_model
 from vae_search.registry.registry import Registry
 from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore

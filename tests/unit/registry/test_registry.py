@@ -6,9 +6,9 @@ import pytest
 
 from tests.support.candidates import NOW
 from vae_search.errors import CorruptStore, InvalidSpec, NotFound
-from vae_search.registry import paths as model_layout
-from vae_search.registry.integrity import inspect_model
+from vae_search.registry import model_paths as model_layout
 from vae_search.registry.log import Action, Entry, ModelLog, model_names
+from vae_search.registry.model_integrity import inspect_model
 from vae_search.registry.registry import ModelAddress, Registry
 from vae_search.registry.state import Status
 from vae_search.registry.version_files import write_version

@@ -14,7 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from tests.support.candidates import FakeBackend, candidate, put_finalist
 from tests.support.reported_sweeps import HOSTILE, KINDS, ROW, complete, failed, mixed, put_confirmed, put_sweep, spoil
-from vae_search.registry import paths as model_layout
+from vae_search.registry import model_paths as model_layout
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.pipeline import promote_best
 from vae_search.reports.narrative import summary

@@ -21,7 +21,7 @@ from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow, trial_to_parquet
 from vae_search.store.ledger.trials import Ledger
-from vae_search.store.queries.confirmation import confirmed_first, verdicts
+from vae_search.store.queries.confirmed_configs import confirmed_first, verdicts
 
 LUCKY, PROVEN, BROKEN = 2, 1, 0  # one seed and the least mean; five seeds; the least mean of all, and a failed seed
 

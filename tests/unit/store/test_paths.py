@@ -3,7 +3,7 @@
 import pytest
 
 from vae_search.errors import NotFound
-from vae_search.registry import paths as model_layout
+from vae_search.registry import model_paths as model_layout
 from vae_search.store import paths as layout
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.registry import paths as model_layout
+from vae_search.registry import model_paths as model_layout
 from vae_search.registry.promotion.decision import PromotionDecision
 from vae_search.registry.promotion.evidence import Candidate, Evidence
 from vae_search.registry.promotion.gate_results import GateInputs, SampleQuality

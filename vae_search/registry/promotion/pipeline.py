@@ -25,7 +25,7 @@ from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts, sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns, by_trial
 from vae_search.store.ledger.image_bounds_file import bounds_from_parquet
-from vae_search.store.queries.confirmation import confirmed_first, verdicts
+from vae_search.store.queries.confirmed_configs import confirmed_first, verdicts
 
 
 class PromotionOutcome(StrEnum):

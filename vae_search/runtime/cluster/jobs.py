@@ -24,7 +24,7 @@ from vae_search.runtime.cluster.job_events import TRAINING, JobEvent, LineFilter
 from vae_search.runtime.cluster.job_package import JobPackage
 from vae_search.runtime.process_state import without_addresses
 from vae_search.search.capacity import check_capacity
-from vae_search.search.lifecycle import WORKERS_LEAVE_S
+from vae_search.search.driver_lifecycle import WORKERS_LEAVE_S
 from vae_search.spec.sections import Resources
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from optuna_dashboard import wsgi
 from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound, VaeSearchError
 from vae_search.search.messages import TrialAssignment
 from vae_search.search.pending_trials import PendingTrials
-from vae_search.search.study.export import fill, frozen_trials
+from vae_search.search.study.study_export import fill, frozen_trials
 from vae_search.spec.search_space import SearchSpace
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.errors import Conflict
-from vae_search.search.lifecycle import DriverSession, run_sweep
+from vae_search.search.driver_lifecycle import DriverSession, run_sweep
 from vae_search.search.messages import TrialAssignment, TrialReport, WorkerConfig
 from vae_search.search.progress import Observer
 from vae_search.store.backends.base import Store

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from vae_search.errors import StoreUnavailable
-from vae_search.search.lifecycle import LOG_FORMAT
+from vae_search.search.driver_lifecycle import LOG_FORMAT
 from vae_search.search.messages import WorkerConfig
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store

@@ -12,7 +12,7 @@ from vae_search.core.trial_state import State
 from vae_search.errors import NotFound
 from vae_search.exports.output_files import check_output, write_output
 from vae_search.services import queries
-from vae_search.services.models import lifecycle
+from vae_search.services.models import champions
 from vae_search.spec.sections import DataSpec
 from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
@@ -94,8 +94,8 @@ def subject(store: Store, address: str) -> Subject:
     Raises:
         NotFound, CorruptStore: As for `sample`.
     """
-    if lifecycle.is_model(store, address):
-        loaded = lifecycle.load(store, address)
+    if champions.is_model(store, address):
+        loaded = champions.load(store, address)
         return Subject(model=loaded.model, data=loaded.data)
     sweep, trial = parse_trial_reference(address)
     record = sweep_record.read(store, sweep)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vae_search.errors import CorruptStore
-from vae_search.registry import paths as model_layout
+from vae_search.registry import model_paths as model_layout
 from vae_search.registry.log import ModelLog
 from vae_search.registry.state import Status, fold
 from vae_search.registry.version_files import problems

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vae_search.errors import BadData, Conflict, CorruptStore, InvalidSpec, NotFound
-from vae_search.registry import paths as model_layout
+from vae_search.registry import model_paths as model_layout
 from vae_search.registry.log import model_names
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.pipeline import Decision, promote_best

@@ -26,7 +26,7 @@ from machine import describe_machine, fashion_mnist_folder
 from vae_search.data.dataset import load_dataset
 from vae_search.data.pixel_statistics import intensities
 from vae_search.spec.sections import DataSpec
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
@@ -73,7 +73,7 @@ def score(store: str, row: TrialRow) -> tuple[np.ndarray, np.ndarray, np.ndarray
     from vae_search.vae.training.device import limit_threads
 
     limit_threads(1)
-    files = artifacts.load(open_store(store), row.sweep, layout.trial_key(row.trial), sha256=row.artifact_sha256)
+    files = artifacts.load(open_store(store), row.sweep, store_paths.trial_key(row.trial), sha256=row.artifact_sha256)
     described, weights = ModelDescription.from_json(files[MODEL_FILE]), arrays_of(files[WEIGHTS_FILE])
     ordered, evaluator = build(described.network).ordered(weights), Evaluator.of(described)
     images = load_dataset(DATA, cache=Path("none")).test

@@ -29,7 +29,7 @@ from machine import describe_machine, fashion_mnist_folder
 
 from vae_search.data.dataset import load_dataset
 from vae_search.spec.sections import DataSpec
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
@@ -104,7 +104,7 @@ def bounds(folder: str, row: TrialRow, part: int) -> tuple[np.ndarray, np.ndarra
     from vae_search.vae.training.device import limit_threads
 
     limit_threads(1)
-    files = artifacts.load(open_store(folder), row.sweep, layout.trial_key(row.trial), sha256=row.artifact_sha256)
+    files = artifacts.load(open_store(folder), row.sweep, store_paths.trial_key(row.trial), sha256=row.artifact_sha256)
     described = ModelDescription.from_json(files[MODEL_FILE])
     network, weights = build(described.network), arrays_of(files[WEIGHTS_FILE])
     evaluator = Evaluator.of(described)

@@ -13,12 +13,13 @@ from vae_search.core.measurements import Costs, EpochMeasurement, Instability, S
 from vae_search.core.trial_state import Reason, State
 from vae_search.search.messages import TrialReport
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.rows import EpochRow, TrialRow, epochs_to_parquet, trial_to_parquet, trials_to_parquet
+from vae_search.store.paths import SweepPaths
 
 NAME, EPOCHS, KEY = "synthetic", 27, "k" * 64
 ENDS = ((3, 0.6), (9, 0.25), (EPOCHS, 0.15))  # epochs and share of the trials that end there, as rungs at 3 and 9 do
@@ -54,7 +55,7 @@ def trials_of(spec: SweepSpec, count: int) -> Iterator[tuple[TrialRow, list[Epoc
 def write_rows(folder: Path, spec: SweepSpec, count: int) -> None:
     """Rows and curves as their own files, without waiting for the disk: only their reading is measured."""
     for row, curve in trials_of(spec, count):
-        path, curve_path = layout.trial(NAME, row.trial), layout.trial_epochs(NAME, row.trial)
+        path, curve_path = SweepPaths(NAME).trial(row.trial), SweepPaths(NAME).trial_epochs(row.trial)
         curve_bytes = epochs_to_parquet(curve, path=curve_path)
         _write(folder / curve_path, curve_bytes)
         _write(folder / path, trial_to_parquet(_with_curve(row, curve_bytes), path=path))
@@ -62,9 +63,9 @@ def write_rows(folder: Path, spec: SweepSpec, count: int) -> None:
 
 def write_copied_rows(folder: Path, spec: SweepSpec, count: int) -> None:
     """A copy of the rows, and in the place of their own files, which nobody opens as long as it is intact, one byte."""
-    path = layout.compact_trials(NAME, count)
+    path = SweepPaths(NAME).compact_trials(count)
     _write(folder / path, trials_to_parquet([row for row, _ in trials_of(spec, count)], path=path))
-    for row_path in layout.trial_files(NAME, range(count)):
+    for row_path in SweepPaths(NAME).trial_files(range(count)):
         _write(folder / row_path, b"-")
 
 
@@ -88,7 +89,7 @@ def report(trial: int, epoch: int, neg_elbo: float) -> TrialReport:
         wall_s=1.0,
     )
     return TrialReport(
-        key=layout.trial_key(trial),
+        key=store_paths.trial_key(trial),
         epoch=epoch,
         measurements=(measurement,),
         costs=Costs(

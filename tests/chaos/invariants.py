@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import duckdb
 
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.records import newest_lease
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.maintenance.integrity import inspect
+from vae_search.store.paths import SweepPaths
 
 MAX_ATTEMPTS = 200  # more than any campaign here can cause: a counter that ran away
 
@@ -24,11 +25,11 @@ class Seen:
 
     @property
     def trials(self) -> set[int]:
-        return {layout.trial_of(path) for path in self.rows}
+        return {store_paths.trial_of(path) for path in self.rows}
 
 
 def seen(store: Store, sweep: str) -> Seen:
-    paths = [path for path in store.list(layout.trials(sweep)) if path.endswith(".parquet")]
+    paths = [path for path in store.list(SweepPaths(sweep).trials) if path.endswith(".parquet")]
     return Seen(rows={path: hashlib.sha256(store.read(path)).hexdigest() for path in paths})
 
 
@@ -57,8 +58,8 @@ def check_invariants(
 
 def _check_with_duckdb(store: Store, sweep: str, *, trials: int, finished: bool) -> None:
     with duckdb.connect() as connection:
-        rows = _read(connection, store, layout.trials(sweep), "trial, epochs, attempts, lease")
-        points = _read(connection, store, layout.epochs(sweep), "trial, epoch")
+        rows = _read(connection, store, SweepPaths(sweep).trials, "trial, epochs, attempts, lease")
+        points = _read(connection, store, SweepPaths(sweep).epochs, "trial, epoch")
     numbers = [trial for trial, *_ in rows]
     assert len(numbers) == len(set(numbers)), f"two rows of one trial: {sorted(numbers)}"
     assert set(numbers) <= set(range(trials)), f"the budget of {trials} is exceeded: {sorted(numbers)}"
@@ -77,7 +78,7 @@ def _check_with_duckdb(store: Store, sweep: str, *, trials: int, finished: bool)
 
 
 def _check_with_the_package(store: Store, sweep: str, now: Seen, *, trials: int) -> None:
-    if not any(path.endswith("/resolved.json") for path in store.list(layout.sweep(sweep))):
+    if not any(path.endswith("/resolved.json") for path in store.list(SweepPaths(sweep).folder)):
         assert not now.trials, "rows of a sweep without a record"
         return  # its driver was killed before there was a sweep
     found = inspect(store, sweep)
@@ -89,7 +90,9 @@ def _check_with_the_package(store: Store, sweep: str, now: Seen, *, trials: int)
     assert {row.trial for row in kept.rows} == now.trials
     assert set(curves.by_trial) == now.trials
     assert (*kept.damaged, *curves.damaged) == ()
-    issued = {int(path.split("/")[3]) for path in store.list(layout.running(sweep)) if path.endswith("suggestion.json")}
+    issued = {
+        int(path.split("/")[3]) for path in store.list(SweepPaths(sweep).running) if path.endswith("suggestion.json")
+    }
     assert issued <= set(range(trials)), f"issued beyond the budget of {trials}: {sorted(issued)}"
 
 

@@ -18,10 +18,11 @@ from typing import Any
 
 from tests.chaos.invariants import Seen, check_invariants
 from tests.support.paths import ROOT
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger import checkpoints
+from vae_search.store.paths import SweepPaths
 
 PATIENCE_S = 300  # for what must happen soon; only a hanging test waits so long
 _TOKEN = "VAE_SEARCH_CHAOS_TOKEN"  # noqa: S105 - marks our processes, and is no secret
@@ -74,7 +75,7 @@ class Sweep:
 
     @property
     def logs(self) -> Path:
-        return self.folder / "store" / layout.logs(self.name)
+        return self.folder / "store" / SweepPaths(self.name).logs
 
     def start(self, *arguments: str, **environment: str) -> "RunningDriver":
         """A driver that runs the sweep on, from wherever it stands."""
@@ -115,7 +116,7 @@ class Sweep:
     def saved_epochs(self) -> dict[int, int]:
         """The epoch of the newest intact checkpoint of each trial in flight that has one."""
         newest = {
-            trial: checkpoints.newest_intact(self.store, self.name, layout.trial_key(trial))
+            trial: checkpoints.newest_intact(self.store, self.name, store_paths.trial_key(trial))
             for trial in self.in_flight()
         }
         return {trial: checkpoint.epoch for trial, checkpoint in newest.items() if checkpoint is not None}
@@ -126,12 +127,12 @@ class Sweep:
 
     def in_flight(self) -> set[int]:
         """The trials that were issued and have no row yet."""
-        running = (path.split("/") for path in self.store.list(layout.running(self.name)))
+        running = (path.split("/") for path in self.store.list(SweepPaths(self.name).running))
         return {int(parts[3]) for parts in running if parts[-1] == "suggestion.json"}
 
     def saved_at(self, trial: int) -> float:
         """When the newest whole checkpoint of a trial in flight was written, as time.time(); 0 if there is none."""
-        folder = self.folder / "store" / layout.running_run(self.name, layout.trial_key(trial))
+        folder = self.folder / "store" / SweepPaths(self.name).run(store_paths.trial_key(trial))
         return max((_changed_at(path) for path in folder.glob("*/*/manifest.json")), default=0.0)
 
     def unsaved_s(self, *, since: float = 0.0, node: str = "*") -> float:

@@ -5,9 +5,9 @@ import pytest
 from tests.chaos.campaign import chance
 from tests.support.rows import epoch_rows, trial_row
 from vae_search.errors import CorruptStore
-from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.sql import query
 
 FLIPS = 2000
@@ -36,7 +36,9 @@ def is_noticed(store: LocalStore, path: str) -> bool:
     return (*trials.damaged, *curves.damaged) == (path,) and len(curves.by_trial) == 0
 
 
-@pytest.mark.parametrize("path", [layout.trial("digits", 0), layout.trial_epochs("digits", 0)], ids=["row", "curve"])
+@pytest.mark.parametrize(
+    "path", [SweepPaths("digits").trial(0), SweepPaths("digits").trial_epochs(0)], ids=["row", "curve"]
+)
 def test_a_file_cut_at_any_byte_is_noticed(store: LocalStore, path: str, quick: bool) -> None:
     content, place = store.read(path), store.local_path(path)
 
@@ -49,7 +51,9 @@ def test_a_file_cut_at_any_byte_is_noticed(store: LocalStore, path: str, quick: 
     assert unnoticed == []
 
 
-@pytest.mark.parametrize("path", [layout.trial("digits", 0), layout.trial_epochs("digits", 0)], ids=["row", "curve"])
+@pytest.mark.parametrize(
+    "path", [SweepPaths("digits").trial(0), SweepPaths("digits").trial_epochs(0)], ids=["row", "curve"]
+)
 def test_every_flipped_bit_is_noticed(store: LocalStore, path: str, quick: bool) -> None:
     content, place = store.read(path), store.local_path(path)
     flips = FLIPS // SEVENTH if quick else FLIPS
@@ -68,7 +72,7 @@ def test_every_flipped_bit_is_noticed(store: LocalStore, path: str, quick: bool)
 
 
 def test_a_query_and_a_reader_of_one_row_notice_it_as_well(store: LocalStore) -> None:
-    path = layout.trial("digits", 0)
+    path = SweepPaths("digits").trial(0)
     place, content = store.local_path(path), store.read(path)
     assert query(store, COUNTED).rows == ((1,),)
 

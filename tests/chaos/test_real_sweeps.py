@@ -11,15 +11,15 @@ import pytest
 from tests.chaos.campaign import chance, count
 from tests.chaos.sweeps import NOTHING, QUICK, SLOW, RunningDriver, Sweep, sweep_of
 from vae_search.core.trial_state import State
-from vae_search.store import paths as layout
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(7200)]
 
 
 def live_to_first_row(sweep: Sweep, driver: RunningDriver) -> None:
     """Return when a trial has ended and others train."""
-    while driver.process.poll() is None and not sweep.store.list(layout.trials(sweep.name)):
+    while driver.process.poll() is None and not sweep.store.list(SweepPaths(sweep.name).trials):
         time.sleep(0.02)
 
 
@@ -98,7 +98,7 @@ def test_a_driver_that_was_stopped_past_its_lease_writes_no_row_when_it_goes_on(
             first.process.send_signal(signal.SIGSTOP)
             stopped = sweep.check(NOTHING, finished=False)
             second = sweep.start()
-            second.until(lambda sweep=sweep: len(sweep.store.list(layout.leases("quick"))) >= 2)
+            second.until(lambda sweep=sweep: len(sweep.store.list(SweepPaths("quick").leases)) >= 2)
             trained = sweep.begun
             second.until(lambda sweep=sweep, trained=trained: sweep.begun > trained)
 

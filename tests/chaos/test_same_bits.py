@@ -12,7 +12,7 @@ import pytest
 from tests.chaos.campaign import chance, count
 from tests.chaos.invariants import Seen, check_invariants
 from tests.support.paths import ROOT
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger import artifacts
@@ -97,7 +97,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory, quick: bool) -> Iterator[St
             now = check_invariants(store, "bits", now, shown=shown, trials=len(FAMILIES), finished=False)
             assert trial not in now.trials
             reported = max(report[1] for report in told if len(report) == 2 and report[0] == trial)
-            checkpoint = newest_intact(store, "bits", layout.trial_key(trial))
+            checkpoint = newest_intact(store, "bits", store_paths.trial_key(trial))
             lost.append(reported - (checkpoint.epoch if checkpoint else 0))
             print(f"killed after epoch {reported} of trial {trial}: {lost[-1]} reported epochs lost")
     code, told = run(folder)
@@ -130,7 +130,8 @@ def test_a_killed_and_resumed_trial_ends_with_the_same_bits(whole: Store, killed
         facts(epoch) for epoch in Ledger(whole, "bits").epochs(trial)
     ]
     weights = [
-        arrays_of(artifacts.load(store, "bits", layout.trial_key(trial))[WEIGHTS_FILE]) for store in (whole, killed)
+        arrays_of(artifacts.load(store, "bits", store_paths.trial_key(trial))[WEIGHTS_FILE])
+        for store in (whole, killed)
     ]
     assert weights[0].keys() == weights[1].keys()
     assert all(weights[0][name].tobytes() == weights[1][name].tobytes() for name in weights[0])

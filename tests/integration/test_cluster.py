@@ -14,7 +14,8 @@ import pytest
 from tests.support.cluster_sweeps import active, nodes_in_use, ray_nodes_of, rows, saved, write_spec
 from tests.support.local_cluster import LocalCluster, facts, local_cluster, until
 from vae_search.data.formats.idx import read_idx_folder
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
+from vae_search.store.paths import SweepPaths
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -96,8 +97,8 @@ def test_a_trial_goes_on_where_its_node_was_lost_and_a_new_node_trains(cluster: 
     moved = [row for row in after.values() if row.attempts > 1]
     assert len(moved) == 1
     assert moved[0].node_id[:8] not in lost
-    log = "".join(file.read_text() for file in (tmp_path / "store" / layout.logs("nodes")).glob("worker-*.log"))
-    assert f"run {layout.trial_key(moved[0].trial)} continues after epoch" in log
+    log = "".join(file.read_text() for file in (tmp_path / "store" / SweepPaths("nodes").logs).glob("worker-*.log"))
+    assert f"run {store_paths.trial_key(moved[0].trial)} continues after epoch" in log
 
 
 def test_what_cannot_work_is_said_at_once(cluster: LocalCluster, tmp_path: Path):

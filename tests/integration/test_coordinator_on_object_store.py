@@ -15,11 +15,11 @@ from tests.support.s3_server import S3_SECRET
 from vae_search.errors import StoreUnavailable
 from vae_search.search.driver_lifecycle import log_folder_of
 from vae_search.services.models import galleries
-from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 
 pytest.importorskip("obstore")
 
@@ -66,7 +66,7 @@ def test_a_sweep_lives_in_a_bucket_from_its_first_trial_to_its_removal(
     assert [row.trial for row in rows] == list(range(7))
     assert sorted((*first.landed, *second.landed), key=lambda row: row.trial) == rows
     assert {row.lease for row in rows} == {1, 2}
-    assert store.list(layout.running("small")) == []
+    assert store.list(SweepPaths("small").running) == []
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)  # what is asked now, and how often, is not for chance
     files = store.list("")
@@ -100,15 +100,15 @@ def test_a_damaged_row_is_named_and_set_aside(open_session, store, tmp_path):
     sweep_record.create_or_check(store, record, text="name: small\n")
     session.run()
     session.lease.release()
-    path = layout.trial("small", 1)
+    path = SweepPaths("small").trial(1)
     store.replace(path, store.read(path)[:-7])
 
     cli("verify", "small", store=store, folder=tmp_path, expected=3)
     cli("query", "FROM trials", store=store, folder=tmp_path, expected=3)
     cli("verify", "small", "--repair", store=store, folder=tmp_path)
 
-    assert layout.tombstone("small", 1) in store.list("")
-    assert layout.set_aside("small", path) in store.list("")
+    assert SweepPaths("small").tombstone(1) in store.list("")
+    assert SweepPaths("small").set_aside(path) in store.list("")
     assert open_session("budget.trials=3", "pruning=off").coordinator.next_assignment().trial == 2
 
 
@@ -117,9 +117,9 @@ def test_log_files_come_into_the_bucket_when_the_driver_ends(store):
         (folder / "driver-000001.log").write_text("began\n")
         (folder / "worker-a-1.log").write_text("")
 
-    assert store.list(layout.logs("small")) == [f"{layout.logs('small')}/{name}" for name in
+    assert store.list(SweepPaths("small").logs) == [f"{SweepPaths('small').logs}/{name}" for name in
                                                 ("driver-000001.log", "worker-a-1.log")]  # fmt: skip
-    assert store.read(f"{layout.logs('small')}/driver-000001.log") == b"began\n"
+    assert store.read(f"{SweepPaths('small').logs}/driver-000001.log") == b"began\n"
     assert not folder.exists()
 
 

@@ -13,7 +13,7 @@ from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import GateInputs, SampleQuality
 from vae_search.registry.promotion.model_backend import TestScore
 from vae_search.spec.sweep_spec import parse_spec
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts, sweep_record
@@ -132,7 +132,7 @@ def put_finalist(store: Store, candidate: Candidate, *, sweep: str = "digits") -
                 artifacts.MODEL_FILE: b"{}",
                 artifacts.PER_IMAGE_FILE: bounds_to_parquet(of_run),
             }
-            sha256 = artifacts.keep(store, sweep, layout.confirm_key(row.trial, row.confirm_seed), files)
+            sha256 = artifacts.keep(store, sweep, store_paths.confirm_key(row.trial, row.confirm_seed), files)
         fields = {name: getattr(row, name) for name in row.__dataclass_fields__ if name != "confirm_seed"}
         again = (
             fields

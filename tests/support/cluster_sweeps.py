@@ -4,10 +4,10 @@ from pathlib import Path
 
 from tests.support.local_cluster import LocalCluster
 from vae_search.runtime.cluster.jobs import Jobs
-from vae_search.store import paths as layout
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 
 # Real images where they are to be had, few of them: seeds differ by more than the usual limits allow.
 SWEEP = """
@@ -40,13 +40,13 @@ def rows(folder: Path, name: str) -> dict[int, TrialRow]:
 
 def nodes_in_use(folder: Path, name: str) -> set[str]:
     """The first digits of the nodes whose workers have written a log."""
-    logs = folder / "store" / layout.logs(name)
+    logs = folder / "store" / SweepPaths(name).logs
     return {file.name.split("-")[1] for file in logs.glob("worker-*.log")}
 
 
 def saved(folder: Path, name: str) -> int:
     """Number of running trials that have a checkpoint."""
-    running = folder / "store" / layout.running(name)
+    running = folder / "store" / SweepPaths(name).running
     return len({file.parts[-4] for file in running.glob("*/*/checkpoint-*/manifest.json")})
 
 
@@ -57,5 +57,5 @@ def active(cluster: LocalCluster, name: str) -> bool:
 def ray_nodes_of(cluster: LocalCluster, node: str, folder: Path, name: str) -> set[str]:
     """The first digits of the Ray node that a node of local.sh is, by the processes that have logged."""
     pids = {str(pid) for pid in cluster.processes(node)}
-    logs = folder / "store" / layout.logs(name)
+    logs = folder / "store" / SweepPaths(name).logs
     return {file.name.split("-")[1] for file in logs.glob("worker-*.log") if file.stem.split("-")[2] in pids}

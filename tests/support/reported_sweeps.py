@@ -11,12 +11,12 @@ from tests.support.candidates import KEY, candidate
 from tests.support.rows import BEGAN, epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.spec.sweep_spec import parse_spec
-from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 
 TEXT = """
 name: digits
@@ -112,4 +112,4 @@ KINDS = {
     "all failed": [failed(trial) for trial in range(4)],
     "mixed": mixed(),
 }
-ROW = layout.trial("digits", 3)
+ROW = SweepPaths("digits").trial(3)

@@ -13,8 +13,8 @@ import vae_search
 from tests.support.paths import ROOT
 from tests.support.reported_sweeps import complete, failed, mixed, pruned, put_sweep, spoil
 from vae_search.errors import InvalidSpec, NotFound
-from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
+from vae_search.store.paths import SweepPaths
 
 
 @pytest.fixture
@@ -86,9 +86,9 @@ def test_a_report_can_be_written_again_and_again(store, tmp_path):
 
 
 def test_damaged_files_are_named_in_a_warning(store, tmp_path):
-    spoil(Path(store) / layout.trial("digits", 3))
+    spoil(Path(store) / SweepPaths("digits").trial(3))
 
-    with pytest.warns(UserWarning, match=layout.trial("digits", 3)) as warned:
+    with pytest.warns(UserWarning, match=SweepPaths("digits").trial(3)) as warned:
         found = vae_search.best("digits", every_state=True, store=store)
     with pytest.warns(UserWarning, match="left out"):
         vae_search.query("SELECT count(*) FROM trials", store=store)

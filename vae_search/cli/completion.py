@@ -11,8 +11,9 @@ import typer
 
 from vae_search.core.settings import default_store
 from vae_search.errors import NotFound
-from vae_search.registry import model_paths as model_layout
-from vae_search.store import paths as layout
+from vae_search.registry import model_paths
+from vae_search.store import paths as store_paths
+from vae_search.store.paths import SweepPaths
 
 
 def complete_sweep(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -61,31 +62,31 @@ def _root(ctx: typer.Context) -> Path | None:
 
 
 def _sweeps(root: Path | None) -> Iterator[str]:
-    for name in _names(root, layout.SWEEPS):
-        if root is not None and _is_name(layout.sweep, name) and (root / layout.resolved(name)).is_file():
+    for name in _names(root, store_paths.SWEEPS):
+        if root is not None and _is_name(SweepPaths, name) and (root / SweepPaths(name).resolved).is_file():
             yield name
 
 
 def _models(root: Path | None) -> Iterator[str]:
-    return (name for name in _names(root, model_layout.MODELS) if _is_name(model_layout.model, name))
+    return (name for name in _names(root, model_paths.MODELS) if _is_name(model_paths.model, name))
 
 
 def _versions(root: Path | None, model: str) -> list[str]:
-    if not _is_name(model_layout.model, model):
+    if not _is_name(model_paths.model, model):
         return []
-    return [name for name in _names(root, model_layout.versions(model)) if name.isdecimal()]
+    return [name for name in _names(root, model_paths.versions(model)) if name.isdecimal()]
 
 
 def _kept_trials(root: Path | None, sweep: str) -> list[str]:
-    if not _is_name(layout.sweep, sweep):
+    if not _is_name(SweepPaths, sweep):
         return []
-    return [str(int(name)) for name in _names(root, layout.artifacts(sweep)) if name.isdecimal()]
+    return [str(int(name)) for name in _names(root, SweepPaths(sweep).artifacts) if name.isdecimal()]
 
 
-def _is_name(folder_of: Callable[[str], str], name: str) -> bool:
+def _is_name(paths_of: Callable[[str], object], name: str) -> bool:
     """True if a sweep or model can have this name; a folder of a store may be anybody's."""
     try:
-        folder_of(name)
+        paths_of(name)
     except NotFound:
         return False
     return True

@@ -12,7 +12,7 @@ from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboardX.summary import hparams
 
 from vae_search.core.trial_state import State
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.ledger.rows import EpochRow, TrialRow
 
 CURVES = (
@@ -36,7 +36,7 @@ def write_runs(folder: Path, rows: Sequence[TrialRow], curves: Mapping[int, Sequ
     with closing(EventsWriter(str(folder / "events"))) as writer:
         writer.write_event(Event(wall_time=_began_s(rows), summary=experiment))
     for row in rows:
-        run = folder / layout.trial_key(row.trial)
+        run = folder / store_paths.trial_key(row.trial)
         run.mkdir()
         with closing(EventsWriter(str(run / "events"))) as writer:
             for event in _events(row, curves.get(row.trial, ())):

@@ -7,8 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from vae_search.errors import CorruptStore
-from vae_search.registry import model_paths as model_layout
-from vae_search.store import paths as layout
+from vae_search.registry import model_paths
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 
@@ -99,7 +99,7 @@ class ModelLog:
         self._model = model
         self._entries: list[Entry] = []
         self._last_sha256 = NO_ENTRY
-        model_layout.model(model)  # says what is wrong with the name
+        model_paths.model(model)  # says what is wrong with the name
 
     def entries(self) -> tuple[Entry, ...]:
         """All entries in their order.
@@ -107,10 +107,10 @@ class ModelLog:
         Raises:
             CorruptStore: An entry is damaged or missing.
         """
-        paths = self._store.list(model_layout.model_log(self._model))
-        present = {number for path in paths if (number := layout.number_of(path))}
+        paths = self._store.list(model_paths.model_log(self._model))
+        present = {number for path in paths if (number := store_paths.number_of(path))}
         for number in range(len(self._entries) + 1, max(present, default=0) + 1):
-            path = model_layout.model_entry(self._model, number)
+            path = model_paths.model_entry(self._model, number)
             if number not in present:
                 raise CorruptStore(
                     "is missing, but later entries are there.", path=path, advice="Restore it from a copy."
@@ -132,7 +132,7 @@ class ModelLog:
         if after != len(self._entries):
             return False
         content = entry.to_json(number=after + 1, previous_sha256=self._last_sha256)
-        path = model_layout.model_entry(self._model, after + 1)
+        path = model_paths.model_entry(self._model, after + 1)
         try:
             self._store.create(path, content)
         except AlreadyThere:
@@ -143,7 +143,7 @@ class ModelLog:
 
 def model_names(store: Store) -> list[str]:
     """The names of all models in the store, sorted."""
-    return sorted({path.split("/")[1] for path in store.list(model_layout.MODELS) if path.count("/") > 1})
+    return sorted({path.split("/")[1] for path in store.list(model_paths.MODELS) if path.count("/") > 1})
 
 
 def _sha256(content: bytes) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vae_search.errors import CorruptStore
-from vae_search.registry import model_paths as model_layout
+from vae_search.registry import model_paths
 from vae_search.registry.log import ModelLog
 from vae_search.registry.state import Status, fold
 from vae_search.registry.version_files import problems
@@ -42,18 +42,16 @@ def inspect_model(store: Store, model: str) -> ModelInspection:
         state = fold(model, ModelLog(store, model).entries())
     except CorruptStore as error:
         problem = error.problem if error.advice is None else f"{error.problem} {error.advice}"
-        finding = Finding(
-            path=error.path or model_layout.versions(model), problem=problem.splitlines()[0], damaged=True
-        )
+        finding = Finding(path=error.path or model_paths.versions(model), problem=problem.splitlines()[0], damaged=True)
         return ModelInspection(model=model, entries=0, versions=0, champion=None, findings=(finding,))
     findings = []
     promoted = [of for of in state.versions.values() if of.manifest_sha256 is not None]
     for of in promoted:
         found = problems(store, model, of.number, sha256=of.manifest_sha256 or "")
         findings += [Finding(path=path, problem=problem, damaged=True) for path, problem in found.items()]
-    present = {number for path in store.list(model_layout.versions(model)) if (number := model_layout.version_of(path))}
+    present = {number for path in store.list(model_paths.versions(model)) if (number := model_paths.version_of(path))}
     for number in sorted(present - {of.number for of in promoted}):
-        folder, known = model_layout.version(model, number), state.versions.get(number)
+        folder, known = model_paths.version(model, number), state.versions.get(number)
         if known is None:
             findings.append(Finding(path=folder, problem="has no entry in the log, whose end is missing", damaged=True))
         elif known.status is Status.GIVEN_UP:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.registry import model_paths as model_layout
+from vae_search.registry import model_paths
 from vae_search.registry.log import Action, Entry
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -101,7 +101,7 @@ def fold(model: str, entries: Sequence[Entry]) -> ModelState:
     versions: dict[int, Version] = {}
     champions: list[int] = []
     for number, entry in enumerate(entries, start=1):
-        where = model_layout.model_entry(model, number)
+        where = model_paths.model_entry(model, number)
         if entry.action is Action.REGISTER:
             _must(entry.version == len(versions) + 1 and bool(entry.candidate and entry.candidate_sha256), where)
             versions[len(versions) + 1] = Version(

@@ -8,8 +8,8 @@ import hashlib
 from collections.abc import Mapping
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.registry import model_paths as model_layout
-from vae_search.store import paths as layout
+from vae_search.registry import model_paths
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.file_sets import manifest_of, read_file_set
 from vae_search.store.backends.json_records import from_json_bytes
@@ -29,11 +29,11 @@ def write_version(store: Store, model: str, number: int, files: Mapping[str, byt
         CorruptStore: There are other files already.
         StoreUnavailable: The version is not whole; its number stays unused.
     """
-    folder = model_layout.version(model, number)
+    folder = model_paths.version(model, number)
     manifest = manifest_of(files)
     for name, content in files.items():
         write_file(store, f"{folder}/{name}", content)
-    write_file(store, layout.manifest(folder), manifest)
+    write_file(store, store_paths.manifest(folder), manifest)
     return hashlib.sha256(manifest).hexdigest()
 
 
@@ -62,16 +62,16 @@ def read_version(store: Store, model: str, number: int, *, sha256: str | None) -
         NotFound: There is no whole version of this number.
         CorruptStore: A file is missing, changed, or not one of the version's.
     """
-    folder = model_layout.version(model, number)
+    folder = model_paths.version(model, number)
     try:
         bundle = read_file_set(store, folder)
     except NotFound:
         if sha256 is None:
             raise
-        raise CorruptStore("is missing.", path=layout.manifest(folder), advice="Restore it from a copy.") from None
+        raise CorruptStore("is missing.", path=store_paths.manifest(folder), advice="Restore it from a copy.") from None
     if sha256 is not None and bundle.sha256 != sha256:
         raise CorruptStore(
-            "is not the one that was promoted.", path=layout.manifest(folder), advice="Restore it from a copy."
+            "is not the one that was promoted.", path=store_paths.manifest(folder), advice="Restore it from a copy."
         )
     unknown = _unknown(store, folder, bundle.files)
     if unknown:
@@ -86,8 +86,8 @@ def version_sha256(files: Mapping[str, bytes]) -> str:
 
 def problems(store: Store, model: str, number: int, *, sha256: str) -> dict[str, str]:
     """Everything that is wrong with the files of a promoted version, by path; empty if every byte is as it was."""
-    folder = model_layout.version(model, number)
-    path = layout.manifest(folder)
+    folder = model_paths.version(model, number)
+    path = store_paths.manifest(folder)
     try:
         content = store.read(path)
     except NotFound:
@@ -112,5 +112,5 @@ def problems(store: Store, model: str, number: int, *, sha256: str) -> dict[str,
 
 
 def _unknown(store: Store, folder: str, names: Mapping[str, object]) -> list[str]:
-    known = {layout.manifest(folder), *(f"{folder}/{name}" for name in names)}
+    known = {store_paths.manifest(folder), *(f"{folder}/{name}" for name in names)}
     return [path for path in store.list(folder) if path not in known]

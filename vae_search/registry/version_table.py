@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.registry import model_paths as model_layout
+from vae_search.registry import model_paths
 from vae_search.registry.log import Action, ModelLog, model_names
 from vae_search.registry.state import CHALLENGER, CHAMPION, ModelState, Version, fold
 from vae_search.registry.version_files import CARD_FILE
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 
@@ -27,14 +27,14 @@ def version_records(store: Store) -> tuple[list[dict[str, object]], list[str]]:
         try:
             state = fold(name, ModelLog(store, name).entries())
         except (CorruptStore, NotFound):  # or a folder that cannot be a model's
-            damaged.append(f"{model_layout.MODELS}/{name}/log")
+            damaged.append(f"{model_paths.MODELS}/{name}/log")
             continue
         for version in state.versions.values():
             record = _from_log(state, version)
             try:
                 record |= _scores(store, name, version)
             except CorruptStore:
-                damaged.append(f"{model_layout.version(name, version.number)}/{CARD_FILE}")
+                damaged.append(f"{model_paths.version(name, version.number)}/{CARD_FILE}")
             records.append(record)
     return records, damaged
 
@@ -79,8 +79,10 @@ def _scores(store: Store, model: str, version: Version) -> dict[str, object]:
     """
     if version.manifest_sha256 is None:
         return {}
-    folder = model_layout.version(model, version.number)
-    manifest: Any = from_json_bytes(_checked(store, layout.manifest(folder), version.manifest_sha256), where=folder)
+    folder = model_paths.version(model, version.number)
+    manifest: Any = from_json_bytes(
+        _checked(store, store_paths.manifest(folder), version.manifest_sha256), where=folder
+    )
     path = f"{folder}/{CARD_FILE}"
     card: Any = from_json_bytes(_checked(store, path, manifest["files"][CARD_FILE]["sha256"]), where=path)
     seeds = [of["neg_iwae"] for of in card["seeds"] if of["neg_iwae"] is not None]

@@ -7,7 +7,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from vae_search.errors import ClusterTrouble, NotFound, VaeSearchError
 from vae_search.search.capacity import NodeCapacity
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.backends.uri import location_everywhere, open_store
@@ -26,7 +26,7 @@ def probe_store(store: Store, nodes: Sequence[NodeCapacity], *, nonce: Callable[
         StoreUnavailable: The store cannot be read here.
     """
     contents = {node.node_id: to_json_bytes({"node": node.node_id, "nonce": nonce()}) for node in nodes}
-    paths = {node.node_id: layout.probe(nonce()) for node in nodes}
+    paths = {node.node_id: store_paths.probe(nonce()) for node in nodes}
     try:
         written = {
             node_id: _write.options(  # needs no core, and must not wait for one

@@ -15,10 +15,10 @@ from vae_search.search.capacity import check_capacity, local_capacity
 from vae_search.search.driver_lifecycle import DriverSession, run_sweep
 from vae_search.search.messages import TRIALS_PER_PROCESS, WorkerConfig
 from vae_search.search.progress import Observer
-from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import location_everywhere
 from vae_search.store.ledger.sweep_record import SweepRecord
+from vae_search.store.paths import SweepPaths
 
 
 def search(
@@ -54,7 +54,9 @@ def search(
             store=location_everywhere(session.store),
             lease=session.lease,
             rungs=coordinator.rungs,
-            log_folder=None if store.local_path(layout.logs(spec.name)) is None else str(session.log_folder.absolute()),
+            log_folder=None
+            if store.local_path(SweepPaths(spec.name).logs) is None
+            else str(session.log_folder.absolute()),
             trials_per_process=trials_per_process,
         )
         data_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes

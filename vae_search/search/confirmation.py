@@ -14,7 +14,7 @@ from vae_search.search.messages import TrialAssignment
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.sections import Objective
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
@@ -31,7 +31,7 @@ class ConfirmRun:
 
     @property
     def key(self) -> str:
-        return layout.confirm_key(self.trial, self.confirm_seed)
+        return store_paths.confirm_key(self.trial, self.confirm_seed)
 
 
 def finalists_of(rows: Sequence[TrialRow], count: int, objective: Objective) -> list[TrialRow]:

@@ -19,12 +19,13 @@ from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd
 from vae_search.search.study.study import SweepStudy, TrialResult
 from vae_search.search.trial_rows import criteria_of, epoch_rows, trial_row
 from vae_search.search.weight_retention import WeightRetention
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import Lease
 from vae_search.store.ledger.failure_counts import record_failure
 from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 
 logger = logging.getLogger(__name__)
 
@@ -205,7 +206,7 @@ class SweepCoordinator:
         """Bring study, rungs and budget to where the ledger and the running folders stand; a new sweep has neither."""
         finished_trials = self._ledger.read()
         rows = finished_trials.rows
-        lost = {layout.trial_of(path) for path in finished_trials.damaged} | {*finished_trials.set_aside}
+        lost = {store_paths.trial_of(path) for path in finished_trials.damaged} | {*finished_trials.set_aside}
         curves = self._ledger.curves(rows)
         if left_out := [*finished_trials.damaged, *curves.damaged]:
             logger.warning("damaged files are left out: %s", left_out)
@@ -215,7 +216,7 @@ class SweepCoordinator:
             self._replay_rungs(row, curve)
             self._count(row)
         finished = {row.trial for row in rows} | lost
-        over = {layout.trial_key(trial) for trial in finished} | {row.key for row in self._confirmation.ended}
+        over = {store_paths.trial_key(trial) for trial in finished} | {row.key for row in self._confirmation.ended}
         for assignment in self._pending.all():
             if assignment.key in over:
                 self._pending.forget(assignment.key)  # the last driver died between the row and this step
@@ -224,7 +225,7 @@ class SweepCoordinator:
                 continue  # issued again when its turn comes, and goes on from its checkpoint
             problems = self._spec.search_space.problems(assignment.params)
             if problems:
-                path = layout.suggestion(self._spec.name, assignment.key)
+                path = SweepPaths(self._spec.name).suggestion(assignment.key)
                 raise CorruptStore(
                     f"{path}: does not fit the search space: {problems[0]}\nRestore it from a copy, or "
                     "remove its folder: the trial is suggested anew."

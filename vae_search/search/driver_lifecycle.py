@@ -19,11 +19,11 @@ from vae_search.errors import Interrupted, StoreUnavailable
 from vae_search.search.progress import Observer
 from vae_search.search.running_trial import SweepContext
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.retrying import RetryingStore
 from vae_search.store.leases.lease import DRIVER_S, EXHAUSTED, Lease, acquire, driver_s_before
 from vae_search.store.ledger.sweep_record import SweepRecord
+from vae_search.store.paths import SweepPaths
 
 if TYPE_CHECKING:
     from vae_search.search.coordinator import SweepCoordinator
@@ -195,7 +195,7 @@ def log_folder_of(store: Store, sweep: str) -> Iterator[Path]:
     A bucket has no files that grow. There it is a temporary folder of this machine, and its files are put into the
     store when the driver ends; after a driver that was killed they stay where they are.
     """
-    folder = store.local_path(layout.logs(sweep))
+    folder = store.local_path(SweepPaths(sweep).logs)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder
@@ -206,7 +206,7 @@ def log_folder_of(store: Store, sweep: str) -> Iterator[Path]:
     finally:
         try:
             for file in sorted(folder.iterdir()):
-                store.replace(f"{layout.logs(sweep)}/{file.name}", file.read_bytes())
+                store.replace(f"{SweepPaths(sweep).logs}/{file.name}", file.read_bytes())
         except StoreUnavailable as trouble:  # it must not hide why the driver ends
             logger.warning("sweep %s: the log files stay in %s: %s", sweep, folder, trouble)
         else:

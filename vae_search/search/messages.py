@@ -7,7 +7,7 @@ from vae_search.core.measurements import Costs, EpochMeasurement, Scores
 from vae_search.core.trial_state import Reason
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 
 # The files of a checkpoint; after the last epoch also those of an artifact (`store/artifacts.py`).
 STATE_FILE = "state.npz"
@@ -50,8 +50,8 @@ class TrialAssignment:
     def key(self) -> str:
         """Key of the run in paths: `000042`, `000042-s1`."""
         if self.confirm_seed is None:
-            return layout.trial_key(self.trial)
-        return layout.confirm_key(self.trial, self.confirm_seed)
+            return store_paths.trial_key(self.trial)
+        return store_paths.confirm_key(self.trial, self.confirm_seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

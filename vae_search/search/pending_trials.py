@@ -5,9 +5,10 @@ from dataclasses import asdict
 
 from vae_search.errors import CorruptStore
 from vae_search.search.messages import TrialAssignment
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
+from vae_search.store.paths import SweepPaths
 
 
 class PendingTrials:
@@ -20,7 +21,7 @@ class PendingTrials:
     def record(self, assignment: TrialAssignment) -> bool:
         """Make `assignment` durable; recording it again changes nothing. Whether it is new."""
         try:
-            self._store.create(layout.suggestion(self._sweep, assignment.key), to_json_bytes(asdict(assignment)))
+            self._store.create(SweepPaths(self._sweep).suggestion(assignment.key), to_json_bytes(asdict(assignment)))
         except AlreadyThere:
             return False
         return True
@@ -32,14 +33,14 @@ class PendingTrials:
             CorruptStore: A suggestion is damaged.
         """
         assignments = []
-        for path in self._store.list(layout.running(self._sweep)):
-            if path.endswith("/suggestion.json"):
+        for path in self._store.list(SweepPaths(self._sweep).running):
+            if store_paths.is_suggestion(path):
                 assignments.append(_assignment(from_json_bytes(self._store.read(path), where=path), where=path))
         return sorted(assignments, key=lambda assignment: assignment.key)
 
     def forget(self, key: str) -> None:
         """Remove the running folder of a trial or confirm run whose row is written."""
-        self._store.remove_tree(layout.running_run(self._sweep, key))
+        self._store.remove_tree(SweepPaths(self._sweep).run(key))
 
 
 def _assignment(record: Mapping[str, object], *, where: str) -> TrialAssignment:

@@ -12,7 +12,7 @@ from vae_search.errors import BadData, NotFound
 from vae_search.runtime.cluster.job_package import files_of
 from vae_search.spec.fields import IN_STORE
 from vae_search.spec.sections import DataSpec
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.uri import open_store
 
@@ -144,7 +144,7 @@ def _keep(file: Path, content: bytes) -> None:
 
 def _folder(source: str) -> str:
     digest = source.removeprefix(IN_STORE).partition("/")[0]
-    return f"{layout.IMAGES}/{digest}"
+    return f"{store_paths.IMAGES}/{digest}"
 
 
 def _place(cache: Path, source: str) -> Path:

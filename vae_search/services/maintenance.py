@@ -9,7 +9,7 @@ from vae_search.core.references import parse_trial_reference
 from vae_search.errors import Conflict, InvalidSpec, NotFound
 from vae_search.registry.log import model_names
 from vae_search.registry.model_integrity import ModelInspection, inspect_model
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import acquire, read_heartbeat
 from vae_search.store.ledger import artifacts, sweep_record
@@ -18,6 +18,7 @@ from vae_search.store.ledger.trials import Ledger, sweep_names
 from vae_search.store.maintenance.garbage_collection import leftovers, strays
 from vae_search.store.maintenance.garbage_collection import remove as remove_leftover
 from vae_search.store.maintenance.integrity import Inspection, inspect, set_aside
+from vae_search.store.paths import SweepPaths
 from vae_search.vae.quiet_import import native_remarks_hidden
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def reproduce(
         from vae_search.search.worker.reproduce import reproduce as train_again
         from vae_search.vae.inference.npz import arrays_of
 
-    kept = store.list(layout.artifact(sweep, layout.trial_key(trial)))
-    files = artifacts.load(store, sweep, layout.trial_key(trial), sha256=row.artifact_sha256) if kept else None
+    kept = store.list(SweepPaths(sweep).artifact(store_paths.trial_key(trial)))
+    files = artifacts.load(store, sweep, store_paths.trial_key(trial), sha256=row.artifact_sha256) if kept else None
     found = train_again(
         row,
         curve,
@@ -169,12 +170,12 @@ def remove(store: Store, sweep: str) -> None:
         NotFound: There is no such sweep.
         Conflict: A driver is at work on it.
     """
-    if not store.list(layout.sweep(sweep)):
+    if not store.list(SweepPaths(sweep).folder):
         raise NotFound(f"no sweep {sweep!r} in {store.location}. `vae-search status` lists the sweeps.")
     lease = acquire(store, sweep)
     try:
-        store.remove(layout.resolved(sweep))  # first: what is left of an interrupted removal is no sweep any more
-        store.remove_tree(layout.sweep(sweep))
+        store.remove(SweepPaths(sweep).resolved)  # first: what is left of an interrupted removal is no sweep any more
+        store.remove_tree(SweepPaths(sweep).folder)
     finally:
         lease.release()
-    store.remove_tree(layout.sweep(sweep))  # the lease's own last records
+    store.remove_tree(SweepPaths(sweep).folder)  # the lease's own last records

@@ -20,7 +20,7 @@ from vae_search.runtime.cluster.preflight_checks import Area, Check, in_trouble
 from vae_search.runtime.cluster.token import Token, locate_token
 from vae_search.search.capacity import CPU, NodeCapacity
 from vae_search.spec.sections import Resources
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store, prove_exclusive
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.backends.uri import open_store
@@ -93,7 +93,7 @@ def _note(location: str | None, checks: list[Check]) -> Iterator[tuple[str | Non
     if location is None:
         yield None, None
         return
-    note = layout.probe(secrets.token_hex(8))
+    note = store_paths.probe(secrets.token_hex(8))
     try:
         place = open_store(location)
         prove_exclusive(place)

@@ -6,12 +6,13 @@ from typing import Literal
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import Heartbeat, last_heartbeat
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.trials import sweep_names
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 
 
@@ -96,7 +97,7 @@ def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> Swee
         heartbeat=None if last is None or last.ended else last,
         driver_s=last.driver_s if last else 0.0,
         is_exhausted=last is not None and last.exhausted and _same_budget(spec or latest, latest),
-        in_flight=sum(path.endswith("/suggestion.json") for path in store.list(layout.running(sweep))),
+        in_flight=sum(store_paths.is_suggestion(path) for path in store.list(SweepPaths(sweep).running)),
         confirm_rows=confirm_runs.rows,
     )
 

@@ -13,11 +13,11 @@ from vae_search.core.trial_state import State
 from vae_search.errors import InvalidSpec, NotFound, SweepFailed
 from vae_search.services.sweep_status import SweepStatus, status
 from vae_search.spec.hyperparameters import Config
-from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store, prove_exclusive
 from vae_search.store.leases.lease import read_heartbeat, request_stop
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import sweep_names
+from vae_search.store.paths import SweepPaths
 from vae_search.version import VERSION
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def resume(
         raise InvalidSpec(f"--set name={spec.name}: a sweep keeps its name. Run its spec under another name instead.")
     return run(
         spec,
-        text=store.read(layout.spec(sweep)).decode(),
+        text=store.read(SweepPaths(sweep).spec).decode(),
         store=store,
         cache=cache,
         observer=observer(spec),
@@ -162,7 +162,7 @@ def _outcome(store: Store, status: SweepStatus, *, cache: Path, observer: "Obser
 
     Raises:
         SweepFailed: No trial completed.
-        VaeSearchError: What `lifecycle.promote` raises.
+        VaeSearchError: What `champions.promote` raises.
     """
     spec = status.spec
     if not status.leaderboard.states[State.COMPLETE]:

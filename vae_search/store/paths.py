@@ -1,4 +1,4 @@
-"""The paths of the store, relative to its root, with "/" between the parts; those of models are in model_layout.py.
+"""Paths of the store, relative to its root, with "/" between the parts; models have `registry/model_paths.py`.
 
 store.json                                        the version of the store
 sweeps/<sweep>/spec.yaml, resolved.json           as submitted; with every default filled in
@@ -22,6 +22,7 @@ images/<digest>/<name>                            images that were sent along wi
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from vae_search.errors import NotFound
 
@@ -54,68 +55,152 @@ def visible(paths: Iterable[str]) -> list[str]:
     return sorted(path for path in paths if "/." not in f"/{path}")
 
 
-def sweep(sweep: str) -> str:
-    """The folder of a sweep.
+@dataclass(frozen=True, slots=True)
+class SweepPaths:
+    """Paths of one sweep's files, relative to the store's root.
 
     Raises:
         NotFound: No sweep can have this name: it would lead out of its folder.
     """
-    if not _SWEEP_NAME.fullmatch(sweep):
-        raise NotFound(
-            f"{sweep!r} cannot be the name of a sweep: it must start with a letter or digit and go on with "
-            "letters, digits, '.', '_' or '-'."
-        )
-    return f"{SWEEPS}/{sweep}"
 
+    sweep: str
 
-def spec(sweep_name: str) -> str:
-    """The spec as it was submitted."""
-    return f"{sweep(sweep_name)}/spec.yaml"
+    def __post_init__(self) -> None:
+        if not _SWEEP_NAME.fullmatch(self.sweep):
+            raise NotFound(
+                f"{self.sweep!r} cannot be the name of a sweep: it must start with a letter or digit and go on with "
+                "letters, digits, '.', '_' or '-'."
+            )
 
+    @property
+    def folder(self) -> str:
+        """The folder of the sweep."""
+        return f"{SWEEPS}/{self.sweep}"
 
-def resolved(sweep_name: str) -> str:
-    """The spec with every default, the versions, the fingerprint and the comparability key."""
-    return f"{sweep(sweep_name)}/resolved.json"
+    @property
+    def spec(self) -> str:
+        """The spec as it was submitted."""
+        return f"{self.folder}/spec.yaml"
 
+    @property
+    def resolved(self) -> str:
+        """The spec with every default, the versions, the fingerprint and the comparability key."""
+        return f"{self.folder}/resolved.json"
 
-def leases(sweep_name: str) -> str:
-    """The folder of a sweep's leases."""
-    return f"{sweep(sweep_name)}/leases"
+    @property
+    def leases(self) -> str:
+        """The folder of a sweep's leases."""
+        return f"{self.folder}/leases"
 
+    def lease(self, number: int) -> str:
+        """The record by which one driver owns the sweep."""
+        return f"{self.leases}/{number:06d}.json"
 
-def lease(sweep_name: str, number: int) -> str:
-    """The record by which one driver owns the sweep."""
-    return f"{leases(sweep_name)}/{number:06d}.json"
+    def lease_ended(self, number: int) -> str:
+        """The mark that the lease's driver left in an orderly way."""
+        return f"{self.leases}/{number:06d}.ended.json"
 
+    @property
+    def heartbeat(self) -> str:
+        """The holder's last sign of life."""
+        return f"{self.folder}/heartbeat.json"
 
-def lease_ended(sweep_name: str, number: int) -> str:
-    """The mark that the lease's driver left in an orderly way."""
-    return f"{leases(sweep_name)}/{number:06d}.ended.json"
+    def stop(self, number: int) -> str:
+        """The request that the driver of one lease stops."""
+        return f"{self.folder}/control/stop-{number:06d}.json"
 
+    @property
+    def running(self) -> str:
+        """The folder of everything that is not finished."""
+        return f"{self.folder}/running"
 
-def heartbeat(sweep_name: str) -> str:
-    """The holder's last sign of life."""
-    return f"{sweep(sweep_name)}/heartbeat.json"
+    def run(self, key: str) -> str:
+        """The folder of one running trial or confirm run."""
+        return f"{self.running}/{key}"
 
+    def suggestion(self, key: str) -> str:
+        """File with a run's assignment; durable before it starts."""
+        return f"{self.run(key)}/suggestion.json"
 
-def stop(sweep_name: str, number: int) -> str:
-    """The request that the driver of one lease stops."""
-    return f"{sweep(sweep_name)}/control/stop-{number:06d}.json"
+    def strike(self, key: str, reason: str, nonce: str) -> str:
+        """The note that a run has failed once for `reason`."""
+        return f"{self.run(key)}/strike-{reason}-{nonce}.json"
+
+    def checkpoint(self, key: str, lease_number: int, epoch: int) -> str:
+        """The folder of the training state after `epoch`, saved under one lease."""
+        return f"{self.run(key)}/{lease_number:06d}/checkpoint-{epoch:06d}"
+
+    @property
+    def trials(self) -> str:
+        """The folder of the rows."""
+        return f"{self.folder}/trials"
+
+    def trial(self, number: int) -> str:
+        """The row of one finished trial."""
+        return f"{self.trials}/{trial_key(number)}.parquet"
+
+    def trial_files(self, numbers: Iterable[int]) -> list[str]:
+        """The rows of many finished trials; faster than one by one."""
+        folder = self.trials
+        return [f"{folder}/{number:06d}.parquet" for number in numbers]
+
+    @property
+    def epochs(self) -> str:
+        """The folder of the learning curves."""
+        return f"{self.folder}/epochs"
+
+    def trial_epochs(self, number: int) -> str:
+        """The learning curve of one finished trial."""
+        return f"{self.epochs}/{trial_key(number)}.parquet"
+
+    @property
+    def compact(self) -> str:
+        """The folder of derived copies of rows and curves."""
+        return f"{self.folder}/compact"
+
+    def compact_trials(self, length: int) -> str:
+        """A copy of the rows of trials 0 … length - 1."""
+        return f"{self.compact}/trials-{length:06d}.parquet"
+
+    def compact_epochs(self, length: int) -> str:
+        """A copy of the learning curves of the same trials."""
+        return f"{self.compact}/epochs-{length:06d}.parquet"
+
+    @property
+    def finalists(self) -> str:
+        """The folder of the rows of confirm runs."""
+        return f"{self.folder}/finalists"
+
+    def finalist(self, number: int, confirm_seed: int) -> str:
+        """The row of one confirm run."""
+        return f"{self.finalists}/{confirm_key(number, confirm_seed)}.parquet"
+
+    @property
+    def artifacts(self) -> str:
+        """The folder of the weights of the best trials and of all confirm runs."""
+        return f"{self.folder}/artifacts"
+
+    def artifact(self, key: str) -> str:
+        """The folder of the weights of a trial or confirm run."""
+        return f"{self.artifacts}/{key}"
+
+    def tombstone(self, number: int) -> str:
+        """Says that a trial's row was damaged and set aside; its number is never used again."""
+        return f"{self.trials}/{trial_key(number)}.tombstone.json"
+
+    def set_aside(self, path: str) -> str:
+        """Path that a damaged file of a sweep is moved to."""
+        return f"{self.folder}/set-aside/{path.removeprefix(self.folder + '/')}"
+
+    @property
+    def logs(self) -> str:
+        """The folder of the log files, one per driver and worker; in a bucket they appear when the driver ends."""
+        return f"{self.folder}/logs"
 
 
 def trial_key(trial: int) -> str:
     """A trial's number as it stands in paths; a confirm run's key is this and its seed: `000042-s1`."""
     return f"{trial:06d}"
-
-
-def running(sweep_name: str) -> str:
-    """The folder of everything that is not finished."""
-    return f"{sweep(sweep_name)}/running"
-
-
-def running_run(sweep_name: str, key: str) -> str:
-    """The folder of one running trial or confirm run."""
-    return f"{running(sweep_name)}/{key}"
 
 
 def running_key_of(path: str) -> str | None:
@@ -124,14 +209,9 @@ def running_key_of(path: str) -> str | None:
     return found[1] if found else None
 
 
-def suggestion(sweep_name: str, key: str) -> str:
-    """File with a run's assignment; durable before it starts."""
-    return f"{running_run(sweep_name, key)}/suggestion.json"
-
-
-def strike(sweep_name: str, key: str, reason: str, nonce: str) -> str:
-    """The note that a run has failed once for `reason`."""
-    return f"{running_run(sweep_name, key)}/strike-{reason}-{nonce}.json"
+def is_suggestion(path: str) -> bool:
+    """True if the file below `running/` is the assignment of a trial or confirm run."""
+    return path.endswith("/suggestion.json")
 
 
 def strike_of(path: str) -> str | None:
@@ -140,56 +220,10 @@ def strike_of(path: str) -> str | None:
     return found[1] if found else None
 
 
-def checkpoint(sweep_name: str, key: str, lease_number: int, epoch: int) -> str:
-    """The folder of the training state after `epoch`, saved under one lease."""
-    return f"{running_run(sweep_name, key)}/{lease_number:06d}/checkpoint-{epoch:06d}"
-
-
 def checkpoint_of(path: str) -> tuple[int, int] | None:
     """Epoch and lease of the checkpoint that a file below `running/` belongs to, if it belongs to one."""
     found = re.search(r"/(\d{6,})/checkpoint-(\d{6,})/", path)
     return (int(found[2]), int(found[1])) if found else None
-
-
-def trials(sweep_name: str) -> str:
-    """The folder of the rows."""
-    return f"{sweep(sweep_name)}/trials"
-
-
-def trial(sweep_name: str, number: int) -> str:
-    """The row of one finished trial."""
-    return f"{trials(sweep_name)}/{trial_key(number)}.parquet"
-
-
-def trial_files(sweep_name: str, numbers: Iterable[int]) -> list[str]:
-    """The rows of many finished trials; faster than one by one."""
-    folder = trials(sweep_name)
-    return [f"{folder}/{number:06d}.parquet" for number in numbers]
-
-
-def epochs(sweep_name: str) -> str:
-    """The folder of the learning curves."""
-    return f"{sweep(sweep_name)}/epochs"
-
-
-def trial_epochs(sweep_name: str, number: int) -> str:
-    """The learning curve of one finished trial."""
-    return f"{epochs(sweep_name)}/{trial_key(number)}.parquet"
-
-
-def compact(sweep_name: str) -> str:
-    """The folder of derived copies of rows and curves."""
-    return f"{sweep(sweep_name)}/compact"
-
-
-def compact_trials(sweep_name: str, length: int) -> str:
-    """A copy of the rows of trials 0 … length - 1."""
-    return f"{compact(sweep_name)}/trials-{length:06d}.parquet"
-
-
-def compact_epochs(sweep_name: str, length: int) -> str:
-    """A copy of the learning curves of the same trials."""
-    return f"{compact(sweep_name)}/epochs-{length:06d}.parquet"
 
 
 def compact_lengths(paths: Iterable[str]) -> list[int]:
@@ -203,30 +237,10 @@ def confirm_key(number: int, confirm_seed: int) -> str:
     return f"{trial_key(number)}-s{confirm_seed}"
 
 
-def finalists(sweep_name: str) -> str:
-    """The folder of the rows of confirm runs."""
-    return f"{sweep(sweep_name)}/finalists"
-
-
-def finalist(sweep_name: str, number: int, confirm_seed: int) -> str:
-    """The row of one confirm run."""
-    return f"{finalists(sweep_name)}/{confirm_key(number, confirm_seed)}.parquet"
-
-
 def finalist_of(path: str) -> str | None:
     """The key of the confirm run whose row a file is, in its place or set aside."""
     found = re.fullmatch(rf"{SWEEPS}/[^/]+/(?:set-aside/)?finalists/(\d{{6,}}-s\d+)\.parquet", path)
     return found[1] if found else None
-
-
-def artifacts(sweep_name: str) -> str:
-    """The folder of the weights of the best trials and of all confirm runs."""
-    return f"{sweep(sweep_name)}/artifacts"
-
-
-def artifact(sweep_name: str, key: str) -> str:
-    """The folder of the weights of a trial or confirm run."""
-    return f"{artifacts(sweep_name)}/{key}"
 
 
 def manifest(folder: str) -> str:
@@ -240,24 +254,9 @@ def artifact_of(path: str) -> str | None:
     return found[1] if found else None
 
 
-def tombstone(sweep_name: str, number: int) -> str:
-    """Says that a trial's row was damaged and set aside; its number is never used again."""
-    return f"{trials(sweep_name)}/{trial_key(number)}.tombstone.json"
-
-
 def tombstones(paths: Iterable[str]) -> list[int]:
     """The trials whose tombstones are among `paths`."""
     return [int(found[1]) for path in paths if (found := re.search(r"/trials/(\d{6,})\.tombstone\.json$", path))]
-
-
-def set_aside(sweep_name: str, path: str) -> str:
-    """Path that a damaged file of a sweep is moved to."""
-    return f"{sweep(sweep_name)}/set-aside/{path.removeprefix(sweep(sweep_name) + '/')}"
-
-
-def logs(sweep_name: str) -> str:
-    """The folder of the log files, one per driver and worker; in a bucket they appear when the driver ends."""
-    return f"{sweep(sweep_name)}/logs"
 
 
 def probe(nonce: str) -> str:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.test_app import vae_search
-from vae_search.store import paths as layout
 from vae_search.store.backends.uri import open_store
+from vae_search.store.paths import SweepPaths
 
 NOBODY = "http://127.0.0.1:9"  # nothing listens there
 SPEC = "name: x\ndata: {source: digits}\nsearch_space: {latent_dim: 4}\nbudget: {trials: 1, epochs: 1}\n"
@@ -19,7 +19,7 @@ LOG = """\
 @pytest.fixture
 def folder(tmp_path) -> Path:
     (tmp_path / "x.yaml").write_text(SPEC)
-    open_store(str(tmp_path / "sweeps")).replace(f"{layout.logs('x')}/driver-000001.log", LOG.encode())
+    open_store(str(tmp_path / "sweeps")).replace(f"{SweepPaths('x').logs}/driver-000001.log", LOG.encode())
     return tmp_path
 
 

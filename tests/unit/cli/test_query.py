@@ -18,12 +18,12 @@ from tests.support.command_line import vae_search
 from tests.support.paths import ROOT
 from tests.support.stores import HOSTILE, filled_store
 from vae_search.display.tables import cell, csv_text, json_text
-from vae_search.registry import model_paths as model_layout
+from vae_search.registry import model_paths
 from vae_search.registry.log import Action
 from vae_search.registry.registry import Registry
 from vae_search.spec.sweep_spec import read_spec
-from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
+from vae_search.store.paths import SweepPaths
 
 CODE = re.compile(r"```(sql|python [a-z-]+)\n(.*?)```", re.DOTALL)
 
@@ -185,7 +185,7 @@ def test_finalists_and_models_are_tables_and_damage_is_named(store: LocalStore) 
     what = {"candidate": "digits/2", "candidate_sha256": "a" * 64}
     assert registry.add(Action.REGISTER, seen=registry.state(), version=1, **what)
     assert registry.add(Action.PROMOTE, seen=registry.state(), version=1, **what)
-    path = layout.finalist("digits", 1, 1)
+    path = SweepPaths("digits").finalist(1, 1)
     store.replace(path, store.read(path)[:-9])
 
     runs = ask(store, "query", "SELECT trial, confirm_seed, iwae FROM finalists ORDER BY iwae DESC", "--json")
@@ -199,7 +199,7 @@ def test_finalists_and_models_are_tables_and_damage_is_named(store: LocalStore) 
         {"model": "digits", "version": 1, "alias": "champion", "state": "promoted", "sweep": "digits", "trial": 2}
     ]
     assert json.loads(ask(store, "query", "FROM models", "--sweep", "digits", "--json").stdout)[0]["trial"] == 2
-    store.replace(model_layout.model_entry("digits", 1), b"{}")
+    store.replace(model_paths.model_entry("digits", 1), b"{}")
     broken = ask(store, "query", "FROM models", "--json")
     assert (broken.returncode, broken.stdout) == (3, b"[]\n")
 

@@ -19,10 +19,10 @@ from vae_search.search.running_trial import TrialEnd
 from vae_search.services import sweep_status
 from vae_search.services.sweeps import SweepOutcome
 from vae_search.spec.sweep_spec import parse_spec
-from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import read_leaderboard
 from vae_search.store.queries.sql import query
 
@@ -167,10 +167,10 @@ def test_sql_sees_the_front_of_pareto_sweeps_in_the_preferred_order(store: Local
 
 def test_a_sweep_whose_record_is_damaged_is_named_and_the_others_fronts_are_shown(store: LocalStore) -> None:
     Ledger(store, "other").commit(trial_row(0, "other"), epoch_rows(0, "other"))
-    store.create(layout.resolved("other"), b"{}")
+    store.create(SweepPaths("other").resolved, b"{}")
     Ledger(store, "recordless").commit(trial_row(0, "recordless"), epoch_rows(0, "recordless"))
 
     found = query(store, "SELECT DISTINCT sweep FROM front")
 
     assert found.rows == (("digits",),)
-    assert found.damaged == (layout.resolved("other"),)
+    assert found.damaged == (SweepPaths("other").resolved,)

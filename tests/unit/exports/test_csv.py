@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.reported_sweeps import failed, put_sweep, spoil
 from vae_search.services import exporting
-from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
+from vae_search.store.paths import SweepPaths
 
 NOT_TABULAR = {"started_at", "finished_at", "kl_per_dimension"}
 
@@ -64,9 +64,9 @@ def test_hostile_text_stays_in_its_cell(tmp_path):
 
 
 def test_what_is_damaged_is_left_out_and_named(swept, tmp_path):
-    spoil(Path(swept.location) / layout.trial("digits", 3))
+    spoil(Path(swept.location) / SweepPaths("digits").trial(3))
 
     done = exporting.export(swept, "digits", exporting.Targets(tensorboard=None, optuna=None, csv=tmp_path / "tables"))
 
-    assert done.damaged == (layout.trial("digits", 3),)
+    assert done.damaged == (SweepPaths("digits").trial(3),)
     assert 3 not in set(pd.read_csv(tmp_path / "tables" / "trials.csv")["trial"])

@@ -7,7 +7,7 @@ import pytest
 from tests.support.candidates import NOW, FakeBackend, candidate, failed_row, put_finalist, put_sweep
 from vae_search.cli.app import main
 from vae_search.errors import Conflict, CorruptStore, NotFound
-from vae_search.registry import model_paths as model_layout
+from vae_search.registry import model_paths
 from vae_search.registry.log import Action
 from vae_search.registry.model_integrity import inspect_model
 from vae_search.registry.promotion.decision import PromotionPolicy
@@ -15,11 +15,12 @@ from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.pipeline import PromotionOutcome, candidates, promote_best
 from vae_search.registry.registry import Registry
 from vae_search.registry.version_files import problems, read_version
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.image_bounds_file import seeds_from_parquet
 from vae_search.store.maintenance.integrity import inspect
+from vae_search.store.paths import SweepPaths
 
 GOOD, BETTER = (231.9, 232.0, 232.1), (230.9, 231.0, 231.1)
 
@@ -202,7 +203,7 @@ def test_a_sweep_without_confirm_runs_has_nothing_to_promote(store, backend):
 
 def test_damage_stops_a_promotion_before_it_begins(store, backend):
     put_sweep(store, candidate(GOOD, trial=3))
-    path = layout.finalist("digits", 3, 2)
+    path = SweepPaths("digits").finalist(3, 2)
     store.replace(path, store.read(path)[:-5])
 
     with pytest.raises(CorruptStore, match=path):
@@ -257,7 +258,7 @@ def test_every_truncation_and_bit_flip_in_a_version_is_found(store, backend):
     put_sweep(store, candidate(GOOD, trial=3))
     ask(store, backend)
     sha256 = state(store).versions[1].manifest_sha256
-    for path in store.list(model_layout.version("fashion", 1)):
+    for path in store.list(model_paths.version("fashion", 1)):
         content = store.read(path)
         step = max(1, len(content) // 40)
         damages = [content[:length] for length in range(0, len(content), step)]
@@ -292,11 +293,11 @@ def test_a_file_that_does_not_belong_to_a_version_is_named(store, backend):
 @pytest.mark.parametrize("part", ["row", "weights", "manifest"])
 def test_verify_names_damage_of_a_confirm_run(store, part):
     put_sweep(store, candidate(GOOD, trial=3))
-    folder = layout.artifact("digits", "000003-s2")
+    folder = SweepPaths("digits").artifact("000003-s2")
     path = {
-        "row": layout.finalist("digits", 3, 2),
+        "row": SweepPaths("digits").finalist(3, 2),
         "weights": f"{folder}/{artifacts.WEIGHTS_FILE}",
-        "manifest": layout.manifest(folder),
+        "manifest": store_paths.manifest(folder),
     }[part]
     assert inspect(store, "digits").finalists == 3
 
@@ -306,17 +307,17 @@ def test_verify_names_damage_of_a_confirm_run(store, part):
         store.replace(path, store.read(path)[:-1])
 
     damaged = [finding.path for finding in inspect(store, "digits").damaged]
-    assert damaged == [path if part == "row" else layout.manifest(folder)]
+    assert damaged == [path if part == "row" else store_paths.manifest(folder)]
 
 
 def test_the_running_folder_of_a_confirm_run_is_no_leftover_of_its_trial(store):
     put_sweep(store, candidate(GOOD, trial=3))
-    store.create(layout.suggestion("digits", "000003-s4"), b"{}")
-    store.create(layout.suggestion("digits", "000003-s1"), b"{}")
+    store.create(SweepPaths("digits").suggestion("000003-s4"), b"{}")
+    store.create(SweepPaths("digits").suggestion("000003-s1"), b"{}")
 
     findings = inspect(store, "digits").findings
 
-    assert [finding.path for finding in findings] == [layout.running_run("digits", "000003-s1")]
+    assert [finding.path for finding in findings] == [SweepPaths("digits").run("000003-s1")]
 
 
 def test_the_command_verifies_models_as_well(store, backend, monkeypatch, capsys):

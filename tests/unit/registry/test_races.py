@@ -11,7 +11,7 @@ from tests.support.paths import ROOT
 from vae_search.registry.log import Action
 from vae_search.registry.model_integrity import inspect_model
 from vae_search.registry.registry import Registry
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger import artifacts
 
@@ -55,7 +55,7 @@ def is_healthy(number: int) -> bool:
 def test_of_four_hundred_candidates_the_best_healthy_one_ends_as_champion(store: LocalStore):
     put_sweep(store)
     for number in range(PROCESSES * EACH):
-        artifacts.keep(store, "digits", layout.confirm_key(number, 1), {artifacts.WEIGHTS_FILE: b"%d" % number})
+        artifacts.keep(store, "digits", store_paths.confirm_key(number, 1), {artifacts.WEIGHTS_FILE: b"%d" % number})
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", PROMOTE_FIFTY, store.location, str(me)],

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.candidates import NOW
 from vae_search.errors import CorruptStore, InvalidSpec, NotFound
-from vae_search.registry import model_paths as model_layout
+from vae_search.registry import model_paths
 from vae_search.registry.log import Action, Entry, ModelLog, model_names
 from vae_search.registry.model_integrity import inspect_model
 from vae_search.registry.registry import ModelAddress, Registry
@@ -145,7 +145,7 @@ def test_every_changed_or_missing_byte_of_the_log_is_found(store, registry):
     for name in ("a", "b"):
         promoted(store, registry, name)
     for number in range(1, 5):
-        path = model_layout.model_entry("fashion", number)
+        path = model_paths.model_entry("fashion", number)
         content = store.read(path)
         for position in range(len(content)):
             changed = bytearray(content)
@@ -164,12 +164,12 @@ def test_every_changed_or_missing_byte_of_the_log_is_found(store, registry):
 def test_an_entry_that_was_rewritten_breaks_the_chain(store, registry):
     for name in ("a", "b"):
         promoted(store, registry, name)
-    first = json.loads(store.read(model_layout.model_entry("fashion", 1)))
+    first = json.loads(store.read(model_paths.model_entry("fashion", 1)))
     entry = Entry(
         action=Action.REGISTER, at=NOW, nonce="n", version=1, candidate="digits/evil", candidate_sha256="evil"
     )
     store.replace(
-        model_layout.model_entry("fashion", 1), entry.to_json(number=1, previous_sha256=first["previous_sha256"])
+        model_paths.model_entry("fashion", 1), entry.to_json(number=1, previous_sha256=first["previous_sha256"])
     )
 
     with pytest.raises(CorruptStore, match=r"000002\.json: does not follow"):
@@ -180,7 +180,7 @@ def test_an_entry_that_was_rewritten_breaks_the_chain(store, registry):
 def test_a_missing_entry_is_named(store, registry):
     for name in ("a", "b"):
         promoted(store, registry, name)
-    store.remove(model_layout.model_entry("fashion", 2))
+    store.remove(model_paths.model_entry("fashion", 2))
 
     with pytest.raises(CorruptStore, match=r"000002\.json: is missing"):
         ModelLog(store, "fashion").entries()
@@ -190,7 +190,7 @@ def test_a_log_whose_end_was_cut_off_is_given_away_by_its_versions(store, regist
     for name in ("a", "b"):
         promoted(store, registry, name)
     for number in (4, 3):
-        store.remove(model_layout.model_entry("fashion", number))
+        store.remove(model_paths.model_entry("fashion", number))
 
     (finding,) = inspect_model(store, "fashion").damaged
     assert (finding.path, finding.problem) == (

@@ -14,13 +14,14 @@ from plotly.offline import get_plotlyjs
 
 from tests.support.candidates import FakeBackend, candidate, put_finalist
 from tests.support.reported_sweeps import HOSTILE, KINDS, ROW, complete, failed, mixed, put_confirmed, put_sweep, spoil
-from vae_search.registry import model_paths as model_layout
+from vae_search.registry import model_paths
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.pipeline import promote_best
 from vae_search.reports.narrative import summary
 from vae_search.reports.page import plots_of, render
 from vae_search.services import reporting
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.sql import query
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -167,7 +168,7 @@ def test_the_front_of_the_picture_is_what_no_other_beats_and_collapsed_models_ar
 
 def test_a_sweep_that_goes_on_says_what_is_in_flight(store):
     put_sweep(store, [complete(0)])
-    store.create(layout.suggestion("digits", layout.trial_key(1)), b"{}")
+    store.create(SweepPaths("digits").suggestion(store_paths.trial_key(1)), b"{}")
 
     words = " ".join(summary(reporting.findings(store, "digits", now=NOW)))
 
@@ -178,11 +179,11 @@ def test_a_damaged_log_of_the_model_is_named_and_the_rest_is_shown(store):
     put_sweep(store, mixed())
     put_finalist(store, candidate())
     promote_best(store, "digits", model="digits", rules=PromotionPolicy(), backend=FakeBackend(), now=lambda: NOW)
-    spoil(Path(store.location) / model_layout.model_entry("digits", 2))
+    spoil(Path(store.location) / model_paths.model_entry("digits", 2))
 
     found = reporting.findings(store, "digits", now=NOW)
 
-    assert found.damaged == (model_layout.model_entry("digits", 2),)
+    assert found.damaged == (model_paths.model_entry("digits", 2),)
     assert "Trial " in render(found)
 
 

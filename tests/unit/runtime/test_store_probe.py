@@ -6,11 +6,11 @@ from ray.exceptions import GetTimeoutError, RayError
 
 from vae_search.errors import ClusterTrouble
 from vae_search.runtime.store_probe import _check, _write
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 
 pytestmark = pytest.mark.needs_ray
 
-PATH, CONTENT = layout.probe("0" * 16), b'{"nonce":"x"}'
+PATH, CONTENT = store_paths.probe("0" * 16), b'{"nonce":"x"}'
 write = _write._function  # what runs on the node
 
 

@@ -11,12 +11,12 @@ from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict
 from vae_search.search.confirmation import ConfirmRun, finalists_in, finalists_of, wanted_runs
 from vae_search.spec.sections import Objective
-from vae_search.store import paths as layout
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.image_bounds_file import bounds_from_parquet
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import read_leaderboard
 from vae_search.vae.inference.npz import arrays_of
 from vae_search.vae.inference.scoring import judge
@@ -105,7 +105,7 @@ def test_a_sweep_confirms_its_best_configs_after_its_last_trial(open_session, st
     assert all(row.seed == derived_seed(0, row.trial, f"confirm seed {row.confirm_seed}") for row in confirmed)
     assert len({row.neg_elbo for row in confirmed}) == 4
     assert len(Ledger(store, "small").trials()) == 4
-    assert store.list(layout.running("small")) == []
+    assert store.list(SweepPaths("small").running) == []
 
 
 def test_a_confirm_run_keeps_its_weights_and_the_bounds_that_they_have(open_session, store, judge_task):

@@ -7,11 +7,12 @@ import pytest
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore, LeaseLost, SweepFailed
 from vae_search.search.messages import Failure
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 from vae_search.vae.inference.model import VaeModel
 
 pytestmark = pytest.mark.needs_tensorflow
@@ -29,7 +30,7 @@ def test_a_sweep_ends_with_exactly_one_row_per_trial_of_its_budget(open_session,
     files = str(store.local_path("sweeps")) + "/*/trials/*.parquet"
     trials = duckdb.read_parquet(files)
     assert trials.aggregate("count(*), count(DISTINCT trial), min(trial), max(trial)").fetchall() == [(7, 7, 0, 6)]
-    assert store.list(layout.running("small")) == []
+    assert store.list(SweepPaths("small").running) == []
     states = [row.state for row in session.landed]
     assert State.COMPLETE in states
     assert State.PRUNED in states
@@ -59,7 +60,7 @@ def test_only_the_best_trials_keep_their_weights_and_these_make_images(open_sess
     best = sorted(session.landed, key=lambda row: row.objective)[:2]
     kept = {path.split("/")[3] for path in store.list("sweeps/small/artifacts")}
     assert kept == {f"{row.trial:06d}" for row in best}
-    files = artifacts.load(store, "small", layout.trial_key(best[0].trial), sha256=best[0].artifact_sha256)
+    files = artifacts.load(store, "small", store_paths.trial_key(best[0].trial), sha256=best[0].artifact_sha256)
     images = VaeModel.from_files(files[MODEL_FILE], files[WEIGHTS_FILE]).sample(5, seed=1)
     assert images.shape == (5, 8, 8, 1)
     assert 0 <= images.min() < images.max() <= 1
@@ -85,7 +86,7 @@ def test_a_sweep_that_is_cut_anywhere_ends_as_if_it_had_not_been(open_session, s
 
     assert attempts > 3
     assert sorted(row.trial for row in rows) == list(range(7))  # none twice
-    assert len(store.list(layout.trials("small"))) == 7
+    assert len(store.list(SweepPaths("small").trials)) == 7
 
 
 def test_a_trial_cut_between_checkpoints_ends_with_the_same_bits(open_session, tmp_path, store):
@@ -190,7 +191,7 @@ def test_a_driver_whose_lease_is_lost_writes_no_row(open_session, store):
         session.coordinator.commit_trial(order.key)
 
     newer.release()
-    assert store.list(layout.trials("small")) == []
+    assert store.list(SweepPaths("small").trials) == []
 
 
 def test_a_trial_that_the_next_driver_has_finished_meanwhile_is_shown_by_that_one_only(open_session, monkeypatch):
@@ -221,7 +222,7 @@ def test_a_row_that_is_already_there_is_adopted(open_session, store):
     order = session.start()
     while session.coordinator.record(session.runner.step()) is None:
         pass
-    path = layout.trial("small", 0)
+    path = SweepPaths("small").trial(0)
     session.coordinator.commit_trial(order.key)
     before = store.read(path)
 
@@ -243,7 +244,7 @@ def test_enqueued_configs_are_tried_first(open_session):
 def test_the_number_of_a_damaged_row_is_never_used_again(open_session, store):
     session = open_session("budget.trials=2", "pruning=off")
     session.run()
-    path = store.local_path(layout.trial("small", 1))
+    path = store.local_path(SweepPaths("small").trial(1))
     path.write_bytes(path.read_bytes()[:-7])
 
     again = open_session("budget.trials=3", "pruning=off")
@@ -267,7 +268,7 @@ def test_a_lowered_budget_is_kept_and_a_raised_one_takes_the_rest_up(open_sessio
 
 def test_a_suggestion_that_does_not_fit_the_space_is_named(open_session, store):
     open_session().start()
-    path = layout.suggestion("small", "000000")
+    path = SweepPaths("small").suggestion("000000")
     store.replace(path, b'{"params": {}, "seed": 1, "trial": 0}\n')
 
     with pytest.raises(CorruptStore, match=r"000000/suggestion\.json"):

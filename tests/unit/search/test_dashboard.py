@@ -17,10 +17,11 @@ from vae_search.errors import Conflict, StoreUnavailable
 from vae_search.search.messages import TrialAssignment
 from vae_search.search.pending_trials import PendingTrials
 from vae_search.services import exporting
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 
 dashboard = pytest.importorskip("vae_search.search.study.dashboard")
 PARAMS = {"architecture": "conv", "latent_dim": 4, "beta": 1.0}
@@ -51,7 +52,7 @@ def test_a_running_sweep_is_followed(store):
     assert [trial["state"] for trial in trials(app)] == ["Complete", "Fail", "Running"]
 
     Ledger(store, "digits").commit(complete(2), epoch_rows(2, epochs=3))
-    PendingTrials(store, "digits").forget(layout.trial_key(2))
+    PendingTrials(store, "digits").forget(store_paths.trial_key(2))
     *_, last = trials(app)
     assert last["state"] == "Complete"
     assert last["values"] == [complete(2).objective]
@@ -72,7 +73,7 @@ def test_a_sweep_without_rows_is_shown_and_then_followed(tmp_path):
 def test_a_damaged_row_stands_there_as_failed_and_is_looked_at_again(store):
     app = followed(store)
     trials(app)
-    path = Path(store.location) / layout.trial("digits", 2)
+    path = Path(store.location) / SweepPaths("digits").trial(2)
     Ledger(store, "digits").commit(complete(2), [])
     content = path.read_bytes()
     spoil(path)

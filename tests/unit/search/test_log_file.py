@@ -8,12 +8,12 @@ from tests.support.sweeps import small_spec
 from vae_search.errors import StoreUnavailable
 from vae_search.search.messages import WorkerConfig
 from vae_search.search.worker.log_file import WorkerLog
-from vae_search.store import paths as layout
+from vae_search.store.paths import SweepPaths
 
 pytestmark = pytest.mark.needs_tensorflow
 
 logger = logging.getLogger("vae_search.search.worker.trial_runner")
-PATH = f"{layout.logs('small')}/worker.log"
+PATH = f"{SweepPaths('small').logs}/worker.log"
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from vae_search.search.study.sampler_storage import BEST, NEWEST
 from vae_search.search.study.study import SweepStudy, TrialResult
 from vae_search.search.trial_rows import criteria_of
 from vae_search.spec.sections import Objective
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.queries.leaderboard import read_leaderboard
 
@@ -49,7 +49,7 @@ def test_rows_have_no_objective_and_the_front_keeps_its_weights(open_session, st
     assert [row.trial for row in front] == [0, 1]
     assert [member.trial for member in session.coordinator.progress().front.members] == [1, 0]
     kept = {path.split("/")[3] for path in store.list("sweeps/small/artifacts")}
-    assert kept == {layout.trial_key(row.trial) for row in front}
+    assert kept == {store_paths.trial_key(row.trial) for row in front}
     shown = read_leaderboard(store, "small").best_first(session.spec.objective, count=None)
     assert [row.trial for row in shown] == [row.trial for row in sorted(front, key=lambda row: row.neg_elbo)]
 

@@ -7,7 +7,7 @@ import pytest
 
 from vae_search.core.trial_state import State
 from vae_search.search.worker.reproduce import reproduce
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import WEIGHTS_FILE
 from vae_search.store.ledger.trials import Ledger
@@ -31,7 +31,7 @@ def test_every_bit_comes_out_again_although_the_trial_was_interrupted(finished, 
     row = ledger.trial(0)
     assert row.attempts > 1
     kept = next(r for r in ledger.trials() if r.artifact_sha256 is not None)
-    weights = arrays_of(artifacts.load(store, "small", layout.trial_key(kept.trial))[WEIGHTS_FILE])
+    weights = arrays_of(artifacts.load(store, "small", store_paths.trial_key(kept.trial))[WEIGHTS_FILE])
 
     seen = []
     again = reproduce(row, ledger.epochs(0), None, spec=session.spec, task=small_task, on_epoch=seen.append)
@@ -48,7 +48,7 @@ def test_every_bit_comes_out_again_although_the_trial_was_interrupted(finished, 
 def test_what_does_not_come_out_again_is_named(finished, store, small_task, change):
     session, ledger = finished
     kept = next(r for r in ledger.trials() if r.state is State.COMPLETE and r.artifact_sha256 is not None)
-    weights = arrays_of(artifacts.load(store, "small", layout.trial_key(kept.trial))[WEIGHTS_FILE])
+    weights = arrays_of(artifacts.load(store, "small", store_paths.trial_key(kept.trial))[WEIGHTS_FILE])
     row, images = kept, small_task
     match change:
         case "seed":

@@ -13,8 +13,8 @@ from tests.support.wsgi_client import get
 from vae_search.search.messages import TrialAssignment
 from vae_search.search.pending_trials import PendingTrials
 from vae_search.services import exporting
-from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.sql import query
 
 FILES = "sqlite:///{}/study.db"
@@ -88,7 +88,7 @@ def test_times_are_those_of_the_row(exported):
 
 
 def test_a_damaged_row_and_a_trial_in_flight_keep_their_places(swept, tmp_path):
-    spoil(Path(swept.location) / layout.trial("digits", 3))
+    spoil(Path(swept.location) / SweepPaths("digits").trial(3))
     params = {"architecture": "conv", "latent_dim": 4, "beta": 1.0}
     PendingTrials(swept, "digits").record(TrialAssignment(trial=30, params=params, seed=1))
     PendingTrials(swept, "digits").record(TrialAssignment(trial=2, params=params, seed=1, confirm_seed=1))

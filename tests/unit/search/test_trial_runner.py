@@ -8,7 +8,7 @@ import tensorflow as tf
 from vae_search.core.trial_state import Reason
 from vae_search.errors import StoreUnavailable
 from vae_search.search.worker.trial_runner import TrialRunner
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.ledger import checkpoints
 from vae_search.store.ledger.failure_counts import failure_counts, record_failure
 from vae_search.vae.training.trainer import TrainingRun
@@ -158,7 +158,7 @@ def test_a_worker_that_hears_of_a_stop_saves_its_epoch(open_session, store, smal
 
     assert (before.saved_epoch, after.saved_epoch) == (0, 2)
     assert (unsaved, session.coordinator.unsaved) == (True, False)
-    assert checkpoints.newest_intact(store, "small", layout.trial_key(0)).epoch == 2
+    assert checkpoints.newest_intact(store, "small", store_paths.trial_key(0)).epoch == 2
 
 
 def test_a_worker_whose_node_is_about_to_leave_saves_every_epoch(open_session, store, small_task, judge_task):
@@ -188,7 +188,7 @@ def test_a_worker_whose_node_is_about_to_leave_saves_every_epoch(open_session, s
 
     assert saved == [0, 0, 3, 4]  # within a second of being told, and from then on each
     assert asked == 2
-    assert checkpoints.newest_intact(store, "small", layout.trial_key(0)).epoch == 4
+    assert checkpoints.newest_intact(store, "small", store_paths.trial_key(0)).epoch == 4
 
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="says what is done without a GPU")

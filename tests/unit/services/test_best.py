@@ -15,12 +15,13 @@ from vae_search.reports.narrative import summary
 from vae_search.services import queries, reporting
 from vae_search.services.models import galleries
 from vae_search.services.sweep_status import status
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow, trial_to_parquet
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.confirmed_configs import confirmed_first, verdicts
 
 LUCKY, PROVEN, BROKEN = 2, 1, 0  # one seed and the least mean; five seeds; the least mean of all, and a failed seed
@@ -99,19 +100,19 @@ def rewritten(row: TrialRow, trial: int, **changes: object) -> dict[str, object]
 
 def test_a_picture_of_a_sweep_is_of_the_trial_that_best_names_first(trained, tmp_path):
     """Of a trial that leads by its objective alone no weights are kept: whoever draws it fails."""
-    trained.remove_tree(layout.compact("before"))  # rows are read from their own files then, and one is changed
+    trained.remove_tree(SweepPaths("before").compact)  # rows are read from their own files then, and one is changed
     ledger = Ledger(trained, "before")
     first = ledger.trial(0)
-    files = artifacts.load(trained, "before", layout.trial_key(0), sha256=first.artifact_sha256)
-    artifacts.drop(trained, "before", layout.trial_key(0))
+    files = artifacts.load(trained, "before", store_paths.trial_key(0), sha256=first.artifact_sha256)
+    artifacts.drop(trained, "before", store_paths.trial_key(0))
     ours = queries.best(trained, "before", count=1).rows[0].trial
     run = ConfirmRuns(trained, "before").row(0, 1)
     for seed in range(1, 6):  # five seeds of another trial, with a worse mean than the three of trial 0
         again = rewritten(run, 1, confirm_seed=seed, iwae=(run.iwae or 0.0) - 5.0)
         ConfirmRuns(trained, "before").commit(ConfirmRow(**again))
     trial_1 = ledger.trial(1)
-    sha256 = artifacts.keep(trained, "before", layout.trial_key(1), files)
-    path = layout.trial("before", 1)
+    sha256 = artifacts.keep(trained, "before", store_paths.trial_key(1), files)
+    path = SweepPaths("before").trial(1)
     trained.replace(path, trial_to_parquet(TrialRow(**rewritten(trial_1, 1, artifact_sha256=sha256)), path=path))
 
     written = galleries.sample(trained, "before", count=4, seed=0, output=tmp_path / "a.png")
@@ -125,7 +126,7 @@ def test_a_picture_of_a_sweep_is_of_the_trial_that_best_names_first(trained, tmp
 
 
 def test_a_confirmed_config_whose_first_weights_are_gone_is_drawn_by_its_confirm_run(trained, tmp_path):
-    artifacts.drop(trained, "before", layout.trial_key(0))
+    artifacts.drop(trained, "before", store_paths.trial_key(0))
 
     written = galleries.sample(trained, "before", count=4, seed=0, output=tmp_path / "a.png")
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.support.stores import filled_store
 from vae_search.services import queries, sweep_status
-from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import DRIVER_S, EXHAUSTED, acquire
+from vae_search.store.paths import SweepPaths
 
 
 class CountingStore(LocalStore):
@@ -35,7 +35,7 @@ def test_the_best_trials_take_one_reading_of_the_record(store: CountingStore) ->
     ranking = queries.best(store, "digits", count=1)
 
     assert ranking.searched == ("latent_dim", "beta", "depth")
-    assert store.reads[layout.resolved("digits")] == 1
+    assert store.reads[SweepPaths("digits").resolved] == 1
     assert len(ranking.rows) == 1
 
 
@@ -43,5 +43,5 @@ def test_a_status_takes_one_reading_of_the_record_and_of_the_heartbeat(store: Co
     status = sweep_status.status(store, "digits")
 
     assert (status.heartbeat, status.driver_s, status.is_exhausted) == (None, 12.5, True)
-    assert store.reads[layout.resolved("digits")] == 1
-    assert store.reads[layout.heartbeat("digits")] == 1
+    assert store.reads[SweepPaths("digits").resolved] == 1
+    assert store.reads[SweepPaths("digits").heartbeat] == 1

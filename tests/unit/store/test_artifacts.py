@@ -3,12 +3,13 @@
 import pytest
 
 from vae_search.errors import CorruptStore, NotFound, StoreUnavailable
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.artifacts import drop, keep, load
+from vae_search.store.paths import SweepPaths
 
 FILES = {"config.json": b"{}\n", "model.weights.h5": bytes(range(256)) * 40}
-FOLDER = layout.artifact("digits", "000042")
+FOLDER = SweepPaths("digits").artifact("000042")
 
 
 def test_an_artifact_comes_back_as_it_was_kept(store: LocalStore) -> None:
@@ -42,7 +43,7 @@ def test_a_damaged_file_is_named(store: LocalStore, name: str) -> None:
 @pytest.mark.parametrize("manifest", [b"{}", b'{"files": 1}', b'{"files": {"config.json": "x"}}', b"\0"])
 def test_a_damaged_manifest_is_named(store: LocalStore, manifest: bytes) -> None:
     keep(store, "digits", "000042", FILES)
-    store.replace(layout.manifest(FOLDER), manifest)
+    store.replace(store_paths.manifest(FOLDER), manifest)
 
     with pytest.raises(CorruptStore, match=FOLDER):
         load(store, "digits", "000042")

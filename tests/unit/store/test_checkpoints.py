@@ -2,9 +2,10 @@
 
 import pytest
 
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.checkpoints import newest_intact, prune, save
+from vae_search.store.paths import SweepPaths
 
 KEY = "000042"
 
@@ -14,15 +15,15 @@ def files(epoch: int) -> dict[str, bytes]:
 
 
 def folder(epoch: int, lease: int = 1) -> str:
-    return layout.checkpoint("digits", KEY, lease, epoch)
+    return SweepPaths("digits").checkpoint(KEY, lease, epoch)
 
 
 def saved(store: LocalStore) -> list[str]:
-    return [path for path in store.list(layout.running_run("digits", KEY)) if path.endswith("manifest.json")]
+    return [path for path in store.list(SweepPaths("digits").run(KEY)) if path.endswith("manifest.json")]
 
 
 def test_a_run_without_checkpoints_starts_from_nothing(store: LocalStore) -> None:
-    store.create(layout.suggestion("digits", KEY), b"{}")
+    store.create(SweepPaths("digits").suggestion(KEY), b"{}")
 
     assert newest_intact(store, "digits", KEY) is None
 
@@ -55,7 +56,7 @@ def test_the_epoch_decides_and_then_the_newer_lease(store: LocalStore) -> None:
 def test_a_torn_checkpoint_falls_back_to_the_one_before(store: LocalStore, damage: str) -> None:
     save(store, "digits", KEY, 1, 3, files(3))
     save(store, "digits", KEY, 2, 4, files(4))
-    weights, manifest = f"{folder(4, 2)}/weights.npz", layout.manifest(folder(4, 2))
+    weights, manifest = f"{folder(4, 2)}/weights.npz", store_paths.manifest(folder(4, 2))
     match damage:
         case "no manifest":
             store.remove(manifest)
@@ -92,8 +93,8 @@ def test_pruning_keeps_the_two_newest_over_all_leases(store: LocalStore) -> None
 
     prune(store, "digits", KEY, lease=2)
 
-    assert saved(store) == [layout.manifest(folder(epoch, 2)) for epoch in (3, 4)]
-    assert all("/000002/" in path for path in store.list(layout.running_run("digits", KEY)))
+    assert saved(store) == [store_paths.manifest(folder(epoch, 2)) for epoch in (3, 4)]
+    assert all("/000002/" in path for path in store.list(SweepPaths("digits").run(KEY)))
 
 
 def test_pruning_leaves_a_newer_lease_and_what_is_being_written_alone(store: LocalStore) -> None:
@@ -103,7 +104,9 @@ def test_pruning_leaves_a_newer_lease_and_what_is_being_written_alone(store: Loc
 
     prune(store, "digits", KEY, lease=1)
 
-    assert saved(store) == [layout.manifest(folder(epoch)) for epoch in (2, 3)] + [layout.manifest(folder(1, 2))]
+    assert saved(store) == [store_paths.manifest(folder(epoch)) for epoch in (2, 3)] + [
+        store_paths.manifest(folder(1, 2))
+    ]
     assert store.read(f"{folder(4)}/weights.npz") == b"half"
 
 

@@ -3,11 +3,11 @@
 import pytest
 
 from tests.support.rows import epoch_rows, trial_row
-from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.checksums import decode_checked, encode_checked
 from vae_search.store.ledger.compaction import finished_prefix
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.sql import query
 
 EVERYTHING = "SELECT sweep, trial, neg_elbo, params_json FROM trials ORDER BY ALL"
@@ -48,7 +48,7 @@ def answers(store: LocalStore) -> tuple:
 
 def compacted(store: LocalStore) -> list[str]:
     Ledger(store, "digits").compact()
-    return store.list(layout.compact("digits"))
+    return store.list(SweepPaths("digits").compact)
 
 
 def test_a_finished_prefix_ends_at_the_first_gap():
@@ -62,7 +62,7 @@ def test_answers_are_the_same_with_copies_and_take_fewer_reads(swept):
     answers(swept)
     without, swept.reads = swept.reads, 0
 
-    assert compacted(swept) == [layout.compact_epochs("digits", 8), layout.compact_trials("digits", 8)]
+    assert compacted(swept) == [SweepPaths("digits").compact_epochs(8), SweepPaths("digits").compact_trials(8)]
     swept.reads = 0
 
     assert answers(swept) == before
@@ -75,16 +75,16 @@ def test_a_longer_copy_takes_the_place_of_a_shorter(swept):
     Ledger(swept, "digits").commit(trial_row(8, params={"latent_dim": 10}), epoch_rows(8))
     before = answers(swept)
 
-    assert compacted(swept) == [layout.compact_epochs("digits", 12), layout.compact_trials("digits", 12)]
+    assert compacted(swept) == [SweepPaths("digits").compact_epochs(12), SweepPaths("digits").compact_trials(12)]
     assert answers(swept) == before
 
 
-@pytest.mark.parametrize("copy", [layout.compact_trials, layout.compact_epochs])
+@pytest.mark.parametrize("copy", [SweepPaths.compact_trials, SweepPaths.compact_epochs])
 @pytest.mark.parametrize("harm", ["removed", "cut", "flipped", "of another sweep"])
 def test_a_harmed_copy_changes_no_answer(swept, copy, harm):
     before = answers(swept)
     compacted(swept)
-    path = copy("digits", 8)
+    path = copy(SweepPaths("digits"), 8)
     content = swept.read(path)
     match harm:
         case "removed":
@@ -94,7 +94,7 @@ def test_a_harmed_copy_changes_no_answer(swept, copy, harm):
         case "flipped":
             swept.replace(path, content[:100] + bytes([content[100] ^ 1]) + content[101:])
         case "of another sweep":
-            swept.replace(path, swept.read(layout.trial("other", 0)))
+            swept.replace(path, swept.read(SweepPaths("other").trial(0)))
 
     assert answers(swept) == before
     assert compacted(swept)
@@ -103,7 +103,7 @@ def test_a_harmed_copy_changes_no_answer(swept, copy, harm):
 
 def test_a_row_that_was_removed_is_not_shown_from_a_copy(swept):
     compacted(swept)
-    swept.remove(layout.trial("digits", 3))
+    swept.remove(SweepPaths("digits").trial(3))
 
     trials, _, everything, curves, _ = answers(swept)
     rows = trials.rows
@@ -120,7 +120,7 @@ def test_a_copy_that_has_grown_is_the_same_as_one_made_at_once(swept):
     grown = {path: swept.read(path) for path in compacted(swept)}
     assert swept.reads < 20  # four rows and curves, and the old copy: what it holds is not read again
 
-    swept.remove_tree(layout.compact("digits"))
+    swept.remove_tree(SweepPaths("digits").compact)
 
     assert {path: swept.read(path) for path in compacted(swept)} == grown
 
@@ -138,28 +138,28 @@ def test_a_copy_of_an_older_version_grows_with_the_columns_of_today(swept):
 
 
 def test_a_copy_ends_before_a_damaged_row_or_curve(swept):
-    swept.replace(layout.trial("digits", 6), b"rubbish")
-    assert compacted(swept) == [layout.compact_epochs("digits", 6), layout.compact_trials("digits", 6)]
-    swept.replace(layout.trial_epochs("digits", 2), b"rubbish")
-    swept.remove_tree(layout.compact("digits"))
+    swept.replace(SweepPaths("digits").trial(6), b"rubbish")
+    assert compacted(swept) == [SweepPaths("digits").compact_epochs(6), SweepPaths("digits").compact_trials(6)]
+    swept.replace(SweepPaths("digits").trial_epochs(2), b"rubbish")
+    swept.remove_tree(SweepPaths("digits").compact)
 
-    assert compacted(swept) == [layout.compact_epochs("digits", 2), layout.compact_trials("digits", 2)]
+    assert compacted(swept) == [SweepPaths("digits").compact_epochs(2), SweepPaths("digits").compact_trials(2)]
 
 
 def test_trials_without_epochs_and_set_aside_numbers_are_no_gap(swept):
-    swept.remove(layout.trial("digits", 5))
-    swept.create(layout.tombstone("digits", 5), b"{}")
+    swept.remove(SweepPaths("digits").trial(5))
+    swept.create(SweepPaths("digits").tombstone(5), b"{}")
     Ledger(swept, "digits").commit(trial_row(8), [])
     before = answers(swept)
 
-    assert compacted(swept) == [layout.compact_epochs("digits", 12), layout.compact_trials("digits", 12)]
+    assert compacted(swept) == [SweepPaths("digits").compact_epochs(12), SweepPaths("digits").compact_trials(12)]
     assert answers(swept) == before
 
 
 def test_a_compaction_that_died_after_its_first_file_is_no_copy_and_is_made_again(swept):
     before = answers(swept)
-    swept.create(layout.compact_epochs("digits", 8), b"half")
+    swept.create(SweepPaths("digits").compact_epochs(8), b"half")
 
     assert answers(swept) == before
-    assert compacted(swept) == [layout.compact_epochs("digits", 8), layout.compact_trials("digits", 8)]
+    assert compacted(swept) == [SweepPaths("digits").compact_epochs(8), SweepPaths("digits").compact_trials(8)]
     assert answers(swept) == before

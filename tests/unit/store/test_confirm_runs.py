@@ -10,7 +10,6 @@ import pytest
 from tests.support.rows import trial_row
 from vae_search.core.image_bounds import ImageBounds
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.confirm_runs import FINALIST_SCHEMA, ConfirmRow, ConfirmRuns, by_trial
 from vae_search.store.ledger.image_bounds_file import (
@@ -20,6 +19,7 @@ from vae_search.store.ledger.image_bounds_file import (
     seeds_to_parquet,
 )
 from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow
+from vae_search.store.paths import SweepPaths
 
 
 def row(trial: int = 42, seed: int = 1, **changes: object) -> ConfirmRow:
@@ -42,7 +42,7 @@ def test_a_confirm_run_comes_back_as_it_was_committed(store: LocalStore) -> None
 
 def test_its_columns_are_a_trials_and_its_seed(store: LocalStore) -> None:
     ConfirmRuns(store, "digits").commit(row())
-    path = store.local_path(layout.finalist("digits", 42, 1))
+    path = store.local_path(SweepPaths("digits").finalist(42, 1))
 
     assert pq.read_schema(path).names == [*TRIAL_SCHEMA.names, "confirm_seed"]
     assert pq.read_schema(path).types == FINALIST_SCHEMA.types
@@ -60,7 +60,7 @@ def test_all_rows_come_in_order_and_damaged_ones_are_named(store: LocalStore) ->
     finalists = ConfirmRuns(store, "digits")
     for trial, seed in [(7, 2), (42, 1), (7, 1), (7, 10)]:
         finalists.commit(row(trial, seed))
-    path = layout.finalist("digits", 7, 2)
+    path = SweepPaths("digits").finalist(7, 2)
     store.replace(path, store.read(path)[:-9])
 
     found = finalists.read()
@@ -72,7 +72,7 @@ def test_all_rows_come_in_order_and_damaged_ones_are_named(store: LocalStore) ->
 
 def test_a_row_in_another_ones_place_is_damage(store: LocalStore) -> None:
     ConfirmRuns(store, "digits").commit(row())
-    store.create(layout.finalist("digits", 42, 2), store.read(layout.finalist("digits", 42, 1)))
+    store.create(SweepPaths("digits").finalist(42, 2), store.read(SweepPaths("digits").finalist(42, 1)))
 
     with pytest.raises(CorruptStore, match="000042-s2"):
         ConfirmRuns(store, "digits").row(42, 2)

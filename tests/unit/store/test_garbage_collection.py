@@ -14,7 +14,7 @@ from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict, NotFound
 from vae_search.services import maintenance
 from vae_search.spec.sweep_spec import parse_spec
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts, checkpoints, sweep_record
@@ -22,6 +22,7 @@ from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.maintenance.garbage_collection import ABANDONED_S
 from vae_search.store.maintenance.integrity import inspect
+from vae_search.store.paths import SweepPaths
 
 SPEC = """
 name: {name}
@@ -45,21 +46,23 @@ def with_sweep(store: LocalStore, name: str) -> LocalStore:
     sweep_record.create_or_check(store, record, text=SPEC)
     acquire(store, name, spec=spec).release()
     for trial in range(5):
-        sha256 = artifacts.keep(store, name, layout.trial_key(trial), {"weights.npz": b"w" * 50}) if trial < 2 else None
+        sha256 = (
+            artifacts.keep(store, name, store_paths.trial_key(trial), {"weights.npz": b"w" * 50}) if trial < 2 else None
+        )
         ended: dict[str, object] = {"artifact_sha256": sha256, "spec_sha256": spec.sha256}
         if trial == 4:
             ended |= {"state": State.PRUNED, "reason": Reason.RUNG, "objective": None}
         Ledger(store, name).commit(trial_row(trial, name, **ended), epoch_rows(trial, name))
     row = trial_row(0, name, spec_sha256=spec.sha256)
-    sha256 = artifacts.keep(store, name, layout.confirm_key(0, 1), {"weights.npz": b"w" * 60})
+    sha256 = artifacts.keep(store, name, store_paths.confirm_key(0, 1), {"weights.npz": b"w" * 60})
     ConfirmRuns(store, name).commit(ConfirmRow.of(replace(row, artifact_sha256=sha256), confirm_seed=1))
-    for key in (layout.confirm_key(0, 2), layout.confirm_key(1, 1)):
-        store.create(layout.suggestion(name, key), b"{}")
+    for key in (store_paths.confirm_key(0, 2), store_paths.confirm_key(1, 1)):
+        store.create(SweepPaths(name).suggestion(key), b"{}")
         checkpoints.save(store, name, key, 1, 1, {"state.npz": b"s"})
     Ledger(store, name).compact()
-    store.create(layout.suggestion(name, "000005"), b"{}")
+    store.create(SweepPaths(name).suggestion("000005"), b"{}")
     checkpoints.save(store, name, "000005", 1, 1, {"state.npz": b"s"})
-    store.create(f"{layout.logs(name)}/driver-000001.log", b"log")
+    store.create(f"{SweepPaths(name).logs}/driver-000001.log", b"log")
     return store
 
 
@@ -73,44 +76,44 @@ def every_file(store: LocalStore) -> dict[str, bytes]:
 def weights_that_fell_behind(store: LocalStore) -> str:
     sha256 = artifacts.keep(store, "digits", "000003", {"weights.npz": b"w" * 50})
     row = replace(Ledger(store, "digits").trial(3), artifact_sha256=sha256)
-    store.remove(layout.trial("digits", 3))
+    store.remove(SweepPaths("digits").trial(3))
     Ledger(store, "digits").commit(row, epoch_rows(3))
-    return layout.artifact("digits", "000003")
+    return SweepPaths("digits").artifact("000003")
 
 
 def weights_without_a_row(store: LocalStore) -> str:
     artifacts.keep(store, "digits", "000006", {"weights.npz": b"w"})
-    return layout.artifact("digits", "000006")
+    return SweepPaths("digits").artifact("000006")
 
 
 def curve_without_a_row(store: LocalStore) -> str:
-    store.create(layout.trial_epochs("digits", 6), b"half")
-    return layout.trial_epochs("digits", 6)
+    store.create(SweepPaths("digits").trial_epochs(6), b"half")
+    return SweepPaths("digits").trial_epochs(6)
 
 
 def running_folder_of_a_finished_trial(store: LocalStore) -> str:
-    store.create(layout.suggestion("digits", "000002"), b"{}")
+    store.create(SweepPaths("digits").suggestion("000002"), b"{}")
     checkpoints.save(store, "digits", "000002", 1, 1, {"state.npz": b"s" * 70})
-    return layout.running_run("digits", "000002")
+    return SweepPaths("digits").run("000002")
 
 
 def half_removed_running_folder(store: LocalStore) -> str:
     checkpoints.save(store, "digits", "000002", 1, 1, {"state.npz": b"s" * 70})
-    return layout.running_run("digits", "000002")
+    return SweepPaths("digits").run("000002")
 
 
 def running_folder_of_a_finished_confirm_run(store: LocalStore) -> str:
-    store.create(layout.suggestion("digits", "000000-s1"), b"{}")
-    return layout.running_run("digits", "000000-s1")
+    store.create(SweepPaths("digits").suggestion("000000-s1"), b"{}")
+    return SweepPaths("digits").run("000000-s1")
 
 
 def shorter_copy(store: LocalStore) -> str:
-    store.create(layout.compact_epochs("digits", 3), b"old")
-    return layout.compact_epochs("digits", 3)
+    store.create(SweepPaths("digits").compact_epochs(3), b"old")
+    return SweepPaths("digits").compact_epochs(3)
 
 
 def half_written_row(store: LocalStore) -> str:
-    path = f"{layout.trials('digits')}/.000007.parquet.0123456789abcdef.tmp"
+    path = f"{SweepPaths('digits').trials}/.000007.parquet.0123456789abcdef.tmp"
     abandon(store, path)
     return path
 
@@ -169,19 +172,19 @@ def test_a_dry_run_names_the_same_and_removes_nothing(swept):
 
 
 def test_a_file_that_may_just_be_being_written_stays(swept):
-    abandon(swept, f"{layout.trials('digits')}/.000007.parquet.0123456789abcdef.tmp", age_s=60.0)
-    abandon(swept, f"{layout.logs('digits')}/.notes.tmp")  # not ours
+    abandon(swept, f"{SweepPaths('digits').trials}/.000007.parquet.0123456789abcdef.tmp", age_s=60.0)
+    abandon(swept, f"{SweepPaths('digits').logs}/.notes.tmp")  # not ours
 
     assert maintenance.gc(swept, "digits", dry_run=False, now_s=NOW_S)[0].removed == {}
 
 
-@pytest.mark.parametrize("path", [layout.trial("digits", 1), layout.finalist("digits", 0, 1)])
+@pytest.mark.parametrize("path", [SweepPaths("digits").trial(1), SweepPaths("digits").finalist(0, 1)])
 @pytest.mark.parametrize("lost", ["damaged", "set aside"])
 def test_what_belongs_to_a_lost_row_and_what_was_set_aside_stays(swept, lost, path):
     swept.replace(path, swept.read(path)[:-5])
     if lost == "set aside":
         maintenance.verify(swept, "digits", repair=True)
-    swept.remove_tree(layout.compact("digits"))  # a copy that holds a row whose own file is gone is out of date
+    swept.remove_tree(SweepPaths("digits").compact)  # a copy that holds a row whose own file is gone is out of date
     before = every_file(swept)
 
     maintenance.gc(swept, "digits", dry_run=False, now_s=NOW_S)
@@ -192,7 +195,7 @@ def test_what_belongs_to_a_lost_row_and_what_was_set_aside_stays(swept, lost, pa
 def test_a_sweep_at_work_is_refused_by_name_and_skipped_otherwise(swept):
     with_sweep(swept, "other")
     left = curve_without_a_row(swept)
-    swept.create(layout.trial_epochs("other", 6), b"half")
+    swept.create(SweepPaths("other").trial_epochs(6), b"half")
     lease = acquire(swept, "digits", beat_s=0.05)
     try:
         with pytest.raises(Conflict, match="sweep digits: process"):
@@ -203,21 +206,21 @@ def test_a_sweep_at_work_is_refused_by_name_and_skipped_otherwise(swept):
 
     assert digits.removed == {}
     assert "at work" in digits.skipped
-    assert set(other.removed) == {layout.trial_epochs("other", 6)}
+    assert set(other.removed) == {SweepPaths("other").trial_epochs(6)}
     assert left in swept.list("sweeps/digits/epochs")
 
 
 def test_old_probes_and_half_written_files_outside_of_sweeps_are_removed_with_the_whole_store_only(swept):
-    abandon(swept, layout.probe("0123456789abcdef"))
-    abandon(swept, layout.probe("fedcba9876543210"), age_s=60.0)
+    abandon(swept, store_paths.probe("0123456789abcdef"))
+    abandon(swept, store_paths.probe("fedcba9876543210"), age_s=60.0)
     abandon(swept, ".store.json.0123456789abcdef.tmp")
     half = half_written_row(swept)
 
     digits, outside = maintenance.gc(swept, None, dry_run=False, now_s=NOW_S)
 
     assert set(digits.removed) == {half}
-    assert set(outside.removed) == {layout.probe("0123456789abcdef"), ".store.json.0123456789abcdef.tmp"}
-    assert swept.list(layout.PROBES) == [layout.probe("fedcba9876543210")]
+    assert set(outside.removed) == {store_paths.probe("0123456789abcdef"), ".store.json.0123456789abcdef.tmp"}
+    assert swept.list(store_paths.PROBES) == [store_paths.probe("fedcba9876543210")]
     assert not (Path(swept.location) / ".store.json.0123456789abcdef.tmp").exists()
 
 
@@ -256,7 +259,7 @@ def test_status_of_one_sweep_says_what_it_takes(swept):
     assert facts["total_bytes"] == sum(sizes.values())
     assert facts["artifacts_bytes"] == sum(size for path, size in sizes.items() if "/artifacts/" in path)
     assert facts["running_bytes"] == sum(size for path, size in sizes.items() if "/running/" in path)
-    assert facts["rows_bytes"] > sizes[layout.trial("digits", 0)]
+    assert facts["rows_bytes"] > sizes[SweepPaths("digits").trial(0)]
     assert "in the store: rows and curves" in command(swept, "status", "digits").stdout
 
 

@@ -11,12 +11,13 @@ from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict, NotFound
 from vae_search.services import maintenance, sweep_status
 from vae_search.spec.sweep_spec import overridden, parse_spec
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts, sweep_record
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.maintenance.integrity import inspect, set_aside
+from vae_search.store.paths import SweepPaths
 
 SPEC = """
 name: digits
@@ -40,7 +41,9 @@ def swept(store: LocalStore) -> LocalStore:
     ledger = Ledger(store, "digits")
     for trial in range(3):
         sha256 = (
-            artifacts.keep(store, "digits", layout.trial_key(trial), {"weights.npz": b"w" * 50}) if trial < 2 else None
+            artifacts.keep(store, "digits", store_paths.trial_key(trial), {"weights.npz": b"w" * 50})
+            if trial < 2
+            else None
         )
         ledger.commit(trial_row(trial, artifact_sha256=sha256, spec_sha256=SPEC_SHA256), epoch_rows(trial))
     failed = {"state": State.FAIL, "reason": Reason.DIVERGED, "objective": None, "neg_elbo": None}
@@ -63,7 +66,7 @@ def cut(path: str) -> Callable[[LocalStore], None]:
 
 
 def other_spec(store: LocalStore) -> None:
-    path = layout.resolved("digits")
+    path = SweepPaths("digits").resolved
     store.replace(path, store.read(path).replace(b'"high": 32', b'"high": 31'))
 
 
@@ -72,24 +75,24 @@ def remove(path: str) -> Callable[[LocalStore], None]:
 
 
 def swap_curves(store: LocalStore) -> None:
-    store.replace(layout.trial_epochs("digits", 0), store.read(layout.trial_epochs("digits", 1)))
+    store.replace(SweepPaths("digits").trial_epochs(0), store.read(SweepPaths("digits").trial_epochs(1)))
 
 
 def foreign_row(store: LocalStore) -> None:
-    store.replace(layout.trial("digits", 2), store.read(layout.trial("digits", 1)))
+    store.replace(SweepPaths("digits").trial(2), store.read(SweepPaths("digits").trial(1)))
 
 
 DAMAGE = {
-    "a row": (flip(layout.trial("digits", 1)), layout.trial("digits", 1)),
-    "another trial's row": (foreign_row, layout.trial("digits", 2)),
-    "a curve": (flip(layout.trial_epochs("digits", 2)), layout.trial_epochs("digits", 2)),
-    "a missing curve": (remove(layout.trial_epochs("digits", 2)), layout.trial_epochs("digits", 2)),
-    "another trial's curve": (swap_curves, layout.trial_epochs("digits", 0)),
+    "a row": (flip(SweepPaths("digits").trial(1)), SweepPaths("digits").trial(1)),
+    "another trial's row": (foreign_row, SweepPaths("digits").trial(2)),
+    "a curve": (flip(SweepPaths("digits").trial_epochs(2)), SweepPaths("digits").trial_epochs(2)),
+    "a missing curve": (remove(SweepPaths("digits").trial_epochs(2)), SweepPaths("digits").trial_epochs(2)),
+    "another trial's curve": (swap_curves, SweepPaths("digits").trial_epochs(0)),
     "weights": (flip("sweeps/digits/artifacts/000001/weights.npz"), "sweeps/digits/artifacts/000001/manifest.json"),
     "a manifest": (remove("sweeps/digits/artifacts/000001/manifest.json"), "artifacts/000001/manifest.json"),
-    "a lease": (remove(layout.lease("digits", 1)), layout.trial("digits", 0)),
-    "the record's spec": (other_spec, layout.resolved("digits")),
-    "the record": (cut(layout.resolved("digits")), layout.resolved("digits")),
+    "a lease": (remove(SweepPaths("digits").lease(1)), SweepPaths("digits").trial(0)),
+    "the record's spec": (other_spec, SweepPaths("digits").resolved),
+    "the record": (cut(SweepPaths("digits").resolved), SweepPaths("digits").resolved),
 }
 
 
@@ -111,11 +114,11 @@ def test_damage_is_named(swept, damage):
 
 
 def test_what_a_dead_driver_leaves_behind_is_no_damage(swept):
-    swept.create(layout.trial_epochs("digits", 9), swept.read(layout.trial_epochs("digits", 0)))
-    swept.create(layout.suggestion("digits", "000001"), b"{}")
+    swept.create(SweepPaths("digits").trial_epochs(9), swept.read(SweepPaths("digits").trial_epochs(0)))
+    swept.create(SweepPaths("digits").suggestion("000001"), b"{}")
     artifacts.keep(swept, "digits", "000008", {"weights.npz": b"w"})
     Ledger(swept, "digits").compact()
-    cut(layout.compact_trials("digits", 4))(swept)
+    cut(SweepPaths("digits").compact_trials(4))(swept)
 
     found = inspect(swept, "digits")
 
@@ -126,7 +129,7 @@ def test_what_a_dead_driver_leaves_behind_is_no_damage(swept):
 
 @pytest.mark.parametrize("lost", ["damaged", "set aside"])
 def test_what_belongs_to_a_row_that_is_lost_is_no_leftover(swept, lost):
-    flip(layout.trial("digits", 1))(swept)
+    flip(SweepPaths("digits").trial(1))(swept)
     if lost == "set aside":
         maintenance.verify(swept, "digits", repair=True)
 
@@ -134,7 +137,7 @@ def test_what_belongs_to_a_row_that_is_lost_is_no_leftover(swept, lost):
 
 
 def test_a_confirm_run_of_a_finished_trial_is_no_leftover(swept):
-    swept.create(layout.suggestion("digits", "000001-s1"), b"{}")
+    swept.create(SweepPaths("digits").suggestion("000001-s1"), b"{}")
 
     assert inspect(swept, "digits").findings == ()
 
@@ -150,7 +153,7 @@ def test_an_artifact_whose_removal_was_interrupted_is_a_leftover_and_no_damage(s
 
 
 def test_a_damaged_row_is_set_aside_and_its_number_stays_used(swept):
-    path = layout.trial("digits", 1)
+    path = SweepPaths("digits").trial(1)
     flip(path)(swept)
     damaged = swept.read(path)
 
@@ -165,15 +168,15 @@ def test_a_damaged_row_is_set_aside_and_its_number_stays_used(swept):
     assert ledger.damaged == ()
     assert ledger.set_aside == (1,)
     assert sweep_status.status(swept, "digits").finished
-    assert swept.read(layout.set_aside("digits", path)) == damaged
-    folder = swept.local_path(layout.trials("digits"))
+    assert swept.read(SweepPaths("digits").set_aside(path)) == damaged
+    folder = swept.local_path(SweepPaths("digits").trials)
     assert duckdb.read_parquet(f"{folder}/*.parquet").count("trial").fetchall() == [(3,)]
 
 
 def test_setting_aside_can_be_interrupted_and_done_again(swept):
-    flip(layout.trial("digits", 1))(swept)
+    flip(SweepPaths("digits").trial(1))(swept)
     (finding,) = inspect(swept, "digits").damaged
-    swept.create(layout.tombstone("digits", 1), b"{}")  # a repair that died here
+    swept.create(SweepPaths("digits").tombstone(1), b"{}")  # a repair that died here
 
     assert set_aside(swept, "digits", finding, lease=2)
     assert set_aside(swept, "digits", finding, lease=2)
@@ -191,16 +194,16 @@ def test_repair_never_takes_a_row_for_the_damage_of_its_other_files(swept, damag
 
 
 def test_the_record_of_a_sweep_cannot_be_repaired_and_stays(swept):
-    cut(layout.resolved("digits"))(swept)
-    content = swept.read(layout.resolved("digits"))
+    cut(SweepPaths("digits").resolved)(swept)
+    content = swept.read(SweepPaths("digits").resolved)
 
     maintenance.verify(swept, "digits", repair=True)
 
-    assert swept.read(layout.resolved("digits")) == content
+    assert swept.read(SweepPaths("digits").resolved) == content
 
 
 def test_a_sweep_at_work_is_neither_repaired_nor_removed(swept):
-    flip(layout.trial("digits", 1))(swept)
+    flip(SweepPaths("digits").trial(1))(swept)
     lease = acquire(swept, "digits", beat_s=0.05)
     try:
         with pytest.raises(Conflict):
@@ -209,12 +212,12 @@ def test_a_sweep_at_work_is_neither_repaired_nor_removed(swept):
             maintenance.remove(swept, "digits")
     finally:
         lease.release()
-    assert [finding.path for finding in inspect(swept, "digits").damaged] == [layout.trial("digits", 1)]
+    assert [finding.path for finding in inspect(swept, "digits").damaged] == [SweepPaths("digits").trial(1)]
 
 
 def test_a_removed_sweep_is_gone(swept):
     maintenance.remove(swept, "digits")
 
-    assert swept.list(layout.sweep("digits")) == []
+    assert swept.list(SweepPaths("digits").folder) == []
     with pytest.raises(NotFound):
         maintenance.remove(swept, "digits")

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tests.support.rows import epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict
-from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.queries.ranking import ranked
 
@@ -51,8 +51,8 @@ def ledgers(draw: st.DrawFn) -> tuple[list[TrialRow], int, list[Harm]]:
 
 
 def do_harm(store: LocalStore, harm: Harm) -> None:
-    path = layout.trial("digits", harm.trial)
-    if path not in store.list(layout.trials("digits")):
+    path = SweepPaths("digits").trial(harm.trial)
+    if path not in store.list(SweepPaths("digits").trials):
         return
     content = store.read(path)
     match harm.kind:
@@ -61,14 +61,14 @@ def do_harm(store: LocalStore, harm: Harm) -> None:
         case "flipped":
             store.replace(path, content[:60] + bytes([content[60] ^ 1]) + content[61:])
         case "of another trial":
-            store.replace(layout.trial("digits", harm.trial + 20), content)
+            store.replace(SweepPaths("digits").trial(harm.trial + 20), content)
         case "set aside":
-            store.replace(layout.tombstone("digits", harm.trial), b"{}")
+            store.replace(SweepPaths("digits").tombstone(harm.trial), b"{}")
             store.remove(path)
         case "removed":
             store.remove(path)
         case "misnamed":
-            store.replace(f"{layout.trials('digits')}/{harm.trial}.parquet", content)
+            store.replace(f"{SweepPaths('digits').trials}/{harm.trial}.parquet", content)
 
 
 def dominating_none(rows: list[TrialRow]) -> list[int]:

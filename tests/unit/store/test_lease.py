@@ -13,11 +13,11 @@ import pytest
 
 from tests.support.rows import BEGAN
 from vae_search.errors import Conflict, CorruptStore, LeaseLost, NotFound, StoreUnavailable
-from vae_search.store import paths as layout
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import SILENCE_S, Lease, acquire, read_heartbeat, request_stop
 from vae_search.store.leases.processes import this_process
+from vae_search.store.paths import SweepPaths
 
 HOLD = """
 import sys, time
@@ -60,13 +60,14 @@ def hold_elsewhere(store: LocalStore, number: int, *, counter: int = 1) -> None:
     """A driver on another machine takes a lease and beats."""
     process = asdict(replace(this_process(), boot_id="other", host="far", pid=77))
     record = {"lease": number, "nonce": "n", "process": process, "started_at": BEGAN.isoformat()}
-    store.create(layout.lease("digits", number), to_json_bytes(record))
+    store.create(SweepPaths("digits").lease(number), to_json_bytes(record))
     beat_elsewhere(store, number, counter)
 
 
 def beat_elsewhere(store: LocalStore, number: int, counter: int) -> None:
     store.replace(
-        layout.heartbeat("digits"), to_json_bytes({"lease": number, "counter": counter, "progress": {"done": counter}})
+        SweepPaths("digits").heartbeat,
+        to_json_bytes({"lease": number, "counter": counter, "progress": {"done": counter}}),
     )
 
 
@@ -146,7 +147,7 @@ def test_a_driver_at_work_is_not_disturbed_and_named(store: LocalStore) -> None:
         "sweep digits: another driver is at work: process 77 on far since 2026-03-01 12:30:00 UTC (lease 1).\n"
         "Wait for it, or stop it with `vae-search stop digits`."
     )
-    assert store.list(layout.leases("digits")) == [layout.lease("digits", 1)]
+    assert store.list(SweepPaths("digits").leases) == [SweepPaths("digits").lease(1)]
     assert watch.now_s < 1000 + SILENCE_S
 
 
@@ -175,7 +176,7 @@ def test_a_driver_that_was_taken_over_by_a_third_is_a_conflict_with_the_third(st
     hold_elsewhere(store, 1)
 
     def third_comes_first() -> None:
-        if len(store.list(layout.leases("digits"))) == 1:
+        if len(store.list(SweepPaths("digits").leases)) == 1:
             hold_elsewhere(store, 2)
 
     with pytest.raises(Conflict, match="lease 2"):
@@ -211,7 +212,7 @@ def test_a_driver_that_was_taken_over_notices_and_leaves_the_heartbeat_alone(sto
 
 def test_it_beats_by_itself_until_released(store: LocalStore) -> None:
     lease = acquire(store, "digits", beat_s=0.01)
-    heartbeat = layout.heartbeat("digits")
+    heartbeat = SweepPaths("digits").heartbeat
 
     until(lambda: from_json_bytes(store.read(heartbeat), where="")["counter"] >= 3)
     lease.release()
@@ -282,7 +283,7 @@ def test_nobody_can_be_asked_to_stop_when_no_driver_runs(store: LocalStore) -> N
 
 @pytest.mark.parametrize("record", [{"lease": 1}, {"process": {"pid": 1}, "started_at": "x"}], ids=str)
 def test_a_damaged_lease_is_named(store: LocalStore, record: dict[str, object]) -> None:
-    store.create(layout.lease("digits", 1), to_json_bytes(record))
+    store.create(SweepPaths("digits").lease(1), to_json_bytes(record))
 
     with pytest.raises(CorruptStore, match=r"leases/000001\.json: is not a lease"):
         take(store)
@@ -290,7 +291,7 @@ def test_a_damaged_lease_is_named(store: LocalStore, record: dict[str, object]) 
 
 def test_a_damaged_heartbeat_is_named(store: LocalStore) -> None:
     hold_elsewhere(store, 1)
-    store.replace(layout.heartbeat("digits"), to_json_bytes({"lease": "1"}))
+    store.replace(SweepPaths("digits").heartbeat, to_json_bytes({"lease": "1"}))
 
     with pytest.raises(CorruptStore, match=r"heartbeat\.json: is not a heartbeat"):
         take(store)

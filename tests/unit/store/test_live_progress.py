@@ -6,24 +6,25 @@ from tests.support.candidates import finalist_row
 from tests.support.rows import epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.spec.sections import Objective
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import SILENCE_S, acquire
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import read_leaderboard
 from vae_search.store.queries.live_progress import ProgressFollower
 
 
 def issue(store: LocalStore, key: str, epoch: int = 0) -> None:
-    store.create(layout.suggestion("digits", key), b"{}")
+    store.create(SweepPaths("digits").suggestion(key), b"{}")
     if epoch:
-        store.create(f"{layout.checkpoint('digits', key, 1, epoch)}/state", b"")
+        store.create(f"{SweepPaths('digits').checkpoint(key, 1, epoch)}/state", b"")
 
 
 def commit_trial(store: LocalStore, trial: int, **changes: object) -> None:
     Ledger(store, "digits").commit(trial_row(trial, **changes), epoch_rows(trial))
-    store.remove_tree(layout.running_run("digits", layout.trial_key(trial)))
+    store.remove_tree(SweepPaths("digits").run(store_paths.trial_key(trial)))
 
 
 def test_each_look_tells_what_is_new(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +39,7 @@ def test_each_look_tells_what_is_new(store: LocalStore, monkeypatch: pytest.Monk
     listing = LocalStore.list
     monkeypatch.setattr(LocalStore, "list", lambda self, prefix: (listed.append(prefix), listing(self, prefix))[1])
     following.look()
-    assert layout.trials("digits") not in listed  # nothing has changed, so nobody counts ten thousand rows again
+    assert SweepPaths("digits").trials not in listed  # nothing has changed, so nobody counts ten thousand rows again
 
     issue(store, "000002")
     commit_trial(store, 1, objective=1.0)
@@ -56,7 +57,7 @@ def test_the_last_look_takes_everything_in(store: LocalStore) -> None:
     lease = acquire(store, "digits")
     following = ProgressFollower(store, "digits", Objective(), monotonic=lambda: 0.0)
     commit_trial(store, 0)  # began and ended between two looks
-    store.create(layout.trial("digits", 1), b"damaged")
+    store.create(SweepPaths("digits").trial(1), b"damaged")
     lease.release()
 
     look = following.look()

@@ -3,8 +3,8 @@
 import pytest
 
 from vae_search.errors import NotFound
-from vae_search.store import paths as layout
 from vae_search.store.ledger.logs import log_lines
+from vae_search.store.paths import SweepPaths
 
 WORKER = """\
 2026-11-24 22:29:48,123 INFO vae_search.search.worker.trial_runner: run 000007 starts: {"trial": 17}
@@ -19,9 +19,9 @@ ValueError: bad shape
 
 @pytest.fixture
 def written(store):
-    store.replace(f"{layout.logs('small')}/worker-b-1.log", WORKER.encode())
-    store.replace(f"{layout.logs('small')}/driver-000001.log", b"2026-11-24 22:29:47,000 INFO x: caf\xe9\n")
-    store.replace(f"{layout.logs('other')}/driver-000001.log", b"another sweep's\n")
+    store.replace(f"{SweepPaths('small').logs}/worker-b-1.log", WORKER.encode())
+    store.replace(f"{SweepPaths('small').logs}/driver-000001.log", b"2026-11-24 22:29:47,000 INFO x: caf\xe9\n")
+    store.replace(f"{SweepPaths('other').logs}/driver-000001.log", b"another sweep's\n")
     return store
 
 

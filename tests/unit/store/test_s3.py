@@ -15,11 +15,11 @@ from tests.support.rows import epoch_rows, trial_row
 from tests.support.s3_server import BUCKET, S3_SECRET, seen_by_others
 from tests.support.store_contract import StoreContract
 from vae_search.errors import CorruptStore, NotFound, StoreUnavailable, VaeSearchError
-from vae_search.store import paths as layout
 from vae_search.store.backends.base import AlreadyThere, Store, prove_exclusive
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.sql import query
 
 pytest.importorskip("obstore")
@@ -147,7 +147,7 @@ def test_rows_are_read_queried_and_verified_as_in_a_folder(store: Store, tmp_pat
         Ledger(place, "digits").compact()
         Ledger(place, "digits").commit(trial_row(5), epoch_rows(5))
         Ledger(place, "digits-trials").commit(trial_row(0, "digits-trials"), [])
-        place.replace(layout.trial_epochs("digits", 5), b"rubbish")
+        place.replace(SweepPaths("digits").trial_epochs(5), b"rubbish")
 
     assert Ledger(store, "digits").trials() == Ledger(local, "digits").trials()
     for sql in ("FROM trials ORDER BY sweep, trial", "FROM epochs ORDER BY ALL", "SELECT count(*) FROM trials"):

@@ -8,10 +8,10 @@ import pytest
 
 from tests.support.rows import BEGAN, epoch_rows, trial_row
 from vae_search.errors import InvalidSpec, NotFound
-from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.checksums import decode_checked, encode_checked
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.sql import query
 
 
@@ -146,28 +146,28 @@ def test_sql_reaches_no_variable_of_this_program(store: LocalStore) -> None:
 
 
 def test_damaged_rows_are_left_out_and_named(store: LocalStore) -> None:
-    damage(store, layout.trial("digits", 1))
-    store.replace(layout.trial("digits", 2), b"PAR1")
-    store.create(layout.trial("digits", 9), store.read(layout.trial("digits", 0)))  # trial 0 again, as 9
+    damage(store, SweepPaths("digits").trial(1))
+    store.replace(SweepPaths("digits").trial(2), b"PAR1")
+    store.create(SweepPaths("digits").trial(9), store.read(SweepPaths("digits").trial(0)))  # trial 0 again, as 9
 
     found = query(store, "SELECT trial FROM trials WHERE sweep = 'digits'")
 
     assert found.rows == ((0,),)
-    assert found.damaged == tuple(layout.trial("digits", trial) for trial in (1, 2, 9))
+    assert found.damaged == tuple(SweepPaths("digits").trial(trial) for trial in (1, 2, 9))
 
 
 def test_damaged_curves_are_left_out_and_named(store: LocalStore) -> None:
-    damage(store, layout.trial_epochs("digits", 0))
-    store.remove(layout.trial_epochs("digits", 1))
+    damage(store, SweepPaths("digits").trial_epochs(0))
+    store.remove(SweepPaths("digits").trial_epochs(1))
 
     found = query(store, "SELECT trial, count(*) FROM epochs GROUP BY trial", sweep="digits")
 
     assert found.rows == ((2, 2),)
-    assert found.damaged == tuple(layout.trial_epochs("digits", trial) for trial in (0, 1))
+    assert found.damaged == tuple(SweepPaths("digits").trial_epochs(trial) for trial in (0, 1))
 
 
 def test_the_curve_of_an_unfinished_trial_is_not_shown(store: LocalStore) -> None:
-    store.remove(layout.trial("digits", 0))  # as if it had not been written yet
+    store.remove(SweepPaths("digits").trial(0))  # as if it had not been written yet
 
     found = query(store, "SELECT DISTINCT trial FROM epochs ORDER BY trial", sweep="digits")
 
@@ -178,16 +178,16 @@ def test_the_curve_of_an_unfinished_trial_is_not_shown(store: LocalStore) -> Non
 def test_a_curve_of_another_attempt_is_not_shown(store: LocalStore, tmp_path: Path) -> None:
     other = LocalStore(tmp_path / "other")
     Ledger(other, "digits").commit(trial_row(0), epoch_rows(0, epochs=7))
-    store.replace(layout.trial_epochs("digits", 0), other.read(layout.trial_epochs("digits", 0)))
+    store.replace(SweepPaths("digits").trial_epochs(0), other.read(SweepPaths("digits").trial_epochs(0)))
 
     found = query(store, "SELECT DISTINCT trial FROM epochs ORDER BY trial", sweep="digits")
 
     assert found.rows == ((1,), (2,))
-    assert found.damaged == (layout.trial_epochs("digits", 0),)
+    assert found.damaged == (SweepPaths("digits").trial_epochs(0),)
 
 
 def test_rows_of_an_older_and_of_a_newer_version_stand_side_by_side(store: LocalStore) -> None:
-    first, last = layout.trial("digits", 0), layout.trial("digits", 2)
+    first, last = SweepPaths("digits").trial(0), SweepPaths("digits").trial(2)
     older = (
         decode_checked(store.read(first), path=first).drop_columns(["compiled", "iwae"]).replace_schema_metadata(None)
     )

@@ -5,10 +5,10 @@ import pytest
 
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.spec.sweep_spec import overridden, parse_spec
-from vae_search.store import paths as layout
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import sweep_names
+from vae_search.store.paths import SweepPaths
 
 SPEC = """
 name: small
@@ -30,7 +30,7 @@ def test_a_record_is_read_as_it_was_written(store, record):
     sweep_record.create_or_check(store, record, text=SPEC)
 
     assert sweep_record.read(store, "small") == record
-    assert store.read(layout.spec("small")).decode() == SPEC
+    assert store.read(SweepPaths("small").spec).decode() == SPEC
 
 
 @pytest.mark.parametrize("changes", [{"fingerprint": "0" * 64}, {"comparability_key": "0" * 64}])
@@ -46,7 +46,7 @@ def test_other_images_or_another_key_are_refused(store, record, changes):
 @pytest.mark.parametrize("content", [b"{}", b'{"spec": {"budget": 5}}', b"[]", b"\xff", b""])
 def test_a_damaged_record_is_named(store, record, content):
     sweep_record.create_or_check(store, record, text=SPEC)
-    store.replace(layout.resolved("small"), content)
+    store.replace(SweepPaths("small").resolved, content)
 
     with pytest.raises(CorruptStore, match=r"resolved\.json"):
         sweep_record.read(store, "small")

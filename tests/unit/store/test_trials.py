@@ -11,9 +11,9 @@ import pytest
 
 from tests.support.rows import epoch_rows, trial_row
 from vae_search.errors import CorruptStore, NotFound, StoreUnavailable
-from vae_search.store import paths as layout
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.trials import Ledger, LedgerRows, sweep_names
+from vae_search.store.paths import SweepPaths
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_of_eight_commits_of_one_trial_all_return_the_same_row(store: LocalStore
 
     assert len({row.lease for row in rows}) == 1
     assert ledger.trials() == rows[:1]
-    assert store.list(layout.trials("digits")) == [layout.trial("digits", 3)]
+    assert store.list(SweepPaths("digits").trials) == [SweepPaths("digits").trial(3)]
 
 
 def test_a_commit_that_fails_before_the_row_can_be_made_again(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_rows_of_another_sweep_or_trial_are_refused(store: LocalStore, ledger: L
 
 def test_damaged_rows_are_left_out_and_named_and_the_rest_is_read(store: LocalStore, ledger: Ledger) -> None:
     rows = [ledger.commit(trial_row(trial), epoch_rows(trial)) for trial in range(6)]
-    paths = [store.local_path(layout.trial("digits", trial)) for trial in range(6)]
+    paths = [store.local_path(SweepPaths("digits").trial(trial)) for trial in range(6)]
     flip(paths[0], paths[0].stat().st_size // 2)
     paths[1].write_bytes(paths[1].read_bytes()[:-9])
     paths[2].write_bytes(b"")
@@ -143,7 +143,7 @@ def test_damaged_rows_are_left_out_and_named_and_the_rest_is_read(store: LocalSt
 
 def test_damage_is_forgotten_when_it_was_mended(store: LocalStore, ledger: Ledger) -> None:
     row = ledger.commit(trial_row(0), [])
-    path = store.local_path(layout.trial("digits", 0))
+    path = store.local_path(SweepPaths("digits").trial(0))
     flip(path, 100)
     ledger.trials()
     flip(path, 100)
@@ -151,7 +151,7 @@ def test_damage_is_forgotten_when_it_was_mended(store: LocalStore, ledger: Ledge
     assert ledger.read() == LedgerRows(rows=(row,), damaged=(), set_aside=())
 
 
-@pytest.mark.parametrize("file", [layout.trial("digits", 0), layout.trial_epochs("digits", 0)])
+@pytest.mark.parametrize("file", [SweepPaths("digits").trial(0), SweepPaths("digits").trial_epochs(0)])
 def test_no_flipped_bit_ever_changes_what_is_read(store: LocalStore, ledger: Ledger, file: str) -> None:
     ledger.commit(trial_row(0), epoch_rows(0))
     path, chance = store.local_path(file), random.Random(11)
@@ -168,7 +168,7 @@ def test_no_flipped_bit_ever_changes_what_is_read(store: LocalStore, ledger: Led
 
 def test_a_curve_that_is_missing_or_of_another_attempt_is_found(store: LocalStore, ledger: Ledger) -> None:
     ledger.commit(trial_row(0), epoch_rows(0))
-    path = layout.trial_epochs("digits", 0)
+    path = SweepPaths("digits").trial_epochs(0)
     other = LocalStore(store.local_path("other"))
     Ledger(other, "digits").commit(trial_row(0), epoch_rows(0, epochs=3))
 
@@ -194,7 +194,7 @@ def test_anyone_can_count_the_trials_with_plain_duckdb(store: LocalStore) -> Non
 
 def test_anyone_can_read_a_row_with_plain_pyarrow(store: LocalStore, ledger: Ledger) -> None:
     row = ledger.commit(trial_row(0), epoch_rows(0))
-    path = store.local_path(layout.trial("digits", 0))
+    path = store.local_path(SweepPaths("digits").trial(0))
 
     record = pq.ParquetFile(path, page_checksum_verification=True).read().to_pylist()[0]
 
@@ -204,7 +204,7 @@ def test_anyone_can_read_a_row_with_plain_pyarrow(store: LocalStore, ledger: Led
 
 def test_sweeps_are_named_in_order(store: LocalStore) -> None:
     for sweep in ("fashion", "digits"):
-        store.create(layout.resolved(sweep), b"{}")
+        store.create(SweepPaths(sweep).resolved, b"{}")
     store.create("sweeps/README", b"not a sweep")
 
     assert sweep_names(store) == ["digits", "fashion"]

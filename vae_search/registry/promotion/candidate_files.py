@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.registry import model_paths as model_layout
+from vae_search.registry import model_paths
 from vae_search.registry.promotion.decision import PromotionDecision
 from vae_search.registry.promotion.evidence import Candidate, Evidence
 from vae_search.registry.promotion.gate_results import GateInputs, SampleQuality
@@ -65,7 +65,7 @@ class Preparation:
         if self._champion is None or self._champion.version != state.champion:
             promoted = state.promoted(state.champion)
             files = read_version(self._store, self._model, promoted.number, sha256=promoted.manifest_sha256)
-            evidence = evidence_of(files, where=model_layout.version(self._model, promoted.number))
+            evidence = evidence_of(files, where=model_paths.version(self._model, promoted.number))
             self._champion = Champion(version=promoted.number, evidence=evidence, files=files)
             self._champion_quality = None
         return self._champion
@@ -131,7 +131,7 @@ class Preparation:
     def recorded_test(self, numbers: Sequence[int]) -> TestScore | None:
         """The test score in one of these versions, whole or not."""
         for number in numbers:
-            path = f"{model_layout.version(self._model, number)}/{TEST_FILE}"
+            path = f"{model_paths.version(self._model, number)}/{TEST_FILE}"
             try:
                 fields: dict[str, Any] = from_json_bytes(self._store.read(path), where=path)
             except NotFound:
@@ -144,7 +144,7 @@ class Preparation:
         test = self.recorded_test([version.number for version in state.versions_of(self._candidate.sha256)])
         if test is None:
             test = self._workshop.test_score(self._exported())
-        write_file(self._store, f"{model_layout.version(self._model, number)}/{TEST_FILE}", _test_bytes(test))
+        write_file(self._store, f"{model_paths.version(self._model, number)}/{TEST_FILE}", _test_bytes(test))
         return test
 
     def _exported(self) -> Mapping[str, bytes]:

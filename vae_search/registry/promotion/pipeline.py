@@ -20,11 +20,11 @@ from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.model_backend import ModelBackend, TestScore
 from vae_search.registry.registry import Registry
 from vae_search.registry.state import ModelState, Status
-from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts, sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns, by_trial
 from vae_search.store.ledger.image_bounds_file import bounds_from_parquet
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.confirmed_configs import confirmed_first, verdicts
 
 
@@ -195,7 +195,7 @@ def _recorded(state: ModelState, candidate: Candidate, rules: PromotionPolicy) -
 
 def _bounds(store: Store, row: ConfirmRow) -> ImageBounds:
     files = artifacts.load(store, row.sweep, row.key, sha256=row.artifact_sha256)
-    where = f"{layout.artifact(row.sweep, row.key)}/{artifacts.PER_IMAGE_FILE}"
+    where = f"{SweepPaths(row.sweep).artifact(row.key)}/{artifacts.PER_IMAGE_FILE}"
     if artifacts.PER_IMAGE_FILE not in files:
         raise CorruptStore("is missing.", path=where, advice="Restore it from a copy.")
     return bounds_from_parquet(files[artifacts.PER_IMAGE_FILE], where=where)

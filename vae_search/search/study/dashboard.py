@@ -16,10 +16,11 @@ from vae_search.search.messages import TrialAssignment
 from vae_search.search.pending_trials import PendingTrials
 from vae_search.search.study.study_export import fill, frozen_trials
 from vae_search.spec.search_space import SearchSpace
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -65,8 +66,10 @@ class FollowedSweep:
     def _follow(self) -> None:
         """Make the study anew if anything has happened in the store."""
         # What is in flight first: a trial that ends in between is then found twice, and its row counts.
-        running = [path for path in self._store.list(layout.running(self._sweep)) if path.endswith("/suggestion.json")]
-        files = self._store.list(layout.trials(self._sweep))
+        running = [
+            path for path in self._store.list(SweepPaths(self._sweep).running) if store_paths.is_suggestion(path)
+        ]
+        files = self._store.list(SweepPaths(self._sweep).trials)
         if self._seen == {*running, *files}:
             return
         orders: list[TrialAssignment] = []
@@ -83,8 +86,8 @@ class FollowedSweep:
             return self._ledger.trials()
         rows = []
         for path in files:
-            number = layout.number_of(path)
-            if number is not None and number not in self._rows and path == layout.trial(self._sweep, number):
+            number = store_paths.number_of(path)
+            if number is not None and number not in self._rows and path == SweepPaths(self._sweep).trial(number):
                 with suppress(CorruptStore):  # shown as lost
                     rows.append(self._ledger.trial(number))
         return rows

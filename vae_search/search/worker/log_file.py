@@ -7,8 +7,8 @@ from pathlib import Path
 from vae_search.errors import StoreUnavailable
 from vae_search.search.driver_lifecycle import LOG_FORMAT
 from vae_search.search.messages import WorkerConfig
-from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
+from vae_search.store.paths import SweepPaths
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ class WorkerLog:
 
     def __init__(self, config: WorkerConfig, store: Store, *, name: str) -> None:
         self._store = store
-        self._path = f"{layout.logs(config.spec.name)}/{name}"
+        self._path = f"{SweepPaths(config.spec.name).logs}/{name}"
         # In memory and not in a file: a worker may be killed, and nobody would remove it. A process writes a few lines
         # a trial, and retires.
         self._lines = io.StringIO() if config.log_folder is None else None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vae_search.errors import BadData, Conflict, CorruptStore, InvalidSpec, NotFound
-from vae_search.registry import model_paths as model_layout
+from vae_search.registry import model_paths
 from vae_search.registry.log import model_names
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.pipeline import Decision, promote_best
@@ -143,7 +143,7 @@ def is_model(store: Store, address: str) -> bool:
     """True if `address` means a model and not a sweep or trial; a model's name goes first."""
     if "/" in address:
         return False
-    return ":" in address or "@" in address or bool(store.list(model_layout.model_log(address)))
+    return ":" in address or "@" in address or bool(store.list(model_paths.model_log(address)))
 
 
 def load(store: Store, address: str) -> LoadedModel:
@@ -164,7 +164,7 @@ def load(store: Store, address: str) -> LoadedModel:
     with native_remarks_hidden():
         from vae_search.vae.inference.model import VaeModel
         from vae_search.vae.inference.saved_model import CONFIG_FILE, WEIGHTS_FILE
-    where = model_layout.version(wanted.model, number)
+    where = model_paths.version(wanted.model, number)
     try:
         model = VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE])
         data = _data_of(files[CARD_FILE], where=where)

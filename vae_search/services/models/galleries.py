@@ -14,7 +14,7 @@ from vae_search.exports.output_files import check_output, write_output
 from vae_search.services import queries
 from vae_search.services.models import champions
 from vae_search.spec.sections import DataSpec
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts, sweep_record
 from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
@@ -139,7 +139,7 @@ def _trial_files(store: Store, record: SweepRecord, trial: int) -> Mapping[str, 
     if row is None:
         raise NotFound(f"trial {sweep}/{trial} has not finished, or does not exist; the sweep has {len(rows)} trials.")
     try:
-        return artifacts.load(store, sweep, layout.trial_key(trial), sha256=row.artifact_sha256)
+        return artifacts.load(store, sweep, store_paths.trial_key(trial), sha256=row.artifact_sha256)
     except NotFound:
         raise NotFound(
             f"trial {sweep}/{trial}: its weights were not kept; only the best {record.spec.keep} trials keep theirs."

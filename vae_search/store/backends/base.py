@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Protocol
 
 from vae_search.errors import StoreUnavailable
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.json_records import to_json_bytes
 
 STORE_VERSION = 1
 VERSION_RECORD = to_json_bytes({"store_version": STORE_VERSION})
-"""What a store's first writer puts into `layout.STORE`."""
+"""What a store's first writer puts into `store_paths.STORE`."""
 
 
 class AlreadyThere(Exception):
@@ -84,7 +84,7 @@ def prove_exclusive(store: Store) -> None:
     Raises:
         StoreUnavailable: It does not, or nothing can be written.
     """
-    path = layout.probe(secrets.token_hex(8))
+    path = store_paths.probe(secrets.token_hex(8))
     first, second = (to_json_bytes({"nonce": secrets.token_hex(8)}) for _ in range(2))
     store.create(path, first)
     try:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 
@@ -45,7 +45,7 @@ def manifest_of(files: Mapping[str, bytes]) -> bytes:
     Raises:
         ValueError: One is called like the manifest.
     """
-    if layout.manifest("") in (f"/{name}" for name in files):
+    if store_paths.manifest("") in (f"/{name}" for name in files):
         raise ValueError("no file of a bundle may be called like its manifest")
     return to_json_bytes(
         {"files": {name: {"sha256": _sha256(part), "size_bytes": len(part)} for name, part in files.items()}}
@@ -59,7 +59,7 @@ def read_file_set(store: Store, folder: str) -> FileSet:
         NotFound: There is none, or its writer never came to the manifest.
         CorruptStore: A file is missing or changed.
     """
-    path = layout.manifest(folder)
+    path = store_paths.manifest(folder)
     manifest = store.read(path)
     expected = from_json_bytes(manifest, where=path).get("files")
     if not isinstance(expected, dict):
@@ -79,14 +79,14 @@ def read_file_set(store: Store, folder: str) -> FileSet:
 
 def remove_bundle(store: Store, folder: str) -> None:
     """Remove a folder; the manifest goes first, so that it is never half there."""
-    store.remove(layout.manifest(folder))
+    store.remove(store_paths.manifest(folder))
     store.remove_tree(folder)
 
 
 def _write(store: Store, folder: str, files: Mapping[str, bytes], manifest: bytes) -> None:
     for name, content in files.items():
         store.create(f"{folder}/{name}", content)
-    store.create(layout.manifest(folder), manifest)
+    store.create(store_paths.manifest(folder), manifest)
 
 
 def _is_whole(store: Store, folder: str, manifest: bytes) -> bool:

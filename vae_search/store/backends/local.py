@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vae_search.errors import NotFound, StoreUnavailable
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import VERSION_RECORD, AlreadyThere
 from vae_search.store.backends.local_io import (
     free_space,
@@ -63,7 +63,7 @@ class LocalStore:
                 found += [f"{inside}{name}" for name in names]
         except OSError as error:
             raise self._unavailable(prefix, "listed", error) from error
-        return layout.visible(found)
+        return store_paths.visible(found)
 
     def sizes(self, prefix: str) -> dict[str, int]:
         found = {}
@@ -99,9 +99,9 @@ class LocalStore:
         return self._full(path)
 
     def _write_version(self, path: str) -> None:
-        if self._root not in self._durable_folders and path != layout.STORE:
+        if self._root not in self._durable_folders and path != store_paths.STORE:
             with suppress(AlreadyThere):
-                self._create(layout.STORE, VERSION_RECORD)
+                self._create(store_paths.STORE, VERSION_RECORD)
 
     def _create(self, path: str, content: bytes) -> None:
         with self._written(path, content) as (partial, target):
@@ -118,7 +118,7 @@ class LocalStore:
     def _written(self, path: str, content: bytes) -> Iterator[tuple[Path, Path]]:
         """A hidden, durable file with `content` beside the target; it is gone in the end, whatever happened."""
         target = self._full(path)
-        partial = target.parent / layout.partial(target.name, secrets.token_hex(8))
+        partial = target.parent / store_paths.partial(target.name, secrets.token_hex(8))
         try:
             self._make_durable(target.parent)
             try:
@@ -145,7 +145,7 @@ class LocalStore:
         self._durable_folders |= {*new, self._root}
 
     def _full(self, path: str) -> Path:
-        return self._root / layout.checked(path)
+        return self._root / store_paths.checked(path)
 
     def _unavailable(self, path: str, verb: str, error: OSError) -> StoreUnavailable:
         advice = _ADVICE.get(error.errno or 0, "Check the disk or the network")

@@ -17,7 +17,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from vae_search.errors import NotFound, StoreUnavailable
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import VERSION_RECORD, AlreadyThere
 from vae_search.store.backends.s3_errors import Trouble, trouble_of
 
@@ -77,32 +77,32 @@ class ObjectStore:
             raise StoreUnavailable(f"{self.location}: cannot be opened: {trouble.reason}. {trouble.advice}.") from None
 
     def create(self, path: str, content: bytes) -> None:
-        self._write_version(layout.checked(path))
+        self._write_version(store_paths.checked(path))
         self._create(path, content)
 
     def replace(self, path: str, content: bytes) -> None:
-        self._write_version(layout.checked(path))
+        self._write_version(store_paths.checked(path))
         self._ask(lambda: obstore.put(self._bucket, path, content, use_multipart=False), path, "written")
 
     def read(self, path: str) -> bytes:
-        content = self._find(layout.checked(path))
+        content = self._find(store_paths.checked(path))
         if content is None:
             raise NotFound(f"{path}: is not in the store {self.location}.")
         return content
 
     def read_many(self, paths: Iterable[str]) -> Iterator[bytes | None]:
         with ThreadPoolExecutor(READERS, thread_name_prefix="read") as readers:
-            yield from readers.map(self._find, map(layout.checked, paths))
+            yield from readers.map(self._find, map(store_paths.checked, paths))
 
     def list(self, prefix: str) -> list[str]:
-        return layout.visible(self._objects(prefix))
+        return store_paths.visible(self._objects(prefix))
 
     def sizes(self, prefix: str) -> dict[str, int]:
         found = self._objects(prefix)
-        return {path: found[path] for path in layout.visible(found)}
+        return {path: found[path] for path in store_paths.visible(found)}
 
     def remove(self, path: str) -> None:
-        self._remove([layout.checked(path)], path)
+        self._remove([store_paths.checked(path)], path)
 
     def remove_tree(self, prefix: str) -> None:
         self._remove([*self._objects(prefix)], prefix)
@@ -111,10 +111,10 @@ class ObjectStore:
         return None
 
     def _write_version(self, path: str) -> None:
-        if self._has_version or path == layout.STORE:
+        if self._has_version or path == store_paths.STORE:
             return
         with suppress(AlreadyThere):
-            self._create(layout.STORE, VERSION_RECORD)
+            self._create(store_paths.STORE, VERSION_RECORD)
         self._has_version = True
 
     def _create(self, path: str, content: bytes) -> None:
@@ -174,7 +174,7 @@ class ObjectStore:
 
     def _objects(self, prefix: str) -> dict[str, int]:
         """The paths of all objects in a folder and below, hidden ones too, with their sizes in bytes."""
-        folder = layout.checked(prefix) or None
+        folder = store_paths.checked(prefix) or None
         found = self._ask(lambda: obstore.list(self._bucket, folder).collect(), prefix, "listed")
         return {entry["path"]: entry["size"] for entry in found}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from vae_search.errors import CorruptStore, NotFound, StoreUnavailable
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import STORE_VERSION, Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.backends.local import LocalStore
@@ -44,7 +44,7 @@ def open_store(location: str) -> Store:
 
 def location_everywhere(store: Store) -> str:
     """Location of the store for a process that stands in another folder, as workers do."""
-    local = store.local_path(layout.STORE)
+    local = store.local_path(store_paths.STORE)
     return store.location if local is None else str(local.parent)
 
 
@@ -72,7 +72,7 @@ def _object_store(place: str) -> Store:
             f"s3://{place}: a bucket's name has 3 to 63 small letters, digits, '-' and '.', but got {bucket[:70]!r}."
         )
     try:
-        layout.checked(prefix)
+        store_paths.checked(prefix)
     except ValueError as error:
         raise StoreUnavailable(f"s3://{place}: the part after the bucket: {error}.") from error
     _check_endpoints(os.environ)
@@ -105,9 +105,9 @@ def _check_endpoints(environment: Mapping[str, str]) -> None:
 
 
 def _check_version(store: Store) -> None:
-    where = f"{store.location}/{layout.STORE}"
+    where = f"{store.location}/{store_paths.STORE}"
     try:
-        version = from_json_bytes(store.read(layout.STORE), where=where).get("store_version")
+        version = from_json_bytes(store.read(store_paths.STORE), where=where).get("store_version")
     except NotFound:
         return
     if not isinstance(version, int):

@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from vae_search.errors import Conflict, LeaseLost, NotFound, VaeSearchError
-from vae_search.store import paths as layout
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.leases.processes import is_alive, this_process
 from vae_search.store.leases.records import Holder, has_ended, newest_lease, read_beat, read_holder, stop_requested
+from vae_search.store.paths import SweepPaths
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
@@ -88,7 +88,7 @@ class Lease:
         self._look_for_newer()
         self._counter += 1
         record = {"lease": self.number, "counter": self._counter, "progress": dict(self._progress())}
-        self._store.replace(layout.heartbeat(self._sweep), to_json_bytes(record))
+        self._store.replace(SweepPaths(self._sweep).heartbeat, to_json_bytes(record))
 
     def release(self) -> None:
         """End the lease, so that the next driver may start at once. May be called twice."""
@@ -97,7 +97,7 @@ class Lease:
             self._thread.join()
             self._last_beat()
         with suppress(AlreadyThere):
-            self._store.create(layout.lease_ended(self._sweep, self.number), to_json_bytes({"lease": self.number}))
+            self._store.create(SweepPaths(self._sweep).lease_ended(self.number), to_json_bytes({"lease": self.number}))
 
     def _last_beat(self) -> None:
         """Leave the final progress behind; that it fails must not hide why the driver ends."""
@@ -173,7 +173,7 @@ def acquire(
     if spec is not None:
         record["spec"] = spec.to_json()
     try:
-        store.create(layout.lease(sweep, number), to_json_bytes(record))
+        store.create(SweepPaths(sweep).lease(number), to_json_bytes(record))
     except AlreadyThere:
         raise _conflict(store, sweep, number) from None
     lease = Lease(store, sweep, number, progress)
@@ -236,7 +236,7 @@ def request_stop(store: Store, sweep: str) -> Holder:
 
 def _ask_to_stop(store: Store, sweep: str, number: int) -> None:
     with suppress(AlreadyThere):
-        store.create(layout.stop(sweep, number), to_json_bytes({"lease": number}))
+        store.create(SweepPaths(sweep).stop(number), to_json_bytes({"lease": number}))
 
 
 def _wait_until_gone(

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.leases.processes import Process
+from vae_search.store.paths import SweepPaths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,18 +25,18 @@ class Holder:
 
 def newest_lease(store: Store, sweep: str) -> int:
     """The number of the newest lease; 0 if there is none."""
-    return max((layout.number_of(path) or 0 for path in store.list(layout.leases(sweep))), default=0)
+    return max((store_paths.number_of(path) or 0 for path in store.list(SweepPaths(sweep).leases)), default=0)
 
 
 def has_ended(store: Store, sweep: str, number: int) -> bool:
     """Test for a lease whose driver left in an orderly way."""
-    return layout.lease_ended(sweep, number) in store.list(layout.leases(sweep))
+    return SweepPaths(sweep).lease_ended(number) in store.list(SweepPaths(sweep).leases)
 
 
 def stop_requested(store: Store, sweep: str, number: int) -> bool:
     """True once somebody has asked the lease's driver to stop."""
     try:
-        store.read(layout.stop(sweep, number))
+        store.read(SweepPaths(sweep).stop(number))
     except NotFound:
         return False
     return True
@@ -48,7 +49,7 @@ def read_holder(store: Store, sweep: str, number: int) -> Holder:
         NotFound: Nobody has.
         CorruptStore: Its record is damaged.
     """
-    path = layout.lease(sweep, number)
+    path = SweepPaths(sweep).lease(number)
     record = from_json_bytes(store.read(path), where=path)
     try:
         process = Process(**record["process"])  # type: ignore[arg-type]
@@ -63,7 +64,7 @@ def read_beat(store: Store, sweep: str) -> tuple[int, int, dict[str, object]]:
     Raises:
         CorruptStore: It is damaged.
     """
-    path = layout.heartbeat(sweep)
+    path = SweepPaths(sweep).heartbeat
     try:
         record = from_json_bytes(store.read(path), where=path)
     except NotFound:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from vae_search.errors import CorruptStore
-from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.file_sets import read_file_set, remove_bundle, write_file_set
+from vae_search.store.paths import SweepPaths
 
 # The files of a run that was kept, and of the last checkpoint before it.
 WEIGHTS_FILE = "weights.npz"
@@ -22,7 +22,7 @@ def keep(store: Store, sweep: str, key: str, files: Mapping[str, bytes]) -> str:
     Raises:
         StoreUnavailable: They were not kept; the same call may be made again.
     """
-    return write_file_set(store, layout.artifact(sweep, key), files)
+    return write_file_set(store, SweepPaths(sweep).artifact(key), files)
 
 
 def load(store: Store, sweep: str, key: str, *, sha256: str | None = None) -> Mapping[str, bytes]:
@@ -35,7 +35,7 @@ def load(store: Store, sweep: str, key: str, *, sha256: str | None = None) -> Ma
         NotFound: The run has no artifact.
         CorruptStore: A file is missing or changed, or they are not the files of that row.
     """
-    folder = layout.artifact(sweep, key)
+    folder = SweepPaths(sweep).artifact(key)
     bundle = read_file_set(store, folder)
     if sha256 is not None and bundle.sha256 != sha256:
         raise CorruptStore("is not the artifact that the run's row was written with.", path=folder)
@@ -44,4 +44,4 @@ def load(store: Store, sweep: str, key: str, *, sha256: str | None = None) -> Ma
 
 def drop(store: Store, sweep: str, key: str) -> None:
     """Remove a run's files; a run without any is fine."""
-    remove_bundle(store, layout.artifact(sweep, key))
+    remove_bundle(store, SweepPaths(sweep).artifact(key))

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.file_sets import read_file_set, remove_bundle, write_file_set
+from vae_search.store.paths import SweepPaths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ def save(store: Store, sweep: str, key: str, lease: int, epoch: int, files: Mapp
     Raises:
         StoreUnavailable: It was not saved; older checkpoints are still there.
     """
-    write_file_set(store, layout.checkpoint(sweep, key, lease, epoch), files)
+    write_file_set(store, SweepPaths(sweep).checkpoint(key, lease, epoch), files)
 
 
 def newest_intact(store: Store, sweep: str, key: str) -> Checkpoint | None:
@@ -38,7 +39,7 @@ def newest_intact(store: Store, sweep: str, key: str) -> Checkpoint | None:
     """
     for epoch, lease in _newest_first(store, sweep, key):
         try:
-            bundle = read_file_set(store, layout.checkpoint(sweep, key, lease, epoch))
+            bundle = read_file_set(store, SweepPaths(sweep).checkpoint(key, lease, epoch))
         except (NotFound, CorruptStore):
             continue
         return Checkpoint(epoch=epoch, lease=lease, files=bundle.files)
@@ -51,17 +52,17 @@ def prune(store: Store, sweep: str, key: str, *, lease: int, keep: int = 2) -> N
     Args:
         lease: The caller's. What a newer lease has written is left alone.
     """
-    paths = set(store.list(layout.running_run(sweep, key)))
+    paths = set(store.list(SweepPaths(sweep).run(key)))
     kept = 0
     for epoch, owner in _newest_first(store, sweep, key):
-        folder = layout.checkpoint(sweep, key, owner, epoch)
+        folder = SweepPaths(sweep).checkpoint(key, owner, epoch)
         if kept >= keep and owner <= lease:
             remove_bundle(store, folder)
         # One without a manifest may just be being written, so it stays, but does not count.
-        kept += layout.manifest(folder) in paths
+        kept += store_paths.manifest(folder) in paths
 
 
 def _newest_first(store: Store, sweep: str, key: str) -> list[tuple[int, int]]:
     """Epoch and lease of all checkpoints, whole or not."""
-    found = {layout.checkpoint_of(path) for path in store.list(layout.running_run(sweep, key))}
+    found = {store_paths.checkpoint_of(path) for path in store.list(SweepPaths(sweep).run(key))}
     return sorted((place for place in found if place is not None), reverse=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.checksums import check_seal
 from vae_search.store.ledger.rows import (
@@ -26,6 +26,7 @@ from vae_search.store.ledger.rows import (
     trials_from_parquet,
     trials_to_parquet,
 )
+from vae_search.store.paths import SweepPaths
 
 
 def finished_prefix(finished: Collection[int]) -> int:
@@ -67,18 +68,18 @@ def write_compact(
     """
     within = [row for row in rows if row.trial < length]
     epochs = [epoch for row in within for epoch in curves.get(row.trial, ())]
-    epochs_path, trials_path = layout.compact_epochs(sweep, length), layout.compact_trials(sweep, length)
+    epochs_path, trials_path = SweepPaths(sweep).compact_epochs(length), SweepPaths(sweep).compact_trials(length)
     store.replace(epochs_path, epochs_to_parquet(epochs, path=epochs_path, after=after.epochs if after else None))
     store.replace(trials_path, trials_to_parquet(within, path=trials_path, after=after.trials if after else None))
-    for path in store.list(layout.compact(sweep)):
+    for path in store.list(SweepPaths(sweep).compact):
         if path not in (epochs_path, trials_path):
             store.remove(path)
 
 
 def read_compact(store: Store, sweep: str) -> dict[int, TrialRow]:
     """The rows of the longest intact copy, by trial; a damaged one is passed over, as if it had been removed."""
-    for length in layout.compact_lengths(store.list(layout.compact(sweep))):
-        path = layout.compact_trials(sweep, length)
+    for length in store_paths.compact_lengths(store.list(SweepPaths(sweep).compact)):
+        path = SweepPaths(sweep).compact_trials(length)
         try:
             rows = trials_from_parquet(store.read(path), path=path)
         except (CorruptStore, NotFound):  # or a driver has just removed it for a longer one
@@ -93,8 +94,8 @@ def usable_length(store: Store, sweep: str, raw: Collection[int]) -> int:
     Args:
         raw: the numbers of the rows whose own files are there.
     """
-    for length in layout.compact_lengths(store.list(layout.compact(sweep))):
-        trials_path, epochs_path = layout.compact_trials(sweep, length), layout.compact_epochs(sweep, length)
+    for length in store_paths.compact_lengths(store.list(SweepPaths(sweep).compact)):
+        trials_path, epochs_path = SweepPaths(sweep).compact_trials(length), SweepPaths(sweep).compact_epochs(length)
         try:
             held = trial_numbers(store.read(trials_path), path=trials_path)
             check_seal(store.read(epochs_path), path=epochs_path)
@@ -110,7 +111,7 @@ def usable_copy(store: Store, sweep: str, raw: Collection[int]) -> Copy | None:
     length = usable_length(store, sweep, raw)
     if not length:
         return None
-    trials_path, epochs_path = layout.compact_trials(sweep, length), layout.compact_epochs(sweep, length)
+    trials_path, epochs_path = SweepPaths(sweep).compact_trials(length), SweepPaths(sweep).compact_epochs(length)
     try:
         return Copy(
             length=length,
@@ -123,8 +124,8 @@ def usable_copy(store: Store, sweep: str, raw: Collection[int]) -> Copy | None:
 
 def read_compact_curves(store: Store, sweep: str) -> dict[int, list[EpochRow]]:
     """The curves of the longest copy whose curves are intact, by trial; none if there is no such copy."""
-    for length in layout.compact_lengths(store.list(layout.compact(sweep))):
-        path = layout.compact_epochs(sweep, length)
+    for length in store_paths.compact_lengths(store.list(SweepPaths(sweep).compact)):
+        path = SweepPaths(sweep).compact_epochs(length)
         curves: dict[int, list[EpochRow]] = defaultdict(list)
         try:
             for epoch in epochs_from_parquet(store.read(path), path=path):

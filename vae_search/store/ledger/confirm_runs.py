@@ -6,11 +6,12 @@ from dataclasses import dataclass, fields
 import pyarrow as pa
 
 from vae_search.errors import CorruptStore
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.ledger.checksums import decode_checked, encode_checked
 from vae_search.store.ledger.columns import Int32, checked, columns_of, records_of
 from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow, trial_fields, trial_record
+from vae_search.store.paths import SweepPaths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class ConfirmRow(TrialRow):
     @property
     def key(self) -> str:
         """The run as it stands in paths: `000042-s1`."""
-        return layout.confirm_key(self.trial, self.confirm_seed)
+        return store_paths.confirm_key(self.trial, self.confirm_seed)
 
 
 _CONFIRM_SEED = columns_of(ConfirmRow)["confirm_seed"]
@@ -77,7 +78,7 @@ class ConfirmRuns:
         """
         if row.sweep != self._sweep:
             raise ValueError(f"{self._sweep} cannot hold a row of {row.sweep}/{row.key}")
-        path = layout.finalist(self._sweep, row.trial, row.confirm_seed)
+        path = SweepPaths(self._sweep).finalist(row.trial, row.confirm_seed)
         try:
             self._store.create(path, finalist_to_parquet(row, path=path))
         except AlreadyThere:
@@ -91,7 +92,7 @@ class ConfirmRuns:
             NotFound: It is not finished, or does not exist.
             CorruptStore: Its file is damaged or misplaced.
         """
-        path = layout.finalist(self._sweep, trial, confirm_seed)
+        path = SweepPaths(self._sweep).finalist(trial, confirm_seed)
         return finalist_from_parquet(self._store.read(path), path=path)
 
     def rows(self) -> list[ConfirmRow]:
@@ -100,7 +101,7 @@ class ConfirmRuns:
 
     def read(self) -> ConfirmRunRows:
         """Read the rows of all confirm runs; damaged files are left out and named."""
-        paths = [path for path in self._store.list(layout.finalists(self._sweep)) if path.endswith(".parquet")]
+        paths = [path for path in self._store.list(SweepPaths(self._sweep).finalists) if path.endswith(".parquet")]
         rows: list[ConfirmRow] = []
         damaged: list[str] = []
         for path, content in zip(paths, self._store.read_many(paths), strict=True):

@@ -8,9 +8,10 @@ import secrets
 from collections import Counter
 
 from vae_search.core.trial_state import Reason
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import to_json_bytes
+from vae_search.store.paths import SweepPaths
 
 MAX_FAILURES = 2  # strikes of one kind end a trial as FAIL
 
@@ -25,11 +26,11 @@ def record_failure(store: Store, sweep: str, key: str, reason: Reason, *, detail
     Raises:
         StoreUnavailable: It was not noted.
     """
-    path = layout.strike(sweep, key, reason.value, secrets.token_hex(8))
+    path = SweepPaths(sweep).strike(key, reason.value, secrets.token_hex(8))
     store.create(path, to_json_bytes({"reason": reason.value, "detail": detail}))
 
 
 def failure_counts(store: Store, sweep: str, key: str) -> Counter[Reason]:
     """Failures of a running trial so far, by reason."""
-    found = (layout.strike_of(path) for path in store.list(layout.running_run(sweep, key)))
+    found = (store_paths.strike_of(path) for path in store.list(SweepPaths(sweep).run(key)))
     return Counter(Reason(reason) for reason in found if reason is not None)

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 
 from vae_search.errors import NotFound
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
+from vae_search.store.paths import SweepPaths
 
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
@@ -19,10 +20,10 @@ def log_lines(store: Store, sweep: str, *, trial: int | None) -> Iterator[str]:
     Raises:
         NotFound: There is no such sweep, or it has no logs yet, or none that name the trial.
     """
-    paths = store.list(layout.logs(sweep))
+    paths = store.list(SweepPaths(sweep).logs)
     if not paths:
         raise NotFound(f"sweep {sweep}: no logs in {store.location}. `vae-search status` lists the sweeps.")
-    wanted = None if trial is None else re.compile(rf"\b(?:run|trial) {layout.trial_key(trial)}(?:-s\d+)?\b")
+    wanted = None if trial is None else re.compile(rf"\b(?:run|trial) {store_paths.trial_key(trial)}(?:-s\d+)?\b")
     found = False
     for path, content in zip(paths, store.read_many(paths), strict=True):
         lines = list(_chosen((content or b"").decode(errors="replace").splitlines(), wanted))

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from vae_search.core.validation import InvalidValueError
 from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound
 from vae_search.spec.search_space_yaml import read_space
-from vae_search.store import paths as layout
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 from vae_search.store.leases.records import newest_lease
+from vae_search.store.paths import SweepPaths
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
@@ -52,11 +52,11 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str) -> None:
     )
     name = record.spec.name
     try:
-        store.create(layout.resolved(name), content)
+        store.create(SweepPaths(name).resolved, content)
     except AlreadyThere:
         _check(read(store, name), record)
         return
-    store.replace(layout.spec(name), text.encode())
+    store.replace(SweepPaths(name).spec, text.encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ class StoredRecord:
         """
         began_with = self.checked().spec
         for number in range(newest_lease(store, self.sweep), 0, -1):
-            path = layout.lease(self.sweep, number)
+            path = SweepPaths(self.sweep).lease(number)
             tree = from_json_bytes(store.read(path), where=path).get("spec")
             if isinstance(tree, dict):
                 return _spec_in(tree, path)
@@ -137,7 +137,7 @@ class StoredRecord:
 
     @property
     def _path(self) -> str:
-        return layout.resolved(self.sweep)
+        return SweepPaths(self.sweep).resolved
 
     @property
     def _spec_tree(self) -> Mapping[str, object]:
@@ -153,7 +153,7 @@ def read_stored(store: Store, sweep: str) -> StoredRecord:
         NotFound: There is no such sweep.
         CorruptStore: Its record is no JSON object.
     """
-    path = layout.resolved(sweep)
+    path = SweepPaths(sweep).resolved
     try:
         content = store.read(path)
     except NotFound:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from vae_search.errors import CorruptStore
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.ledger.compaction import (
     finished_prefix,
@@ -23,6 +23,7 @@ from vae_search.store.ledger.rows import (
     trial_from_parquet,
     trial_to_parquet,
 )
+from vae_search.store.paths import SweepPaths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +68,12 @@ class Ledger:
         for part in parts:
             if (part.sweep, part.trial) != (self._sweep, row.trial):
                 raise ValueError(f"{self._sweep}/{row.trial} cannot hold a row of {part.sweep}/{part.trial}")
-        path, curve_path = layout.trial(self._sweep, row.trial), layout.trial_epochs(self._sweep, row.trial)
+        path, curve_path = SweepPaths(self._sweep).trial(row.trial), SweepPaths(self._sweep).trial_epochs(row.trial)
         curve = epochs_to_parquet(epochs, path=curve_path)
         try:
             self._store.create(curve_path, curve)
         except AlreadyThere:
-            if path in self._store.list(layout.trials(self._sweep)):
+            if path in self._store.list(SweepPaths(self._sweep).trials):
                 return self.trial(row.trial)
             # The leftover of an attempt that died before its row. Should that attempt wake up now and write its own
             # curve again, the row's epochs_sha256 gives it away.
@@ -92,7 +93,7 @@ class Ledger:
             NotFound: The trial is not finished, or does not exist.
             CorruptStore: Its file is damaged or misplaced.
         """
-        path = layout.trial(self._sweep, number)
+        path = SweepPaths(self._sweep).trial(number)
         return trial_from_parquet(self._store.read(path), path=path)
 
     def trials(self) -> list[TrialRow]:
@@ -103,13 +104,15 @@ class Ledger:
         """Read the rows of all finished trials; damaged files are left out and named."""
         rows: list[TrialRow] = []
         damaged: list[str] = []
-        paths = self._store.list(layout.trials(self._sweep))
+        paths = self._store.list(SweepPaths(self._sweep).trials)
         copied = read_compact(self._store, self._sweep)
         raw = []
         for path in paths:
             if not path.endswith(".parquet"):
                 continue
-            if (row := copied.get(layout.number_of(path) or 0)) and path == layout.trial(self._sweep, row.trial):
+            if (row := copied.get(store_paths.number_of(path) or 0)) and path == SweepPaths(self._sweep).trial(
+                row.trial
+            ):
                 rows.append(row)
                 continue
             raw.append(path)
@@ -121,7 +124,7 @@ class Ledger:
         return LedgerRows(
             rows=tuple(sorted(rows, key=lambda row: row.trial)),
             damaged=tuple(damaged),
-            set_aside=tuple(sorted({*layout.tombstones(paths)} - {row.trial for row in rows})),
+            set_aside=tuple(sorted({*store_paths.tombstones(paths)} - {row.trial for row in rows})),
         )
 
     def curves(self, rows: Sequence[TrialRow]) -> LedgerCurves:
@@ -130,12 +133,12 @@ class Ledger:
         curves = {row.trial: copied[row.trial] for row in rows if row.trial in copied}
         damaged: list[str] = []
         raw = [row for row in rows if row.trial not in copied]
-        contents = self._store.read_many(layout.trial_epochs(self._sweep, row.trial) for row in raw)
+        contents = self._store.read_many(SweepPaths(self._sweep).trial_epochs(row.trial) for row in raw)
         for row, content in zip(raw, contents, strict=True):
             try:
                 curves[row.trial] = self._curve(row, content)
             except CorruptStore:
-                damaged.append(layout.trial_epochs(self._sweep, row.trial))
+                damaged.append(SweepPaths(self._sweep).trial_epochs(row.trial))
         return LedgerCurves(by_trial=curves, damaged=tuple(damaged))
 
     def compact(self) -> None:
@@ -146,13 +149,13 @@ class Ledger:
         Raises:
             StoreUnavailable: They stay as they were.
         """
-        paths = self._store.list(layout.trials(self._sweep))
+        paths = self._store.list(SweepPaths(self._sweep).trials)
         numbers = {number for path in paths if (number := self._trial_in(path)) is not None}
         copy = usable_copy(self._store, self._sweep, numbers)
         begun = copy.length if copy else 0
         new = sorted(number for number in numbers if number >= begun)
-        files = layout.trial_files(self._sweep, new)
-        curve_files = [layout.trial_epochs(self._sweep, number) for number in new]
+        files = SweepPaths(self._sweep).trial_files(new)
+        curve_files = [SweepPaths(self._sweep).trial_epochs(number) for number in new]
         contents = zip(files, self._store.read_many(files), self._store.read_many(curve_files), strict=True)
         rows: list[TrialRow] = []
         curves: dict[int, list[EpochRow]] = {}
@@ -161,7 +164,7 @@ class Ledger:
                 row = trial_from_parquet(row_bytes or b"", path=path)
                 curves[row.trial] = self._curve(row, curve_bytes)
                 rows.append(row)
-        length = finished_prefix({*range(begun), *curves, *layout.tombstones(paths)})
+        length = finished_prefix({*range(begun), *curves, *store_paths.tombstones(paths)})
         if length > begun:
             write_compact(self._store, self._sweep, rows, curves, after=copy, length=length)
 
@@ -173,16 +176,16 @@ class Ledger:
             CorruptStore: The curve or the row is damaged, or the curve is missing or not the one of this row.
         """
         row = self.trial(trial)
-        (content,) = self._store.read_many([layout.trial_epochs(self._sweep, trial)])
+        (content,) = self._store.read_many([SweepPaths(self._sweep).trial_epochs(trial)])
         return self._curve(row, content)
 
     def _trial_in(self, path: str) -> int | None:
         """The trial whose row the file `path` is; None for any other file."""
-        number = layout.number_of(path)
-        return number if number is not None and path == layout.trial(self._sweep, number) else None
+        number = store_paths.number_of(path)
+        return number if number is not None and path == SweepPaths(self._sweep).trial(number) else None
 
     def _curve(self, row: TrialRow, content: bytes | None) -> list[EpochRow]:
-        path = layout.trial_epochs(self._sweep, row.trial)
+        path = SweepPaths(self._sweep).trial_epochs(row.trial)
         if content is None:
             raise CorruptStore("is missing, but the trial's row is there.", path=path, advice="Restore it from a copy.")
         if hashlib.sha256(content).hexdigest() != row.epochs_sha256:
@@ -194,5 +197,5 @@ class Ledger:
 
 def sweep_names(store: Store) -> list[str]:
     """The names of all sweeps in the store, sorted."""
-    paths = (path.split("/") for path in store.list(layout.SWEEPS))
+    paths = (path.split("/") for path in store.list(store_paths.SWEEPS))
     return sorted({parts[1] for parts in paths if parts[2:] == ["resolved.json"]})

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from vae_search.store import paths as layout
 from vae_search.store.backends.base import Store
+from vae_search.store.paths import SweepPaths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +21,14 @@ class Usage:
 
 def usage(store: Store, sweep: str) -> Usage:
     """Measure a sweep; one that does not exist takes nothing."""
-    sizes = store.sizes(layout.sweep(sweep))
+    sizes = store.sizes(SweepPaths(sweep).folder)
 
     def below(*folders: str) -> int:
         return sum(size for path, size in sizes.items() if path.startswith(tuple(f"{folder}/" for folder in folders)))
 
     return Usage(
         total_bytes=sum(sizes.values()),
-        rows_bytes=below(layout.trials(sweep), layout.epochs(sweep), layout.compact(sweep)),
-        artifacts_bytes=below(layout.artifacts(sweep)),
-        running_bytes=below(layout.running(sweep)),
+        rows_bytes=below(SweepPaths(sweep).trials, SweepPaths(sweep).epochs, SweepPaths(sweep).compact),
+        artifacts_bytes=below(SweepPaths(sweep).artifacts),
+        running_bytes=below(SweepPaths(sweep).running),
     )

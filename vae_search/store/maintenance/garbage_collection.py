@@ -7,11 +7,12 @@ needs them, so they are found where files have one, in a folder.
 
 import re
 
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.file_sets import remove_bundle
 from vae_search.store.backends.local_io import abandoned_files
 from vae_search.store.maintenance.integrity import inspect
+from vae_search.store.paths import SweepPaths
 
 ABANDONED_S = 3600.0  # a write takes seconds, and the clocks of two machines differ by less
 
@@ -28,25 +29,25 @@ def leftovers(store: Store, sweep: str, *, now_s: float) -> dict[str, int]:
         NotFound: There is no such sweep.
     """
     paths = [finding.path for finding in inspect(store, sweep).findings if not finding.damaged]
-    sizes = store.sizes(layout.sweep(sweep)) if paths else {}
+    sizes = store.sizes(SweepPaths(sweep).folder) if paths else {}
     found = {
         path: sum(size for file, size in sizes.items() if file == path or file.startswith(f"{path}/")) for path in paths
     }
-    return found | _abandoned(store, layout.sweep(sweep), layout.PARTIAL_NAME, now_s)
+    return found | _abandoned(store, SweepPaths(sweep).folder, store_paths.PARTIAL_NAME, now_s)
 
 
 def strays(store: Store, *, now_s: float) -> dict[str, int]:
     """Abandoned files of the store outside of its sweeps, with their sizes in bytes."""
-    found = _abandoned(store, "", layout.PARTIAL_NAME, now_s)
-    outside = {path: size for path, size in found.items() if not path.startswith(f"{layout.SWEEPS}/")}
-    return outside | _abandoned(store, layout.PROBES, layout.PROBE_NAME, now_s)
+    found = _abandoned(store, "", store_paths.PARTIAL_NAME, now_s)
+    outside = {path: size for path, size in found.items() if not path.startswith(f"{store_paths.SWEEPS}/")}
+    return outside | _abandoned(store, store_paths.PROBES, store_paths.PROBE_NAME, now_s)
 
 
 def remove(store: Store, path: str) -> None:
     """Remove a leftover; one that is gone already is fine."""
     folder, _, name = path.rpartition("/")
     local = store.local_path(folder)
-    if layout.PARTIAL_NAME.fullmatch(name) and local is not None:  # hidden from the store itself
+    if store_paths.PARTIAL_NAME.fullmatch(name) and local is not None:  # hidden from the store itself
         (local / name).unlink(missing_ok=True)
     elif store.list(path):
         remove_bundle(store, path)

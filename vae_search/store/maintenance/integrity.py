@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, CorruptStore, NotFound
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.file_sets import read_file_set
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
@@ -17,6 +17,7 @@ from vae_search.store.ledger.checksums import check_seal
 from vae_search.store.ledger.compaction import usable_length
 from vae_search.store.ledger.confirm_runs import ConfirmRow, finalist_from_parquet
 from vae_search.store.ledger.rows import TrialRow, trial_from_parquet
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.ranking import best_first
 
 
@@ -58,12 +59,12 @@ def inspect(store: Store, sweep: str) -> Inspection:
     Raises:
         NotFound: There is no such sweep.
     """
-    paths = store.list(layout.sweep(sweep))
-    if layout.resolved(sweep) not in paths:
+    paths = store.list(SweepPaths(sweep).folder)
+    if SweepPaths(sweep).resolved not in paths:
         sweep_record.read(store, sweep)  # says what is wrong
     rows, findings = _read_rows(store, sweep, paths)
     confirmed, more = _read_finalists(store, sweep, paths)
-    all_rows = {layout.trial_key(number): row for number, row in rows.items()} | confirmed
+    all_rows = {store_paths.trial_key(number): row for number, row in rows.items()} | confirmed
     findings += more
     findings += _record_findings(store, sweep, all_rows)
     findings += _lease_findings(store, sweep, all_rows)
@@ -72,14 +73,14 @@ def inspect(store: Store, sweep: str) -> Inspection:
     findings += _artifact_findings(store, sweep, paths, all_rows, lost=lost)
     findings += _copy_findings(store, sweep, paths)
     findings += _running_findings(store, sweep, paths, all_rows)
-    curves = [path for path in paths if layout.table_of(path) == "epochs"]
+    curves = [path for path in paths if store_paths.table_of(path) == "epochs"]
     return Inspection(
         sweep=sweep,
         rows=len(rows),
         finalists=len(confirmed),
         curves=len(curves),
         artifacts=len(_artifacts(paths)),
-        set_aside=tuple(sorted({*layout.tombstones(paths)} - {*rows})),
+        set_aside=tuple(sorted({*store_paths.tombstones(paths)} - {*rows})),
         findings=tuple(sorted(findings, key=lambda finding: finding.path)),
     )
 
@@ -92,19 +93,19 @@ def set_aside(store: Store, sweep: str, finding: Finding, *, lease: int) -> bool
     Returns:
         Whether there was a way to do it; records of sweeps and leases need a copy.
     """
-    folder = layout.sweep(sweep)
+    folder = SweepPaths(sweep).folder
     part = finding.path.removeprefix(f"{folder}/").split("/")[0]
     if part not in ("trials", "epochs", "finalists", "artifacts", "running"):
         return False
     if part == "trials":
-        number = layout.number_of(finding.path)
+        number = store_paths.number_of(finding.path)
         if number is not None:
             record = to_json_bytes({"trial": number, "lease": lease, "problem": finding.problem})
             with suppress(AlreadyThere):
-                store.create(layout.tombstone(sweep, number), record)
+                store.create(SweepPaths(sweep).tombstone(number), record)
     for path in [finding.path] if part != "artifacts" else store.list(finding.path.rsplit("/", 1)[0]):
         try:
-            store.replace(layout.set_aside(sweep, path), store.read(path))
+            store.replace(SweepPaths(sweep).set_aside(path), store.read(path))
         except NotFound:
             continue
         store.remove(path)
@@ -113,11 +114,11 @@ def set_aside(store: Store, sweep: str, finding: Finding, *, lease: int) -> bool
 
 def _read_rows(store: Store, sweep: str, paths: list[str]) -> tuple[dict[int, TrialRow], list[Finding]]:
     rows, findings = {}, []
-    present = [path for path in paths if layout.table_of(path) == "trials"]
+    present = [path for path in paths if store_paths.table_of(path) == "trials"]
     for path, content in zip(present, store.read_many(present), strict=True):
         try:
             row = trial_from_parquet(content or b"", path=path)
-            if path != layout.trial(sweep, row.trial) or row.sweep != sweep:
+            if path != SweepPaths(sweep).trial(row.trial) or row.sweep != sweep:
                 raise CorruptStore(f"holds the row of {row.sweep}/{row.trial}.", path=path)
         except CorruptStore as error:
             findings.append(_damage(path, error))
@@ -129,11 +130,11 @@ def _read_rows(store: Store, sweep: str, paths: list[str]) -> tuple[dict[int, Tr
 def _read_finalists(store: Store, sweep: str, paths: list[str]) -> tuple[dict[str, ConfirmRow], list[Finding]]:
     rows, findings = {}, []
     for path in paths:
-        if not path.startswith(f"{layout.finalists(sweep)}/"):
+        if not path.startswith(f"{SweepPaths(sweep).finalists}/"):
             continue
         try:
             row = finalist_from_parquet(store.read(path), path=path)
-            if path != layout.finalist(sweep, row.trial, row.confirm_seed) or row.sweep != sweep:
+            if path != SweepPaths(sweep).finalist(row.trial, row.confirm_seed) or row.sweep != sweep:
                 raise CorruptStore(f"holds the row of {row.sweep}/{row.key}.", path=path)
         except CorruptStore as error:
             findings.append(_damage(path, error))
@@ -144,19 +145,19 @@ def _read_finalists(store: Store, sweep: str, paths: list[str]) -> tuple[dict[st
 
 def _path_of(row: TrialRow) -> str:
     if isinstance(row, ConfirmRow):
-        return layout.finalist(row.sweep, row.trial, row.confirm_seed)
-    return layout.trial(row.sweep, row.trial)
+        return SweepPaths(row.sweep).finalist(row.trial, row.confirm_seed)
+    return SweepPaths(row.sweep).trial(row.trial)
 
 
 def _record_findings(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> Iterator[Finding]:
     try:
         record = sweep_record.read(store, sweep)
     except CorruptStore as error:
-        yield _damage(layout.resolved(sweep), error)
+        yield _damage(SweepPaths(sweep).resolved, error)
         return
     if any(row.spec_sha256 != record.spec.sha256 for row in rows.values()):
         problem = "its spec is not the one that the rows were made with"
-        yield Finding(path=layout.resolved(sweep), problem=problem, damaged=True)
+        yield Finding(path=SweepPaths(sweep).resolved, problem=problem, damaged=True)
     for row in rows.values():
         path = _path_of(row)
         if row.comparability_key != record.comparability_key:
@@ -171,7 +172,7 @@ def _lease_findings(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> I
         try:
             read_holder(store, sweep, number)
         except (CorruptStore, NotFound) as error:
-            yield _damage(layout.lease(sweep, number), error)
+            yield _damage(SweepPaths(sweep).lease(number), error)
     for row in rows.values():
         if not 1 <= row.lease <= newest:
             problem = f"was written under lease {row.lease}, but there are leases 1 to {newest}"
@@ -181,7 +182,7 @@ def _lease_findings(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> I
 def _curve_findings(
     store: Store, sweep: str, paths: list[str], rows: Mapping[int, TrialRow], *, lost: Collection[str]
 ) -> Iterator[Finding]:
-    expected = {layout.trial_epochs(sweep, number): row for number, row in rows.items()}
+    expected = {SweepPaths(sweep).trial_epochs(number): row for number, row in rows.items()}
     for (path, row), content in zip(expected.items(), store.read_many(expected), strict=True):
         if content is None:
             yield Finding(path=path, problem="is missing, but its trial has a row", damaged=True)
@@ -193,9 +194,9 @@ def _curve_findings(
             continue
         if hashlib.sha256(content).hexdigest() != row.epochs_sha256:
             yield Finding(path=path, problem="is not the learning curve that belongs to the row", damaged=True)
-    for path in sorted({path for path in paths if layout.table_of(path) == "epochs"} - {*expected}):
-        number = layout.number_of(path)
-        if number is None or layout.trial_key(number) not in lost:
+    for path in sorted({path for path in paths if store_paths.table_of(path) == "epochs"} - {*expected}):
+        number = store_paths.number_of(path)
+        if number is None or store_paths.trial_key(number) not in lost:
             yield Finding(path=path, problem="belongs to no row", damaged=False)
 
 
@@ -206,9 +207,11 @@ def _artifact_findings(
     for key, row in rows.items():
         # A trial's weights go when it falls behind the best; those of a confirm run stay.
         if isinstance(row, ConfirmRow) and row.artifact_sha256 and key not in kept:
-            yield Finding(path=layout.manifest(layout.artifact(sweep, key)), problem="is missing", damaged=True)
+            yield Finding(
+                path=store_paths.manifest(SweepPaths(sweep).artifact(key)), problem="is missing", damaged=True
+            )
     for key in sorted({*kept}.difference(lost)):
-        folder = layout.artifact(sweep, key)
+        folder = SweepPaths(sweep).artifact(key)
         if key in behind:  # whole or, its manifest first, half removed
             problem = "its trial is not among the best any more: left behind by a driver that died"
             yield Finding(path=folder, problem=problem, damaged=False)
@@ -220,10 +223,12 @@ def _artifact_findings(
         try:
             if read_file_set(store, folder).sha256 != expected:
                 yield Finding(
-                    path=layout.manifest(folder), problem="is not the artifact that belongs to the row", damaged=True
+                    path=store_paths.manifest(folder),
+                    problem="is not the artifact that belongs to the row",
+                    damaged=True,
                 )
         except (CorruptStore, NotFound) as error:
-            yield _damage(layout.manifest(folder), error)
+            yield _damage(store_paths.manifest(folder), error)
 
 
 def _behind(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> set[str]:
@@ -238,14 +243,14 @@ def _behind(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> set[str]:
     except Conflict:  # of rows with another comparability key: the same
         return set()
     complete = {row.trial for row in trials if row.state is State.COMPLETE}
-    return {layout.trial_key(trial) for trial in complete - kept}
+    return {store_paths.trial_key(trial) for trial in complete - kept}
 
 
 def _copy_findings(store: Store, sweep: str, paths: list[str]) -> Iterator[Finding]:
-    copies = [path for path in paths if path.startswith(f"{layout.compact(sweep)}/")]
-    numbers = {layout.number_of(path) or 0 for path in paths if layout.table_of(path) == "trials"}
+    copies = [path for path in paths if path.startswith(f"{SweepPaths(sweep).compact}/")]
+    numbers = {store_paths.number_of(path) or 0 for path in paths if store_paths.table_of(path) == "trials"}
     length = usable_length(store, sweep, numbers) if copies else 0
-    in_use = (layout.compact_trials(sweep, length), layout.compact_epochs(sweep, length)) if length else ()
+    in_use = (SweepPaths(sweep).compact_trials(length), SweepPaths(sweep).compact_epochs(length)) if length else ()
     for path in copies:
         if path not in in_use:
             problem = "a derived copy that is damaged or out of date; readers pass it over"
@@ -253,13 +258,13 @@ def _copy_findings(store: Store, sweep: str, paths: list[str]) -> Iterator[Findi
 
 
 def _running_findings(store: Store, sweep: str, paths: list[str], rows: Mapping[str, TrialRow]) -> Iterator[Finding]:
-    for key in sorted({key for path in paths if (key := layout.running_key_of(path)) is not None and key in rows}):
-        path = layout.running_run(sweep, key)
+    for key in sorted({key for path in paths if (key := store_paths.running_key_of(path)) is not None and key in rows}):
+        path = SweepPaths(sweep).run(key)
         yield Finding(path=path, problem="its run has a row: left behind by a driver that died", damaged=False)
     for path in paths:
-        if not path.startswith(f"{layout.running(sweep)}/") or not path.endswith("/suggestion.json"):
+        if not path.startswith(f"{SweepPaths(sweep).running}/") or not store_paths.is_suggestion(path):
             continue
-        if layout.running_key_of(path) in rows:
+        if store_paths.running_key_of(path) in rows:
             continue
         try:
             from_json_bytes(store.read(path), where=path)
@@ -268,15 +273,15 @@ def _running_findings(store: Store, sweep: str, paths: list[str], rows: Mapping[
 
 
 def _artifacts(paths: list[str]) -> list[str]:
-    return sorted({key for path in paths if (key := layout.artifact_of(path)) is not None})
+    return sorted({key for path in paths if (key := store_paths.artifact_of(path)) is not None})
 
 
 def _lost_rows(paths: list[str], rows: Collection[str]) -> set[str]:
     """Runs whose rows are damaged or set aside. What belongs to them is kept: the row may come back from a copy."""
-    files = (layout.number_of(path) for path in paths if layout.table_of(path) == "trials")
-    trials = {*layout.tombstones(paths), *(number for number in files if number is not None)}
-    finalists = {key for path in paths if (key := layout.finalist_of(path)) is not None}
-    return {*map(layout.trial_key, trials), *finalists}.difference(rows)
+    files = (store_paths.number_of(path) for path in paths if store_paths.table_of(path) == "trials")
+    trials = {*store_paths.tombstones(paths), *(number for number in files if number is not None)}
+    finalists = {key for path in paths if (key := store_paths.finalist_of(path)) is not None}
+    return {*map(store_paths.trial_key, trials), *finalists}.difference(rows)
 
 
 def _damage(path: str, error: CorruptStore | NotFound) -> Finding:

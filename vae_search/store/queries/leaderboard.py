@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from vae_search.core.criteria import CRITERIA, RankedBy
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.columns import int64_array
 from vae_search.store.ledger.rows import (
@@ -21,6 +21,7 @@ from vae_search.store.ledger.rows import (
     trial_from_parquet,
     trials_from_parquet,
 )
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.front import Front, Member, front_among
 from vae_search.store.queries.pareto import front_of_learners, point_of
 from vae_search.store.queries.ranking import check_comparable
@@ -216,7 +217,7 @@ class Leaderboard:
             found = trials_from_parquet(self._copy.content, path=self._copy.path, places=copied)
             rows = {row.trial: row for row in found}
         own = [number for number, place in zip(numbers, places, strict=True) if place is None]
-        paths = layout.trial_files(self._sweep, own)
+        paths = SweepPaths(self._sweep).trial_files(own)
         for number, path, content in zip(own, paths, self._store.read_many(paths), strict=True):
             rows[number] = trial_from_parquet(content or b"", path=path)
         return [rows[number] for number in numbers]
@@ -224,7 +225,7 @@ class Leaderboard:
 
 def read_leaderboard(store: Store, sweep: str) -> Leaderboard:
     """Read a sweep's leaderboard; a sweep without rows has none finished."""
-    paths = store.list(layout.trials(sweep))
+    paths = store.list(SweepPaths(sweep).trials)
     files = [path for path in paths if path.endswith(".parquet")]
     others = [path for path in paths if not path.endswith(".parquet")] if len(files) < len(paths) else []
     copy = _longest_copy(store, sweep)
@@ -246,20 +247,20 @@ def read_leaderboard(store: Store, sweep: str) -> Leaderboard:
             damaged.append(path)
     own = pa.concat_tables(raw)
     table = pa.concat_tables([*parts, _placed(own, pa.nulls(own.num_rows, pa.int64()))]).combine_chunks()
-    lost = layout.tombstones(others)
+    lost = store_paths.tombstones(others)
     set_aside = sorted({*lost} - {*table["trial"].to_pylist()}) if lost else []
     return Leaderboard(store, sweep, table, copy=copy, damaged=damaged, set_aside=set_aside)
 
 
 def _longest_copy(store: Store, sweep: str) -> _Copy | None:
-    for length in layout.compact_lengths(store.list(layout.compact(sweep))):
-        path = layout.compact_trials(sweep, length)
+    for length in store_paths.compact_lengths(store.list(SweepPaths(sweep).compact)):
+        path = SweepPaths(sweep).compact_trials(length)
         try:
             content = store.read(path)
             table = _columns(content, path)
         except (CorruptStore, NotFound):  # or a driver has just removed it for a longer one
             continue
-        files = layout.trial_files(sweep, table["trial"].to_pylist())
+        files = SweepPaths(sweep).trial_files(table["trial"].to_pylist())
         return _Copy(path=path, content=content, table=table, files=files)
     return None
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import SILENCE_S, Heartbeat, read_heartbeat
 from vae_search.store.ledger.confirm_runs import ConfirmRow, finalist_from_parquet
 from vae_search.store.ledger.rows import TrialRow, trial_from_parquet
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.front import front_among, member_of
 from vae_search.store.queries.leaderboard import read_leaderboard
 
@@ -54,14 +55,14 @@ class ProgressFollower:
         self._store = store
         self._sweep = sweep
         self._monotonic = monotonic
-        self._rows = {*layout.trial_files(sweep, leaderboard.numbers), *leaderboard.damaged}
+        self._rows = {*SweepPaths(sweep).trial_files(leaderboard.numbers), *leaderboard.damaged}
         self._saved: dict[str, int] = {}  # epochs by key, of every run that was ever seen in flight
         self._beat: tuple[int, int] | None = None
         self._beat_s = 0.0
         self._look_at_running()
         self.epochs_seen = 0
         # The rows of confirm runs are few, and what is there now is not news.
-        self._finalists = {path for path in store.list(layout.finalists(sweep)) if path.endswith(".parquet")}
+        self._finalists = {path for path in store.list(SweepPaths(sweep).finalists) if path.endswith(".parquet")}
         self.confirmed = len(self._finalists)
 
     def look(self) -> Update:
@@ -79,10 +80,10 @@ class ProgressFollower:
     def _look_at_running(self) -> bool:
         """Read how far the runs in flight are; whether others are in flight than before."""
         found: dict[str, int] = {}
-        for path in self._store.list(layout.running(self._sweep)):
-            key = layout.running_key_of(path)
+        for path in self._store.list(SweepPaths(self._sweep).running):
+            key = store_paths.running_key_of(path)
             if key is not None:
-                epoch, _ = layout.checkpoint_of(path) or (0, 0)
+                epoch, _ = store_paths.checkpoint_of(path) or (0, 0)
                 found[key] = max(found.get(key, 0), epoch)
         changed = found.keys() != self.running.keys()
         self.epochs_seen += sum(max(0, epoch - self._saved.get(key, 0)) for key, epoch in found.items())
@@ -91,8 +92,8 @@ class ProgressFollower:
         return changed
 
     def _landed(self) -> list[TrialRow]:
-        trials = self._new(layout.trials(self._sweep), self._rows)
-        runs = self._new(layout.finalists(self._sweep), self._finalists)
+        trials = self._new(SweepPaths(self._sweep).trials, self._rows)
+        runs = self._new(SweepPaths(self._sweep).finalists, self._finalists)
         rows: list[TrialRow] = []
         for path, content in zip(trials, self._store.read_many(trials), strict=True):
             try:
@@ -114,7 +115,7 @@ class ProgressFollower:
         return found
 
     def _count(self, row: TrialRow) -> None:
-        key = row.key if isinstance(row, ConfirmRow) else layout.trial_key(row.trial)
+        key = row.key if isinstance(row, ConfirmRow) else store_paths.trial_key(row.trial)
         self.epochs_seen += max(0, row.epochs - self._saved.pop(key, 0))
         if isinstance(row, ConfirmRow):
             self.confirmed += 1

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from vae_search.core.text import printable
 from vae_search.errors import InvalidSpec, NotFound
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.sql_views import SCHEMAS, ModelVersions, Views
 
 TABLES = tuple(SCHEMAS)
@@ -68,7 +69,7 @@ def query_table(
         InvalidSpec: The SQL is wrong, or more than one SELECT.
         NotFound: There is no such sweep.
     """
-    prefix = layout.SWEEPS if sweep is None else layout.sweep(sweep)
+    prefix = store_paths.SWEEPS if sweep is None else SweepPaths(sweep).folder
     paths = store.list(prefix)
     if sweep is not None and not paths:
         raise NotFound(f"{store.location}: there is no sweep {sweep!r}.")

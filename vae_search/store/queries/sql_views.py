@@ -12,13 +12,14 @@ import pyarrow.parquet as pq
 
 from vae_search.core.criteria import CRITERIA
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.store import paths as layout
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.checksums import check_seal
 from vae_search.store.ledger.compaction import usable_length
 from vae_search.store.ledger.confirm_runs import FINALIST_SCHEMA
 from vae_search.store.ledger.rows import EPOCH_SCHEMA, TRIAL_SCHEMA
 from vae_search.store.ledger.sweep_record import read_stored
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.front import Member, front_among
 
 MODEL_SCHEMA = pa.schema(
@@ -101,15 +102,15 @@ class Views:
         """Put the copy of a sweep's finished prefix in the place of its rows and curves, where there is a good one."""
         numbers: dict[str, set[int]] = defaultdict(set)
         for path in self._paths["trials"]:
-            numbers[layout.sweep_of(path)].add(layout.number_of(path) or 0)
+            numbers[store_paths.sweep_of(path)].add(store_paths.number_of(path) or 0)
         lengths = {sweep: usable_length(self._store, sweep, found) for sweep, found in numbers.items()}
-        for table, copy in (("trials", layout.compact_trials), ("epochs", layout.compact_epochs)):
+        for table, copy in (("trials", SweepPaths.compact_trials), ("epochs", SweepPaths.compact_epochs)):
             raw = [
                 path
                 for path in self._paths[table]
-                if (layout.number_of(path) or 0) >= lengths.get(layout.sweep_of(path), 0)
+                if (store_paths.number_of(path) or 0) >= lengths.get(store_paths.sweep_of(path), 0)
             ]
-            self._paths[table] = raw + [copy(sweep, length) for sweep, length in lengths.items() if length]
+            self._paths[table] = raw + [copy(SweepPaths(sweep), length) for sweep, length in lengths.items() if length]
         self._lengths = lengths
 
     def show_trials(self) -> None:
@@ -120,14 +121,14 @@ class Views:
         """Let `epochs` read the curves that the rows of `trials` were written with."""
         rows = self._connection.sql("SELECT sweep, trial, epochs_sha256 FROM trials").fetchall()
         expected = {
-            layout.trial_epochs(sweep, trial): sha256
+            SweepPaths(sweep).trial_epochs(trial): sha256
             for sweep, trial, sha256 in rows
             if trial >= self._lengths.get(sweep, 0)
         }
         self.damaged += set(expected) - set(self._paths["epochs"])
         # A curve without a row is what a dead attempt left behind, or its row is damaged and named already.
         self._paths["epochs"] = [
-            path for path in self._paths["epochs"] if path in expected or layout.table_of(path) is None
+            path for path in self._paths["epochs"] if path in expected or store_paths.table_of(path) is None
         ]
         self._show("epochs", self._intact("epochs", expected))
 
@@ -150,7 +151,7 @@ class Views:
             except NotFound:  # it is being removed
                 continue
             except CorruptStore:
-                self.damaged.append(layout.resolved(sweep))
+                self.damaged.append(SweepPaths(sweep).resolved)
                 continue
             if criteria:
                 narrow = [replace(each, values={name: each.values[name] for name in criteria}) for each in trials]
@@ -210,9 +211,9 @@ class Views:
 
 
 def _table_of(path: str) -> str | None:
-    if layout.finalist_of(path) and path.split("/")[2] == "finalists":
+    if store_paths.finalist_of(path) and path.split("/")[2] == "finalists":
         return "finalists"
-    return layout.table_of(path)
+    return store_paths.table_of(path)
 
 
 def _sql_type(arrow: pa.DataType) -> str:

@@ -94,7 +94,12 @@ def run(
 
 
 def resume(
-    sweep: str, *, store: str | Path | None = None, overrides: Sequence[str] = (), progress: bool = False
+    sweep: str,
+    *,
+    store: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    progress: bool = False,
+    inline: bool = False,
 ) -> SweepResult:
     """Continue a sweep with what the store knows of it. Arguments and errors as for `run`.
 
@@ -111,6 +116,7 @@ def resume(
         overrides=overrides,
         cache=cache_folder(),
         observer=lambda spec: _observer(spec, progress=progress),
+        inline=inline,
     )
     return _result(opened, outcome)
 

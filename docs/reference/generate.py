@@ -29,6 +29,8 @@ from vae_search.store.queries.sql_views import SCHEMAS
 
 # What Python calls a type, and what a writer of YAML calls it.
 WORDS = (
+    (r"Annotated\[(\w+), .*?\)\]", r"\1"),
+    (r"Union\[(.*), (.*)\]", r"\1 or \2"),
     (r"tuple\[dict\[.*", "list of mappings"),
     (r"dict\[str, .*\]", "mapping"),
     (r"tuple\[float, float\]", "[number, number]"),
@@ -123,6 +125,7 @@ def tables_page() -> str:
     ]
     meanings = {"trials": _comments(TrialRow), "epochs": _comments(EpochRow)}
     meanings["finalists"] = {**_comments(TrialRow), **_comments(ConfirmRow)}
+    meanings["front"] = {**_schema_comments(sql_views), **_comments(TrialRow)}
     for table, schema in SCHEMAS.items():
         known = meanings.get(table) or {**_comments(TrialRow), **_schema_comments(sql_views)}
         lines += [f"## {table}", "| column | type | meaning |", "|---|---|---|"]
@@ -157,6 +160,7 @@ def exit_codes_page() -> str:
         "| `VAE_SEARCH_STORE` | Folder or `s3://bucket/prefix` of the store; default `./vae-store`. |",
         "| `VAE_SEARCH_DEBUG` | Show tracebacks, as `--debug` does. |",
         "| `XDG_CACHE_HOME` | Downloads are kept in its folder `vae-search`; default `~/.cache`. |",
+        "| `KERAS_HOME` | MNIST and Fashion-MNIST are looked for in its folder `datasets` first; default `~/.keras`. |",
         "| `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP` | "
         "Access to a bucket; never written anywhere. |",
         "| `RAY_AUTH_TOKEN`, `RAY_AUTH_TOKEN_PATH` | Token of a cluster; else `~/.ray/auth_token`. |",

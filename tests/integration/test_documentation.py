@@ -1,6 +1,7 @@
 """Every code block of the front page and the manual is run or parsed, and every link leads somewhere."""
 
 import ast
+import inspect
 import re
 import shlex
 import subprocess
@@ -13,6 +14,7 @@ import click
 import pytest
 import typer
 
+import vae_search
 from tests.support.paths import ROOT
 from tests.support.reported_sweeps import mixed, put_sweep
 from vae_search.cli.app import app
@@ -76,16 +78,32 @@ def test_every_command_line_is_one_that_the_program_takes(block: Block, words: l
 
 @pytest.mark.parametrize("block", list(blocks("python")), ids=str)
 def test_every_python_block_calls_what_there_is(block: Block):
-    import vae_search
+    """Each call of ours is one that the function's signature takes."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse(block.text))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("vae_search.")
+    ]
 
-    tree = ast.parse(block.text)
+    for call in calls:
+        name = ast.unparse(call.func).removeprefix("vae_search.").partition("(")[0].partition(".")[0]
+        assert name in vae_search.__all__
+        if ast.unparse(call.func) == f"vae_search.{name}":
+            keywords = {keyword.arg: None for keyword in call.keywords if keyword.arg}
+            inspect.signature(getattr(vae_search, name)).bind(*[None] * len(call.args), **keywords)
 
-    ours = {
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "vae_search"
-    }
-    assert ours <= set(vae_search.__all__)
+
+def test_the_results_of_the_guide_are_read_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    put_sweep(LocalStore(tmp_path / "vae-store"), mixed(), curve_epochs=4)
+    monkeypatch.chdir(tmp_path)
+    (block,) = [block for block in blocks("python") if "read_parquet" in block.text]
+    *setup, last = ast.parse(block.text).body
+    names: dict[str, object] = {}
+
+    exec(compile(ast.Module(body=setup, type_ignores=[]), str(block), "exec"), names)  # noqa: S102 - our own page
+    frame = eval(compile(ast.Expression(body=last.value), str(block), "eval"), names)  # noqa: S307
+
+    assert len(frame) == 30
 
 
 @pytest.mark.parametrize("block", list(blocks("yaml")), ids=str)
@@ -165,6 +183,7 @@ def test_a_generated_page_leaves_nothing_unexplained(manual: Path, page: str):
 
     assert "<h2" in content
     assert not re.search(r"<td>\s*</td>\s*</tr>", content), "a row without a meaning"
+    assert not re.search(r"<td>[^<]*(Annotated|Union\[| at 0x)", content), "a type in Python's words"
 
 
 def test_each_decision_has_a_number_of_its_own_and_all_five_parts():

@@ -1,4 +1,4 @@
-"""The paths of the models in the store; the others are in layout.py.
+"""Paths of the models in the store; those of sweeps are in `store/paths.py`.
 
 models/<model>/log/000007.json                    the registry of one model: numbered, hash-chained, never rewritten
 models/<model>/versions/3/                        the files of one version; manifest.json last

@@ -64,7 +64,7 @@ def best(
 
     Args:
         count: how many; None means all.
-        where: Only trials that meet this condition; see `store.where`.
+        where: Only trials that meet this condition; see `store/queries/sql_filter.py`.
 
     Raises:
         NotFound: There is no such sweep.

@@ -1,6 +1,7 @@
 """The promises of the tiers: what is heavy carries a marker, and no proof has fallen out of all of them."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,25 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+@cache
+def reached(module: str) -> frozenset[str]:
+    """Libraries that are loaded when a module of ours is imported, through others of ours as well."""
+    path = next((place for place in places_of(module) if place.is_file()), None)
+    if path is None:
+        return frozenset({module.split(".")[0]})
+    return frozenset[str]().union(*(reached(name) for name in imported(path) if is_module(name)))
+
+
+def places_of(module: str) -> list[Path]:
+    base = ROOT / module.replace(".", "/")
+    return [base.with_suffix(".py"), base / "__init__.py"]
+
+
+def is_module(name: str) -> bool:
+    """False for the name of a class or function in a module of ours."""
+    return name.split(".")[0] not in ("tests", "vae_search") or any(place.is_file() for place in places_of(name))
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT / "tests").as_posix())
 def test_a_file_that_starts_ray_or_imports_what_is_heavy_is_marked(path: Path) -> None:
     found = imported(path)
@@ -32,7 +52,7 @@ def test_a_file_that_starts_ray_or_imports_what_is_heavy_is_marked(path: Path) -
     if found & STARTERS:
         assert CLUSTER in set(marks(ast.parse(path.read_text())))
     for library, names in LIBRARIES.items():
-        if library in {name.split(".")[0] for name in found}:
+        if library in reached(".".join(path.relative_to(ROOT).with_suffix("").parts)):
             assert module_marks(path) & names, f"imports {library}"
 
 

@@ -10,6 +10,8 @@ from vae_search.spec.hyperparameters import FAMILIES as NAMED
 from vae_search.vae.networks.families import FAMILIES as BUILT
 from vae_search.vae.networks.network_spec import NetworkSpec
 
+pytestmark = pytest.mark.needs_tensorflow
+
 
 def test_every_family_that_a_spec_may_name_has_layers():
     missing = set(NAMED) - set(BUILT)

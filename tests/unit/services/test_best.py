@@ -98,6 +98,7 @@ def rewritten(row: TrialRow, trial: int, **changes: object) -> dict[str, object]
     return {name: getattr(row, name) for name in row.__dataclass_fields__} | {"trial": trial, **changes}
 
 
+@pytest.mark.needs_tensorflow
 def test_a_picture_of_a_sweep_is_of_the_trial_that_best_names_first(trained, tmp_path):
     """Of a trial that leads by its objective alone no weights are kept: whoever draws it fails."""
     trained.remove_tree(SweepPaths("before").compact)  # rows are read from their own files then, and one is changed

@@ -114,6 +114,7 @@ def test_a_resumed_sweep_is_refused_a_gate_that_does_not_exist(old, tmp_path):
         )
 
 
+@pytest.mark.needs_tensorflow
 def test_the_use_case_promotes_and_says_so(old, tmp_path):
     phases: list[str] = []
 

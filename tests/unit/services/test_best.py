@@ -126,6 +126,7 @@ def test_a_picture_of_a_sweep_is_of_the_trial_that_best_names_first(trained, tmp
         galleries.sample(trained, "before/0", count=4, seed=0, output=tmp_path / "c.png")
 
 
+@pytest.mark.needs_tensorflow
 def test_a_confirmed_config_whose_first_weights_are_gone_is_drawn_by_its_confirm_run(trained, tmp_path):
     artifacts.drop(trained, "before", store_paths.trial_key(0))
 

@@ -138,6 +138,7 @@ def test_a_sweep_that_names_no_model_promotes_nothing(old, tmp_path):
     assert outcome.promotion is None
 
 
+@pytest.mark.needs_tensorflow
 def test_program_and_command_come_to_the_same_promotion(old, monkeypatch, capsys):
     from vae_search.cli.app import main
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from vae_search.search.progress import Progress
 from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd, end_of
 from vae_search.search.study.study import SweepStudy, TrialResult
-from vae_search.search.trial_rows import criteria_of, epoch_rows, trial_row
+from vae_search.search.trial_rows import epoch_rows, trial_result, trial_row
 from vae_search.search.weight_retention import WeightRetention
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -70,7 +70,7 @@ class SweepCoordinator:
         self._study = SweepStudy(spec.search_space, sampler=spec.sampler, seed=spec.seed, criteria=criteria)
         self._confirmation = ConfirmationPlan(spec, store)
         self._running: dict[str, RunningTrial] = {}  # by key
-        self._waiting: list[TrialAssignment] = []  # in running when the last driver died
+        self._waiting: list[TrialAssignment] = []  # in flight when the last driver died
         self._rungs = SuccessiveHalving(spec)
         self._states: Counter[State] = Counter()
         self._retention = WeightRetention(spec, store)
@@ -86,7 +86,7 @@ class SweepCoordinator:
 
     @property
     def exhausted(self) -> bool:
-        """Nothing more will be issued, whatever becomes of what is in running."""
+        """Nothing more will be issued, whatever becomes of what is in flight."""
         if self._trials_to_come():
             return False
         if self._spec.confirm.finalists == 0 or self._seconds_left() <= 0:
@@ -159,7 +159,7 @@ class SweepCoordinator:
         """The one commit path: artifact, epoch rows, trial row, then Optuna, then the running folder.
 
         Raises:
-            StoreUnavailable: Nothing is lost; the run stays in running.
+            StoreUnavailable: Nothing is lost; the run stays in flight.
             LeaseLost: The same; or the driver that took over has written the row, and shows it.
             SweepFailed: The row is written, but the same failure came too often in a row.
         """
@@ -212,7 +212,7 @@ class SweepCoordinator:
             logger.warning("damaged files are left out: %s", left_out)
         for row in rows:
             curve = curves.by_trial.get(row.trial, [])
-            self._study.add(self._outcome(row, {epoch.epoch: epoch.neg_elbo or 0.0 for epoch in curve}))
+            self._study.add(trial_result(row, {epoch.epoch: epoch.neg_elbo or 0.0 for epoch in curve}, self._spec))
             self._replay_rungs(row, curve)
             self._count(row)
         finished = {row.trial for row in rows} | lost
@@ -234,7 +234,7 @@ class SweepCoordinator:
                 TrialResult(trial=assignment.trial, state=State.RUNNING, params=assignment.params, objective=None)
             )
             self._waiting.append(assignment)
-        # A budget that was lowered leaves trials in running beyond it for a later, larger one.
+        # A budget that was lowered leaves trials in flight beyond it for a later, larger one.
         trials = self._spec.budget.trials
         self._waiting = [assignment for assignment in self._waiting if assignment.trial < trials]
         issued = finished | {assignment.trial for assignment in self._waiting}
@@ -281,7 +281,7 @@ class SweepCoordinator:
         if row.lease != self._lease.number:  # this process was stopped since the check, and another has written the row
             self._lease.check()
         if confirm_seed is None:
-            self._study.tell(self._outcome(row, running.neg_elbos))
+            self._study.tell(trial_result(row, running.neg_elbos, self._spec))
             self._count(row)
             self._retention.drop_others()
         return row
@@ -290,13 +290,3 @@ class SweepCoordinator:
         self._states[row.state] += 1
         self._retention.count(row)
         self._confirmation.note(row)
-
-    def _outcome(self, row: TrialRow, neg_elbos: Mapping[int, float]) -> TrialResult:
-        return TrialResult(
-            trial=row.trial,
-            state=row.state,
-            params=row.params,
-            objective=row.objective,
-            criteria=criteria_of(row, self._spec.objective.pareto or (), epochs=self._spec.budget.epochs),
-            neg_elbos=neg_elbos,
-        )

@@ -1,13 +1,15 @@
 """Trial rows: the ledger rows that a trial becomes when it ends, its objective, and its learning curve."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from vae_search.core.measurements import Scores
 from vae_search.core.trial_state import State
 from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd
+from vae_search.search.study.study import TrialResult
 from vae_search.spec.sections import Objective
+from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.ledger.rows import SCHEMA_VERSION, EpochRow, TrialRow
 
 
@@ -117,4 +119,20 @@ def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, fi
         versions_json=json.dumps(dict(context.versions), sort_keys=True),
         epochs_sha256=None,
         artifact_sha256=None,
+    )
+
+
+def trial_result(row: TrialRow, neg_elbos: Mapping[int, float], spec: SweepSpec) -> TrialResult:
+    """Result of a trial as the study is told of it.
+
+    Args:
+        neg_elbos: held-out value by epoch, nats.
+    """
+    return TrialResult(
+        trial=row.trial,
+        state=row.state,
+        params=row.params,
+        objective=row.objective,
+        criteria=criteria_of(row, spec.objective.pareto or (), epochs=spec.budget.epochs),
+        neg_elbos=neg_elbos,
     )

@@ -29,13 +29,14 @@ class VaeSearchError(Exception):
 
 
 class InvalidSpec(VaeSearchError):
-    """The user's spec or command line is wrong. `problems` holds one line each."""
+    """The user's spec or command line is wrong. `problems` holds one line each, without `where` they are."""
 
     exit_code = 2
 
-    def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
+    def __init__(self, *problems: str, where: str | None = None) -> None:
+        super().__init__("\n".join(problem if where is None else f"{where}: {problem}" for problem in problems))
         self.problems = problems
+        self.where = where
 
 
 class NotFound(VaeSearchError):

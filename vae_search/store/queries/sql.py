@@ -91,7 +91,7 @@ def query_table(
             views.lock()
             answer = connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:
-            raise InvalidSpec(f"query: {_first_line(error)}") from error
+            raise InvalidSpec(_first_line(error), where="query") from error
     return answer, tuple(sorted(views.damaged))
 
 
@@ -101,7 +101,7 @@ def _asked_tables(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
     # EXPLAIN is out, too: with ANALYZE it runs what it explains, and a COPY would overwrite a row.
     if kinds != [duckdb.StatementType.SELECT]:
         found = ", ".join(kind.name for kind in kinds) or "nothing"
-        raise InvalidSpec(f"query: must be one SELECT, but got {found}. The tables are {', '.join(TABLES)}.")
+        raise InvalidSpec(f"must be one SELECT, but got {found}. The tables are {', '.join(TABLES)}.", where="query")
     try:
         names = {name.lower() for name in connection.get_table_names(sql)}
     except duckdb.Error:  # it cannot see through every query (JOIN … USING); a real mistake shows when it runs

@@ -28,7 +28,7 @@ def matching(store: Store, sweep: str, condition: str) -> tuple[set[int], tuple[
         # On lines of its own, so that a comment at its end ends there.
         found = query(store, f"SELECT trial, (\n{condition}\n) AS met FROM trials", sweep=sweep)  # noqa: S608 - checked
     except InvalidSpec as error:
-        raise _refusal(condition, str(error).removeprefix("query: ")) from error
+        raise _refusal(condition, error.problems[0]) from error
     others = [met for _, met in found.rows if met is not None and not isinstance(met, bool)]
     if others:
         raise _refusal(condition, f"must be true or false for each trial, but gives {shown(others[0])}")

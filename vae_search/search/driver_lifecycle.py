@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -213,11 +213,27 @@ def log_folder_of(store: Store, sweep: str) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+class LogFileHandler(logging.FileHandler):
+    """Handler of a log file whose disk may be full: lines that do not fit are lost, without a word.
+
+    The store lies on the same disk, so that the driver tells of it in its own words; a traceback of the logging library
+    for each line would bury them.
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Drop the line."""
+
+    def close(self) -> None:
+        """Close the file; what is still in its buffer may be lost."""
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def logging_to(file: Path) -> Iterator[None]:
     """Send this package's log to the driver's own file while the block runs."""
     package = logging.getLogger("vae_search")
-    handler = logging.FileHandler(file)
+    handler = LogFileHandler(file)
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     level = package.level
     package.addHandler(handler)

@@ -1,11 +1,13 @@
 """A worker's log: beside the store's rows, or copied there; never a reason to stop."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
 from tests.support.sweeps import small_spec
 from vae_search.errors import StoreUnavailable
+from vae_search.search.driver_lifecycle import LogFileHandler
 from vae_search.search.messages import WorkerConfig
 from vae_search.search.worker.log_file import WorkerLog
 from vae_search.store.paths import SweepPaths
@@ -85,3 +87,16 @@ def test_a_store_that_does_not_take_it_stops_nothing(store, monkeypatch, caplog)
     log.copy()
 
     assert "was not copied: out of reach" in caplog.text
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_line_that_finds_no_room_is_lost_without_a_word(capfd):
+    log = logging.getLogger("full disk")
+    handler = LogFileHandler("/dev/full")
+    log.addHandler(handler)
+
+    log.warning("this does not fit")
+    log.removeHandler(handler)
+    handler.close()
+
+    assert capfd.readouterr().err == ""

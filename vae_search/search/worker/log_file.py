@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from vae_search.errors import StoreUnavailable
-from vae_search.search.driver_lifecycle import LOG_FORMAT
+from vae_search.search.driver_lifecycle import LOG_FORMAT, LogFileHandler
 from vae_search.search.messages import WorkerConfig
 from vae_search.store.backends.base import Store
 from vae_search.store.paths import SweepPaths
@@ -44,4 +44,4 @@ class WorkerLog:
 
 def _file(folder: str, name: str) -> logging.Handler:
     Path(folder).mkdir(parents=True, exist_ok=True)
-    return logging.FileHandler(Path(folder) / name)
+    return LogFileHandler(Path(folder) / name)

@@ -16,12 +16,12 @@ class PendingTrials:
 
     def __init__(self, store: Store, sweep: str) -> None:
         self._store = store
-        self._sweep = sweep
+        self._paths = SweepPaths(sweep)
 
     def record(self, assignment: TrialAssignment) -> bool:
         """Make `assignment` durable; recording it again changes nothing. Whether it is new."""
         try:
-            self._store.create(SweepPaths(self._sweep).suggestion(assignment.key), to_json_bytes(asdict(assignment)))
+            self._store.create(self._paths.suggestion(assignment.key), to_json_bytes(asdict(assignment)))
         except AlreadyThere:
             return False
         return True
@@ -33,14 +33,14 @@ class PendingTrials:
             CorruptStore: A suggestion is damaged.
         """
         assignments = []
-        for path in self._store.list(SweepPaths(self._sweep).running):
+        for path in self._store.list(self._paths.running):
             if store_paths.is_suggestion(path):
                 assignments.append(_assignment(from_json_bytes(self._store.read(path), where=path), where=path))
         return sorted(assignments, key=lambda assignment: assignment.key)
 
     def forget(self, key: str) -> None:
         """Remove the running folder of a trial or confirm run whose row is written."""
-        self._store.remove_tree(SweepPaths(self._sweep).run(key))
+        self._store.remove_tree(self._paths.run(key))
 
 
 def _assignment(record: Mapping[str, object], *, where: str) -> TrialAssignment:

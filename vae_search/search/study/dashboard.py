@@ -40,6 +40,7 @@ class FollowedSweep:
     def __init__(self, store: Store, sweep: str, space: SearchSpace) -> None:
         self._store = store
         self._sweep = sweep
+        self._paths = SweepPaths(sweep)
         self._space = space
         self._ledger = Ledger(store, sweep)
         self._rows: dict[int, TrialRow] = {}
@@ -66,10 +67,8 @@ class FollowedSweep:
     def _follow(self) -> None:
         """Make the study anew if anything has happened in the store."""
         # What is in flight first: a trial that ends in between is then found twice, and its row counts.
-        running = [
-            path for path in self._store.list(SweepPaths(self._sweep).running) if store_paths.is_suggestion(path)
-        ]
-        files = self._store.list(SweepPaths(self._sweep).trials)
+        running = [path for path in self._store.list(self._paths.running) if store_paths.is_suggestion(path)]
+        files = self._store.list(self._paths.trials)
         if self._seen == {*running, *files}:
             return
         orders: list[TrialAssignment] = []
@@ -87,7 +86,7 @@ class FollowedSweep:
         rows = []
         for path in files:
             number = store_paths.number_of(path)
-            if number is not None and number not in self._rows and path == SweepPaths(self._sweep).trial(number):
+            if number is not None and number not in self._rows and path == self._paths.trial(number):
                 with suppress(CorruptStore):  # shown as lost
                     rows.append(self._ledger.trial(number))
         return rows

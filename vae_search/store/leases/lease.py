@@ -153,7 +153,7 @@ def acquire(
     other's heartbeat: should it stand still for `SILENCE_S`, measured here, that driver has lost the sweep.
 
     Args:
-        spec: What the driver runs the sweep with, for `sweeps.latest_spec`; None for one that trains nothing.
+        spec: What the driver runs the sweep with, for `sweep_record.latest_spec`; None for one that trains nothing.
         progress: Called at each beat, in the heartbeat's thread; what it returns is shown by `status`.
 
     Raises:

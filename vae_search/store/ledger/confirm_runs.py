@@ -64,6 +64,7 @@ class ConfirmRuns:
     def __init__(self, store: Store, sweep: str) -> None:
         self._store = store
         self._sweep = sweep
+        self._paths = SweepPaths(sweep)
 
     def commit(self, row: ConfirmRow) -> ConfirmRow:
         """Write the row of a confirm run; once it is there, the run is finished for ever.
@@ -78,7 +79,7 @@ class ConfirmRuns:
         """
         if row.sweep != self._sweep:
             raise ValueError(f"{self._sweep} cannot hold a row of {row.sweep}/{row.key}")
-        path = SweepPaths(self._sweep).finalist(row.trial, row.confirm_seed)
+        path = self._paths.finalist(row.trial, row.confirm_seed)
         try:
             self._store.create(path, finalist_to_parquet(row, path=path))
         except AlreadyThere:
@@ -92,7 +93,7 @@ class ConfirmRuns:
             NotFound: It is not finished, or does not exist.
             CorruptStore: Its file is damaged or misplaced.
         """
-        path = SweepPaths(self._sweep).finalist(trial, confirm_seed)
+        path = self._paths.finalist(trial, confirm_seed)
         return finalist_from_parquet(self._store.read(path), path=path)
 
     def rows(self) -> list[ConfirmRow]:
@@ -101,7 +102,7 @@ class ConfirmRuns:
 
     def read(self) -> ConfirmRunRows:
         """Read the rows of all confirm runs; damaged files are left out and named."""
-        paths = [path for path in self._store.list(SweepPaths(self._sweep).finalists) if path.endswith(".parquet")]
+        paths = [path for path in self._store.list(self._paths.finalists) if path.endswith(".parquet")]
         rows: list[ConfirmRow] = []
         damaged: list[str] = []
         for path, content in zip(paths, self._store.read_many(paths), strict=True):

@@ -52,6 +52,7 @@ class Ledger:
     def __init__(self, store: Store, sweep: str) -> None:
         self._store = store
         self._sweep = sweep
+        self._paths = SweepPaths(sweep)
 
     def commit(self, row: TrialRow, epochs: Sequence[EpochRow]) -> TrialRow:
         """Write the trial's learning curve and then its row; once the row is there, the trial is finished for ever.
@@ -68,12 +69,12 @@ class Ledger:
         for part in parts:
             if (part.sweep, part.trial) != (self._sweep, row.trial):
                 raise ValueError(f"{self._sweep}/{row.trial} cannot hold a row of {part.sweep}/{part.trial}")
-        path, curve_path = SweepPaths(self._sweep).trial(row.trial), SweepPaths(self._sweep).trial_epochs(row.trial)
+        path, curve_path = self._paths.trial(row.trial), self._paths.trial_epochs(row.trial)
         curve = epochs_to_parquet(epochs, path=curve_path)
         try:
             self._store.create(curve_path, curve)
         except AlreadyThere:
-            if path in self._store.list(SweepPaths(self._sweep).trials):
+            if path in self._store.list(self._paths.trials):
                 return self.trial(row.trial)
             # The leftover of an attempt that died before its row. Should that attempt wake up now and write its own
             # curve again, the row's epochs_sha256 gives it away.
@@ -93,7 +94,7 @@ class Ledger:
             NotFound: The trial is not finished, or does not exist.
             CorruptStore: Its file is damaged or misplaced.
         """
-        path = SweepPaths(self._sweep).trial(number)
+        path = self._paths.trial(number)
         return trial_from_parquet(self._store.read(path), path=path)
 
     def trials(self) -> list[TrialRow]:
@@ -104,15 +105,13 @@ class Ledger:
         """Read the rows of all finished trials; damaged files are left out and named."""
         rows: list[TrialRow] = []
         damaged: list[str] = []
-        paths = self._store.list(SweepPaths(self._sweep).trials)
+        paths = self._store.list(self._paths.trials)
         copied = read_compact(self._store, self._sweep)
         raw = []
         for path in paths:
             if not path.endswith(".parquet"):
                 continue
-            if (row := copied.get(store_paths.number_of(path) or 0)) and path == SweepPaths(self._sweep).trial(
-                row.trial
-            ):
+            if (row := copied.get(store_paths.number_of(path) or 0)) and path == self._paths.trial(row.trial):
                 rows.append(row)
                 continue
             raw.append(path)
@@ -133,12 +132,12 @@ class Ledger:
         curves = {row.trial: copied[row.trial] for row in rows if row.trial in copied}
         damaged: list[str] = []
         raw = [row for row in rows if row.trial not in copied]
-        contents = self._store.read_many(SweepPaths(self._sweep).trial_epochs(row.trial) for row in raw)
+        contents = self._store.read_many(self._paths.trial_epochs(row.trial) for row in raw)
         for row, content in zip(raw, contents, strict=True):
             try:
                 curves[row.trial] = self._curve(row, content)
             except CorruptStore:
-                damaged.append(SweepPaths(self._sweep).trial_epochs(row.trial))
+                damaged.append(self._paths.trial_epochs(row.trial))
         return LedgerCurves(by_trial=curves, damaged=tuple(damaged))
 
     def compact(self) -> None:
@@ -149,13 +148,13 @@ class Ledger:
         Raises:
             StoreUnavailable: They stay as they were.
         """
-        paths = self._store.list(SweepPaths(self._sweep).trials)
+        paths = self._store.list(self._paths.trials)
         numbers = {number for path in paths if (number := self._trial_in(path)) is not None}
         copy = usable_copy(self._store, self._sweep, numbers)
         begun = copy.length if copy else 0
         new = sorted(number for number in numbers if number >= begun)
-        files = SweepPaths(self._sweep).trial_files(new)
-        curve_files = [SweepPaths(self._sweep).trial_epochs(number) for number in new]
+        files = self._paths.trial_files(new)
+        curve_files = [self._paths.trial_epochs(number) for number in new]
         contents = zip(files, self._store.read_many(files), self._store.read_many(curve_files), strict=True)
         rows: list[TrialRow] = []
         curves: dict[int, list[EpochRow]] = {}
@@ -176,16 +175,16 @@ class Ledger:
             CorruptStore: The curve or the row is damaged, or the curve is missing or not the one of this row.
         """
         row = self.trial(trial)
-        (content,) = self._store.read_many([SweepPaths(self._sweep).trial_epochs(trial)])
+        (content,) = self._store.read_many([self._paths.trial_epochs(trial)])
         return self._curve(row, content)
 
     def _trial_in(self, path: str) -> int | None:
         """The trial whose row the file `path` is; None for any other file."""
         number = store_paths.number_of(path)
-        return number if number is not None and path == SweepPaths(self._sweep).trial(number) else None
+        return number if number is not None and path == self._paths.trial(number) else None
 
     def _curve(self, row: TrialRow, content: bytes | None) -> list[EpochRow]:
-        path = SweepPaths(self._sweep).trial_epochs(row.trial)
+        path = self._paths.trial_epochs(row.trial)
         if content is None:
             raise CorruptStore("is missing, but the trial's row is there.", path=path, advice="Restore it from a copy.")
         if hashlib.sha256(content).hexdigest() != row.epochs_sha256:

@@ -54,15 +54,16 @@ class ProgressFollower:
         """epochs of the newest checkpoint, by key of the run in flight"""
         self._store = store
         self._sweep = sweep
+        self._paths = SweepPaths(sweep)
         self._monotonic = monotonic
-        self._rows = {*SweepPaths(sweep).trial_files(leaderboard.numbers), *leaderboard.damaged}
+        self._rows = {*self._paths.trial_files(leaderboard.numbers), *leaderboard.damaged}
         self._saved: dict[str, int] = {}  # epochs by key, of every run that was ever seen in flight
         self._beat: tuple[int, int] | None = None
         self._beat_s = 0.0
         self._look_at_running()
         self.epochs_seen = 0
         # The rows of confirm runs are few, and what is there now is not news.
-        self._finalists = {path for path in store.list(SweepPaths(sweep).finalists) if path.endswith(".parquet")}
+        self._finalists = {path for path in store.list(self._paths.finalists) if path.endswith(".parquet")}
         self.confirmed = len(self._finalists)
 
     def look(self) -> Update:
@@ -80,7 +81,7 @@ class ProgressFollower:
     def _look_at_running(self) -> bool:
         """Read how far the runs in flight are; whether others are in flight than before."""
         found: dict[str, int] = {}
-        for path in self._store.list(SweepPaths(self._sweep).running):
+        for path in self._store.list(self._paths.running):
             key = store_paths.running_key_of(path)
             if key is not None:
                 epoch, _ = store_paths.checkpoint_of(path) or (0, 0)
@@ -92,8 +93,8 @@ class ProgressFollower:
         return changed
 
     def _landed(self) -> list[TrialRow]:
-        trials = self._new(SweepPaths(self._sweep).trials, self._rows)
-        runs = self._new(SweepPaths(self._sweep).finalists, self._finalists)
+        trials = self._new(self._paths.trials, self._rows)
+        runs = self._new(self._paths.finalists, self._finalists)
         rows: list[TrialRow] = []
         for path, content in zip(trials, self._store.read_many(trials), strict=True):
             try:

@@ -14,7 +14,7 @@ from vae_search.registry.promotion.champion_test import Interval, mean_interval
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.ledger.confirm_runs import ConfirmRow, by_trial
 from vae_search.store.ledger.rows import EpochRow, TrialRow
-from vae_search.store.queries.confirmed_configs import confirmed_first, verdicts
+from vae_search.store.queries.confirmed_configs import confirmed_place
 from vae_search.store.queries.front import Front, front_among, member_of
 from vae_search.store.queries.ranking import ranked
 
@@ -184,8 +184,8 @@ def confirmed(rows: Sequence[ConfirmRow]) -> list[Confirmed]:
         if bounds:
             failed = sum(row.state is not State.COMPLETE for row in runs)
             found.append(Confirmed(trial=trial, bounds=bounds, iwae_k=runs[0].iwae_k, failed=failed))
-    place = {trial: position for position, trial in enumerate(confirmed_first(verdicts(rows)))}
-    return sorted(found, key=lambda each: (place.get(each.trial, len(place)), each.mean, each.trial))
+    place = confirmed_place(rows)
+    return sorted(found, key=lambda each: (place(each.trial), each.mean, each.trial))
 
 
 def running_best(rows: Iterable[TrialRow], score: Callable[[TrialRow], float | None]) -> list[tuple[TrialRow, float]]:

@@ -25,7 +25,7 @@ from vae_search.store.ledger import artifacts, sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns, by_trial
 from vae_search.store.ledger.image_bounds_file import bounds_from_parquet
 from vae_search.store.paths import SweepPaths
-from vae_search.store.queries.confirmed_configs import confirmed_first, verdicts
+from vae_search.store.queries.confirmed_configs import confirmed_place
 
 
 class PromotionOutcome(StrEnum):
@@ -107,12 +107,8 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
             f"sweep {sweep}: its finalists were not judged alike, or not on the sweep's own task: (comparability key, "
             f"images, iwae_k) are {', '.join(f'({of[0][:12]}, {of[1]}, {of[2]})' for of in sorted(judged))}."
         )
-    place = {trial: position for position, trial in enumerate(confirmed_first(verdicts(confirm_runs.rows)))}
-
-    def order(candidate: Candidate) -> tuple[int, float, int]:
-        return (place.get(candidate.trial, len(place)), candidate.evidence.mean_neg_iwae, candidate.trial)
-
-    return sorted(found, key=order)
+    place = confirmed_place(confirm_runs.rows)
+    return sorted(found, key=lambda each: (place(each.trial), each.evidence.mean_neg_iwae, each.trial))
 
 
 def evaluate_candidate(

@@ -1,7 +1,7 @@
 """Confirmation of configs by fresh seeds, and the order that follows from it: pure functions of confirm rows."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vae_search.core.trial_state import State
@@ -65,3 +65,13 @@ def confirmed_first(found: Mapping[int, Confirmed | FailedConfirmation]) -> list
     """
     confirmed = {trial: verdict for trial, verdict in found.items() if isinstance(verdict, Confirmed)}
     return sorted(confirmed, key=lambda trial: (-confirmed[trial].seeds, confirmed[trial].mean, trial))
+
+
+def confirmed_place(rows: Sequence[ConfirmRow]) -> Callable[[int], int]:
+    """Place of a trial in the order of `confirmed_first`, as a key to sort finalists by; the others share the last.
+
+    Raises:
+        Conflict: As for `verdicts`.
+    """
+    places = {trial: place for place, trial in enumerate(confirmed_first(verdicts(rows)))}
+    return lambda trial: places.get(trial, len(places))

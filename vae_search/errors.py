@@ -36,7 +36,6 @@ class InvalidSpec(VaeSearchError):
     def __init__(self, *problems: str, where: str | None = None) -> None:
         super().__init__("\n".join(problem if where is None else f"{where}: {problem}" for problem in problems))
         self.problems = problems
-        self.where = where
 
 
 class NotFound(VaeSearchError):

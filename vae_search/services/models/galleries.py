@@ -19,6 +19,7 @@ from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts, sweep_record
 from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
+from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.sweep_record import SweepRecord
 from vae_search.store.ledger.trials import Ledger
 from vae_search.vae.quiet_import import native_remarks_hidden
@@ -121,7 +122,7 @@ def _best_files(store: Store, record: SweepRecord) -> Mapping[str, bytes]:
         raise NotFound(f"sweep {sweep}: no trial has completed yet.")
     (best,) = ranking.rows
     try:
-        return _trial_files(store, record, best.trial)
+        return _kept_files(store, record, best)
     except NotFound:
         runs = [run for run in ConfirmRuns(store, sweep).rows() if run.trial == best.trial]
         complete = [run for run in runs if run.state is State.COMPLETE]
@@ -138,11 +139,23 @@ def _trial_files(store: Store, record: SweepRecord, trial: int) -> Mapping[str, 
     row = next((row for row in rows if row.trial == trial), None)
     if row is None:
         raise NotFound(f"trial {sweep}/{trial} has not finished, or does not exist; the sweep has {len(rows)} trials.")
+    return _kept_files(store, record, row)
+
+
+def _kept_files(store: Store, record: SweepRecord, row: TrialRow) -> Mapping[str, bytes]:
+    """Model and weights of the trial of a row.
+
+    Raises:
+        NotFound: Its weights were not kept.
+        CorruptStore: The weights are damaged.
+    """
+    sweep = record.spec.name
     try:
-        return artifacts.load(store, sweep, store_paths.trial_key(trial), sha256=row.artifact_sha256)
+        return artifacts.load(store, sweep, store_paths.trial_key(row.trial), sha256=row.artifact_sha256)
     except NotFound:
         raise NotFound(
-            f"trial {sweep}/{trial}: its weights were not kept; only the best {record.spec.keep} trials keep theirs."
+            f"trial {sweep}/{row.trial}: its weights were not kept; only the best {record.spec.keep} trials keep "
+            "theirs."
         ) from None
 
 

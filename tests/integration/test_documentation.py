@@ -108,7 +108,9 @@ def test_the_results_of_the_guide_are_read_as_it_says(tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize("block", list(blocks("yaml")), ids=str)
 def test_every_spec_is_valid(block: Block, tmp_path: Path):
-    parse_spec(block.text, base=tmp_path)
+    spec = parse_spec(block.text, base=tmp_path)
+
+    assert f"name: {spec.name}" in block.text
 
 
 def statements() -> list[tuple[Block, str]]:
@@ -123,9 +125,10 @@ def test_every_query_runs(block: Block, sql: str, tmp_path: Path):
     store = LocalStore(tmp_path / "vae-store")
     put_sweep(store, mixed(), curve_epochs=4)
     if "'vae-store/" in sql:
-        duckdb.connect().execute(sql.replace("'vae-store/", f"'{tmp_path}/vae-store/")).fetchall()
+        rows = duckdb.connect().execute(sql.replace("'vae-store/", f"'{tmp_path}/vae-store/")).fetchall()
+        assert rows, "the example asks for what a sweep has"
     else:
-        query(store, sql)
+        assert query(store, sql).damaged == ()
 
 
 @pytest.mark.parametrize("page", FRONT_PAGES, ids=lambda page: page.name)

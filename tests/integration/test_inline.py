@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import interrupted_run
 from tests.support.paths import ROOT
 from vae_search.core.trial_state import Reason, State
 from vae_search.store.backends.uri import open_store
@@ -88,15 +88,8 @@ def test_neither_ray_nor_its_processes_are_needed(tmp_path):
 
 def test_an_interrupted_sweep_has_its_epoch_saved_and_ends_with_the_same_results(whole, tmp_path):
     (tmp_path / "tiny.yaml").write_text(SPEC)
-    with subprocess.Popen(
-        command("run", "tiny.yaml", "--inline"), cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as driver:
-        for line in driver.stdout:
-            if line.startswith("trial"):
-                break
-        driver.send_signal(signal.SIGINT)
-        _, errors = driver.communicate(timeout=60)
-    assert driver.returncode == 130, errors
+    code, errors = interrupted_run("tiny.yaml", "--inline", folder=tmp_path)
+    assert code == 130, errors
     assert "vae-search resume tiny" in errors
     before = rows_of(tmp_path)
 

@@ -1,7 +1,6 @@
 """Real sweeps on a real Ray with real TensorFlow, through the command line."""
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.command_line import interrupted_run
 from vae_search.core.machine import usable_cores
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger.trials import Ledger
@@ -49,15 +49,8 @@ def folder(tmp_path_factory) -> Path:
     """A folder with a finished sweep, which was interrupted once on its way."""
     folder = tmp_path_factory.mktemp("sweep")
     (folder / "tiny.yaml").write_text(SPEC)
-    with subprocess.Popen(
-        command("run", "tiny.yaml"), cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as driver:
-        for line in driver.stdout:
-            if line.startswith("trial"):
-                break
-        driver.send_signal(signal.SIGINT)
-        _, errors = driver.communicate(timeout=60)
-    assert driver.returncode == 130, errors
+    code, errors = interrupted_run("tiny.yaml", folder=folder)
+    assert code == 130, errors
     assert "vae-search resume tiny" in errors
     rows = Ledger(open_store(str(folder / "vae-store")), "tiny").trials()
     assert 1 <= len(rows) < 8

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,18 @@ def vae_search(*arguments: object, folder: Path, **environment: str) -> "subproc
             code = int(end.code or 0)
     said = [stream.buffer.getvalue() for stream in (out, err)]
     return subprocess.CompletedProcess(["vae-search", *words], code, *said)
+
+
+def interrupted_run(*arguments: object, folder: Path) -> tuple[int, str]:
+    """`vae-search run ARGUMENTS`, interrupted as by Ctrl-C after its first line on a trial: exit code and errors."""
+    command = [sys.executable, "-m", "vae_search", "run", *map(str, arguments)]
+    with subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as driver:
+        for line in driver.stdout:
+            if line.startswith("trial"):
+                break
+        driver.send_signal(signal.SIGINT)
+        _, errors = driver.communicate(timeout=60)
+    return driver.returncode, errors
 
 
 def in_new_process(*arguments: object, folder: Path, **environment: str) -> "subprocess.CompletedProcess[bytes]":

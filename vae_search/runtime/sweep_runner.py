@@ -12,17 +12,16 @@ from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster,
 from vae_search.runtime.store_probe import probe_store
 from vae_search.runtime.tune_adapters import run_trials
 from vae_search.search.capacity import check_capacity, local_capacity
-from vae_search.search.driver_lifecycle import DriverSession, run_sweep
+from vae_search.search.driver_lifecycle import DriverSession, SweepStart, run_sweep
 from vae_search.search.messages import TRIALS_PER_PROCESS, WorkerConfig
 from vae_search.search.progress import Observer
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import location_everywhere
-from vae_search.store.ledger.sweep_record import SweepRecord
 from vae_search.store.paths import SweepPaths
 
 
 def search(
-    record: SweepRecord,
+    start: SweepStart,
     *,
     task: TrainingTask,
     judge_task: JudgeTask,
@@ -43,7 +42,7 @@ def search(
         Interrupted: Somebody asked to stop; everything is resumable.
         VaeSearchError: What else ended it before its time; see `errors.py`.
     """
-    spec = record.spec
+    spec = start.record.spec
     known_capacity = local_capacity(spec.resources) if address is None else 1
     slots = Slots(spec.resources, before=known_capacity, monotonic=time.monotonic)
 
@@ -75,7 +74,7 @@ def search(
             )
 
     with driver_process():
-        run_sweep(record, store=store, observer=observer, slots=slots.count, train=train)
+        run_sweep(start, store=store, observer=observer, slots=slots.count, train=train)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from vae_search.search.progress import Progress
 from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd, end_of
 from vae_search.search.study.study import SweepStudy, TrialResult
-from vae_search.search.trial_rows import epoch_rows, trial_result, trial_row
+from vae_search.search.trial_rows import check_own, epoch_rows, trial_result, trial_row
 from vae_search.search.weight_retention import WeightRetention
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -170,7 +170,7 @@ class SweepCoordinator:
         self._lease.check()
         row = self._commit(running, end)
         del self._running[key]
-        self._pending.forget(key)
+        self._pending.forget(key, lease=self._lease.number)
         logger.info("run %s %s: %s", key, row.state, end.explanation)
         if row.lease == self._lease.number:  # else whoever wrote it shows it: a run is shown as finished once
             self._on_trial_finished(row, end)
@@ -181,8 +181,9 @@ class SweepCoordinator:
         return row
 
     def compact(self) -> None:
-        """Bring the derived copies up to date; that they cannot be written must not end a sweep."""
+        """Bring the derived copies up to date; trouble with that must not end a sweep, a lost lease does."""
         try:
+            self._lease.check()
             self._ledger.compact()
         except StoreUnavailable as error:
             logger.warning("the rows were not compacted: %s", error)
@@ -203,8 +204,13 @@ class SweepCoordinator:
         )
 
     def _rebuild(self) -> None:
-        """Bring study, rungs and budget to where the ledger and the running folders stand; a new sweep has neither."""
+        """Bring study, rungs and budget to where the ledger and the running folders stand; a new sweep has neither.
+
+        Raises:
+            CorruptStore: A row, or a suggestion in flight, is another sweep's; nothing of it is taken over.
+        """
         finished_trials = self._ledger.read()
+        check_own(finished_trials, self._confirmation.stored, self._context)
         rows = finished_trials.rows
         lost = {store_paths.trial_of(path) for path in finished_trials.damaged} | {*finished_trials.set_aside}
         curves = self._ledger.curves(rows)
@@ -217,10 +223,11 @@ class SweepCoordinator:
             self._count(row)
         finished = {row.trial for row in rows} | lost
         over = {store_paths.trial_key(trial) for trial in finished} | {row.key for row in self._confirmation.ended}
-        for assignment in self._pending.all():
-            if assignment.key in over:
-                self._pending.forget(assignment.key)  # the last driver died between the row and this step
+        for key in self._pending.keys_in_flight():
+            if key in over:  # the last driver died between the row and this step
+                self._pending.forget(key, lease=self._lease.number)
                 continue
+            assignment = self._pending.assignment(key)
             if assignment.confirms:
                 continue  # issued again when its turn comes, and goes on from its checkpoint
             problems = self._spec.search_space.problems(assignment.params)

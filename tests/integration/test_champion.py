@@ -105,10 +105,10 @@ def test_a_champion_is_used_from_python_and_from_the_command_line(folder):
 
 
 def test_a_champion_is_used_with_tensorflow_alone(folder):
-    version = folder / "vae-store" / "models" / "tiny" / "versions" / "1"
+    served = folder / "vae-store" / "models" / "tiny" / "serving" / "1"
 
     done = subprocess.run(
-        [sys.executable, "-c", USE_ELSEWHERE, version], text=True, capture_output=True, check=True, cwd="/"
+        [sys.executable, "-c", USE_ELSEWHERE, served], text=True, capture_output=True, check=True, cwd="/"
     )
 
     assert done.stdout.split(") ")[0] == "(3, 8, 8, 1"

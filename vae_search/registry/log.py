@@ -53,6 +53,11 @@ class Entry:
     reasons: tuple[str, ...] = ()
     verdicts: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def judged(self) -> bool:
+        """True if a candidate was judged: not where a number is only given up."""
+        return self.action in (Action.PROMOTE, Action.REJECT) and bool(self.verdicts)
+
     def to_json(self, *, number: int, previous_sha256: str) -> bytes:
         """The entry as the file `number`, sealed with the SHA-256 of its own content."""
         record = asdict(self) | {"at": self.at.isoformat(), "number": number, "previous_sha256": previous_sha256}

@@ -1,14 +1,19 @@
 """Maintenance of a store: reproduce a trial, verify and repair files, collect garbage, remove a sweep."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae_search.core.references import parse_trial_reference
-from vae_search.errors import Conflict, InvalidSpec, NotFound
+from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound
+from vae_search.registry.abandoned_versions import clean_model
 from vae_search.registry.log import model_names
 from vae_search.registry.model_integrity import ModelInspection, inspect_model
+from vae_search.registry.registry import Registry
+from vae_search.registry.serving import publish_champion
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import acquire, read_heartbeat
@@ -104,14 +109,18 @@ def verify(store: Store, sweep: str | None, *, repair: bool) -> list[Verificatio
     return found
 
 
-def verify_models(store: Store) -> list[ModelInspection]:
-    """Check the log and every version of all models."""
+def verify_models(store: Store, *, repair: bool) -> list[ModelInspection]:
+    """Check the log, every version and the served folder of all models; with `repair`, bring the folder up to date."""
+    if repair:
+        for model in model_names(store):
+            with suppress(CorruptStore, NotFound):  # what is damaged is told below
+                publish_champion(store, model, _registry(store, model).state)
     return [inspect_model(store, model) for model in model_names(store)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaning:
-    """Files removed, or to be removed, from one sweep, or from the store outside of its sweeps."""
+    """Files removed, or to be removed, from one sweep, from a model, or from the store outside of both."""
 
     sweep: str | None
     removed: Mapping[str, int]
@@ -143,7 +152,20 @@ def gc(store: Store, sweep: str | None, *, dry_run: bool, now_s: float) -> list[
     if not dry_run:
         for path in found:
             remove_leftover(store, path)
-    return [*done, Cleaning(sweep=None, removed=found)]
+    return [*done, *_clean_models(store, dry_run=dry_run, now_s=now_s), Cleaning(sweep=None, removed=found)]
+
+
+def _clean_models(store: Store, *, dry_run: bool, now_s: float) -> list[Cleaning]:
+    done = []
+    for model in model_names(store):
+        now = datetime.fromtimestamp(now_s, UTC)
+        try:
+            removed = clean_model(store, _registry(store, model), now=now, dry_run=dry_run)
+        except (CorruptStore, NotFound) as error:
+            done.append(Cleaning(sweep=None, removed={}, skipped=f"model {model}: {str(error).splitlines()[0]}"))
+        else:
+            done.append(Cleaning(sweep=None, removed=removed))
+    return done
 
 
 def _clean(store: Store, sweep: str, *, dry_run: bool, now_s: float) -> Cleaning:
@@ -161,6 +183,10 @@ def _clean(store: Store, sweep: str, *, dry_run: bool, now_s: float) -> Cleaning
         finally:
             lease.release()
     return Cleaning(sweep=sweep, removed=found)
+
+
+def _registry(store: Store, model: str) -> Registry:
+    return Registry(store, model, now=lambda: datetime.now(UTC))
 
 
 def remove(store: Store, sweep: str) -> None:

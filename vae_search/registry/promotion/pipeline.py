@@ -19,6 +19,7 @@ from vae_search.registry.promotion.decision import PromotionDecision, PromotionP
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.model_backend import ModelBackend, TestScore
 from vae_search.registry.registry import Registry
+from vae_search.registry.serving import publish_champion
 from vae_search.registry.state import ModelState, Status
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts, sweep_record
@@ -73,10 +74,11 @@ def promote_best(
     registry = Registry(store, model, now=now)
     decisions = []
     for candidate in candidates(store, sweep):
-        decision = evaluate_candidate(store, registry, candidate, rules=rules, backend=backend, now=now)
-        if decision.outcome is not PromotionOutcome.REJECTED or decision.ruling.healthy:
-            return decision
-        decisions.append(decision)
+        decisions.append(evaluate_candidate(store, registry, candidate, rules=rules, backend=backend, now=now))
+        if decisions[-1].outcome is not PromotionOutcome.REJECTED or decisions[-1].ruling.healthy:
+            decisions = decisions[-1:]
+            break
+    publish_champion(store, model, registry.state)
     return decisions[0]
 
 

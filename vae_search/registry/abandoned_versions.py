@@ -71,6 +71,7 @@ def _give_up(registry: Registry, now: datetime) -> None:
             version=version.number,
             candidate=version.candidate,
             candidate_sha256=version.candidate_sha256,
+            incarnation=version.incarnation,
             reasons=(f"given up: without a verdict {ABANDONED_AFTER.days} days after it was reserved",),
         )
 

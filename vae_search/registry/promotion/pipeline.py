@@ -90,10 +90,15 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
         Conflict: They were not judged alike (invariant I7).
         CorruptStore: A confirm run's files are damaged.
     """
-    key = sweep_record.read(store, sweep).comparability_key
+    stored = sweep_record.read_stored(store, sweep)
+    key = stored.checked().comparability_key
     confirm_runs = ConfirmRuns(store, sweep).read()
     found = [
-        Candidate(rows=tuple(rows), bounds={row.confirm_seed: _bounds(store, row) for row in rows if _completed(row)})
+        Candidate(
+            rows=tuple(rows),
+            bounds={row.confirm_seed: _bounds(store, row) for row in rows if _completed(row)},
+            incarnation=stored.incarnation,
+        )
         for rows in by_trial(confirm_runs.rows).values()
         if any(map(_completed, rows))
     ]
@@ -140,9 +145,12 @@ def evaluate_candidate(
         champion = prepared.champion(state)
         facts = prepared.facts(champion)
         ruling = decide(candidate, facts, champion.evidence if champion else None, rules)
-        about = {
+        who = {
             "candidate": candidate.name,
             "candidate_sha256": candidate.sha256,
+            "incarnation": candidate.incarnation,
+        }
+        about = who | {
             "rules_sha256": rules.sha256,
             "reasons": ruling.reasons,
             "verdicts": ruling.to_json(),
@@ -166,8 +174,7 @@ def evaluate_candidate(
             number, manifest_sha256 = ready
         else:
             next_number = len(state.versions) + 1
-            what = {"candidate": candidate.name, "candidate_sha256": candidate.sha256}
-            if registry.add(Action.REGISTER, seen=state, version=next_number, **what):
+            if registry.add(Action.REGISTER, seen=state, version=next_number, **who):
                 manifest_sha256 = prepared.write(next_number, state, facts, ruling, at=now())
                 number = next_number
 

@@ -67,6 +67,15 @@ class StoredRecord:
     fields: Mapping[str, object]
 
     @property
+    def incarnation(self) -> str | None:
+        """Random name that this sweep got when it was made, which a later one of its name does not have.
+
+        None in records from before there was any.
+        """
+        found = self.fields.get("incarnation")
+        return found if isinstance(found, str) else None
+
+    @property
     def searched(self) -> tuple[str, ...]:
         """Names of the parameters that the sweep searches, in the order of its spec.
 

@@ -130,6 +130,7 @@ def evaluate_candidate(
     """One candidate's way to a verdict that is in the log. Asking again, or from two places at once, changes nothing.
 
     Raises:
+        ProcessLost: A measurement was not made; there is no verdict.
         Conflict: The champion was judged on another task.
         CorruptStore: The log, the champion or the candidate's files are damaged.
     """
@@ -140,11 +141,13 @@ def evaluate_candidate(
         if number is not None and state.versions[number].status is not Status.RESERVED:
             number = None  # somebody has given a verdict on this candidate meanwhile
         earlier = _recorded(state, candidate, rules)
-        if earlier is not None:
+        if earlier is not None and not _may_have_been_trouble(earlier):
             return earlier
         champion = prepared.champion(state)
         facts = prepared.facts(champion)
         ruling = decide(candidate, facts, champion.evidence if champion else None, rules)
+        if earlier is not None and ruling == earlier.ruling:
+            return earlier
         who = {
             "candidate": candidate.name,
             "candidate_sha256": candidate.sha256,
@@ -177,6 +180,15 @@ def evaluate_candidate(
             if registry.add(Action.REGISTER, seen=state, version=next_number, **who):
                 manifest_sha256 = prepared.write(next_number, state, facts, ruling, at=now())
                 number = next_number
+
+
+def _may_have_been_trouble(decision: Decision) -> bool:
+    """True if a candidate was refused without having been loaded anew, so that it is worth another look.
+
+    Older versions of this program also refused where the process that loads it was lost.
+    """
+    unloaded = any(gate.name == "reload" and gate.value is None for gate in decision.ruling.gates)
+    return decision.outcome is PromotionOutcome.REJECTED and unloaded
 
 
 def _recorded(state: ModelState, candidate: Candidate, rules: PromotionPolicy) -> Decision | None:

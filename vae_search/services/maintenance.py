@@ -14,6 +14,7 @@ from vae_search.registry.log import model_names
 from vae_search.registry.model_integrity import ModelInspection, inspect_model
 from vae_search.registry.registry import Registry
 from vae_search.registry.serving import publish_champion
+from vae_search.registry.version_table import image_sources
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import acquire, read_heartbeat
@@ -23,6 +24,7 @@ from vae_search.store.ledger.trials import Ledger, sweep_names
 from vae_search.store.maintenance.garbage_collection import leftovers, strays
 from vae_search.store.maintenance.garbage_collection import remove as remove_leftover
 from vae_search.store.maintenance.integrity import Inspection, inspect, set_aside
+from vae_search.store.maintenance.uploaded_images import UNUSED_FOR, remove_unused, unused_images
 from vae_search.store.paths import SweepPaths
 from vae_search.vae.quiet_import import native_remarks_hidden
 
@@ -152,13 +154,35 @@ def gc(store: Store, sweep: str | None, *, dry_run: bool, now_s: float) -> list[
     if not dry_run:
         for path in found:
             remove_leftover(store, path)
-    return [*done, *_clean_models(store, dry_run=dry_run, now_s=now_s), Cleaning(sweep=None, removed=found)]
+    now = datetime.fromtimestamp(now_s, UTC)
+    models = _clean_models(store, dry_run=dry_run, now=now)
+    return [*done, *models, *_clean_images(store, dry_run=dry_run, now=now), Cleaning(sweep=None, removed=found)]
 
 
-def _clean_models(store: Store, *, dry_run: bool, now_s: float) -> list[Cleaning]:
+def _clean_images(store: Store, *, dry_run: bool, now: datetime) -> list[Cleaning]:
+    """Remove uploaded images that no sweep and no model has referred to for a week."""
+    done = []
+    try:
+        records = [sweep_record.read(store, sweep) for sweep in sweep_names(store)]
+        sources = {record.spec.data.source for record in records}
+        sources |= {source for model in model_names(store) for source in image_sources(store, model)}
+        for images in unused_images(store, sources=sources, now=now, dry_run=dry_run):
+            removed = {images.folder: images.size_bytes}
+            if not images.may_go(now):
+                until = f"{images.since + UNUSED_FOR:%Y-%m-%d %H:%M} UTC"
+                done.append(Cleaning(sweep=None, removed={}, skipped=f"{images.folder}: unused, kept until {until}"))
+                continue
+            if not dry_run:
+                remove_unused(store, images)
+            done.append(Cleaning(sweep=None, removed=removed))
+    except (CorruptStore, NotFound) as error:  # of what cannot be read nobody knows which images it needs
+        done.append(Cleaning(sweep=None, removed={}, skipped=f"images: {str(error).splitlines()[0]}"))
+    return done
+
+
+def _clean_models(store: Store, *, dry_run: bool, now: datetime) -> list[Cleaning]:
     done = []
     for model in model_names(store):
-        now = datetime.fromtimestamp(now_s, UTC)
         try:
             removed = clean_model(store, _registry(store, model), now=now, dry_run=dry_run)
         except (CorruptStore, NotFound) as error:

@@ -140,10 +140,18 @@ def roll_back(store: Store, model: str, *, to: int | None, why: str) -> int:
 
 
 def is_model(store: Store, address: str) -> bool:
-    """True if `address` means a model and not a sweep or trial; a model's name goes first."""
+    """True if `address` means a model and not a sweep or trial.
+
+    A model's name goes first, unless it has no champion yet: then the name may mean a sweep, whose candidates were
+    refused.
+    """
     if "/" in address:
         return False
-    return ":" in address or "@" in address or bool(store.list(model_paths.model_log(address)))
+    if ":" in address or "@" in address:
+        return True
+    if not store.list(model_paths.model_log(address)):
+        return False
+    return _registry(store, address).state().champion is not None or not _is_sweep(store, address)
 
 
 def load(store: Store, address: str) -> LoadedModel:
@@ -219,6 +227,14 @@ def _data_of(card: bytes, *, where: str) -> DataSpec:
     """The data that a version's card names."""
     fields: Any = from_json_bytes(card, where=where)["data"]
     return DataSpec(**{name: fields[name] for name in DataSpec.model_fields})
+
+
+def _is_sweep(store: Store, name: str) -> bool:
+    try:
+        sweep_record.read_stored(store, name)
+    except NotFound:
+        return False
+    return True
 
 
 def _registry(store: Store, model: str) -> Registry:

@@ -14,6 +14,7 @@ import pytest
 from tests.support.cluster_sweeps import active, nodes_in_use, ray_nodes_of, rows, saved, write_spec
 from tests.support.local_cluster import LocalCluster, facts, local_cluster, until
 from vae_search.data.formats.idx import read_idx_folder
+from vae_search.runtime.cluster.jobs import store_digest
 from vae_search.store import paths as store_paths
 from vae_search.store.paths import SweepPaths
 
@@ -64,9 +65,10 @@ def test_a_sweep_outlives_its_client_is_stopped_and_continues(cluster: LocalClus
     done = cluster.vae_search(tmp_path, "submit", spec, *to, "--upload-data", "--follow")
 
     assert status[0]["state"] == "running"
-    assert json.loads(again.stdout)["submission_id"] == "fashion-l1-a1"
+    name = f"fashion-{store_digest(str(tmp_path / 'store'))}"
+    assert json.loads(again.stdout)["submission_id"] == f"{name}-l1-a1"
     jobs = facts(cluster.vae_search(tmp_path, "status", "fashion", "--address", cluster.address, "--json"))
-    assert [job["submission_id"] for job in jobs] == ["fashion-l2-a1", "fashion-l1-a1"]
+    assert [job["submission_id"] for job in jobs] == [f"{name}-l2-a1", f"{name}-l1-a1"]
     assert [job["status"] == "SUCCEEDED" for job in jobs] == [True, False]
     assert stopped.returncode == 130
     assert "nothing is lost" in stopped.stdout

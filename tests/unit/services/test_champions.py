@@ -31,3 +31,12 @@ def test_a_model_without_a_champion_and_without_a_sweep_of_its_name_is_a_model(s
     assert champions.is_model(store, "digits")
     assert champions.is_model(store, "digits:1")
     assert not champions.is_model(store, "digits/1")
+
+
+def test_a_verdict_that_is_in_the_log_needs_no_worker_of_the_cluster(store, backend, tmp_path):
+    put_sweep(store, candidate())
+    ask(store, backend)
+
+    again = champions.promote(store, "digits", model="digits", cache=tmp_path, address="nobody.invalid:6379")
+
+    assert (again.outcome, again.champion) == ("kept", 1)

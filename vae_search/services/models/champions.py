@@ -1,5 +1,6 @@
 """Lifecycle of models: promote from a sweep, list, roll back, load, evaluate."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +10,12 @@ from vae_search.errors import BadData, Conflict, CorruptStore, InvalidSpec, NotF
 from vae_search.registry import model_paths
 from vae_search.registry.log import model_names
 from vae_search.registry.promotion.decision import PromotionPolicy
+from vae_search.registry.promotion.model_backend import ModelBackend
 from vae_search.registry.promotion.pipeline import Decision, promote_best
 from vae_search.registry.registry import ModelAddress, Registry
 from vae_search.registry.state import ModelState
 from vae_search.registry.version_files import CARD_FILE, read_version
+from vae_search.services.models.remote_backend import RemoteBackend
 from vae_search.spec.sections import DataSpec
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
@@ -66,7 +69,13 @@ def policy_of(spec: SweepSpec) -> PromotionPolicy:
 
 
 def promote(
-    store: Store, sweep: str, *, model: str | None = None, spec: SweepSpec | None = None, cache: Path
+    store: Store,
+    sweep: str,
+    *,
+    model: str | None = None,
+    spec: SweepSpec | None = None,
+    cache: Path,
+    address: str | None = None,
 ) -> Decision:
     """Let a sweep's finalists ask to become champion. Asking again changes nothing.
 
@@ -74,6 +83,7 @@ def promote(
         model: default: what the spec names.
         spec: with the rules; default: what the sweep was last run with.
         cache: folder for downloaded data sets.
+        address: of a cluster on a node of which models are measured; None: in this process.
 
     Raises:
         NotFound: There is no such sweep, or none of its confirm runs has completed.
@@ -99,10 +109,15 @@ def promote(
             )
         return dataset
 
-    with native_remarks_hidden():
-        from vae_search.services.models.tensorflow_backend import TensorFlowBackend
-    backend = TensorFlowBackend(load)
-    return promote_best(store, sweep, model=name, rules=rules, backend=backend, now=lambda: datetime.now(UTC))
+    with ExitStack() as stack:
+        backend: ModelBackend
+        if address is None:
+            with native_remarks_hidden():
+                from vae_search.services.models.tensorflow_backend import TensorFlowBackend
+            backend = TensorFlowBackend(load)
+        else:
+            backend = RemoteBackend(load, address=address, resources=spec.resources, stack=stack)
+        return promote_best(store, sweep, model=name, rules=rules, backend=backend, now=lambda: datetime.now(UTC))
 
 
 def model_states(store: Store) -> list[ModelState]:

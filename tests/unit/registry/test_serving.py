@@ -21,7 +21,9 @@ from vae_search.registry.serving import publish_champion
 from vae_search.registry.state import Status
 from vae_search.registry.version_files import read_version
 from vae_search.services import maintenance
+from vae_search.store.backends.base import Store
 from vae_search.store.backends.local import LocalStore
+from vae_search.store.backends.uri import open_store
 
 LEVELS = {"first": (231.9, 232.0, 232.1), "better": (230.9, 231.0, 231.1), "worse": (235.9, 236.0, 236.1)}
 LATER_S = (NOW + timedelta(days=8)).timestamp()
@@ -33,12 +35,12 @@ def put_sweeps(store: LocalStore) -> None:
         put_sweep(store, candidate(levels, trial=trial), sweep=sweep)
 
 
-def ask(store: LocalStore, sweep: str, backend: FakeBackend | None = None) -> PromotionOutcome:
+def ask(store: Store, sweep: str, backend: FakeBackend | None = None) -> PromotionOutcome:
     policy, backend = PromotionPolicy(), backend or FakeBackend()
     return promote_best(store, sweep, model="fashion", rules=policy, backend=backend, now=lambda: NOW).outcome
 
 
-def registry(store: LocalStore) -> Registry:
+def registry(store: Store) -> Registry:
     return Registry(store, "fashion", now=lambda: NOW)
 
 
@@ -229,6 +231,22 @@ def test_in_a_bucket_a_version_counts_from_its_last_file_to_its_first(tmp_path):
 
     assert in_turn(server.loaded) == [None, 1, 2, 1]
     assert served(store) == ["1"]
+
+
+@pytest.mark.slow
+def test_over_the_protocol_of_s3_the_champion_alone_is_served(s3_location):
+    store = open_store(s3_location)
+    for trial, sweep in enumerate(("first", "better")):
+        put_sweep(store, candidate(LEVELS[sweep], trial=trial), sweep=sweep)
+        ask(store, sweep)
+    folder = "models/fashion/serving"
+    promoted = store.list(folder)
+
+    registry(store).roll_back(why="")
+
+    assert promoted == [f"{folder}/2/saved_model.pb", f"{folder}/2/variables/variables.index"]
+    assert store.list(folder) == [f"{folder}/1/saved_model.pb", f"{folder}/1/variables/variables.index"]
+    assert inspect_model(store, "fashion").findings == ()
 
 
 def test_a_late_process_that_publishes_an_older_champion_corrects_itself(store):

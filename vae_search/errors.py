@@ -6,6 +6,7 @@ VaeSearchError          exit code, what it says to a user
 ├── BadData             3   the images are wrong
 ├── CorruptStore        3   a file of the store is damaged
 ├── ClusterTrouble      4   Ray cannot be started or reached
+├── ProcessLost         4   a process that measures a model was lost; the same command tries again
 ├── Conflict            5   another driver, another spec, another comparability key
 │   └── LeaseLost       5   this driver no longer owns its sweep
 ├── SweepFailed         6   no trial completed, or one cause came too often
@@ -73,6 +74,12 @@ class CorruptStore(VaeSearchError):
 
 class ClusterTrouble(VaeSearchError):
     """Ray cannot be started, reached, or has no room for a trial."""
+
+    exit_code = 4
+
+
+class ProcessLost(VaeSearchError):
+    """A process that measures a model was lost to memory, time or a signal; nothing is known, so try again."""
 
     exit_code = 4
 

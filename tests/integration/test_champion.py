@@ -1,6 +1,8 @@
 """A real sweep that promotes its best config by itself, and what can be done with it, through the command line."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -105,13 +107,24 @@ def test_a_champion_is_used_from_python_and_from_the_command_line(folder):
 
 
 def test_a_champion_is_used_with_tensorflow_alone(folder):
-    version = folder / "vae-store" / "models" / "tiny" / "versions" / "1"
+    served = folder / "vae-store" / "models" / "tiny" / "serving" / "1"
 
     done = subprocess.run(
-        [sys.executable, "-c", USE_ELSEWHERE, version], text=True, capture_output=True, check=True, cwd="/"
+        [sys.executable, "-c", USE_ELSEWHERE, served], text=True, capture_output=True, check=True, cwd="/"
     )
 
     assert done.stdout.split(") ")[0] == "(3, 8, 8, 1"
+
+
+def test_after_a_refusal_the_command_that_is_printed_runs_although_model_and_sweep_have_one_name(folder):
+    rules = "promote={model: first, limits: {rate: 100000}}"
+
+    refused = run(folder, "run", "first.yaml", "--set", rules)
+    printed = re.search(r"^Pictures: vae-search (.+)$", refused.stdout, re.MULTILINE)
+
+    assert "there is no champion yet" in refused.stdout
+    run(folder, *shlex.split(printed[1]))
+    assert len(np.unique(np.asarray(Image.open(folder / "samples.png")))) > 20
 
 
 @pytest.mark.parametrize(

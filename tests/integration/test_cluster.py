@@ -5,6 +5,7 @@ The cluster is cluster/local.sh's: a head without trials and two worker nodes on
 
 import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 
 from tests.support.cluster_sweeps import active, nodes_in_use, ray_nodes_of, rows, saved, write_spec
-from tests.support.local_cluster import LocalCluster, facts, local_cluster, until
+from tests.support.local_cluster import LocalCluster, command, facts, local_cluster, until
 from vae_search.data.formats.idx import read_idx_folder
+from vae_search.runtime.cluster.jobs import store_digest
 from vae_search.store import paths as store_paths
 from vae_search.store.paths import SweepPaths
 
@@ -64,9 +66,10 @@ def test_a_sweep_outlives_its_client_is_stopped_and_continues(cluster: LocalClus
     done = cluster.vae_search(tmp_path, "submit", spec, *to, "--upload-data", "--follow")
 
     assert status[0]["state"] == "running"
-    assert json.loads(again.stdout)["submission_id"] == "fashion-l1-a1"
+    name = f"fashion-{store_digest(str(tmp_path / 'store'))}"
+    assert json.loads(again.stdout)["submission_id"] == f"{name}-l1-a1"
     jobs = facts(cluster.vae_search(tmp_path, "status", "fashion", "--address", cluster.address, "--json"))
-    assert [job["submission_id"] for job in jobs] == ["fashion-l2-a1", "fashion-l1-a1"]
+    assert [job["submission_id"] for job in jobs] == [f"{name}-l2-a1", f"{name}-l1-a1"]
     assert [job["status"] == "SUCCEEDED" for job in jobs] == [True, False]
     assert stopped.returncode == 130
     assert "nothing is lost" in stopped.stdout
@@ -78,6 +81,44 @@ def test_a_sweep_outlives_its_client_is_stopped_and_continues(cluster: LocalClus
     assert "is now slice:1, the champion of slice" in done.stdout
     best = facts(cluster.vae_search(tmp_path, "best", "fashion", "--store", tmp_path / "store", "--json"))
     assert best[0]["confirmed"]["seeds"] == 3
+
+
+ELSEWHERE = """
+import sys
+import numpy as np, ray
+from vae_search.errors import CorruptStore
+from vae_search.runtime.remote_object import on_worker_node
+from vae_search.spec.sections import Resources
+
+class Probe:
+    def __init__(self, images):
+        self.images = images
+    def where(self, text):
+        return ray.get_runtime_context().get_node_id(), text + str(self.images.sum())
+    def damaged(self):
+        raise CorruptStore("is damaged.", path="a/b.json")
+
+with on_worker_node(Probe, np.ones(2_000_000, np.uint8), address=sys.argv[1], resources=Resources()) as call:
+    node, text = call("where", "sum ")
+    (head,) = [each["NodeID"] for each in ray.nodes() if not each["Resources"].get("CPU")]
+    try:
+        call("damaged")
+    except CorruptStore as error:
+        print(node != head, text, error.path, error)
+"""
+
+
+def test_what_takes_long_is_computed_on_a_worker_node_and_not_on_the_head(cluster: LocalCluster, tmp_path: Path):
+    done = subprocess.run(
+        [*command()[:1], "-c", ELSEWHERE, cluster.gcs_address],
+        env=cluster.environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.stdout == "True sum 2000000 a/b.json a/b.json: is damaged.\n", done.stderr
 
 
 def test_a_trial_goes_on_where_its_node_was_lost_and_a_new_node_trains(cluster: LocalCluster, tmp_path: Path):

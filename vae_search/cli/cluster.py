@@ -85,7 +85,7 @@ def logs(
     if trial is not None:
         raise InvalidSpec("--trial: the workers' logs are in the store; leave --address out.")
     jobs = cluster_jobs.jobs_of(address)
-    job = jobs.newest(sweep)
+    job = jobs.newest(sweep, store=_named(store))
     if follow:
         cluster_jobs.raise_if_failed(jobs, jobs.follow(job.submission_id, _write), shown=True)
     else:
@@ -110,7 +110,7 @@ def stop(
     from vae_search.store.backends.uri import open_store
 
     if address is not None:
-        jobs, job = _running(address, sweep)
+        jobs, job = _running(address, sweep, store=_named(store))
         jobs.stop(job.submission_id)
         say(f"Asked job {job.submission_id} to stop; submit the sweep again to continue it.")
         return
@@ -133,12 +133,17 @@ def drive(store: StoreOption = DEFAULT_STORE) -> None:
     show_end(outcome, store=store, json=False)
 
 
-def _running(address: str, sweep: str) -> "tuple[Jobs, Job]":
+def _named(store: str) -> str | None:
+    """The store that the user has named; None if it is only the default of this machine."""
+    return None if store == DEFAULT_STORE else store
+
+
+def _running(address: str, sweep: str, *, store: str | None) -> "tuple[Jobs, Job]":
     from vae_search.errors import NotFound
     from vae_search.services import cluster_jobs
 
     jobs = cluster_jobs.jobs_of(address)
-    job = jobs.newest(sweep)
+    job = jobs.newest(sweep, store=store)
     if not job.active:
         raise NotFound(f"sweep {sweep}: its last job, {job.submission_id}, has ended: {job.status}.")
     return jobs, job

@@ -45,7 +45,11 @@ def verify(
         ),
     ] = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Set damaged files aside; the numbers of damaged rows stay used.")
+        bool,
+        typer.Option(
+            "--repair",
+            help="Set damaged files aside; the numbers of damaged rows stay used. Serve each model's champion.",
+        ),
     ] = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
@@ -63,7 +67,7 @@ def verify(
     opened = open_store(store)
     with busy("reading every file"):
         verifications = maintenance.verify(opened, sweep, repair=repair)
-    models = [] if sweep else maintenance.verify_models(opened)
+    models = [] if sweep else maintenance.verify_models(opened, repair=repair)
     show_verifications(verifications, models, as_json=json)
     raise_if_still_damaged(verifications, models)
 
@@ -78,7 +82,7 @@ def gc(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Remove what nothing refers to: half-written files, checkpoints of finished trials, weights that fell behind.
+    """Remove what nothing refers to: half-written files, old checkpoints, weights that fell behind, refused versions.
 
     Example: vae-search gc digits --dry-run
     """

@@ -62,7 +62,7 @@ def show_models(states: "Sequence[ModelState]", *, as_json: bool) -> None:
 def show_history(state: "ModelState", *, as_json: bool) -> None:
     """Print a model's log, the oldest entry first."""
     if as_json:
-        show_json([asdict(entry) for entry in state.entries])
+        show_json([entry.to_dict() for entry in state.entries])
         return
     say(f"{state.model}: champion {'none' if state.champion is None else f'version {state.champion}'}")
     rows = [

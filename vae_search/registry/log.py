@@ -34,6 +34,7 @@ class Entry:
         nonce: random, so that two writers never write equal entries.
         candidate: what it is about, as people write it: `fashion-mlp/42`.
         candidate_sha256: of its content.
+        incarnation: of the candidate's sweep, which tells it from a later one of that name; None if not known.
         rules_sha256: of the limits that it was held to.
         champion: the version that was champion before this entry.
         manifest_sha256: of the version's files.
@@ -52,10 +53,20 @@ class Entry:
     manifest_sha256: str | None = None
     reasons: tuple[str, ...] = ()
     verdicts: Mapping[str, object] = field(default_factory=dict)
+    incarnation: str | None = None
+
+    @property
+    def judged(self) -> bool:
+        """True if a candidate was judged: not where a number is only given up."""
+        return self.action in (Action.PROMOTE, Action.REJECT) and bool(self.verdicts)
+
+    def to_dict(self) -> dict[str, object]:
+        """The entry's fields; `incarnation` only if it is known, as older logs have none."""
+        return {name: value for name, value in asdict(self).items() if name != "incarnation" or value is not None}
 
     def to_json(self, *, number: int, previous_sha256: str) -> bytes:
         """The entry as the file `number`, sealed with the SHA-256 of its own content."""
-        record = asdict(self) | {"at": self.at.isoformat(), "number": number, "previous_sha256": previous_sha256}
+        record = self.to_dict() | {"at": self.at.isoformat(), "number": number, "previous_sha256": previous_sha256}
         return to_json_bytes(record | {"sha256": _sha256(to_json_bytes(record))})
 
     @classmethod

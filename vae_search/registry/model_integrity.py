@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from vae_search.errors import CorruptStore
 from vae_search.registry import model_paths
 from vae_search.registry.log import ModelLog
+from vae_search.registry.serving import serving_findings
 from vae_search.registry.state import Status, fold
-from vae_search.registry.version_files import problems
+from vae_search.registry.version_files import TEST_FILE, problems
 from vae_search.store.backends.base import Store
 from vae_search.store.maintenance.integrity import Finding
 
@@ -33,7 +34,7 @@ class ModelInspection:
 
 
 def inspect_model(store: Store, model: str) -> ModelInspection:
-    """Check the chain of a model's log and every byte of the versions that it promoted.
+    """Check the chain of a model's log, every byte of the versions that it promoted, and what is served.
 
     Raises:
         NotFound: No model can have this name.
@@ -49,7 +50,12 @@ def inspect_model(store: Store, model: str) -> ModelInspection:
     for of in promoted:
         found = problems(store, model, of.number, sha256=of.manifest_sha256 or "")
         findings += [Finding(path=path, problem=problem, damaged=True) for path, problem in found.items()]
-    present = {number for path in store.list(model_paths.versions(model)) if (number := model_paths.version_of(path))}
+    present = {
+        number
+        for path in store.list(model_paths.versions(model))
+        # `gc` leaves the score on the test images of a refused candidate.
+        if (number := model_paths.version_of(path)) and not path.endswith(f"/{TEST_FILE}")
+    }
     for number in sorted(present - {of.number for of in promoted}):
         folder, known = model_paths.version(model, number), state.versions.get(number)
         if known is None:
@@ -58,6 +64,7 @@ def inspect_model(store: Store, model: str) -> ModelInspection:
             findings.append(Finding(path=folder, problem="was never promoted", damaged=False))
         else:
             findings.append(Finding(path=folder, problem="waits for its promotion, or was left behind", damaged=False))
+    findings += serving_findings(store, model, state)
     return ModelInspection(
         model=model,
         entries=len(state.entries),

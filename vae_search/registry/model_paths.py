@@ -2,6 +2,7 @@
 
 models/<model>/log/000007.json                    the registry of one model: numbered, hash-chained, never rewritten
 models/<model>/versions/3/                        the files of one version; manifest.json last
+models/<model>/serving/3/                         the champion's SavedModel, for model servers; derived
 """
 
 import re
@@ -50,4 +51,20 @@ def version(name: str, number: int) -> str:
 def version_of(path: str) -> int | None:
     """The version that a file below `versions/` belongs to, if it is one."""
     found = re.fullmatch(rf"{MODELS}/[^/]+/versions/([1-9]\d*)/.+", path)
+    return int(found[1]) if found else None
+
+
+def serving(name: str) -> str:
+    """The folder that a model server watches."""
+    return f"{model(name)}/serving"
+
+
+def served(name: str, number: int) -> str:
+    """The folder of one served version; a number alone, as TensorFlow Serving wants it."""
+    return f"{serving(name)}/{number}"
+
+
+def served_version_of(path: str) -> int | None:
+    """The version that a file below `serving/` belongs to, if it is one that a server would see."""
+    found = re.fullmatch(rf"{MODELS}/[^/]+/serving/(0|[1-9]\d*)/.+", path)
     return int(found[1]) if found else None

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.registry.log import Action, Entry, ModelLog
+from vae_search.registry.serving import publish_champion
 from vae_search.registry.state import CHALLENGER, CHAMPION, ModelState, fold
 from vae_search.registry.version_files import read_version
 from vae_search.store.backends.base import Store
@@ -66,6 +67,7 @@ class Registry:
         Raises:
             NotFound: There is no such version, or none before.
             CorruptStore: Its files are damaged.
+            StoreUnavailable: It is champion or not, which the message says, and is not served yet.
         """
         while True:
             state = self.state()
@@ -76,6 +78,7 @@ class Registry:
             if target.number == state.champion or self.add(
                 Action.ROLLBACK, seen=state, version=target.number, reasons=(why,)
             ):
+                publish_champion(self._store, self.model, self.state)
                 return target.number
 
 

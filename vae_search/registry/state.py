@@ -30,6 +30,8 @@ class Version:
     candidate_sha256: str
     manifest_sha256: str | None
     """of its files; None if it was never promoted"""
+    incarnation: str | None = None
+    """of the candidate's sweep; None if not known"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,7 @@ def fold(model: str, entries: Sequence[Entry]) -> ModelState:
                 candidate=entry.candidate or "",
                 candidate_sha256=entry.candidate_sha256 or "",
                 manifest_sha256=None,
+                incarnation=entry.incarnation,
             )
             continue
         version = versions.get(entry.version or 0)

@@ -39,6 +39,17 @@ def version_records(store: Store) -> tuple[list[dict[str, object]], list[str]]:
     return records, damaged
 
 
+def image_sources(store: Store, model: str) -> set[str]:
+    """Sources of the images that a model's promoted versions were made for, and may be judged on again.
+
+    Raises:
+        CorruptStore: A log or a card is damaged.
+    """
+    state = fold(model, ModelLog(store, model).entries())
+    cards = [_card(store, model, version) for version in state.versions.values() if version.manifest_sha256]
+    return {str(card["data"]["source"]) for card in cards}
+
+
 def _from_log(state: ModelState, version: Version) -> dict[str, object]:
     sweep, _, trial = version.candidate.rpartition("/")
     entries = [
@@ -79,12 +90,7 @@ def _scores(store: Store, model: str, version: Version) -> dict[str, object]:
     """
     if version.manifest_sha256 is None:
         return {}
-    folder = model_paths.version(model, version.number)
-    manifest: Any = from_json_bytes(
-        _checked(store, store_paths.manifest(folder), version.manifest_sha256), where=folder
-    )
-    path = f"{folder}/{CARD_FILE}"
-    card: Any = from_json_bytes(_checked(store, path, manifest["files"][CARD_FILE]["sha256"]), where=path)
+    card = _card(store, model, version)
     seeds = [of["neg_iwae"] for of in card["seeds"] if of["neg_iwae"] is not None]
     return {
         "neg_iwae": statistics.fmean(seeds),
@@ -93,6 +99,20 @@ def _scores(store: Store, model: str, version: Version) -> dict[str, object]:
         "seeds": len(seeds),
         "test_neg_iwae": card["test"]["neg_iwae"],
     }
+
+
+def _card(store: Store, model: str, version: Version) -> Any:
+    """The card of a version that was promoted.
+
+    Raises:
+        CorruptStore: It is not the one.
+    """
+    folder = model_paths.version(model, version.number)
+    manifest: Any = from_json_bytes(
+        _checked(store, store_paths.manifest(folder), version.manifest_sha256 or ""), where=folder
+    )
+    path = f"{folder}/{CARD_FILE}"
+    return from_json_bytes(_checked(store, path, manifest["files"][CARD_FILE]["sha256"]), where=path)
 
 
 def _checked(store: Store, path: str, sha256: str) -> bytes:

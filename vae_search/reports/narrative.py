@@ -166,7 +166,7 @@ def _cost(findings: ReportData) -> Iterator[str]:
 
 def _promoted(findings: ReportData) -> Iterator[str]:
     model = findings.spec.promote.model if findings.spec.promote else None
-    verdicts = [entry for entry in findings.entries if entry.action in (Action.PROMOTE, Action.REJECT)]
+    verdicts = [entry for entry in findings.entries if entry.judged]
     if model is None:
         return
     if not verdicts:

@@ -62,7 +62,7 @@ def verdicts(findings: ReportData) -> list[Verdict]:
     """The last verdict on each of the sweep's candidates, the promoted first."""
     last: dict[str | None, Verdict] = {}
     for entry in findings.entries:
-        if entry.action in (Action.PROMOTE, Action.REJECT):
+        if entry.judged:
             last[entry.candidate] = Verdict(entry=entry, ruling=PromotionDecision.of(entry))
     return sorted(last.values(), key=lambda verdict: (not verdict.promoted, verdict.entry.at))
 

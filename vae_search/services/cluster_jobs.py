@@ -1,5 +1,6 @@
 """Use cases of a sweep that runs as a job of a Ray cluster: submit, follow, drive."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,21 +30,25 @@ if TYPE_CHECKING:
     from vae_search.search.progress import Observer, Progress
     from vae_search.spec.sweep_spec import SweepSpec
 
+logger = logging.getLogger(__name__)
+
 START_S = 120.0  # a job has to begin to train; longer where Ray must unpack much
 KINDS = (InvalidSpec, BadData, ClusterTrouble, Conflict, SweepFailed, StoreUnavailable, Interrupted)
 
 
 def jobs_of(address: str) -> "Jobs":
-    """The sweeps of the cluster at `address`, http://HEAD:8265.
+    """The sweeps of the cluster at `address`, http://HEAD:8265; warns if the token goes there unencrypted.
 
     Raises:
         ClusterTrouble: It cannot be used from here; within seconds.
     """
-    from vae_search.runtime.cluster.connectivity import check_connectivity
+    from vae_search.runtime.cluster.connectivity import HOW_TO_ENCRYPT, IN_THE_CLEAR, check_connectivity
     from vae_search.runtime.cluster.token import find_token
 
     token = find_token()
-    check_connectivity(address, token=token)  # before Ray's client is imported, which takes seconds
+    facts = check_connectivity(address, token=token)  # before Ray's client is imported, which takes seconds
+    if facts.shows_token:
+        logger.warning("%s: %s.\n%s", address, IN_THE_CLEAR, HOW_TO_ENCRYPT)
     from vae_search.runtime.cluster.jobs import Jobs
 
     return Jobs(address, token=token)

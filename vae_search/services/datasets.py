@@ -15,6 +15,7 @@ from vae_search.spec.sections import DataSpec
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.uri import open_store
+from vae_search.store.maintenance.uploaded_images import mark_used
 
 if TYPE_CHECKING:
     from vae_search.data.dataset import Dataset
@@ -55,6 +56,7 @@ def put(store: Store, source: str, place: Path) -> None:
     """
     if source_of(place) != source:
         raise BadData(f"{place}: these are not the images that were sent as {source}. Submit the sweep again.")
+    mark_used(store, source)
     for file in files_of(place):
         path = f"{_folder(source)}/{file.relative_to(place.parent).as_posix()}"
         try:

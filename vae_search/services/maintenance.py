@@ -1,14 +1,20 @@
 """Maintenance of a store: reproduce a trial, verify and repair files, collect garbage, remove a sweep."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae_search.core.references import parse_trial_reference
 from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound
+from vae_search.registry.abandoned_versions import clean_model
 from vae_search.registry.log import model_names
 from vae_search.registry.model_integrity import ModelInspection, inspect_model
+from vae_search.registry.registry import Registry
+from vae_search.registry.serving import publish_champion
+from vae_search.registry.version_table import image_sources
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.heartbeat import read_heartbeat
@@ -21,6 +27,7 @@ from vae_search.store.ledger.trials import Ledger, sweep_folders, sweep_names
 from vae_search.store.maintenance.garbage_collection import leftovers, strays
 from vae_search.store.maintenance.garbage_collection import remove as remove_leftover
 from vae_search.store.maintenance.integrity import Inspection, inspect, set_aside
+from vae_search.store.maintenance.uploaded_images import UNUSED_FOR, remove_unused, unused_images
 from vae_search.store.paths import SweepPaths
 from vae_search.vae.quiet_import import native_remarks_hidden
 
@@ -107,14 +114,18 @@ def verify(store: Store, sweep: str | None, *, repair: bool) -> list[Verificatio
     return found
 
 
-def verify_models(store: Store) -> list[ModelInspection]:
-    """Check the log and every version of all models."""
+def verify_models(store: Store, *, repair: bool) -> list[ModelInspection]:
+    """Check the log, every version and the served folder of all models; with `repair`, bring the folder up to date."""
+    if repair:
+        for model in model_names(store):
+            with suppress(CorruptStore, NotFound):  # what is damaged is told below
+                publish_champion(store, model, _registry(store, model).state)
     return [inspect_model(store, model) for model in model_names(store)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaning:
-    """Files removed, or to be removed, from one sweep, or from the store outside of its sweeps."""
+    """Files removed, or to be removed, from one sweep, from a model, or from the store outside of both."""
 
     sweep: str | None
     removed: Mapping[str, int]
@@ -150,7 +161,42 @@ def gc(store: Store, sweep: str | None, *, dry_run: bool, now_s: float) -> list[
     if not dry_run:
         for path in found:
             remove_leftover(store, path)
-    return [*done, Cleaning(sweep=None, removed=found)]
+    now = datetime.fromtimestamp(now_s, UTC)
+    models = _clean_models(store, dry_run=dry_run, now=now)
+    return [*done, *models, *_clean_images(store, dry_run=dry_run, now=now), Cleaning(sweep=None, removed=found)]
+
+
+def _clean_images(store: Store, *, dry_run: bool, now: datetime) -> list[Cleaning]:
+    """Remove uploaded images that no sweep and no model has referred to for a week."""
+    done = []
+    try:
+        records = [sweep_record.read(store, sweep) for sweep in sweep_names(store)]
+        sources = {record.spec.data.source for record in records}
+        sources |= {source for model in model_names(store) for source in image_sources(store, model)}
+        for images in unused_images(store, sources=sources, now=now, dry_run=dry_run):
+            removed = {images.folder: images.size_bytes}
+            if not images.may_go(now):
+                until = f"{images.since + UNUSED_FOR:%Y-%m-%d %H:%M} UTC"
+                done.append(Cleaning(sweep=None, removed={}, skipped=f"{images.folder}: unused, kept until {until}"))
+                continue
+            if not dry_run:
+                remove_unused(store, images)
+            done.append(Cleaning(sweep=None, removed=removed))
+    except (CorruptStore, NotFound) as error:  # of what cannot be read nobody knows which images it needs
+        done.append(Cleaning(sweep=None, removed={}, skipped=f"images: {str(error).splitlines()[0]}"))
+    return done
+
+
+def _clean_models(store: Store, *, dry_run: bool, now: datetime) -> list[Cleaning]:
+    done = []
+    for model in model_names(store):
+        try:
+            removed = clean_model(store, _registry(store, model), now=now, dry_run=dry_run)
+        except (CorruptStore, NotFound) as error:
+            done.append(Cleaning(sweep=None, removed={}, skipped=f"model {model}: {str(error).splitlines()[0]}"))
+        else:
+            done.append(Cleaning(sweep=None, removed=removed))
+    return done
 
 
 def _clean(store: Store, sweep: str, *, dry_run: bool, now_s: float) -> Cleaning:
@@ -168,6 +214,10 @@ def _clean(store: Store, sweep: str, *, dry_run: bool, now_s: float) -> Cleaning
         finally:
             lease.release()
     return Cleaning(sweep=sweep, removed=found)
+
+
+def _registry(store: Store, model: str) -> Registry:
+    return Registry(store, model, now=lambda: datetime.now(UTC))
 
 
 def _clean_half_removed(store: Store, sweep: str, *, dry_run: bool) -> Cleaning:

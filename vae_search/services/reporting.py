@@ -6,7 +6,9 @@ from pathlib import Path
 
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.exports.output_files import check_output, write_output
-from vae_search.registry.state import ModelState
+from vae_search.registry.log import Entry
+from vae_search.registry.promotion.evidence import content_sha256
+from vae_search.registry.state import ModelState, Version
 from vae_search.registry.version_files import read_version
 from vae_search.reports.facts import Pictures, ReportData
 from vae_search.reports.page import PICTURES, render
@@ -15,6 +17,8 @@ from vae_search.search.study.importances import importances
 from vae_search.services import sweep_status
 from vae_search.services.models import champions
 from vae_search.store.backends.base import Store
+from vae_search.store.ledger import sweep_record
+from vae_search.store.ledger.confirm_runs import by_trial
 from vae_search.store.ledger.trials import Ledger
 
 
@@ -24,6 +28,28 @@ class WrittenReport:
 
     path: Path
     damaged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Origin:
+    """The sweep that candidates came from: this one, and not a removed one that had its name.
+
+    Args:
+        incarnation: None in old records.
+        candidates: digests of its finalists as they are now.
+    """
+
+    sweep: str
+    incarnation: str | None
+    candidates: frozenset[str]
+
+    def holds(self, of: Entry | Version) -> bool:
+        """True if an entry or a version is about a candidate of this sweep; by name where no more is known."""
+        if (of.candidate or "").rpartition("/")[0] != self.sweep:
+            return False
+        if None in (of.incarnation, self.incarnation) or of.incarnation == self.incarnation:
+            return True
+        return of.candidate_sha256 in self.candidates  # the same sweep was run again, to the bit
 
 
 def report(store: Store, sweep: str, *, output: Path, now: datetime) -> WrittenReport:
@@ -49,6 +75,11 @@ def findings(store: Store, sweep: str, *, now: datetime) -> ReportData:
     trials = ledger.read()
     rows, curves = trials.rows, ledger.curves(trials.rows)
     damaged = [*trials.damaged, *curves.damaged, *status.damaged_finalists]
+    origin = _Origin(
+        sweep=sweep,
+        incarnation=sweep_record.read_stored(store, sweep).incarnation,
+        candidates=frozenset(content_sha256(rows) for rows in by_trial(status.confirm_rows).values()),
+    )
     model = _model(store, status.spec.promote.model, damaged) if status.spec.promote else None
     return ReportData(
         spec=status.spec,
@@ -63,8 +94,8 @@ def findings(store: Store, sweep: str, *, now: datetime) -> ReportData:
         importances=importances(
             status.spec.search_space, rows, by="neg_elbo" if status.spec.objective.pareto else "objective"
         ),
-        entries=tuple(entry for entry in model.entries if _is_of(entry.candidate, sweep)) if model else (),
-        pictures=_pictures(store, model, sweep, damaged) if model else None,
+        entries=tuple(entry for entry in model.entries if origin.holds(entry)) if model else (),
+        pictures=_pictures(store, model, origin, damaged) if model else None,
         damaged=tuple(damaged),
     )
 
@@ -80,10 +111,10 @@ def _model(store: Store, name: str, damaged: list[str]) -> ModelState | None:
         return None
 
 
-def _pictures(store: Store, model: ModelState, sweep: str, damaged: list[str]) -> Pictures | None:
+def _pictures(store: Store, model: ModelState, origin: _Origin, damaged: list[str]) -> Pictures | None:
     """Pictures that the champion drew, if it came from this sweep."""
     version = model.versions.get(model.champion or 0)
-    if version is None or not _is_of(version.candidate, sweep):
+    if version is None or not origin.holds(version):
         return None
     try:
         files = read_version(store, model.model, version.number, sha256=version.manifest_sha256)
@@ -92,7 +123,3 @@ def _pictures(store: Store, model: ModelState, sweep: str, damaged: list[str]) -
         return None
     pictures = {name: files[name] for name in PICTURES if name in files}
     return Pictures(version=f"{model.model}:{version.number}", files=pictures) if pictures else None
-
-
-def _is_of(candidate: str | None, sweep: str) -> bool:
-    return (candidate or "").rpartition("/")[0] == sweep

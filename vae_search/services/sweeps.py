@@ -72,7 +72,7 @@ def run(
         sweep_record.check_same(sweep_record.read(store, spec.name), spec)
         before = status(store, spec.name, spec=spec)
         if before.finished:
-            return _outcome(store, before, cache=cache, observer=observer)
+            return _outcome(store, before, cache=cache, observer=observer, address=address)
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
     from vae_search.data.dataset import comparability_key, pixels_key
     from vae_search.data.tasks import JudgeTask, TrainingTask
@@ -109,7 +109,7 @@ def run(
         from vae_search.runtime.sweep_runner import search
 
         search(start, task=task, judge_task=judge_task, store=store, observer=observer, address=address)
-    return _outcome(store, status(store, spec.name, spec=spec), cache=cache, observer=observer)
+    return _outcome(store, status(store, spec.name, spec=spec), cache=cache, observer=observer, address=address)
 
 
 def resume(
@@ -170,8 +170,13 @@ def check_limits(spec: "SweepSpec") -> None:
         policy_of(spec)
 
 
-def _outcome(store: Store, status: SweepStatus, *, cache: Path, observer: "Observer") -> SweepOutcome:
+def _outcome(
+    store: Store, status: SweepStatus, *, cache: Path, observer: "Observer", address: str | None
+) -> SweepOutcome:
     """Promote the best finalist of a sweep that has ended, if its spec names a model.
+
+    Args:
+        address: of the cluster that measures it, on a worker node; None: this process does.
 
     Raises:
         SweepFailed: No trial completed.
@@ -188,7 +193,7 @@ def _outcome(store: Store, status: SweepStatus, *, cache: Path, observer: "Obser
     from vae_search.services.models.champions import promote
 
     observer.on_phase(f"judging the finalists of {spec.name}")
-    return SweepOutcome(status=status, promotion=promote(store, spec.name, spec=spec, cache=cache))
+    return SweepOutcome(status=status, promotion=promote(store, spec.name, spec=spec, cache=cache, address=address))
 
 
 def _check_batches(spec: "SweepSpec", train_images: int) -> None:

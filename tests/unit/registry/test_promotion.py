@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.candidates import NOW, FakeBackend, candidate, failed_row, put_finalist, put_sweep
 from vae_search.cli.app import main
-from vae_search.errors import Conflict, CorruptStore, NotFound
+from vae_search.errors import Conflict, CorruptStore, NotFound, ProcessLost
 from vae_search.registry import model_paths
 from vae_search.registry.log import Action
 from vae_search.registry.model_integrity import inspect_model
@@ -184,6 +184,55 @@ def test_finalists_that_were_not_judged_alike_are_not_ranked(store, backend, key
 
     with pytest.raises(Conflict, match="not judged alike"):
         ask(store, backend)
+
+
+class Unlucky(FakeBackend):
+    """Its helper process is lost, so many times."""
+
+    def __init__(self, times: int = 1) -> None:
+        super().__init__()
+        self.losses = times
+
+    def reload_difference(self, files, recorded):
+        if self.losses > 0:
+            self.losses -= 1
+            raise ProcessLost("The process that loads a model anew was lost: it was ended by SIGKILL.")
+        return super().reload_difference(files, recorded)
+
+
+class Unloadable(FakeBackend):
+    """Its models do not load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads = 0
+
+    def reload_difference(self, files, recorded):
+        self.loads += 1
+
+
+def test_a_measurement_that_was_not_made_is_no_verdict_and_is_tried_again(store):
+    put_sweep(store, candidate(GOOD, trial=3))
+    backend = Unlucky()
+
+    with pytest.raises(ProcessLost, match="SIGKILL"):
+        ask(store, backend)
+    assert log(store) == []
+
+    assert ask(store, backend).outcome is PromotionOutcome.PROMOTED
+
+
+def test_a_model_that_does_not_load_is_refused_once_and_loaded_again_whenever_it_asks(store, backend):
+    put_sweep(store, candidate(GOOD, trial=3))
+    unloadable = Unloadable()
+
+    decisions = [ask(store, unloadable), ask(store, unloadable)]
+
+    assert [decision.outcome for decision in decisions] == [PromotionOutcome.REJECTED] * 2
+    assert decisions[0].ruling == decisions[1].ruling
+    assert (len(log(store)), unloadable.loads) == (1, 2)
+    assert "cannot be loaded" in decisions[0].ruling.reasons[0]
+    assert ask(store, backend).outcome is PromotionOutcome.PROMOTED  # as after a refusal by an older version
 
 
 def test_a_limit_that_is_set_to_what_it_is_makes_no_other_rules():

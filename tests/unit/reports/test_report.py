@@ -15,12 +15,14 @@ from plotly.offline import get_plotlyjs
 from tests.support.candidates import FakeBackend, candidate, put_finalist
 from tests.support.reported_sweeps import HOSTILE, KINDS, ROW, complete, failed, mixed, put_confirmed, put_sweep, spoil
 from vae_search.registry import model_paths
+from vae_search.registry.log import Action
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.pipeline import promote_best
 from vae_search.reports.narrative import summary
 from vae_search.reports.page import plots_of, render
-from vae_search.services import reporting
+from vae_search.services import maintenance, reporting
 from vae_search.store import paths as store_paths
+from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.sql import query
 
@@ -239,3 +241,48 @@ def test_the_pictures_of_a_champion_are_inside(store):
     page = render(type(found)(**(fields | {"pictures": pictures})))
 
     assert "data:image/png;base64," + base64.b64encode(b"\x89PNG bytes").decode() in page
+
+
+def promote_digits(store, incarnation: str, *levels: float) -> None:
+    """A sweep of its own, whatever had its name before, with a finalist that asks for promotion."""
+    put_sweep(store, mixed())
+    resolved = SweepPaths("digits").resolved
+    store.replace(resolved, to_json_bytes(json.loads(store.read(resolved)) | {"incarnation": incarnation}))
+    put_finalist(store, candidate(levels))
+    promote_best(store, "digits", model="digits", rules=PromotionPolicy(), backend=FakeBackend(), now=lambda: NOW)
+
+
+def test_verdicts_on_a_removed_sweep_are_not_those_of_a_later_one_of_its_name(store):
+    promote_digits(store, "first", 231.9, 232.0, 232.1)
+    maintenance.remove(store, "digits")
+    promote_digits(store, "second", 234.9, 235.0, 235.1)
+
+    found = reporting.findings(store, "digits", now=NOW)
+
+    assert [(entry.action, entry.incarnation) for entry in found.entries] == [(Action.REJECT, "second")]
+    assert found.pictures is None
+    assert "became version 1" not in page_of(store)
+
+
+def test_a_sweep_that_came_out_again_to_the_bit_keeps_its_verdicts(store):
+    promote_digits(store, "first", 231.9, 232.0, 232.1)
+    maintenance.remove(store, "digits")
+    promote_digits(store, "second", 231.9, 232.0, 232.1)
+
+    found = reporting.findings(store, "digits", now=NOW)
+
+    assert [entry.action for entry in found.entries] == [Action.REGISTER, Action.PROMOTE]
+
+
+def test_verdicts_from_before_there_were_incarnations_are_told_by_name(store):
+    put_sweep(store, mixed())
+    resolved = SweepPaths("digits").resolved
+    fields = json.loads(store.read(resolved))
+    store.replace(resolved, to_json_bytes({name: fields[name] for name in fields if name != "incarnation"}))
+    put_finalist(store, candidate())
+    promote_best(store, "digits", model="digits", rules=PromotionPolicy(), backend=FakeBackend(), now=lambda: NOW)
+
+    found = reporting.findings(store, "digits", now=NOW)
+
+    assert [entry.action for entry in found.entries] == [Action.REGISTER, Action.PROMOTE]
+    assert b"incarnation" not in b"".join(store.read(path) for path in store.list("models/digits/log"))

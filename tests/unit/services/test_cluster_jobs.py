@@ -1,10 +1,13 @@
 """A sweep handed to a cluster: what is refused before it goes, and how its end is told. The cluster is given."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from tests.support.dashboards import http_server
 from vae_search.errors import (
     BadData,
     ClusterTrouble,
@@ -15,6 +18,7 @@ from vae_search.errors import (
     SweepFailed,
     VaeSearchError,
 )
+from vae_search.runtime.cluster.connectivity import MODE, VERSION
 from vae_search.runtime.cluster.job_events import FAILED, TRAINING, JobEvent, events_in, line_of, without_events
 from vae_search.runtime.cluster.job_package import JobPackage
 from vae_search.runtime.cluster.jobs import Job
@@ -185,3 +189,17 @@ def test_what_runs_or_has_succeeded_raises_nothing(status):
     cluster_jobs.raise_if_failed(
         Cluster(failed("of an earlier attempt")), job(status=status, exit_code=None), shown=False
     )
+
+
+def test_whoever_sends_the_token_unencrypted_is_warned(monkeypatch, caplog):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "t0ken")
+    pages = {MODE: {"authentication_mode": "token"}, VERSION: {"ray_version": version("ray")}}
+
+    with http_server(pages) as port:
+        for address in (f"http://127.0.0.1:{port}", f"http://0.0.0.0:{port}"):  # the same server
+            assert caplog.text == ""
+            with suppress(ClusterTrouble):  # it knows no jobs
+                cluster_jobs.jobs_of(address)
+
+    assert "the token goes over plain http" in caplog.text
+    assert "t0ken" not in caplog.text

@@ -18,6 +18,7 @@ from vae_search.runtime.cluster.preflight_checks import (
     check_auth_mode,
     check_capacity,
     check_clock,
+    check_cluster,
     check_nodes,
     check_space,
     check_store_of_nodes,
@@ -72,6 +73,25 @@ def test_ray_told_to_show_no_token_is_trouble_where_one_is_wanted():
     assert not check_auth_mode(facts, mode="disabled").ok
     assert check_auth_mode(facts, mode="token").ok
     assert check_auth_mode(facts, mode=None).ok
+
+
+@pytest.mark.parametrize(
+    ("address", "auth", "warned"),
+    [
+        ("http://10.0.0.5:8265", "token", True),
+        ("http://head:8265", "token", True),
+        ("https://head:8265", "token", False),
+        ("http://127.0.0.1:8265", "token", False),
+        ("http://localhost:8265", "token", False),
+        ("http://127.0.0.1:8265", "disabled", False),
+    ],
+)
+def test_a_token_that_goes_unencrypted_to_another_machine_is_warned_of(address, auth, warned):
+    check = check_cluster(ClusterFacts(address=address, ray_version="2.60.0", auth=auth, ahead_s=None))
+
+    assert check.ok
+    assert ("plain http" in check.found) is warned
+    assert ("ssh -L" in check.remedy) is warned
 
 
 def test_nodes_that_differ_are_named():

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vae_search.core.image_bounds import ImageBounds
@@ -60,6 +60,7 @@ class Candidate:
     Args:
         rows: of all its confirm runs, failed ones included.
         bounds: of those that completed, by `confirm_seed`.
+        incarnation: of the sweep, which tells it from a later one of that name; None if not known.
 
     Raises:
         ValueError: The rows are of different finalists, or a run has bounds without having completed or vice versa.
@@ -68,6 +69,7 @@ class Candidate:
 
     rows: tuple[ConfirmRow, ...]
     bounds: Mapping[int, ImageBounds]
+    incarnation: str | None = None
 
     def __post_init__(self) -> None:
         if len({(row.sweep, row.trial) for row in self.rows}) != 1:
@@ -123,10 +125,15 @@ class Candidate:
 
     @property
     def sha256(self) -> str:
-        """Stands for the content: the same finalist with the same runs has the same one, wherever it is proposed."""
-        runs = [[row.key, row.seed, row.state, row.artifact_sha256] for row in sorted(self.rows, key=_by_seed)]
-        content = json.dumps([self.sweep, self.rows[0].comparability_key, self.rows[0].spec_sha256, runs])
-        return hashlib.sha256(content.encode()).hexdigest()
+        """Stands for the content; see `content_sha256`."""
+        return content_sha256(self.rows)
+
+
+def content_sha256(rows: Sequence[ConfirmRow]) -> str:
+    """Digest of a finalist: with the same runs it has the same one, wherever and whenever it is proposed."""
+    runs = [[row.key, row.seed, row.state, row.artifact_sha256] for row in sorted(rows, key=_by_seed)]
+    content = json.dumps([rows[0].sweep, rows[0].comparability_key, rows[0].spec_sha256, runs])
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _by_seed(row: ConfirmRow) -> int:

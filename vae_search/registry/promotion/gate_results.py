@@ -29,7 +29,7 @@ class GateInputs:
 
     Args:
         reload_difference: by how much the mean bound of the artifact, loaded anew in a fresh process, differs from the
-            recorded one; nats per image.
+            recorded one; nats per image. None if it cannot be loaded.
         sample_quality: of the candidate's artifact.
         champion_sample_quality: of the champion's; None if there is no champion.
     """

@@ -232,7 +232,8 @@ def reloads(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult
     """Reload: what is served scores as judged, within the limit in nats or a millionth of the bound if that is more."""
     difference = facts.reload_difference
     if difference is None:
-        return not_measured("reload", limit, "the artifact was not loaded anew")
+        text = "the artifact cannot be loaded in a fresh process"
+        return GateResult(name="reload", value=None, limit=limit, passed=False, explanation=text)
     bound = max((float(bounds.neg_elbo.mean()) for bounds in candidate.bounds.values()), default=0.0)
     most = max(limit, ROUNDING_SHARE * bound)
     return GateResult(

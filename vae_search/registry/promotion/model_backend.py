@@ -37,6 +37,9 @@ class ModelBackend(Protocol):
         """By how much the mean bound of `files`, loaded in a fresh process, differs from the recorded one.
 
         In nats; None if it does not load.
+
+        Raises:
+            ProcessLost: Whether it loads could not be found out.
         """
 
     def sample_quality(self, files: Mapping[str, bytes]) -> SampleQuality:

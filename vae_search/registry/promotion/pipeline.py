@@ -19,6 +19,7 @@ from vae_search.registry.promotion.decision import PromotionDecision, PromotionP
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.model_backend import ModelBackend, TestScore
 from vae_search.registry.registry import Registry
+from vae_search.registry.serving import publish_champion
 from vae_search.registry.state import ModelState, Status
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts, sweep_record
@@ -73,10 +74,11 @@ def promote_best(
     registry = Registry(store, model, now=now)
     decisions = []
     for candidate in candidates(store, sweep):
-        decision = evaluate_candidate(store, registry, candidate, rules=rules, backend=backend, now=now)
-        if decision.outcome is not PromotionOutcome.REJECTED or decision.ruling.healthy:
-            return decision
-        decisions.append(decision)
+        decisions.append(evaluate_candidate(store, registry, candidate, rules=rules, backend=backend, now=now))
+        if decisions[-1].outcome is not PromotionOutcome.REJECTED or decisions[-1].ruling.healthy:
+            decisions = decisions[-1:]
+            break
+    publish_champion(store, model, registry.state)
     return decisions[0]
 
 
@@ -88,10 +90,15 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
         Conflict: They were not judged alike (invariant I7).
         CorruptStore: A confirm run's files are damaged.
     """
-    key = sweep_record.read(store, sweep).comparability_key
+    stored = sweep_record.read_stored(store, sweep)
+    key = stored.checked().comparability_key
     confirm_runs = ConfirmRuns(store, sweep).read()
     found = [
-        Candidate(rows=tuple(rows), bounds={row.confirm_seed: _bounds(store, row) for row in rows if _completed(row)})
+        Candidate(
+            rows=tuple(rows),
+            bounds={row.confirm_seed: _bounds(store, row) for row in rows if _completed(row)},
+            incarnation=stored.incarnation,
+        )
         for rows in by_trial(confirm_runs.rows).values()
         if any(map(_completed, rows))
     ]
@@ -123,6 +130,7 @@ def evaluate_candidate(
     """One candidate's way to a verdict that is in the log. Asking again, or from two places at once, changes nothing.
 
     Raises:
+        ProcessLost: A measurement was not made; there is no verdict.
         Conflict: The champion was judged on another task.
         CorruptStore: The log, the champion or the candidate's files are damaged.
     """
@@ -133,14 +141,19 @@ def evaluate_candidate(
         if number is not None and state.versions[number].status is not Status.RESERVED:
             number = None  # somebody has given a verdict on this candidate meanwhile
         earlier = _recorded(state, candidate, rules)
-        if earlier is not None:
+        if earlier is not None and not _may_have_been_trouble(earlier):
             return earlier
         champion = prepared.champion(state)
         facts = prepared.facts(champion)
         ruling = decide(candidate, facts, champion.evidence if champion else None, rules)
-        about = {
+        if earlier is not None and ruling == earlier.ruling:
+            return earlier
+        who = {
             "candidate": candidate.name,
             "candidate_sha256": candidate.sha256,
+            "incarnation": candidate.incarnation,
+        }
+        about = who | {
             "rules_sha256": rules.sha256,
             "reasons": ruling.reasons,
             "verdicts": ruling.to_json(),
@@ -164,10 +177,18 @@ def evaluate_candidate(
             number, manifest_sha256 = ready
         else:
             next_number = len(state.versions) + 1
-            what = {"candidate": candidate.name, "candidate_sha256": candidate.sha256}
-            if registry.add(Action.REGISTER, seen=state, version=next_number, **what):
+            if registry.add(Action.REGISTER, seen=state, version=next_number, **who):
                 manifest_sha256 = prepared.write(next_number, state, facts, ruling, at=now())
                 number = next_number
+
+
+def _may_have_been_trouble(decision: Decision) -> bool:
+    """True if a candidate was refused without having been loaded anew, so that it is worth another look.
+
+    Older versions of this program also refused where the process that loads it was lost.
+    """
+    unloaded = any(gate.name == "reload" and gate.value is None for gate in decision.ruling.gates)
+    return decision.outcome is PromotionOutcome.REJECTED and unloaded
 
 
 def _recorded(state: ModelState, candidate: Candidate, rules: PromotionPolicy) -> Decision | None:

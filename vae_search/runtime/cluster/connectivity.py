@@ -20,6 +20,8 @@ STATUS = "/api/cluster_status"
 NODES = "/api/v0/nodes?detail=1&limit=10000"
 DISABLED = "disabled"
 
+IN_THE_CLEAR = "the token goes over plain http, so whoever is on the way can read it"
+HOW_TO_ENCRYPT = "Use a tunnel: ssh -L 8265:127.0.0.1:8265 HEAD, then --address http://127.0.0.1:8265; or https."
 HOW_TO_FENCE = (
     "`ray get-auth-token --generate` makes a token, ~/.ray/auth_token: put the same file, mode 0600, on every node, "
     "set RAY_AUTH_MODE=token there, and start the cluster again."
@@ -36,6 +38,12 @@ class ClusterFacts:
     """how it knows its users: `token`, or `disabled` (only ever on this machine)"""
     ahead_s: float | None
     """how far its clock is ahead of ours, to half a second; None if unknown"""
+
+    @property
+    def shows_token(self) -> bool:
+        """True if the token goes to another machine unencrypted."""
+        place = Address.parse(self.address)
+        return self.auth != DISABLED and not place.secure and not is_loopback(place.host)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ What is sent is data: the spec, and the images if the user asks for it. The prog
 """
 
 import asyncio
+import hashlib
 import logging
 import shlex
 import tempfile
@@ -18,7 +19,7 @@ import requests
 from aiohttp import ClientError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
-from vae_search.errors import ClusterTrouble, Conflict, NotFound
+from vae_search.errors import ClusterTrouble, Conflict, InvalidSpec, NotFound
 from vae_search.runtime.cluster.connectivity import cluster_nodes, may_grow
 from vae_search.runtime.cluster.job_events import TRAINING, JobEvent, LineFilter, events_in, without_events
 from vae_search.runtime.cluster.job_package import JobPackage
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 SWEEP, STORE, SPEC = "vae_search_sweep", "vae_search_store", "vae_search_spec_sha256"  # keys of a job's metadata
 LEAVE_S = int(WORKERS_LEAVE_S) + 52  # that a driver which is asked to stop has, before Ray kills it
 POLL_S = 0.5
+DIGEST_DIGITS = 8
 OVER = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED)
 
 
@@ -94,15 +96,28 @@ class Jobs:
         found = [job for job in of_sweeps if sweep in (None, job.sweep)]
         return sorted(found, key=lambda job: job.started_at_s or 0.0, reverse=True)
 
-    def newest(self, sweep: str) -> Job:
+    def newest(self, sweep: str, *, store: str | None = None) -> Job:
         """The last job of a sweep.
+
+        Args:
+            store: where its results are; needed only where sweeps of this name run into several stores.
 
         Raises:
             NotFound: This cluster remembers none.
+            InvalidSpec: The name alone may mean several sweeps.
         """
         found = self.all(sweep)
+        stores = sorted({job.store for job in found})
+        if store is not None:
+            found = [job for job in found if same_store(job.store, store)]
         if not found:
-            raise NotFound(f"{self.address}: this cluster knows no job of sweep {sweep!r}.")
+            elsewhere = "" if not stores else f" with --store {store}, but with {', '.join(stores)}"
+            raise NotFound(f"{self.address}: this cluster knows no job of sweep {sweep!r}{elsewhere}.")
+        if not all(same_store(job.store, found[0].store) for job in found):
+            raise InvalidSpec(
+                f"sweep {sweep}: this cluster knows sweeps of this name in several stores: {', '.join(stores)}. "
+                "Say which with --store."
+            )
         return found[0]
 
     def submit(self, payload: JobPackage, *, lease: int) -> tuple[Job, bool]:
@@ -115,14 +130,14 @@ class Jobs:
             The job, and whether it is a new one.
 
         Raises:
-            Conflict: It runs there with another spec or store.
+            Conflict: It runs there with another spec.
             ClusterTrouble: The cluster does not take it.
         """
-        before = self.all(payload.sweep)
+        before = self._of(payload)
         for job in before:
             if job.active:
                 return self._same(job, payload), False
-        prefix = f"{payload.sweep}-l{lease}-a"
+        prefix = f"{payload.sweep}-{store_digest(payload.store)}-l{lease}-a"
         submission_id = f"{prefix}{1 + sum(job.submission_id.startswith(prefix) for job in before)}"
         with tempfile.TemporaryDirectory(prefix="vae-job-") as folder, self._answering():
             payload.write(Path(folder))
@@ -140,7 +155,7 @@ class Jobs:
                     metadata={SWEEP: payload.sweep, STORE: payload.store, SPEC: payload.sha256},
                 )
             except (RuntimeError, ValueError) as error:
-                for job in self.all(payload.sweep):
+                for job in self._of(payload):
                     if job.active:  # somebody was faster with the same name
                         return self._same(job, payload), False
                 raise ClusterTrouble(f"{self.address}: the job was not taken: {_first_line(error)}") from error
@@ -207,15 +222,19 @@ class Jobs:
         with self._answering():
             return str(self._client.get_job_logs(submission_id))
 
+    def _of(self, payload: JobPackage) -> list[Job]:
+        """Jobs of this very sweep, the newest first: a sweep of the same name in another store is another one."""
+        return [job for job in self.all(payload.sweep) if same_store(job.store, payload.store)]
+
     def _same(self, job: Job, payload: JobPackage) -> Job:
         """A running job, if it does what is asked for."""
         with self._answering():
             metadata = self._client.get_job_info(job.submission_id).metadata or {}
-        if (metadata.get(SPEC), job.store) != (payload.sha256, payload.store):
-            what = "another spec" if job.store == payload.store else f"--store {job.store}"
+        if metadata.get(SPEC) != payload.sha256:
             raise Conflict(
-                f"sweep {payload.sweep}: runs on {self.address} as {job.submission_id} with {what}.\n"
-                f"Stop it first: vae-search stop {payload.sweep} --address {self.address}"
+                f"sweep {payload.sweep}: runs on {self.address} as {job.submission_id} with another spec.\n"
+                f"Stop it first: vae-search stop {payload.sweep} --address {self.address} "
+                f"--store {shlex.quote(job.store)}"
             )
         return job
 
@@ -226,6 +245,20 @@ class Jobs:
             yield
         except (requests.RequestException, ConnectionError, RuntimeError) as error:
             raise ClusterTrouble(f"{self.address}: {_first_line(error)}") from error
+
+
+def same_store(one: str, other: str) -> bool:
+    """True if two locations mean one store, whichever way they are written."""
+    return _plain(one) == _plain(other)
+
+
+def store_digest(store: str) -> str:
+    """Stands for a store's location in the name of a job, so that sweeps of one name in two stores do not collide."""
+    return hashlib.sha256(_plain(store).encode()).hexdigest()[:DIGEST_DIGITS]
+
+
+def _plain(store: str) -> str:
+    return store.removeprefix("file://").rstrip("/")
 
 
 def _job(details: JobDetails) -> Job:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vae_search.errors import VaeSearchError
-from vae_search.runtime.cluster.connectivity import DISABLED, ClusterFacts
+from vae_search.runtime.cluster.connectivity import DISABLED, HOW_TO_ENCRYPT, IN_THE_CLEAR, ClusterFacts
 from vae_search.runtime.cluster.node_check import NodeReport
 from vae_search.runtime.cluster.token import Token
 from vae_search.search.capacity import CPU, GPU, NodeCapacity, cluster_capacity
@@ -37,7 +37,7 @@ class Check:
     ok: bool
     found: str
     remedy: str = ""
-    """what to do, where something is not ok"""
+    """what to do, where something is not ok, or could be better"""
 
 
 def in_trouble(name: str, error: VaeSearchError, *, area: Area = Area.CLUSTER) -> Check:
@@ -81,7 +81,13 @@ def check_token(token: Token | None, *, file_mode: int | None) -> Check:
 def check_cluster(facts: ClusterFacts) -> Check:
     """Report what a cluster that can be used tells of itself."""
     lets_in = "lets in anybody, on this machine only" if facts.auth == DISABLED else "takes our token"
-    return Check(name="cluster", ok=True, found=f"{facts.address}: Ray {facts.ray_version}, {lets_in}")
+    return Check(
+        name="cluster",
+        ok=True,  # many clusters are in a network that nobody else is in
+        found=f"{facts.address}: Ray {facts.ray_version}, {lets_in}"
+        + (f"; {IN_THE_CLEAR}" if facts.shows_token else ""),
+        remedy=HOW_TO_ENCRYPT if facts.shows_token else "",
+    )
 
 
 def check_auth_mode(facts: ClusterFacts, *, mode: str | None) -> Check:

@@ -1,5 +1,6 @@
 """Lifecycle of models: promote from a sweep, list, roll back, load, evaluate."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +10,12 @@ from vae_search.errors import BadData, Conflict, CorruptStore, InvalidSpec, NotF
 from vae_search.registry import model_paths
 from vae_search.registry.log import model_names
 from vae_search.registry.promotion.decision import PromotionPolicy
+from vae_search.registry.promotion.model_backend import ModelBackend
 from vae_search.registry.promotion.pipeline import Decision, promote_best
 from vae_search.registry.registry import ModelAddress, Registry
 from vae_search.registry.state import ModelState
 from vae_search.registry.version_files import CARD_FILE, read_version
+from vae_search.services.models.remote_backend import RemoteBackend
 from vae_search.spec.sections import DataSpec
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
@@ -66,7 +69,13 @@ def policy_of(spec: SweepSpec) -> PromotionPolicy:
 
 
 def promote(
-    store: Store, sweep: str, *, model: str | None = None, spec: SweepSpec | None = None, cache: Path
+    store: Store,
+    sweep: str,
+    *,
+    model: str | None = None,
+    spec: SweepSpec | None = None,
+    cache: Path,
+    address: str | None = None,
 ) -> Decision:
     """Let a sweep's finalists ask to become champion. Asking again changes nothing.
 
@@ -74,6 +83,7 @@ def promote(
         model: default: what the spec names.
         spec: with the rules; default: what the sweep was last run with.
         cache: folder for downloaded data sets.
+        address: of a cluster on a node of which models are measured; None: in this process.
 
     Raises:
         NotFound: There is no such sweep, or none of its confirm runs has completed.
@@ -99,10 +109,15 @@ def promote(
             )
         return dataset
 
-    with native_remarks_hidden():
-        from vae_search.services.models.tensorflow_backend import TensorFlowBackend
-    backend = TensorFlowBackend(load)
-    return promote_best(store, sweep, model=name, rules=rules, backend=backend, now=lambda: datetime.now(UTC))
+    with ExitStack() as stack:
+        backend: ModelBackend
+        if address is None:
+            with native_remarks_hidden():
+                from vae_search.services.models.tensorflow_backend import TensorFlowBackend
+            backend = TensorFlowBackend(load)
+        else:
+            backend = RemoteBackend(load, address=address, resources=spec.resources, stack=stack)
+        return promote_best(store, sweep, model=name, rules=rules, backend=backend, now=lambda: datetime.now(UTC))
 
 
 def model_states(store: Store) -> list[ModelState]:
@@ -140,10 +155,18 @@ def roll_back(store: Store, model: str, *, to: int | None, why: str) -> int:
 
 
 def is_model(store: Store, address: str) -> bool:
-    """True if `address` means a model and not a sweep or trial; a model's name goes first."""
+    """True if `address` means a model and not a sweep or trial.
+
+    A model's name goes first, unless it has no champion yet: then the name may mean a sweep, whose candidates were
+    refused.
+    """
     if "/" in address:
         return False
-    return ":" in address or "@" in address or bool(store.list(model_paths.model_log(address)))
+    if ":" in address or "@" in address:
+        return True
+    if not store.list(model_paths.model_log(address)):
+        return False
+    return _registry(store, address).state().champion is not None or not _is_sweep(store, address)
 
 
 def load(store: Store, address: str) -> LoadedModel:
@@ -219,6 +242,14 @@ def _data_of(card: bytes, *, where: str) -> DataSpec:
     """The data that a version's card names."""
     fields: Any = from_json_bytes(card, where=where)["data"]
     return DataSpec(**{name: fields[name] for name in DataSpec.model_fields})
+
+
+def _is_sweep(store: Store, name: str) -> bool:
+    try:
+        sweep_record.read_stored(store, name)
+    except NotFound:
+        return False
+    return True
 
 
 def _registry(store: Store, model: str) -> Registry:

@@ -56,7 +56,11 @@ class TensorFlowBackend:
         }
 
     def reload_difference(self, files: Mapping[str, bytes], recorded: ImageBounds) -> float | None:
-        """The greater of the differences by the weights file and by the SavedModel; None if either cannot be loaded."""
+        """The greater of the differences by the weights file and by the SavedModel; None if either cannot be loaded.
+
+        Raises:
+            ProcessLost: The process that should load them was lost, so nothing is known.
+        """
         try:
             found = score_in_fresh_process(files, self._dataset.judge)
         except ValueError as error:

@@ -110,6 +110,15 @@ class StoredRecord:
     fields: Mapping[str, object]
 
     @property
+    def incarnation(self) -> str | None:
+        """Random name that this sweep got when it was made, which a later one of its name does not have.
+
+        None in records from before there was any.
+        """
+        found = self.fields.get("incarnation")
+        return found if isinstance(found, str) else None
+
+    @property
     def searched(self) -> tuple[str, ...]:
         """Names of the parameters that the sweep searches, in the order of its spec.
 
@@ -155,14 +164,14 @@ class StoredRecord:
                 path=self._path,
                 advice="Restore it from a copy.",
             )
-        pixels_key, incarnation = self.fields.get("pixels_key"), self.fields.get("incarnation")
+        pixels_key = self.fields.get("pixels_key")
         return SweepRecord(
             spec=_spec_in(spec, self._path),
             fingerprint=fingerprint,
             comparability_key=key,
             versions=versions,
             pixels_key=pixels_key if isinstance(pixels_key, str) else None,
-            incarnation=incarnation if isinstance(incarnation, str) else None,
+            incarnation=self.incarnation,
         )
 
     def latest_spec(self, store: Store) -> "SweepSpec":
@@ -234,10 +243,9 @@ def identity_of(store: Store, sweep: str, record: StoredRecord | None = None) ->
         record: of the sweep, if it has been read already.
     """
     try:
-        incarnation = (record or read_stored(store, sweep)).fields.get("incarnation")
+        return SweepIdentity(incarnation=(record or read_stored(store, sweep)).incarnation)
     except (NotFound, CorruptStore):
         return None
-    return SweepIdentity(incarnation=incarnation if isinstance(incarnation, str) else None)
 
 
 def latest_spec(store: Store, sweep: str) -> "SweepSpec":

@@ -1,19 +1,26 @@
-"""Reload check: score a written model in a fresh process. The calling process needs no TensorFlow."""
+"""Reload check: score a written model in a fresh process. The calling process needs no TensorFlow.
+
+The process ends well, with scores or with the reason why the files cannot be scored. If it does not end well, nothing
+is known about the files: it may have been killed, or have had no memory, no time or no TensorFlow.
+"""
 
 import json
 import math
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from vae_search.core.text import printable
+from vae_search.errors import ProcessLost
 
 TIMEOUT_S = 600.0
+PROBLEM = "problem"  # key of the reason why files cannot be scored, in the process's last line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +42,11 @@ class ReloadedScore:
 
 
 def score_in_fresh_process(
-    files: Mapping[str, bytes], images: np.ndarray, *, timeout_s: float = TIMEOUT_S
+    files: Mapping[str, bytes],
+    images: np.ndarray,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    python: Sequence[str] = (sys.executable,),
 ) -> ReloadedScore:
     """Write a version's files to a temporary folder and score them in a process of their own.
 
@@ -43,9 +54,11 @@ def score_in_fresh_process(
         files: of `model_files`, by path within the version's folder. Their hashes have been checked: a SavedModel is
             a program, if a restricted one.
         images: (n, height, width, channels) uint8 in 0 … levels - 1, as the model's likelihood explains them.
+        python: the command of the interpreter.
 
     Raises:
         ValueError: They cannot be loaded and scored; one line says why.
+        ProcessLost: The process did not come to an answer.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder, images_path = Path(scratch, "version"), Path(scratch, "images.npy")
@@ -56,12 +69,24 @@ def score_in_fresh_process(
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
         np.save(images_path, images, allow_pickle=False)
-        command = [sys.executable, "-m", "vae_search.vae.inference.reload_process", str(folder), str(images_path)]
+        command = [*python, "-m", "vae_search.vae.inference.reload_process", str(folder), str(images_path)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
         except subprocess.TimeoutExpired as error:
-            raise ValueError(f"the model must reload and score within {timeout_s:g} s, but did not") from error
-    if done.returncode != 0:
+            raise _lost(f"it did not end within {timeout_s:g} s") from error
+    if done.returncode < 0:
+        raise _lost(f"it was ended by {signal.Signals(-done.returncode).name}")
+    if done.returncode > 0:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise ValueError(f"the model must reload and score, but: {printable(last, 300)}")
-    return ReloadedScore(**json.loads(done.stdout.splitlines()[-1]))
+        raise _lost(printable(last, 300))
+    answer = json.loads(done.stdout.splitlines()[-1])
+    if PROBLEM in answer:
+        raise ValueError(f"the model must reload and score, but: {printable(answer[PROBLEM], 300)}")
+    return ReloadedScore(**answer)
+
+
+def _lost(why: str) -> ProcessLost:
+    return ProcessLost(
+        f"The process that loads a model anew was lost: {why}.\n"
+        "So nothing is known about the model, and nothing was recorded. The same command tries again."
+    )

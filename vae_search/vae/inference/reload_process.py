@@ -1,6 +1,7 @@
 """Child process of the reload check: score a written model from its files alone. Started by `reload_check.py`.
 
-`python -m vae_search.vae.inference.reload_process FOLDER IMAGES.npy` prints one line of JSON.
+`python -m vae_search.vae.inference.reload_process FOLDER IMAGES.npy` prints one line of JSON: the scores, or why the
+files cannot be scored. Whatever is not the files' fault ends it with a traceback.
 """
 
 import json
@@ -12,12 +13,20 @@ import numpy as np
 import tensorflow as tf
 
 from vae_search.data.pixel_statistics import intensities
-from vae_search.vae.inference.reload_check import ReloadedScore
+from vae_search.vae.inference.reload_check import PROBLEM, ReloadedScore
 from vae_search.vae.inference.saved_model import CONFIG_FILE, WEIGHTS_FILE
 from vae_search.vae.inference.weights_file import read_weights
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
 from vae_search.vae.objective.evaluation import Evaluator
+
+MACHINE_TROUBLE = (
+    tf.errors.ResourceExhaustedError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.UnavailableError,
+)
 
 
 def score_folder(folder: Path, images: np.ndarray) -> ReloadedScore:
@@ -41,6 +50,16 @@ def score_folder(folder: Path, images: np.ndarray) -> ReloadedScore:
     )
 
 
+def answer(folder: Path, images: np.ndarray) -> dict[str, object]:
+    """The scores, or the reason why the files in `folder` cannot be scored."""
+    try:
+        return asdict(score_folder(folder, images))
+    except MACHINE_TROUBLE:
+        raise
+    except (ValueError, KeyError, TypeError, FileNotFoundError, tf.errors.OpError) as error:
+        return {PROBLEM: f"{type(error).__name__}: {error}"}
+
+
 if __name__ == "__main__":
-    found = score_folder(Path(sys.argv[1]), np.load(sys.argv[2], allow_pickle=False))
-    sys.stdout.write(json.dumps(asdict(found)) + "\n")
+    told = answer(Path(sys.argv[1]), np.load(sys.argv[2], allow_pickle=False))
+    sys.stdout.write(json.dumps(told) + "\n")

@@ -8,7 +8,7 @@ from vae_search.registry.log import ModelLog
 from vae_search.registry.state import Status, fold
 from vae_search.registry.version_files import problems
 from vae_search.store.backends.base import Store
-from vae_search.store.maintenance.integrity import Finding
+from vae_search.store.maintenance.findings import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,10 @@ from vae_search.store.leases.lease import acquire, read_heartbeat
 from vae_search.store.ledger import artifacts, sweep_record
 from vae_search.store.ledger.artifacts import WEIGHTS_FILE
 from vae_search.store.ledger.trials import Ledger, sweep_names
+from vae_search.store.maintenance.findings import Inspection
 from vae_search.store.maintenance.garbage_collection import leftovers, strays
 from vae_search.store.maintenance.garbage_collection import remove as remove_leftover
-from vae_search.store.maintenance.integrity import Inspection, inspect, set_aside
+from vae_search.store.maintenance.integrity import inspect, set_aside
 from vae_search.store.paths import SweepPaths
 from vae_search.vae.quiet_import import native_remarks_hidden
 
@@ -92,7 +93,7 @@ def verify(store: Store, sweep: str | None, *, repair: bool) -> list[Verificatio
     found = []
     for name in names:
         before = after = inspect(store, name)
-        if repair and before.damaged:
+        if repair and before.damaged and before.renamed_from is None:
             lease = acquire(store, name)
             try:
                 for finding in before.damaged:

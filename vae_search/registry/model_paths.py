@@ -15,13 +15,18 @@ MODELS = "models"
 _NAME = re.compile(NAME_PATTERN)
 
 
+def is_name(name: str) -> bool:
+    """True if a model can have this name."""
+    return _NAME.fullmatch(name) is not None
+
+
 def model(name: str) -> str:
     """The folder of a model.
 
     Raises:
         NotFound: No model can have this name: it would lead out of its folder.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise NotFound(f"{shown(name)} cannot be the name of a model: it {NAME_LAW}.")
     return f"{MODELS}/{name}"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae_search.core.references import parse_trial_reference
-from vae_search.errors import Conflict, InvalidSpec, NotFound
-from vae_search.registry.log import model_names
-from vae_search.registry.model_integrity import ModelInspection, inspect_model
+from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound
+from vae_search.registry.log import foreign_folders, model_names
+from vae_search.registry.model_integrity import ModelInspection, foreign_folder, inspect_model
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import acquire, read_heartbeat
@@ -107,7 +107,8 @@ def verify(store: Store, sweep: str | None, *, repair: bool) -> list[Verificatio
 
 def verify_models(store: Store) -> list[ModelInspection]:
     """Check the log and every version of all models."""
-    return [inspect_model(store, model) for model in model_names(store)]
+    inspected = [inspect_model(store, model) for model in model_names(store)]
+    return inspected + [foreign_folder(path) for path in foreign_folders(store)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +139,7 @@ def gc(store: Store, sweep: str | None, *, dry_run: bool, now_s: float) -> list[
     for name in sweep_names(store):
         try:
             done.append(_clean(store, name, dry_run=dry_run, now_s=now_s))
-        except Conflict as error:
+        except (Conflict, CorruptStore) as error:
             done.append(Cleaning(sweep=name, removed={}, skipped=str(error).splitlines()[0]))
     found = strays(store, now_s=now_s)
     if not dry_run:

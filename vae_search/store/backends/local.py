@@ -13,6 +13,7 @@ from vae_search.store.backends.base import VERSION_RECORD, AlreadyThere
 from vae_search.store.backends.local_io import (
     free_space,
     link_exclusively,
+    read_regular,
     remove_folder,
     sync_folder,
     walk,
@@ -38,10 +39,9 @@ class LocalStore:
             partial.replace(target)
 
     def read(self, path: str) -> bytes:
-        target = self._full(path)
         try:
-            return target.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+            return read_regular(self._full(path))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise NotFound(f"{path}: is not in the store {self.location}.") from None
         except OSError as error:
             raise self._unavailable(path, "read", error) from error
@@ -69,7 +69,7 @@ class LocalStore:
         found = {}
         for path in self.list(prefix):
             try:
-                found[path] = self._full(path).stat().st_size
+                found[path] = self._full(path).lstat().st_size
             except FileNotFoundError:
                 continue  # removed since it was listed
             except OSError as error:

@@ -67,7 +67,7 @@ class SweepSpec(Part):
     ] = Field(description="Parameters by name: a value, a range, choices, or alternatives with `when`.")
     enqueue: Annotated[
         tuple[dict[str, ParamValue], ...], BeforeValidator(read_configs), WithJsonSchema(configs_schema())
-    ] = Field(default=(), description="Configs that are tried first.")
+    ] = Field(default=(), description="Configs that are tried first; no more than budget.trials.")
     budget: Budget
     sampler: Literal["tpe", "random"] = Field(default="tpe", description="Who suggests the next config.")
     pruning: Annotated[

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 BATCH_ROWS = 20_000
+SLACK_S = 10  # to start and to answer
 VALUE_BYTES = 8  # at least, of a value in Python
 SETTINGS = {
     "autoinstall_known_extensions": "false",
@@ -33,7 +34,10 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches the parent, too, which says what there is to say
     sys.path += sys.argv[1:]  # behind everything else: where the parent has found DuckDB and Arrow
     request = json.load(sys.stdin.buffer)
-    _limit_memory(2 * request["memory_bytes"])  # DuckDB does not count what its functions on lists and texts take
+    # DuckDB does not count what its functions on lists and texts take, nor does it look at the clock within one call.
+    _limit(resource.RLIMIT_DATA, 2 * request["memory_bytes"])
+    _limit(resource.RLIMIT_CPU, int((request["timeout_s"] + SLACK_S) * request["threads"]))  # if the parent is gone
+    _limit(resource.RLIMIT_CORE, 0)
     import duckdb
     import pyarrow as pa
 
@@ -81,11 +85,10 @@ def _answer(request: Mapping[str, Any], output: IO[bytes]) -> None:
                 stream.write_batch(batch)
 
 
-def _limit_memory(memory_bytes: int) -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _limit(kind: int, most: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (limit, limit))
 
 
 def _refuse(kind: str, text: str) -> int:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from vae_search.core.settings import QUERY_TIMEOUT_S
 from vae_search.core.text import first_few
 
 if TYPE_CHECKING:
@@ -155,23 +156,26 @@ def best(
     return best_frame(ranking.rows, ranking.searched, ranking.verdicts)
 
 
-def query(sql: str, *, sweep: str | None = None, store: str | Path | None = None) -> "pandas.DataFrame":
+def query(
+    sql: str, *, sweep: str | None = None, store: str | Path | None = None, timeout_s: float = QUERY_TIMEOUT_S
+) -> "pandas.DataFrame":
     """Ask anything in SQL (DuckDB) over the tables `trials`, `epochs`, `finalists`, `front` and `models`.
 
     Args:
         sweep: only this one; None means all of the store.
+        timeout_s: limit of the SQL itself, which runs in a process of its own; reading the store is not counted.
 
     Returns:
         NULL is `pandas.NA`, whole numbers with NULLs stay whole, times are aware and in UTC.
 
     Raises:
-        InvalidSpec: The SQL is wrong, or is not one SELECT.
+        InvalidSpec: The SQL is wrong, is not one SELECT, or goes beyond a limit of time or memory.
         NotFound: There is no such sweep.
     """
     from vae_search.exports.dataframes import frame
     from vae_search.services import queries
 
-    answer, damaged = queries.query_table(_open(store), sql, sweep=sweep)
+    answer, damaged = queries.query_table(_open(store), sql, sweep=sweep, timeout_s=timeout_s)
     _warn_of(damaged)
     return frame(answer)
 

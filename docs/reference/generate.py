@@ -142,7 +142,8 @@ def exit_codes_page() -> str:
     lines = [
         "# Exit codes and environment",
         GENERATED,
-        "Errors are one to three lines on standard error. `--debug` shows the traceback.",
+        "Errors are one to three lines on standard error; of a spec, eight mistakes and the count of the others. "
+        "`--debug` shows the traceback, `--version` the version.",
         "",
         "| code | error | meaning |",
         "|---|---|---|",

@@ -15,6 +15,7 @@ import typer
 from vae_search.cli import cluster, doctor, export, maintenance, models, query, run
 from vae_search.cli.options import JsonOption, SetOption, SpecArgument
 from vae_search.errors import VaeSearchError
+from vae_search.version import VERSION
 
 app = typer.Typer(
     name="vae-search",
@@ -27,9 +28,18 @@ app = typer.Typer(
 DEBUG = "VAE_SEARCH_DEBUG"
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vae-search {VERSION}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", envvar=DEBUG, help="Show tracebacks of errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     if debug:
         os.environ[DEBUG] = "1"

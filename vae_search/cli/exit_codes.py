@@ -34,8 +34,13 @@ def raise_if_still_damaged(verifications: "Sequence[Verification]", models: "Seq
     Raises:
         CorruptStore: There are some.
     """
-    damaged = [finding for verification in verifications for finding in verification.after.damaged]
+    renamed = [each.after.sweep for each in verifications if each.after.renamed_from is not None]
+    damaged = [each for verification in verifications for each in verification.after.damaged]
     damaged += [finding for model in models for finding in model.damaged]
+    if renamed and len(renamed) == len(damaged):
+        raise CorruptStore(
+            f"{first_few(renamed)}: renamed or copied by hand; nothing was changed. See above what to do."
+        )
     if damaged:
         files = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
         raise CorruptStore(

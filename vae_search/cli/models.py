@@ -58,6 +58,7 @@ def models(
 
     Example: vae-search models fashion
     """
+    from vae_search.cli.exit_codes import raise_if_damaged
     from vae_search.display.models import show_history, show_models
     from vae_search.services.models import champions
     from vae_search.store.backends.uri import open_store
@@ -66,7 +67,9 @@ def models(
     if model is not None:
         show_history(champions.model_state(opened, model), as_json=json)
     else:
-        show_models(champions.model_states(opened), as_json=json)
+        states, troubles = champions.model_states(opened)
+        show_models(states, as_json=json)
+        raise_if_damaged([], troubles=troubles)
 
 
 @app.command()

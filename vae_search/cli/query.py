@@ -8,7 +8,7 @@ import typer
 from vae_search.cli.completion import complete_sweep
 from vae_search.cli.options import CsvOption, JsonOption, StoreOption, SweepArgument
 from vae_search.core.criteria import RankedBy
-from vae_search.core.settings import DEFAULT_STORE
+from vae_search.core.settings import DEFAULT_STORE, QUERY_TIMEOUT_S
 from vae_search.errors import InvalidSpec
 
 app = typer.Typer()
@@ -150,6 +150,9 @@ def query(
         str | None,
         typer.Option("--sweep", help="Only this sweep; default: all.", autocompletion=complete_sweep),
     ] = None,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout-s", min=0.1, help="Stop the SQL after so many seconds.")
+    ] = QUERY_TIMEOUT_S,
     csv: CsvOption = False,
     json: JsonOption = False,
     store: StoreOption = DEFAULT_STORE,
@@ -165,7 +168,7 @@ def query(
     from vae_search.store.backends.uri import open_store
 
     _refuse_pairs({"--json": json, "--csv": csv})
-    result = queries.query(open_store(store), sql, sweep=sweep)
+    result = queries.query(open_store(store), sql, sweep=sweep, timeout_s=timeout_s)
     show_query(result, form=_form(json=json, csv=csv))
     raise_if_damaged(result.damaged)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 STORE_VARIABLE = "VAE_SEARCH_STORE"
 DEFAULT_STORE = "vae-store"
+QUERY_TIMEOUT_S = 60.0  # of the user's SQL, not of reading the store
 
 
 def cache_folder() -> Path:

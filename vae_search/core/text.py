@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 
 def printable(text: str, longest: int = 80) -> str:
@@ -27,6 +28,15 @@ def shown(value: object) -> str:
             return printable("{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}", 60)
         case _:
             return printable(str(value), 60)
+
+
+def short_path(path: Path, longest: int = 200) -> str:
+    """`path` as a message names it: on one line, and from the current folder on if it lies in it."""
+    try:
+        inside = path.is_absolute() and path.is_relative_to(Path.cwd())
+    except OSError:  # the current folder is gone
+        inside = False
+    return printable(str(path.relative_to(Path.cwd()) if inside else path), longest)
 
 
 def first_few(words: Sequence[str], count: int = 3) -> str:

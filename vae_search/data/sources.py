@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_search.core.text import printable
+from vae_search.core.text import did_you_mean, printable
 from vae_search.data.builtin import read_cifar10, read_digits, read_fashion_mnist, read_mnist
 from vae_search.data.formats.cifar10 import Cifar10, is_cifar10_folder, read_cifar10_archive, read_cifar10_folder
 from vae_search.data.formats.idx import TEST, TRAIN, idx_file, read_idx_folder
@@ -105,11 +105,23 @@ def _labelled(name: str, found: Cifar10) -> Source:
     return _with_protocol(name, found.train, found.test, found.train_labels)
 
 
+def _missing(path: Path) -> str:
+    hint = did_you_mean(path.name.replace("-", "_"), NAMES)
+    return (
+        f"{place(path)}: must be readable, but: No such file or directory."
+        + (f" {hint}" if "Did" in hint else "")
+        + f"\nGive a path from the spec's folder, or one of what is built in: {', '.join(NAMES)}."
+    )
+
+
 def _read_path(path: Path) -> Source:
     where, name = place(path), str(path)
     try:
         with reading(where):
-            is_folder = stat.S_ISDIR(path.stat().st_mode)
+            try:
+                is_folder = stat.S_ISDIR(path.stat().st_mode)
+            except FileNotFoundError:
+                raise BadData(_missing(path)) from None
     except ValueError as error:  # a null character
         raise BadData(f"{where}: must be a path, but no path holds a null character.") from error
     if is_folder:

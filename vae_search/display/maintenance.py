@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vae_search.services.maintenance import Cleaning, Verification
     from vae_search.services.sweep_status import SweepStatus
     from vae_search.store.maintenance.disk_usage import Usage
-    from vae_search.store.maintenance.integrity import Finding, Inspection
+    from vae_search.store.maintenance.findings import Finding, Inspection
 
 
 def show_status(status: "SweepStatus", usage: "Usage", *, as_json: bool) -> None:
@@ -32,7 +32,7 @@ def show_verifications(
 ) -> None:
     """Print a line for each sweep, each model and each finding."""
     if as_json:
-        show_json([asdict(checked) for checked in verifications] + [asdict(model) for model in models])
+        show_json([_facts(checked) for checked in verifications] + [asdict(model) for model in models])
         return
     for verification in verifications:
         say(_summary(verification.after))
@@ -65,6 +65,14 @@ def size_of(size_bytes: float) -> str:
             return f"{size_bytes:.1f} {unit}" if unit != "B" else f"{size_bytes:.0f} B"
         size_bytes /= 1000
     return f"{size_bytes:.1f} TB"
+
+
+def _facts(checked: "Verification") -> dict[str, dict[str, object]]:
+    """Facts of a sweep's inspections; `renamed_from` only where a folder was renamed or copied."""
+    return {
+        time: {key: value for key, value in asdict(found).items() if key != "renamed_from" or value is not None}
+        for time, found in (("before", checked.before), ("after", checked.after))
+    }
 
 
 def _summary(found: "Inspection") -> str:

@@ -153,7 +153,16 @@ class ModelLog:
 
 
 def model_names(store: Store) -> list[str]:
-    """The names of all models in the store, sorted."""
+    """The names of all models in the store, sorted; a folder of another name is somebody else's."""
+    return [name for name in _folders(store) if model_paths.is_name(name)]
+
+
+def foreign_folders(store: Store) -> list[str]:
+    """Folders beside the models that cannot be a model's."""
+    return [f"{model_paths.MODELS}/{name}" for name in _folders(store) if not model_paths.is_name(name)]
+
+
+def _folders(store: Store) -> list[str]:
     return sorted({path.split("/")[1] for path in store.list(model_paths.MODELS) if path.count("/") > 1})
 
 

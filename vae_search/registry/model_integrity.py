@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from vae_search.core.names import NAME_LAW
 from vae_search.errors import CorruptStore
 from vae_search.registry import model_paths
 from vae_search.registry.log import ModelLog
@@ -9,7 +10,7 @@ from vae_search.registry.serving import serving_findings
 from vae_search.registry.state import Status, fold
 from vae_search.registry.version_files import TEST_FILE, problems
 from vae_search.store.backends.base import Store
-from vae_search.store.maintenance.integrity import Finding
+from vae_search.store.maintenance.findings import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,13 @@ class ModelInspection:
     def damaged(self) -> tuple[Finding, ...]:
         """Findings that are damage; the others are leftovers."""
         return tuple(finding for finding in self.findings if finding.damaged)
+
+
+def foreign_folder(path: str) -> ModelInspection:
+    """Inspect a folder beside the models that cannot be a model's: nothing in it is looked at."""
+    finding = Finding(path=path, problem=f"is no model's folder: a name {NAME_LAW}", damaged=False)
+    name = path.rpartition("/")[2]
+    return ModelInspection(model=name, entries=0, versions=0, champion=None, findings=(finding,))
 
 
 def inspect_model(store: Store, model: str) -> ModelInspection:

@@ -7,11 +7,18 @@ models/<model>/serving/3/                         the champion's SavedModel, for
 
 import re
 
+from vae_search.core.names import NAME_LAW, NAME_PATTERN
+from vae_search.core.text import shown
 from vae_search.errors import NotFound
 
 MODELS = "models"
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_NAME = re.compile(NAME_PATTERN)
+
+
+def is_name(name: str) -> bool:
+    """True if a model can have this name."""
+    return _NAME.fullmatch(name) is not None
 
 
 def model(name: str) -> str:
@@ -20,11 +27,8 @@ def model(name: str) -> str:
     Raises:
         NotFound: No model can have this name: it would lead out of its folder.
     """
-    if not _NAME.fullmatch(name):
-        raise NotFound(
-            f"{name[:80]!r} cannot be the name of a model: it must start with a lower-case letter or digit and go on "
-            "with at most 62 lower-case letters, digits or '-'."
-        )
+    if not is_name(name):
+        raise NotFound(f"{shown(name)} cannot be the name of a model: it {NAME_LAW}.")
     return f"{MODELS}/{name}"
 
 

@@ -18,7 +18,7 @@ from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.backends.published_folders import publish_folder, withdraw_folder
-from vae_search.store.maintenance.integrity import Finding
+from vae_search.store.maintenance.findings import Finding
 
 REPAIR = "`vae-search verify --repair` brings the served folder up to date."
 SAVED_MODEL = "saved_model.pb"  # without it a server takes a folder for no model

@@ -16,7 +16,7 @@ from vae_search.store.ledger.confirm_runs import ConfirmRow, by_trial
 from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.store.queries.confirmed_configs import confirmed_place
 from vae_search.store.queries.front import Front, front_among, member_of
-from vae_search.store.queries.ranking import ranked
+from vae_search.store.queries.ranking import pruned_first, ranked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,8 @@ class ReportData:
     set_aside: tuple[int, ...]
     importances: Mapping[str, float]
     """share of the objective's variance by parameter; empty if there are too few trials to tell"""
+    importances_with_pruned: Mapping[str, float]
+    """the same of the place among completed and pruned trials; empty if none was pruned"""
     entries: tuple[Entry, ...]
     """what the log of the model that the sweep names says of this sweep"""
     pictures: Pictures | None
@@ -84,6 +86,15 @@ class ReportData:
         """Score of a COMPLETE trial, by `scored_by`; None for another."""
         value: float | None = getattr(row, self.scored_by)
         return value if row.state is State.COMPLETE else None
+
+    @property
+    def pruned(self) -> list[TrialRow]:
+        """PRUNED trials that were measured, the longest trained first, then by their last value."""
+        return pruned_first(self.rows)
+
+    def last_value(self, row: TrialRow) -> float | None:
+        """Score of a COMPLETE trial; of a PRUNED one, neg_elbo after its last epoch."""
+        return row.neg_elbo if row.state is State.PRUNED else self.score(row)
 
     @property
     def searched(self) -> tuple[str, ...]:

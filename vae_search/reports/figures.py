@@ -14,7 +14,7 @@ from vae_search.store.ledger.rows import TrialRow
 # Middle tones of the Okabe–Ito palette, which read on white and on black, for the colour-blind as well.
 BLUE, ORANGE, RED, GREEN, PURPLE, GREY = "#3a86c8", "#e69f00", "#d55e00", "#0a9e78", "#b06fc0", "#8a929b"
 STATE_COLOURS = {"COMPLETE": BLUE, "PRUNED": GREY, "FAIL": RED, "confirm": GREEN}
-GOOD_TO_BAD = [[0.0, "#f0a020"], [0.5, "#c8508c"], [1.0, "#4a6fd0"]]
+GOOD_TO_BAD: Sequence[tuple[float, str]] = ((0.0, "#f0a020"), (0.5, "#c8508c"), (1.0, "#4a6fd0"))
 ZOOMED = " The axis begins at the better values; a double click shows all."
 DIGITS = 6  # significant ones; the data of a page must stay small
 HEIGHT_PX = 420

@@ -1,14 +1,16 @@
 """Plots of the parameters: parallel coordinates, importances, slices."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from plotly.subplots import make_subplots
 
+from vae_search.core.trial_state import State
 from vae_search.reports.facts import ReportData, thinned
 from vae_search.reports.figures import (
     BLUE,
     GOOD_TO_BAD,
+    GREY,
     MAX_TRIALS,
     Plot,
     colour_bar,
@@ -28,31 +30,40 @@ AXIS_WIDTH_PX = 95  # of parallel coordinates; narrower ones cannot be read or b
 SLICE_HEIGHT_PX = 210
 FEW = 5  # labels of an axis
 NO_VALUE = "–"  # of a parameter whose condition did not hold
+GREY_SHARE = 0.08  # of a colour scale, for pruned trials
+_LAST_RUNG = "neg_elbo after fewer epochs, which a longer training would have lowered"
+_MARKERS: Mapping[State, Mapping[str, object]] = {
+    State.PRUNED: {"color": GREY, "symbol": "x-thin-open", "size": 7},
+    State.COMPLETE: {"size": 8},
+}
 
 
 def parallel_coordinates(findings: ReportData) -> Plot:
-    """Every searched parameter and the objective or criteria, one line per completed trial."""
+    """Every searched parameter and the objective or criteria, one line per completed or pruned trial."""
     key, title = "parallel", "Parallel coordinates"
-    scored = [row for row in findings.ranking if findings.score(row) is not None]
-    rows = thinned(scored, MAX_TRIALS)
+    cut, scored = findings.pruned, [row for row in findings.ranking if findings.score(row) is not None]
+    rows = thinned([*cut, *scored], MAX_TRIALS)
     if len(rows) < 2 or not findings.searched:
-        return Plot(key=key, title=title, text="Needs two completed trials and a searched parameter.")
+        text = "Needs two trials that completed or were pruned, and a searched parameter."
+        return Plot(key=key, title=title, text=text)
     drawn = figure(x="", y="")
-    scores = short(map(findings.score, rows))
+    scores = _held([findings.last_value(row) for row in rows])
     values = [value for value in scores if value is not None]
     dimensions = [_dimension(findings, name, rows) for name in findings.searched]
     dimensions.append({"label": findings.scored_by, "values": scores, "range": _range(values)})
     dimensions += [_criterion(name, rows) for name in findings.spec.objective.pareto or () if name != "neg_elbo"]
-    span = focus(values) or [min(values), max(values)]
-    line = {"color": scores, "colorscale": GOOD_TO_BAD, "cmin": min(values), "cmax": span[1]}
-    line |= {"showscale": True, "colorbar": dict(colour_bar(findings.scored_by))}
+    if cut:
+        dimensions.append(_ends(rows))
+    line = _line_colours(rows, scores) | {"colorbar": dict(colour_bar(findings.scored_by))}
     drawn.add_parcoords(dimensions=dimensions, line=line, labelangle=-20, labelside="top")
     drawn.update_layout(margin={"l": 48, "r": 24, "t": 84, "b": 28}, height=440)
     text = "One line for each completed trial. Drag along an axis to keep only the lines that pass there."
+    if cut:
+        text += f" Grey lines are pruned trials, at their last rung: {_LAST_RUNG}."
     return Plot(
         key=key,
         title=title,
-        text=text + left_out(len(rows), len(scored), "trials"),
+        text=text + left_out(len(rows), len(scored) + len(cut), "trials"),
         figure=drawn,
         least_width_px=AXIS_WIDTH_PX * (len(dimensions) + 1),
     )
@@ -61,55 +72,71 @@ def parallel_coordinates(findings: ReportData) -> Plot:
 def importances(findings: ReportData) -> Plot:
     """Importances of the parameters for the objective; of a Pareto sweep for neg_elbo."""
     key, title = "importances", "Parameter importances"
-    shares = sorted(findings.importances.items(), key=lambda item: item[1])
-    if not shares:
+    bars = {
+        "with pruned trials": (findings.importances_with_pruned, GREY),
+        "completed trials": (findings.importances, BLUE),
+    }
+    bars = {name: bar for name, bar in bars.items() if bar[0]}
+    if not bars:
         text = "Too few completed trials, or all alike: what a parameter is worth cannot be told yet."
         return Plot(key=key, title=title, text=text)
-    drawn = figure(x=f"share of the variance of {findings.scored_by}", y="", height_px=120 + 30 * len(shares))
-    drawn.add_bar(
-        x=short(share for _, share in shares),
-        y=[safe(name) for name, _ in shares],
-        text=[f"{share:.0%}" for _, share in shares],
-        orientation="h",
-        marker_color=BLUE,
-        showlegend=False,
+    names = sorted({*findings.importances, *findings.importances_with_pruned}, key=lambda name: _share(findings, name))
+    drawn = figure(
+        x=f"share of the variance of {findings.scored_by}", y="", height_px=120 + 30 * len(bars) * len(names)
     )
+    for label, (shares, colour) in bars.items():
+        drawn.add_bar(
+            x=short(shares.get(name) for name in names),
+            y=[safe(name) for name in names],
+            text=[f"{shares[name]:.0%}" if name in shares else "" for name in names],
+            orientation="h",
+            marker_color=colour,
+            name=label,
+            showlegend=bool(findings.importances_with_pruned),
+        )
     text = (
         f"How much of the variance of {findings.scored_by} among completed trials each parameter explains, as Optuna "
         "estimates it (fANOVA: Hutter, Hoos and Leyton-Brown 2014). Parameters that only some trials have are left "
         "out. Few trials make it a rough guess."
     )
+    if findings.importances_with_pruned:
+        text += (
+            " Pruning leaves few that are much alike, so the grey bars are for the place of a trial among all that "
+            "completed or were pruned: one that was pruned later stands before one that was pruned earlier."
+        )
     return Plot(key=key, title=title, text=text, figure=drawn)
 
 
 def slices(findings: ReportData) -> Plot:
     """The score against each parameter by itself."""
     key, title = "slices", "Slices"
-    scored = [row for row in findings.ranking if findings.score(row) is not None]
-    rows = thinned(scored, MAX_TRIALS)
+    cut, scored = findings.pruned, [row for row in findings.ranking if findings.score(row) is not None]
+    rows = thinned([*cut, *scored], MAX_TRIALS)
     names = findings.searched
     if not rows or not names:
-        return Plot(key=key, title=title, text="Needs a completed trial and a searched parameter.")
+        text = "Needs a trial that completed or was pruned, and a searched parameter."
+        return Plot(key=key, title=title, text=text)
     drawn = make_subplots(
         rows=len(names), cols=1, vertical_spacing=0.42 / len(names), subplot_titles=[safe(name) for name in names]
     )
     for place, name in enumerate(names, start=1):
         having = [row for row in rows if name in row.params]
         numeric = all(isinstance(row.params[name], int | float) for row in having) and not _is_choice(findings, name)
-        drawn.add_scatter(
-            x=[_coordinate(row.params[name], numeric=numeric) for row in having],
-            y=short(map(findings.score, having)),
-            text=[f"trial {row.trial}" for row in having],
-            mode="markers",
-            marker={
-                "color": [row.trial for row in having],
-                "coloraxis": "coloraxis",
-                "size": 8,
-            },
-            showlegend=False,
-            row=place,
-            col=1,
-        )
+        for state, marker in _MARKERS.items():
+            marked = [row for row in having if row.state is state]
+            if not marked:
+                continue
+            colours = {} if "color" in marker else {"color": [row.trial for row in marked], "coloraxis": "coloraxis"}
+            drawn.add_scatter(
+                x=[_coordinate(row.params[name], numeric=numeric) for row in marked],
+                y=short(map(findings.last_value, marked)),
+                text=[f"trial {row.trial}{_end(row)}" for row in marked],
+                mode="markers",
+                marker={**marker, **colours},
+                showlegend=False,  # plotly.js can draw no key to points that are coloured one by one
+                row=place,
+                col=1,
+            )
         scale = "category" if not numeric else "log" if _is_log(findings, name) else "linear"
         drawn.update_xaxes(type=scale, row=place, col=1)
         if scale == "category":
@@ -118,14 +145,59 @@ def slices(findings: ReportData) -> Plot:
         elif ticks := _ticks(findings, name, [float(row.params[name]) for row in having]):
             drawn.update_xaxes(tickvals=ticks, ticktext=[f"{tick:.4g}" for tick in ticks], row=place, col=1)
     style_axes(drawn, height_px=80 + SLICE_HEIGHT_PX * len(names))
-    drawn.update_yaxes(range=focus([value for row in rows if (value := findings.score(row)) is not None]))
+    drawn.update_yaxes(range=focus([value for row in rows if (value := findings.last_value(row)) is not None]))
     bar = dict(colour_bar("trial"))
     drawn.update_layout(coloraxis={"colorscale": GOOD_TO_BAD, "colorbar": bar | {"len": 0.4}})
     text = (
         f"The {findings.scored_by} of completed trials (nats per image) against one parameter at a time, coloured by "
         "trial number."
     )
-    return Plot(key=key, title=title, text=text + left_out(len(rows), len(scored), "trials"), figure=drawn)
+    if cut:
+        text += f" Crosses are pruned trials, at their last rung: {_LAST_RUNG}."
+    return Plot(key=key, title=title, text=text + left_out(len(rows), len(scored) + len(cut), "trials"), figure=drawn)
+
+
+def _share(findings: ReportData, name: str) -> float:
+    """Share that the bars of a parameter are sorted by."""
+    return (findings.importances or findings.importances_with_pruned).get(name, 0.0)
+
+
+def _end(row: TrialRow) -> str:
+    return f", pruned after {row.epochs} epochs" if row.state is State.PRUNED else ""
+
+
+def _held(values: Sequence[float | None]) -> list[float | None]:
+    """`values` with those far beyond the others at the top of the axis: a line cannot leave its plot."""
+    limits = focus([value for value in values if value is not None])
+    return short(value if value is None or limits is None else min(value, limits[1]) for value in values)
+
+
+def _ends(rows: Sequence[TrialRow]) -> dict[str, object]:
+    """The axis of how a trial ended."""
+    values = [float(row.state is State.COMPLETE) for row in rows]
+    return {
+        "label": "ended",
+        "values": values,
+        "range": [-0.2, 1.2],
+        "tickvals": [0.0, 1.0],
+        "ticktext": ["pruned", "complete"],
+    }
+
+
+def _line_colours(rows: Sequence[TrialRow], scores: Sequence[float | None]) -> dict[str, object]:
+    """Colours of lines by score; those of pruned trials are grey, below the least score of the scale."""
+    values = [
+        value for row, value in zip(rows, scores, strict=True) if value is not None and row.state is State.COMPLETE
+    ]
+    values = values or [0.0, 1.0]
+    low, high = min(values), (focus(values) or [0.0, max(values)])[1]
+    if all(row.state is State.COMPLETE for row in rows):
+        return {"color": scores, "colorscale": GOOD_TO_BAD, "cmin": low, "cmax": high, "showscale": True}
+    below = low - GREY_SHARE * (high - low or 1.0)
+    start = (low - below) / (high - below if high > below else 1.0)
+    scale = [[0.0, GREY], [0.9 * start, GREY]] + [[start + (1.0 - start) * at, colour] for at, colour in GOOD_TO_BAD]
+    colours = [below if row.state is not State.COMPLETE else value for row, value in zip(rows, scores, strict=True)]
+    return {"color": short(colours), "colorscale": scale, "cmin": below, "cmax": high, "showscale": True}
 
 
 def _dimension(findings: ReportData, name: str, rows: Sequence[TrialRow]) -> dict[str, object]:
@@ -142,35 +214,35 @@ def _dimension(findings: ReportData, name: str, rows: Sequence[TrialRow]) -> dic
     else:
         places = [None if value is None else float(value) for value in values]
         ticks = [(at, f"{at:.4g}") for at in _ticks(findings, name, [float(at) for at in present])]
-    known = [place for place in places if place is not None]
-    if len(known) < len(places):
-        low, high = (min(known), max(known)) if known else (0.0, 1.0)
-        below = low - 0.2 * (high - low or 1.0)
-        places = [below if place is None else place for place in places]
-        ticks.insert(0, (below, NO_VALUE))
-    return {
-        "label": safe(name),
-        "values": short(places),
-        "range": _range([place for place in places if place is not None]),
-        "tickvals": [at for at, _ in ticks],
-        "ticktext": [text for _, text in ticks],
-    }
+    return _axis(safe(name), places, ticks)
 
 
 def _criterion(name: str, rows: Sequence[TrialRow]) -> dict[str, object]:
     """The axis of another criterion of a Pareto sweep; costs by their logarithm."""
-    values = [getattr(row, name) for row in rows]
-    if name != "train_flops" or not all(values):
-        known = [value for value in values if value is not None]
-        return {"label": name, "values": short(values), "range": _range(known or [0.0])}
-    places = [math.log10(value) for value in values]
-    ticks = log_ticks(values)
+    values: list[float | None] = [getattr(row, name) for row in rows]
+    known = [value for value in values if value is not None]
+    if name == "train_flops" and known and all(known):
+        places = [None if value is None else math.log10(value) for value in values]
+        return _axis(name, places, [(math.log10(at), f"{at:.3g}") for at in log_ticks(known)])
+    low, high = _range(known or [0.0])
+    steps = [low + (high - low) * step / (FEW - 1) for step in range(FEW)]
+    return _axis(name, values, [(at, f"{at:.3g}") for at in steps])
+
+
+def _axis(label: str, places: Sequence[float | None], ticks: Sequence[tuple[float, str]]) -> dict[str, object]:
+    """One axis of parallel coordinates; trials without a place on it meet below the least one."""
+    known = [place for place in places if place is not None]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    below = low - 0.2 * (high - low or 1.0)
+    if len(known) < len(places):
+        ticks = [(below, NO_VALUE), *ticks]
+    drawn = [below if place is None else place for place in places]
     return {
-        "label": name,
-        "values": short(places),
-        "range": _range(places),
-        "tickvals": [math.log10(tick) for tick in ticks],
-        "ticktext": [f"{tick:.3g}" for tick in ticks],
+        "label": label,
+        "values": short(drawn),
+        "range": _range(drawn),
+        "tickvals": [at for at, _ in ticks],
+        "ticktext": [text for _, text in ticks],
     }
 
 

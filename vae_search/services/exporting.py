@@ -10,10 +10,12 @@ from vae_search.store.backends.base import Store
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.queries.sql import query_table
+from vae_search.store.queries.sql_process import QueryLimits
 
 SQLITE = "sqlite:///"
 TRIALS = "SELECT * FROM trials ORDER BY trial"
 EPOCHS = "SELECT * FROM epochs ORDER BY trial, epoch"
+LIMITS = QueryLimits(timeout_s=3600, memory_bytes=8 * 1024**3, answer_bytes=8 * 1024**3)  # the SQL is our own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +129,8 @@ def _write_tables(
     """The trials and the epochs as two CSV files, in `folder` if they have no places of their own."""
     from vae_search.exports.dataframes import write_csv
 
-    trials, damaged_rows = query_table(store, TRIALS, sweep=sweep)
-    epochs, damaged_curves = query_table(store, EPOCHS, sweep=sweep)
+    trials, damaged_rows = query_table(store, TRIALS, sweep=sweep, limits=LIMITS)
+    epochs, damaged_curves = query_table(store, EPOCHS, sweep=sweep, limits=LIMITS)
     damaged = {*damaged_rows, *damaged_curves}
     if files is None:
         with new_folder(folder, option="--csv") as partial:

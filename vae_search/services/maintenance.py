@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from vae_search.core.references import parse_trial_reference
 from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound
 from vae_search.registry.abandoned_versions import clean_model
-from vae_search.registry.log import model_names
-from vae_search.registry.model_integrity import ModelInspection, inspect_model
+from vae_search.registry.log import foreign_folders, model_names
+from vae_search.registry.model_integrity import ModelInspection, foreign_folder, inspect_model
 from vae_search.registry.registry import Registry
 from vae_search.registry.serving import publish_champion
 from vae_search.registry.version_table import image_sources
@@ -24,9 +24,10 @@ from vae_search.store.ledger import artifacts, sweep_record
 from vae_search.store.ledger.artifacts import WEIGHTS_FILE
 from vae_search.store.ledger.sweep_record import left_behind
 from vae_search.store.ledger.trials import Ledger, sweep_folders, sweep_names
+from vae_search.store.maintenance.findings import Inspection
 from vae_search.store.maintenance.garbage_collection import leftovers, strays
 from vae_search.store.maintenance.garbage_collection import remove as remove_leftover
-from vae_search.store.maintenance.integrity import Inspection, inspect, set_aside
+from vae_search.store.maintenance.integrity import inspect, set_aside
 from vae_search.store.maintenance.uploaded_images import UNUSED_FOR, remove_unused, unused_images
 from vae_search.store.paths import SweepPaths
 from vae_search.vae.quiet_import import native_remarks_hidden
@@ -102,7 +103,7 @@ def verify(store: Store, sweep: str | None, *, repair: bool) -> list[Verificatio
     found = []
     for name in names:
         before = after = inspect(store, name)
-        if repair and before.damaged:
+        if repair and before.damaged and before.renamed_from is None:
             lease = acquire(store, name)
             try:
                 for finding in before.damaged:
@@ -120,7 +121,8 @@ def verify_models(store: Store, *, repair: bool) -> list[ModelInspection]:
         for model in model_names(store):
             with suppress(CorruptStore, NotFound):  # what is damaged is told below
                 publish_champion(store, model, _registry(store, model).state)
-    return [inspect_model(store, model) for model in model_names(store)]
+    inspected = [inspect_model(store, model) for model in model_names(store)]
+    return inspected + [foreign_folder(path) for path in foreign_folders(store)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vae_search.core.criteria import CRITERIA, RankedBy
+from vae_search.core.settings import QUERY_TIMEOUT_S
 from vae_search.core.trial_state import State
 from vae_search.errors import NotFound
 from vae_search.store.backends.base import Store
@@ -134,23 +135,32 @@ def best_of_status(status: "SweepStatus", *, count: int) -> Ranking:
     )
 
 
-def query(store: Store, sql: str, *, sweep: str | None = None) -> "QueryResult":
+def query(store: Store, sql: str, *, sweep: str | None = None, timeout_s: float = QUERY_TIMEOUT_S) -> "QueryResult":
     """Answer SQL over the tables trials, epochs, finalists, front and models; see `store/queries/sql.py`.
 
+    Args:
+        timeout_s: limit of the SQL itself; reading the store is not counted.
+
     Raises:
-        InvalidSpec: The SQL is wrong, or more than one SELECT.
+        InvalidSpec: The SQL is wrong, more than one SELECT, or goes beyond a limit.
         NotFound: There is no such sweep.
     """
     from vae_search.store.queries.sql import query as answer
+    from vae_search.store.queries.sql_process import QueryLimits
 
-    return answer(store, sql, sweep=sweep, models=lambda: _versions(store))
+    limits = QueryLimits(timeout_s=timeout_s)
+    return answer(store, sql, sweep=sweep, models=lambda: _versions(store), limits=limits)
 
 
-def query_table(store: Store, sql: str, *, sweep: str | None = None) -> "tuple[pa.Table, tuple[str, ...]]":
+def query_table(
+    store: Store, sql: str, *, sweep: str | None = None, timeout_s: float = QUERY_TIMEOUT_S
+) -> "tuple[pa.Table, tuple[str, ...]]":
     """Answer SQL as `query` does: an Arrow table, and the paths of the files that were left out."""
     from vae_search.store.queries.sql import query_table as answer
+    from vae_search.store.queries.sql_process import QueryLimits
 
-    return answer(store, sql, sweep=sweep, models=lambda: _versions(store))
+    limits = QueryLimits(timeout_s=timeout_s)
+    return answer(store, sql, sweep=sweep, models=lambda: _versions(store), limits=limits)
 
 
 def best_spec(ranking: Ranking, store: Store) -> "SweepSpec":

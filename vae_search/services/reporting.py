@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.exports.output_files import check_output, write_output
@@ -13,7 +14,7 @@ from vae_search.registry.version_files import read_version
 from vae_search.reports.facts import Pictures, ReportData
 from vae_search.reports.page import PICTURES, render
 from vae_search.search.pruning import rung_epochs
-from vae_search.search.study.importances import importances
+from vae_search.search.study.importances import importances, importances_with_pruned
 from vae_search.services import sweep_status
 from vae_search.services.models import champions
 from vae_search.store.backends.base import Store
@@ -80,6 +81,7 @@ def findings(store: Store, sweep: str, *, now: datetime) -> ReportData:
         incarnation=sweep_record.read_stored(store, sweep).incarnation,
         candidates=frozenset(content_sha256(rows) for rows in by_trial(status.confirm_rows).values()),
     )
+    scored_by: Literal["objective", "neg_elbo"] = "neg_elbo" if status.spec.objective.pareto else "objective"
     model = _model(store, status.spec.promote.model, damaged) if status.spec.promote else None
     return ReportData(
         spec=status.spec,
@@ -91,9 +93,8 @@ def findings(store: Store, sweep: str, *, now: datetime) -> ReportData:
         rungs=rung_epochs(status.spec.pruning, budget_epochs=status.spec.budget.epochs),
         in_flight=status.in_flight,
         set_aside=trials.set_aside,
-        importances=importances(
-            status.spec.search_space, rows, by="neg_elbo" if status.spec.objective.pareto else "objective"
-        ),
+        importances=importances(status.spec.search_space, rows, by=scored_by),
+        importances_with_pruned=importances_with_pruned(status.spec.search_space, rows, by=scored_by),
         entries=tuple(entry for entry in model.entries if origin.holds(entry)) if model else (),
         pictures=_pictures(store, model, origin, damaged) if model else None,
         damaged=tuple(damaged),

@@ -9,7 +9,7 @@ from vae_search.core.validation import KeyPath, Problems, dotted
 from vae_search.errors import InvalidSpec
 from vae_search.spec.yaml_reader import MAX_DEPTH, read_document
 
-MAX_PROBLEMS = 100
+MAX_PROBLEMS = 8  # that are shown; more would push the first ones off the screen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +42,7 @@ class SpecFile:
         for path, sentence in found:
             first.setdefault(path, sentence)
         ordered = sorted(first.items(), key=lambda item: self._line(item[0]))
-        lines = [self.describe(path, sentence) for path, sentence in ordered]
-        if len(lines) > MAX_PROBLEMS:
-            lines[MAX_PROBLEMS:] = [f"{printable(self.origin, 200)}: … and {len(lines) - MAX_PROBLEMS} more."]
-        return InvalidSpec(*lines)
+        return refusal([self.describe(path, sentence) for path, sentence in ordered], origin=self.origin)
 
     def _nearest(self, path: KeyPath) -> int | str | None:
         return next((self.places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.places), None)
@@ -53,6 +50,13 @@ class SpecFile:
     def _line(self, path: KeyPath) -> float:
         place = self._nearest(path)
         return place if isinstance(place, int) else math.inf
+
+
+def refusal(lines: Sequence[str], *, origin: str) -> InvalidSpec:
+    """The error of many mistakes: the first of them, and how many there are besides."""
+    more = len(lines) - MAX_PROBLEMS
+    rest = [f"{printable(origin, 200)}: … and {more} more."] if more > 0 else []
+    return InvalidSpec(*lines[:MAX_PROBLEMS], *rest)
 
 
 def parse_yaml(text: str, *, origin: str) -> SpecFile:
@@ -84,7 +88,7 @@ def override(spec: SpecFile, overrides: Sequence[str]) -> SpecFile:
         except InvalidSpec as error:
             problems += error.problems
     if problems:
-        raise InvalidSpec(*problems)
+        raise refusal(problems, origin="--set")
     return SpecFile(origin=spec.origin, tree=tree, places=places, found=found)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from vae_search.core.names import NAME_LAW
 from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import InvalidValueError, KeyPath, Problems, dotted
 
@@ -64,7 +65,7 @@ def _sentence(path: KeyPath, detail: Mapping[str, Any], keys: Mapping[KeyPath, S
         case "value_error":
             return str(context["error"])
         case "string_pattern_mismatch":
-            return f"must be 1 to 64 of a-z, 0-9, - and _, and begin with a letter or digit, but got {got}."
+            return f"{NAME_LAW}, but got {got}."
     law = _LAWS.get(kind, "").format(**context) or str(detail["msg"])
     return f"{law}, but got {got}."
 

@@ -49,7 +49,8 @@ def located(source: str, folder: Path) -> str:
     close = get_close_matches(source.lower().replace("-", "_"), NAMES, n=1, cutoff=0.8)
     if close and not {"/", "."} & {*source}:
         raise ValueError(
-            f"{shown(source)} is no data set. Did you mean {close[0]}? A folder of that name is ./{source}."
+            f"{shown(source)} is no data set. Did you mean {close[0]}? Built in are {', '.join(NAMES)}; a folder of "
+            f"that name is ./{source}."
         )
     path = Path(source).expanduser() if source.startswith("~/") else Path(source)
     return os.path.normpath(folder / path) if source else source

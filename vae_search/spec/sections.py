@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from vae_search.core.criteria import Criterion
+from vae_search.core.names import NAME_PATTERN
 from vae_search.core.text import shown
 from vae_search.core.validation import Problems, raise_problems
 from vae_search.spec.fields import NAMES, Concurrency, Gpus, Memory, PositiveAmount, ResourceName, Share
@@ -112,7 +113,7 @@ class Confirm(Part):
 class Promote(Part):
     """Promotion of a sweep's best model if it passes gates and champion test."""
 
-    model: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="The model that it may become champion of.")
+    model: str = Field(pattern=NAME_PATTERN, description="The model that it may become champion of.")
     min_gain: float = Field(default=0.1, ge=0, description="Nats that it must be better by than the champion.")
     limits: dict[str, float] = Field(default={}, description="Other limits of single gates, by the gate's name.")
 
@@ -133,6 +134,16 @@ class Resources(Part):
 def default_pruning(epochs: int) -> Pruning:
     """The rungs of a sweep that names none: the first after a ninth of the epochs."""
     return Pruning(min_epochs=max(1, epochs // 9))
+
+
+def new_sweep_problems(parts: Mapping[str, Any]) -> Problems:
+    """Problems of a spec that a person submits; one that a sweep goes on with may have a smaller budget by now."""
+    match parts:
+        case {"enqueue": tuple(configs), "budget": Budget(trials=trials)} if len(configs) > trials:
+            values = f"({len(configs)} configs, budget.trials={trials})"
+            text = f"must have no more configs than trials, but got {values}. Raise budget.trials, or leave some out."
+            return [(("enqueue",), text)]
+    return []
 
 
 def relation_problems(parts: Mapping[str, Any]) -> Problems:

@@ -22,7 +22,8 @@ from pydantic import (
     model_validator,
 )
 
-from vae_search.core.text import printable, shown
+from vae_search.core.names import NAME_PATTERN
+from vae_search.core.text import printable, short_path, shown
 from vae_search.core.validation import KeyPath, dotted, raise_problems
 from vae_search.errors import InvalidSpec
 from vae_search.spec.document import SpecFile, override, parse_yaml
@@ -41,6 +42,7 @@ from vae_search.spec.sections import (
     Pruning,
     Resources,
     default_pruning,
+    new_sweep_problems,
     read_pruning,
     relation_problems,
 )
@@ -50,7 +52,7 @@ from vae_search.spec.yaml_reader import MAX_BYTES, TOO_LONG
 class SweepSpec(Part):
     """One sweep, fully resolved."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="What the sweep is called, also in the store.")
+    name: str = Field(pattern=NAME_PATTERN, description="What the sweep is called, also in the store.")
     seed: int = Field(default=0, ge=0, lt=2**31, description="Everything random in the sweep follows from it.")
     data: DataSpec
     likelihood: Literal["bernoulli", "gaussian", "discretized_logistic"] = Field(
@@ -65,7 +67,7 @@ class SweepSpec(Part):
     ] = Field(description="Parameters by name: a value, a range, choices, or alternatives with `when`.")
     enqueue: Annotated[
         tuple[dict[str, ParamValue], ...], BeforeValidator(read_configs), WithJsonSchema(configs_schema())
-    ] = Field(default=(), description="Configs that are tried first.")
+    ] = Field(default=(), description="Configs that are tried first; no more than budget.trials.")
     budget: Budget
     sampler: Literal["tpe", "random"] = Field(default="tpe", description="Who suggests the next config.")
     pruning: Annotated[
@@ -171,20 +173,21 @@ def read_spec(path: Path, overrides: Sequence[str] = ()) -> SpecDocument:
     Raises:
         InvalidSpec: The file cannot be read, or the spec is wrong; one line for each mistake.
     """
+    origin = short_path(path)
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise InvalidSpec(f"{path}: {TOO_LONG}")
+            raise InvalidSpec(f"{origin}: {TOO_LONG}")
         text = content.decode("utf-8")
     except OSError as error:
-        raise InvalidSpec(f"{path}: cannot be read: {error.strerror}. `vae-search init` writes a spec.") from error
+        raise InvalidSpec(f"{origin}: cannot be read: {error.strerror}. `vae-search init` writes a spec.") from error
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InvalidSpec(
-            f"{path}:{line}: a spec is UTF-8 text, but here is byte {content[error.start]:#04x}."
+            f"{origin}:{line}: a spec is UTF-8 text, but here is byte {content[error.start]:#04x}."
         ) from error
-    spec = parse_spec(text, origin=str(path), base=path.absolute().parent, overrides=overrides)
+    spec = parse_spec(text, origin=origin, base=path.absolute().parent, overrides=overrides)
     return SpecDocument(spec=spec, text=text)
 
 
@@ -204,7 +207,7 @@ def parse_spec(text: str, *, origin: str = "spec", base: Path, overrides: Sequen
             data["source"] = located(data["source"], folder)
         except ValueError as error:
             written.found.append((("data", "source"), str(error)))
-    return _validated(written)
+    return _validated(written, is_submitted=True)
 
 
 def overridden(spec: SweepSpec, overrides: Sequence[str]) -> SweepSpec:
@@ -246,7 +249,8 @@ _KEYS: Mapping[KeyPath, Sequence[str]] = {
 }
 
 
-def _validated(written: SpecFile) -> SweepSpec:
+def _validated(written: SpecFile, *, is_submitted: bool = False) -> SweepSpec:
+    """Check the values of a spec; `is_submitted`: by a person, who is told of what would be passed over."""
     parts: dict[str, Any] = {}
     found = list(written.found)
     try:
@@ -255,7 +259,9 @@ def _validated(written: SpecFile) -> SweepSpec:
         if "pruning" not in written.tree and "budget" in parts:
             parts["pruning"] = default_pruning(parts["budget"].epochs)
         found += found_by_pydantic(error, _KEYS) + relation_problems(parts)
+        found += new_sweep_problems(parts) if is_submitted else []
         raise written.refusal(found) from error
+    found += new_sweep_problems(parts) if is_submitted else []
     if found:
         raise written.refusal(found)
     return spec

@@ -9,6 +9,7 @@ import typer
 
 from tests.support import command_line
 from tests.support.paths import ROOT
+from vae_search.version import VERSION
 
 
 def vae_search(*arguments: object, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -85,6 +86,12 @@ def test_a_mistake_is_explained_in_a_few_lines_with_its_exit_code(tmp_path, argu
     assert "Traceback" not in done.stderr
     if arguments[0] not in ("--store",):  # usage errors are the command line library's, with its own frame
         assert 1 <= len(done.stderr.strip().splitlines()) <= 3
+
+
+def test_the_version_is_told(tmp_path):
+    done = vae_search("--version", folder=tmp_path)
+
+    assert (done.returncode, done.stdout) == (0, f"vae-search {VERSION}\n")
 
 
 def test_debug_shows_the_traceback(tmp_path):

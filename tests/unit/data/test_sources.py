@@ -6,6 +6,7 @@ import pytest
 from tests.support.pictures import colour, grey, png_by_hand, png_bytes, write_folder, write_idx, write_parquet
 from vae_search.data.sources import read_source
 from vae_search.data.splits import Protocol
+from vae_search.errors import BadData
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -17,6 +18,24 @@ def test_an_idx_folder_is_read_as_it_was_written(tmp_path, zipped):
     np.testing.assert_array_equal(source.train.pixels[..., 0], grey())
     np.testing.assert_array_equal(source.test.pixels[..., 0], grey(30)[::-1])
     assert source.train.scale == 255
+
+
+@pytest.mark.parametrize(("name", "hint"), [("fashion", " Did you mean fashion_mnist?"), ("celeba", "")])
+def test_a_name_that_is_neither_built_in_nor_there_is_told_what_is_built_in(tmp_path, name, hint):
+    with pytest.raises(BadData) as refusal:
+        read_source(str(tmp_path / name), cache=tmp_path)
+
+    first, second = str(refusal.value).splitlines()
+    assert first == f"{tmp_path / name}: must be readable, but: No such file or directory.{hint}"
+    assert second.endswith("built in: digits, photo_patches, mnist, fashion_mnist, cifar10.")
+
+
+def test_a_place_below_the_current_folder_is_named_from_there(tmp_path, monkeypatch):
+    (tmp_path / "images").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(BadData, match=r"^images/a\.npz: must be readable"):
+        read_source(str(tmp_path / "images" / "a.npz"), cache=tmp_path)
 
 
 def test_an_npz_may_have_a_test_split(tmp_path):

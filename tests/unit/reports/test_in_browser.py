@@ -102,11 +102,11 @@ def test_dragging_along_an_axis_keeps_only_the_lines_that_pass_there(page, tmp_p
 
     before, after, coloured, left = asyncio.run(brushed())
 
-    assert before == [None] * 5
+    assert before == [None] * 6
     assert after[0] is None
     low, high = after[1]
     assert 0.3 < low < high < 1.51  # of log10(latent_dim), which goes from 2 to 32
-    assert after[2:] == [None] * 3
+    assert after[2:] == [None] * 4
     assert 0 < left < 0.9 * coloured
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.support.rows import trial_row
-from vae_search.search.study.importances import MIN_TRIALS, importances
+from vae_search.core.trial_state import Reason, State
+from vae_search.search.study.importances import MIN_TRIALS, importances, importances_with_pruned
 from vae_search.spec.sweep_spec import parse_spec
 
 SPACE = parse_spec(
@@ -30,6 +31,28 @@ def test_the_parameter_that_decides_alone_has_nearly_all_of_it():
     assert set(found) == {"latent_dim", "beta"}
     assert sum(found.values()) == pytest.approx(1.0)
     assert found["latent_dim"] > 0.9
+
+
+def test_a_parameter_that_decides_who_is_pruned_is_seen_among_pruned_trials_only():
+    """All that complete are alike: their spread is noise."""
+    random = np.random.default_rng(1)
+
+    def ended(trial: int, latent_dim: int, beta: float):
+        row = trial_row(trial, params={"architecture": "mlp", "latent_dim": latent_dim, "beta": beta}, epochs=27)
+        if latent_dim == 16:
+            return replace(row, objective=100.0 + random.normal(0, 0.01))
+        epochs = 9 if latent_dim > 8 else 3
+        values = {"epochs": epochs, "neg_elbo": 130.0 - latent_dim, "objective": None}
+        return replace(row, state=State.PRUNED, reason=Reason.RUNG, **values)
+
+    trials = [ended(trial, int(random.choice([2, 4, 12, 16])), random.uniform(0.25, 4.0)) for trial in range(60)]
+
+    found = importances_with_pruned(SPACE, trials, by="objective")
+
+    assert sum(found.values()) == pytest.approx(1.0)
+    assert found["latent_dim"] > 0.9
+    assert importances(SPACE, trials, by="objective")["latent_dim"] < 0.01
+    assert importances_with_pruned(SPACE, list(rows(60)), by="objective") == {}  # none was pruned
 
 
 def test_too_few_or_equal_trials_tell_nothing():

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import pytest
 
+from vae_search.core.names import LONGEST_NAME, NAME_PATTERN
 from vae_search.errors import InvalidSpec
-from vae_search.spec.sweep_spec import read_spec
+from vae_search.spec.sweep_spec import SweepSpec, json_schema, overridden, read_spec
 
 VALID = """\
 name: demo
@@ -121,10 +122,11 @@ CASES = {
     "a mapping that is a number": Bad(at(8, "budget: 9"), 8, "must be a mapping with the keys trials, epochs, minutes"),
     "a mapping that is empty": Bad(at(2, "data:"), 2, "data: must be a mapping with the keys source"),
     # simple values
-    "a name with capitals": Bad(at(1, "name: Demo"), 1, "must be 1 to 64 of a-z, 0-9, - and _"),
+    "a name with capitals": Bad(at(1, "name: Demo"), 1, "must be 1 to 63 of a-z, 0-9 and -, and begin"),
     "a name with a slash": Bad(at(1, "name: ../demo"), 1, "but got '../demo'"),
-    "a name with an emoji": Bad(at(1, "name: demo🙂"), 1, "must be 1 to 64 of a-z"),
-    "a long name": Bad(at(1, f"name: {'a' * 65}"), 1, "must be 1 to 64 of a-z"),
+    "a name with an emoji": Bad(at(1, "name: demo🙂"), 1, "must be 1 to 63 of a-z"),
+    "a long name": Bad(at(1, f"name: {'a' * 64}"), 1, "must be 1 to 63 of a-z"),
+    "a name with an underscore": Bad(at(1, "name: a_b"), 1, "must be 1 to 63 of a-z, 0-9 and -, and begin"),
     "a name that is a number": Bad(at(1, "name: 2024"), 1, "name: must be text, but got 2024."),
     "a negative seed": Bad(plus("seed: -1"), 9, "seed: must be >= 0, but got -1."),
     "a huge seed": Bad(plus("seed: 2147483648"), 9, "seed: must be < 2147483648"),
@@ -202,6 +204,9 @@ CASES = {
     # data
     "a misspelt data set": Bad(at(2, "data: {source: fashion_mnst}"), 2, "Did you mean fashion_mnist?"),
     "a data set with a hyphen": Bad(at(2, "data: {source: Fashion-MNIST}"), 2, "Did you mean fashion_mnist?"),
+    "a mistyped data set": Bad(
+        at(2, "data: {source: fashion-mnist}"), 2, "Built in are digits, photo_patches, mnist, fashion_mnist, cifar10"
+    ),
     "a data set with an invisible letter": Bad(
         at(2, "data: {source: \u2066digits}"), 2, r"'\u2066digits' is no data set"
     ),
@@ -352,6 +357,11 @@ CASES = {
     "an enqueued list": Bad(plus("enqueue: [{beta: [1]}]"), 9, "enqueue[0].beta: must be a number, but got [1]."),
     "an enqueued boolean": Bad(plus("enqueue: [{latent_dim: true}]"), 9, "must be a whole number, but got true."),
     "1001 enqueued": Bad(plus(f"enqueue: [{', '.join(['{}'] * 1001)}]"), 9, "at most 1000 configs, but got 1001."),
+    "more enqueued than trials": Bad(
+        plus("enqueue: [{}, {beta: 1}, {beta: 2}, {beta: 3}, {beta: 4}]"),
+        9,
+        "enqueue: must have no more configs than trials, but got (5 configs, budget.trials=4). Raise budget.trials, or",
+    ),
     # rungs and warm-up
     "pruning with a word": Bad(
         plus("pruning: on"), 9, "must be off or a mapping such as {min_epochs: 3}, but got 'on'."
@@ -444,10 +454,18 @@ budget.minutes: 3
         "bad.yaml:6 search_space.depth.low",
         "bad.yaml:6 search_space.depth.high",
         "bad.yaml:7 search_space.depth",
-        "bad.yaml:8 enqueue[0].latent_dim",
-        "bad.yaml:9 budget.trials",
-        "bad.yaml:9 budget.epochs",
-        "bad.yaml:10 budget.minutes",
+        "bad.yaml … and 5 more.",
+    ]
+
+
+def test_mistakes_of_overrides_follow_those_of_the_file(tmp_path: Path) -> None:
+    text = plus("enqueue: [{latent_dim: 0}]").replace("trials: 4", "trials: 0")
+
+    lines = problems_of(Bad(text, None, "", ("seed=-1",)), tmp_path)
+
+    assert [line.partition(": ")[0] + " " + line.split(": ")[1] for line in lines] == [
+        "bad.yaml:8 budget.trials",
+        "bad.yaml:9 enqueue[0].latent_dim",
         "--set seed=-1 seed",
     ]
 
@@ -470,11 +488,52 @@ def test_relations_among_right_parts_are_checked_although_other_parts_are_wrong(
     assert [line.split(": ")[1] for line in lines] == ["name", "enqueue[0].depth", "pruning.min_epochs"]
 
 
-def test_a_hundred_lines_of_mistakes_are_enough(tmp_path: Path) -> None:
-    lines = problems_of(Bad("".join(f"key{number}: 1\n" for number in range(300)), None, ""), tmp_path)
+def test_of_a_hundred_mistakes_eight_are_shown_and_the_others_counted(tmp_path: Path) -> None:
+    lines = problems_of(Bad(VALID + "".join(f"key{number}: 1\n" for number in range(100)), None, ""), tmp_path)
 
-    assert len(lines) == 101
-    assert lines[-1] == "bad.yaml: … and 204 more."
+    assert [line.split(": ")[1] for line in lines[:8]] == [f"key{number}" for number in range(8)]
+    assert lines[8:] == ("bad.yaml: … and 92 more.",)
+
+
+def test_of_many_wrong_overrides_eight_are_shown(tmp_path: Path) -> None:
+    lines = problems_of(Bad(VALID, None, "", tuple(f"wrong{number}" for number in range(10))), tmp_path)
+
+    assert lines[8:] == ("--set: … and 2 more.",)
+
+
+@pytest.mark.parametrize("text", [VALID.replace("digits", "nowhere/x.npz").replace("demo", "Demo"), "a: ["])
+def test_a_file_below_the_current_folder_is_named_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (tmp_path / "specs").mkdir()
+    path = tmp_path / "specs" / "bad.yaml"
+    path.write_text(text)
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(InvalidSpec) as refusal:
+        read_spec(path)
+
+    assert str(refusal.value).startswith("specs/bad.yaml:1")
+
+
+def test_a_going_sweep_may_have_fewer_trials_than_it_began_with_configs(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    path.write_text(plus("enqueue: [{}, {beta: 1}]"))
+    spec = read_spec(path).spec
+
+    smaller = overridden(spec, ["budget.trials=1"])
+
+    with pytest.raises(InvalidSpec, match=r"enqueue: must have no more configs than trials"):
+        read_spec(path, ["budget.trials=1"])
+    assert SweepSpec.from_json(smaller.to_json()) == smaller
+
+
+def test_names_are_refused_in_the_words_of_the_rule(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    path.write_text(at(1, f"name: {'a' * LONGEST_NAME}"))
+
+    assert len(read_spec(path).spec.name) == LONGEST_NAME == 63
+    assert json_schema()["properties"]["name"]["pattern"] == NAME_PATTERN
 
 
 @pytest.mark.parametrize(("name", "reason"), [("none.yaml", "No such file"), ("", "Is a directory")])

@@ -190,14 +190,14 @@ def test_a_stale_handle_is_opened_again(tmp_path: Path, monkeypatch: pytest.Monk
     """As on NFS while a file is replaced."""
     store = LocalStore(tmp_path)
     store.replace("heartbeat.json", b"2")
-    failures, read_bytes = [OSError(errno.ESTALE, "stale file handle")] * 2, Path.read_bytes
+    failures, opened = [OSError(errno.ESTALE, "stale file handle")] * 2, os.open
 
-    def read(path: Path) -> bytes:
+    def open_file(path: Path, flags: int) -> int:
         if failures:
             raise failures.pop()
-        return read_bytes(path)
+        return opened(path, flags)
 
-    monkeypatch.setattr(Path, "read_bytes", read)
+    monkeypatch.setattr(os, "open", open_file)
 
     assert store.read("heartbeat.json") == b"2"
 

@@ -1,5 +1,6 @@
 """Damage of every kind is named; repairing it loses nothing that is intact and never frees a number."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import duckdb
 import pytest
 
 from tests.support.rows import epoch_rows, trial_row
+from vae_search.cli.exit_codes import raise_if_still_damaged
 from vae_search.core.trial_state import Reason, State
-from vae_search.errors import Conflict, NotFound
+from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.services import maintenance, sweep_status
 from vae_search.spec.sweep_spec import overridden, parse_spec
 from vae_search.store import paths as store_paths
@@ -223,3 +225,37 @@ def test_of_a_removed_sweep_nothing_is_left_but_its_leases(swept):
     assert sweep_names(swept) == []
     with pytest.raises(NotFound):
         maintenance.remove(swept, "digits")
+
+
+@pytest.mark.parametrize("move", [shutil.copytree, shutil.move])
+def test_a_folder_that_was_renamed_or_copied_is_called_so_and_never_repaired(
+    swept: LocalStore, move: Callable[[Path, Path], object]
+) -> None:
+    sweeps = Path(swept.local_path("sweeps"))
+    move(sweeps / "digits", sweeps / "mine")
+    files = {path: path.read_bytes() for path in sweeps.rglob("*.*")}
+
+    (checked,) = maintenance.verify(swept, "mine", repair=True)
+    found, troubles = sweep_status.statuses(swept)
+
+    assert checked.after.renamed_from == "digits"
+    assert checked.after.rows == 4
+    (finding,) = checked.after.findings
+    assert finding.path == "sweeps/mine/resolved.json"
+    assert finding.problem.startswith("this folder was renamed or copied: its record names sweep digits. Move it back")
+    assert finding.problem.endswith("4 of its 4 rows are intact there.")
+    assert {path: path.read_bytes() for path in sweeps.rglob("*.*")} == files
+    assert len(troubles) == 1
+    assert "renamed or copied" in troubles[0]
+    assert [status.spec.name for status in found] == (["digits"] if move is shutil.copytree else [])
+    with pytest.raises(CorruptStore, match="mine: renamed or copied by hand; nothing was changed"):
+        raise_if_still_damaged([checked], [])
+
+
+def test_a_folder_that_is_moved_back_is_intact_again(swept: LocalStore) -> None:
+    sweeps = Path(swept.local_path("sweeps"))
+    shutil.move(sweeps / "digits", sweeps / "mine")
+    maintenance.verify(swept, "mine", repair=True)
+    shutil.move(sweeps / "mine", sweeps / "digits")
+
+    assert inspect(swept, "digits").findings == ()

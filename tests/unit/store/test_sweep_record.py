@@ -71,3 +71,20 @@ def test_a_folder_without_a_record_is_no_sweep(store, record):
     assert sweep_names(store) == ["small"]
     with pytest.raises(NotFound, match="stray"):
         sweep_record.read(store, "stray")
+
+
+def test_a_refusal_names_the_keys_that_hinder_and_nothing_else(store, record):
+    sweep_record.create_or_check(store, record, text=SPEC)
+    changed = overridden(record.spec, ["sampler=random", "budget.trials=9", "search_space.depth=3"])
+
+    with pytest.raises(Conflict) as refusal:
+        sweep_record.check_same(record, changed)
+
+    first, keys, advice = str(refusal.value).splitlines()
+    assert first == (
+        "sweep small: the store holds a sweep of this name that began with other settings, and keeps these to its end:"
+    )
+    assert "sampler: 'tpe' → 'random'" in keys
+    assert "search_space.depth" in keys
+    assert "budget" not in keys
+    assert "compar" not in first + advice

@@ -11,7 +11,7 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import Protocol
 
-from vae_search.core.text import printable
+from vae_search.core.text import printable, short_path
 from vae_search.errors import BadData
 
 BLOCK_BYTES = 2**24
@@ -26,7 +26,7 @@ class Readable(Protocol):
 
 def place(path: Path) -> str:
     """A path at the start of a message: on one line, whatever its name is."""
-    return printable(str(path), 400)
+    return short_path(path, 400)
 
 
 def refuse_irregular(path: Path) -> None:

@@ -120,14 +120,15 @@ def promote(
         return promote_best(store, sweep, model=name, rules=rules, backend=backend, now=lambda: datetime.now(UTC))
 
 
-def model_states(store: Store) -> list[ModelState]:
-    """All models of the store, by name.
-
-    Raises:
-        CorruptStore: The log of one is damaged.
-    """
-    states = [_registry(store, name).state() for name in model_names(store)]
-    return [state for state in states if state.entries]
+def model_states(store: Store) -> tuple[list[ModelState], list[str]]:
+    """All models of the store, by name, and the problems of those whose log is damaged."""
+    states, troubles = [], []
+    for name in model_names(store):
+        try:
+            states.append(_registry(store, name).state())
+        except CorruptStore as error:
+            troubles.append(str(error))
+    return [state for state in states if state.entries], troubles
 
 
 def model_state(store: Store, model: str) -> ModelState:

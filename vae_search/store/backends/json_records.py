@@ -23,7 +23,7 @@ def from_json_bytes(content: bytes, *, where: str) -> dict[str, object]:
     """
     try:
         record = json.loads(content.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptStore(f"must be JSON, but {error}.", path=where, advice="Restore the file from a copy.") from error
     if not isinstance(record, dict):
         raise CorruptStore(

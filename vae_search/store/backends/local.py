@@ -14,7 +14,7 @@ from vae_search.store.backends.local_io import (
     free_space,
     name_exclusively,
     partial_name,
-    read_whole,
+    read_regular,
     remove_folder,
     sync_folder,
     walk,
@@ -40,10 +40,9 @@ class LocalStore:
             partial.replace(target)
 
     def read(self, path: str) -> bytes:
-        target = self._full(path)
         try:
-            return read_whole(target)
-        except (FileNotFoundError, NotADirectoryError):
+            return read_regular(self._full(path))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise NotFound(f"{path}: is not in the store {self.location}.") from None
         except OSError as error:
             raise self._unavailable(path, "read", error) from error
@@ -71,7 +70,7 @@ class LocalStore:
         found = {}
         for path in self.list(prefix):
             try:
-                found[path] = self._full(path).stat().st_size
+                found[path] = self._full(path).lstat().st_size
             except FileNotFoundError:
                 continue  # removed since it was listed
             except OSError as error:

@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -74,26 +75,42 @@ def _is_same_file(partial: Path, target: Path) -> bool:
         return False
 
 
-def read_whole(path: Path) -> bytes:
-    """The content of a file.
-
-    On a network file system one that is replaced while it is read may give "stale handle": the new one is read then.
-    """
-    for _ in range(READ_AGAIN):
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            if error.errno != errno.ESTALE:
-                raise
-    return path.read_bytes()
-
-
 def write_durably(path: Path, content: bytes) -> None:
     """Write a new file; on return its content, but not yet its name, survives a power cut."""
     with path.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def read_regular(path: Path) -> bytes:
+    """Content of a file. Anything else of that name, which could block for ever, counts as missing.
+
+    On a network file system a file that is replaced while it is read may give "stale handle": the new one is read then.
+
+    Raises:
+        FileNotFoundError: There is no file of that name.
+    """
+    for _ in range(READ_AGAIN):
+        try:
+            return _read_once(path)
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+    return _read_once(path)
+
+
+def _read_once(path: Path) -> bytes:
+    try:
+        # A pipe that nobody writes to would block in open().
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+            return file.read()
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link to itself; a socket
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vae_search.core.text import printable
 from vae_search.core.validation import InvalidValueError
 from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound
 from vae_search.spec.search_space_yaml import read_space
@@ -145,6 +146,12 @@ class StoredRecord:
             raise CorruptStore("holds no valid objective.", path=self._path, advice="Restore it from a copy.")
         return tuple(objective.get("pareto") or ()), objective.get("prefer", "neg_elbo")
 
+    @property
+    def other_name(self) -> str | None:
+        """Name in the record, if it is not that of the sweep's folder."""
+        name = self._spec_tree.get("name")
+        return name if isinstance(name, str) and name != self.sweep else None
+
     def checked(self) -> SweepRecord:
         """Parse the whole record.
 
@@ -204,14 +211,31 @@ def read_stored(store: Store, sweep: str) -> StoredRecord:
 
     Raises:
         NotFound: There is no such sweep.
+        CorruptStore: Its record is no JSON object, or that of another sweep.
+    """
+    record = _stored(store, sweep)
+    if record.other_name is not None:
+        raise CorruptStore(renamed(record.other_name), path=SweepPaths(sweep).resolved)
+    return record
+
+
+def other_name(store: Store, sweep: str) -> str | None:
+    """Name that a record gives its sweep, if its folder has another one: somebody renamed or copied it.
+
+    Raises:
+        NotFound: There is no such sweep.
         CorruptStore: Its record is no JSON object.
     """
-    path = SweepPaths(sweep).resolved
-    try:
-        content = store.read(path)
-    except NotFound:
-        raise NotFound(f"no sweep {sweep!r} in {store.location}. `vae-search status` lists the sweeps.") from None
-    return StoredRecord(sweep=sweep, fields=from_json_bytes(content, where=path))
+    return _stored(store, sweep).other_name
+
+
+def renamed(name: str) -> str:
+    """Words for a folder that holds the record of another sweep: what is wrong, and what to do."""
+    name = printable(name)
+    return (
+        f"this folder was renamed or copied: its record names sweep {name}. Move it back to "
+        f"{store_paths.SWEEPS}/{name}, or remove it if that is there as well."
+    )
 
 
 def read(store: Store, sweep: str) -> SweepRecord:
@@ -259,7 +283,7 @@ def latest_spec(store: Store, sweep: str) -> "SweepSpec":
 
 
 def check_same(existing: SweepRecord, spec: "SweepSpec") -> None:
-    """Refuse to continue a sweep with a spec that would make its trials incomparable.
+    """Refuse to continue a sweep with a spec that would make another sweep of it.
 
     Raises:
         Conflict: With one line per difference.
@@ -269,9 +293,18 @@ def check_same(existing: SweepRecord, spec: "SweepSpec") -> None:
     changes = identity_changes(existing.spec, spec)
     if changes:
         raise Conflict(
-            f"sweep {spec.name}: the store holds a sweep of this name with another spec; its results would not be "
-            f"comparable.\n{'; '.join(changes)}\nChange it back, or give the spec another name."
+            f"sweep {spec.name}: the store holds a sweep of this name that began with other settings, and keeps these "
+            f"to its end:\n{'; '.join(changes)}\nChange them back, or give the spec another name."
         )
+
+
+def _stored(store: Store, sweep: str) -> StoredRecord:
+    path = SweepPaths(sweep).resolved
+    try:
+        content = store.read(path)
+    except NotFound:
+        raise NotFound(f"no sweep {sweep!r} in {store.location}. `vae-search status` lists the sweeps.") from None
+    return StoredRecord(sweep=sweep, fields=from_json_bytes(content, where=path))
 
 
 def _spec_in(tree: dict[str, object], path: str) -> "SweepSpec":

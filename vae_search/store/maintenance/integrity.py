@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, CorruptStore, NotFound
@@ -18,40 +17,9 @@ from vae_search.store.ledger.compaction import usable_length
 from vae_search.store.ledger.confirm_runs import ConfirmRow, finalist_from_parquet
 from vae_search.store.ledger.rows import TrialRow, trial_from_parquet
 from vae_search.store.ledger.sweep_record import identity_of
+from vae_search.store.maintenance.findings import Finding, Inspection
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.ranking import best_first
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Something in the store that should not be so.
-
-    Args:
-        damaged: information is lost or wrong; else it is a leftover that the next driver or `gc` removes.
-    """
-
-    path: str
-    problem: str
-    damaged: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspection:
-    """Result of `inspect` for one sweep."""
-
-    sweep: str
-    rows: int
-    finalists: int
-    """rows of confirm runs"""
-    curves: int
-    artifacts: int
-    set_aside: tuple[int, ...]
-    """trials whose rows were damaged and are set aside; their numbers stay used"""
-    findings: tuple[Finding, ...]
-
-    @property
-    def damaged(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.damaged)
 
 
 def inspect(store: Store, sweep: str) -> Inspection:
@@ -63,6 +31,9 @@ def inspect(store: Store, sweep: str) -> Inspection:
     paths = store.list(SweepPaths(sweep).folder)
     if SweepPaths(sweep).resolved not in paths:
         sweep_record.read(store, sweep)  # says what is wrong
+    with suppress(CorruptStore):  # which is a finding of its own
+        if (name := sweep_record.other_name(store, sweep)) is not None:
+            return _inspect_renamed(store, sweep, name, paths)
     rows, findings = _read_rows(store, sweep, paths)
     confirmed, more = _read_finalists(store, sweep, paths)
     all_rows = {store_paths.trial_key(number): row for number, row in rows.items()} | confirmed
@@ -83,6 +54,27 @@ def inspect(store: Store, sweep: str) -> Inspection:
         artifacts=len(_artifacts(paths)),
         set_aside=tuple(sorted({*store_paths.tombstones(paths)} - {*rows})),
         findings=tuple(sorted(findings, key=lambda finding: finding.path)),
+    )
+
+
+def _inspect_renamed(store: Store, sweep: str, name: str, paths: list[str]) -> Inspection:
+    """Inspect a folder that somebody renamed or copied: its files are sealed for their old places."""
+    rows = [path for path in paths if store_paths.table_of(path) == "trials"]
+    intact = 0
+    for path, content in zip(rows, store.read_many(rows), strict=True):
+        with suppress(CorruptStore):
+            check_seal(content or b"", path=f"{store_paths.SWEEPS}/{name}{path.removeprefix(SweepPaths(sweep).folder)}")
+            intact += 1
+    problem = f"{sweep_record.renamed(name)} {intact} of its {len(rows)} rows are intact there."
+    return Inspection(
+        sweep=sweep,
+        rows=intact,
+        finalists=0,
+        curves=0,
+        artifacts=0,
+        set_aside=(),
+        findings=(Finding(path=SweepPaths(sweep).resolved, problem=problem, damaged=True),),
+        renamed_from=name,
     )
 
 

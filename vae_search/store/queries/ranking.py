@@ -41,6 +41,15 @@ def ranked(rows: Sequence[TrialRow], *, by: RankedBy, every_state: bool, first: 
     return complete + others if every_state else complete
 
 
+def pruned_first(rows: Sequence[TrialRow]) -> list[TrialRow]:
+    """Order the PRUNED trials that were measured: the longest trained first, then by neg_elbo after their last epoch.
+
+    Halving asks for this order: who passed more rungs was better at the rungs that both have seen.
+    """
+    measured = [(-row.epochs, row.neg_elbo, row.trial, row) for row in rows if row.state is State.PRUNED]
+    return [row for *_, row in sorted(each for each in measured if each[1] is not None)]
+
+
 def best_first(rows: Sequence[TrialRow], objective: "Objective") -> list[TrialRow]:
     """The COMPLETE trials by the objective; of a Pareto sweep those on its front, by `prefer`.
 

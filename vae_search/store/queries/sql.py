@@ -1,7 +1,8 @@
 """SQL over the store: the tables `trials`, `epochs`, `finalists`, `front` and `models`, of one sweep or of all."""
 
+import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -9,14 +10,17 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from vae_search.core.text import printable
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.paths import SweepPaths
+from vae_search.store.queries.sql_process import QueryLimits, answer, first_line
 from vae_search.store.queries.sql_views import SCHEMAS, ModelVersions, Views
+from vae_search.store.queries.sql_worker import SETTINGS
 
 TABLES = tuple(SCHEMAS)
+STANDARD_LIMITS = QueryLimits()
+FUNCTIONS_WITHOUT_TABLES = {"range", "generate_series", "unnest", "repeat", "repeat_row"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +37,12 @@ def _no_models() -> ModelVersions:
 
 
 def query(
-    store: Store, sql: str, *, sweep: str | None = None, models: Callable[[], ModelVersions] = _no_models
+    store: Store,
+    sql: str,
+    *,
+    sweep: str | None = None,
+    models: Callable[[], ModelVersions] = _no_models,
+    limits: QueryLimits = STANDARD_LIMITS,
 ) -> QueryResult:
     """Answer one SELECT as `query_table` does, in Python's own values.
 
@@ -41,22 +50,28 @@ def query(
         InvalidSpec: As for `query_table`, or Python has no such value.
         NotFound: There is no such sweep.
     """
-    answer, damaged = query_table(store, sql, sweep=sweep, models=models)
+    table, damaged = query_table(store, sql, sweep=sweep, models=models, limits=limits)
     try:
-        columns = [_python_values(column) for column in answer.columns]
+        columns = [_python_values(column) for column in table.columns]
     except (OverflowError, ValueError, pa.ArrowException) as error:
-        raise InvalidSpec(f"query: a value of the answer cannot be shown: {_first_line(error)}") from error
-    rows = tuple(zip(*columns, strict=True)) if answer.num_rows else ()
-    return QueryResult(columns=tuple(answer.column_names), rows=rows, damaged=damaged)
+        raise InvalidSpec(f"query: a value of the answer cannot be shown: {first_line(str(error))}") from error
+    rows = tuple(zip(*columns, strict=True)) if table.num_rows else ()
+    return QueryResult(columns=tuple(table.column_names), rows=rows, damaged=damaged)
 
 
 def query_table(
-    store: Store, sql: str, *, sweep: str | None = None, models: Callable[[], ModelVersions] = _no_models
+    store: Store,
+    sql: str,
+    *,
+    sweep: str | None = None,
+    models: Callable[[], ModelVersions] = _no_models,
+    limits: QueryLimits = STANDARD_LIMITS,
 ) -> tuple[pa.Table, tuple[str, ...]]:
     """Answer one SELECT in DuckDB's SQL over what has finished; times are in UTC.
 
-    Damaged files, and learning curves that do not belong to a row, are left out. The SQL can read nothing but
-    intact files of the tables, and can write nothing. NULL comes last in every order, also in a descending one.
+    Damaged files, and learning curves that do not belong to a row, are left out. The SQL is only parsed in this
+    process; it runs in one of its own (`sql_process`), which can read nothing but intact files of the tables, calls no
+    address, looks for no extension and writes nothing. NULL comes last in every order, also in a descending one.
 
     Args:
         sweep: Only this one; None means all.
@@ -66,52 +81,89 @@ def query_table(
         The answer, and the paths in the store of the files that were left out.
 
     Raises:
-        InvalidSpec: The SQL is wrong, or more than one SELECT.
+        InvalidSpec: The SQL is wrong, more than one SELECT, or goes beyond a limit.
         NotFound: There is no such sweep.
     """
+    asked = asked_tables(sql)
     prefix = store_paths.SWEEPS if sweep is None else SweepPaths(sweep).folder
     paths = store.list(prefix)
     if sweep is not None and not paths:
         raise NotFound(f"{store.location}: there is no sweep {sweep!r}.")
-    with tempfile.TemporaryDirectory(prefix="vae-query-") as scratch, duckdb.connect() as connection:
-        views = Views(connection, store, paths, Path(scratch))
+    with (
+        tempfile.TemporaryDirectory(prefix="vae-query-") as scratch,
+        duckdb.connect(config=dict(SETTINGS)) as connection,
+    ):
+        files, run = Path(scratch, "files"), Path(scratch, "run")
+        files.mkdir()
+        run.mkdir()
+        views = Views(connection, store, paths, files)
+        # The learning curves are checked against their rows, and a front is that of rows: these need both.
+        if asked & {"trials", "epochs", "front"}:
+            views.show_trials()
+        if "front" in asked:
+            views.show_front()
+        if "epochs" in asked:
+            views.show_epochs()
+        if "finalists" in asked:
+            views.show_finalists()
+        if "models" in asked:
+            views.show_models(models, sweep=sweep)
+        found = answer(
+            sql, definitions=views.definitions, allowed_paths=views.allowed_paths, scratch=run, limits=limits
+        )
+    return found, tuple(sorted(views.damaged))
+
+
+def asked_tables(sql: str) -> set[str]:
+    """The tables that one SELECT may name, found by parsing alone.
+
+    Too many are only slow, but one too few would look empty: what cannot be read from the syntax means all of them.
+
+    Raises:
+        InvalidSpec: It is not one SELECT.
+    """
+    with parser() as connection:
         try:
-            asked = _asked_tables(connection, sql)
-            # The learning curves are checked against their rows, and a front is that of rows: these need both.
-            if asked & {"trials", "epochs", "front"}:
-                views.show_trials()
-            if "front" in asked:
-                views.show_front()
-            if "epochs" in asked:
-                views.show_epochs()
-            if "finalists" in asked:
-                views.show_finalists()
-            if "models" in asked:
-                views.show_models(models, sweep=sweep)
-            views.lock()
-            answer = connection.sql(sql).to_arrow_table()
+            statements = connection.extract_statements(sql)
         except duckdb.Error as error:
-            raise InvalidSpec(_first_line(error), where="query") from error
-    return answer, tuple(sorted(views.damaged))
+            raise InvalidSpec(first_line(str(error)), where="query") from error
+        kinds = [statement.type for statement in statements]
+        # EXPLAIN is out, too: with ANALYZE it runs what it explains, and a COPY would overwrite a row.
+        if kinds != [duckdb.StatementType.SELECT]:
+            found = ", ".join(kind.name for kind in kinds) or "nothing"
+            raise InvalidSpec(
+                f"must be one SELECT, but got {found}. The tables are {', '.join(TABLES)}.", where="query"
+            )
+        try:
+            (text,) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone() or ("{}",)
+            tree = json.loads(text)
+        except (duckdb.Error, ValueError, RecursionError):
+            return {*TABLES}
+    names = set(_named_tables(tree))
+    return {*TABLES} if tree.get("error") or None in names else {name for name in names if name} & {*TABLES}
 
 
-def _asked_tables(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
-    statements = connection.extract_statements(sql)
-    kinds = [statement.type for statement in statements]
-    # EXPLAIN is out, too: with ANALYZE it runs what it explains, and a COPY would overwrite a row.
-    if kinds != [duckdb.StatementType.SELECT]:
-        found = ", ".join(kind.name for kind in kinds) or "nothing"
-        raise InvalidSpec(f"must be one SELECT, but got {found}. The tables are {', '.join(TABLES)}.", where="query")
-    try:
-        names = {name.lower() for name in connection.get_table_names(sql)}
-    except duckdb.Error:  # it cannot see through every query (JOIN … USING); a real mistake shows when it runs
-        return {*TABLES}
-    return names & {*TABLES}
+def parser() -> duckdb.DuckDBPyConnection:
+    """Open a connection that can do nothing but parse: no files, no network, no extensions, from its first moment."""
+    return duckdb.connect(config={**SETTINGS, "enable_external_access": "false", "lock_configuration": "true"})
 
 
-def _first_line(error: Exception) -> str:
-    # The SQL itself may be quoted in it.
-    return printable((str(error).splitlines() or [type(error).__name__])[0], 300)
+def _named_tables(tree: object) -> Iterator[str | None]:
+    """Names of tables in a statement's syntax; None for a function that may take the name of a table."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if isinstance(name := node.get("table_name"), str):
+                yield name.lower()
+            if node.get("type") == "TABLE_FUNCTION":
+                function = node.get("function")
+                called = function.get("function_name") if isinstance(function, dict) else None
+                if called not in FUNCTIONS_WITHOUT_TABLES:
+                    yield None
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
 
 
 def _python_values(column: pa.ChunkedArray) -> list[object]:

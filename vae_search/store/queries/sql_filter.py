@@ -5,7 +5,7 @@ import duckdb
 from vae_search.core.text import printable, shown
 from vae_search.errors import InvalidSpec
 from vae_search.store.backends.base import Store
-from vae_search.store.queries.sql import query
+from vae_search.store.queries.sql import parser, query
 
 _EXAMPLE = 'Write one such as "param_latent_dim < 32 AND active_units > 8".'
 
@@ -40,7 +40,7 @@ def _check_one_expression(condition: str) -> None:
 
     Whatever closes a bracket that it has not opened cannot stand between both kinds of brackets.
     """
-    with duckdb.connect() as connection:
+    with parser() as connection:
         for left, right in ("()", "[]"):
             try:
                 statements = connection.extract_statements(f"SELECT {left}\n{condition}\n{right}")

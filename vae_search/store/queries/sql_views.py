@@ -90,12 +90,14 @@ class Views:
             self._paths[_table_of(path)].append(path)
         self._use_copies()
         self._shown: list[str] = []
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("CREATE SCHEMA no_rows")
+        self._statements: list[str] = []
+        self._views: dict[str, str] = {}
+        self._define("SET TimeZone = 'UTC'")
+        self._define("CREATE SCHEMA no_rows")
         for table, schema in SCHEMAS.items():
             # Spelled out: to register an Arrow table, DuckDB would load pandas if it is installed, a third of a second.
             columns = ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in schema)
-            connection.execute(f"CREATE TABLE no_rows.{table} ({columns})")
+            self._define(f"CREATE TABLE no_rows.{table} ({columns})")
             self._show(table, {})
 
     def _use_copies(self) -> None:
@@ -176,10 +178,19 @@ class Views:
         pq.write_table(pa.Table.from_pylist(records, schema=MODEL_SCHEMA), path)
         self._show("models", {"": [str(path)]})
 
-    def lock(self) -> None:
-        """From now on nothing but the shown files can be opened; DuckDB does not let this be undone."""
-        self._connection.execute(f"SET allowed_paths = {_literal(self._shown)}")
-        self._connection.execute("SET enable_external_access = false")
+    @property
+    def definitions(self) -> tuple[str, ...]:
+        """Statements that make the same views on another connection."""
+        return (*self._statements, *self._views.values())
+
+    @property
+    def allowed_paths(self) -> str:
+        """The files behind the views, as a list in SQL."""
+        return _literal(self._shown)
+
+    def _define(self, statement: str) -> None:
+        self._connection.execute(statement)
+        self._statements.append(statement)
 
     def _intact(self, table: str, expected: dict[str, str] | None = None) -> dict[str, list[str]]:
         """The intact files of a table as local paths, grouped by their columns."""
@@ -209,7 +220,8 @@ class Views:
         # DuckDB's own union_by_name reads every footer twice; one scan per set of columns does the same in half the
         # time. Without either, it would drop columns that the first file lacks.
         scans = [f"FROM no_rows.{table}", *(f"FROM read_parquet({_literal(files)})" for files in groups.values())]
-        self._connection.execute(f"CREATE OR REPLACE VIEW {table} AS {' UNION ALL BY NAME '.join(scans)}")
+        self._views[table] = f"CREATE OR REPLACE VIEW {table} AS {' UNION ALL BY NAME '.join(scans)}"
+        self._connection.execute(self._views[table])
         self._shown += [file for files in groups.values() for file in files]
 
 

@@ -8,7 +8,7 @@ VaeSearchError          exit code, what it says to a user
 ├── ClusterTrouble      4   Ray cannot be started or reached
 ├── Conflict            5   another driver, another spec, another comparability key
 │   └── LeaseLost       5   this driver no longer owns its sweep
-├── SweepFailed         6   no trial completed, or one cause came too often
+├── SweepFailed         6   no trial completed, or too many failed
 ├── StoreUnavailable    7   the store is full or cannot be reached
 ├── NotPromoted         8   a candidate was refused (`promote` only)
 └── Interrupted       130   stopped by a person; resumable

@@ -55,7 +55,7 @@ def test_a_worker_that_the_memory_monitor_killed_is_a_strike_against_its_trial(o
     lost(run, trial_of(order), OutOfMemoryError("the node was low on memory"))
 
     assert run.failure is None
-    assert failure_counts(store, "small", "000000") == {Reason.OOM: 1}
+    assert failure_counts(store, "small", "000000", trial_timeout_s=None) == {Reason.OOM: 1}
 
 
 def test_one_that_was_killed_before_its_trial_began_is_none(open_session, store):
@@ -64,7 +64,7 @@ def test_one_that_was_killed_before_its_trial_began_is_none(open_session, store)
 
     lost(run, trial_of(order), OutOfMemoryError("the node was low on memory"))
 
-    assert failure_counts(store, "small", "000000") == {}
+    assert failure_counts(store, "small", "000000", trial_timeout_s=None) == {}
 
 
 @pytest.mark.parametrize("error", [ActorDiedError(), OutOfMemoryError("the node was low on memory")])

@@ -127,16 +127,25 @@ def test_a_trial_that_hangs_is_ended_once_and_fails_the_second_time(
     last.begin(order)
     report = last.step()
 
-    assert failure_counts(store, "small", "000000") == {Reason.TIMEOUT: 2}
+    assert failure_counts(store, "small", "000000", trial_timeout_s=0.05) == {Reason.TIMEOUT: 2}
     assert report.failure.reason is Reason.TIMEOUT
     assert "trial_timeout_s = 0.05 s" in report.failure.error
 
 
 def test_one_strike_does_not_end_a_trial(open_session, store):
-    session = open_session()
+    session = open_session("trial_timeout_s=60")
     session.start()
-    record_failure(store, "small", "000000", Reason.TIMEOUT, detail="")
+    record_failure(store, "small", "000000", Reason.TIMEOUT, detail="", limit_s=60.0)
     record_failure(store, "small", "000000", Reason.OOM, detail="")
+
+    assert session.runner.step().failure is None
+
+
+def test_a_trial_that_was_too_slow_twice_is_tried_again_under_a_longer_limit(open_session, store):
+    session = open_session("trial_timeout_s=60", "pruning=off")
+    order = session.start()
+    for _ in range(2):
+        record_failure(store, "small", order.key, Reason.TIMEOUT, detail="", limit_s=0.05)
 
     assert session.runner.step().failure is None
 

@@ -64,8 +64,15 @@ class WorkerRecovery:
         return self._workers.avoided(self._usable_nodes()) if self._workers.any_avoided else frozenset()
 
     def exclude(self, node_id: str, why: str) -> None:
-        """Give a node no more work."""
+        """Give a node no more work.
+
+        Raises:
+            NodeTrouble: No node is left that could hold a trial.
+        """
         self._workers.exclude(node_id, why)
+        usable = set(self._usable_nodes())
+        if usable and usable <= self._workers.avoided(usable):
+            raise NodeTrouble(f"node {node_id[:12]}: {why}")
 
     def lost(self, key: str, cause: object) -> None:
         """A run has lost its worker; returns if it may have another.
@@ -79,11 +86,12 @@ class WorkerRecovery:
         if RETIRED in str(cause) or getattr(cause, "preempted", False) or self._is_new_timeout(key):
             return
         usable = self._usable_nodes()
-        node_id = self._node_of.get(key)
+        node_id = self._node_of.pop(key, None)  # the next worker may be lost before it begins
         if node_id not in usable:
             node_id = None  # it is gone
         if isinstance(cause, NodeTrouble):
-            self._found_unfit(node_id, cause, usable)
+            if node_id is not None:
+                self.exclude(node_id, str(cause))
         elif isinstance(cause, VaeSearchError) and not (isinstance(cause, StoreUnavailable) and self._store_answers()):
             raise cause
         elif isinstance(cause, ray.exceptions.OutOfMemoryError):
@@ -98,17 +106,6 @@ class WorkerRecovery:
                 f"{type(cause).__name__}: {said}\n"
                 "Look for the cause (memory, node) in the worker's log, then run the same command again."
             )
-
-    def _found_unfit(self, node_id: str | None, trouble: NodeTrouble, usable: Collection[str]) -> None:
-        """Exclude a node that cannot train.
-
-        Raises:
-            NodeTrouble: No other one is left.
-        """
-        if node_id is not None:
-            self._workers.exclude(node_id, str(trouble))
-        if set(usable) <= self._workers.avoided(usable):
-            raise trouble
 
     def _is_new_timeout(self, key: str) -> bool:
         """True if the worker ended itself because the run took too long, which the run itself is judged by."""

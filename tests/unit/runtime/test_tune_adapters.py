@@ -71,11 +71,12 @@ def begun(session, cluster: Cluster, **options: object) -> tuple[TuneRunState, S
 
 
 def lost(run: TuneRunState, trial: SimpleNamespace, error: Exception) -> None:
-    """Tell of a lost worker as Tune does: from the block in which it handles the error."""
+    """Tell of a lost worker as Tune does: from the block in which it handles the error. Then another one begins."""
     try:
         raise error
     except RayError:
         _CommitCallback(run).on_trial_recover(iteration=1, trials=[], trial=trial)
+    _CommitCallback(run).on_trial_start(iteration=1, trials=[], trial=trial)
 
 
 def raised(error: Exception) -> RayTaskError:
@@ -139,7 +140,29 @@ def test_if_no_other_node_is_left_its_trouble_ends_the_run(open_session, cluster
 
     lost(run, trial, raised(BLIND))
 
-    assert run.failure is BLIND
+    assert isinstance(run.failure, NodeTrouble)
+    assert str(run.failure) == f"node {HERE[:12]}: TensorFlow sees no GPU"
+
+
+def test_one_that_was_excluded_before_anything_ran_refuses_the_sweep_if_it_is_the_only_one(open_session, cluster):
+    run = run_of(open_session(), cluster)
+    run.recovery.exclude(HERE, "does not answer")
+    cluster.nodes = [HERE]
+
+    with pytest.raises(NodeTrouble, match=f"node {HERE[:12]}: does not answer"):
+        run.recovery.exclude(HERE, "does not answer")
+
+
+def test_a_worker_that_was_lost_before_it_began_is_not_its_predecessors_nodes(open_session, cluster):
+    run, trial = begun(open_session(), cluster, max_retries=10)
+
+    for _ in range(4):
+        try:
+            raise died()
+        except RayError:
+            _CommitCallback(run).on_trial_recover(iteration=1, trials=[], trial=trial)
+
+    assert cluster.warnings == []
 
 
 def test_a_worker_that_the_memory_monitor_killed_is_a_strike_against_its_trial_and_none_against_its_node(

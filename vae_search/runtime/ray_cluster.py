@@ -103,14 +103,14 @@ def usable_nodes(resources: Resources) -> list[str]:
     return [node.node_id for node in cluster_nodes() if trials_on(node, resources) > 0]
 
 
-def is_draining(node_id: str) -> bool:
-    """True if the node has been told that it will go: a spot machine, say."""
-    return node_id in ray_state.get_draining_nodes()
-
-
 def node_of_actor(actor_id: str) -> str | None:
     """Id of the node that an actor was started on; None if that is not known."""
     return ray_state.actor_table(actor_id, None, None).get("Address", {}).get("NodeID") or None
+
+
+def is_draining(node_id: str) -> bool:
+    """True if the node has been told that it will go: a spot machine, say."""
+    return node_id in ray_state.get_draining_nodes()
 
 
 class Slots:

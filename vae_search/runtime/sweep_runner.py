@@ -6,21 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vae_search.core.trial_state import Reason
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.runtime.process_state import driver_process
-from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster, usable_nodes
-from vae_search.runtime.store_probe import can_write, probe_store
+from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster
+from vae_search.runtime.store_probe import probe_store
 from vae_search.runtime.tune_adapters import run_trials
-from vae_search.runtime.worker_recovery import WorkerRecovery
+from vae_search.runtime.worker_recovery import WorkerRecovery, recovery_for
 from vae_search.search.capacity import check_capacity, local_capacity
 from vae_search.search.driver_lifecycle import DriverSession, run_sweep
 from vae_search.search.messages import TRIALS_PER_PROCESS, WorkerConfig
 from vae_search.search.progress import Observer
-from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import location_everywhere
-from vae_search.store.ledger.failure_counts import failure_counts
 from vae_search.store.ledger.sweep_record import SweepRecord
 from vae_search.store.paths import SweepPaths
 
@@ -63,16 +60,7 @@ def search(
             else str(session.log_folder.absolute()),
             trials_per_process=trials_per_process,
         )
-        recovery = WorkerRecovery(
-            coordinator,
-            max_retries=spec.max_retries,
-            timeouts=lambda key: _timeouts(session.store, spec, key),
-            # A private Ray's workers are on this machine: what they cannot reach, the driver cannot.
-            store_answers=lambda: address is not None and can_write(session.store),
-            usable_nodes=lambda: usable_nodes(spec.resources),
-            warn=observer.on_warning,
-            monotonic=time.monotonic,
-        )
+        recovery = recovery_for(session, spec, is_private=address is None, warn=observer.on_warning)
         data_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
         with (
             _cluster(config, session.store, address, data_bytes, observer, recovery) as scratch,
@@ -91,13 +79,6 @@ def search(
 
     with driver_process():
         run_sweep(record, store=store, observer=observer, slots=slots.count, train=train)
-
-
-def _timeouts(store: Store, spec: SweepSpec, key: str) -> int:
-    """Times that a run has been ended because it took too long."""
-    if spec.trial_timeout_s is None:
-        return 0
-    return failure_counts(store, spec.name, key, trial_timeout_s=spec.trial_timeout_s)[Reason.TIMEOUT]
 
 
 @contextmanager

@@ -6,10 +6,11 @@ VaeSearchError          exit code, what it says to a user
 ├── BadData             3   the images are wrong
 ├── CorruptStore        3   a file of the store is damaged
 ├── ClusterTrouble      4   Ray cannot be started or reached
+│   └── NodeTrouble     4   one node cannot train; others may
 ├── ProcessLost         4   a process that measures a model was lost; the same command tries again
 ├── Conflict            5   another driver, another spec, another comparability key
 │   └── LeaseLost       5   this driver no longer owns its sweep
-├── SweepFailed         6   no trial completed, or one cause came too often
+├── SweepFailed         6   no trial completed, or too many failed
 ├── StoreUnavailable    7   the store is full or cannot be reached
 ├── NotPromoted         8   a candidate was refused (`promote` only)
 └── Interrupted       130   stopped by a person; resumable
@@ -82,6 +83,10 @@ class ProcessLost(VaeSearchError):
     """A process that measures a model was lost to memory, time or a signal; nothing is known, so try again."""
 
     exit_code = 4
+
+
+class NodeTrouble(ClusterTrouble):
+    """One node cannot train: it lacks its GPU, or sees another store. Other nodes may."""
 
 
 class Conflict(VaeSearchError):

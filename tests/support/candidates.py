@@ -141,6 +141,7 @@ def put_finalist(store: Store, candidate: Candidate, *, sweep: str = "digits") -
                 "sweep": sweep,
                 "artifact_sha256": sha256,
                 "spec_sha256": sweep_record.read(store, sweep).spec.sha256,
+                "incarnation": sweep_record.read_stored(store, sweep).incarnation,
             }
         )
         ConfirmRuns(store, sweep).commit(ConfirmRow(**again, confirm_seed=row.confirm_seed))

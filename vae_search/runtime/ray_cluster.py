@@ -13,7 +13,7 @@ from ray._private.state import state as ray_state
 from vae_search.errors import ClusterTrouble
 from vae_search.runtime.cluster import gcs
 from vae_search.runtime.process_state import own_signal_handlers, set_for_private_cluster
-from vae_search.search.capacity import NodeCapacity, capped, cluster_capacity, in_flight_limit
+from vae_search.search.capacity import NodeCapacity, capped, cluster_capacity, in_flight_limit, trials_on
 from vae_search.spec.sections import Resources
 
 LOOK_EVERY_S = 1.0  # at the cluster's nodes
@@ -96,6 +96,16 @@ def cluster_nodes() -> list[NodeCapacity]:
         for node in ray.nodes()
         if node["Alive"] and node["NodeID"] not in leaving
     ]
+
+
+def usable_nodes(resources: Resources) -> list[str]:
+    """Ids of the nodes of the connected cluster that could hold a trial."""
+    return [node.node_id for node in cluster_nodes() if trials_on(node, resources) > 0]
+
+
+def node_of_actor(actor_id: str) -> str | None:
+    """Id of the node that an actor was started on; None if that is not known."""
+    return ray_state.actor_table(actor_id, None, None).get("Address", {}).get("NodeID") or None
 
 
 def is_draining(node_id: str) -> bool:

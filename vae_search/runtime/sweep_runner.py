@@ -11,6 +11,7 @@ from vae_search.runtime.process_state import driver_process
 from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster
 from vae_search.runtime.store_probe import probe_store
 from vae_search.runtime.tune_adapters import run_trials
+from vae_search.runtime.worker_recovery import WorkerRecovery, recovery_for
 from vae_search.search.capacity import check_capacity, local_capacity
 from vae_search.search.driver_lifecycle import DriverSession, SweepStart, run_sweep
 from vae_search.search.messages import TRIALS_PER_PROCESS, WorkerConfig
@@ -58,9 +59,10 @@ def search(
             else str(session.log_folder.absolute()),
             trials_per_process=trials_per_process,
         )
+        recovery = recovery_for(session, spec, is_private=address is None, warn=observer.on_warning)
         data_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
         with (
-            _cluster(config, session.store, address, data_bytes, observer) as scratch,
+            _cluster(config, session.store, address, data_bytes, observer, recovery) as scratch,
             observer.watching(coordinator.progress),
         ):
             run_trials(
@@ -71,6 +73,7 @@ def search(
                 limit=slots.limit,
                 stop_requested=session.stop_requested,
                 scratch=scratch,
+                recovery=recovery,
             )
 
     with driver_process():
@@ -79,7 +82,12 @@ def search(
 
 @contextmanager
 def _cluster(
-    config: WorkerConfig, store: Store, address: str | None, data_bytes: int, observer: Observer
+    config: WorkerConfig,
+    store: Store,
+    address: str | None,
+    data_bytes: int,
+    observer: Observer,
+    recovery: WorkerRecovery,
 ) -> Iterator[Path]:
     """A cluster that can train the sweep, for the length of the block; yields a scratch folder of this machine."""
     resources = config.spec.resources
@@ -94,6 +102,7 @@ def _cluster(
         if address is None:
             check_capacity(nodes, [], resources)
         else:
-            probe_store(store, nodes, nonce=lambda: secrets.token_hex(8))
+            for node_id, trouble in probe_store(store, nodes, nonce=lambda: secrets.token_hex(8)).items():
+                recovery.exclude(node_id, trouble)
         observer.on_phase("training")
         yield scratch

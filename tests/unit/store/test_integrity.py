@@ -236,7 +236,7 @@ def test_a_folder_that_was_renamed_or_copied_is_called_so_and_never_repaired(
     files = {path: path.read_bytes() for path in sweeps.rglob("*.*")}
 
     (checked,) = maintenance.verify(swept, "mine", repair=True)
-    found, troubles = sweep_status.statuses(swept)
+    found = sweep_status.statuses(swept)
 
     assert checked.after.renamed_from == "digits"
     assert checked.after.rows == 4
@@ -245,9 +245,9 @@ def test_a_folder_that_was_renamed_or_copied_is_called_so_and_never_repaired(
     assert finding.problem.startswith("this folder was renamed or copied: its record names sweep digits. Move it back")
     assert finding.problem.endswith("4 of its 4 rows are intact there.")
     assert {path: path.read_bytes() for path in sweeps.rglob("*.*")} == files
-    assert len(troubles) == 1
-    assert "renamed or copied" in troubles[0]
-    assert [status.spec.name for status in found] == (["digits"] if move is shutil.copytree else [])
+    assert len(found.troubles) == 1
+    assert "renamed or copied" in found.troubles[0]
+    assert [status.spec.name for status in found.sweeps] == (["digits"] if move is shutil.copytree else [])
     with pytest.raises(CorruptStore, match="mine: renamed or copied by hand; nothing was changed"):
         raise_if_still_damaged([checked], [])
 

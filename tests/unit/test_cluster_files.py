@@ -181,7 +181,7 @@ def test_the_gpu_groups_ask_for_a_gpu_and_for_the_image_that_has_cuda():
         assert "nvidia.com/gpu" not in other["resources"]["limits"]
     aws = read(CLUSTER / "aws.yaml")["available_node_types"]
     assert aws["gpu_worker"]["resources"]["GPU"] == 1
-    assert "[gpu]" in aws["gpu_worker"]["worker_setup_commands"][-1]
+    assert aws["gpu_worker"]["docker"]["worker_image"].endswith("-gpu")
     assert '"/home/ray/vae-search[$EXTRAS]"' in (CLUSTER / "Dockerfile").read_text()
 
 

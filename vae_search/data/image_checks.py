@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vae_search.core.machine import usable_memory_bytes
 from vae_search.core.text import printable
 from vae_search.errors import BadData
 
 SMALLEST, LARGEST = 4, 512  # pixels along a side
 CHANNELS = (1, 3)
 MAX_BYTES = 8 * 2**30  # of decoded images: they are held in memory, once per process
+# Of the memory that there is: a driver holds the images as read, once more split, and once more for its workers.
+MEMORY_SHARE = 1 / 4
 DARKEST = 1 / 8  # the least that the brightest pixel of a whole data set may be
 # Floats that stand on such a grid are kept as bytes, a quarter of the memory and the traffic, and nothing is lost:
 # black and white, scikit-learn's digits, eight-bit images.
@@ -126,18 +129,33 @@ def check_type(dtype: np.dtype, *, where: str) -> None:
         )
 
 
-def refuse_too_large(shape: Sequence[int], item_bytes: int, *, where: str) -> None:
+def refuse_too_large(shape: Sequence[int], item_bytes: int, *, where: str, beside_bytes: int = 0) -> None:
     """Refuse images by what their header says, before they are decoded.
 
+    Args:
+        beside_bytes: size of other images of the data set, which are held at the same time.
+
     Raises:
-        BadData: They would take more than MAX_BYTES.
+        BadData: They would take more than `decoded_limit_bytes`.
     """
-    size = math.prod(shape) * item_bytes
-    if size > MAX_BYTES:
+    size = beside_bytes + math.prod(shape) * item_bytes
+    limit = decoded_limit_bytes()
+    if size > limit:
+        beside = f" with {beside_bytes / 2**30:,.1f} GiB of others" if beside_bytes else ""
         raise BadData(
-            f"{where}: decoded images must fit in {MAX_BYTES / 2**30:g} GiB, but {tuple(shape)} values take "
-            f"{size / 2**30:,.1f} GiB. Use fewer or smaller images."
+            f"{where}: decoded images must fit in {limit / 2**30:.3g} GiB ({limit_words(limit)}),\n"
+            f"but {tuple(shape)} values{beside} take {size / 2**30:,.1f} GiB. Use fewer or smaller images."
         )
+
+
+def decoded_limit_bytes() -> int:
+    """Most that decoded images may take on this machine, or in this container."""
+    return min(MAX_BYTES, int(usable_memory_bytes() * MEMORY_SHARE))
+
+
+def limit_words(limit: int) -> str:
+    """Grounds of a limit, in words."""
+    return "the most that is read" if limit == MAX_BYTES else f"{MEMORY_SHARE:.0%} of the memory here"
 
 
 def blocks(array: np.ndarray) -> Iterator[np.ndarray]:

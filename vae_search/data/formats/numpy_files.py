@@ -52,15 +52,19 @@ def _read_archive(archive: zipfile.ZipFile, where: str) -> tuple[np.ndarray, np.
         raise BadData(
             f"{where}: training images must be the array {TRAIN_KEY} (test images: {TEST_KEY}).\nIt holds {found}."
         )
-    parts = []
-    for key in (TRAIN_KEY, TEST_KEY):
-        if key in members:
-            with archive.open(members[key]) as member:
-                parts.append(_read_array(member, f"{where}: {key}"))
+    keys = [key for key in (TRAIN_KEY, TEST_KEY) if key in members]
+    # By the archive's own directory, before anything is unpacked: zeros are packed a thousandfold.
+    unpacked_bytes = sum(archive.getinfo(members[key]).file_size for key in keys)
+    refuse_too_large((unpacked_bytes,), 1, where=f"{where}: {' and '.join(keys)}")
+    parts: list[np.ndarray] = []
+    for key in keys:
+        with archive.open(members[key]) as member:
+            held = sum(part.nbytes for part in parts)
+            parts.append(_read_array(member, f"{where}: {key}", beside_bytes=held))
     return parts[0], parts[1] if len(parts) > 1 else None
 
 
-def _read_array(stream: IO[bytes], where: str) -> np.ndarray:
+def _read_array(stream: IO[bytes], where: str, *, beside_bytes: int = 0) -> np.ndarray:
     try:
         version = np.lib.format.read_magic(stream)
         shape, by_columns, dtype = HEADER_READERS[version](stream)
@@ -69,6 +73,6 @@ def _read_array(stream: IO[bytes], where: str) -> np.ndarray:
     check_type(dtype, where=where)
     if any(size <= 0 for size in shape):
         raise BadData(f"{where}: there must be images, but the shape is {shape}.")
-    refuse_too_large(shape, dtype.itemsize, where=where)
+    refuse_too_large(shape, dtype.itemsize, where=where, beside_bytes=beside_bytes)
     content = read_exactly(stream, math.prod(shape) * dtype.itemsize, where=where)
     return np.frombuffer(content, dtype).reshape(shape, order="F" if by_columns else "C")

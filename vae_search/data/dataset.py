@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.text import printable
 from vae_search.data.binarization import BINARISATION_SEED, above_half, bernoulli_entropy, draw_evaluation_sets
+from vae_search.data.duplicates import count_duplicates
 from vae_search.data.image_checks import Images, grey_levels
 from vae_search.data.labels import train_labels
 from vae_search.data.pixel_statistics import BINARY, PixelStatistics
@@ -38,6 +40,7 @@ class Dataset:
             binarisation; 0 for pixels that are given, which a model might know for certain.
         pixels: of the training images.
         train_labels: (count,) int64 of the training images, if the source has some; no part of the task's identity.
+        summary: of the images as they were read, for people; no part of the task's identity either.
     """
 
     source: str
@@ -52,6 +55,7 @@ class Dataset:
     floor: float
     pixels: PixelStatistics
     train_labels: np.ndarray | None
+    summary: DatasetSummary
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -103,6 +107,7 @@ def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
         floor=floor,
         train_labels=None if labels is None else labels[split.train],
         pixels=PixelStatistics.of(train, levels=levels),
+        summary=_summary(source, split),
     )
 
 
@@ -135,6 +140,33 @@ def _task(dataset: Dataset) -> dict[str, object]:
 
 def _hash(task: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(task, sort_keys=True).encode()).hexdigest()
+
+
+def _summary(source: Source, split: Split) -> DatasetSummary:
+    parts = [part for part in (source.train, source.test) if part is not None]
+    height, width, channels = source.train.pixels.shape[1:]
+    test = split.test if source.test is None else source.test
+    found = count_duplicates(source.train, source.test, split)
+    return DatasetSummary(
+        height=height,
+        width=width,
+        channels=channels,
+        white=source.train.scale,
+        range=(
+            min(float(part.pixels.min()) / part.scale for part in parts),
+            max(float(part.pixels.max()) / part.scale for part in parts),
+        ),
+        parts={
+            "train": len(split.train),
+            "select": len(split.select),
+            "judge": len(split.judge),
+            "test": 0 if test is None else len(test),
+        },
+        has_own_test=source.test is not None,
+        copies=found.copies,
+        in_train=found.in_train,
+        notes=source.notes,
+    )
 
 
 def _split(source: Source, spec: DataSpec, where: str) -> Split:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.data.tasks import TrainingTask
 from vae_search.search.capacity import local_capacity
 from vae_search.search.pruning import rung_epochs
@@ -25,8 +26,9 @@ STATE_COPIES = 4  # weights, two moments, the average
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Expected time, memory and disk space of a sweep; figures are rough."""
+    """Expected time, memory and disk space of a sweep, and its images; figures of costs are rough."""
 
+    images: DatasetSummary
     rungs: tuple[int, ...]
     trial_epochs: float
     """epochs over all trials after pruning, and over the confirm runs"""
@@ -48,7 +50,7 @@ def expected_epochs(spec: SweepSpec) -> float:
     return expected
 
 
-def estimate(spec: SweepSpec, task: TrainingTask) -> Estimate:
+def estimate(spec: SweepSpec, task: TrainingTask, images: DatasetSummary) -> Estimate:
     """Costs of `spec` on this machine, from random configs of its space."""
     study = SweepStudy(spec.search_space, sampler="random", seed=spec.seed)
     networks = [
@@ -64,14 +66,15 @@ def estimate(spec: SweepSpec, task: TrainingTask) -> Estimate:
     time_s = START_S + COMPILE_S * len({network.topology for network in networks}) + training_s / slots
     if spec.budget.minutes is not None:
         time_s = min(time_s, 60.0 * spec.budget.minutes)
-    images = task.train.nbytes + task.select.nbytes
+    image_bytes = task.train.nbytes + task.select.nbytes
     kept = min(spec.keep, spec.budget.trials) + spec.confirm.runs
     return Estimate(
+        images=images,
         rungs=rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs),
         trial_epochs=epochs,
         slots=slots,
         time_s=time_s,
-        memory_bytes=int(slots * (WORKER_BYTES + images) + images),
+        memory_bytes=int(slots * (WORKER_BYTES + image_bytes) + image_bytes),
         store_bytes=int(4 * parameters * (kept + STATE_COPIES * slots) + 20_000 * spec.budget.trials),
     )
 

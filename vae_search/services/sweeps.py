@@ -85,6 +85,7 @@ def run(
         check_cluster(address, spec.resources)
     observer.on_phase(f"reading {spec.data.source}")
     dataset = open_dataset(store, spec.data, cache=cache)
+    observer.on_images(dataset.summary)
     _check_batches(spec, len(dataset.train))
     record = sweep_record.SweepRecord(
         spec=spec,
@@ -92,6 +93,7 @@ def run(
         comparability_key=comparability_key(dataset, likelihood=spec.likelihood),
         versions=versions(),
         pixels_key=pixels_key(dataset),
+        images=dataset.summary,
     )
     prove_exclusive(store)
     sweep_record.create_or_check(store, record, text=text)
@@ -208,11 +210,11 @@ def estimate(spec: "SweepSpec", *, store: Store, cache: Path) -> "Estimate":
     from vae_search.services.datasets import open_dataset
 
     local_capacity(spec.resources)  # refuse what can never run before anything slow
-    task = TrainingTask.of(open_dataset(store, spec.data, cache=cache))
-    _check_batches(spec, len(task.train))
+    dataset = open_dataset(store, spec.data, cache=cache)
+    _check_batches(spec, len(dataset.train))
     from vae_search.services.cost_estimate import estimate as estimate_costs
 
-    return estimate_costs(spec, task)
+    return estimate_costs(spec, TrainingTask.of(dataset), dataset.summary)
 
 
 def stop(store: Store, sweep: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.validation import InvalidValueError
 from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound
 from vae_search.spec.search_space_yaml import read_space
@@ -30,6 +31,8 @@ class SweepRecord:
     versions: Mapping[str, str]
     pixels_key: str | None = None
     """of `data.dataset.pixels_key`; None as well in records from before there was any"""
+    images: DatasetSummary | None = None
+    """as they were read when the sweep began; None in records from before they were kept"""
 
 
 def create_or_check(store: Store, record: SweepRecord, *, text: str) -> None:
@@ -48,6 +51,7 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str) -> None:
             "comparability_key": record.comparability_key,
             "versions": dict(record.versions),
             "pixels_key": record.pixels_key,
+            "images": None if record.images is None else record.images.to_json(),
         }
     )
     name = record.spec.name
@@ -93,6 +97,11 @@ class StoredRecord:
             raise CorruptStore("holds no valid objective.", path=self._path, advice="Restore it from a copy.")
         return tuple(objective.get("pareto") or ()), objective.get("prefer", "neg_elbo")
 
+    @property
+    def images(self) -> DatasetSummary | None:
+        """Images as they were read when the sweep began; None in records from before they were kept."""
+        return DatasetSummary.from_json(self.fields.get("images"))
+
     def checked(self) -> SweepRecord:
         """Parse the whole record.
 
@@ -119,6 +128,7 @@ class StoredRecord:
             comparability_key=key,
             versions=versions,
             pixels_key=pixels_key if isinstance(pixels_key, str) else None,
+            images=self.images,
         )
 
     def latest_spec(self, store: Store) -> "SweepSpec":

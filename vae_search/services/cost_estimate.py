@@ -1,6 +1,7 @@
 """Cost estimate of a sweep before training, from its networks' shapes and this machine's matrix product."""
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,10 @@ from vae_search.search.pruning import rung_epochs
 from vae_search.search.study.study import SweepStudy
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.vae.networks.network import build
+from vae_search.vae.inference.scoring import JUDGE_IWAE_SAMPLES
+from vae_search.vae.networks.network import Network, build
 from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH, TRIAL_IWAE_SAMPLES, draws_at_once
 
 SAMPLED_CONFIGS = 16
 MATRIX_SIZE = 1024
@@ -22,6 +25,9 @@ START_S = 12.0  # Ray, and TensorFlow in each worker
 COMPILE_S = 1.0  # of a trial whose topology its worker has not had yet
 WORKER_BYTES = 700 * 10**6  # TensorFlow and one compiled network
 STATE_COPIES = 4  # weights, two moments, the average
+VALUE_BYTES = 4
+STEP_COPIES = 3  # of a layer's output in a step: before its activation, after it, and the gradient
+LIKELIHOOD_COPIES = 6  # of the decoder's output, while a likelihood is computed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +67,10 @@ def estimate(spec: SweepSpec, task: TrainingTask, images: DatasetSummary) -> Est
     parameters = float(np.mean([network.parameters for network in networks]))
     slots = local_capacity(spec.resources)
     epochs = spec.budget.trials * expected_epochs(spec) + spec.confirm.runs * spec.confirm_epochs
-    image_flops = flops * (3 * len(task.train) + len(task.select))
-    training_s = epochs * image_flops / (REACHED_SHARE * _matrix_flops_per_s())
+    decoder_flops = float(np.mean([network.decoder_flops for network in networks]))
+    work = epochs * flops * (3 * len(task.train) + len(task.select))
+    work += _scoring_flops(spec, images.parts, flops=flops, decoder_flops=decoder_flops)
+    training_s = work / (REACHED_SHARE * _matrix_flops_per_s())
     time_s = START_S + COMPILE_S * len({network.topology for network in networks}) + training_s / slots
     if spec.budget.minutes is not None:
         time_s = min(time_s, 60.0 * spec.budget.minutes)
@@ -74,9 +82,42 @@ def estimate(spec: SweepSpec, task: TrainingTask, images: DatasetSummary) -> Est
         trial_epochs=epochs,
         slots=slots,
         time_s=time_s,
-        memory_bytes=int(slots * (WORKER_BYTES + image_bytes) + image_bytes),
+        memory_bytes=int(
+            slots * (WORKER_BYTES + image_bytes + _working_bytes(spec, networks, images.parts)) + image_bytes
+        ),
         store_bytes=int(4 * parameters * (kept + STATE_COPIES * slots) + 20_000 * spec.budget.trials),
     )
+
+
+def _scoring_flops(spec: SweepSpec, parts: Mapping[str, int], *, flops: float, decoder_flops: float) -> float:
+    """Cost of the scores at the end of trials and confirm runs, and of the test of a candidate.
+
+    Args:
+        parts: number of images by part.
+        flops, decoder_flops: of one image through the whole network, and through its decoder.
+    """
+
+    def of(count: int, samples: int) -> float:
+        return count * (2 * flops + (samples + 1) * decoder_flops)
+
+    select = (spec.budget.trials + spec.confirm.runs) * of(parts["select"], TRIAL_IWAE_SAMPLES)
+    judge = spec.confirm.runs * of(parts["judge"], JUDGE_IWAE_SAMPLES)
+    test = of(parts["test"], JUDGE_IWAE_SAMPLES) if spec.promote and spec.confirm.runs else 0.0
+    return select + judge + test
+
+
+def _working_bytes(spec: SweepSpec, networks: Sequence[Network], parts: Mapping[str, int]) -> int:
+    """Memory of one worker beside images, weights and TensorFlow, of the largest network: a step or an evaluation."""
+    batch = spec.search_space.largest("batch_size", default=Config().batch_size)
+    evaluated = min(EVALUATION_BATCH, max(parts["select"], parts["judge"] if spec.confirm.runs else 0))
+    found = 0
+    for network in networks:
+        outputs = network.layer_outputs
+        per_value = network.spec.outputs_per_value + network.spec.shares_scale
+        images_at_once = evaluated * draws_at_once(network.spec.image_shape, per_value)
+        evaluation = images_at_once * (2 * max(outputs) + LIKELIHOOD_COPIES * outputs[-1])
+        found = max(found, VALUE_BYTES * max(STEP_COPIES * batch * sum(outputs), evaluation))
+    return found
 
 
 def _matrix_flops_per_s() -> float:

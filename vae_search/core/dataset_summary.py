@@ -15,6 +15,8 @@ class DatasetSummary:
     Args:
         white: what the brightest intensity is in the pixels: 255 for bytes, 1 for floats and for black and white.
         range: least and greatest intensity, in [0, 1].
+        is_binary: whether all values are black or white.
+        is_coloured: whether the channels of a pixel differ anywhere.
         parts: number of images by part: train, select, judge, test.
         has_own_test: whether the test images are the source's own.
         copies: images that equal one before them, pixel by pixel, over all parts.
@@ -27,6 +29,8 @@ class DatasetSummary:
     channels: int
     white: float
     range: tuple[float, float]
+    is_binary: bool
+    is_coloured: bool
     parts: Mapping[str, int]
     has_own_test: bool
     copies: int
@@ -48,7 +52,9 @@ class DatasetSummary:
         """All of it in words, one sentence or two a line."""
         train, *held_out = (f"{self.parts[part]:,}" for part in PARTS)
         select, judge, test = held_out
-        colour = "in colour" if self.channels == 3 else "grey"
+        colour = "black and white" if self.is_binary else "grey"
+        if self.channels == 3:
+            colour = "in colour" if self.is_coloured else f"{colour} in three equal channels"
         low, high = self.range
         own = " of the source's own" if self.has_own_test else ""
         lines = [

@@ -11,13 +11,16 @@ from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.text import printable
 from vae_search.data.binarization import BINARISATION_SEED, above_half, bernoulli_entropy, draw_evaluation_sets
 from vae_search.data.duplicates import count_duplicates
-from vae_search.data.image_checks import Images, grey_levels
+from vae_search.data.image_checks import Images, blocks, grey_levels
 from vae_search.data.labels import train_labels
 from vae_search.data.pixel_statistics import BINARY, PixelStatistics
 from vae_search.data.sources import Source, read_source
-from vae_search.data.splits import Split, split_images
+from vae_search.data.splits import LEAST_PART, Split, split_images
+from vae_search.errors import BadData
 from vae_search.spec.sections import DataSpec
 
+LEAST_SPLIT = 6 * 2 * LEAST_PART  # images of which a sixth is enough to validate with
+LEAST_SCORED = 2
 METRIC_VERSION = 1  # one more whenever the same weights and images would get another score
 
 
@@ -73,8 +76,11 @@ def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
     Raises:
         BadData: The images cannot be had, or cannot be used as they are.
     """
+    return _prepared(read_source(spec.source, cache=cache), spec)
+
+
+def _prepared(source: Source, spec: DataSpec) -> Dataset:
     where = printable(spec.source, 400)
-    source = read_source(spec.source, cache=cache)
     images, own_test = source.train, source.test
     split = _split(source, spec, where)
     fingerprint = _fingerprint(images, own_test)
@@ -109,6 +115,38 @@ def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
         pixels=PixelStatistics.of(train, levels=levels),
         summary=_summary(source, split),
     )
+
+
+def load_new_images(source: str, *, binarize: str, cache: Path) -> tuple[np.ndarray, PixelStatistics]:
+    """Images to score a finished model on: all of a source, or its test images if it says which those are.
+
+    Args:
+        binarize: as the model's images were.
+        cache: the folder for downloads.
+
+    Returns:
+        (count, height, width, channels) uint8 in 0 … levels - 1, and the statistics of what the source has to train on.
+
+    Raises:
+        BadData: The images cannot be had, or cannot be used as they are.
+    """
+    where = printable(source, 400)
+    found = read_source(source, cache=cache)
+    can_be_split = found.test is not None and len(found.train) >= LEAST_SPLIT
+    if found.protocol is not None or can_be_split:
+        dataset = _prepared(found, DataSpec.model_validate({"source": source, "binarize": binarize}))
+        return dataset.test, dataset.pixels
+    images = found.train if found.test is None else found.test
+    if len(images) < LEAST_SCORED:
+        raise BadData(f"{where}: at least {LEAST_SCORED} images are needed for a mean and its error, but there is one.")
+    match binarize:
+        case "dynamic":
+            nothing = images.chosen(np.arange(0))
+            return draw_evaluation_sets(nothing, images)[1], PixelStatistics.of(images, levels=BINARY)
+        case "threshold":
+            return above_half(images), PixelStatistics.of(images, levels=BINARY)
+        case _:
+            return images.pixels, PixelStatistics.of(images, levels=grey_levels(images, where=where))
 
 
 def comparability_key(dataset: Dataset, *, likelihood: str) -> str:
@@ -156,6 +194,8 @@ def _summary(source: Source, split: Split) -> DatasetSummary:
             min(float(part.pixels.min()) / part.scale for part in parts),
             max(float(part.pixels.max()) / part.scale for part in parts),
         ),
+        is_binary=all(_is_binary(part) for part in parts),
+        is_coloured=any(_is_coloured(part) for part in parts),
         parts={
             "train": len(split.train),
             "select": len(split.select),
@@ -167,6 +207,14 @@ def _summary(source: Source, split: Split) -> DatasetSummary:
         in_train=found.in_train,
         notes=source.notes,
     )
+
+
+def _is_binary(images: Images) -> bool:
+    return all(bool(((block == 0) | (block == images.scale)).all()) for block in blocks(images.pixels))
+
+
+def _is_coloured(images: Images) -> bool:
+    return any(bool((block != block[..., :1]).any()) for block in blocks(images.pixels))
 
 
 def _split(source: Source, spec: DataSpec, where: str) -> Split:

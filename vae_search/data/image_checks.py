@@ -20,6 +20,10 @@ DARKEST = 1 / 8  # the least that the brightest pixel of a whole data set may be
 # black and white, scikit-learn's digits, eight-bit images.
 GRIDS = (1, 16, 255)
 BLOCK_PIXELS = 2**22
+BLACK_AND_WHITE = (
+    "data.binarize: none needs grey or coloured pixels, but these are all black or white.\n"
+    "Set data.binarize: threshold and likelihood: bernoulli."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,10 +90,7 @@ def grey_levels(*parts: Images, where: str) -> int:
             "Save both as uint8 in 0 … 255."
         )
     if scales[0] <= 1:
-        raise BadData(
-            f"{where}: data.binarize: none needs grey or coloured pixels, but these are black and white.\n"
-            "Use threshold with a bernoulli likelihood."
-        )
+        raise BadData(f"{where}: {BLACK_AND_WHITE}")
     return int(scales[0]) + 1
 
 
@@ -179,12 +180,18 @@ def _with_channels(array: np.ndarray, where: str) -> np.ndarray:
         advice = {2: "Grey with alpha? Keep images[..., :1].", 4: "Is the fourth alpha? Keep images[..., :3]."}.get(
             channels, ""
         )
-        if shape[1] in (1, 3):
+        if shape[1] in CHANNELS:
             advice = "The channels come first here: use np.moveaxis(images, 1, -1)."
+        elif array.ndim == 4 and shape[2] in CHANNELS:
+            advice = "The images are counted last here: use np.moveaxis(images, -1, 0)."
         raise BadData(f"{where}: {law}, but their shape is {shape}.\n{advice}".rstrip())
     if not all(SMALLEST <= side <= LARGEST for side in shaped.shape[1:3]):
+        # Square but for the last axis, as MATLAB keeps grey images.
+        is_counted_last = array.ndim == 3 and shape[0] == shape[1] <= LARGEST < shape[2]
+        advice = "\nAre the images counted last? Then use np.moveaxis(images, -1, 0)." if is_counted_last else ""
         raise BadData(
             f"{where}: images must be {SMALLEST} to {LARGEST} pixels high and wide, but they are {_size(shaped)}."
+            f"{advice}"
         )
     return shaped
 
@@ -233,7 +240,8 @@ def _into_unit_range(low: float, high: float) -> str:
     if low >= -1 and high <= 1:
         return "From [-1, 1] use (images + 1) / 2."
     if low >= 0 and high <= 255:
-        return "Divide by 255."
+        # 0 … 16 are scikit-learn's digits; so few bytes are dark that a set without one above 127 has another white.
+        return "Divide by 255." if high > 127 else f"Is {high:.6g} white? Then divide by {high:.6g}."
     return "Undo their standardisation, or scale them to [0, 1]."
 
 

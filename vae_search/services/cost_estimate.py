@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -25,7 +26,9 @@ START_S = 12.0  # Ray, and TensorFlow in each worker
 COMPILE_S = 1.0  # of a trial whose topology its worker has not had yet
 WORKER_BYTES = 700 * 10**6  # TensorFlow and one compiled network
 STATE_COPIES = 4  # weights, two moments, the average
+WEIGHT_COPIES = 2  # their gradients, and the new weights of a step
 VALUE_BYTES = 4
+CHUNK_COPIES = 16  # of a batch: the images of several steps are made at once, and drawn
 STEP_COPIES = 3  # of a layer's output in a step: before its activation, after it, and the gradient
 LIKELIHOOD_COPIES = 6  # of the decoder's output, while a likelihood is computed
 
@@ -107,7 +110,7 @@ def _scoring_flops(spec: SweepSpec, parts: Mapping[str, int], *, flops: float, d
 
 
 def _working_bytes(spec: SweepSpec, networks: Sequence[Network], parts: Mapping[str, int]) -> int:
-    """Memory of one worker beside images, weights and TensorFlow, of the largest network: a step or an evaluation."""
+    """Memory of one worker beside images and TensorFlow, for the largest network: its weights, a step, an evaluation."""
     batch = spec.search_space.largest("batch_size", default=Config().batch_size)
     evaluated = min(EVALUATION_BATCH, max(parts["select"], parts["judge"] if spec.confirm.runs else 0))
     found = 0
@@ -116,7 +119,9 @@ def _working_bytes(spec: SweepSpec, networks: Sequence[Network], parts: Mapping[
         per_value = network.spec.outputs_per_value + network.spec.shares_scale
         images_at_once = evaluated * draws_at_once(network.spec.image_shape, per_value)
         evaluation = images_at_once * (2 * max(outputs) + LIKELIHOOD_COPIES * outputs[-1])
-        found = max(found, VALUE_BYTES * max(STEP_COPIES * batch * sum(outputs), evaluation))
+        step = STEP_COPIES * batch * sum(outputs) + CHUNK_COPIES * batch * prod(network.spec.image_shape)
+        weights = (STATE_COPIES + WEIGHT_COPIES) * network.parameters
+        found = max(found, VALUE_BYTES * (weights + max(step, evaluation)))
     return found
 
 

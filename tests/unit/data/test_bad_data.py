@@ -169,7 +169,7 @@ CASES: list[tuple[str, Callable[[Path], Path], str, dict[str, object]]] = [
     ("npz shapes differ", lambda f: npz(f, x_train=grey(), x_test=grey(50, 7, 7)), "same size", {}),
     ("npz ranges differ", lambda f: npz(f, x_train=grey(), x_test=(grey() > 9)), "share a scale", {}),
     ("npz few test images", lambda f: npz(f, x_train=grey(), x_test=grey(3)), "at least 16 test images are needed", {}),
-    ("none of black and white", lambda f: npz(f, x_train=grey(300) > 9), "black and white", {"binarize": "none"}),
+    ("none of black and white", lambda f: npz(f, x_train=grey(300) > 9), "black or white", {"binarize": "none"}),
     ("none of floats", lambda f: npy(f, floats()), "needs whole numbers", {"binarize": "none"}),
     (
         "none of two scales",

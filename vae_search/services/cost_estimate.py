@@ -110,7 +110,7 @@ def _scoring_flops(spec: SweepSpec, parts: Mapping[str, int], *, flops: float, d
 
 
 def _working_bytes(spec: SweepSpec, networks: Sequence[Network], parts: Mapping[str, int]) -> int:
-    """Memory of one worker beside images and TensorFlow, for the largest network: its weights, a step, an evaluation."""
+    """Memory of one worker beside images and TensorFlow: weights of the largest network, a step or an evaluation."""
     batch = spec.search_space.largest("batch_size", default=Config().batch_size)
     evaluated = min(EVALUATION_BATCH, max(parts["select"], parts["judge"] if spec.confirm.runs else 0))
     found = 0

@@ -247,7 +247,15 @@ def _into_unit_range(low: float, high: float) -> str:
 
 def _unflatten(shape: tuple[int, ...]) -> str:
     side = math.isqrt(shape[1])
-    return f"Flattened? Use images.reshape(-1, {side}, {side})." if side * side == shape[1] else "Are they flattened?"
+    if side * side == shape[1]:
+        return f"Flattened? Use images.reshape(-1, {side}, {side})."
+    side = math.isqrt(shape[1] // 3)
+    if 3 * side * side == shape[1] and side:
+        return (
+            f"Flattened colours? Use images.reshape(-1, {side}, {side}, 3),\n"
+            f"or np.moveaxis(images.reshape(-1, 3, {side}, {side}), 1, -1) if all of red comes first."
+        )
+    return "Are they flattened?"
 
 
 def _size(images: np.ndarray) -> str:

@@ -13,7 +13,7 @@ from vae_search.data.formats.cifar10 import Cifar10, is_cifar10_folder, read_cif
 from vae_search.data.formats.encoded_images import turned_note
 from vae_search.data.formats.idx import TEST, TRAIN, idx_advice, idx_file, read_idx_folder
 from vae_search.data.formats.image_folder import read_image_folder
-from vae_search.data.formats.numpy_files import read_npy, read_npz
+from vae_search.data.formats.numpy_files import read_npy, read_npz, unread_note
 from vae_search.data.formats.parquet import read_parquet
 from vae_search.data.formats.photo_patches import VALIDATION_COUNT, read_photo_patches
 from vae_search.data.formats.safe_reading import place, reading, refuse_irregular
@@ -98,11 +98,16 @@ def _checked(
 
 
 def _with_protocol(
-    name: str, train: np.ndarray, test: np.ndarray | None, train_labels: np.ndarray | None = None
+    name: str,
+    train: np.ndarray,
+    test: np.ndarray | None,
+    train_labels: np.ndarray | None = None,
+    *,
+    notes: tuple[str, ...] = (),
 ) -> Source:
     validation = None if test is None else USUAL_VALIDATION.get((train.shape, test.shape))
     protocol = None if validation is None else Protocol(validation=validation)
-    return _checked(name, train, test, protocol=protocol, train_labels=train_labels)
+    return _checked(name, train, test, protocol=protocol, train_labels=train_labels, notes=notes)
 
 
 def _labelled(name: str, found: Cifar10) -> Source:
@@ -129,7 +134,8 @@ def _read_path(path: Path) -> Source:
             return _labelled(name, read_cifar10_archive(archive, where=where))
     match path.suffix.lower():
         case ".npz":
-            return _with_protocol(name, *read_npz(path, where=where))
+            train, test = read_npz(path, where=where)
+            return _with_protocol(name, train, test, notes=unread_note(path))
         case ".npy":
             return _checked(name, read_npy(path), None)
         case ".parquet":

@@ -38,6 +38,7 @@ CASES: list[tuple[str, np.ndarray, str, Callable[[np.ndarray], np.ndarray]]] = [
     ("channels first", np.moveaxis(colour(), -1, 1), "np.moveaxis(images, 1, -1)", lambda a: np.moveaxis(a, 1, -1)),
     ("alpha", np.zeros((100, 8, 8, 4), np.uint8) + grey(100, 8, 8)[..., None], "images[..., :3]", lambda a: a[..., :3]),
     ("flattened", grey(100, 8, 8).reshape(100, 64), "images.reshape(-1, 8, 8)", lambda a: a.reshape(-1, 8, 8)),
+    ("flat colours", colour()[:, :5].reshape(100, 75), "images.reshape(-1, 5, 5, 3)", lambda a: a.reshape(-1, 5, 5, 3)),
     ("wrapped bytes", grey().view(np.int8), "images.view(np.uint8)", lambda a: a.view(np.uint8)),
     ("resized", grey() / 255 * 1.02 - 0.01, "np.clip(images, 0, 1)", lambda a: np.clip(a, 0, 1)),
 ]

@@ -46,6 +46,7 @@ def images(folder) -> DatasetSummary:
     return load_dataset(DataSpec(source=str(folder / "leak.npz")), cache=folder).summary
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_was_read_and_what_is_odd_about_it(folder, images):
     said = vae_search("run", "leak.yaml", "--dry-run", folder=folder).stdout.decode()
     as_json = json.loads(vae_search("run", "leak.yaml", "--dry-run", "--json", folder=folder).stdout)

@@ -11,12 +11,13 @@ from typing import IO, BinaryIO
 
 import numpy as np
 
-from vae_search.core.text import printable
+from vae_search.core.text import first_few, printable
 from vae_search.data.formats.safe_reading import place, read_exactly, reading
 from vae_search.data.image_checks import check_type, refuse_too_large
 from vae_search.errors import BadData
 
 TRAIN_KEY, TEST_KEY = "x_train", "x_test"
+LABELS_BEGIN = "y_"
 HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -43,6 +44,14 @@ def read_npz(file: Path | BinaryIO, *, where: str) -> tuple[np.ndarray, np.ndarr
     except (RuntimeError, UnicodeDecodeError) as error:  # encrypted, packed by an unknown method, or damaged names
         reason = printable(str(error))
         raise BadData(f"{where}: must be an archive that NumPy wrote, but: {reason}. Save it with np.savez.") from error
+
+
+def unread_note(path: Path) -> tuple[str, ...]:
+    """Note on arrays of a .npz archive that are neither read nor labels, such as `x_val`; none if there are none."""
+    with reading(place(path)), zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    unread = [name for name in names if name not in (TRAIN_KEY, TEST_KEY) and not name.startswith(LABELS_BEGIN)]
+    return (f"Left out of the file: {first_few(unread)}.",) if unread else ()
 
 
 def _read_archive(archive: zipfile.ZipFile, where: str) -> tuple[np.ndarray, np.ndarray | None]:

@@ -65,7 +65,7 @@ class DatasetSummary:
         in_train = {part: self.in_train[part] for part in HELD_OUT if self.in_train[part]}
         leaked = [f"{count:,} of {self.parts[part]:,} {part} images" for part, count in in_train.items()]
         if self.copies:
-            lines.append(f"{self.copies:,} of them are exact copies of others.")
+            lines.append(f"Exact copies of other images: {self.copies:,}.")
         if leaked:
             lines.append(
                 f"Copies of training images are among those held out: {', '.join(leaked)}. Scores on them say less of "

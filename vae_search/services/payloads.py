@@ -48,8 +48,7 @@ def status_facts(status: "SweepStatus") -> Facts:
         "front": None if front is None else front_facts(front),
         "confirm_runs": len(status.confirm_rows),
         "cpu_s": leaderboard.cpu_s,
-        "images": None if status.images is None else status.images.to_json(),
-    }
+    } | ({} if status.images is None else {"images": status.images.to_json()})
 
 
 def outcome_facts(outcome: "SweepOutcome", ranking: "Ranking") -> Facts:

@@ -132,11 +132,16 @@ def load_new_images(source: str, *, binarize: str, cache: Path) -> tuple[np.ndar
     """
     where = printable(source, 400)
     found = read_source(source, cache=cache)
-    can_be_split = found.test is not None and len(found.train) >= LEAST_SPLIT
+    images = found.train if found.test is None else found.test
+    if binarize == "none" and (images.pixels.dtype != np.uint8 or images.scale <= 1):
+        kind = "black and white" if images.pixels.dtype == np.uint8 else "floats in between"
+        raise BadData(
+            f"{where}: the model explains whole numbers, but these pixels are {kind}. Save them as uint8 in 0 … 255."
+        )
+    can_be_split = found.test is not None and len(found.test) >= LEAST_PART and len(found.train) >= LEAST_SPLIT
     if found.protocol is not None or can_be_split:
         dataset = _prepared(found, DataSpec.model_validate({"source": source, "binarize": binarize}))
         return dataset.test, dataset.pixels
-    images = found.train if found.test is None else found.test
     if len(images) < LEAST_SCORED:
         raise BadData(f"{where}: at least {LEAST_SCORED} images are needed for a mean and its error, but there is one.")
     match binarize:

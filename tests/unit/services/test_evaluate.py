@@ -8,8 +8,11 @@ import pytest
 
 from tests.support.paths import ROOT
 from vae_search.data.builtin import read_digits
+from vae_search.data.dataset import load_dataset
 from vae_search.errors import BadData, InvalidSpec
 from vae_search.services.models import champions
+from vae_search.services.models.tensorflow_backend import TensorFlowBackend
+from vae_search.spec.sections import DataSpec
 from vae_search.store.backends.local import LocalStore
 
 pytestmark = pytest.mark.needs_tensorflow
@@ -45,3 +48,14 @@ def test_images_of_another_shape_and_mistyped_names_are_refused(old, tmp_path):
         champions.evaluate(old, "before", source=str(tmp_path / "new.npy"), cache=tmp_path)
     with pytest.raises(InvalidSpec, match="--data: 'digit' is no data set"):
         champions.evaluate(old, "before", source="digit", cache=tmp_path)
+
+
+def test_the_gate_is_told_of_the_copies_that_were_counted(tmp_path):
+    digits = read_digits()
+    np.savez(tmp_path / "leak.npz", x_train=digits[:300], x_test=digits[290:330])
+    leaking = load_dataset(DataSpec(source=str(tmp_path / "leak.npz")), cache=tmp_path)
+
+    share = TensorFlowBackend(lambda: leaking).held_out_share_in_train()
+
+    assert share == leaking.summary.in_train["test"] / 40
+    assert 0.1 < share <= 0.25

@@ -219,6 +219,8 @@ def _is_binary(images: Images) -> bool:
 
 
 def _is_coloured(images: Images) -> bool:
+    if images.pixels.shape[3] == 1:
+        return False
     return any(bool((block != block[..., :1]).any()) for block in blocks(images.pixels))
 
 

@@ -1,5 +1,6 @@
 """Scores of a finished model on images that it has never seen."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -39,6 +40,18 @@ def test_the_models_own_data_by_name_are_its_test_images(old, tmp_path):
 
     assert own == named
     assert own.images == 297
+
+
+def test_a_model_of_an_older_version_scores_as_it_did(old, tmp_path):
+    """Its 297 test images were evaluated as a whole batch of 500 then."""
+    recorded = json.loads(Path(old.location, "models/before/versions/1/test.json").read_text())
+
+    found = champions.evaluate(old, "before", source=None, cache=tmp_path)
+
+    assert found.images == recorded["images"]
+    assert found.iwae_k == recorded["iwae_k"]
+    for name in ("neg_elbo", "neg_iwae", "standard_error"):
+        assert getattr(found, name) == pytest.approx(recorded[name], rel=1e-6)
 
 
 def test_images_of_another_shape_and_mistyped_names_are_refused(old, tmp_path):

@@ -27,7 +27,9 @@ from vae_search.vae.networks.model_config import ModelDescription
 
 pytestmark = pytest.mark.needs_tensorflow
 
-NOT_MEASURED = GateInputs(reload_difference=0.0, sample_quality=None, champion_sample_quality=None)
+NOT_MEASURED = GateInputs(
+    reload_difference=0.0, sample_quality=None, champion_sample_quality=None, held_out_share_in_train=0.0
+)
 HEALTHY = ("search_space={latent_dim: 6, learning_rate: 3e-3, depth: 1, width: 64, batch_size: 32}", "budget.epochs=30")
 
 

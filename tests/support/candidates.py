@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.support.rows import trial_row
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.image_bounds import ImageBounds
 from vae_search.core.trial_state import Reason, State
 from vae_search.registry.promotion.evidence import Candidate
@@ -82,14 +83,16 @@ FACTS = GateInputs(
     reload_difference=1e-5,
     sample_quality=SampleQuality(metric="frechet_a", value=10.0, standard_error=0.1),
     champion_sample_quality=SampleQuality(metric="frechet_a", value=10.0, standard_error=0.1),
+    held_out_share_in_train=0.0,
 )
 
 
 class FakeBackend:
     """Stands for TensorFlow; counts how often the test images are looked at."""
 
-    def __init__(self) -> None:
+    def __init__(self, share_in_train: float = 0.0) -> None:
         self.tests = 0
+        self.share_in_train = share_in_train
 
     def export(self, candidate: Candidate, artifact: Mapping[str, bytes]) -> Mapping[str, bytes]:
         weights = artifact[artifacts.WEIGHTS_FILE]
@@ -101,18 +104,23 @@ class FakeBackend:
     def sample_quality(self, files: Mapping[str, bytes]) -> SampleQuality:
         return SampleQuality(metric="frechet_a", value=10.0, standard_error=0.1)
 
+    def held_out_share_in_train(self) -> float:
+        return self.share_in_train
+
     def test_score(self, files: Mapping[str, bytes]) -> TestScore:
         self.tests += 1
         return TestScore(neg_elbo=236.0, neg_iwae=233.0, iwae_k=5000, standard_error=0.3, images=100)
 
 
-def put_sweep(store: Store, *candidates: Candidate, sweep: str = "digits", key: str = KEY) -> None:
+def put_sweep(
+    store: Store, *candidates: Candidate, sweep: str = "digits", key: str = KEY, images: DatasetSummary | None = None
+) -> None:
     """A sweep whose finalists have been confirmed, as the confirm runs leave it."""
     space = "search_space: {architecture: mlp, latent_dim: 16, kl_warmup_epochs: 2}"
     text = f"name: {sweep}\ndata: {{source: digits}}\n{space}\nbudget: {{trials: 4, epochs: 27}}"
     spec = parse_spec(text, base=Path())
     record = sweep_record.SweepRecord(
-        spec=spec, fingerprint="f" * 64, comparability_key=key, versions={"tensorflow": "2"}
+        spec=spec, fingerprint="f" * 64, comparability_key=key, versions={"tensorflow": "2"}, images=images
     )
     sweep_record.create_or_check(store, record, text=text)
     acquire(store, sweep).release()  # rows name the lease that they were written under

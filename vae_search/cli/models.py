@@ -95,11 +95,11 @@ def rollback(
 @app.command()
 def evaluate(
     model: ModelArgument,
-    data: Annotated[str | None, typer.Option("--data", help="Name or path; default: the model's own data.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Name or path of others; default: its own.")] = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Score a model on test images.
+    """Score a model on its test images, or on all images of another source.
 
     Example: vae-search evaluate fashion@champion --data fashion_mnist
     """

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from vae_search.data.image_checks import Images, blocks
+from vae_search.core.dataset_summary import DatasetSummary
+from vae_search.data.image_checks import BLACK_AND_WHITE, Images, blocks
+from vae_search.errors import BadData
 
 BINARISATION_SEED = 777
 
@@ -34,6 +36,23 @@ def bernoulli_entropy(images: Images) -> np.ndarray:
     else:
         per_block = [_pixel_entropy(block.astype(np.float64)).sum(axis=(1, 2, 3)) for block in blocks(images.pixels)]
     return np.concatenate(per_block)
+
+
+def check_binarisation(images: DatasetSummary, *, binarize: str, where: str) -> None:
+    """Refuse what a sweep would silently make of images that another binarisation is for.
+
+    Raises:
+        BadData: Colours would be black and white in each channel, or black and white would be taken as grey.
+    """
+    if images.is_binary and binarize == "none":
+        raise BadData(f"{where}: {BLACK_AND_WHITE}")
+    if images.is_coloured and not images.is_binary and binarize != "none":
+        as_bytes = " Save the images as uint8 in 0 … 255," if images.white <= 1 else ""
+        raise BadData(
+            f"{where}: data.binarize: {binarize} leaves black and white in each channel, but these images are in "
+            "colour.\n"
+            f"For colours as they are:{as_bytes} set data.binarize: none and likelihood: discretized_logistic."
+        )
 
 
 def _drawn(images: Images, generator: np.random.RandomState) -> np.ndarray:

@@ -7,15 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.text import printable
 from vae_search.data.binarization import BINARISATION_SEED, above_half, bernoulli_entropy, draw_evaluation_sets
-from vae_search.data.image_checks import Images, grey_levels
+from vae_search.data.duplicates import count_duplicates
+from vae_search.data.image_checks import Images, blocks, grey_levels
 from vae_search.data.labels import train_labels
 from vae_search.data.pixel_statistics import BINARY, PixelStatistics
 from vae_search.data.sources import Source, read_source
-from vae_search.data.splits import Split, split_images
+from vae_search.data.splits import LEAST_PART, Split, split_images
+from vae_search.errors import BadData
 from vae_search.spec.sections import DataSpec
 
+LEAST_SPLIT = 6 * 2 * LEAST_PART  # images of which a sixth is enough to validate with
+LEAST_SCORED = 2
 METRIC_VERSION = 1  # one more whenever the same weights and images would get another score
 
 
@@ -38,6 +43,7 @@ class Dataset:
             binarisation; 0 for pixels that are given, which a model might know for certain.
         pixels: of the training images.
         train_labels: (count,) int64 of the training images, if the source has some; no part of the task's identity.
+        summary: of the images as they were read, for people; no part of the task's identity either.
     """
 
     source: str
@@ -52,6 +58,7 @@ class Dataset:
     floor: float
     pixels: PixelStatistics
     train_labels: np.ndarray | None
+    summary: DatasetSummary
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -69,8 +76,11 @@ def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
     Raises:
         BadData: The images cannot be had, or cannot be used as they are.
     """
+    return _prepared(read_source(spec.source, cache=cache), spec)
+
+
+def _prepared(source: Source, spec: DataSpec) -> Dataset:
     where = printable(spec.source, 400)
-    source = read_source(spec.source, cache=cache)
     images, own_test = source.train, source.test
     split = _split(source, spec, where)
     fingerprint = _fingerprint(images, own_test)
@@ -103,7 +113,45 @@ def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
         floor=floor,
         train_labels=None if labels is None else labels[split.train],
         pixels=PixelStatistics.of(train, levels=levels),
+        summary=_summary(source, split),
     )
+
+
+def load_new_images(source: str, *, binarize: str, cache: Path) -> tuple[np.ndarray, PixelStatistics]:
+    """Images to score a finished model on: all of a source, or its test images if it says which those are.
+
+    Args:
+        binarize: as the model's images were.
+        cache: the folder for downloads.
+
+    Returns:
+        (count, height, width, channels) uint8 in 0 … levels - 1, and the statistics of what the source has to train on.
+
+    Raises:
+        BadData: The images cannot be had, or cannot be used as they are.
+    """
+    where = printable(source, 400)
+    found = read_source(source, cache=cache)
+    images = found.train if found.test is None else found.test
+    if binarize == "none" and (images.pixels.dtype != np.uint8 or images.scale <= 1):
+        kind = "black and white" if images.pixels.dtype == np.uint8 else "floats in between"
+        raise BadData(
+            f"{where}: the model explains whole numbers, but these pixels are {kind}. Save them as uint8 in 0 … 255."
+        )
+    can_be_split = found.test is not None and len(found.test) >= LEAST_PART and len(found.train) >= LEAST_SPLIT
+    if found.protocol is not None or can_be_split:
+        dataset = _prepared(found, DataSpec.model_validate({"source": source, "binarize": binarize}))
+        return dataset.test, dataset.pixels
+    if len(images) < LEAST_SCORED:
+        raise BadData(f"{where}: at least {LEAST_SCORED} images are needed for a mean and its error, but there is one.")
+    match binarize:
+        case "dynamic":
+            nothing = images.chosen(np.arange(0))
+            return draw_evaluation_sets(nothing, images)[1], PixelStatistics.of(images, levels=BINARY)
+        case "threshold":
+            return above_half(images), PixelStatistics.of(images, levels=BINARY)
+        case _:
+            return images.pixels, PixelStatistics.of(images, levels=grey_levels(images, where=where))
 
 
 def comparability_key(dataset: Dataset, *, likelihood: str) -> str:
@@ -135,6 +183,45 @@ def _task(dataset: Dataset) -> dict[str, object]:
 
 def _hash(task: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(task, sort_keys=True).encode()).hexdigest()
+
+
+def _summary(source: Source, split: Split) -> DatasetSummary:
+    parts = [part for part in (source.train, source.test) if part is not None]
+    height, width, channels = source.train.pixels.shape[1:]
+    test = split.test if source.test is None else source.test
+    found = count_duplicates(source.train, source.test, split)
+    return DatasetSummary(
+        height=height,
+        width=width,
+        channels=channels,
+        white=source.train.scale,
+        range=(
+            min(float(part.pixels.min()) / part.scale for part in parts),
+            max(float(part.pixels.max()) / part.scale for part in parts),
+        ),
+        is_binary=all(_is_binary(part) for part in parts),
+        is_coloured=any(_is_coloured(part) for part in parts),
+        parts={
+            "train": len(split.train),
+            "select": len(split.select),
+            "judge": len(split.judge),
+            "test": 0 if test is None else len(test),
+        },
+        has_own_test=source.test is not None,
+        copies=found.copies,
+        in_train=found.in_train,
+        notes=source.notes,
+    )
+
+
+def _is_binary(images: Images) -> bool:
+    return all(bool(((block == 0) | (block == images.scale)).all()) for block in blocks(images.pixels))
+
+
+def _is_coloured(images: Images) -> bool:
+    if images.pixels.shape[3] == 1:
+        return False
+    return any(bool((block != block[..., :1]).any()) for block in blocks(images.pixels))
 
 
 def _split(source: Source, spec: DataSpec, where: str) -> Split:

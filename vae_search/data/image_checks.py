@@ -6,17 +6,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vae_search.core.machine import usable_memory_bytes
 from vae_search.core.text import printable
 from vae_search.errors import BadData
 
 SMALLEST, LARGEST = 4, 512  # pixels along a side
 CHANNELS = (1, 3)
 MAX_BYTES = 8 * 2**30  # of decoded images: they are held in memory, once per process
+# Of the memory that there is: a driver holds the images as read, once more split, and once more for its workers.
+MEMORY_SHARE = 1 / 4
 DARKEST = 1 / 8  # the least that the brightest pixel of a whole data set may be
 # Floats that stand on such a grid are kept as bytes, a quarter of the memory and the traffic, and nothing is lost:
 # black and white, scikit-learn's digits, eight-bit images.
 GRIDS = (1, 16, 255)
 BLOCK_PIXELS = 2**22
+BLACK_AND_WHITE = (
+    "data.binarize: none needs grey or coloured pixels, but these are all black or white.\n"
+    "Set data.binarize: threshold and likelihood: bernoulli."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,10 +90,7 @@ def grey_levels(*parts: Images, where: str) -> int:
             "Save both as uint8 in 0 … 255."
         )
     if scales[0] <= 1:
-        raise BadData(
-            f"{where}: data.binarize: none needs grey or coloured pixels, but these are black and white.\n"
-            "Use threshold with a bernoulli likelihood."
-        )
+        raise BadData(f"{where}: {BLACK_AND_WHITE}")
     return int(scales[0]) + 1
 
 
@@ -126,18 +130,33 @@ def check_type(dtype: np.dtype, *, where: str) -> None:
         )
 
 
-def refuse_too_large(shape: Sequence[int], item_bytes: int, *, where: str) -> None:
+def refuse_too_large(shape: Sequence[int], item_bytes: int, *, where: str, beside_bytes: int = 0) -> None:
     """Refuse images by what their header says, before they are decoded.
 
+    Args:
+        beside_bytes: size of other images of the data set, which are held at the same time.
+
     Raises:
-        BadData: They would take more than MAX_BYTES.
+        BadData: They would take more than `decoded_limit_bytes`.
     """
-    size = math.prod(shape) * item_bytes
-    if size > MAX_BYTES:
+    size = beside_bytes + math.prod(shape) * item_bytes
+    limit = decoded_limit_bytes()
+    if size > limit:
+        beside = f" with {beside_bytes / 2**30:,.1f} GiB of others" if beside_bytes else ""
         raise BadData(
-            f"{where}: decoded images must fit in {MAX_BYTES / 2**30:g} GiB, but {tuple(shape)} values take "
-            f"{size / 2**30:,.1f} GiB. Use fewer or smaller images."
+            f"{where}: decoded images must fit in {limit / 2**30:.3g} GiB ({limit_words(limit)}),\n"
+            f"but {tuple(shape)} values{beside} take {size / 2**30:,.1f} GiB. Use fewer or smaller images."
         )
+
+
+def decoded_limit_bytes() -> int:
+    """Most that decoded images may take on this machine, or in this container."""
+    return min(MAX_BYTES, int(usable_memory_bytes() * MEMORY_SHARE))
+
+
+def limit_words(limit: int) -> str:
+    """Grounds of a limit, in words."""
+    return "the most that is read" if limit == MAX_BYTES else f"{MEMORY_SHARE:.0%} of the memory here"
 
 
 def blocks(array: np.ndarray) -> Iterator[np.ndarray]:
@@ -161,12 +180,18 @@ def _with_channels(array: np.ndarray, where: str) -> np.ndarray:
         advice = {2: "Grey with alpha? Keep images[..., :1].", 4: "Is the fourth alpha? Keep images[..., :3]."}.get(
             channels, ""
         )
-        if shape[1] in (1, 3):
+        if shape[1] in CHANNELS:
             advice = "The channels come first here: use np.moveaxis(images, 1, -1)."
+        elif array.ndim == 4 and shape[2] in CHANNELS:
+            advice = "The images are counted last here: use np.moveaxis(images, -1, 0)."
         raise BadData(f"{where}: {law}, but their shape is {shape}.\n{advice}".rstrip())
     if not all(SMALLEST <= side <= LARGEST for side in shaped.shape[1:3]):
+        # Square but for the last axis, as MATLAB keeps grey images.
+        is_counted_last = array.ndim == 3 and shape[0] == shape[1] <= LARGEST < shape[2]
+        advice = "\nAre the images counted last? Then use np.moveaxis(images, -1, 0)." if is_counted_last else ""
         raise BadData(
             f"{where}: images must be {SMALLEST} to {LARGEST} pixels high and wide, but they are {_size(shaped)}."
+            f"{advice}"
         )
     return shaped
 
@@ -215,13 +240,22 @@ def _into_unit_range(low: float, high: float) -> str:
     if low >= -1 and high <= 1:
         return "From [-1, 1] use (images + 1) / 2."
     if low >= 0 and high <= 255:
-        return "Divide by 255."
+        # 0 … 16 are scikit-learn's digits; so few bytes are dark that a set without one above 127 has another white.
+        return "Divide by 255." if high > 127 else f"Is {high:.6g} white? Then divide by {high:.6g}."
     return "Undo their standardisation, or scale them to [0, 1]."
 
 
 def _unflatten(shape: tuple[int, ...]) -> str:
     side = math.isqrt(shape[1])
-    return f"Flattened? Use images.reshape(-1, {side}, {side})." if side * side == shape[1] else "Are they flattened?"
+    if side * side == shape[1]:
+        return f"Flattened? Use images.reshape(-1, {side}, {side})."
+    side = math.isqrt(shape[1] // 3)
+    if 3 * side * side == shape[1] and side:
+        return (
+            f"Flattened colours? Use images.reshape(-1, {side}, {side}, 3),\n"
+            f"or np.moveaxis(images.reshape(-1, 3, {side}, {side}), 1, -1) if all of red comes first."
+        )
+    return "Are they flattened?"
 
 
 def _size(images: np.ndarray) -> str:

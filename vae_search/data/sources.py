@@ -10,9 +10,10 @@ import numpy as np
 from vae_search.core.text import did_you_mean, printable
 from vae_search.data.builtin import read_cifar10, read_digits, read_fashion_mnist, read_mnist
 from vae_search.data.formats.cifar10 import Cifar10, is_cifar10_folder, read_cifar10_archive, read_cifar10_folder
-from vae_search.data.formats.idx import TEST, TRAIN, idx_file, read_idx_folder
+from vae_search.data.formats.encoded_images import turned_note
+from vae_search.data.formats.idx import TEST, TRAIN, idx_advice, idx_file, read_idx_folder
 from vae_search.data.formats.image_folder import read_image_folder
-from vae_search.data.formats.numpy_files import read_npy, read_npz
+from vae_search.data.formats.numpy_files import read_npy, read_npz, unread_note
 from vae_search.data.formats.parquet import read_parquet
 from vae_search.data.formats.photo_patches import VALIDATION_COUNT, read_photo_patches
 from vae_search.data.formats.safe_reading import place, reading, refuse_irregular
@@ -40,6 +41,7 @@ class Source:
         test: the source's own test images.
         protocol: how the data set is usually split, if there is a usual way.
         train_labels: (count,) of the training images, if they came in the same file.
+        notes: sentences on what was left out, and what was changed before it was read.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Source:
     test: Images | None
     protocol: Protocol | None = None
     train_labels: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_source(source: str, *, cache: Path) -> Source:
@@ -84,21 +87,27 @@ def _checked(
     *,
     protocol: Protocol | None = None,
     train_labels: np.ndarray | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Source:
     where = printable(name, 400)
     if test is None:
         images, own_test = check_images(train, where=where), None
     else:
         images, own_test = check_pair(train, test, where=where)
-    return Source(name=name, train=images, test=own_test, protocol=protocol, train_labels=train_labels)
+    return Source(name=name, train=images, test=own_test, protocol=protocol, train_labels=train_labels, notes=notes)
 
 
 def _with_protocol(
-    name: str, train: np.ndarray, test: np.ndarray | None, train_labels: np.ndarray | None = None
+    name: str,
+    train: np.ndarray,
+    test: np.ndarray | None,
+    train_labels: np.ndarray | None = None,
+    *,
+    notes: tuple[str, ...] = (),
 ) -> Source:
     validation = None if test is None else USUAL_VALIDATION.get((train.shape, test.shape))
     protocol = None if validation is None else Protocol(validation=validation)
-    return _checked(name, train, test, protocol=protocol, train_labels=train_labels)
+    return _checked(name, train, test, protocol=protocol, train_labels=train_labels, notes=notes)
 
 
 def _labelled(name: str, found: Cifar10) -> Source:
@@ -129,21 +138,26 @@ def _read_path(path: Path) -> Source:
             return _with_protocol(name, *read_idx_folder(path))
         if is_cifar10_folder(path):
             return _labelled(name, read_cifar10_folder(path))
-        return _checked(name, *read_image_folder(path))
+        pictures = read_image_folder(path)
+        return _checked(name, pictures.train, pictures.test, notes=pictures.notes)
     refuse_irregular(path)
     if path.name.lower().endswith(".tar.gz"):
         with reading(where), path.open("rb") as archive:
             return _labelled(name, read_cifar10_archive(archive, where=where))
     match path.suffix.lower():
         case ".npz":
-            return _with_protocol(name, *read_npz(path, where=where))
+            train, test = read_npz(path, where=where)
+            return _with_protocol(name, train, test, notes=unread_note(path))
         case ".npy":
             return _checked(name, read_npy(path), None)
         case ".parquet":
-            return _checked(name, read_parquet(path), None)
+            decoded = read_parquet(path)
+            return _checked(name, decoded.images, None, notes=(turned_note(decoded.turned),) if decoded.turned else ())
         case _:
-            advice = " Give the folder that it is in." if "idx" in path.name else ""
+            # A folder of MNIST's own names is read whole; other names must be given to it first.
+            known = [file for part in (TRAIN, TEST) if (file := idx_file(path.parent, part)) is not None]
+            advice = " Give the folder that it is in." if path in known else idx_advice(path)
             raise BadData(
-                f"{where}: must be a .npz, .npy or .parquet file, a folder of IDX files or of pictures,\n"
-                f"CIFAR-10's .tar.gz or folder, or one of {', '.join(NAMES)},\nbut it is another file.{advice}"
+                f"{where}: must be a .npz, .npy or .parquet file, a folder of IDX files or of pictures, CIFAR-10's\n"
+                f".tar.gz or folder, or one of {', '.join(NAMES)}, but it is another file.{advice}"
             )

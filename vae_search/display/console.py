@@ -89,6 +89,8 @@ def show_estimate(estimate: "Estimate", spec: "SweepSpec", *, as_json: bool) -> 
     say(f"{spec.name}: {spec.budget.trials} trials of up to {spec.budget.epochs} epochs; rungs at {rungs}")
     searched = list(dict.fromkeys(parameter.name for parameter in spec.search_space.searched))
     say(f"searched: {', '.join(searched) or 'nothing, every parameter is fixed'}")
+    for line in estimate.images.sentences:
+        say(line)
     say(
         f"about {estimate.trial_epochs:,.0f} epochs after pruning, {estimate.slots} trials at a time: roughly "
         f"{clock(estimate.time_s)} on this machine, {estimate.memory_bytes / 1e9:.1f} GB of memory and "

@@ -13,8 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.trial_state import State
-from vae_search.display.console import clock, console
+from vae_search.display.console import clock, console, say
 from vae_search.display.front import front_ends, front_size
 from vae_search.search.progress import Observer, Progress
 from vae_search.search.running_trial import TrialEnd
@@ -38,11 +39,21 @@ def observer(spec: "SweepSpec", *, quiet: bool) -> Observer:
         display = _Display(spec, out)
         return Observer(
             on_phase=display.on_phase,
+            on_images=show_images,
             on_warning=display.on_warning,
             on_trial_finished=display.on_trial_finished,
             watching=display.watching,
         )
-    return Observer(on_phase=_plain_phase, on_warning=_plain_warning, on_trial_finished=_plain_landed)
+    return Observer(
+        on_phase=_plain_phase, on_images=show_images, on_warning=_plain_warning, on_trial_finished=_plain_landed
+    )
+
+
+def show_images(images: DatasetSummary) -> None:
+    """Print the images that were read, and what is odd about them."""
+    for line in images.sentences:
+        say(line)
+    sys.stdout.flush()
 
 
 def _plain_phase(phase: str) -> None:

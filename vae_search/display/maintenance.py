@@ -21,6 +21,8 @@ def show_status(status: "SweepStatus", usage: "Usage", *, as_json: bool) -> None
         show_json([status_facts(status) | asdict(usage)])
     else:
         show_status_table([status])
+        for line in status.images.sentences if status.images else ():
+            say(line)
         say(
             f"{size_of(usage.total_bytes)} in the store: rows and curves {size_of(usage.rows_bytes)}, kept models "
             f"{size_of(usage.artifacts_bytes)}, runs in flight {size_of(usage.running_bytes)}"

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.trial_state import State
 from vae_search.registry.log import Entry
 from vae_search.registry.promotion.champion_test import Interval, mean_interval
@@ -52,6 +53,8 @@ class ReportData:
     pictures: Pictures | None
     damaged: tuple[str, ...]
     """files, as paths in the store, that could not be read"""
+    images: DatasetSummary | None = None
+    """as they were read when the sweep began, if that was kept"""
 
     @property
     def ranking(self) -> list[TrialRow]:

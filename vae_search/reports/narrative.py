@@ -40,7 +40,8 @@ def summary(findings: ReportData) -> list[str]:
         paragraphs.append(" ".join(_sure(findings, ahead)))
     if findings.rows:
         paragraphs.append(" ".join(_cost(findings)))
-    return [*paragraphs, *_promoted(findings)]
+    images = [" ".join(map(shown, findings.images.sentences))] if findings.images else []
+    return [*images, *paragraphs, *_promoted(findings)]
 
 
 def _searched(findings: ReportData) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.trial_state import State
 from vae_search.search.running_trial import TrialEnd
 from vae_search.store.ledger.rows import TrialRow
@@ -48,6 +49,10 @@ def _ignore_words(words: str) -> None:
     return None
 
 
+def _ignore_images(images: DatasetSummary) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observer:
     """Called from the driver's thread; the defaults show nothing."""
@@ -56,6 +61,8 @@ class Observer:
     """when something begins that takes seconds"""
     on_warning: Callable[[str], None] = _ignore_words
     """when something is wrong that does not end the sweep; one to three lines"""
+    on_images: Callable[[DatasetSummary], None] = _ignore_images
+    """when the images have been read, before anything is started"""
     on_trial_finished: Callable[[TrialRow, TrialEnd], None] = _ignore_finished
     """after a trial's row is durable"""
     watching: Callable[[Callable[[], Progress]], AbstractContextManager[object]] = _no_display

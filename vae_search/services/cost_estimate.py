@@ -1,18 +1,23 @@
 """Cost estimate of a sweep before training, from its networks' shapes and this machine's matrix product."""
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.data.tasks import TrainingTask
 from vae_search.search.capacity import local_capacity
 from vae_search.search.pruning import rung_epochs
 from vae_search.search.study.study import SweepStudy
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.vae.networks.network import build
+from vae_search.vae.inference.scoring import JUDGE_IWAE_SAMPLES
+from vae_search.vae.networks.network import Network, build
 from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH, TRIAL_IWAE_SAMPLES, draws_at_once
 
 SAMPLED_CONFIGS = 16
 MATRIX_SIZE = 1024
@@ -21,12 +26,18 @@ START_S = 12.0  # Ray, and TensorFlow in each worker
 COMPILE_S = 1.0  # of a trial whose topology its worker has not had yet
 WORKER_BYTES = 700 * 10**6  # TensorFlow and one compiled network
 STATE_COPIES = 4  # weights, two moments, the average
+WEIGHT_COPIES = 2  # their gradients, and the new weights of a step
+VALUE_BYTES = 4
+CHUNK_COPIES = 16  # of a batch: the images of several steps are made at once, and drawn
+STEP_COPIES = 3  # of a layer's output in a step: before its activation, after it, and the gradient
+LIKELIHOOD_COPIES = 6  # of the decoder's output, while a likelihood is computed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Expected time, memory and disk space of a sweep; figures are rough."""
+    """Expected time, memory and disk space of a sweep, and its images; figures of costs are rough."""
 
+    images: DatasetSummary
     rungs: tuple[int, ...]
     trial_epochs: float
     """epochs over all trials after pruning, and over the confirm runs"""
@@ -48,7 +59,7 @@ def expected_epochs(spec: SweepSpec) -> float:
     return expected
 
 
-def estimate(spec: SweepSpec, task: TrainingTask) -> Estimate:
+def estimate(spec: SweepSpec, task: TrainingTask, images: DatasetSummary) -> Estimate:
     """Costs of `spec` on this machine, from random configs of its space."""
     study = SweepStudy(spec.search_space, sampler="random", seed=spec.seed)
     networks = [
@@ -59,21 +70,59 @@ def estimate(spec: SweepSpec, task: TrainingTask) -> Estimate:
     parameters = float(np.mean([network.parameters for network in networks]))
     slots = local_capacity(spec.resources)
     epochs = spec.budget.trials * expected_epochs(spec) + spec.confirm.runs * spec.confirm_epochs
-    image_flops = flops * (3 * len(task.train) + len(task.select))
-    training_s = epochs * image_flops / (REACHED_SHARE * _matrix_flops_per_s())
+    decoder_flops = float(np.mean([network.decoder_flops for network in networks]))
+    work = epochs * flops * (3 * len(task.train) + len(task.select))
+    work += _scoring_flops(spec, images.parts, flops=flops, decoder_flops=decoder_flops)
+    training_s = work / (REACHED_SHARE * _matrix_flops_per_s())
     time_s = START_S + COMPILE_S * len({network.topology for network in networks}) + training_s / slots
     if spec.budget.minutes is not None:
         time_s = min(time_s, 60.0 * spec.budget.minutes)
-    images = task.train.nbytes + task.select.nbytes
+    image_bytes = task.train.nbytes + task.select.nbytes
     kept = min(spec.keep, spec.budget.trials) + spec.confirm.runs
     return Estimate(
+        images=images,
         rungs=rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs),
         trial_epochs=epochs,
         slots=slots,
         time_s=time_s,
-        memory_bytes=int(slots * (WORKER_BYTES + images) + images),
+        memory_bytes=int(
+            slots * (WORKER_BYTES + image_bytes + _working_bytes(spec, networks, images.parts)) + image_bytes
+        ),
         store_bytes=int(4 * parameters * (kept + STATE_COPIES * slots) + 20_000 * spec.budget.trials),
     )
+
+
+def _scoring_flops(spec: SweepSpec, parts: Mapping[str, int], *, flops: float, decoder_flops: float) -> float:
+    """Cost of the scores at the end of trials and confirm runs, and of the test of a candidate.
+
+    Args:
+        parts: number of images by part.
+        flops, decoder_flops: of one image through the whole network, and through its decoder.
+    """
+
+    def of(count: int, samples: int) -> float:
+        return count * (2 * flops + (samples + 1) * decoder_flops)
+
+    select = (spec.budget.trials + spec.confirm.runs) * of(parts["select"], TRIAL_IWAE_SAMPLES)
+    judge = spec.confirm.runs * of(parts["judge"], JUDGE_IWAE_SAMPLES)
+    test = of(parts["test"], JUDGE_IWAE_SAMPLES) if spec.promote and spec.confirm.runs else 0.0
+    return select + judge + test
+
+
+def _working_bytes(spec: SweepSpec, networks: Sequence[Network], parts: Mapping[str, int]) -> int:
+    """Memory of one worker beside images and TensorFlow: weights of the largest network, a step or an evaluation."""
+    batch = spec.search_space.largest("batch_size", default=Config().batch_size)
+    evaluated = min(EVALUATION_BATCH, max(parts["select"], parts["judge"] if spec.confirm.runs else 0))
+    found = 0
+    for network in networks:
+        outputs = network.layer_outputs
+        per_value = network.spec.outputs_per_value + network.spec.shares_scale
+        images_at_once = evaluated * draws_at_once(network.spec.image_shape, per_value)
+        evaluation = images_at_once * (2 * max(outputs) + LIKELIHOOD_COPIES * outputs[-1])
+        step = STEP_COPIES * batch * sum(outputs) + CHUNK_COPIES * batch * prod(network.spec.image_shape)
+        weights = (STATE_COPIES + WEIGHT_COPIES) * network.parameters
+        found = max(found, VALUE_BYTES * (weights + max(step, evaluation)))
+    return found
 
 
 def _matrix_flops_per_s() -> float:

@@ -18,7 +18,10 @@ from vae_search.store.backends.uri import open_store
 from vae_search.store.maintenance.uploaded_images import mark_used
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from vae_search.data.dataset import Dataset
+    from vae_search.data.pixel_statistics import PixelStatistics
 
 DIGEST_DIGITS = 32
 
@@ -79,6 +82,19 @@ def open_dataset(store: Store, data: DataSpec, *, cache: Path) -> "Dataset":
     from vae_search.data.dataset import load_dataset  # takes long to import, and what only sends images needs none
 
     return load_dataset(local_copy(store, data, cache=cache), cache=cache)
+
+
+def open_new_images(store: Store, source: str, *, binarize: str, cache: Path) -> "tuple[np.ndarray, PixelStatistics]":
+    """Read images to score a finished model on; see `data.dataset.load_new_images`.
+
+    Raises:
+        BadData: The images cannot be found or used.
+        StoreUnavailable: Their bucket cannot be reached.
+    """
+    from vae_search.data.dataset import load_new_images
+
+    local = local_copy(store, DataSpec(source=source), cache=cache)
+    return load_new_images(local.source, binarize=binarize, cache=cache)
 
 
 def local_copy(store: Store, data: DataSpec, *, cache: Path) -> DataSpec:

@@ -48,7 +48,7 @@ def status_facts(status: "SweepStatus") -> Facts:
         "front": None if front is None else front_facts(front),
         "confirm_runs": len(status.confirm_rows),
         "cpu_s": leaderboard.cpu_s,
-    }
+    } | ({} if status.images is None else {"images": status.images.to_json()})
 
 
 def outcome_facts(outcome: "SweepOutcome", ranking: "Ranking") -> Facts:

@@ -90,6 +90,7 @@ def findings(store: Store, sweep: str, *, now: datetime) -> ReportData:
         rows=rows,
         curves=curves.by_trial,
         confirm_rows=status.confirm_rows,
+        images=status.images,
         rungs=rung_epochs(status.spec.pruning, budget_epochs=status.spec.budget.epochs),
         in_flight=status.in_flight,
         set_aside=trials.set_aside,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
 from vae_search.spec.sweep_spec import SweepSpec
@@ -33,6 +34,8 @@ class SweepStatus:
     """the confirm runs that have ended"""
     damaged_finalists: tuple[str, ...]
     """rows of confirm runs that could not be read"""
+    images: DatasetSummary | None = None
+    """as they were read when the sweep began; None if its record is from before they were kept"""
 
     @property
     def damaged(self) -> tuple[str, ...]:
@@ -105,6 +108,7 @@ def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> Swee
         is_exhausted=last is not None and last.progress.exhausted and _same_budget(spec or latest, latest),
         in_flight=sum(store_paths.is_suggestion(path) for path in store.list(SweepPaths(sweep).running)),
         confirm_rows=confirm_runs.rows,
+        images=record.images,
     )
 
 

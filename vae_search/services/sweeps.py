@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vae_search.core.text import printable
 from vae_search.core.trial_state import State
 from vae_search.errors import InvalidSpec, NotFound, SweepFailed
 from vae_search.services.sweep_status import SweepStatus, status
@@ -68,8 +69,8 @@ def run(
     if inline and address is not None:
         raise InvalidSpec("--inline: trains in this process, so it cannot go with --address. Leave one of them out.")
     check_limits(spec)
-    exists = spec.name in sweep_names(store)
-    if exists:
+    is_new = spec.name not in sweep_names(store)
+    if not is_new:
         sweep_record.check_same(sweep_record.read(store, spec.name), spec)
         before = status(store, spec.name, spec=spec)
         if before.finished:
@@ -77,6 +78,7 @@ def run(
                 observer.on_warning(f"sweep {spec.name}: {_time_is_used(before)}")
             return _outcome(store, before, cache=cache, observer=observer, address=address)
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
+    from vae_search.data.binarization import check_binarisation
     from vae_search.data.dataset import comparability_key, pixels_key
     from vae_search.data.tasks import JudgeTask, TrainingTask
     from vae_search.search.capacity import local_capacity
@@ -92,6 +94,9 @@ def run(
         check_cluster(address, spec.resources)
     observer.on_phase(f"reading {spec.data.source}")
     dataset = open_dataset(store, spec.data, cache=cache)
+    observer.on_images(dataset.summary)
+    if is_new:
+        check_binarisation(dataset.summary, binarize=spec.data.binarize, where=printable(spec.data.source, 400))
     _check_batches(spec, len(dataset.train))
     record = sweep_record.SweepRecord(
         spec=spec,
@@ -100,9 +105,10 @@ def run(
         versions=versions(),
         pixels_key=pixels_key(dataset),
         incarnation=secrets.token_hex(16),
+        images=dataset.summary,
     )
     prove_exclusive(store)
-    start = SweepStart(record=record, text=text, must_exist=exists)
+    start = SweepStart(record=record, text=text, must_exist=not is_new)
     task, judge_task = TrainingTask.of(dataset), JudgeTask.of(dataset)
     if inline:
         from vae_search.search.worker.inline import search as search_inline
@@ -236,16 +242,19 @@ def estimate(spec: "SweepSpec", *, store: Store, cache: Path) -> "Estimate":
         BadData: The images cannot be used.
     """
     check_limits(spec)
+    from vae_search.data.binarization import check_binarisation
     from vae_search.data.tasks import TrainingTask
     from vae_search.search.capacity import local_capacity
     from vae_search.services.datasets import open_dataset
 
     local_capacity(spec.resources)  # refuse what can never run before anything slow
-    task = TrainingTask.of(open_dataset(store, spec.data, cache=cache))
-    _check_batches(spec, len(task.train))
+    dataset = open_dataset(store, spec.data, cache=cache)
+    if spec.name not in sweep_names(store):
+        check_binarisation(dataset.summary, binarize=spec.data.binarize, where=printable(spec.data.source, 400))
+    _check_batches(spec, len(dataset.train))
     from vae_search.services.cost_estimate import estimate as estimate_costs
 
-    return estimate_costs(spec, task)
+    return estimate_costs(spec, TrainingTask.of(dataset), dataset.summary)
 
 
 def stop(store: Store, sweep: str) -> None:

@@ -19,6 +19,10 @@ _EXAMPLES: Mapping[KeyPath, str] = {
     ("budget", "trials"): "trials: 24",
     ("budget", "epochs"): "epochs: 27",
 }
+# Keys that people bring and that nothing here is called by, though a key of another meaning may be.
+_NEEDLESS: Mapping[KeyPath, str] = {
+    ("data", "labels"): "Images are searched on without labels. Remove it.",
+}
 _LAWS: Mapping[str, str] = {
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
@@ -71,6 +75,8 @@ def _sentence(path: KeyPath, detail: Mapping[str, Any], keys: Mapping[KeyPath, S
 
 
 def _other_key(path: KeyPath, keys: Mapping[KeyPath, Sequence[str]]) -> str:
+    if path in _NEEDLESS:
+        return _NEEDLESS[path]
     word = str(path[-1])
     elsewhere = [dotted((*place, word)) for place, known in keys.items() if word in known]
     return f"Did you mean {elsewhere[0]}?" if elsewhere else did_you_mean(word, keys[path[:-1]])

@@ -49,6 +49,12 @@ def test_an_npz_may_have_a_test_split(tmp_path):
     np.testing.assert_array_equal(one.train.pixels, colour())
 
 
+def test_arrays_of_an_npz_that_are_left_out_are_said(tmp_path):
+    np.savez(tmp_path / "a.npz", x_train=grey(), y_train=np.zeros(100), x_val=grey(30), meta=np.zeros(3))
+
+    assert read_source(str(tmp_path / "a.npz"), cache=tmp_path).notes == ("Left out of the file: x_val, meta.",)
+
+
 def test_a_folder_of_pictures_is_read_in_the_order_of_its_paths(tmp_path):
     write_folder(tmp_path / "b", grey()[50:])
     write_folder(tmp_path / "a", grey()[:50])

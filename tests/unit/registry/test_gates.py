@@ -66,6 +66,7 @@ SPOILED = {
     "seed_spread": (candidate((230.0, 232.0, 234.0)), FACTS),
     "reload": (candidate(), replace(FACTS, reload_difference=-0.002)),
     "sample_quality": (candidate(), worse_samples(11.5)),
+    "duplicates": (candidate(), replace(FACTS, held_out_share_in_train=0.02)),
 }
 
 
@@ -118,14 +119,14 @@ def test_an_artifact_that_was_not_reloaded_or_sampled_does_not_pass():
 
     stopped = [verdict.name for verdict in judge(candidate(), nothing, {}) if not verdict.passed]
 
-    assert stopped == ["reload", "sample_quality"]
+    assert stopped == ["duplicates", "reload", "sample_quality"]
 
 
 def test_a_config_without_any_completed_seed_passes_nothing_that_needs_one():
     verdicts = judge(Candidate(rows=(failed_row(), failed_row(confirm_seed=8)), bounds={}), FACTS, {})
 
     passed = {verdict.name for verdict in verdicts if verdict.passed}
-    assert passed == {"reload", "sample_quality"}
+    assert passed == {"reload", "sample_quality", "duplicates"}
 
 
 def test_a_short_training_cannot_regress():

@@ -71,7 +71,7 @@ def test_a_version_holds_all_that_it_was_promoted_for(store, backend):
     assert card["provenance"]["trial"] == 3
     assert card["scores"]["neg_iwae_over_seeds"]["estimate"] == pytest.approx(232.0)
     assert card["scores"]["bits_per_dim"] == pytest.approx(232.0 / 500)
-    assert len(card["gates"]) == 15
+    assert len(card["gates"]) == 16
     assert "# fashion, version 1" in files["card.md"].decode()
     assert "| 232.00 [231.75, 232.25] |" in files["card.md"].decode()  # t(2) = 4.30, sd 0.1, three seeds
 
@@ -163,7 +163,7 @@ def test_nobody_is_promoted_if_none_is_healthy_and_the_test_images_stay_unseen(s
     decision = ask(store, backend)
 
     assert (decision.outcome, decision.candidate, decision.champion) == (PromotionOutcome.REJECTED, "digits/2", None)
-    assert len(state(store).entries[0].verdicts["gates"]) == 15
+    assert len(state(store).entries[0].verdicts["gates"]) == 16
     assert backend.tests == 0
 
 

@@ -228,7 +228,7 @@ def test_a_promoted_candidate_stands_there_with_its_gates(store):
     page = html.unescape(page_of(store))
 
     assert "digits/0 became version 1 of model digits, and its champion." in page
-    assert page.count("✓ passed") == 15
+    assert page.count("✓ passed") == 16
     assert "There was no champion to compete with" in page
 
 

@@ -17,7 +17,8 @@ from vae_search.vae.inference.reload_process import score_folder
 from vae_search.vae.inference.saved_model import CONFIG_FILE, WEIGHTS_FILE, model_files
 from vae_search.vae.inference.weights_file import weights_file
 from vae_search.vae.networks.model_config import ModelDescription
-from vae_search.vae.objective.evaluation import EVALUATION_BATCH, Evaluator
+from vae_search.vae.objective.evaluation import Evaluator
+from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH
 
 pytestmark = pytest.mark.needs_tensorflow
 

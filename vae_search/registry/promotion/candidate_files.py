@@ -50,7 +50,7 @@ class Preparation:
         self._candidate = candidate
         self._workshop = backend
         self._files: Mapping[str, bytes] | None = None
-        self._own_facts: tuple[float | None, SampleQuality] | None = None
+        self._own_facts: tuple[float | None, SampleQuality, float] | None = None
         self._champion: Champion | None = None
         self._champion_quality: SampleQuality | None = None
 
@@ -78,14 +78,16 @@ class Preparation:
             self._own_facts = (
                 self._workshop.reload_difference(files, recorded),
                 self._workshop.sample_quality(files),
+                self._workshop.held_out_share_in_train(),
             )
         if champion is not None and self._champion_quality is None:
             self._champion_quality = self._workshop.sample_quality(champion.files)
-        difference, quality = self._own_facts
+        difference, quality, share_in_train = self._own_facts
         return GateInputs(
             reload_difference=difference,
             sample_quality=quality,
             champion_sample_quality=self._champion_quality if champion else None,
+            held_out_share_in_train=share_in_train,
         )
 
     def finished(self, state: ModelState) -> tuple[int, str] | None:

@@ -32,11 +32,13 @@ class GateInputs:
             recorded one; nats per image. None if it cannot be loaded.
         sample_quality: of the candidate's artifact.
         champion_sample_quality: of the champion's; None if there is no champion.
+        held_out_share_in_train: share of images that equal a training image, of the held-out part with most of them.
     """
 
     reload_difference: float | None
     sample_quality: SampleQuality | None
     champion_sample_quality: SampleQuality | None
+    held_out_share_in_train: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ import numpy as np
 from vae_search.core.image_bounds import ImageBounds
 from vae_search.core.text import did_you_mean
 from vae_search.errors import InvalidSpec
+from vae_search.registry.promotion.data_gates import held_out_images_are_new
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import (
     GateInputs,
@@ -281,6 +282,7 @@ GATES: Sequence[Gate] = (
     ),
     Gate(name="generalisation", limit=0.05, meaning="gap to training images, share of span", judge=generalises),
     Gate(name="seed_spread", limit=0.01, meaning="standard deviation over seeds, share of span", judge=seeds_agree),
+    Gate(name="duplicates", limit=0.01, meaning="held-out images in training, share", judge=held_out_images_are_new),
     Gate(name="reload", limit=1e-3, meaning="nats of difference in a fresh process, at most", judge=reloads),
     Gate(name="sample_quality", limit=0.10, meaning="worse than the champion by this share", judge=samples_as_well),
 )

@@ -45,5 +45,8 @@ class ModelBackend(Protocol):
     def sample_quality(self, files: Mapping[str, bytes]) -> SampleQuality:
         """Sample quality of the model, by the same metric for every model."""
 
+    def held_out_share_in_train(self) -> float:
+        """Share of images that equal a training image, of the held-out part with most of them."""
+
     def test_score(self, files: Mapping[str, bytes]) -> TestScore:
         """The one look at the test images (invariant I9): called when nothing else can stop the promotion any more."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.errors import CorruptStore
 from vae_search.registry.promotion.champion_test import ContestResult, mean_interval
 from vae_search.registry.promotion.evidence import Candidate, Evidence
@@ -56,6 +57,7 @@ def card_of(
             "comparability_key": row.comparability_key,
         },
         "data": record.spec.data.model_dump(mode="json") | {"judge_images": evidence.images},
+        "images": None if record.images is None else record.images.to_json(),
         "likelihood": record.spec.likelihood,
         "params": dict(row.params),
         "epochs": row.epochs,
@@ -143,6 +145,7 @@ def markdown_of(card: Mapping[str, Any]) -> str:
         f"{_code(card['data']['source'])}, binarised: {card['data']['binarize']}, likelihood: {card['likelihood']}, "
         f"{card['data']['judge_images']:,} judge images, {card['epochs']} epochs.",
         "",
+        *_image_lines(card.get("images")),
         *_table(("parameter", "value"), [(name, _code(value)) for name, value in sorted(card["params"].items())]),
         "",
         "## Seeds",
@@ -186,6 +189,12 @@ def _score_lines(scores: Mapping[str, Any], test: Mapping[str, Any]) -> list[str
         f"| without latents (baseline) | {scores['baseline']:.2f} |",
         f"| least possible: the entropy of the binarisation, if there is one | {_number(scores['floor'])} |",
     ]
+
+
+def _image_lines(images: object) -> list[str]:
+    """Images as the sweep read them; nothing in cards from before that was kept."""
+    summary = DatasetSummary.from_json(images)
+    return [] if summary is None else ["\n".join(summary.sentences), ""]
 
 
 def _seed_table(seeds: list[Mapping[str, Any]]) -> list[str]:

@@ -16,6 +16,7 @@ from vae_search.registry.registry import ModelAddress, Registry
 from vae_search.registry.state import ModelState
 from vae_search.registry.version_files import CARD_FILE, read_version
 from vae_search.services.models.remote_backend import RemoteBackend
+from vae_search.spec.fields import located
 from vae_search.spec.sections import DataSpec
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
@@ -198,37 +199,43 @@ def load(store: Store, address: str) -> LoadedModel:
 
 
 def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> Evaluation:
-    """Score a version on the test images of a data set.
+    """Score a version on the test images that it was made for, or on other images.
 
     Args:
-        source: of the images; default: what the model was made for.
+        source: of other images: all of them are scored, or its test images if it says which those are; default: the
+            model's own data.
 
     Raises:
         BadData: The images cannot be used, or have another shape or other levels than the model's.
         InvalidSpec, NotFound, CorruptStore: As for `load`.
     """
     from vae_search.data.tasks import JudgeTask
-    from vae_search.services.datasets import open_dataset
+    from vae_search.services.datasets import open_dataset, open_new_images
 
     loaded = load(store, address)
-    data = loaded.data if source is None else DataSpec(source=source, binarize=loaded.data.binarize)
-    dataset = open_dataset(store, data, cache=cache)
+    try:
+        name = loaded.data.source if source is None else located(source, Path.cwd())
+    except ValueError as error:
+        raise InvalidSpec(f"--data: {error}") from error
+    if name == loaded.data.source:  # split as the model's own: the images that it was trained on stay out
+        task = JudgeTask.of_test(open_dataset(store, loaded.data, cache=cache))
+    else:
+        images, pixels = open_new_images(store, name, binarize=loaded.data.binarize, cache=cache)
+        task = JudgeTask(images=images, pixels=pixels)
     from vae_search.vae.inference.scoring import judge
 
-    description = loaded.model.description
-    if description.network.image_shape != dataset.image_shape:
-        raise BadData(
-            f"{data.source}: images must have the model's shape {description.network.image_shape}, but have "
-            f"{dataset.image_shape}."
-        )
-    if description.levels != dataset.pixels.levels:
-        levels = dataset.pixels.levels
-        raise BadData(f"{data.source}: pixels must have the model's {description.levels} levels, but have {levels}.")
-    judged = judge(loaded.model.weights(), description, JudgeTask.of_test(dataset))
+    description, shape = loaded.model.description, task.images.shape[1:]
+    if description.network.image_shape != shape:
+        wanted = description.network.image_shape
+        raise BadData(f"{name}: images must have the model's shape {wanted}, but have {shape}.")
+    if description.levels != task.pixels.levels:
+        levels = task.pixels.levels
+        raise BadData(f"{name}: pixels must have the model's {description.levels} levels, but have {levels}.")
+    judged = judge(loaded.model.weights(), description, task)
     return Evaluation(
         model=loaded.name,
         version=loaded.version,
-        source=data.source,
+        source=name,
         images=len(judged.iwae),
         neg_elbo=float(judged.neg_elbo.mean()),
         distortion=float(judged.distortion.mean()),

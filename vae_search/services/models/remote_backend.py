@@ -41,6 +41,9 @@ class RemoteBackend:
     def sample_quality(self, files: Mapping[str, bytes]) -> SampleQuality:
         return cast("SampleQuality", self._call("sample_quality", files))
 
+    def held_out_share_in_train(self) -> float:
+        return cast("float", self._call("held_out_share_in_train"))
+
     def test_score(self, files: Mapping[str, bytes]) -> TestScore:
         return cast("TestScore", self._call("test_score", files))
 

@@ -76,6 +76,10 @@ class TensorFlowBackend:
         found = sample_quality(self._space, drawn, held_out=held_out, train=self._train)
         return SampleQuality(metric=found.metric, value=found.frechet, standard_error=found.frechet_se)
 
+    def held_out_share_in_train(self) -> float:
+        """Share of images that equal a training image, of the held-out part with most of them."""
+        return self._dataset.summary.held_out_share_in_train
+
     def test_score(self, files: Mapping[str, bytes]) -> TestScore:
         """IWAE-500 on the test images."""
         description = ModelDescription.from_json(files[CONFIG_FILE])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.text import printable
 from vae_search.core.validation import InvalidValueError
 from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound
@@ -34,6 +35,8 @@ class SweepRecord:
     """of `data.dataset.pixels_key`; None as well in records from before there was any"""
     incarnation: str | None = None
     """random; tells the sweep from an earlier one of its name, which was removed. None in records of older versions"""
+    images: DatasetSummary | None = None
+    """as they were read when the sweep began; None in records from before they were kept"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,7 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str, must_exist:
             "versions": dict(record.versions),
             "pixels_key": record.pixels_key,
             "incarnation": record.incarnation,
+            "images": None if record.images is None else record.images.to_json(),
         }
     )
     try:
@@ -152,6 +156,11 @@ class StoredRecord:
         name = self._spec_tree.get("name")
         return name if isinstance(name, str) and name != self.sweep else None
 
+    @property
+    def images(self) -> DatasetSummary | None:
+        """Images as they were read when the sweep began; None in records from before they were kept."""
+        return DatasetSummary.from_json(self.fields.get("images"))
+
     def checked(self) -> SweepRecord:
         """Parse the whole record.
 
@@ -179,6 +188,7 @@ class StoredRecord:
             versions=versions,
             pixels_key=pixels_key if isinstance(pixels_key, str) else None,
             incarnation=self.incarnation,
+            images=self.images,
         )
 
     def latest_spec(self, store: Store) -> "SweepSpec":

@@ -13,7 +13,8 @@ from vae_search.vae.inference.model import VaeModel
 from vae_search.vae.inference.weights_file import weights_file
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.objective.bounds import elbo_terms
-from vae_search.vae.objective.evaluation import EVALUATION_BATCH, EVALUATION_SEED
+from vae_search.vae.objective.evaluation import EVALUATION_SEED
+from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"

@@ -45,6 +45,8 @@ class LayerWeights:
     bias: tuple[int]
     flops: int
     """multiply-adds × 2 of one image"""
+    outputs: int
+    """values that the layer puts out for one image"""
     starts_at_zero: bool = False
     """the kernel; all biases do"""
 
@@ -68,20 +70,24 @@ def weights_along(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[list
                 kernel = (KERNEL, KERNEL, channels, layer.size)
                 shape = (-(-height // STRIDE), -(-width // STRIDE), layer.size)
                 flops = 2 * prod(kernel) * prod(shape[:2])  # every output pixel meets the whole kernel
-                found.append(LayerWeights(kernel=kernel, bias=(layer.size,), flops=flops))
+                found.append(LayerWeights(kernel=kernel, bias=(layer.size,), flops=flops, outputs=prod(shape)))
             case "same_conv":
                 height, width, channels = shape
                 kernel = (SAME_KERNEL, SAME_KERNEL, channels, layer.size)
                 shape = (height, width, layer.size)
                 flops = 2 * prod(kernel) * height * width
                 zero = ZERO in layer.detail
-                found.append(LayerWeights(kernel=kernel, bias=(layer.size,), flops=flops, starts_at_zero=zero))
+                found.append(
+                    LayerWeights(
+                        kernel=kernel, bias=(layer.size,), flops=flops, outputs=prod(shape), starts_at_zero=zero
+                    )
+                )
             case "transposed_conv":
                 height, width, channels = shape
                 kernel = (KERNEL, KERNEL, layer.size, channels)
                 shape = (height * STRIDE, width * STRIDE, layer.size)
                 flops = 2 * prod(kernel) * height * width  # every input pixel does
-                found.append(LayerWeights(kernel=kernel, bias=(layer.size,), flops=flops))
+                found.append(LayerWeights(kernel=kernel, bias=(layer.size,), flops=flops, outputs=prod(shape)))
             case "gated":
                 shape = (*shape[:-1], shape[-1] // 2)
             case "flatten":
@@ -96,15 +102,15 @@ def weights_along(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[list
                 height, width = map(int, layer.detail)
                 shape = (height, width, shape[2])
             case "shared_scale":
-                found.append(LayerWeights(kernel=None, bias=(1,), flops=0))
                 shape = (*shape[:-1], 2 * shape[-1])
+                found.append(LayerWeights(kernel=None, bias=(1,), flops=0, outputs=prod(shape)))
             case "activation" | "fork" | "add":
                 pass
     return found, shape
 
 
 def dense_weights(features: int, units: int) -> LayerWeights:
-    return LayerWeights(kernel=(features, units), bias=(units,), flops=2 * features * units)
+    return LayerWeights(kernel=(features, units), bias=(units,), flops=2 * features * units, outputs=units)
 
 
 def activated(kind: Kind, sizes: Iterable[int], activation: str) -> list[Layer]:

@@ -97,6 +97,16 @@ class Network:
         """Multiply-adds × 2 of one image through encoder and decoder; element-wise work excluded."""
         return sum(layer.flops for layer in (*self.encoder_weights, *self.decoder_weights))
 
+    @property
+    def decoder_flops(self) -> int:
+        """`forward_flops` of the decoder alone."""
+        return sum(layer.flops for layer in self.decoder_weights)
+
+    @property
+    def layer_outputs(self) -> list[int]:
+        """Values that each layer with weights puts out for one image; encoder first."""
+        return [layer.outputs for layer in (*self.encoder_weights, *self.decoder_weights)]
+
     def biased_alike(self, pixels: PixelStatistics) -> PixelStatistics:
         """Pixel statistics pooled over the values that share a bias in the decoder's last layer."""
         last = [layer.kind for layer in self.decoder if layer.kind in WEIGHTED][-1]

@@ -1,7 +1,7 @@
 """The held-out bound of given weights: it depends on nothing that only training knows (invariant I6)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 import tensorflow as tf
@@ -10,14 +10,12 @@ from vae_search.data.tasks import ImageShape
 from vae_search.vae.networks.forward import Tensors, WeightedNetwork
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import Topology, build
-from vae_search.vae.objective.bounds import ElboTerms, elbo_terms, log_importance_weights
+from vae_search.vae.objective.bounds import ElboTerms, elbo_terms, log_importance_weights, posterior, sample_posterior
+from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH, IWAE_CHUNK, draws_at_once
 from vae_search.vae.objective.likelihoods import Likelihood, likelihood_of
 from vae_search.vae.objective.pixels import as_intensities
 
-EVALUATION_BATCH = 500  # fixed: another size would add up in another order and change the last bits
 EVALUATION_SEED = 777
-IWAE_CHUNK = 10  # importance samples whose noise is drawn at once
-MOST_OUTPUTS = 2**25  # floats of the decoder held at once; a likelihood needs several times that in between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +29,10 @@ class Evaluation:
     mean: np.ndarray
     """(n, latent_dim) posterior means."""
     shuffled_distortion: np.ndarray
-    """(n,) distortion with each image's latents taken from its neighbour in the batch."""
+    """(n,) distortion with each image's latents taken from its neighbour in the batch, the last one's for the first.
+
+    The last batch counts as filled up with the first images, so its first image has the latents of one of those.
+    """
 
     @property
     def neg_elbo(self) -> np.ndarray:
@@ -52,11 +53,10 @@ class Evaluator:
         self._topology = topology
         self._clamp = clamp
         self._likelihood = likelihood
-        outputs = EVALUATION_BATCH * prod(image_shape) * (1 if likelihood.limits is None else 2)
-        self._draws_at_once = max(1, min(IWAE_CHUNK, MOST_OUTPUTS // outputs))
+        self._draws_at_once = draws_at_once(image_shape, 1 if likelihood.limits is None else 2)
         weights = [tf.TensorSpec([None] * rank, tf.float32) for rank in topology.ranks]
-        batches = tf.TensorSpec([None, EVALUATION_BATCH, *image_shape], tf.uint8)
-        self._bound = tf.function(self._bound_of_batches, input_signature=[weights, batches], autograph=False)
+        images = tf.TensorSpec([None, *image_shape], tf.uint8)
+        self._bound = tf.function(self._bound_of_images, input_signature=[weights, images], autograph=False)
 
     @classmethod
     def of(cls, description: ModelDescription) -> "Evaluator":
@@ -74,12 +74,8 @@ class Evaluator:
 
     def neg_elbo(self, weights: Tensors, images: np.ndarray) -> tuple[float, float]:
         """Mean (distortion, rate), nats per image."""
-        distortion, rate = self._bound(_read(weights), _batches(images))
-        count = len(images)
-        return (
-            float(np.mean(distortion.numpy()[:count], dtype=np.float64)),
-            float(np.mean(rate.numpy()[:count], dtype=np.float64)),
-        )
+        distortion, rate = self._bound(_read(weights), images)
+        return float(np.mean(distortion.numpy(), dtype=np.float64)), float(np.mean(rate.numpy(), dtype=np.float64))
 
     def evaluate(self, weights: Tensors, images: np.ndarray) -> Evaluation:
         """All per-image results.
@@ -90,7 +86,10 @@ class Evaluator:
         parts: dict[str, list[np.ndarray]] = {name: [] for name in Evaluation.__dataclass_fields__}
         for position, batch in enumerate(_batches(images)):
             terms = self._terms(read, tf.constant(batch), tf.constant(position))
-            neighbours = self._network(read).decoder(tf.roll(terms.latents, 1, axis=0))
+            last = terms.latents[-1:]
+            if len(batch) < EVALUATION_BATCH:
+                last = self._last_latents(read, images, position)
+            neighbours = self._network(read).decoder(tf.concat([last, terms.latents[:-1]], axis=0))
             shuffled = self._likelihood.distortion(self._seen(batch), neighbours)
             for name, value in (
                 ("distortion", terms.distortion),
@@ -99,7 +98,7 @@ class Evaluator:
                 ("shuffled_distortion", shuffled),
             ):
                 parts[name].append(value.numpy())
-        return Evaluation(**{name: np.concatenate(arrays)[: len(images)] for name, arrays in parts.items()})
+        return Evaluation(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
 
     def iwae(self, weights: Tensors, images: np.ndarray, samples: int) -> np.ndarray:
         """The IWAE-`samples` bound on log p(x) of each image (Burda et al. 2016, eq. 8): (n,), nats; higher is better.
@@ -110,10 +109,10 @@ class Evaluator:
         bounds = []
         for position, batch in enumerate(_batches(images)):
             seen = self._seen(batch)
-            log_sum = np.full(EVALUATION_BATCH, -np.inf)  # log of the sum of the weights so far
+            log_sum = np.full(len(batch), -np.inf)  # log of the sum of the weights so far
             for first in range(0, samples, IWAE_CHUNK):
                 shape = [min(IWAE_CHUNK, samples - first), EVALUATION_BATCH, self._latent_dim(read)]
-                noise = tf.random.stateless_normal(shape, [EVALUATION_SEED + position, first + 1])
+                noise = tf.random.stateless_normal(shape, [EVALUATION_SEED + position, first + 1])[:, : len(batch)]
                 for part in range(0, shape[0], self._draws_at_once):
                     log_weights = log_importance_weights(
                         self._network(read),
@@ -124,20 +123,29 @@ class Evaluator:
                     )
                     log_sum = np.logaddexp(log_sum, tf.reduce_logsumexp(log_weights, axis=0).numpy())
             bounds.append(log_sum - np.log(samples))
-        bound: np.ndarray = np.concatenate(bounds)[: len(images)]
+        bound: np.ndarray = np.concatenate(bounds)
         return bound
 
     def _terms(self, weights: Tensors, batch: tf.Tensor, position: tf.Tensor) -> ElboTerms:
-        noise = tf.random.stateless_normal(
-            [EVALUATION_BATCH, self._latent_dim(weights)], tf.stack([EVALUATION_SEED, position])
-        )
         return elbo_terms(
             self._network(weights),
             self._seen(batch),
-            noise,
+            self._noise(weights, position)[: tf.shape(batch)[0]],
             clamp=self._clamp,
             likelihood=self._likelihood,
         )
+
+    def _noise(self, weights: Tensors, position: tf.Tensor) -> tf.Tensor:
+        """Noise of a whole batch: (EVALUATION_BATCH, latent_dim)."""
+        return tf.random.stateless_normal(
+            [EVALUATION_BATCH, self._latent_dim(weights)], tf.stack([EVALUATION_SEED, position])
+        )
+
+    def _last_latents(self, weights: Tensors, images: np.ndarray, position: int) -> tf.Tensor:
+        """Latents of the image that a batch ends with once it is filled up with the first ones: (1, latent_dim)."""
+        image = images[[((position + 1) * EVALUATION_BATCH - 1) % len(images)]]
+        mean, log_variance, _ = posterior(self._network(weights), self._seen(image), self._clamp)
+        return sample_posterior(mean, log_variance, self._noise(weights, tf.constant(position))[-1:])
 
     def _seen(self, batch: tf.Tensor) -> tf.Tensor:
         return as_intensities(batch, self._likelihood.levels)
@@ -145,15 +153,17 @@ class Evaluator:
     def _network(self, weights: Tensors) -> WeightedNetwork:
         return WeightedNetwork(topology=self._topology, weights=weights)
 
-    def _bound_of_batches(self, weights: Tensors, batches: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        count = tf.shape(batches)[0]
-        distortions = tf.TensorArray(tf.float32, count)
-        rates = tf.TensorArray(tf.float32, count)
+    def _bound_of_images(self, weights: Tensors, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        count = -(-tf.shape(images)[0] // EVALUATION_BATCH)
+        # A last batch may be shorter.
+        distortions = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=[None])
+        rates = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=[None])
 
         def score(
             position: tf.Tensor, distortions: tf.TensorArray, rates: tf.TensorArray
         ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray]:
-            terms = self._terms(weights, batches[position], position)
+            first = position * EVALUATION_BATCH
+            terms = self._terms(weights, images[first : first + EVALUATION_BATCH], position)
             rate = tf.reduce_sum(terms.kl, axis=1)
             return position + 1, distortions.write(position, terms.distortion), rates.write(position, rate)
 
@@ -169,8 +179,7 @@ def _read(weights: Tensors) -> list[tf.Tensor]:
     return [tf.convert_to_tensor(weight) for weight in weights]
 
 
-def _batches(images: np.ndarray) -> np.ndarray:
-    """(n, h, w, c) -> (batches, EVALUATION_BATCH, h, w, c); the last batch is filled up with the first images."""
-    count = -(-len(images) // EVALUATION_BATCH)
-    positions = np.arange(count * EVALUATION_BATCH) % len(images)
-    return images[positions].reshape(count, EVALUATION_BATCH, *images.shape[1:])
+def _batches(images: np.ndarray) -> Iterator[np.ndarray]:
+    """Consecutive images, EVALUATION_BATCH at a time; of the last ones what there is."""
+    for first in range(0, len(images), EVALUATION_BATCH):
+        yield images[first : first + EVALUATION_BATCH]

@@ -14,6 +14,7 @@ from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import Config
 from vae_search.vae.networks.network import Network, build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.objective.evaluation_size import TRIAL_IWAE_SAMPLES
 from vae_search.vae.objective.likelihoods import likelihood_of
 from vae_search.vae.objective.pixels import fixed_train
 from vae_search.vae.training.device import device_in_use, limit_gpus, limit_threads
@@ -30,7 +31,6 @@ from vae_search.vae.training.plan import TrainingPlan
 
 KEPT_GRAPHS = 8  # held at once; each costs 20–50 MB, and about a second to make again
 TRAIN_SCORE_SEED = 778
-TRIAL_IWAE_SAMPLES = 16  # costs a trial of 45 epochs half a percent; finalists are scored with more
 OUT_OF_MEMORY = (MemoryError, tf.errors.ResourceExhaustedError)
 
 

@@ -1,0 +1,83 @@
+"""Evaluations cost what their images cost, and score each image as if its batch were full."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vae_search.spec.hyperparameters import Config
+from vae_search.vae.networks.forward import WeightedNetwork
+from vae_search.vae.networks.network import build
+from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.objective.evaluation import Evaluation, Evaluator
+from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH
+from vae_search.vae.objective.likelihoods import likelihood_of
+
+pytestmark = pytest.mark.needs_tensorflow
+
+LEVELS = {"bernoulli": 2, "discretized_logistic": 256, "gaussian": 256}
+MODELS = [
+    ("mlp", "bernoulli", (8, 8, 1)),
+    ("conv", "discretized_logistic", (9, 8, 3)),
+    ("resnet", "gaussian", (8, 8, 1)),
+]
+COUNTS = [150, EVALUATION_BATCH + 30]
+
+
+def model(architecture: str, likelihood: str, shape: tuple[int, int, int]) -> tuple[Evaluator, list[np.ndarray]]:
+    config = Config(architecture=architecture, latent_dim=4, depth=2, width=8)
+    network = build(NetworkSpec.of(config, shape, likelihood=likelihood))
+    rng = np.random.default_rng(3)
+    weights = [rng.normal(0, 0.2, size).astype(np.float32) for size in network.shapes]
+    explained = likelihood_of(likelihood, LEVELS[likelihood])
+    return Evaluator(network.topology, shape, clamp=(-6.0, 2.0), likelihood=explained), weights
+
+
+def images(count: int, levels: int, shape: tuple[int, int, int]) -> np.ndarray:
+    return np.random.default_rng(4).integers(0, levels, (count, *shape)).astype(np.uint8)
+
+
+def filled_up(some: np.ndarray) -> np.ndarray:
+    """Whole batches, the last filled up with the first images: what was evaluated until commit f001553."""
+    whole = -(-len(some) // EVALUATION_BATCH) * EVALUATION_BATCH
+    return some[np.arange(whole) % len(some)]
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize(("architecture", "likelihood", "shape"), MODELS)
+def test_scores_are_those_of_whole_batches(architecture, likelihood, shape, count):
+    evaluator, weights = model(architecture, likelihood, shape)
+    some = images(count, LEVELS[likelihood], shape)
+
+    found, whole = (evaluator.evaluate(weights, each) for each in (some, filled_up(some)))
+    bounds, whole_bounds = (evaluator.iwae(weights, each, 12) for each in (some, filled_up(some)))
+    distortion, rate = evaluator.neg_elbo(weights, some)
+
+    for field in fields(Evaluation):
+        expected = getattr(whole, field.name)[:count]
+        np.testing.assert_allclose(getattr(found, field.name), expected, rtol=2e-6, atol=1e-6, err_msg=field.name)
+    np.testing.assert_allclose(bounds, whole_bounds[:count], rtol=2e-6)
+    assert distortion == pytest.approx(found.distortion.mean(dtype=np.float64), rel=1e-6)
+    assert rate == pytest.approx(found.kl.sum(axis=1).mean(dtype=np.float64), rel=1e-5)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_no_more_images_are_decoded_than_there_are(count, monkeypatch):
+    evaluator, weights = model(*MODELS[0])
+    some = images(count, 2, MODELS[0][2])
+    decoded, decoder = 0, WeightedNetwork.decoder
+
+    def counted(network: WeightedNetwork, latents: tf.Tensor) -> tf.Tensor:
+        nonlocal decoded
+        decoded += latents.shape[0]
+        return decoder(network, latents)
+
+    monkeypatch.setattr(WeightedNetwork, "decoder", counted)
+
+    evaluator.iwae(weights, some, 12)
+    of_bounds, decoded = decoded, 0
+    evaluator.evaluate(weights, some)
+
+    assert of_bounds == 12 * count
+    assert decoded == 2 * count

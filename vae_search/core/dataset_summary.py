@@ -1,0 +1,90 @@
+"""Summary of the images that a sweep read: plain numbers, told before anything starts and kept in its record."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+PARTS = ("train", "select", "judge", "test")
+HELD_OUT = PARTS[1:]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetSummary:
+    """Images as they were read and split, before they are binarised.
+
+    Args:
+        white: what the brightest intensity is in the pixels: 255 for bytes, 1 for floats and for black and white.
+        range: least and greatest intensity, in [0, 1].
+        is_binary: whether all values are black or white.
+        is_coloured: whether the channels of a pixel differ anywhere.
+        parts: number of images by part: train, select, judge, test.
+        has_own_test: whether the test images are the source's own.
+        copies: images that equal one before them, pixel by pixel, over all parts.
+        in_train: number of held-out images that equal a training image, by part: select, judge, test.
+        notes: sentences on what was left out, and what was changed before it was read.
+    """
+
+    height: int
+    width: int
+    channels: int
+    white: float
+    range: tuple[float, float]
+    is_binary: bool
+    is_coloured: bool
+    parts: Mapping[str, int]
+    has_own_test: bool
+    copies: int
+    in_train: Mapping[str, int]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def images(self) -> int:
+        """Number of images in all parts."""
+        return sum(self.parts.values())
+
+    @property
+    def held_out_share_in_train(self) -> float:
+        """Share of images that equal a training image, of the held-out part in which it is largest."""
+        return max(self.in_train[part] / self.parts[part] for part in HELD_OUT)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All of it in words, one sentence or two a line."""
+        train, *held_out = (f"{self.parts[part]:,}" for part in PARTS)
+        select, judge, test = held_out
+        colour = "black and white" if self.is_binary else "grey"
+        if self.channels == 3:
+            colour = "in colour" if self.is_coloured else f"{colour} in three equal channels"
+        low, high = self.range
+        own = " of the source's own" if self.has_own_test else ""
+        lines = [
+            f"{self.images:,} images of {self.height}×{self.width}, {colour}, intensities {low:.3g} … {high:.3g}, "
+            f"white is {self.white:g}: {train} to train on, {select} to select and {judge} to judge by, "
+            f"{test}{own} to test."
+        ]
+        in_train = {part: self.in_train[part] for part in HELD_OUT if self.in_train[part]}
+        leaked = [f"{count:,} of {self.parts[part]:,} {part} images" for part, count in in_train.items()]
+        if self.copies:
+            lines.append(f"Exact copies of other images: {self.copies:,}.")
+        if leaked:
+            lines.append(
+                f"Copies of training images are among those held out: {', '.join(leaked)}. Scores on them say less of "
+                "new images; the gate `duplicates` is for that."
+            )
+        return (*lines, *self.notes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, which `from_json` turns into an equal summary."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: object) -> "DatasetSummary | None":
+        """The summary of `to_json`; None if there is none, as in records from before there was any."""
+        if not isinstance(fields, Mapping):
+            return None
+        known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
+        try:
+            low, high = known.pop("range")
+            return cls(**known | {"range": (low, high), "notes": tuple(known.get("notes", ()))})
+        except (KeyError, TypeError, ValueError):
+            return None

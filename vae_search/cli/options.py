@@ -36,6 +36,9 @@ InlineOption = Annotated[
         "--inline", help="In this process, without Ray, one trial at a time: for small searches and debugging."
     ),
 ]
+RefreshOption = Annotated[
+    bool, typer.Option("--refresh", help="Fetch images from https:// or s3:// anew, whatever is in the cache.")
+]
 ModelArgument = Annotated[
     str,
     typer.Argument(

@@ -69,8 +69,19 @@ def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
     Raises:
         BadData: The images cannot be had, or cannot be used as they are.
     """
+    return split_dataset(read_source(spec.source, cache=cache), spec)
+
+
+def split_dataset(source: Source, spec: DataSpec) -> Dataset:
+    """Split and binarise checked images as a spec asks for.
+
+    Args:
+        source: the images that the spec names.
+
+    Raises:
+        BadData: They cannot be used so.
+    """
     where = printable(spec.source, 400)
-    source = read_source(spec.source, cache=cache)
     images, own_test = source.train, source.test
     split = _split(source, spec, where)
     fingerprint = _fingerprint(images, own_test)

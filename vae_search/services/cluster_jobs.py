@@ -49,13 +49,16 @@ def jobs_of(address: str) -> "Jobs":
     return Jobs(address, token=token)
 
 
-def submit(jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bool) -> "tuple[Job, bool]":
+def submit(
+    jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bool, refresh: bool = False
+) -> "tuple[Job, bool]":
     """Start a sweep on the cluster, or find it running.
 
     Args:
         text: the spec as written.
         store: where the cluster keeps it; a folder must be given from its root.
         upload: send the file or folder that `data.source` names along.
+        refresh: let the driver fetch far images anew.
 
     Raises:
         InvalidSpec: The store or the images are nothing that a cluster can find, or a gate's limit is wrong.
@@ -76,7 +79,7 @@ def submit(jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bo
             raise InvalidSpec(f"--upload-data: data.source must be a file or folder, but is {spec.data.source}.")
         spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": source_of(images)})})
     jobs.check_capacity(spec.resources)
-    payload = JobPackage(spec=spec, text=text, store=store, images=images)
+    payload = JobPackage(spec=spec, text=text, store=store, images=images, refresh=refresh)
     return jobs.submit(payload, lease=_next_lease(store, spec.name))
 
 
@@ -119,7 +122,9 @@ def _cause(jobs: "Jobs", job: "Job") -> str:
     return "\n".join(printable(line, 300) for line in lines)
 
 
-def drive(folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSpec], Observer]") -> sweeps.SweepOutcome:
+def drive(
+    folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSpec], Observer]", refresh: bool = False
+) -> sweeps.SweepOutcome:
     """Run the sweep that a job's folder holds, on the cluster that the job belongs to.
 
     Raises:
@@ -140,6 +145,7 @@ def drive(folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSp
             cache=cache,
             observer=_telling(observer(payload.spec)),
             address="auto",
+            refresh=refresh,
         )
 
 

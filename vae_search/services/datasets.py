@@ -1,20 +1,24 @@
 """Data sets of a spec, read from this machine, a store, a bucket or a web server; far ones are copied to the cache.
 
+A copy is used only if it is whole, of the version that its source has now, and can be decoded; see `data.remote.cache`.
+
 Only the driver of a sweep reads images: its workers get the decoded arrays through Ray, one copy per node.
 """
 
 import hashlib
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vae_search.data.download import DownloadFailed, fetched
-from vae_search.errors import BadData, NotFound
+from vae_search.core.transfer.remote_file import RemoteFailure, RemoteFile
+from vae_search.errors import BadData, StoreUnavailable
 from vae_search.runtime.cluster.job_package import files_of
 from vae_search.spec.fields import IN_STORE
 from vae_search.spec.sections import DataSpec
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
-from vae_search.store.backends.uri import open_store
+from vae_search.store.backends.uri import open_bucket_file
 
 if TYPE_CHECKING:
     from vae_search.data.dataset import Dataset
@@ -63,27 +67,68 @@ def put(store: Store, source: str, place: Path) -> None:
             continue
 
 
-def open_dataset(store: Store, data: DataSpec, *, cache: Path) -> "Dataset":
+def open_dataset(store: Store, data: DataSpec, *, cache: Path, refresh: bool = False) -> "Dataset":
     """Read the images of a spec, wherever they are.
 
     Args:
         store: holds what `store:` sources name.
         cache: folder for downloads and copies.
+        refresh: fetch far images anew, whatever is in the cache.
 
     Raises:
         BadData: The images cannot be found or used.
         StoreUnavailable: Their bucket cannot be reached.
     """
-    from vae_search.data.dataset import load_dataset  # takes long to import, and what only sends images needs none
+    # These take long to import, and what only sends images needs none.
+    from vae_search.data.dataset import split_dataset
+    from vae_search.data.sources import read_source
 
-    return load_dataset(local_copy(store, data, cache=cache), cache=cache)
+    copy = local_copy(store, data, cache=cache, refresh=refresh)
+    try:
+        try:
+            source = read_source(copy.data.source, cache=cache)
+        except BadData:
+            if copy.place is None or copy.is_fresh:
+                raise
+            copy = local_copy(store, data, cache=cache, refresh=True)  # what lay there may have been damaged since
+            source = read_source(copy.data.source, cache=cache)
+    except BadData as error:
+        if copy.place is None:
+            raise
+        _drop(copy.place)
+        words = _by_address(error, copy.place, data.source).replace("Get it again.", "").rstrip()
+        raise BadData(
+            f"{words}\nIts copy is dropped: once the file there is right, the same command fetches it anew."
+        ) from error
+    try:
+        return split_dataset(source, copy.data)
+    except BadData as error:
+        if copy.place is None:
+            raise
+        raise BadData(_by_address(error, copy.place, data.source)) from error
 
 
-def local_copy(store: Store, data: DataSpec, *, cache: Path) -> DataSpec:
-    """`data` with a source that can be read on this machine.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalCopy:
+    """Images that can be read on this machine.
 
     Args:
-        cache: folder for copies; one that is there is used again.
+        data: names them.
+        place: of the copy in the cache; None if they lie here anyway.
+        is_fresh: the copy was made just now.
+    """
+
+    data: DataSpec
+    place: Path | None = None
+    is_fresh: bool = False
+
+
+def local_copy(store: Store, data: DataSpec, *, cache: Path, refresh: bool = False) -> LocalCopy:
+    """Bring the images of a spec to this machine.
+
+    Args:
+        cache: folder for copies; one that is there, whole and not outdated, is used again.
+        refresh: fetch them anew, whatever is there.
 
     Raises:
         BadData: The images are not where their address says, or cannot be kept in `cache`.
@@ -92,47 +137,58 @@ def local_copy(store: Store, data: DataSpec, *, cache: Path) -> DataSpec:
     source = data.source
     try:
         if source.startswith(IN_STORE):
-            found = _from_store(store, source, cache)
-        elif source.startswith("s3://"):
-            found = _from_bucket(source, cache)
-        elif source.startswith(("http://", "https://")):
-            found = fetched(source, _place(cache, source))
-        else:
-            return data
-    except DownloadFailed as error:
-        raise BadData(f"{source}: cannot be downloaded: {error}.") from error
+            return _from_store(store, data, cache, refresh=refresh)
+        if source.startswith("s3://"):
+            return _fetched(open_bucket_file(source), data, cache, refresh=refresh)
+        if source.startswith(("http://", "https://")):
+            from vae_search.data.remote.web_file import WebFile
+
+            return _fetched(WebFile(source), data, cache, refresh=refresh)
     except OSError as error:
         raise BadData(f"{cache}: cannot hold a copy of {source}: {error.strerror or error}.") from error
-    return data.model_copy(update={"source": str(found)})
+    return LocalCopy(data=data)
 
 
-def _from_store(store: Store, source: str, cache: Path) -> Path:
+def _fetched(remote: RemoteFile, data: DataSpec, cache: Path, *, refresh: bool) -> LocalCopy:
+    from vae_search.data.remote.cache import cached_copy
+
+    try:
+        copy = cached_copy(remote, _place(cache, data.source), refresh=refresh)
+    except RemoteFailure as failure:
+        advice = "" if failure.advice is None else f"\n{failure.advice}."
+        if failure.absent:
+            raise BadData(f"{data.source}: is not there.{advice}") from failure
+        if data.source.startswith("s3://"):
+            raise StoreUnavailable(f"{data.source}: cannot be read: {failure}.{advice}") from failure
+        raise BadData(f"{data.source}: cannot be downloaded: {failure}.{advice}") from failure
+    return LocalCopy(data=_at(data, copy.file), place=copy.file, is_fresh=copy.is_fresh)
+
+
+def _from_store(store: Store, data: DataSpec, cache: Path, *, refresh: bool) -> LocalCopy:
+    source = data.source
     folder, name = _folder(source), source.rpartition("/")[2]
     local = store.local_path(f"{folder}/{name}")
     if local is not None and local.exists():
-        return local
+        return LocalCopy(data=_at(data, local))
+    target = _place(cache, source)
+    if refresh:
+        _drop(target)
+    elif target.exists() and source_of(target) == source:
+        return LocalCopy(data=_at(data, target), place=target)
     paths = store.list(folder)
     if not paths:
         raise BadData(f"{source}: is not in the store {store.location}. Submit the sweep again with --upload-data.")
-    target = _place(cache, source)
-    copies = {path: target.parent / path.removeprefix(f"{folder}/") for path in paths}
-    missing = [path for path, copy in copies.items() if not copy.exists()]
-    for path, content in zip(missing, store.read_many(missing), strict=True):
+    for path, content in zip(paths, store.read_many(paths), strict=True):
         if content is None:
             raise BadData(f"{source}: {path} has just gone from the store {store.location}.")
-        _keep(copies[path], content)
-    return target
-
-
-def _from_bucket(source: str, cache: Path) -> Path:
-    place, _, name = source.rpartition("/")
-    target = _place(cache, source)
-    if not target.exists():
-        try:
-            _keep(target, open_store(place).read(name))
-        except NotFound:
-            raise BadData(f"{source}: is not there.") from None
-    return target
+        _keep(target.parent / path.removeprefix(f"{folder}/"), content)
+    if source_of(target) != source:
+        _drop(target)
+        raise BadData(
+            f"{source}: the store {store.location} holds other images under this name.\n"
+            "Submit the sweep again with --upload-data."
+        )
+    return LocalCopy(data=_at(data, target), place=target, is_fresh=True)
 
 
 def _keep(file: Path, content: bytes) -> None:
@@ -140,6 +196,24 @@ def _keep(file: Path, content: bytes) -> None:
     partial = file.with_name(f".{file.name}.part")
     partial.write_bytes(content)
     partial.replace(file)
+
+
+def _drop(place: Path) -> None:
+    from vae_search.data.remote.cache import drop
+
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        drop(place)
+
+
+def _by_address(error: BadData, place: Path, source: str) -> str:
+    """The words of an error, with the address that the user knows instead of the place of its copy."""
+    return str(error).replace(str(place), source)
+
+
+def _at(data: DataSpec, place: Path) -> DataSpec:
+    return data.model_copy(update={"source": str(place)})
 
 
 def _folder(source: str) -> str:

@@ -1,5 +1,6 @@
 """A store in a bucket: the contract, the faults of networks, and what users are told."""
 
+import math
 import os
 import random
 import sys
@@ -23,6 +24,7 @@ from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.sql import query
 
 pytest.importorskip("obstore")
+from vae_search.store.backends import s3_client
 from vae_search.store.backends.s3 import FIRST_PATIENCE_S, PATIENCE_S, ObjectStore
 
 RUNS = max(20, round(200 * float(os.environ.get("VAE_SEARCH_CHAOS") or 0)))
@@ -278,6 +280,67 @@ def test_patience_has_an_end_and_the_file_is_not_there(proxy: FaultyProxy, s3_lo
     assert store.list("") == ["first", "store.json"]
 
 
+# Bodies that take long.
+
+
+@pytest.fixture
+def a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests end after a second instead of thirty."""
+    monkeypatch.setattr(s3_client, "REQUEST_TIMEOUT_S", 1)
+
+
+LARGE = random.Random(0).randbytes(12 * 2**20)
+
+
+@pytest.mark.slow
+def test_an_upload_may_take_as_long_as_its_size_needs(proxy: FaultyProxy, s3_location: str, a_second: None) -> None:
+    store = opened(s3_location)
+    proxy.bytes_per_s = 8 * 2**20
+
+    store.create("large", LARGE)
+    store.replace("derived", LARGE)
+
+    proxy.bytes_per_s = math.inf
+    assert store.read("large") == store.read("derived") == LARGE
+
+
+@pytest.mark.slow
+def test_a_download_may_take_as_long_as_it_needs(proxy: FaultyProxy, s3_location: str, a_second: None) -> None:
+    store = opened(s3_location)
+    store.create("large", LARGE)
+    proxy.bytes_per_s = 5 * 2**20
+
+    assert store.read("large") == LARGE
+    assert [*store.read_many(["large", "none"])] == [LARGE, None]
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "least_s"), [(0, 30), (8 * 2**20, 30), (500 * 10**6, 3800), (5 * 2**30, 40_000)]
+)
+def test_the_time_of_a_request_follows_the_size_of_its_body(size_bytes: int, least_s: int) -> None:
+    assert least_s <= s3_client.timeout_s_for(size_bytes) <= max(30, 4 * least_s)
+
+
+def test_a_large_file_is_read_over_a_network_that_cuts(proxy: FaultyProxy, s3_location: str) -> None:
+    store = opened(s3_location)
+    store.create("large", LARGE)
+
+    proxy.next_faults = [Fault.RESET_BEFORE, None, Fault.CUT, Fault.CUT, Fault.ERROR_AFTER]
+
+    assert store.read("large") == LARGE
+    assert proxy.next_faults == []
+
+
+def test_a_large_file_whose_answer_was_lost_is_ours_if_it_is_there(proxy: FaultyProxy, s3_location: str) -> None:
+    store = opened(s3_location)
+
+    proxy.next_faults = [Fault.RESET_AFTER]
+    store.create("large", LARGE)
+
+    with pytest.raises(AlreadyThere):
+        store.create("large", LARGE)
+
+
 # Many faults.
 
 
@@ -435,7 +498,6 @@ def test_a_location_that_is_none_is_refused_without_its_secret(location: str) ->
 
 def test_a_missing_package_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "obstore", None)
-    monkeypatch.delitem(sys.modules, "vae_search.store.backends.s3")
 
     with pytest.raises(StoreUnavailable, match=r"pip install 'vae-search\[s3\]'") as failure:
         open_store("s3://bucket/prefix")

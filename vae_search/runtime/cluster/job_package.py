@@ -25,6 +25,8 @@ class JobPackage:
     """where the cluster keeps the sweep"""
     images: Path | None
     """the file or folder to send along; the spec names them as `images.source_of` does"""
+    refresh: bool = False
+    """the driver shall fetch far images anew"""
 
     @property
     def sweep(self) -> str:

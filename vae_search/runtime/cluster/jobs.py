@@ -129,7 +129,7 @@ class Jobs:
             try:
                 self._client.submit_job(
                     # Ray redirects what it prints to the job's log; without -u it would come in blocks.
-                    entrypoint=f"python -u -m vae_search drive --store {shlex.quote(payload.store)}",
+                    entrypoint=shlex.join(_driver(payload)),
                     submission_id=submission_id,
                     runtime_env={
                         "working_dir": folder,
@@ -226,6 +226,11 @@ class Jobs:
             yield
         except (requests.RequestException, ConnectionError, RuntimeError) as error:
             raise ClusterTrouble(f"{self.address}: {_first_line(error)}") from error
+
+
+def _driver(payload: JobPackage) -> list[str]:
+    options = ["--refresh"] if payload.refresh else []
+    return ["python", "-u", "-m", "vae_search", "drive", "--store", payload.store, *options]
 
 
 def _job(details: JobDetails) -> Job:

@@ -3,9 +3,11 @@
 import os
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from vae_search.core.transfer.remote_file import RemoteFile
 from vae_search.errors import CorruptStore, NotFound, StoreUnavailable
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import STORE_VERSION, Store
@@ -32,7 +34,7 @@ def open_store(location: str) -> Store:
     elif scheme == "file" and rest:
         store = _local_store(rest)
     elif scheme == "s3":
-        store = _object_store(rest)
+        store = _object_store(location)
     else:
         # Only the scheme: what follows may hold a password.
         raise StoreUnavailable(
@@ -59,32 +61,49 @@ def _local_store(folder: str) -> LocalStore:
     return LocalStore(root)
 
 
-def _object_store(place: str) -> Store:
-    """The store at `bucket/prefix`, which no message repeats before it is known to hold no secret."""
+def open_bucket_file(address: str) -> RemoteFile:
+    """The object at s3://bucket/key; nothing is asked yet, and nothing but this object ever.
+
+    Raises:
+        StoreUnavailable: No bucket can be asked for it.
+    """
+    bucket, key = _in_bucket(address, option="data.source")
+    from vae_search.store.backends.s3_client import client
+    from vae_search.store.backends.s3_file import BucketFile
+
+    return BucketFile(client(bucket, "", timeout_s=None), key, address=address)
+
+
+def _object_store(location: str) -> Store:
+    bucket, prefix = _in_bucket(location, option="--store")
+    from vae_search.store.backends.s3 import ObjectStore
+
+    return ObjectStore(bucket, prefix)
+
+
+def _in_bucket(location: str, *, option: str) -> tuple[str, str]:
+    """The bucket and the path in it; no message repeats `location` before it is known to hold no secret."""
+    place = location.removeprefix("s3://")
     if any(mark in place for mark in "@?#"):
         raise StoreUnavailable(
-            "--store: s3://bucket/prefix must be without user, password or query, but has '@', '?' or '#'.\n"
+            f"{option}: s3://bucket/prefix must be without user, password or query, but has '@', '?' or '#'.\n"
             "Credentials come from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY …"
         )
-    bucket, _, prefix = place.removesuffix("/").partition("/")
+    bucket, _, path = place.removesuffix("/").partition("/")
     if not _BUCKET.fullmatch(bucket):
         raise StoreUnavailable(
             f"s3://{place}: a bucket's name has 3 to 63 small letters, digits, '-' and '.', but got {bucket[:70]!r}."
         )
     try:
-        store_paths.checked(prefix)
+        store_paths.checked(path)
     except ValueError as error:
         raise StoreUnavailable(f"s3://{place}: the part after the bucket: {error}.") from error
     _check_endpoints(os.environ)
-    try:
-        from vae_search.store.backends.s3 import ObjectStore
-    except ModuleNotFoundError as error:
-        if error.name != "obstore":
-            raise
+    if find_spec("obstore") is None:
         raise StoreUnavailable(
             f"s3://{place}: needs a package that is not installed. Install it with: pip install 'vae-search[s3]'"
-        ) from error
-    return ObjectStore(bucket, prefix)
+        )
+    return bucket, path
 
 
 def _check_endpoints(environment: Mapping[str, str]) -> None:

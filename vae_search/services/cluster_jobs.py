@@ -1,6 +1,8 @@
 """Use cases of a sweep that runs as a job of a Ray cluster: submit, follow, drive."""
 
+import logging
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,9 +27,13 @@ from vae_search.store.leases.records import newest_lease
 
 if TYPE_CHECKING:
     from vae_search.runtime.cluster.job_events import JobEvent
+    from vae_search.runtime.cluster.job_package import JobPackage
     from vae_search.runtime.cluster.jobs import Job, Jobs
     from vae_search.search.progress import Observer, Progress
     from vae_search.spec.sweep_spec import SweepSpec
+    from vae_search.store.backends.base import Store
+
+logger = logging.getLogger(__name__)
 
 START_S = 120.0  # a job has to begin to train; longer where Ray must unpack much
 KINDS = (InvalidSpec, BadData, ClusterTrouble, Conflict, SweepFailed, StoreUnavailable, Interrupted)
@@ -57,7 +63,8 @@ def submit(
     Args:
         text: the spec as written.
         store: where the cluster keeps it; a folder must be given from its root.
-        upload: send the file or folder that `data.source` names along.
+        upload: bring the file or folder that `data.source` names into the store: from here if that can be, else through
+            the cluster's head and the driver.
         refresh: let the driver fetch far images anew.
 
     Raises:
@@ -77,8 +84,11 @@ def submit(
         images = Path(spec.data.source)
         if not images.is_absolute():
             raise InvalidSpec(f"--upload-data: data.source must be a file or folder, but is {spec.data.source}.")
-        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": source_of(images)})})
+        source = source_of(images)
+        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": source})})
     jobs.check_capacity(spec.resources)
+    if images is not None and _put_from_here(store, spec.data.source, images):
+        images = None
     payload = JobPackage(spec=spec, text=text, store=store, images=images, refresh=refresh)
     return jobs.submit(payload, lease=_next_lease(store, spec.name))
 
@@ -136,8 +146,8 @@ def drive(
     with _failure_told():
         payload, place = JobPackage.read(folder, store=store), open_store(store)
         set_for_job()
-        if payload.images is not None:
-            put(place, payload.spec.data.source, payload.images)
+        if payload.parts:
+            _take_images(payload, place)
         return sweeps.run(
             payload.spec,
             text=payload.text,
@@ -147,6 +157,28 @@ def drive(
             address="auto",
             refresh=refresh,
         )
+
+
+def _put_from_here(store: str, source: str, images: Path) -> bool:
+    """True if the images are in the cluster's store now. A folder of that name may be another one here."""
+    if not store.startswith("s3://"):
+        return False
+    try:
+        put(open_store(store), source, images)
+    except StoreUnavailable as trouble:
+        logger.warning("the images go through the cluster's head, because from here %s", trouble)
+        return False
+    return True
+
+
+def _take_images(payload: "JobPackage", store: "Store") -> None:
+    """Bring the images that a client has left at the head into the store."""
+    from vae_search.runtime.cluster.gcs import take_packages
+    from vae_search.runtime.cluster.job_package import unpack_images
+
+    with tempfile.TemporaryDirectory(prefix="vae-images-") as folder:
+        images = unpack_images(take_packages("auto", payload.parts), Path(folder))
+        put(store, payload.spec.data.source, images)
 
 
 def _telling(observer: "Observer") -> "Observer":

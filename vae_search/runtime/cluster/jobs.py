@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from vae_search.errors import ClusterTrouble, Conflict, NotFound
 from vae_search.runtime.cluster.connectivity import cluster_nodes, may_grow
 from vae_search.runtime.cluster.job_events import TRAINING, JobEvent, LineFilter, events_in, without_events
-from vae_search.runtime.cluster.job_package import JobPackage
+from vae_search.runtime.cluster.job_package import JobPackage, image_parts, leave_packages
 from vae_search.runtime.process_state import without_addresses
 from vae_search.search.capacity import check_capacity
 from vae_search.search.driver_lifecycle import WORKERS_LEAVE_S
@@ -124,6 +124,10 @@ class Jobs:
                 return self._same(job, payload), False
         prefix = f"{payload.sweep}-l{lease}-a"
         submission_id = f"{prefix}{1 + sum(job.submission_id.startswith(prefix) for job in before)}"
+        if payload.images is not None:
+            payload = replace(
+                payload, parts=leave_packages(self.address, image_parts(payload.images), token=self._token)
+            )
         with tempfile.TemporaryDirectory(prefix="vae-job-") as folder, self._answering():
             payload.write(Path(folder))
             try:

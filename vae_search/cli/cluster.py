@@ -27,7 +27,7 @@ def submit(
     store: StoreOption = DEFAULT_STORE,
     follow: Annotated[bool, typer.Option("--follow", help="Show what the sweep prints until it ends.")] = False,
     upload_data: Annotated[
-        bool, typer.Option("--upload-data", help="Bring the images into the store; else the head must find data.source.")
+        bool, typer.Option("--upload-data", help="Bring the images into the store; else the head has data.source.")
     ] = False,
     refresh: RefreshOption = False,
     json: JsonOption = False,

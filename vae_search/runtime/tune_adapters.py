@@ -110,6 +110,7 @@ class _SearchAdapter(_TuneAdapter, Searcher):  # type: ignore[misc]
         assignment: dict[str, Any] = {}
 
         def ask() -> None:
+            run.coordinator.settle()
             full = run.coordinator.in_flight >= run.limit()
             asked = None if full else run.coordinator.next_assignment()
             if asked is not None:
@@ -152,7 +153,7 @@ class _CommitCallback(_TuneAdapter, tune.Callback):  # type: ignore[misc]
         self._run.guarded(lambda: self._run.coordinator.started(_key(trial)))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        self._run.guarded(lambda: _discard(self._run.coordinator.commit_trial(_key(trial))))
+        self._run.guarded(lambda: self._run.coordinator.begin_commit(_key(trial)))
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         """A worker was lost and Tune will start another."""
@@ -187,6 +188,7 @@ class _StopAdapter(_TuneAdapter, Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
+        self._run.guarded(self._run.coordinator.settle)  # Tune asks in each turn of its loop
         return self._run.leaving
 
 
@@ -244,6 +246,7 @@ def run_trials(
     try:
         with lost_workers_told_apart():
             tuner.fit()
+        run.guarded(lambda: coordinator.settle(wait=True))
     except ray.exceptions.RayError as error:
         raise run.failure or ClusterTrouble(f"Ray: {str(error).splitlines()[0]}") from error
     if run.failure is not None:
@@ -264,7 +267,3 @@ def _cause() -> object:
 
 def _key(trial: Trial) -> str:
     return TrialAssignment(**trial.config).key
-
-
-def _discard(_: object) -> None:
-    return None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.dashboards import http_server
 from tests.support.faulty_http import Fault, FaultyProxy, faulty_proxy
 from tests.support.rows import epoch_rows, trial_row
 from tests.support.s3_server import BUCKET, S3_SECRET, seen_by_others
@@ -420,6 +421,8 @@ def test_a_missing_bucket_is_named(s3_location: str) -> None:
         (403, "SignatureDoesNotMatch", "Check the credentials"),
         (403, "InvalidAccessKeyId", "Check the credentials"),
         (401, "Unauthorized", "Check the credentials"),
+        (400, "ExpiredToken", "The session's credentials have expired"),
+        (403, "RequestExpired", "The session's credentials have expired"),
         (400, "AuthorizationHeaderMalformed", "AWS_REGION"),
         (501, "NotImplemented", "If-None-Match"),
         (404, "", "Check AWS_ENDPOINT_URL"),
@@ -451,6 +454,24 @@ def test_an_endpoint_that_does_not_answer_is_given_up_soon(s3_location: str, mon
     assert "Connection refused" in clear(failure)
     assert "Check the network and AWS_ENDPOINT_URL" in str(failure.value)
     assert watch.now_s <= FIRST_PATIENCE_S
+
+
+def test_credentials_of_the_container_are_used_and_renewed_by_the_library(
+    s3_location: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Pod identity of EKS, task roles of ECS: an address and a token file in the environment, and no keys."""
+    (tmp_path / "token").write_text("of the pod")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    given = {"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "c", "Expiration": "2099-01-01T00:00:00Z"}
+    seen: list[dict[str, str]] = []
+
+    with http_server({"/role": given}, seen=seen) as port:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{port}/role")
+        open_store(s3_location).create("file", b"content")
+
+    assert {headers["authorization"] for headers in seen} == {"of the pod"}
 
 
 def test_an_endpoint_without_tls_must_be_allowed(s3_location: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,12 @@ class ObjectStore:
     def list(self, prefix: str) -> list[str]:
         return store_paths.visible(self._objects(prefix))
 
+    def folders(self, prefix: str) -> Sequence[str]:
+        folder = store_paths.checked(prefix) or None
+        found = self._ask(lambda: obstore.list_with_delimiter(self._bucket, folder), prefix, "listed")
+        names = (path.rpartition("/")[2] for path in found["common_prefixes"])
+        return sorted(name for name in names if not name.startswith("."))
+
     def sizes(self, prefix: str) -> dict[str, int]:
         found = self._objects(prefix)
         return {path: found[path] for path in store_paths.visible(found)}

@@ -11,9 +11,14 @@ _METADATA_SERVICE = "//169.254.169.254/"  # asked for credentials when there are
 
 NETWORK = "Check the network and AWS_ENDPOINT_URL"
 CREDENTIALS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN, if there is one)"
+EXPIRED = (
+    "The session's credentials have expired: set new ones, or use some that renew themselves (a role of the pod, the "
+    "container or the machine)"
+)
 RIGHTS = "Check the credentials in the environment, and that they may read, write, list and remove there"
 BUCKET = "Create the bucket, or give another --store"
 ENDPOINT = "Check AWS_ENDPOINT_URL and AWS_REGION; an endpoint without TLS needs AWS_ALLOW_HTTP=true"
+EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 PASSING_STATUSES = frozenset({408, 409, 425, 429})  # beside all of 500 and above
 
 
@@ -46,7 +51,11 @@ def trouble_of(error: Exception) -> Trouble:
     found, code = _STATUS.search(report), _CODE.search(report)
     if _METADATA_SERVICE in report:
         return Trouble(
-            reason="no credentials in the environment", advice=CREDENTIALS, passing=False, status=None, code=None
+            reason="no credentials in the environment, and the machine gives none",
+            advice=CREDENTIALS,
+            passing=False,
+            status=None,
+            code=None,
         )
     if found is None:
         reason, advice, passing = _without_answer(report)
@@ -77,6 +86,8 @@ def _without_answer(report: str) -> tuple[str, str, bool]:
 def _advice(status: int, code: str | None) -> str:
     if code == "NoSuchBucket":
         return BUCKET
+    if code in EXPIRED_CODES:
+        return EXPIRED
     if status in (401, 403):
         return RIGHTS
     if 300 <= status < 500 and status not in PASSING_STATUSES:

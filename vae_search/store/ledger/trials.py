@@ -196,5 +196,6 @@ class Ledger:
 
 def sweep_names(store: Store) -> list[str]:
     """The names of all sweeps in the store, sorted."""
-    paths = (path.split("/") for path in store.list(store_paths.SWEEPS))
-    return sorted({parts[1] for parts in paths if parts[2:] == ["resolved.json"]})
+    folders = store.folders(store_paths.SWEEPS)  # of a bucket, without a page for every thousand objects in them
+    records = store.read_many(f"{store_paths.SWEEPS}/{name}/resolved.json" for name in folders)
+    return [name for name, record in zip(folders, records, strict=True) if record is not None]

@@ -13,7 +13,7 @@ StoreOption = Annotated[
     typer.Option(
         "--store",
         envvar=STORE_VARIABLE,
-        help="Folder, or s3://bucket/prefix, that holds everything.",
+        help="Folder, s3://bucket/prefix or gs://bucket/prefix, that holds everything.",
         show_default=True,
     ),
 ]
@@ -37,7 +37,7 @@ InlineOption = Annotated[
     ),
 ]
 RefreshOption = Annotated[
-    bool, typer.Option("--refresh", help="Fetch images from https:// or s3:// anew, whatever is in the cache.")
+    bool, typer.Option("--refresh", help="Fetch images from the web or a bucket anew, whatever is in the cache.")
 ]
 ModelArgument = Annotated[
     str,

@@ -21,7 +21,7 @@ from vae_search.errors import (
     VaeSearchError,
 )
 from vae_search.services import sweeps
-from vae_search.services.datasets import put, source_of
+from vae_search.services.datasets import BUCKETS, put, source_of
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.records import newest_lease
 
@@ -161,7 +161,7 @@ def drive(
 
 def _put_from_here(store: str, source: str, images: Path) -> bool:
     """True if the images are in the cluster's store now. A folder of that name may be another one here."""
-    if not store.startswith("s3://"):
+    if not store.startswith(BUCKETS):
         return False
     try:
         put(open_store(store), source, images)

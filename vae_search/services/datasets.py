@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vae_search.data.dataset import Dataset
 
 DIGEST_DIGITS = 32
+BUCKETS = ("s3://", "gs://")
 
 
 def source_of(place: Path) -> str:
@@ -141,7 +142,7 @@ def local_copy(store: Store, data: DataSpec, *, cache: Path, refresh: bool = Fal
     try:
         if source.startswith(IN_STORE):
             return _from_store(store, data, cache, refresh=refresh)
-        if source.startswith("s3://"):
+        if source.startswith(BUCKETS):
             return _fetched(open_bucket_file(source), data, cache, refresh=refresh)
         if source.startswith(("http://", "https://")):
             from vae_search.data.remote.web_file import WebFile
@@ -161,7 +162,7 @@ def _fetched(remote: RemoteFile, data: DataSpec, cache: Path, *, refresh: bool) 
         advice = "" if failure.advice is None else f"\n{failure.advice}."
         if failure.absent:
             raise BadData(f"{data.source}: is not there.{advice}") from failure
-        if data.source.startswith("s3://"):
+        if data.source.startswith(BUCKETS):
             raise StoreUnavailable(f"{data.source}: cannot be read: {failure}.{advice}") from failure
         raise BadData(f"{data.source}: cannot be downloaded: {failure}.{advice}") from failure
     return LocalCopy(data=_at(data, copy.file), place=copy.file, is_fresh=copy.is_fresh)

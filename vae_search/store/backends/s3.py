@@ -1,4 +1,4 @@
-"""The store in a bucket of S3, or of anything that speaks its protocol with PUT If-None-Match."""
+"""The store in a bucket of S3, of anything that speaks its protocol with PUT If-None-Match, or of Google."""
 
 import random
 import time
@@ -10,13 +10,12 @@ from typing import TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
-from obstore.store import S3Store
 
 from vae_search.core.transfer.remote_file import RemoteFailure
 from vae_search.errors import NotFound, StoreUnavailable
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import VERSION_RECORD, AlreadyThere
-from vae_search.store.backends.s3_client import FAILURES, LARGE_BYTES, client, timeout_s_for
+from vae_search.store.backends.s3_client import FAILURES, LARGE_BYTES, Bucket, client, timeout_s_for
 from vae_search.store.backends.s3_errors import NETWORK, Trouble, trouble_of
 from vae_search.store.backends.s3_file import BucketFile, read_into_memory
 
@@ -35,6 +34,7 @@ class ObjectStore:
     Args:
         bucket: its name.
         prefix: parts with "/" between them; "" for the whole bucket.
+        scheme: `s3` or `gs`.
         clock: seconds, monotonic.
         sleep: waits for seconds.
         jitter: a number from 0 to 1, so that many writers do not come back all at once.
@@ -48,11 +48,12 @@ class ObjectStore:
         bucket: str,
         prefix: str = "",
         *,
+        scheme: str = "s3",
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self.location = f"s3://{bucket}/{prefix}".rstrip("/")
+        self.location = f"{scheme}://{bucket}/{prefix}".rstrip("/")
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
@@ -60,8 +61,8 @@ class ObjectStore:
         self._has_version = False
         self._undecided: set[tuple[str, bytes]] = set()
         """creates that nobody knows of yet whether they were carried out; the next one of the same content is told"""
-        self._name, self._prefix = bucket, prefix
-        self._clients: dict[int | None, S3Store] = {}  # by the time that a request may take
+        self._scheme, self._name, self._prefix = scheme, bucket, prefix
+        self._clients: dict[int | None, Bucket] = {}  # by the time that a request may take
         self._bucket = self._client(timeout_s_for(0))
 
     def create(self, path: str, content: bytes) -> None:
@@ -165,9 +166,9 @@ class ObjectStore:
         remote = BucketFile(self._client(None), path, address=f"{self.location}/{path}")
         return read_into_memory(remote, sleep=self._sleep)
 
-    def _client(self, timeout_s: int | None) -> S3Store:
+    def _client(self, timeout_s: int | None) -> Bucket:
         if timeout_s not in self._clients:
-            self._clients[timeout_s] = client(self._name, self._prefix, timeout_s=timeout_s)
+            self._clients[timeout_s] = client(self._name, self._prefix, timeout_s=timeout_s, scheme=self._scheme)
         return self._clients[timeout_s]
 
     def _find(self, path: str) -> bytes | None:
@@ -190,8 +191,21 @@ class ObjectStore:
         return {entry["path"]: entry["size"] for entry in found}
 
     def _remove(self, paths: Sequence[str], where: str) -> None:
-        if paths:
+        if paths and self._scheme == "s3":
             self._ask(lambda: obstore.delete(self._bucket, paths), where, "removed")
+        elif paths:  # one by one, as Google answers 404 where nothing is
+            with ThreadPoolExecutor(READERS, thread_name_prefix="remove") as removers:
+                [*removers.map(self._remove_one, paths)]
+
+    def _remove_one(self, path: str) -> None:
+        def remove() -> None:
+            try:
+                obstore.delete(self._bucket, path)
+            except FileNotFoundError as error:
+                if not trouble_of(error).says_absent:
+                    raise
+
+        self._ask(remove, path, "removed")
 
     def _ask(self, request: Callable[[], _Answer], path: str, verb: str, *, timeout_s: int | None = None) -> _Answer:
         """The answer to a request that may be made more than once."""

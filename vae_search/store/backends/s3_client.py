@@ -1,11 +1,11 @@
-"""Clients of a bucket, and how long each kind of request may take.
+"""Clients of a bucket, of S3 or of Google, and how long each kind of request may take.
 
 Credentials, region and endpoint come from the environment, as `obstore` reads them: keys, or the identity that a
-platform gives (web identity, container credentials, the instance's role).
+platform gives (web identity, container credentials, the machine's role).
 """
 
 from obstore.exceptions import BaseError
-from obstore.store import S3Store
+from obstore.store import GCSStore, S3Store
 
 from vae_search.errors import StoreUnavailable
 from vae_search.store.backends.s3_errors import trouble_of
@@ -17,6 +17,10 @@ LARGE_BYTES = 8 * 2**20  # above, the time of a request follows the size of its 
 SLOWEST_BYTES_PER_S = 2**17  # of an upload that is still worth waiting for
 STALL_S = 20  # without a byte, in a download of any duration
 
+Bucket = S3Store | GCSStore
+CLIENTS: dict[str, type[Bucket]] = {"s3": S3Store, "gs": GCSStore}
+"""by scheme; each knows a PUT that creates: If-None-Match, or generation 0"""
+
 
 def timeout_s_for(size_bytes: int) -> int:
     """Seconds that a request with such a body may take: few different ones, as each has a client of its own."""
@@ -26,10 +30,11 @@ def timeout_s_for(size_bytes: int) -> int:
     return timeout_s
 
 
-def client(bucket: str, prefix: str, *, timeout_s: int | None) -> S3Store:
+def client(bucket: str, prefix: str, *, timeout_s: int | None, scheme: str = "s3") -> Bucket:
     """A client for what lies below a prefix of a bucket.
 
     Args:
+        scheme: one of CLIENTS.
         timeout_s: of a request with its body; None where only a stall ends it.
 
     Raises:
@@ -39,7 +44,7 @@ def client(bucket: str, prefix: str, *, timeout_s: int | None) -> S3Store:
     if timeout_s is None:
         times = {"timeout": "30 days", "read_timeout": f"{STALL_S} seconds"}
     try:
-        return S3Store(
+        return CLIENTS[scheme](
             bucket,
             prefix=prefix or None,
             # Added to the environment; `client_options` would take its place. The library's types leave it out.
@@ -48,5 +53,5 @@ def client(bucket: str, prefix: str, *, timeout_s: int | None) -> S3Store:
             retry_config={"max_retries": 0},
         )
     except (BaseError, ValueError) as error:
-        trouble, location = trouble_of(error), f"s3://{bucket}/{prefix}".rstrip("/")
+        trouble, location = trouble_of(error), f"{scheme}://{bucket}/{prefix}".rstrip("/")
         raise StoreUnavailable(f"{location}: cannot be opened: {trouble.reason}. {trouble.advice}.") from None

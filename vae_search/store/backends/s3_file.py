@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import obstore
 from obstore.exceptions import NotModifiedError
-from obstore.store import S3Store
 
 from vae_search.core.transfer.remote_file import OutOfRange, RemoteFailure, Reply, Unchanged, Version
 from vae_search.core.transfer.spans import CHUNK_BYTES, Changed, chunk_spans, fetch_spans, patiently
-from vae_search.store.backends.s3_client import FAILURES
+from vae_search.store.backends.s3_client import FAILURES, Bucket
 from vae_search.store.backends.s3_errors import trouble_of
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class BucketFile:
         address: in messages.
     """
 
-    def __init__(self, bucket: S3Store, path: str, *, address: str) -> None:
+    def __init__(self, bucket: Bucket, path: str, *, address: str) -> None:
         self.address = address
         self._bucket = bucket
         self._path = path

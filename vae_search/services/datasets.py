@@ -23,9 +23,12 @@ from vae_search.store.backends.uri import open_bucket_file
 
 if TYPE_CHECKING:
     from vae_search.data.dataset import Dataset
+    from vae_search.data.remote.cache import CachedCopy
 
 DIGEST_DIGITS = 32
 BUCKETS = ("s3://", "gs://")
+LARGE_BYTES = 64 * 2**20  # of a sent file: larger ones are not read through memory
+FILES_AT_ONCE = 32
 
 
 def source_of(place: Path) -> str:
@@ -154,18 +157,22 @@ def local_copy(store: Store, data: DataSpec, *, cache: Path, refresh: bool = Fal
 
 
 def _fetched(remote: RemoteFile, data: DataSpec, cache: Path, *, refresh: bool) -> LocalCopy:
+    copy = _copied(remote, _place(cache, data.source), refresh=refresh)
+    return LocalCopy(data=_at(data, copy.file), place=copy.file, is_fresh=copy.is_fresh)
+
+
+def _copied(remote: RemoteFile, target: Path, *, refresh: bool) -> "CachedCopy":
     from vae_search.data.remote.cache import cached_copy
 
     try:
-        copy = cached_copy(remote, _place(cache, data.source), refresh=refresh)
+        return cached_copy(remote, target, refresh=refresh)
     except RemoteFailure as failure:
         advice = "" if failure.advice is None else f"\n{failure.advice}."
         if failure.absent:
-            raise BadData(f"{data.source}: is not there.{advice}") from failure
-        if data.source.startswith(BUCKETS):
-            raise StoreUnavailable(f"{data.source}: cannot be read: {failure}.{advice}") from failure
-        raise BadData(f"{data.source}: cannot be downloaded: {failure}.{advice}") from failure
-    return LocalCopy(data=_at(data, copy.file), place=copy.file, is_fresh=copy.is_fresh)
+            raise BadData(f"{remote.address}: is not there.{advice}") from failure
+        if remote.address.startswith(BUCKETS):
+            raise StoreUnavailable(f"{remote.address}: cannot be read: {failure}.{advice}") from failure
+        raise BadData(f"{remote.address}: cannot be downloaded: {failure}.{advice}") from failure
 
 
 def _from_store(store: Store, data: DataSpec, cache: Path, *, refresh: bool) -> LocalCopy:
@@ -179,13 +186,21 @@ def _from_store(store: Store, data: DataSpec, cache: Path, *, refresh: bool) -> 
         _drop(target)
     elif target.exists() and source_of(target) == source:
         return LocalCopy(data=_at(data, target), place=target)
-    paths = store.list(folder)
-    if not paths:
+    sizes = store.sizes(folder)
+    if not sizes:
         raise BadData(f"{source}: is not in the store {store.location}. Submit the sweep again with --upload-data.")
-    for path, content in zip(paths, store.read_many(paths), strict=True):
-        if content is None:
-            raise BadData(f"{source}: {path} has just gone from the store {store.location}.")
-        _keep(target.parent / path.removeprefix(f"{folder}/"), content)
+    large = {path for path, size in sizes.items() if size > LARGE_BYTES and store.location.startswith(BUCKETS)}
+    for path in sorted(large):  # never in memory, and resumed after a cut
+        address = f"{store.location}/{path}"
+        copy = _copied(open_bucket_file(address), _place(cache, address), refresh=refresh)
+        _move(copy.file, target.parent / path.removeprefix(f"{folder}/"))
+    small = [path for path in sizes if path not in large]
+    for begin in range(0, len(small), FILES_AT_ONCE):
+        paths = small[begin : begin + FILES_AT_ONCE]
+        for path, content in zip(paths, store.read_many(paths), strict=True):
+            if content is None:
+                raise BadData(f"{source}: {path} has just gone from the store {store.location}.")
+            _keep(target.parent / path.removeprefix(f"{folder}/"), content)
     if source_of(target) != source:
         _drop(target)
         raise BadData(
@@ -200,6 +215,12 @@ def _keep(file: Path, content: bytes) -> None:
     partial = file.with_name(f".{file.name}.part")
     partial.write_bytes(content)
     partial.replace(file)
+
+
+def _move(file: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    file.replace(target)
+    shutil.rmtree(file.parent, ignore_errors=True)
 
 
 def _drop(place: Path) -> None:

@@ -13,6 +13,7 @@ from tests.support.pictures import grey
 from tests.support.s3_server import BUCKET, seen_by_others
 from vae_search.core.transfer import spans
 from vae_search.errors import BadData, StoreUnavailable
+from vae_search.services import datasets
 from vae_search.services.datasets import LocalCopy, local_copy, open_dataset, put, source_of
 from vae_search.spec.fields import located
 from vae_search.spec.sections import DataSpec
@@ -133,6 +134,24 @@ def test_images_of_a_store_in_a_bucket_are_copied_once(s3_location, s3_endpoint,
     for path in store.list("images"):
         store.remove(path)
     assert brought(store, source, cache) == found
+
+
+def test_a_large_file_among_images_of_a_bucket_does_not_pass_through_memory(
+    s3_location, s3_endpoint, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(datasets, "LARGE_BYTES", 1000)
+    place = pictures(tmp_path)
+    (place / "large.bin").write_bytes(bytes(5000))
+    store, source = open_store(s3_location), source_of(place)
+    put(store, source, place)
+    read: list[str] = []
+    monkeypatch.setattr(store, "read_many", lambda paths: [*map(store.read, [read.append(p) or p for p in paths])])
+
+    found = brought(store, source, tmp_path / "cache")
+
+    assert files_in(found) == files_in(place)
+    assert not [path for path in read if "large" in path]
+    assert {path.name for path in (tmp_path / "cache" / "far").iterdir()} == {found.parent.name}
 
 
 def test_a_store_that_holds_other_images_under_a_name_is_not_believed(s3_location, s3_endpoint, tmp_path):

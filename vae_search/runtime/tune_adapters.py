@@ -110,7 +110,8 @@ class _SearchAdapter(_TuneAdapter, Searcher):  # type: ignore[misc]
         assignment: dict[str, Any] = {}
 
         def ask() -> None:
-            run.coordinator.settle()
+            # With nothing to train Tune would sleep for a second between its questions.
+            run.coordinator.settle(wait=run.coordinator.only_commits)
             full = run.coordinator.in_flight >= run.limit()
             asked = None if full else run.coordinator.next_assignment()
             if asked is not None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
@@ -25,7 +25,7 @@ from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import Lease
 from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.ledger.failure_counts import record_failure
-from vae_search.store.ledger.rows import EpochRow, TrialRow
+from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
 
@@ -104,6 +104,11 @@ class SweepCoordinator:
     @property
     def in_flight(self) -> int:
         return len(self._running)
+
+    @property
+    def only_commits(self) -> bool:
+        """True if no run in flight is being trained any more."""
+        return all(running.end is not None for running in self._running.values())
 
     @property
     def unsaved(self) -> bool:
@@ -222,7 +227,7 @@ class SweepCoordinator:
         for row in rows:
             curve = curves.by_trial.get(row.trial, [])
             self._study.add(trial_result(row, {epoch.epoch: epoch.neg_elbo or 0.0 for epoch in curve}, self._spec))
-            self._replay_rungs(row, curve)
+            self._rungs.replay(row, curve)
             self._count(row)
         finished = {row.trial for row in rows} | lost
         over = {store_paths.trial_key(trial) for trial in finished} | {row.key for row in self._confirmation.ended}
@@ -259,12 +264,6 @@ class SweepCoordinator:
 
     def _search_is_over(self) -> bool:
         return not self._trials_to_come() and all(running.assignment.confirms for running in self._running.values())
-
-    def _replay_rungs(self, row: TrialRow, curve: Sequence[EpochRow]) -> None:
-        flops = row.train_flops / row.epochs if row.train_flops and row.epochs else None
-        for epoch in curve:
-            if epoch.neg_elbo is not None:
-                self._rungs.note(epoch.epoch, row.trial, epoch.neg_elbo, epoch_flops=flops)
 
     def _suggest(self) -> TrialAssignment:
         trial = self._unissued[0]

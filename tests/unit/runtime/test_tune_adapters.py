@@ -112,6 +112,21 @@ def test_a_commit_aside_lands_in_a_turn_of_tunes_loop(open_session):
     assert [row.trial for row in session.landed] == [0]
 
 
+def test_with_nothing_else_to_train_the_next_trial_waits_for_the_commit(open_session):
+    session = open_session("pruning=off", writers=2)
+    run = TuneRunState(session.coordinator, limit=lambda: 1, stop_requested=lambda: False, monotonic=lambda: 0.0)
+    order = session.start()
+    while session.coordinator.record(session.runner.step()) is None:
+        pass
+    _CommitCallback(run).on_trial_complete(iteration=1, trials=[], trial=trial_of(order))
+
+    suggested = _SearchAdapter(run).suggest("next")
+    session.coordinator.close()
+
+    assert [row.trial for row in session.landed] == [0]
+    assert suggested["trial"] == 1
+
+
 def test_trouble_of_a_commit_aside_ends_the_run_as_what_it_is(open_session, store, monkeypatch):
     session = open_session("pruning=off", writers=2)
     run, order = run_of(session), session.start()

@@ -48,10 +48,12 @@ def test_an_error_is_raised_where_its_result_would_be_taken_and_the_others_remai
     assert taken == [2]
 
 
-def test_nothing_runs_any_more_after_a_close():
-    gate, done = threading.Event(), []
+def test_nothing_runs_and_nothing_begins_after_a_close():
+    began, gate, done = threading.Event(), threading.Event(), []
     pipeline = Pipeline(1)
-    pipeline.begin(lambda: (gate.wait(30), done.append(1)), lambda _: None)
+    pipeline.begin(lambda: (began.set(), gate.wait(30), done.append(1)))
+    pipeline.begin(lambda: done.append(2))
+    began.wait(30)
     threading.Timer(0.05, gate.set).start()
 
     pipeline.close()

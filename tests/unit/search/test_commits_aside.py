@@ -128,8 +128,11 @@ def test_trouble_of_the_store_is_raised_and_the_trial_stays_in_flight(open_sessi
 
 
 def test_a_driver_that_closes_leaves_no_writer_behind(open_session, store):
+    store.gates[PATHS.trial(0)] = threading.Event()
     session = open_session(*SPEC, writers=4)
     session.coordinator.begin_commit(ended(session))
+    store.at_gate.acquire()
+    threading.Timer(0.05, store.gates[PATHS.trial(0)].set).start()
 
     session.coordinator.close()
 

@@ -58,6 +58,6 @@ class Pipeline:
         return result
 
     def close(self) -> None:
-        """Wait until no call runs any more; results that were not taken are lost."""
+        """Wait until no call runs any more. What has not begun is not made; results that were not taken are lost."""
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.shutdown(cancel_futures=True)

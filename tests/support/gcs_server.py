@@ -23,6 +23,9 @@ class GcsServer(ThreadingHTTPServer):
         self.generation = 0
         self.lock = threading.Lock()
 
+    def handle_error(self, request, client_address) -> None:
+        pass  # a client that has seen the size of a large file hangs up, and asks for its parts
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

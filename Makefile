@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo check test test-all docs chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions \
-	bench-bits bench-durability bench-scaling bench-pareto bench-plots
+	bench-bits bench-durability bench-bucket bench-scaling bench-pareto bench-plots
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 to 3.13. requirements.lock serves all of them.
 .venv/installed: requirements.lock pyproject.toml
@@ -81,6 +81,9 @@ bench-champions: .venv/installed
 
 bench-durability: .venv/installed
 	$(BIN)/python benchmarks/durability.py
+
+bench-bucket: .venv/installed
+	$(BIN)/python benchmarks/bucket_latency.py
 
 bench-scaling: .venv/installed
 	$(BIN)/python benchmarks/scaling.py

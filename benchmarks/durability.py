@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing import get_context
@@ -72,6 +72,9 @@ class TimedStore:
 
     def list(self, prefix: str) -> list[str]:
         return self._timed("list", lambda: self._store.list(prefix))
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        return self._timed("list", lambda: self._store.folders(prefix))
 
     def sizes(self, prefix: str) -> dict[str, int]:
         return self._timed("sizes", lambda: self._store.sizes(prefix))

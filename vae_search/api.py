@@ -54,6 +54,7 @@ def run(
     overrides: Sequence[str] = (),
     progress: bool = False,
     inline: bool = False,
+    refresh: bool = False,
 ) -> SweepResult:
     """Run a sweep to the end of its budget; one that was interrupted goes on where it stopped.
 
@@ -64,6 +65,7 @@ def run(
         overrides: `key.key=value`, as in `["budget.trials=8"]`.
         progress: show what happens on standard output, as the command does.
         inline: train in this process, without Ray, one trial at a time: for small searches and debugging.
+        refresh: fetch images from a web server or bucket anew, whatever is in the cache.
 
     Raises:
         InvalidSpec: The spec is wrong; one line for each mistake.
@@ -90,6 +92,7 @@ def run(
         cache=cache_folder(),
         observer=_observer(document.spec, progress=progress),
         inline=inline,
+        refresh=refresh,
     )
     return _result(opened, outcome)
 
@@ -101,6 +104,7 @@ def resume(
     overrides: Sequence[str] = (),
     progress: bool = False,
     inline: bool = False,
+    refresh: bool = False,
 ) -> SweepResult:
     """Continue a sweep with what the store knows of it. Arguments and errors as for `run`.
 
@@ -118,6 +122,7 @@ def resume(
         cache=cache_folder(),
         observer=lambda spec: _observer(spec, progress=progress),
         inline=inline,
+        refresh=refresh,
     )
     return _result(opened, outcome)
 

@@ -158,12 +158,13 @@ def exit_codes_page() -> str:
         "## Environment",
         "| variable | meaning |",
         "|---|---|",
-        "| `VAE_SEARCH_STORE` | Folder or `s3://bucket/prefix` of the store; default `./vae-store`. |",
+        "| `VAE_SEARCH_STORE` | Folder, `s3://bucket/prefix` or `gs://bucket/prefix`; default `./vae-store`. |",
         "| `VAE_SEARCH_DEBUG` | Show tracebacks, as `--debug` does. |",
         "| `XDG_CACHE_HOME` | Downloads are kept in its folder `vae-search`; default `~/.cache`. |",
         "| `KERAS_HOME` | MNIST and Fashion-MNIST are looked for in its folder `datasets` first; default `~/.keras`. |",
         "| `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP` | "
         "Access to a bucket; never written anywhere. |",
+        "| `GOOGLE_APPLICATION_CREDENTIALS` | Access to a bucket of Google's; never written anywhere. |",
         "| `RAY_AUTH_TOKEN`, `RAY_AUTH_TOKEN_PATH` | Token of a cluster; else `~/.ray/auth_token`. |",
     ]
     return "\n".join(lines) + "\n"

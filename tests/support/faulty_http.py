@@ -1,16 +1,21 @@
 """A proxy before an HTTP server that does to requests what networks do, by a seeded schedule."""
 
 import http.client
+import io
+import math
 import random
 import socket
 import struct
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+PIECE_BYTES = 2**16
 
 
 class Fault(StrEnum):
@@ -43,6 +48,12 @@ class FaultyProxy(ThreadingHTTPServer):
         self.next_faults: list[Fault | None] = []
         self.answer: tuple[int, bytes] | None = None
         """if given, what every request is answered with"""
+        self.admits: Callable[[str, str], bool] = lambda method, path: True
+        """whether a request is allowed; any other is answered with 403"""
+        self.bytes_per_s = math.inf
+        """at which bodies of requests and answers pass"""
+        self.sent_bytes: list[int] = []
+        """of the bodies of answers"""
         self._chance, self._rate, self._lock = random.Random(seed), rate, threading.Lock()
 
     @property
@@ -68,7 +79,10 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b"".join(self._paced(int(self.headers.get("Content-Length") or 0), self.rfile.read))
+        if not self.server.admits(self.command, self.path):
+            self._send(403, b"<Error><Code>AccessDenied</Code></Error>", {})
+            return
         if self.server.answer is not None:
             self._send(*self.server.answer, {})
             return
@@ -106,7 +120,20 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(content) + cut))  # at least one byte is missing
         self.end_headers()
-        self.wfile.write(content[: len(content) // 2] if cut else content)
+        self.server.sent_bytes.append(len(content))
+        rest = io.BytesIO(content[: len(content) // 2] if cut else content)
+        for piece in self._paced(len(rest.getbuffer()), rest.read):
+            self.wfile.write(piece)
+
+    def _paced(self, size: int, read: Callable[[int], bytes]) -> Iterator[bytes]:
+        """A body in pieces, at the server's pace."""
+        while size > 0:
+            piece = read(min(PIECE_BYTES, size))
+            if not piece:
+                return
+            yield piece
+            size -= len(piece)
+            time.sleep(len(piece) / self.server.bytes_per_s)
 
     def _reset(self) -> None:
         self.wfile.flush()

@@ -94,6 +94,14 @@ class StoreContract:
     def test_the_list_of_a_missing_folder_is_empty(self, store: Store) -> None:
         assert store.list("nowhere") == []
 
+    def test_the_folders_right_in_a_folder_are_named_in_order(self, store: Store) -> None:
+        for path in ("a/c/1", "a/b/x/2", "a/b/x/3", "a/file", "ab/1"):
+            store.create(path, b"")
+
+        assert store.folders("a") == ["b", "c"]
+        assert store.folders("") == ["a", "ab"]
+        assert store.folders("nowhere") == store.folders("a/file") == []
+
     def test_sizes_are_those_of_the_listed_files(self, store: Store) -> None:
         for path, content in (("a/2", b"12345"), ("a/10", b""), ("a/b/c", b"x" * 70_000), ("ab/1", b"1")):
             store.create(path, content)
@@ -144,6 +152,7 @@ class StoreContract:
             store.read,
             store.remove,
             store.list,
+            store.folders,
             store.sizes,
             store.remove_tree,
             lambda it: store.create(it, b""),

@@ -93,7 +93,7 @@ class Sessions:
         self._store, self._task, self._judge_task = store, task, judge_task
         self._leases: list[Lease] = []
 
-    def open(self, *overrides: str, seconds_left: Callable[[], float] = lambda: math.inf) -> Session:
+    def open(self, *overrides: str, seconds_left: Callable[[], float] = lambda: math.inf, writers: int = 0) -> Session:
         """A new driver; the one before it is over."""
         self.close()
         spec, store = small_spec(*overrides), self._store
@@ -108,6 +108,7 @@ class Sessions:
             seconds_left=seconds_left,
             slots=lambda: 1,
             on_trial_finished=lambda row, verdict: landed.append(row),
+            writers=writers,
         )
         config = WorkerConfig(
             spec=spec, store=store.location, lease=lease.number, rungs=coordinator.rungs, log_folder=None

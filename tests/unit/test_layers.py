@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "vae/training": "core spec data vae/networks vae/objective numpy tensorflow",
     "vae/inference": "core spec data vae numpy tensorflow keras h5py PIL",
     "store/paths": "",
-    "store/backends": "store/paths obstore",
+    "store/backends": "core store/paths obstore",
     "store/leases": "spec store/paths store/backends",
     "store/ledger": "core spec store/paths store/backends store/leases numpy pyarrow",
     "store/queries": "core spec store duckdb pyarrow",

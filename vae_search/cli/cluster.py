@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vae_search.cli.options import JsonOption, SetOption, SpecArgument, StoreOption, SweepArgument
+from vae_search.cli.options import JsonOption, RefreshOption, SetOption, SpecArgument, StoreOption, SweepArgument
 from vae_search.cli.run import show_end
 from vae_search.core.settings import DEFAULT_STORE, cache_folder
 
@@ -27,8 +27,9 @@ def submit(
     store: StoreOption = DEFAULT_STORE,
     follow: Annotated[bool, typer.Option("--follow", help="Show what the sweep prints until it ends.")] = False,
     upload_data: Annotated[
-        bool, typer.Option("--upload-data", help="Send the images along; else the head must find data.source.")
+        bool, typer.Option("--upload-data", help="Bring the images into the store; else the head has data.source.")
     ] = False,
+    refresh: RefreshOption = False,
     json: JsonOption = False,
 ) -> None:
     """Run a sweep on a Ray cluster; the same command again finds it running, or continues it.
@@ -42,7 +43,9 @@ def submit(
 
     document = read_spec(spec, overrides or ())
     jobs = cluster_jobs.jobs_of(address)
-    job, is_new = cluster_jobs.submit(jobs, document.spec, text=document.text, store=store, upload=upload_data)
+    job, is_new = cluster_jobs.submit(
+        jobs, document.spec, text=document.text, store=store, upload=upload_data, refresh=refresh
+    )
     if json:
         show_json(job_facts(job))
     else:
@@ -119,7 +122,7 @@ def stop(
 
 
 @app.command(hidden=True)
-def drive(store: StoreOption = DEFAULT_STORE) -> None:
+def drive(store: StoreOption = DEFAULT_STORE, refresh: RefreshOption = False) -> None:
     """Run the sweep whose job's folder this is; what `submit` starts on a cluster.
 
     Example: vae-search drive --store s3://bucket/sweeps
@@ -128,7 +131,11 @@ def drive(store: StoreOption = DEFAULT_STORE) -> None:
     from vae_search.services import cluster_jobs
 
     outcome = cluster_jobs.drive(
-        Path.cwd(), store=store, cache=cache_folder(), observer=lambda spec: observer(spec, quiet=False)
+        Path.cwd(),
+        store=store,
+        cache=cache_folder(),
+        observer=lambda spec: observer(spec, quiet=False),
+        refresh=refresh,
     )
     show_end(outcome, store=store, json=False)
 

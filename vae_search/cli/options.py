@@ -13,7 +13,7 @@ StoreOption = Annotated[
     typer.Option(
         "--store",
         envvar=STORE_VARIABLE,
-        help="Folder, or s3://bucket/prefix, that holds everything.",
+        help="Folder, s3://bucket/prefix or gs://bucket/prefix, that holds everything.",
         show_default=True,
     ),
 ]
@@ -35,6 +35,9 @@ InlineOption = Annotated[
     typer.Option(
         "--inline", help="In this process, without Ray, one trial at a time: for small searches and debugging."
     ),
+]
+RefreshOption = Annotated[
+    bool, typer.Option("--refresh", help="Fetch images from the web or a bucket anew, whatever is in the cache.")
 ]
 ModelArgument = Annotated[
     str,

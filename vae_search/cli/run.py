@@ -8,6 +8,7 @@ from vae_search.cli.options import (
     AddressOption,
     InlineOption,
     JsonOption,
+    RefreshOption,
     SetOption,
     SpecArgument,
     StoreOption,
@@ -28,6 +29,7 @@ def run(
     store: StoreOption = DEFAULT_STORE,
     address: AddressOption = None,
     inline: InlineOption = False,
+    refresh: RefreshOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and what it would cost.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -43,7 +45,7 @@ def run(
 
     document = read_spec(spec, overrides or ())
     if dry_run:
-        estimate = sweeps.estimate(document.spec, store=open_store(store), cache=cache_folder())
+        estimate = sweeps.estimate(document.spec, store=open_store(store), cache=cache_folder(), refresh=refresh)
         show_estimate(estimate, document.spec, as_json=json)
         return
     outcome = sweeps.run(
@@ -54,6 +56,7 @@ def run(
         observer=observer(document.spec, quiet=json),
         address=address,
         inline=inline,
+        refresh=refresh,
     )
     show_end(outcome, store=store, json=json)
 
@@ -65,6 +68,7 @@ def resume(
     store: StoreOption = DEFAULT_STORE,
     address: AddressOption = None,
     inline: InlineOption = False,
+    refresh: RefreshOption = False,
     json: JsonOption = False,
 ) -> None:
     """Continue a sweep with what the store knows of it; the spec's file is not needed.
@@ -83,6 +87,7 @@ def resume(
         observer=lambda spec: observer(spec, quiet=json),
         address=address,
         inline=inline,
+        refresh=refresh,
     )
     show_end(outcome, store=store, json=json)
 

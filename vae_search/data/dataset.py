@@ -76,10 +76,18 @@ def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
     Raises:
         BadData: The images cannot be had, or cannot be used as they are.
     """
-    return _prepared(read_source(spec.source, cache=cache), spec)
+    return split_dataset(read_source(spec.source, cache=cache), spec)
 
 
-def _prepared(source: Source, spec: DataSpec) -> Dataset:
+def split_dataset(source: Source, spec: DataSpec) -> Dataset:
+    """Split and binarise checked images as a spec asks for.
+
+    Args:
+        source: the images that the spec names.
+
+    Raises:
+        BadData: They cannot be used so.
+    """
     where = printable(spec.source, 400)
     images, own_test = source.train, source.test
     split = _split(source, spec, where)
@@ -140,7 +148,7 @@ def load_new_images(source: str, *, binarize: str, cache: Path) -> tuple[np.ndar
         )
     can_be_split = found.test is not None and len(found.test) >= LEAST_PART and len(found.train) >= LEAST_SPLIT
     if found.protocol is not None or can_be_split:
-        dataset = _prepared(found, DataSpec.model_validate({"source": source, "binarize": binarize}))
+        dataset = split_dataset(found, DataSpec.model_validate({"source": source, "binarize": binarize}))
         return dataset.test, dataset.pixels
     if len(images) < LEAST_SCORED:
         raise BadData(f"{where}: at least {LEAST_SCORED} images are needed for a mean and its error, but there is one.")

@@ -112,6 +112,8 @@ class _SearchAdapter(_TuneAdapter, Searcher):  # type: ignore[misc]
         assignment: dict[str, Any] = {}
 
         def ask() -> None:
+            # With nothing to train Tune would sleep for a second between its questions.
+            run.coordinator.settle(wait=run.coordinator.only_commits)
             full = run.coordinator.in_flight >= run.limit()
             asked = None if full else run.coordinator.next_assignment()
             if asked is not None:
@@ -161,7 +163,7 @@ class _CommitCallback(_TuneAdapter, tune.Callback):  # type: ignore[misc]
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         def commit() -> None:
-            self._run.coordinator.commit_trial(_key(trial))
+            self._run.coordinator.begin_commit(_key(trial))
             self._run.recovery.ended(_key(trial))
 
         self._run.guarded(commit)
@@ -188,6 +190,7 @@ class _StopAdapter(_TuneAdapter, Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
+        self._run.guarded(self._run.coordinator.settle)  # Tune asks in each turn of its loop
         return self._run.leaving
 
 
@@ -251,6 +254,7 @@ def run_trials(
     try:
         with lost_workers_told_apart(), nodes_avoided(avoided):
             tuner.fit()
+        run.guarded(lambda: coordinator.settle(wait=True))
     except ray.exceptions.RayError as error:
         raise run.failure or ClusterTrouble(f"Ray: {str(error).splitlines()[0]}") from error
     if run.failure is not None:

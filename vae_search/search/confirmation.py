@@ -127,15 +127,17 @@ class ConfirmationPlan:
                 return TrialAssignment(trial=run.trial, confirm_seed=run.confirm_seed, params=row.params, seed=seed)
         return None
 
-    def commit(self, row: TrialRow, *, confirm_seed: int) -> ConfirmRow:
-        """Write the row of a confirm run.
+    def write(self, row: TrialRow, *, confirm_seed: int) -> ConfirmRow:
+        """Write the row of a confirm run. May be called from any thread.
 
         Raises:
             StoreUnavailable: It is not written; the same call may be made again.
         """
-        committed = self._ledger.commit(ConfirmRow.of(row, confirm_seed=confirm_seed))
-        self._ended.append(committed)
-        return committed
+        return self._ledger.commit(ConfirmRow.of(row, confirm_seed=confirm_seed))
+
+    def note_run(self, row: ConfirmRow) -> None:
+        """A confirm run has a row."""
+        self._ended.append(row)
 
     def forecast_s(self, *, slots: int) -> float:
         """Seconds that the runs will take, by the finalists' own trainings; 0 as long as there are none.

@@ -2,11 +2,12 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from vae_search.core.seeds import derived_seed
+from vae_search.core.transfer.pipeline import Pipeline
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore, StoreUnavailable
 from vae_search.search.confirmation import ConfirmationPlan
@@ -17,13 +18,14 @@ from vae_search.search.progress import Progress
 from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd, end_of
 from vae_search.search.study.study import SweepStudy, TrialResult
-from vae_search.search.trial_rows import check_own, epoch_rows, trial_result, trial_row
+from vae_search.search.trial_rows import RowWriter, check_own, trial_result
 from vae_search.search.weight_retention import WeightRetention
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import Lease
+from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.ledger.failure_counts import record_failure
-from vae_search.store.ledger.rows import EpochRow, TrialRow
+from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
 
@@ -42,6 +44,7 @@ class SweepCoordinator:
     Args:
         seconds_left: of the time budget; infinite if there is none.
         slots: how many trials run at once, for the forecast of what the confirm runs will take.
+        writers: commits written at once by `begin_commit`, for a store whose answers take long; 0: one after the other.
     """
 
     def __init__(
@@ -54,9 +57,9 @@ class SweepCoordinator:
         seconds_left: Callable[[], float],
         slots: Callable[[], int],
         on_trial_finished: Callable[[TrialRow, TrialEnd], None],
+        writers: int = 0,
     ) -> None:
         spec = context.spec
-        self._context = context
         self._spec = spec
         self._store = store
         self._lease = lease
@@ -64,6 +67,7 @@ class SweepCoordinator:
         self._seconds_left = seconds_left
         self._slots = slots
         self._on_trial_finished = on_trial_finished
+        self._pipeline = Pipeline(writers)
         self._ledger = Ledger(store, spec.name)
         self._pending = PendingTrials(store, spec.name)
         criteria = len(spec.objective.pareto or ("objective",))
@@ -74,10 +78,13 @@ class SweepCoordinator:
         self._rungs = SuccessiveHalving(spec)
         self._states: Counter[State] = Counter()
         self._retention = WeightRetention(spec, store)
+        self._writer = RowWriter(
+            context, lease=lease, now=now, ledger=self._ledger, plan=self._confirmation, retention=self._retention
+        )
         self._unissued: deque[int] = deque()  # numbers of the budget, the least first
         self._epochs_done = 0
         self._failures = FailureShare(slots)
-        self._rebuild()
+        self._rebuild(context)
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -99,6 +106,11 @@ class SweepCoordinator:
         return len(self._running)
 
     @property
+    def only_commits(self) -> bool:
+        """True if no run in flight is being trained any more."""
+        return all(running.end is not None for running in self._running.values())
+
+    @property
     def unsaved(self) -> bool:
         """True if stopping now would lose an epoch that has been reported, or a trial that is in its first."""
         return any(not running.saved for running in self._running.values() if running.started_at is not None)
@@ -118,8 +130,9 @@ class SweepCoordinator:
             assignment = self._confirmation.next_assignment(self._running)
         if assignment is None:
             return None
-        self._lease.check()
-        is_new = self._pending.record(assignment)
+        is_new = self._pipeline.beside(self._lease.check, partial(self._pending.record, assignment))
+        if not is_new:
+            self._pending.insist(assignment)
         self._running[assignment.key] = RunningTrial(assignment=assignment, attempts=0 if is_new else 1)
         return assignment
 
@@ -163,22 +176,23 @@ class SweepCoordinator:
             LeaseLost: The same; or the driver that took over has written the row, and shows it.
             SweepFailed: The row is written, but too large a share of the trials has failed.
         """
-        running = self._running[key]
-        end = running.end
-        if end is None:
-            raise ValueError(f"run {key} has not ended, and cannot be committed")
-        self._lease.check()
-        row = self._commit(running, end)
-        del self._running[key]
-        self._pending.forget(key, lease=self._lease.number)
-        logger.info("run %s %s: %s", key, row.state, end.explanation)
-        if row.lease == self._lease.number:  # else whoever wrote it shows it: a run is shown as finished once
-            self._on_trial_finished(row, end)
-        if not running.assignment.confirms:
-            if self._states.total() % COMPACT_EVERY == 0:
-                self.compact()
-            self._failures.note(row)
-        return row
+        return self._land(key, self._writer.call_for(self._running[key])())
+
+    def begin_commit(self, key: str) -> None:
+        """Commit a trial as `commit_trial` does; where the store is far, `settle` does what follows its row."""
+        self._pipeline.begin(self._writer.call_for(self._running[key]), partial(self._land, key))
+
+    def settle(self, *, wait: bool = False) -> None:
+        """Tell Optuna, and show, the trials whose rows are durable by now, or all that are being committed.
+
+        Raises:
+            VaeSearchError: As `commit_trial`.
+        """
+        self._pipeline.settle(wait=wait)
+
+    def close(self) -> None:
+        """Wait until nothing is written any more."""
+        self._pipeline.close()
 
     def compact(self) -> None:
         """Bring the derived copies up to date; trouble with that must not end a sweep, a lost lease does."""
@@ -203,14 +217,14 @@ class SweepCoordinator:
             confirm_runs=self._spec.confirm.runs,
         )
 
-    def _rebuild(self) -> None:
+    def _rebuild(self, context: SweepContext) -> None:
         """Bring study, rungs and budget to where the ledger and the running folders stand; a new sweep has neither.
 
         Raises:
             CorruptStore: A row, or a suggestion in flight, is another sweep's; nothing of it is taken over.
         """
         finished_trials = self._ledger.read()
-        check_own(finished_trials, self._confirmation.stored, self._context)
+        check_own(finished_trials, self._confirmation.stored, context)
         rows = finished_trials.rows
         lost = {store_paths.trial_of(path) for path in finished_trials.damaged} | {*finished_trials.set_aside}
         curves = self._ledger.curves(rows)
@@ -219,7 +233,7 @@ class SweepCoordinator:
         for row in rows:
             curve = curves.by_trial.get(row.trial, [])
             self._study.add(trial_result(row, {epoch.epoch: epoch.neg_elbo or 0.0 for epoch in curve}, self._spec))
-            self._replay_rungs(row, curve)
+            self._rungs.replay(row, curve)
             self._count(row)
         self._failures.replay(rows)
         finished = {row.trial for row in rows} | lost
@@ -259,12 +273,6 @@ class SweepCoordinator:
     def _search_is_over(self) -> bool:
         return not self._trials_to_come() and all(running.assignment.confirms for running in self._running.values())
 
-    def _replay_rungs(self, row: TrialRow, curve: Sequence[EpochRow]) -> None:
-        flops = row.train_flops / row.epochs if row.train_flops and row.epochs else None
-        for epoch in curve:
-            if epoch.neg_elbo is not None:
-                self._rungs.note(epoch.epoch, row.trial, epoch.neg_elbo, epoch_flops=flops)
-
     def _suggest(self) -> TrialAssignment:
         trial = self._unissued[0]
         enqueue = self._spec.enqueue
@@ -272,26 +280,25 @@ class SweepCoordinator:
         self._unissued.popleft()
         return TrialAssignment(trial=trial, params=params, seed=derived_seed(self._spec.seed, trial, "training"))
 
-    def _commit(self, running: RunningTrial, end: TrialEnd) -> TrialRow:
-        """Write the artifact and the row, and let everybody know who decides by it."""
-        confirm_seed = running.assignment.confirm_seed
-        row = trial_row(running, end, self._context, finished_at=self._now())
-        sha256 = None
-        if end.state is State.COMPLETE:
-            confirms = confirm_seed is not None
-            sha256 = self._retention.keep_confirm_run(running) if confirms else self._retention.keep_trial(running, row)
-        self._lease.check()  # again: writing an artifact takes long enough to be stopped in the middle
-        row = replace(row, finished_at=self._now(), artifact_sha256=sha256)
-        if confirm_seed is None:
-            row = self._ledger.commit(row, epoch_rows(running, self._spec.name))
+    def _land(self, key: str, row: TrialRow) -> TrialRow:
+        """Tell all who decide by a durable row or show it; then the running folder goes."""
+        running = self._running[key]
+        if isinstance(row, ConfirmRow):
+            self._confirmation.note_run(row)
         else:
-            row = self._confirmation.commit(row, confirm_seed=confirm_seed)
-        if row.lease != self._lease.number:  # this process was stopped since the check, and another has written the row
-            self._lease.check()
-        if confirm_seed is None:
             self._study.tell(trial_result(row, running.neg_elbos, self._spec))
             self._count(row)
-            self._retention.drop_others()
+            self._pipeline.begin(partial(self._retention.drop, self._retention.behind()))
+        del self._running[key]
+        self._pipeline.begin(partial(self._pending.forget, key, lease=self._lease.number))
+        if running.end is not None:
+            logger.info("run %s %s: %s", key, row.state, running.end.explanation)
+            if row.lease == self._lease.number:  # else whoever wrote it shows it: a run is shown as finished once
+                self._on_trial_finished(row, running.end)
+        if not running.assignment.confirms:
+            if self._states.total() % COMPACT_EVERY == 0:
+                self.compact()
+            self._failures.note(row)
         return row
 
     def _count(self, row: TrialRow) -> None:

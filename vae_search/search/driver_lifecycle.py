@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 STOP_POLL_S = 1.0
+FAR_WRITERS = 16  # commits at once in a bucket: each waits for a dozen answers, one after the other
 WORKERS_LEAVE_S = 8.0  # that a stopping driver gives its workers to save their epochs
 
 
@@ -112,18 +113,23 @@ def run_sweep(
                 seconds_left=driver_time.left_s,
                 slots=slots,
                 on_trial_finished=observer.on_trial_finished,
+                writers=FAR_WRITERS if store.local_path("") is None else 0,
             )
             if not coordinator.exhausted and not signalled.is_set():
-                train(
-                    DriverSession(
-                        coordinator=coordinator,
-                        store=retrying,
-                        lease=lease.number,
-                        log_folder=folder,
-                        signalled=signalled,
-                        stop_requested=stop_requested_by(signalled, lease),
+                try:
+                    train(
+                        DriverSession(
+                            coordinator=coordinator,
+                            store=retrying,
+                            lease=lease.number,
+                            log_folder=folder,
+                            signalled=signalled,
+                            stop_requested=stop_requested_by(signalled, lease),
+                        )
                     )
-                )
+                    coordinator.settle(wait=True)
+                finally:
+                    coordinator.close()  # before the lease ends
                 coordinator.compact()
             driver_time.exhausted = coordinator.exhausted and coordinator.in_flight == 0
     if coordinator.in_flight > 0 or not coordinator.exhausted:

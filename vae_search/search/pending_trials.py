@@ -33,6 +33,15 @@ class PendingTrials:
             return False
         return True
 
+    def insist(self, assignment: TrialAssignment) -> None:
+        """Let a suggestion that is there be `assignment`. The caller has just made sure of its lease.
+
+        Another can only be of a driver that has lost the sweep, and has handed it out to nobody.
+        """
+        path, content = self._paths.suggestion(assignment.key), to_json_bytes(asdict(assignment))
+        if self._store.read(path) != content:
+            self._store.replace(path, content)
+
     def all(self) -> list[TrialAssignment]:
         """Every assignment of a trial or confirm run in flight, by trial number.
 

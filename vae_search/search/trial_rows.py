@@ -1,20 +1,24 @@
 """Trial rows: the ledger rows that a trial becomes when it ends, its objective, and its learning curve."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from vae_search.core.measurements import Scores
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
+from vae_search.search.confirmation import ConfirmationPlan
 from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd
 from vae_search.search.study.study import TrialResult
+from vae_search.search.weight_retention import WeightRetention
 from vae_search.spec.sections import Objective
 from vae_search.spec.sweep_spec import SweepSpec
+from vae_search.store.leases.lease import Lease
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRunRows
 from vae_search.store.ledger.rows import SCHEMA_VERSION, EpochRow, TrialRow
 from vae_search.store.ledger.sweep_record import SET_ASIDE
-from vae_search.store.ledger.trials import LedgerRows
+from vae_search.store.ledger.trials import Ledger, LedgerRows
 from vae_search.store.paths import SweepPaths
 
 
@@ -162,3 +166,58 @@ def trial_result(row: TrialRow, neg_elbos: Mapping[int, float], spec: SweepSpec)
         criteria=criteria_of(row, spec.objective.pareto or (), epochs=spec.budget.epochs),
         neg_elbos=neg_elbos,
     )
+
+
+class RowWriter:
+    """The way of a run that has ended into the store: artifact, epoch rows, row.
+
+    Args:
+        now: time of day.
+        plan: knows the rows of confirm runs.
+        retention: knows the weights that are kept.
+    """
+
+    def __init__(
+        self,
+        context: SweepContext,
+        *,
+        lease: Lease,
+        now: Callable[[], datetime],
+        ledger: Ledger,
+        plan: ConfirmationPlan,
+        retention: WeightRetention,
+    ) -> None:
+        self._context = context
+        self._lease = lease
+        self._now = now
+        self._ledger = ledger
+        self._plan = plan
+        self._retention = retention
+
+    def call_for(self, running: RunningTrial) -> Callable[[], TrialRow]:
+        """The call that makes the end of a run durable, and returns its row. It may be made in any thread.
+
+        Raises:
+            ValueError: The run has not ended.
+        """
+        end = running.end
+        if end is None:
+            raise ValueError(f"run {running.assignment.key} has not ended, and cannot be committed")
+        row = trial_row(running, end, self._context, finished_at=self._now())
+        is_kept = end.state is State.COMPLETE and (running.assignment.confirms or self._retention.wants(row))
+        return lambda: self._write(running, row, is_kept=is_kept)
+
+    def _write(self, running: RunningTrial, row: TrialRow, *, is_kept: bool) -> TrialRow:
+        confirm_seed, sha256 = running.assignment.confirm_seed, None
+        if is_kept:
+            self._lease.check()
+            sha256 = self._retention.keep(running)
+        self._lease.check()  # writing an artifact takes long enough to be stopped in the middle
+        row = replace(row, finished_at=self._now(), artifact_sha256=sha256)
+        if confirm_seed is None:
+            row = self._ledger.commit(row, epoch_rows(running, self._context.spec.name))
+        else:
+            row = self._plan.write(row, confirm_seed=confirm_seed)
+        if row.lease != self._lease.number:  # this process was stopped since the check, and another has written the row
+            self._lease.check()
+        return row

@@ -1,5 +1,7 @@
 """Retention of weights: those of the best `keep` COMPLETE trials and of all confirm runs."""
 
+from collections.abc import Iterable
+
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
 from vae_search.search.running_trial import RunningTrial
@@ -53,23 +55,25 @@ class WeightRetention:
             del self._ranking[self._spec.keep :]
         self._behind |= {row.trial for row in before} - {row.trial for row in self._ranking}
 
-    def keep_trial(self, running: RunningTrial, row: TrialRow) -> str | None:
-        """Keep the weights of a COMPLETE trial that is among the best so far; the hash of their manifest.
+    def wants(self, row: TrialRow) -> bool:
+        """True if a COMPLETE trial is among the best so far, so that its weights are to be kept.
 
         Args:
             row: what will be written of it.
         """
         ranking = best_first([*self._ranking, row], self._spec.objective)
-        if row.trial not in [other.trial for other in ranking[: self._spec.keep]]:
-            return None
-        return self._keep(running, epochs=self._spec.budget.epochs, names=(WEIGHTS_FILE, MODEL_FILE))
+        return row.trial in [other.trial for other in ranking[: self._spec.keep]]
 
-    def keep_confirm_run(self, running: RunningTrial) -> str:
-        """Keep the weights of a COMPLETE confirm run and its bounds per judge image; the hash of their manifest.
+    def keep(self, running: RunningTrial) -> str | None:
+        """Keep the weights of a COMPLETE run; the hash of their manifest. May be called from any thread.
+
+        With those of a confirm run go its bounds per judge image.
 
         Raises:
-            CorruptStore: Its last checkpoint is gone.
+            CorruptStore: The last checkpoint of a confirm run is gone.
         """
+        if not running.assignment.confirms:
+            return self._keep(running, epochs=self._spec.budget.epochs, names=(WEIGHTS_FILE, MODEL_FILE))
         names = (WEIGHTS_FILE, MODEL_FILE, PER_IMAGE_FILE)
         sha256 = self._keep(running, epochs=self._spec.confirm_epochs, names=names)
         if sha256 is None:
@@ -79,12 +83,17 @@ class WeightRetention:
             )
         return sha256
 
-    def drop_others(self) -> None:
-        """Remove the weights of trials that have fallen behind the best `keep`."""
+    def behind(self) -> list[int]:
+        """Trials that have fallen behind the best `keep` since the last call."""
         behind = self._behind | {row.trial for row in self._ranking[self._spec.keep :]}
-        for trial in sorted(behind - self._dropped):
-            artifacts.drop(self._store, self._spec.name, trial_key(trial))
+        new = sorted(behind - self._dropped)
         self._dropped |= behind
+        return new
+
+    def drop(self, trials: Iterable[int]) -> None:
+        """Remove the weights of trials. May be called from any thread."""
+        for trial in trials:
+            artifacts.drop(self._store, self._spec.name, trial_key(trial))
 
     def _keep(self, running: RunningTrial, *, epochs: int, names: tuple[str, ...]) -> str | None:
         checkpoint = checkpoints.newest_intact(self._store, self._spec.name, running.assignment.key)

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,15 +21,19 @@ from vae_search.errors import (
     VaeSearchError,
 )
 from vae_search.services import sweeps
-from vae_search.services.datasets import put, source_of
+from vae_search.services.datasets import BUCKETS, put, source_of
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.records import newest_lease
 
 if TYPE_CHECKING:
     from vae_search.runtime.cluster.job_events import JobEvent
+    from vae_search.runtime.cluster.job_package import JobPackage
     from vae_search.runtime.cluster.jobs import Job, Jobs
     from vae_search.search.progress import Observer, Progress
     from vae_search.spec.sweep_spec import SweepSpec
+    from vae_search.store.backends.base import Store
+
+logger = logging.getLogger(__name__)
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +59,17 @@ def jobs_of(address: str) -> "Jobs":
     return Jobs(address, token=token)
 
 
-def submit(jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bool) -> "tuple[Job, bool]":
+def submit(
+    jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bool, refresh: bool = False
+) -> "tuple[Job, bool]":
     """Start a sweep on the cluster, or find it running.
 
     Args:
         text: the spec as written.
         store: where the cluster keeps it; a folder must be given from its root.
-        upload: send the file or folder that `data.source` names along.
+        upload: bring the file or folder that `data.source` names into the store: from here if that can be, else through
+            the cluster's head and the driver.
+        refresh: let the driver fetch far images anew.
 
     Raises:
         InvalidSpec: The store or the images are nothing that a cluster can find, or a gate's limit is wrong.
@@ -79,9 +88,12 @@ def submit(jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bo
         images = Path(spec.data.source)
         if not images.is_absolute():
             raise InvalidSpec(f"--upload-data: data.source must be a file or folder, but is {spec.data.source}.")
-        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": source_of(images)})})
+        source = source_of(images)
+        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": source})})
     jobs.check_capacity(spec.resources)
-    payload = JobPackage(spec=spec, text=text, store=store, images=images)
+    if images is not None and _put_from_here(store, spec.data.source, images):
+        images = None
+    payload = JobPackage(spec=spec, text=text, store=store, images=images, refresh=refresh)
     return jobs.submit(payload, lease=_next_lease(store, spec.name))
 
 
@@ -124,7 +136,9 @@ def _cause(jobs: "Jobs", job: "Job") -> str:
     return "\n".join(printable(line, 300) for line in lines)
 
 
-def drive(folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSpec], Observer]") -> sweeps.SweepOutcome:
+def drive(
+    folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSpec], Observer]", refresh: bool = False
+) -> sweeps.SweepOutcome:
     """Run the sweep that a job's folder holds, on the cluster that the job belongs to.
 
     Raises:
@@ -136,8 +150,8 @@ def drive(folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSp
     with _failure_told():
         payload, place = JobPackage.read(folder, store=store), open_store(store)
         set_for_job()
-        if payload.images is not None:
-            put(place, payload.spec.data.source, payload.images)
+        if payload.parts:
+            _take_images(payload, place)
         return sweeps.run(
             payload.spec,
             text=payload.text,
@@ -145,7 +159,30 @@ def drive(folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSp
             cache=cache,
             observer=_telling(observer(payload.spec)),
             address="auto",
+            refresh=refresh,
         )
+
+
+def _put_from_here(store: str, source: str, images: Path) -> bool:
+    """True if the images are in the cluster's store now. A folder of that name may be another one here."""
+    if not store.startswith(BUCKETS):
+        return False
+    try:
+        put(open_store(store), source, images)
+    except StoreUnavailable as trouble:
+        logger.warning("the images go through the cluster's head, because from here %s", trouble)
+        return False
+    return True
+
+
+def _take_images(payload: "JobPackage", store: "Store") -> None:
+    """Bring the images that a client has left at the head into the store."""
+    from vae_search.runtime.cluster.gcs import take_packages
+    from vae_search.runtime.cluster.job_package import unpack_images
+
+    with tempfile.TemporaryDirectory(prefix="vae-images-") as folder:
+        images = unpack_images(take_packages("auto", payload.parts), Path(folder))
+        put(store, payload.spec.data.source, images)
 
 
 def _telling(observer: "Observer") -> "Observer":

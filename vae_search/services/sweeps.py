@@ -51,6 +51,7 @@ def run(
     observer: "Observer",
     address: str | None = None,
     inline: bool = False,
+    refresh: bool = False,
 ) -> SweepOutcome:
     """Run a sweep to the end of its budget, then let its finalists ask for promotion if the spec names a model.
 
@@ -61,6 +62,7 @@ def run(
         cache: folder for downloaded data sets.
         address: of the cluster to train on, from one of its machines: `host:port` or `auto`; None: this machine alone.
         inline: train in this process, without Ray, one trial at a time.
+        refresh: fetch images from a web server or bucket anew, whatever is in the cache.
 
     Raises:
         InvalidSpec: `inline` with an address.
@@ -93,7 +95,7 @@ def run(
 
         check_cluster(address, spec.resources)
     observer.on_phase(f"reading {spec.data.source}")
-    dataset = open_dataset(store, spec.data, cache=cache)
+    dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
     observer.on_images(dataset.summary)
     if is_new:
         check_binarisation(dataset.summary, binarize=spec.data.binarize, where=printable(spec.data.source, 400))
@@ -130,13 +132,14 @@ def resume(
     observer: "Callable[[SweepSpec], Observer]",
     address: str | None = None,
     inline: bool = False,
+    refresh: bool = False,
 ) -> SweepOutcome:
     """Continue a sweep with what the store knows of it; on another machine as well.
 
     Args:
         overrides: `key.key=value`, of keys that a sweep may change on its way, such as budget.trials.
         observer: makes the observer from the spec that is run.
-        address, inline: see `run`.
+        address, inline, refresh: see `run`.
 
     Raises:
         NotFound: There is no such sweep.
@@ -156,6 +159,7 @@ def resume(
         observer=observer(spec),
         address=address,
         inline=inline,
+        refresh=refresh,
     )
 
 
@@ -231,11 +235,12 @@ def _check_batches(spec: "SweepSpec", train_images: int) -> None:
         )
 
 
-def estimate(spec: "SweepSpec", *, store: Store, cache: Path) -> "Estimate":
+def estimate(spec: "SweepSpec", *, store: Store, cache: Path, refresh: bool = False) -> "Estimate":
     """Estimate what a sweep would try and cost, without training anything.
 
     Args:
         store: may hold the images.
+        refresh: see `run`.
 
     Raises:
         InvalidSpec: The spec asks for what can never run.
@@ -248,7 +253,7 @@ def estimate(spec: "SweepSpec", *, store: Store, cache: Path) -> "Estimate":
     from vae_search.services.datasets import open_dataset
 
     local_capacity(spec.resources)  # refuse what can never run before anything slow
-    dataset = open_dataset(store, spec.data, cache=cache)
+    dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
     if spec.name not in sweep_names(store):
         check_binarisation(dataset.summary, binarize=spec.data.binarize, where=printable(spec.data.source, 400))
     _check_batches(spec, len(dataset.train))

@@ -21,7 +21,7 @@ _RAYS_OWN = ("CPU", "GPU", "memory", "object_store_memory")
 NAMES = ("digits", "photo_patches", "mnist", "fashion_mnist", "cifar10")  # data sets that need no path
 IN_STORE = "store:"  # before the digest of images that were sent along, as in store:<digest>/<name>
 _SENT = re.compile(rf"{IN_STORE}[0-9a-f]{{32}}/[^/.][^/]*")
-FAR = ("https://", "http://", "s3://")  # images that are fetched
+FAR = ("https://", "http://", "s3://", "gs://")  # images that are fetched
 FILES = (".npz", ".npy", ".parquet")
 
 
@@ -42,7 +42,7 @@ def located(source: str, folder: Path) -> str:
         # Not repeated: it may hold a password.
         if not source.startswith(FAR) or any(mark in source for mark in "@?#") or not source.endswith(FILES) or hidden:
             raise ValueError(
-                "must be a name, a path, or the address of one file, https://… or s3://…, that ends in "
+                "must be a name, a path, or the address of one file, https://…, s3://… or gs://…, that ends in "
                 f"{', '.join(FILES)}, without user, password or query."
             )
         return source

@@ -2,17 +2,15 @@
 
 import hashlib
 import io
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock
 
 from tests.support.pictures import grey
 from tests.support.web_server import serving
-from vae_search.data import builtin, download
-from vae_search.data.download import DownloadFailed, PublishedFile, fetched
+from vae_search.data import builtin
+from vae_search.data.download import PublishedFile
 from vae_search.data.sources import read_source
 from vae_search.errors import BadData
 
@@ -106,56 +104,4 @@ def test_a_cache_folder_that_cannot_be_created_is_named(tmp_path, monkeypatch):
             read_source("mnist", cache=tmp_path / "file" / "cache")
 
     assert str(tmp_path / "file" / "cache") in str(error.value)
-    assert asked == []
-
-
-def test_somebodys_file_is_downloaded_once_by_however_many_ask(tmp_path, monkeypatch):
-    target = tmp_path / "new" / "x.npz"
-    all_ask = threading.Barrier(4, timeout=30)
-
-    def lock_when_all_ask(*arguments: object, **options: object) -> FileLock:
-        all_ask.wait()
-        return FileLock(*arguments, **options)
-
-    monkeypatch.setattr(download, "FileLock", lock_when_all_ask)
-    with serving(b"images") as (address, asked):
-        threads = [threading.Thread(target=fetched, args=(f"{address}/a/x.npz", target)) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    assert fetched("http://127.0.0.1:9/not/asked", target).read_bytes() == b"images"
-    assert asked == ["/a/x.npz"]
-    assert kept(tmp_path) == ["x.npz"]
-
-
-@pytest.mark.parametrize(
-    ("announced", "status", "says"),
-    [(2**20, 200, "1,048,570 bytes too early"), (None, 404, "answers 404 Not Found"), (None, 500, "answers 500")],
-)
-def test_somebodys_file_that_does_not_come_whole_is_not_kept(tmp_path, announced, status, says):
-    with (
-        serving(b"images", announced=announced, status=status) as (address, _),
-        pytest.raises(DownloadFailed, match=says),
-    ):
-        fetched(f"{address}/x.npz", tmp_path / "x.npz")
-
-    assert kept(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["http://127.0.0.1:9/x.npz", "http:///x.npz", "http://[::1/x.npz", "http://host:port/x.npz", "http://a b/x.npz"],
-)
-def test_an_address_that_leads_nowhere_is_no_bug_of_ours(tmp_path, url):
-    with pytest.raises(DownloadFailed):
-        fetched(url, tmp_path / "x.npz")
-
-
-def test_a_folder_that_takes_no_copy_is_no_bug_of_ours(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with serving(b"images") as (address, asked), pytest.raises(DownloadFailed, match=r"directory|exists"):
-        fetched(f"{address}/x.npz", tmp_path / "file" / "x.npz")
-
     assert asked == []

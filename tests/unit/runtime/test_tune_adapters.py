@@ -12,7 +12,14 @@ from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayE
 from vae_search.core.trial_state import Reason
 from vae_search.errors import ClusterTrouble, CorruptStore, LeaseLost, NodeTrouble, StoreUnavailable
 from vae_search.runtime import tune_adapters, tune_patches
-from vae_search.runtime.tune_adapters import TuneRunState, _bundle, _CommitCallback, _SchedulerAdapter, _SearchAdapter
+from vae_search.runtime.tune_adapters import (
+    TuneRunState,
+    _bundle,
+    _CommitCallback,
+    _SchedulerAdapter,
+    _SearchAdapter,
+    _StopAdapter,
+)
 from vae_search.runtime.tune_patches import lost_workers_told_apart, nodes_avoided
 from vae_search.runtime.tune_trainable import REPORT
 from vae_search.runtime.worker_recovery import WorkerRecovery
@@ -291,6 +298,52 @@ def test_tune_is_told_of_a_worker_killed_for_memory_in_words_that_it_knows(monke
     assert isinstance(told[0], RayActorError)
     assert str(told[0]) == "low on memory"
     assert told[1:] == [*errors[1:], errors[0]]  # as they were, and nothing is translated afterwards
+
+
+def test_a_commit_aside_lands_in_a_turn_of_tunes_loop(open_session):
+    session = open_session("pruning=off", writers=2)
+    run, order = run_of(session), session.start()
+    while session.coordinator.record(session.runner.step()) is None:
+        pass
+
+    _CommitCallback(run).on_trial_complete(iteration=1, trials=[], trial=trial_of(order))
+    before = [*session.landed]
+    while not session.landed:
+        assert not _StopAdapter(run).stop_all()
+    session.coordinator.close()
+
+    assert before == []
+    assert [row.trial for row in session.landed] == [0]
+
+
+def test_with_nothing_else_to_train_the_next_trial_waits_for_the_commit(open_session):
+    session = open_session("pruning=off", writers=2)
+    run = TuneRunState(session.coordinator, limit=lambda: 1, stop_requested=lambda: False, monotonic=lambda: 0.0)
+    order = session.start()
+    while session.coordinator.record(session.runner.step()) is None:
+        pass
+    _CommitCallback(run).on_trial_complete(iteration=1, trials=[], trial=trial_of(order))
+
+    suggested = _SearchAdapter(run).suggest("next")
+    session.coordinator.close()
+
+    assert [row.trial for row in session.landed] == [0]
+    assert suggested["trial"] == 1
+
+
+def test_trouble_of_a_commit_aside_ends_the_run_as_what_it_is(open_session, store, monkeypatch):
+    session = open_session("pruning=off", writers=2)
+    run, order = run_of(session), session.start()
+    while session.coordinator.record(session.runner.step()) is None:
+        pass
+    monkeypatch.setattr(session.lease, "check", lambda: [][0])
+
+    _CommitCallback(run).on_trial_complete(iteration=1, trials=[], trial=trial_of(order))
+    session.coordinator.close()
+
+    assert _StopAdapter(run).stop_all()
+    assert isinstance(run.failure, IndexError)
+    assert session.landed == []
 
 
 def test_ray_keeps_free_for_a_trial_what_the_spec_asks_for():

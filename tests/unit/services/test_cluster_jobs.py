@@ -126,6 +126,37 @@ def test_images_that_are_sent_are_named_by_their_content_whatever_their_name(tmp
     assert payload.spec.data.source.endswith(f"/{images.name}")
 
 
+def test_images_go_straight_into_a_bucket_that_this_machine_reaches(s3_location, tmp_path):
+    images = tmp_path / "x.npz"
+    images.write_bytes(b"images")
+
+    payload, _ = submitted(spec(str(images)), s3_location, upload=True)
+
+    assert payload.images is None
+    (path,) = open_store(s3_location).list("images")
+    assert open_store(s3_location).read(path) == b"images"
+    submitted(spec(str(images)), s3_location, upload=True)  # and what is there is not sent again
+
+
+@pytest.mark.slow
+def test_images_go_through_the_head_where_the_bucket_cannot_be_reached_from_here(s3_location, monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    images = tmp_path / "x.npz"
+    images.write_bytes(b"images")
+
+    payload, _ = submitted(spec(str(images)), s3_location, upload=True)
+
+    assert payload.images == images
+
+
+def test_a_refresh_travels_with_the_job():
+    cluster = Cluster()
+
+    cluster_jobs.submit(cluster, spec(), text=SPEC, store="/shared", upload=False, refresh=True)
+
+    assert cluster.taken[0][0].refresh
+
+
 @pytest.mark.parametrize(
     ("source", "error", "says"),
     [

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import vae_search
+from tests.support.file_server import file_server
 from tests.support.paths import ROOT
 from tests.support.s3_server import BUCKET, seen_by_others
 from tests.support.web_server import serving
-from vae_search.errors import InvalidSpec, SweepFailed
+from vae_search.errors import BadData, InvalidSpec, SweepFailed
 from vae_search.search.progress import Observer
 from vae_search.services import cluster_jobs, sweeps
 from vae_search.services.datasets import put, source_of
@@ -64,6 +65,26 @@ def test_a_dry_run_reads_images_from_a_web_server(images, tmp_path, monkeypatch,
     assert json.loads(capsys.readouterr().out)["trials"] == 2
     assert asked == ["/x.npz"]
     assert not (tmp_path / "store").exists()
+
+
+def test_a_refresh_fetches_images_anew_that_the_server_calls_the_same(images, tmp_path, monkeypatch, capsys):
+    from vae_search.cli.app import main
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    codes = []
+    with file_server(images) as server:
+        (tmp_path / "far.yaml").write_text(SPEC.replace("SOURCE", f"{server.address}/x.npz"))
+        for options in ([], [], ["--refresh"]):
+            command = ["vae-search", "run", str(tmp_path / "far.yaml"), "--dry-run", "--json", *options]
+            monkeypatch.setattr("sys.argv", command)
+            with pytest.raises(SystemExit) as end:
+                main()
+            codes.append(end.value.code)
+            server.content = images.replace(b"x_train", b"y_train")  # nobody can train on labels alone
+
+    assert codes == [0, 0, BadData.exit_code]
+    assert "the same command fetches it anew" in capsys.readouterr().err
 
 
 def test_images_in_the_store_are_estimated_with(images, tmp_path):

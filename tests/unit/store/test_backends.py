@@ -91,8 +91,8 @@ def test_a_store_can_be_opened_again_also_as_a_url(tmp_path: Path) -> None:
 
 
 def test_an_unknown_scheme_is_refused_with_what_is_supported() -> None:
-    with pytest.raises(StoreUnavailable, match=r"must be a folder, .* or s3://bucket/prefix, but got gs://"):
-        open_store("gs://bucket")
+    with pytest.raises(StoreUnavailable, match=r"must be a folder, .* or gs://bucket/prefix, but got az://"):
+        open_store("az://bucket")
 
 
 def test_a_file_is_no_store(tmp_path: Path) -> None:

@@ -37,6 +37,10 @@ class Troubled(LocalStore):
         self._trouble()
         return super().list(prefix)
 
+    def folders(self, prefix):
+        self._trouble()
+        return super().folders(prefix)
+
     def sizes(self, prefix):
         self._trouble()
         return super().sizes(prefix)

@@ -1,5 +1,6 @@
 """A store in a bucket: the contract, the faults of networks, and what users are told."""
 
+import math
 import os
 import random
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.dashboards import http_server
 from tests.support.faulty_http import Fault, FaultyProxy, faulty_proxy
 from tests.support.rows import epoch_rows, trial_row
 from tests.support.s3_server import BUCKET, S3_SECRET, seen_by_others
@@ -23,6 +25,7 @@ from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.sql import query
 
 pytest.importorskip("obstore")
+from vae_search.store.backends import s3_client
 from vae_search.store.backends.s3 import FIRST_PATIENCE_S, PATIENCE_S, ObjectStore
 
 RUNS = max(20, round(200 * float(os.environ.get("VAE_SEARCH_CHAOS") or 0)))
@@ -278,6 +281,67 @@ def test_patience_has_an_end_and_the_file_is_not_there(proxy: FaultyProxy, s3_lo
     assert store.list("") == ["first", "store.json"]
 
 
+# Bodies that take long.
+
+
+@pytest.fixture
+def a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests end after a second instead of thirty."""
+    monkeypatch.setattr(s3_client, "REQUEST_TIMEOUT_S", 1)
+
+
+LARGE = random.Random(0).randbytes(12 * 2**20)
+
+
+@pytest.mark.slow
+def test_an_upload_may_take_as_long_as_its_size_needs(proxy: FaultyProxy, s3_location: str, a_second: None) -> None:
+    store = opened(s3_location)
+    proxy.bytes_per_s = 8 * 2**20
+
+    store.create("large", LARGE)
+    store.replace("derived", LARGE)
+
+    proxy.bytes_per_s = math.inf
+    assert store.read("large") == store.read("derived") == LARGE
+
+
+@pytest.mark.slow
+def test_a_download_may_take_as_long_as_it_needs(proxy: FaultyProxy, s3_location: str, a_second: None) -> None:
+    store = opened(s3_location)
+    store.create("large", LARGE)
+    proxy.bytes_per_s = 5 * 2**20
+
+    assert store.read("large") == LARGE
+    assert [*store.read_many(["large", "none"])] == [LARGE, None]
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "least_s"), [(0, 30), (8 * 2**20, 30), (500 * 10**6, 3800), (5 * 2**30, 40_000)]
+)
+def test_the_time_of_a_request_follows_the_size_of_its_body(size_bytes: int, least_s: int) -> None:
+    assert least_s <= s3_client.timeout_s_for(size_bytes) <= max(30, 4 * least_s)
+
+
+def test_a_large_file_is_read_over_a_network_that_cuts(proxy: FaultyProxy, s3_location: str) -> None:
+    store = opened(s3_location)
+    store.create("large", LARGE)
+
+    proxy.next_faults = [Fault.RESET_BEFORE, None, Fault.CUT, Fault.CUT, Fault.ERROR_AFTER]
+
+    assert store.read("large") == LARGE
+    assert proxy.next_faults == []
+
+
+def test_a_large_file_whose_answer_was_lost_is_ours_if_it_is_there(proxy: FaultyProxy, s3_location: str) -> None:
+    store = opened(s3_location)
+
+    proxy.next_faults = [Fault.RESET_AFTER]
+    store.create("large", LARGE)
+
+    with pytest.raises(AlreadyThere):
+        store.create("large", LARGE)
+
+
 # Many faults.
 
 
@@ -357,6 +421,8 @@ def test_a_missing_bucket_is_named(s3_location: str) -> None:
         (403, "SignatureDoesNotMatch", "Check the credentials"),
         (403, "InvalidAccessKeyId", "Check the credentials"),
         (401, "Unauthorized", "Check the credentials"),
+        (400, "ExpiredToken", "The session's credentials have expired"),
+        (403, "RequestExpired", "The session's credentials have expired"),
         (400, "AuthorizationHeaderMalformed", "AWS_REGION"),
         (501, "NotImplemented", "If-None-Match"),
         (404, "", "Check AWS_ENDPOINT_URL"),
@@ -388,6 +454,24 @@ def test_an_endpoint_that_does_not_answer_is_given_up_soon(s3_location: str, mon
     assert "Connection refused" in clear(failure)
     assert "Check the network and AWS_ENDPOINT_URL" in str(failure.value)
     assert watch.now_s <= FIRST_PATIENCE_S
+
+
+def test_credentials_of_the_container_are_used_and_renewed_by_the_library(
+    s3_location: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Pod identity of EKS, task roles of ECS: an address and a token file in the environment, and no keys."""
+    (tmp_path / "token").write_text("of the pod")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    given = {"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "c", "Expiration": "2099-01-01T00:00:00Z"}
+    seen: list[dict[str, str]] = []
+
+    with http_server({"/role": given}, seen=seen) as port:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{port}/role")
+        open_store(s3_location).create("file", b"content")
+
+    assert {headers["authorization"] for headers in seen} == {"of the pod"}
 
 
 def test_an_endpoint_without_tls_must_be_allowed(s3_location: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,7 +519,6 @@ def test_a_location_that_is_none_is_refused_without_its_secret(location: str) ->
 
 def test_a_missing_package_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "obstore", None)
-    monkeypatch.delitem(sys.modules, "vae_search.store.backends.s3")
 
     with pytest.raises(StoreUnavailable, match=r"pip install 'vae-search\[s3\]'") as failure:
         open_store("s3://bucket/prefix")

@@ -4,6 +4,7 @@ Ray's own `ray.init` waits for a cluster that is not there, and does not tell a 
 """
 
 import socket
+from collections.abc import Iterator, Sequence
 
 import ray
 from ray._private.services import canonicalize_bootstrap_address
@@ -15,7 +16,7 @@ from ray._raylet import (  # type: ignore[attr-defined]  # compiled
 from ray.core.generated.autoscaler_pb2 import ClusterConfig
 from ray.core.generated.gcs_pb2 import GcsNodeInfo
 
-from vae_search.errors import ClusterTrouble
+from vae_search.errors import BadData, ClusterTrouble
 from vae_search.runtime.cluster.http_client import is_loopback
 from vae_search.runtime.cluster.token import find_token
 from vae_search.runtime.process_state import AUTH_MODE, AUTH_TOKEN, AUTH_TOKEN_PATH, ray_environment, set_for_joining
@@ -23,6 +24,7 @@ from vae_search.search.capacity import NodeCapacity, check_capacity
 from vae_search.spec.sections import Resources
 
 REACH_S = 3.0
+PACKAGE_S = 60.0  # of a package of up to 100 MiB
 
 
 def gcs_address(address: str) -> str:
@@ -59,6 +61,26 @@ def check_cluster(address: str, resources: Resources) -> None:
     """
     with ray_environment():
         _check_cluster(connect_head(gcs_address(address)), resources)
+
+
+def take_packages(address: str, names: Sequence[str]) -> Iterator[bytes]:
+    """Contents of packages that a client has left at the head, which forgets each once the next is asked for.
+
+    Args:
+        address: see `gcs_address`.
+
+    Raises:
+        ClusterTrouble: The head cannot be reached.
+        BadData: One is not there any more.
+    """
+    with ray_environment():
+        client = connect_head(gcs_address(address))
+        for name in names:
+            content = client.internal_kv_get(name.encode(), None, timeout=PACKAGE_S)
+            if content is None:
+                raise BadData("the images that were sent are gone: the head keeps them for minutes. Submit again.")
+            yield content
+            client.internal_kv_del(name.encode(), False, None, timeout=PACKAGE_S)
 
 
 def _check_cluster(client: GcsClient, resources: Resources) -> None:

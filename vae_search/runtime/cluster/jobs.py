@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from vae_search.errors import ClusterTrouble, Conflict, InvalidSpec, NotFound
 from vae_search.runtime.cluster.connectivity import cluster_nodes, may_grow
 from vae_search.runtime.cluster.job_events import TRAINING, JobEvent, LineFilter, events_in, without_events
-from vae_search.runtime.cluster.job_package import JobPackage
+from vae_search.runtime.cluster.job_package import JobPackage, image_parts, leave_packages
 from vae_search.runtime.process_state import without_addresses
 from vae_search.search.capacity import check_capacity
 from vae_search.search.driver_lifecycle import WORKERS_LEAVE_S
@@ -139,12 +139,16 @@ class Jobs:
                 return self._same(job, payload), False
         prefix = f"{payload.sweep}-{store_digest(payload.store)}-l{lease}-a"
         submission_id = f"{prefix}{1 + sum(job.submission_id.startswith(prefix) for job in before)}"
+        if payload.images is not None:
+            payload = replace(
+                payload, parts=leave_packages(self.address, image_parts(payload.images), token=self._token)
+            )
         with tempfile.TemporaryDirectory(prefix="vae-job-") as folder, self._answering():
             payload.write(Path(folder))
             try:
                 self._client.submit_job(
                     # Ray redirects what it prints to the job's log; without -u it would come in blocks.
-                    entrypoint=f"python -u -m vae_search drive --store {shlex.quote(payload.store)}",
+                    entrypoint=shlex.join(_driver(payload)),
                     submission_id=submission_id,
                     runtime_env={
                         "working_dir": folder,
@@ -259,6 +263,11 @@ def store_digest(store: str) -> str:
 
 def _plain(store: str) -> str:
     return store.removeprefix("file://").rstrip("/")
+
+
+def _driver(payload: JobPackage) -> list[str]:
+    options = ["--refresh"] if payload.refresh else []
+    return ["python", "-u", "-m", "vae_search", "drive", "--store", payload.store, *options]
 
 
 def _job(details: JobDetails) -> Job:

@@ -1,7 +1,7 @@
 """The one primitive under everything that is kept: a file that exactly one writer creates, durable on return."""
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -64,6 +64,9 @@ class Store(Protocol):
 
     def list(self, prefix: str) -> list[str]:
         """The paths of all files in a folder and below, sorted; none if there is no such folder."""
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """The names of the folders right in a folder, sorted, hidden ones left out; none if there is no such folder."""
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Paths that `list` lists, in its order, with the size of each file in bytes."""

@@ -64,12 +64,12 @@ def read_file_set(store: Store, folder: str) -> FileSet:
     expected = from_json_bytes(manifest, where=path).get("files")
     if not isinstance(expected, dict):
         raise CorruptStore("is not a manifest.", path=path, advice="Restore it from a copy.")
-    files = {}
-    for name, entry in expected.items():
-        try:
-            files[name] = store.read(f"{folder}/{name}")
-        except NotFound as error:
-            raise CorruptStore("is missing.", path=f"{folder}/{name}", advice="Restore it from a copy.") from error
+    files: dict[str, bytes] = {}
+    contents = store.read_many(f"{folder}/{name}" for name in expected)
+    for (name, entry), content in zip(expected.items(), contents, strict=True):
+        if content is None:
+            raise CorruptStore("is missing.", path=f"{folder}/{name}", advice="Restore it from a copy.")
+        files[name] = content
         if not isinstance(entry, dict) or _sha256(files[name]) != entry.get("sha256"):
             raise CorruptStore(
                 "damaged: it does not match the manifest.", path=f"{folder}/{name}", advice="Restore it from a copy."

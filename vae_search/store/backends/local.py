@@ -3,7 +3,7 @@
 import errno
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -65,6 +65,16 @@ class LocalStore:
         except OSError as error:
             raise self._unavailable(prefix, "listed", error) from error
         return store_paths.visible(found)
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        try:
+            with os.scandir(self._full(prefix)) as found:
+                names = [entry.name for entry in found if entry.is_dir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise self._unavailable(prefix, "listed", error) from error
+        return sorted(name for name in names if not name.startswith("."))
 
     def sizes(self, prefix: str) -> dict[str, int]:
         found = {}

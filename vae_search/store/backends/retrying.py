@@ -1,7 +1,7 @@
 """A store that waits out trouble: a disk that is full, a network that is away, are often helped in half a minute."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,6 +46,9 @@ class RetryingStore:
 
     def list(self, prefix: str) -> list[str]:
         return self._patiently(lambda: self._store.list(prefix))
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        return self._patiently(lambda: self._store.folders(prefix))
 
     def sizes(self, prefix: str) -> dict[str, int]:
         return self._patiently(lambda: self._store.sizes(prefix))

@@ -3,9 +3,11 @@
 import os
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from vae_search.core.transfer.remote_file import RemoteFile
 from vae_search.errors import CorruptStore, NotFound, StoreUnavailable
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import STORE_VERSION, Store
@@ -13,7 +15,9 @@ from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.backends.local import LocalStore
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3")  # where the client library looks
+BUCKETS = ("s3", "gs")
+# Addresses that the client library takes from the environment.
+_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3", "GOOGLE_BASE_URL")
 
 
 def open_store(location: str) -> Store:
@@ -31,12 +35,12 @@ def open_store(location: str) -> Store:
         store = _local_store(location)
     elif scheme == "file" and rest:
         store = _local_store(rest)
-    elif scheme == "s3":
-        store = _object_store(rest)
+    elif scheme in BUCKETS:
+        store = _object_store(location)
     else:
         # Only the scheme: what follows may hold a password.
         raise StoreUnavailable(
-            f"--store: must be a folder, file:///folder or s3://bucket/prefix, but got {scheme[:20]}://…"
+            f"--store: must be a folder, file:///folder, s3://bucket/prefix or gs://bucket/prefix, but got {scheme[:20]}://…"
         )
     _check_version(store)
     return store
@@ -59,32 +63,50 @@ def _local_store(folder: str) -> LocalStore:
     return LocalStore(root)
 
 
-def _object_store(place: str) -> Store:
-    """The store at `bucket/prefix`, which no message repeats before it is known to hold no secret."""
+def open_bucket_file(address: str) -> RemoteFile:
+    """The object at s3://bucket/key or gs://bucket/key; nothing is asked yet, and nothing but this object ever.
+
+    Raises:
+        StoreUnavailable: No bucket can be asked for it.
+    """
+    scheme, bucket, key = _in_bucket(address, option="data.source")
+    from vae_search.store.backends.s3_client import client
+    from vae_search.store.backends.s3_file import BucketFile
+
+    return BucketFile(client(bucket, "", timeout_s=None, scheme=scheme), key, address=address)
+
+
+def _object_store(location: str) -> Store:
+    scheme, bucket, prefix = _in_bucket(location, option="--store")
+    from vae_search.store.backends.s3 import ObjectStore
+
+    return ObjectStore(bucket, prefix, scheme=scheme)
+
+
+def _in_bucket(location: str, *, option: str) -> tuple[str, str, str]:
+    """The scheme, the bucket and the path in it; no message repeats `location` before it is known to hold no secret."""
+    scheme, _, place = location.partition("://")
     if any(mark in place for mark in "@?#"):
         raise StoreUnavailable(
-            "--store: s3://bucket/prefix must be without user, password or query, but has '@', '?' or '#'.\n"
-            "Credentials come from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY …"
+            f"{option}: {scheme}://bucket/prefix must be without user, password or query, but has '@', '?' or '#'.\n"
+            "Credentials come from the environment: AWS_ACCESS_KEY_ID and the like, or GOOGLE_APPLICATION_CREDENTIALS."
         )
-    bucket, _, prefix = place.removesuffix("/").partition("/")
+    bucket, _, path = place.removesuffix("/").partition("/")
     if not _BUCKET.fullmatch(bucket):
         raise StoreUnavailable(
-            f"s3://{place}: a bucket's name has 3 to 63 small letters, digits, '-' and '.', but got {bucket[:70]!r}."
+            f"{scheme}://{place}: a bucket's name has 3 to 63 small letters, digits, '-' and '.', but got "
+            f"{bucket[:70]!r}."
         )
     try:
-        store_paths.checked(prefix)
+        store_paths.checked(path)
     except ValueError as error:
-        raise StoreUnavailable(f"s3://{place}: the part after the bucket: {error}.") from error
+        raise StoreUnavailable(f"{scheme}://{place}: the part after the bucket: {error}.") from error
     _check_endpoints(os.environ)
-    try:
-        from vae_search.store.backends.s3 import ObjectStore
-    except ModuleNotFoundError as error:
-        if error.name != "obstore":
-            raise
+    if find_spec("obstore") is None:
         raise StoreUnavailable(
-            f"s3://{place}: needs a package that is not installed. Install it with: pip install 'vae-search[s3]'"
-        ) from error
-    return ObjectStore(bucket, prefix)
+            f"{scheme}://{place}: needs a package that is not installed. Install it with: pip install 'vae-search[s3]'"
+        )
+    return scheme, bucket, path
 
 
 def _check_endpoints(environment: Mapping[str, str]) -> None:
@@ -100,7 +122,7 @@ def _check_endpoints(environment: Mapping[str, str]) -> None:
         if not usable or address.username is not None or re.search(r"[\s?#]", environment[name]):
             raise StoreUnavailable(
                 f"{name}: must be http://host:port or https://host without user, password or query, but is not. Set it "
-                "right, or unset it for Amazon's own S3."
+                "right, or unset it for the cloud's own."
             )
 
 

@@ -24,7 +24,7 @@ from vae_search.store.ledger.rows import (
     trial_from_parquet,
     trial_to_parquet,
 )
-from vae_search.store.ledger.sweep_record import SET_ASIDE, SweepIdentity, identity_of
+from vae_search.store.ledger.sweep_record import SET_ASIDE, SweepIdentity, identity_of, left_behind
 from vae_search.store.paths import SweepPaths
 
 
@@ -225,15 +225,14 @@ class SweepFolders:
 
 def sweep_folders(store: Store) -> SweepFolders:
     """List what lies below `sweeps/`; an odd folder takes nothing away from the rest."""
-    paths = [path.split("/") for path in store.list(store_paths.SWEEPS)]
-    folders = {parts[1] for parts in paths if len(parts) > len(("sweeps", "name"))}
-    recorded = {parts[1] for parts in paths if parts[2:] == [store_paths.RESOLVED]}
-    of_trials = {parts[1] for parts in paths if store_paths.is_of_trials("/".join(parts))}
-    named = {name for name in folders if store_paths.is_sweep_name(name)}
+    folders = store.folders(store_paths.SWEEPS)  # of a bucket, without a page for every thousand objects in them
+    named = [name for name in folders if store_paths.is_sweep_name(name)]
+    records = store.read_many(SweepPaths(name).resolved for name in named)
+    without = [name for name, record in zip(named, records, strict=True) if record is None]
     return SweepFolders(
-        sweeps=tuple(sorted(recorded & named)),
-        half_removed=tuple(sorted((of_trials - recorded) & named)),
-        odd=tuple(sorted(folders - named)),
+        sweeps=tuple(name for name in named if name not in without),
+        half_removed=tuple(name for name in without if left_behind(store, name)),
+        odd=tuple(name for name in folders if name not in named),
     )
 
 

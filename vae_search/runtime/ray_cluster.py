@@ -20,6 +20,11 @@ LOOK_EVERY_S = 1.0  # at the cluster's nodes
 OBJECT_STORE_BYTES = 256 * 1024**2  # beside the images: reports and Tune's own objects are small
 
 
+def object_store_bytes(data_bytes: int) -> int:
+    """Size of the object store for images of `data_bytes`: Ray may hold them twice while they are put."""
+    return OBJECT_STORE_BYTES + 2 * data_bytes
+
+
 @contextmanager
 def local_cluster(*, cpus: int, data_bytes: int) -> Iterator[Path]:
     """A Ray of our own on this machine for the length of the block; yields a scratch folder that goes with it.
@@ -43,7 +48,7 @@ def local_cluster(*, cpus: int, data_bytes: int) -> Iterator[Path]:
         address="local",
         num_cpus=cpus,
         _node_ip_address="127.0.0.1",
-        object_store_memory=OBJECT_STORE_BYTES + 2 * data_bytes,
+        object_store_memory=object_store_bytes(data_bytes),
         include_dashboard=False,
         _temp_dir=str(scratch / "ray"),
     ):

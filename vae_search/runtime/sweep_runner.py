@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vae_search.core.machine import this_machine
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.runtime.process_state import driver_process
-from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster
+from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster, object_store_bytes
 from vae_search.runtime.store_probe import probe_store
 from vae_search.runtime.tune_adapters import run_trials
-from vae_search.search.capacity import check_capacity, local_capacity
+from vae_search.search.capacity import LocalCapacity, check_capacity, check_shared_memory, local_capacity
 from vae_search.search.driver_lifecycle import DriverSession, run_sweep
 from vae_search.search.messages import TRIALS_PER_PROCESS, WorkerConfig
 from vae_search.search.progress import Observer
+from vae_search.spec.sections import Resources
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import location_everywhere
 from vae_search.store.ledger.sweep_record import SweepRecord
@@ -44,8 +46,9 @@ def search(
         VaeSearchError: What else ended it before its time; see `errors.py`.
     """
     spec = record.spec
-    known_capacity = local_capacity(spec.resources) if address is None else 1
-    slots = Slots(spec.resources, before=known_capacity, monotonic=time.monotonic)
+    data_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
+    local = local_capacity(spec.resources, this_machine(), data_bytes=data_bytes) if address is None else None
+    slots = Slots(spec.resources, before=local.trials if local is not None else 1, monotonic=time.monotonic)
 
     def train(session: DriverSession) -> None:
         coordinator = session.coordinator
@@ -59,9 +62,10 @@ def search(
             else str(session.log_folder.absolute()),
             trials_per_process=trials_per_process,
         )
-        data_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
         with (
-            _cluster(config, session.store, address, data_bytes, observer) as scratch,
+            _own_cluster(spec.resources, local, data_bytes=data_bytes, observer=observer)
+            if local is not None
+            else _cluster(spec.resources, session.store, str(address), observer) as scratch,
             observer.watching(coordinator.progress),
         ):
             run_trials(
@@ -79,22 +83,22 @@ def search(
 
 
 @contextmanager
-def _cluster(
-    config: WorkerConfig, store: Store, address: str | None, data_bytes: int, observer: Observer
-) -> Iterator[Path]:
-    """A cluster that can train the sweep, for the length of the block; yields a scratch folder of this machine."""
-    resources = config.spec.resources
-    if address is None:
-        observer.on_phase("starting Ray")
-        cluster = local_cluster(cpus=local_capacity(resources) * resources.cpus_per_trial, data_bytes=data_bytes)
-    else:
-        observer.on_phase("joining the cluster")
-        cluster = joined_cluster(address)
-    with cluster as scratch:
-        nodes = cluster_nodes()
-        if address is None:
-            check_capacity(nodes, [], resources)
-        else:
-            probe_store(store, nodes, nonce=lambda: secrets.token_hex(8))
+def _own_cluster(resources: Resources, local: LocalCapacity, *, data_bytes: int, observer: Observer) -> Iterator[Path]:
+    """A Ray of our own for the length of the block; yields a scratch folder of this machine."""
+    if slow := check_shared_memory(this_machine(), object_store_bytes(data_bytes)):
+        observer.on_phase(slow)
+    observer.on_phase(f"starting Ray: {local.sum}" if local.lowered else "starting Ray")
+    with local_cluster(cpus=local.trials * resources.cpus_per_trial, data_bytes=data_bytes) as scratch:
+        check_capacity(cluster_nodes(), resources)
+        observer.on_phase("training")
+        yield scratch
+
+
+@contextmanager
+def _cluster(resources: Resources, store: Store, address: str, observer: Observer) -> Iterator[Path]:
+    """The cluster at `address` for the length of the block; yields a scratch folder of this machine."""
+    observer.on_phase("joining the cluster")
+    with joined_cluster(address) as scratch:
+        probe_store(store, cluster_nodes(), nonce=lambda: secrets.token_hex(8))
         observer.on_phase("training")
         yield scratch

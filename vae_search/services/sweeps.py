@@ -71,6 +71,7 @@ def run(
         if before.finished:
             return _outcome(store, before, cache=cache, observer=observer)
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
+    from vae_search.core.machine import this_machine
     from vae_search.data.dataset import comparability_key, pixels_key
     from vae_search.data.tasks import JudgeTask, TrainingTask
     from vae_search.search.capacity import local_capacity
@@ -78,7 +79,7 @@ def run(
 
     # Refuse what can never run before anything slow.
     if address is None:
-        local_capacity(spec.resources)
+        local_capacity(spec.resources, this_machine())
     else:
         from vae_search.runtime.cluster.gcs import check_cluster
 
@@ -203,11 +204,12 @@ def estimate(spec: "SweepSpec", *, store: Store, cache: Path) -> "Estimate":
         BadData: The images cannot be used.
     """
     check_limits(spec)
+    from vae_search.core.machine import this_machine
     from vae_search.data.tasks import TrainingTask
     from vae_search.search.capacity import local_capacity
     from vae_search.services.datasets import open_dataset
 
-    local_capacity(spec.resources)  # refuse what can never run before anything slow
+    local_capacity(spec.resources, this_machine())  # refuse what can never run before anything slow
     task = TrainingTask.of(open_dataset(store, spec.data, cache=cache))
     _check_batches(spec, len(task.train))
     from vae_search.services.cost_estimate import estimate as estimate_costs

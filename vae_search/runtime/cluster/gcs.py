@@ -79,7 +79,7 @@ def _check_cluster(client: GcsClient, resources: Resources) -> None:
         for group in config.node_group_configs
         if group.max_count != 0
     ]
-    check_capacity(nodes, growing, resources)
+    check_capacity([*nodes, *growing], resources)
 
 
 def connect_head(address: str) -> GcsClient:

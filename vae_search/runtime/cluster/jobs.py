@@ -84,7 +84,7 @@ class Jobs:
         """
         if may_grow(self.address, token=self._token):
             return
-        check_capacity(cluster_nodes(self.address, token=self._token), [], resources)
+        check_capacity(cluster_nodes(self.address, token=self._token), resources)
 
     def all(self, sweep: str | None = None) -> list[Job]:
         """The jobs of a sweep, or of all, that this cluster remembers, the newest first."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vae_search.cli.options import JsonOption, SetOption, SpecArgument, StoreOption, SweepArgument
+from vae_search.cli.options import JsonOption, SetOption, SpecArgument, StoreOption, SweepArgument, WaitOption
 from vae_search.cli.run import show_end
 from vae_search.core.settings import DEFAULT_STORE, cache_folder
 
@@ -29,6 +29,7 @@ def submit(
     upload_data: Annotated[
         bool, typer.Option("--upload-data", help="Send the images along; else the head must find data.source.")
     ] = False,
+    wait_for_nodes: WaitOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run a sweep on a Ray cluster; the same command again finds it running, or continues it.
@@ -42,15 +43,19 @@ def submit(
 
     document = read_spec(spec, overrides or ())
     jobs = cluster_jobs.jobs_of(address)
-    job, is_new = cluster_jobs.submit(jobs, document.spec, text=document.text, store=store, upload=upload_data)
+    job, is_new = cluster_jobs.submit(
+        jobs, document.spec, text=document.text, store=store, upload=upload_data, wait_s=wait_for_nodes
+    )
     if json:
         show_json(job_facts(job))
     else:
         say(f"Sweep {job.sweep} {'starts' if is_new else 'runs already'} as job {job.submission_id} on {address}.")
     if not follow:
-        job = cluster_jobs.under_way(jobs, job)
+        on_phase = _ignore if json else lambda phase: say(f"{phase} …")
+        job, trains = cluster_jobs.under_way(jobs, job, wait_s=wait_for_nodes, on_phase=on_phase)
         if job.active and not json:
-            say(f"It trains. Follow it: vae-search logs {job.sweep} --address {address} --follow")
+            state = "It trains." if trains else "It goes on, but does not train yet."
+            say(f"{state} Follow it: vae-search logs {job.sweep} --address {address} --follow")
     else:
         job = jobs.follow(job.submission_id, _write)
     cluster_jobs.raise_if_failed(jobs, job, shown=follow)
@@ -119,7 +124,7 @@ def stop(
 
 
 @app.command(hidden=True)
-def drive(store: StoreOption = DEFAULT_STORE) -> None:
+def drive(store: StoreOption = DEFAULT_STORE, wait_for_nodes: WaitOption = None) -> None:
     """Run the sweep whose job's folder this is; what `submit` starts on a cluster.
 
     Example: vae-search drive --store s3://bucket/sweeps
@@ -128,7 +133,11 @@ def drive(store: StoreOption = DEFAULT_STORE) -> None:
     from vae_search.services import cluster_jobs
 
     outcome = cluster_jobs.drive(
-        Path.cwd(), store=store, cache=cache_folder(), observer=lambda spec: observer(spec, quiet=False)
+        Path.cwd(),
+        store=store,
+        cache=cache_folder(),
+        observer=lambda spec: observer(spec, quiet=False),
+        wait_s=wait_for_nodes,
     )
     show_end(outcome, store=store, json=False)
 
@@ -142,6 +151,10 @@ def _running(address: str, sweep: str) -> "tuple[Jobs, Job]":
     if not job.active:
         raise NotFound(f"sweep {sweep}: its last job, {job.submission_id}, has ended: {job.status}.")
     return jobs, job
+
+
+def _ignore(phase: str) -> None:
+    return None
 
 
 def _write(text: str) -> None:

@@ -36,6 +36,16 @@ InlineOption = Annotated[
         "--inline", help="In this process, without Ray, one trial at a time: for small searches and debugging."
     ),
 ]
+WaitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--wait-for-nodes",
+        metavar="SECONDS",
+        min=0,
+        help="On a cluster: how long to wait for a node that holds a trial. Without it: 20 minutes where an autoscaler "
+        "runs, which is asked for nodes; else not at all.",
+    ),
+]
 ModelArgument = Annotated[
     str,
     typer.Argument(

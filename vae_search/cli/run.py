@@ -12,6 +12,7 @@ from vae_search.cli.options import (
     SpecArgument,
     StoreOption,
     SweepArgument,
+    WaitOption,
 )
 from vae_search.core.settings import DEFAULT_STORE, cache_folder
 
@@ -28,6 +29,7 @@ def run(
     store: StoreOption = DEFAULT_STORE,
     address: AddressOption = None,
     inline: InlineOption = False,
+    wait_for_nodes: WaitOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and what it would cost.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -54,6 +56,7 @@ def run(
         observer=observer(document.spec, quiet=json),
         address=address,
         inline=inline,
+        wait_s=wait_for_nodes,
     )
     show_end(outcome, store=store, json=json)
 
@@ -65,6 +68,7 @@ def resume(
     store: StoreOption = DEFAULT_STORE,
     address: AddressOption = None,
     inline: InlineOption = False,
+    wait_for_nodes: WaitOption = None,
     json: JsonOption = False,
 ) -> None:
     """Continue a sweep with what the store knows of it; the spec's file is not needed.
@@ -83,6 +87,7 @@ def resume(
         observer=lambda spec: observer(spec, quiet=json),
         address=address,
         inline=inline,
+        wait_s=wait_for_nodes,
     )
     show_end(outcome, store=store, json=json)
 

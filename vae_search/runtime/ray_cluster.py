@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import ray
@@ -17,6 +18,7 @@ from vae_search.search.capacity import NodeCapacity, capped, cluster_capacity, i
 from vae_search.spec.sections import Resources
 
 LOOK_EVERY_S = 1.0  # at the cluster's nodes
+LATELY_S = 30.0  # within which a worker that has got its slot begins to train
 OBJECT_STORE_BYTES = 256 * 1024**2  # beside the images: reports and Tune's own objects are small
 
 
@@ -108,29 +110,47 @@ def is_draining(node_id: str) -> bool:
     return node_id in ray_state.get_draining_nodes()
 
 
+def free_nodes() -> list[NodeCapacity]:
+    """The nodes that may take trials, each with what nobody has reserved of it."""
+    free = ray_state.available_resources_per_node()
+    return [replace(node, resources=free.get(node.node_id, {})) for node in cluster_nodes()]
+
+
 class Slots:
-    """Number of trials that run at once, looked up now and then: nodes come and go.
+    """Number of trials of one sweep that run at once, looked up now and then: nodes and other sweeps come and go.
+
+    `training` counts the sweep's own running trials; set it before the first look at a connected cluster.
 
     Args:
         before: trials at once, as far as is known before a cluster is connected.
     """
 
     def __init__(self, resources: Resources, *, before: int, monotonic: Callable[[], float]) -> None:
+        self.training: Callable[[], int] = int
         self._resources = resources
         self._monotonic = monotonic
-        self._capacity = before
-        self._looked_at_s = -LOOK_EVERY_S
+        self._before = before
+        self._free = 0
+        self._seen: list[tuple[float, int]] = []  # when, and how many slots were in use by us or free
 
     def count(self) -> int:
         """Trials at once; for forecasts."""
-        return max(1, capped(self._look(), self._resources))
+        return max(1, capped(self._reachable(), self._resources))
 
     def limit(self) -> int:
         """Trials that may be in flight."""
-        return in_flight_limit(self._look(), self._resources)
+        return in_flight_limit(self._reachable(), self._resources)
 
-    def _look(self) -> int:
-        if ray.is_initialized() and self._monotonic() - self._looked_at_s >= LOOK_EVERY_S:
-            self._looked_at_s = self._monotonic()
-            self._capacity = cluster_capacity(cluster_nodes(), self._resources)
-        return self._capacity
+    def free(self) -> int:
+        """Slots that nobody uses."""
+        self._reachable()
+        return self._free
+
+    def _reachable(self) -> int:
+        """Most slots that were ours or free lately: a worker that starts has its slot, but trains nothing yet."""
+        now_s = self._monotonic()
+        if ray.is_initialized() and (not self._seen or now_s - self._seen[-1][0] >= LOOK_EVERY_S):
+            self._free = cluster_capacity(free_nodes(), self._resources)
+            self._seen = [seen for seen in self._seen if now_s - seen[0] < LATELY_S]
+            self._seen.append((now_s, self.training() + self._free))
+        return max((slots for _, slots in self._seen), default=self._before)

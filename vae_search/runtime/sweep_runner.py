@@ -2,17 +2,26 @@
 
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from vae_search.core.machine import this_machine
 from vae_search.data.tasks import JudgeTask, TrainingTask
+from vae_search.runtime.cluster.autoscaler import asking_for_nodes
+from vae_search.runtime.cluster.gcs import grows
+from vae_search.runtime.node_wait import await_node
 from vae_search.runtime.process_state import driver_process
 from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster, object_store_bytes
 from vae_search.runtime.store_probe import probe_store
 from vae_search.runtime.tune_adapters import run_trials
-from vae_search.search.capacity import LocalCapacity, check_capacity, check_shared_memory, local_capacity
+from vae_search.search.capacity import (
+    LocalCapacity,
+    check_capacity,
+    check_shared_memory,
+    local_capacity,
+    slots_to_ask_for,
+)
 from vae_search.search.driver_lifecycle import DriverSession, run_sweep
 from vae_search.search.messages import TRIALS_PER_PROCESS, WorkerConfig
 from vae_search.search.progress import Observer
@@ -31,12 +40,14 @@ def search(
     store: Store,
     observer: Observer,
     address: str | None = None,
+    wait_s: float | None = None,
     trials_per_process: int = TRIALS_PER_PROCESS,
 ) -> None:
     """Train the sweep's trials until its budget is used.
 
     Args:
         address: of the cluster to train on, see `joined_cluster`; None: a Ray of our own on this machine.
+        wait_s: for a node of the cluster that holds a trial, see `await_node`.
         trials_per_process: after so many a worker is replaced by a fresh one.
 
     Raises:
@@ -62,21 +73,32 @@ def search(
             else str(session.log_folder.absolute()),
             trials_per_process=trials_per_process,
         )
+        slots.training = lambda: coordinator.training
+
+        def slots_to_ask() -> int:
+            # At least one: confirm runs are issued when there is room for them, but need a node as well.
+            left = max(1, coordinator.to_come + coordinator.in_flight)
+            in_flight = coordinator.in_flight
+            return slots_to_ask_for(left=left, in_flight=in_flight, free=slots.free(), resources=spec.resources)
+
         with (
             _own_cluster(spec.resources, local, data_bytes=data_bytes, observer=observer)
             if local is not None
-            else _cluster(spec.resources, session.store, str(address), observer) as scratch,
-            observer.watching(coordinator.progress),
+            else _cluster(spec.resources, session, str(address), observer, wait_s=wait_s, slots=slots_to_ask) as scratch
         ):
-            run_trials(
-                coordinator,
-                config=config,
-                task=task,
-                judge_task=judge_task,
-                limit=slots.limit,
-                stop_requested=session.stop_requested,
-                scratch=scratch,
-            )
+            if scratch is None:
+                return
+            observer.on_phase("training")
+            with observer.watching(coordinator.progress):
+                run_trials(
+                    coordinator,
+                    config=config,
+                    task=task,
+                    judge_task=judge_task,
+                    limit=slots.limit,
+                    stop_requested=session.stop_requested,
+                    scratch=scratch,
+                )
 
     with driver_process():
         run_sweep(record, store=store, observer=observer, slots=slots.count, train=train)
@@ -90,15 +112,40 @@ def _own_cluster(resources: Resources, local: LocalCapacity, *, data_bytes: int,
     observer.on_phase(f"starting Ray: {local.sum}" if local.lowered else "starting Ray")
     with local_cluster(cpus=local.trials * resources.cpus_per_trial, data_bytes=data_bytes) as scratch:
         check_capacity(cluster_nodes(), resources)
-        observer.on_phase("training")
         yield scratch
 
 
 @contextmanager
-def _cluster(resources: Resources, store: Store, address: str, observer: Observer) -> Iterator[Path]:
-    """The cluster at `address` for the length of the block; yields a scratch folder of this machine."""
+def _cluster(
+    resources: Resources,
+    session: DriverSession,
+    address: str,
+    observer: Observer,
+    *,
+    wait_s: float | None,
+    slots: Callable[[], int],
+) -> Iterator[Path | None]:
+    """The cluster at `address` for the length of the block, with a node at least that holds a trial.
+
+    Yields a scratch folder of this machine; None if the sweep shall stop before a node has come.
+
+    Args:
+        slots: how many an autoscaler is asked for, beside those that trials in flight wait for.
+    """
     observer.on_phase("joining the cluster")
     with joined_cluster(address) as scratch:
-        probe_store(store, cluster_nodes(), nonce=lambda: secrets.token_hex(8))
-        observer.on_phase("training")
-        yield scratch
+        autoscaled = grows(address)
+        with asking_for_nodes(resources, slots) if autoscaled else nullcontext():
+            came = await_node(
+                resources,
+                wait_s=wait_s,
+                grows=autoscaled,
+                nodes=cluster_nodes,
+                stop_requested=session.stop_requested,
+                on_phase=observer.on_phase,
+                monotonic=time.monotonic,
+                sleep=session.signalled.wait,
+            )
+            if came:
+                probe_store(session.store, cluster_nodes(), nonce=lambda: secrets.token_hex(8))
+            yield scratch if came else None

@@ -156,6 +156,7 @@ class _CommitCallback(_TuneAdapter, tune.Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         """A worker was lost and Tune will start another."""
+        self._run.guarded(lambda: self._run.coordinator.waits_again(_key(trial)))
 
         def look() -> None:
             cause = _cause()

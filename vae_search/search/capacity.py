@@ -10,6 +10,8 @@ from vae_search.spec.sections import Resources
 CPU, GPU, MEMORY = "CPU", "GPU", "memory"  # Ray's names of them
 WORKER_BYTES = 700 * 10**6  # TensorFlow and one compiled network
 SLOW_STORE_BYTES = 10**10  # an object store up to this size may lie on a disk; Ray refuses larger ones
+AUTOSCALER_S = 1200.0  # that an autoscaler has to bring the first node: images are pulled, packages installed
+MOST_ASKED = 256  # slots at a time; more come in the next boot
 ROUNDING = 1e-6  # Ray counts resources in ten-thousandths; 4 × 0.25 must be 1
 
 
@@ -41,13 +43,31 @@ def cluster_capacity(nodes: Sequence[NodeCapacity], resources: Resources) -> int
     return sum(trials_on(node, resources) for node in nodes)
 
 
-def in_flight_limit(running: int, resources: Resources) -> int:
-    """Limit of trials in flight: those that run, and some ahead.
+def in_flight_limit(reachable: int, resources: Resources) -> int:
+    """Limit of trials in flight: those that the sweep has, or could have, a slot for, and a few ahead.
 
-    One ahead keeps a worker from waiting for the sampler. A quarter more on large clusters is what an autoscaler sees
-    as demand; it is no larger, because what is asked ahead is asked without the results of what runs.
+    One ahead, or an eighth, keeps a worker from waiting for the sampler. It is no larger, because what is asked ahead
+    is asked without the results of what runs.
+
+    Args:
+        reachable: slots of the sweep's own running trials, and free ones; other sweeps' slots do not count.
     """
-    return capped(running + max(1, running // 4), resources)
+    return capped(reachable + max(1, reachable // 8), resources)
+
+
+def slots_to_ask_for(*, left: int, in_flight: int, free: int, resources: Resources) -> int:
+    """Slots to ask an autoscaler for, beside those that trials in flight wait for themselves.
+
+    All that the sweep could use at once, so that a cluster grows in one boot instead of by a share at a time; nothing
+    while a slot is free, because trials come first.
+
+    Args:
+        left: trials and confirm runs that are still to end, those in flight among them.
+        free: slots that nobody uses.
+    """
+    if free > 0:
+        return 0
+    return min(max(0, capped(left, resources) - in_flight), MOST_ASKED)
 
 
 def capped(trials: int, resources: Resources) -> int:
@@ -137,6 +157,12 @@ def check_shared_memory(machine: Machine, store_bytes: int) -> str | None:
     if store_bytes > SLOW_STORE_BYTES:
         raise ClusterTrouble(f"{found}. Enlarge it (docker run --shm-size), or train with --inline.")
     return f"{found}; it lies on the disk instead, which is slower"
+
+
+def shown_needs(resources: Resources) -> str:
+    """Resources and labels of a trial in words: `2 CPUs, 1 GPU, zone=east`."""
+    labels = [f"{label}={value}" for label, value in resources.labels.items()]
+    return ", ".join([_shown(resources), *labels])
 
 
 def _key(name: str) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import Reason, State
-from vae_search.errors import CorruptStore, StoreUnavailable
+from vae_search.errors import StoreUnavailable
 from vae_search.search.confirmation import ConfirmationPlan
 from vae_search.search.failure_limit import FailureStreak
 from vae_search.search.messages import TrialAssignment, TrialReport
@@ -25,7 +25,6 @@ from vae_search.store.leases.lease import Lease
 from vae_search.store.ledger.failure_counts import record_failure
 from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.store.ledger.trials import Ledger
-from vae_search.store.paths import SweepPaths
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +41,7 @@ class SweepCoordinator:
     Args:
         seconds_left: of the time budget; infinite if there is none.
         slots: how many trials run at once, for the forecast of what the confirm runs will take.
+        on_training: told whether any trial runs now, whenever that may have changed.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class SweepCoordinator:
         seconds_left: Callable[[], float],
         slots: Callable[[], int],
         on_trial_finished: Callable[[TrialRow, TrialEnd], None],
+        on_training: Callable[[bool], None] = lambda training: None,
     ) -> None:
         spec = context.spec
         self._context = context
@@ -64,6 +65,7 @@ class SweepCoordinator:
         self._seconds_left = seconds_left
         self._slots = slots
         self._on_trial_finished = on_trial_finished
+        self._on_training = on_training
         self._ledger = Ledger(store, spec.name)
         self._pending = PendingTrials(store, spec.name)
         criteria = len(spec.objective.pareto or ("objective",))
@@ -99,6 +101,16 @@ class SweepCoordinator:
         return len(self._running)
 
     @property
+    def training(self) -> int:
+        """Runs in flight that a worker has; the others wait for one."""
+        return sum(running.has_worker for running in list(self._running.values()))
+
+    @property
+    def to_come(self) -> int:
+        """Trials that the search has not issued yet, as far as can be told."""
+        return len(self._waiting) + len(self._unissued) if self._trials_to_come() else 0
+
+    @property
     def unsaved(self) -> bool:
         """True if stopping now would lose an epoch that has been reported, or a trial that is in its first."""
         return any(not running.saved for running in self._running.values() if running.started_at is not None)
@@ -109,7 +121,7 @@ class SweepCoordinator:
         Raises:
             StoreUnavailable, LeaseLost: Nothing was issued.
         """
-        assignment: TrialAssignment | None = None
+        assignment = None
         if self._waiting:
             assignment = self._waiting.pop(0)
         elif self._trials_to_come():
@@ -127,8 +139,14 @@ class SweepCoordinator:
         """A worker begins with a run, for the first time or again after it was lost."""
         running = self._running[key]
         running.attempts += 1
-        if running.started_at is None:
-            running.started_at = self._now()
+        running.started_at = running.started_at or self._now()
+        running.has_worker = True
+        self._on_training(True)
+
+    def waits_again(self, key: str) -> None:
+        """A run has lost its worker, and waits for another."""
+        self._running[key].has_worker = False
+        self._on_training(self.training > 0)
 
     def record(self, report: TrialReport) -> TrialEnd | None:
         """Take in a worker's report; an end means that the trial is over and must be committed. Idempotent."""
@@ -139,8 +157,7 @@ class SweepCoordinator:
             if not running.assignment.confirms:
                 flops = report.costs.train_flops / report.epoch if report.costs else None
                 self._rungs.note(measurement.epoch, running.assignment.trial, measurement.neg_elbo, epoch_flops=flops)
-        running.node_id = report.node_id
-        running.saved = report.saved_epoch == report.epoch
+        running.node_id, running.saved = report.node_id, report.saved_epoch == report.epoch
         running.scores, running.costs, running.failure = report.scores, report.costs, report.failure
         running.end = end_of(report, running, spec=self._spec, rungs=self._rungs, time_is_up=self._search_time_is_up)
         return running.end
@@ -164,12 +181,12 @@ class SweepCoordinator:
             SweepFailed: The row is written, but the same failure came too often in a row.
         """
         running = self._running[key]
-        end = running.end
-        if end is None:
+        if (end := running.end) is None:
             raise ValueError(f"run {key} has not ended, and cannot be committed")
         self._lease.check()
         row = self._commit(running, end)
         del self._running[key]
+        self._on_training(self.training > 0)
         self._pending.forget(key)
         logger.info("run %s %s: %s", key, row.state, end.explanation)
         if row.lease == self._lease.number:  # else whoever wrote it shows it: a run is shown as finished once
@@ -204,7 +221,7 @@ class SweepCoordinator:
 
     def _rebuild(self) -> None:
         """Bring study, rungs and budget to where the ledger and the running folders stand; a new sweep has neither."""
-        finished_trials = self._ledger.read()
+        trials, finished_trials = self._spec.budget.trials, self._ledger.read()
         rows = finished_trials.rows
         lost = {store_paths.trial_of(path) for path in finished_trials.damaged} | {*finished_trials.set_aside}
         curves = self._ledger.curves(rows)
@@ -223,22 +240,12 @@ class SweepCoordinator:
                 continue
             if assignment.confirms:
                 continue  # issued again when its turn comes, and goes on from its checkpoint
-            problems = self._spec.search_space.problems(assignment.params)
-            if problems:
-                path = SweepPaths(self._spec.name).suggestion(assignment.key)
-                raise CorruptStore(
-                    f"{path}: does not fit the search space: {problems[0]}\nRestore it from a copy, or "
-                    "remove its folder: the trial is suggested anew."
-                )
-            self._study.add(
-                TrialResult(trial=assignment.trial, state=State.RUNNING, params=assignment.params, objective=None)
-            )
-            self._waiting.append(assignment)
-        # A budget that was lowered leaves trials in flight beyond it for a later, larger one.
-        trials = self._spec.budget.trials
-        self._waiting = [assignment for assignment in self._waiting if assignment.trial < trials]
-        issued = finished | {assignment.trial for assignment in self._waiting}
-        self._unissued = deque(number for number in range(trials) if number not in issued)
+            self._pending.check_fits(assignment, self._spec.search_space)
+            number, params = assignment.trial, assignment.params
+            self._study.add(TrialResult(trial=number, state=State.RUNNING, params=params, objective=None))
+            if number < trials:  # a budget that was lowered leaves the others for a later, larger one
+                self._waiting.append(assignment)
+        self._unissued = deque(sorted({*range(trials)} - finished - {waiting.trial for waiting in self._waiting}))
 
     def _trials_to_come(self) -> bool:
         """True if the search will issue further trials."""
@@ -270,8 +277,8 @@ class SweepCoordinator:
         row = trial_row(running, end, self._context, finished_at=self._now())
         sha256 = None
         if end.state is State.COMPLETE:
-            confirms = confirm_seed is not None
-            sha256 = self._retention.keep_confirm_run(running) if confirms else self._retention.keep_trial(running, row)
+            keep = self._retention
+            sha256 = keep.keep_trial(running, row) if confirm_seed is None else keep.keep_confirm_run(running)
         self._lease.check()  # again: writing an artifact takes long enough to be stopped in the middle
         row = replace(row, finished_at=self._now(), artifact_sha256=sha256)
         if confirm_seed is None:

@@ -94,6 +94,7 @@ def run_sweep(
                 seconds_left=driver_time.left_s,
                 slots=slots,
                 on_trial_finished=observer.on_trial_finished,
+                on_training=driver_time.tick,
             )
             if not coordinator.exhausted and not signalled.is_set():
                 train(
@@ -116,19 +117,29 @@ def run_sweep(
 
 
 class DriverTime:
-    """Seconds that drivers have spent on the sweep, this and earlier ones; `budget.minutes` is measured in them.
+    """Seconds in which trials of the sweep ran, under this driver and earlier ones; `budget.minutes` is their limit.
 
-    `exhausted` says whether the driver has nothing left to do; both are shown by the lease's heartbeat.
+    While everything waits, for nodes or for slots that another sweep has, nothing is spent. `exhausted` says whether
+    the driver has nothing left to do; both are shown by the lease's heartbeat.
     """
 
-    def __init__(self, before_s: float, budget_minutes: float | None) -> None:
+    def __init__(
+        self, before_s: float, budget_minutes: float | None, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self.exhausted = False
-        self._before_s = before_s
         self._limit_s = None if budget_minutes is None else 60.0 * budget_minutes
-        self._started_s = time.monotonic()
+        self._monotonic = monotonic
+        # What is spent, and since when it grows; in one tuple, because the heartbeat's thread reads it.
+        self._spent: tuple[float, float | None] = (before_s, None)
+
+    def tick(self, training: bool) -> None:
+        """Let the time run, or stand still."""
+        if training != (self._spent[1] is not None):
+            self._spent = (self.used_s(), self._monotonic() if training else None)
 
     def used_s(self) -> float:
-        return self._before_s + time.monotonic() - self._started_s
+        spent_s, since_s = self._spent
+        return spent_s if since_s is None else spent_s + self._monotonic() - since_s
 
     def progress(self) -> dict[str, object]:
         return {DRIVER_S: self.used_s(), EXHAUSTED: self.exhausted}

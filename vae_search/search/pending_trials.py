@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from vae_search.errors import CorruptStore
 from vae_search.search.messages import TrialAssignment
+from vae_search.spec.search_space import SearchSpace
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
@@ -37,6 +38,18 @@ class PendingTrials:
             if store_paths.is_suggestion(path):
                 assignments.append(_assignment(from_json_bytes(self._store.read(path), where=path), where=path))
         return sorted(assignments, key=lambda assignment: assignment.key)
+
+    def check_fits(self, assignment: TrialAssignment, search_space: SearchSpace) -> None:
+        """Refuse a suggestion that is none of the search space.
+
+        Raises:
+            CorruptStore: Naming its file.
+        """
+        if problems := search_space.problems(assignment.params):
+            raise CorruptStore(
+                f"{self._paths.suggestion(assignment.key)}: does not fit the search space: {problems[0]}\n"
+                "Restore it from a copy, or remove its folder: the trial is suggested anew."
+            )
 
     def forget(self, key: str) -> None:
         """Remove the running folder of a trial or confirm run whose row is written."""

@@ -18,6 +18,7 @@ from vae_search.errors import (
     SweepFailed,
     VaeSearchError,
 )
+from vae_search.search.capacity import AUTOSCALER_S
 from vae_search.services import sweeps
 from vae_search.services.datasets import put, source_of
 from vae_search.store.backends.uri import open_store
@@ -49,13 +50,16 @@ def jobs_of(address: str) -> "Jobs":
     return Jobs(address, token=token)
 
 
-def submit(jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bool) -> "tuple[Job, bool]":
+def submit(
+    jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bool, wait_s: float | None = None
+) -> "tuple[Job, bool]":
     """Start a sweep on the cluster, or find it running.
 
     Args:
         text: the spec as written.
         store: where the cluster keeps it; a folder must be given from its root.
         upload: send the file or folder that `data.source` names along.
+        wait_s: for nodes that are still to come; None: only where an autoscaler brings them.
 
     Raises:
         InvalidSpec: The store or the images are nothing that a cluster can find, or a gate's limit is wrong.
@@ -75,14 +79,20 @@ def submit(jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bo
         if not images.is_absolute():
             raise InvalidSpec(f"--upload-data: data.source must be a file or folder, but is {spec.data.source}.")
         spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": source_of(images)})})
-    jobs.check_capacity(spec.resources)
+    jobs.check_capacity(spec.resources, wait_s=wait_s)
     payload = JobPackage(spec=spec, text=text, store=store, images=images)
-    return jobs.submit(payload, lease=_next_lease(store, spec.name))
+    return jobs.submit(payload, lease=_next_lease(store, spec.name), wait_s=wait_s)
 
 
-def under_way(jobs: "Jobs", job: "Job") -> "Job":
-    """Wait until the job trains, or has ended."""
-    return jobs.wait_until_training(job.submission_id, timeout_s=START_S)
+def under_way(jobs: "Jobs", job: "Job", *, wait_s: float | None, on_phase: Callable[[str], None]) -> "tuple[Job, bool]":
+    """Wait until the job trains, or has ended; how it stands, and whether it has begun to train.
+
+    Args:
+        wait_s: that its driver waits for nodes.
+        on_phase: told what it begins with meanwhile.
+    """
+    patience_s = START_S + (AUTOSCALER_S if wait_s is None else wait_s)
+    return jobs.wait_until_training(job.submission_id, timeout_s=patience_s, on_phase=on_phase)
 
 
 def raise_if_failed(jobs: "Jobs", job: "Job", *, shown: bool) -> None:
@@ -119,8 +129,18 @@ def _cause(jobs: "Jobs", job: "Job") -> str:
     return "\n".join(printable(line, 300) for line in lines)
 
 
-def drive(folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSpec], Observer]") -> sweeps.SweepOutcome:
+def drive(
+    folder: Path,
+    *,
+    store: str,
+    cache: Path,
+    observer: "Callable[[SweepSpec], Observer]",
+    wait_s: float | None = None,
+) -> sweeps.SweepOutcome:
     """Run the sweep that a job's folder holds, on the cluster that the job belongs to.
+
+    Args:
+        wait_s: for nodes that are still to come; None: only where an autoscaler brings them.
 
     Raises:
         VaeSearchError: What `sweeps.run` raises.
@@ -140,12 +160,17 @@ def drive(folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSp
             cache=cache,
             observer=_telling(observer(payload.spec)),
             address="auto",
+            wait_s=wait_s,
         )
 
 
 def _telling(observer: "Observer") -> "Observer":
-    """The observer, which tells the job's client as well when the first trial comes."""
-    from vae_search.runtime.cluster.job_events import TRAINING, JobEvent
+    """The observer, which tells the job's client as well what begins, and when the first trial comes."""
+    from vae_search.runtime.cluster.job_events import PHASE, TRAINING, JobEvent
+
+    def on_phase(phase: str) -> None:
+        _tell(JobEvent(event=PHASE, message=phase))
+        observer.on_phase(phase)
 
     @contextmanager
     def watching(progress: "Callable[[], Progress]") -> Iterator[None]:
@@ -153,7 +178,7 @@ def _telling(observer: "Observer") -> "Observer":
         with observer.watching(progress):
             yield
 
-    return replace(observer, watching=watching)
+    return replace(observer, on_phase=on_phase, watching=watching)
 
 
 @contextmanager

@@ -47,6 +47,7 @@ def run(
     observer: "Observer",
     address: str | None = None,
     inline: bool = False,
+    wait_s: float | None = None,
 ) -> SweepOutcome:
     """Run a sweep to the end of its budget, then let its finalists ask for promotion if the spec names a model.
 
@@ -57,6 +58,7 @@ def run(
         cache: folder for downloaded data sets.
         address: of the cluster to train on, from one of its machines: `host:port` or `auto`; None: this machine alone.
         inline: train in this process, without Ray, one trial at a time.
+        wait_s: for a node of the cluster that holds a trial; None: only where an autoscaler brings nodes.
 
     Raises:
         InvalidSpec: `inline` with an address.
@@ -83,7 +85,7 @@ def run(
     else:
         from vae_search.runtime.cluster.gcs import check_cluster
 
-        check_cluster(address, spec.resources)
+        check_cluster(address, spec.resources, wait_s=wait_s)
     observer.on_phase(f"reading {spec.data.source}")
     dataset = open_dataset(store, spec.data, cache=cache)
     _check_batches(spec, len(dataset.train))
@@ -104,7 +106,7 @@ def run(
     else:
         from vae_search.runtime.sweep_runner import search
 
-        search(record, task=task, judge_task=judge_task, store=store, observer=observer, address=address)
+        search(record, task=task, judge_task=judge_task, store=store, observer=observer, address=address, wait_s=wait_s)
     return _outcome(store, status(store, spec.name, spec=spec), cache=cache, observer=observer)
 
 
@@ -117,13 +119,14 @@ def resume(
     observer: "Callable[[SweepSpec], Observer]",
     address: str | None = None,
     inline: bool = False,
+    wait_s: float | None = None,
 ) -> SweepOutcome:
     """Continue a sweep with what the store knows of it; on another machine as well.
 
     Args:
         overrides: `key.key=value`, of keys that a sweep may change on its way, such as budget.trials.
         observer: makes the observer from the spec that is run.
-        address, inline: see `run`.
+        address, inline, wait_s: see `run`.
 
     Raises:
         NotFound: There is no such sweep.
@@ -143,6 +146,7 @@ def resume(
         observer=observer(spec),
         address=address,
         inline=inline,
+        wait_s=wait_s,
     )
 
 

@@ -12,6 +12,7 @@ from vae_search.search.capacity import (
     in_flight_limit,
     local_capacity,
     needs,
+    slots_to_ask_for,
     trials_on,
 )
 from vae_search.spec.sections import Resources
@@ -56,11 +57,42 @@ def test_nodes_without_a_label_hold_nothing():
 
 
 @pytest.mark.parametrize(
-    ("room", "concurrency", "limit"),
-    [(0, "auto", 1), (1, "auto", 2), (7, "auto", 8), (8, "auto", 10), (100, "auto", 125), (8, 3, 3), (2, 50, 3)],
+    ("reachable", "concurrency", "limit"),
+    [(0, "auto", 1), (1, "auto", 2), (7, "auto", 8), (8, "auto", 9), (200, "auto", 225), (8, 3, 3), (2, 50, 3)],
 )
-def test_a_few_trials_are_asked_for_ahead_but_never_more_than_the_spec_allows(room, concurrency, limit):
-    assert in_flight_limit(room, Resources(concurrency=concurrency)) == limit
+def test_a_few_trials_are_asked_for_ahead_but_never_more_than_the_spec_allows(reachable, concurrency, limit):
+    assert in_flight_limit(reachable, Resources(concurrency=concurrency)) == limit
+
+
+@pytest.mark.parametrize(
+    ("left", "in_flight", "free", "concurrency", "asked"),
+    [
+        (100, 1, 0, "auto", 99),  # one waits already, and is its own demand
+        (100, 1, 0, 8, 7),
+        (100, 9, 0, 8, 0),  # the spec has less than is in flight
+        (3, 3, 0, "auto", 0),  # the last trials run
+        (100, 1, 1, "auto", 0),  # a trial must not find its slot taken by what only asks for slots
+        (10_000, 50, 0, "auto", 256),
+    ],
+)
+def test_nodes_are_asked_for_all_that_the_sweep_could_use_at_once(left, in_flight, free, concurrency, asked):
+    resources = Resources(concurrency=concurrency)
+
+    assert slots_to_ask_for(left=left, in_flight=in_flight, free=free, resources=resources) == asked
+
+
+@pytest.mark.parametrize(("slots_per_node", "trials"), [(1, 200), (1, 50), (8, 1000), (16, 5000)])
+def test_a_cluster_grows_from_nothing_to_fifty_nodes_within_four_boots(slots_per_node, trials):
+    nodes, boots, in_flight = 0, 0, 0
+    while nodes < min(50, -(-trials // slots_per_node)):
+        slots = nodes * slots_per_node
+        in_flight = min(trials, in_flight_limit(slots, Resources()))  # all slots are the sweep's own
+        asked = slots_to_ask_for(left=trials, in_flight=in_flight, free=0, resources=Resources())
+        waiting = in_flight - min(in_flight, slots)
+        nodes = min(50, nodes + -(-(waiting + asked) // slots_per_node))  # what the autoscaler adds at once
+        boots += 1
+
+    assert boots <= 4
 
 
 @pytest.mark.parametrize(

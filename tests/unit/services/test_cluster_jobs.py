@@ -69,10 +69,10 @@ class Cluster:
     def events(self, submission_id: str) -> list[JobEvent]:
         return events_in(self.printed)
 
-    def check_capacity(self, resources):
+    def check_capacity(self, resources, *, wait_s):
         """There is room for everything."""
 
-    def submit(self, payload: JobPackage, *, lease: int) -> tuple[Job, bool]:
+    def submit(self, payload: JobPackage, *, lease: int, wait_s: float | None) -> tuple[Job, bool]:
         self.taken.append((payload, lease))
         return job(status="PENDING", exit_code=None), True
 

@@ -20,7 +20,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from vae_search.errors import ClusterTrouble, Conflict, NotFound
 from vae_search.runtime.cluster.connectivity import cluster_nodes, may_grow
-from vae_search.runtime.cluster.job_events import TRAINING, JobEvent, LineFilter, events_in, without_events
+from vae_search.runtime.cluster.job_events import PHASE, TRAINING, JobEvent, LineFilter, events_in, without_events
 from vae_search.runtime.cluster.job_package import JobPackage
 from vae_search.runtime.process_state import without_addresses
 from vae_search.search.capacity import check_capacity
@@ -76,13 +76,16 @@ class Jobs:
         for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
             logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)  # they tell of every package and connection
 
-    def check_capacity(self, resources: Resources) -> None:
-        """Refuse a trial that would wait for ever, unless larger nodes may come; its driver looks more closely.
+    def check_capacity(self, resources: Resources, *, wait_s: float | None) -> None:
+        """Refuse a trial that would wait for ever, unless nodes may come; its driver looks more closely.
+
+        Args:
+            wait_s: for nodes that are still to come; None where an autoscaler would have to bring them.
 
         Raises:
             ClusterTrouble: No node could ever hold it.
         """
-        if may_grow(self.address, token=self._token):
+        if wait_s or (wait_s is None and may_grow(self.address, token=self._token)):
             return
         check_capacity(cluster_nodes(self.address, token=self._token), resources)
 
@@ -105,11 +108,12 @@ class Jobs:
             raise NotFound(f"{self.address}: this cluster knows no job of sweep {sweep!r}.")
         return found[0]
 
-    def submit(self, payload: JobPackage, *, lease: int) -> tuple[Job, bool]:
+    def submit(self, payload: JobPackage, *, lease: int, wait_s: float | None = None) -> tuple[Job, bool]:
         """Start a sweep on the cluster, or find it running: submitting twice is one sweep.
 
         Args:
             lease: the number that its driver is expected to get; a part of the job's name.
+            wait_s: that its driver waits for nodes; None for what it does by itself.
 
         Returns:
             The job, and whether it is a new one.
@@ -124,12 +128,13 @@ class Jobs:
                 return self._same(job, payload), False
         prefix = f"{payload.sweep}-l{lease}-a"
         submission_id = f"{prefix}{1 + sum(job.submission_id.startswith(prefix) for job in before)}"
+        waiting = "" if wait_s is None else f" --wait-for-nodes {wait_s:g}"
         with tempfile.TemporaryDirectory(prefix="vae-job-") as folder, self._answering():
             payload.write(Path(folder))
             try:
                 self._client.submit_job(
                     # Ray redirects what it prints to the job's log; without -u it would come in blocks.
-                    entrypoint=f"python -u -m vae_search drive --store {shlex.quote(payload.store)}",
+                    entrypoint=f"python -u -m vae_search drive --store {shlex.quote(payload.store)}{waiting}",
                     submission_id=submission_id,
                     runtime_env={
                         "working_dir": folder,
@@ -164,15 +169,26 @@ class Jobs:
         with self._answering():
             self._client.stop_job(submission_id)
 
-    def wait_until_training(self, submission_id: str, *, timeout_s: float) -> Job:
-        """Wait until a job trains, or has ended, or the time is over; and say how it stands then."""
+    def wait_until_training(
+        self, submission_id: str, *, timeout_s: float, on_phase: Callable[[str], None]
+    ) -> tuple[Job, bool]:
+        """Wait until a job trains, or has ended, or the time is over; how it stands then, and whether it has trained.
+
+        Args:
+            on_phase: told what the job's driver begins with meanwhile.
+        """
         give_up_s = time.monotonic() + timeout_s
+        told = 0
         while True:
             job = self.job(submission_id)
-            if not job.active or time.monotonic() > give_up_s:
-                return job
-            if any(told.event == TRAINING for told in self.events(submission_id)):
-                return job
+            events = self.events(submission_id)
+            for event in events[told:]:
+                if event.event == PHASE and event.message:
+                    on_phase(event.message)
+            told = len(events)
+            trains = any(event.event == TRAINING for event in events)
+            if trains or not job.active or time.monotonic() > give_up_s:
+                return job, trains
             time.sleep(POLL_S)
 
     def follow(self, submission_id: str, show: Callable[[str], None]) -> Job:

@@ -38,9 +38,12 @@ def doctor(
     """
     from vae_search.cli.exit_codes import raise_if_in_trouble
     from vae_search.display.preflight import show_checks, show_waiting
+    from vae_search.errors import InvalidSpec
     from vae_search.services.preflight import examine
     from vae_search.spec.sections import Resources
 
+    if wait_for_nodes is not None and address is None:
+        raise InvalidSpec("--wait-for-nodes: goes with --address; this machine alone has no other nodes. Leave it out.")
     resources = Resources(cpus_per_trial=cpus, gpus_per_trial=gpus)
     on_wait = _ignore if json else show_waiting
     checks = examine(address, store, resources, wait_s=wait_for_nodes, on_wait=on_wait)

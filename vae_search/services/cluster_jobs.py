@@ -18,7 +18,6 @@ from vae_search.errors import (
     SweepFailed,
     VaeSearchError,
 )
-from vae_search.search.capacity import AUTOSCALER_S
 from vae_search.services import sweeps
 from vae_search.services.datasets import put, source_of
 from vae_search.store.backends.uri import open_store
@@ -91,8 +90,8 @@ def under_way(jobs: "Jobs", job: "Job", *, wait_s: float | None, on_phase: Calla
         wait_s: that its driver waits for nodes.
         on_phase: told what it begins with meanwhile.
     """
-    patience_s = START_S + (AUTOSCALER_S if wait_s is None else wait_s)
-    return jobs.wait_until_training(job.submission_id, timeout_s=patience_s, on_phase=on_phase)
+    timeout_s = START_S + jobs.patience_s(wait_s)
+    return jobs.wait_until_training(job.submission_id, timeout_s=timeout_s, on_phase=on_phase)
 
 
 def raise_if_failed(jobs: "Jobs", job: "Job", *, shown: bool) -> None:

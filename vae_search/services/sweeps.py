@@ -61,11 +61,13 @@ def run(
         wait_s: for a node of the cluster that holds a trial; None: only where an autoscaler brings nodes.
 
     Raises:
-        InvalidSpec: `inline` with an address.
+        InvalidSpec: `inline` with an address, or `wait_s` without one.
         VaeSearchError: See `errors.py`; whatever happens, the sweep stays resumable.
     """
     if inline and address is not None:
         raise InvalidSpec("--inline: trains in this process, so it cannot go with --address. Leave one of them out.")
+    if wait_s is not None and address is None:
+        raise InvalidSpec("--wait-for-nodes: goes with --address; this machine alone has no other nodes. Leave it out.")
     check_limits(spec)
     if spec.name in sweep_names(store):
         sweep_record.check_same(sweep_record.read(store, spec.name), spec)

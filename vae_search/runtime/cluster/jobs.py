@@ -23,7 +23,7 @@ from vae_search.runtime.cluster.connectivity import cluster_nodes, may_grow
 from vae_search.runtime.cluster.job_events import PHASE, TRAINING, JobEvent, LineFilter, events_in, without_events
 from vae_search.runtime.cluster.job_package import JobPackage
 from vae_search.runtime.process_state import without_addresses
-from vae_search.search.capacity import check_capacity
+from vae_search.search.capacity import AUTOSCALER_S, check_capacity
 from vae_search.search.driver_lifecycle import WORKERS_LEAVE_S
 from vae_search.spec.sections import Resources
 
@@ -85,9 +85,19 @@ class Jobs:
         Raises:
             ClusterTrouble: No node could ever hold it.
         """
-        if wait_s or (wait_s is None and may_grow(self.address, token=self._token)):
+        if self.patience_s(wait_s):
             return
         check_capacity(cluster_nodes(self.address, token=self._token), resources)
+
+    def patience_s(self, wait_s: float | None) -> float:
+        """Seconds that a driver waits for a node that holds a trial.
+
+        Args:
+            wait_s: what it is told; None: that for an autoscaler, if one may run.
+        """
+        if wait_s is not None:
+            return wait_s
+        return AUTOSCALER_S if may_grow(self.address, token=self._token) else 0.0
 
     def all(self, sweep: str | None = None) -> list[Job]:
         """The jobs of a sweep, or of all, that this cluster remembers, the newest first."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from vae_search.runtime.cluster import autoscaler
-from vae_search.runtime.cluster.autoscaler import NodeDemand
+from vae_search.runtime.cluster.autoscaler import QUIET_S, NodeDemand
 from vae_search.spec.sections import Resources
 
 pytestmark = pytest.mark.needs_ray
@@ -34,6 +34,10 @@ class Cluster:
     groups: list[Group] = field(default_factory=list)
     placed: set[Id] = field(default_factory=set)
     made: int = 0
+    now_s: float = 0.0
+
+    def demand(self, resources: Resources) -> NodeDemand:
+        return NodeDemand(resources, monotonic=lambda: self.now_s)
 
     def add(self, bundles: list[dict[str, float]], *, bundle_label_selector: list[dict[str, str]] | None) -> Group:
         self.made += 1
@@ -54,7 +58,7 @@ def cluster(monkeypatch) -> Iterator[Cluster]:
 
 
 def test_each_slot_is_a_group_of_its_own_so_that_any_of_them_brings_a_node(cluster):
-    demand = NodeDemand(Resources(cpus_per_trial=2, labels={"zone": "east"}))
+    demand = cluster.demand(Resources(cpus_per_trial=2, labels={"zone": "east"}))
 
     demand.ask_for(3)
     demand.ask_for(3)
@@ -65,7 +69,7 @@ def test_each_slot_is_a_group_of_its_own_so_that_any_of_them_brings_a_node(clust
 
 
 def test_what_is_not_needed_any_more_is_withdrawn(cluster):
-    demand = NodeDemand(Resources())
+    demand = cluster.demand(Resources())
 
     demand.ask_for(5)
     demand.ask_for(2)
@@ -75,13 +79,18 @@ def test_what_is_not_needed_any_more_is_withdrawn(cluster):
     assert cluster.groups == []
 
 
-def test_a_slot_that_has_come_is_left_to_the_trials_at_once(cluster):
-    demand = NodeDemand(Resources())
+def test_a_slot_that_has_come_is_left_to_the_trials_and_to_those_of_other_sweeps(cluster):
+    demand = cluster.demand(Resources())
     demand.ask_for(4)
 
     cluster.placed.add(cluster.groups[1].id)
     demand.ask_for(4)
     assert cluster.groups == []  # the others would take the slot as soon as it is given back
 
+    cluster.now_s += QUIET_S / 2
+    demand.ask_for(3)
+    assert cluster.groups == []
+
+    cluster.now_s += QUIET_S / 2
     demand.ask_for(3)
     assert len(cluster.groups) == 3

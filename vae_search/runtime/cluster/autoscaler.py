@@ -7,7 +7,9 @@ with its driver, however that ends. `request_resources` has one value for a whol
 
 import json
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 STATUS_KEY = b"__autoscaling_status"  # of version 1; written by every head, whether it can add nodes or not
 LOOK_EVERY_S = 1.0
+QUIET_S = 10.0  # nodes that are being started still come
 CREATED = "CREATED"
 
 
@@ -48,18 +51,23 @@ def autoscaler_runs(client: GcsClient, *, timeout_s: float) -> bool | None:
 class NodeDemand:
     """Placement groups of one trial each that wait for nodes.
 
-    One that gets its place is removed at once, with all others, so that a trial can have the slot.
+    One that gets its place is removed at once, with all others, so that a trial can have the slot; and for a while none
+    is made again, or the demand of several sweeps would pass the slot to and fro before a trial gets it.
     """
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: Resources, *, monotonic: Callable[[], float]) -> None:
         self._bundle = needs(resources)
         self._selector = [dict(resources.labels)] if resources.labels else None
+        self._monotonic = monotonic
+        self._quiet_until_s = -math.inf
         self._waiting: list[PlacementGroup] = []
 
     def ask_for(self, slots: int) -> None:
-        """Let so many slots be waited for; none if one of them has come."""
+        """Let so many slots be waited for; none if one of them came lately."""
         states = placement_group_table() if self._waiting else {}
         if any(states.get(group.id.hex(), {}).get("state") == CREATED for group in self._waiting):
+            self._quiet_until_s = self._monotonic() + QUIET_S
+        if self._monotonic() < self._quiet_until_s:
             slots = 0
         while len(self._waiting) > slots:
             remove_placement_group(self._waiting.pop())
@@ -74,7 +82,7 @@ def asking_for_nodes(resources: Resources, slots: Callable[[], int]) -> Iterator
     Args:
         slots: how many to ask for now; called from a thread of its own.
     """
-    demand, over = NodeDemand(resources), threading.Event()
+    demand, over = NodeDemand(resources, monotonic=time.monotonic), threading.Event()
 
     def keep_asking() -> None:
         while not over.is_set():

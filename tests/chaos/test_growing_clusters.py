@@ -4,6 +4,7 @@ One such growth, to two nodes, is in `make test`: tests/integration/test_growing
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,13 +48,14 @@ def test_a_cluster_grows_for_a_sweep_and_shrinks_whether_its_driver_ends_or_dies
                 killed += 1
                 before = seen(store, name)
                 print(f"driver killed with {workers(cluster)} nodes and {len(before.rows)} rows; ", end="")
-                print(f"no node after {seconds_until(cluster, 0):.0f} s")
+                gone_s = seconds_until(lambda: workers(cluster) == 0, "the nodes to go without a driver")
+                print(f"no node after {gone_s:.0f} s")
 
             driver = cluster.client(tmp_path, *run)
-            grown_s = seconds_until(cluster, NODES)
+            grown_s = seconds_until(lambda: workers(cluster) >= NODES, f"{NODES} nodes")
             printed, _ = driver.communicate()
             assert driver.returncode == 0, printed
-            gone_s = seconds_until(cluster, 0)
+            gone_s = seconds_until(lambda: workers(cluster) == 0, "the nodes to go")
 
             print(f"{NODES} nodes after {grown_s:.0f} s, none {gone_s:.0f} s after the end")
             assert "the largest node has" not in printed
@@ -68,8 +70,8 @@ def workers(cluster: LocalCluster) -> int:
     return sum(not node.head for node in cluster_nodes(cluster.address, token=cluster.token))
 
 
-def seconds_until(cluster: LocalCluster, nodes: int) -> float:
-    """How long it takes until the cluster has so many nodes for trials."""
+def seconds_until(happened: Callable[[], bool], what: str) -> float:
+    """How long something takes to become true."""
     begun_s = time.monotonic()
-    until(lambda: workers(cluster) == nodes, f"{nodes} nodes")
+    until(happened, what)
     return time.monotonic() - begun_s

@@ -26,12 +26,14 @@ class Faults:
     Args:
         kill_at: the number of the operation before which the process dies, counted from 1. If it is a write, only
             `torn` of the content arrives first.
+        stop_at: the number of the operation before which the process is stopped, until somebody lets it go on.
         fail: says with which errno an operation fails, if it does.
     """
 
     root: Path
     kill_at: int = 0
     torn: float = 0.0
+    stop_at: int = 0
     fail: Callable[[int, str], int | None] = lambda number, call: None
     calls: list[str] = field(default_factory=list)
 
@@ -40,6 +42,8 @@ class Faults:
         number = len(self.calls)
         if number == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
+        if number == self.stop_at:
+            os.kill(os.getpid(), signal.SIGSTOP)
         code = self.fail(number, call)
         if code is not None:
             raise OSError(code, os.strerror(code))

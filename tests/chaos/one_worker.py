@@ -36,9 +36,9 @@ def main() -> None:
         comparability_key=comparability_key(dataset, likelihood=spec.likelihood),
         versions={},
     )
-    sweep_record.create_or_check(store, record, text=spec_file.read_text())
     lease = acquire(store, spec.name, spec=spec)
     try:
+        sweep_record.create_or_check(store, record, text=spec_file.read_text())
         coordinator = SweepCoordinator(
             SweepContext(spec=spec, lease=lease.number, comparability_key=record.comparability_key, versions={}),
             store=store,

@@ -15,6 +15,7 @@ from vae_search.data.dataset import comparability_key, load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.runtime import sweep_runner
 from vae_search.runtime.process_state import driver_process
+from vae_search.search.driver_lifecycle import SweepStart
 from vae_search.search.progress import Observer
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.uri import open_store
@@ -65,10 +66,9 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
             versions={},
         )
         store = open_store(str(folder / "store"))
-        sweep_record.create_or_check(store, record, text=SPEC)
         before = process_state()
         sweep_runner.search(
-            record,
+            SweepStart(record=record, text=SPEC, must_exist=False),
             task=TrainingTask.of(dataset),
             judge_task=JudgeTask.of(dataset),
             store=store,

@@ -96,6 +96,9 @@ def gc(
 def rm(
     sweep: SweepArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Also if its driver's machine is silent: you know that it is gone.")
+    ] = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Remove a sweep with all its trials and weights. There is no way back.
@@ -103,12 +106,12 @@ def rm(
     Example: vae-search rm digits --yes
     """
     from vae_search.display.console import say
-    from vae_search.services import maintenance, sweep_status
+    from vae_search.services import maintenance
     from vae_search.store.backends.uri import open_store
 
     opened = open_store(store)
     if not yes:
-        trials = sweep_status.status(opened, sweep).leaderboard.finished
+        trials = maintenance.trials_to_remove(opened, sweep)
         typer.confirm(f"Remove sweep {sweep} with its {trials} finished trials?", abort=True)
-    maintenance.remove(opened, sweep)
+    maintenance.remove(opened, sweep, take_over=take_over)
     say(f"Removed sweep {sweep}.")

@@ -41,7 +41,7 @@ def status(
         show_json(facts) if json else show_jobs(facts)
         return
     from vae_search.cli.exit_codes import raise_if_damaged
-    from vae_search.display.console import show_statuses
+    from vae_search.display.console import show_statuses, warn
     from vae_search.display.maintenance import show_status
     from vae_search.services import sweep_status
     from vae_search.store.backends.uri import open_store
@@ -49,12 +49,15 @@ def status(
 
     opened = open_store(store)
     if sweep:
-        statuses, troubles = [sweep_status.status(opened, sweep)], list[str]()
-        show_status(statuses[0], usage(opened, sweep), as_json=json)
-    else:
-        statuses, troubles = sweep_status.statuses(opened)
-        show_statuses(statuses, as_json=json, has_troubles=bool(troubles))
-    raise_if_damaged([path for status in statuses for path in status.damaged], troubles=troubles)
+        status = sweep_status.status(opened, sweep)
+        show_status(status, usage(opened, sweep), as_json=json)
+        raise_if_damaged(status.damaged)
+        return
+    found = sweep_status.statuses(opened)
+    show_statuses(found.sweeps, as_json=json, has_troubles=bool(found.troubles))
+    for remark in found.remarks:
+        warn(remark)
+    raise_if_damaged([path for status in found.sweeps for path in status.damaged], troubles=found.troubles)
 
 
 @app.command()

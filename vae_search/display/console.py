@@ -45,6 +45,11 @@ def say(text: str) -> None:
     console().print(escape(text), soft_wrap=True)
 
 
+def warn(text: str) -> None:
+    """Print one plain sentence on the error stream, for people: what is printed for programs stays as it is."""
+    sys.stderr.write(f"warning: {text}\n")
+
+
 def show_jobs(jobs: Sequence[Mapping[str, object]]) -> None:
     """Print the jobs of a cluster, one in each line."""
     if not jobs:

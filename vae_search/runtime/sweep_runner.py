@@ -22,18 +22,17 @@ from vae_search.search.capacity import (
     local_capacity,
     slots_to_ask_for,
 )
-from vae_search.search.driver_lifecycle import DriverSession, run_sweep
+from vae_search.search.driver_lifecycle import DriverSession, SweepStart, run_sweep
 from vae_search.search.messages import TRIALS_PER_PROCESS, WorkerConfig
 from vae_search.search.progress import Observer
 from vae_search.spec.sections import Resources
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import location_everywhere
-from vae_search.store.ledger.sweep_record import SweepRecord
 from vae_search.store.paths import SweepPaths
 
 
 def search(
-    record: SweepRecord,
+    start: SweepStart,
     *,
     task: TrainingTask,
     judge_task: JudgeTask,
@@ -56,7 +55,7 @@ def search(
         Interrupted: Somebody asked to stop; everything is resumable.
         VaeSearchError: What else ended it before its time; see `errors.py`.
     """
-    spec = record.spec
+    spec = start.record.spec
     data_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
     local = local_capacity(spec.resources, this_machine(), data_bytes=data_bytes) if address is None else None
     slots = Slots(spec.resources, before=local.trials if local is not None else 1, monotonic=time.monotonic)
@@ -101,7 +100,7 @@ def search(
                 )
 
     with driver_process():
-        run_sweep(record, store=store, observer=observer, slots=slots.count, train=train)
+        run_sweep(start, store=store, observer=observer, slots=slots.count, train=train)
 
 
 @contextmanager

@@ -93,7 +93,9 @@ class ConfirmationPlan:
     def __init__(self, spec: SweepSpec, store: Store) -> None:
         self._spec = spec
         self._ledger = ConfirmRuns(store, spec.name)
-        self._ended = self._ledger.rows()
+        self.stored = self._ledger.read()
+        """rows that were there when the driver began"""
+        self._ended = [*self.stored.rows]
         self._candidates: list[TrialRow] = []
         self._finalists: list[TrialRow] = []
         _check_epochs(spec, self._ended)

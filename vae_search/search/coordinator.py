@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,13 +17,13 @@ from vae_search.search.progress import Progress
 from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd, end_of
 from vae_search.search.study.study import SweepStudy, TrialResult
-from vae_search.search.trial_rows import epoch_rows, trial_result, trial_row
+from vae_search.search.trial_rows import check_own, epoch_rows, trial_result, trial_row
 from vae_search.search.weight_retention import WeightRetention
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import Lease
 from vae_search.store.ledger.failure_counts import record_failure
-from vae_search.store.ledger.rows import EpochRow, TrialRow
+from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
 
 logger = logging.getLogger(__name__)
@@ -187,7 +187,7 @@ class SweepCoordinator:
         row = self._commit(running, end)
         del self._running[key]
         self._on_training(self.training > 0)
-        self._pending.forget(key)
+        self._pending.forget(key, lease=self._lease.number)
         logger.info("run %s %s: %s", key, row.state, end.explanation)
         if row.lease == self._lease.number:  # else whoever wrote it shows it: a run is shown as finished once
             self._on_trial_finished(row, end)
@@ -198,8 +198,9 @@ class SweepCoordinator:
         return row
 
     def compact(self) -> None:
-        """Bring the derived copies up to date; that they cannot be written must not end a sweep."""
+        """Bring the derived copies up to date; trouble with that must not end a sweep, a lost lease does."""
         try:
+            self._lease.check()
             self._ledger.compact()
         except StoreUnavailable as error:
             logger.warning("the rows were not compacted: %s", error)
@@ -220,8 +221,13 @@ class SweepCoordinator:
         )
 
     def _rebuild(self) -> None:
-        """Bring study, rungs and budget to where the ledger and the running folders stand; a new sweep has neither."""
+        """Bring study, rungs and budget to where the ledger and the running folders stand; a new sweep has neither.
+
+        Raises:
+            CorruptStore: A row, or a suggestion in flight, is another sweep's; nothing of it is taken over.
+        """
         trials, finished_trials = self._spec.budget.trials, self._ledger.read()
+        check_own(finished_trials, self._confirmation.stored, self._context)
         rows = finished_trials.rows
         lost = {store_paths.trial_of(path) for path in finished_trials.damaged} | {*finished_trials.set_aside}
         curves = self._ledger.curves(rows)
@@ -230,17 +236,11 @@ class SweepCoordinator:
         for row in rows:
             curve = curves.by_trial.get(row.trial, [])
             self._study.add(trial_result(row, {epoch.epoch: epoch.neg_elbo or 0.0 for epoch in curve}, self._spec))
-            self._replay_rungs(row, curve)
+            self._rungs.replay(row, curve)
             self._count(row)
         finished = {row.trial for row in rows} | lost
         over = {store_paths.trial_key(trial) for trial in finished} | {row.key for row in self._confirmation.ended}
-        for assignment in self._pending.all():
-            if assignment.key in over:
-                self._pending.forget(assignment.key)  # the last driver died between the row and this step
-                continue
-            if assignment.confirms:
-                continue  # issued again when its turn comes, and goes on from its checkpoint
-            self._pending.check_fits(assignment, self._spec.search_space)
+        for assignment in self._pending.unfinished(self._spec.search_space, over=over, lease=self._lease.number):
             number, params = assignment.trial, assignment.params
             self._study.add(TrialResult(trial=number, state=State.RUNNING, params=params, objective=None))
             if number < trials:  # a budget that was lowered leaves the others for a later, larger one
@@ -257,12 +257,6 @@ class SweepCoordinator:
 
     def _search_is_over(self) -> bool:
         return not self._trials_to_come() and all(running.assignment.confirms for running in self._running.values())
-
-    def _replay_rungs(self, row: TrialRow, curve: Sequence[EpochRow]) -> None:
-        flops = row.train_flops / row.epochs if row.train_flops and row.epochs else None
-        for epoch in curve:
-            if epoch.neg_elbo is not None:
-                self._rungs.note(epoch.epoch, row.trial, epoch.neg_elbo, epoch_flops=flops)
 
     def _suggest(self) -> TrialAssignment:
         trial = self._unissued[0]

@@ -21,8 +21,9 @@ from vae_search.search.running_trial import SweepContext
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.retrying import RetryingStore
-from vae_search.store.leases.lease import DRIVER_S, EXHAUSTED, Lease, acquire, driver_s_before
-from vae_search.store.ledger.sweep_record import SweepRecord
+from vae_search.store.leases.lease import Lease, acquire
+from vae_search.store.leases.records import DriverProgress, Purpose
+from vae_search.store.ledger.sweep_record import SweepRecord, create_or_check
 from vae_search.store.paths import SweepPaths
 
 if TYPE_CHECKING:
@@ -50,8 +51,19 @@ class DriverSession:
     """true after a signal, or a request in the store"""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepStart:
+    """Record that a driver starts a sweep with; it is written, or compared with the stored one, under the lease."""
+
+    record: SweepRecord
+    text: str
+    """the spec as the user wrote it"""
+    must_exist: bool
+    """whether the sweep is to be continued"""
+
+
 def run_sweep(
-    record: SweepRecord,
+    start: SweepStart,
     *,
     store: Store,
     observer: Observer,
@@ -66,14 +78,15 @@ def run_sweep(
             nothing is left to do.
 
     Raises:
-        Conflict: Another driver owns the sweep.
+        Conflict: Another driver owns the sweep, or it is another sweep than the stored one of its name.
+        CorruptStore: A stored row is another sweep's.
         Interrupted: Somebody asked to stop; everything is resumable.
         VaeSearchError: What `train` raises.
     """
     from vae_search.search.coordinator import SweepCoordinator  # here: workers import this module, and need no Optuna
 
-    spec = record.spec
-    driver_time = DriverTime(driver_s_before(store, spec.name), spec.budget.minutes)
+    spec = start.record.spec
+    driver_time = DriverTime(spec.budget.minutes)
     with stop_signals() as signalled:
         retrying = RetryingStore(store, wait=signalled.wait)
         with (
@@ -81,12 +94,17 @@ def run_sweep(
             log_folder_of(retrying, spec.name) as folder,
             logging_to(folder / f"driver-{lease.number:06d}.log"),
         ):
+            begun = create_or_check(retrying, start.record, text=start.text, must_exist=start.must_exist)
+            if begun.is_new:
+                lease.begin_anew()
+            driver_time.before_s = lease.before.driver_s
             coordinator = SweepCoordinator(
                 SweepContext(
                     spec=spec,
                     lease=lease.number,
-                    comparability_key=record.comparability_key,
-                    versions=record.versions,
+                    comparability_key=begun.record.comparability_key,
+                    versions=start.record.versions,
+                    incarnation=begun.record.incarnation,
                 ),
                 store=retrying,
                 lease=lease,
@@ -119,39 +137,39 @@ def run_sweep(
 class DriverTime:
     """Seconds in which trials of the sweep ran, under this driver and earlier ones; `budget.minutes` is their limit.
 
-    While everything waits, for nodes or for slots that another sweep has, nothing is spent. `exhausted` says whether
-    the driver has nothing left to do; both are shown by the lease's heartbeat.
+    While everything waits, for nodes or for slots that another sweep has, nothing is spent. `before_s` is what earlier
+    drivers have spent, `exhausted` says whether this one has nothing left to do.
     """
 
-    def __init__(
-        self, before_s: float, budget_minutes: float | None, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, budget_minutes: float | None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.before_s = 0.0
         self.exhausted = False
         self._limit_s = None if budget_minutes is None else 60.0 * budget_minutes
         self._monotonic = monotonic
-        # What is spent, and since when it grows; in one tuple, because the heartbeat's thread reads it.
-        self._spent: tuple[float, float | None] = (before_s, None)
+        # What this driver has spent, and since when it grows; in one tuple, because the heartbeat's thread reads it.
+        self._spent: tuple[float, float | None] = (0.0, None)
 
     def tick(self, training: bool) -> None:
         """Let the time run, or stand still."""
         if training != (self._spent[1] is not None):
-            self._spent = (self.used_s(), self._monotonic() if training else None)
+            self._spent = (self._own_s(), self._monotonic() if training else None)
 
-    def used_s(self) -> float:
-        spent_s, since_s = self._spent
-        return spent_s if since_s is None else spent_s + self._monotonic() - since_s
-
-    def progress(self) -> dict[str, object]:
-        return {DRIVER_S: self.used_s(), EXHAUSTED: self.exhausted}
+    def progress(self) -> DriverProgress:
+        """Progress of this driver alone, for its lease."""
+        return DriverProgress(driver_s=self._own_s(), exhausted=self.exhausted)
 
     def left_s(self) -> float:
-        return math.inf if self._limit_s is None else self._limit_s - self.used_s()
+        return math.inf if self._limit_s is None else self._limit_s - self.before_s - self._own_s()
+
+    def _own_s(self) -> float:
+        spent_s, since_s = self._spent
+        return spent_s if since_s is None else spent_s + self._monotonic() - since_s
 
 
 @contextmanager
 def hold_lease(store: Store, spec: SweepSpec, driver_time: DriverTime) -> Iterator[Lease]:
     """Hold the sweep's lease for the length of the block; its heartbeat carries the driver time."""
-    lease = acquire(store, spec.name, spec=spec, progress=driver_time.progress)
+    lease = acquire(store, spec.name, purpose=Purpose.TRAIN, spec=spec, progress=driver_time.progress)
     try:
         yield lease
     finally:

@@ -1,7 +1,8 @@
 """Suggestions of trials in flight: durable before the trial starts, gone after its row is written (invariant I3)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
+from functools import cached_property
 
 from vae_search.errors import CorruptStore
 from vae_search.search.messages import TrialAssignment
@@ -9,6 +10,7 @@ from vae_search.spec.search_space import SearchSpace
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
+from vae_search.store.ledger.sweep_record import SET_ASIDE, SweepIdentity, identity_of
 from vae_search.store.paths import SweepPaths
 
 
@@ -19,10 +21,15 @@ class PendingTrials:
         self._store = store
         self._paths = SweepPaths(sweep)
 
+    @cached_property
+    def _identity(self) -> SweepIdentity:
+        return identity_of(self._store, self._paths.sweep) or SweepIdentity(incarnation=None)
+
     def record(self, assignment: TrialAssignment) -> bool:
         """Make `assignment` durable; recording it again changes nothing. Whether it is new."""
+        record = asdict(assignment) | {"incarnation": self._identity.incarnation}
         try:
-            self._store.create(self._paths.suggestion(assignment.key), to_json_bytes(asdict(assignment)))
+            self._store.create(self._paths.suggestion(assignment.key), to_json_bytes(record))
         except AlreadyThere:
             return False
         return True
@@ -31,29 +38,64 @@ class PendingTrials:
         """Every assignment of a trial or confirm run in flight, by trial number.
 
         Raises:
-            CorruptStore: A suggestion is damaged.
+            CorruptStore: A suggestion is damaged, or another sweep's of this name.
         """
-        assignments = []
-        for path in self._store.list(self._paths.running):
-            if store_paths.is_suggestion(path):
-                assignments.append(_assignment(from_json_bytes(self._store.read(path), where=path), where=path))
-        return sorted(assignments, key=lambda assignment: assignment.key)
+        return [self.assignment(key) for key in self.keys_in_flight()]
 
-    def check_fits(self, assignment: TrialAssignment, search_space: SearchSpace) -> None:
-        """Refuse a suggestion that is none of the search space.
+    def keys_in_flight(self) -> list[str]:
+        """Keys of the trials and confirm runs in flight, sorted."""
+        paths = (path for path in self._store.list(self._paths.running) if store_paths.is_suggestion(path))
+        return sorted(key for path in paths if (key := store_paths.running_key_of(path)) is not None)
+
+    def assignment(self, key: str) -> TrialAssignment:
+        """The assignment of one of them; errors as for `all`."""
+        path = self._paths.suggestion(key)
+        record = from_json_bytes(self._store.read(path), where=path)
+        if (problem := self._identity.problem_of(record.get("incarnation"))) is not None:
+            raise CorruptStore(f"{problem}.", path=path, advice=SET_ASIDE)
+        return _assignment(record, where=path)
+
+    def unfinished(self, search_space: SearchSpace, *, over: Collection[str], lease: int) -> Iterator[TrialAssignment]:
+        """Trials in flight when the last driver died; folders of what has ended since are removed on the way.
+
+        Confirm runs are left out: they are issued again when their turn comes, and go on from their checkpoints.
+
+        Args:
+            over: keys of trials and confirm runs that have a row.
+            lease: the caller's.
 
         Raises:
-            CorruptStore: Naming its file.
+            CorruptStore: One is damaged, another sweep's, or none of the search space.
         """
-        if problems := search_space.problems(assignment.params):
-            raise CorruptStore(
-                f"{self._paths.suggestion(assignment.key)}: does not fit the search space: {problems[0]}\n"
-                "Restore it from a copy, or remove its folder: the trial is suggested anew."
-            )
+        for key in self.keys_in_flight():
+            if key in over:  # the last driver died between the row and this step
+                self.forget(key, lease=lease)
+                continue
+            assignment = self.assignment(key)
+            if assignment.confirms:
+                continue
+            if problems := search_space.problems(assignment.params):
+                raise CorruptStore(
+                    f"{self._paths.suggestion(assignment.key)}: does not fit the search space: {problems[0]}\n"
+                    "Restore it from a copy, or remove its folder: the trial is suggested anew."
+                )
+            yield assignment
 
-    def forget(self, key: str) -> None:
-        """Remove the running folder of a trial or confirm run whose row is written."""
-        self._store.remove_tree(self._paths.run(key))
+    def forget(self, key: str, *, lease: int) -> None:
+        """Remove the running folder of a trial or confirm run whose row is written.
+
+        Args:
+            lease: the caller's. What a newer one has saved stays: on a network file system it may have begun without
+                being seen here, and its workers read their checkpoints.
+        """
+        folder = self._paths.run(key)
+        saved = {path: found[1] for path in self._store.list(folder) if (found := store_paths.checkpoint_of(path))}
+        if all(owner <= lease for owner in saved.values()):
+            self._store.remove_tree(folder)
+            return
+        for path, owner in saved.items():
+            if owner <= lease:
+                self._store.remove(path)
 
 
 def _assignment(record: Mapping[str, object], *, where: str) -> TrialAssignment:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from vae_search.spec.sections import Pruning
 from vae_search.spec.sweep_spec import SweepSpec
+from vae_search.store.ledger.rows import EpochRow, TrialRow
 
 SIMILAR = 2.0  # the greatest ratio of two costs that are alike
 
@@ -75,6 +76,13 @@ class SuccessiveHalving:
         if epoch_flops:
             # Rounded: a quotient's last bit depends on the epoch, and equal costs must be equal.
             self._costs[epoch][trial] = float(f"{epoch_flops:.12g}")
+
+    def replay(self, row: TrialRow, curve: Sequence[EpochRow]) -> None:
+        """Note the values of a trial that an earlier driver has finished."""
+        flops = row.train_flops / row.epochs if row.train_flops and row.epochs else None
+        for epoch in curve:
+            if epoch.neg_elbo is not None:
+                self.note(epoch.epoch, row.trial, epoch.neg_elbo, epoch_flops=flops)
 
     def decide(self, epoch: int, trial: int) -> RungDecision:
         """Decide on a trial that stands at a rung, given all that is recorded there so far."""

@@ -29,6 +29,8 @@ class SweepContext:
     lease: int
     comparability_key: str
     versions: Mapping[str, str]
+    incarnation: str | None = None
+    """of the sweep's record"""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,11 +6,16 @@ from datetime import datetime
 
 from vae_search.core.measurements import Scores
 from vae_search.core.trial_state import State
+from vae_search.errors import CorruptStore
 from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd
 from vae_search.search.study.study import TrialResult
 from vae_search.spec.sections import Objective
 from vae_search.spec.sweep_spec import SweepSpec
+from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRunRows
 from vae_search.store.ledger.rows import SCHEMA_VERSION, EpochRow, TrialRow
+from vae_search.store.ledger.sweep_record import SET_ASIDE
+from vae_search.store.ledger.trials import LedgerRows
+from vae_search.store.paths import SweepPaths
 
 
 def objective_of(scores: Scores, objective: Objective) -> float | None:
@@ -119,7 +124,27 @@ def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, fi
         versions_json=json.dumps(dict(context.versions), sort_keys=True),
         epochs_sha256=None,
         artifact_sha256=None,
+        incarnation=context.incarnation,
     )
+
+
+def check_own(trials: LedgerRows, confirm_runs: ConfirmRunRows, context: SweepContext) -> None:
+    """Refuse to continue a sweep whose folder holds rows of another one.
+
+    Raises:
+        CorruptStore: Naming the first of them.
+    """
+    sweep, own = context.spec.name, (context.spec.sha256, context.comparability_key)
+    paths = SweepPaths(sweep)
+    foreign = {**trials.foreign, **confirm_runs.foreign}
+    for row in (*trials.rows, *confirm_runs.rows):
+        if (row.spec_sha256, row.comparability_key) != own:
+            folder = paths.finalists if isinstance(row, ConfirmRow) else paths.trials
+            foreign[f"{folder}/{row.key}.parquet"] = "was made with another spec, or on other images"
+    for path, problem in sorted(foreign.items())[:1]:
+        others = f" (and {len(foreign) - 1} more files)" if len(foreign) > 1 else ""
+        advice = f"`vae-search verify {sweep}` lists them all. {SET_ASIDE}"
+        raise CorruptStore(f"{problem}{others}.", path=path, advice=advice)
 
 
 def trial_result(row: TrialRow, neg_elbos: Mapping[int, float], spec: SweepSpec) -> TrialResult:

@@ -1,20 +1,23 @@
 """Maintenance of a store: reproduce a trial, verify and repair files, collect garbage, remove a sweep."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae_search.core.references import parse_trial_reference
-from vae_search.errors import Conflict, InvalidSpec, NotFound
+from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound
 from vae_search.registry.log import model_names
 from vae_search.registry.model_integrity import ModelInspection, inspect_model
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
-from vae_search.store.leases.lease import acquire, read_heartbeat
+from vae_search.store.leases.heartbeat import read_heartbeat
+from vae_search.store.leases.lease import acquire
+from vae_search.store.leases.records import Purpose, is_being_removed
 from vae_search.store.ledger import artifacts, sweep_record
 from vae_search.store.ledger.artifacts import WEIGHTS_FILE
-from vae_search.store.ledger.trials import Ledger, sweep_names
+from vae_search.store.ledger.sweep_record import left_behind
+from vae_search.store.ledger.trials import Ledger, sweep_folders, sweep_names
 from vae_search.store.maintenance.garbage_collection import leftovers, strays
 from vae_search.store.maintenance.garbage_collection import remove as remove_leftover
 from vae_search.store.maintenance.integrity import Inspection, inspect, set_aside
@@ -134,12 +137,16 @@ def gc(store: Store, sweep: str | None, *, dry_run: bool, now_s: float) -> list[
     if sweep is not None:
         return [_clean(store, sweep, dry_run=dry_run, now_s=now_s)]
     done = []
-    for name in sweep_names(store):
+    folders = sweep_folders(store)
+    for name in (*folders.sweeps, *folders.half_removed):
         try:
-            done.append(_clean(store, name, dry_run=dry_run, now_s=now_s))
-        except Conflict as error:
+            if name in folders.half_removed:
+                done.append(_clean_half_removed(store, name, dry_run=dry_run))
+            else:
+                done.append(_clean(store, name, dry_run=dry_run, now_s=now_s))
+        except (Conflict, CorruptStore) as error:
             done.append(Cleaning(sweep=name, removed={}, skipped=str(error).splitlines()[0]))
-    found = strays(store, now_s=now_s)
+    found = strays(store, folders.sweeps, now_s=now_s)
     if not dry_run:
         for path in found:
             remove_leftover(store, path)
@@ -163,19 +170,73 @@ def _clean(store: Store, sweep: str, *, dry_run: bool, now_s: float) -> Cleaning
     return Cleaning(sweep=sweep, removed=found)
 
 
-def remove(store: Store, sweep: str) -> None:
-    """Remove a sweep with all its trials and weights.
+def _clean_half_removed(store: Store, sweep: str, *, dry_run: bool) -> Cleaning:
+    """Finish an interrupted removal; what lost its record in another way is somebody's to restore."""
+    sizes = store.sizes(SweepPaths(sweep).folder)
+    left = {
+        part: sum(size for path, size in sizes.items() if f"{path}/".startswith(f"{part}/"))
+        for part in _parts_of(left_behind(store, sweep))
+    }
+    if not is_being_removed(store, sweep):
+        return Cleaning(
+            sweep=sweep,
+            removed={},
+            skipped=f"sweep {sweep}: has no {store_paths.RESOLVED}, but nobody removed it. Restore that file from a "
+            f"copy, or remove the rest with `vae-search rm {sweep}`.",
+        )
+    if not dry_run:
+        remove(store, sweep)
+    return Cleaning(sweep=sweep, removed=left)
+
+
+def _parts_of(paths: Iterable[str]) -> list[str]:
+    """The files and folders, directly in the folder of their sweep, that files lie in, sorted."""
+    return sorted({"/".join(path.split("/")[:3]) for path in paths})
+
+
+def trials_to_remove(store: Store, sweep: str) -> int:
+    """Count the finished trials that `remove` would remove.
 
     Raises:
         NotFound: There is no such sweep.
-        Conflict: A driver is at work on it.
     """
-    if not store.list(SweepPaths(sweep).folder):
+    _check_removable(store, sweep)
+    return sum(path.endswith(".parquet") for path in store.list(SweepPaths(sweep).trials))
+
+
+def _check_removable(store: Store, sweep: str) -> None:
+    if SweepPaths(sweep).resolved not in store.list(SweepPaths(sweep).folder) and not left_behind(store, sweep):
         raise NotFound(f"no sweep {sweep!r} in {store.location}. `vae-search status` lists the sweeps.")
-    lease = acquire(store, sweep)
+
+
+def remove(store: Store, sweep: str, *, take_over: bool = False) -> None:
+    """Remove a sweep with all its trials and weights, or what an interrupted removal has left of one.
+
+    Its leases stay, so that their numbers never begin again: a driver that slept meanwhile cannot take a new sweep of
+    this name for its own.
+
+    Args:
+        take_over: begin although a driver on another machine is silent only, and not known to be gone.
+
+    Raises:
+        NotFound: There is no such sweep.
+        Conflict: A driver is at work on it, or may be.
+    """
+    _check_removable(store, sweep)
+    lease = acquire(store, sweep, purpose=Purpose.REMOVE, take_over=take_over)
+    done = False
     try:
         store.remove(SweepPaths(sweep).resolved)  # first: what is left of an interrupted removal is no sweep any more
-        store.remove_tree(SweepPaths(sweep).folder)
+        lease.begin_anew()  # its driver time is not the next sweep's
+        paths = store.list(SweepPaths(sweep).folder)
+        for part in _parts_of(paths):
+            if part in (SweepPaths(sweep).leases, SweepPaths(sweep).heartbeat):
+                continue
+            lease.check()
+            if part in paths:
+                store.remove(part)
+            else:
+                store.remove_tree(part)
+        done = True
     finally:
-        lease.release()
-    store.remove_tree(SweepPaths(sweep).folder)  # the lease's own last records
+        lease.release(done=done)

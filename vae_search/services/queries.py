@@ -171,8 +171,8 @@ def _read(
 ) -> "tuple[sweep_record.StoredRecord, Leaderboard, list[ConfirmRow], tuple[str, ...]]":
     """Record, leaderboard, confirm runs, and what is damaged among the files."""
     record = sweep_record.read_stored(store, sweep)
-    leaderboard = read_leaderboard(store, sweep)
-    confirm_runs = ConfirmRuns(store, sweep).read()
+    leaderboard = read_leaderboard(store, sweep, record=record)
+    confirm_runs = ConfirmRuns(store, sweep, record).read()
     rows = [*confirm_runs.rows]
     damaged = {*leaderboard.damaged, *confirm_runs.damaged}
     if where is not None:

@@ -8,10 +8,10 @@ from vae_search.errors import CorruptStore
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
-from vae_search.store.leases.lease import Heartbeat, last_heartbeat
+from vae_search.store.leases.heartbeat import Heartbeat, last_heartbeat
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
-from vae_search.store.ledger.trials import sweep_names
+from vae_search.store.ledger.trials import sweep_folders
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 
@@ -87,16 +87,17 @@ def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> Swee
     Raises:
         NotFound: There is no such sweep.
     """
-    latest = sweep_record.latest_spec(store, sweep)
-    confirm_runs = ConfirmRuns(store, sweep).read()
+    record = sweep_record.read_stored(store, sweep)
+    latest = record.latest_spec(store)
+    confirm_runs = ConfirmRuns(store, sweep, record).read()
     last = last_heartbeat(store, sweep)
     return SweepStatus(
         spec=spec or latest,
-        leaderboard=read_leaderboard(store, sweep),
+        leaderboard=read_leaderboard(store, sweep, record=record),
         damaged_finalists=confirm_runs.damaged,
         heartbeat=None if last is None or last.ended else last,
-        driver_s=last.driver_s if last else 0.0,
-        is_exhausted=last is not None and last.exhausted and _same_budget(spec or latest, latest),
+        driver_s=last.progress.driver_s if last else 0.0,
+        is_exhausted=last is not None and last.progress.exhausted and _same_budget(spec or latest, latest),
         in_flight=sum(store_paths.is_suggestion(path) for path in store.list(SweepPaths(sweep).running)),
         confirm_rows=confirm_runs.rows,
     )
@@ -106,12 +107,34 @@ def _same_budget(new: "SweepSpec", old: "SweepSpec") -> bool:
     return (new.budget, new.confirm) == (old.budget, old.confirm)
 
 
-def statuses(store: Store) -> tuple[list[SweepStatus], list[str]]:
-    """Read the status of all sweeps, by name, and the problems of those whose record is damaged."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStatus:
+    """Status of all sweeps of a store."""
+
+    sweeps: tuple[SweepStatus, ...]
+    """by name"""
+    troubles: tuple[str, ...]
+    """of sweeps that cannot be shown, since their record is damaged"""
+    remarks: tuple[str, ...]
+    """on folders that are no sweep"""
+
+
+def statuses(store: Store) -> StoreStatus:
+    """Read the status of all sweeps; neither a damaged one nor an odd folder takes it away from the others."""
+    folders = sweep_folders(store)
     found, troubles = [], []
-    for name in sweep_names(store):
+    for name in folders.sweeps:
         try:
             found.append(status(store, name))
         except CorruptStore as error:
             troubles.append(str(error))
-    return found, troubles
+    half_removed = (
+        f"sweep {name}: is removed in part. `vae-search rm {name}` removes what is left."
+        for name in folders.half_removed
+    )
+    odd = (
+        f"{store_paths.SWEEPS}/{name}: is left out, since no sweep can have this name. Rename the folder, or move it "
+        "elsewhere."
+        for name in folders.odd
+    )
+    return StoreStatus(sweeps=tuple(found), troubles=tuple(troubles), remarks=(*half_removed, *odd))

@@ -3,6 +3,7 @@
 Ray, Optuna and TensorFlow are imported inside the functions that need them: a stop must not load them.
 """
 
+import secrets
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from vae_search.errors import InvalidSpec, NotFound, SweepFailed
 from vae_search.services.sweep_status import SweepStatus, status
 from vae_search.spec.hyperparameters import Config
 from vae_search.store.backends.base import Store, prove_exclusive
-from vae_search.store.leases.lease import read_heartbeat, request_stop
+from vae_search.store.backends.json_records import to_json_bytes
+from vae_search.store.leases.heartbeat import read_heartbeat, request_stop
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import sweep_names
 from vae_search.store.paths import SweepPaths
@@ -69,7 +71,8 @@ def run(
     if wait_s is not None and address is None:
         raise InvalidSpec("--wait-for-nodes: goes with --address; this machine alone has no other nodes. Leave it out.")
     check_limits(spec)
-    if spec.name in sweep_names(store):
+    exists = spec.name in sweep_names(store)
+    if exists:
         sweep_record.check_same(sweep_record.read(store, spec.name), spec)
         before = status(store, spec.name, spec=spec)
         if before.finished:
@@ -79,6 +82,7 @@ def run(
     from vae_search.data.dataset import comparability_key, pixels_key
     from vae_search.data.tasks import JudgeTask, TrainingTask
     from vae_search.search.capacity import local_capacity
+    from vae_search.search.driver_lifecycle import SweepStart
     from vae_search.services.datasets import open_dataset
 
     # Refuse what can never run before anything slow.
@@ -97,18 +101,19 @@ def run(
         comparability_key=comparability_key(dataset, likelihood=spec.likelihood),
         versions=versions(),
         pixels_key=pixels_key(dataset),
+        incarnation=secrets.token_hex(16),
     )
     prove_exclusive(store)
-    sweep_record.create_or_check(store, record, text=text)
+    start = SweepStart(record=record, text=text, must_exist=exists)
     task, judge_task = TrainingTask.of(dataset), JudgeTask.of(dataset)
     if inline:
         from vae_search.search.worker.inline import search as search_inline
 
-        search_inline(record, task=task, judge_task=judge_task, store=store, observer=observer)
+        search_inline(start, task=task, judge_task=judge_task, store=store, observer=observer)
     else:
         from vae_search.runtime.sweep_runner import search
 
-        search(record, task=task, judge_task=judge_task, store=store, observer=observer, address=address, wait_s=wait_s)
+        search(start, task=task, judge_task=judge_task, store=store, observer=observer, address=address, wait_s=wait_s)
     return _outcome(store, status(store, spec.name, spec=spec), cache=cache, observer=observer)
 
 
@@ -142,7 +147,7 @@ def resume(
         raise InvalidSpec(f"--set name={spec.name}: a sweep keeps its name. Run its spec under another name instead.")
     return run(
         spec,
-        text=store.read(SweepPaths(sweep).spec).decode(),
+        text=_text_of(store, spec),
         store=store,
         cache=cache,
         observer=observer(spec),
@@ -150,6 +155,14 @@ def resume(
         inline=inline,
         wait_s=wait_s,
     )
+
+
+def _text_of(store: Store, spec: "SweepSpec") -> str:
+    """The spec of a sweep as it was written; with every default if its first driver died before it kept the text."""
+    try:
+        return store.read(SweepPaths(spec.name).spec).decode()
+    except NotFound:
+        return to_json_bytes(spec.to_json()).decode()  # JSON is YAML
 
 
 def check_limits(spec: "SweepSpec") -> None:

@@ -2,7 +2,8 @@
 
 store.json                                        the version of the store
 sweeps/<sweep>/spec.yaml, resolved.json           as submitted; with every default filled in
-sweeps/<sweep>/leases/000003.json                 who may write; 000003.ended.json when that driver is done
+sweeps/<sweep>/leases/000003.json                 who may write; 000003.ended.json when that driver is done, with the
+                                                  driver time until then; both stay when the sweep is removed
 sweeps/<sweep>/heartbeat.json                     the holder's counter and progress
 sweeps/<sweep>/control/stop-000003.json           somebody asks lease 3 to stop
 sweeps/<sweep>/running/000042/suggestion.json     a trial that was issued; removed after its row is written
@@ -30,11 +31,12 @@ STORE = "store.json"
 SWEEPS = "sweeps"
 PROBES = "probes"
 IMAGES = "images"
+RESOLVED = "resolved.json"
 
-PARTIAL_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
 PROBE_NAME = re.compile(r"[0-9a-f]{16}\.json")
 
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_OF_TRIALS = {"spec.yaml", "trials", "epochs", "compact", "finalists", "artifacts", "running", "set-aside"}
 _TABLE = re.compile(rf"{SWEEPS}/[^/]+/(trials|epochs)/[^/]+\.parquet")
 _NUMBERED = re.compile(r"(\d{6,})\.(?:parquet|json)")
 
@@ -85,7 +87,7 @@ class SweepPaths:
     @property
     def resolved(self) -> str:
         """The spec with every default, the versions, the fingerprint and the comparability key."""
-        return f"{self.folder}/resolved.json"
+        return f"{self.folder}/{RESOLVED}"
 
     @property
     def leases(self) -> str:
@@ -226,12 +228,6 @@ def checkpoint_of(path: str) -> tuple[int, int] | None:
     return (int(found[2]), int(found[1])) if found else None
 
 
-def compact_lengths(paths: Iterable[str]) -> list[int]:
-    """The lengths of the copies of rows among `paths`, the longest first."""
-    found = (re.search(r"/compact/trials-(\d{6,})\.parquet$", path) for path in paths)
-    return sorted((int(match[1]) for match in found if match), reverse=True)
-
-
 def confirm_key(number: int, confirm_seed: int) -> str:
     """A confirm run as it stands in paths: `000042-s1`."""
     return f"{trial_key(number)}-s{confirm_seed}"
@@ -264,9 +260,15 @@ def probe(nonce: str) -> str:
     return f"{PROBES}/{nonce}.json"
 
 
-def partial(name: str, nonce: str) -> str:
-    """The hidden name, beside its target, of a file that is just being written."""
-    return f".{name}.{nonce}.tmp"
+def is_of_trials(path: str) -> bool:
+    """True for a file that holds part of a sweep's trials or its spec; leases, logs and what is not ours do not."""
+    found = re.match(rf"{SWEEPS}/[^/]+/([^/]+)", path)
+    return found is not None and found[1] in _OF_TRIALS
+
+
+def is_sweep_name(name: str) -> bool:
+    """True if a sweep can have this name."""
+    return _SWEEP_NAME.fullmatch(name) is not None
 
 
 def sweep_of(path: str) -> str:

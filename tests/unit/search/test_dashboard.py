@@ -52,7 +52,7 @@ def test_a_running_sweep_is_followed(store):
     assert [trial["state"] for trial in trials(app)] == ["Complete", "Fail", "Running"]
 
     Ledger(store, "digits").commit(complete(2), epoch_rows(2, epochs=3))
-    PendingTrials(store, "digits").forget(store_paths.trial_key(2))
+    PendingTrials(store, "digits").forget(store_paths.trial_key(2), lease=1)
     *_, last = trials(app)
     assert last["state"] == "Complete"
     assert last["values"] == [complete(2).objective]

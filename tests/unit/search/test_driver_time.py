@@ -14,10 +14,10 @@ class Clock:
 
 def test_waiting_for_slots_costs_nothing():
     clock = Clock()
-    time = DriverTime(0.0, budget_minutes=0.5, monotonic=clock)
+    time = DriverTime(0.5, monotonic=clock)
 
     clock.now_s += 600  # another sweep has all slots
-    assert (time.used_s(), time.left_s()) == (0.0, 30.0)
+    assert (time.progress().driver_s, time.left_s()) == (0.0, 30.0)
 
     time.tick(training=True)
     clock.now_s += 10
@@ -36,14 +36,15 @@ def test_waiting_for_slots_costs_nothing():
 
 def test_what_earlier_drivers_used_counts():
     clock = Clock()
-    time = DriverTime(20.0, budget_minutes=0.5, monotonic=clock)
+    time = DriverTime(0.5, monotonic=clock)
+    time.before_s = 20.0
 
     time.tick(training=True)
     clock.now_s += 4
 
     assert time.left_s() == 6.0
-    assert time.progress()["driver_s"] == 24.0
+    assert time.progress().driver_s == 4.0  # of this driver alone
 
 
 def test_without_a_budget_there_is_no_end():
-    assert DriverTime(10.0, budget_minutes=None).left_s() == math.inf
+    assert DriverTime(None).left_s() == math.inf

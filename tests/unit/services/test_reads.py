@@ -8,7 +8,8 @@ import pytest
 from tests.support.stores import filled_store
 from vae_search.services import queries, sweep_status
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.leases.lease import DRIVER_S, EXHAUSTED, acquire
+from vae_search.store.leases.lease import acquire
+from vae_search.store.leases.records import DriverProgress
 from vae_search.store.paths import SweepPaths
 
 
@@ -27,7 +28,7 @@ class CountingStore(LocalStore):
 @pytest.fixture
 def store(tmp_path: Path) -> CountingStore:
     filled = filled_store(tmp_path)
-    acquire(filled, "digits", progress=lambda: {DRIVER_S: 12.5, EXHAUSTED: True}).release()
+    acquire(filled, "digits", progress=lambda: DriverProgress(driver_s=12.5, exhausted=True)).release()
     return CountingStore(tmp_path)
 
 

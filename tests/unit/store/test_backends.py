@@ -16,10 +16,10 @@ import pytest
 
 from tests.support.store_contract import StoreContract
 from vae_search.errors import CorruptStore, StoreUnavailable
-from vae_search.store.backends import local
+from vae_search.store.backends import local, local_io
 from vae_search.store.backends.base import AlreadyThere, prove_exclusive
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.backends.local_io import link_exclusively, sync_folder
+from vae_search.store.backends.local_io import name_exclusively, sync_folder
 from vae_search.store.backends.uri import open_store
 
 CREATE_ONE = """
@@ -131,14 +131,75 @@ def test_a_link_whose_answer_got_lost_is_ours(tmp_path: Path) -> None:
     (tmp_path / "partial").write_text("ours")
     os.link(tmp_path / "partial", tmp_path / "target")
 
-    assert link_exclusively(tmp_path / "partial", tmp_path / "target")
+    assert name_exclusively(tmp_path / "partial", tmp_path / "target")
 
 
 def test_a_link_to_another_file_of_the_same_content_is_not_ours(tmp_path: Path) -> None:
     for name in ("partial", "target"):
         (tmp_path / name).write_text("same")
 
-    assert not link_exclusively(tmp_path / "partial", tmp_path / "target")
+    assert not name_exclusively(tmp_path / "partial", tmp_path / "target")
+
+
+def test_a_link_whose_answer_is_an_error_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a soft mount of NFS: the link is made, and the answer is EIO."""
+    (tmp_path / "partial").write_text("ours")
+    link = os.link
+
+    def link_and_fail(source: Path, target: Path) -> None:
+        link(source, target)
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(os, "link", link_and_fail)
+
+    assert name_exclusively(tmp_path / "partial", tmp_path / "target")
+
+
+@pytest.fixture(params=[errno.EPERM, errno.ENOTSUP, errno.ENOSYS], ids=errno.errorcode.get)
+def no_hard_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without hard links; their errors are those of exFAT, Azure Files and Cloud Storage FUSE."""
+
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+@pytest.mark.usefixtures("no_hard_links")
+def test_without_hard_links_a_file_is_still_created_by_one_writer_only(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+
+    store.create("folder/file", b"first")
+
+    with pytest.raises(AlreadyThere):
+        store.create("folder/file", b"second")
+    assert store.read("folder/file") == b"first"
+    prove_exclusive(store)
+    assert every_file(tmp_path) == ["folder/file", "store.json"]
+
+
+@pytest.mark.usefixtures("no_hard_links")
+def test_a_file_system_that_can_do_neither_is_said_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_io, "_renameat2", lambda: None)  # as on macOS, or an old C library
+
+    with pytest.raises(StoreUnavailable, match=r"neither hard links nor a renaming .*\nGive a --store on another file"):
+        LocalStore(tmp_path).create("folder/file", b"first")
+
+
+def test_a_stale_handle_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on NFS while a file is replaced."""
+    store = LocalStore(tmp_path)
+    store.replace("heartbeat.json", b"2")
+    failures, read_bytes = [OSError(errno.ESTALE, "stale file handle")] * 2, Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        if failures:
+            raise failures.pop()
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+
+    assert store.read("heartbeat.json") == b"2"
 
 
 def test_a_killed_writer_leaves_only_whole_files_and_all_that_it_reported(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts, sweep_record
-from vae_search.store.ledger.trials import Ledger
+from vae_search.store.ledger.trials import Ledger, sweep_names
 from vae_search.store.maintenance.integrity import inspect, set_aside
 from vae_search.store.paths import SweepPaths
 
@@ -215,9 +215,11 @@ def test_a_sweep_at_work_is_neither_repaired_nor_removed(swept):
     assert [finding.path for finding in inspect(swept, "digits").damaged] == [SweepPaths("digits").trial(1)]
 
 
-def test_a_removed_sweep_is_gone(swept):
+def test_of_a_removed_sweep_nothing_is_left_but_its_leases(swept):
     maintenance.remove(swept, "digits")
 
-    assert swept.list(SweepPaths("digits").folder) == []
+    paths = SweepPaths("digits")
+    assert [path for path in swept.list(paths.folder) if not path.startswith(paths.leases)] == [paths.heartbeat]
+    assert sweep_names(swept) == []
     with pytest.raises(NotFound):
         maintenance.remove(swept, "digits")

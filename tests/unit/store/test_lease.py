@@ -15,8 +15,10 @@ from tests.support.rows import BEGAN
 from vae_search.errors import Conflict, CorruptStore, LeaseLost, NotFound, StoreUnavailable
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.leases.lease import SILENCE_S, Lease, acquire, read_heartbeat, request_stop
+from vae_search.store.leases.heartbeat import last_heartbeat, read_heartbeat, request_stop
+from vae_search.store.leases.lease import SILENCE_S, Lease, acquire
 from vae_search.store.leases.processes import this_process
+from vae_search.store.leases.records import DriverProgress, Purpose
 from vae_search.store.paths import SweepPaths
 
 HOLD = """
@@ -56,10 +58,11 @@ def take(store: LocalStore, watch: Time | None = None) -> Lease:
     return acquire(store, "digits", monotonic=watch.monotonic, sleep=watch.sleep, beat_s=3600)
 
 
-def hold_elsewhere(store: LocalStore, number: int, *, counter: int = 1) -> None:
+def hold_elsewhere(store: LocalStore, number: int, *, counter: int = 1, purpose: str = "train") -> None:
     """A driver on another machine takes a lease and beats."""
     process = asdict(replace(this_process(), boot_id="other", host="far", pid=77))
     record = {"lease": number, "nonce": "n", "process": process, "started_at": BEGAN.isoformat()}
+    record["purpose"] = purpose
     store.create(SweepPaths("digits").lease(number), to_json_bytes(record))
     beat_elsewhere(store, number, counter)
 
@@ -81,11 +84,11 @@ def until(condition: Callable[[], bool]) -> None:
 def test_the_first_driver_gets_lease_1_at_once_and_shows_itself(store: LocalStore) -> None:
     now = datetime(2026, 5, 1, tzinfo=UTC)
 
-    lease = acquire(store, "digits", progress=lambda: {"done": 3}, clock=lambda: now, sleep=never)
+    lease = acquire(store, "digits", progress=lambda: DriverProgress(driver_s=3.0), clock=lambda: now, sleep=never)
 
     seen = read_heartbeat(store, "digits")
     assert lease.number == 1
-    assert (seen.lease, seen.counter, seen.progress, seen.alive) == (1, 1, {"done": 3}, True)
+    assert (seen.lease, seen.counter, seen.progress, seen.alive) == (1, 1, DriverProgress(driver_s=3.0), True)
     assert (seen.holder.process, seen.holder.started_at) == (this_process(), now)
     lease.check()
     lease.release()
@@ -163,6 +166,30 @@ def test_a_driver_that_is_silent_for_long_is_replaced(store: LocalStore) -> None
     lease.release()
 
 
+def test_a_removal_waits_for_no_silent_driver_unless_somebody_knows_that_it_is_gone(store: LocalStore) -> None:
+    hold_elsewhere(store, 1)
+    watch = Time()
+
+    def remove(*, take_over: bool) -> Lease:
+        return acquire(
+            store, "digits", purpose=Purpose.REMOVE, take_over=take_over, monotonic=watch.monotonic, sleep=watch.sleep
+        )
+
+    with pytest.raises(Conflict, match=r"process 77 on far .* is at work .*\n.*`vae-search rm digits --take-over`"):
+        remove(take_over=False)
+
+    lease = remove(take_over=True)
+    assert lease.number == 2
+    lease.release()
+
+
+def test_a_silent_removal_is_not_taken_over_by_a_driver(store: LocalStore) -> None:
+    hold_elsewhere(store, 1, purpose="remove")
+
+    with pytest.raises(Conflict, match="began to remove the sweep and has been silent"):
+        take(store)
+
+
 def test_a_driver_that_wakes_up_in_the_last_second_keeps_its_sweep(store: LocalStore) -> None:
     hold_elsewhere(store, 1)
     watch = Time()
@@ -190,7 +217,7 @@ def test_a_driver_that_has_not_beaten_yet_is_given_time(store: LocalStore) -> No
 
     seen = read_heartbeat(store, "digits")
 
-    assert (seen.lease, seen.counter, seen.progress, seen.alive) == (2, 0, {}, None)
+    assert (seen.lease, seen.counter, seen.progress, seen.alive) == (2, 0, DriverProgress(), None)
     with pytest.raises(Conflict, match="lease 2"):
         take(store, Time(lambda: beat_elsewhere(store, 2, 1)))
 
@@ -226,11 +253,11 @@ def test_trouble_with_the_heartbeat_is_raised_where_the_driver_works_and_forgott
     full, disk_is_full = StoreUnavailable("disk full"), threading.Event()
     failures: list[int] = []
 
-    def progress() -> dict[str, object]:
+    def progress() -> DriverProgress:
         if disk_is_full.is_set():
             failures.append(1)
             raise full
-        return {}
+        return DriverProgress()
 
     def is_in_trouble() -> bool:
         try:
@@ -295,3 +322,92 @@ def test_a_damaged_heartbeat_is_named(store: LocalStore) -> None:
 
     with pytest.raises(CorruptStore, match=r"heartbeat\.json: is not a heartbeat"):
         take(store)
+
+
+def test_a_lease_of_the_same_number_that_is_another_s_is_lost(store: LocalStore) -> None:
+    """As after a removal by hand, or a restored copy: the numbers begin at 1 again."""
+    sleeper = take(store)
+    store.remove_tree(SweepPaths("digits").folder)
+    other = take(store)
+
+    assert other.number == sleeper.number
+    with pytest.raises(LeaseLost, match="lease 1 is gone, or is another driver's: the sweep was removed"):
+        sleeper.check()
+    with pytest.raises(LeaseLost):
+        sleeper.beat()
+
+    sleeper.release()
+    assert read_heartbeat(store, "digits").ended is False  # the other's lease is not ended by the sleeper's release
+    other.check()
+    other.release()
+
+
+def test_a_lease_whose_record_is_gone_is_lost(store: LocalStore) -> None:
+    lease = take(store)
+    store.remove(SweepPaths("digits").lease(1))
+
+    with pytest.raises(LeaseLost):
+        lease.check()
+    lease.release()
+
+
+def used(store: LocalStore) -> DriverProgress:
+    return last_heartbeat(store, "digits").progress
+
+
+def test_driver_time_and_exhaustion_survive_leases_that_train_nothing(store: LocalStore) -> None:
+    spent = DriverProgress(driver_s=1805.0, exhausted=True)
+    acquire(store, "digits", purpose=Purpose.TRAIN, progress=lambda: spent).release()
+
+    for _ in range(3):  # gc, verify --repair
+        lease = take(store)
+        assert used(store) == spent
+        lease.release()
+
+    assert used(store) == spent
+
+
+def test_driver_time_survives_the_loss_of_the_heartbeat_once_the_driver_has_ended(store: LocalStore) -> None:
+    spent = DriverProgress(driver_s=60.0)
+    acquire(store, "digits", purpose=Purpose.TRAIN, progress=lambda: spent).release()
+    store.remove(SweepPaths("digits").heartbeat)
+
+    assert used(store) == spent
+
+
+def test_driver_time_of_a_driver_that_died_is_its_last_heartbeat_s(store: LocalStore) -> None:
+    own = [10.0]
+    acquire(store, "digits", purpose=Purpose.TRAIN, progress=lambda: DriverProgress(driver_s=60.0)).release()
+    with subprocess.Popen([sys.executable, "-c", HOLD, store.location], stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout.readline() == "2\n"
+        driver.kill()
+
+    lease = acquire(store, "digits", purpose=Purpose.TRAIN, progress=lambda: DriverProgress(driver_s=own[0]))
+
+    assert lease.before == DriverProgress(driver_s=60.0)
+    own[0] = 15.0
+    lease.beat()
+    assert used(store) == DriverProgress(driver_s=75.0)
+    lease.release()
+
+
+def test_a_driver_that_dies_before_its_first_heartbeat_leaves_the_time_of_those_before(store: LocalStore) -> None:
+    spent = DriverProgress(driver_s=60.0, exhausted=True)
+    acquire(store, "digits", purpose=Purpose.TRAIN, progress=lambda: spent).release()
+    record = from_json_bytes(store.read(SweepPaths("digits").lease(1)), where="")
+    lease_2 = record | {"lease": 2, "nonce": "2", "before": asdict(spent)}
+    store.create(SweepPaths("digits").lease(2), to_json_bytes(lease_2))
+
+    assert used(store) == DriverProgress(driver_s=60.0)  # it began because there may be more to do
+
+
+def test_the_driver_time_of_an_older_version_stands_in_the_heartbeat_alone(store: LocalStore) -> None:
+    hold_elsewhere(store, 1)
+    old = {"lease": 1, "counter": 7, "progress": {"driver_s": 42.0, "exhausted": True}}
+    store.replace(SweepPaths("digits").heartbeat, to_json_bytes(old))
+    store.create(SweepPaths("digits").lease_ended(1), to_json_bytes({"lease": 1}))
+    assert used(store) == DriverProgress(driver_s=42.0, exhausted=True)
+
+    take(store).release()
+
+    assert used(store) == DriverProgress(driver_s=42.0, exhausted=True)

@@ -56,7 +56,13 @@ def test_a_later_process_with_the_same_id_is_another_one() -> None:
 
 @pytest.mark.parametrize(
     "elsewhere",
-    [{"boot_id": "other"}, {"pid_namespace": "pid:[1]"}, {"boot_id": None}, {"pid_namespace": None}],
+    [
+        {"boot_id": "other"},
+        {"pid_namespace": "pid:[1]"},
+        {"boot_id": None},
+        {"pid_namespace": None},
+        {"host": "a clone of this running machine"},
+    ],
     ids=str,
 )
 def test_a_process_of_another_machine_or_container_cannot_be_judged(elsewhere: dict[str, str | None]) -> None:

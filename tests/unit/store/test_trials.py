@@ -148,7 +148,7 @@ def test_damage_is_forgotten_when_it_was_mended(store: LocalStore, ledger: Ledge
     ledger.trials()
     flip(path, 100)
 
-    assert ledger.read() == LedgerRows(rows=(row,), damaged=(), set_aside=())
+    assert ledger.read() == LedgerRows(rows=(row,), damaged=(), foreign={}, set_aside=())
 
 
 @pytest.mark.parametrize("file", [SweepPaths("digits").trial(0), SweepPaths("digits").trial_epochs(0)])

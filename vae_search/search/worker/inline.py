@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.errors import Conflict
-from vae_search.search.driver_lifecycle import DriverSession, run_sweep
+from vae_search.search.driver_lifecycle import DriverSession, SweepStart, run_sweep
 from vae_search.search.messages import TrialAssignment, TrialReport, WorkerConfig
 from vae_search.search.progress import Observer
 from vae_search.store.backends.base import Store
@@ -71,7 +71,7 @@ def train_trials(
         coordinator.commit_trial(assignment.key)
 
 
-def search(record: SweepRecord, *, task: TrainingTask, judge_task: JudgeTask, store: Store, observer: Observer) -> None:
+def search(start: SweepStart, *, task: TrainingTask, judge_task: JudgeTask, store: Store, observer: Observer) -> None:
     """Train the sweep's trials in this process until its budget is used; the twin of `sweep_runner.search`.
 
     A step that takes longer than `trial_timeout_s` is judged when it ends: nothing here can interrupt one that hangs.
@@ -85,7 +85,7 @@ def search(record: SweepRecord, *, task: TrainingTask, judge_task: JudgeTask, st
     def train(session: DriverSession) -> None:
         observer.on_phase("loading TensorFlow")
         timed_out = threading.Event()
-        runner = _runner(record, session, task, judge_task, end_attempt=timed_out.set)
+        runner = _runner(start.record, session, task, judge_task, end_attempt=timed_out.set)
         observer.on_phase("training")
         with observer.watching(session.coordinator.progress):
             for _ in train_trials(
@@ -93,7 +93,7 @@ def search(record: SweepRecord, *, task: TrainingTask, judge_task: JudgeTask, st
             ):
                 pass
 
-    run_sweep(record, store=store, observer=observer, slots=lambda: 1, train=train)
+    run_sweep(start, store=store, observer=observer, slots=lambda: 1, train=train)
 
 
 def _runner(

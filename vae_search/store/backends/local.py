@@ -12,7 +12,9 @@ from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import VERSION_RECORD, AlreadyThere
 from vae_search.store.backends.local_io import (
     free_space,
-    link_exclusively,
+    name_exclusively,
+    partial_name,
+    read_whole,
     remove_folder,
     sync_folder,
     walk,
@@ -40,7 +42,7 @@ class LocalStore:
     def read(self, path: str) -> bytes:
         target = self._full(path)
         try:
-            return target.read_bytes()
+            return read_whole(target)
         except (FileNotFoundError, NotADirectoryError):
             raise NotFound(f"{path}: is not in the store {self.location}.") from None
         except OSError as error:
@@ -105,7 +107,7 @@ class LocalStore:
 
     def _create(self, path: str, content: bytes) -> None:
         with self._written(path, content) as (partial, target):
-            if not link_exclusively(partial, target):
+            if not name_exclusively(partial, target):
                 raise AlreadyThere(path)
             try:
                 sync_folder(target.parent)
@@ -118,7 +120,7 @@ class LocalStore:
     def _written(self, path: str, content: bytes) -> Iterator[tuple[Path, Path]]:
         """A hidden, durable file with `content` beside the target; it is gone in the end, whatever happened."""
         target = self._full(path)
-        partial = target.parent / store_paths.partial(target.name, secrets.token_hex(8))
+        partial = target.parent / partial_name(target.name, secrets.token_hex(8))
         try:
             self._make_durable(target.parent)
             try:
@@ -155,6 +157,8 @@ class LocalStore:
         )
 
 
-_ADVICE = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space") | dict.fromkeys(
-    (errno.EROFS, errno.EACCES, errno.EPERM), "Let this user write there, or give another --store"
+_ADVICE = (
+    dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space")
+    | dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Let this user write there, or give another --store")
+    | {errno.ENOTSUP: "Give a --store on another file system, or in a bucket"}
 )

@@ -1,24 +1,91 @@
 """File-system steps of a store on a local or network disk."""
 
+import ctypes
 import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+PARTIAL_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
 
-def link_exclusively(partial: Path, target: Path) -> bool:
-    """Give the file `partial` its second name `target`; False if another file has that name.
+READ_AGAIN = 5  # times, of a file that is replaced every few seconds
 
-    A network file system may apply a link, lose the answer, try again and report "exists": then both names are the
-    same file, and the link is ours.
+NO_EXCLUSIVE_NAME = "the file system has neither hard links nor a renaming that replaces nothing"
+
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # exFAT and some FUSE; Azure Files; Cloud Storage FUSE
+_RENAME_NOREPLACE = 1  # renameat2(2)
+_AT_FDCWD = -100
+
+
+def partial_name(name: str, nonce: str) -> str:
+    """The hidden name, beside its target, of a file that is just being written."""
+    return f".{name}.{nonce}.tmp"
+
+
+def name_exclusively(partial: Path, target: Path) -> bool:
+    """Give the file `partial` the name `target`; False if another file has that name.
+
+    By a second link, or by a renaming that replaces nothing where the file system has no hard links. A network file
+    system may apply a link, lose the answer, and report "exists" or an error of its own: then both names are the same
+    file, and the link is ours.
+
+    Raises:
+        OSError: Neither is possible, or the disk has other trouble.
     """
     try:
         os.link(partial, target)
-    except FileExistsError:
-        return target.samefile(partial)
+    except OSError as error:
+        if _is_same_file(partial, target):
+            return True
+        if isinstance(error, FileExistsError):
+            return False
+        if error.errno in _NO_LINKS:
+            return _rename_exclusively(partial, target)
+        raise
     return True
+
+
+def _rename_exclusively(partial: Path, target: Path) -> bool:
+    """Rename `partial` to `target` unless there is such a file; Linux only."""
+    rename = _renameat2()
+    if rename is None:
+        raise OSError(errno.ENOTSUP, NO_EXCLUSIVE_NAME)
+    if rename(_AT_FDCWD, os.fsencode(partial), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code == errno.EEXIST:
+        return False
+    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):  # the file system, or the kernel, does not know it
+        raise OSError(errno.ENOTSUP, NO_EXCLUSIVE_NAME)
+    raise OSError(code, os.strerror(code))
+
+
+def _renameat2() -> Callable[..., int] | None:
+    """The C library's renameat2(2); None where it has none."""
+    return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+
+
+def _is_same_file(partial: Path, target: Path) -> bool:
+    try:
+        return target.samefile(partial)
+    except OSError:
+        return False
+
+
+def read_whole(path: Path) -> bytes:
+    """The content of a file.
+
+    On a network file system one that is replaced while it is read may give "stale handle": the new one is read then.
+    """
+    for _ in range(READ_AGAIN):
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+    return path.read_bytes()
 
 
 def write_durably(path: Path, content: bytes) -> None:

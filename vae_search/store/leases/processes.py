@@ -31,9 +31,12 @@ def this_process() -> Process:
 
 
 def is_alive(process: Process) -> bool | None:
-    """True while `process` runs; None if it cannot be told from here."""
-    here = (_boot_id(), _pid_namespace())
-    if None in here or (process.boot_id, process.pid_namespace) != here:
+    """True while `process` runs; None if it cannot be told from here.
+
+    The name of the host counts as well: clones of one running machine share its boot id and its namespaces.
+    """
+    here = (_boot_id(), _pid_namespace(), socket.gethostname())
+    if None in here or (process.boot_id, process.pid_namespace, process.host) != here:
         return None
     try:
         os.kill(process.pid, 0)  # signal 0 only asks

@@ -1,23 +1,64 @@
-"""Files of a sweep's leases: the holder of each, its end, and the heartbeat."""
+"""Files of a sweep's leases: the holder of each, its end, the heartbeat, and the driver time up to each."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import paths as store_paths
-from vae_search.store.backends.base import Store
-from vae_search.store.backends.json_records import from_json_bytes
+from vae_search.store.backends.base import AlreadyThere, Store
+from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 from vae_search.store.leases.processes import Process
 from vae_search.store.paths import SweepPaths
 
 
+class Purpose(StrEnum):
+    """Work that a lease is taken for."""
+
+    TRAIN = "train"
+    MAINTAIN = "maintain"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverProgress:
+    """Driver time of a sweep, over all its drivers until now, and whether the last left nothing to be done.
+
+    It stands in records that are only created: in each lease what was before it, in the mark of its end what is after
+    it. The heartbeat has what is between; it is the one of a driver that died.
+    """
+
+    driver_s: float = 0.0
+    exhausted: bool = False
+
+    @classmethod
+    def of(cls, fields: object) -> "DriverProgress | None":
+        """Read it from a record's field; None if that holds none."""
+        if not isinstance(fields, Mapping) or not isinstance(seconds := fields.get("driver_s"), int | float):
+            return None
+        return cls(driver_s=float(seconds), exhausted=fields.get("exhausted") is True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Process that took a lease, and the time at which it did."""
+    """Process that took a lease, the time at which it did, and what for."""
 
     lease: int
+    nonce: str | None
+    """tells the lease from another of its number: after a removal by hand, or in a copy"""
+    purpose: Purpose | None
+    """None in leases of older versions"""
     process: Process
     started_at: datetime
+    before: DriverProgress | None
+    """of the drivers before it; None in leases of older versions"""
+
+    @property
+    def doing(self) -> str:
+        """Its purpose, in words that follow a name."""
+        return "began to remove the sweep" if self.purpose is Purpose.REMOVE else "is at work on the sweep"
 
     def __str__(self) -> str:
         return f"process {self.process.pid} on {self.process.host} since {self.started_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -33,6 +74,12 @@ def has_ended(store: Store, sweep: str, number: int) -> bool:
     return SweepPaths(sweep).lease_ended(number) in store.list(SweepPaths(sweep).leases)
 
 
+def ask_to_stop(store: Store, sweep: str, number: int) -> None:
+    """Leave the request that the lease's driver stops; leaving it twice changes nothing."""
+    with suppress(AlreadyThere):
+        store.create(SweepPaths(sweep).stop(number), to_json_bytes({"lease": number}))
+
+
 def stop_requested(store: Store, sweep: str, number: int) -> bool:
     """True once somebody has asked the lease's driver to stop."""
     try:
@@ -40,6 +87,41 @@ def stop_requested(store: Store, sweep: str, number: int) -> bool:
     except NotFound:
         return False
     return True
+
+
+def is_being_removed(store: Store, sweep: str) -> bool:
+    """True if the last removal of the sweep was begun and not finished."""
+    for number in range(newest_lease(store, sweep), 0, -1):
+        if read_holder(store, sweep, number).purpose is not Purpose.REMOVE:
+            continue
+        if not has_ended(store, sweep, number):
+            return True
+        path = SweepPaths(sweep).lease_ended(number)
+        return from_json_bytes(store.read(path), where=path).get("done") is False
+    return False
+
+
+def progress_until(store: Store, sweep: str, number: int) -> DriverProgress:
+    """Driver time of all leases up to this one, itself included.
+
+    Raises:
+        CorruptStore: A record is damaged.
+    """
+    if not number:
+        return DriverProgress()
+    holder = read_holder(store, sweep, number)
+    if has_ended(store, sweep, number):
+        path = SweepPaths(sweep).lease_ended(number)
+        if (last := DriverProgress.of(from_json_bytes(store.read(path), where=path).get("progress"))) is not None:
+            return last
+    beaten, _, fields = read_beat(store, sweep)
+    progress = DriverProgress.of(fields)
+    # Older versions kept it in the heartbeat alone, so that it counts whoever has beaten.
+    if progress is not None and (beaten == number or holder.before is None):
+        return progress
+    before = holder.before or DriverProgress()
+    # A driver that trains begins because there may be more to do, even if it dies before it says so.
+    return replace(before, exhausted=before.exhausted and holder.purpose is not Purpose.TRAIN)
 
 
 def read_holder(store: Store, sweep: str, number: int) -> Holder:
@@ -52,8 +134,15 @@ def read_holder(store: Store, sweep: str, number: int) -> Holder:
     path = SweepPaths(sweep).lease(number)
     record = from_json_bytes(store.read(path), where=path)
     try:
-        process = Process(**record["process"])  # type: ignore[arg-type]
-        return Holder(lease=number, process=process, started_at=datetime.fromisoformat(str(record["started_at"])))
+        nonce, purpose = record.get("nonce"), record.get("purpose")
+        return Holder(
+            lease=number,
+            nonce=nonce if isinstance(nonce, str) else None,
+            purpose=Purpose(str(purpose)) if purpose is not None else None,
+            process=Process(**record["process"]),  # type: ignore[arg-type]
+            started_at=datetime.fromisoformat(str(record["started_at"])),
+            before=DriverProgress.of(record.get("before")),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptStore(f"is not a lease: {error!r}.", path=path, advice="Restore it from a copy.") from error
 

@@ -4,14 +4,14 @@ Raw rows stay as they are and remain the truth: a copy is used only for rows who
 remove it, and the next driver makes it again.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.checksums import check_seal
 from vae_search.store.ledger.rows import (
@@ -22,11 +22,13 @@ from vae_search.store.ledger.rows import (
     columns_from_parquet,
     epochs_from_parquet,
     epochs_to_parquet,
-    trial_numbers,
     trials_from_parquet,
     trials_to_parquet,
 )
+from vae_search.store.ledger.sweep_record import SweepIdentity
 from vae_search.store.paths import SweepPaths
+
+_MARKS = pa.schema([TRIAL_SCHEMA.field(name) for name in ("trial", "incarnation")])
 
 
 def finished_prefix(finished: Collection[int]) -> int:
@@ -76,28 +78,34 @@ def write_compact(
             store.remove(path)
 
 
-def read_compact(store: Store, sweep: str) -> dict[int, TrialRow]:
-    """The rows of the longest intact copy, by trial; a damaged one is passed over, as if it had been removed."""
-    for length in store_paths.compact_lengths(store.list(SweepPaths(sweep).compact)):
+def read_compact(store: Store, sweep: str, identity: SweepIdentity | None) -> dict[int, TrialRow]:
+    """The rows of the longest intact copy, by trial; a damaged one is passed over, as if it had been removed.
+
+    Args:
+        identity: of the sweep; a copy that holds another's rows counts as damaged.
+    """
+    for length in compact_lengths(store.list(SweepPaths(sweep).compact)):
         path = SweepPaths(sweep).compact_trials(length)
         try:
             rows = trials_from_parquet(store.read(path), path=path)
         except (CorruptStore, NotFound):  # or a driver has just removed it for a longer one
             continue
-        return {row.trial: row for row in rows}
+        if identity is None or not any(identity.problem_of(row.incarnation) for row in rows):
+            return {row.trial: row for row in rows}
     return {}
 
 
-def usable_length(store: Store, sweep: str, raw: Collection[int]) -> int:
+def usable_length(store: Store, sweep: str, raw: Collection[int], identity: SweepIdentity | None) -> int:
     """The length of a copy whose both files are intact and that holds just those of the `raw` rows; 0 if there is none.
 
     Args:
         raw: the numbers of the rows whose own files are there.
+        identity: as for `read_compact`.
     """
-    for length in store_paths.compact_lengths(store.list(SweepPaths(sweep).compact)):
+    for length in compact_lengths(store.list(SweepPaths(sweep).compact)):
         trials_path, epochs_path = SweepPaths(sweep).compact_trials(length), SweepPaths(sweep).compact_epochs(length)
         try:
-            held = trial_numbers(store.read(trials_path), path=trials_path)
+            held = _own_numbers(store.read(trials_path), identity, path=trials_path)
             check_seal(store.read(epochs_path), path=epochs_path)
         except (CorruptStore, NotFound):
             continue
@@ -106,9 +114,9 @@ def usable_length(store: Store, sweep: str, raw: Collection[int]) -> int:
     return 0
 
 
-def usable_copy(store: Store, sweep: str, raw: Collection[int]) -> Copy | None:
+def usable_copy(store: Store, sweep: str, raw: Collection[int], identity: SweepIdentity | None) -> Copy | None:
     """The copy of `usable_length`."""
-    length = usable_length(store, sweep, raw)
+    length = usable_length(store, sweep, raw, identity)
     if not length:
         return None
     trials_path, epochs_path = SweepPaths(sweep).compact_trials(length), SweepPaths(sweep).compact_epochs(length)
@@ -122,15 +130,39 @@ def usable_copy(store: Store, sweep: str, raw: Collection[int]) -> Copy | None:
         return None
 
 
-def read_compact_curves(store: Store, sweep: str) -> dict[int, list[EpochRow]]:
-    """The curves of the longest copy whose curves are intact, by trial; none if there is no such copy."""
-    for length in store_paths.compact_lengths(store.list(SweepPaths(sweep).compact)):
-        path = SweepPaths(sweep).compact_epochs(length)
+def read_compact_curves(store: Store, sweep: str, identity: SweepIdentity | None) -> dict[int, list[EpochRow]]:
+    """The curves of the longest copy whose curves are intact, by trial; none if there is no such copy.
+
+    Args:
+        identity: as for `read_compact`.
+    """
+    for length in compact_lengths(store.list(SweepPaths(sweep).compact)):
+        path, rows_path = SweepPaths(sweep).compact_epochs(length), SweepPaths(sweep).compact_trials(length)
         curves: dict[int, list[EpochRow]] = defaultdict(list)
         try:
+            _own_numbers(store.read(rows_path), identity, path=rows_path)
             for epoch in epochs_from_parquet(store.read(path), path=path):
                 curves[epoch.trial].append(epoch)
         except (CorruptStore, NotFound):
             continue
         return dict(curves)
     return {}
+
+
+def _own_numbers(content: bytes, identity: SweepIdentity | None, *, path: str) -> set[int]:
+    """The trials whose rows a copy holds.
+
+    Raises:
+        CorruptStore: It is damaged, or holds another sweep's rows.
+    """
+    marks = columns_from_parquet(content, path=path, schema=_MARKS)
+    for incarnation in set(marks["incarnation"].to_pylist()):
+        if identity is not None and (problem := identity.problem_of(incarnation)) is not None:
+            raise CorruptStore(f"{problem}.", path=path)
+    return set(marks["trial"].to_pylist())
+
+
+def compact_lengths(paths: Iterable[str]) -> list[int]:
+    """The lengths of the copies of rows among `paths`, the longest first."""
+    found = (re.search(r"/compact/trials-(\d{6,})\.parquet$", path) for path in paths)
+    return sorted((int(match[1]) for match in found if match), reverse=True)

@@ -1,6 +1,6 @@
 """Rows of confirm runs: a finalist's config trained again with a fresh seed. Written once and never changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.ledger.checksums import decode_checked, encode_checked
 from vae_search.store.ledger.columns import Int32, checked, columns_of, records_of
 from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow, trial_fields, trial_record
+from vae_search.store.ledger.sweep_record import SET_ASIDE, StoredRecord, identity_of
 from vae_search.store.paths import SweepPaths
 
 
@@ -56,12 +57,19 @@ class ConfirmRunRows:
     """by trial and seed"""
     damaged: tuple[str, ...]
     """paths in the store"""
+    foreign: Mapping[str, str]
+    """those of `damaged` that are intact rows of another sweep of this name, and how each is known to be"""
 
 
 class ConfirmRuns:
-    """The finished confirm runs of one sweep."""
+    """The finished confirm runs of one sweep.
 
-    def __init__(self, store: Store, sweep: str) -> None:
+    Args:
+        record: of the sweep, if it has been read already.
+    """
+
+    def __init__(self, store: Store, sweep: str, record: StoredRecord | None = None) -> None:
+        self._record = record
         self._store = store
         self._sweep = sweep
         self._paths = SweepPaths(sweep)
@@ -91,10 +99,14 @@ class ConfirmRuns:
 
         Raises:
             NotFound: It is not finished, or does not exist.
-            CorruptStore: Its file is damaged or misplaced.
+            CorruptStore: Its file is damaged or misplaced, or another sweep's of this name.
         """
         path = self._paths.finalist(trial, confirm_seed)
-        return finalist_from_parquet(self._store.read(path), path=path)
+        row = finalist_from_parquet(self._store.read(path), path=path)
+        identity = identity_of(self._store, self._sweep, self._record)
+        if identity is not None and (problem := identity.problem_of(row.incarnation)) is not None:
+            raise CorruptStore(f"{problem}.", path=path, advice=SET_ASIDE)
+        return row
 
     def rows(self) -> list[ConfirmRow]:
         """The intact rows, by trial and seed, for callers that need not name the damaged files."""
@@ -110,8 +122,12 @@ class ConfirmRuns:
                 rows.append(finalist_from_parquet(content or b"", path=path))
             except CorruptStore:
                 damaged.append(path)
-        rows.sort(key=lambda row: (row.trial, row.confirm_seed))
-        return ConfirmRunRows(rows=tuple(rows), damaged=tuple(damaged))
+        identity = identity_of(self._store, self._sweep, self._record) if rows else None
+        marked = {row.key: identity.problem_of(row.incarnation) for row in rows} if identity else {}
+        problems = {key: problem for key, problem in marked.items() if problem is not None}
+        foreign = {f"{self._paths.finalists}/{key}.parquet": problem for key, problem in problems.items()}
+        own = sorted((row for row in rows if row.key not in problems), key=lambda row: (row.trial, row.confirm_seed))
+        return ConfirmRunRows(rows=tuple(own), damaged=(*damaged, *foreign), foreign=foreign)
 
 
 def by_trial(rows: Sequence[ConfirmRow]) -> dict[int, list[ConfirmRow]]:

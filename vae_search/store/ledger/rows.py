@@ -28,6 +28,7 @@ from vae_search.store.ledger.columns import (
     columns_of,
     records_of,
 )
+from vae_search.store.paths import trial_key
 
 SCHEMA_VERSION = 1
 
@@ -87,6 +88,12 @@ class TrialRow:
     versions_json: Text | None = None  # versions of everything that a result depends on
     epochs_sha256: Text | None = None  # of the file with the learning curve
     artifact_sha256: Text | None = None  # of the manifest of the kept weights
+    incarnation: Text | None = None  # random mark of the sweep, in its record as well; NULL in sweeps of older versions
+
+    @property
+    def key(self) -> str:
+        """The trial's number as it stands in paths; a confirm run's has its seed as well."""
+        return trial_key(self.trial)
 
     def __post_init__(self) -> None:
         check_columns(self, _TRIAL_COLUMNS)
@@ -189,16 +196,6 @@ def columns_from_parquet(content: bytes, *, path: str, schema: pa.Schema) -> pa.
     except pa.ArrowException as error:
         raise CorruptStore(f"holds something else: {error}.", path=path, advice="Restore it from a copy.") from error
     return pa.table(columns, schema=schema)
-
-
-def trial_numbers(content: bytes, *, path: str) -> set[int]:
-    """The numbers of the trials in the file `path`.
-
-    Raises:
-        CorruptStore: The file is damaged or misplaced.
-    """
-    numbers: list[int] = decode_checked(content, path=path, columns=["trial"]).column("trial").to_pylist()
-    return set(numbers)
 
 
 def trial_to_parquet(row: TrialRow, *, path: str) -> bytes:

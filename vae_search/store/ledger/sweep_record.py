@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vae_search.core.validation import InvalidValueError
 from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound
 from vae_search.spec.search_space_yaml import read_space
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 from vae_search.store.leases.records import newest_lease
@@ -30,17 +31,48 @@ class SweepRecord:
     versions: Mapping[str, str]
     pixels_key: str | None = None
     """of `data.dataset.pixels_key`; None as well in records from before there was any"""
+    incarnation: str | None = None
+    """random; tells the sweep from an earlier one of its name, which was removed. None in records of older versions"""
 
 
-def create_or_check(store: Store, record: SweepRecord, *, text: str) -> None:
-    """Write the record of a new sweep; an existing one must be the same sweep.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BegunSweep:
+    """Result of `create_or_check`."""
+
+    record: SweepRecord
+    """the stored one"""
+    is_new: bool
+
+
+def create_or_check(store: Store, record: SweepRecord, *, text: str, must_exist: bool = False) -> BegunSweep:
+    """Write the record of a new sweep; an existing one must be the same sweep. The caller holds its lease.
 
     Args:
         text: the spec as the user wrote it.
+        must_exist: the sweep is to be continued.
 
     Raises:
-        Conflict: The store holds another sweep of this name, or the images have changed.
+        Conflict: The store holds another sweep of this name, or what is left of one, or the images have changed; or
+            the sweep was removed meanwhile.
     """
+    name = record.spec.name
+    try:
+        existing = read(store, name)
+    except NotFound:
+        existing = None
+    if existing is not None:
+        _check(existing, record)
+        if SweepPaths(name).spec not in store.list(SweepPaths(name).folder):  # its writer died between the two files
+            store.replace(SweepPaths(name).spec, text.encode())
+        return BegunSweep(record=existing, is_new=False)
+    if must_exist:
+        raise Conflict(f"sweep {name}: was removed while this driver started. `vae-search run` begins a new one.")
+    if left := left_behind(store, name):
+        raise Conflict(
+            f"sweep {name}: its folder holds what is left of an earlier one ({len(left)} files, such as {left[0]}), "
+            f"but no record of it.\nRemove it for good with `vae-search rm {name}`, restore {store_paths.RESOLVED} "
+            "from a copy, or give the spec another name."
+        )
     content = to_json_bytes(
         {
             "spec": record.spec.to_json(),
@@ -48,15 +80,26 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str) -> None:
             "comparability_key": record.comparability_key,
             "versions": dict(record.versions),
             "pixels_key": record.pixels_key,
+            "incarnation": record.incarnation,
         }
     )
-    name = record.spec.name
     try:
         store.create(SweepPaths(name).resolved, content)
-    except AlreadyThere:
-        _check(read(store, name), record)
-        return
+    except AlreadyThere:  # by somebody without a lease, or by an earlier attempt of this call whose answer was lost
+        return create_or_check(store, record, text=text)
     store.replace(SweepPaths(name).spec, text.encode())
+    return BegunSweep(record=record, is_new=True)
+
+
+def left_behind(store: Store, sweep: str) -> list[str]:
+    """List the files of a sweep without a record; none if it has one, or if nothing but its leases is left.
+
+    Leases stay when a sweep is removed, so that their numbers never begin again.
+    """
+    paths = store.list(SweepPaths(sweep).folder)
+    if SweepPaths(sweep).resolved in paths:
+        return []
+    return [path for path in paths if store_paths.is_of_trials(path)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,13 +155,14 @@ class StoredRecord:
                 path=self._path,
                 advice="Restore it from a copy.",
             )
-        pixels_key = self.fields.get("pixels_key")
+        pixels_key, incarnation = self.fields.get("pixels_key"), self.fields.get("incarnation")
         return SweepRecord(
             spec=_spec_in(spec, self._path),
             fingerprint=fingerprint,
             comparability_key=key,
             versions=versions,
             pixels_key=pixels_key if isinstance(pixels_key, str) else None,
+            incarnation=incarnation if isinstance(incarnation, str) else None,
         )
 
     def latest_spec(self, store: Store) -> "SweepSpec":
@@ -164,6 +208,36 @@ def read_stored(store: Store, sweep: str) -> StoredRecord:
 def read(store: Store, sweep: str) -> SweepRecord:
     """Read and parse the record of a sweep; errors as for `read_stored` and `StoredRecord.checked`."""
     return read_stored(store, sweep).checked()
+
+
+SET_ASIDE = "Set it aside with `vae-search verify --repair`."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepIdentity:
+    """Mark by which a row is known to be a sweep's own, and not an earlier one's of the same name."""
+
+    incarnation: str | None
+    """None for a sweep of an older version, whose rows have none either"""
+
+    def problem_of(self, incarnation: object) -> str | None:
+        """The reason why what bears this mark is another sweep's; None if it is this one's."""
+        if incarnation == self.incarnation:
+            return None
+        return "belongs to another sweep of this name, which was removed or lies in a copy"
+
+
+def identity_of(store: Store, sweep: str, record: StoredRecord | None = None) -> SweepIdentity | None:
+    """Read the mark of a sweep's rows; None if it has no readable record, so that nobody can tell.
+
+    Args:
+        record: of the sweep, if it has been read already.
+    """
+    try:
+        incarnation = (record or read_stored(store, sweep)).fields.get("incarnation")
+    except (NotFound, CorruptStore):
+        return None
+    return SweepIdentity(incarnation=incarnation if isinstance(incarnation, str) else None)
 
 
 def latest_spec(store: Store, sweep: str) -> "SweepSpec":

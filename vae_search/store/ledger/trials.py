@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from vae_search.errors import CorruptStore
 from vae_search.store import paths as store_paths
@@ -23,6 +24,7 @@ from vae_search.store.ledger.rows import (
     trial_from_parquet,
     trial_to_parquet,
 )
+from vae_search.store.ledger.sweep_record import SET_ASIDE, SweepIdentity, identity_of
 from vae_search.store.paths import SweepPaths
 
 
@@ -34,6 +36,8 @@ class LedgerRows:
     """by number"""
     damaged: tuple[str, ...]
     """files that had to be left out, as paths in the store"""
+    foreign: Mapping[str, str]
+    """those of `damaged` that are intact rows of another sweep of this name, and how each is known to be"""
     set_aside: tuple[int, ...]
     """trials whose damaged rows were set aside; their numbers stay used"""
 
@@ -62,7 +66,7 @@ class Ledger:
 
         Raises:
             ValueError: A row belongs to another sweep or trial.
-            CorruptStore: There is a row already, but it is damaged.
+            CorruptStore: There is a row already, but it is damaged, or another sweep's of this name.
             StoreUnavailable: Nothing was committed; the same call may be made again.
         """
         parts: tuple[TrialRow | EpochRow, ...] = (row, *epochs)
@@ -92,10 +96,13 @@ class Ledger:
 
         Raises:
             NotFound: The trial is not finished, or does not exist.
-            CorruptStore: Its file is damaged or misplaced.
+            CorruptStore: Its file is damaged or misplaced, or another sweep's of this name.
         """
         path = self._paths.trial(number)
-        return trial_from_parquet(self._store.read(path), path=path)
+        row = trial_from_parquet(self._store.read(path), path=path)
+        if (problem := self._problem_of(row)) is not None:
+            raise CorruptStore(f"{problem}.", path=path, advice=SET_ASIDE)
+        return row
 
     def trials(self) -> list[TrialRow]:
         """The intact rows of all finished trials, by number, for callers that need not name the damaged files."""
@@ -106,7 +113,7 @@ class Ledger:
         rows: list[TrialRow] = []
         damaged: list[str] = []
         paths = self._store.list(self._paths.trials)
-        copied = read_compact(self._store, self._sweep)
+        copied = read_compact(self._store, self._sweep, self._identity)
         raw = []
         for path in paths:
             if not path.endswith(".parquet"):
@@ -120,15 +127,18 @@ class Ledger:
                 rows.append(trial_from_parquet(content or b"", path=path))
             except CorruptStore:
                 damaged.append(path)
+        foreign = {self._paths.trial(row.trial): why for row in rows if (why := self._problem_of(row)) is not None}
+        rows = [row for row in rows if self._paths.trial(row.trial) not in foreign]
         return LedgerRows(
             rows=tuple(sorted(rows, key=lambda row: row.trial)),
-            damaged=tuple(damaged),
+            damaged=(*damaged, *foreign),
+            foreign=foreign,
             set_aside=tuple(sorted({*store_paths.tombstones(paths)} - {row.trial for row in rows})),
         )
 
     def curves(self, rows: Sequence[TrialRow]) -> LedgerCurves:
         """Read the learning curves of these trials; damaged ones are left out and named."""
-        copied = read_compact_curves(self._store, self._sweep)
+        copied = read_compact_curves(self._store, self._sweep, self._identity)
         curves = {row.trial: copied[row.trial] for row in rows if row.trial in copied}
         damaged: list[str] = []
         raw = [row for row in rows if row.trial not in copied]
@@ -150,7 +160,7 @@ class Ledger:
         """
         paths = self._store.list(self._paths.trials)
         numbers = {number for path in paths if (number := self._trial_in(path)) is not None}
-        copy = usable_copy(self._store, self._sweep, numbers)
+        copy = usable_copy(self._store, self._sweep, numbers, self._identity)
         begun = copy.length if copy else 0
         new = sorted(number for number in numbers if number >= begun)
         files = self._paths.trial_files(new)
@@ -178,6 +188,13 @@ class Ledger:
         (content,) = self._store.read_many([self._paths.trial_epochs(trial)])
         return self._curve(row, content)
 
+    def _problem_of(self, row: TrialRow) -> str | None:
+        return self._identity.problem_of(row.incarnation) if self._identity else None
+
+    @cached_property
+    def _identity(self) -> SweepIdentity | None:
+        return identity_of(self._store, self._sweep)
+
     def _trial_in(self, path: str) -> int | None:
         """The trial whose row the file `path` is; None for any other file."""
         number = store_paths.number_of(path)
@@ -194,7 +211,32 @@ class Ledger:
         return epochs_from_parquet(content, path=path)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepFolders:
+    """Folders below `sweeps/`, by what they hold; each sorted."""
+
+    sweeps: tuple[str, ...]
+    """names of the sweeps"""
+    half_removed: tuple[str, ...]
+    """names of sweeps that have files of trials, but no record: their removal was interrupted"""
+    odd: tuple[str, ...]
+    """folders whose names no sweep can have"""
+
+
+def sweep_folders(store: Store) -> SweepFolders:
+    """List what lies below `sweeps/`; an odd folder takes nothing away from the rest."""
+    paths = [path.split("/") for path in store.list(store_paths.SWEEPS)]
+    folders = {parts[1] for parts in paths if len(parts) > len(("sweeps", "name"))}
+    recorded = {parts[1] for parts in paths if parts[2:] == [store_paths.RESOLVED]}
+    of_trials = {parts[1] for parts in paths if store_paths.is_of_trials("/".join(parts))}
+    named = {name for name in folders if store_paths.is_sweep_name(name)}
+    return SweepFolders(
+        sweeps=tuple(sorted(recorded & named)),
+        half_removed=tuple(sorted((of_trials - recorded) & named)),
+        odd=tuple(sorted(folders - named)),
+    )
+
+
 def sweep_names(store: Store) -> list[str]:
     """The names of all sweeps in the store, sorted."""
-    paths = (path.split("/") for path in store.list(store_paths.SWEEPS))
-    return sorted({parts[1] for parts in paths if parts[2:] == ["resolved.json"]})
+    return [*sweep_folders(store).sweeps]

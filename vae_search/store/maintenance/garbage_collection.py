@@ -6,11 +6,12 @@ needs them, so they are found where files have one, in a folder.
 """
 
 import re
+from collections.abc import Collection
 
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.file_sets import remove_bundle
-from vae_search.store.backends.local_io import abandoned_files
+from vae_search.store.backends.local_io import PARTIAL_NAME, abandoned_files
 from vae_search.store.maintenance.integrity import inspect
 from vae_search.store.paths import SweepPaths
 
@@ -33,13 +34,14 @@ def leftovers(store: Store, sweep: str, *, now_s: float) -> dict[str, int]:
     found = {
         path: sum(size for file, size in sizes.items() if file == path or file.startswith(f"{path}/")) for path in paths
     }
-    return found | _abandoned(store, SweepPaths(sweep).folder, store_paths.PARTIAL_NAME, now_s)
+    return found | _abandoned(store, SweepPaths(sweep).folder, PARTIAL_NAME, now_s)
 
 
-def strays(store: Store, *, now_s: float) -> dict[str, int]:
-    """Abandoned files of the store outside of its sweeps, with their sizes in bytes."""
-    found = _abandoned(store, "", store_paths.PARTIAL_NAME, now_s)
-    outside = {path: size for path, size in found.items() if not path.startswith(f"{store_paths.SWEEPS}/")}
+def strays(store: Store, sweeps: Collection[str], *, now_s: float) -> dict[str, int]:
+    """Abandoned files of the store outside of its `sweeps`, with their sizes in bytes."""
+    found = _abandoned(store, "", PARTIAL_NAME, now_s)
+    inside = tuple(f"{SweepPaths(sweep).folder}/" for sweep in sweeps)
+    outside = {path: size for path, size in found.items() if not path.startswith(inside)}
     return outside | _abandoned(store, store_paths.PROBES, store_paths.PROBE_NAME, now_s)
 
 
@@ -47,7 +49,7 @@ def remove(store: Store, path: str) -> None:
     """Remove a leftover; one that is gone already is fine."""
     folder, _, name = path.rpartition("/")
     local = store.local_path(folder)
-    if store_paths.PARTIAL_NAME.fullmatch(name) and local is not None:  # hidden from the store itself
+    if PARTIAL_NAME.fullmatch(name) and local is not None:  # hidden from the store itself
         (local / name).unlink(missing_ok=True)
     elif store.list(path):
         remove_bundle(store, path)

@@ -17,6 +17,7 @@ from vae_search.store.ledger.checksums import check_seal
 from vae_search.store.ledger.compaction import usable_length
 from vae_search.store.ledger.confirm_runs import ConfirmRow, finalist_from_parquet
 from vae_search.store.ledger.rows import TrialRow, trial_from_parquet
+from vae_search.store.ledger.sweep_record import identity_of
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.ranking import best_first
 
@@ -144,9 +145,8 @@ def _read_finalists(store: Store, sweep: str, paths: list[str]) -> tuple[dict[st
 
 
 def _path_of(row: TrialRow) -> str:
-    if isinstance(row, ConfirmRow):
-        return SweepPaths(row.sweep).finalist(row.trial, row.confirm_seed)
-    return SweepPaths(row.sweep).trial(row.trial)
+    folder = SweepPaths(row.sweep).finalists if isinstance(row, ConfirmRow) else SweepPaths(row.sweep).trials
+    return f"{folder}/{row.key}.parquet"
 
 
 def _record_findings(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> Iterator[Finding]:
@@ -158,8 +158,11 @@ def _record_findings(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> 
     if any(row.spec_sha256 != record.spec.sha256 for row in rows.values()):
         problem = "its spec is not the one that the rows were made with"
         yield Finding(path=SweepPaths(sweep).resolved, problem=problem, damaged=True)
+    identity = identity_of(store, sweep)
     for row in rows.values():
         path = _path_of(row)
+        if identity and (foreign := identity.problem_of(row.incarnation)):
+            yield Finding(path=path, problem=foreign, damaged=True)
         if row.comparability_key != record.comparability_key:
             yield Finding(path=path, problem="was scored on another task than its sweep", damaged=True)
         for problem in record.spec.search_space.problems(row.params)[:1]:
@@ -167,8 +170,7 @@ def _record_findings(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> 
 
 
 def _lease_findings(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> Iterator[Finding]:
-    newest = newest_lease(store, sweep)
-    for number in range(1, newest + 1):
+    for number in range(1, (newest := newest_lease(store, sweep)) + 1):
         try:
             read_holder(store, sweep, number)
         except (CorruptStore, NotFound) as error:
@@ -249,17 +251,17 @@ def _behind(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> set[str]:
 def _copy_findings(store: Store, sweep: str, paths: list[str]) -> Iterator[Finding]:
     copies = [path for path in paths if path.startswith(f"{SweepPaths(sweep).compact}/")]
     numbers = {store_paths.number_of(path) or 0 for path in paths if store_paths.table_of(path) == "trials"}
-    length = usable_length(store, sweep, numbers) if copies else 0
+    length = usable_length(store, sweep, numbers, identity_of(store, sweep)) if copies else 0
     in_use = (SweepPaths(sweep).compact_trials(length), SweepPaths(sweep).compact_epochs(length)) if length else ()
-    for path in copies:
-        if path not in in_use:
-            problem = "a derived copy that is damaged or out of date; readers pass it over"
-            yield Finding(path=path, problem=problem, damaged=False)
+    problem = "a derived copy that is damaged or out of date; readers pass it over"
+    for path in set(copies).difference(in_use):
+        yield Finding(path=path, problem=problem, damaged=False)
 
 
 def _running_findings(store: Store, sweep: str, paths: list[str], rows: Mapping[str, TrialRow]) -> Iterator[Finding]:
-    for key in sorted({key for path in paths if (key := store_paths.running_key_of(path)) is not None and key in rows}):
-        path = SweepPaths(sweep).run(key)
+    identity = identity_of(store, sweep)
+    keys = {store_paths.running_key_of(path) for path in paths}
+    for path in sorted(SweepPaths(sweep).run(key) for key in keys if key is not None and key in rows):
         yield Finding(path=path, problem="its run has a row: left behind by a driver that died", damaged=False)
     for path in paths:
         if not path.startswith(f"{SweepPaths(sweep).running}/") or not store_paths.is_suggestion(path):
@@ -267,9 +269,12 @@ def _running_findings(store: Store, sweep: str, paths: list[str], rows: Mapping[
         if store_paths.running_key_of(path) in rows:
             continue
         try:
-            from_json_bytes(store.read(path), where=path)
+            record = from_json_bytes(store.read(path), where=path)
         except CorruptStore as error:
             yield _damage(path, error)
+            continue
+        if identity and (problem := identity.problem_of(record.get("incarnation"))):
+            yield Finding(path=path, problem=problem, damaged=True)
 
 
 def _artifacts(paths: list[str]) -> list[str]:

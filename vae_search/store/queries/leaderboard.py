@@ -14,6 +14,7 @@ from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.columns import int64_array
+from vae_search.store.ledger.compaction import compact_lengths
 from vae_search.store.ledger.rows import (
     TRIAL_SCHEMA,
     TrialRow,
@@ -21,6 +22,7 @@ from vae_search.store.ledger.rows import (
     trial_from_parquet,
     trials_from_parquet,
 )
+from vae_search.store.ledger.sweep_record import SET_ASIDE, StoredRecord, SweepIdentity, identity_of
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.front import Front, Member, front_among
 from vae_search.store.queries.pareto import front_of_learners, point_of
@@ -40,6 +42,7 @@ COLUMNS = (
     "train_flops",
     "cpu_s",
     "comparability_key",
+    "incarnation",
 )
 
 _SCHEMA = pa.schema([TRIAL_SCHEMA.field(name) for name in COLUMNS])
@@ -223,12 +226,17 @@ class Leaderboard:
         return [rows[number] for number in numbers]
 
 
-def read_leaderboard(store: Store, sweep: str) -> Leaderboard:
-    """Read a sweep's leaderboard; a sweep without rows has none finished."""
+def read_leaderboard(store: Store, sweep: str, *, record: StoredRecord | None = None) -> Leaderboard:
+    """Read a sweep's leaderboard; a sweep without rows has none finished.
+
+    Args:
+        record: of the sweep, if it has been read already.
+    """
     paths = store.list(SweepPaths(sweep).trials)
     files = [path for path in paths if path.endswith(".parquet")]
     others = [path for path in paths if not path.endswith(".parquet")] if len(files) < len(paths) else []
-    copy = _longest_copy(store, sweep)
+    identity = identity_of(store, sweep, record)
+    copy = _longest_copy(store, sweep, identity)
     parts = [_placed(_NO_ROWS, int64_array([]))]
     if copy is not None and files[: len(copy.files)] == copy.files:  # as it nearly always is, and ten times faster
         files = files[len(copy.files) :]
@@ -242,7 +250,7 @@ def read_leaderboard(store: Store, sweep: str) -> Leaderboard:
     damaged: list[str] = []
     for path, content in zip(files, store.read_many(files), strict=True):
         try:
-            raw.append(_columns(content or b"", path, rows=1))
+            raw.append(_columns(content or b"", path, identity, rows=1))
         except CorruptStore:
             damaged.append(path)
     own = pa.concat_tables(raw)
@@ -252,12 +260,12 @@ def read_leaderboard(store: Store, sweep: str) -> Leaderboard:
     return Leaderboard(store, sweep, table, copy=copy, damaged=damaged, set_aside=set_aside)
 
 
-def _longest_copy(store: Store, sweep: str) -> _Copy | None:
-    for length in store_paths.compact_lengths(store.list(SweepPaths(sweep).compact)):
+def _longest_copy(store: Store, sweep: str, identity: SweepIdentity | None) -> _Copy | None:
+    for length in compact_lengths(store.list(SweepPaths(sweep).compact)):
         path = SweepPaths(sweep).compact_trials(length)
         try:
             content = store.read(path)
-            table = _columns(content, path)
+            table = _columns(content, path, identity)
         except (CorruptStore, NotFound):  # or a driver has just removed it for a longer one
             continue
         files = SweepPaths(sweep).trial_files(table["trial"].to_pylist())
@@ -265,8 +273,12 @@ def _longest_copy(store: Store, sweep: str) -> _Copy | None:
     return None
 
 
-def _columns(content: bytes, path: str, *, rows: int | None = None) -> pa.Table:
+def _columns(content: bytes, path: str, identity: SweepIdentity | None, *, rows: int | None = None) -> pa.Table:
     table = columns_from_parquet(content, path=path, schema=_SCHEMA)
+    if identity is not None:
+        for mark in pc.unique(table["incarnation"]).to_pylist():
+            if (problem := identity.problem_of(mark)) is not None:
+                raise CorruptStore(f"{problem}.", path=path, advice=SET_ASIDE)
     if rows not in (None, table.num_rows) or not _FINISHED.issuperset(pc.unique(table["state"]).to_pylist()):
         raise CorruptStore("does not hold finished trials, or not one.", path=path, advice="Restore it from a copy.")
     return table

@@ -9,7 +9,8 @@ from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
-from vae_search.store.leases.lease import SILENCE_S, Heartbeat, read_heartbeat
+from vae_search.store.leases.heartbeat import Heartbeat, read_heartbeat
+from vae_search.store.leases.lease import SILENCE_S
 from vae_search.store.ledger.confirm_runs import ConfirmRow, finalist_from_parquet
 from vae_search.store.ledger.rows import TrialRow, trial_from_parquet
 from vae_search.store.paths import SweepPaths
@@ -116,8 +117,7 @@ class ProgressFollower:
         return found
 
     def _count(self, row: TrialRow) -> None:
-        key = row.key if isinstance(row, ConfirmRow) else store_paths.trial_key(row.trial)
-        self.epochs_seen += max(0, row.epochs - self._saved.pop(key, 0))
+        self.epochs_seen += max(0, row.epochs - self._saved.pop(row.key, 0))
         if isinstance(row, ConfirmRow):
             self.confirmed += 1
             return

@@ -18,7 +18,7 @@ from vae_search.store.ledger.checksums import check_seal
 from vae_search.store.ledger.compaction import usable_length
 from vae_search.store.ledger.confirm_runs import FINALIST_SCHEMA
 from vae_search.store.ledger.rows import EPOCH_SCHEMA, TRIAL_SCHEMA
-from vae_search.store.ledger.sweep_record import read_stored
+from vae_search.store.ledger.sweep_record import identity_of, read_stored
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.front import Member, front_among
 
@@ -103,7 +103,10 @@ class Views:
         numbers: dict[str, set[int]] = defaultdict(set)
         for path in self._paths["trials"]:
             numbers[store_paths.sweep_of(path)].add(store_paths.number_of(path) or 0)
-        lengths = {sweep: usable_length(self._store, sweep, found) for sweep, found in numbers.items()}
+        lengths = {
+            sweep: usable_length(self._store, sweep, found, identity_of(self._store, sweep))
+            for sweep, found in numbers.items()
+        }
         for table, copy in (("trials", SweepPaths.compact_trials), ("epochs", SweepPaths.compact_epochs)):
             raw = [
                 path

@@ -7,14 +7,23 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from vae_search.core.machine import this_machine
+from vae_search.core.trial_state import Reason
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.runtime.cluster.autoscaler import asking_for_nodes
 from vae_search.runtime.cluster.gcs import grows
 from vae_search.runtime.node_wait import await_node
 from vae_search.runtime.process_state import driver_process
-from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster, object_store_bytes
-from vae_search.runtime.store_probe import probe_store
+from vae_search.runtime.ray_cluster import (
+    Slots,
+    cluster_nodes,
+    joined_cluster,
+    local_cluster,
+    object_store_bytes,
+    usable_nodes,
+)
+from vae_search.runtime.store_probe import can_write, probe_store
 from vae_search.runtime.tune_adapters import run_trials
+from vae_search.runtime.worker_recovery import WorkerRecovery
 from vae_search.search.capacity import (
     LocalCapacity,
     check_capacity,
@@ -26,8 +35,10 @@ from vae_search.search.driver_lifecycle import DriverSession, run_sweep
 from vae_search.search.messages import TRIALS_PER_PROCESS, WorkerConfig
 from vae_search.search.progress import Observer
 from vae_search.spec.sections import Resources
+from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import location_everywhere
+from vae_search.store.ledger.failure_counts import failure_counts
 from vae_search.store.ledger.sweep_record import SweepRecord
 from vae_search.store.paths import SweepPaths
 
@@ -81,10 +92,23 @@ def search(
             in_flight = coordinator.in_flight
             return slots_to_ask_for(left=left, in_flight=in_flight, free=slots.free(), resources=spec.resources)
 
+        recovery = WorkerRecovery(
+            coordinator,
+            max_retries=spec.max_retries,
+            timeouts=lambda key: _timeouts(session.store, spec, key),
+            # A private Ray's workers are on this machine: what they cannot reach, the driver cannot.
+            store_answers=lambda: address is not None and can_write(session.store),
+            usable_nodes=lambda: usable_nodes(spec.resources),
+            warn=observer.on_warning,
+            monotonic=time.monotonic,
+        )
+        slots.avoided = recovery.avoided
         with (
             _own_cluster(spec.resources, local, data_bytes=data_bytes, observer=observer)
             if local is not None
-            else _cluster(spec.resources, session, str(address), observer, wait_s=wait_s, slots=slots_to_ask) as scratch
+            else _cluster(
+                spec.resources, session, str(address), observer, recovery, wait_s=wait_s, slots=slots_to_ask
+            ) as scratch
         ):
             if scratch is None:
                 return
@@ -98,10 +122,18 @@ def search(
                     limit=slots.limit,
                     stop_requested=session.stop_requested,
                     scratch=scratch,
+                    recovery=recovery,
                 )
 
     with driver_process():
         run_sweep(record, store=store, observer=observer, slots=slots.count, train=train)
+
+
+def _timeouts(store: Store, spec: SweepSpec, key: str) -> int:
+    """Times that a run has been ended because it took too long."""
+    if spec.trial_timeout_s is None:
+        return 0
+    return failure_counts(store, spec.name, key, trial_timeout_s=spec.trial_timeout_s)[Reason.TIMEOUT]
 
 
 @contextmanager
@@ -121,6 +153,7 @@ def _cluster(
     session: DriverSession,
     address: str,
     observer: Observer,
+    recovery: WorkerRecovery,
     *,
     wait_s: float | None,
     slots: Callable[[], int],
@@ -135,7 +168,7 @@ def _cluster(
     observer.on_phase("joining the cluster")
     with joined_cluster(address) as scratch:
         autoscaled = grows(address)
-        with asking_for_nodes(resources, slots) if autoscaled else nullcontext():
+        with asking_for_nodes(resources, slots, avoided=recovery.avoided) if autoscaled else nullcontext():
             came = await_node(
                 resources,
                 wait_s=wait_s,
@@ -147,5 +180,7 @@ def _cluster(
                 sleep=session.signalled.wait,
             )
             if came:
-                probe_store(session.store, cluster_nodes(), nonce=lambda: secrets.token_hex(8))
+                troubles = probe_store(session.store, cluster_nodes(), nonce=lambda: secrets.token_hex(8))
+                for node_id, trouble in troubles.items():
+                    recovery.exclude(node_id, trouble)
             yield scratch if came else None

@@ -146,22 +146,31 @@ def test_a_diverged_trial_is_a_row_of_its_own_and_the_sweep_goes_on(open_session
     assert all(row.objective is None for row in session.landed)
 
 
-def test_the_same_failure_time_and_again_stops_the_sweep_with_its_cause(open_session):
-    session = open_session("budget.trials=20")
+def fail(session) -> None:
+    """Let the next trial end as one that raised."""
     failure = Failure(reason=Reason.RAISED, error="ValueError: no such activation\nmore")
+    order = session.start()
+    session.coordinator.record(replace(session.runner.step(), failure=failure))
+    session.coordinator.commit_trial(order.key)
 
-    def fail() -> None:
-        order = session.start()
-        session.coordinator.record(replace(session.runner.step(), failure=failure))
-        session.coordinator.commit_trial(order.key)
 
-    for _ in range(4):
-        fail()
+def test_a_sweep_in_which_everything_fails_stops_with_the_cause(open_session):
+    session = open_session("budget.trials=20")
+    for _ in range(5):
+        fail(session)
+
+    with pytest.raises(SweepFailed, match=r"all 6 trials .*\n.*ValueError: no such activation"):
+        fail(session)
+
+    assert len(session.landed) == 6
+
+
+def test_failures_of_the_drivers_before_count(open_session):
+    for _ in range(5):
+        fail(open_session("budget.trials=20"))
 
     with pytest.raises(SweepFailed, match="ValueError: no such activation"):
-        fail()
-
-    assert len(session.landed) == 5
+        fail(open_session("budget.trials=20"))
 
 
 def test_when_the_time_is_up_running_trials_are_cut_and_none_is_issued(open_session):

@@ -7,23 +7,15 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from vae_search.core.machine import this_machine
-from vae_search.core.trial_state import Reason
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.runtime.cluster.autoscaler import asking_for_nodes
 from vae_search.runtime.cluster.gcs import grows
 from vae_search.runtime.node_wait import await_node
 from vae_search.runtime.process_state import driver_process
-from vae_search.runtime.ray_cluster import (
-    Slots,
-    cluster_nodes,
-    joined_cluster,
-    local_cluster,
-    object_store_bytes,
-    usable_nodes,
-)
-from vae_search.runtime.store_probe import can_write, probe_store
+from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster, object_store_bytes
+from vae_search.runtime.store_probe import probe_store
 from vae_search.runtime.tune_adapters import run_trials
-from vae_search.runtime.worker_recovery import WorkerRecovery
+from vae_search.runtime.worker_recovery import WorkerRecovery, recovery_for
 from vae_search.search.capacity import (
     LocalCapacity,
     check_capacity,
@@ -35,10 +27,8 @@ from vae_search.search.driver_lifecycle import DriverSession, run_sweep
 from vae_search.search.messages import TRIALS_PER_PROCESS, WorkerConfig
 from vae_search.search.progress import Observer
 from vae_search.spec.sections import Resources
-from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import location_everywhere
-from vae_search.store.ledger.failure_counts import failure_counts
 from vae_search.store.ledger.sweep_record import SweepRecord
 from vae_search.store.paths import SweepPaths
 
@@ -92,16 +82,7 @@ def search(
             in_flight = coordinator.in_flight
             return slots_to_ask_for(left=left, in_flight=in_flight, free=slots.free(), resources=spec.resources)
 
-        recovery = WorkerRecovery(
-            coordinator,
-            max_retries=spec.max_retries,
-            timeouts=lambda key: _timeouts(session.store, spec, key),
-            # A private Ray's workers are on this machine: what they cannot reach, the driver cannot.
-            store_answers=lambda: address is not None and can_write(session.store),
-            usable_nodes=lambda: usable_nodes(spec.resources),
-            warn=observer.on_warning,
-            monotonic=time.monotonic,
-        )
+        recovery = recovery_for(session, spec, is_private=address is None, warn=observer.on_warning)
         slots.avoided = recovery.avoided
         with (
             _own_cluster(spec.resources, local, data_bytes=data_bytes, observer=observer)
@@ -127,13 +108,6 @@ def search(
 
     with driver_process():
         run_sweep(record, store=store, observer=observer, slots=slots.count, train=train)
-
-
-def _timeouts(store: Store, spec: SweepSpec, key: str) -> int:
-    """Times that a run has been ended because it took too long."""
-    if spec.trial_timeout_s is None:
-        return 0
-    return failure_counts(store, spec.name, key, trial_timeout_s=spec.trial_timeout_s)[Reason.TIMEOUT]
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Recovery from a lost worker: a retry, a strike against its trial, an avoided node, or the end of the run."""
 
 import logging
+import time
 from collections.abc import Callable, Collection
 
 import ray
@@ -8,7 +9,12 @@ import ray
 from vae_search.core.trial_state import Reason
 from vae_search.errors import ClusterTrouble, NodeTrouble, StoreUnavailable, VaeSearchError
 from vae_search.runtime.lost_workers import LostWorkers
+from vae_search.runtime.ray_cluster import usable_nodes
+from vae_search.runtime.store_probe import can_write
 from vae_search.search.coordinator import SweepCoordinator
+from vae_search.search.driver_lifecycle import DriverSession
+from vae_search.spec.sweep_spec import SweepSpec
+from vae_search.store.ledger.failure_counts import failure_counts
 
 logger = logging.getLogger(__name__)
 
@@ -116,3 +122,30 @@ class WorkerRecovery:
     def _tell(self, words: str) -> None:
         logger.warning("%s", words)
         self._warn(words)
+
+
+def recovery_for(
+    session: DriverSession, spec: SweepSpec, *, is_private: bool, warn: Callable[[str], None]
+) -> WorkerRecovery:
+    """Recovery for a driver that is, or will be, connected to Ray.
+
+    Args:
+        is_private: whether the workers are on this machine: what they cannot reach, the driver cannot.
+        warn: called with what a person should know.
+    """
+
+    def timeouts(key: str) -> int:
+        if spec.trial_timeout_s is None:
+            return 0
+        counts = failure_counts(session.store, spec.name, key, trial_timeout_s=spec.trial_timeout_s)
+        return counts[Reason.TIMEOUT]
+
+    return WorkerRecovery(
+        session.coordinator,
+        max_retries=spec.max_retries,
+        timeouts=timeouts,
+        store_answers=lambda: not is_private and can_write(session.store),
+        usable_nodes=lambda: usable_nodes(spec.resources),
+        warn=warn,
+        monotonic=time.monotonic,
+    )

@@ -1,12 +1,11 @@
 import json
-from dataclasses import replace
 
 import duckdb
 import pytest
 
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore, LeaseLost, SweepFailed
-from vae_search.search.messages import Failure
+from vae_search.search.messages import Failure, TrialReport
 from vae_search.store import paths as store_paths
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts
@@ -147,10 +146,21 @@ def test_a_diverged_trial_is_a_row_of_its_own_and_the_sweep_goes_on(open_session
 
 
 def fail(session) -> None:
-    """Let the next trial end as one that raised."""
-    failure = Failure(reason=Reason.RAISED, error="ValueError: no such activation\nmore")
-    order = session.start()
-    session.coordinator.record(replace(session.runner.step(), failure=failure))
+    """Let the next trial end as one that raised before its first epoch was over."""
+    order = session.coordinator.next_assignment()
+    session.coordinator.started(order.key)
+    session.coordinator.record(
+        TrialReport(
+            key=order.key,
+            epoch=0,
+            measurements=(),
+            costs=None,
+            scores=None,
+            failure=Failure(reason=Reason.RAISED, error="ValueError: no such activation\nmore"),
+            node_id="here",
+            saved_epoch=0,
+        )
+    )
     session.coordinator.commit_trial(order.key)
 
 

@@ -100,8 +100,8 @@ def test_nodes_that_differ_are_named():
     ("seen", "wanted", "ok", "found"),
     [
         (("NVIDIA L4",), 0.25, True, "1 × NVIDIA L4"),
-        ((), 0.25, False, "node 01234567 has 1 for Ray, and none for TensorFlow"),
-        ((), 0, True, "node 01234567 has 1 for Ray, and none for TensorFlow"),  # no trial will miss it
+        ((), 0.25, False, "node 01234567 has 1 for Ray, and none for its TensorFlow"),
+        ((), 0, True, "node 01234567 has 1 for Ray, and none for its TensorFlow"),  # no trial will miss it
     ],
 )
 def test_every_node_is_asked_whether_its_tensorflow_sees_the_gpus_that_ray_counts(seen, wanted, ok, found):

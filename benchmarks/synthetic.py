@@ -100,6 +100,7 @@ def report(trial: int, epoch: int, neg_elbo: float) -> TrialReport:
             images_per_s=1e4,
             peak_memory_bytes=10**9,
             compiled="graph",
+            device="cpu",
         ),
         scores=_scores(neg_elbo) if epoch == EPOCHS else None,
         failure=None,

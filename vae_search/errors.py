@@ -6,9 +6,10 @@ VaeSearchError          exit code, what it says to a user
 ├── BadData             3   the images are wrong
 ├── CorruptStore        3   a file of the store is damaged
 ├── ClusterTrouble      4   Ray cannot be started or reached
+│   └── NodeTrouble     4   one node cannot train; others may
 ├── Conflict            5   another driver, another spec, another comparability key
 │   └── LeaseLost       5   this driver no longer owns its sweep
-├── SweepFailed         6   no trial completed, or one cause came too often
+├── SweepFailed         6   no trial completed, or too many failed
 ├── StoreUnavailable    7   the store is full or cannot be reached
 ├── NotPromoted         8   a candidate was refused (`promote` only)
 └── Interrupted       130   stopped by a person; resumable
@@ -75,6 +76,10 @@ class ClusterTrouble(VaeSearchError):
     """Ray cannot be started, reached, or has no room for a trial."""
 
     exit_code = 4
+
+
+class NodeTrouble(ClusterTrouble):
+    """One node cannot train: it lacks its GPU, or sees another store. Other nodes may."""
 
 
 class Conflict(VaeSearchError):

@@ -214,6 +214,7 @@ def _report(
         images_per_s=1e3,
         peak_memory_bytes=10**8,
         compiled="graph",
+        device="cpu",
     )
     return TrialReport(
         key=order.key,

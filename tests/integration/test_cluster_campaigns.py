@@ -1,6 +1,7 @@
 """What takes too long for `make test-all` on clusters: `make e2e`. Each has its cluster; see cluster/local.sh."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,7 @@ def test_two_sweeps_at_once_both_finish_unmixed(cluster: LocalCluster, tmp_path:
         assert most_at_once(found.values()) == 1
 
 
+@pytest.mark.skipif(shutil.which("nvidia-smi") is None, reason="needs a GPU that TensorFlow sees")
 def test_four_trials_share_a_gpu(cluster: LocalCluster, tmp_path: Path):
     assert cluster.local("add", "--cpus", "8", "--num-gpus", "1").returncode == 0
     spec = write_spec(tmp_path, "shares", "digits", trials=8, epochs=60, more="resources: {gpus_per_trial: 0.25}")
@@ -72,6 +74,22 @@ def test_four_trials_share_a_gpu(cluster: LocalCluster, tmp_path: Path):
     }
     assert {row.node_id for row in found.values()} == with_gpu
     assert 2 <= most_at_once(found.values()) <= 4
+    assert all(row.device not in (None, "cpu") for row in found.values())
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="says what is done without a GPU")
+def test_a_gpu_that_tensorflow_does_not_see_ends_the_sweep_with_its_node_and_trains_nothing(
+    cluster: LocalCluster, tmp_path: Path
+):
+    assert cluster.local("add", "--cpus", "8", "--num-gpus", "1").returncode == 0
+    spec = write_spec(tmp_path, "blind", "digits", trials=2, more="resources: {gpus_per_trial: 0.25}")
+
+    done = cluster.vae_search(
+        tmp_path, "submit", spec, "--address", cluster.address, "--store", tmp_path / "store", "--follow", code=4
+    )
+
+    assert "given 0.25 GPUs, but TensorFlow sees none there" in done.stdout + done.stderr
+    assert rows(tmp_path, "blind") == {}
 
 
 def test_a_node_that_is_called_back_saves_every_epoch_and_costs_no_retry(cluster: LocalCluster, tmp_path: Path):

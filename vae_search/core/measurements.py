@@ -82,3 +82,5 @@ class Costs:
     """of the worker's process since it started"""
     compiled: str
     """`graph` or `xla`"""
+    device: str
+    """that trained: `cpu`, or the GPU's name"""

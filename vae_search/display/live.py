@@ -37,13 +37,21 @@ def observer(spec: "SweepSpec", *, quiet: bool) -> Observer:
     if out.is_terminal:
         display = _Display(spec, out)
         return Observer(
-            on_phase=display.on_phase, on_trial_finished=display.on_trial_finished, watching=display.watching
+            on_phase=display.on_phase,
+            on_warning=display.on_warning,
+            on_trial_finished=display.on_trial_finished,
+            watching=display.watching,
         )
-    return Observer(on_phase=_plain_phase, on_trial_finished=_plain_landed)
+    return Observer(on_phase=_plain_phase, on_warning=_plain_warning, on_trial_finished=_plain_landed)
 
 
 def _plain_phase(phase: str) -> None:
     sys.stdout.write(f"{phase} …\n")
+    sys.stdout.flush()
+
+
+def _plain_warning(words: str) -> None:
+    sys.stdout.write(f"warning: {words}\n")
     sys.stdout.flush()
 
 
@@ -71,6 +79,9 @@ class _Display:
 
     def on_phase(self, phase: str) -> None:
         self._out.print(f"{phase} …", markup=False)
+
+    def on_warning(self, words: str) -> None:
+        self._out.print(Text(f"warning: {words}", style="yellow"))
 
     def on_trial_finished(self, row: "TrialRow", verdict: "TrialEnd") -> None:
         if row.state is State.FAIL:

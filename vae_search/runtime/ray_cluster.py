@@ -3,7 +3,7 @@
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from ray._private.state import state as ray_state
 from vae_search.errors import ClusterTrouble
 from vae_search.runtime.cluster import gcs
 from vae_search.runtime.process_state import own_signal_handlers, set_for_private_cluster
-from vae_search.search.capacity import NodeCapacity, capped, cluster_capacity, in_flight_limit
+from vae_search.search.capacity import NodeCapacity, capped, cluster_capacity, in_flight_limit, trials_on
 from vae_search.spec.sections import Resources
 
 LOOK_EVERY_S = 1.0  # at the cluster's nodes
@@ -105,6 +105,11 @@ def cluster_nodes() -> list[NodeCapacity]:
     ]
 
 
+def usable_nodes(resources: Resources) -> list[str]:
+    """Ids of the nodes of the connected cluster that could hold a trial."""
+    return [node.node_id for node in cluster_nodes() if trials_on(node, resources) > 0]
+
+
 def is_draining(node_id: str) -> bool:
     """True if the node has been told that it will go: a spot machine, say."""
     return node_id in ray_state.get_draining_nodes()
@@ -116,10 +121,16 @@ def free_nodes() -> list[NodeCapacity]:
     return [replace(node, resources=free.get(node.node_id, {})) for node in cluster_nodes()]
 
 
+def node_of_actor(actor_id: str) -> str | None:
+    """Id of the node that an actor was started on; None if that is not known."""
+    return ray_state.actor_table(actor_id, None, None).get("Address", {}).get("NodeID") or None
+
+
 class Slots:
     """Number of trials of one sweep that run at once, looked up now and then: nodes and other sweeps come and go.
 
-    `training` counts the sweep's own running trials; set it before the first look at a connected cluster.
+    `training` counts the sweep's own running trials, `avoided` names nodes that get none; set them before the first
+    look at a connected cluster.
 
     Args:
         before: trials at once, as far as is known before a cluster is connected.
@@ -127,6 +138,7 @@ class Slots:
 
     def __init__(self, resources: Resources, *, before: int, monotonic: Callable[[], float]) -> None:
         self.training: Callable[[], int] = int
+        self.avoided: Callable[[], Collection[str]] = tuple
         self._resources = resources
         self._monotonic = monotonic
         self._before = before
@@ -150,7 +162,9 @@ class Slots:
         """Most slots that were ours or free lately: a worker that starts has its slot, but trains nothing yet."""
         now_s = self._monotonic()
         if ray.is_initialized() and (not self._seen or now_s - self._seen[-1][0] >= LOOK_EVERY_S):
-            self._free = cluster_capacity(free_nodes(), self._resources)
+            avoided = self.avoided()
+            nodes = [node for node in free_nodes() if node.node_id not in avoided]
+            self._free = cluster_capacity(nodes, self._resources)
             self._seen = [seen for seen in self._seen if now_s - seen[0] < LATELY_S]
             self._seen.append((now_s, self.training() + self._free))
         return max((slots for _, slots in self._seen), default=self._before)

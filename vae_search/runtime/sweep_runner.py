@@ -15,6 +15,7 @@ from vae_search.runtime.process_state import driver_process
 from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster, object_store_bytes
 from vae_search.runtime.store_probe import probe_store
 from vae_search.runtime.tune_adapters import run_trials
+from vae_search.runtime.worker_recovery import WorkerRecovery, recovery_for
 from vae_search.search.capacity import (
     LocalCapacity,
     check_capacity,
@@ -80,10 +81,14 @@ def search(
             in_flight = coordinator.in_flight
             return slots_to_ask_for(left=left, in_flight=in_flight, free=slots.free(), resources=spec.resources)
 
+        recovery = recovery_for(session, spec, is_private=address is None, warn=observer.on_warning)
+        slots.avoided = recovery.avoided
         with (
             _own_cluster(spec.resources, local, data_bytes=data_bytes, observer=observer)
             if local is not None
-            else _cluster(spec.resources, session, str(address), observer, wait_s=wait_s, slots=slots_to_ask) as scratch
+            else _cluster(
+                spec.resources, session, str(address), observer, recovery, wait_s=wait_s, slots=slots_to_ask
+            ) as scratch
         ):
             if scratch is None:
                 return
@@ -97,6 +102,7 @@ def search(
                     limit=slots.limit,
                     stop_requested=session.stop_requested,
                     scratch=scratch,
+                    recovery=recovery,
                 )
 
     with driver_process():
@@ -120,6 +126,7 @@ def _cluster(
     session: DriverSession,
     address: str,
     observer: Observer,
+    recovery: WorkerRecovery,
     *,
     wait_s: float | None,
     slots: Callable[[], int],
@@ -134,7 +141,7 @@ def _cluster(
     observer.on_phase("joining the cluster")
     with joined_cluster(address) as scratch:
         autoscaled = grows(address)
-        with asking_for_nodes(resources, slots) if autoscaled else nullcontext():
+        with asking_for_nodes(resources, slots, avoided=recovery.avoided) if autoscaled else nullcontext():
             came = await_node(
                 resources,
                 wait_s=wait_s,
@@ -146,5 +153,7 @@ def _cluster(
                 sleep=session.signalled.wait,
             )
             if came:
-                probe_store(session.store, cluster_nodes(), nonce=lambda: secrets.token_hex(8))
+                troubles = probe_store(session.store, cluster_nodes(), nonce=lambda: secrets.token_hex(8))
+                for node_id, trouble in troubles.items():
+                    recovery.exclude(node_id, trouble)
             yield scratch if came else None

@@ -19,18 +19,18 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from vae_search.core.trial_state import Reason
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.errors import ClusterTrouble, VaeSearchError
 from vae_search.runtime.process_state import set_for_tune
-from vae_search.runtime.tune_patches import lost_workers_told_apart
+from vae_search.runtime.ray_cluster import node_of_actor
+from vae_search.runtime.tune_patches import lost_workers_told_apart, nodes_avoided
 from vae_search.runtime.tune_trainable import REPORT, Worker
+from vae_search.runtime.worker_recovery import WorkerRecovery
 from vae_search.search.capacity import needs
 from vae_search.search.coordinator import SweepCoordinator
 from vae_search.search.driver_lifecycle import WORKERS_LEAVE_S
 from vae_search.search.messages import TrialAssignment, WorkerConfig
 from vae_search.spec.sections import Resources
-from vae_search.store.ledger.failure_counts import MAX_FAILURES
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +45,11 @@ class TuneRunState:
         limit: Callable[[], int],
         stop_requested: Callable[[], bool],
         monotonic: Callable[[], float],
+        recovery: WorkerRecovery,
     ) -> None:
         self.coordinator = coordinator
         self.limit = limit
+        self.recovery = recovery
         self.failure: Exception | None = None
         self._stop_requested = stop_requested
         self._monotonic = monotonic
@@ -141,6 +143,7 @@ class _SchedulerAdapter(_TuneAdapter, FIFOScheduler):  # type: ignore[misc]
 
         def record() -> None:
             nonlocal ends
+            run.recovery.saved(report.key, report.saved_epoch)
             ends = run.coordinator.record(report) is not None
 
         run.guarded(record)
@@ -149,36 +152,34 @@ class _SchedulerAdapter(_TuneAdapter, FIFOScheduler):  # type: ignore[misc]
 
 class _CommitCallback(_TuneAdapter, tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        self._run.guarded(lambda: self._run.coordinator.started(_key(trial)))
+        def begin() -> None:
+            key, actor = _key(trial), trial.temporary_state.ray_actor
+            self._run.recovery.began(key, None if actor is None else node_of_actor(actor._actor_id.hex()))
+            self._run.coordinator.started(key)
+
+        self._run.guarded(begin)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        self._run.guarded(lambda: _discard(self._run.coordinator.commit_trial(_key(trial))))
+        def commit() -> None:
+            self._run.coordinator.commit_trial(_key(trial))
+            self._run.recovery.ended(_key(trial))
+
+        self._run.guarded(commit)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        """A worker was lost and Tune will start another."""
+        """A worker was lost and Tune will start another: no fault of the config's, so no row (invariant I8)."""
         self._run.guarded(lambda: self._run.coordinator.waits_again(_key(trial)))
-
-        def look() -> None:
-            cause = _cause()
-            if isinstance(cause, VaeSearchError):  # the store's trouble, say: another worker would meet it as well
-                raise cause
-            if isinstance(cause, ray.exceptions.OutOfMemoryError):
-                self._run.coordinator.note_lost_worker(_key(trial), reason=Reason.OOM, detail=str(cause)[:1000])
-
-        self._run.guarded(look)
+        self._run.guarded(lambda: self._run.recovery.lost(_key(trial), _cause()))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        """A worker was lost more often than allowed: no fault of the config's, so no row (invariant I8)."""
+        """Tune has given a trial up by itself, for an error that is not a lost worker's."""
 
         def give_up() -> None:
             cause = _cause()
             if isinstance(cause, VaeSearchError):
                 raise cause
-            raise ClusterTrouble(
-                f"run {_key(trial)}: its worker was lost {trial.run_metadata.num_failures} times, last by "
-                f"{type(cause).__name__}: {next(iter(str(cause).splitlines()), '')[:200]}\n"
-                "Look for the cause (memory, node) in the worker's log, then run the same command again."
-            )
+            said = next(iter(str(cause).splitlines()), "")[:200]
+            raise ClusterTrouble(f"run {_key(trial)}: Ray Tune gave it up for {type(cause).__name__}: {said}")
 
         self._run.guarded(give_up)
 
@@ -200,6 +201,7 @@ def run_trials(
     limit: Callable[[], int],
     stop_requested: Callable[[], bool],
     scratch: Path,
+    recovery: WorkerRecovery,
 ) -> None:
     """Train trials until the driver has no more, or somebody stops the sweep. Needs a connected Ray.
 
@@ -207,21 +209,26 @@ def run_trials(
         limit: how many trials may be in flight now.
         stop_requested: asked often; once true, no trial is issued and those in flight stay as they are.
         scratch: folder for Tune's own files; nothing in it is ever read.
+        recovery: decides what follows from lost workers.
 
     Raises:
         VaeSearchError: What ended the run before its time; the sweep can be resumed.
         Exception: A bug of ours did.
     """
     set_for_tune()
-    run = TuneRunState(coordinator, limit=limit, stop_requested=stop_requested, monotonic=time.monotonic)
+    run = TuneRunState(
+        coordinator, limit=limit, stop_requested=stop_requested, monotonic=time.monotonic, recovery=recovery
+    )
     spec = config.spec
+
+    def avoided() -> list[str]:
+        nodes: list[str] = []
+        run.guarded(lambda: nodes.extend(recovery.avoided()))
+        return nodes
+
     # Trainables are registered by name for a whole cluster: two sweeps must not share one.
     trainable = tune.with_parameters(Worker, worker_config=config, task=task, judge_task=judge_task)
     trainable.__name__ = f"{spec.name}-l{config.lease}"
-    # To Tune a worker that retires, or ends because a trial takes too long, is one that was lost; it must not use up a
-    # retry of the trial.
-    retirements = int(spec.budget.trials > config.trials_per_process)
-    timeouts = 0 if spec.trial_timeout_s is None else MAX_FAILURES
     tuner = tune.Tuner(
         tune.with_resources(trainable, _bundle(spec.resources)),
         tune_config=tune.TuneConfig(
@@ -238,12 +245,12 @@ def run_trials(
             stop=_StopAdapter(run),
             callbacks=[_CommitCallback(run)],
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=spec.max_retries + retirements + timeouts),
+            failure_config=tune.FailureConfig(max_failures=-1),  # `recovery` counts them
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
     try:
-        with lost_workers_told_apart():
+        with lost_workers_told_apart(), nodes_avoided(avoided):
             tuner.fit()
     except ray.exceptions.RayError as error:
         raise run.failure or ClusterTrouble(f"Ray: {str(error).splitlines()[0]}") from error
@@ -265,7 +272,3 @@ def _cause() -> object:
 
 def _key(trial: Trial) -> str:
     return TrialAssignment(**trial.config).key
-
-
-def _discard(_: object) -> None:
-    return None

@@ -1,14 +1,20 @@
-"""Patch of Ray Tune: survive a worker that Ray's memory monitor kills.
+"""Patches of Ray Tune: survive a worker that Ray's memory monitor kills, and keep workers off some nodes.
 
 Tune 2.60 handles two families of errors of an actor, `RayActorError` and `RayTaskError`; any other ends `Tuner.fit`.
 But a worker that is killed for memory is reported as `OutOfMemoryError`, which belongs to neither.
+
+Tune keeps places for workers by equal requests, so a request cannot say which nodes it does not want. The placement
+group that is made of it can.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.air.execution.resources.request import ResourceRequest
 from ray.exceptions import RayActorError, RayTaskError
+from ray.util.placement_group import NODE_ID_LABEL_KEY, PlacementGroup, placement_group
 
 _HANDLERS = ("_actor_start_failed", "_actor_task_failed")
 
@@ -32,3 +38,30 @@ def _translating(handle: Callable[..., None]) -> Callable[..., None]:
         handle(self, exception=exception if known else RayActorError(error_msg=str(exception)), **tracked)
 
     return translated
+
+
+@contextmanager
+def nodes_avoided(avoided: Callable[[], Collection[str]]) -> Iterator[None]:
+    """While the block runs, places for workers are asked for on other nodes than those.
+
+    Args:
+        avoided: ids of nodes; asked for each place. One that has been asked for already stays as it is.
+    """
+    original = ResourceRequest.to_placement_group
+
+    def to_placement_group(self: ResourceRequest) -> PlacementGroup:
+        nodes = sorted(avoided())
+        return placement_group(**elsewhere(self._bound.arguments, nodes)) if nodes else original(self)
+
+    ResourceRequest.to_placement_group = to_placement_group
+    try:
+        yield
+    finally:
+        ResourceRequest.to_placement_group = original
+
+
+def elsewhere(arguments: Mapping[str, Any], nodes: Collection[str]) -> dict[str, Any]:
+    """Arguments of `placement_group` for the same place on another node than `nodes`."""
+    selectors = arguments.get("bundle_label_selector") or [{} for _ in arguments["bundles"]]
+    unwanted = {NODE_ID_LABEL_KEY: f"!in({','.join(nodes)})"}
+    return {**arguments, "bundle_label_selector": [{**selector, **unwanted} for selector in selectors]}

@@ -11,6 +11,7 @@ from ray import tune
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.runtime.process_state import import_hidden, set_for_worker
 from vae_search.runtime.ray_cluster import is_draining
+from vae_search.runtime.store_probe import check_same_store
 from vae_search.search.messages import TrialAssignment, TrialReport, WorkerConfig
 from vae_search.search.worker.log_file import WorkerLog
 from vae_search.store.backends.retrying import RetryingStore
@@ -87,6 +88,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             from vae_search.search.worker.trial_runner import TrialRunner
 
         store = RetryingStore(open_store(self._config.store), wait=threading.Event().wait)
+        check_same_store(store, self._config.spec.name, self._config.lease)
         self._log = WorkerLog(self._config, store, name=f"worker-{self._node_id[:8]}-{os.getpid()}.log")
         return TrialRunner(
             self._config,

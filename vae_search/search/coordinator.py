@@ -10,7 +10,7 @@ from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import StoreUnavailable
 from vae_search.search.confirmation import ConfirmationPlan
-from vae_search.search.failure_limit import FailureStreak
+from vae_search.search.failure_limit import FailureShare
 from vae_search.search.messages import TrialAssignment, TrialReport
 from vae_search.search.pending_trials import PendingTrials
 from vae_search.search.progress import Progress
@@ -78,7 +78,7 @@ class SweepCoordinator:
         self._retention = WeightRetention(spec, store)
         self._unissued: deque[int] = deque()  # numbers of the budget, the least first
         self._epochs_done = 0
-        self._failures = FailureStreak()
+        self._failures = FailureShare(slots)
         self._rebuild()
 
     @property
@@ -178,7 +178,7 @@ class SweepCoordinator:
         Raises:
             StoreUnavailable: Nothing is lost; the run stays in flight.
             LeaseLost: The same; or the driver that took over has written the row, and shows it.
-            SweepFailed: The row is written, but the same failure came too often in a row.
+            SweepFailed: The row is written, but too large a share of the trials has failed.
         """
         running = self._running[key]
         if (end := running.end) is None:
@@ -238,6 +238,7 @@ class SweepCoordinator:
             self._study.add(trial_result(row, {epoch.epoch: epoch.neg_elbo or 0.0 for epoch in curve}, self._spec))
             self._rungs.replay(row, curve)
             self._count(row)
+        self._failures.replay(rows)
         finished = {row.trial for row in rows} | lost
         over = {store_paths.trial_key(trial) for trial in finished} | {row.key for row in self._confirmation.ended}
         for assignment in self._pending.unfinished(self._spec.search_space, over=over, lease=self._lease.number):

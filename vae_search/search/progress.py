@@ -44,7 +44,7 @@ def _no_display(progress: Callable[[], Progress]) -> AbstractContextManager[obje
     return nullcontext()
 
 
-def _ignore_phase(phase: str) -> None:
+def _ignore_words(words: str) -> None:
     return None
 
 
@@ -52,8 +52,10 @@ def _ignore_phase(phase: str) -> None:
 class Observer:
     """Called from the driver's thread; the defaults show nothing."""
 
-    on_phase: Callable[[str], None] = _ignore_phase
+    on_phase: Callable[[str], None] = _ignore_words
     """when something begins that takes seconds"""
+    on_warning: Callable[[str], None] = _ignore_words
+    """when something is wrong that does not end the sweep; one to three lines"""
     on_trial_finished: Callable[[TrialRow, TrialEnd], None] = _ignore_finished
     """after a trial's row is durable"""
     watching: Callable[[Callable[[], Progress]], AbstractContextManager[object]] = _no_display

@@ -118,6 +118,7 @@ def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, fi
         images_per_s=costs.images_per_s if costs else None,
         peak_memory_bytes=costs.peak_memory_bytes if costs else None,
         compiled=costs.compiled if costs else None,
+        device=costs.device if costs else None,
         params=dict(running.assignment.params),
         comparability_key=context.comparability_key,
         spec_sha256=spec.sha256,

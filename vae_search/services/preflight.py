@@ -120,6 +120,7 @@ def _cluster(
         yield in_trouble("nodes", error)
         return
     yield from preflight_checks.check_nodes(reports, here=here)
+    yield from preflight_checks.check_gpus(reports, resources)
     if note is not None:
         yield preflight_checks.check_store_of_nodes(reports)
 

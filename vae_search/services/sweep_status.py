@@ -55,6 +55,11 @@ class SweepStatus:
         return over or (self.used >= budget.trials and self.is_confirmed)
 
     @property
+    def ended_by_time(self) -> bool:
+        """True once `budget.minutes` is used before the budget of trials is."""
+        return self.finished and self.spec.budget.minutes is not None and self.used < self.spec.budget.trials
+
+    @property
     def can_promote(self) -> bool:
         """True once a confirm run has completed."""
         return any(row.state is State.COMPLETE for row in self.confirm_rows)

@@ -3,6 +3,7 @@
 Ray, Optuna and TensorFlow are imported inside the functions that need them: a stop must not load them.
 """
 
+import math
 import secrets
 import sys
 from collections.abc import Callable, Sequence
@@ -76,6 +77,8 @@ def run(
         sweep_record.check_same(sweep_record.read(store, spec.name), spec)
         before = status(store, spec.name, spec=spec)
         if before.finished:
+            if before.ended_by_time:
+                observer.on_warning(f"sweep {spec.name}: {_time_is_used(before)}")
             return _outcome(store, before, cache=cache, observer=observer)
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
     from vae_search.core.machine import this_machine
@@ -186,6 +189,8 @@ def _outcome(store: Store, status: SweepStatus, *, cache: Path, observer: "Obser
     """
     spec = status.spec
     if not status.leaderboard.states[State.COMPLETE]:
+        if status.ended_by_time:
+            raise SweepFailed(f"sweep {spec.name}: no trial completed. {_time_is_used(status)}")
         raise SweepFailed(
             f"sweep {spec.name}: none of its {status.leaderboard.finished} trials completed.\n"
             f"See why with `vae-search best {spec.name} --all`."
@@ -196,6 +201,16 @@ def _outcome(store: Store, status: SweepStatus, *, cache: Path, observer: "Obser
 
     observer.on_phase(f"judging the finalists of {spec.name}")
     return SweepOutcome(status=status, promotion=promote(store, spec.name, spec=spec, cache=cache))
+
+
+def _time_is_used(status: SweepStatus) -> str:
+    """Say that the time budget is used, and the command that raises it."""
+    spec, used_minutes = status.spec, status.driver_s / 60
+    minutes = spec.budget.minutes or 0.0
+    return (
+        f"Its budget of {minutes:g} minutes is used, with {status.used} of {spec.budget.trials} trials ended.\n"
+        f"Raise it to go on: `vae-search resume {spec.name} --set budget.minutes={math.ceil(minutes + used_minutes)}`."
+    )
 
 
 def _check_batches(spec: "SweepSpec", train_images: int) -> None:

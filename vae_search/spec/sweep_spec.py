@@ -93,7 +93,9 @@ class SweepSpec(Part):
         gt=0,
         description="Seconds of an attempt of a trial; a second one that takes longer fails.",
     )
-    max_retries: int = Field(default=3, ge=0, le=1000, description="How often a trial may lose its worker.")
+    max_retries: int = Field(
+        default=3, ge=0, le=1000, description="How often a trial may lose its worker before it gets further."
+    )
     keep: int = Field(default=5, ge=1, le=100_000, description="How many of the best trials keep their weights.")
     resources: Resources = Resources()
 

@@ -73,7 +73,7 @@ pruning:                          # or off
 # log_variance_clamp: [-6.0, 2.0]
 # checkpoint_s: 30                # least seconds between two checkpoints of a trial
 # trial_timeout_s: null           # e.g. 600: an attempt that takes longer is ended, the second one for good
-# max_retries: 3                  # how often a trial may lose its worker
+# max_retries: 3                  # how often a trial may lose its worker before it gets further
 # keep: 5                         # how many of the best trials keep their weights
 
 # resources:

@@ -36,8 +36,10 @@ class Cluster:
     made: int = 0
     now_s: float = 0.0
 
+    avoided: tuple[str, ...] = ()
+
     def demand(self, resources: Resources) -> NodeDemand:
-        return NodeDemand(resources, monotonic=lambda: self.now_s)
+        return NodeDemand(resources, monotonic=lambda: self.now_s, avoided=lambda: self.avoided)
 
     def add(self, bundles: list[dict[str, float]], *, bundle_label_selector: list[dict[str, str]] | None) -> Group:
         self.made += 1
@@ -94,3 +96,13 @@ def test_a_slot_that_has_come_is_left_to_the_trials_and_to_those_of_other_sweeps
     cluster.now_s += QUIET_S / 2
     demand.ask_for(3)
     assert len(cluster.groups) == 3
+
+
+def test_a_node_that_is_avoided_is_not_asked_for_its_slots(cluster):
+    demand = cluster.demand(Resources(labels={"zone": "east"}))
+    demand.ask_for(2)
+
+    cluster.avoided = ("b", "a")
+    demand.ask_for(2)
+
+    assert [group.labels for group in cluster.groups] == [[{"zone": "east", "ray.io/node-id": "!in(a,b)"}]] * 2

@@ -83,6 +83,14 @@ def test_slots_that_another_sweep_has_are_not_asked_for(joined):
     assert (slots.count(), slots.limit(), slots.free()) == (3, 4, 0)
 
 
+def test_slots_of_a_node_that_is_avoided_are_none(joined):
+    slots = joined.slots(Resources())
+    slots.avoided = lambda: {"bad"}
+    joined.free = [TWO_CORES, NodeCapacity(node_id="bad", resources={"CPU": 4.0})]
+
+    assert (slots.count(), slots.free()) == (2, 2)
+
+
 def test_the_spec_may_want_fewer(joined):
     joined.free = [TWO_CORES] * 4
     slots = joined.slots(Resources(concurrency=3))

@@ -4,79 +4,276 @@ from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
+from ray._private.label_utils import validate_label_selector
 from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.air.execution.resources.request import ResourceRequest
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayError, RayTaskError
 
 from vae_search.core.trial_state import Reason
-from vae_search.errors import ClusterTrouble, StoreUnavailable
-from vae_search.runtime.tune_adapters import TuneRunState, _bundle, _CommitCallback, _SearchAdapter
-from vae_search.runtime.tune_patches import lost_workers_told_apart
+from vae_search.errors import ClusterTrouble, CorruptStore, LeaseLost, NodeTrouble, StoreUnavailable
+from vae_search.runtime import tune_adapters, tune_patches
+from vae_search.runtime.tune_adapters import TuneRunState, _bundle, _CommitCallback, _SchedulerAdapter, _SearchAdapter
+from vae_search.runtime.tune_patches import lost_workers_told_apart, nodes_avoided
+from vae_search.runtime.tune_trainable import REPORT
+from vae_search.runtime.worker_recovery import WorkerRecovery
+from vae_search.search.messages import TrialAssignment
 from vae_search.spec.sections import Resources
 from vae_search.store.ledger.failure_counts import failure_counts
 
 pytestmark = pytest.mark.needs_ray
 
 FULL = StoreUnavailable("store: cannot be written: No space left on device")
+BLIND = NodeTrouble("TensorFlow sees no GPU")
+HERE, THERE = "a" * 56, "b" * 56
+
+
+class Cluster:
+    """What recovery is told: nodes, whether the store answers, timeouts; and what it tells."""
+
+    def __init__(self) -> None:
+        self.nodes = [HERE, THERE]
+        self.store_answers = True
+        self.timeouts = 0
+        self.warnings: list[str] = []
+
+
+@pytest.fixture
+def cluster(monkeypatch) -> Cluster:
+    monkeypatch.setattr(tune_adapters, "node_of_actor", lambda actor_id: HERE)
+    return Cluster()
 
 
 def trial_of(order) -> SimpleNamespace:
-    return SimpleNamespace(config=asdict(order), run_metadata=SimpleNamespace(num_failures=4))
+    actor = SimpleNamespace(_actor_id=b"actor")
+    return SimpleNamespace(config=asdict(order), temporary_state=SimpleNamespace(ray_actor=actor))
 
 
-def run_of(session) -> TuneRunState:
-    return TuneRunState(session.coordinator, limit=lambda: 3, stop_requested=lambda: False, monotonic=lambda: 0.0)
+def run_of(session, cluster: Cluster, *, max_retries: int = 3, limit=lambda: 3) -> TuneRunState:
+    recovery = WorkerRecovery(
+        session.coordinator,
+        max_retries=max_retries,
+        timeouts=lambda key: cluster.timeouts,
+        store_answers=lambda: cluster.store_answers,
+        usable_nodes=lambda: cluster.nodes,
+        warn=cluster.warnings.append,
+        monotonic=lambda: 0.0,
+    )
+    return TuneRunState(
+        session.coordinator, limit=limit, stop_requested=lambda: False, monotonic=lambda: 0.0, recovery=recovery
+    )
 
 
-def lost(run: TuneRunState, trial: SimpleNamespace, error: Exception, *, for_good: bool = False) -> None:
-    """Tell of a lost worker as Tune does: from the block in which it handles the error."""
-    lander = _CommitCallback(run)
+def begun(session, cluster: Cluster, **options: object) -> tuple[TuneRunState, SimpleNamespace]:
+    """A run of Tune in which a worker on node HERE has begun with a trial."""
+    run, trial = run_of(session, cluster, **options), trial_of(session.coordinator.next_assignment())
+    _CommitCallback(run).on_trial_start(iteration=1, trials=[], trial=trial)
+    return run, trial
+
+
+def lost(run: TuneRunState, trial: SimpleNamespace, error: Exception) -> None:
+    """Tell of a lost worker as Tune does: from the block in which it handles the error. Then another one begins."""
     try:
         raise error
     except RayError:
-        if for_good:
-            lander.on_trial_error(iteration=1, trials=[], trial=trial)
-        else:
-            lander.on_trial_recover(iteration=1, trials=[], trial=trial)
+        _CommitCallback(run).on_trial_recover(iteration=1, trials=[], trial=trial)
+    _CommitCallback(run).on_trial_start(iteration=1, trials=[], trial=trial)
 
 
-def test_trouble_of_the_store_in_a_worker_ends_the_run_as_what_it_is(open_session):
-    session = open_session()
-    run, order = run_of(session), session.start()
+def raised(error: Exception) -> RayTaskError:
+    return RayTaskError("step", "traceback", error)
 
-    lost(run, trial_of(order), RayTaskError("step", "traceback", FULL))
+
+def died(detail: str = "it died", *, preempted: bool = False) -> RayActorError:
+    return RayActorError(error_msg=detail, preempted=preempted)
+
+
+def test_trouble_of_the_store_in_one_worker_is_a_lost_worker_if_the_driver_reaches_the_store(open_session, cluster):
+    run, trial = begun(open_session(), cluster)
+
+    lost(run, trial, raised(FULL))
+
+    assert run.failure is None
+    assert run.recovery.avoided() == {HERE}
+
+
+def test_it_ends_the_run_as_what_it_is_if_the_driver_does_not_reach_it_either(open_session, cluster):
+    run, trial = begun(open_session(), cluster)
+    cluster.store_answers = False
+
+    lost(run, trial, raised(FULL))
 
     assert run.failure is FULL
 
 
-def test_a_worker_that_the_memory_monitor_killed_is_a_strike_against_its_trial(open_session, store):
-    session = open_session()
-    run, order = run_of(session), session.start()
+def test_it_ends_the_run_as_what_it_is_if_it_comes_time_and_again(open_session, cluster):
+    run, trial = begun(open_session(), cluster)
+    cluster.nodes = [HERE]
 
-    lost(run, trial_of(order), OutOfMemoryError("the node was low on memory"))
+    for _ in range(4):
+        lost(run, trial, raised(FULL))
+
+    assert run.failure is FULL
+
+
+@pytest.mark.parametrize("error", [LeaseLost("another driver"), CorruptStore("damaged", path="p")])
+def test_what_another_worker_would_meet_as_well_ends_the_run(open_session, cluster, error):
+    run, trial = begun(open_session(), cluster)
+
+    lost(run, trial, raised(error))
+
+    assert run.failure is error
+
+
+def test_a_node_that_cannot_train_is_named_and_gets_no_more_trials(open_session, cluster):
+    run, trial = begun(open_session(), cluster, max_retries=0)
+
+    lost(run, trial, raised(BLIND))
 
     assert run.failure is None
-    assert failure_counts(store, "small", "000000") == {Reason.OOM: 1}
+    assert run.recovery.avoided() == {HERE}
+    assert cluster.warnings == [f"node {HERE[:12]}: gets no more trials of this sweep: TensorFlow sees no GPU"]
 
 
-def test_one_that_was_killed_before_its_trial_began_is_none(open_session, store):
+def test_if_no_other_node_is_left_its_trouble_ends_the_run(open_session, cluster):
+    run, trial = begun(open_session(), cluster)
+    cluster.nodes = [HERE]
+
+    lost(run, trial, raised(BLIND))
+
+    assert isinstance(run.failure, NodeTrouble)
+    assert str(run.failure) == f"node {HERE[:12]}: TensorFlow sees no GPU"
+
+
+def test_one_that_was_excluded_before_anything_ran_refuses_the_sweep_if_it_is_the_only_one(open_session, cluster):
+    run = run_of(open_session(), cluster)
+    run.recovery.exclude(HERE, "does not answer")
+    cluster.nodes = [HERE]
+
+    with pytest.raises(NodeTrouble, match=f"node {HERE[:12]}: does not answer"):
+        run.recovery.exclude(HERE, "does not answer")
+
+
+def test_a_worker_that_was_lost_before_it_began_is_not_its_predecessors_nodes(open_session, cluster):
+    run, trial = begun(open_session(), cluster, max_retries=10)
+
+    for _ in range(4):
+        try:
+            raise died()
+        except RayError:
+            _CommitCallback(run).on_trial_recover(iteration=1, trials=[], trial=trial)
+
+    assert cluster.warnings == []
+
+
+def test_a_worker_that_the_memory_monitor_killed_is_a_strike_against_its_trial_and_none_against_its_node(
+    open_session, cluster, store
+):
+    run, trial = begun(open_session(), cluster)
+
+    lost(run, trial, OutOfMemoryError("the node was low on memory"))
+
+    assert run.failure is None
+    assert failure_counts(store, "small", "000000", trial_timeout_s=None) == {Reason.OOM: 1}
+    assert run.recovery.avoided() == frozenset()
+
+
+def test_one_that_was_killed_before_its_trial_began_is_none(open_session, cluster, store):
     session = open_session()
-    run, order = run_of(session), session.coordinator.next_assignment()
+    run, trial = run_of(session, cluster), trial_of(session.coordinator.next_assignment())
 
-    lost(run, trial_of(order), OutOfMemoryError("the node was low on memory"))
+    lost(run, trial, OutOfMemoryError("the node was low on memory"))
 
-    assert failure_counts(store, "small", "000000") == {}
+    assert failure_counts(store, "small", "000000", trial_timeout_s=None) == {}
 
 
-@pytest.mark.parametrize("error", [ActorDiedError(), OutOfMemoryError("the node was low on memory")])
-def test_a_trial_that_loses_too_many_workers_ends_the_run_with_the_last_cause(open_session, error):
-    session = open_session()
-    run, order = run_of(session), session.start()
+@pytest.mark.parametrize("error", [died("the node's disk is full"), OutOfMemoryError("the node was low on memory")])
+def test_a_trial_that_loses_too_many_workers_ends_the_run_with_the_last_cause(open_session, cluster, error):
+    run, trial = begun(open_session(), cluster)
+    cluster.nodes = [HERE]
 
-    lost(run, trial_of(order), error, for_good=True)
+    for _ in range(3):
+        lost(run, trial, error)
+    before = run.failure
+    lost(run, trial, error)
 
+    assert before is None
     assert isinstance(run.failure, ClusterTrouble)
-    assert type(error).__name__ in str(run.failure)
-    assert str(error).splitlines()[0] in str(run.failure)
+    assert f"its worker was lost 4 times without getting further, last by {type(error).__name__}" in str(run.failure)
+    assert str(error) in str(run.failure)
+
+
+def test_retries_begin_anew_after_a_later_checkpoint(open_session, cluster):
+    session = open_session("checkpoint_s=1e-6", "pruning=off")
+    run, trial = begun(session, cluster)
+    cluster.nodes = [HERE]
+    session.runner.begin(TrialAssignment(**trial.config))
+
+    for _ in range(4):  # a loss after each of four epochs
+        report = session.runner.step()
+        _SchedulerAdapter(run).on_trial_result(None, trial, {REPORT: report})
+        for _ in range(3):
+            lost(run, trial, died())
+
+    assert report.saved_epoch == 4
+    assert run.failure is None
+
+
+def test_workers_that_retire_are_preempted_or_end_a_trial_that_takes_too_long_cost_no_retry(open_session, cluster):
+    run, trial = begun(open_session(), cluster, max_retries=0)
+
+    lost(run, trial, died("Worker exit type: INTENDED_USER_EXIT Worker exit detail: exit_actor() is called."))
+    lost(run, trial, died(preempted=True))
+    cluster.timeouts = 1
+    lost(run, trial, died())
+    before, avoided = run.failure, run.recovery.avoided()
+    lost(run, trial, died())
+
+    assert (before, avoided) == (None, frozenset())
+    assert isinstance(run.failure, ClusterTrouble)
+
+
+def test_a_node_that_is_gone_is_neither_avoided_nor_named(open_session, cluster):
+    run, trial = begun(open_session(), cluster, max_retries=10)
+    cluster.nodes = [THERE]
+
+    for _ in range(5):
+        lost(run, trial, died())
+
+    assert run.recovery.avoided() == frozenset()
+    assert cluster.warnings == []
+
+
+def test_a_trial_that_ends_on_a_node_makes_it_a_good_one_again(open_session, cluster):
+    session = open_session("budget.trials=1", "pruning=off")
+    run, trial = begun(session, cluster)
+    lost(run, trial, died())
+    avoided = run.recovery.avoided()
+    session.runner.begin(TrialAssignment(**trial.config))
+    while _SchedulerAdapter(run).on_trial_result(None, trial, {REPORT: session.runner.step()}) == "CONTINUE":
+        pass
+
+    _CommitCallback(run).on_trial_complete(iteration=1, trials=[], trial=trial)
+
+    assert avoided == {HERE}
+    assert run.recovery.avoided() == frozenset()
+    assert [row.trial for row in session.landed] == [0]
+
+
+def test_places_are_asked_for_on_other_nodes_than_those_that_are_avoided(monkeypatch):
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(tune_patches, "placement_group", lambda **arguments: asked.append(arguments))
+    plain, labelled = _bundle(Resources()), _bundle(Resources(labels={"zone": "east"}))
+    original = ResourceRequest.to_placement_group
+
+    with nodes_avoided(lambda: [THERE, HERE]):
+        for bundle in (plain, labelled):
+            bundle.to_placement_group()
+
+    selector = {"ray.io/node-id": f"!in({HERE},{THERE})"}
+    assert [group["bundle_label_selector"] for group in asked] == [[selector], [{"zone": "east"} | selector]]
+    assert all(validate_label_selector(group["bundle_label_selector"][0]) is None for group in asked)
+    assert asked[0]["bundles"] == plain.bundles
+    assert ResourceRequest.to_placement_group is original
 
 
 def test_tune_is_told_of_a_worker_killed_for_memory_in_words_that_it_knows(monkeypatch):
@@ -109,10 +306,10 @@ def test_ray_keeps_free_for_a_trial_what_the_spec_asks_for():
     assert hash(bundle) == hash(_bundle(wanted))
 
 
-def test_trials_are_suggested_up_to_the_limit_of_the_moment(open_session):
+def test_trials_are_suggested_up_to_the_limit_of_the_moment(open_session, cluster):
     session = open_session()
     limit = 2
-    run = TuneRunState(session.coordinator, limit=lambda: limit, stop_requested=lambda: False, monotonic=lambda: 0.0)
+    run = run_of(session, cluster, limit=lambda: limit)
     suggester = _SearchAdapter(run)
 
     before = [suggester.suggest(f"t{number}") for number in range(3)]

@@ -1,12 +1,11 @@
 import json
-from dataclasses import replace
 
 import duckdb
 import pytest
 
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore, LeaseLost, SweepFailed
-from vae_search.search.messages import Failure
+from vae_search.search.messages import Failure, TrialReport
 from vae_search.store import paths as store_paths
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts
@@ -146,22 +145,42 @@ def test_a_diverged_trial_is_a_row_of_its_own_and_the_sweep_goes_on(open_session
     assert all(row.objective is None for row in session.landed)
 
 
-def test_the_same_failure_time_and_again_stops_the_sweep_with_its_cause(open_session):
+def fail(session) -> None:
+    """Let the next trial end as one that raised before its first epoch was over."""
+    order = session.coordinator.next_assignment()
+    session.coordinator.started(order.key)
+    session.coordinator.record(
+        TrialReport(
+            key=order.key,
+            epoch=0,
+            measurements=(),
+            costs=None,
+            scores=None,
+            failure=Failure(reason=Reason.RAISED, error="ValueError: no such activation\nmore"),
+            node_id="here",
+            saved_epoch=0,
+        )
+    )
+    session.coordinator.commit_trial(order.key)
+
+
+def test_a_sweep_in_which_everything_fails_stops_with_the_cause(open_session):
     session = open_session("budget.trials=20")
-    failure = Failure(reason=Reason.RAISED, error="ValueError: no such activation\nmore")
+    for _ in range(5):
+        fail(session)
 
-    def fail() -> None:
-        order = session.start()
-        session.coordinator.record(replace(session.runner.step(), failure=failure))
-        session.coordinator.commit_trial(order.key)
+    with pytest.raises(SweepFailed, match=r"all 6 trials .*\n.*ValueError: no such activation"):
+        fail(session)
 
-    for _ in range(4):
-        fail()
+    assert len(session.landed) == 6
+
+
+def test_failures_of_the_drivers_before_count(open_session):
+    for _ in range(5):
+        fail(open_session("budget.trials=20"))
 
     with pytest.raises(SweepFailed, match="ValueError: no such activation"):
-        fail()
-
-    assert len(session.landed) == 5
+        fail(open_session("budget.trials=20"))
 
 
 def test_when_the_time_is_up_running_trials_are_cut_and_none_is_issued(open_session):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from vae_search.core.trial_state import Reason
-from vae_search.errors import StoreUnavailable
+from vae_search.errors import NodeTrouble, StoreUnavailable
 from vae_search.search.worker.trial_runner import TrialRunner
 from vae_search.store import paths as store_paths
 from vae_search.store.ledger import checkpoints
@@ -127,16 +127,25 @@ def test_a_trial_that_hangs_is_ended_once_and_fails_the_second_time(
     last.begin(order)
     report = last.step()
 
-    assert failure_counts(store, "small", "000000") == {Reason.TIMEOUT: 2}
+    assert failure_counts(store, "small", "000000", trial_timeout_s=0.05) == {Reason.TIMEOUT: 2}
     assert report.failure.reason is Reason.TIMEOUT
     assert "trial_timeout_s = 0.05 s" in report.failure.error
 
 
 def test_one_strike_does_not_end_a_trial(open_session, store):
-    session = open_session()
+    session = open_session("trial_timeout_s=60")
     session.start()
-    record_failure(store, "small", "000000", Reason.TIMEOUT, detail="")
+    record_failure(store, "small", "000000", Reason.TIMEOUT, detail="", limit_s=60.0)
     record_failure(store, "small", "000000", Reason.OOM, detail="")
+
+    assert session.runner.step().failure is None
+
+
+def test_a_trial_that_was_too_slow_twice_is_tried_again_under_a_longer_limit(open_session, store):
+    session = open_session("trial_timeout_s=60", "pruning=off")
+    order = session.start()
+    for _ in range(2):
+        record_failure(store, "small", order.key, Reason.TIMEOUT, detail="", limit_s=0.05)
 
     assert session.runner.step().failure is None
 
@@ -192,7 +201,14 @@ def test_a_worker_whose_node_is_about_to_leave_saves_every_epoch(open_session, s
 
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="says what is done without a GPU")
-def test_a_worker_that_was_given_a_gpu_and_finds_none_says_so(open_session, caplog):
-    open_session("resources.gpus_per_trial=0.5")
+def test_a_worker_that_was_given_a_gpu_and_finds_none_is_its_nodes_trouble(open_session):
+    with pytest.raises(NodeTrouble, match=r"given 0\.5 GPUs, but TensorFlow sees none there"):
+        open_session("resources.gpus_per_trial=0.5")
 
-    assert "gpus_per_trial is 0.5, but TensorFlow finds no GPU on this node" in caplog.text
+
+def test_a_row_says_on_what_the_trial_ran(open_session):
+    session = open_session("budget.trials=1", "pruning=off")
+
+    session.run()
+
+    assert [row.device for row in session.landed] == ["cpu"]

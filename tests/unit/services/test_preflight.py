@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +14,13 @@ from tests.support.paths import ROOT
 from vae_search.errors import ClusterTrouble
 from vae_search.runtime.cluster.connectivity import MODE, VERSION, ClusterFacts
 from vae_search.runtime.cluster.node_check import JOBS, NodeReport, ask_nodes
+from vae_search.runtime.cluster.node_check_script import look_around
 from vae_search.runtime.cluster.preflight_checks import (
     Area,
     check_auth_mode,
     check_capacity,
     check_clock,
+    check_gpus,
     check_nodes,
     check_space,
     check_store_of_nodes,
@@ -91,6 +94,37 @@ def test_nodes_that_differ_are_named():
     assert not check_nodes([report(trouble="no answer for 40 s")], here=HERE)[0].ok
     assert not check_nodes([report(clock_off_s=31.0)], here=HERE)[2].ok
     assert not check_nodes([], here=HERE)[0].ok
+
+
+@pytest.mark.parametrize(
+    ("seen", "wanted", "ok", "found"),
+    [
+        (("NVIDIA L4",), 0.25, True, "1 × NVIDIA L4"),
+        ((), 0.25, False, "node 01234567 has 1 for Ray, and none for its TensorFlow"),
+        ((), 0, True, "node 01234567 has 1 for Ray, and none for its TensorFlow"),  # no trial will miss it
+    ],
+)
+def test_every_node_is_asked_whether_its_tensorflow_sees_the_gpus_that_ray_counts(seen, wanted, ok, found):
+    (check,) = check_gpus([report(), report(gpus=1.0, gpus_seen=seen)], Resources(gpus_per_trial=wanted))
+
+    assert (check.ok, check.found) == (ok, found)
+    assert check.ok == (check.remedy == "")
+
+
+def test_a_cluster_without_gpus_is_not_asked_for_them():
+    assert check_gpus([report()], Resources()) == []
+
+
+@pytest.mark.needs_tensorflow
+def test_a_node_whose_tensorflow_sees_no_gpu_says_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+
+    found = look_around(None, None, 1.0)
+
+    assert found["gpus"] == 1.0
+    if shutil.which("nvidia-smi") is None:
+        assert found["gpus_seen"] == []
 
 
 def test_a_store_that_a_node_does_not_see_is_the_stores_trouble():

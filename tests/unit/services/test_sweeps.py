@@ -14,13 +14,14 @@ import vae_search
 from tests.support.paths import ROOT
 from tests.support.s3_server import BUCKET, seen_by_others
 from tests.support.web_server import serving
-from vae_search.errors import InvalidSpec
+from vae_search.errors import InvalidSpec, SweepFailed
 from vae_search.search.progress import Observer
 from vae_search.services import cluster_jobs, sweeps
 from vae_search.services.datasets import put, source_of
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.backends.uri import open_store
+from vae_search.store.paths import SweepPaths
 
 FIXTURE = ROOT / "tests/fixtures/store_f001553/store"
 SPEC = """name: far
@@ -130,6 +131,39 @@ def test_the_use_case_promotes_and_says_so(old, tmp_path):
         1,
     )
     assert phases == ["judging the finalists of before"]
+
+
+def test_a_sweep_whose_time_is_used_says_so_and_how_to_go_on(old, tmp_path):
+    warnings: list[str] = []
+
+    outcome = sweeps.resume(
+        old,
+        "before",
+        overrides=["promote=null", "budget.trials=50", "budget.minutes=1e-3"],
+        cache=tmp_path,
+        observer=lambda spec: Observer(on_warning=warnings.append),
+    )
+
+    (warning,) = warnings
+    assert "Its budget of 0.001 minutes is used, with 6 of 50 trials ended." in warning
+    assert "`vae-search resume before --set budget.minutes=1`" in warning
+    assert outcome.status.leaderboard.finished == 6
+
+
+def test_one_whose_time_was_used_before_a_trial_ended_says_that(old, tmp_path):
+    old.remove_tree(SweepPaths("before").trials)
+    old.remove_tree(SweepPaths("before").compact)
+
+    with pytest.raises(SweepFailed, match=r"no trial completed\. Its budget of 0\.001 minutes is used") as failed:
+        sweeps.resume(
+            old,
+            "before",
+            overrides=["budget.trials=50", "budget.minutes=1e-3"],
+            cache=tmp_path,
+            observer=lambda spec: Observer(),
+        )
+
+    assert len(str(failed.value).splitlines()) == 2
 
 
 def test_a_sweep_that_names_no_model_promotes_nothing(old, tmp_path):

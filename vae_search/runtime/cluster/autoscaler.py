@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import ray
@@ -20,7 +20,13 @@ from ray._raylet import (  # type: ignore[attr-defined]  # compiled
     GcsClient,
 )
 from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
-from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
+from ray.util.placement_group import (
+    NODE_ID_LABEL_KEY,
+    PlacementGroup,
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
 
 from vae_search.runtime.cluster.connectivity import adds_nodes
 from vae_search.search.capacity import needs
@@ -51,13 +57,22 @@ def autoscaler_runs(client: GcsClient, *, timeout_s: float) -> bool | None:
 class NodeDemand:
     """Placement groups of one trial each that wait for nodes.
 
-    One that gets its place is removed at once, with all others, so that a trial can have the slot; and for a while none
-    is made again, or the demand of several sweeps would pass the slot to and fro before a trial gets it.
+    None asks for a node that is avoided. One that gets its place is removed at once, with all others, so that a trial
+    can have the slot; and for a while none is made again, or the demand of several sweeps would pass the slot to and
+    fro before a trial gets it.
     """
 
-    def __init__(self, resources: Resources, *, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        *,
+        monotonic: Callable[[], float],
+        avoided: Callable[[], Collection[str]] = tuple,
+    ) -> None:
         self._bundle = needs(resources)
-        self._selector = [dict(resources.labels)] if resources.labels else None
+        self._labels = dict(resources.labels)
+        self._avoided = avoided
+        self._selector = self._labels
         self._monotonic = monotonic
         self._quiet_until_s = -math.inf
         self._waiting: list[PlacementGroup] = []
@@ -69,20 +84,28 @@ class NodeDemand:
             self._quiet_until_s = self._monotonic() + QUIET_S
         if self._monotonic() < self._quiet_until_s:
             slots = 0
-        while len(self._waiting) > slots:
+        nodes = sorted(self._avoided())
+        selector = self._labels | ({NODE_ID_LABEL_KEY: f"!in({','.join(nodes)})"} if nodes else {})
+        while len(self._waiting) > (slots if selector == self._selector else 0):
             remove_placement_group(self._waiting.pop())
+        self._selector = selector
         while len(self._waiting) < slots:
-            self._waiting.append(placement_group([self._bundle], bundle_label_selector=self._selector))
+            self._waiting.append(
+                placement_group([self._bundle], bundle_label_selector=[selector] if selector else None)
+            )
 
 
 @contextmanager
-def asking_for_nodes(resources: Resources, slots: Callable[[], int]) -> Iterator[None]:
+def asking_for_nodes(
+    resources: Resources, slots: Callable[[], int], *, avoided: Callable[[], Collection[str]]
+) -> Iterator[None]:
     """Ask the autoscaler of the connected cluster for nodes while the block runs.
 
     Args:
-        slots: how many to ask for now; called from a thread of its own.
+        slots: how many to ask for now; called from a thread of its own, as is `avoided`.
+        avoided: ids of nodes whose slots are not wanted.
     """
-    demand, over = NodeDemand(resources, monotonic=time.monotonic), threading.Event()
+    demand, over = NodeDemand(resources, monotonic=time.monotonic, avoided=avoided), threading.Event()
 
     def keep_asking() -> None:
         while not over.is_set():

@@ -34,6 +34,10 @@ class NodeReport:
     clock_off_s: float
     """at least so far is its clock from the head's"""
     store_trouble: str | None
+    gpus: float = 0.0
+    """as Ray counts them"""
+    gpus_seen: tuple[str, ...] | None = None
+    """names of those that its TensorFlow sees; None if Ray counts none"""
 
 
 def ask_nodes(
@@ -112,4 +116,6 @@ def _report(listed: Mapping[str, Any]) -> NodeReport:
         versions=dict(listed.get("versions", {})),
         clock_off_s=float(listed.get("clock_off_s", 0.0)),
         store_trouble=listed.get("store_trouble"),
+        gpus=float(listed.get("gpus", 0.0)),
+        gpus_seen=None if listed.get("gpus_seen") is None else tuple(map(str, listed["gpus_seen"])),
     )

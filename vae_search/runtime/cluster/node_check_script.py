@@ -13,17 +13,37 @@ MARK = "vae-search-nodes:"
 ANSWER_S = 40.0  # that all nodes have together
 
 
-def look_around(store: str | None, note: str | None) -> dict[str, Any]:
-    """Versions and the clock of this node, and what is wrong with the store as seen from here.
+def look_around(store: str | None, note: str | None, gpus: float) -> dict[str, Any]:
+    """Versions, GPUs and the clock of this node, and what is wrong with the store as seen from here.
 
     Args:
         store: its location, None if none is to be looked at.
         note: a file of the store that whoever asks has written.
+        gpus: as Ray counts them; TensorFlow is asked what it sees of them.
     """
+    import os
     import platform
+    import subprocess
+    import sys
     from importlib import metadata
 
     found: dict[str, Any] = {"python": platform.python_version(), "versions": {}, "store_trouble": None}
+    found["gpus"], found["gpus_seen"] = gpus, None
+    if gpus:
+        ask = (
+            "import json, tensorflow as tf; gpus = tf.config.list_physical_devices('GPU'); "
+            "names = [tf.config.experimental.get_device_details(gpu).get('device_name', 'GPU') for gpu in gpus]; "
+            "print(); print(json.dumps(names))"
+        )
+        # Ray hides the GPUs from a task that was given none, by this variable.
+        shown = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+        try:
+            asked = subprocess.run(
+                [sys.executable, "-c", ask], env=shown, capture_output=True, text=True, timeout=30, check=True
+            )
+            found["gpus_seen"] = json.loads(asked.stdout.splitlines()[-1])
+        except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+            found["gpus_seen"] = []
     for name in ("vae-search", "ray", "tensorflow"):
         try:
             found["versions"][name] = metadata.version(name)
@@ -74,8 +94,9 @@ def main(
     asked = {}
     for node in ray.nodes():
         if node["Alive"]:
+            gpus = node["Resources"].get("GPU", 0.0)
             here_only = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
-            asked[task.options(scheduling_strategy=here_only).remote(store, note)] = node["NodeID"]
+            asked[task.options(scheduling_strategy=here_only).remote(store, note, gpus)] = node["NodeID"]
     done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_S)
     ended_s = time.time()
     reports = []

@@ -170,6 +170,30 @@ def check_nodes(reports: Sequence[NodeReport], *, here: Mapping[str, str | None]
     return checks
 
 
+def check_gpus(reports: Sequence[NodeReport], resources: Resources) -> list[Check]:
+    """Check that TensorFlow sees the GPUs that Ray counts; no check where there are none and none is wanted."""
+    with_gpus = [report for report in reports if report.trouble is None and report.gpus > 0]
+    if not with_gpus and resources.gpus_per_trial == 0:
+        return []
+    blind = [report for report in with_gpus if len(report.gpus_seen or ()) < report.gpus]
+    names = Counter(name for report in with_gpus for name in report.gpus_seen or ())
+    found = "; ".join(
+        f"{_short(report)} has {report.gpus:g} for Ray, and {len(report.gpus_seen or ()) or 'none'} for its TensorFlow"
+        for report in blind[:3]
+    )
+    return [
+        Check(
+            name="GPUs",
+            ok=not (blind and resources.gpus_per_trial > 0),
+            found=found or ", ".join(f"{count} × {name}" for name, count in sorted(names.items())) or "none",
+            remedy="Install vae-search[gpu] with requirements-gpu.lock and NVIDIA's driver there, or use an image of "
+            "cluster/Dockerfile with EXTRAS=s3,gpu."
+            if blind and resources.gpus_per_trial > 0
+            else "",
+        )
+    ]
+
+
 def check_store_of_nodes(reports: Sequence[NodeReport]) -> Check:
     """Check that all nodes see the store that this machine sees, and may write into it."""
     troubles = [

@@ -4,6 +4,7 @@ import json
 import logging
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
@@ -109,7 +110,7 @@ class TrialRunner:
         """None after a first failure that does not count yet: the trial goes on from its last checkpoint."""
         try:
             if self._run is None:
-                counted = failure_counts(self._store, self._config.spec.name, assignment.key)
+                counted = self._failures_of(assignment)
                 if counted[Reason.TIMEOUT] >= MAX_FAILURES:
                     return self._failed(assignment, Failure(reason=Reason.TIMEOUT, error=self._over_time()))
                 if counted[Reason.OOM] >= MAX_FAILURES:
@@ -128,7 +129,7 @@ class TrialRunner:
             logger.exception("run %s ran out of memory", assignment.key)
             told = _told(error)
             record_failure(self._store, self._config.spec.name, assignment.key, Reason.OOM, detail=told)
-            if failure_counts(self._store, self._config.spec.name, assignment.key)[Reason.OOM] >= MAX_FAILURES:
+            if self._failures_of(assignment)[Reason.OOM] >= MAX_FAILURES:
                 return self._failed(assignment, Failure(reason=Reason.OOM, error=told))
             return None
         except (VaeSearchError, OSError):
@@ -136,6 +137,10 @@ class TrialRunner:
         except Exception as error:  # any other is the config's own fault, whatever library it comes from
             logger.exception("run %s raised", assignment.key)
             return self._failed(assignment, Failure(reason=Reason.RAISED, error=_told(error)))
+
+    def _failures_of(self, assignment: TrialAssignment) -> Counter[Reason]:
+        spec = self._config.spec
+        return failure_counts(self._store, spec.name, assignment.key, trial_timeout_s=spec.trial_timeout_s)
 
     def _start(self, assignment: TrialAssignment) -> TrainingRun:
         run = self._trainer.start(
@@ -201,7 +206,15 @@ class TrialRunner:
         if self._assignment is not None:
             error = self._over_time()
             logger.error("run %s: %s; this worker ends", self._assignment.key, error)
-            record_failure(self._store, self._config.spec.name, self._assignment.key, Reason.TIMEOUT, detail=error)
+            spec = self._config.spec
+            record_failure(
+                self._store,
+                spec.name,
+                self._assignment.key,
+                Reason.TIMEOUT,
+                detail=error,
+                limit_s=spec.trial_timeout_s,
+            )
 
     def _over_time(self) -> str:
         longest_s = self._config.spec.trial_timeout_s

@@ -82,6 +82,7 @@ class TrialRow:
     images_per_s: Double | None = None  # training images per second
     peak_memory_bytes: Int64 | None = None  # of the worker's process since it started
     compiled: Text | None = None  # graph or xla
+    device: Text | None = None  # that trained: cpu, or the GPU's name; NULL in rows of versions that did not record it
     params: Mapping[str, ParamValue]  # the active parameters: columns param_<name> and params_json
     comparability_key: Text  # hash of the task; values are ranked only within one
     spec_sha256: Text  # hash of the spec's identity

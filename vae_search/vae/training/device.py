@@ -1,17 +1,26 @@
 """GPU and thread limits of TensorFlow, set before its first operation."""
 
 import logging
+import math
 import subprocess
 
 import tensorflow as tf
+
+from vae_search.errors import NodeTrouble
 
 logger = logging.getLogger(__name__)
 
 TOTAL_MEMORY = ("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
 ASK_S = 20.0  # a GPU that sleeps takes seconds to answer
+MIB = 2**20
+# Of a process's CUDA context and libraries, which TensorFlow's limit does not hold: else four quarters are more than
+# one GPU. From NVIDIA's figures for recent GPUs, not measured here.
+CONTEXT_MIB = 600
+LEAST_FREE_MIB = 256  # beside the images: weights, gradients and one batch of a small network
+HELP = "Install vae-search[gpu] and NVIDIA's driver there, or set resources.gpus_per_trial to 0 to train on the CPU."
 
 
-def limit_gpus(gpus: float) -> None:
+def limit_gpus(gpus: float, *, data_bytes: int = 0) -> None:
     """Let TensorFlow use what a trial was given, of the GPUs that this process sees.
 
     Works once per process, before the first operation; later calls must agree. Left alone, TensorFlow takes nearly all
@@ -19,30 +28,62 @@ def limit_gpus(gpus: float) -> None:
 
     Args:
         gpus: of one trial: 0 hides all GPUs; of a share below 1, TensorFlow's memory is that share of the GPU's.
+        data_bytes: size of the images that stay on the GPU.
 
     Raises:
+        NodeTrouble: Fewer GPUs are seen than the trial was given, or its share cannot hold the images.
         RuntimeError: TensorFlow already runs with other limits.
     """
     if gpus == 0:
         tf.config.set_visible_devices([], "GPU")
         return
     devices = tf.config.list_physical_devices("GPU")
-    if not devices:
-        logger.warning("gpus_per_trial is %g, but TensorFlow finds no GPU on this node: it trains on the CPU", gpus)
-        return
-    cap_mib = memory_cap_mib(gpus, _total_memory()) if gpus < 1 else None
-    if gpus < 1 and cap_mib is None:
+    if len(devices) < math.ceil(gpus):
+        raise NodeTrouble(
+            f"a trial was given {gpus:g} GPUs, but TensorFlow sees {len(devices) or 'none'} there.\n{HELP}"
+        )
+    room_mib = memory_cap_mib(min(gpus, 1.0), _total_memory())
+    if room_mib is None:
         logger.warning("nvidia-smi does not tell how much memory the GPU has: nothing keeps trials to their share")
+    elif data_bytes + LEAST_FREE_MIB * MIB > room_mib * MIB:
+        raise NodeTrouble(
+            f"the training images take {data_bytes / MIB:,.0f} MiB of the GPU, but a trial's share has {room_mib:,} "
+            "MiB there, and the network needs some as well.\n"
+            "Raise resources.gpus_per_trial, or train on fewer images."
+        )
     for device in devices:
-        if cap_mib is None:
+        if gpus >= 1 or room_mib is None:
             tf.config.experimental.set_memory_growth(device, True)
         else:
-            cap = tf.config.LogicalDeviceConfiguration(memory_limit=cap_mib)
+            cap = tf.config.LogicalDeviceConfiguration(memory_limit=room_mib)
             tf.config.set_logical_device_configuration(device, [cap])
 
 
+def device_in_use(gpus: float) -> str:
+    """Name of what this process trains on: `cpu`, or the GPU's own name. Sets the GPU up.
+
+    Args:
+        gpus: of one trial.
+
+    Raises:
+        NodeTrouble: A trial that was given a GPU would train on the CPU.
+    """
+    try:
+        found = tf.config.list_logical_devices("GPU")
+    except (RuntimeError, tf.errors.OpError) as error:
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        raise NodeTrouble(f"TensorFlow cannot use the GPU there: {said[:200]}\n{HELP}") from error
+    if not found:
+        if gpus > 0:
+            raise NodeTrouble(f"a trial was given {gpus:g} GPUs, but TensorFlow uses none there.\n{HELP}")
+        return "cpu"
+    details = tf.config.experimental.get_device_details(tf.config.get_visible_devices("GPU")[0])
+    name = str(details.get("device_name", "GPU"))
+    return name if len(found) == 1 else f"{len(found)} × {name}"
+
+
 def memory_cap_mib(share: float, listed: str) -> int | None:
-    """Memory of a share of a GPU, in MiB; None if that is unknown.
+    """Memory of a share of a GPU that TensorFlow may take, in MiB; None if that is unknown.
 
     Where GPUs are unequal the smallest counts: CUDA does not number them as nvidia-smi does.
 
@@ -52,7 +93,7 @@ def memory_cap_mib(share: float, listed: str) -> int | None:
     totals = [line.strip() for line in listed.strip().splitlines()]
     if not totals or not all(total.isdecimal() for total in totals):
         return None
-    return max(1, int(share * min(map(int, totals))))
+    return max(1, int(share * min(map(int, totals))) - CONTEXT_MIB)
 
 
 def _total_memory() -> str:

@@ -16,7 +16,7 @@ from vae_search.vae.networks.network import Network, build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.likelihoods import likelihood_of
 from vae_search.vae.objective.pixels import fixed_train
-from vae_search.vae.training.device import limit_gpus, limit_threads
+from vae_search.vae.training.device import device_in_use, limit_gpus, limit_threads
 from vae_search.vae.training.diagnostics import (
     MIN_EVALUATIONS,
     SPIKE_WINDOW_STEPS,
@@ -40,11 +40,16 @@ class Trainer:
     Args:
         threads: cores of one trial; see `limit_threads`.
         gpus: of one trial; see `limit_gpus`.
+
+    Raises:
+        NodeTrouble: This machine does not have the GPUs that a trial needs, or not the memory of them.
+        RuntimeError: TensorFlow already runs with other limits.
     """
 
     def __init__(self, task: TrainingTask, *, threads: int, gpus: float = 0.0) -> None:
         limit_threads(threads)
-        limit_gpus(gpus)
+        limit_gpus(gpus, data_bytes=task.train.nbytes)
+        self._device = device_in_use(gpus)
         self.task = task
         self._train = tf.convert_to_tensor(task.train)
         self._train_scored = fixed_train(task, len(task.select), seed=TRAIN_SCORE_SEED)
@@ -62,7 +67,7 @@ class Trainer:
                 decays=config.weight_decay > 0,
             )
         )
-        return TrainingRun(graph, network, self.task, self._train_scored, config, plan, seed=seed)
+        return TrainingRun(graph, network, self.task, self._train_scored, config, plan, seed=seed, device=self._device)
 
     def _graph(self, key: GraphKey) -> TrainingGraph:
         if key not in self._graphs:
@@ -87,6 +92,7 @@ class TrainingRun:
         plan: TrainingPlan,
         *,
         seed: int,
+        device: str,
     ) -> None:
         self._graph = graph
         self._network = network
@@ -95,6 +101,7 @@ class TrainingRun:
         self._config = config
         self._plan = plan
         self._seed = seed
+        self._device = device
         self._recent_losses = np.zeros(0, np.float32)
         self.measurements: list[EpochMeasurement] = []
         steps = len(task.train) // config.batch_size
@@ -228,6 +235,7 @@ class TrainingRun:
             images_per_s=seen / wall_s,
             peak_memory_bytes=_peak_memory_bytes(),
             compiled="graph",
+            device=self._device,
         )
 
     def _instability(self) -> Instability | None:

@@ -6,6 +6,7 @@ The cluster is cluster/local.sh's: a head without trials and two worker nodes on
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from tests.support.cluster_sweeps import active, nodes_in_use, ray_nodes_of, rows, saved, write_spec
 from tests.support.local_cluster import LocalCluster, command, facts, local_cluster, until
 from vae_search.data.formats.idx import read_idx_folder
-from vae_search.runtime.cluster.jobs import store_digest
+from vae_search.runtime.cluster.job_package import store_digest
 from vae_search.store import paths as store_paths
 from vae_search.store.paths import SweepPaths
 
@@ -140,6 +141,47 @@ def test_a_trial_goes_on_where_its_node_was_lost_and_a_new_node_trains(cluster: 
     assert moved[0].node_id[:8] not in lost
     log = "".join(file.read_text() for file in (tmp_path / "store" / SweepPaths("nodes").logs).glob("worker-*.log"))
     assert f"run {store_paths.trial_key(moved[0].trial)} continues after epoch" in log
+
+
+@pytest.mark.exhaustive
+def test_a_sweep_that_waits_for_anothers_slots_has_its_time_and_asks_for_nothing_blindly(
+    cluster: LocalCluster, tmp_path: Path
+):
+    to = ("--address", cluster.address, "--store", tmp_path / "store")
+    first = write_spec(tmp_path, "first", "digits", trials=8, epochs=20_000)
+    second = write_spec(tmp_path, "second", "digits", trials=3, epochs=3)
+    cluster.vae_search(tmp_path, "submit", first, *to)
+    until(lambda: saved(tmp_path, "first") == 2, "the first sweep to hold both slots")
+
+    cluster.vae_search(tmp_path, "submit", second, *to, "--set", "budget.minutes=0.5")
+    waiting_since_s = time.monotonic()
+    until(lambda: time.monotonic() - waiting_since_s > 35, "the budget's half minute to pass")
+    suggested = len(list((tmp_path / "store" / SweepPaths("second").running).iterdir()))
+    cluster.vae_search(tmp_path, "stop", "first", "--address", cluster.address)
+    done = cluster.vae_search(tmp_path, "logs", "second", "--address", cluster.address, "--follow")
+
+    assert suggested == 1
+    assert "trial 2 COMPLETE" in done.stdout
+    assert sorted(rows(tmp_path, "second")) == [0, 1, 2]
+
+
+@pytest.mark.exhaustive
+def test_a_driver_that_starts_before_its_workers_waits_for_them(tmp_path: Path):
+    with local_cluster("0") as empty:
+        spec = write_spec(tmp_path, "early", "digits", trials=1)
+        run = ("run", spec, "--address", empty.gcs_address, "--store", tmp_path / "store")
+
+        refused = empty.vae_search(tmp_path, *run, code=4)
+        driver = empty.client(tmp_path, *run, "--wait-for-nodes", 120)
+        for line in driver.stdout:
+            if line.startswith("waiting up to 120 s for a node"):
+                break
+        assert empty.local("add").returncode == 0
+        driver.communicate()
+
+    assert "the largest node has 0 CPUs" in refused.stderr
+    assert driver.returncode == 0
+    assert sorted(rows(tmp_path, "early")) == [0]
 
 
 def test_what_cannot_work_is_said_at_once(cluster: LocalCluster, tmp_path: Path):

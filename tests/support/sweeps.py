@@ -72,6 +72,8 @@ class Session:
     coordinator: SweepCoordinator
     runner: TrialRunner
     landed: list[TrialRow]
+    training: list[bool]
+    """what the clock of the time budget was told"""
 
     def run(self, *, until: Callable[[TrialReport], bool] = lambda report: False) -> None:
         """Train until the driver has no more orders, or until a report makes `until` true (the driver then 'dies')."""
@@ -100,6 +102,7 @@ class Sessions:
         lease = acquire(store, spec.name)
         self._leases.append(lease)
         landed: list[TrialRow] = []
+        training: list[bool] = []
         coordinator = SweepCoordinator(
             SweepContext(spec=spec, lease=lease.number, comparability_key="k" * 64, versions={"vae-search": "0"}),
             store=store,
@@ -109,12 +112,21 @@ class Sessions:
             slots=lambda: 1,
             on_trial_finished=lambda row, verdict: landed.append(row),
             writers=writers,
+            on_training=training.append,
         )
         config = WorkerConfig(
             spec=spec, store=store.location, lease=lease.number, rungs=coordinator.rungs, log_folder=None
         )
         runner = TrialRunner(config, self._task, self._judge_task, store, node_id="here")
-        return Session(spec=spec, store=store, lease=lease, coordinator=coordinator, runner=runner, landed=landed)
+        return Session(
+            spec=spec,
+            store=store,
+            lease=lease,
+            coordinator=coordinator,
+            runner=runner,
+            landed=landed,
+            training=training,
+        )
 
     def close(self) -> None:
         for lease in self._leases:

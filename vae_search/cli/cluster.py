@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vae_search.cli.options import JsonOption, RefreshOption, SetOption, SpecArgument, StoreOption, SweepArgument
+from vae_search.cli.options import (
+    JsonOption,
+    RefreshOption,
+    SetOption,
+    SpecArgument,
+    StoreOption,
+    SweepArgument,
+    WaitOption,
+)
 from vae_search.cli.run import show_end
 from vae_search.core.settings import DEFAULT_STORE, cache_folder
 
@@ -30,6 +38,7 @@ def submit(
         bool, typer.Option("--upload-data", help="Bring the images into the store; else the head has data.source.")
     ] = False,
     refresh: RefreshOption = False,
+    wait_for_nodes: WaitOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run a sweep on a Ray cluster; the same command again finds it running, or continues it.
@@ -44,16 +53,24 @@ def submit(
     document = read_spec(spec, overrides or ())
     jobs = cluster_jobs.jobs_of(address)
     job, is_new = cluster_jobs.submit(
-        jobs, document.spec, text=document.text, store=store, upload=upload_data, refresh=refresh
+        jobs,
+        document.spec,
+        text=document.text,
+        store=store,
+        upload=upload_data,
+        refresh=refresh,
+        wait_s=wait_for_nodes,
     )
     if json:
         show_json(job_facts(job))
     else:
         say(f"Sweep {job.sweep} {'starts' if is_new else 'runs already'} as job {job.submission_id} on {address}.")
     if not follow:
-        job = cluster_jobs.under_way(jobs, job)
+        on_phase = _ignore if json else lambda phase: say(f"{phase} …")
+        job, trains = cluster_jobs.under_way(jobs, job, wait_s=wait_for_nodes, on_phase=on_phase)
         if job.active and not json:
-            say(f"It trains. Follow it: vae-search logs {job.sweep} --address {address} --follow")
+            state = "It trains." if trains else "It goes on, but does not train yet."
+            say(f"{state} Follow it: vae-search logs {job.sweep} --address {address} --follow")
     else:
         job = jobs.follow(job.submission_id, _write)
     cluster_jobs.raise_if_failed(jobs, job, shown=follow)
@@ -122,7 +139,9 @@ def stop(
 
 
 @app.command(hidden=True)
-def drive(store: StoreOption = DEFAULT_STORE, refresh: RefreshOption = False) -> None:
+def drive(
+    store: StoreOption = DEFAULT_STORE, refresh: RefreshOption = False, wait_for_nodes: WaitOption = None
+) -> None:
     """Run the sweep whose job's folder this is; what `submit` starts on a cluster.
 
     Example: vae-search drive --store s3://bucket/sweeps
@@ -136,6 +155,7 @@ def drive(store: StoreOption = DEFAULT_STORE, refresh: RefreshOption = False) ->
         cache=cache_folder(),
         observer=lambda spec: observer(spec, quiet=False),
         refresh=refresh,
+        wait_s=wait_for_nodes,
     )
     show_end(outcome, store=store, json=False)
 
@@ -154,6 +174,10 @@ def _running(address: str, sweep: str, *, store: str | None) -> "tuple[Jobs, Job
     if not job.active:
         raise NotFound(f"sweep {sweep}: its last job, {job.submission_id}, has ended: {job.status}.")
     return jobs, job
+
+
+def _ignore(phase: str) -> None:
+    return None
 
 
 def _write(text: str) -> None:

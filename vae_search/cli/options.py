@@ -39,6 +39,16 @@ InlineOption = Annotated[
 RefreshOption = Annotated[
     bool, typer.Option("--refresh", help="Fetch images from the web or a bucket anew, whatever is in the cache.")
 ]
+WaitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--wait-for-nodes",
+        metavar="SECONDS",
+        min=0,
+        help="On a cluster: how long to wait for a node that holds a trial. Without it: 20 minutes where an autoscaler "
+        "runs, which is asked for nodes; else not at all.",
+    ),
+]
 ModelArgument = Annotated[
     str,
     typer.Argument(

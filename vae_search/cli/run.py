@@ -13,6 +13,7 @@ from vae_search.cli.options import (
     SpecArgument,
     StoreOption,
     SweepArgument,
+    WaitOption,
 )
 from vae_search.core.settings import DEFAULT_STORE, cache_folder
 
@@ -30,6 +31,7 @@ def run(
     address: AddressOption = None,
     inline: InlineOption = False,
     refresh: RefreshOption = False,
+    wait_for_nodes: WaitOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and what it would cost.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -57,6 +59,7 @@ def run(
         address=address,
         inline=inline,
         refresh=refresh,
+        wait_s=wait_for_nodes,
     )
     show_end(outcome, store=store, json=json)
 
@@ -69,6 +72,7 @@ def resume(
     address: AddressOption = None,
     inline: InlineOption = False,
     refresh: RefreshOption = False,
+    wait_for_nodes: WaitOption = None,
     json: JsonOption = False,
 ) -> None:
     """Continue a sweep with what the store knows of it; the spec's file is not needed.
@@ -88,6 +92,7 @@ def resume(
         address=address,
         inline=inline,
         refresh=refresh,
+        wait_s=wait_for_nodes,
     )
     show_end(outcome, store=store, json=json)
 

@@ -96,6 +96,7 @@ def show_estimate(estimate: "Estimate", spec: "SweepSpec", *, as_json: bool) -> 
         f"{clock(estimate.time_s)} on this machine, {estimate.memory_bytes / 1e9:.1f} GB of memory and "
         f"{estimate.store_bytes / 1e6:.1f} MB in the store. Nothing was started."
     )
+    say(estimate.capacity)
 
 
 def show_statuses(statuses: "Sequence[SweepStatus]", *, as_json: bool, has_troubles: bool) -> None:

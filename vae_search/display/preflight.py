@@ -20,3 +20,8 @@ def show_checks(checks: "Sequence[Check]", *, as_json: bool) -> None:
         say(f"{'ok' if check.ok else 'trouble':<7}  {check.name:<{width}}  {check.found}")
         if check.remedy:
             say(f"{'':<{7 + 2 + width + 2}}{check.remedy}")
+
+
+def show_waiting(what: str) -> None:
+    """Print what is waited for, before the checks that come after it."""
+    say(f"{what} …")

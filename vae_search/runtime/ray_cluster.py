@@ -3,8 +3,9 @@
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import ray
@@ -17,7 +18,13 @@ from vae_search.search.capacity import NodeCapacity, capped, cluster_capacity, i
 from vae_search.spec.sections import Resources
 
 LOOK_EVERY_S = 1.0  # at the cluster's nodes
+LATELY_S = 30.0  # within which a worker that has got its slot begins to train
 OBJECT_STORE_BYTES = 256 * 1024**2  # beside the images: reports and Tune's own objects are small
+
+
+def object_store_bytes(data_bytes: int) -> int:
+    """Size of the object store for images of `data_bytes`: Ray may hold them twice while they are put."""
+    return OBJECT_STORE_BYTES + 2 * data_bytes
 
 
 @contextmanager
@@ -43,7 +50,7 @@ def local_cluster(*, cpus: int, data_bytes: int) -> Iterator[Path]:
         address="local",
         num_cpus=cpus,
         _node_ip_address="127.0.0.1",
-        object_store_memory=OBJECT_STORE_BYTES + 2 * data_bytes,
+        object_store_memory=object_store_bytes(data_bytes),
         include_dashboard=False,
         _temp_dir=str(scratch / "ray"),
     ):
@@ -103,39 +110,61 @@ def usable_nodes(resources: Resources) -> list[str]:
     return [node.node_id for node in cluster_nodes() if trials_on(node, resources) > 0]
 
 
-def node_of_actor(actor_id: str) -> str | None:
-    """Id of the node that an actor was started on; None if that is not known."""
-    return ray_state.actor_table(actor_id, None, None).get("Address", {}).get("NodeID") or None
-
-
 def is_draining(node_id: str) -> bool:
     """True if the node has been told that it will go: a spot machine, say."""
     return node_id in ray_state.get_draining_nodes()
 
 
+def free_nodes() -> list[NodeCapacity]:
+    """The nodes that may take trials, each with what nobody has reserved of it."""
+    free = ray_state.available_resources_per_node()
+    return [replace(node, resources=free.get(node.node_id, {})) for node in cluster_nodes()]
+
+
+def node_of_actor(actor_id: str) -> str | None:
+    """Id of the node that an actor was started on; None if that is not known."""
+    return ray_state.actor_table(actor_id, None, None).get("Address", {}).get("NodeID") or None
+
+
 class Slots:
-    """Number of trials that run at once, looked up now and then: nodes come and go.
+    """Number of trials of one sweep that run at once, looked up now and then: nodes and other sweeps come and go.
+
+    `training` counts the sweep's own running trials, `avoided` names nodes that get none; set them before the first
+    look at a connected cluster.
 
     Args:
         before: trials at once, as far as is known before a cluster is connected.
     """
 
     def __init__(self, resources: Resources, *, before: int, monotonic: Callable[[], float]) -> None:
+        self.training: Callable[[], int] = int
+        self.avoided: Callable[[], Collection[str]] = tuple
         self._resources = resources
         self._monotonic = monotonic
-        self._capacity = before
-        self._looked_at_s = -LOOK_EVERY_S
+        self._before = before
+        self._free = 0
+        self._seen: list[tuple[float, int]] = []  # when, and how many slots were in use by us or free
 
     def count(self) -> int:
         """Trials at once; for forecasts."""
-        return max(1, capped(self._look(), self._resources))
+        return max(1, capped(self._reachable(), self._resources))
 
     def limit(self) -> int:
         """Trials that may be in flight."""
-        return in_flight_limit(self._look(), self._resources)
+        return in_flight_limit(self._reachable(), self._resources)
 
-    def _look(self) -> int:
-        if ray.is_initialized() and self._monotonic() - self._looked_at_s >= LOOK_EVERY_S:
-            self._looked_at_s = self._monotonic()
-            self._capacity = cluster_capacity(cluster_nodes(), self._resources)
-        return self._capacity
+    def free(self) -> int:
+        """Slots that nobody uses."""
+        self._reachable()
+        return self._free
+
+    def _reachable(self) -> int:
+        """Most slots that were ours or free lately: a worker that starts has its slot, but trains nothing yet."""
+        now_s = self._monotonic()
+        if ray.is_initialized() and (not self._seen or now_s - self._seen[-1][0] >= LOOK_EVERY_S):
+            avoided = self.avoided()
+            nodes = [node for node in free_nodes() if node.node_id not in avoided]
+            self._free = cluster_capacity(nodes, self._resources)
+            self._seen = [seen for seen in self._seen if now_s - seen[0] < LATELY_S]
+            self._seen.append((now_s, self.training() + self._free))
+        return max((slots for _, slots in self._seen), default=self._before)

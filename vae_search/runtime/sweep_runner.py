@@ -2,20 +2,31 @@
 
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from vae_search.core.machine import this_machine
 from vae_search.data.tasks import JudgeTask, TrainingTask
+from vae_search.runtime.cluster.autoscaler import asking_for_nodes
+from vae_search.runtime.cluster.gcs import grows
+from vae_search.runtime.node_wait import await_node
 from vae_search.runtime.process_state import driver_process
-from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster
+from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster, object_store_bytes
 from vae_search.runtime.store_probe import probe_store
 from vae_search.runtime.tune_adapters import run_trials
 from vae_search.runtime.worker_recovery import WorkerRecovery, recovery_for
-from vae_search.search.capacity import check_capacity, local_capacity
+from vae_search.search.capacity import (
+    LocalCapacity,
+    check_capacity,
+    check_shared_memory,
+    local_capacity,
+    slots_to_ask_for,
+)
 from vae_search.search.driver_lifecycle import DriverSession, SweepStart, run_sweep
 from vae_search.search.messages import TRIALS_PER_PROCESS, WorkerConfig
 from vae_search.search.progress import Observer
+from vae_search.spec.sections import Resources
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import location_everywhere
 from vae_search.store.paths import SweepPaths
@@ -29,12 +40,14 @@ def search(
     store: Store,
     observer: Observer,
     address: str | None = None,
+    wait_s: float | None = None,
     trials_per_process: int = TRIALS_PER_PROCESS,
 ) -> None:
     """Train the sweep's trials until its budget is used.
 
     Args:
         address: of the cluster to train on, see `joined_cluster`; None: a Ray of our own on this machine.
+        wait_s: for a node of the cluster that holds a trial, see `await_node`.
         trials_per_process: after so many a worker is replaced by a fresh one.
 
     Raises:
@@ -44,8 +57,9 @@ def search(
         VaeSearchError: What else ended it before its time; see `errors.py`.
     """
     spec = start.record.spec
-    known_capacity = local_capacity(spec.resources) if address is None else 1
-    slots = Slots(spec.resources, before=known_capacity, monotonic=time.monotonic)
+    data_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
+    local = local_capacity(spec.resources, this_machine(), data_bytes=data_bytes) if address is None else None
+    slots = Slots(spec.resources, before=local.trials if local is not None else 1, monotonic=time.monotonic)
 
     def train(session: DriverSession) -> None:
         coordinator = session.coordinator
@@ -59,50 +73,87 @@ def search(
             else str(session.log_folder.absolute()),
             trials_per_process=trials_per_process,
         )
+        slots.training = lambda: coordinator.training
+
+        def slots_to_ask() -> int:
+            # At least one: confirm runs are issued when there is room for them, but need a node as well.
+            left = max(1, coordinator.to_come + coordinator.in_flight)
+            in_flight = coordinator.in_flight
+            return slots_to_ask_for(left=left, in_flight=in_flight, free=slots.free(), resources=spec.resources)
+
         recovery = recovery_for(session, spec, is_private=address is None, warn=observer.on_warning)
-        data_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
+        slots.avoided = recovery.avoided
         with (
-            _cluster(config, session.store, address, data_bytes, observer, recovery) as scratch,
-            observer.watching(coordinator.progress),
+            _own_cluster(spec.resources, local, data_bytes=data_bytes, observer=observer)
+            if local is not None
+            else _cluster(
+                spec.resources, session, str(address), observer, recovery, wait_s=wait_s, slots=slots_to_ask
+            ) as scratch
         ):
-            run_trials(
-                coordinator,
-                config=config,
-                task=task,
-                judge_task=judge_task,
-                limit=slots.limit,
-                stop_requested=session.stop_requested,
-                scratch=scratch,
-                recovery=recovery,
-            )
+            if scratch is None:
+                return
+            observer.on_phase("training")
+            with observer.watching(coordinator.progress):
+                run_trials(
+                    coordinator,
+                    config=config,
+                    task=task,
+                    judge_task=judge_task,
+                    limit=slots.limit,
+                    stop_requested=session.stop_requested,
+                    scratch=scratch,
+                    recovery=recovery,
+                )
 
     with driver_process():
         run_sweep(start, store=store, observer=observer, slots=slots.count, train=train)
 
 
 @contextmanager
+def _own_cluster(resources: Resources, local: LocalCapacity, *, data_bytes: int, observer: Observer) -> Iterator[Path]:
+    """A Ray of our own for the length of the block; yields a scratch folder of this machine."""
+    if slow := check_shared_memory(this_machine(), object_store_bytes(data_bytes)):
+        observer.on_phase(slow)
+    observer.on_phase(f"starting Ray: {local.sum}" if local.lowered else "starting Ray")
+    with local_cluster(cpus=local.trials * resources.cpus_per_trial, data_bytes=data_bytes) as scratch:
+        check_capacity(cluster_nodes(), resources)
+        yield scratch
+
+
+@contextmanager
 def _cluster(
-    config: WorkerConfig,
-    store: Store,
-    address: str | None,
-    data_bytes: int,
+    resources: Resources,
+    session: DriverSession,
+    address: str,
     observer: Observer,
     recovery: WorkerRecovery,
-) -> Iterator[Path]:
-    """A cluster that can train the sweep, for the length of the block; yields a scratch folder of this machine."""
-    resources = config.spec.resources
-    if address is None:
-        observer.on_phase("starting Ray")
-        cluster = local_cluster(cpus=local_capacity(resources) * resources.cpus_per_trial, data_bytes=data_bytes)
-    else:
-        observer.on_phase("joining the cluster")
-        cluster = joined_cluster(address)
-    with cluster as scratch:
-        nodes = cluster_nodes()
-        if address is None:
-            check_capacity(nodes, [], resources)
-        else:
-            for node_id, trouble in probe_store(store, nodes, nonce=lambda: secrets.token_hex(8)).items():
-                recovery.exclude(node_id, trouble)
-        observer.on_phase("training")
-        yield scratch
+    *,
+    wait_s: float | None,
+    slots: Callable[[], int],
+) -> Iterator[Path | None]:
+    """The cluster at `address` for the length of the block, with a node at least that holds a trial.
+
+    Yields a scratch folder of this machine; None if the sweep shall stop before a node has come.
+
+    Args:
+        slots: how many an autoscaler is asked for, beside those that trials in flight wait for.
+    """
+    observer.on_phase("joining the cluster")
+    with joined_cluster(address) as scratch:
+        autoscaled = grows(address)
+        with asking_for_nodes(resources, slots, avoided=recovery.avoided) if autoscaled else nullcontext():
+            came = await_node(
+                resources,
+                wait_s=wait_s,
+                grows=autoscaled,
+                nodes=cluster_nodes,
+                stop_requested=session.stop_requested,
+                on_phase=observer.on_phase,
+                monotonic=time.monotonic,
+                sleep=session.signalled.wait,
+            )
+            if came:
+                troubles = probe_store(session.store, cluster_nodes(), nonce=lambda: secrets.token_hex(8))
+                for node_id, trouble in troubles.items():
+                    recovery.exclude(node_id, trouble)
+            yield scratch if came else None

@@ -170,6 +170,7 @@ class _CommitCallback(_TuneAdapter, tune.Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         """A worker was lost and Tune will start another: no fault of the config's, so no row (invariant I8)."""
+        self._run.guarded(lambda: self._run.coordinator.waits_again(_key(trial)))
         self._run.guarded(lambda: self._run.recovery.lost(_key(trial), _cause()))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:

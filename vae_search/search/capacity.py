@@ -3,11 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vae_search.core.machine import usable_cores
+from vae_search.core.machine import Machine
 from vae_search.errors import ClusterTrouble
 from vae_search.spec.sections import Resources
 
 CPU, GPU, MEMORY = "CPU", "GPU", "memory"  # Ray's names of them
+WORKER_BYTES = 700 * 10**6  # TensorFlow and one compiled network
+SLOW_STORE_BYTES = 10**10  # an object store up to this size may lie on a disk; Ray refuses larger ones
+AUTOSCALER_S = 1200.0  # that an autoscaler has to bring the first node: images are pulled, packages installed
+MOST_ASKED = 256  # slots at a time; more come in the next boot
 ROUNDING = 1e-6  # Ray counts resources in ten-thousandths; 4 × 0.25 must be 1
 
 
@@ -39,13 +43,31 @@ def cluster_capacity(nodes: Sequence[NodeCapacity], resources: Resources) -> int
     return sum(trials_on(node, resources) for node in nodes)
 
 
-def in_flight_limit(running: int, resources: Resources) -> int:
-    """Limit of trials in flight: those that run, and some ahead.
+def in_flight_limit(reachable: int, resources: Resources) -> int:
+    """Limit of trials in flight: those that the sweep has, or could have, a slot for, and a few ahead.
 
-    One ahead keeps a worker from waiting for the sampler. A quarter more on large clusters is what an autoscaler sees
-    as demand; it is no larger, because what is asked ahead is asked without the results of what runs.
+    One ahead, or an eighth, keeps a worker from waiting for the sampler. It is no larger, because what is asked ahead
+    is asked without the results of what runs.
+
+    Args:
+        reachable: slots of the sweep's own running trials, and free ones; other sweeps' slots do not count.
     """
-    return capped(running + max(1, running // 4), resources)
+    return capped(reachable + max(1, reachable // 8), resources)
+
+
+def slots_to_ask_for(*, left: int, in_flight: int, free: int, resources: Resources) -> int:
+    """Slots to ask an autoscaler for, beside those that trials in flight wait for themselves.
+
+    All that the sweep could use at once, so that a cluster grows in one boot instead of by a share at a time; nothing
+    while a slot is free, because trials come first.
+
+    Args:
+        left: trials and confirm runs that are still to end, those in flight among them.
+        free: slots that nobody uses.
+    """
+    if free > 0:
+        return 0
+    return min(max(0, capped(left, resources) - in_flight), MOST_ASKED)
 
 
 def capped(trials: int, resources: Resources) -> int:
@@ -53,20 +75,16 @@ def capped(trials: int, resources: Resources) -> int:
     return min(trials, resources.concurrency) if isinstance(resources.concurrency, int) else trials
 
 
-def check_capacity(nodes: Sequence[NodeCapacity], growing: Sequence[NodeCapacity], resources: Resources) -> None:
-    """Refuse a trial that would wait for ever.
-
-    Args:
-        growing: one node of each kind that an autoscaler may add.
+def check_capacity(nodes: Sequence[NodeCapacity], resources: Resources) -> None:
+    """Refuse a trial that no node holds: it would wait for one that may never come.
 
     Raises:
-        ClusterTrouble: No node holds it, and none that may come; naming the largest and what the trial needs.
+        ClusterTrouble: Naming the largest node and what the trial needs.
     """
-    every = [*nodes, *growing]
-    if any(trials_on(node, resources) for node in every):
+    if any(trials_on(node, resources) for node in nodes):
         return
     for name, amount in needs(resources).items():
-        largest = max((node.resources.get(name, 0.0) for node in every), default=0.0)
+        largest = max((node.resources.get(name, 0.0) for node in nodes), default=0.0)
         if largest + ROUNDING < amount:
             raise ClusterTrouble(
                 f"resources.{_key(name)}: the largest node has {_amount(name, largest)}, a trial needs "
@@ -77,20 +95,74 @@ def check_capacity(nodes: Sequence[NodeCapacity], growing: Sequence[NodeCapacity
     raise ClusterTrouble(f"resources: a trial needs {_shown(resources)}, but no node has {what}. Lower it.")
 
 
-def local_capacity(resources: Resources) -> int:
-    """Trials at once on this machine's cores, or what the spec allows if that is less.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalCapacity:
+    """Trials at once on one machine, with the sum that leads there."""
+
+    trials: int
+    sum: str
+    """in words, for people"""
+    lowered: bool
+    """by the container's quota or the memory, below what the machine's cores would hold"""
+
+
+def local_capacity(resources: Resources, machine: Machine, *, data_bytes: int = 0) -> LocalCapacity:
+    """Trials at once that the cores and the memory of a machine hold, or what the spec allows if that is less.
+
+    At least one, however little memory there is: whether it is enough is seen when it runs.
+
+    Args:
+        data_bytes: size of the images; they lie in shared memory once, and in each worker once more.
 
     Raises:
-        ClusterTrouble: Not even one trial fits; it would wait for ever.
+        ClusterTrouble: A trial needs more cores than there are; it would wait for ever.
     """
-    cores = usable_cores()
-    trials = cores // resources.cpus_per_trial
-    if trials == 0:
+    by_cores = machine.cores // resources.cpus_per_trial
+    if by_cores == 0:
         raise ClusterTrouble(
-            f"resources.cpus_per_trial: a trial needs {resources.cpus_per_trial} cores, but this machine has {cores}. "
-            "Lower it."
+            f"resources.cpus_per_trial: a trial needs {resources.cpus_per_trial} cores, but this machine has "
+            f"{machine.cores}. Lower it."
         )
-    return capped(trials, resources)
+    per_trial = f" / {resources.cpus_per_trial} a trial" if resources.cpus_per_trial > 1 else ""
+    sums = [f"{_counted(machine.cores, 'core')}{per_trial}"]
+    if machine.quota_cores is not None:
+        sums[0] += f" (the container's quota: {machine.quota_cores:g})"
+    by_memory = by_cores
+    if machine.memory_bytes is not None:
+        worker_bytes = resources.memory or WORKER_BYTES + data_bytes
+        by_memory = max(1, (machine.memory_bytes - data_bytes) // worker_bytes)
+        images = f" - {_gb(data_bytes)} of images" if data_bytes else ""
+        sums.append(f"({_gb(machine.memory_bytes)} of free memory{images}) / {_gb(worker_bytes)} a worker")
+    trials = capped(min(by_cores, by_memory), resources)
+    if isinstance(resources.concurrency, int):
+        sums.append(f"concurrency {resources.concurrency}")
+    return LocalCapacity(
+        trials=trials,
+        sum=f"{_counted(trials, 'trial')} at once: the least of {', '.join(sums)}",
+        lowered=trials < capped(by_cores, resources) or machine.quota_cores is not None,
+    )
+
+
+def check_shared_memory(machine: Machine, store_bytes: int) -> str | None:
+    """Compare Ray's object store with /dev/shm; returns in words what makes it slow, None if nothing does.
+
+    Raises:
+        ClusterTrouble: Ray would refuse to start.
+    """
+    free_bytes = machine.shared_memory_bytes
+    if free_bytes is None or free_bytes >= store_bytes:
+        return None
+    shared = "/dev/shm"  # noqa: S108 - a name in a sentence
+    found = f"{shared} has {_gb(free_bytes)} free, Ray's object store needs {_gb(store_bytes)} for the images"
+    if store_bytes > SLOW_STORE_BYTES:
+        raise ClusterTrouble(f"{found}. Enlarge it (docker run --shm-size), or train with --inline.")
+    return f"{found}; it lies on the disk instead, which is slower"
+
+
+def shown_needs(resources: Resources) -> str:
+    """Resources and labels of a trial in words: `2 CPUs, 1 GPU, zone=east`."""
+    labels = [f"{label}={value}" for label, value in resources.labels.items()]
+    return ", ".join([_shown(resources), *labels])
 
 
 def _key(name: str) -> str:
@@ -105,3 +177,11 @@ def _amount(name: str, amount: float) -> str:
 
 def _shown(resources: Resources) -> str:
     return ", ".join(_amount(name, amount) for name, amount in needs(resources).items())
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
+
+
+def _gb(amount: float) -> str:
+    return f"{amount / 1e9:.1f} GB"

@@ -9,7 +9,7 @@ from functools import partial
 from vae_search.core.seeds import derived_seed
 from vae_search.core.transfer.pipeline import Pipeline
 from vae_search.core.trial_state import Reason, State
-from vae_search.errors import CorruptStore, StoreUnavailable
+from vae_search.errors import StoreUnavailable
 from vae_search.search.confirmation import ConfirmationPlan
 from vae_search.search.failure_limit import FailureShare
 from vae_search.search.messages import TrialAssignment, TrialReport
@@ -27,7 +27,6 @@ from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.ledger.failure_counts import record_failure
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
-from vae_search.store.paths import SweepPaths
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +44,7 @@ class SweepCoordinator:
         seconds_left: of the time budget; infinite if there is none.
         slots: how many trials run at once, for the forecast of what the confirm runs will take.
         writers: commits written at once by `begin_commit`, for a store whose answers take long; 0: one after the other.
+        on_training: told whether any trial runs now, whenever that may have changed.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class SweepCoordinator:
         slots: Callable[[], int],
         on_trial_finished: Callable[[TrialRow, TrialEnd], None],
         writers: int = 0,
+        on_training: Callable[[bool], None] = lambda training: None,
     ) -> None:
         spec = context.spec
         self._spec = spec
@@ -68,6 +69,7 @@ class SweepCoordinator:
         self._slots = slots
         self._on_trial_finished = on_trial_finished
         self._pipeline = Pipeline(writers)
+        self._on_training = on_training
         self._ledger = Ledger(store, spec.name)
         self._pending = PendingTrials(store, spec.name)
         criteria = len(spec.objective.pareto or ("objective",))
@@ -111,6 +113,16 @@ class SweepCoordinator:
         return all(running.end is not None for running in self._running.values())
 
     @property
+    def training(self) -> int:
+        """Runs in flight that a worker has; the others wait for one."""
+        return sum(running.has_worker for running in list(self._running.values()))
+
+    @property
+    def to_come(self) -> int:
+        """Trials that the search has not issued yet, as far as can be told."""
+        return len(self._waiting) + len(self._unissued) if self._trials_to_come() else 0
+
+    @property
     def unsaved(self) -> bool:
         """True if stopping now would lose an epoch that has been reported, or a trial that is in its first."""
         return any(not running.saved for running in self._running.values() if running.started_at is not None)
@@ -121,7 +133,7 @@ class SweepCoordinator:
         Raises:
             StoreUnavailable, LeaseLost: Nothing was issued.
         """
-        assignment: TrialAssignment | None = None
+        assignment = None
         if self._waiting:
             assignment = self._waiting.pop(0)
         elif self._trials_to_come():
@@ -140,8 +152,14 @@ class SweepCoordinator:
         """A worker begins with a run, for the first time or again after it was lost."""
         running = self._running[key]
         running.attempts += 1
-        if running.started_at is None:
-            running.started_at = self._now()
+        running.started_at = running.started_at or self._now()
+        running.has_worker = True
+        self._on_training(True)
+
+    def waits_again(self, key: str) -> None:
+        """A run has lost its worker, and waits for another."""
+        self._running[key].has_worker = False
+        self._on_training(self.training > 0)
 
     def record(self, report: TrialReport) -> TrialEnd | None:
         """Take in a worker's report; an end means that the trial is over and must be committed. Idempotent."""
@@ -152,18 +170,14 @@ class SweepCoordinator:
             if not running.assignment.confirms:
                 flops = report.costs.train_flops / report.epoch if report.costs else None
                 self._rungs.note(measurement.epoch, running.assignment.trial, measurement.neg_elbo, epoch_flops=flops)
-        running.node_id = report.node_id
-        running.saved = report.saved_epoch == report.epoch
+        running.node_id, running.saved = report.node_id, report.saved_epoch == report.epoch
         running.scores, running.costs, running.failure = report.scores, report.costs, report.failure
         running.end = end_of(report, running, spec=self._spec, rungs=self._rungs, time_is_up=self._search_time_is_up)
         return running.end
 
     def note_lost_worker(self, key: str, *, reason: Reason, detail: str) -> None:
-        """A worker was lost for a reason that may be its neighbours' fault; the second time it ends the trial.
-
-        One that was lost before the run began says nothing about it.
-        """
-        if self._running[key].started_at is None:
+        """A worker was lost for a reason that may be its neighbours' fault; the second time it ends the trial."""
+        if self._running[key].started_at is None:  # lost before the run began: that says nothing about it
             return
         self._lease.check()
         record_failure(self._store, self._spec.name, key, reason, detail=detail)
@@ -183,11 +197,7 @@ class SweepCoordinator:
         self._pipeline.begin(self._writer.call_for(self._running[key]), partial(self._land, key))
 
     def settle(self, *, wait: bool = False) -> None:
-        """Tell Optuna, and show, the trials whose rows are durable by now, or all that are being committed.
-
-        Raises:
-            VaeSearchError: As `commit_trial`.
-        """
+        """Tell Optuna, and show, the trials whose rows are durable by now, or all; errors as for `commit_trial`."""
         self._pipeline.settle(wait=wait)
 
     def close(self) -> None:
@@ -218,12 +228,8 @@ class SweepCoordinator:
         )
 
     def _rebuild(self, context: SweepContext) -> None:
-        """Bring study, rungs and budget to where the ledger and the running folders stand; a new sweep has neither.
-
-        Raises:
-            CorruptStore: A row, or a suggestion in flight, is another sweep's; nothing of it is taken over.
-        """
-        finished_trials = self._ledger.read()
+        """Bring study, rungs and budget to where the ledger and the running folders stand; refuse another sweep's."""
+        trials, finished_trials = self._spec.budget.trials, self._ledger.read()
         check_own(finished_trials, self._confirmation.stored, context)
         rows = finished_trials.rows
         lost = {store_paths.trial_of(path) for path in finished_trials.damaged} | {*finished_trials.set_aside}
@@ -238,29 +244,12 @@ class SweepCoordinator:
         self._failures.replay(rows)
         finished = {row.trial for row in rows} | lost
         over = {store_paths.trial_key(trial) for trial in finished} | {row.key for row in self._confirmation.ended}
-        for key in self._pending.keys_in_flight():
-            if key in over:  # the last driver died between the row and this step
-                self._pending.forget(key, lease=self._lease.number)
-                continue
-            assignment = self._pending.assignment(key)
-            if assignment.confirms:
-                continue  # issued again when its turn comes, and goes on from its checkpoint
-            problems = self._spec.search_space.problems(assignment.params)
-            if problems:
-                path = SweepPaths(self._spec.name).suggestion(assignment.key)
-                raise CorruptStore(
-                    f"{path}: does not fit the search space: {problems[0]}\nRestore it from a copy, or "
-                    "remove its folder: the trial is suggested anew."
-                )
-            self._study.add(
-                TrialResult(trial=assignment.trial, state=State.RUNNING, params=assignment.params, objective=None)
-            )
-            self._waiting.append(assignment)
-        # A budget that was lowered leaves trials in flight beyond it for a later, larger one.
-        trials = self._spec.budget.trials
-        self._waiting = [assignment for assignment in self._waiting if assignment.trial < trials]
-        issued = finished | {assignment.trial for assignment in self._waiting}
-        self._unissued = deque(number for number in range(trials) if number not in issued)
+        for assignment in self._pending.unfinished(self._spec.search_space, over=over, lease=self._lease.number):
+            number, params = assignment.trial, assignment.params
+            self._study.add(TrialResult(trial=number, state=State.RUNNING, params=params, objective=None))
+            if number < trials:  # a budget that was lowered leaves the others for a later, larger one
+                self._waiting.append(assignment)
+        self._unissued = deque(sorted({*range(trials)} - finished - {waiting.trial for waiting in self._waiting}))
 
     def _trials_to_come(self) -> bool:
         """True if the search will issue further trials."""
@@ -290,6 +279,7 @@ class SweepCoordinator:
             self._count(row)
             self._pipeline.begin(partial(self._retention.drop, self._retention.behind()))
         del self._running[key]
+        self._on_training(self.training > 0)
         self._pipeline.begin(partial(self._pending.forget, key, lease=self._lease.number))
         if running.end is not None:
             logger.info("run %s %s: %s", key, row.state, running.end.explanation)

@@ -114,6 +114,7 @@ def run_sweep(
                 slots=slots,
                 on_trial_finished=observer.on_trial_finished,
                 writers=FAR_WRITERS if store.local_path("") is None else 0,
+                on_training=driver_time.tick,
             )
             if not coordinator.exhausted and not signalled.is_set():
                 try:
@@ -140,16 +141,24 @@ def run_sweep(
 
 
 class DriverTime:
-    """Seconds that drivers have spent on the sweep, this and earlier ones; `budget.minutes` is measured in them.
+    """Seconds in which trials of the sweep ran, under this driver and earlier ones; `budget.minutes` is their limit.
 
-    `before_s` is what earlier drivers have spent, `exhausted` says whether this one has nothing left to do.
+    While everything waits, for nodes or for slots that another sweep has, nothing is spent. `before_s` is what earlier
+    drivers have spent, `exhausted` says whether this one has nothing left to do.
     """
 
-    def __init__(self, budget_minutes: float | None) -> None:
+    def __init__(self, budget_minutes: float | None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.before_s = 0.0
         self.exhausted = False
         self._limit_s = None if budget_minutes is None else 60.0 * budget_minutes
-        self._started_s = time.monotonic()
+        self._monotonic = monotonic
+        # What this driver has spent, and since when it grows; in one tuple, because the heartbeat's thread reads it.
+        self._spent: tuple[float, float | None] = (0.0, None)
+
+    def tick(self, training: bool) -> None:
+        """Let the time run, or stand still."""
+        if training != (self._spent[1] is not None):
+            self._spent = (self._own_s(), self._monotonic() if training else None)
 
     def progress(self) -> DriverProgress:
         """Progress of this driver alone, for its lease."""
@@ -159,7 +168,8 @@ class DriverTime:
         return math.inf if self._limit_s is None else self._limit_s - self.before_s - self._own_s()
 
     def _own_s(self) -> float:
-        return time.monotonic() - self._started_s
+        spent_s, since_s = self._spent
+        return spent_s if since_s is None else spent_s + self._monotonic() - since_s
 
 
 @contextmanager

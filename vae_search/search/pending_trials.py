@@ -1,11 +1,12 @@
 """Suggestions of trials in flight: durable before the trial starts, gone after its row is written (invariant I3)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property
 
 from vae_search.errors import CorruptStore
 from vae_search.search.messages import TrialAssignment
+from vae_search.spec.search_space import SearchSpace
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
@@ -26,9 +27,8 @@ class PendingTrials:
 
     def record(self, assignment: TrialAssignment) -> bool:
         """Make `assignment` durable; recording it again changes nothing. Whether it is new."""
-        record = asdict(assignment) | {"incarnation": self._identity.incarnation}
         try:
-            self._store.create(self._paths.suggestion(assignment.key), to_json_bytes(record))
+            self._store.create(self._paths.suggestion(assignment.key), self._content(assignment))
         except AlreadyThere:
             return False
         return True
@@ -38,9 +38,12 @@ class PendingTrials:
 
         Another can only be of a driver that has lost the sweep, and has handed it out to nobody.
         """
-        path, content = self._paths.suggestion(assignment.key), to_json_bytes(asdict(assignment))
+        path, content = self._paths.suggestion(assignment.key), self._content(assignment)
         if self._store.read(path) != content:
             self._store.replace(path, content)
+
+    def _content(self, assignment: TrialAssignment) -> bytes:
+        return to_json_bytes(asdict(assignment) | {"incarnation": self._identity.incarnation})
 
     def all(self) -> list[TrialAssignment]:
         """Every assignment of a trial or confirm run in flight, by trial number.
@@ -62,6 +65,32 @@ class PendingTrials:
         if (problem := self._identity.problem_of(record.get("incarnation"))) is not None:
             raise CorruptStore(f"{problem}.", path=path, advice=SET_ASIDE)
         return _assignment(record, where=path)
+
+    def unfinished(self, search_space: SearchSpace, *, over: Collection[str], lease: int) -> Iterator[TrialAssignment]:
+        """Trials in flight when the last driver died; folders of what has ended since are removed on the way.
+
+        Confirm runs are left out: they are issued again when their turn comes, and go on from their checkpoints.
+
+        Args:
+            over: keys of trials and confirm runs that have a row.
+            lease: the caller's.
+
+        Raises:
+            CorruptStore: One is damaged, another sweep's, or none of the search space.
+        """
+        for key in self.keys_in_flight():
+            if key in over:  # the last driver died between the row and this step
+                self.forget(key, lease=lease)
+                continue
+            assignment = self.assignment(key)
+            if assignment.confirms:
+                continue
+            if problems := search_space.problems(assignment.params):
+                raise CorruptStore(
+                    f"{self._paths.suggestion(assignment.key)}: does not fit the search space: {problems[0]}\n"
+                    "Restore it from a copy, or remove its folder: the trial is suggested anew."
+                )
+            yield assignment
 
     def forget(self, key: str, *, lease: int) -> None:
         """Remove the running folder of a trial or confirm run whose row is written.

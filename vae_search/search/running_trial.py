@@ -41,6 +41,7 @@ class RunningTrial:
     attempts: int
     """how often a worker has begun with it"""
     started_at: datetime | None = None
+    has_worker: bool = False
     node_id: str | None = None
     measurements: dict[int, EpochMeasurement] = field(default_factory=dict)
     costs: Costs | None = None

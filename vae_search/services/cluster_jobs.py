@@ -60,7 +60,14 @@ def jobs_of(address: str) -> "Jobs":
 
 
 def submit(
-    jobs: "Jobs", spec: "SweepSpec", *, text: str, store: str, upload: bool, refresh: bool = False
+    jobs: "Jobs",
+    spec: "SweepSpec",
+    *,
+    text: str,
+    store: str,
+    upload: bool,
+    refresh: bool = False,
+    wait_s: float | None = None,
 ) -> "tuple[Job, bool]":
     """Start a sweep on the cluster, or find it running.
 
@@ -70,6 +77,7 @@ def submit(
         upload: bring the file or folder that `data.source` names into the store: from here if that can be, else through
             the cluster's head and the driver.
         refresh: let the driver fetch far images anew.
+        wait_s: for nodes that are still to come; None: only where an autoscaler brings them.
 
     Raises:
         InvalidSpec: The store or the images are nothing that a cluster can find, or a gate's limit is wrong.
@@ -90,16 +98,22 @@ def submit(
             raise InvalidSpec(f"--upload-data: data.source must be a file or folder, but is {spec.data.source}.")
         source = source_of(images)
         spec = spec.model_copy(update={"data": spec.data.model_copy(update={"source": source})})
-    jobs.check_capacity(spec.resources)
+    jobs.check_capacity(spec.resources, wait_s=wait_s)
     if images is not None and _put_from_here(store, spec.data.source, images):
         images = None
     payload = JobPackage(spec=spec, text=text, store=store, images=images, refresh=refresh)
-    return jobs.submit(payload, lease=_next_lease(store, spec.name))
+    return jobs.submit(payload, lease=_next_lease(store, spec.name), wait_s=wait_s)
 
 
-def under_way(jobs: "Jobs", job: "Job") -> "Job":
-    """Wait until the job trains, or has ended."""
-    return jobs.wait_until_training(job.submission_id, timeout_s=START_S)
+def under_way(jobs: "Jobs", job: "Job", *, wait_s: float | None, on_phase: Callable[[str], None]) -> "tuple[Job, bool]":
+    """Wait until the job trains, or has ended; how it stands, and whether it has begun to train.
+
+    Args:
+        wait_s: that its driver waits for nodes.
+        on_phase: told what it begins with meanwhile.
+    """
+    timeout_s = START_S + jobs.patience_s(wait_s)
+    return jobs.wait_until_training(job.submission_id, timeout_s=timeout_s, on_phase=on_phase)
 
 
 def raise_if_failed(jobs: "Jobs", job: "Job", *, shown: bool) -> None:
@@ -137,9 +151,18 @@ def _cause(jobs: "Jobs", job: "Job") -> str:
 
 
 def drive(
-    folder: Path, *, store: str, cache: Path, observer: "Callable[[SweepSpec], Observer]", refresh: bool = False
+    folder: Path,
+    *,
+    store: str,
+    cache: Path,
+    observer: "Callable[[SweepSpec], Observer]",
+    refresh: bool = False,
+    wait_s: float | None = None,
 ) -> sweeps.SweepOutcome:
     """Run the sweep that a job's folder holds, on the cluster that the job belongs to.
+
+    Args:
+        wait_s: for nodes that are still to come; None: only where an autoscaler brings them.
 
     Raises:
         VaeSearchError: What `sweeps.run` raises.
@@ -160,6 +183,7 @@ def drive(
             observer=_telling(observer(payload.spec)),
             address="auto",
             refresh=refresh,
+            wait_s=wait_s,
         )
 
 
@@ -186,8 +210,12 @@ def _take_images(payload: "JobPackage", store: "Store") -> None:
 
 
 def _telling(observer: "Observer") -> "Observer":
-    """The observer, which tells the job's client as well when the first trial comes."""
-    from vae_search.runtime.cluster.job_events import TRAINING, JobEvent
+    """The observer, which tells the job's client as well what begins, and when the first trial comes."""
+    from vae_search.runtime.cluster.job_events import PHASE, TRAINING, JobEvent
+
+    def on_phase(phase: str) -> None:
+        _tell(JobEvent(event=PHASE, message=phase))
+        observer.on_phase(phase)
 
     @contextmanager
     def watching(progress: "Callable[[], Progress]") -> Iterator[None]:
@@ -195,7 +223,7 @@ def _telling(observer: "Observer") -> "Observer":
         with observer.watching(progress):
             yield
 
-    return replace(observer, watching=watching)
+    return replace(observer, on_phase=on_phase, watching=watching)
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from math import prod
 import numpy as np
 
 from vae_search.core.dataset_summary import DatasetSummary
+from vae_search.core.machine import this_machine
 from vae_search.data.tasks import TrainingTask
-from vae_search.search.capacity import local_capacity
+from vae_search.search.capacity import WORKER_BYTES, local_capacity
 from vae_search.search.pruning import rung_epochs
 from vae_search.search.study.study import SweepStudy
 from vae_search.spec.hyperparameters import Config
@@ -24,7 +25,6 @@ MATRIX_SIZE = 1024
 REACHED_SHARE = 0.5  # of the matrix product's speed that a training epoch of usual size reaches
 START_S = 12.0  # Ray, and TensorFlow in each worker
 COMPILE_S = 1.0  # of a trial whose topology its worker has not had yet
-WORKER_BYTES = 700 * 10**6  # TensorFlow and one compiled network
 STATE_COPIES = 4  # weights, two moments, the average
 WEIGHT_COPIES = 2  # their gradients, and the new weights of a step
 VALUE_BYTES = 4
@@ -42,6 +42,8 @@ class Estimate:
     trial_epochs: float
     """epochs over all trials after pruning, and over the confirm runs"""
     slots: int
+    capacity: str
+    """the sum that leads to the slots, in words"""
     time_s: float
     memory_bytes: int
     store_bytes: int
@@ -68,7 +70,9 @@ def estimate(spec: SweepSpec, task: TrainingTask, images: DatasetSummary) -> Est
     ]
     flops = float(np.mean([network.forward_flops for network in networks]))
     parameters = float(np.mean([network.parameters for network in networks]))
-    slots = local_capacity(spec.resources)
+    image_bytes = task.train.nbytes + task.select.nbytes
+    capacity = local_capacity(spec.resources, this_machine(), data_bytes=image_bytes)
+    slots = capacity.trials
     epochs = spec.budget.trials * expected_epochs(spec) + spec.confirm.runs * spec.confirm_epochs
     decoder_flops = float(np.mean([network.decoder_flops for network in networks]))
     work = epochs * flops * (3 * len(task.train) + len(task.select))
@@ -77,13 +81,13 @@ def estimate(spec: SweepSpec, task: TrainingTask, images: DatasetSummary) -> Est
     time_s = START_S + COMPILE_S * len({network.topology for network in networks}) + training_s / slots
     if spec.budget.minutes is not None:
         time_s = min(time_s, 60.0 * spec.budget.minutes)
-    image_bytes = task.train.nbytes + task.select.nbytes
     kept = min(spec.keep, spec.budget.trials) + spec.confirm.runs
     return Estimate(
         images=images,
         rungs=rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs),
         trial_epochs=epochs,
         slots=slots,
+        capacity=capacity.sum,
         time_s=time_s,
         memory_bytes=int(
             slots * (WORKER_BYTES + image_bytes + _working_bytes(spec, networks, images.parts)) + image_bytes

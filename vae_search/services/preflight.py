@@ -6,19 +6,20 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from vae_search.core.machine import usable_cores
 from vae_search.errors import VaeSearchError
 from vae_search.runtime.cluster import preflight_checks
-from vae_search.runtime.cluster.connectivity import check_connectivity, cluster_nodes
+from vae_search.runtime.cluster.connectivity import check_connectivity, cluster_nodes, may_grow
 from vae_search.runtime.cluster.node_check import ask_nodes
 from vae_search.runtime.cluster.preflight_checks import Area, Check, in_trouble
 from vae_search.runtime.cluster.token import Token, locate_token
-from vae_search.search.capacity import CPU, NodeCapacity
+from vae_search.search.capacity import AUTOSCALER_S, CPU, NodeCapacity, cluster_capacity, shown_needs
 from vae_search.spec.sections import Resources
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store, prove_exclusive
@@ -26,13 +27,22 @@ from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.backends.uri import open_store
 
 
-def examine(address: str | None, store: str | None, resources: Resources) -> list[Check]:
+def examine(
+    address: str | None,
+    store: str | None,
+    resources: Resources,
+    *,
+    wait_s: float | None,
+    on_wait: Callable[[str], None],
+) -> list[Check]:
     """All checks, in the order in which they are read.
 
     Args:
         address: of a cluster's dashboard; None for this machine alone.
         store: location of a store; None for no check of it.
         resources: what a trial takes.
+        wait_s: for a node of the cluster that holds a trial; None: only where an autoscaler brings nodes.
+        on_wait: told what is waited for.
     """
     here = {name: _version(name) for name in preflight_checks.PACKAGES}
     checks = [preflight_checks.check_versions(here, python=platform.python_version())]
@@ -47,8 +57,29 @@ def examine(address: str | None, store: str | None, resources: Resources) -> lis
             checks.extend(_this_machine(resources))
         else:
             asked = token.value if token is not None else None
-            checks.extend(_cluster(address, asked, here, resources, store=location, note=note))
+            waiting = _Waiting(wait_s=wait_s, on_wait=on_wait)
+            checks.extend(_cluster(address, asked, here, resources, waiting, store=location, note=note))
     return checks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    """Patience with a cluster that has no node for a trial yet."""
+
+    wait_s: float | None
+    on_wait: Callable[[str], None]
+
+    def patience_s(self, address: str, token: str | None, resources: Resources) -> float:
+        """Seconds to wait for a node that holds a trial; 0 if there is one."""
+        if cluster_capacity(cluster_nodes(address, token=token), resources):
+            return 0.0
+        patience_s = self.wait_s
+        if patience_s is None:
+            patience_s = AUTOSCALER_S if may_grow(address, token=token) else 0.0
+        if patience_s:
+            needed = shown_needs(resources)
+            self.on_wait(f"waiting up to {patience_s:.0f} s for a node that holds a trial ({needed}); it is asked for")
+        return patience_s
 
 
 def _this_machine(resources: Resources) -> Iterator[Check]:
@@ -64,6 +95,7 @@ def _cluster(
     token: str | None,
     here: Mapping[str, str | None],
     resources: Resources,
+    waiting: _Waiting,
     *,
     store: str | None,
     note: str | None,
@@ -77,8 +109,13 @@ def _cluster(
     yield preflight_checks.check_auth_mode(facts, mode=os.environ.get("RAY_AUTH_MODE"))
     yield preflight_checks.check_clock(facts.ahead_s, whose="cluster", area=Area.CLUSTER)
     try:
-        yield preflight_checks.check_capacity(cluster_nodes(address, token=token), resources)
-        reports = ask_nodes(address, token=token, store=store, note=note)
+        patience_s = waiting.patience_s(address, token, resources)
+        if not patience_s:
+            yield preflight_checks.check_capacity(cluster_nodes(address, token=token), resources)
+        reports = ask_nodes(address, token=token, store=store, note=note, resources=resources, wait_s=patience_s)
+        if patience_s:
+            nodes = cluster_nodes(address, token=token)
+            yield preflight_checks.check_capacity(nodes, resources, waited_s=patience_s)
     except VaeSearchError as error:
         yield in_trouble("nodes", error)
         return

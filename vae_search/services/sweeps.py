@@ -52,6 +52,7 @@ def run(
     address: str | None = None,
     inline: bool = False,
     refresh: bool = False,
+    wait_s: float | None = None,
 ) -> SweepOutcome:
     """Run a sweep to the end of its budget, then let its finalists ask for promotion if the spec names a model.
 
@@ -63,13 +64,16 @@ def run(
         address: of the cluster to train on, from one of its machines: `host:port` or `auto`; None: this machine alone.
         inline: train in this process, without Ray, one trial at a time.
         refresh: fetch images from a web server or bucket anew, whatever is in the cache.
+        wait_s: for a node of the cluster that holds a trial; None: only where an autoscaler brings nodes.
 
     Raises:
-        InvalidSpec: `inline` with an address.
+        InvalidSpec: `inline` with an address, or `wait_s` without one.
         VaeSearchError: See `errors.py`; whatever happens, the sweep stays resumable.
     """
     if inline and address is not None:
         raise InvalidSpec("--inline: trains in this process, so it cannot go with --address. Leave one of them out.")
+    if wait_s is not None and address is None:
+        raise InvalidSpec("--wait-for-nodes: goes with --address; this machine alone has no other nodes. Leave it out.")
     check_limits(spec)
     is_new = spec.name not in sweep_names(store)
     if not is_new:
@@ -80,6 +84,7 @@ def run(
                 observer.on_warning(f"sweep {spec.name}: {_time_is_used(before)}")
             return _outcome(store, before, cache=cache, observer=observer, address=address)
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
+    from vae_search.core.machine import this_machine
     from vae_search.data.binarization import check_binarisation
     from vae_search.data.dataset import comparability_key, pixels_key
     from vae_search.data.tasks import JudgeTask, TrainingTask
@@ -89,11 +94,11 @@ def run(
 
     # Refuse what can never run before anything slow.
     if address is None:
-        local_capacity(spec.resources)
+        local_capacity(spec.resources, this_machine())
     else:
         from vae_search.runtime.cluster.gcs import check_cluster
 
-        check_cluster(address, spec.resources)
+        check_cluster(address, spec.resources, wait_s=wait_s)
     observer.on_phase(f"reading {spec.data.source}")
     dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
     observer.on_images(dataset.summary)
@@ -119,7 +124,7 @@ def run(
     else:
         from vae_search.runtime.sweep_runner import search
 
-        search(start, task=task, judge_task=judge_task, store=store, observer=observer, address=address)
+        search(start, task=task, judge_task=judge_task, store=store, observer=observer, address=address, wait_s=wait_s)
     return _outcome(store, status(store, spec.name, spec=spec), cache=cache, observer=observer, address=address)
 
 
@@ -133,13 +138,14 @@ def resume(
     address: str | None = None,
     inline: bool = False,
     refresh: bool = False,
+    wait_s: float | None = None,
 ) -> SweepOutcome:
     """Continue a sweep with what the store knows of it; on another machine as well.
 
     Args:
         overrides: `key.key=value`, of keys that a sweep may change on its way, such as budget.trials.
         observer: makes the observer from the spec that is run.
-        address, inline, refresh: see `run`.
+        address, inline, refresh, wait_s: see `run`.
 
     Raises:
         NotFound: There is no such sweep.
@@ -160,6 +166,7 @@ def resume(
         address=address,
         inline=inline,
         refresh=refresh,
+        wait_s=wait_s,
     )
 
 
@@ -247,12 +254,13 @@ def estimate(spec: "SweepSpec", *, store: Store, cache: Path, refresh: bool = Fa
         BadData: The images cannot be used.
     """
     check_limits(spec)
+    from vae_search.core.machine import this_machine
     from vae_search.data.binarization import check_binarisation
     from vae_search.data.tasks import TrainingTask
     from vae_search.search.capacity import local_capacity
     from vae_search.services.datasets import open_dataset
 
-    local_capacity(spec.resources)  # refuse what can never run before anything slow
+    local_capacity(spec.resources, this_machine())  # refuse what can never run before anything slow
     dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
     if spec.name not in sweep_names(store):
         check_binarisation(dataset.summary, binarize=spec.data.binarize, where=printable(spec.data.source, 400))

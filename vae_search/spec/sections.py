@@ -43,7 +43,9 @@ class Budget(Part):
 
     trials: int = Field(ge=1, le=100_000, description="Configs to try.")
     epochs: int = Field(ge=1, le=100_000, description="Epochs of a trial that is not pruned.")
-    minutes: float | None = Field(default=None, gt=0, description="Driver time over all attempts; none = no limit.")
+    minutes: float | None = Field(
+        default=None, gt=0, description="Time in which trials run, over all drivers; none = no limit."
+    )
 
 
 class Pruning(Part):

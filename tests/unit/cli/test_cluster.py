@@ -42,6 +42,8 @@ def folder(tmp_path) -> Path:
         (["submit", "x.yaml"], 2, "--address"),
         (["run", "x.yaml", "--address", "head"], 4, "--address head"),
         (["run", "x.yaml", "--address", "ray://head:10001"], 4, "vae-search submit SPEC --address ray://head:10001"),
+        (["run", "x.yaml", "--wait-for-nodes", "60"], 2, "goes with --address"),
+        (["doctor", "--wait-for-nodes", "60"], 2, "goes with --address"),
         (["drive", "--store", "sweeps"], 3, "vae-search submit"),
     ],
     ids=lambda value: "-".join(value)[:40] if isinstance(value, list) else None,

@@ -9,7 +9,16 @@ import pytest
 
 from tests.support.dashboards import dripping_server, http_server
 from vae_search.errors import ClusterTrouble
-from vae_search.runtime.cluster.connectivity import MODE, NODES, VERSION, check_connectivity, cluster_nodes
+from vae_search.runtime.cluster.connectivity import (
+    MODE,
+    NODES,
+    STATUS,
+    VERSION,
+    adds_nodes,
+    check_connectivity,
+    cluster_nodes,
+    may_grow,
+)
 from vae_search.runtime.cluster.token import locate_token
 
 TOKEN = "t0ken"  # noqa: S105 - opens nothing
@@ -109,6 +118,33 @@ def test_nodes_that_are_not_listed_are_trouble():
     for page in ({}, {"data": {"result": {"result": [{"state": "ALIVE"}]}}}, "<html>"):
         with http_server({NODES: page}) as port, pytest.raises(ClusterTrouble, match="does not list its nodes"):
             cluster_nodes(f"http://127.0.0.1:{port}", token=None)
+
+
+@pytest.mark.parametrize(
+    ("types", "adds"),
+    [
+        ({"abc01": "ray.head.default"}, True),  # an autoscaler's head, without any worker
+        ({"127.0.0.2": "head", "10.0.0.1": "worker"}, True),
+        ({"ABC01": "node_abc01", "abc02": "node_abc02"}, False),  # nodes that were started by hand
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_an_autoscaler_is_known_by_the_types_of_its_nodes(types, adds):
+    assert adds_nodes(types) is adds
+
+
+@pytest.mark.parametrize(
+    ("status", "grows"),
+    [
+        ({"autoscalerReport": {"nodeTypeMapping": {"abc": "node_abc"}}}, False),
+        ({"autoscalerReport": {"nodeTypeMapping": {"abc": "ray.head.default"}}}, True),
+        (None, True),  # version 2 tells nothing here: the driver finds out
+    ],
+)
+def test_what_a_dashboard_tells_of_its_autoscaler_decides(status, grows):
+    with http_server({STATUS: {"data": {"clusterStatus": status}}}) as port:
+        assert may_grow(f"http://127.0.0.1:{port}", token=None) is grows
 
 
 def test_the_token_is_found_where_ray_finds_it(tmp_path: Path):

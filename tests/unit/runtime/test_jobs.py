@@ -8,8 +8,8 @@ from ray.job_submission import JobDetails, JobStatus, JobType
 
 from vae_search.errors import Conflict, InvalidSpec, NotFound
 from vae_search.runtime.cluster import jobs as module
-from vae_search.runtime.cluster.job_package import JobPackage
-from vae_search.runtime.cluster.jobs import Jobs, same_store, store_digest
+from vae_search.runtime.cluster.job_package import JobPackage, same_store, store_digest
+from vae_search.runtime.cluster.jobs import Jobs
 from vae_search.spec.sweep_spec import parse_spec
 
 pytestmark = pytest.mark.needs_ray

@@ -1,17 +1,18 @@
 """How many trials fit into machines, and what is said if none does."""
 
-import os
-
 import pytest
 
+from vae_search.core.machine import Machine
 from vae_search.errors import ClusterTrouble
 from vae_search.search.capacity import (
     NodeCapacity,
     check_capacity,
+    check_shared_memory,
     cluster_capacity,
     in_flight_limit,
     local_capacity,
     needs,
+    slots_to_ask_for,
     trials_on,
 )
 from vae_search.spec.sections import Resources
@@ -56,11 +57,42 @@ def test_nodes_without_a_label_hold_nothing():
 
 
 @pytest.mark.parametrize(
-    ("room", "concurrency", "limit"),
-    [(0, "auto", 1), (1, "auto", 2), (7, "auto", 8), (8, "auto", 10), (100, "auto", 125), (8, 3, 3), (2, 50, 3)],
+    ("reachable", "concurrency", "limit"),
+    [(0, "auto", 1), (1, "auto", 2), (7, "auto", 8), (8, "auto", 9), (200, "auto", 225), (8, 3, 3), (2, 50, 3)],
 )
-def test_a_few_trials_are_asked_for_ahead_but_never_more_than_the_spec_allows(room, concurrency, limit):
-    assert in_flight_limit(room, Resources(concurrency=concurrency)) == limit
+def test_a_few_trials_are_asked_for_ahead_but_never_more_than_the_spec_allows(reachable, concurrency, limit):
+    assert in_flight_limit(reachable, Resources(concurrency=concurrency)) == limit
+
+
+@pytest.mark.parametrize(
+    ("left", "in_flight", "free", "concurrency", "asked"),
+    [
+        (100, 1, 0, "auto", 99),  # one waits already, and is its own demand
+        (100, 1, 0, 8, 7),
+        (100, 9, 0, 8, 0),  # the spec has less than is in flight
+        (3, 3, 0, "auto", 0),  # the last trials run
+        (100, 1, 1, "auto", 0),  # a trial must not find its slot taken by what only asks for slots
+        (10_000, 50, 0, "auto", 256),
+    ],
+)
+def test_nodes_are_asked_for_all_that_the_sweep_could_use_at_once(left, in_flight, free, concurrency, asked):
+    resources = Resources(concurrency=concurrency)
+
+    assert slots_to_ask_for(left=left, in_flight=in_flight, free=free, resources=resources) == asked
+
+
+@pytest.mark.parametrize(("slots_per_node", "trials"), [(1, 200), (1, 50), (8, 1000), (16, 5000)])
+def test_a_cluster_grows_from_nothing_to_fifty_nodes_within_four_boots(slots_per_node, trials):
+    nodes, boots, in_flight = 0, 0, 0
+    while nodes < min(50, -(-trials // slots_per_node)):
+        slots = nodes * slots_per_node
+        in_flight = min(trials, in_flight_limit(slots, Resources()))  # all slots are the sweep's own
+        asked = slots_to_ask_for(left=trials, in_flight=in_flight, free=0, resources=Resources())
+        waiting = in_flight - min(in_flight, slots)
+        nodes = min(50, nodes + -(-(waiting + asked) // slots_per_node))  # what the autoscaler adds at once
+        boots += 1
+
+    assert boots <= 4
 
 
 @pytest.mark.parametrize(
@@ -85,25 +117,66 @@ def test_a_trial_that_would_wait_for_ever_is_refused_by_what_it_lacks(wanted, sa
     nodes = [node(CPU=8, memory=4 * GIB), node(CPU=2, memory=16 * GIB, labels={"zone": "east"})]
 
     with pytest.raises(ClusterTrouble) as refused:
-        check_capacity(nodes, [], Resources(**wanted))
+        check_capacity(nodes, Resources(**wanted))
 
     assert says in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
 
 
-def test_a_node_that_may_still_come_is_room_enough():
-    check_capacity([node(CPU=8)], [], Resources(cpus_per_trial=8))
-    check_capacity([], [node(CPU=64, GPU=8)], Resources(gpus_per_trial=8))
-
-    with pytest.raises(ClusterTrouble, match="the largest node has 8 GPUs"):
-        check_capacity([node(CPU=8)], [node(CPU=64, GPU=8)], Resources(gpus_per_trial=9))
+def test_a_node_that_holds_the_trial_is_enough():
+    check_capacity([node(CPU=8)], Resources(cpus_per_trial=8))
 
 
-def test_this_machine_holds_as_many_trials_as_its_cores_allow(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
+def test_a_machine_holds_as_many_trials_as_its_cores_allow():
+    machine = Machine(cores=8)
 
-    assert local_capacity(Resources(cpus_per_trial=3)) == 2
-    assert local_capacity(Resources(concurrency=5)) == 5
-    assert local_capacity(Resources(concurrency=50)) == 8
+    assert local_capacity(Resources(cpus_per_trial=3), machine).trials == 2
+    assert local_capacity(Resources(concurrency=5), machine).trials == 5
+    assert local_capacity(Resources(concurrency=50), machine).trials == 8
     with pytest.raises(ClusterTrouble, match="a trial needs 9 cores, but this machine has 8"):
-        local_capacity(Resources(cpus_per_trial=9))
+        local_capacity(Resources(cpus_per_trial=9), machine)
+
+
+def test_memory_lowers_the_number_of_trials_and_the_sum_is_shown():
+    machine = Machine(cores=64, memory_bytes=30 * 10**9)  # with 2 GB of images, 64 workers would take 174.8 GB
+
+    found = local_capacity(Resources(), machine, data_bytes=2 * 10**9)
+
+    assert (found.trials, found.lowered) == (10, True)
+    assert found.sum == (
+        "10 trials at once: the least of 64 cores, (30.0 GB of free memory - 2.0 GB of images) / 2.7 GB a worker"
+    )
+
+
+def test_the_memory_that_a_spec_asks_for_goes_before_the_estimate():
+    machine = Machine(cores=8, memory_bytes=16 * GIB)
+
+    assert local_capacity(Resources(memory="4GiB"), machine).trials == 4
+    assert local_capacity(Resources(), machine).trials == 8
+
+
+def test_a_machine_with_little_memory_trains_one_trial_at_a_time():
+    found = local_capacity(Resources(), Machine(cores=2, memory_bytes=10**8), data_bytes=10**9)
+
+    assert (found.trials, found.lowered) == (1, True)
+
+
+def test_a_quota_is_named_and_an_allowance_of_the_spec_is_no_lowering():
+    half = local_capacity(Resources(), Machine(cores=1, quota_cores=0.5))
+    chosen = local_capacity(Resources(concurrency=2), Machine(cores=8, memory_bytes=10**11))
+
+    assert (half.trials, half.lowered) == (1, True)
+    assert half.sum == "1 trial at once: the least of 1 core (the container's quota: 0.5)"
+    assert (chosen.trials, chosen.lowered) == (2, False)
+
+
+def test_shared_memory_that_is_too_small_is_told_or_refused():
+    assert check_shared_memory(Machine(cores=1, shared_memory_bytes=10**9), 10**9) is None
+    assert check_shared_memory(Machine(cores=1), 10**12) is None  # macOS has none
+    slow = check_shared_memory(Machine(cores=1, shared_memory_bytes=64 * 10**6), 10**9)
+    assert slow is not None
+    assert slow.endswith(
+        " has 0.1 GB free, Ray's object store needs 1.0 GB for the images; it lies on the disk instead, which is slower"
+    )
+    with pytest.raises(ClusterTrouble, match=r"shm has 0\.1 GB free.*--shm-size"):
+        check_shared_memory(Machine(cores=1, shared_memory_bytes=64 * 10**6), 11 * 10**9)

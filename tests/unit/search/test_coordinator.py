@@ -198,6 +198,38 @@ def test_when_the_time_is_up_running_trials_are_cut_and_none_is_issued(open_sess
     assert session.coordinator.exhausted
 
 
+def test_the_time_runs_while_a_worker_has_a_trial_and_not_while_all_wait(open_session):
+    session = open_session("budget.trials=2", "budget.epochs=1", "pruning=off")
+    coordinator = session.coordinator
+    first, second = coordinator.next_assignment(), coordinator.next_assignment()
+    assert (coordinator.in_flight, coordinator.training, session.training) == (2, 0, [])
+
+    coordinator.started(first.key)
+    assert (coordinator.training, session.training) == (1, [True])
+
+    coordinator.waits_again(first.key)  # its node is gone
+    assert (coordinator.training, session.training[-1]) == (0, False)
+
+    coordinator.started(first.key)
+    coordinator.started(second.key)
+    session.runner.begin(first)
+    coordinator.record(session.runner.step())
+    coordinator.commit_trial(first.key)
+    assert (coordinator.training, session.training[-1]) == (1, True)
+
+
+def test_the_trials_to_come_end_with_the_budget_and_with_the_time(open_session):
+    up = False
+    session = open_session("budget.minutes=1", seconds_left=lambda: 0.0 if up else 60.0)
+    assert session.coordinator.to_come == 7
+
+    session.coordinator.next_assignment()
+    assert session.coordinator.to_come == 6
+
+    up = True
+    assert session.coordinator.to_come == 0
+
+
 def test_a_driver_whose_lease_is_lost_writes_no_row(open_session, store):
     session = open_session("budget.trials=1", "pruning=off")
     order = session.start()

@@ -19,9 +19,10 @@ from vae_search.errors import (
     VaeSearchError,
 )
 from vae_search.runtime.cluster.connectivity import MODE, VERSION
-from vae_search.runtime.cluster.job_events import FAILED, TRAINING, JobEvent, events_in, line_of, without_events
+from vae_search.runtime.cluster.job_events import FAILED, PHASE, TRAINING, JobEvent, events_in, line_of, without_events
 from vae_search.runtime.cluster.job_package import JobPackage
 from vae_search.runtime.cluster.jobs import Job
+from vae_search.search.progress import Observer
 from vae_search.services import cluster_jobs
 from vae_search.services.datasets import source_of
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
@@ -73,10 +74,10 @@ class Cluster:
     def events(self, submission_id: str) -> list[JobEvent]:
         return events_in(self.printed)
 
-    def check_capacity(self, resources):
+    def check_capacity(self, resources, *, wait_s):
         """There is room for everything."""
 
-    def submit(self, payload: JobPackage, *, lease: int) -> tuple[Job, bool]:
+    def submit(self, payload: JobPackage, *, lease: int, wait_s: float | None) -> tuple[Job, bool]:
         self.taken.append((payload, lease))
         return job(status="PENDING", exit_code=None), True
 
@@ -208,6 +209,16 @@ def test_the_cause_is_found_in_what_the_job_left(printed, message, cause):
         cluster_jobs.raise_if_failed(Cluster(printed), job(message=message), shown=False)
 
     assert str(raised.value) == f"job small-l1-a1: {cause}"
+
+
+def test_the_client_is_told_what_a_driver_begins_with(capsys):
+    shown: list[str] = []
+    observer = cluster_jobs._telling(Observer(on_phase=shown.append))
+
+    observer.on_phase("waiting for a node")
+
+    assert events_in(capsys.readouterr().out) == [JobEvent(event=PHASE, message="waiting for a node")]
+    assert shown == ["waiting for a node"]
 
 
 def test_a_stopped_job_is_interrupted_and_says_how_to_go_on():

@@ -62,6 +62,13 @@ def test_room_is_counted_node_by_node(nodes, cpus, gpus, found):
     assert check.ok == (check.remedy == "")
 
 
+def test_a_node_that_an_autoscaler_did_not_bring_is_trouble_with_where_to_look():
+    check = check_capacity([node(0)], Resources(), waited_s=1200)
+
+    assert not check.ok
+    assert "None came within 1200 s: `ray status` on the head says" in check.remedy
+
+
 def test_a_token_that_others_can_read_is_trouble():
     token = Token(value="t", came_from="/home/me/token", path=Path("/home/me/token"))
 
@@ -171,7 +178,7 @@ def test_a_probe_that_fails_is_explained(log, says, monkeypatch):
         http_server({JOBS: {}, job: {"status": "FAILED"}, f"{job}/logs": {"logs": log}}) as port,
         pytest.raises(ClusterTrouble, match=says),
     ):
-        ask_nodes(f"http://127.0.0.1:{port}", token=None, store=None, note=None)
+        ask_nodes(f"http://127.0.0.1:{port}", token=None, store=None, note=None, resources=Resources())
 
 
 def doctor(*arguments: str, home: Path, **environment: str) -> tuple[int, list[dict[str, object]]]:

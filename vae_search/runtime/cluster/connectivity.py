@@ -149,10 +149,20 @@ def may_grow(address: str, *, token: str | None, timeout_s: float = 3.0) -> bool
     answer = question(address, Address.parse(address), STATUS, token=token, timeout_s=timeout_s)
     try:
         types = json_object(answer)["data"]["clusterStatus"]["autoscalerReport"]["nodeTypeMapping"]
-        # A node that was started by hand has a type of its own, made of its id.
-        return any(str(kind).lower() != f"node_{node}".lower() for node, kind in types.items())
-    except (KeyError, TypeError, AttributeError):
-        return True
+    except (KeyError, TypeError):
+        return True  # version 2 reports nothing here
+    return adds_nodes(types) is not False
+
+
+def adds_nodes(types: object) -> bool | None:
+    """True if the node types are an autoscaler's; a node that was started by hand has a type made of its id.
+
+    Args:
+        types: by node, as version 1 reports them.
+    """
+    if not isinstance(types, dict) or not types:
+        return None
+    return any(str(kind).lower() != f"node_{node}".lower() for node, kind in types.items())
 
 
 def _check_token(address: str, answer: Answer, *, token: str | None) -> None:

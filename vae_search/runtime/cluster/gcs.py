@@ -4,27 +4,26 @@ Ray's own `ray.init` waits for a cluster that is not there, and does not tell a 
 """
 
 import socket
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import ray
 from ray._private.services import canonicalize_bootstrap_address
-from ray._raylet import (  # type: ignore[attr-defined]  # compiled
-    GCS_AUTOSCALER_CLUSTER_CONFIG_KEY,
-    GCS_AUTOSCALER_STATE_NAMESPACE,
-    GcsClient,
-)
-from ray.core.generated.autoscaler_pb2 import ClusterConfig
+from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
 from ray.core.generated.gcs_pb2 import GcsNodeInfo
 
 from vae_search.errors import BadData, ClusterTrouble
+from vae_search.runtime.cluster.autoscaler import autoscaler_runs
 from vae_search.runtime.cluster.http_client import is_loopback
 from vae_search.runtime.cluster.token import find_token
 from vae_search.runtime.process_state import AUTH_MODE, AUTH_TOKEN, AUTH_TOKEN_PATH, ray_environment, set_for_joining
-from vae_search.search.capacity import NodeCapacity, check_capacity
+from vae_search.search.capacity import NodeCapacity, check_capacity, cluster_capacity
 from vae_search.spec.sections import Resources
 
 REACH_S = 3.0
 PACKAGE_S = 60.0  # of a package of up to 100 MiB
+REPORT_S = 15.0  # within which a head that has just started reports whether it has an autoscaler
 
 
 def gcs_address(address: str) -> str:
@@ -50,17 +49,25 @@ def gcs_address(address: str) -> str:
     return str(found)
 
 
-def check_cluster(address: str, resources: Resources) -> None:
+def check_cluster(address: str, resources: Resources, *, wait_s: float | None) -> None:
     """Make sure that the cluster lets us in, and could hold a trial; before anything slow, or anything written.
 
     Args:
         address: see `gcs_address`.
+        wait_s: for nodes that are still to come; None where an autoscaler would have to bring them.
 
     Raises:
         ClusterTrouble: It cannot be joined, or a trial would wait for ever.
     """
     with ray_environment():
-        _check_cluster(connect_head(gcs_address(address)), resources)
+        client = connect_head(gcs_address(address))
+        nodes = [
+            NodeCapacity(node_id=info.node_id.hex(), resources=dict(info.resources_total), labels=dict(info.labels))
+            for info in client.get_all_node_info(timeout=REACH_S).values()
+            if info.state == GcsNodeInfo.ALIVE
+        ]
+        if not wait_s and not cluster_capacity(nodes, resources) and (wait_s is not None or not _grows(client)):
+            check_capacity(nodes, resources)
 
 
 def take_packages(address: str, names: Sequence[str]) -> Iterator[bytes]:
@@ -83,25 +90,26 @@ def take_packages(address: str, names: Sequence[str]) -> Iterator[bytes]:
             client.internal_kv_del(name.encode(), False, None, timeout=PACKAGE_S)
 
 
-def _check_cluster(client: GcsClient, resources: Resources) -> None:
-    nodes = [
-        NodeCapacity(node_id=info.node_id.hex(), resources=dict(info.resources_total), labels=dict(info.labels))
-        for info in client.get_all_node_info(timeout=REACH_S).values()
-        if info.state == GcsNodeInfo.ALIVE
-    ]
-    config = ClusterConfig()
-    config.ParseFromString(
-        client.internal_kv_get(
-            GCS_AUTOSCALER_CLUSTER_CONFIG_KEY.encode(), GCS_AUTOSCALER_STATE_NAMESPACE.encode(), timeout=REACH_S
-        )
-        or b""
-    )
-    growing = [
-        NodeCapacity(node_id=group.name, resources=dict(group.resources))
-        for group in config.node_group_configs
-        if group.max_count != 0
-    ]
-    check_capacity(nodes, growing, resources)
+def grows(address: str) -> bool:
+    """True if an autoscaler that can add nodes runs the cluster of the connected head.
+
+    Args:
+        address: see `gcs_address`.
+    """
+    return _grows(connect_head(gcs_address(address)))
+
+
+def _grows(client: GcsClient) -> bool:
+    """Ask until the head has said so: the first report comes seconds after its start."""
+    give_up_s = time.monotonic() + REPORT_S
+    while True:
+        with suppress(ray.exceptions.RayError):  # it is asked again, and a head that is gone is met soon enough
+            answer = autoscaler_runs(client, timeout_s=REACH_S)
+            if answer is not None:
+                return answer
+        if time.monotonic() > give_up_s:
+            return False
+        time.sleep(0.5)
 
 
 def connect_head(address: str) -> GcsClient:

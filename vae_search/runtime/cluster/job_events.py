@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 
 MARK = "vae-search-job: "
-TRAINING, FAILED = "training", "failed"
+PHASE, TRAINING, FAILED = "phase", "training", "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,11 +16,12 @@ class JobEvent:
     """One thing that a job's driver tells whoever started it."""
 
     event: str
-    """TRAINING: the cluster is joined, every node writes to the store, the first trial comes. FAILED: it ends"""
+    """PHASE: something begins that takes seconds, or minutes. TRAINING: the cluster is joined, every node writes to the
+    store, the first trial comes. FAILED: it ends"""
     exit_code: int | None = None
     """of FAILED: the driver's"""
     message: str | None = None
-    """of FAILED: where, what must hold, what was found, what to do"""
+    """of PHASE: what begins. Of FAILED: where, what must hold, what was found, what to do"""
 
 
 def line_of(event: JobEvent) -> str:

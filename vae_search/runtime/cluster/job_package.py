@@ -24,6 +24,8 @@ MOST_BYTES = 500 * 2**20  # the head holds them in memory until the driver has t
 PACKAGE_S = 600.0  # to bring one part of the images to the head, over a slow line
 PART_BYTES = 64 * 2**20  # Ray's dashboard takes bodies of up to 100 MiB
 
+DIGEST_DIGITS = 8
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPackage:
@@ -193,3 +195,17 @@ def _without_owner(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uid = member.gid = member.mtime = 0
     member.uname = member.gname = ""
     return member
+
+
+def same_store(one: str, other: str) -> bool:
+    """True if two locations mean one store, whichever way they are written."""
+    return _plain(one) == _plain(other)
+
+
+def store_digest(store: str) -> str:
+    """Stands for a store's location in the name of a job, so that sweeps of one name in two stores do not collide."""
+    return hashlib.sha256(_plain(store).encode()).hexdigest()[:DIGEST_DIGITS]
+
+
+def _plain(store: str) -> str:
+    return store.removeprefix("file://").rstrip("/")

@@ -4,7 +4,6 @@ What is sent is data: the spec, and the images if the user asks for it. The prog
 """
 
 import asyncio
-import hashlib
 import logging
 import shlex
 import tempfile
@@ -21,10 +20,10 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from vae_search.errors import ClusterTrouble, Conflict, InvalidSpec, NotFound
 from vae_search.runtime.cluster.connectivity import cluster_nodes, may_grow
-from vae_search.runtime.cluster.job_events import TRAINING, JobEvent, LineFilter, events_in, without_events
-from vae_search.runtime.cluster.job_package import JobPackage, image_parts, leave_packages
+from vae_search.runtime.cluster.job_events import PHASE, TRAINING, JobEvent, LineFilter, events_in, without_events
+from vae_search.runtime.cluster.job_package import JobPackage, image_parts, leave_packages, same_store, store_digest
 from vae_search.runtime.process_state import without_addresses
-from vae_search.search.capacity import check_capacity
+from vae_search.search.capacity import AUTOSCALER_S, check_capacity
 from vae_search.search.driver_lifecycle import WORKERS_LEAVE_S
 from vae_search.spec.sections import Resources
 
@@ -33,7 +32,6 @@ logger = logging.getLogger(__name__)
 SWEEP, STORE, SPEC = "vae_search_sweep", "vae_search_store", "vae_search_spec_sha256"  # keys of a job's metadata
 LEAVE_S = int(WORKERS_LEAVE_S) + 52  # that a driver which is asked to stop has, before Ray kills it
 POLL_S = 0.5
-DIGEST_DIGITS = 8
 OVER = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED)
 
 
@@ -78,15 +76,28 @@ class Jobs:
         for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
             logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)  # they tell of every package and connection
 
-    def check_capacity(self, resources: Resources) -> None:
-        """Refuse a trial that would wait for ever, unless larger nodes may come; its driver looks more closely.
+    def check_capacity(self, resources: Resources, *, wait_s: float | None) -> None:
+        """Refuse a trial that would wait for ever, unless nodes may come; its driver looks more closely.
+
+        Args:
+            wait_s: for nodes that are still to come; None where an autoscaler would have to bring them.
 
         Raises:
             ClusterTrouble: No node could ever hold it.
         """
-        if may_grow(self.address, token=self._token):
+        if self.patience_s(wait_s):
             return
-        check_capacity(cluster_nodes(self.address, token=self._token), [], resources)
+        check_capacity(cluster_nodes(self.address, token=self._token), resources)
+
+    def patience_s(self, wait_s: float | None) -> float:
+        """Seconds that a driver waits for a node that holds a trial.
+
+        Args:
+            wait_s: what it is told; None: that for an autoscaler, if one may run.
+        """
+        if wait_s is not None:
+            return wait_s
+        return AUTOSCALER_S if may_grow(self.address, token=self._token) else 0.0
 
     def all(self, sweep: str | None = None) -> list[Job]:
         """The jobs of a sweep, or of all, that this cluster remembers, the newest first."""
@@ -120,11 +131,12 @@ class Jobs:
             )
         return found[0]
 
-    def submit(self, payload: JobPackage, *, lease: int) -> tuple[Job, bool]:
+    def submit(self, payload: JobPackage, *, lease: int, wait_s: float | None = None) -> tuple[Job, bool]:
         """Start a sweep on the cluster, or find it running: submitting twice is one sweep.
 
         Args:
             lease: the number that its driver is expected to get; a part of the job's name.
+            wait_s: that its driver waits for nodes; None for what it does by itself.
 
         Returns:
             The job, and whether it is a new one.
@@ -148,7 +160,7 @@ class Jobs:
             try:
                 self._client.submit_job(
                     # Ray redirects what it prints to the job's log; without -u it would come in blocks.
-                    entrypoint=shlex.join(_driver(payload)),
+                    entrypoint=shlex.join(_driver(payload, wait_s)),
                     submission_id=submission_id,
                     runtime_env={
                         "working_dir": folder,
@@ -183,15 +195,26 @@ class Jobs:
         with self._answering():
             self._client.stop_job(submission_id)
 
-    def wait_until_training(self, submission_id: str, *, timeout_s: float) -> Job:
-        """Wait until a job trains, or has ended, or the time is over; and say how it stands then."""
+    def wait_until_training(
+        self, submission_id: str, *, timeout_s: float, on_phase: Callable[[str], None]
+    ) -> tuple[Job, bool]:
+        """Wait until a job trains, or has ended, or the time is over; how it stands then, and whether it has trained.
+
+        Args:
+            on_phase: told what the job's driver begins with meanwhile.
+        """
         give_up_s = time.monotonic() + timeout_s
+        told = 0
         while True:
             job = self.job(submission_id)
-            if not job.active or time.monotonic() > give_up_s:
-                return job
-            if any(told.event == TRAINING for told in self.events(submission_id)):
-                return job
+            events = self.events(submission_id)
+            for event in events[told:]:
+                if event.event == PHASE and event.message:
+                    on_phase(event.message)
+            told = len(events)
+            trains = any(event.event == TRAINING for event in events)
+            if trains or not job.active or time.monotonic() > give_up_s:
+                return job, trains
             time.sleep(POLL_S)
 
     def follow(self, submission_id: str, show: Callable[[str], None]) -> Job:
@@ -251,22 +274,9 @@ class Jobs:
             raise ClusterTrouble(f"{self.address}: {_first_line(error)}") from error
 
 
-def same_store(one: str, other: str) -> bool:
-    """True if two locations mean one store, whichever way they are written."""
-    return _plain(one) == _plain(other)
-
-
-def store_digest(store: str) -> str:
-    """Stands for a store's location in the name of a job, so that sweeps of one name in two stores do not collide."""
-    return hashlib.sha256(_plain(store).encode()).hexdigest()[:DIGEST_DIGITS]
-
-
-def _plain(store: str) -> str:
-    return store.removeprefix("file://").rstrip("/")
-
-
-def _driver(payload: JobPackage) -> list[str]:
+def _driver(payload: JobPackage, wait_s: float | None) -> list[str]:
     options = ["--refresh"] if payload.refresh else []
+    options += [] if wait_s is None else ["--wait-for-nodes", f"{wait_s:g}"]
     return ["python", "-u", "-m", "vae_search", "drive", "--store", payload.store, *options]
 
 

@@ -12,6 +12,8 @@ from vae_search.errors import ClusterTrouble
 from vae_search.runtime.cluster.connectivity import json_object, question
 from vae_search.runtime.cluster.http_client import Address
 from vae_search.runtime.cluster.node_check_script import ANSWER_S, MARK
+from vae_search.search.capacity import needs
+from vae_search.spec.sections import Resources
 
 JOBS = "/api/jobs/"
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
@@ -38,11 +40,15 @@ class NodeReport:
     """names of those that its TensorFlow sees; None if Ray counts none"""
 
 
-def ask_nodes(address: str, *, token: str | None, store: str | None, note: str | None) -> tuple[NodeReport, ...]:
+def ask_nodes(
+    address: str, *, token: str | None, store: str | None, note: str | None, resources: Resources, wait_s: float = 0.0
+) -> tuple[NodeReport, ...]:
     """Run the check on a cluster that `check_connectivity` accepts, and remove the job again.
 
     Args:
         store: location of a store that every node shall try, in which the file `note` lies.
+        resources: what a trial takes.
+        wait_s: for a node that holds a trial; an autoscaler is asked for it.
 
     Raises:
         ClusterTrouble: The job cannot be run; says with which words it ended.
@@ -65,9 +71,10 @@ def ask_nodes(address: str, *, token: str | None, store: str | None, note: str |
         return json_object(answer)
 
     job = f"vae-search-doctor-{secrets.token_hex(6)}"
-    words = ["python", "-m", "vae_search.runtime.cluster.node_check_script", *([store, note] if store and note else [])]
+    asks = {"store": store, "note": note, "bundle": needs(resources), "labels": resources.labels, "wait_s": wait_s}
+    words = ["python", "-m", "vae_search.runtime.cluster.node_check_script", json.dumps(asks)]
     asked("POST", "", {"entrypoint": shlex.join(words), "submission_id": job})
-    give_up_s = time.monotonic() + JOB_S
+    give_up_s = time.monotonic() + JOB_S + wait_s
     status = "PENDING"
     try:
         while status not in ENDED and time.monotonic() < give_up_s:

@@ -69,12 +69,25 @@ def look_around(store: str | None, note: str | None, gpus: float) -> dict[str, A
     return found
 
 
-def main(store: str | None, note: str | None) -> None:
-    """Ask every node that is alive, and print what came back."""
+def main(
+    *, store: str | None, note: str | None, bundle: dict[str, float], labels: dict[str, str], wait_s: float
+) -> None:
+    """Ask every node that is alive, and print what came back.
+
+    Args:
+        bundle: resources of a trial, by Ray's names.
+        labels: that a trial's node must have.
+        wait_s: for a node that holds a trial; an autoscaler is asked for it.
+    """
     import ray
+    from ray.util.placement_group import placement_group, remove_placement_group
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
+    if wait_s > 0:
+        asked_for = placement_group([bundle], bundle_label_selector=[labels] if labels else None)
+        asked_for.wait(wait_s)
+        remove_placement_group(asked_for)
     # Ports, files and processes of a node are no secrets, but nothing of its environment is asked for.
     task = ray.remote(num_cpus=0, max_retries=0)(look_around)
     begun_s = time.time()
@@ -104,4 +117,4 @@ def main(store: str | None, note: str | None) -> None:
 
 
 if __name__ == "__main__":
-    main(*(sys.argv[1:3] if len(sys.argv) > 2 else (None, None)))
+    main(**json.loads(sys.argv[1]))

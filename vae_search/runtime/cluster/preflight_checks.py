@@ -116,8 +116,12 @@ def check_clock(ahead_s: float | None, *, whose: str, area: Area) -> Check:
     )
 
 
-def check_capacity(nodes: Sequence[NodeCapacity], resources: Resources) -> Check:
-    """Report how many trials run at once; a trial never spans nodes."""
+def check_capacity(nodes: Sequence[NodeCapacity], resources: Resources, *, waited_s: float = 0.0) -> Check:
+    """Report how many trials run at once; a trial never spans nodes.
+
+    Args:
+        waited_s: for a node that holds one.
+    """
     kinds = Counter((node.resources.get(CPU, 0.0), node.resources.get(GPU, 0.0)) for node in nodes)
     slots = cluster_capacity(nodes, resources)
     listed = " + ".join(
@@ -127,13 +131,12 @@ def check_capacity(nodes: Sequence[NodeCapacity], resources: Resources) -> Check
     )
     wanted = _resources(resources.cpus_per_trial, resources.gpus_per_trial)
     trials = "1 trial" if slots == 1 else f"{slots} trials"
+    waited = f" None came within {waited_s:.0f} s: `ray status` on the head says what an autoscaler tried."
     return Check(
         name="room",
         ok=slots > 0,
         found=f"{listed or 'no node with CPUs for trials'}: {trials} of {wanted} at once",
-        remedy="Add nodes, or lower what a trial takes. An autoscaler adds nodes only while a sweep runs."
-        if slots == 0
-        else "",
+        remedy="Add nodes, or lower what a trial takes." + (waited if waited_s else "") if slots == 0 else "",
     )
 
 

@@ -1,6 +1,9 @@
-"""Machine facts that the standard library tells in another way on each system."""
+"""Machine facts that the standard library tells in another way on each system, and where this package lies on it."""
 
 import os
+from pathlib import Path
+
+PACKAGE_PARENT = Path(__file__).parents[2]  # what a child must have on its search path to import this very package
 
 
 def usable_cores() -> int:

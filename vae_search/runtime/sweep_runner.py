@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.runtime.process_state import driver_process
-from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster
+from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster, refuse_second_ray
 from vae_search.runtime.store_probe import probe_store
 from vae_search.runtime.tune_adapters import run_trials
 from vae_search.search.capacity import check_capacity, local_capacity
@@ -39,10 +39,11 @@ def search(
 
     Raises:
         ClusterTrouble: Ray cannot be started or joined, or no node could ever hold a trial.
-        Conflict: Another driver owns the sweep.
+        Conflict: Another driver owns the sweep, or this process is connected to a Ray already.
         Interrupted: Somebody asked to stop; everything is resumable.
         VaeSearchError: What else ended it before its time; see `errors.py`.
     """
+    refuse_second_ray()
     spec = record.spec
     known_capacity = local_capacity(spec.resources) if address is None else 1
     slots = Slots(spec.resources, before=known_capacity, monotonic=time.monotonic)

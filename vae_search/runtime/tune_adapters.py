@@ -23,7 +23,7 @@ from vae_search.core.trial_state import Reason
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.errors import ClusterTrouble, VaeSearchError
 from vae_search.runtime.process_state import set_for_tune
-from vae_search.runtime.tune_patches import lost_workers_told_apart
+from vae_search.runtime.tune_patches import lost_workers_told_apart, workers_retired
 from vae_search.runtime.tune_trainable import REPORT, Worker
 from vae_search.search.capacity import needs
 from vae_search.search.coordinator import SweepCoordinator
@@ -33,6 +33,11 @@ from vae_search.spec.sections import Resources
 from vae_search.store.ledger.failure_counts import MAX_FAILURES
 
 logger = logging.getLogger(__name__)
+
+# Tune, when it ends, waits so long for workers that are still in an epoch (`TuneController._cleanup_trials`). They save
+# it when it is done; only the driver does not hear of it any more.
+TUNE_WAITS_S = 10.0
+WORKERS_REPORT_S = WORKERS_LEAVE_S - TUNE_WAITS_S
 
 
 class TuneRunState:
@@ -69,7 +74,7 @@ class TuneRunState:
             return False
         if self._leaving_since_s is None:
             self._leaving_since_s = self._monotonic()
-        return self._monotonic() - self._leaving_since_s > WORKERS_LEAVE_S or not self.coordinator.unsaved
+        return self._monotonic() - self._leaving_since_s > WORKERS_REPORT_S or not self.coordinator.unsaved
 
     def guarded(self, action: Callable[[], None]) -> None:
         """Do `action`; an error ends the run at the next step of Tune's loop and is raised when Tune is done."""
@@ -217,9 +222,7 @@ def run_trials(
     # Trainables are registered by name for a whole cluster: two sweeps must not share one.
     trainable = tune.with_parameters(Worker, worker_config=config, task=task, judge_task=judge_task)
     trainable.__name__ = f"{spec.name}-l{config.lease}"
-    # To Tune a worker that retires, or ends because a trial takes too long, is one that was lost; it must not use up a
-    # retry of the trial.
-    retirements = int(spec.budget.trials > config.trials_per_process)
+    # To Tune a worker that ends because a trial takes too long is one that was lost; it must not use up a retry.
     timeouts = 0 if spec.trial_timeout_s is None else MAX_FAILURES
     tuner = tune.Tuner(
         tune.with_resources(trainable, _bundle(spec.resources)),
@@ -237,12 +240,12 @@ def run_trials(
             stop=_StopAdapter(run),
             callbacks=[_CommitCallback(run)],
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=spec.max_retries + retirements + timeouts),
+            failure_config=tune.FailureConfig(max_failures=spec.max_retries + timeouts),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
     try:
-        with lost_workers_told_apart():
+        with lost_workers_told_apart(), workers_retired(config.trials_per_process):
             tuner.fit()
     except ray.exceptions.RayError as error:
         raise run.failure or ClusterTrouble(f"Ray: {str(error).splitlines()[0]}") from error

@@ -1,14 +1,21 @@
-"""Patch of Ray Tune: survive a worker that Ray's memory monitor kills.
+"""Patches of Ray Tune: survive a worker that Ray's memory monitor kills, and replace one that has served long enough.
 
 Tune 2.60 handles two families of errors of an actor, `RayActorError` and `RayTaskError`; any other ends `Tuner.fit`.
 But a worker that is killed for memory is reported as `OutOfMemoryError`, which belongs to neither.
+
+Tune keeps a worker whose trial has ended for the next trial, for ever. A worker that ended itself would be a lost one
+to Tune, and a failure of the trial that it was given.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.air.execution._internal.tracked_actor import TrackedActor
 from ray.exceptions import RayActorError, RayTaskError
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
 
 _HANDLERS = ("_actor_start_failed", "_actor_task_failed")
 
@@ -32,3 +39,22 @@ def _translating(handle: Callable[..., None]) -> Callable[..., None]:
         handle(self, exception=exception if known else RayActorError(error_msg=str(exception)), **tracked)
 
     return translated
+
+
+@contextmanager
+def workers_retired(after_trials: int) -> Iterator[None]:
+    """While the block runs, Tune ends a worker that has served so many trials, and starts another in its place."""
+    keep = TuneController._maybe_cache_trial_actor
+    served = Counter[TrackedActor]()
+
+    def keep_unless_due(self: TuneController, trial: Trial) -> bool:
+        """Called once when a trial has ended; False lets Tune end its worker."""
+        worker = self._trial_to_actor[trial]
+        served[worker] += 1
+        return served[worker] < after_trials and bool(keep(self, trial))
+
+    TuneController._maybe_cache_trial_actor = keep_unless_due
+    try:
+        yield
+    finally:
+        TuneController._maybe_cache_trial_actor = keep

@@ -4,7 +4,6 @@ import os
 import platform
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from vae_search.core.machine import usable_cores
+from vae_search.core.scratch import folder_for_sockets
 from vae_search.errors import VaeSearchError
 from vae_search.runtime.cluster import preflight_checks
 from vae_search.runtime.cluster.connectivity import check_connectivity, cluster_nodes
@@ -54,9 +54,13 @@ def examine(address: str | None, store: str | None, resources: Resources) -> lis
 def _this_machine(resources: Resources) -> Iterator[Check]:
     cores = usable_cores()
     yield preflight_checks.check_capacity([NodeCapacity(node_id="", resources={CPU: float(cores)})], resources)
-    folder = tempfile.gettempdir()
+    try:
+        folder = folder_for_sockets()
+    except VaeSearchError as error:
+        yield in_trouble("temporary directory", error)
+        return
     disk = shutil.disk_usage(folder)
-    yield preflight_checks.check_space(disk.free, disk.total, where=folder, area=Area.CLUSTER)
+    yield preflight_checks.check_space(disk.free, disk.total, where=str(folder), area=Area.CLUSTER)
 
 
 def _cluster(

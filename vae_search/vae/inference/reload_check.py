@@ -2,15 +2,16 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
+from vae_search.core.machine import PACKAGE_PARENT
+from vae_search.core.scratch import scratch_folder
 from vae_search.core.text import printable
 
 TIMEOUT_S = 600.0
@@ -47,8 +48,8 @@ def score_in_fresh_process(
     Raises:
         ValueError: They cannot be loaded and scored; one line says why.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        folder, images_path = Path(scratch, "version"), Path(scratch, "images.npy")
+    with scratch_folder() as scratch:
+        folder, images_path = scratch / "version", scratch / "images.npy"
         for name, content in files.items():
             target = folder / name
             if not target.resolve().is_relative_to(folder.resolve()):
@@ -56,12 +57,21 @@ def score_in_fresh_process(
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
         np.save(images_path, images, allow_pickle=False)
-        command = [sys.executable, "-m", "vae_search.vae.inference.reload_process", str(folder), str(images_path)]
+        command = [sys.executable, "-P", "-m", "vae_search.vae.inference.reload_process", str(folder), str(images_path)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=timeout_s, check=False, env=_environment()
+            )
         except subprocess.TimeoutExpired as error:
             raise ValueError(f"the model must reload and score within {timeout_s:g} s, but did not") from error
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise ValueError(f"the model must reload and score, but: {printable(last, 300)}")
     return ReloadedScore(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _environment() -> dict[str, str]:
+    """Environment in which the child finds this very package first; -P keeps the current folder from its path."""
+    inherited = os.environ.get("PYTHONPATH")
+    package = str(PACKAGE_PARENT)
+    return os.environ | {"PYTHONPATH": os.pathsep.join([package, inherited] if inherited else [package])}

@@ -52,6 +52,7 @@ def run(
     store: str | Path | None = None,
     overrides: Sequence[str] = (),
     progress: bool = False,
+    address: str | None = None,
     inline: bool = False,
 ) -> SweepResult:
     """Run a sweep to the end of its budget; one that was interrupted goes on where it stopped.
@@ -62,12 +63,16 @@ def run(
         spec: the file, or the same as a mapping; paths in a mapping start at the current folder.
         overrides: `key.key=value`, as in `["budget.trials=8"]`.
         progress: show what happens on standard output, as the command does.
+        address: of the cluster to train on, from one of its machines: `host:port` of its head, or `auto`; None: this
+            machine alone. Either way this process must not be connected to a Ray itself.
         inline: train in this process, without Ray, one trial at a time: for small searches and debugging.
 
     Raises:
         InvalidSpec: The spec is wrong; one line for each mistake.
         BadData: The images cannot be used.
-        Conflict: Another driver runs the sweep, or the store holds one of this name with another spec.
+        ClusterTrouble: Ray cannot be started or joined.
+        Conflict: Another driver runs the sweep, or the store holds one of this name with another spec; or this process
+            is connected to a Ray already.
         Interrupted: Somebody asked it to stop; the same call continues.
         SweepFailed: No trial completed.
     """
@@ -88,6 +93,7 @@ def run(
         store=opened,
         cache=cache_folder(),
         observer=_observer(document.spec, progress=progress),
+        address=address,
         inline=inline,
     )
     return _result(opened, outcome)
@@ -99,6 +105,7 @@ def resume(
     store: str | Path | None = None,
     overrides: Sequence[str] = (),
     progress: bool = False,
+    address: str | None = None,
     inline: bool = False,
 ) -> SweepResult:
     """Continue a sweep with what the store knows of it. Arguments and errors as for `run`.
@@ -116,6 +123,7 @@ def resume(
         overrides=overrides,
         cache=cache_folder(),
         observer=lambda spec: _observer(spec, progress=progress),
+        address=address,
         inline=inline,
     )
     return _result(opened, outcome)

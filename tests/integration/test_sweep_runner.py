@@ -10,6 +10,7 @@ import pytest
 import ray
 from ray.air.execution._internal.actor_manager import RayActorManager
 
+from tests.support.hostile_folder import put_hostile_modules
 from tests.support.made_up_worker import MadeUpWorker
 from vae_search.core.trial_state import State
 from vae_search.data.dataset import comparability_key, load_dataset
@@ -75,6 +76,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
     """The folder of a sweep whose workers serve two trials each; the process before and after it."""
     folder = tmp_path_factory.mktemp("swept")
     with pytest.MonkeyPatch.context() as environment:
+        put_hostile_modules(folder, package=True)
+        environment.chdir(folder)
         environment.setenv("HOME", str(folder))  # no token of the user's, and no place for a new one
         environment.setenv("RAY_ADDRESS", "192.0.2.1:6379")  # of the user's own cluster
         for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):

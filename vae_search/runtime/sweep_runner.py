@@ -65,6 +65,8 @@ def search(
             _cluster(config, session.store, address, data_bytes, observer) as scratch,
             observer.watching(coordinator.progress),
         ):
+            if session.stop_requested():  # while Ray started
+                return
             run_trials(
                 coordinator,
                 config=config,

@@ -127,9 +127,8 @@ class Jobs:
             payload.write(folder)
             try:
                 self._client.submit_job(
-                    # Ray redirects what it prints to the job's log; without -u it would come in blocks, and without
-                    # -P the job's folder would be searched for modules first.
-                    entrypoint=f"python -P -u -m vae_search drive --store {shlex.quote(payload.store)}",
+                    # Ray redirects what it prints to the job's log; without -u it would come in blocks.
+                    entrypoint=f"python -u -m vae_search drive --store {shlex.quote(payload.store)}",
                     submission_id=submission_id,
                     runtime_env={
                         "working_dir": str(folder),

@@ -9,7 +9,6 @@ import pytest
 
 from tests.chaos.campaign import chance, count
 from tests.chaos.sweeps import NOTHING, QUICK, SLOW, Sweep, sweep_of
-from vae_search.store.leases.lease import read_heartbeat
 from vae_search.store.leases.records import has_ended, newest_lease
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(7200)]
@@ -63,44 +62,43 @@ def test_ray_and_its_folder_go_with_a_driver_that_is_killed() -> None:
 
 @pytest.mark.exhaustive
 def test_drivers_that_get_signals_at_random_moments_stop_in_time_lose_nothing_and_leave_nothing() -> None:
-    stops, wanted, sweeps, longest_s, ended = 0, count(3, 24), 0, 0.0, 0
+    stops, wanted, sweeps, longest_s, over = 0, count(3, 24), 0, 0.0, 0
     while stops < wanted:
         random = chance("signals", sweeps)
         sweeps += 1
-        with sweep_of(random.choice([QUICK, SLOW])) as sweep:
-            now = NOTHING
-            while stops < wanted:
+        with sweep_of((QUICK, SLOW)[sweeps % 2]) as sweep:
+            now, code = NOTHING, None
+            while stops < wanted and code != 0:
                 driver = sweep.start()
                 number, group = random.choice(SIGNALS), random.random() < 0.5
-                if random.random() < 0.25:
-                    time.sleep(random.uniform(0.5, 6))  # on its way up
+                if random.random() < 0.25:  # on its way up; before its first words Python itself would end at once
+                    driver.until_or_over(lambda driver=driver: bool(driver.lines("")))
+                    time.sleep(random.uniform(0, 6))
                 else:
                     begun = sweep.begun
                     driver.until_or_over(lambda sweep=sweep, begun=begun: sweep.begun > begun)
                     time.sleep(random.uniform(0, 5))
                 if driver.process.poll() is not None:
+                    code = driver.wait()
                     break
-                in_flight, leases, asked_at = sweep.in_flight(), newest_lease(sweep.store, sweep.name), time.time()
+                in_flight, asked_at = sweep.in_flight(), time.time()
                 (os.killpg if group else os.kill)(driver.process.pid, number)
                 code = driver.wait()
                 took_s = time.time() - asked_at
-                stops, longest_s, ended = stops + 1, max(longest_s, took_s), ended + (code == 0)
+                stops, longest_s, over = stops + 1, max(longest_s, took_s), over + (code == 0)
                 to = "group" if group else "driver"
                 assert code in (0, 130), (number, to, code, driver.errors)
                 assert "Traceback" not in driver.errors, driver.errors
-                assert newest_lease(sweep.store, sweep.name) == leases or code == 0
-                assert leases == 0 or has_ended(sweep.store, sweep.name, leases)
+                lease = newest_lease(sweep.store, sweep.name)
+                assert lease == 0 or has_ended(sweep.store, sweep.name, lease)
                 left_s = gone_after_s(sweep, within_s=5)
                 now = sweep.check(now, finished=False)
                 saved = sweep.saved_epochs()
                 print(f"{stops}: {number.name} to the {to}: exit {code} after {took_s:.1f} s, all gone {left_s:.1f} s "
                       f"later; {len(now.rows)} rows, in flight {sorted(in_flight)}, saved {saved}")  # fmt: skip
                 assert took_s < STOP_S
-                if code == 0:
-                    break
-            else:
+            if code != 0:
                 driver = sweep.start()
-            assert driver.wait() == 0, driver.errors
-            assert read_heartbeat(sweep.store, sweep.name) is not None
+                assert driver.wait() == 0, driver.errors
             sweep.check(now, finished=True)
-    print(f"{stops} signals in {sweeps} sweeps; {ended} after the last trial; at most {longest_s:.1f} s")
+    print(f"{stops} signals in {sweeps} sweeps; {over} after the last trial; at most {longest_s:.1f} s")

@@ -74,7 +74,7 @@ def test_a_terminal_that_is_closed_is_met_without_a_traceback(running):
         watcher.send_signal(signal.SIGHUP)  # as the system does where it is the session's own terminal
         _, errors = watcher.communicate(timeout=60)
 
-    assert watcher.returncode == 130
+    assert watcher.returncode in (1, 130)  # it may meet the terminal before the signal
     assert b"Traceback" not in errors
 
 

@@ -53,6 +53,7 @@ def run(
     store: str | Path | None = None,
     overrides: Sequence[str] = (),
     progress: bool = False,
+    address: str | None = None,
     inline: bool = False,
     refresh: bool = False,
 ) -> SweepResult:
@@ -64,13 +65,17 @@ def run(
         spec: the file, or the same as a mapping; paths in a mapping start at the current folder.
         overrides: `key.key=value`, as in `["budget.trials=8"]`.
         progress: show what happens on standard output, as the command does.
+        address: of the cluster to train on, from one of its machines: `host:port` of its head, or `auto`; None: this
+            machine alone. Either way this process must not be connected to a Ray itself.
         inline: train in this process, without Ray, one trial at a time: for small searches and debugging.
         refresh: fetch images from a web server or bucket anew, whatever is in the cache.
 
     Raises:
         InvalidSpec: The spec is wrong; one line for each mistake.
         BadData: The images cannot be used.
-        Conflict: Another driver runs the sweep, or the store holds one of this name with another spec.
+        ClusterTrouble: Ray cannot be started or joined.
+        Conflict: Another driver runs the sweep, or the store holds one of this name with another spec; or this process
+            is connected to a Ray already.
         Interrupted: Somebody asked it to stop; the same call continues.
         SweepFailed: No trial completed.
     """
@@ -91,6 +96,7 @@ def run(
         store=opened,
         cache=cache_folder(),
         observer=_observer(document.spec, progress=progress),
+        address=address,
         inline=inline,
         refresh=refresh,
     )
@@ -103,6 +109,7 @@ def resume(
     store: str | Path | None = None,
     overrides: Sequence[str] = (),
     progress: bool = False,
+    address: str | None = None,
     inline: bool = False,
     refresh: bool = False,
 ) -> SweepResult:
@@ -121,6 +128,7 @@ def resume(
         overrides=overrides,
         cache=cache_folder(),
         observer=lambda spec: _observer(spec, progress=progress),
+        address=address,
         inline=inline,
         refresh=refresh,
     )

@@ -201,6 +201,11 @@ class RunningDriver:
         self.process.kill()
         self.wait()
 
+    def until_or_over(self, condition: Callable[[], bool]) -> None:
+        """Wait until something holds, or the driver has ended."""
+        while self.process.poll() is None and not condition():
+            time.sleep(0.02)
+
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds, but not longer than the driver lives."""
         deadline = time.monotonic() + PATIENCE_S

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.support.command_line import interrupted_run
+from tests.support.hostile_folder import put_hostile_modules
 from vae_search.core.machine import usable_cores
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger.trials import Ledger
@@ -49,6 +50,7 @@ def folder(tmp_path_factory) -> Path:
     """A folder with a finished sweep, which was interrupted once on its way."""
     folder = tmp_path_factory.mktemp("sweep")
     (folder / "tiny.yaml").write_text(SPEC)
+    put_hostile_modules(folder, package=False)
     code, errors = interrupted_run("tiny.yaml", folder=folder)
     assert code == 130, errors
     assert "vae-search resume tiny" in errors

@@ -10,14 +10,17 @@ import pytest
 import ray
 from ray.air.execution._internal.actor_manager import RayActorManager
 
+from tests.support.hostile_folder import put_hostile_modules
+from tests.support.made_up_worker import MadeUpWorker
 from vae_search.core.trial_state import State
 from vae_search.data.dataset import comparability_key, load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.runtime import sweep_runner
+from vae_search.errors import Conflict
+from vae_search.runtime import sweep_runner, tune_adapters
 from vae_search.runtime.process_state import driver_process
-from vae_search.search.driver_lifecycle import SweepStart
 from vae_search.search.progress import Observer
-from vae_search.spec.sweep_spec import parse_spec
+from vae_search.spec.sweep_spec import SweepSpec, parse_spec
+from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import Ledger
@@ -43,9 +46,28 @@ def process_state() -> dict[str, object]:
         "environment": dict(os.environ),
         "folder": Path.cwd(),
         "loggers": [(logger.level, logger.propagate, list(logger.handlers)) for logger in loggers],
-        "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+        "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)],
         "patched": {name: entry for name, entry in vars(RayActorManager).items() if callable(entry)},
     }
+
+
+def run(spec: SweepSpec, store: Store, folder: Path, *, trials_per_process: int) -> None:
+    """A new sweep, from its record to its last trial."""
+    dataset = load_dataset(spec.data, cache=folder)
+    record = sweep_record.SweepRecord(
+        spec=spec,
+        fingerprint=dataset.fingerprint,
+        comparability_key=comparability_key(dataset, likelihood=spec.likelihood),
+        versions={},
+    )
+    sweep_runner.search(
+        SweepStart(record=record, text=SPEC, must_exist=False),
+        task=TrainingTask.of(dataset),
+        judge_task=JudgeTask.of(dataset),
+        store=store,
+        observer=Observer(),
+        trials_per_process=trials_per_process,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -53,28 +75,17 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
     """The folder of a sweep whose workers serve two trials each; the process before and after it."""
     folder = tmp_path_factory.mktemp("swept")
     with pytest.MonkeyPatch.context() as environment:
+        put_hostile_modules(folder, package=True)
+        environment.chdir(folder)
         environment.setenv("HOME", str(folder))  # no token of the user's, and no place for a new one
         environment.setenv("RAY_ADDRESS", "192.0.2.1:6379")  # of the user's own cluster
         for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
             environment.delenv(name, raising=False)
         spec = parse_spec(SPEC, base=folder)
-        dataset = load_dataset(spec.data, cache=folder)
-        record = sweep_record.SweepRecord(
-            spec=spec,
-            fingerprint=dataset.fingerprint,
-            comparability_key=comparability_key(dataset, likelihood=spec.likelihood),
-            versions={},
-        )
         store = open_store(str(folder / "store"))
+        load_dataset(spec.data, cache=folder)  # its libraries set variables of their own
         before = process_state()
-        sweep_runner.search(
-            SweepStart(record=record, text=SPEC, must_exist=False),
-            task=TrainingTask.of(dataset),
-            judge_task=JudgeTask.of(dataset),
-            store=store,
-            observer=Observer(),
-            trials_per_process=2,
-        )
+        run(spec, store, folder, trials_per_process=2)
         yield folder, before, process_state()
 
 
@@ -95,6 +106,13 @@ def test_the_process_is_as_it_was(swept):
     assert after == before
 
 
+def test_a_process_that_is_connected_to_a_ray_is_told_so_before_anything_begins(monkeypatch, tmp_path):
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+
+    with pytest.raises(Conflict, match=r"(?s)connected to a Ray already.*ray\.shutdown\(\) first.*address="):
+        run(parse_spec(SPEC, base=tmp_path), open_store(str(tmp_path / "store")), tmp_path, trials_per_process=2)
+
+
 def test_a_ray_of_the_users_own_starts_afterwards(swept, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS")
     with driver_process():  # for the tests that follow
@@ -105,3 +123,18 @@ def test_a_ray_of_the_users_own_starts_afterwards(swept, monkeypatch):
             ray.shutdown()
 
     assert answer == "an object"
+
+
+@pytest.mark.exhaustive
+def test_workers_that_retire_in_step_cost_no_retry(tmp_path, monkeypatch):
+    monkeypatch.setattr(tune_adapters, "Worker", MadeUpWorker)
+    monkeypatch.setattr("vae_search.core.machine.usable_cores", lambda: 4)
+    in_step = SPEC.replace("trials: 5", "trials: 24").replace("concurrency: 1", "concurrency: 4")
+    spec = parse_spec(in_step.replace("retiring", "in-step"), base=tmp_path)
+    store = open_store(str(tmp_path / "store"))
+
+    run(spec, store, tmp_path, trials_per_process=3)
+
+    rows = Ledger(store, "in-step").trials()
+    assert [row.trial for row in rows] == list(range(24))
+    assert {row.attempts for row in rows} == {1}

@@ -6,9 +6,14 @@ Commands import what they need themselves, so that `--help` answers at once.
 import io
 import os
 import re
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from types import FrameType
+from typing import IO, Annotated, NoReturn
 
 import typer
 
@@ -107,14 +112,73 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without "–" shows "?" instead of a traceback
+    with _signals_interrupt():
+        code = _exit_code()
+    for stream in (sys.stdout, sys.stderr):
+        _flush(stream)
+    sys.exit(code)
+
+
+def _exit_code() -> int:
     try:
         app()
     except VaeSearchError as error:
         if os.environ.get(DEBUG):
             raise
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_code)
+        _tell(f"error: {error}")
+        return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(130)
-    sys.exit(0)
+        _tell("interrupted")
+        return 130
+    except OSError as error:
+        from vae_search.display.console import drop_output
+
+        for stream in (sys.stdout, sys.stderr):
+            drop_output(stream, error)  # raises what is no lost reader
+        return 1
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _tell(line: str) -> None:
+    try:
+        sys.stderr.write(f"{line}\n")
+    except OSError as error:
+        from vae_search.display.console import drop_output
+
+        drop_output(sys.stderr, error)
+
+
+def _flush(stream: IO[str]) -> None:
+    """Write out what is left; at the end of the interpreter it would become an exit code of 120."""
+    try:
+        stream.flush()
+    except OSError as error:
+        from vae_search.display.console import drop_output
+
+        drop_output(stream, error)
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Inside the block SIGTERM and SIGHUP end a command as Ctrl-C does, so that it leaves nothing behind.
+
+    SIGHUP stays ignored where it is, as under `nohup`. A sweep that trains has handlers of its own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

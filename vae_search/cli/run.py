@@ -39,7 +39,7 @@ def run(
 
     Example: vae-search run search_spaces/digits.yaml
     """
-    from vae_search.display.console import show_estimate
+    from vae_search.display.console import output_without_reader, show_estimate
     from vae_search.display.live import observer
     from vae_search.services import sweeps
     from vae_search.spec.sweep_spec import read_spec
@@ -50,18 +50,19 @@ def run(
         estimate = sweeps.estimate(document.spec, store=open_store(store), cache=cache_folder(), refresh=refresh)
         show_estimate(estimate, document.spec, as_json=json)
         return
-    outcome = sweeps.run(
-        document.spec,
-        text=document.text,
-        store=open_store(store),
-        cache=cache_folder(),
-        observer=observer(document.spec, quiet=json),
-        address=address,
-        inline=inline,
-        refresh=refresh,
-        wait_s=wait_for_nodes,
-    )
-    show_end(outcome, store=store, json=json)
+    with output_without_reader():  # a sweep that stops because its terminal was closed has epochs to save
+        outcome = sweeps.run(
+            document.spec,
+            text=document.text,
+            store=open_store(store),
+            cache=cache_folder(),
+            observer=observer(document.spec, quiet=json),
+            address=address,
+            inline=inline,
+            refresh=refresh,
+            wait_s=wait_for_nodes,
+        )
+        show_end(outcome, store=store, json=json)
 
 
 @app.command()
@@ -79,22 +80,24 @@ def resume(
 
     Example: vae-search resume digits --set budget.trials=48
     """
+    from vae_search.display.console import output_without_reader
     from vae_search.display.live import observer
     from vae_search.services import sweeps
     from vae_search.store.backends.uri import open_store
 
-    outcome = sweeps.resume(
-        open_store(store),
-        sweep,
-        overrides=overrides or (),
-        cache=cache_folder(),
-        observer=lambda spec: observer(spec, quiet=json),
-        address=address,
-        inline=inline,
-        refresh=refresh,
-        wait_s=wait_for_nodes,
-    )
-    show_end(outcome, store=store, json=json)
+    with output_without_reader():
+        outcome = sweeps.resume(
+            open_store(store),
+            sweep,
+            overrides=overrides or (),
+            cache=cache_folder(),
+            observer=lambda spec: observer(spec, quiet=json),
+            address=address,
+            inline=inline,
+            refresh=refresh,
+            wait_s=wait_for_nodes,
+        )
+        show_end(outcome, store=store, json=json)
 
 
 def show_end(outcome: "SweepOutcome", *, store: str, json: bool) -> None:

@@ -1,4 +1,6 @@
-"""Machine facts: cores, memory and shared memory that this process may use; those of its container where it has one."""
+"""Machine facts: cores, memory and shared memory that this process may use; those of its container where it has one;
+and where this package lies.
+"""
 
 import os
 import resource
@@ -8,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path("/")
+PACKAGE_PARENT = Path(__file__).parents[2]  # what a child must have on its search path to import this very package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

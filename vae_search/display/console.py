@@ -1,11 +1,12 @@
 """Standard output of the commands: sentences, tables and JSON. Nothing here decides anything."""
 
+import errno
 import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,12 +22,60 @@ if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
 
 COUNTS = ("complete", "pruned", "failed")
+READER_GONE = (errno.EPIPE, errno.EIO)  # of a pipe, or of a terminal that was closed
 
 
 def console() -> Console:
     """Standard output; wide enough for whole lines where it is no terminal."""
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
     return Console(width=width, highlight=False)
+
+
+class _OutputWithoutReader:
+    """A text stream that goes on when nobody reads it any more: what is written then is lost, without an error."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            drop_output(self._stream, error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            drop_output(self._stream, error)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def output_without_reader() -> Iterator[None]:
+    """Inside the block this process goes on when its terminal is closed, or the program that reads its output ends."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (_OutputWithoutReader(stream) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def drop_output(stream: IO[str], trouble: OSError) -> None:
+    """Let a stream whose reader is gone lead nowhere; what is still in its buffer is lost as well.
+
+    Raises:
+        OSError: The trouble is another one, a full disk say.
+    """
+    if trouble.errno not in READER_GONE:
+        raise trouble
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 @contextmanager

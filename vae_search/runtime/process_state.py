@@ -14,6 +14,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import ray._private.utils
+import ray._raylet
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # compiled
 
 AUTH_TOKEN, AUTH_TOKEN_PATH, AUTH_MODE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"
@@ -72,9 +74,8 @@ def set_for_private_cluster() -> None:
 
 def set_for_joining(*, has_token: bool) -> None:
     """Settings for a cluster that runs already: its authentication is on exactly where there is a token."""
-    if AUTH_MODE not in os.environ or has_token:
-        os.environ[AUTH_MODE] = "token" if has_token else "disabled"
-        Config.initialize("")  # Ray read its settings when it was imported
+    os.environ[AUTH_MODE] = "token" if has_token else "disabled"
+    reread_environment()  # Ray read its settings when it was imported
 
 
 def set_for_tune() -> None:
@@ -105,17 +106,34 @@ def without_addresses() -> Iterator[None]:
 
 @contextmanager
 def own_signal_handlers() -> Iterator[None]:
-    """Put this process's handlers back: `ray.init` sets its own in the place of SIGTERM's, and they exit at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    """This process keeps its signal handlers: `ray.init` sets two of its own for SIGTERM, and both exit at once.
+
+    One is Python's and is not set at all. The other is native; ours is put back as soon as it has been set.
+    """
+    set_handler, core_worker = ray._private.utils.set_sigterm_handler, ray._raylet.CoreWorker
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def put_back() -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                if handler is not None:  # one that was not set by Python cannot be set by it
+                    signal.signal(number, handler)
+
+    def core_worker_of(*arguments: object) -> object:
+        made = core_worker(*arguments)
+        put_back()
+        return made
+
+    ray._private.utils.set_sigterm_handler, ray._raylet.CoreWorker = _not_set, core_worker_of
     try:
         yield
     finally:
-        for number, handler in before.items():
-            if handler is not None:  # one that was not set by Python cannot be set by it
-                signal.signal(number, handler)
+        ray._private.utils.set_sigterm_handler, ray._raylet.CoreWorker = set_handler, core_worker
+        put_back()
+
+
+def _not_set(handler: object) -> None:
+    return None
 
 
 @contextmanager

@@ -1,18 +1,18 @@
 """Starting, joining and leaving Ray: a private cluster on this machine, or the one whose address the user gave."""
 
 import logging
-import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import ray
 from ray._private.state import state as ray_state
 
-from vae_search.errors import ClusterTrouble
+from vae_search.core.scratch import folder_for_sockets, scratch_folder
+from vae_search.errors import ClusterTrouble, Conflict
 from vae_search.runtime.cluster import gcs
+from vae_search.runtime.private_ray import ImportsOfDriver, own_sessions
 from vae_search.runtime.process_state import own_signal_handlers, set_for_private_cluster
 from vae_search.search.capacity import NodeCapacity, capped, cluster_capacity, in_flight_limit, trials_on
 from vae_search.spec.sections import Resources
@@ -27,12 +27,26 @@ def object_store_bytes(data_bytes: int) -> int:
     return OBJECT_STORE_BYTES + 2 * data_bytes
 
 
+def refuse_second_ray() -> None:
+    """Refuse a process in which somebody has called `ray.init`: it can be connected to one Ray at a time.
+
+    Raises:
+        Conflict: It is so.
+    """
+    if ray.is_initialized():
+        raise Conflict(
+            "this process is connected to a Ray already, and a sweep needs its own connection.\n"
+            "Call ray.shutdown() first, and give the cluster's address= to train on it; or start the sweep in another "
+            "process."
+        )
+
+
 @contextmanager
 def local_cluster(*, cpus: int, data_bytes: int) -> Iterator[Path]:
     """A Ray of our own on this machine for the length of the block; yields a scratch folder that goes with it.
 
-    Ray listens on all interfaces, so the cluster takes a token that only this process and its children know. The
-    environment is changed for that; `process_state.driver_process` restores it.
+    Other users of this machine reach its ports, so the cluster takes a token that only this process and its children
+    know. The environment is changed for that; `process_state.driver_process` restores it.
 
     Args:
         cpus: cores to offer; no more trials run at once than fit into them.
@@ -41,41 +55,46 @@ def local_cluster(*, cpus: int, data_bytes: int) -> Iterator[Path]:
     Raises:
         ClusterTrouble: Ray cannot be started.
     """
-    # Short, because Ray puts sockets below it and a socket's path may have 107 bytes only.
-    scratch = Path(tempfile.mkdtemp(prefix="vae-"))
-    set_for_private_cluster()
-    with _connected(
-        scratch,
-        "Ray cannot be started on this machine: {why}",
-        address="local",
-        num_cpus=cpus,
-        _node_ip_address="127.0.0.1",
-        object_store_memory=object_store_bytes(data_bytes),
-        include_dashboard=False,
-        _temp_dir=str(scratch / "ray"),
-    ):
-        yield scratch
+    with scratch_folder(parent=folder_for_sockets()) as scratch:
+        set_for_private_cluster()
+        with _connected(
+            "Ray cannot be started on this machine: {why}",
+            address="local",
+            num_cpus=cpus,
+            _node_ip_address="127.0.0.1",
+            object_store_memory=object_store_bytes(data_bytes),
+            include_dashboard=False,
+            _temp_dir=str(scratch / "ray"),
+            private_folder=scratch,
+        ):
+            yield scratch
 
 
 @contextmanager
-def _connected(scratch: Path, trouble: str, **options: object) -> Iterator[None]:
-    """Connected to Ray for the length of the block; `scratch` goes with it.
+def _connected(trouble: str, *, private_folder: Path | None = None, **options: object) -> Iterator[None]:
+    """Connected to Ray for the length of the block.
 
     Args:
         trouble: what a user is told if it fails, with `{why}` in it.
+        private_folder: of a Ray that is started for this driver; None: one that runs already is joined.
         options: of `ray.init`.
     """
-    try:
-        with own_signal_handlers():
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (RuntimeError, ConnectionError, TimeoutError, OSError, ValueError) as error:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise ClusterTrouble(trouble.format(why=str(error).splitlines()[0])) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-        shutil.rmtree(scratch, ignore_errors=True)
+    is_private = private_folder is not None
+    with own_sessions(private_folder) if private_folder is not None else nullcontext():
+        try:
+            with own_signal_handlers():
+                ray.init(
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    job_config=ImportsOfDriver(private=is_private),
+                    **options,
+                )
+        except (RuntimeError, ConnectionError, TimeoutError, OSError, ValueError) as error:
+            raise ClusterTrouble(trouble.format(why=str(error).splitlines()[0])) from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 @contextmanager
@@ -90,8 +109,10 @@ def joined_cluster(address: str) -> Iterator[Path]:
     """
     place = gcs.gcs_address(address)
     gcs.connect_head(place)
-    scratch = Path(tempfile.mkdtemp(prefix="vae-"))
-    with _connected(scratch, f"{place}: {{why}}\nIs this machine a node of it?", address=place):
+    with (
+        scratch_folder() as scratch,
+        _connected(f"{place}: {{why}}\nIs this machine a node of it?", address=place),
+    ):
         yield scratch
 
 

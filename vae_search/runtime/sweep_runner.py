@@ -12,7 +12,14 @@ from vae_search.runtime.cluster.autoscaler import asking_for_nodes
 from vae_search.runtime.cluster.gcs import grows
 from vae_search.runtime.node_wait import await_node
 from vae_search.runtime.process_state import driver_process
-from vae_search.runtime.ray_cluster import Slots, cluster_nodes, joined_cluster, local_cluster, object_store_bytes
+from vae_search.runtime.ray_cluster import (
+    Slots,
+    cluster_nodes,
+    joined_cluster,
+    local_cluster,
+    object_store_bytes,
+    refuse_second_ray,
+)
 from vae_search.runtime.store_probe import probe_store
 from vae_search.runtime.tune_adapters import run_trials
 from vae_search.runtime.worker_recovery import WorkerRecovery, recovery_for
@@ -52,10 +59,11 @@ def search(
 
     Raises:
         ClusterTrouble: Ray cannot be started or joined, or no node could ever hold a trial.
-        Conflict: Another driver owns the sweep.
+        Conflict: Another driver owns the sweep, or this process is connected to a Ray already.
         Interrupted: Somebody asked to stop; everything is resumable.
         VaeSearchError: What else ended it before its time; see `errors.py`.
     """
+    refuse_second_ray()
     spec = start.record.spec
     data_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
     local = local_capacity(spec.resources, this_machine(), data_bytes=data_bytes) if address is None else None
@@ -90,7 +98,7 @@ def search(
                 spec.resources, session, str(address), observer, recovery, wait_s=wait_s, slots=slots_to_ask
             ) as scratch
         ):
-            if scratch is None:
+            if scratch is None or session.stop_requested():  # while Ray started
                 return
             observer.on_phase("training")
             with observer.watching(coordinator.progress):

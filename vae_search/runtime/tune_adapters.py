@@ -23,7 +23,7 @@ from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.errors import ClusterTrouble, VaeSearchError
 from vae_search.runtime.process_state import set_for_tune
 from vae_search.runtime.ray_cluster import node_of_actor
-from vae_search.runtime.tune_patches import lost_workers_told_apart, nodes_avoided
+from vae_search.runtime.tune_patches import lost_workers_told_apart, nodes_avoided, workers_retired
 from vae_search.runtime.tune_trainable import REPORT, Worker
 from vae_search.runtime.worker_recovery import WorkerRecovery
 from vae_search.search.capacity import needs
@@ -33,6 +33,11 @@ from vae_search.search.messages import TrialAssignment, WorkerConfig
 from vae_search.spec.sections import Resources
 
 logger = logging.getLogger(__name__)
+
+# Tune, when it ends, waits so long for workers that are still in an epoch (`TuneController._cleanup_trials`). They save
+# it when it is done; only the driver does not hear of it any more.
+TUNE_WAITS_S = 10.0
+WORKERS_REPORT_S = WORKERS_LEAVE_S - TUNE_WAITS_S
 
 
 class TuneRunState:
@@ -71,7 +76,7 @@ class TuneRunState:
             return False
         if self._leaving_since_s is None:
             self._leaving_since_s = self._monotonic()
-        return self._monotonic() - self._leaving_since_s > WORKERS_LEAVE_S or not self.coordinator.unsaved
+        return self._monotonic() - self._leaving_since_s > WORKERS_REPORT_S or not self.coordinator.unsaved
 
     def guarded(self, action: Callable[[], None]) -> None:
         """Do `action`; an error ends the run at the next step of Tune's loop and is raised when Tune is done."""
@@ -253,7 +258,7 @@ def run_trials(
         ),
     )
     try:
-        with lost_workers_told_apart(), nodes_avoided(avoided):
+        with lost_workers_told_apart(), nodes_avoided(avoided), workers_retired(config.trials_per_process):
             tuner.fit()
         run.guarded(lambda: coordinator.settle(wait=True))
     except ray.exceptions.RayError as error:

@@ -1,19 +1,26 @@
-"""Patches of Ray Tune: survive a worker that Ray's memory monitor kills, and keep workers off some nodes.
+"""Patches of Ray Tune: survive a worker killed for memory, replace one that has served enough, avoid some nodes.
 
 Tune 2.60 handles two families of errors of an actor, `RayActorError` and `RayTaskError`; any other ends `Tuner.fit`.
 But a worker that is killed for memory is reported as `OutOfMemoryError`, which belongs to neither.
 
 Tune keeps places for workers by equal requests, so a request cannot say which nodes it does not want. The placement
 group that is made of it can.
+
+Tune keeps a worker whose trial has ended for the next trial, for ever. A worker that ended itself would be a lost one
+to Tune, and a failure of the trial that it was given.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.air.execution._internal.tracked_actor import TrackedActor
 from ray.air.execution.resources.request import ResourceRequest
 from ray.exceptions import RayActorError, RayTaskError
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
 from ray.util.placement_group import NODE_ID_LABEL_KEY, PlacementGroup, placement_group
 
 _HANDLERS = ("_actor_start_failed", "_actor_task_failed")
@@ -65,3 +72,22 @@ def elsewhere(arguments: Mapping[str, Any], nodes: Collection[str]) -> dict[str,
     selectors = arguments.get("bundle_label_selector") or [{} for _ in arguments["bundles"]]
     unwanted = {NODE_ID_LABEL_KEY: f"!in({','.join(nodes)})"}
     return {**arguments, "bundle_label_selector": [{**selector, **unwanted} for selector in selectors]}
+
+
+@contextmanager
+def workers_retired(after_trials: int) -> Iterator[None]:
+    """While the block runs, Tune ends a worker that has served so many trials, and starts another in its place."""
+    keep = TuneController._maybe_cache_trial_actor
+    served = Counter[TrackedActor]()
+
+    def keep_unless_due(self: TuneController, trial: Trial) -> bool:
+        """Called once when a trial has ended; False lets Tune end its worker."""
+        worker = self._trial_to_actor[trial]
+        served[worker] += 1
+        return served[worker] < after_trials and bool(keep(self, trial))
+
+    TuneController._maybe_cache_trial_actor = keep_unless_due
+    try:
+        yield
+    finally:
+        TuneController._maybe_cache_trial_actor = keep

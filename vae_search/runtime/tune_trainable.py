@@ -1,6 +1,5 @@
 """The Ray Tune Trainable around `TrialRunner`: one actor serves trial after trial (`reuse_actors`)."""
 
-import logging
 import os
 import threading
 from typing import TYPE_CHECKING, Any
@@ -19,8 +18,6 @@ from vae_search.store.backends.uri import open_store
 
 if TYPE_CHECKING:
     from vae_search.search.worker.trial_runner import TrialRunner
-
-logger = logging.getLogger(__name__)
 
 REPORT = "report"
 """The one key of a result: a TrialReport is no dict, so Tune hands it on as it is instead of flattening it."""
@@ -48,15 +45,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         self._assignment = TrialAssignment(**config)
         self._node_id = ray.get_runtime_context().get_node_id()
         self._runner: TrialRunner | None = None
-        self._begun = False  # with the present assignment
-        self._served = 0
         self._log: WorkerLog | None = None
 
     def step(self) -> dict[str, TrialReport]:
-        if not self._begun:
-            self._retire_if_due()
-            self._begun = True
-            self._served += 1
         if self._runner is None:
             self._runner = self._make_runner()
             self._runner.begin(self._assignment)
@@ -67,20 +58,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._assignment = TrialAssignment(**new_config)
-        self._begun = False
         if self._runner is not None:
             self._runner.begin(self._assignment)
         return True
-
-    def _retire_if_due(self) -> None:
-        """End this process before a trial's first epoch; Tune gives the trial to a fresh worker.
-
-        Only here: an end inside `reset_config` would be an error of the trial's, and one after its last epoch would
-        lose its report.
-        """
-        if self._served >= self._config.trials_per_process:
-            logger.info("retires after %d trials", self._served)
-            ray.actor.exit_actor()
 
     def _make_runner(self) -> "TrialRunner":
         # Not above: the driver imports this module, and must stay without TensorFlow.

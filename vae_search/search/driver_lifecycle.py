@@ -4,7 +4,6 @@ import logging
 import math
 import shutil
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from vae_search.core.scratch import LOGS, owned_folder
 from vae_search.errors import Interrupted, StoreUnavailable
 from vae_search.search.progress import Observer
 from vae_search.search.running_trial import SweepContext
@@ -34,7 +34,9 @@ logger = logging.getLogger(__name__)
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 STOP_POLL_S = 1.0
 FAR_WRITERS = 16  # commits at once in a bucket: each waits for a dozen answers, one after the other
-WORKERS_LEAVE_S = 8.0  # that a stopping driver gives its workers to save their epochs
+# That a stopping driver gives its workers to end their epochs and to save them: what is left of the 15 s after which
+# batch systems lose their patience when Ray has been ended, which takes 1.5 s, twice that on a busy machine.
+WORKERS_LEAVE_S = 12.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +206,10 @@ def stop_requested_by(signalled: threading.Event, lease: Lease) -> Callable[[], 
 
 @contextmanager
 def stop_signals() -> Iterator[threading.Event]:
-    """SIGINT and SIGTERM set the event; a second SIGINT interrupts at once. Only the main thread can have signals."""
+    """SIGINT, SIGTERM and SIGHUP set the event; a second SIGINT interrupts at once.
+
+    Only the main thread can have signals. SIGHUP stays ignored where it is, as under `nohup`.
+    """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
@@ -215,7 +220,10 @@ def stop_signals() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         event.set()
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield event
     finally:
@@ -228,24 +236,24 @@ def log_folder_of(store: Store, sweep: str) -> Iterator[Path]:
     """The folder that the driver's and the workers' log files are written to.
 
     A bucket has no files that grow. There it is a temporary folder of this machine, and its files are put into the
-    store when the driver ends; after a driver that was killed they stay where they are.
+    store when the driver ends; after a driver that was killed they stay where they are for a week.
     """
     folder = store.local_path(SweepPaths(sweep).logs)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder
         return
-    folder = Path(tempfile.mkdtemp(prefix="vae-logs-"))
-    try:
-        yield folder
-    finally:
+    with owned_folder(LOGS) as folder:
         try:
-            for file in sorted(folder.iterdir()):
-                store.replace(f"{SweepPaths(sweep).logs}/{file.name}", file.read_bytes())
-        except StoreUnavailable as trouble:  # it must not hide why the driver ends
-            logger.warning("sweep %s: the log files stay in %s: %s", sweep, folder, trouble)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+            yield folder
+        finally:
+            try:
+                for file in sorted(folder.glob("*.log")):
+                    store.replace(f"{SweepPaths(sweep).logs}/{file.name}", file.read_bytes())
+            except StoreUnavailable as trouble:  # it must not hide why the driver ends
+                logger.warning("sweep %s: the log files stay in %s: %s", sweep, folder, trouble)
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class LogFileHandler(logging.FileHandler):

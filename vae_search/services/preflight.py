@@ -4,7 +4,6 @@ import os
 import platform
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from vae_search.core.machine import usable_cores
+from vae_search.core.scratch import folder_for_sockets
 from vae_search.errors import VaeSearchError
 from vae_search.runtime.cluster import preflight_checks
 from vae_search.runtime.cluster.connectivity import check_connectivity, cluster_nodes, may_grow
@@ -85,9 +85,13 @@ class _Waiting:
 def _this_machine(resources: Resources) -> Iterator[Check]:
     cores = usable_cores()
     yield preflight_checks.check_capacity([NodeCapacity(node_id="", resources={CPU: float(cores)})], resources)
-    folder = tempfile.gettempdir()
+    try:
+        folder = folder_for_sockets()
+    except VaeSearchError as error:
+        yield in_trouble("temporary directory", error)
+        return
     disk = shutil.disk_usage(folder)
-    yield preflight_checks.check_space(disk.free, disk.total, where=folder, area=Area.CLUSTER)
+    yield preflight_checks.check_space(disk.free, disk.total, where=str(folder), area=Area.CLUSTER)
 
 
 def _cluster(

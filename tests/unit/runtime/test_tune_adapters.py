@@ -13,6 +13,7 @@ from vae_search.core.trial_state import Reason
 from vae_search.errors import ClusterTrouble, CorruptStore, LeaseLost, NodeTrouble, StoreUnavailable
 from vae_search.runtime import tune_adapters, tune_patches
 from vae_search.runtime.tune_adapters import (
+    WORKERS_REPORT_S,
     TuneRunState,
     _bundle,
     _CommitCallback,
@@ -372,3 +373,27 @@ def test_trials_are_suggested_up_to_the_limit_of_the_moment(open_session, cluste
     assert [order and order["trial"] for order in before] == [0, 1, None]
     assert [order and order["trial"] for order in after] == [2, None]
     assert session.coordinator.in_flight == 3
+
+
+def test_a_run_that_stops_leaves_when_every_epoch_is_saved_and_else_lets_tune_wait_for_those_that_are_not(open_session):
+    session, now_s, stops = open_session(), [0.0], [False]
+    run = TuneRunState(
+        session.coordinator, limit=lambda: 3, stop_requested=lambda: stops[0], monotonic=lambda: now_s[0]
+    )
+    session.start()  # a trial in its first epoch
+
+    goes_on = run.leaving
+    stops[0] = True
+    waits = run.leaving
+    now_s[0] = WORKERS_REPORT_S + 0.1
+    leaves = run.leaving
+
+    assert (goes_on, waits, leaves) == (False, False, True)
+
+
+def test_nobody_waits_for_trials_that_have_not_begun(open_session):
+    session = open_session()
+    run = TuneRunState(session.coordinator, limit=lambda: 3, stop_requested=lambda: True, monotonic=lambda: 0.0)
+    session.coordinator.next_assignment()
+
+    assert run.leaving

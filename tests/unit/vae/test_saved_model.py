@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
+from tests.support.hostile_folder import put_hostile_modules
 from tests.support.networks import FAMILIES, binary, description, grey, weights
 from vae_search.data.pixel_statistics import intensities
 from vae_search.vae.inference.model import VaeModel
@@ -143,7 +144,9 @@ def test_a_stranger_scores_images_as_the_evaluator_does(family, answers):
 
 
 @pytest.mark.parametrize("family", ["mlp", "resnet"])
-def test_a_model_scores_the_same_in_a_fresh_process_by_both_ways(family):
+def test_a_model_scores_the_same_in_a_fresh_process_by_both_ways(family, monkeypatch, tmp_path):
+    put_hostile_modules(tmp_path, package=True)
+    monkeypatch.chdir(tmp_path)
     described = description(architecture=family)
     files = model_files(described, weights(described))
     distortion, rate = Evaluator.of(described).neg_elbo(list(weights(described).values()), IMAGES)

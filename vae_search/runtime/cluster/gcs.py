@@ -129,13 +129,20 @@ def connect_head(address: str) -> GcsClient:
             f"Make one on the head with `ray get-auth-token --generate`, start its nodes with {AUTH_MODE}=token, "
             f"and set {AUTH_TOKEN_PATH}."
         )
-    set_for_joining(has_token=has_token)
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S).close()
     except (OSError, ValueError) as error:
         raise ClusterTrouble(
             f"{address}: nothing answers: {getattr(error, 'strerror', None) or error}. Is the head running?"
         ) from error
+    if has_token and _lets_anybody_in(address):
+        if not is_loopback(host):
+            raise ClusterTrouble(
+                f"{address}: must ask for a token, but lets anybody in who reaches it, to run any code.\n"
+                f"Start its nodes with {AUTH_MODE}=token; the token that was found here was not sent."
+            )
+        has_token = False  # with one, its workers would not be able to answer this driver
+    set_for_joining(has_token=has_token)
     try:
         return GcsClient(address=address)
     except ray.exceptions.AuthenticationError as error:
@@ -146,3 +153,13 @@ def connect_head(address: str) -> GcsClient:
         ) from error
     except ray.exceptions.RayError as error:
         raise ClusterTrouble(f"{address}: does not answer as a Ray head: {str(error).splitlines()[0]}") from error
+
+
+def _lets_anybody_in(address: str) -> bool:
+    """True if the head talks to clients that show no token."""
+    set_for_joining(has_token=False)
+    try:
+        GcsClient(address=address)
+    except ray.exceptions.RayError:  # that it wants a token; what else may be wrong, the caller will meet
+        return False
+    return True

@@ -6,18 +6,17 @@ What is sent is data: the spec, and the images if the user asks for it. The prog
 import asyncio
 import logging
 import shlex
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
-from pathlib import Path
 
 import requests
 from aiohttp import ClientError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
+from vae_search.core.scratch import OWNER, scratch_folder
 from vae_search.errors import ClusterTrouble, Conflict, InvalidSpec, NotFound
 from vae_search.runtime.cluster.connectivity import cluster_nodes, may_grow
 from vae_search.runtime.cluster.job_events import PHASE, TRAINING, JobEvent, LineFilter, events_in, without_events
@@ -30,7 +29,7 @@ from vae_search.spec.sections import Resources
 logger = logging.getLogger(__name__)
 
 SWEEP, STORE, SPEC = "vae_search_sweep", "vae_search_store", "vae_search_spec_sha256"  # keys of a job's metadata
-LEAVE_S = int(WORKERS_LEAVE_S) + 52  # that a driver which is asked to stop has, before Ray kills it
+LEAVE_S = int(WORKERS_LEAVE_S) + 48  # that a driver which is asked to stop has, before Ray kills it
 POLL_S = 0.5
 OVER = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED)
 
@@ -155,17 +154,17 @@ class Jobs:
             payload = replace(
                 payload, parts=leave_packages(self.address, image_parts(payload.images), token=self._token)
             )
-        with tempfile.TemporaryDirectory(prefix="vae-job-") as folder, self._answering():
-            payload.write(Path(folder))
+        with scratch_folder("job-") as folder, self._answering():
+            payload.write(folder)
             try:
                 self._client.submit_job(
                     # Ray redirects what it prints to the job's log; without -u it would come in blocks.
                     entrypoint=shlex.join(_driver(payload, wait_s)),
                     submission_id=submission_id,
                     runtime_env={
-                        "working_dir": folder,
+                        "working_dir": str(folder),
                         "py_modules": [str(files("vae_search"))],
-                        "excludes": ["__pycache__"],
+                        "excludes": ["__pycache__", OWNER],
                         "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(LEAVE_S)},
                     },
                     metadata={SWEEP: payload.sweep, STORE: payload.store, SPEC: payload.sha256},

@@ -6,16 +6,17 @@ is known about the files: it may have been killed, or have had no memory, no tim
 
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
+from vae_search.core.machine import PACKAGE_PARENT
+from vae_search.core.scratch import scratch_folder
 from vae_search.core.text import printable
 from vae_search.errors import ProcessLost
 
@@ -60,8 +61,8 @@ def score_in_fresh_process(
         ValueError: They cannot be loaded and scored; one line says why.
         ProcessLost: The process did not come to an answer.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        folder, images_path = Path(scratch, "version"), Path(scratch, "images.npy")
+    with scratch_folder() as scratch:
+        folder, images_path = scratch / "version", scratch / "images.npy"
         for name, content in files.items():
             target = folder / name
             if not target.resolve().is_relative_to(folder.resolve()):
@@ -69,9 +70,11 @@ def score_in_fresh_process(
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
         np.save(images_path, images, allow_pickle=False)
-        command = [*python, "-m", "vae_search.vae.inference.reload_process", str(folder), str(images_path)]
+        command = [*python, "-P", "-m", "vae_search.vae.inference.reload_process", str(folder), str(images_path)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=timeout_s, check=False, env=_environment()
+            )
         except subprocess.TimeoutExpired as error:
             raise _lost(f"it did not end within {timeout_s:g} s") from error
     if done.returncode < 0:
@@ -90,3 +93,10 @@ def _lost(why: str) -> ProcessLost:
         f"The process that loads a model anew was lost: {why}.\n"
         "So nothing is known about the model, and nothing was recorded. The same command tries again."
     )
+
+
+def _environment() -> dict[str, str]:
+    """Environment in which the child finds this very package first; -P keeps the current folder from its path."""
+    inherited = os.environ.get("PYTHONPATH")
+    package = str(PACKAGE_PARENT)
+    return os.environ | {"PYTHONPATH": os.pathsep.join([package, inherited] if inherited else [package])}

@@ -1,14 +1,13 @@
 """Export of a finished model: a SavedModel for TensorFlow Serving, weights and config for this package."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from vae_search.core.scratch import scratch_folder
 from vae_search.vae.inference.model import VaeModel
 from vae_search.vae.inference.weights_file import weights_file
 from vae_search.vae.networks.model_config import ModelDescription
@@ -64,9 +63,10 @@ def saved_model_files(model: VaeModel) -> dict[str, bytes]:
     numbers = [tf.TensorSpec([], tf.int32, name=name) for name in ("count", "seed")]
     archive.add_endpoint("sample", signatures.sample, numbers)
     archive.add_endpoint("elbo", signatures.elbo, [images])
-    with tempfile.TemporaryDirectory() as folder:
-        archive.write_out(folder, verbose=False)
-        found = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    with scratch_folder() as scratch:
+        folder = scratch / "model"
+        archive.write_out(str(folder), verbose=False)
+        found = sorted(path for path in folder.rglob("*") if path.is_file())
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 

@@ -62,7 +62,7 @@ def sweep(nodes: int, gcs_address: str, folder: Path) -> dict[str, float]:
 
     from vae_search.runtime.sweep_runner import search
     from vae_search.search.progress import Observer
-    from vae_search.store.ledger.sweep_record import SweepRecord
+    from vae_search.store.sweeps.sweep_record import SweepRecord
 
     tune_adapters.Worker = SleepingWorker  # type: ignore[misc,assignment]
     trials = TRIALS_PER_NODE * nodes

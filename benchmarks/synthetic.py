@@ -17,9 +17,9 @@ from vae_search.store import paths as store_paths
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import acquire
-from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.rows import EpochRow, TrialRow, epochs_to_parquet, trial_to_parquet, trials_to_parquet
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps import beginning, sweep_record
 
 NAME, EPOCHS, KEY = "synthetic", 27, "k" * 64
 ENDS = ((3, 0.6), (9, 0.25), (EPOCHS, 0.15))  # epochs and share of the trials that end there, as rungs at 3 and 9 do
@@ -37,7 +37,7 @@ def new_sweep(folder: Path, spec: SweepSpec) -> LocalStore:
     """A store with the record of one sweep, without rows."""
     store = LocalStore(folder)
     record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions=VERSIONS)
-    sweep_record.create_or_check(store, record, text="")
+    beginning.create_or_check(store, record, text="")
     acquire(store, spec.name, spec=spec).release()
     return store
 

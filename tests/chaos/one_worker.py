@@ -21,7 +21,7 @@ from vae_search.search.worker.trial_runner import TrialRunner
 from vae_search.spec.sweep_spec import read_spec
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.lease import acquire
-from vae_search.store.ledger import sweep_record
+from vae_search.store.sweeps import beginning, sweep_record
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     )
     lease = acquire(store, spec.name, spec=spec)
     try:
-        sweep_record.create_or_check(store, record, text=spec_file.read_text())
+        beginning.create_or_check(store, record, text=spec_file.read_text())
         coordinator = SweepCoordinator(
             SweepContext(spec=spec, lease=lease.number, comparability_key=record.comparability_key, versions={}),
             store=store,

@@ -49,10 +49,11 @@ from vae_search.store.backends.retrying import RetryingStore
 from vae_search.store.leases import lease as leases
 from vae_search.store.leases.lease import Lease, acquire
 from vae_search.store.leases.records import DriverProgress, Purpose
-from vae_search.store.ledger import checkpoints, sweep_record
+from vae_search.store.ledger import checkpoints
 from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps import beginning, sweep_record
 
 SWEEP = "story"
 TRIALS, EPOCHS = 3, 3
@@ -101,7 +102,7 @@ def tell(store: Store, *, seed: int, shown: Callable[[int], None], text: str = S
         coordinator.compact()
 
     try:
-        begun = sweep_record.create_or_check(store, proposed, text=text)
+        begun = beginning.create_or_check(store, proposed, text=text)
         if begun.is_new:
             lease.begin_anew()
         coordinator = SweepCoordinator(

@@ -15,10 +15,11 @@ from tests.support.tiers import STRIDE, stride_offset
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.heartbeat import last_heartbeat
-from vae_search.store.ledger import sweep_record
-from vae_search.store.ledger.trials import Ledger, sweep_names
+from vae_search.store.ledger.trials import Ledger
 from vae_search.store.maintenance.integrity import inspect
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps import sweep_record
+from vae_search.store.sweeps.folders import sweep_names
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - as in test_file_operations.py
 SPECS = [parse_spec(text, base=Path()) for text in (SPEC, OTHER_SPEC)]

@@ -17,9 +17,9 @@ from vae_search.search.driver_lifecycle import log_folder_of
 from vae_search.services.models import galleries
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import open_store
-from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps import beginning, sweep_record
 
 pytest.importorskip("obstore")
 
@@ -51,7 +51,7 @@ def test_a_sweep_lives_in_a_bucket_from_its_first_trial_to_its_removal(
 ):
     first = open_session()
     record = sweep_record.SweepRecord(spec=first.spec, fingerprint="f" * 64, comparability_key="k" * 64, versions={})
-    sweep_record.create_or_check(store, record, text="name: small\n")
+    beginning.create_or_check(store, record, text="name: small\n")
     reports = iter(range(1000))
     first.run(until=lambda report: next(reports) == 11)
     cut_at = len(first.landed)
@@ -97,7 +97,7 @@ def test_a_sweep_lives_in_a_bucket_from_its_first_trial_to_its_removal(
 def test_a_damaged_row_is_named_and_set_aside(open_session, store, tmp_path):
     session = open_session("budget.trials=2", "pruning=off")
     record = sweep_record.SweepRecord(spec=session.spec, fingerprint="f" * 64, comparability_key="k" * 64, versions={})
-    sweep_record.create_or_check(store, record, text="name: small\n")
+    beginning.create_or_check(store, record, text="name: small\n")
     session.run()
     session.lease.release()
     path = SweepPaths("small").trial(1)

@@ -18,12 +18,13 @@ from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.errors import Conflict
 from vae_search.runtime import sweep_runner, tune_adapters
 from vae_search.runtime.process_state import driver_process
+from vae_search.search.driver_lifecycle import SweepStart
 from vae_search.search.progress import Observer
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import open_store
-from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.sweeps import sweep_record
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(200)]
 

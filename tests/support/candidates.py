@@ -17,9 +17,10 @@ from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import acquire
-from vae_search.store.ledger import artifacts, sweep_record
+from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.image_bounds_file import bounds_to_parquet
+from vae_search.store.sweeps import beginning, sweep_record
 
 IMAGES = 300
 FLOOR, BASELINE = 190.0, 385.0
@@ -122,7 +123,7 @@ def put_sweep(
     record = sweep_record.SweepRecord(
         spec=spec, fingerprint="f" * 64, comparability_key=key, versions={"tensorflow": "2"}, images=images
     )
-    sweep_record.create_or_check(store, record, text=text)
+    beginning.create_or_check(store, record, text=text)
     acquire(store, sweep).release()  # rows name the lease that they were written under
     for each in candidates:
         put_finalist(store, each, sweep=sweep)

@@ -12,11 +12,11 @@ from tests.support.rows import BEGAN, epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.base import Store
-from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps import beginning, sweep_record
 
 TEXT = """
 name: digits
@@ -37,7 +37,7 @@ def put_sweep(store: Store, rows: list[TrialRow], *overrides: str, curve_epochs:
     """A sweep with these rows, each with a learning curve."""
     spec = parse_spec(TEXT, base=Path(), overrides=overrides)
     record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
-    sweep_record.create_or_check(store, record, text=TEXT)
+    beginning.create_or_check(store, record, text=TEXT)
     for row in rows:
         Ledger(store, "digits").commit(row, epoch_rows(row.trial, epochs=curve_epochs, cpu_s=1.0))
 

@@ -8,9 +8,9 @@ from tests.support.rows import epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.sweeps import beginning, sweep_record
 
 KEY = "c" * 64
 SPEC = """
@@ -44,7 +44,7 @@ def filled_store(folder: Path) -> LocalStore:
     store = LocalStore(folder)
     spec = parse_spec(SPEC, base=folder)
     record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
-    sweep_record.create_or_check(store, record, text=SPEC)
+    beginning.create_or_check(store, record, text=SPEC)
     ledger, finalists = Ledger(store, "digits"), ConfirmRuns(store, "digits")
     ends = [(State.COMPLETE, None)] * 5 + [(State.PRUNED, Reason.RUNG)] * 2 + [(State.FAIL, Reason.RAISED)]
     for trial, (state, reason) in enumerate(ends):

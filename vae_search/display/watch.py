@@ -19,8 +19,8 @@ from vae_search.search.running_trial import TrialEnd
 from vae_search.services import sweep_status
 from vae_search.services.payloads import status_facts
 from vae_search.store.backends.base import Store
-from vae_search.store.ledger import sweep_record
 from vae_search.store.queries.live_progress import ProgressFollower
+from vae_search.store.sweeps import sweep_record
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec

@@ -18,8 +18,6 @@ from vae_search.store.ledger.failure_counts import failure_counts
 
 logger = logging.getLogger(__name__)
 
-RETIRED = "INTENDED_USER_EXIT"  # Ray's name for the end of an actor that called `exit_actor`, as one that retires does
-
 
 class WorkerRecovery:
     """Decide what follows when a worker is lost.
@@ -89,7 +87,7 @@ class WorkerRecovery:
         Raises:
             VaeSearchError: What ends this run of the driver.
         """
-        if RETIRED in str(cause) or getattr(cause, "preempted", False) or self._is_new_timeout(key):
+        if getattr(cause, "preempted", False) or self._is_new_timeout(key):
             return
         usable = self._usable_nodes()
         node_id = self._node_of.pop(key, None)  # the next worker may be lost before it begins

@@ -23,8 +23,9 @@ from vae_search.store.backends.base import Store
 from vae_search.store.backends.retrying import RetryingStore
 from vae_search.store.leases.lease import Lease, acquire
 from vae_search.store.leases.records import DriverProgress, Purpose
-from vae_search.store.ledger.sweep_record import SweepRecord, create_or_check
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps.beginning import create_or_check
+from vae_search.store.sweeps.sweep_record import SweepRecord
 
 if TYPE_CHECKING:
     from vae_search.search.coordinator import SweepCoordinator

@@ -10,8 +10,8 @@ from vae_search.spec.search_space import SearchSpace
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
-from vae_search.store.ledger.sweep_record import SET_ASIDE, SweepIdentity, identity_of
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps.identity import SET_ASIDE, SweepIdentity, identity_of
 
 
 class PendingTrials:

@@ -17,9 +17,9 @@ from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.leases.lease import Lease
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRunRows
 from vae_search.store.ledger.rows import SCHEMA_VERSION, EpochRow, TrialRow
-from vae_search.store.ledger.sweep_record import SET_ASIDE
 from vae_search.store.ledger.trials import Ledger, LedgerRows
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps.identity import SET_ASIDE
 
 
 def objective_of(scores: Scores, objective: Objective) -> float | None:

@@ -2,13 +2,13 @@
 
 import logging
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vae_search.core.scratch import scratch_folder
 from vae_search.core.text import printable
 from vae_search.errors import (
     BadData,
@@ -204,8 +204,8 @@ def _take_images(payload: "JobPackage", store: "Store") -> None:
     from vae_search.runtime.cluster.gcs import take_packages
     from vae_search.runtime.cluster.job_package import unpack_images
 
-    with tempfile.TemporaryDirectory(prefix="vae-images-") as folder:
-        images = unpack_images(take_packages("auto", payload.parts), Path(folder))
+    with scratch_folder("images-") as folder:
+        images = unpack_images(take_packages("auto", payload.parts), folder)
         put(store, payload.spec.data.source, images)
 
 

@@ -12,10 +12,10 @@ from typing import Literal
 from vae_search.errors import Conflict, InvalidSpec, NotFound
 from vae_search.services import queries
 from vae_search.store.backends.base import Store
-from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.rows import TrialRow
-from vae_search.store.ledger.sweep_record import SweepRecord
 from vae_search.store.queries.confirmed_configs import Confirmed
+from vae_search.store.sweeps import sweep_record
+from vae_search.store.sweeps.sweep_record import SweepRecord
 
 Unit = Literal["nats", "bits_per_dim"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from vae_search.errors import InvalidSpec
 from vae_search.exports.output_files import check_free, new_file, new_folder
 from vae_search.store.backends.base import Store
-from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.queries.sql import query_table
 from vae_search.store.queries.sql_process import QueryLimits
+from vae_search.store.sweeps import sweep_record
 
 SQLITE = "sqlite:///"
 TRIALS = "SELECT * FROM trials ORDER BY trial"

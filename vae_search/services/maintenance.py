@@ -20,16 +20,17 @@ from vae_search.store.backends.base import Store
 from vae_search.store.leases.heartbeat import read_heartbeat
 from vae_search.store.leases.lease import acquire
 from vae_search.store.leases.records import Purpose, is_being_removed
-from vae_search.store.ledger import artifacts, sweep_record
+from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import WEIGHTS_FILE
-from vae_search.store.ledger.sweep_record import left_behind
-from vae_search.store.ledger.trials import Ledger, sweep_folders, sweep_names
+from vae_search.store.ledger.trials import Ledger
 from vae_search.store.maintenance.findings import Inspection
 from vae_search.store.maintenance.garbage_collection import leftovers, strays
 from vae_search.store.maintenance.garbage_collection import remove as remove_leftover
 from vae_search.store.maintenance.integrity import inspect, set_aside
 from vae_search.store.maintenance.uploaded_images import UNUSED_FOR, remove_unused, unused_images
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps import sweep_record
+from vae_search.store.sweeps.folders import left_behind, sweep_folders, sweep_names
 from vae_search.vae.quiet_import import native_remarks_hidden
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from vae_search.core.settings import QUERY_TIMEOUT_S
 from vae_search.core.trial_state import State
 from vae_search.errors import NotFound
 from vae_search.store.backends.base import Store
-from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.confirmed_configs import Confirmed, FailedConfirmation, confirmed_first, verdicts
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.queries.ranking import check_comparable
+from vae_search.store.sweeps import sweep_record
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -18,9 +18,9 @@ from vae_search.search.study.importances import importances, importances_with_pr
 from vae_search.services import sweep_status
 from vae_search.services.models import champions
 from vae_search.store.backends.base import Store
-from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.confirm_runs import by_trial
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.sweeps import sweep_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

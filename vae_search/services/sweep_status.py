@@ -10,11 +10,11 @@ from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.heartbeat import Heartbeat, last_heartbeat
-from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
-from vae_search.store.ledger.trials import sweep_folders
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
+from vae_search.store.sweeps import sweep_record
+from vae_search.store.sweeps.folders import sweep_folders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

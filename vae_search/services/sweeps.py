@@ -19,9 +19,9 @@ from vae_search.spec.hyperparameters import Config
 from vae_search.store.backends.base import Store, prove_exclusive
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.leases.heartbeat import read_heartbeat, request_stop
-from vae_search.store.ledger import sweep_record
-from vae_search.store.ledger.trials import sweep_names
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps import beginning, sweep_record
+from vae_search.store.sweeps.folders import sweep_names
 from vae_search.version import VERSION
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run(
     check_limits(spec)
     is_new = spec.name not in sweep_names(store)
     if not is_new:
-        sweep_record.check_same(sweep_record.read(store, spec.name), spec)
+        beginning.check_same(sweep_record.read(store, spec.name), spec)
         before = status(store, spec.name, spec=spec)
         if before.finished:
             if before.ended_by_time:

@@ -14,7 +14,7 @@ import pytest
 from tests.support.paths import ROOT
 from tests.support.stores import filled_store
 from vae_search.store.leases.lease import acquire
-from vae_search.store.ledger import sweep_record
+from vae_search.store.sweeps import sweep_record
 
 
 def start(folder: Path, *words: str, **options: object) -> "subprocess.Popen[bytes]":

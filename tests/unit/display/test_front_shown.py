@@ -20,11 +20,11 @@ from vae_search.services import sweep_status
 from vae_search.services.sweeps import SweepOutcome
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import read_leaderboard
 from vae_search.store.queries.sql import query
+from vae_search.store.sweeps import beginning, sweep_record
 
 SPEC = """
 name: digits
@@ -46,7 +46,7 @@ def put_sweep(store: LocalStore, points: list[tuple[float, float]]) -> LocalStor
     """A Pareto sweep in which these trials completed, and a pruned one that is better than all of them."""
     spec = parse_spec(SPEC, base=Path(store.location))
     record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
-    sweep_record.create_or_check(store, record, text=SPEC)
+    beginning.create_or_check(store, record, text=SPEC)
     of_all = {"objective": None, "comparability_key": KEY}
     for trial, (neg_elbo, flops) in enumerate(points):
         row = trial_row(trial, neg_elbo=neg_elbo, train_flops=flops, params={"latent_dim": trial + 2}, **of_all)
@@ -152,7 +152,7 @@ def test_a_completed_trial_of_a_pareto_sweep_tells_its_cost() -> None:
 def test_sql_sees_the_front_of_pareto_sweeps_in_the_preferred_order(store: LocalStore) -> None:
     spec = parse_spec(SPEC, base=Path(store.location), overrides=["name=scalar", "objective={}"])
     record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
-    sweep_record.create_or_check(store, record, text=SPEC)
+    beginning.create_or_check(store, record, text=SPEC)
     Ledger(store, "scalar").commit(trial_row(0, "scalar", comparability_key=KEY), epoch_rows(0, "scalar"))
 
     found = query(store, "FROM front ORDER BY place")

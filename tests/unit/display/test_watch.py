@@ -9,7 +9,7 @@ import sys
 from tests.support.paths import ROOT
 from tests.support.stores import filled_store
 from vae_search.store.leases.lease import acquire
-from vae_search.store.ledger import sweep_record
+from vae_search.store.sweeps import sweep_record
 
 
 def test_a_running_sweep_is_watched_on_a_terminal_until_ctrl_c_and_left_alone(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from vae_search.errors import Conflict, InvalidSpec, StoreUnavailable
 from vae_search.exports.output_files import new_file, new_folder
 from vae_search.services import exporting
-from vae_search.store.ledger import sweep_record
+from vae_search.store.sweeps import sweep_record
 
 
 def targets(**places: object) -> exporting.Targets:

@@ -19,9 +19,9 @@ from vae_search.search.pending_trials import PendingTrials
 from vae_search.services import exporting
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps import sweep_record
 
 dashboard = pytest.importorskip("vae_search.search.study.dashboard")
 PARAMS = {"architecture": "conv", "latent_dim": 4, "beta": 1.0}

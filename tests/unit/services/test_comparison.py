@@ -18,9 +18,9 @@ from vae_search.services.comparison import compare
 from vae_search.spec.sections import DataSpec
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.sweeps import beginning, sweep_record
 
 PIXELS = "p" * 64
 VALUES = 64  # of an image
@@ -47,7 +47,7 @@ def put_sweep(
     record = sweep_record.SweepRecord(
         spec=spec, fingerprint="f" * 64, comparability_key=key, versions={}, pixels_key=pixels
     )
-    sweep_record.create_or_check(store, record, text=text)
+    beginning.create_or_check(store, record, text=text)
     ledger = Ledger(store, name)
     for trial, value in enumerate((neg_elbo + 5.0, neg_elbo)):
         row = trial_row(
@@ -125,7 +125,7 @@ def test_one_sweep_an_unknown_one_and_one_without_results_are_refused(store):
     put_sweep(store, "a", 100.0)
     record = sweep_record.read(store, "a")
     spec = parse_spec(SPEC.replace("digits", "empty"), base=Path())
-    sweep_record.create_or_check(
+    beginning.create_or_check(
         store, sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={}), text=""
     )
 

@@ -18,7 +18,7 @@ from vae_search.services import reporting, sweep_status
 from vae_search.services.payloads import status_facts
 from vae_search.spec.sections import DataSpec
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.ledger import sweep_record
+from vae_search.store.sweeps import sweep_record
 
 SPEC = """
 name: leak

@@ -17,12 +17,13 @@ from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import acquire
-from vae_search.store.ledger import artifacts, checkpoints, sweep_record
+from vae_search.store.ledger import artifacts, checkpoints
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.maintenance.garbage_collection import ABANDONED_S
 from vae_search.store.maintenance.integrity import inspect
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps import beginning, sweep_record
 
 SPEC = """
 name: {name}
@@ -43,7 +44,7 @@ def with_sweep(store: LocalStore, name: str) -> LocalStore:
     """In the middle of its work: five rows, the best two with weights, one confirm run done, three runs in flight."""
     spec = parse_spec(SPEC.format(name=name), base=Path())
     record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key="c" * 64, versions={})
-    sweep_record.create_or_check(store, record, text=SPEC)
+    beginning.create_or_check(store, record, text=SPEC)
     acquire(store, name, spec=spec).release()
     for trial in range(5):
         sha256 = (

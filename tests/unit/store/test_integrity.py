@@ -16,10 +16,12 @@ from vae_search.spec.sweep_spec import overridden, parse_spec
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import acquire
-from vae_search.store.ledger import artifacts, sweep_record
-from vae_search.store.ledger.trials import Ledger, sweep_names
+from vae_search.store.ledger import artifacts
+from vae_search.store.ledger.trials import Ledger
 from vae_search.store.maintenance.integrity import inspect, set_aside
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps import beginning, sweep_record
+from vae_search.store.sweeps.folders import sweep_names
 
 SPEC = """
 name: digits
@@ -38,7 +40,7 @@ def swept(store: LocalStore) -> LocalStore:
     record = sweep_record.SweepRecord(
         spec=parse_spec(SPEC, base=Path()), fingerprint="f" * 64, comparability_key=KEY, versions={}
     )
-    sweep_record.create_or_check(store, record, text=SPEC)
+    beginning.create_or_check(store, record, text=SPEC)
     acquire(store, "digits").release()
     ledger = Ledger(store, "digits")
     for trial in range(3):

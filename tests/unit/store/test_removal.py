@@ -13,9 +13,10 @@ from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.heartbeat import last_heartbeat
 from vae_search.store.leases.lease import acquire
 from vae_search.store.leases.records import DriverProgress, Purpose, newest_lease
-from vae_search.store.ledger import sweep_record
-from vae_search.store.ledger.trials import Ledger, sweep_folders, sweep_names
+from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps import beginning, sweep_record
+from vae_search.store.sweeps.folders import sweep_folders, sweep_names
 
 SPEC = """
 name: digits
@@ -39,7 +40,7 @@ def begin(store: LocalStore, incarnation: str | None, *, trials: int = 2) -> Non
     lease = acquire(
         store, "digits", purpose=Purpose.TRAIN, progress=lambda: DriverProgress(driver_s=100.0, exhausted=True)
     )
-    if sweep_record.create_or_check(store, record(incarnation), text=SPEC).is_new:
+    if beginning.create_or_check(store, record(incarnation), text=SPEC).is_new:
         lease.begin_anew()
     ledger = Ledger(store, "digits")
     for trial in range(trials):
@@ -84,10 +85,10 @@ def test_a_half_removed_sweep_is_refused_to_a_new_one_and_rm_ends_it(store: Loca
     remove_in_part(store, steps=steps)
 
     with pytest.raises(Conflict, match=r"what is left of an earlier one .*\n.*`vae-search rm digits`"):
-        sweep_record.create_or_check(store, record("second"), text=SPEC)
+        beginning.create_or_check(store, record("second"), text=SPEC)
 
     maintenance.remove(store, "digits")
-    assert sweep_record.create_or_check(store, record("second"), text=SPEC).is_new
+    assert beginning.create_or_check(store, record("second"), text=SPEC).is_new
     assert Ledger(store, "digits").trials() == []
 
 
@@ -135,7 +136,7 @@ def test_a_new_sweep_of_the_name_begins_with_no_time_used(store: LocalStore) -> 
     maintenance.remove(store, "digits")
     lease = acquire(store, "digits", purpose=Purpose.TRAIN, progress=DriverProgress)
 
-    assert sweep_record.create_or_check(store, record("second"), text=SPEC).is_new
+    assert beginning.create_or_check(store, record("second"), text=SPEC).is_new
     lease.begin_anew()
 
     assert lease.before == last_heartbeat(store, "digits").progress == DriverProgress()
@@ -147,14 +148,14 @@ def test_a_sweep_that_was_removed_while_its_driver_started_is_not_begun_anew(sto
     maintenance.remove(store, "digits")
 
     with pytest.raises(Conflict, match="was removed while this driver started"):
-        sweep_record.create_or_check(store, record("second"), text=SPEC, must_exist=True)
+        beginning.create_or_check(store, record("second"), text=SPEC, must_exist=True)
 
 
 def test_the_text_of_a_spec_whose_writer_died_is_written_by_the_next(store: LocalStore) -> None:
     begin(store, "first")
     store.remove(PATHS.spec)
 
-    begun = sweep_record.create_or_check(store, record("other"), text=SPEC)
+    begun = beginning.create_or_check(store, record("other"), text=SPEC)
 
     assert (begun.is_new, begun.record.incarnation) == (False, "first")
     assert store.read(PATHS.spec).decode() == SPEC

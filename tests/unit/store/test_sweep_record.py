@@ -6,9 +6,9 @@ import pytest
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.spec.sweep_spec import overridden, parse_spec
 from vae_search.store.leases.lease import acquire
-from vae_search.store.ledger import sweep_record
-from vae_search.store.ledger.trials import sweep_names
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps import beginning, sweep_record
+from vae_search.store.sweeps.folders import sweep_names
 
 SPEC = """
 name: small
@@ -26,8 +26,8 @@ def record() -> sweep_record.SweepRecord:
 
 
 def test_a_record_is_read_as_it_was_written(store, record):
-    sweep_record.create_or_check(store, record, text=SPEC)
-    sweep_record.create_or_check(store, record, text=SPEC)
+    beginning.create_or_check(store, record, text=SPEC)
+    beginning.create_or_check(store, record, text=SPEC)
 
     assert sweep_record.read(store, "small") == record
     assert store.read(SweepPaths("small").spec).decode() == SPEC
@@ -35,17 +35,17 @@ def test_a_record_is_read_as_it_was_written(store, record):
 
 @pytest.mark.parametrize("changes", [{"fingerprint": "0" * 64}, {"comparability_key": "0" * 64}])
 def test_other_images_or_another_key_are_refused(store, record, changes):
-    sweep_record.create_or_check(store, record, text=SPEC)
+    beginning.create_or_check(store, record, text=SPEC)
 
     with pytest.raises(Conflict, match="000000000000") as error:
-        sweep_record.create_or_check(store, replace(record, **changes), text=SPEC)
+        beginning.create_or_check(store, replace(record, **changes), text=SPEC)
 
     assert len(str(error.value).splitlines()) <= 3
 
 
 @pytest.mark.parametrize("content", [b"{}", b'{"spec": {"budget": 5}}', b"[]", b"\xff", b""])
 def test_a_damaged_record_is_named(store, record, content):
-    sweep_record.create_or_check(store, record, text=SPEC)
+    beginning.create_or_check(store, record, text=SPEC)
     store.replace(SweepPaths("small").resolved, content)
 
     with pytest.raises(CorruptStore, match=r"resolved\.json"):
@@ -53,7 +53,7 @@ def test_a_damaged_record_is_named(store, record, content):
 
 
 def test_the_latest_spec_is_the_last_drivers(store, record):
-    sweep_record.create_or_check(store, record, text=SPEC)
+    beginning.create_or_check(store, record, text=SPEC)
     assert sweep_record.latest_spec(store, "small") == record.spec
 
     grown = overridden(record.spec, ["budget.trials=50"])
@@ -66,7 +66,7 @@ def test_the_latest_spec_is_the_last_drivers(store, record):
 
 def test_a_folder_without_a_record_is_no_sweep(store, record):
     store.create("sweeps/stray/file.txt", b"")
-    sweep_record.create_or_check(store, record, text=SPEC)
+    beginning.create_or_check(store, record, text=SPEC)
 
     assert sweep_names(store) == ["small"]
     with pytest.raises(NotFound, match="stray"):
@@ -74,11 +74,11 @@ def test_a_folder_without_a_record_is_no_sweep(store, record):
 
 
 def test_a_refusal_names_the_keys_that_hinder_and_nothing_else(store, record):
-    sweep_record.create_or_check(store, record, text=SPEC)
+    beginning.create_or_check(store, record, text=SPEC)
     changed = overridden(record.spec, ["sampler=random", "budget.trials=9", "search_space.depth=3"])
 
     with pytest.raises(Conflict) as refusal:
-        sweep_record.check_same(record, changed)
+        beginning.check_same(record, changed)
 
     first, keys, advice = str(refusal.value).splitlines()
     assert first == (

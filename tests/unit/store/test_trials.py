@@ -12,8 +12,9 @@ import pytest
 from tests.support.rows import epoch_rows, trial_row
 from vae_search.errors import CorruptStore, NotFound, StoreUnavailable
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.ledger.trials import Ledger, LedgerRows, sweep_names
+from vae_search.store.ledger.trials import Ledger, LedgerRows
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps.folders import sweep_names
 
 
 @pytest.fixture

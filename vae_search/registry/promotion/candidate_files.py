@@ -26,8 +26,9 @@ from vae_search.registry.version_files import (
 )
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
-from vae_search.store.ledger import artifacts, sweep_record
+from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.image_bounds_file import seeds_to_parquet
+from vae_search.store.sweeps import sweep_record
 
 logger = logging.getLogger(__name__)
 

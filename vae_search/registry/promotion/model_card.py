@@ -17,7 +17,7 @@ from vae_search.registry.promotion.model_backend import TestScore
 from vae_search.registry.version_files import CARD_FILE, PER_IMAGE_FILE
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.ledger.image_bounds_file import seeds_from_parquet
-from vae_search.store.ledger.sweep_record import SweepRecord
+from vae_search.store.sweeps.sweep_record import SweepRecord
 
 CARD_FORMAT = 1
 

@@ -22,11 +22,12 @@ from vae_search.registry.registry import Registry
 from vae_search.registry.serving import publish_champion
 from vae_search.registry.state import ModelState, Status
 from vae_search.store.backends.base import Store
-from vae_search.store.ledger import artifacts, sweep_record
+from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns, by_trial
 from vae_search.store.ledger.image_bounds_file import bounds_from_parquet
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.confirmed_configs import confirmed_place
+from vae_search.store.sweeps import sweep_record
 
 
 class PromotionOutcome(StrEnum):

@@ -13,7 +13,7 @@ from vae_search.search.driver_lifecycle import DriverSession, SweepStart, run_sw
 from vae_search.search.messages import TrialAssignment, TrialReport, WorkerConfig
 from vae_search.search.progress import Observer
 from vae_search.store.backends.base import Store
-from vae_search.store.ledger.sweep_record import SweepRecord
+from vae_search.store.sweeps.sweep_record import SweepRecord
 from vae_search.vae.quiet_import import native_remarks_hidden
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from vae_search.spec.sections import DataSpec
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
-from vae_search.store.ledger import sweep_record
+from vae_search.store.sweeps import sweep_record
 from vae_search.vae.quiet_import import native_remarks_hidden
 
 if TYPE_CHECKING:

@@ -16,12 +16,13 @@ from vae_search.services.models import champions
 from vae_search.spec.sections import DataSpec
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
-from vae_search.store.ledger import artifacts, sweep_record
+from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
-from vae_search.store.ledger.sweep_record import SweepRecord
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.sweeps import sweep_record
+from vae_search.store.sweeps.sweep_record import SweepRecord
 from vae_search.vae.quiet_import import native_remarks_hidden
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from vae_search.store.ledger.rows import (
     trials_from_parquet,
     trials_to_parquet,
 )
-from vae_search.store.ledger.sweep_record import SweepIdentity
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps.identity import SweepIdentity
 
 _MARKS = pa.schema([TRIAL_SCHEMA.field(name) for name in ("trial", "incarnation")])
 

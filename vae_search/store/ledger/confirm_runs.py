@@ -11,8 +11,9 @@ from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.ledger.checksums import decode_checked, encode_checked
 from vae_search.store.ledger.columns import Int32, checked, columns_of, records_of
 from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow, trial_fields, trial_record
-from vae_search.store.ledger.sweep_record import SET_ASIDE, StoredRecord, identity_of
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps.identity import SET_ASIDE, identity_of
+from vae_search.store.sweeps.sweep_record import StoredRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,8 +24,8 @@ from vae_search.store.ledger.rows import (
     trial_from_parquet,
     trial_to_parquet,
 )
-from vae_search.store.ledger.sweep_record import SET_ASIDE, SweepIdentity, identity_of, left_behind
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps.identity import SET_ASIDE, SweepIdentity, identity_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,33 +209,3 @@ class Ledger:
                 "is not the learning curve that belongs to the row.", path=path, advice="Restore it from a copy."
             )
         return epochs_from_parquet(content, path=path)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepFolders:
-    """Folders below `sweeps/`, by what they hold; each sorted."""
-
-    sweeps: tuple[str, ...]
-    """names of the sweeps"""
-    half_removed: tuple[str, ...]
-    """names of sweeps that have files of trials, but no record: their removal was interrupted"""
-    odd: tuple[str, ...]
-    """folders whose names no sweep can have"""
-
-
-def sweep_folders(store: Store) -> SweepFolders:
-    """List what lies below `sweeps/`; an odd folder takes nothing away from the rest."""
-    folders = store.folders(store_paths.SWEEPS)  # of a bucket, without a page for every thousand objects in them
-    named = [name for name in folders if store_paths.is_sweep_name(name)]
-    records = store.read_many(SweepPaths(name).resolved for name in named)
-    without = [name for name, record in zip(named, records, strict=True) if record is None]
-    return SweepFolders(
-        sweeps=tuple(name for name in named if name not in without),
-        half_removed=tuple(name for name in without if left_behind(store, name)),
-        odd=tuple(name for name in folders if name not in named),
-    )
-
-
-def sweep_names(store: Store) -> list[str]:
-    """The names of all sweeps in the store, sorted."""
-    return [*sweep_folders(store).sweeps]

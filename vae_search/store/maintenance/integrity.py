@@ -11,15 +11,15 @@ from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.file_sets import read_file_set
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 from vae_search.store.leases.records import newest_lease, read_holder
-from vae_search.store.ledger import sweep_record
 from vae_search.store.ledger.checksums import check_seal
 from vae_search.store.ledger.compaction import usable_length
 from vae_search.store.ledger.confirm_runs import ConfirmRow, finalist_from_parquet
 from vae_search.store.ledger.rows import TrialRow, trial_from_parquet
-from vae_search.store.ledger.sweep_record import identity_of
 from vae_search.store.maintenance.findings import Finding, Inspection
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.ranking import best_first
+from vae_search.store.sweeps import sweep_record
+from vae_search.store.sweeps.identity import identity_of
 
 
 def inspect(store: Store, sweep: str) -> Inspection:

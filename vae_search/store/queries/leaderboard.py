@@ -22,11 +22,12 @@ from vae_search.store.ledger.rows import (
     trial_from_parquet,
     trials_from_parquet,
 )
-from vae_search.store.ledger.sweep_record import SET_ASIDE, StoredRecord, SweepIdentity, identity_of
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.front import Front, Member, front_among
 from vae_search.store.queries.pareto import front_of_learners, point_of
 from vae_search.store.queries.ranking import check_comparable
+from vae_search.store.sweeps.identity import SET_ASIDE, SweepIdentity, identity_of
+from vae_search.store.sweeps.sweep_record import StoredRecord
 
 if TYPE_CHECKING:
     from vae_search.spec.sections import Objective  # its library takes as long to load as `best` does

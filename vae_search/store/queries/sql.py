@@ -1,15 +1,14 @@
 """SQL over the store: the tables `trials`, `epochs`, `finalists`, `front` and `models`, of one sweep or of all."""
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
+from vae_search.core.scratch import scratch_folder
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -90,10 +89,10 @@ def query_table(
     if sweep is not None and not paths:
         raise NotFound(f"{store.location}: there is no sweep {sweep!r}.")
     with (
-        tempfile.TemporaryDirectory(prefix="vae-query-") as scratch,
+        scratch_folder("query-") as scratch,
         duckdb.connect(config=dict(SETTINGS)) as connection,
     ):
-        files, run = Path(scratch, "files"), Path(scratch, "run")
+        files, run = scratch / "files", scratch / "run"
         files.mkdir()
         run.mkdir()
         views = Views(connection, store, paths, files)

@@ -18,9 +18,10 @@ from vae_search.store.ledger.checksums import check_seal
 from vae_search.store.ledger.compaction import usable_length
 from vae_search.store.ledger.confirm_runs import FINALIST_SCHEMA
 from vae_search.store.ledger.rows import EPOCH_SCHEMA, TRIAL_SCHEMA
-from vae_search.store.ledger.sweep_record import identity_of, read_stored
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.front import Member, front_among
+from vae_search.store.sweeps.identity import identity_of
+from vae_search.store.sweeps.sweep_record import read_stored
 
 MODEL_SCHEMA = pa.schema(
     [

@@ -26,7 +26,7 @@ from synthetic import NAME, VERSIONS, new_sweep, spec_of
 from vae_search.data.image_checks import Images
 from vae_search.data.pixel_statistics import BINARY, PixelStatistics
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.runtime import tune_adapters
+from vae_search.runtime.tune import adapters as tune_adapters
 from vae_search.search.messages import TrialAssignment, TrialReport, WorkerConfig
 from vae_search.store.ledger.trials import Ledger
 

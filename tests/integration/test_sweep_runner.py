@@ -16,8 +16,9 @@ from vae_search.core.trial_state import State
 from vae_search.data.dataset import comparability_key, load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.errors import Conflict
-from vae_search.runtime import sweep_runner, tune_adapters
+from vae_search.runtime import sweep_runner
 from vae_search.runtime.process_state import driver_process
+from vae_search.runtime.tune import adapters as tune_adapters
 from vae_search.search.driver_lifecycle import SweepStart
 from vae_search.search.progress import Observer
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec

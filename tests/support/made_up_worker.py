@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vae_search.core.trial_state import Reason
-from vae_search.runtime.tune_trainable import Worker
+from vae_search.runtime.tune.trainable import Worker
 from vae_search.search.messages import Failure, TrialAssignment, TrialReport
 
 

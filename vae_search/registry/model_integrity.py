@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vae_search.core.names import NAME_LAW
+from vae_search.core.references import NAME_LAW
 from vae_search.errors import CorruptStore
 from vae_search.registry import model_paths
 from vae_search.registry.log import ModelLog

@@ -7,7 +7,7 @@ models/<model>/serving/3/                         the champion's SavedModel, for
 
 import re
 
-from vae_search.core.names import NAME_LAW, NAME_PATTERN
+from vae_search.core.references import NAME_LAW, NAME_PATTERN
 from vae_search.core.text import shown
 from vae_search.errors import NotFound
 

@@ -21,8 +21,8 @@ from vae_search.runtime.ray_cluster import (
     refuse_second_ray,
 )
 from vae_search.runtime.store_probe import probe_store
-from vae_search.runtime.tune_adapters import run_trials
-from vae_search.runtime.worker_recovery import WorkerRecovery, recovery_for
+from vae_search.runtime.tune.adapters import run_trials
+from vae_search.runtime.tune.worker_recovery import WorkerRecovery, recovery_for
 from vae_search.search.capacity import (
     LocalCapacity,
     check_capacity,

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vae_search.core.names import NAME_LAW
+from vae_search.core.references import NAME_LAW
 from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import InvalidValueError, KeyPath, Problems, dotted
 

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from vae_search.core.names import NAME_PATTERN
+from vae_search.core.references import NAME_PATTERN
 from vae_search.core.text import printable, short_path, shown
 from vae_search.core.validation import KeyPath, dotted, raise_problems
 from vae_search.errors import InvalidSpec

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from vae_search.runtime.lost_workers import LONGEST_PAUSE_S, LOSSES_ON_AVOIDED_NODES, RETRY_PAUSE_S, LostWorkers
+from vae_search.runtime.tune.lost_workers import LONGEST_PAUSE_S, LOSSES_ON_AVOIDED_NODES, RETRY_PAUSE_S, LostWorkers
 
 BAD, GOOD = "a" * 56, "b" * 56
 BOTH = (BAD, GOOD)

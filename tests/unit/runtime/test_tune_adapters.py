@@ -11,8 +11,9 @@ from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayE
 
 from vae_search.core.trial_state import Reason
 from vae_search.errors import ClusterTrouble, CorruptStore, LeaseLost, NodeTrouble, StoreUnavailable
-from vae_search.runtime import tune_adapters, tune_patches
-from vae_search.runtime.tune_adapters import (
+from vae_search.runtime.tune import adapters as tune_adapters
+from vae_search.runtime.tune import patches as tune_patches
+from vae_search.runtime.tune.adapters import (
     WORKERS_REPORT_S,
     TuneRunState,
     _bundle,
@@ -21,9 +22,9 @@ from vae_search.runtime.tune_adapters import (
     _SearchAdapter,
     _StopAdapter,
 )
-from vae_search.runtime.tune_patches import lost_workers_told_apart, nodes_avoided
-from vae_search.runtime.tune_trainable import REPORT
-from vae_search.runtime.worker_recovery import WorkerRecovery
+from vae_search.runtime.tune.patches import lost_workers_told_apart, nodes_avoided
+from vae_search.runtime.tune.trainable import REPORT
+from vae_search.runtime.tune.worker_recovery import WorkerRecovery
 from vae_search.search.messages import TrialAssignment
 from vae_search.spec.sections import Resources
 from vae_search.store.ledger.failure_counts import failure_counts

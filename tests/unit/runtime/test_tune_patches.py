@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.execution.tune_controller import TuneController
 
-from vae_search.runtime.tune_patches import workers_retired
+from vae_search.runtime.tune.patches import workers_retired
 
 pytestmark = pytest.mark.needs_ray
 

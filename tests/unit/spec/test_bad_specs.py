@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from vae_search.core.names import LONGEST_NAME, NAME_PATTERN
+from vae_search.core.references import LONGEST_NAME, NAME_PATTERN
 from vae_search.errors import InvalidSpec
 from vae_search.spec.sweep_spec import SweepSpec, json_schema, overridden, read_spec
 

@@ -23,9 +23,9 @@ from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.errors import ClusterTrouble, VaeSearchError
 from vae_search.runtime.process_state import set_for_tune
 from vae_search.runtime.ray_cluster import node_of_actor
-from vae_search.runtime.tune_patches import lost_workers_told_apart, nodes_avoided, workers_retired
-from vae_search.runtime.tune_trainable import REPORT, Worker
-from vae_search.runtime.worker_recovery import WorkerRecovery
+from vae_search.runtime.tune.patches import lost_workers_told_apart, nodes_avoided, workers_retired
+from vae_search.runtime.tune.trainable import REPORT, Worker
+from vae_search.runtime.tune.worker_recovery import WorkerRecovery
 from vae_search.search.capacity import needs
 from vae_search.search.coordinator import SweepCoordinator
 from vae_search.search.driver_lifecycle import WORKERS_LEAVE_S

@@ -8,9 +8,9 @@ import ray
 
 from vae_search.core.trial_state import Reason
 from vae_search.errors import ClusterTrouble, NodeTrouble, StoreUnavailable, VaeSearchError
-from vae_search.runtime.lost_workers import LostWorkers
 from vae_search.runtime.ray_cluster import usable_nodes
 from vae_search.runtime.store_probe import can_write
+from vae_search.runtime.tune.lost_workers import LostWorkers
 from vae_search.search.coordinator import SweepCoordinator
 from vae_search.search.driver_lifecycle import DriverSession
 from vae_search.spec.sweep_spec import SweepSpec

@@ -57,7 +57,15 @@ def trial_of(order) -> SimpleNamespace:
     return SimpleNamespace(config=asdict(order), temporary_state=SimpleNamespace(ray_actor=actor))
 
 
-def run_of(session, cluster: Cluster, *, max_retries: int = 3, limit=lambda: 3) -> TuneRunState:
+def run_of(
+    session,
+    cluster: Cluster,
+    *,
+    max_retries: int = 3,
+    limit=lambda: 3,
+    stop_requested=lambda: False,
+    monotonic=lambda: 0.0,
+) -> TuneRunState:
     recovery = WorkerRecovery(
         session.coordinator,
         max_retries=max_retries,
@@ -68,7 +76,7 @@ def run_of(session, cluster: Cluster, *, max_retries: int = 3, limit=lambda: 3) 
         monotonic=lambda: 0.0,
     )
     return TuneRunState(
-        session.coordinator, limit=limit, stop_requested=lambda: False, monotonic=lambda: 0.0, recovery=recovery
+        session.coordinator, limit=limit, stop_requested=stop_requested, monotonic=monotonic, recovery=recovery
     )
 
 
@@ -301,9 +309,9 @@ def test_tune_is_told_of_a_worker_killed_for_memory_in_words_that_it_knows(monke
     assert told[1:] == [*errors[1:], errors[0]]  # as they were, and nothing is translated afterwards
 
 
-def test_a_commit_aside_lands_in_a_turn_of_tunes_loop(open_session):
+def test_a_commit_aside_lands_in_a_turn_of_tunes_loop(open_session, cluster):
     session = open_session("pruning=off", writers=2)
-    run, order = run_of(session), session.start()
+    run, order = run_of(session, cluster), session.start()
     while session.coordinator.record(session.runner.step()) is None:
         pass
 
@@ -317,9 +325,9 @@ def test_a_commit_aside_lands_in_a_turn_of_tunes_loop(open_session):
     assert [row.trial for row in session.landed] == [0]
 
 
-def test_with_nothing_else_to_train_the_next_trial_waits_for_the_commit(open_session):
+def test_with_nothing_else_to_train_the_next_trial_waits_for_the_commit(open_session, cluster):
     session = open_session("pruning=off", writers=2)
-    run = TuneRunState(session.coordinator, limit=lambda: 1, stop_requested=lambda: False, monotonic=lambda: 0.0)
+    run = run_of(session, cluster, limit=lambda: 1)
     order = session.start()
     while session.coordinator.record(session.runner.step()) is None:
         pass
@@ -332,9 +340,9 @@ def test_with_nothing_else_to_train_the_next_trial_waits_for_the_commit(open_ses
     assert suggested["trial"] == 1
 
 
-def test_trouble_of_a_commit_aside_ends_the_run_as_what_it_is(open_session, store, monkeypatch):
+def test_trouble_of_a_commit_aside_ends_the_run_as_what_it_is(open_session, cluster, monkeypatch):
     session = open_session("pruning=off", writers=2)
-    run, order = run_of(session), session.start()
+    run, order = run_of(session, cluster), session.start()
     while session.coordinator.record(session.runner.step()) is None:
         pass
     monkeypatch.setattr(session.lease, "check", lambda: [][0])
@@ -375,11 +383,9 @@ def test_trials_are_suggested_up_to_the_limit_of_the_moment(open_session, cluste
     assert session.coordinator.in_flight == 3
 
 
-def test_a_run_that_stops_leaves_when_every_epoch_is_saved_and_else_lets_tune_wait_for_those_that_are_not(open_session):
+def test_a_run_that_stops_leaves_when_every_epoch_is_saved_and_else_lets_tune_wait_for_the_rest(open_session, cluster):
     session, now_s, stops = open_session(), [0.0], [False]
-    run = TuneRunState(
-        session.coordinator, limit=lambda: 3, stop_requested=lambda: stops[0], monotonic=lambda: now_s[0]
-    )
+    run = run_of(session, cluster, stop_requested=lambda: stops[0], monotonic=lambda: now_s[0])
     session.start()  # a trial in its first epoch
 
     goes_on = run.leaving
@@ -391,9 +397,9 @@ def test_a_run_that_stops_leaves_when_every_epoch_is_saved_and_else_lets_tune_wa
     assert (goes_on, waits, leaves) == (False, False, True)
 
 
-def test_nobody_waits_for_trials_that_have_not_begun(open_session):
+def test_nobody_waits_for_trials_that_have_not_begun(open_session, cluster):
     session = open_session()
-    run = TuneRunState(session.coordinator, limit=lambda: 3, stop_requested=lambda: True, monotonic=lambda: 0.0)
+    run = run_of(session, cluster, stop_requested=lambda: True)
     session.coordinator.next_assignment()
 
     assert run.leaving

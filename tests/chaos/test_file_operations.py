@@ -177,5 +177,5 @@ def test_the_layer_sees_every_operation_that_strace_sees(fresh: LocalStore) -> N
             seen_by_strace[names[found[1]]] += 1
         elif "O_CREAT" in line:
             seen_by_strace["open"] += 1
-    seen_by_layer = Counter(Told(**json.loads(done.stdout)).calls)
+    seen_by_layer = Counter(Told(**json.loads(done.stdout)[0]).calls)
     assert seen_by_strace == seen_by_layer

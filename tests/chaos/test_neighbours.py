@@ -60,7 +60,7 @@ def spoil(store: LocalStore, trial: int) -> None:
 
 def check_end(storyteller: Storyteller, store: LocalStore, *, spec: int, before: Seen, shown: list[int]) -> None:
     """Run the sweep that the store holds to its end: it is complete, and every row is its own."""
-    last = storyteller.tell(store, spec=spec)
+    last = storyteller.tell(store, spec=spec, **HERE)
     assert refused(last) is None, last
     assert sweep_record.read(store, SWEEP).spec.sha256 == SPECS[spec].sha256
     rows = Ledger(store, SWEEP).read()
@@ -125,12 +125,12 @@ def test_rows_of_a_sweep_that_was_removed_by_hand_are_never_adopted(
 
         assert refused(new) is None
         assert refused(sleeper) in (*STOPPED, "NotFound", "CorruptStore"), sleeper
-        again = storyteller.tell(store, spec=1)
+        again = storyteller.tell(store, spec=1, **HERE)
         if refused(again) is not None:  # the sleeper's last write fell into the new sweep: refused by name
             assert "belongs to another sweep of this name" in again.said("words")
             refusals += 1
-            assert refused(storyteller.tell(store, do="repair")) is None
-            assert refused(storyteller.tell(store, spec=1)) is None
+            assert refused(storyteller.tell(store, do="repair", **HERE)) is None
+            assert refused(storyteller.tell(store, spec=1, **HERE)) is None
         rows = Ledger(store, SWEEP).read()
         assert {row.spec_sha256 for row in rows.rows} == {SPECS[1].sha256}
         assert rows.foreign == {}
@@ -146,19 +146,19 @@ def test_a_removal_that_is_killed_anywhere_lends_no_row_to_another_sweep(
 
     def prepare() -> None:
         empty(store)
-        storyteller.tell(store, kill_at=begun)
+        storyteller.tell(store, kill_at=begun, **HERE)
 
     prepare()
-    number = len(storyteller.tell(store, do="rm").calls)
+    number = len(storyteller.tell(store, do="rm", **HERE).calls)
     for point in points(number, quick):
         prepare()
-        assert storyteller.tell(store, do="rm", kill_at=point, torn=0.5).status == -9
+        assert storyteller.tell(store, do="rm", kill_at=point, torn=0.5, **HERE).status == -9
 
-        new = storyteller.tell(store, spec=1)
+        new = storyteller.tell(store, spec=1, **HERE)
         if refused(new) is not None:
             assert refused(new) == "Conflict", new  # the sweep is still there, or what is left of it
             ending = "gc" if SWEEP not in sweep_names(store) else "rm"
-            assert refused(storyteller.tell(store, do=ending)) is None
+            assert refused(storyteller.tell(store, do=ending, **HERE)) is None
         check_end(storyteller, store, spec=1, before=Seen(rows={}), shown=new.shown)
         assert last_heartbeat(store, SWEEP).progress.driver_s < 100  # of this sweep alone
         empty(store)
@@ -166,18 +166,18 @@ def test_a_removal_that_is_killed_anywhere_lends_no_row_to_another_sweep(
 
 @pytest.mark.timeout(3600)
 def test_a_removal_that_sleeps_is_not_overtaken(storyteller: Storyteller, store: LocalStore, quick: bool) -> None:
-    storyteller.tell(store)
+    storyteller.tell(store, **HERE)
     number = len(storyteller.tell(store, do="rm", **HERE).calls)
     for point in points(number, quick):
         empty(store)
-        storyteller.tell(store)
+        storyteller.tell(store, **HERE)
 
         removal, new = storyteller.interleave(store, {"do": "rm", "stop_at": point, **HERE}, {"spec": 1, **THERE})
 
         assert refused(removal) in STOPPED
         assert refused(new) in (None, "Conflict")
         if refused(removal) is not None:
-            assert refused(storyteller.tell(store, do="rm")) is None
+            assert refused(storyteller.tell(store, do="rm", **HERE)) is None
         shown = new.shown if refused(removal) is None else []
         check_end(storyteller, store, spec=1, before=Seen(rows={}), shown=shown)
 
@@ -190,7 +190,7 @@ def test_a_chore_that_dies_or_sleeps_beside_a_driver_costs_neither_rows_nor_driv
 ) -> None:
     def prepare() -> float:
         empty(store)
-        storyteller.tell(store, kill_at=200)  # after a trial, in the middle of another
+        storyteller.tell(store, kill_at=200, **HERE)  # after a trial, in the middle of another
         if chore == "repair":
             spoil(store, 0)
         return last_heartbeat(store, SWEEP).progress.driver_s
@@ -211,8 +211,8 @@ def test_a_chore_that_dies_or_sleeps_beside_a_driver_costs_neither_rows_nor_driv
             assert refused(driver) in (None, "Conflict")
             shown = driver.shown
         if chore == "repair":
-            assert refused(storyteller.tell(store, do="repair")) is None
-        last = storyteller.tell(store)
+            assert refused(storyteller.tell(store, do="repair", **HERE)) is None
+        last = storyteller.tell(store, **HERE)
 
         assert refused(last) is None
         assert inspect(store, SWEEP).damaged == ()

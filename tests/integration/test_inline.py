@@ -31,7 +31,17 @@ budget: {trials: 4, epochs: 6}
 confirm: {finalists: 1, seeds: 2}
 pruning: {min_epochs: 3, reduction_factor: 3}
 """
-COSTS = {"cpu_s", "wall_s", "images_per_s", "peak_memory_bytes", "started_at", "finished_at", "lease", "attempts"}
+COSTS = {
+    "cpu_s",
+    "wall_s",
+    "images_per_s",
+    "peak_memory_bytes",
+    "started_at",
+    "finished_at",
+    "lease",
+    "attempts",
+    "incarnation",
+}
 COSTS |= {"node_id", "epochs_sha256", "spec_sha256"}  # a curve has the seconds of its epochs
 
 

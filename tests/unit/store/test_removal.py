@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.rows import epoch_rows, trial_row
 from vae_search.errors import Conflict, CorruptStore, LeaseLost, NotFound
-from vae_search.services import maintenance, sweep_status
+from vae_search.services import maintenance, queries, sweep_status
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.heartbeat import last_heartbeat
@@ -184,6 +184,18 @@ def test_a_row_of_another_sweep_of_the_name_is_named_and_left_out(store: LocalSt
     with pytest.raises(CorruptStore, match="belongs to another sweep"):
         Ledger(store, "digits").trial(1)
     assert sweep_status.status(store, "digits").damaged == (PATHS.trial(1),)
+
+
+def test_a_query_leaves_such_a_row_out_and_what_is_left_of_a_removed_sweep(store: LocalStore) -> None:
+    begin(store, "first")
+    spoil(store)
+    for number, path in enumerate(store.list(PATHS.trials)):
+        store.replace(SweepPaths("removed").trial(number), store.read(path))
+
+    found, damaged = queries.query_table(store, "SELECT sweep, trial, incarnation FROM trials ORDER BY sweep, trial")
+
+    assert found.to_pylist() == [{"sweep": "digits", "trial": 0, "incarnation": "second"}]
+    assert damaged == (PATHS.trial(1),)
 
 
 def test_verify_sets_such_a_row_aside(store: LocalStore) -> None:

@@ -19,6 +19,7 @@ from vae_search.store.queries.sql import query
 def store(store: LocalStore) -> LocalStore:
     """Two sweeps with three trials each, two epochs per trial."""
     for sweep in ("digits", "fashion"):
+        store.create(SweepPaths(sweep).resolved, b"{}")
         for trial in range(3):
             Ledger(store, sweep).commit(trial_row(trial, sweep), epoch_rows(trial, sweep))
     return store

@@ -87,8 +87,12 @@ class Views:
         self._connection = connection
         self._store = store
         self._paths: dict[str | None, list[str]] = defaultdict(list)
-        for path in paths:
-            self._paths[_table_of(path)].append(path)
+        given = [*paths]
+        recorded = {sweep for path in given if (sweep := _recorded_sweep_of(path)) is not None}
+        for path in given:
+            if store_paths.sweep_of(path) in recorded:  # else the folder is odd, or is being removed
+                self._paths[_table_of(path)].append(path)
+        self._identities = {sweep: identity_of(store, sweep) for sweep in recorded}
         self._use_copies()
         self._shown: list[str] = []
         self._statements: list[str] = []
@@ -107,8 +111,7 @@ class Views:
         for path in self._paths["trials"]:
             numbers[store_paths.sweep_of(path)].add(store_paths.number_of(path) or 0)
         lengths = {
-            sweep: usable_length(self._store, sweep, found, identity_of(self._store, sweep))
-            for sweep, found in numbers.items()
+            sweep: usable_length(self._store, sweep, found, self._identities[sweep]) for sweep, found in numbers.items()
         }
         for table, copy in (("trials", SweepPaths.compact_trials), ("epochs", SweepPaths.compact_epochs)):
             raw = [
@@ -121,7 +124,7 @@ class Views:
 
     def show_trials(self) -> None:
         """Let `trials` read all intact rows."""
-        self._show("trials", self._intact("trials"))
+        self._show_own("trials")
 
     def show_epochs(self) -> None:
         """Let `epochs` read the curves that the rows of `trials` were written with."""
@@ -140,7 +143,26 @@ class Views:
 
     def show_finalists(self) -> None:
         """Let `finalists` read all intact rows of confirm runs."""
-        self._show("finalists", self._intact("finalists"))
+        self._show_own("finalists")
+
+    def _show_own(self, table: str) -> None:
+        """Show the intact rows of a table, and leave out those of another sweep of the same name."""
+        groups = self._intact(table)
+        self._show(table, groups)
+        marks = self._connection.sql(f"SELECT DISTINCT sweep, incarnation FROM {table}").fetchall()  # noqa: S608
+        foreign = [(sweep, mark) for sweep, mark in marks if self._is_foreign(sweep, mark)]
+        if not foreign:
+            return
+        seed = "confirm_seed" if table == "finalists" else "NULL"
+        rows = self._connection.sql(f"SELECT sweep, incarnation, trial, {seed} FROM {table}").fetchall()  # noqa: S608
+        left_out = {_row_path(sweep, trial, seed) for sweep, mark, trial, seed in rows if (sweep, mark) in foreign}
+        self.damaged += left_out
+        self._paths[table] = [path for path in self._paths[table] if path not in left_out]
+        self._show(table, self._intact(table))
+
+    def _is_foreign(self, sweep: str, incarnation: str | None) -> bool:
+        identity = self._identities.get(sweep)
+        return identity is not None and identity.problem_of(incarnation) is not None
 
     def show_front(self) -> None:
         """Let `front` read which trials of each Pareto sweep are on its front; `trials` must be shown before."""
@@ -224,6 +246,16 @@ class Views:
         self._views[table] = f"CREATE OR REPLACE VIEW {table} AS {' UNION ALL BY NAME '.join(scans)}"
         self._connection.execute(self._views[table])
         self._shown += [file for files in groups.values() for file in files]
+
+
+def _recorded_sweep_of(path: str) -> str | None:
+    """The sweep whose record a file is, if it is one."""
+    _, sweep, *rest = path.split("/")
+    return sweep if rest == [store_paths.RESOLVED] and store_paths.is_sweep_name(sweep) else None
+
+
+def _row_path(sweep: str, trial: int, confirm_seed: int | None) -> str:
+    return SweepPaths(sweep).trial(trial) if confirm_seed is None else SweepPaths(sweep).finalist(trial, confirm_seed)
 
 
 def _table_of(path: str) -> str | None:

@@ -205,7 +205,9 @@ def _take_images(payload: "JobPackage", store: "Store") -> None:
     from vae_search.runtime.cluster.job_package import unpack_images
 
     with scratch_folder("images-") as folder:
-        images = unpack_images(take_packages("auto", payload.parts), folder)
+        received = folder / "received"  # the folder itself holds its owner's lock
+        received.mkdir()
+        images = unpack_images(take_packages("auto", payload.parts), received)
         put(store, payload.spec.data.source, images)
 
 

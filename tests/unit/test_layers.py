@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "search": "core spec data store numpy",
     "search/study": "core spec store search optuna optuna_dashboard",
     "search/worker": "core spec data store search vae numpy",
-    "runtime": "core spec data store search ray requests aiohttp",
+    "runtime": "core spec data store search vae/quiet_import ray requests aiohttp",
     "registry": "core spec store numpy scipy",
     "reports": "core spec store registry numpy plotly jinja2 markupsafe",
     "exports": "core spec store pandas pyarrow tensorboardX",

@@ -20,6 +20,7 @@ from vae_search.runtime.cluster.token import find_token
 from vae_search.runtime.process_state import AUTH_MODE, AUTH_TOKEN, AUTH_TOKEN_PATH, ray_environment, set_for_joining
 from vae_search.search.capacity import NodeCapacity, check_capacity, cluster_capacity
 from vae_search.spec.sections import Resources
+from vae_search.vae.quiet_import import native_remarks_hidden
 
 REACH_S = 3.0
 PACKAGE_S = 60.0  # of a package of up to 100 MiB
@@ -159,7 +160,8 @@ def _lets_anybody_in(address: str) -> bool:
     """True if the head talks to clients that show no token."""
     set_for_joining(has_token=False)
     try:
-        GcsClient(address=address)
+        with native_remarks_hidden():  # that a token is missing is what is asked here, and no warning for people
+            GcsClient(address=address)
     except ray.exceptions.RayError:  # that it wants a token; what else may be wrong, the caller will meet
         return False
     return True

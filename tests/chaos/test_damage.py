@@ -74,6 +74,7 @@ def test_every_flipped_bit_is_noticed(store: LocalStore, path: str, quick: bool)
 def test_a_query_and_a_reader_of_one_row_notice_it_as_well(store: LocalStore) -> None:
     path = SweepPaths("digits").trial(0)
     place, content = store.local_path(path), store.read(path)
+    store.create(SweepPaths("digits").resolved, b"{}")  # a query shows rows of sweeps that have a record
     assert query(store, COUNTED).rows == ((1,),)
 
     place.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))

@@ -7,9 +7,10 @@ from typing import Any
 import ray
 
 from vae_search.errors import ClusterTrouble, VaeSearchError
+from vae_search.runtime.cluster.gcs import grows
 from vae_search.runtime.process_state import driver_process, set_for_worker
-from vae_search.runtime.ray_cluster import joined_cluster
-from vae_search.search.capacity import CPU, GPU, MEMORY, needs
+from vae_search.runtime.ray_cluster import cluster_nodes, joined_cluster
+from vae_search.search.capacity import CPU, GPU, MEMORY, check_capacity, needs
 from vae_search.spec.sections import Resources
 
 RESTARTS = 3  # on other nodes, where one is lost; what was asked is asked again
@@ -42,7 +43,11 @@ def on_worker_node(
         "max_restarts": RESTARTS,
         "max_task_retries": RESTARTS,
     }
+    with driver_process():
+        grown = grows(address)
     with driver_process(), joined_cluster(address):
+        if not grown:  # else the cluster adds a node
+            check_capacity(cluster_nodes(), resources.model_copy(update={"gpus_per_trial": 0.0}))
         holder = ray.remote(_Holder).options(**options).remote(make, *arguments)
 
         def call(method: str, *given: object) -> Any:

@@ -85,8 +85,8 @@ def search(
 
         def slots_to_ask() -> int:
             # At least one: confirm runs are issued when there is room for them, but need a node as well.
-            left = max(1, coordinator.to_come + coordinator.in_flight)
-            in_flight = coordinator.in_flight
+            in_flight = coordinator.claimed_slots
+            left = max(1, coordinator.to_come + in_flight)
             return slots_to_ask_for(left=left, in_flight=in_flight, free=slots.free(), resources=spec.resources)
 
         recovery = recovery_for(session, spec, is_private=address is None, warn=observer.on_warning)
@@ -147,21 +147,21 @@ def _cluster(
         slots: how many an autoscaler is asked for, beside those that trials in flight wait for.
     """
     observer.on_phase("joining the cluster")
-    with joined_cluster(address) as scratch:
-        autoscaled = grows(address)
-        with asking_for_nodes(resources, slots, avoided=recovery.avoided) if autoscaled else nullcontext():
-            came = await_node(
-                resources,
-                wait_s=wait_s,
-                grows=autoscaled,
-                nodes=cluster_nodes,
-                stop_requested=session.stop_requested,
-                on_phase=observer.on_phase,
-                monotonic=time.monotonic,
-                sleep=session.signalled.wait,
-            )
-            if came:
-                troubles = probe_store(session.store, cluster_nodes(), nonce=lambda: secrets.token_hex(8))
-                for node_id, trouble in troubles.items():
-                    recovery.exclude(node_id, trouble)
-            yield scratch if came else None
+    autoscaled = grows(address)  # before joining: it asks without a token as well
+    asking = asking_for_nodes(resources, slots, avoided=recovery.avoided) if autoscaled else nullcontext()
+    with joined_cluster(address) as scratch, asking:
+        came = await_node(
+            resources,
+            wait_s=wait_s,
+            grows=autoscaled,
+            nodes=cluster_nodes,
+            stop_requested=session.stop_requested,
+            on_phase=observer.on_phase,
+            monotonic=time.monotonic,
+            sleep=session.signalled.wait,
+        )
+        if came:
+            troubles = probe_store(session.store, cluster_nodes(), nonce=lambda: secrets.token_hex(8))
+            for node_id, trouble in troubles.items():
+                recovery.exclude(node_id, trouble)
+        yield scratch if came else None

@@ -108,9 +108,10 @@ class SweepCoordinator:
         return len(self._running)
 
     @property
-    def only_commits(self) -> bool:
-        """True if no run in flight is being trained any more."""
-        return all(running.end is not None for running in self._running.values())
+    def claimed_slots(self) -> int:
+        """Runs in flight without those that are only being committed, as many as can be at once."""
+        ended = sum(running.end is not None for running in list(self._running.values()))
+        return len(self._running) - min(ended, self._pipeline.width)
 
     @property
     def training(self) -> int:
@@ -195,6 +196,8 @@ class SweepCoordinator:
     def begin_commit(self, key: str) -> None:
         """Commit a trial as `commit_trial` does; where the store is far, `settle` does what follows its row."""
         self._pipeline.begin(self._writer.call_for(self._running[key]), partial(self._land, key))
+        if key in self._running:  # it is written aside, and its worker is free
+            self.waits_again(key)
 
     def settle(self, *, wait: bool = False) -> None:
         """Tell Optuna, and show, the trials whose rows are durable by now, or all; errors as for `commit_trial`."""

@@ -1,5 +1,6 @@
 """Suggestions of trials in flight: durable before the trial starts, gone after its row is written (invariant I3)."""
 
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property
@@ -10,8 +11,11 @@ from vae_search.spec.search_space import SearchSpace
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
+from vae_search.store.leases.records import last_removal
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps.identity import SET_ASIDE, SweepIdentity, identity_of
+
+logger = logging.getLogger(__name__)
 
 
 class PendingTrials:
@@ -31,6 +35,8 @@ class PendingTrials:
             self._store.create(self._paths.suggestion(assignment.key), self._content(assignment))
         except AlreadyThere:
             return False
+        if self._was_removed:  # a worker of the sweep that had this name may have outlived it, and saved there
+            self._remove_checkpoints(assignment.key)
         return True
 
     def insist(self, assignment: TrialAssignment) -> None:
@@ -40,7 +46,22 @@ class PendingTrials:
         """
         path, content = self._paths.suggestion(assignment.key), self._content(assignment)
         if self._store.read(path) != content:
+            self._remove_checkpoints(assignment.key)
             self._store.replace(path, content)
+
+    @cached_property
+    def _was_removed(self) -> bool:
+        return last_removal(self._store, self._paths.sweep) > 0
+
+    def _remove_checkpoints(self, key: str) -> None:
+        for path in self._store.list(self._paths.run(key)):
+            if store_paths.checkpoint_of(path) is not None:
+                self._store.remove(path)
+
+    def _is_foreign(self, key: str) -> bool:
+        path = self._paths.suggestion(key)
+        record = from_json_bytes(self._store.read(path), where=path)
+        return self._identity.problem_of(record.get("incarnation")) is not None
 
     def _content(self, assignment: TrialAssignment) -> bytes:
         return to_json_bytes(asdict(assignment) | {"incarnation": self._identity.incarnation})
@@ -76,11 +97,14 @@ class PendingTrials:
             lease: the caller's.
 
         Raises:
-            CorruptStore: One is damaged, another sweep's, or none of the search space.
+            CorruptStore: One is damaged, or none of the search space.
         """
         for key in self.keys_in_flight():
             if key in over:  # the last driver died between the row and this step
                 self.forget(key, lease=lease)
+                continue
+            if self._is_foreign(key):
+                logger.warning("run %s: its suggestion is another sweep's of this name, and is passed over", key)
                 continue
             assignment = self.assignment(key)
             if assignment.confirms:

@@ -10,7 +10,7 @@ from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts, checkpoints
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.rows import TrialRow
-from vae_search.store.paths import trial_key
+from vae_search.store.paths import SweepPaths, artifact_of, trial_key
 from vae_search.store.queries.front import Front, front_among, member_of
 from vae_search.store.queries.ranking import best_first
 
@@ -91,9 +91,13 @@ class WeightRetention:
         return new
 
     def drop(self, trials: Iterable[int]) -> None:
-        """Remove the weights of trials. May be called from any thread."""
-        for trial in trials:
-            artifacts.drop(self._store, self._spec.name, trial_key(trial))
+        """Remove the weights of trials that have any. May be called from any thread."""
+        wanted = {trial_key(trial) for trial in trials}
+        if not wanted:
+            return
+        paths = self._store.list(SweepPaths(self._spec.name).artifacts)  # once: after a resume `trials` are thousands
+        for key in sorted(wanted.intersection(artifact_of(path) or "" for path in paths)):
+            artifacts.drop(self._store, self._spec.name, key)
 
     def _keep(self, running: RunningTrial, *, epochs: int, names: tuple[str, ...]) -> str | None:
         checkpoint = checkpoints.newest_intact(self._store, self._spec.name, running.assignment.key)

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-logger = logging.getLogger(__name__)
-
 START_S = 120.0  # a job has to begin to train; longer where Ray must unpack much
 KINDS = (InvalidSpec, BadData, ClusterTrouble, Conflict, SweepFailed, StoreUnavailable, Interrupted)
 

@@ -158,6 +158,8 @@ def gc(store: Store, sweep: str | None, *, dry_run: bool, now_s: float) -> list[
                 done.append(_clean_half_removed(store, name, dry_run=dry_run))
             else:
                 done.append(_clean(store, name, dry_run=dry_run, now_s=now_s))
+        except NotFound:  # it has been removed meanwhile
+            continue
         except (Conflict, CorruptStore) as error:
             done.append(Cleaning(sweep=name, removed={}, skipped=str(error).splitlines()[0]))
     found = strays(store, folders.sweeps, now_s=now_s)
@@ -258,7 +260,8 @@ def trials_to_remove(store: Store, sweep: str) -> int:
 
 
 def _check_removable(store: Store, sweep: str) -> None:
-    if SweepPaths(sweep).resolved not in store.list(SweepPaths(sweep).folder) and not left_behind(store, sweep):
+    is_there = SweepPaths(sweep).resolved in store.list(SweepPaths(sweep).folder) or left_behind(store, sweep)
+    if not is_there and not is_being_removed(store, sweep):
         raise NotFound(f"no sweep {sweep!r} in {store.location}. `vae-search status` lists the sweeps.")
 
 
@@ -282,7 +285,7 @@ def remove(store: Store, sweep: str, *, take_over: bool = False) -> None:
         store.remove(SweepPaths(sweep).resolved)  # first: what is left of an interrupted removal is no sweep any more
         lease.begin_anew()  # its driver time is not the next sweep's
         paths = store.list(SweepPaths(sweep).folder)
-        for part in _parts_of(paths):
+        for part in sorted({*_parts_of(paths), SweepPaths(sweep).running}):  # which may be an empty folder
             if part in (SweepPaths(sweep).leases, SweepPaths(sweep).heartbeat):
                 continue
             lease.check()

@@ -5,7 +5,7 @@ from typing import Literal
 
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.trial_state import State
-from vae_search.errors import CorruptStore
+from vae_search.errors import CorruptStore, NotFound
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -135,6 +135,8 @@ def statuses(store: Store) -> StoreStatus:
     for name in folders.sweeps:
         try:
             found.append(status(store, name))
+        except NotFound:  # it has been removed meanwhile
+            continue
         except CorruptStore as error:
             troubles.append(str(error))
     half_removed = (

@@ -18,6 +18,7 @@ class Pipeline:
     """
 
     def __init__(self, width: int) -> None:
+        self.width = width
         self._pool = ThreadPoolExecutor(width, thread_name_prefix="aside") if width else None
         self._begun: deque[tuple[Future[Any], Callable[[Any], object]]] = deque()
 

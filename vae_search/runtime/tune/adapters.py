@@ -118,8 +118,8 @@ class _SearchAdapter(_TuneAdapter, Searcher):  # type: ignore[misc]
 
         def ask() -> None:
             # With nothing to train Tune would sleep for a second between its questions.
-            run.coordinator.settle(wait=run.coordinator.only_commits)
-            full = run.coordinator.in_flight >= run.limit()
+            run.coordinator.settle(wait=run.coordinator.claimed_slots == 0)
+            full = run.coordinator.claimed_slots >= run.limit()
             asked = None if full else run.coordinator.next_assignment()
             if asked is not None:
                 assignment.update(asdict(asked))

@@ -93,10 +93,10 @@ class LostWorkers:
             usable: nodes that could hold a trial.
         """
         now_s = self._monotonic()
-        unfit = frozenset(node_id for node_id in usable if node_id in self._nodes and self._nodes[node_id].unfit)
-        paused = frozenset(
-            node_id for node_id in usable if node_id in self._nodes and self._nodes[node_id].paused_until_s > now_s
-        )
+        # Looked up once each: another thread may forget a node meanwhile.
+        known = {node_id: node for node_id in usable if (node := self._nodes.get(node_id)) is not None}
+        unfit = frozenset(node_id for node_id, node in known.items() if node.unfit)
+        paused = frozenset(node_id for node_id, node in known.items() if node.paused_until_s > now_s)
         return unfit | paused if set(usable) - unfit - paused else unfit
 
     def _note_loss(self, node_id: str, cause: str, *, has_peers: bool) -> None:

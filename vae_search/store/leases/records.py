@@ -91,14 +91,19 @@ def stop_requested(store: Store, sweep: str, number: int) -> bool:
 
 def is_being_removed(store: Store, sweep: str) -> bool:
     """True if the last removal of the sweep was begun and not finished."""
-    for number in range(newest_lease(store, sweep), 0, -1):
-        if read_holder(store, sweep, number).purpose is not Purpose.REMOVE:
-            continue
-        if not has_ended(store, sweep, number):
-            return True
-        path = SweepPaths(sweep).lease_ended(number)
-        return from_json_bytes(store.read(path), where=path).get("done") is False
-    return False
+    number = last_removal(store, sweep)
+    if not number:
+        return False
+    if not has_ended(store, sweep, number):
+        return True
+    path = SweepPaths(sweep).lease_ended(number)
+    return from_json_bytes(store.read(path), where=path).get("done") is False
+
+
+def last_removal(store: Store, sweep: str) -> int:
+    """The newest lease that was taken to remove a sweep of this name; 0 if there is none."""
+    numbers = range(newest_lease(store, sweep), 0, -1)
+    return next((n for n in numbers if read_holder(store, sweep, n).purpose is Purpose.REMOVE), 0)
 
 
 def progress_until(store: Store, sweep: str, number: int) -> DriverProgress:

@@ -171,6 +171,8 @@ class Ledger:
         for path, row_bytes, curve_bytes in contents:
             with suppress(CorruptStore):
                 row = trial_from_parquet(row_bytes or b"", path=path)
+                if self._problem_of(row) is not None:
+                    continue
                 curves[row.trial] = self._curve(row, curve_bytes)
                 rows.append(row)
         length = finished_prefix({*range(begun), *curves, *store_paths.tombstones(paths)})

@@ -276,10 +276,9 @@ def _longest_copy(store: Store, sweep: str, identity: SweepIdentity | None) -> _
 
 def _columns(content: bytes, path: str, identity: SweepIdentity | None, *, rows: int | None = None) -> pa.Table:
     table = columns_from_parquet(content, path=path, schema=_SCHEMA)
-    if identity is not None:
-        for mark in pc.unique(table["incarnation"]).to_pylist():
-            if (problem := identity.problem_of(mark)) is not None:
-                raise CorruptStore(f"{problem}.", path=path, advice=SET_ASIDE)
+    for mark in pc.unique(table["incarnation"]).to_pylist():
+        if identity and (problem := identity.problem_of(mark)):
+            raise CorruptStore(f"{problem}.", path=path, advice=SET_ASIDE)
     if rows not in (None, table.num_rows) or not _FINISHED.issuperset(pc.unique(table["state"]).to_pylist()):
         raise CorruptStore("does not hold finished trials, or not one.", path=path, advice="Restore it from a copy.")
     return table

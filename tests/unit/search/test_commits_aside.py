@@ -6,6 +6,7 @@ import pytest
 
 from vae_search.errors import LeaseLost, StoreUnavailable
 from vae_search.search.pending_trials import PendingTrials
+from vae_search.search.weight_retention import WeightRetention
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger.trials import Ledger
@@ -162,3 +163,29 @@ def test_a_suggestion_that_a_lost_driver_left_late_is_replaced_by_the_one_that_i
 
     assert issued.params != late.params
     assert PendingTrials(store, "small").all() == [issued]
+
+
+def test_a_trial_that_is_only_being_committed_takes_no_slot(open_session, store):
+    store.gates[PATHS.trial(0)] = threading.Event()
+    session = open_session(*SPEC, writers=4)
+    key = ended(session)
+
+    session.coordinator.begin_commit(key)
+    store.at_gate.acquire()
+    claimed = (session.coordinator.in_flight, session.coordinator.claimed_slots, session.coordinator.training)
+    store.gates[PATHS.trial(0)].set()
+    session.coordinator.settle(wait=True)
+
+    assert claimed == (1, 0, 0)
+    assert session.training[-1] is False
+
+
+def test_weights_that_fell_behind_are_found_by_one_look(open_session, store, monkeypatch):
+    session = open_session(*SPEC)
+    looks: list[str] = []
+    list_files = store.list
+    monkeypatch.setattr(store, "list", lambda prefix: looks.append(prefix) or list_files(prefix))
+
+    WeightRetention(session.spec, store).drop(range(1000))
+
+    assert looks == [PATHS.artifacts]

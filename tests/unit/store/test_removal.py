@@ -9,6 +9,7 @@ from tests.support.rows import epoch_rows, trial_row
 from vae_search.errors import Conflict, CorruptStore, LeaseLost, NotFound
 from vae_search.services import maintenance, queries, sweep_status
 from vae_search.spec.sweep_spec import parse_spec
+from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.heartbeat import last_heartbeat
 from vae_search.store.leases.lease import acquire
@@ -90,6 +91,19 @@ def test_a_half_removed_sweep_is_refused_to_a_new_one_and_rm_ends_it(store: Loca
     maintenance.remove(store, "digits")
     assert beginning.create_or_check(store, record("second"), text=SPEC).is_new
     assert Ledger(store, "digits").trials() == []
+
+
+def test_a_removal_that_died_after_its_last_file_can_be_ended(store: LocalStore) -> None:
+    begin(store, "first")
+    maintenance.remove(store, "digits")
+    store.remove(PATHS.lease_ended(2))  # as if the process had died before its end mark
+    record = from_json_bytes(store.read(PATHS.lease(2)), where="")
+    store.replace(PATHS.lease(2), to_json_bytes(record | {"process": record["process"] | {"started_ticks": 1}}))
+
+    maintenance.remove(store, "digits")
+
+    with pytest.raises(NotFound):
+        maintenance.remove(store, "digits")
 
 
 def test_a_half_removed_sweep_is_named_by_status_and_ended_by_gc(store: LocalStore) -> None:

@@ -130,13 +130,13 @@ def test_a_ray_of_the_users_own_starts_afterwards(swept, monkeypatch):
 @pytest.mark.exhaustive
 def test_workers_that_retire_in_step_cost_no_retry(tmp_path, monkeypatch):
     monkeypatch.setattr(tune_adapters, "Worker", MadeUpWorker)
-    monkeypatch.setattr("vae_search.core.machine.usable_cores", lambda: 4)
-    in_step = SPEC.replace("trials: 5", "trials: 24").replace("concurrency: 1", "concurrency: 4")
+    monkeypatch.setattr("vae_search.core.machine._offered_cores", lambda: 4)
+    in_step = SPEC.replace("trials: 5", "trials: 20").replace("concurrency: 1", "concurrency: 4")
     spec = parse_spec(in_step.replace("retiring", "in-step"), base=tmp_path)
     store = open_store(str(tmp_path / "store"))
 
     run(spec, store, tmp_path, trials_per_process=3)
 
     rows = Ledger(store, "in-step").trials()
-    assert [row.trial for row in rows] == list(range(24))
+    assert [row.trial for row in rows] == list(range(20))
     assert {row.attempts for row in rows} == {1}

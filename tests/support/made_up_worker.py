@@ -9,7 +9,7 @@ from vae_search.search.messages import Failure, TrialAssignment, TrialReport
 
 @dataclass
 class EndingRunner:
-    """Reports that its trial cannot be trained, each time in other words: alike failures would end the sweep."""
+    """Reports that its trial has diverged, which ends a sweep last of all failures."""
 
     node_id: str
 
@@ -24,7 +24,7 @@ class EndingRunner:
             measurements=(),
             costs=None,
             scores=None,
-            failure=Failure(reason=Reason.RAISED, error=f"ValueError: made up for {key}"),
+            failure=Failure(reason=Reason.DIVERGED, error=f"made up for {key}"),
             node_id=self.node_id,
             saved_epoch=0,
         )

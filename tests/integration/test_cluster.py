@@ -74,7 +74,7 @@ def test_a_sweep_outlives_its_client_is_stopped_and_continues(cluster: LocalClus
     assert [job["status"] == "SUCCEEDED" for job in jobs] == [True, False]
     assert stopped.returncode == 130
     assert "nothing is lost" in stopped.stdout
-    assert 1 <= len(before) < 8
+    assert before  # all eight where the stop fell among the confirm runs
     after = rows(tmp_path, "fashion")
     assert sorted(after) == list(range(8))
     assert all(after[trial] == row for trial, row in before.items())

@@ -123,7 +123,7 @@ def test_what_takes_long_is_computed_on_a_worker_node_and_not_on_the_head(cluste
 
 
 def test_a_trial_goes_on_where_its_node_was_lost_and_a_new_node_trains(cluster: LocalCluster, tmp_path: Path):
-    spec = write_spec(tmp_path, "nodes", "digits", trials=8, epochs=250)
+    spec = write_spec(tmp_path, "nodes", "digits", trials=8, epochs=800)  # long enough for a node to join
     to = ("--address", cluster.address, "--store", tmp_path / "store")
     cluster.vae_search(tmp_path, "submit", spec, *to)
     until(lambda: len(nodes_in_use(tmp_path, "nodes")) == 2 and saved(tmp_path, "nodes") == 2, "both nodes to train")

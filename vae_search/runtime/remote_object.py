@@ -43,9 +43,7 @@ def on_worker_node(
         "max_restarts": RESTARTS,
         "max_task_retries": RESTARTS,
     }
-    with driver_process():
-        grown = grows(address)
-    with driver_process(), joined_cluster(address):
+    with driver_process(), _joined(address) as grown:
         if not grown:  # else the cluster adds a node
             check_capacity(cluster_nodes(), resources.model_copy(update={"gpus_per_trial": 0.0}))
         holder = ray.remote(_Holder).options(**options).remote(make, *arguments)
@@ -66,6 +64,14 @@ def on_worker_node(
             return answer
 
         yield call
+
+
+@contextmanager
+def _joined(address: str) -> Iterator[bool]:
+    """Be on the cluster for the length of the block; yields whether it grows, which is asked before joining."""
+    grown = grows(address)
+    with joined_cluster(address):
+        yield grown
 
 
 class _Holder:

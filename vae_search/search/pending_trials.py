@@ -13,7 +13,7 @@ from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 from vae_search.store.leases.records import last_removal
 from vae_search.store.paths import SweepPaths
-from vae_search.store.sweeps.identity import SET_ASIDE, SweepIdentity, identity_of
+from vae_search.store.sweeps.identity import SweepIdentity, identity_of
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +58,9 @@ class PendingTrials:
             if store_paths.checkpoint_of(path) is not None:
                 self._store.remove(path)
 
-    def _is_foreign(self, key: str) -> bool:
+    def _read(self, key: str) -> Mapping[str, object]:
         path = self._paths.suggestion(key)
-        record = from_json_bytes(self._store.read(path), where=path)
-        return self._identity.problem_of(record.get("incarnation")) is not None
+        return from_json_bytes(self._store.read(path), where=path)
 
     def _content(self, assignment: TrialAssignment) -> bytes:
         return to_json_bytes(asdict(assignment) | {"incarnation": self._identity.incarnation})
@@ -81,11 +80,9 @@ class PendingTrials:
 
     def assignment(self, key: str) -> TrialAssignment:
         """The assignment of one of them; errors as for `all`."""
-        path = self._paths.suggestion(key)
-        record = from_json_bytes(self._store.read(path), where=path)
-        if (problem := self._identity.problem_of(record.get("incarnation"))) is not None:
-            raise CorruptStore(f"{problem}.", path=path, advice=SET_ASIDE)
-        return _assignment(record, where=path)
+        record = self._read(key)
+        self._identity.check(record.get("incarnation"), path=self._paths.suggestion(key))
+        return _assignment(record, where=self._paths.suggestion(key))
 
     def unfinished(self, search_space: SearchSpace, *, over: Collection[str], lease: int) -> Iterator[TrialAssignment]:
         """Trials in flight when the last driver died; folders of what has ended since are removed on the way.
@@ -103,10 +100,11 @@ class PendingTrials:
             if key in over:  # the last driver died between the row and this step
                 self.forget(key, lease=lease)
                 continue
-            if self._is_foreign(key):
+            record = self._read(key)
+            if self._identity.problem_of(record.get("incarnation")) is not None:
                 logger.warning("run %s: its suggestion is another sweep's of this name, and is passed over", key)
                 continue
-            assignment = self.assignment(key)
+            assignment = _assignment(record, where=self._paths.suggestion(key))
             if assignment.confirms:
                 continue
             if problems := search_space.problems(assignment.params):

@@ -260,7 +260,8 @@ def trials_to_remove(store: Store, sweep: str) -> int:
 
 
 def _check_removable(store: Store, sweep: str) -> None:
-    is_there = SweepPaths(sweep).resolved in store.list(SweepPaths(sweep).folder) or left_behind(store, sweep)
+    paths = store.list(SweepPaths(sweep).folder)
+    is_there = SweepPaths(sweep).resolved in paths or any(store_paths.is_of_trials(path) for path in paths)
     if not is_there and not is_being_removed(store, sweep):
         raise NotFound(f"no sweep {sweep!r} in {store.location}. `vae-search status` lists the sweeps.")
 

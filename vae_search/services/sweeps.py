@@ -21,7 +21,6 @@ from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.leases.heartbeat import read_heartbeat, request_stop
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps import beginning, sweep_record
-from vae_search.store.sweeps.folders import sweep_names
 from vae_search.version import VERSION
 
 if TYPE_CHECKING:
@@ -75,9 +74,9 @@ def run(
     if wait_s is not None and address is None:
         raise InvalidSpec("--wait-for-nodes: goes with --address; this machine alone has no other nodes. Leave it out.")
     check_limits(spec)
-    is_new = spec.name not in sweep_names(store)
-    if not is_new:
-        beginning.check_same(sweep_record.read(store, spec.name), spec)
+    existing = sweep_record.find(store, spec.name)
+    if existing is not None:
+        beginning.check_same(existing, spec)
         before = status(store, spec.name, spec=spec)
         if before.finished:
             if before.ended_by_time:
@@ -102,7 +101,7 @@ def run(
     observer.on_phase(f"reading {spec.data.source}")
     dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
     observer.on_images(dataset.summary)
-    if is_new:
+    if existing is None:
         check_binarisation(dataset.summary, binarize=spec.data.binarize, where=printable(spec.data.source, 400))
     _check_batches(spec, len(dataset.train))
     record = sweep_record.SweepRecord(
@@ -115,7 +114,7 @@ def run(
         images=dataset.summary,
     )
     prove_exclusive(store)
-    start = SweepStart(record=record, text=text, must_exist=not is_new)
+    start = SweepStart(record=record, text=text, must_exist=existing is not None)
     task, judge_task = TrainingTask.of(dataset), JudgeTask.of(dataset)
     if inline:
         from vae_search.search.worker.inline import search as search_inline
@@ -262,7 +261,7 @@ def estimate(spec: "SweepSpec", *, store: Store, cache: Path, refresh: bool = Fa
 
     local_capacity(spec.resources, this_machine())  # refuse what can never run before anything slow
     dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
-    if spec.name not in sweep_names(store):
+    if sweep_record.find(store, spec.name) is None:
         check_binarisation(dataset.summary, binarize=spec.data.binarize, where=printable(spec.data.source, 400))
     _check_batches(spec, len(dataset.train))
     from vae_search.services.cost_estimate import estimate as estimate_costs

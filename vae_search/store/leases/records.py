@@ -46,8 +46,6 @@ class Holder:
     """Process that took a lease, the time at which it did, and what for."""
 
     lease: int
-    nonce: str | None
-    """tells the lease from another of its number: after a removal by hand, or in a copy"""
     purpose: Purpose | None
     """None in leases of older versions"""
     process: Process
@@ -139,10 +137,9 @@ def read_holder(store: Store, sweep: str, number: int) -> Holder:
     path = SweepPaths(sweep).lease(number)
     record = from_json_bytes(store.read(path), where=path)
     try:
-        nonce, purpose = record.get("nonce"), record.get("purpose")
+        purpose = record.get("purpose")
         return Holder(
             lease=number,
-            nonce=nonce if isinstance(nonce, str) else None,
             purpose=Purpose(str(purpose)) if purpose is not None else None,
             process=Process(**record["process"]),  # type: ignore[arg-type]
             started_at=datetime.fromisoformat(str(record["started_at"])),

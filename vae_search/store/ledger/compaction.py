@@ -157,8 +157,8 @@ def _own_numbers(content: bytes, identity: SweepIdentity | None, *, path: str) -
     """
     marks = columns_from_parquet(content, path=path, schema=_MARKS)
     for incarnation in set(marks["incarnation"].to_pylist()):
-        if identity is not None and (problem := identity.problem_of(incarnation)) is not None:
-            raise CorruptStore(f"{problem}.", path=path)
+        if identity is not None:
+            identity.check(incarnation, path=path)
     return set(marks["trial"].to_pylist())
 
 

@@ -12,7 +12,7 @@ from vae_search.store.ledger.checksums import decode_checked, encode_checked
 from vae_search.store.ledger.columns import Int32, checked, columns_of, records_of
 from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow, trial_fields, trial_record
 from vae_search.store.paths import SweepPaths
-from vae_search.store.sweeps.identity import SET_ASIDE, identity_of
+from vae_search.store.sweeps.identity import foreign_rows, identity_of
 from vae_search.store.sweeps.sweep_record import StoredRecord
 
 
@@ -104,9 +104,8 @@ class ConfirmRuns:
         """
         path = self._paths.finalist(trial, confirm_seed)
         row = finalist_from_parquet(self._store.read(path), path=path)
-        identity = identity_of(self._store, self._sweep, self._record)
-        if identity is not None and (problem := identity.problem_of(row.incarnation)) is not None:
-            raise CorruptStore(f"{problem}.", path=path, advice=SET_ASIDE)
+        if (identity := identity_of(self._store, self._sweep, self._record)) is not None:
+            identity.check(row.incarnation, path=path)
         return row
 
     def rows(self) -> list[ConfirmRow]:
@@ -124,10 +123,9 @@ class ConfirmRuns:
             except CorruptStore:
                 damaged.append(path)
         identity = identity_of(self._store, self._sweep, self._record) if rows else None
-        marked = {row.key: identity.problem_of(row.incarnation) for row in rows} if identity else {}
-        problems = {key: problem for key, problem in marked.items() if problem is not None}
-        foreign = {f"{self._paths.finalists}/{key}.parquet": problem for key, problem in problems.items()}
-        own = sorted((row for row in rows if row.key not in problems), key=lambda row: (row.trial, row.confirm_seed))
+        foreign = foreign_rows(rows, identity, folder=self._paths.finalists)
+        own = [row for row in rows if self._paths.finalist(row.trial, row.confirm_seed) not in foreign]
+        own.sort(key=lambda row: (row.trial, row.confirm_seed))
         return ConfirmRunRows(rows=tuple(own), damaged=(*damaged, *foreign), foreign=foreign)
 
 

@@ -25,7 +25,7 @@ from vae_search.store.ledger.rows import (
     trial_to_parquet,
 )
 from vae_search.store.paths import SweepPaths
-from vae_search.store.sweeps.identity import SET_ASIDE, SweepIdentity, identity_of
+from vae_search.store.sweeps.identity import SweepIdentity, foreign_rows, identity_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +100,8 @@ class Ledger:
         """
         path = self._paths.trial(number)
         row = trial_from_parquet(self._store.read(path), path=path)
-        if (problem := self._problem_of(row)) is not None:
-            raise CorruptStore(f"{problem}.", path=path, advice=SET_ASIDE)
+        if self._identity is not None:
+            self._identity.check(row.incarnation, path=path)
         return row
 
     def trials(self) -> list[TrialRow]:
@@ -127,7 +127,7 @@ class Ledger:
                 rows.append(trial_from_parquet(content or b"", path=path))
             except CorruptStore:
                 damaged.append(path)
-        foreign = {self._paths.trial(row.trial): why for row in rows if (why := self._problem_of(row)) is not None}
+        foreign = foreign_rows(rows, self._identity, folder=self._paths.trials)
         rows = [row for row in rows if self._paths.trial(row.trial) not in foreign]
         return LedgerRows(
             rows=tuple(sorted(rows, key=lambda row: row.trial)),
@@ -171,8 +171,8 @@ class Ledger:
         for path, row_bytes, curve_bytes in contents:
             with suppress(CorruptStore):
                 row = trial_from_parquet(row_bytes or b"", path=path)
-                if self._problem_of(row) is not None:
-                    continue
+                if self._identity is not None:
+                    self._identity.check(row.incarnation, path=path)
                 curves[row.trial] = self._curve(row, curve_bytes)
                 rows.append(row)
         length = finished_prefix({*range(begun), *curves, *store_paths.tombstones(paths)})
@@ -189,9 +189,6 @@ class Ledger:
         row = self.trial(trial)
         (content,) = self._store.read_many([self._paths.trial_epochs(trial)])
         return self._curve(row, content)
-
-    def _problem_of(self, row: TrialRow) -> str | None:
-        return self._identity.problem_of(row.incarnation) if self._identity else None
 
     @cached_property
     def _identity(self) -> SweepIdentity | None:

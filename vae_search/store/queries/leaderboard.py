@@ -26,7 +26,7 @@ from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.front import Front, Member, front_among
 from vae_search.store.queries.pareto import front_of_learners, point_of
 from vae_search.store.queries.ranking import check_comparable
-from vae_search.store.sweeps.identity import SET_ASIDE, SweepIdentity, identity_of
+from vae_search.store.sweeps.identity import SweepIdentity, identity_of
 from vae_search.store.sweeps.sweep_record import StoredRecord
 
 if TYPE_CHECKING:
@@ -277,8 +277,8 @@ def _longest_copy(store: Store, sweep: str, identity: SweepIdentity | None) -> _
 def _columns(content: bytes, path: str, identity: SweepIdentity | None, *, rows: int | None = None) -> pa.Table:
     table = columns_from_parquet(content, path=path, schema=_SCHEMA)
     for mark in pc.unique(table["incarnation"]).to_pylist():
-        if identity and (problem := identity.problem_of(mark)):
-            raise CorruptStore(f"{problem}.", path=path, advice=SET_ASIDE)
+        if identity is not None:
+            identity.check(mark, path=path)
     if rows not in (None, table.num_rows) or not _FINISHED.issuperset(pc.unique(table["state"]).to_pylist()):
         raise CorruptStore("does not hold finished trials, or not one.", path=path, advice="Restore it from a copy.")
     return table

@@ -110,7 +110,7 @@ def query_table(
         found = answer(
             sql, definitions=views.definitions, allowed_paths=views.allowed_paths, scratch=run, limits=limits
         )
-    return found, tuple(sorted({*views.damaged}))
+    return found, tuple(sorted(views.damaged))
 
 
 def asked_tables(sql: str) -> set[str]:

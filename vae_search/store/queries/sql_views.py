@@ -157,8 +157,10 @@ class Views:
         rows = self._connection.sql(f"SELECT sweep, incarnation, trial, {seed} FROM {table}").fetchall()  # noqa: S608
         left_out = {_row_path(sweep, trial, seed) for sweep, mark, trial, seed in rows if (sweep, mark) in foreign}
         self.damaged += left_out
-        self._paths[table] = [path for path in self._paths[table] if path not in left_out]
-        self._show(table, self._intact(table))
+        hidden = {self._place(path) for path in left_out}
+        self._show(
+            table, {columns: [file for file in files if file not in hidden] for columns, files in groups.items()}
+        )
 
     def _is_foreign(self, sweep: str, incarnation: str | None) -> bool:
         identity = self._identities.get(sweep)
@@ -233,16 +235,21 @@ class Views:
         return groups
 
     def _local_file(self, path: str, content: bytes) -> str:
+        place = self._place(path)
+        if self._store.local_path(path) is None:
+            Path(place).write_bytes(content)
+        return place
+
+    def _place(self, path: str) -> str:
+        """Path on this machine of a file, or of its copy."""
         found = self._store.local_path(path)
-        if found is None:
-            found = self._scratch / path.replace("/", "+")  # no name of a sweep has a "+"
-            found.write_bytes(content)
-        return str(found)
+        return str(found or self._scratch / path.replace("/", "+"))  # no name of a sweep has a "+"
 
     def _show(self, table: str, groups: dict[str, list[str]]) -> None:
         # DuckDB's own union_by_name reads every footer twice; one scan per set of columns does the same in half the
         # time. Without either, it would drop columns that the first file lacks.
-        scans = [f"FROM no_rows.{table}", *(f"FROM read_parquet({_literal(files)})" for files in groups.values())]
+        kept = [files for files in groups.values() if files]
+        scans = [f"FROM no_rows.{table}", *(f"FROM read_parquet({_literal(files)})" for files in kept)]
         self._views[table] = f"CREATE OR REPLACE VIEW {table} AS {' UNION ALL BY NAME '.join(scans)}"
         self._connection.execute(self._views[table])
         self._shown += [file for files in groups.values() for file in files]

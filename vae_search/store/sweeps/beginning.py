@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vae_search.errors import Conflict, NotFound
+from vae_search.errors import Conflict
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps.folders import left_behind
-from vae_search.store.sweeps.sweep_record import SweepRecord, read
+from vae_search.store.sweeps.sweep_record import SweepRecord, find
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
@@ -36,10 +36,7 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str, must_exist:
             the sweep was removed meanwhile.
     """
     name = record.spec.name
-    try:
-        existing = read(store, name)
-    except NotFound:
-        existing = None
+    existing = find(store, name)
     if existing is not None:
         _check(existing, record)
         if SweepPaths(name).spec not in store.list(SweepPaths(name).folder):  # its writer died between the two files

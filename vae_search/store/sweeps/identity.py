@@ -1,6 +1,8 @@
 """Identity of a sweep among all that ever had its name: the mark that its rows and suggestions bear."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store.backends.base import Store
@@ -21,6 +23,39 @@ class SweepIdentity:
         if incarnation == self.incarnation:
             return None
         return "belongs to another sweep of this name, which was removed or lies in a copy"
+
+    def check(self, incarnation: object, *, path: str) -> None:
+        """Refuse what bears another sweep's mark.
+
+        Raises:
+            CorruptStore: The file `path` does.
+        """
+        if (problem := self.problem_of(incarnation)) is not None:
+            raise CorruptStore(f"{problem}.", path=path, advice=SET_ASIDE)
+
+
+class MarkedRow(Protocol):
+    """Row that bears its sweep's mark."""
+
+    @property
+    def key(self) -> str:
+        """The run's, as in paths."""
+
+    @property
+    def incarnation(self) -> str | None:
+        """The mark."""
+
+
+def foreign_rows(rows: Iterable[MarkedRow], identity: SweepIdentity | None, *, folder: str) -> dict[str, str]:
+    """Find the rows of another sweep: their files in `folder`, and how each is known to be one.
+
+    Args:
+        identity: of the sweep; None if nobody can tell.
+    """
+    if identity is None:
+        return {}
+    problems = {f"{folder}/{row.key}.parquet": identity.problem_of(row.incarnation) for row in rows}
+    return {path: problem for path, problem in problems.items() if problem is not None}
 
 
 def identity_of(store: Store, sweep: str, record: StoredRecord | None = None) -> SweepIdentity | None:

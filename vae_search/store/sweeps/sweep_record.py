@@ -185,6 +185,14 @@ def read(store: Store, sweep: str) -> SweepRecord:
     return read_stored(store, sweep).checked()
 
 
+def find(store: Store, sweep: str) -> SweepRecord | None:
+    """Read and parse the record of a sweep; None if there is no such sweep. Else errors as for `read`."""
+    try:
+        return read(store, sweep)
+    except NotFound:
+        return None
+
+
 def latest_spec(store: Store, sweep: str) -> "SweepSpec":
     """Read the spec that the sweep's last driver ran it with.
 

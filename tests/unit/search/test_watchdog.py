@@ -35,6 +35,23 @@ def test_a_reason_that_cannot_be_noted_does_not_keep_a_hanging_process(caplog):
     assert "no disk" in caplog.text
 
 
+def test_a_step_that_ends_while_its_timeout_is_noted_waits_for_it():
+    begun, step_is_over, events = threading.Event(), threading.Event(), []
+
+    def note() -> None:
+        begun.set()
+        step_is_over.wait(30)
+        events.append("noted")
+
+    watchdog = Watchdog(0.01, on_timeout=note, end_process=lambda: events.append("ended"), monotonic=lambda: 0.0)
+
+    with watchdog.watching():
+        assert begun.wait(30)
+        threading.Timer(0.05, step_is_over.set).start()  # later than the end of the block
+
+    assert events == ["noted", "ended"]
+
+
 def test_the_limit_is_for_all_steps_of_an_attempt_together():
     now = 0.0
     ended = threading.Event()

@@ -48,7 +48,7 @@ class Watchdog:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """The block is a step of the attempt."""
+        """The block is a step of the attempt. A timeout that is being noted is noted before the block is left."""
         if self._limit_s is None:
             yield
             return
@@ -59,6 +59,7 @@ class Watchdog:
             yield
         finally:
             timer.cancel()
+            timer.join()  # else another step could begin in between, and the attempt's timeout be noted twice
 
     def _on_limit(self) -> None:
         try:

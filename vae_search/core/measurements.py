@@ -29,6 +29,13 @@ class EpochMeasurement:
     wall_s: float
     scale_clamped_share: float | None = None
     """None for a likelihood without scales, and in checkpoints from before there were any"""
+    iwae: float | None = None
+    """bound on log p(x) with several draws, same images; only where the sweep ranks by it, at rungs and the end"""
+
+    @property
+    def neg_bound(self) -> float:
+        """The bound on -log p(x) that the sweep ranks by, nats; less is better."""
+        return self.neg_elbo if self.iwae is None else -self.iwae
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -170,7 +170,7 @@ class SweepCoordinator:
             running.measurements[measurement.epoch] = measurement
             if not running.assignment.confirms:
                 flops = report.costs.train_flops / report.epoch if report.costs else None
-                self._rungs.note(measurement.epoch, running.assignment.trial, measurement.neg_elbo, epoch_flops=flops)
+                self._rungs.note(measurement.epoch, running.assignment.trial, measurement.neg_bound, epoch_flops=flops)
         running.node_id, running.saved = report.node_id, report.saved_epoch == report.epoch
         running.scores, running.costs, running.failure = report.scores, report.costs, report.failure
         running.end = end_of(report, running, spec=self._spec, rungs=self._rungs, time_is_up=self._search_time_is_up)
@@ -241,7 +241,7 @@ class SweepCoordinator:
             logger.warning("damaged files are left out: %s", left_out)
         for row in rows:
             curve = curves.by_trial.get(row.trial, [])
-            self._study.add(trial_result(row, {epoch.epoch: epoch.neg_elbo or 0.0 for epoch in curve}, self._spec))
+            self._study.add(trial_result(row, {epoch.epoch: epoch.neg_bound or 0.0 for epoch in curve}, self._spec))
             self._rungs.replay(row, curve)
             self._count(row)
         self._failures.replay(rows)
@@ -278,7 +278,7 @@ class SweepCoordinator:
         if isinstance(row, ConfirmRow):
             self._confirmation.note_run(row)
         else:
-            self._study.tell(trial_result(row, running.neg_elbos, self._spec))
+            self._study.tell(trial_result(row, running.neg_bounds, self._spec))
             self._count(row)
             self._pipeline.begin(partial(self._retention.drop, self._retention.behind()))
         del self._running[key]

@@ -63,7 +63,7 @@ class SuccessiveHalving:
         self._values: dict[int, dict[int, float]] = {rung: {} for rung in self.epochs}
         self._costs: dict[int, dict[int, float]] = {rung: {} for rung in self.epochs}
 
-    def note(self, epoch: int, trial: int, neg_elbo: float, *, epoch_flops: float | None) -> None:
+    def note(self, epoch: int, trial: int, neg_bound: float, *, epoch_flops: float | None) -> None:
         """A trial's value after an epoch; noting it again changes nothing, and so does one that is no rung.
 
         Args:
@@ -72,7 +72,7 @@ class SuccessiveHalving:
         """
         if epoch not in self._values or (self._with_flops and not epoch_flops):
             return
-        self._values[epoch][trial] = neg_elbo
+        self._values[epoch][trial] = neg_bound
         if epoch_flops:
             # Rounded: a quotient's last bit depends on the epoch, and equal costs must be equal.
             self._costs[epoch][trial] = float(f"{epoch_flops:.12g}")
@@ -81,8 +81,8 @@ class SuccessiveHalving:
         """Note the values of a trial that has a row."""
         flops = row.train_flops / row.epochs if row.train_flops and row.epochs else None
         for epoch in curve:
-            if epoch.neg_elbo is not None:
-                self.note(epoch.epoch, row.trial, epoch.neg_elbo, epoch_flops=flops)
+            if epoch.neg_bound is not None:
+                self.note(epoch.epoch, row.trial, epoch.neg_bound, epoch_flops=flops)
 
     def decide(self, epoch: int, trial: int) -> RungDecision:
         """Decide on a trial that stands at a rung, given all that is recorded there so far."""

@@ -52,9 +52,9 @@ class RunningTrial:
     """whether its newest report is in a checkpoint"""
 
     @property
-    def neg_elbos(self) -> dict[int, float]:
-        """Held-out value by epoch, the first epoch first."""
-        return {epoch: self.measurements[epoch].neg_elbo for epoch in sorted(self.measurements)}
+    def neg_bounds(self) -> dict[int, float]:
+        """Held-out bound that the sweep ranks by, for each epoch, the first epoch first."""
+        return {epoch: self.measurements[epoch].neg_bound for epoch in sorted(self.measurements)}
 
     @property
     def params(self) -> Mapping[str, ParamValue]:

@@ -66,6 +66,7 @@ def epoch_rows(running: RunningTrial, sweep: str) -> list[EpochRow]:
             spike_excess=m.spike_excess,
             cpu_s=m.cpu_s,
             wall_s=m.wall_s,
+            iwae=m.iwae,
         )
         for _, m in sorted(running.measurements.items())
     ]
@@ -152,11 +153,11 @@ def check_own(trials: LedgerRows, confirm_runs: ConfirmRunRows, context: SweepCo
         raise CorruptStore(f"{problem}{others}.", path=path, advice=advice)
 
 
-def trial_result(row: TrialRow, neg_elbos: Mapping[int, float], spec: SweepSpec) -> TrialResult:
+def trial_result(row: TrialRow, neg_bounds: Mapping[int, float], spec: SweepSpec) -> TrialResult:
     """Result of a trial as the study is told of it.
 
     Args:
-        neg_elbos: held-out value by epoch, nats.
+        neg_bounds: held-out bound by epoch, nats.
     """
     return TrialResult(
         trial=row.trial,
@@ -164,7 +165,7 @@ def trial_result(row: TrialRow, neg_elbos: Mapping[int, float], spec: SweepSpec)
         params=row.params,
         objective=row.objective,
         criteria=criteria_of(row, spec.objective.pareto or (), epochs=spec.budget.epochs),
-        neg_elbos=neg_elbos,
+        neg_bounds=neg_bounds,
     )
 
 

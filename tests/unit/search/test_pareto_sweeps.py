@@ -145,7 +145,7 @@ def test_the_sampler_finds_both_ends_of_a_front(open_session):
         state = State.PRUNED if trial % 5 == 4 else State.COMPLETE
         criteria = (abs(params["latent_dim"] - 6) + params["learning_rate"], float(params["latent_dim"]))
         study.tell(
-            TrialResult(trial=trial, state=state, params=params, objective=None, criteria=criteria, neg_elbos={1: 1.0})
+            TrialResult(trial=trial, state=state, params=params, objective=None, criteria=criteria, neg_bounds={1: 1.0})
         )
 
     late = [study.ask(trial)["latent_dim"] for trial in range(40, 60)]

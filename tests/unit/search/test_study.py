@@ -33,7 +33,7 @@ def loss(params) -> float:
 def complete(trial: int, params) -> TrialResult:
     value = loss(params)
     return TrialResult(
-        trial=trial, state=State.COMPLETE, params=params, objective=value, neg_elbos={1: value + 1, 2: value}
+        trial=trial, state=State.COMPLETE, params=params, objective=value, neg_bounds={1: value + 1, 2: value}
     )
 
 
@@ -92,7 +92,7 @@ def test_pruned_trials_are_told_with_their_values_by_epoch():
     study = sweep_study()
     params = study.ask(0)
 
-    study.tell(TrialResult(trial=0, state=State.PRUNED, params=params, objective=None, neg_elbos={1: 9.0, 2: 8.0}))
+    study.tell(TrialResult(trial=0, state=State.PRUNED, params=params, objective=None, neg_bounds={1: 9.0, 2: 8.0}))
 
     (trial,) = study.trials()
     assert trial.state is TrialState.PRUNED
@@ -164,7 +164,7 @@ def test_a_trial_that_is_out_of_the_sampler_s_sight_can_still_be_told(monkeypatc
     for trial in range(6, 16):
         study.tell(TrialResult(trial=trial, state=State.FAIL, params=study.ask(trial), objective=None))
 
-    study.tell(TrialResult(trial=5, state=State.PRUNED, params=params, objective=None, neg_elbos={1: 3.0}))
+    study.tell(TrialResult(trial=5, state=State.PRUNED, params=params, objective=None, neg_bounds={1: 3.0}))
     study.add(TrialResult(trial=16, state=State.COMPLETE, params=outcomes[0].params, objective=-1.0))
 
     assert [trial.number for trial in study.trials()] == [*range(5), 14, 15, 16]

@@ -38,8 +38,8 @@ class TrialResult:
     """of a COMPLETE trial, minimised; None in a Pareto sweep"""
     criteria: tuple[float, ...] = ()
     """of a COMPLETE trial of a Pareto sweep, each minimised; of a PRUNED one as far as it came, if that is known"""
-    neg_elbos: Mapping[int, float] = field(default_factory=dict)
-    """held-out value by epoch"""
+    neg_bounds: Mapping[int, float] = field(default_factory=dict)
+    """held-out bound by epoch"""
 
     @property
     def values(self) -> list[float] | None:
@@ -115,7 +115,7 @@ class SweepStudy:
             values=outcome.values,
             params=params,
             distributions=distributions,
-            intermediate_values=dict(outcome.neg_elbos) if self._criteria == 1 else {},
+            intermediate_values=dict(outcome.neg_bounds) if self._criteria == 1 else {},
         )
         self._numbers[outcome.trial] = len(self._numbers)
         self._study.add_trial(trial)
@@ -158,8 +158,8 @@ class SweepStudy:
         if outcome.state is State.PRUNED and self._criteria == 1:  # Optuna takes no reports of several criteria
             trial_id = self._memory.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
             reporter = optuna.trial.Trial(self._study, trial_id)  # the only way to report by number
-            for epoch, neg_elbo in outcome.neg_elbos.items():
-                reporter.report(neg_elbo, epoch)
+            for epoch, neg_bound in outcome.neg_bounds.items():
+                reporter.report(neg_bound, epoch)
         self._study.tell(
             number,
             outcome.values,

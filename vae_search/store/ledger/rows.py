@@ -131,6 +131,12 @@ class EpochRow:
     spike_excess: Double | None = None  # mean excess of the step loss over the 200 steps before, nats
     cpu_s: Double | None = None  # CPU seconds of the epoch
     wall_s: Double | None = None  # seconds of the epoch
+    iwae: Double | None = None  # bound on log p(x), nats; only at rungs and the end of sweeps that rank by it
+
+    @property
+    def neg_bound(self) -> float | None:
+        """The bound on -log p(x) that the sweep ranks by, nats; less is better."""
+        return self.neg_elbo if self.iwae is None else -self.iwae
 
     def __post_init__(self) -> None:
         check_columns(self, _EPOCH_COLUMNS)

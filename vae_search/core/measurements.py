@@ -1,5 +1,6 @@
 """Measurements of a training run: scores of an epoch, scores at the end, costs. Plain numbers, no TensorFlow."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -39,6 +40,44 @@ class EpochMeasurement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoppingRule:
+    """Early stopping of one training (Prechelt 1998, "Early Stopping - But When?"), by its held-out -ELBO per epoch.
+
+    A pure function of the measurements: a driver, its worker, and both after a resume come to the same end.
+    """
+
+    epochs: int
+    """upper limit"""
+    warmup_epochs: int
+    """at the start, in which the KL has not its full weight yet"""
+    patience: int | None = None
+    """epochs without a better one after which the training ends; None: it never ends early"""
+    evaluations: int = 1
+    """after warm-up, that there must be before patience counts"""
+
+    def best_epoch(self, neg_elbos: Sequence[float]) -> int:
+        """The epoch, from 1, with the least value, the first of equal ones. One after warm-up, if there is any.
+
+        The bound is taken at beta = 1 in every epoch; but weights of the warm-up were not trained for it.
+
+        Raises:
+            ValueError: No epoch is done.
+        """
+        first = self.warmup_epochs if len(neg_elbos) > self.warmup_epochs else 0
+        return min(range(first, len(neg_elbos)), key=neg_elbos.__getitem__) + 1
+
+    def ends_at(self, epoch: int, *, best_epoch: int) -> bool:
+        """True if `epoch` is the last one, the best so far being `best_epoch`."""
+        return epoch >= self.epochs or self.is_patience_over(epoch, best_epoch=best_epoch)
+
+    def is_patience_over(self, epoch: int, *, best_epoch: int) -> bool:
+        """True if the training ends at `epoch` whatever the limit."""
+        if self.patience is None or epoch < self.warmup_epochs + self.evaluations:
+            return False
+        return epoch - best_epoch >= self.patience
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instability:
     """Instability of a training, in nats; each part is 0 for a smoothly falling curve."""
 
@@ -53,7 +92,10 @@ class Instability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Scores of a model at the end of its training. Nats per image unless the name says otherwise."""
+    """Scores of a training's best epoch. Nats per image unless the name says otherwise.
+
+    Instability, clipping and skipped steps are of all epochs.
+    """
 
     neg_elbo: float
     distortion: float
@@ -73,6 +115,7 @@ class Scores:
     scale_clamp_share: float | None
     clip_share: float
     skipped_steps: int
+    best_epoch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,8 +140,9 @@ def show_estimate(estimate: "Estimate", spec: "SweepSpec", *, as_json: bool) -> 
     say(f"searched: {', '.join(searched) or 'nothing, every parameter is fixed'}")
     for line in estimate.images.sentences:
         say(line)
+    extent = "about" if spec.budget.patience is None else "at most"
     say(
-        f"about {estimate.trial_epochs:,.0f} epochs after pruning, {estimate.slots} trials at a time: roughly "
+        f"{extent} {estimate.trial_epochs:,.0f} epochs after pruning, {estimate.slots} trials at a time: roughly "
         f"{clock(estimate.time_s)} on this machine, {estimate.memory_bytes / 1e9:.1f} GB of memory and "
         f"{estimate.store_bytes / 1e6:.1f} MB in the store. Nothing was started."
     )

@@ -142,24 +142,37 @@ class ConfirmationPlan:
     def forecast_s(self, *, slots: int) -> float:
         """Seconds that the runs will take, by the finalists' own trainings; 0 as long as there are none.
 
+        A config that patience has completed is taken to be so again.
+
         Args:
             slots: runs at once.
         """
-        per_epoch_s = [row.wall_s / row.epochs for row in self._finalists if row.wall_s]
-        if not per_epoch_s:
+        runs_s = [
+            row.wall_s / row.epochs * (limit if row.epochs >= self._spec.budget.epochs else min(row.epochs, limit))
+            for limit in [self._spec.confirm_epochs]
+            for row in self._finalists
+            if row.wall_s
+        ]
+        if not runs_s:
             return 0.0
         rounds = -(-self._spec.confirm.finalists // slots) + -(-(self._spec.confirm.seeds - 1) // slots)
-        return rounds * self._spec.confirm_epochs * max(per_epoch_s)
+        return rounds * max(runs_s)
 
 
 def _check_epochs(spec: SweepSpec, ended: Sequence[ConfirmRow]) -> None:
     """Seeds of one config are compared with each other, so all must have been trained for equally long.
 
+    Or until patience was over, which it would have been at the same epoch below another limit.
+
     Raises:
         Conflict: confirm.epochs is another one than before.
     """
     for row in ended:
-        if row.state is State.COMPLETE and row.epochs != spec.confirm_epochs:
+        rule = spec.stopping_rule(row.params, confirms=True)
+        by_patience = row.epochs < rule.epochs and rule.is_patience_over(
+            row.epochs, best_epoch=row.best_epoch or row.epochs
+        )
+        if row.state is State.COMPLETE and row.epochs != rule.epochs and not by_patience:
             raise Conflict(
                 f"sweep {spec.name}: confirm.epochs is {spec.confirm_epochs}, but confirm run {row.key} was trained "
                 f"for {row.epochs} epochs already.\nChange it back, or give the spec another name."

@@ -18,7 +18,7 @@ from vae_search.search.progress import Progress
 from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd, end_of
 from vae_search.search.study.study import SweepStudy, TrialResult
-from vae_search.search.trial_rows import RowWriter, check_own, trial_result
+from vae_search.search.trial_rows import RowWriter, check_own, epoch_rows, trial_result
 from vae_search.search.weight_retention import WeightRetention
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -37,7 +37,6 @@ class SweepCoordinator:
     """The decisions and the commit path of one sweep; its caller runs the trials.
 
     For each: `next_assignment`, `started`, `record` after each epoch, and `commit_trial` once that returns an end.
-
     All calls come from one thread, except `progress`.
 
     Args:
@@ -279,6 +278,7 @@ class SweepCoordinator:
             self._confirmation.note_run(row)
         else:
             self._study.tell(trial_result(row, running.neg_bounds, self._spec))
+            self._rungs.replay(row, epoch_rows(running, row.sweep))
             self._count(row)
             self._pipeline.begin(partial(self._retention.drop, self._retention.behind()))
         del self._running[key]

@@ -8,6 +8,7 @@ it is trained, so that only its bound needs to be found out: a front consists of
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from vae_search.core.trial_state import State
 from vae_search.spec.sections import Pruning
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.ledger.rows import EpochRow, TrialRow
@@ -78,11 +79,17 @@ class SuccessiveHalving:
             self._costs[epoch][trial] = float(f"{epoch_flops:.12g}")
 
     def replay(self, row: TrialRow, curve: Iterable[EpochRow]) -> None:
-        """Note the values of a trial that has a row."""
+        """Note the values of a trial that has a row.
+
+        Of one that patience has completed, the last value counts at the rungs that it does not reach, too: whoever
+        comes there has to be better than a trial that had nothing more to learn.
+        """
         flops = row.train_flops / row.epochs if row.train_flops and row.epochs else None
-        for epoch in curve:
-            if epoch.neg_bound is not None:
-                self.note(epoch.epoch, row.trial, epoch.neg_bound, epoch_flops=flops)
+        known = [(epoch.epoch, epoch.neg_bound) for epoch in curve if epoch.neg_bound is not None]
+        if known and row.state is State.COMPLETE:
+            known += [(rung, known[-1][1]) for rung in self.epochs if rung > row.epochs]
+        for epoch, neg_bound in known:
+            self.note(epoch, row.trial, neg_bound, epoch_flops=flops)
 
     def decide(self, epoch: int, trial: int) -> RungDecision:
         """Decide on a trial that stands at a rung, given all that is recorded there so far."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from vae_search.core.measurements import Costs, EpochMeasurement, Scores
+from vae_search.core.measurements import Costs, EpochMeasurement, Scores, StoppingRule
 from vae_search.core.trial_state import Reason, State
 from vae_search.search.messages import Failure, TrialAssignment, TrialReport
 from vae_search.search.pruning import SuccessiveHalving
@@ -60,6 +60,10 @@ class RunningTrial:
     def params(self) -> Mapping[str, ParamValue]:
         return self.assignment.params
 
+    def best_epoch(self, rule: StoppingRule) -> int:
+        """The epoch whose weights are kept; the measurements are of all epochs so far."""
+        return rule.best_epoch([self.measurements[epoch].neg_elbo for epoch in sorted(self.measurements)])
+
 
 def end_of(
     report: TrialReport,
@@ -79,8 +83,12 @@ def end_of(
         summary = report.failure.error.splitlines()[0]
         return TrialEnd(state=State.FAIL, reason=report.failure.reason, explanation=summary)
     confirms = running.assignment.confirms
-    if report.epoch >= (spec.confirm_epochs if confirms else spec.budget.epochs):
+    rule = spec.stopping_rule(running.params, confirms=confirms)
+    if report.epoch >= rule.epochs:
         return TrialEnd(state=State.COMPLETE, reason=None, explanation=f"all {report.epoch} epochs done")
+    if running.measurements and rule.is_patience_over(report.epoch, best_epoch=(best := running.best_epoch(rule))):
+        explanation = f"complete at epoch {report.epoch}: none was better than epoch {best} for {rule.patience} epochs"
+        return TrialEnd(state=State.COMPLETE, reason=None, explanation=explanation)
     if confirms:
         return None
     if report.epoch in rungs.epochs:

@@ -75,10 +75,11 @@ def epoch_rows(running: RunningTrial, sweep: str) -> list[EpochRow]:
 def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, finished_at: datetime) -> TrialRow:
     """The row of a trial that has ended, as if its weights were not kept.
 
-    Scores that need the last epoch are NULL for a trial that was cut.
+    Scores that need a trial's end are NULL for one that was cut; the others are of the best epoch in any case.
     """
     spec, scores = context.spec, running.scores if end.state is State.COMPLETE else None
-    last = running.measurements[max(running.measurements)] if running.measurements else None
+    rule = spec.stopping_rule(running.params, confirms=running.assignment.confirms)
+    best = running.measurements[running.best_epoch(rule)] if running.measurements else None
     instability = scores.instability if scores else None
     costs = running.costs
     return TrialRow(
@@ -96,9 +97,10 @@ def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, fi
         finished_at=finished_at,
         epochs=len(running.measurements),
         objective=objective_of(scores, spec.objective) if scores else None,
-        neg_elbo=last.neg_elbo if last else None,
-        distortion=last.distortion if last else None,
-        rate=last.rate if last else None,
+        best_epoch=best.epoch if best else None,
+        neg_elbo=best.neg_elbo if best else None,
+        distortion=best.distortion if best else None,
+        rate=best.rate if best else None,
         bits_per_dim=scores.bits_per_dim if scores else None,
         floor_excess=scores.floor_excess if scores else None,
         iwae=scores.iwae if scores else None,
@@ -112,10 +114,10 @@ def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, fi
         shuffle_gap=scores.shuffle_gap if scores else None,
         train_neg_elbo=scores.train_neg_elbo if scores else None,
         generalisation_gap=scores.generalisation_gap if scores else None,
-        logvar_clamp_share=last.clamped_share if last else None,
-        scale_clamp_share=last.scale_clamped_share if last else None,
+        logvar_clamp_share=best.clamped_share if best else None,
+        scale_clamp_share=best.scale_clamped_share if best else None,
         clip_share=scores.clip_share if scores else None,
-        skipped_steps=sum(m.skipped_steps for m in running.measurements.values()) if last else None,
+        skipped_steps=sum(m.skipped_steps for m in running.measurements.values()) if best else None,
         parameters=costs.parameters if costs else None,
         train_flops=costs.train_flops if costs else None,
         cpu_s=costs.cpu_s if costs else None,

@@ -73,9 +73,9 @@ class WeightRetention:
             CorruptStore: The last checkpoint of a confirm run is gone.
         """
         if not running.assignment.confirms:
-            return self._keep(running, epochs=self._spec.budget.epochs, names=(WEIGHTS_FILE, MODEL_FILE))
+            return self._keep(running, names=(WEIGHTS_FILE, MODEL_FILE))
         names = (WEIGHTS_FILE, MODEL_FILE, PER_IMAGE_FILE)
-        sha256 = self._keep(running, epochs=self._spec.confirm_epochs, names=names)
+        sha256 = self._keep(running, names=names)
         if sha256 is None:
             raise CorruptStore(
                 f"sweep {self._spec.name}: the last checkpoint of confirm run {running.assignment.key} is damaged.\n"
@@ -99,9 +99,9 @@ class WeightRetention:
         for key in sorted(wanted.intersection(artifact_of(path) or "" for path in paths)):
             artifacts.drop(self._store, self._spec.name, key)
 
-    def _keep(self, running: RunningTrial, *, epochs: int, names: tuple[str, ...]) -> str | None:
+    def _keep(self, running: RunningTrial, *, names: tuple[str, ...]) -> str | None:
         checkpoint = checkpoints.newest_intact(self._store, self._spec.name, running.assignment.key)
-        if checkpoint is None or checkpoint.epoch != epochs:
+        if checkpoint is None or checkpoint.epoch != len(running.measurements):
             return None
         files = {name: checkpoint.files[name] for name in names}
         return artifacts.keep(self._store, self._spec.name, running.assignment.key, files)

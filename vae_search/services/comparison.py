@@ -28,7 +28,7 @@ class Contender:
         value: what it is ranked by, in the comparison's unit; lower is better.
         sd: of `value` over fresh seeds; None if it is not of several.
         seeds: how many fresh seeds `value` is the mean of; 0 if it is the search's own.
-        epochs: of each training that `value` comes from.
+        epochs: of each training that `value` comes from, of confirm runs the most.
         finished: trials of the sweep that have ended.
     """
 

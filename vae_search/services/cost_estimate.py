@@ -40,7 +40,7 @@ class Estimate:
     images: DatasetSummary
     rungs: tuple[int, ...]
     trial_epochs: float
-    """epochs over all trials after pruning, and over the confirm runs"""
+    """epochs over all trials after pruning, and over the confirm runs; the most with `budget.patience`"""
     slots: int
     capacity: str
     """the sum that leads to the slots, in words"""

@@ -37,7 +37,7 @@ class Config:
     kl_warmup_epochs: int = 0
     free_bits: float = 0.0  # nats per latent dimension; 0 = off
     grad_clip: float = 0.0  # clip at this multiple of the running gradient norm; 0 = off
-    weight_decay: float = 0.0
+    weight_decay: float = 0.0  # a step takes learning_rate · weight_decay of each weight; 0 = off
 
     def __post_init__(self) -> None:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -110,8 +110,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "activation": Rule(kind=str, choices=ACTIVATIONS, meaning="non-linearity of the hidden layers"),
         "kl_warmup_epochs": Rule(kind=int, high=10_000, meaning="epochs over which the KL weight rises to beta"),
         "free_bits": Rule(kind=float, high=10, meaning="nats of KL per latent dimension that cost nothing; 0 = off"),
-        "grad_clip": Rule(kind=float, high=1000, meaning="clip at this multiple of the usual gradient norm; 0 = off"),
-        "weight_decay": Rule(kind=float, high=1, meaning="decay of the weights per step; 0 = off"),
+        "grad_clip": Rule(
+            kind=float, high=1000, meaning="clip at this multiple of the running gradient norm, not at a norm; 0 = off"
+        ),
+        "weight_decay": Rule(
+            kind=float, high=1, meaning="a step takes learning_rate · this of each weight (AdamW); 0 = off"
+        ),
     }
 )
 

@@ -42,9 +42,15 @@ class Budget(Part):
     """Limits after which a sweep is over."""
 
     trials: int = Field(ge=1, le=100_000, description="Configs to try.")
-    epochs: int = Field(ge=1, le=100_000, description="Epochs of a trial that is not pruned.")
+    epochs: int = Field(ge=1, le=100_000, description="Epochs of a trial that is not pruned; the most with patience.")
     minutes: float | None = Field(
         default=None, gt=0, description="Time in which trials run, over all drivers; none = no limit."
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Epochs without a better held-out bound after which a trial, or confirm run, is complete.",
     )
 
 
@@ -175,6 +181,10 @@ def relation_problems(parts: Mapping[str, Any]) -> Problems:
             for position, config in enumerate(configs):
                 problems = point_problems(space, config, partial=True)
                 found += [(("enqueue", position, name), sentence) for name, sentence in problems]
+    match parts:
+        case {"budget": Budget(patience=int()), "lr_schedule": "cosine"}:
+            text = "needs lr_schedule: constant, since a cosine brings its gain in the last epochs, after a plateau. "
+            found.append((("budget", "patience"), text + "Leave one of them out."))
     match parts:
         case {"budget": Budget(epochs=epochs), "pruning": Pruning(min_epochs=first)} if first > epochs:
             values = f"(min_epochs={first}, budget.epochs={epochs})"

@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from vae_search.core.measurements import StoppingRule
 from vae_search.core.references import NAME_PATTERN
 from vae_search.core.text import printable, short_path, shown
 from vae_search.core.validation import KeyPath, dotted, raise_problems
@@ -29,10 +30,11 @@ from vae_search.errors import InvalidSpec
 from vae_search.spec.document import SpecFile, override, parse_yaml
 from vae_search.spec.error_messages import found_by_pydantic
 from vae_search.spec.fields import Clamp, located
-from vae_search.spec.hyperparameters import RULES, ParamValue
+from vae_search.spec.hyperparameters import RULES, Config, ParamValue
 from vae_search.spec.search_space import SearchSpace
 from vae_search.spec.search_space_yaml import configs_schema, read_configs, read_space, space_schema, write_space
 from vae_search.spec.sections import (
+    EVALUATIONS_OF_INSTABILITY,
     Budget,
     Confirm,
     DataSpec,
@@ -143,15 +145,27 @@ class SweepSpec(Part):
         )
         if self.objective.pareto is None:  # as it was before there were Pareto sweeps
             tree["objective"] = {"stability_weight": self.objective.stability_weight}
+        budget = {"epochs": self.budget.epochs}
+        if self.budget.patience is not None:  # else as it was before there was any
+            budget["patience"] = self.budget.patience
         return {key: value for key, value in tree.items() if key not in free} | {
-            "budget": {"epochs": self.budget.epochs},
+            "budget": budget,
             "resources": {"cpus_per_trial": self.resources.cpus_per_trial},
         }
 
     @property
     def confirm_epochs(self) -> int:
-        """Epochs of a confirm run."""
+        """Epochs of a confirm run; the most with patience."""
         return self.confirm.epochs or self.budget.epochs
+
+    def stopping_rule(self, params: Mapping[str, ParamValue], *, confirms: bool) -> StoppingRule:
+        """The rule that ends a trial, or a confirm run, with these parameters."""
+        return StoppingRule(
+            epochs=self.confirm_epochs if confirms else self.budget.epochs,
+            warmup_epochs=Config.from_params(params).kl_warmup_epochs,
+            patience=self.budget.patience,
+            evaluations=EVALUATIONS_OF_INSTABILITY,
+        )
 
     @property
     def sha256(self) -> str:

@@ -35,8 +35,8 @@ search_space:
   # activation: relu              # tanh, relu, elu, gelu or gated
   # kl_warmup_epochs: 0           # must end before the first rung
   # free_bits: 0.0                # nats of KL per latent dimension that cost nothing
-  # grad_clip: 0.0                # clip at this multiple of the usual gradient norm; 0 = off
-  # weight_decay: 0.0
+  # grad_clip: 0.0                # clip at this multiple of the running gradient norm; 0 = off
+  # weight_decay: 0.0             # a step takes learning_rate · weight_decay of each weight; 0 = off
   #
   # Another range for each architecture takes a list of alternatives:
   #   architecture: {{type: categorical, choices: [mlp, conv]}}
@@ -51,6 +51,7 @@ budget:
   trials: 24                      # configs to try
   epochs: 27                      # of a trial that is not pruned
   # minutes: 30                   # of the whole sweep; none = no limit
+  # patience: 10                  # a trial is complete after so many epochs without a better held-out bound
 
 # sampler: tpe                    # or random
 pruning:                          # or off

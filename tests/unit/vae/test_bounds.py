@@ -8,7 +8,7 @@ from scipy import integrate, special, stats
 from vae_search.vae.networks.forward import WeightedNetwork
 from vae_search.vae.networks.network import Network, build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
-from vae_search.vae.objective.bounds import elbo_terms, gaussian_kl
+from vae_search.vae.objective.bounds import clamped, elbo_terms, gaussian_kl
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.likelihoods import Bernoulli
 
@@ -104,3 +104,50 @@ def test_gradients_agree_with_finite_differences(network, weights, images):
         variable.assign_add(step * direction)
         slope = float(above - below) / (2 * step)
         assert slope == pytest.approx(float(tf.reduce_sum(gradient * direction)), abs=5e-3, rel=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("raw", "upstream", "expected"),
+    [
+        (0.5, 1.0, 1.0),  # inside
+        (0.5, -1.0, -1.0),
+        (3.0, 1.0, 1.0),  # above: a step against it leads down, back inside
+        (3.0, -1.0, 0.0),
+        (-7.0, -1.0, -1.0),  # below: leads up
+        (-7.0, 1.0, 0.0),
+        (2.0, -1.0, -1.0),  # at a limit, as the plain clamp
+        (-6.0, 1.0, 1.0),
+    ],
+)
+def test_a_gradient_passes_the_clamp_unless_it_leads_further_out(raw, upstream, expected):
+    value = tf.Variable([[raw]])
+
+    with tf.GradientTape() as tape:
+        found = clamped(value, CLAMP)
+    gradient = tape.gradient(found, value, output_gradients=tf.constant([[upstream]]))
+
+    np.testing.assert_array_equal(found.numpy(), np.clip([[np.float32(raw)]], *CLAMP))
+    np.testing.assert_array_equal(gradient.numpy(), [[expected]])
+
+
+def test_a_log_variance_outside_the_clamp_comes_back_by_descent():
+    raw = tf.Variable([[5.0, -9.0]])
+
+    for _ in range(500):
+        with tf.GradientTape() as tape:
+            kl = tf.reduce_sum(gaussian_kl(tf.zeros([1, 2]), clamped(raw, CLAMP)))
+        raw.assign_sub(0.1 * tape.gradient(kl, raw))
+
+    np.testing.assert_allclose(raw.numpy(), [[0.0, 0.0]], atol=0.01)  # where the prior is
+
+
+def test_finite_differences_of_the_clamped_value_agree_where_it_is_not_at_a_limit():
+    raw = np.array([[-5.9, -1.0, 0.3, 1.9]], np.float32)
+    value, step = tf.Variable(raw), 1e-3
+
+    with tf.GradientTape() as tape:
+        kl = tf.reduce_sum(gaussian_kl(tf.zeros([1, 4]), clamped(value, CLAMP)))
+    gradient = tape.gradient(kl, value).numpy()
+
+    ends = [gaussian_kl(tf.zeros([1, 4]), clamped(tf.constant(raw + sign * step), CLAMP)).numpy() for sign in (1, -1)]
+    np.testing.assert_allclose(gradient, (ends[0] - ends[1]) / (2 * step), rtol=2e-2, atol=1e-3)

@@ -182,7 +182,8 @@ def warm_up_finished(candidate: Candidate, facts: GateInputs, limit: float) -> G
     """Trained with the full weight of the KL, not only on the way to it."""
 
     def epochs_after(row: ConfirmRow, _: ImageBounds) -> int:
-        return row.epochs - Config.from_params(row.params).kl_warmup_epochs
+        kept = row.epochs if row.best_epoch is None else row.best_epoch  # the last one's weights, in older rows
+        return kept - Config.from_params(row.params).kl_warmup_epochs
 
     return of_worst_seed("warm_up", candidate, epochs_after, lambda *_: limit, "epochs after warm-up", at_least=True)
 

@@ -163,7 +163,7 @@ class TrialRunner:
         return self._confirm_plan if assignment.confirms else self._trial_plan
 
     def _save_if_due(self, assignment: TrialAssignment, run: TrainingRun) -> None:
-        last = run.epoch == self._plan_of(assignment).epochs
+        last = run.is_over
         waited_s = self._monotonic() - self._saved_at
         due = last or run.epoch in self._config.rungs or waited_s >= self._config.spec.checkpoint_s
         if not (due or self._must_leave()):
@@ -223,7 +223,7 @@ class TrialRunner:
     def _report(self, assignment: TrialAssignment, run: TrainingRun) -> TrialReport:
         news = tuple(run.measurements[self._reported :])
         self._reported = run.epoch
-        scores = run.scores() if run.epoch == self._plan_of(assignment).epochs else None
+        scores = run.scores() if run.is_over else None
         if scores is not None and self._bounds is not None:
             scores = replace(scores, iwae=float(self._bounds.iwae.mean()), iwae_k=self._bounds.iwae_k)
         return TrialReport(

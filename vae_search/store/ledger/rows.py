@@ -35,7 +35,9 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRow:
-    """One finished trial. Values are in nats per image, bounds at beta = 1 with the EMA weights of the last epoch.
+    """One finished trial. Values are in nats per image, bounds at beta = 1 with the EMA weights of `best_epoch`.
+
+    Rows without a best epoch are of versions that kept the last one's weights.
 
     Raises:
         ValueError: A value has the wrong type, is NaN or infinite, or does not go with the state.
@@ -53,14 +55,15 @@ class TrialRow:
     node_id: Text | None = None  # Ray's id of the node that trained it last
     started_at: Time  # first attempt, UTC
     finished_at: Time  # UTC
-    epochs: Int32  # epochs that were trained
+    epochs: Int32  # epochs that were trained; fewer than the budget if pruned, or once patience was over
+    best_epoch: Int32 | None = None  # with the least neg_elbo after warm-up, from 1; its weights are scored and kept
     objective: Double | None = None  # neg_elbo + stability_weight · instability, nats; NULL in a Pareto sweep
-    neg_elbo: Double | None = None  # distortion + rate on the select images at beta = 1, nats per image
-    distortion: Double | None = None  # -E_q[log p(x|z)], nats per image
-    rate: Double | None = None  # KL(q(z|x) ‖ p(z)), nats per image
+    neg_elbo: Double | None = None  # distortion + rate of best_epoch on the select images at beta = 1, nats
+    distortion: Double | None = None  # -E_q[log p(x|z)] of best_epoch, nats per image
+    rate: Double | None = None  # KL(q(z|x) ‖ p(z)) of best_epoch, nats per image
     bits_per_dim: Double | None = None  # neg_elbo in bits per pixel and channel
     floor_excess: Double | None = None  # neg_elbo above the entropy of the pixels, nats
-    iwae: Double | None = None  # bound on log p(x), nats: on select images; of confirm runs on judge images
+    iwae: Double | None = None  # bound on log p(x) of best_epoch, nats: on select images; of confirm runs on judge
     iwae_k: Int32 | None = None  # importance samples of iwae
     instability: Double | None = None  # regression + roughness + spikes, nats; NULL with fewer than 12 epochs
     instability_regression: Double | None = None  # last epochs above the best before them, nats
@@ -69,12 +72,12 @@ class TrialRow:
     active_units: Int32 | None = None  # latents whose posterior mean varies by more than 0.01
     kl_per_dimension: Doubles | None = None  # KL of each latent, nats
     shuffle_gap: Double | None = None  # nats lost with another image's code
-    train_neg_elbo: Double | None = None  # on training images, nats per image
+    train_neg_elbo: Double | None = None  # of best_epoch on training images, nats per image
     generalisation_gap: Double | None = None  # neg_elbo - train_neg_elbo, nats
-    logvar_clamp_share: Double | None = None  # share of log variances at a limit of the clamp
-    scale_clamp_share: Double | None = None  # share of the likelihood's scales at a limit; NULL if it has none
-    clip_share: Double | None = None  # share of steps whose gradient was clipped
-    skipped_steps: Int64 | None = None  # steps left out because their gradient was not finite
+    logvar_clamp_share: Double | None = None  # share of log variances at a limit of the clamp, in best_epoch
+    scale_clamp_share: Double | None = None  # share of the likelihood's scales at a limit in best_epoch; NULL without
+    clip_share: Double | None = None  # share of steps whose gradient was clipped, over all epochs
+    skipped_steps: Int64 | None = None  # steps of all epochs left out for a gradient that was not finite
     parameters: Int64 | None = None  # trained weights
     train_flops: Double | None = None  # floating-point operations of the training, analytic
     cpu_s: Double | None = None  # CPU seconds of the training

@@ -1,5 +1,6 @@
 """The terms of the evidence lower bound and the importance-weighted bound. All in nats per image, at beta = 1."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -67,8 +68,25 @@ def posterior(
     The clamp bounds the place where a VAE with a Gaussian posterior overflows (Dehaene & Brossard 2021).
     """
     mean, raw_log_variance = network.encoder(images)
-    low, high = clamp
-    return mean, tf.clip_by_value(raw_log_variance, low, high), raw_log_variance
+    return mean, clamped(raw_log_variance, clamp), raw_log_variance
+
+
+def clamped(values: tf.Tensor, limits: tuple[float, float]) -> tf.Tensor:
+    """`values`, none outside the limits. Outside, a gradient passes where a step against it leads back inside.
+
+    The plain clamp's gradient is 0 there, so that a log variance that has left could only come back by chance.
+    """
+    low, high = limits
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def clamp(raw: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        def backward(upstream: tf.Tensor) -> tf.Tensor:
+            outward = tf.logical_or(tf.logical_and(raw > high, upstream < 0), tf.logical_and(raw < low, upstream > 0))
+            return tf.where(outward, tf.zeros_like(upstream), upstream)
+
+        return tf.clip_by_value(raw, low, high), backward
+
+    return clamp(values)
 
 
 def sample_posterior(mean: tf.Tensor, log_variance: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:

@@ -121,7 +121,7 @@ class TrainingGraph:
 
     @property
     def averages(self) -> list[tf.Variable]:
-        """Moving average of the weights, in the network's order. It is evaluated, kept and promoted."""
+        """Moving average of the weights, in the network's order. It is evaluated, and kept of the best epoch."""
         return list(self._averages)
 
     def train_epoch(self, seed: int, epoch: int) -> EpochSteps:

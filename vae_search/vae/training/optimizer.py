@@ -8,6 +8,10 @@ import tensorflow as tf
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 NORM_DECAY = 0.99  # of the running gradient norm that clipping refers to
+# What one step may add to that norm, as a multiple of it: an outlier must not raise the limit for those after it. Never
+# the clip itself: a norm that follows what it has let through shrinks by (1 - NORM_DECAY)(1 - grad_clip) a step where
+# grad_clip < 1, until nothing is let through. A winsorised mean stays away from 0 as long as the multiple is above 1.
+NORM_LIMIT = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,7 @@ class Adam:
         Args:
             grad_clip: a gradient's norm may be this multiple of the running norm. The limit is relative: with an
                 absolute one a model whose norm settled above it would never learn again.
+            weight_decay: decoupled, so that a step takes rate · weight_decay of a weight.
         """
         norm = tf.linalg.global_norm(gradients)
         if not self._clips:
@@ -86,9 +91,9 @@ class Adam:
 
         def apply() -> tf.Tensor:
             self._apply([gradient * coefficient for gradient in gradients], rate, weight_decay)
-            running, applied = self._running_norm, norm * coefficient
-            moved = tf.where(running > 0, NORM_DECAY * running + (1 - NORM_DECAY) * applied, applied)
-            return running.assign(moved, read_value=True)
+            running = self._running_norm
+            followed = NORM_DECAY * running + (1 - NORM_DECAY) * tf.minimum(norm, NORM_LIMIT * running)
+            return running.assign(tf.where(running > 0, followed, norm), read_value=True)
 
         tf.cond(finite, apply, lambda: tf.identity(self._running_norm))
         return StepOutcome(
@@ -98,7 +103,7 @@ class Adam:
         )
 
     def _apply(self, gradients: Sequence[tf.Tensor], rate: tf.Tensor, weight_decay: tf.Tensor) -> None:
-        """Apply decoupled weight decay (Loshchilov & Hutter 2019); biases are left alone."""
+        """Apply the gradients; weights decay as in AdamW (Loshchilov & Hutter 2019), biases are left alone."""
         first_power = self._beta_1_power.assign(self._beta_1_power * BETA_1)
         second_power = self._beta_2_power.assign(self._beta_2_power * BETA_2)
         self.steps.assign_add(1)

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from vae_search.core.measurements import StoppingRule
+from vae_search.spec.hyperparameters import Config
+from vae_search.spec.sections import EVALUATIONS_OF_INSTABILITY
 from vae_search.spec.sweep_spec import SweepSpec
 
 
@@ -15,6 +18,7 @@ class TrainingPlan:
     ema_decay: float
     log_variance_clamp: tuple[float, float]
     likelihood: str
+    patience: int | None = None
 
     @classmethod
     def of(cls, spec: SweepSpec) -> "TrainingPlan":
@@ -24,4 +28,14 @@ class TrainingPlan:
             ema_decay=spec.ema_decay,
             log_variance_clamp=spec.log_variance_clamp,
             likelihood=spec.likelihood,
+            patience=spec.budget.patience,
+        )
+
+    def stopping_rule(self, config: Config) -> StoppingRule:
+        """The rule that ends a training of `config`, as `SweepSpec.stopping_rule` gives it to the driver."""
+        return StoppingRule(
+            epochs=self.epochs,
+            warmup_epochs=config.kl_warmup_epochs,
+            patience=self.patience,
+            evaluations=EVALUATIONS_OF_INSTABILITY,
         )

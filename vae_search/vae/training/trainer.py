@@ -17,6 +17,7 @@ from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.evaluation_size import TRIAL_IWAE_SAMPLES
 from vae_search.vae.objective.likelihoods import likelihood_of
 from vae_search.vae.objective.pixels import fixed_train
+from vae_search.vae.training.best_epoch import PREFIX, BestEpoch
 from vae_search.vae.training.device import device_in_use, limit_gpus, limit_threads
 from vae_search.vae.training.diagnostics import (
     MIN_EVALUATIONS,
@@ -121,6 +122,7 @@ class TrainingRun:
             ),
             batch_size=config.batch_size,
         )
+        self._best = BestEpoch(plan.stopping_rule(config), network.names, graph.averages)
 
     @property
     def network_spec(self) -> NetworkSpec:
@@ -131,6 +133,16 @@ class TrainingRun:
     def epoch(self) -> int:
         """Epochs done."""
         return len(self.measurements)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose averaged weights are kept, scored and promoted; 0 before the first one."""
+        return self._best.number
+
+    @property
+    def is_over(self) -> bool:
+        """True after the last epoch: that of the plan, or an earlier one after which patience is over."""
+        return self._best.training_is_over
 
     def train_epoch(self) -> EpochMeasurement:
         """Train one epoch and score it on the select images.
@@ -170,38 +182,45 @@ class TrainingRun:
             scale_clamped_share=float(steps.scale_clamped_share.mean()) if self._graph.key.likelihood.limits else None,
         )
         self.measurements.append(measurement)
+        self._best.note(self._neg_elbos())
         return measurement
 
     def state(self) -> dict[str, np.ndarray]:
         """All arrays that continuing bit for bit needs; `measurements` go beside them."""
-        return self._graph.state(self._network.names) | {"recent_losses": self._recent_losses}
+        own = {"recent_losses": self._recent_losses} | self._best.state()
+        return self._graph.state(self._network.names) | own
 
     def restore(self, state: dict[str, np.ndarray], measurements: list[EpochMeasurement]) -> None:
-        """Continue where `state()` and `measurements` were taken."""
+        """Continue where `state()` and `measurements` were taken.
+
+        Raises:
+            ValueError: The arrays are not this network's, or those of the best epoch are missing.
+        """
         arrays = dict(state)
         self._recent_losses = arrays.pop("recent_losses")
+        best = {name: arrays.pop(name) for name in list(arrays) if name.startswith(PREFIX)}
         self._graph.restore(arrays, self._network.names)
         self.measurements = list(measurements)
+        self._best.restore(best, self._neg_elbos())
 
     def averaged_weights(self) -> dict[str, np.ndarray]:
-        """The weights that are scored and kept."""
-        averages = [average.numpy() for average in self._graph.averages]
-        return dict(zip(self._network.names, averages, strict=True))
+        """The averages of the best epoch, which are scored and kept; before the first one the initial weights."""
+        return dict(zip(self._network.names, self._best.weights, strict=True))
 
     def scores(self) -> Scores:
-        """Score the averaged weights in full. Training can go on afterwards."""
-        evaluator, weights = self._graph.evaluator, self._graph.averages
+        """Score the averages of the best epoch in full. Training can go on afterwards."""
+        evaluator, weights = self._graph.evaluator, self._best.weights
         evaluation = evaluator.evaluate(weights, self._task.select)
         iwae = evaluator.iwae(weights, self._task.select, TRIAL_IWAE_SAMPLES)
         train_distortion, train_rate = evaluator.neg_elbo(weights, self._train_scored)
-        last = self.measurements[-1]
+        best = self.measurements[self.best_epoch - 1]
         values = int(np.prod(self._task.image_shape))
         return Scores(
-            neg_elbo=last.neg_elbo,
-            distortion=last.distortion,
-            rate=last.rate,
-            bits_per_dim=bits_per_dim(last.neg_elbo, values),
-            floor_excess=last.neg_elbo - self._task.floor - values * self._graph.key.likelihood.floor_per_value,
+            neg_elbo=best.neg_elbo,
+            distortion=best.distortion,
+            rate=best.rate,
+            bits_per_dim=bits_per_dim(best.neg_elbo, values),
+            floor_excess=best.neg_elbo - self._task.floor - values * self._graph.key.likelihood.floor_per_value,
             iwae=float(np.mean(iwae, dtype=np.float64)),
             iwae_k=TRIAL_IWAE_SAMPLES,
             instability=self._instability(),
@@ -209,11 +228,12 @@ class TrainingRun:
             kl_per_dimension=tuple(float(value) for value in evaluation.kl.mean(axis=0, dtype=np.float64)),
             shuffle_gap=float(np.mean(evaluation.shuffled_distortion - evaluation.distortion, dtype=np.float64)),
             train_neg_elbo=train_distortion + train_rate,
-            generalisation_gap=last.neg_elbo - (train_distortion + train_rate),
-            logvar_clamp_share=last.clamped_share,
-            scale_clamp_share=last.scale_clamped_share,
+            generalisation_gap=best.neg_elbo - (train_distortion + train_rate),
+            logvar_clamp_share=best.clamped_share,
+            scale_clamp_share=best.scale_clamped_share,
             clip_share=float(np.mean([measurement.clip_share for measurement in self.measurements])),
             skipped_steps=sum(measurement.skipped_steps for measurement in self.measurements),
+            best_epoch=self.best_epoch,
         )
 
     def costs(self) -> Costs:
@@ -238,12 +258,15 @@ class TrainingRun:
             device=self._device,
         )
 
+    def _neg_elbos(self) -> list[float]:
+        return [measurement.neg_elbo for measurement in self.measurements]
+
     def _instability(self) -> Instability | None:
         warmup = self._config.kl_warmup_epochs
         if self.epoch - warmup < MIN_EVALUATIONS:
             return None
         return instability(
-            [measurement.neg_elbo for measurement in self.measurements],
+            self._neg_elbos(),
             [measurement.spike_excess for measurement in self.measurements],
             warmup_epochs=warmup,
         )

@@ -77,6 +77,14 @@ def test_a_healthy_candidate_passes_every_gate():
     assert [verdict for verdict in verdicts if not verdict.passed] == []
 
 
+def test_weights_of_an_epoch_in_warm_up_do_not_pass_although_training_went_on_after_it():
+    of_warmup = with_seed(1, params={"kl_warmup_epochs": 20}, best_epoch=15)
+
+    stopped = [verdict.name for verdict in judge(of_warmup, FACTS, {}) if not verdict.passed]
+
+    assert stopped == ["warm_up"]
+
+
 def test_there_is_a_spoiled_candidate_for_every_gate():
     assert set(SPOILED) == {gate.name for gate in GATES}
 

@@ -362,6 +362,12 @@ CASES = {
         9,
         "enqueue: must have no more configs than trials, but got (5 configs, budget.trials=4). Raise budget.trials, or",
     ),
+    "patience with a cosine": Bad(
+        budget("trials: 4, epochs: 9, patience: 2") + "lr_schedule: cosine\n",
+        8,
+        "budget.patience: needs lr_schedule: constant, since a cosine brings its gain in the last epochs",
+    ),
+    "no patience at all": Bad(budget("trials: 4, epochs: 9, patience: 0"), 8, "budget.patience: must be >= 1, but"),
     # rungs and warm-up
     "pruning with a word": Bad(
         plus("pruning: on"), 9, "must be off or a mapping such as {min_epochs: 3}, but got 'on'."

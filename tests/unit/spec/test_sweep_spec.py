@@ -266,6 +266,7 @@ def test_what_may_change_on_resume_is_not_part_of_the_identity(override: str) ->
     ("override", "change"),
     [
         ("budget.epochs=36", "budget.epochs: 30 → 36"),
+        ("budget.patience=5", "budget.patience: nothing → 5"),
         ("data.source=mnist", "data.source: 'digits' → 'mnist'"),
         ("data.binarize=threshold", "data.binarize: 'dynamic' → 'threshold'"),
         ("search_space.latent_dim.high=17", "search_space.latent_dim.high: 16 → 17"),

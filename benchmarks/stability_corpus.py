@@ -177,7 +177,7 @@ LABELS: Mapping[str, int] = {
         3,
     ),
 }
-"""class by training; where it is not plain from the picture: "clipped to a stop" lies flat, but every step is clipped"""
+"""class by training; "clipped to a stop" lies flat in the picture, but its record says that every step was clipped"""
 
 
 def task_of(name: str) -> TrainingTask:
@@ -238,6 +238,53 @@ def trained(trainings: Mapping[str, Training]) -> Iterator[dict[str, object]]:
         }
 
 
+def instability_of(curve: dict) -> float:
+    """Instability as the product has it, nats."""
+    from vae_search.vae.training.diagnostics import instability
+
+    values = curve["curve"]
+    return instability(
+        *(values[name] for name in ("neg_elbo", "train_neg_elbo", "spike_excess")),
+        warmup_epochs=curve["warmup"],
+        rate=values["rate"][-1],
+        baseline=curve["baseline"],
+        floor=curve["floor"],
+    ).total
+
+
+def instability_before(curve: dict) -> float:
+    """Definition until metric version 1: the last three above the least before, second differences, spikes."""
+    values = np.array(curve["curve"]["neg_elbo"][curve["warmup"] :])
+    regression = max(0.0, float(np.median(values[-3:]) - values[:-3].min()))
+    roughness = 1.4826 * float(np.median(np.abs(np.diff(values[len(values) // 2 :], n=2)))) / 6**0.5
+    return regression + roughness + float(np.mean(curve["curve"]["spike_excess"]))
+
+
+def ordered_rightly(curves: list[dict], totals: list[float], *, healthy_against_others: bool = False) -> float:
+    """Share of pairs of other classes, of the same images, that a measure orders as the person; ties count half."""
+    known = []
+    for curve, total in zip(curves, totals, strict=True):
+        label = min(curve["label"], 1) if healthy_against_others else curve["label"]
+        known.append((label, "fashion" in curve["task"], total))
+    pairs = [(a, b) for a in known for b in known if a[0] < b[0] and a[1] == b[1]]
+    return float(np.mean([1.0 if low[2] < high[2] else 0.5 if low[2] == high[2] else 0.0 for low, high in pairs]))
+
+
+def order_of(curves: list[dict]) -> dict[str, dict[str, float]]:
+    """How well the measure of today and the one before it order the corpus."""
+    found = {}
+    for name, measure in (("today", instability_of), ("before", instability_before)):
+        totals = [measure(curve) for curve in curves]
+        healthy = [total for curve, total in zip(curves, totals, strict=True) if curve["label"] == 0]
+        found[name] = {
+            "pairs": round(ordered_rightly(curves, totals), 4),
+            "healthy_against_others": round(ordered_rightly(curves, totals, healthy_against_others=True), 4),
+            "highest_healthy_nats": round(max(healthy), 4),
+        }
+        print(f"{name}: {found[name]}")
+    return found
+
+
 def draw(curves: list[dict], path: Path) -> None:
     """One small picture of each curve: held-out bound, training bound, rate of the learning; nats over epochs."""
     import matplotlib as mpl
@@ -284,6 +331,7 @@ def main() -> None:
     for curve in report["curves"]:
         curve["label"] = LABELS.get(curve["name"])
     if not arguments.part:
+        report["order"] = order_of(report["curves"])
         arguments.output.write_text(json.dumps(report, separators=(",", ":")) + "\n")
         draw(report["curves"], arguments.output.with_suffix(".png"))
 

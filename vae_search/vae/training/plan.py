@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from vae_search.spec.sections import longest_warmup_epochs, measures_instability
 from vae_search.spec.sweep_spec import SweepSpec
 
 
@@ -15,6 +16,13 @@ class TrainingPlan:
     ema_decay: float
     log_variance_clamp: tuple[float, float]
     likelihood: str
+    longest_warmup_epochs: int = 0
+    """of any config of the sweep"""
+
+    @property
+    def measures_instability(self) -> bool:
+        """True if every config of the sweep is evaluated often enough; see `measures_instability` of the spec."""
+        return measures_instability(self.epochs, longest_warmup_epochs=self.longest_warmup_epochs)
 
     @classmethod
     def of(cls, spec: SweepSpec) -> "TrainingPlan":
@@ -24,4 +32,5 @@ class TrainingPlan:
             ema_decay=spec.ema_decay,
             log_variance_clamp=spec.log_variance_clamp,
             likelihood=spec.likelihood,
+            longest_warmup_epochs=longest_warmup_epochs(spec.search_space),
         )

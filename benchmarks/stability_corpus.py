@@ -1,19 +1,19 @@
-"""Real learning curves, healthy and sick, with a person's judgement of each: what `instability` must put in order.
+"""Real learning curves, healthy and sick, each with a class given by hand: what `instability` must put in order.
 
 Trainings of the digits and of 5,000 images of Fashion-MNIST, by the product's own trainer. Some are sick by their
 config (learning rate, beta, number of images), some because a setting was changed on the way: a rate that rises late, a
 KL weight that makes the code collapse after all. Nothing is simulated: all curves are measured.
 
 The classes were given from the picture of each curve, held-out and training bound together, before the measure was
-tuned, as an answer to: how unsteady is this training, and has it learned at all?
+run on them, as an answer to: how unsteady is this training, and has it learned at all?
 
 0  healthy: it learns steadily, however fast or slowly; overfitting is no unsteadiness, `generalisation_gap` tells of it
 1  restless: small jitter, or one short disturbance, and a good end
 2  unsteady: jumps that one sees at once, or an end that is clearly worse than the middle
 3  sick: nothing learned, all lost again, or jumps as high as what there is to learn
 
-    python benchmarks/stability_corpus.py          # trains, writes and draws: about four minutes of one core
-    python benchmarks/stability_corpus.py --again  # draws the stored curves, with the classes of today's table
+    python benchmarks/stability_corpus.py          # about two minutes of one core
+    python benchmarks/stability_corpus.py --again  # judges the stored curves, with the classes of the table below
 """
 
 import argparse
@@ -28,7 +28,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from fashion import slice_task
 from machine import describe_machine
-from PIL import Image
 
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.spec.hyperparameters import Config
@@ -261,7 +260,7 @@ def instability_before(curve: dict) -> float:
 
 
 def ordered_rightly(curves: list[dict], totals: list[float], *, healthy_against_others: bool = False) -> float:
-    """Share of pairs of other classes, of the same images, that a measure orders as the person; ties count half."""
+    """Share of pairs of other classes, of the same images, that a measure orders as the hand did; ties count half."""
     known = []
     for curve, total in zip(curves, totals, strict=True):
         label = min(curve["label"], 1) if healthy_against_others else curve["label"]
@@ -285,55 +284,19 @@ def order_of(curves: list[dict]) -> dict[str, dict[str, float]]:
     return found
 
 
-def draw(curves: list[dict], path: Path) -> None:
-    """One small picture of each curve: held-out bound, training bound, rate of the learning; nats over epochs."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    columns = 8
-    rows = -(-len(curves) // columns)
-    figure, all_axes = plt.subplots(rows, columns, figsize=(2.3 * columns, 1.75 * rows))
-    colours = {0: "#1a7f37", 1: "#8a6d00", 2: "#c05000", 3: "#b00020"}
-    for axes in all_axes.flat:
-        axes.axis("off")
-    for axes, curve in zip(all_axes.flat, curves, strict=False):
-        axes.axis("on")
-        held_out, training = (np.array(curve["curve"][name]) for name in ("neg_elbo", "train_neg_elbo"))
-        epochs = np.arange(1, len(held_out) + 1)
-        axes.plot(epochs, training, color="#9aa7b4", linewidth=0.8)
-        axes.plot(epochs, held_out, color="black", linewidth=1.0)
-        axes.axhline(curve["baseline"], color="#4078c0", linewidth=0.6, linestyle=":")
-        both = np.concatenate([held_out, training[1:]])
-        low, high = both.min(), max(np.quantile(both, 0.97), curve["baseline"])
-        axes.set_ylim(low - 0.05 * (high - low), high + 0.15 * (high - low))
-        label = curve.get("label")
-        title = curve["name"] if label is None else f"{label}  {curve['name']}"
-        axes.set_title(title, fontsize=6.5, color=colours.get(label, "black"), pad=2)
-        axes.tick_params(labelsize=5, length=2, pad=1)
-    figure.tight_layout(pad=0.4)
-    figure.savefig(path, dpi=80)
-    Image.open(path).convert("RGB").quantize(16).save(path, optimize=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "stability_corpus.json")
-    parser.add_argument("--again", action="store_true", help="draw the curves of the stored result")
-    parser.add_argument("--part", help="only trainings whose name holds this; nothing is written")
+    parser.add_argument("--again", action="store_true", help="judge the stored curves instead of training")
     arguments = parser.parse_args()
     if arguments.again:
         report = json.loads(arguments.output.read_text())
     else:
-        chosen = {name: of for name, of in TRAININGS.items() if (arguments.part or "") in name}
-        report = {"curves": list(trained(chosen)), "machine": describe_machine()}
+        report = {"curves": list(trained(TRAININGS)), "machine": describe_machine()}
     for curve in report["curves"]:
         curve["label"] = LABELS.get(curve["name"])
-    if not arguments.part:
-        report["order"] = order_of(report["curves"])
-        arguments.output.write_text(json.dumps(report, separators=(",", ":")) + "\n")
-        draw(report["curves"], arguments.output.with_suffix(".png"))
+    report["order"] = order_of(report["curves"])
+    arguments.output.write_text(json.dumps(report, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

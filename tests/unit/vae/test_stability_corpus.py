@@ -1,4 +1,4 @@
-"""Order of the stored corpus of real curves: the measure against a person's classes, and against the one before it."""
+"""Order of the stored corpus of real curves: the measure against classes given by hand, and against the one before it."""
 
 import json
 from itertools import combinations
@@ -34,7 +34,7 @@ def total_before(curve) -> float:
 
 
 def ordered_rightly(measure, *, classes=None) -> float:
-    """Share of the pairs of different classes and equal images that the measure orders as the person; ties count half.
+    """Share of the pairs of different classes and equal images that the measure orders as the hand did; ties count half.
 
     Pairs of different images are never compared (invariant I7).
     """
@@ -51,7 +51,7 @@ def test_the_corpus_has_healthy_and_sick_trainings_of_each_class():
     assert min(labels.count(label) for label in range(4)) >= 6
 
 
-def test_instability_orders_real_curves_as_a_person_does():
+def test_instability_orders_real_curves_as_they_were_classed_by_hand():
     found, before = ordered_rightly(total), ordered_rightly(total_before)
 
     assert found >= 0.95

@@ -3,6 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+COLLAPSED_NATS = 1.0  # of KL per image: with less a model's code says nothing, and the gate `rate` refuses it
+
+
+def is_collapsed(rate: float | None) -> bool:
+    """True if a model with this KL, nats per image, ignores its latents; unknown is not collapsed."""
+    return rate is not None and rate < COLLAPSED_NATS
+
 
 class Diverged(Exception):
     """A loss or a score is not finite: the config's own fault, to be recorded as FAIL `diverged`."""
@@ -79,15 +86,20 @@ class StoppingRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instability:
-    """Instability of a training, in nats; each part is 0 for a smoothly falling curve."""
+    """Instability of a training, in nats; each part is 0 for a curve that falls, however fast, and has learned."""
 
     regression: float
+    """lost from the best epochs to the end, of training and held-out images alike"""
     roughness: float
+    """mean sudden rise of the learning curve per epoch"""
     spikes: float
+    """mean excess of the step loss"""
+    stagnation: float
+    """missing to having learned anything, as far as it is not lost again: frozen and collapsed trainings have it"""
 
     @property
     def total(self) -> float:
-        return self.regression + self.roughness + self.spikes
+        return self.regression + self.roughness + self.spikes + self.stagnation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

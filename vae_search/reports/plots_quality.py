@@ -125,29 +125,33 @@ def pareto(findings: ReportData) -> Plot:
 
 
 def instability(findings: ReportData) -> Plot:
-    """The three parts of the instability, trial by trial."""
+    """The parts of the instability, trial by trial."""
     key, title = "instability", "What instability consists of"
     rows = [row for row in findings.ranking if row.instability is not None][:MAX_BARS]
     if not rows:
-        return Plot(key=key, title=title, text="No trial has an instability: it needs 12 epochs after the warm-up.")
+        return Plot(
+            key=key, title=title, text="No trial has an instability: every config needs 8 epochs after its warm-up."
+        )
     order = "the best first" if findings.front is None else "the lowest neg_elbo first"
     drawn = figure(x=f"trial, {order}", y="instability, nats")
     for name, column, colour in (
         ("A: lost at the end", "instability_regression", ORANGE),
         ("B: roughness", "instability_roughness", BLUE),
         ("C: spikes", "instability_spikes", RED),
+        ("D: not learned", "instability_stagnation", GREY),
     ):
         drawn.add_bar(
             x=[str(row.trial) for row in rows],
-            y=short(getattr(row, column) for row in rows),
+            y=short(getattr(row, column) or 0.0 for row in rows),  # rows of older versions have no D
             name=name,
             marker_color=colour,
         )
     drawn.update_layout(barmode="stack")
     drawn.update_xaxes(type="category")
     text = (
-        f"Of {len(rows)} completed trials, {order}: A, how much of the score was lost by the end; B, how rough "
-        "the curve is; C, how far single steps leapt."
+        f"Of {len(rows)} completed trials, {order}: A, how much of the score was lost by the end, overfitting not "
+        "counted; B, by how much an epoch suddenly rises on average; C, how far single steps leapt; D, how much is "
+        "missing to having learned anything."
     )
     return Plot(key=key, title=title, text=text, figure=drawn)
 

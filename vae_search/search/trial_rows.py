@@ -23,7 +23,7 @@ from vae_search.store.sweeps.identity import SET_ASIDE
 
 
 def objective_of(scores: Scores, objective: Objective) -> float | None:
-    """`neg_elbo + stability_weight · instability`, nats, minimised; without enough evaluations the bound alone.
+    """`neg_elbo + stability_weight · instability`, nats, minimised; the bound alone in a sweep without instability.
 
     None in a Pareto sweep: there no criterion is weighed against another.
     """
@@ -109,6 +109,7 @@ def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, fi
         instability_regression=instability.regression if instability else None,
         instability_roughness=instability.roughness if instability else None,
         instability_spikes=instability.spikes if instability else None,
+        instability_stagnation=instability.stagnation if instability else None,
         active_units=scores.active_units if scores else None,
         kl_per_dimension=scores.kl_per_dimension if scores else None,
         shuffle_gap=scores.shuffle_gap if scores else None,

@@ -70,7 +70,20 @@ def read_pruning(value: object) -> object:
     return None
 
 
-EVALUATIONS_OF_INSTABILITY = 12  # after warm-up; fewer tell nothing of it
+EVALUATIONS_OF_INSTABILITY = 8  # after warm-up; of fewer the best three and the last three are nearly the same
+
+
+def longest_warmup_epochs(space: SearchSpace) -> int:
+    """Epochs of the longest KL warm-up that a config of this space may have."""
+    return int(space.largest("kl_warmup_epochs", default=0))
+
+
+def measures_instability(epochs: int, *, longest_warmup_epochs: int) -> bool:
+    """True if trials of so many epochs have an instability: all of a sweep, or none of them.
+
+    Decided by the longest warm-up of the search space, so that no config pays for what another is not asked for.
+    """
+    return epochs - longest_warmup_epochs >= EVALUATIONS_OF_INSTABILITY
 
 
 def _as_tuple(value: object) -> object:
@@ -80,7 +93,11 @@ def _as_tuple(value: object) -> object:
 class Objective(Part):
     """Objective to minimise: neg_elbo + stability_weight · instability, in nats; or several criteria at once."""
 
-    stability_weight: float = Field(default=1.0, ge=0, description="Weight of the instability; 0 = neg_elbo alone.")
+    stability_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the instability; 0 = the bound alone, since weighing chose no better configs.",
+    )
     pareto: Annotated[tuple[Criterion, ...] | None, BeforeValidator(_as_tuple)] = Field(
         default=None, description="Criteria of which none is weighed against another; none = one objective."
     )
@@ -98,7 +115,7 @@ class Objective(Part):
         else:
             if self.prefer not in self.pareto:
                 found.append((("prefer",), f"must be one of `pareto`, but got {self.prefer}."))
-            if self.stability_weight != 1:
+            if self.stability_weight not in (0, 1):  # 1 stands in all records of versions whose default it was
                 text = "weighs instability in a single objective. Leave it out of a Pareto sweep."
                 found.append((("stability_weight",), text))
         raise_problems(found)
@@ -146,12 +163,27 @@ def default_pruning(epochs: int) -> Pruning:
 
 def new_sweep_problems(parts: Mapping[str, Any]) -> Problems:
     """Problems of a spec that a person submits; one that a sweep goes on with may have a smaller budget by now."""
+    found: Problems = []
     match parts:
         case {"enqueue": tuple(configs), "budget": Budget(trials=trials)} if len(configs) > trials:
             values = f"({len(configs)} configs, budget.trials={trials})"
             text = f"must have no more configs than trials, but got {values}. Raise budget.trials, or leave some out."
-            return [(("enqueue",), text)]
-    return []
+            found.append((("enqueue",), text))
+    match parts:
+        case {"search_space": SearchSpace() as space, "budget": Budget(epochs=epochs), "objective": Objective() as aim}:
+            # Records of versions whose default was 1 hold it in sweeps of any length; a person means it.
+            if aim.pareto is None and aim.stability_weight > 0 and (lack := _too_short(space, epochs)):
+                found.append((("objective", "stability_weight"), f"{lack} Raise it, or leave the weight out."))
+    return found
+
+
+def _too_short(space: SearchSpace, epochs: int) -> str | None:
+    """Reason why a sweep of so many epochs has no instability; None if it has."""
+    longest = longest_warmup_epochs(space)
+    if measures_instability(epochs, longest_warmup_epochs=longest):
+        return None
+    needed, after = longest + EVALUATIONS_OF_INSTABILITY, EVALUATIONS_OF_INSTABILITY
+    return f"instability needs {needed} epochs here, {after} of them after warm-up, but budget.epochs is {epochs}."
 
 
 def relation_problems(parts: Mapping[str, Any]) -> Problems:
@@ -193,14 +225,12 @@ def relation_problems(parts: Mapping[str, Any]) -> Problems:
         case {"search_space": SearchSpace() as space, "budget": Budget(epochs=epochs), "pruning": pruning}:
             end = epochs if pruning is None else pruning.min_epochs
             what = f"the last epoch, {end}" if pruning is None else f"the first rung, epoch {end}"
-            if (longest := space.largest("kl_warmup_epochs", default=0)) >= end:
+            if (longest := longest_warmup_epochs(space)) >= end:
                 text = f"the warm-up must end before {what}, but may last {longest} epochs. Shorten it"
                 text += "." if pruning is None else ", or raise pruning.min_epochs."
                 found.append((("search_space", "kl_warmup_epochs"), text))
     match parts:
         case {"search_space": SearchSpace() as space, "budget": Budget(epochs=epochs), "objective": Objective() as aim}:
-            needed = space.largest("kl_warmup_epochs", default=0) + EVALUATIONS_OF_INSTABILITY
-            if aim.pareto and "instability" in aim.pareto and epochs < needed:
-                text = f"instability needs {needed} epochs here, {EVALUATIONS_OF_INSTABILITY} of them after warm-up, "
-                found.append((("objective", "pareto"), text + f"but budget.epochs is {epochs}. Raise it."))
+            if aim.pareto and "instability" in aim.pareto and (lack := _too_short(space, epochs)):
+                found.append((("objective", "pareto"), f"{lack} Raise it."))
     return found

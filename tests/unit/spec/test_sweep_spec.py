@@ -16,7 +16,15 @@ from vae_search.errors import InvalidSpec
 from vae_search.spec.document import parse_yaml
 from vae_search.spec.parameters import CategoricalParameter, FixedParameter, FloatParameter, IntParameter
 from vae_search.spec.search_space import SearchSpace
-from vae_search.spec.sections import Budget, Confirm, DataSpec, Pruning, Resources
+from vae_search.spec.sections import (
+    Budget,
+    Confirm,
+    DataSpec,
+    Pruning,
+    Resources,
+    longest_warmup_epochs,
+    measures_instability,
+)
 from vae_search.spec.sweep_spec import SweepSpec, identity_changes, json_schema, parse_spec, read_spec
 from vae_search.spec.template import template
 
@@ -278,7 +286,7 @@ def test_what_may_change_on_resume_is_not_part_of_the_identity(override: str) ->
         ("enqueue=[{latent_dim: 4}]", "enqueue: [] → [{latent_dim: 4}]"),
         ("pruning.min_epochs=4", "pruning.min_epochs: 3 → 4"),
         ("pruning=off", "pruning: {min_epochs: 3, reduction_factor: 3} → 'off'"),
-        ("objective.stability_weight=0.0", "objective.stability_weight: 1.0 → 0.0"),
+        ("objective.stability_weight=0.5", "objective.stability_weight: 0.0 → 0.5"),
         ("sampler=random", "sampler: 'tpe' → 'random'"),
         ("seed=1", "seed: 0 → 1"),
         ("ema_decay=0.9", "ema_decay: 0.999 → 0.9"),
@@ -368,3 +376,44 @@ def test_reading_a_spec_loads_no_heavy_library() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, env=os.environ, check=True)
 
     assert loaded.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "is_measured"),
+    [
+        (["budget.epochs=8", "pruning=off"], True),
+        (["budget.epochs=7", "pruning=off"], False),
+        (["budget.epochs=12", "search_space.kl_warmup_epochs={type: int, low: 0, high: 4}", "pruning=off"], True),
+        (["budget.epochs=11", "search_space.kl_warmup_epochs={type: int, low: 0, high: 4}", "pruning=off"], False),
+        (["budget.epochs=11", "search_space.kl_warmup_epochs={type: categorical, choices: [0, 4]}"], False),
+        (["budget.epochs=11", "search_space.kl_warmup_epochs=3", "pruning=off"], True),
+    ],
+)
+def test_one_rule_says_whether_a_sweep_has_instability_and_may_weigh_it_or_have_it_as_a_criterion(
+    overrides: list[str], is_measured: bool
+) -> None:
+    spec = small("pruning: {min_epochs: 5}\n", *overrides)
+
+    epochs, longest = spec.budget.epochs, longest_warmup_epochs(spec.search_space)
+    assert measures_instability(epochs, longest_warmup_epochs=longest) is is_measured
+    for objective in ("{stability_weight: 0.3}", "{pareto: [neg_elbo, instability]}"):
+        if is_measured:
+            small("pruning: {min_epochs: 5}\n", *overrides, f"objective={objective}")
+        else:
+            with pytest.raises(InvalidSpec, match=f"instability needs {longest + 8} epochs here, 8 of them after"):
+                small("pruning: {min_epochs: 5}\n", *overrides, f"objective={objective}")
+
+
+def test_instability_weighs_nothing_unless_a_person_says_so() -> None:
+    assert small().objective.stability_weight == 0.0
+
+
+@pytest.mark.parametrize("others", [{}, {"pareto": ["neg_elbo", "train_flops"], "prefer": "neg_elbo"}])
+def test_a_record_from_when_the_weight_was_one_stays_what_it_was(others: dict[str, object]) -> None:
+    objective = {"stability_weight": 1.0, "pareto": None} | others
+    record = small("", "budget.epochs=6").to_json() | {"objective": objective}
+
+    spec = SweepSpec.from_json(record)
+
+    assert spec.objective.stability_weight == 1.0
+    assert spec.identity()["objective"]["stability_weight"] == 1.0  # type: ignore[index]

@@ -169,7 +169,7 @@ def test_clipping_at_a_tight_limit_clips_and_is_counted(trainer, plan):
 
 
 def test_scores_describe_a_healthy_model(trainer, task, plan):
-    run = trainer.start(FAMILIES["mlp"], plan, seed=1)
+    run = trainer.start(FAMILIES["mlp"], replace(plan, epochs=14), seed=1)
     train(run, 14)
 
     scores, costs = run.scores(), run.costs()
@@ -186,3 +186,32 @@ def test_scores_describe_a_healthy_model(trainer, task, plan):
     assert scores.instability.total >= 0
     assert costs.train_flops == 3.0 * build(run.network_spec).forward_flops * 14 * 1280
     assert costs.peak_memory_bytes > 10**8
+
+
+@pytest.mark.parametrize(("epochs", "is_measured"), [(11, False), (12, True)])
+def test_all_configs_of_a_sweep_have_an_instability_or_none_has(trainer, plan, epochs, is_measured):
+    of_sweep = replace(plan, epochs=epochs, longest_warmup_epochs=4)
+
+    for warmup in (0, 4):
+        config = Config(latent_dim=6, depth=1, width=16, batch_size=256, kl_warmup_epochs=warmup)
+        run = trainer.start(config, of_sweep, seed=1)
+        train(run, epochs)
+        assert (run.scores().instability is not None) is is_measured
+
+
+def test_frozen_and_collapsed_trainings_are_the_least_stable(trainer, plan):
+    settings = {"latent_dim": 6, "depth": 1, "width": 32, "batch_size": 32}
+    configs = {
+        "healthy": Config(**settings, learning_rate=1e-2),
+        "frozen": Config(**settings, learning_rate=1e-9),
+        "collapsed": Config(**settings, learning_rate=1e-2, beta=100.0),
+    }
+    found = {}
+    for name, config in configs.items():
+        run = trainer.start(config, replace(plan, epochs=20), seed=1)
+        train(run, 20)
+        found[name] = run.scores().instability
+
+    assert found["healthy"].total < 0.2
+    assert found["frozen"].stagnation > 1.0
+    assert found["collapsed"].stagnation > 1.0

@@ -65,10 +65,11 @@ class TrialRow:
     floor_excess: Double | None = None  # neg_elbo above the entropy of the pixels, nats
     iwae: Double | None = None  # bound on log p(x) of best_epoch, nats: on select images; of confirm runs on judge
     iwae_k: Int32 | None = None  # importance samples of iwae
-    instability: Double | None = None  # regression + roughness + spikes, nats; NULL with fewer than 12 epochs
-    instability_regression: Double | None = None  # last epochs above the best before them, nats
-    instability_roughness: Double | None = None  # noise of the learning curve, nats
+    instability: Double | None = None  # sum of its parts, nats; NULL in the whole sweep if a config could be too short
+    instability_regression: Double | None = None  # lost from the best epochs to the last ones, nats
+    instability_roughness: Double | None = None  # mean sudden rise of the learning curve per epoch, nats
     instability_spikes: Double | None = None  # mean excess of the step loss, nats
+    instability_stagnation: Double | None = None  # missing to having learned anything, nats; NULL in older rows
     active_units: Int32 | None = None  # latents whose posterior mean varies by more than 0.01
     kl_per_dimension: Doubles | None = None  # KL of each latent, nats
     shuffle_gap: Double | None = None  # nats lost with another image's code

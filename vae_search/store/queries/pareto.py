@@ -7,15 +7,9 @@ from math import inf
 from operator import itemgetter
 
 from vae_search.core.criteria import CRITERIA
-
-COLLAPSED_NATS = 1.0  # of KL per image: with less a model's code says nothing, and the gate `rate` refuses it
+from vae_search.core.measurements import is_collapsed
 
 Point = tuple[float | None, float | None, float | None]
-
-
-def is_collapsed(rate: float | None) -> bool:
-    """True if a model with this KL, nats per image, ignores its latents; unknown is not collapsed."""
-    return rate is not None and rate < COLLAPSED_NATS
 
 
 def point_of(values: Mapping[str, float | None]) -> Point:
@@ -54,7 +48,8 @@ def front(points: Sequence[Point]) -> list[int]:
 def front_of_learners(points: Sequence[Point], rates: Sequence[float | None]) -> list[int]:
     """The `front` of the models that have not collapsed, or of all if all have.
 
-    What never learns can be as small as one likes, and would be on every front.
+    What never learns can be as small as one likes, and would be on every front of cost. (Its instability is high: a
+    tenth of what there is to learn counts as its stagnation. The rate is the same one in both.)
 
     Args:
         rates: of each point, KL in nats per image.

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vae_search.core.image_bounds import ImageBounds
-from vae_search.data.image_checks import blocks
-from vae_search.data.pixel_statistics import intensities
 from vae_search.data.tasks import JudgeTask
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
+from vae_search.vae.objective.baseline import latent_free_nats
 
 if TYPE_CHECKING:
     from vae_search.vae.objective.likelihoods import Likelihood
@@ -54,12 +53,5 @@ def judge(
 
 
 def latent_free_baseline(task: JudgeTask, likelihood: "Likelihood") -> np.ndarray:
-    """-log p(x) of each image if its pixels are independent of each other, in nats: (n,) float64.
-
-    Under the likelihood's `latent_free` output, which is the model that every decoder starts from.
-    """
-    output = likelihood.latent_free(task.pixels)[None]
-    parts = [
-        likelihood.distortion(intensities(block, task.pixels.levels), output).numpy() for block in blocks(task.images)
-    ]
-    return np.concatenate(parts).astype(np.float64)
+    """-log p(x) of each judge image under the latent-free model, in nats: (n,) float64."""
+    return latent_free_nats(task.images, task.pixels, likelihood)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from vae_search.core.measurements import StoppingRule
 from vae_search.spec.hyperparameters import Config
-from vae_search.spec.sections import EVALUATIONS_OF_INSTABILITY
+from vae_search.spec.sections import EVALUATIONS_OF_INSTABILITY, longest_warmup_epochs, measures_instability
 from vae_search.spec.sweep_spec import SweepSpec
 
 
@@ -19,6 +19,13 @@ class TrainingPlan:
     log_variance_clamp: tuple[float, float]
     likelihood: str
     patience: int | None = None
+    longest_warmup_epochs: int = 0
+    """of any config of the sweep"""
+
+    @property
+    def measures_instability(self) -> bool:
+        """True if every config of the sweep is evaluated often enough; see `measures_instability` of the spec."""
+        return measures_instability(self.epochs, longest_warmup_epochs=self.longest_warmup_epochs)
 
     @classmethod
     def of(cls, spec: SweepSpec) -> "TrainingPlan":
@@ -29,6 +36,7 @@ class TrainingPlan:
             log_variance_clamp=spec.log_variance_clamp,
             likelihood=spec.likelihood,
             patience=spec.budget.patience,
+            longest_warmup_epochs=longest_warmup_epochs(spec.search_space),
         )
 
     def stopping_rule(self, config: Config) -> StoppingRule:

@@ -14,13 +14,13 @@ from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import Config
 from vae_search.vae.networks.network import Network, build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.objective.baseline import latent_free_nats
 from vae_search.vae.objective.evaluation_size import TRIAL_IWAE_SAMPLES
-from vae_search.vae.objective.likelihoods import likelihood_of
+from vae_search.vae.objective.likelihoods import Likelihood, likelihood_of
 from vae_search.vae.objective.pixels import fixed_train
 from vae_search.vae.training.best_epoch import PREFIX, BestEpoch
 from vae_search.vae.training.device import device_in_use, limit_gpus, limit_threads
 from vae_search.vae.training.diagnostics import (
-    MIN_EVALUATIONS,
     SPIKE_WINDOW_STEPS,
     active_units,
     bits_per_dim,
@@ -55,20 +55,35 @@ class Trainer:
         self._train = tf.convert_to_tensor(task.train)
         self._train_scored = fixed_train(task, len(task.select), seed=TRAIN_SCORE_SEED)
         self._graphs: OrderedDict[GraphKey, TrainingGraph] = OrderedDict()
+        self._baselines: dict[Likelihood, float] = {}
 
     def start(self, config: Config, plan: TrainingPlan, *, seed: int) -> "TrainingRun":
         """A fresh run of `config`: fresh weights and optimizer state, whatever ran here before."""
         network = build(NetworkSpec.of(config, self.task.image_shape, likelihood=plan.likelihood))
+        likelihood = likelihood_of(plan.likelihood, self.task.pixels.levels)
         graph = self._graph(
             GraphKey(
                 topology=network.topology,
-                likelihood=likelihood_of(plan.likelihood, self.task.pixels.levels),
+                likelihood=likelihood,
                 clamp=plan.log_variance_clamp,
                 clips=config.grad_clip > 0,
                 decays=config.weight_decay > 0,
             )
         )
-        return TrainingRun(graph, network, self.task, self._train_scored, config, plan, seed=seed, device=self._device)
+        if likelihood not in self._baselines:
+            nats = latent_free_nats(self.task.select, self.task.pixels, likelihood)
+            self._baselines[likelihood] = float(nats.mean())
+        return TrainingRun(
+            graph,
+            network,
+            self.task,
+            self._train_scored,
+            config,
+            plan,
+            seed=seed,
+            baseline=self._baselines[likelihood],
+            device=self._device,
+        )
 
     def _graph(self, key: GraphKey) -> TrainingGraph:
         if key not in self._graphs:
@@ -93,6 +108,7 @@ class TrainingRun:
         plan: TrainingPlan,
         *,
         seed: int,
+        baseline: float,
         device: str,
     ) -> None:
         self._graph = graph
@@ -102,6 +118,7 @@ class TrainingRun:
         self._config = config
         self._plan = plan
         self._seed = seed
+        self._baseline = baseline
         self._device = device
         self._recent_losses = np.zeros(0, np.float32)
         self.measurements: list[EpochMeasurement] = []
@@ -215,15 +232,16 @@ class TrainingRun:
         train_distortion, train_rate = evaluator.neg_elbo(weights, self._train_scored)
         best = self.measurements[self.best_epoch - 1]
         values = int(np.prod(self._task.image_shape))
+        floor = self._task.floor + values * self._graph.key.likelihood.floor_per_value
         return Scores(
             neg_elbo=best.neg_elbo,
             distortion=best.distortion,
             rate=best.rate,
             bits_per_dim=bits_per_dim(best.neg_elbo, values),
-            floor_excess=best.neg_elbo - self._task.floor - values * self._graph.key.likelihood.floor_per_value,
+            floor_excess=best.neg_elbo - floor,
             iwae=float(np.mean(iwae, dtype=np.float64)),
             iwae_k=TRIAL_IWAE_SAMPLES,
-            instability=self._instability(),
+            instability=self._instability(floor) if self._plan.measures_instability else None,
             active_units=active_units(evaluation.mean),
             kl_per_dimension=tuple(float(value) for value in evaluation.kl.mean(axis=0, dtype=np.float64)),
             shuffle_gap=float(np.mean(evaluation.shuffled_distortion - evaluation.distortion, dtype=np.float64)),
@@ -261,14 +279,15 @@ class TrainingRun:
     def _neg_elbos(self) -> list[float]:
         return [measurement.neg_elbo for measurement in self.measurements]
 
-    def _instability(self) -> Instability | None:
-        warmup = self._config.kl_warmup_epochs
-        if self.epoch - warmup < MIN_EVALUATIONS:
-            return None
+    def _instability(self, floor: float) -> Instability:
         return instability(
             self._neg_elbos(),
+            [measurement.train_neg_elbo for measurement in self.measurements],
             [measurement.spike_excess for measurement in self.measurements],
-            warmup_epochs=warmup,
+            warmup_epochs=self._config.kl_warmup_epochs,
+            rate=self.measurements[-1].rate,
+            baseline=self._baseline,
+            floor=floor,
         )
 
 

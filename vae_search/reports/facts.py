@@ -45,9 +45,9 @@ class ReportData:
     in_flight: int
     set_aside: tuple[int, ...]
     importances: Mapping[str, float]
-    """share of the objective's variance by parameter; empty if there are too few trials to tell"""
-    importances_with_pruned: Mapping[str, float]
-    """the same of the place among completed and pruned trials; empty if none was pruned"""
+    """share of the score's variance by parameter; empty if there are too few trials to tell"""
+    importances_epoch: int | None
+    """epoch after which these were compared; None: at the end"""
     entries: tuple[Entry, ...]
     """what the log of the model that the sweep names says of this sweep"""
     pictures: Pictures | None

@@ -70,39 +70,32 @@ def parallel_coordinates(findings: ReportData) -> Plot:
 
 
 def importances(findings: ReportData) -> Plot:
-    """Importances of the parameters for the objective; of a Pareto sweep for neg_elbo."""
+    """Importances of the parameters for the score, or for the bound at a rung."""
     key, title = "importances", "Parameter importances"
-    bars = {
-        "with pruned trials": (findings.importances_with_pruned, GREY),
-        "completed trials": (findings.importances, BLUE),
-    }
-    bars = {name: bar for name, bar in bars.items() if bar[0]}
-    if not bars:
-        text = "Too few completed trials, or all alike: what a parameter is worth cannot be told yet."
+    shares, epoch = findings.importances, findings.importances_epoch
+    if not shares:
+        text = "Too few trials to compare, or all alike: what a parameter is worth cannot be told yet."
         return Plot(key=key, title=title, text=text)
-    names = sorted({*findings.importances, *findings.importances_with_pruned}, key=lambda name: _share(findings, name))
-    drawn = figure(
-        x=f"share of the variance of {findings.scored_by}", y="", height_px=120 + 30 * len(bars) * len(names)
+    names = sorted(shares, key=shares.__getitem__)
+    score = findings.scored_by if epoch is None else f"the bound after epoch {epoch}"
+    drawn = figure(x=f"share of the variance of {score}", y="", height_px=120 + 30 * len(names))
+    drawn.add_bar(
+        x=short(shares[name] for name in names),
+        y=[safe(name) for name in names],
+        text=[f"{shares[name]:.0%}" for name in names],
+        orientation="h",
+        marker_color=BLUE,
     )
-    for label, (shares, colour) in bars.items():
-        drawn.add_bar(
-            x=short(shares.get(name) for name in names),
-            y=[safe(name) for name in names],
-            text=[f"{shares[name]:.0%}" if name in shares else "" for name in names],
-            orientation="h",
-            marker_color=colour,
-            name=label,
-            showlegend=bool(findings.importances_with_pruned),
-        )
+    among = "completed trials" if epoch is None else "all trials that have come that far"
     text = (
-        f"How much of the variance of {findings.scored_by} among completed trials each parameter explains, as Optuna "
-        "estimates it (fANOVA: Hutter, Hoos and Leyton-Brown 2014). Parameters that only some trials have are left "
-        "out. Few trials make it a rough guess."
+        f"How much of the variance of {score} among {among} each parameter explains, as Optuna estimates it (fANOVA: "
+        "Hutter, Hoos and Leyton-Brown 2014). Parameters that only some trials have are left out, and so are failed "
+        "trials. Few trials make it a rough guess."
     )
-    if findings.importances_with_pruned:
+    if epoch is not None:
         text += (
-            " Pruning leaves few that are much alike, so the grey bars are for the place of a trial among all that "
-            "completed or were pruned: one that was pruned later stands before one that was pruned earlier."
+            " It is the last rung that at least half of the trials have reached: those that pruning left are few and "
+            "much alike, and what decided who was pruned would look unimportant among them."
         )
     return Plot(key=key, title=title, text=text, figure=drawn)
 
@@ -155,11 +148,6 @@ def slices(findings: ReportData) -> Plot:
     if cut:
         text += f" Crosses are pruned trials, at their last rung: {_LAST_RUNG}."
     return Plot(key=key, title=title, text=text + left_out(len(rows), len(scored) + len(cut), "trials"), figure=drawn)
-
-
-def _share(findings: ReportData, name: str) -> float:
-    """Share that the bars of a parameter are sorted by."""
-    return (findings.importances or findings.importances_with_pruned).get(name, 0.0)
 
 
 def _end(row: TrialRow) -> str:

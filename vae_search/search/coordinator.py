@@ -18,7 +18,7 @@ from vae_search.search.progress import Progress
 from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd, end_of
 from vae_search.search.study.study import SweepStudy, TrialResult
-from vae_search.search.trial_rows import RowWriter, check_own, epoch_rows, trial_result
+from vae_search.search.trial_rows import RowWriter, check_own, epoch_rows, recorded_bounds, trial_result
 from vae_search.search.weight_retention import WeightRetention
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -71,12 +71,11 @@ class SweepCoordinator:
         self._on_training = on_training
         self._ledger = Ledger(store, spec.name)
         self._pending = PendingTrials(store, spec.name)
-        criteria = len(spec.objective.pareto or ("objective",))
-        self._study = SweepStudy(spec.search_space, sampler=spec.sampler, seed=spec.seed, criteria=criteria)
+        self._rungs = SuccessiveHalving(spec)
+        self._study = SweepStudy.of(spec, rungs=self._rungs.epochs)
         self._confirmation = ConfirmationPlan(spec, store)
         self._running: dict[str, RunningTrial] = {}  # by key
         self._waiting: list[TrialAssignment] = []  # in flight when the last driver died
-        self._rungs = SuccessiveHalving(spec)
         self._states: Counter[State] = Counter()
         self._retention = WeightRetention(spec, store)
         self._writer = RowWriter(
@@ -170,6 +169,7 @@ class SweepCoordinator:
             if not running.assignment.confirms:
                 flops = report.costs.train_flops / report.epoch if report.costs else None
                 self._rungs.note(measurement.epoch, running.assignment.trial, measurement.neg_bound, epoch_flops=flops)
+                self._study.note(running.assignment.trial, measurement.epoch, measurement.neg_bound)
         running.node_id, running.saved = report.node_id, report.saved_epoch == report.epoch
         running.scores, running.costs, running.failure = report.scores, report.costs, report.failure
         running.end = end_of(report, running, spec=self._spec, rungs=self._rungs, time_is_up=self._search_time_is_up)
@@ -240,7 +240,7 @@ class SweepCoordinator:
             logger.warning("damaged files are left out: %s", left_out)
         for row in rows:
             curve = curves.by_trial.get(row.trial, [])
-            self._study.add(trial_result(row, {epoch.epoch: epoch.neg_bound or 0.0 for epoch in curve}, self._spec))
+            self._study.add(trial_result(row, recorded_bounds(curve), self._spec))
             self._rungs.replay(row, curve)
             self._count(row)
         self._failures.replay(rows)

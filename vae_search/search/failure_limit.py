@@ -4,6 +4,7 @@ Where trials run in parallel, failures are fast and end first: a streak of them 
 windows that grow with the number of slots, by more than bad configs of a sound space ever fill.
 """
 
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
@@ -17,6 +18,8 @@ FIRST_FAILURES = 5
 FIRST_DIVERGED = 20  # the same where all of them diverged, as most of a wide range of learning rates may
 RECENT_SHARE = 0.9  # of the trials that ended last, once something has worked
 RECENT_EXTRA = 10  # the window is twice as long as there are slots and this
+
+NUMBER = re.compile(r"\d+")
 
 
 class FailureShare:
@@ -72,11 +75,17 @@ class FailureShare:
 
 
 def _given_up(what: str, failed: list[TrialRow]) -> SweepFailed:
-    causes = Counter(f"{row.reason}: {next(iter((row.error or '').splitlines()), '')}" for row in failed)
-    cause, times = causes.most_common(1)[0]
+    # Texts carry epochs, steps and shapes: causes that differ in their numbers only are one.
+    kinds = Counter(NUMBER.sub("0", _cause(row)) for row in failed)
+    kind, times = kinds.most_common(1)[0]
+    cause = next(cause for row in reversed(failed) if NUMBER.sub("0", cause := _cause(row)) == kind)
     last = failed[-1]
     return SweepFailed(
         f"sweep {last.sweep}: {what}, the last was trial {last.trial}.\n"
         f"{f'{times} of them by ' if times < len(failed) else ''}{cause}\n"
         f"See the whole error with `vae-search best {last.sweep} --all --json`."
     )
+
+
+def _cause(row: TrialRow) -> str:
+    return f"{row.reason}: {next(iter((row.error or '').splitlines()), '')}"

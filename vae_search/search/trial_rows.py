@@ -1,7 +1,7 @@
 """Trial rows: the ledger rows that a trial becomes when it ends, its objective, and its learning curve."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -156,6 +156,11 @@ def check_own(trials: LedgerRows, confirm_runs: ConfirmRunRows, context: SweepCo
         raise CorruptStore(f"{problem}{others}.", path=path, advice=advice)
 
 
+def recorded_bounds(curve: Iterable[EpochRow]) -> dict[int, float]:
+    """Held-out bound that the sweep ranks by, for each epoch of a learning curve that has one."""
+    return {epoch.epoch: epoch.neg_bound for epoch in curve if epoch.neg_bound is not None}
+
+
 def trial_result(row: TrialRow, neg_bounds: Mapping[int, float], spec: SweepSpec) -> TrialResult:
     """Result of a trial as the study is told of it.
 
@@ -165,6 +170,7 @@ def trial_result(row: TrialRow, neg_bounds: Mapping[int, float], spec: SweepSpec
     return TrialResult(
         trial=row.trial,
         state=row.state,
+        reason=row.reason,
         params=row.params,
         objective=row.objective,
         criteria=criteria_of(row, spec.objective.pareto or (), epochs=spec.budget.epochs),

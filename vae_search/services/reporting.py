@@ -14,7 +14,7 @@ from vae_search.registry.version_files import read_version
 from vae_search.reports.facts import Pictures, ReportData
 from vae_search.reports.page import PICTURES, render
 from vae_search.search.pruning import rung_epochs
-from vae_search.search.study.importances import importances, importances_with_pruned
+from vae_search.search.study.importances import importances
 from vae_search.services import sweep_status
 from vae_search.services.models import champions
 from vae_search.store.backends.base import Store
@@ -82,6 +82,8 @@ def findings(store: Store, sweep: str, *, now: datetime) -> ReportData:
         candidates=frozenset(content_sha256(rows) for rows in by_trial(status.confirm_rows).values()),
     )
     scored_by: Literal["objective", "neg_elbo"] = "neg_elbo" if status.spec.objective.pareto else "objective"
+    rungs = rung_epochs(status.spec.pruning, budget_epochs=status.spec.budget.epochs)
+    found = importances(status.spec.search_space, rows, curves.by_trial, by=scored_by, rungs=rungs)
     model = _model(store, status.spec.promote.model, damaged) if status.spec.promote else None
     return ReportData(
         spec=status.spec,
@@ -91,11 +93,11 @@ def findings(store: Store, sweep: str, *, now: datetime) -> ReportData:
         curves=curves.by_trial,
         confirm_rows=status.confirm_rows,
         images=status.images,
-        rungs=rung_epochs(status.spec.pruning, budget_epochs=status.spec.budget.epochs),
+        rungs=rungs,
         in_flight=status.in_flight,
         set_aside=trials.set_aside,
-        importances=importances(status.spec.search_space, rows, by=scored_by),
-        importances_with_pruned=importances_with_pruned(status.spec.search_space, rows, by=scored_by),
+        importances=found.shares,
+        importances_epoch=found.epoch,
         entries=tuple(entry for entry in model.entries if origin.holds(entry)) if model else (),
         pictures=_pictures(store, model, origin, damaged) if model else None,
         damaged=tuple(damaged),

@@ -55,7 +55,13 @@ class SweepSpec(Part):
     """One sweep, fully resolved."""
 
     name: str = Field(pattern=NAME_PATTERN, description="What the sweep is called, also in the store.")
-    seed: int = Field(default=0, ge=0, lt=2**31, description="Everything random in the sweep follows from it.")
+    seed: int = Field(
+        default=0,
+        ge=0,
+        lt=2**31,
+        description="Everything random in the sweep follows from it: under another name the same spec repeats the same "
+        "trials and confirm runs, which is no replication unless this differs.",
+    )
     data: DataSpec
     likelihood: Literal["bernoulli", "gaussian", "discretized_logistic"] = Field(
         default="bernoulli",

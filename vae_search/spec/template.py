@@ -10,7 +10,7 @@ _TEMPLATE = """\
 # What is commented out shows the default.
 
 name: {name}
-# seed: 0                         # everything random follows from it
+# seed: 0                         # everything random follows from it; a replication takes another one
 
 data:
   source: digits                  # photo_patches, mnist, fashion_mnist, cifar10, or a path, relative to this file

@@ -69,12 +69,24 @@ def test_without_pruned_trials_nothing_is_said_of_them(store: LocalStore) -> Non
     assert "ended" not in [dimension.label for dimension in shown["parallel"].figure.data[0].dimensions]
 
 
-def test_importances_of_a_sweep_in_which_few_completed_are_those_with_pruned_trials(store: LocalStore) -> None:
+def test_importances_are_at_the_rung_where_pruned_trials_count(store: LocalStore) -> None:
     put_sweep(store, [complete(trial) for trial in range(4)] + PRUNED)
 
     plot = plots(store)["importances"]
 
-    assert [bar.name for bar in plot.figure.data] == ["with pruned trials"]
+    (bars,) = plot.figure.data
+    assert {*bars.y} == {"architecture", "latent_dim", "beta"}
+    assert plot.figure.layout.xaxis.title.text == "share of the variance of the bound after epoch 3"
+    assert "what decided who was pruned would look unimportant" in plot.text
+
+
+def test_importances_without_pruning_are_for_the_objective_at_the_end(store: LocalStore) -> None:
+    put_sweep(store, [complete(trial) for trial in range(12)], "pruning=off")
+
+    plot = plots(store)["importances"]
+
+    assert plot.figure.layout.xaxis.title.text == "share of the variance of objective"
+    assert "among completed trials" in plot.text
 
 
 @pytest.mark.parametrize("criteria", ["neg_elbo, train_flops", "neg_elbo, instability, train_flops"])

@@ -17,6 +17,11 @@ from vae_search.vae.inference.model import VaeModel
 pytestmark = pytest.mark.needs_tensorflow
 
 
+def shown(session) -> dict:
+    """The trials as the sampler sees them: state and value by number."""
+    return {trial.number: (trial.state.name, trial.value) for trial in session.coordinator._study.trials()}
+
+
 def facts(row) -> tuple:
     return (row.trial, row.state, row.reason, row.epochs, row.neg_elbo, row.objective, dict(row.params))
 
@@ -134,6 +139,26 @@ def test_rungs_are_remembered_by_the_next_driver(open_session, objective):
     assert any(second.coordinator._rungs._values.values())
 
 
+def test_the_sampler_hears_what_a_running_trial_has_reached_and_the_next_driver_knows_of_those_that_ended(
+    open_session, store
+):
+    overrides = ("pruning={min_epochs: 2, reduction_factor: 2}", "budget.trials=9")
+    first, seen = open_session(*overrides), []
+
+    def at_the_rung(report) -> bool:
+        seen.append(shown(first))
+        return (report.key, report.epoch) == ("000008", 2)
+
+    first.run(until=at_the_rung)
+    second = open_session(*overrides)
+
+    ledger = Ledger(store, "small")
+    at_rung = {trial: ("COMPLETE", ledger.epochs(trial)[1].neg_elbo) for trial in range(8)}
+    assert seen[-2] == shown(second) == {**at_rung, 8: ("RUNNING", None)}
+    assert seen[-1].pop(8)[0] == "COMPLETE"
+    assert seen[-1] == at_rung
+
+
 def test_a_diverged_trial_is_a_row_of_its_own_and_the_sweep_goes_on(open_session):
     session = open_session("search_space.learning_rate=1.0", "search_space.activation=gated", "search_space.depth=8",
                            "search_space.latent_dim=4", "budget.trials=2", "pruning=off")  # fmt: skip
@@ -143,6 +168,21 @@ def test_a_diverged_trial_is_a_row_of_its_own_and_the_sweep_goes_on(open_session
     assert [(row.state, row.reason) for row in session.landed] == [(State.FAIL, Reason.DIVERGED)] * 2
     assert all("nan" in row.error for row in session.landed)
     assert all(row.objective is None for row in session.landed)
+    assert shown(session) == {}  # of bad ones alone the sampler learns nothing
+
+
+def test_the_sampler_hears_of_a_diverged_trial_as_the_worst(open_session):
+    """The first works, the second does not."""
+    configs = "[{learning_rate: 1e-3, depth: 1}, {learning_rate: 1.0, depth: 8}]"
+    session = open_session("search_space.learning_rate={type: float, low: 1e-3, high: 1.0, log: true}",
+                           "search_space.depth={type: int, low: 1, high: 8}", "search_space.activation=gated",
+                           "search_space.latent_dim=4", "budget.trials=2", "pruning=off",
+                           f"enqueue={configs}")  # fmt: skip
+
+    session.run()
+
+    assert [row.reason for row in session.landed] == [None, Reason.DIVERGED]
+    assert [state for state, _ in shown(session).values()] == ["COMPLETE", "PRUNED"]
 
 
 def fail(session) -> None:

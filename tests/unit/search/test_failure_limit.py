@@ -84,7 +84,7 @@ def test_failures_need_not_be_alike():
         share.note(ended(5, reasons[-1], "out of time"))
 
     assert str(end.value).splitlines()[0] == "sweep digits: all 6 trials that have ended failed, the last was trial 5."
-    assert str(end.value).splitlines()[1].startswith("1 of them by raised: ")
+    assert str(end.value).splitlines()[1] == "2 of them by raised: raised: shape (3, 3)"
     assert len(str(end.value).splitlines()) == 3
 
 
@@ -109,6 +109,17 @@ def test_a_wide_range_of_learning_rates_may_diverge_before_one_works():
 
 def test_one_in_which_everything_diverges_ends_as_well():
     assert failures_until_given_up(FailureShare(lambda: 1), reason=Reason.DIVERGED) == FIRST_DIVERGED + 1
+
+
+def test_divergences_at_different_steps_are_one_cause():
+    share = FailureShare(lambda: 1)
+    for trial in range(FIRST_DIVERGED):
+        share.note(ended(trial, Reason.DIVERGED, f"the loss of step {trial} in epoch {1 + trial % 3} is nan"))
+
+    with pytest.raises(SweepFailed) as end:
+        share.note(ended(FIRST_DIVERGED, Reason.DIVERGED, "the loss of step 99 in epoch 4 is nan"))
+
+    assert str(end.value).splitlines()[1] == "diverged: the loss of step 99 in epoch 4 is nan"
 
 
 @pytest.mark.parametrize("works", [None, Reason.RUNG, Reason.TIME])

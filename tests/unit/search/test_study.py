@@ -5,8 +5,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from vae_search.core.seeds import derived_seed
-from vae_search.core.trial_state import State
-from vae_search.search.study import sampler_storage
+from vae_search.core.trial_state import Reason, State
 from vae_search.search.study.study import SweepStudy, TrialResult, to_distribution
 from vae_search.spec.parameters import CategoricalParameter, FixedParameter, FloatParameter, IntParameter
 from vae_search.spec.search_space import SearchSpace
@@ -88,22 +87,10 @@ def test_a_resumed_sweep_does_not_draw_its_first_points_again():
     assert len({params["learning_rate"] for params in drawn}) == 6
 
 
-def test_pruned_trials_are_told_with_their_values_by_epoch():
-    study = sweep_study()
-    params = study.ask(0)
-
-    study.tell(TrialResult(trial=0, state=State.PRUNED, params=params, objective=None, neg_bounds={1: 9.0, 2: 8.0}))
-
-    (trial,) = study.trials()
-    assert trial.state is TrialState.PRUNED
-    assert trial.intermediate_values == {1: 9.0, 2: 8.0}
-    assert trial.value == 8.0
-
-
 def test_failed_and_running_trials_are_entered_as_such():
     study = sweep_study()
     params = study.ask(0)
-    study.tell(TrialResult(trial=0, state=State.FAIL, params=params, objective=None))
+    study.tell(TrialResult(trial=0, state=State.FAIL, reason=Reason.RAISED, params=params, objective=None))
     study.add(TrialResult(trial=1, state=State.RUNNING, params=params, objective=None))
 
     study.ask(2)
@@ -132,59 +119,6 @@ def test_tpe_finds_more_good_points_than_chance_and_random_does_not(sampler):
 
     late = sorted(values[30:])[15]
     assert late < 0.6 if sampler == "tpe" else late > 0.6
-
-
-def long_study(trials: int) -> tuple[SweepStudy, list[TrialResult]]:
-    """Cheap random trials, the good ones first."""
-    study, outcomes = sweep_study(), []
-    for trial in range(trials):
-        params = sweep_study(sampler="random", seed=trial).ask(0)
-        outcome = TrialResult(trial=trial, state=State.COMPLETE, params=params, objective=float(trial))
-        study.add(outcome)
-        outcomes.append(outcome)
-    return study, outcomes
-
-
-def test_the_sampler_of_a_long_sweep_sees_the_newest_the_best_and_the_running_trials(monkeypatch):
-    monkeypatch.setattr(sampler_storage, "NEWEST", 40)
-    study, _ = long_study(100)
-    study.ask(100)
-    for trial in range(101, 150):
-        study.tell(TrialResult(trial=trial, state=State.FAIL, params=study.ask(trial), objective=None))
-
-    numbers = [trial.number for trial in study.trials()]
-
-    assert numbers == [*range(sampler_storage.BEST), 100, *range(110, 150)]
-
-
-def test_a_trial_that_is_out_of_the_sampler_s_sight_can_still_be_told(monkeypatch):
-    monkeypatch.setattr(sampler_storage, "NEWEST", 3)
-    study, outcomes = long_study(5)
-    params = study.ask(5)
-    for trial in range(6, 16):
-        study.tell(TrialResult(trial=trial, state=State.FAIL, params=study.ask(trial), objective=None))
-
-    study.tell(TrialResult(trial=5, state=State.PRUNED, params=params, objective=None, neg_bounds={1: 3.0}))
-    study.add(TrialResult(trial=16, state=State.COMPLETE, params=outcomes[0].params, objective=-1.0))
-
-    assert [trial.number for trial in study.trials()] == [*range(5), 14, 15, 16]
-
-
-def test_a_rebuilt_long_study_suggests_what_the_first_one_would_have(monkeypatch):
-    monkeypatch.setattr(sampler_storage, "NEWEST", 20)
-    study, outcomes = long_study(60)
-    rebuilt = sweep_study()
-    for outcome in outcomes:
-        rebuilt.add(outcome)
-
-    assert rebuilt.ask(60) == study.ask(60)
-
-
-def test_enqueued_values_are_taken_in_a_long_sweep_as_well(monkeypatch):
-    monkeypatch.setattr(sampler_storage, "NEWEST", 3)
-    study, _ = long_study(9)
-
-    assert study.ask(9, {"architecture": "conv", "depth": 2})["depth"] == 2
 
 
 def test_derived_seeds_differ_by_trial_and_purpose_and_never_change():

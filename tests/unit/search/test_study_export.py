@@ -2,14 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tests.support.reported_sweeps import HOSTILE, complete, failed, mixed, put_sweep, spoil
+from tests.support.reported_sweeps import HOSTILE, complete, failed, mixed, pruned, put_sweep, spoil
 from tests.support.wsgi_client import get
+from vae_search.core.trial_state import Reason
 from vae_search.search.messages import TrialAssignment
 from vae_search.search.pending_trials import PendingTrials
 from vae_search.services import exporting
@@ -110,6 +112,17 @@ def test_a_sweep_without_an_objective_shows_neg_elbo(tmp_path):
 
     assert trials[0].value == complete(0).neg_elbo
     assert trials[1].value is None
+
+
+def test_what_the_sampler_is_told_of_as_bad_is_shown_as_the_failure_that_it_was(tmp_path):
+    store = LocalStore(tmp_path / "store")
+    put_sweep(store, [complete(0), replace(failed(1), reason=Reason.DIVERGED), pruned(2)])
+
+    trials = export(store, tmp_path).trials
+
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "PRUNED"]
+    assert trials[0].value == complete(0).objective
+    assert trials[1].user_attrs["reason"] == "diverged"
 
 
 def test_a_sweep_without_rows_is_a_study_without_trials(tmp_path):

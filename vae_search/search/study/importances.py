@@ -1,61 +1,77 @@
-"""Importances: the share of a score's variance that each parameter explains, as Optuna estimates it."""
+"""Importances: the share of the scores' variance that each parameter explains, as Optuna estimates it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import optuna
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.trial import create_trial
 
 from vae_search.core.trial_state import State
-from vae_search.search.study.study import SweepStudy, TrialResult
+from vae_search.search.study.rung_values import END, RungValues
+from vae_search.search.study.study import drawn
+from vae_search.search.trial_rows import recorded_bounds
+from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.search_space import SearchSpace
-from vae_search.store.ledger.rows import TrialRow
-from vae_search.store.queries.ranking import pruned_first
+from vae_search.store.ledger.rows import EpochRow, TrialRow
 
 MIN_TRIALS = 8  # the forests of fANOVA see no structure in fewer
+MOST_TRIALS = 500  # evenly from all: fANOVA takes 4 s for so many, 70 s for 3,000
 SEED = 0  # equal ledgers give equal reports
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Importances:
+    """Shares of the searched parameters, which add up to 1, and where the trials were compared for them."""
+
+    shares: Mapping[str, float]
+    """none if fewer than `MIN_TRIALS` trials can be compared, if all are alike, or if no parameter differs"""
+    epoch: int | None
+    """of the rung; None: the end of their training"""
+
+
 def importances(
-    space: SearchSpace, rows: Sequence[TrialRow], *, by: Literal["objective", "neg_elbo"]
-) -> Mapping[str, float]:
-    """The share of each searched parameter that all COMPLETE trials have; the shares add up to 1.
+    space: SearchSpace,
+    rows: Sequence[TrialRow],
+    curves: Mapping[int, Sequence[EpochRow]],
+    *,
+    by: Literal["objective", "neg_elbo"],
+    rungs: Sequence[int],
+) -> Importances:
+    """Importances at the highest rung that at least half of the measured trials have reached.
 
     By fANOVA (Hutter, Hoos and Leyton-Brown 2014, "An Efficient Approach for Assessing Hyperparameter Importance").
+    Later rungs hold few trials, without the spread that pruning took: what decided who was pruned would look
+    unimportant (`benchmarks/sampler_view.py`).
 
-    Returns:
-        Nothing if fewer than `MIN_TRIALS` trials have completed, if all have the same score, or if no parameter
-        differs between them.
+    Args:
+        curves: learning curves by trial.
+        by: value at the end of a COMPLETE trial.
+        rungs: epochs at which trials were compared, ascending.
     """
-    return _shares(space, [(row, getattr(row, by)) for row in _complete(rows, by=by)])
+    values = RungValues(rungs)
+    for row in rows:
+        for epoch, neg_bound in recorded_bounds(curves.get(row.trial, ())).items():
+            values.note(row.trial, epoch, neg_bound)
+        if row.state is State.FAIL:
+            values.fail(row.trial, is_bad=False)
+        else:
+            values.end(row.trial, getattr(row, by) if row.state is State.COMPLETE else None)
+    rung, scores = values.highest_with(values.half)
+    params = {row.trial: row.params for row in rows}
+    return Importances(
+        shares=_shares(space, [(params[trial], score) for trial, score in sorted(scores.items())]),
+        epoch=None if rung == END else int(rung),
+    )
 
 
-def importances_with_pruned(
-    space: SearchSpace, rows: Sequence[TrialRow], *, by: Literal["objective", "neg_elbo"]
-) -> Mapping[str, float]:
-    """The share of each searched parameter in where a trial stands among COMPLETE and PRUNED ones together.
-
-    Places, not values: those of pruned trials come from fewer epochs. COMPLETE trials stand first, then whoever was
-    pruned later, then the better value.
-
-    Returns:
-        As `importances`; nothing as well if no trial was pruned.
-    """
-    cut = pruned_first(rows)
-    complete = sorted(_complete(rows, by=by), key=lambda row: (getattr(row, by), row.trial))
-    return _shares(space, [(row, float(place)) for place, row in enumerate(complete + cut)]) if cut else {}
-
-
-def _complete(rows: Sequence[TrialRow], *, by: str) -> list[TrialRow]:
-    return [row for row in rows if row.state is State.COMPLETE and getattr(row, by) is not None]
-
-
-def _shares(space: SearchSpace, scored: Sequence[tuple[TrialRow, float]]) -> Mapping[str, float]:
+def _shares(space: SearchSpace, scored: Sequence[tuple[Mapping[str, ParamValue], float]]) -> Mapping[str, float]:
     if len(scored) < MIN_TRIALS or len({score for _, score in scored}) == 1:
         return {}
-    rebuilt = SweepStudy(space, sampler="random", seed=SEED)
-    for row, score in scored:
-        rebuilt.add(TrialResult(trial=row.trial, state=State.COMPLETE, params=row.params, objective=score))
     study = optuna.create_study(direction="minimize")
-    study.add_trials(rebuilt.trials())
+    taken = min(len(scored), MOST_TRIALS)
+    for config, score in (scored[place * len(scored) // taken] for place in range(taken)):
+        params, distributions = drawn(space, config)
+        study.add_trial(create_trial(value=score, params=params, distributions=distributions))
     return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=SEED))

@@ -1,36 +1,47 @@
-"""The trials that a sampler looks at when it draws the next: not all of a long sweep's."""
+"""Trials as the sampler sees them when it draws the next: compared at one rung, and of a long sweep not all."""
 
 import copy
+import heapq
+import math
 from bisect import insort
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from vae_search.search.study.rung_values import MOST_GOOD, RungValues
 from vae_search.store.queries.pareto import places
 
-NEWEST = 500
-BEST = 25
-"""TPE models its good trials on the best tenth, at most 25 (Optuna's default gamma)"""
+NEWEST = 250
+OLDER = 250  # of all before the newest
+BEST = MOST_GOOD
+BAD_FOR_EACH = 9  # trials without a value, for each with one: TPE takes a tenth for good
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class WindowedStorage(InMemoryStorage):
-    """Optuna's storage for one study, whose lists hold the newest trials, the best and those that are running.
+    """Optuna's storage for one study, whose lists differ from what it was told in two ways.
 
-    A draw of Optuna's TPE takes time in proportion to the trials in these lists: 0.4 s after 10,000. The many that are
-    not among the best only tell where the rest lies, which the newest do as well: Optuna itself gives the older ones
-    less weight (`default_weights`). Up to `NEWEST` trials nothing is left out.
+    **Values are of one rung.** Optuna ranks whoever is COMPLETE before whoever is PRUNED, but the first trials pass
+    their rungs among few and complete, however bad. So all that have reached the highest common rung are shown as
+    COMPLETE with their value there, running ones too, and those that have reached lower ones only as PRUNED.
+
+    **Long lists are thinned.** A draw of Optuna's TPE takes time in proportion to the trials that it sees: 0.4 s after
+    10,000. Beyond `NEWEST + OLDER` it sees the newest, as many evenly from all before them, which keep bad regions in
+    sight, the best, and the running ones of which nothing is known.
+
+    Args:
+        values: by Optuna's trial numbers; None for a study of several criteria: its trials are shown as they were told.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, values: RungValues | None) -> None:
         super().__init__()
-        self._count = 0
-        self._best: list[tuple[tuple[float, ...], int]] = []  # values and id
-        self._running: set[int] = set()
+        self._values = values
+        self._front: list[tuple[tuple[float, ...], int]] = []  # the best by several criteria: values and number
+        self._running: set[int] = set()  # numbers
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         trial_id = super().create_new_trial(study_id, template_trial)
-        self._count += 1
         self._note(trial_id)
         return trial_id
 
@@ -42,23 +53,57 @@ class WindowedStorage(InMemoryStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        if self._count <= NEWEST or states == (TrialState.WAITING,):
+        if states == (TrialState.WAITING,):
             return super().get_all_trials(study_id, deepcopy, states)
-        newest = range(self._count - NEWEST, self._count)
-        ids = {self.get_trial_id_from_study_id_trial_number(study_id, number) for number in newest}
-        ids |= {trial_id for _, trial_id in self._best} | self._running
-        trials = [self.get_trial(trial_id) for trial_id in sorted(ids)]
-        shown = trials if states is None else [trial for trial in trials if trial.state in states]
+        trials = super().get_all_trials(study_id, deepcopy=False)
+        if self._values is None:
+            in_sight = self._in_sight(len(trials), best=[number for _, number in self._front])
+            shown = [trials[number] for number in in_sight]
+        else:
+            _, values = self._values.highest_with(self._values.enough)
+            in_sight = self._in_sight(len(trials), best=heapq.nsmallest(BEST, values, key=values.__getitem__))
+            shown = [self._at_rung(trials[number], values) for number in in_sight]
+        shown = self._without_surplus(shown)
+        if states is not None:
+            shown = [trial for trial in shown if trial.state in states]
         return copy.deepcopy(shown) if deepcopy else shown
+
+    def _in_sight(self, count: int, *, best: Iterable[int]) -> Sequence[int]:
+        """Numbers of the trials that are shown, ascending."""
+        older = count - NEWEST
+        if older <= OLDER:
+            return range(count)
+        # The fractional parts of n times the golden ratio fill the unit interval evenly (three-distance theorem, Sós
+        # 1957), so those below a limit are spread evenly over n. The limit falls: whoever is left out stays out.
+        thinned = {number for number in range(older) if number * GOLDEN % 1.0 < OLDER / older}
+        running = (number for number in self._running if self._values is None or not self._values.has(number))
+        return sorted(thinned.union(range(older, count), best, running))
+
+    def _at_rung(self, trial: FrozenTrial, values: Mapping[int, float]) -> FrozenTrial:
+        """The trial as it compares with those that have `values`."""
+        value = values.get(trial.number)
+        unknown = trial.state is TrialState.RUNNING and self._values is not None and not self._values.has(trial.number)
+        if unknown or trial.state in (TrialState.FAIL, TrialState.WAITING):
+            return trial
+        shown = copy.copy(trial)
+        shown.state = TrialState.PRUNED if value is None else TrialState.COMPLETE
+        shown.value = value
+        return shown
+
+    def _without_surplus(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """The trials without the oldest bad ones, where there are too few others: TPE would take bad ones for good."""
+        valued = sum(trial.state is TrialState.COMPLETE for trial in trials)
+        if self._values is not None and valued >= BEST:
+            return trials
+        bad = [trial.number for trial in trials if trial.state is TrialState.PRUNED]
+        surplus = {*bad[: max(0, len(bad) - BAD_FOR_EACH * valued)]}
+        return [trial for trial in trials if trial.number not in surplus]
 
     def _note(self, trial_id: int) -> None:
         trial = self.get_trial(trial_id)
-        if trial.state.is_finished():
-            self._running.discard(trial_id)
-        else:
-            self._running.add(trial_id)
-        if trial.state is TrialState.COMPLETE and trial.values is not None:
-            insort(self._best, (tuple(trial.values), trial_id))
-            if len(self._best) > BEST:
-                order = places([values for values, _ in self._best])  # of one value, its rank
-                del self._best[max(range(len(order)), key=lambda position: (order[position], position))]
+        (self._running.discard if trial.state.is_finished() else self._running.add)(trial.number)
+        if self._values is None and trial.state is TrialState.COMPLETE and trial.values is not None:
+            insort(self._front, (tuple(trial.values), trial.number))
+            if len(self._front) > BEST:
+                order = places([values for values, _ in self._front])
+                del self._front[max(range(len(order)), key=lambda position: (order[position], position))]

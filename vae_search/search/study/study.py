@@ -1,7 +1,7 @@
 """The Optuna study of one sweep: in memory, rebuilt from the ledger, asked and told by trial number."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import optuna
@@ -10,11 +10,13 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from vae_search.core.seeds import derived_seed
-from vae_search.core.trial_state import State
+from vae_search.core.trial_state import Reason, State
+from vae_search.search.study.rung_values import RungValues
 from vae_search.search.study.sampler_storage import WindowedStorage
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.parameters import CategoricalParameter, FixedParameter, FloatParameter, IntParameter, Parameter
 from vae_search.spec.search_space import SearchSpace
+from vae_search.spec.sweep_spec import SweepSpec
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # one INFO line per trial belongs to our log, not to stderr
 
@@ -24,6 +26,8 @@ OPTUNA_STATES = {
     State.PRUNED: TrialState.PRUNED,
     State.FAIL: TrialState.FAIL,
 }
+TOLD_AS_BAD = {Reason.DIVERGED, Reason.OOM, Reason.TIMEOUT}
+"""failures that others of like parameters would repeat"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,7 @@ class TrialResult:
 
     trial: int
     state: State
+    reason: Reason | None = None
     params: Mapping[str, ParamValue]
     """active parameters by name, fixed ones included"""
     objective: float | None
@@ -49,11 +54,20 @@ class TrialResult:
         return [*self.criteria] if self.criteria and self.state in (State.COMPLETE, State.PRUNED) else None
 
     @property
-    def optuna_state(self) -> TrialState:
-        """COMPLETE for a PRUNED trial with values: what Optuna knows of a pruned trial of several criteria is nothing.
+    def is_bad(self) -> bool:
+        """True for a trial that failed by its parameters."""
+        return self.state is State.FAIL and self.reason in TOLD_AS_BAD
 
-        It would be as bad as any, and the sampler would look only where trials have completed: at one price.
+    @property
+    def optuna_state(self) -> TrialState:
+        """PRUNED for a bad trial; COMPLETE for a PRUNED one with values of several criteria.
+
+        A FAIL is left out by Optuna's samplers, which go on to suggest what fails; a PRUNED trial without values is
+        worse than any other. So would be all pruned ones of several criteria, and the sampler would look only where
+        trials have completed: at one price.
         """
+        if self.is_bad:
+            return TrialState.PRUNED
         return TrialState.COMPLETE if self.criteria and self.state is State.PRUNED else OPTUNA_STATES[self.state]
 
 
@@ -88,36 +102,41 @@ def drawn(
 class SweepStudy:
     """Ask for the parameters of trial n, tell how it ended; knows nothing of time, workers or files."""
 
-    def __init__(self, space: SearchSpace, *, sampler: str, seed: int, criteria: int = 1) -> None:
+    def __init__(
+        self, space: SearchSpace, *, sampler: str, seed: int, criteria: int = 1, rungs: Sequence[int] = ()
+    ) -> None:
         """A study without trials.
 
         Args:
             criteria: how many values a trial has; with several, none is weighed against another.
+            rungs: epochs at which trials are compared before they complete, ascending.
         """
-        self._criteria = criteria
         self._space = space
         self._sampler = sampler
         self._seed = seed
-        self._memory = WindowedStorage()
+        self._values = RungValues(rungs) if criteria == 1 else None
         self._study = optuna.create_study(
             directions=["minimize"] * criteria,
             sampler=self._fresh_sampler(0),
-            storage=self._memory,
+            storage=WindowedStorage(self._values),
             study_name="sweep",
         )
         self._numbers: dict[int, int] = {}  # our trial number -> Optuna's, which count in the order of their coming
+
+    @classmethod
+    def of(cls, spec: SweepSpec, *, rungs: Sequence[int]) -> "SweepStudy":
+        """The study of a sweep; arguments as above."""
+        criteria = len(spec.objective.pareto or ("objective",))
+        return cls(spec.search_space, sampler=spec.sampler, seed=spec.seed, criteria=criteria, rungs=rungs)
 
     def add(self, outcome: TrialResult) -> None:
         """Enter a trial that an earlier driver ran, or that is still in flight (RUNNING)."""
         params, distributions = drawn(self._space, outcome.params)
         trial = create_trial(
-            state=outcome.optuna_state,
-            values=outcome.values,
-            params=params,
-            distributions=distributions,
-            intermediate_values=dict(outcome.neg_bounds) if self._criteria == 1 else {},
+            state=outcome.optuna_state, values=outcome.values, params=params, distributions=distributions
         )
         self._numbers[outcome.trial] = len(self._numbers)
+        self._note_end(outcome)
         self._study.add_trial(trial)
 
     def ask(self, trial: int, enqueued: Mapping[str, ParamValue] | None = None) -> dict[str, ParamValue]:
@@ -152,23 +171,34 @@ class SweepStudy:
 
         return self._space.suggest(draw)
 
+    def note(self, trial: int, epoch: int, neg_bound: float) -> None:
+        """Record the held-out bound that a trial has reached, also of one that runs or waits at a rung.
+
+        Noting it again changes nothing, and so does an epoch that is no rung, or a study of several criteria.
+        """
+        if self._values is not None:
+            self._values.note(self._numbers[trial], epoch, neg_bound)
+
     def tell(self, outcome: TrialResult) -> None:
         """Record how an asked trial ended. Only finite values may come in; anything else is a FAIL."""
-        number = self._numbers[outcome.trial]
-        if outcome.state is State.PRUNED and self._criteria == 1:  # Optuna takes no reports of several criteria
-            trial_id = self._memory.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
-            reporter = optuna.trial.Trial(self._study, trial_id)  # the only way to report by number
-            for epoch, neg_bound in outcome.neg_bounds.items():
-                reporter.report(neg_bound, epoch)
-        self._study.tell(
-            number,
-            outcome.values,
-            state=outcome.optuna_state,
-        )
+        self._note_end(outcome)
+        self._study.tell(self._numbers[outcome.trial], outcome.values, state=outcome.optuna_state)
 
     def trials(self) -> list[FrozenTrial]:
-        """The trials that the sampler sees: up to `sampler_storage.NEWEST` all trials, by Optuna's numbers."""
+        """The trials as the sampler sees them (`WindowedStorage`), by Optuna's numbers."""
         return self._study.get_trials(deepcopy=False)
+
+    def _note_end(self, outcome: TrialResult) -> None:
+        """Bring the values by rung to where a trial stands."""
+        for epoch, neg_bound in outcome.neg_bounds.items():
+            self.note(outcome.trial, epoch, neg_bound)
+        if self._values is None or outcome.state is State.RUNNING:
+            return
+        number = self._numbers[outcome.trial]
+        if outcome.state is State.FAIL:
+            self._values.fail(number, is_bad=outcome.is_bad)
+        else:
+            self._values.end(number, outcome.objective)
 
     def _by_key(self, params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
         """An enqueued config in the sampler's keys; conditions that it leaves open count as not met."""

@@ -60,6 +60,11 @@ class Entry:
         """True if a candidate was judged: not where a number is only given up."""
         return self.action in (Action.PROMOTE, Action.REJECT) and bool(self.verdicts)
 
+    @property
+    def contested(self) -> bool:
+        """True if a candidate passed the gates and was held against the champion of that time."""
+        return self.judged and self.verdicts.get("contest") is not None
+
     def to_dict(self) -> dict[str, object]:
         """The entry's fields; `incarnation` only if it is known, as older logs have none."""
         return {name: value for name, value in asdict(self).items() if name != "incarnation" or value is not None}

@@ -72,6 +72,28 @@ class ModelState:
                 return entry
         return None
 
+    def contest_number(self, candidate_sha256: str) -> int:
+        """Number, from 1, of a candidate's contest against the present champion: the next, or its own if it had one.
+
+        Whoever asks again with the same runs looks at nothing new; with an added seed, or from another sweep, does. A
+        champion that is back after a rollback goes on counting where it was.
+        """
+        looks = self._looks(self.champion)
+        return looks.index(candidate_sha256) + 1 if candidate_sha256 in looks else len(looks) + 1
+
+    @property
+    def contests(self) -> int:
+        """Contests that the present champion has had."""
+        return len(self._looks(self.champion))
+
+    def _looks(self, champion: int | None) -> list[str]:
+        """The candidates that were held against a champion, by their content, in the order of their first contests."""
+        return list(
+            dict.fromkeys(
+                entry.candidate_sha256 or "" for entry in self.entries if entry.contested and entry.champion == champion
+            )
+        )
+
     def versions_of(self, candidate_sha256: str) -> list[Version]:
         """The numbers that a candidate has had, the newest first."""
         found = [version for version in self.versions.values() if version.candidate_sha256 == candidate_sha256]

@@ -104,11 +104,9 @@ class Preparation:
             return version.number, version_sha256(files)
         return None
 
-    def write(
-        self, number: int, state: ModelState, facts: GateInputs, ruling: PromotionDecision, *, at: datetime
-    ) -> str:
+    def write(self, number: int, state: ModelState, ruling: PromotionDecision, *, at: datetime) -> str:
         """Write the files of a number that this process has reserved; the hash of their manifest."""
-        candidate = self._candidate
+        candidate, facts = self._candidate, self.facts(self.champion(state))
         test = self._tested(number, state)
         card = card_of(
             candidate,

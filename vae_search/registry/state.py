@@ -35,6 +35,19 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Place of a contest among those of one champion.
+
+    Args:
+        number: of all its contests, counted from 1.
+        step: one more than the earlier contests in which the candidate looked better; these alone use up the level.
+    """
+
+    number: int = 1
+    step: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelState:
     """A model after all of its entries.
 
@@ -72,27 +85,30 @@ class ModelState:
                 return entry
         return None
 
-    def contest_number(self, candidate_sha256: str) -> int:
-        """Number, from 1, of a candidate's contest against the present champion: the next, or its own if it had one.
+    def turn_of(self, candidate_sha256: str) -> Turn:
+        """Turn of a candidate in the present champion's contests: the next one, or its own if it had one.
 
         Whoever asks again with the same runs looks at nothing new; with an added seed, or from another sweep, does. A
         champion that is back after a rollback goes on counting where it was.
         """
-        looks = self._looks(self.champion)
-        return looks.index(candidate_sha256) + 1 if candidate_sha256 in looks else len(looks) + 1
+        earlier = self._contests()
+        for place, entry in enumerate(earlier):
+            if entry.candidate_sha256 == candidate_sha256:
+                earlier = earlier[:place]
+        return Turn(number=len(earlier) + 1, step=sum(entry.led for entry in earlier) + 1)
 
     @property
     def contests(self) -> int:
         """Contests that the present champion has had."""
-        return len(self._looks(self.champion))
+        return len(self._contests())
 
-    def _looks(self, champion: int | None) -> list[str]:
-        """The candidates that were held against a champion, by their content, in the order of their first contests."""
-        return list(
-            dict.fromkeys(
-                entry.candidate_sha256 or "" for entry in self.entries if entry.contested and entry.champion == champion
-            )
-        )
+    def _contests(self) -> list[Entry]:
+        """The entries on contests with the present champion, the first of each candidate by its content."""
+        found: dict[str | None, Entry] = {}
+        for entry in self.entries:
+            if entry.contested and entry.champion == self.champion:
+                found.setdefault(entry.candidate_sha256, entry)
+        return list(found.values())
 
     def versions_of(self, candidate_sha256: str) -> list[Version]:
         """The numbers that a candidate has had, the newest first."""

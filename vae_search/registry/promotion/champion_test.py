@@ -9,11 +9,13 @@ from scipy.special import nctdtr, stdtrit
 from vae_search.errors import Conflict
 from vae_search.registry.promotion.evidence import Evidence
 from vae_search.registry.promotion.gates import MIN_SEEDS
+from vae_search.registry.state import Turn
 
 CONFIDENCE = 0.95  # two-sided, of intervals that people read and of the artifact's own gain
 LIFE_LEVEL = 0.05  # in so many of 100 cases at most is a champion replaced by its equals, however many contests it has
 MIN_GAIN_NATS = 0.1
 POWER_AT_NATS = (0.25, 0.5)
+FIRST = Turn()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,7 @@ class ContestResult:
         of_artifact: of the two artifacts' weights, image by image.
         reasons: why the champion stays, one sentence per clause that failed; empty if the candidate wins.
         number: of the champion's contests, counted from 1; older versions of this program did not count them.
-        level: one-sided, of this contest alone.
+        level: one-sided, of this contest alone; see `level_of`.
         power: by true gain in nats, how probable a promotion was at this spread of seeds; empty if not known.
         remarks: what a reader should know beside it, one sentence each.
     """
@@ -56,21 +58,27 @@ class ContestResult:
         return not self.reasons
 
 
-def level_of(contest: int) -> float:
-    """One-sided level of a champion's `contest`, counted from 1: α / (k (k + 1)), with α = `LIFE_LEVEL`.
+def level_of(step: int) -> float:
+    """One-sided level of a contest at step k of its champion's budget, k from 1: α / (k (k + 1)), α = `LIFE_LEVEL`.
 
-    Alpha spending: after k contests α k / (k + 1) is spent (Lan and DeMets, "Discrete sequential boundaries for
-    clinical trials", Biometrika 70, 1983). All levels add up to α, so by Bonferroni's inequality equals replace a
-    champion in at most α of all cases, whatever the contests have in common: the champion's seeds and the images, or a
-    candidate that asks again with each added seed. A new champion begins anew, as in the rule of levels based on recent
-    discovery (LORD; Javanmard and Montanari, "Online rules for control of false discovery rate and false discovery
-    exceedance", Annals of Statistics 46, 2018): else a model could in the end learn nothing any more.
+    Alpha spending: after k steps α k / (k + 1) is spent, and all of them together spend α (Lan and DeMets, "Discrete
+    sequential boundaries for clinical trials", Biometrika 70, 1983). Sweeps that follow one another, and a candidate
+    that asks again with each added seed, draw from the same budget.
+
+    A contest in which the candidate looks no better (one-sided p ≥ 1/2) is discarded and costs no step, or many
+    hopeless challengers would use the budget up (Tian and Ramdas, "Online control of the familywise error rate",
+    Statistical Methods in Medical Research 30, 2021). For independent contests their theorem wants half of these
+    levels. The contests of a champion are not: they share its record, so that false promotions crowd into few models;
+    in simulated lives of equals at most α of the models have one (`benchmarks/contest_lives.py`).
+
+    A new champion begins anew, as in the rule of levels based on recent discovery (LORD; Javanmard and Montanari,
+    "Online rules for control of false discovery rate and false discovery exceedance", Annals of Statistics 46, 2018).
     """
-    return LIFE_LEVEL / (contest * (contest + 1))
+    return LIFE_LEVEL / (step * (step + 1))
 
 
 def champion_test(
-    candidate: Evidence, champion: Evidence, *, contest: int = 1, min_gain: float = MIN_GAIN_NATS
+    candidate: Evidence, champion: Evidence, *, turn: Turn = FIRST, min_gain: float = MIN_GAIN_NATS
 ) -> ContestResult:
     """Hold the candidate against the champion.
 
@@ -81,18 +89,18 @@ def champion_test(
     All three must hold, so the level of (a) is the contest's: (b) and (c) can only lower it.
 
     Args:
-        contest: number of the champion's contests up to this one.
+        turn: among the champion's contests.
 
     Raises:
         Conflict: They were not judged on the same images and by the same bound, or one has fewer than three seeds.
     """
     _check_comparable(candidate, champion)
-    level = level_of(contest)
+    level = level_of(turn.step)
     over_seeds = welch_over_seeds(_neg_iwae(candidate), _neg_iwae(champion), confidence=1 - 2 * level)
     of_artifact = mean_interval(champion.artifact.neg_iwae - candidate.artifact.neg_iwae)
     reasons = []
     if over_seeds.low <= 0:
-        asked = f"the {100 * (1 - 2 * level):.6g} % interval of contest {contest}"
+        asked = f"the {100 * (1 - 2 * level):.6g} % interval of contest {turn.number}"
         reasons.append(f"over seeds the gain is {_shown(over_seeds)} nats, and {asked} must lie above 0")
     if of_artifact.low <= 0:
         reasons.append(f"the artifact's own gain is {_shown(of_artifact)} nats, which must lie above 0")
@@ -103,7 +111,7 @@ def champion_test(
         of_artifact=of_artifact,
         min_gain=min_gain,
         reasons=tuple(reasons),
-        number=contest,
+        number=turn.number,
         level=level,
         power={f"{gain:g}": power(over_seeds, level=level, gain=gain, min_gain=min_gain) for gain in POWER_AT_NATS},
         remarks=tuple(_remarks(candidate, champion)),

@@ -12,6 +12,7 @@ from vae_search.registry.promotion import gates as health
 from vae_search.registry.promotion.champion_test import ContestResult, Interval
 from vae_search.registry.promotion.evidence import Candidate, Evidence
 from vae_search.registry.promotion.gate_results import GateInputs, GateResult
+from vae_search.registry.state import Turn
 
 COUNTING_GATES = ("seeds", "completed")  # they need no measurement
 NOTHING = GateInputs(reload_difference=None, sample_quality=None, champion_sample_quality=None)
@@ -97,12 +98,12 @@ def refused_unmeasured(candidate: Candidate, rules: PromotionPolicy) -> Promotio
 
 
 def decide(
-    candidate: Candidate, facts: GateInputs, champion: Evidence | None, rules: PromotionPolicy, *, contest: int = 1
+    candidate: Candidate, facts: GateInputs, champion: Evidence | None, rules: PromotionPolicy, *, turn: Turn
 ) -> PromotionDecision:
     """All gates; then, if it passes them and there is a champion, the contest. Pure.
 
     Args:
-        contest: number of the champion's contests up to this one.
+        turn: among the champion's contests.
 
     Raises:
         Conflict: Candidate and champion cannot be compared (invariant I7).
@@ -110,5 +111,5 @@ def decide(
     verdicts = health.judge(candidate, facts, rules.limits)
     if champion is None or not all(gate.passed for gate in verdicts):
         return PromotionDecision(gates=verdicts, contest=None)
-    result = contests.champion_test(candidate.evidence, champion, contest=contest, min_gain=rules.min_gain)
+    result = contests.champion_test(candidate.evidence, champion, turn=turn, min_gain=rules.min_gain)
     return PromotionDecision(gates=verdicts, contest=result)

@@ -8,15 +8,11 @@ from typing import Any
 import numpy as np
 
 from vae_search.core.dataset_summary import DatasetSummary
-from vae_search.errors import CorruptStore
 from vae_search.registry.promotion.champion_test import LIFE_LEVEL, ContestResult, mean_interval
-from vae_search.registry.promotion.evidence import Candidate, Evidence, training_sha256
+from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import GateInputs, GateResult
-from vae_search.registry.promotion.gates import MIN_SEEDS, baseline_nats, floor_nats
+from vae_search.registry.promotion.gates import baseline_nats, floor_nats
 from vae_search.registry.promotion.model_backend import TestScore
-from vae_search.registry.version_files import CARD_FILE, PER_IMAGE_FILE
-from vae_search.store.backends.json_records import from_json_bytes
-from vae_search.store.ledger.image_bounds_file import seeds_from_parquet
 from vae_search.store.sweeps.sweep_record import SweepRecord
 
 CARD_FORMAT = 1
@@ -109,52 +105,6 @@ def _seeds_of(candidate: Candidate) -> list[dict[str, Any]]:
         for each in candidate.rows
         for bounds in [candidate.bounds.get(each.confirm_seed)]
     ]
-
-
-def evidence_of(files: Mapping[str, bytes], *, where: str) -> Evidence:
-    """Evidence of a version, from its files.
-
-    Raises:
-        CorruptStore: The card or the bounds are not what this program writes.
-    """
-    try:
-        card: Any = from_json_bytes(files[CARD_FILE], where=f"{where}/{CARD_FILE}")
-        bounds = seeds_from_parquet(files[PER_IMAGE_FILE], where=f"{where}/{PER_IMAGE_FILE}")
-        silent, remark = _silent_seeds(card, sorted(bounds))
-        return Evidence(
-            comparability_key=card["provenance"]["comparability_key"],
-            artifact_seed=card["provenance"]["artifact_seed"],
-            bounds=bounds,
-            silent=silent,
-            trainings=frozenset(
-                training_sha256(card["params"], epochs=card["epochs"], seed=each["seed"])
-                for each in card["seeds"]
-                if each["confirm_seed"] in set(bounds) - silent
-            ),
-            remark=remark,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptStore(
-            f"has no card of this program: {error}.", path=where, advice="Install a newer vae-search."
-        ) from error
-
-
-def _silent_seeds(card: Mapping[str, Any], judged: list[int]) -> tuple[frozenset[int], str]:
-    """The seeds of a version that do not testify for it, and a remark on them.
-
-    Of a card from before that was written the first seed may have chosen the config, by judge images: it is left out
-    where enough others remain.
-    """
-    if all("testifies" in each for each in card["seeds"]):
-        return frozenset(each["confirm_seed"] for each in card["seeds"] if not each["testifies"]), ""
-    first, *others = judged
-    of_old = "The champion is of an older version of this program, which could choose it by its first seed"
-    if len(others) >= MIN_SEEDS:
-        return frozenset({first}), f"{of_old}: that one is left out, {len(others)} testify."
-    return (
-        frozenset(),
-        f"{of_old}: that one still testifies, since only {len(others)} others are there. It may flatter.",
-    )
 
 
 def markdown_of(card: Mapping[str, Any]) -> str:
@@ -254,8 +204,9 @@ def _contest_lines(contest: Mapping[str, Any] | None) -> list[str]:
         f"{_interval(contest['of_artifact'])} nats for the weights themselves (95 %); {contest['min_gain']:g} was "
         "asked for.",
         "",
-        f"Equals win such a contest in at most {100 * level:.3g} of 100 cases, and all contests of one champion "
-        f"together in at most {100 * LIFE_LEVEL:g}: the k-th has 1 / (k (k + 1)) of that.",
+        f"Equals win such a contest in at most {100 * level:.3g} of 100 cases. The contests of one champion share "
+        f"{100 * LIFE_LEVEL:g} of 100: the first has half of that, and one after k - 1 in which the candidate looked "
+        "better 1 / (k (k + 1)).",
         "",
         f"With seeds that spread as these do, a config that is truly better {odds} such contests is promoted. One bad "
         "seed in five widens the interval so far that even a clear gain is no longer seen: whoever trains the config "

@@ -154,8 +154,8 @@ def evaluate_candidate(
         if ruling is None:
             champion = prepared.champion(state)
             evidence = champion.evidence if champion else None
-            contest = state.contest_number(candidate.sha256)
-            ruling = decide(candidate, prepared.facts(champion), evidence, rules, contest=contest)
+            turn = state.turn_of(candidate.sha256)
+            ruling = decide(candidate, prepared.facts(champion), evidence, rules, turn=turn)
         if earlier is not None and ruling == earlier.ruling:
             return earlier
         who = {

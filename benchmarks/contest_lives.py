@@ -64,7 +64,7 @@ class World:
 
     def winner(self, rules: Rules, *, finalists: int, seeds: int, level: float = 0.0) -> Evidence:
         """The one of equally good finalists that the rules choose, with `seeds` seeds that testify."""
-        effects = np.array([self._effect() for _ in range(finalists)])
+        effects = CONFIG_NATS * self._error * self._rng.standard_normal(finalists)
         qualities = self._qualities(level, finalists)
         own = SEED_NATS * self._error * self._rng.standard_normal(finalists)
         if rules.chosen_on_judge:  # and the seed that it was chosen by testifies

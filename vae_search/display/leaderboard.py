@@ -94,7 +94,7 @@ def confirmed_lines(rows: "Sequence[ConfirmRow]") -> list[str]:
         if isinstance(verdict, Confirmed):
             bounds = verdict.bounds
             spread = f" (from {min(bounds):.2f} to {max(bounds):.2f})" if len(bounds) > 1 else ""
-            count = "1 fresh seed" if verdict.seeds == 1 else f"{verdict.seeds} fresh seeds"
+            count = "1 fresh seed" if len(bounds) == 1 else f"{len(bounds)} fresh seeds"
             if not verdict.testifies:
                 count += ", which finalists were chosen by"
             line = f"confirmed: trial {trial}, {count}: -log p(x) ≤ {verdict.mean:.2f} nats{spread}"

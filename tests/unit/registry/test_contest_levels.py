@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from tests.support.candidates import NOW, FakeBackend, candidate, put_finalist, put_sweep
+from tests.support.paths import ROOT
 from tests.unit.registry.test_champion_test import evidence, simulated
 from vae_search.registry.log import Entry
 from vae_search.registry.promotion.champion_record import evidence_of
@@ -17,6 +18,7 @@ from vae_search.registry.promotion.pipeline import PromotionOutcome, promote_bes
 from vae_search.registry.registry import Registry
 from vae_search.registry.state import Turn
 from vae_search.registry.version_files import CARD_FILE, CARD_TEXT_FILE, read_version
+from vae_search.store.backends.local import LocalStore
 
 GOOD, BETTER, WORSE = (231.9, 232.0, 232.1), (230.9, 231.0, 231.1), (232.9, 233.0, 233.1)
 CLOSE, LOOKS_BETTER = (231.89, 231.99, 232.09), (231.8, 231.9, 232.0)  # both too close to win
@@ -223,6 +225,18 @@ def test_the_seed_that_may_have_chosen_an_old_champion_is_left_out_if_enough_rem
     assert result.remarks == (champion.remark,)
     assert evidence_of(files, where="").remark == ""
     assert [*evidence_of(files, where="").testimony] == [*range(1, seeds + 1)]
+
+
+def test_the_champion_of_a_real_old_store_can_still_be_faced():
+    store = LocalStore(ROOT / "tests/fixtures/store_f001553/store")
+    state = Registry(store, "before", now=lambda: NOW).state()
+
+    champion = evidence_of(read_version(store, "before", 1, sha256=state.versions[1].manifest_sha256), where="")
+
+    assert [*champion.testimony] == [1, 2, 3]
+    assert "only 2 others" in champion.remark
+    assert len(champion.trainings) == 3
+    assert (state.contests, state.turn_of("new")) == (0, Turn(number=1, step=1))
 
 
 def chosen_by(levels, *, trial):

@@ -27,8 +27,8 @@ class Confirmed:
 
     @property
     def seeds(self) -> int:
-        """Number of seeds that the mean is of."""
-        return len(self.bounds)
+        """Number of seeds that testify; 0 if there is only the one that the finalists were chosen by."""
+        return len(self.bounds) if self.testifies else 0
 
     @property
     def mean(self) -> float:
@@ -81,12 +81,7 @@ def confirmed_first(found: Mapping[int, Confirmed | FailedConfirmation]) -> list
     with one seed never stands above one that completed five: its mean may be the luckiest of several single runs.
     """
     confirmed = {trial: verdict for trial, verdict in found.items() if isinstance(verdict, Confirmed)}
-
-    def place(trial: int) -> tuple[int, float, int]:
-        of = confirmed[trial]
-        return (-of.seeds if of.testifies else 0, of.mean, trial)
-
-    return sorted(confirmed, key=place)
+    return sorted(confirmed, key=lambda trial: (-confirmed[trial].seeds, confirmed[trial].mean, trial))
 
 
 def confirmed_place(rows: Sequence[ConfirmRow]) -> Callable[[int], int]:

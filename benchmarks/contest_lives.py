@@ -12,7 +12,7 @@ nats of standard deviation between two configs and 3 between two seeds of one. I
 smaller by √(5,000 / IMAGES) stand for the 5,000: the errors are the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,46 +35,58 @@ PROGRESS_EVERY, PROGRESS_NATS = 5, 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How finalists are chosen, and which level a contest has."""
+    """How finalists are chosen, which level a contest has, and whether it costs a step of its champion's budget."""
 
     chosen_on_judge: bool
     levels_are_shared: bool
+    every_contest_costs: bool = False
 
     def contest(self, candidate: Evidence, champion: Evidence, *, step: int) -> ContestResult:
         return champion_test(candidate, champion, turn=Turn(step=step if self.levels_are_shared else 1))
+
+    def costs(self, result: ContestResult) -> bool:
+        """True if the next contest of the champion comes a step later."""
+        return self.every_contest_costs or result.over_seeds.estimate > 0
 
 
 RULES = {
     "before": Rules(chosen_on_judge=True, levels_are_shared=False),
     "now": Rules(chosen_on_judge=False, levels_are_shared=True),
 }
+BONFERRONI = Rules(chosen_on_judge=False, levels_are_shared=True, every_contest_costs=True)
 
 
 class World:
-    """Draws configs and their seeds."""
+    """Draws configs and their seeds.
 
-    def __init__(self, rng: np.random.Generator, *, seed_sd: float) -> None:
+    Args:
+        unequal: by which factor the spreads of two configs' seeds may differ; log-uniform about `seed_sd`.
+    """
+
+    def __init__(self, rng: np.random.Generator, *, seed_sd: float, unequal: float = 1.0) -> None:
         self._rng = rng
         self._seed_sd = seed_sd
+        self._half_range = np.log(unequal) / 2
         self._error = 1 / np.sqrt(JUDGE_IMAGES)  # of a mean over images, for an effect of one nat
 
     def config(self, *, seeds: int, level: float = 0.0) -> Evidence:
         """The seeds of one config that nobody chose; a lower `level` is better."""
-        return self._evidence(level, self._effect(), self._qualities(level, seeds), first=None)
+        return self._evidence(self._effect(), self._qualities(level, self._spreads(1), seeds), first=None)
 
     def winner(self, rules: Rules, *, finalists: int, seeds: int, level: float = 0.0) -> Evidence:
         """The one of equally good finalists that the rules choose, with `seeds` seeds that testify."""
         effects = CONFIG_NATS * self._error * self._rng.standard_normal(finalists)
-        qualities = self._qualities(level, finalists)
+        spreads = self._spreads(finalists)
+        qualities = self._qualities(level, spreads, finalists)
         own = SEED_NATS * self._error * self._rng.standard_normal(finalists)
         if rules.chosen_on_judge:  # and the seed that it was chosen by testifies
             best = int((qualities + effects + own).argmin())
-            others = self._qualities(level, seeds - 1)
+            others = self._qualities(level, spreads[best], seeds - 1)
             first = (float(qualities[best]), float(own[best]))
-            return self._evidence(level, effects[best], others, first=first)
+            return self._evidence(effects[best], others, first=first)
         on_select = CONFIG_NATS * self._error * self._rng.standard_normal(finalists)
         best = int((qualities + on_select + own).argmin())
-        return self._evidence(level, effects[best], self._qualities(level, seeds), first=None)
+        return self._evidence(effects[best], self._qualities(level, spreads[best], seeds), first=None)
 
     def worse(self, mean: float) -> float:
         """By how much a challenger is worse, nats: exponential, so that many are hardly worse and a few by far."""
@@ -84,12 +96,13 @@ class World:
         """Mean over the judge images of a config's effects on them."""
         return float(CONFIG_NATS * self._error * self._rng.standard_normal())
 
-    def _qualities(self, level: float, count: int) -> np.ndarray:
-        return level + self._seed_sd * self._rng.standard_normal(count)
+    def _spreads(self, count: int) -> np.ndarray:
+        return self._seed_sd * np.exp(self._rng.uniform(-self._half_range, self._half_range, count))
 
-    def _evidence(
-        self, level: float, effect: float, qualities: np.ndarray, *, first: tuple[float, float] | None
-    ) -> Evidence:
+    def _qualities(self, level: float, spread: np.ndarray, count: int) -> np.ndarray:
+        return level + spread * self._rng.standard_normal(count)
+
+    def _evidence(self, effect: float, qualities: np.ndarray, *, first: tuple[float, float] | None) -> Evidence:
         means = qualities + SEED_NATS * self._error * self._rng.standard_normal(len(qualities))
         if first is not None:
             qualities, means = np.append(first[0], qualities), np.append(sum(first), means)
@@ -148,7 +161,7 @@ def lives(world: World, rules: Rules, *, count: int) -> dict[str, dict[str, floa
             if result.won:
                 champion, step, ever = candidate, 1, True
             else:
-                step += result.over_seeds.estimate > 0
+                step += rules.costs(result)
             if sweep in SWEEPS:
                 replaced[sweep] += ever
                 flattered[sweep].append(-mean_of(champion))
@@ -183,7 +196,7 @@ def lives_with_progress(world: World, rules: Rules, *, others: float, count: int
                 promoted, false, any_false = promoted + 1, false + (level >= at), any_false or level >= at
                 champion, at, step = candidate, level, 1
             else:
-                step += result.over_seeds.estimate > 0
+                step += rules.costs(result)
         with_false += any_false
     return {
         "true_promotions_of_4": (promoted - false) / count,
@@ -201,7 +214,7 @@ def added_seeds(world: World, rules: Rules, *, count: int) -> dict[str, float]:
         step = 1
         for seeds in range(3, max(LOOKS_UP_TO) + 1):
             result = rules.contest(part_of(everything, range(seeds)), champion, step=step)
-            step += result.over_seeds.estimate > 0
+            step += rules.costs(result)
             if result.won:
                 for most in LOOKS_UP_TO:
                     won[most] += most >= seeds
@@ -211,12 +224,13 @@ def added_seeds(world: World, rules: Rules, *, count: int) -> dict[str, float]:
 
 def power_by_step(world: World, rules: Rules, *, seeds: int, count: int) -> dict[str, dict[str, float]]:
     """Promotions of a config that is better by so much, at the k-th step of a champion's budget."""
-    won: dict[int, dict[float, int]] = {step: dict.fromkeys(GAINS_NATS, 0) for step in STEPS}
+    steps = STEPS if rules.levels_are_shared else STEPS[:1]
+    won: dict[int, dict[float, int]] = {step: dict.fromkeys(GAINS_NATS, 0) for step in steps}
     for _ in range(count):
         champion = world.config(seeds=seeds)
         for gain in GAINS_NATS:
             better = world.winner(rules, finalists=DEFAULT_FINALISTS, seeds=seeds, level=-gain)
-            for step in STEPS:
+            for step in steps:
                 won[step][gain] += rules.contest(better, champion, step=step).won
     return {str(k): {f"{gain:g}": wins / count for gain, wins in of.items()} for k, of in won.items()}
 
@@ -269,8 +283,11 @@ def simulate(*, seed_sd: float, scale: float = 1.0) -> dict[str, object]:
         }
         for finalists in FINALISTS
     }
-    for study, run in {
+    studies: dict[str, Callable[[Rules], object]] = {
         "lives_by_sweeps": lambda rules: lives(world(2), rules, count=draws(6_000)),
+        "lives_by_sweeps_spreads_unequal_tenfold": lambda rules: lives(
+            World(np.random.default_rng([17, 9]), seed_sd=seed_sd, unequal=10.0), rules, count=draws(3_000)
+        ),
         "lives_with_progress_others_equal": lambda rules: lives_with_progress(
             world(3), rules, others=0.0, count=draws(2_000)
         ),
@@ -280,8 +297,11 @@ def simulate(*, seed_sd: float, scale: float = 1.0) -> dict[str, object]:
         "added_seeds_up_to": lambda rules: added_seeds(world(4), rules, count=draws(5_000)),
         "power_by_step_5_seeds": lambda rules: power_by_step(world(5), rules, seeds=5, count=draws(4_000)),
         "power_by_step_8_seeds": lambda rules: power_by_step(world(6), rules, seeds=8, count=draws(2_000)),
-    }.items():
-        report[study] = {name: run(rules) for name, rules in RULES.items()}
-        print(f"{study}: {report[study]}", flush=True)
+    }
+    for study, run in studies.items():
+        compared = RULES | ({"every contest costs": BONFERRONI} if "progress" in study else {})
+        found = {name: run(rules) for name, rules in compared.items()}
+        report[study] = found
+        print(f"{study}: {found}", flush=True)
     report["defences_by_gain"] = defences(world(7), count=draws(5_000))
     return report

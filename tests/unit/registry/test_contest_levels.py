@@ -9,6 +9,7 @@ from scipy import stats
 from tests.support.candidates import NOW, FakeBackend, candidate, put_finalist, put_sweep
 from tests.support.paths import ROOT
 from tests.unit.registry.test_champion_test import evidence, simulated
+from vae_search.display.models import decision_lines, show_models
 from vae_search.registry.log import Entry
 from vae_search.registry.promotion.champion_record import evidence_of
 from vae_search.registry.promotion.champion_test import LIFE_LEVEL, Interval, champion_test, level_of, power
@@ -182,6 +183,20 @@ def test_a_card_tells_the_contest_its_level_and_what_it_could_see(store):
     assert "at most 0.833 of 100 cases" in told
     assert f"by 0.25 nats in {100 * contest['power']['0.25']:.0f} of 100" in told
     assert "One bad seed in five" in told
+
+
+def test_the_command_line_tells_the_contest_and_the_listing_counts_them(store, capsys):
+    put_sweep(store, candidate(GOOD, trial=3))
+    first = ask(store, "digits")
+    challenge(store, CLOSE)
+    refused = ask(store, "sweep-10")
+
+    told = decision_lines(refused)
+    show_models([state(store)], as_json=False)
+
+    assert decision_lines(first)[-1].startswith("  test images")
+    assert told[-1].startswith("  contest 1 of this champion, at level 2.50%; probability of a promotion")
+    assert ["m", "version", "1", "1", "1", "3"] in [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
 def test_an_entry_of_an_older_version_is_read_as_it_was_written(store):

@@ -4,15 +4,19 @@
 Every contest draws two disjoint groups of 3 (and of 5) seeds, calls one the champion and the other the candidate, and
 asks each rule. All groups are equals, so every promotion is a false one.
 
-contest        as `vae_search.registry.promotion.champion_test` decides
+contest        as `vae_search.registry.promotion.champion_test` decides the first contest of a champion
 lower number   the candidate's first seed has a lower mean than the champion's first seed
 best of group  the best seed of each group; promoted if the interval of their paired differences over images is above 0
 
 Upper limits (97.5 %) are from resampled seeds: of a resample each seed is taken once, so that groups stay disjoint.
 Power: the same draws with the candidate's bounds improved by a gap of so many nats on every image.
 
-    python benchmarks/false_champions.py          # trains, about ten minutes on two cores
-    python benchmarks/false_champions.py --again  # the statistics only
+None of these groups was chosen, and each meets the other once. What selection, repeated challenges and added seeds do
+is simulated with the spread of seeds that was measured: `contest_lives.py`.
+
+    python benchmarks/false_champions.py             # trains, about ten minutes on two cores
+    python benchmarks/false_champions.py --again     # the statistics only
+    python benchmarks/false_champions.py --simulate  # the simulation only, beside the figures that are there
 """
 
 import argparse
@@ -24,10 +28,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from contest_lives import simulate
 from fashion import judge_images, slice_task
 from machine import describe_machine
 
@@ -184,8 +190,13 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=HERE / "results" / "false_champions.npz")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--again", action="store_true", help="take the bounds of the cache instead of training")
+    parser.add_argument("--simulate", action="store_true", help="leave the measured figures as they are")
     arguments = parser.parse_args()
     started_s = time.monotonic()
+    if arguments.simulate:
+        report = json.loads(arguments.output.read_text())
+        write_with_simulation(report, arguments.output)
+        return
     if arguments.again:
         seeds = read(arguments.cache)
     else:
@@ -193,7 +204,7 @@ def main() -> None:
         save(seeds, arguments.cache)
     trained_s = time.monotonic() - started_s
     means = np.array([-seed.bounds.iwae.mean() for seed in seeds])
-    report: dict[str, object] = {
+    report: dict[str, Any] = {
         "seeds": len(seeds),
         "epochs": EPOCHS,
         "images": len(seeds[0].bounds),
@@ -219,8 +230,17 @@ def main() -> None:
         for gap, rates in groups[str(group)]["power"].items():
             print(f"better by {float(gap):4.2f} nats        " + "  ".join(f"{rate:14.3f}" for rate in rates.values()))
     report["groups"] = groups
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(report, indent=1) + "\n")
+    write_with_simulation(report, arguments.output)
+
+
+def write_with_simulation(report: dict[str, Any], path: Path) -> None:
+    """Simulate contests with the spread of seeds that `report` has, and write it with them."""
+    started_s = time.process_time()  # one thread
+    report["simulated"] = simulate(seed_sd=report["seed_sd_nats"])
+    report["simulated_cpu_s"] = round(time.process_time() - started_s, 1)
+    report["simulated_on"] = describe_machine()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

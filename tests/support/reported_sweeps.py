@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support.candidates import KEY, candidate
+from tests.support.candidates import KEY, finalist_row
 from tests.support.rows import BEGAN, epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.spec.sweep_spec import parse_spec
@@ -91,13 +91,11 @@ def put_pareto_sweep(store: Store, rows: list[TrialRow], criteria: str) -> None:
 
 
 def put_confirmed(store: Store) -> None:
-    """Two finalists, the better one with five seeds."""
-    for trial, seeds in ((0, 5), (2, 1)):
-        of_trial = candidate([20.0 + trial + seed / 10 for seed in range(seeds)], trial)
-        for row in of_trial.rows:
-            iwae = -float(of_trial.bounds[row.confirm_seed].neg_iwae.mean())
-            fields = {name: getattr(row, name) for name in row.__dataclass_fields__}
-            ConfirmRuns(store, "digits").commit(type(row)(**(fields | {"iwae": iwae, "iwae_k": 500})))
+    """Two finalists, each with the run that they were chosen by; the better one with five seeds that testify."""
+    for trial, seeds in ((0, 6), (2, 1)):
+        for seed in range(seeds):
+            row = finalist_row(trial, seed, iwae=-(19.9 + trial + seed / 10), iwae_k=500)
+            ConfirmRuns(store, "digits").commit(row)
 
 
 def spoil(path: Path) -> None:

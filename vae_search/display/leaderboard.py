@@ -90,11 +90,13 @@ def confirmed_lines(rows: "Sequence[ConfirmRow]") -> list[str]:
     known = verdicts(rows)
     lines = []
     for trial in confirmed_first(known):
-        bounds = [-row.iwae for row in rows if row.trial == trial and row.iwae is not None]
         verdict = known[trial]
-        spread = f" (from {min(bounds):.2f} to {max(bounds):.2f})" if len(bounds) > 1 else ""
-        count = "1 fresh seed" if verdict.seeds == 1 else f"{verdict.seeds} fresh seeds"
         if isinstance(verdict, Confirmed):
+            bounds = verdict.bounds
+            spread = f" (from {min(bounds):.2f} to {max(bounds):.2f})" if len(bounds) > 1 else ""
+            count = "1 fresh seed" if len(bounds) == 1 else f"{len(bounds)} fresh seeds"
+            if not verdict.testifies:
+                count += ", which finalists were chosen by"
             line = f"confirmed: trial {trial}, {count}: -log p(x) ≤ {verdict.mean:.2f} nats{spread}"
             lines.append(f"{line}, by iwae_{verdict.iwae_k}")
     for trial, verdict in known.items():
@@ -185,7 +187,7 @@ def _confirmed_cell(verdict: Confirmed | FailedConfirmation | None) -> str:
             return f"no, {verdict.failed} of {verdict.seeds} failed"
         case _:
             spread = "" if verdict.sd is None else f" ± {verdict.sd:.2f}"
-            return f"{verdict.mean:.2f}{spread} ({verdict.seeds})"
+            return f"{verdict.mean:.2f}{spread} ({verdict.seeds if verdict.testifies else 'choosing run'})"
 
 
 def _scores(row: "TrialRow") -> list[str]:

@@ -9,6 +9,7 @@ from vae_search.display.tables import cell, show_table
 from vae_search.services.payloads import model_facts
 
 if TYPE_CHECKING:
+    from vae_search.registry.promotion.champion_test import ContestResult
     from vae_search.registry.promotion.pipeline import Decision
     from vae_search.registry.state import ModelState
     from vae_search.services.models.champions import Evaluation
@@ -31,6 +32,7 @@ def decision_lines(decision: "Decision") -> list[str]:
             still = "there is no champion yet" if decision.champion is None else f"{champion} stays champion"
             lines = [f"{decision.candidate} was not promoted; {still}."]
     lines += [f"  {reason}" for reason in decision.ruling.reasons]
+    lines += [f"  {line}" for line in contest_lines(decision.ruling.contest)]
     if decision.test is not None:
         test = decision.test
         lines.append(
@@ -38,6 +40,18 @@ def decision_lines(decision: "Decision") -> list[str]:
             f"(iwae_{test.iwae_k}, {test.images:,} images)"
         )
     return lines
+
+
+def contest_lines(contest: "ContestResult | None") -> list[str]:
+    """Level and power of a contest in a sentence, and its remarks; nothing if older versions held it, without these."""
+    if contest is None or not contest.power:
+        return []
+    odds = ", ".join(f"{share:.0%} for {gain} nats" for gain, share in contest.power.items())
+    return [
+        f"contest {contest.number} of this champion, at level {contest.level:.2%}; probability of a promotion where "
+        f"seeds spread like these, by true gain: {odds}",
+        *contest.remarks,
+    ]
 
 
 def show_models(states: "Sequence[ModelState]", *, as_json: bool) -> None:
@@ -52,11 +66,12 @@ def show_models(states: "Sequence[ModelState]", *, as_json: bool) -> None:
                 state.model,
                 "none" if state.champion is None else f"version {state.champion}",
                 str(len(state.versions)),
+                str(state.contests),
                 str(len(state.entries)),
             ]
             for state in states
         ]
-        show_table(console(), ["model", "champion", "versions", "log entries"], rows)
+        show_table(console(), ["model", "champion", "versions", "its contests", "log entries"], rows)
 
 
 def show_history(state: "ModelState", *, as_json: bool) -> None:
@@ -64,7 +79,10 @@ def show_history(state: "ModelState", *, as_json: bool) -> None:
     if as_json:
         show_json([entry.to_dict() for entry in state.entries])
         return
-    say(f"{state.model}: champion {'none' if state.champion is None else f'version {state.champion}'}")
+    champion = "champion none"
+    if state.champion is not None:
+        champion = f"champion version {state.champion}, which has had {state.contests} contests"
+    say(f"{state.model}: {champion}")
     rows = [
         [
             f"{entry.at:%Y-%m-%d %H:%M}",

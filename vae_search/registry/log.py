@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from vae_search.errors import CorruptStore
 from vae_search.registry import model_paths
@@ -59,6 +60,17 @@ class Entry:
     def judged(self) -> bool:
         """True if a candidate was judged: not where a number is only given up."""
         return self.action in (Action.PROMOTE, Action.REJECT) and bool(self.verdicts)
+
+    @property
+    def contested(self) -> bool:
+        """True if a candidate passed the gates and was held against the champion of that time."""
+        return self.judged and self.verdicts.get("contest") is not None
+
+    @property
+    def led(self) -> bool:
+        """True if the candidate looked better than the champion in their contest, enough or not."""
+        contest: Any = self.verdicts.get("contest")
+        return self.contested and contest["over_seeds"]["estimate"] > 0
 
     def to_dict(self) -> dict[str, object]:
         """The entry's fields; `incarnation` only if it is known, as older logs have none."""

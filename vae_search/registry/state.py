@@ -35,6 +35,19 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Place of a contest among those of one champion.
+
+    Args:
+        number: of all its contests, counted from 1.
+        step: one more than the earlier contests in which the candidate looked better; these alone use up the level.
+    """
+
+    number: int = 1
+    step: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelState:
     """A model after all of its entries.
 
@@ -71,6 +84,31 @@ class ModelState:
             if entry.action is Action.REJECT and asked == (candidate_sha256, rules_sha256, self.champion):
                 return entry
         return None
+
+    def turn_of(self, candidate_sha256: str) -> Turn:
+        """Turn of a candidate in the present champion's contests: the next one, or its own if it had one.
+
+        Whoever asks again with the same runs looks at nothing new; with an added seed, or from another sweep, does. A
+        champion that is back after a rollback goes on counting where it was.
+        """
+        earlier = self._contests()
+        for place, entry in enumerate(earlier):
+            if entry.candidate_sha256 == candidate_sha256:
+                earlier = earlier[:place]
+        return Turn(number=len(earlier) + 1, step=sum(entry.led for entry in earlier) + 1)
+
+    @property
+    def contests(self) -> int:
+        """Contests that the present champion has had."""
+        return len(self._contests())
+
+    def _contests(self) -> list[Entry]:
+        """The entries on contests with the present champion, the first of each candidate by its content."""
+        found: dict[str | None, Entry] = {}
+        for entry in self.entries:
+            if entry.contested and entry.champion == self.champion:
+                found.setdefault(entry.candidate_sha256, entry)
+        return list(found.values())
 
     def versions_of(self, candidate_sha256: str) -> list[Version]:
         """The numbers that a candidate has had, the newest first."""

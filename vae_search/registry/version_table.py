@@ -91,7 +91,7 @@ def _scores(store: Store, model: str, version: Version) -> dict[str, object]:
     if version.manifest_sha256 is None:
         return {}
     card = _card(store, model, version)
-    seeds = [of["neg_iwae"] for of in card["seeds"] if of["neg_iwae"] is not None]
+    seeds = [of["neg_iwae"] for of in card["seeds"] if of["neg_iwae"] is not None and of.get("testifies", True)]
     return {
         "neg_iwae": statistics.fmean(seeds),
         "neg_iwae_sd": statistics.stdev(seeds) if len(seeds) > 1 else None,

@@ -13,7 +13,7 @@ from vae_search.core.trial_state import State
 from vae_search.registry.log import Entry
 from vae_search.registry.promotion.champion_test import Interval, mean_interval
 from vae_search.spec.sweep_spec import SweepSpec
-from vae_search.store.ledger.confirm_runs import ConfirmRow, by_trial
+from vae_search.store.ledger.confirm_runs import ConfirmRow, by_trial, selecting_seed, testifying
 from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.store.queries.confirmed_configs import confirmed_place
 from vae_search.store.queries.front import Front, front_among, member_of
@@ -193,8 +193,11 @@ def lead(ranking: Sequence[TrialRow]) -> Lead | None:
 def confirmed(rows: Sequence[ConfirmRow]) -> list[Confirmed]:
     """The finalists of which a confirm run has completed, in the order of `confirmed_first`; failed ones come last."""
     found = []
+    selecting = selecting_seed(rows)
     for trial, runs in by_trial(rows).items():
-        bounds = tuple(-row.iwae for row in runs if row.state is State.COMPLETE and row.iwae is not None)
+        complete = [row for row in runs if row.state is State.COMPLETE]
+        fresh = testifying(runs, selecting=selecting) or complete  # of the others only the run they were chosen by
+        bounds = tuple(-row.iwae for row in fresh if row.iwae is not None)
         if bounds:
             failed = sum(row.state is not State.COMPLETE for row in runs)
             found.append(Confirmed(trial=trial, bounds=bounds, iwae_k=runs[0].iwae_k, failed=failed))

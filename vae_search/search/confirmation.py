@@ -1,9 +1,11 @@
 """Plan of the confirm runs: the finalists and fresh seeds to train, in order, as a function of what the ledger holds.
 
 A search picks the luckiest of many runs, so its best values flatter (the winner's curse). Fresh seeds of the few best
-configs tell luck from quality, and how much seeds matter.
+configs tell luck from quality, and how much seeds matter. The same holds once more for a finalist that is picked out of
+several: it is chosen on select images, and by a run that says nothing in its favour later.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +18,7 @@ from vae_search.spec.sections import Objective
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
-from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
+from vae_search.store.ledger.confirm_runs import SELECTING_SEED, ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.leaderboard import Leaderboard
 from vae_search.store.queries.ranking import best_first
@@ -24,7 +26,7 @@ from vae_search.store.queries.ranking import best_first
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class ConfirmRun:
-    """A finalist's config with one of its fresh seeds, counted from 1."""
+    """A finalist's config with one of its fresh seeds: `SELECTING_SEED`, or one that testifies, counted from 1."""
 
     trial: int
     confirm_seed: int
@@ -66,25 +68,39 @@ def finalists_in(leaderboard: Leaderboard, count: int, objective: Objective) -> 
 def wanted_runs(finalists: Sequence[int], done: Sequence[ConfirmRow], *, seeds: int) -> list[ConfirmRun]:
     """The confirm runs that can be issued now, in their order; none if all is confirmed.
 
-    Each finalist gets one fresh seed; then the one that did best with it gets the others. A finalist that fails with
+    Each of several finalists gets one fresh seed; then the one that did best with it, by the search's own objective on
+    the select images, gets the seeds that testify. No judge image has a say in the choice, and the run that it was made
+    by does not testify: else the contest would take the luckiest of several for the best. A finalist that fails with
     any seed cannot be promoted, so the next one takes its place.
 
     Args:
         finalists: their trials, the best of the search first.
         done: the confirm runs that have ended.
+        seeds: how many testify.
     """
     ended = {ConfirmRun(trial=row.trial, confirm_seed=row.confirm_seed): row for row in done}
-    first = [ConfirmRun(trial=trial, confirm_seed=1) for trial in finalists]
-    missing = [run for run in first if run not in ended]
-    if missing:
-        return missing
+    healthy = list(finalists)
     failed = {run.trial for run, row in ended.items() if row.state is not State.COMPLETE}
-    # The bound is higher for better models; equal ones stay in the search's order.
-    healthy = sorted((run for run in first if run.trial not in failed), key=lambda run: -(ended[run].iwae or 0.0))
-    for best in healthy[:1]:
-        runs = [ConfirmRun(trial=best.trial, confirm_seed=seed) for seed in range(2, seeds + 1)]
+    if len(finalists) > 1:
+        choosing = [ConfirmRun(trial=trial, confirm_seed=SELECTING_SEED) for trial in finalists]
+        missing = [run for run in choosing if run not in ended]
+        if missing:
+            return missing
+        # Equal ones stay in the search's order.
+        healthy = [run.trial for run in sorted(choosing, key=lambda run: _select_score(ended[run]))]
+    for best in [trial for trial in healthy if trial not in failed][:1]:
+        runs = [ConfirmRun(trial=best, confirm_seed=seed) for seed in range(1, seeds + 1)]
         return [run for run in runs if run not in ended]
     return []
+
+
+def _select_score(row: ConfirmRow) -> float:
+    """Score of a confirm run on the select images, least is best: the objective, or of a Pareto sweep the bound.
+
+    Never `iwae`, which is of the judge images.
+    """
+    score = row.neg_elbo if row.objective is None else row.objective
+    return math.inf if score is None else score
 
 
 class ConfirmationPlan:
@@ -155,8 +171,9 @@ class ConfirmationPlan:
         ]
         if not runs_s:
             return 0.0
-        rounds = -(-self._spec.confirm.finalists // slots) + -(-(self._spec.confirm.seeds - 1) // slots)
-        return rounds * max(runs_s)
+        confirm = self._spec.confirm
+        choosing = confirm.runs - confirm.seeds
+        return (-(-choosing // slots) + -(-confirm.seeds // slots)) * max(runs_s)
 
 
 def _check_epochs(spec: SweepSpec, ended: Sequence[ConfirmRow]) -> None:

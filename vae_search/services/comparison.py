@@ -75,7 +75,7 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
     if empty:
         raise NotFound(f"sweep {empty[0]}: no trial has completed yet, so there is nothing to compare.")
     confirmed = {name: found.verdicts.get(found.rows[0].trial) for name, found in rankings.items()}
-    samples = {verdict.iwae_k if isinstance(verdict, Confirmed) else None for verdict in confirmed.values()}
+    samples = {of.iwae_k if isinstance(of, Confirmed) and of.testifies else None for of in confirmed.values()}
     by_seeds = len(samples) == 1 and None not in samples
     if not by_seeds:  # what seeds or an objective have put first is not the first by neg_elbo
         rankings = {name: queries.best(store, name, count=1, by="neg_elbo") for name in names}

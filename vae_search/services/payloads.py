@@ -137,11 +137,12 @@ def comparison_facts(comparison: "Comparison") -> Facts:
 
 
 def model_facts(state: "ModelState") -> Facts:
-    """One model of a store: its champion, how many versions and log entries."""
+    """One model of a store: its champion, the contests that this has had, how many versions and log entries."""
     return {
         "model": state.model,
         "champion": state.champion,
         "versions": len(state.versions),
+        "contests": state.contests,
         "entries": len(state.entries),
     }
 

@@ -126,13 +126,14 @@ class Confirm(Part):
     """Confirm runs: the best configs of a sweep are trained again with fresh seeds."""
 
     finalists: int = Field(default=3, ge=0, le=100, description="Configs that are trained again; 0 = none.")
-    seeds: int = Field(default=5, ge=1, le=100, description="Fresh seeds of the best of them.")
+    seeds: int = Field(default=5, ge=1, le=100, description="Fresh seeds that testify for the best of them.")
     epochs: int | None = Field(default=None, ge=1, le=100_000, description="Epochs of each; default: budget.epochs.")
 
     @property
     def runs(self) -> int:
-        """Confirm runs in all: one of each finalist, then the other seeds of the best one."""
-        return self.finalists + self.seeds - 1 if self.finalists else 0
+        """Confirm runs in all: one of each finalist to choose by, if there are several; then the seeds of the best."""
+        choosing = self.finalists if self.finalists > 1 else 0
+        return choosing + self.seeds if self.finalists else 0
 
 
 class Promote(Part):

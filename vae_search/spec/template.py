@@ -65,7 +65,7 @@ pruning:                          # or off
 
 # confirm:                        # the best configs are trained again, with fresh seeds
 #   finalists: 3                  # how many; 0 = none
-#   seeds: 5                      # of the best of them
+#   seeds: 5                      # of the best of them, beside the one that it was chosen by
 # promote:
 #   model: digits                 # where it goes if it passes every gate and beats the champion
 

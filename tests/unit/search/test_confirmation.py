@@ -1,6 +1,7 @@
 """Confirm runs: which, in which order, and that they survive a driver like trials do."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict
 from vae_search.search.confirmation import ConfirmRun, finalists_in, finalists_of, wanted_runs
-from vae_search.spec.sections import Objective
+from vae_search.spec.sections import Confirm, Objective
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
@@ -28,41 +29,69 @@ FAILED = {"state": State.FAIL, "reason": Reason.DIVERGED}
 CONFIRM = ("confirm={finalists: 2, seeds: 3}", "budget.trials=4", "pruning=off")
 
 
-def ended(trial: int, seed: int, iwae: float | None) -> ConfirmRow:
-    """A confirm run with this bound; None for one that failed."""
-    if iwae is None:
+def ended(trial: int, seed: int, objective: float | None, **changes: object) -> ConfirmRow:
+    """A confirm run with this objective on the select images; None for one that failed."""
+    if objective is None:
         return ConfirmRow.of(trial_row(trial, sweep="small", **FAILED), confirm_seed=seed)
-    return ConfirmRow.of(trial_row(trial, sweep="small", iwae=iwae, iwae_k=500), confirm_seed=seed)
+    scores = {"objective": objective, "neg_elbo": objective, "iwae": -objective, "iwae_k": 500, **changes}
+    return ConfirmRow.of(trial_row(trial, sweep="small", **scores), confirm_seed=seed)
 
 
 def runs(*pairs: tuple[int, int]) -> list[ConfirmRun]:
     return [ConfirmRun(trial=trial, confirm_seed=seed) for trial, seed in pairs]
 
 
-def test_first_each_finalist_gets_one_fresh_seed():
-    assert wanted_runs([7, 3, 5], [], seeds=5) == runs((7, 1), (3, 1), (5, 1))
-    assert wanted_runs([7, 3, 5], [ended(7, 1, -90.0)], seeds=5) == runs((3, 1), (5, 1))
+def test_first_each_finalist_gets_one_fresh_seed_to_choose_by():
+    assert wanted_runs([7, 3, 5], [], seeds=5) == runs((7, 0), (3, 0), (5, 0))
+    assert wanted_runs([7, 3, 5], [ended(7, 0, 90.0)], seeds=5) == runs((3, 0), (5, 0))
 
 
-def test_then_the_one_that_did_best_with_it_gets_the_others():
-    first = [ended(7, 1, -90.0), ended(3, 1, -88.0), ended(5, 1, -89.0)]
+def test_then_the_one_that_did_best_with_it_gets_the_seeds_that_testify():
+    first = [ended(7, 0, 90.0), ended(3, 0, 88.0), ended(5, 0, 89.0)]
 
-    assert wanted_runs([7, 3, 5], first, seeds=4) == runs((3, 2), (3, 3), (3, 4))
-    assert wanted_runs([7, 3, 5], [*first, ended(3, 3, -99.0)], seeds=4) == runs((3, 2), (3, 4))
+    assert wanted_runs([7, 3, 5], first, seeds=4) == runs((3, 1), (3, 2), (3, 3), (3, 4))
+    assert wanted_runs([7, 3, 5], [*first, ended(3, 3, 99.0)], seeds=4) == runs((3, 1), (3, 2), (3, 4))
+
+
+def test_judge_images_have_no_say_in_the_choice():
+    better_on_select, better_on_judge = ended(7, 0, 88.0, iwae=-95.0), ended(3, 0, 89.0, iwae=-85.0)
+
+    assert wanted_runs([7, 3], [better_on_select, better_on_judge], seeds=2) == runs((7, 1), (7, 2))
+
+
+def test_where_nothing_is_weighed_up_the_bound_on_select_images_chooses():
+    rows = [ended(7, 0, 89.0, iwae=-80.0), ended(3, 0, 88.0, iwae=-95.0)]
+    of_a_front = [replace(row, objective=None) for row in rows]
+
+    assert wanted_runs([7, 3], of_a_front, seeds=1) == runs((3, 1))
+
+
+def test_a_single_finalist_needs_no_choice():
+    assert wanted_runs([7], [], seeds=2) == runs((7, 1), (7, 2))
 
 
 def test_a_finalist_that_fails_with_a_seed_makes_room_for_the_next():
-    first = [ended(7, 1, -90.0), ended(3, 1, None), ended(5, 1, -89.0)]
+    first = [ended(7, 0, 90.0), ended(3, 0, None), ended(5, 0, 89.0)]
 
-    assert wanted_runs([7, 3, 5], first, seeds=2) == runs((5, 2))
-    assert wanted_runs([7, 3, 5], [*first, ended(5, 2, None)], seeds=2) == runs((7, 2))
-    assert wanted_runs([7, 3, 5], [*first, ended(5, 2, None), ended(7, 2, -90.0)], seeds=2) == []
+    assert wanted_runs([7, 3, 5], first, seeds=1) == runs((5, 1))
+    assert wanted_runs([7, 3, 5], [*first, ended(5, 1, None)], seeds=1) == runs((7, 1))
+    assert wanted_runs([7, 3, 5], [*first, ended(5, 1, None), ended(7, 1, 90.0)], seeds=1) == []
 
 
 def test_it_ends():
     assert wanted_runs([], [], seeds=5) == []
-    assert wanted_runs([7], [ended(7, 1, -90.0)], seeds=1) == []
+    assert wanted_runs([7], [ended(7, 1, 90.0)], seeds=1) == []
     assert wanted_runs([7], [ended(7, 1, None)], seeds=5) == []
+
+
+def test_as_many_runs_are_foretold_as_there_are():
+    for finalists in (1, 2, 3):
+        done: list[ConfirmRow] = []
+        while missing := wanted_runs([*range(finalists)], done, seeds=4):
+            done += [ended(run.trial, run.confirm_seed, 90.0 + run.trial) for run in missing]
+
+        assert len(done) == Confirm(finalists=finalists, seeds=4).runs
+    assert Confirm(finalists=0).runs == 0
 
 
 def test_finalists_are_the_best_complete_trials_with_distinct_configs():
@@ -95,15 +124,15 @@ def test_a_sweep_confirms_its_best_configs_after_its_last_trial(open_session, st
     session.run()
 
     kinds = [type(row) is ConfirmRow for row in session.landed]
-    assert kinds == [False] * 4 + [True] * 4
+    assert kinds == [False] * 4 + [True] * 5
     best = [row.trial for row in finalists_of(session.landed[:4], 2, Objective())]
     confirmed = ConfirmRuns(store, "small").rows()
-    first = [row for row in confirmed if row.confirm_seed == 1]
+    first = [row for row in confirmed if row.confirm_seed == 0]
     assert {row.trial for row in first} == {*best}
-    winner = max(first, key=lambda row: row.iwae).trial
-    assert sorted(row.confirm_seed for row in confirmed if row.trial == winner) == [1, 2, 3]
+    winner = min(first, key=lambda row: row.objective).trial
+    assert sorted(row.confirm_seed for row in confirmed if row.trial == winner) == [0, 1, 2, 3]
     assert all(row.seed == derived_seed(0, row.trial, f"confirm seed {row.confirm_seed}") for row in confirmed)
-    assert len({row.neg_elbo for row in confirmed}) == 4
+    assert len({row.neg_elbo for row in confirmed}) == 5
     assert len(Ledger(store, "small").trials()) == 4
     assert store.list(SweepPaths("small").running) == []
 
@@ -167,7 +196,7 @@ def test_the_search_leaves_time_for_what_it_must_confirm(open_session):
         pass
     session.coordinator.commit_trial(order.key)
     forecast_s = session.coordinator._confirmation.forecast_s(slots=1)
-    assert forecast_s == pytest.approx(4 * session.landed[0].wall_s)
+    assert forecast_s == pytest.approx(5 * session.landed[0].wall_s)
 
     left_s = forecast_s + 1.0
     assert session.coordinator.next_assignment().confirm_seed is None
@@ -177,7 +206,7 @@ def test_the_search_leaves_time_for_what_it_must_confirm(open_session):
     session.coordinator.commit_trial("000001")
 
     assert (verdict.state, verdict.reason) == (State.PRUNED, Reason.TIME)
-    assert session.coordinator.next_assignment().confirm_seed == 1
+    assert session.coordinator.next_assignment().confirm_seed == 1  # of the only trial: there is nothing to choose from
     left_s = 0.0
     assert session.coordinator.next_assignment() is None
     assert session.coordinator.exhausted

@@ -58,6 +58,33 @@ def test_of_equally_many_seeds_the_least_mean_is_first_and_then_the_lowest_numbe
     assert confirmed_first(verdicts(rows)) == [4, 5, 3]
 
 
+def test_the_run_that_chose_a_finalist_does_not_testify_for_it():
+    chosen = [finalist_row(1, seed, iwae=-value, iwae_k=500) for seed, value in enumerate([80.0, 95.0, 97.0])]
+    passed_over = finalist_row(2, 0, iwae=-81.0, iwae_k=500)
+
+    found = verdicts([*chosen, passed_over])
+
+    assert found[1].bounds == (95.0, 97.0)
+    assert (found[2].bounds, found[2].seeds) == ((81.0,), 0)
+    assert confirmed_first(found) == [1, 2]
+    assert confirmed_first(verdicts([*chosen[:2], passed_over])) == [1, 2]  # one that testifies before one that chose
+
+
+@pytest.mark.parametrize(
+    ("seeds", "of_the_chosen"),
+    [(3, (96.0, 96.01, 96.02)), (4, (96.01, 96.02, 96.03)), (5, (96.01, 96.02, 96.03, 96.04))],
+)
+def test_of_an_older_sweep_the_first_run_chose_and_is_left_out_where_three_remain(seeds, of_the_chosen):
+    chosen = runs_of(1, seeds, 96.0 - 0.01)
+
+    several = verdicts([*chosen, *runs_of(2, 1, 97.0)])
+    alone = verdicts(chosen)
+
+    assert several[1].bounds == pytest.approx(of_the_chosen)
+    assert several[2].seeds == 1
+    assert alone[1].seeds == seeds
+
+
 def test_a_ranking_and_the_end_of_a_run_and_the_report_name_the_same_best(store):
     asked = queries.best(store, "digits", count=None)
     at_the_end = queries.best_of_status(status(store, "digits"), count=3)

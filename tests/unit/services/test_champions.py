@@ -1,6 +1,10 @@
-"""What a name means where a model and a sweep may both have it."""
+"""What a name means where a model and a sweep may both have it, and what a promotion loads."""
+
+import subprocess
+import sys
 
 from tests.support.candidates import NOW, candidate, put_sweep
+from tests.support.paths import ROOT
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.pipeline import promote_best
 from vae_search.services.models import champions
@@ -40,3 +44,29 @@ def test_a_verdict_that_is_in_the_log_needs_no_worker_of_the_cluster(store, back
     again = champions.promote(store, "digits", model="digits", cache=tmp_path, address="nobody.invalid:6379")
 
     assert (again.outcome, again.champion) == ("kept", 1)
+
+
+REFUSED = """
+import sys
+from pathlib import Path
+from vae_search.services.models import champions
+from vae_search.store.backends.local import LocalStore
+
+decision = champions.promote(LocalStore(Path(sys.argv[1])), "digits", model="digits", cache=Path(sys.argv[1]))
+print(decision.outcome, sorted({"tensorflow", "ray"} & set(sys.modules)))
+"""
+
+
+def test_a_refusal_for_want_of_seeds_loads_neither_tensorflow_nor_ray(store, tmp_path):
+    put_sweep(store, candidate((232.0, 232.1)))
+
+    told = subprocess.run(
+        [sys.executable, "-c", REFUSED, store.location],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert told.stdout.strip() == "rejected []"

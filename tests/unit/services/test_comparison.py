@@ -99,6 +99,17 @@ def test_where_only_one_is_confirmed_both_are_taken_as_the_search_has_them(store
     assert [(one.sweep, one.value) for one in found.contenders] == [("b", 90.0), ("a", 100.0)]
 
 
+def test_the_run_that_a_finalist_was_chosen_by_confirms_nothing(store):
+    put_sweep(store, "a", 100.0)
+    ConfirmRuns(store, "a").commit(finalist_row(1, 0, "a", iwae=-80.0, iwae_k=500, comparability_key=KEY))
+    put_sweep(store, "b", 90.0, iwae=(85.0,))
+
+    found = compare(store, ["a", "b"])
+
+    assert found.bound == "neg_elbo"
+    assert [(one.sweep, one.seeds) for one in found.contenders] == [("b", 0), ("a", 0)]
+
+
 def test_without_common_seeds_each_sweep_is_represented_by_its_lowest_bound(store):
     """Neither what seeds have confirmed nor what an objective prefers stands for it then."""
     put_sweep(store, "a", 100.0, iwae=(80.0,))

@@ -8,11 +8,12 @@ from typing import Any
 
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.registry import model_paths
+from vae_search.registry.promotion.champion_record import evidence_of
 from vae_search.registry.promotion.decision import PromotionDecision
 from vae_search.registry.promotion.evidence import Candidate, Evidence
 from vae_search.registry.promotion.gate_results import GateInputs, SampleQuality
 from vae_search.registry.promotion.model_backend import ModelBackend, TestScore
-from vae_search.registry.promotion.model_card import card_of, evidence_of, markdown_of
+from vae_search.registry.promotion.model_card import card_of, markdown_of
 from vae_search.registry.state import ModelState, Status
 from vae_search.registry.version_files import (
     CARD_FILE,
@@ -104,11 +105,9 @@ class Preparation:
             return version.number, version_sha256(files)
         return None
 
-    def write(
-        self, number: int, state: ModelState, facts: GateInputs, ruling: PromotionDecision, *, at: datetime
-    ) -> str:
+    def write(self, number: int, state: ModelState, ruling: PromotionDecision, *, at: datetime) -> str:
         """Write the files of a number that this process has reserved; the hash of their manifest."""
-        candidate = self._candidate
+        candidate, facts = self._candidate, self.facts(self.champion(state))
         test = self._tested(number, state)
         card = card_of(
             candidate,

@@ -12,6 +12,10 @@ from vae_search.registry.promotion import gates as health
 from vae_search.registry.promotion.champion_test import ContestResult, Interval
 from vae_search.registry.promotion.evidence import Candidate, Evidence
 from vae_search.registry.promotion.gate_results import GateInputs, GateResult
+from vae_search.registry.state import Turn
+
+COUNTING_GATES = ("seeds", "completed")  # they need no measurement
+NOTHING = GateInputs(reload_difference=None, sample_quality=None, champion_sample_quality=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,8 @@ class PromotionPolicy:
     def sha256(self) -> str:
         """Equal for equal rules, whether a limit was set or is the list's own."""
         limits = {gate.name: float(self.limits.get(gate.name, gate.limit)) for gate in health.GATES}
-        content = json.dumps([self.min_gain, contests.CONFIDENCE, limits], sort_keys=True)
+        levels = [contests.CONFIDENCE, contests.LIFE_LEVEL, contests.level_of(1)]
+        content = json.dumps([self.min_gain, levels, limits], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -71,18 +76,34 @@ class PromotionDecision:
             contest=None
             if found is None
             else ContestResult(
-                over_seeds=Interval(**found["over_seeds"]),
-                of_artifact=Interval(**found["of_artifact"]),
-                min_gain=found["min_gain"],
-                reasons=tuple(found["reasons"]),
+                **found  # of an older version without the last four fields
+                | {
+                    "over_seeds": Interval(**found["over_seeds"]),
+                    "of_artifact": Interval(**found["of_artifact"]),
+                    "reasons": tuple(found["reasons"]),
+                    "remarks": tuple(found.get("remarks", ())),
+                }
             ),
         )
 
 
+def refused_unmeasured(candidate: Candidate, rules: PromotionPolicy) -> PromotionDecision | None:
+    """The gates that count confirm runs, if one of them stops the candidate; None if it has to be measured. Pure.
+
+    A finalist without its seeds cannot be promoted, so nothing is exported, loaded and sampled to find that out.
+    """
+    counting = [gate for gate in health.GATES if gate.name in COUNTING_GATES]
+    verdicts = tuple(gate.judge(candidate, NOTHING, rules.limits.get(gate.name, gate.limit)) for gate in counting)
+    return None if all(gate.passed for gate in verdicts) else PromotionDecision(gates=verdicts, contest=None)
+
+
 def decide(
-    candidate: Candidate, facts: GateInputs, champion: Evidence | None, rules: PromotionPolicy
+    candidate: Candidate, facts: GateInputs, champion: Evidence | None, rules: PromotionPolicy, *, turn: Turn
 ) -> PromotionDecision:
     """All gates; then, if it passes them and there is a champion, the contest. Pure.
+
+    Args:
+        turn: among the champion's contests.
 
     Raises:
         Conflict: Candidate and champion cannot be compared (invariant I7).
@@ -90,6 +111,5 @@ def decide(
     verdicts = health.judge(candidate, facts, rules.limits)
     if champion is None or not all(gate.passed for gate in verdicts):
         return PromotionDecision(gates=verdicts, contest=None)
-    return PromotionDecision(
-        gates=verdicts, contest=contests.champion_test(candidate.evidence, champion, min_gain=rules.min_gain)
-    )
+    result = contests.champion_test(candidate.evidence, champion, turn=turn, min_gain=rules.min_gain)
+    return PromotionDecision(gates=verdicts, contest=result)

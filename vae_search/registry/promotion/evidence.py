@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from vae_search.core.image_bounds import ImageBounds
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
-from vae_search.store.ledger.confirm_runs import ConfirmRow
+from vae_search.spec.hyperparameters import ParamValue
+from vae_search.store.ledger.confirm_runs import SELECTING_SEED, ConfirmRow, testifying
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -19,6 +20,9 @@ class Evidence:
         comparability_key: of the task that the bounds were taken on (invariant I7).
         bounds: by confirmed seed, on the same images in the same order.
         artifact_seed: the seed whose weights are, or would be, promoted.
+        silent: seeds that do not testify for the config, since it was chosen by them.
+        trainings: what the seeds that testify were trained from, one digest of config, epochs and random seed for each.
+        remark: what a reader of the contest should know of this evidence; empty if there is nothing.
 
     Raises:
         ValueError: There are no seeds, or they are not on the same images.
@@ -27,6 +31,9 @@ class Evidence:
     comparability_key: str
     bounds: Mapping[int, ImageBounds]
     artifact_seed: int
+    silent: frozenset[int] = frozenset()
+    trainings: frozenset[str] = frozenset()
+    remark: str = ""
 
     def __post_init__(self) -> None:
         if self.artifact_seed not in self.bounds:
@@ -48,9 +55,9 @@ class Evidence:
         return self.bounds[self.artifact_seed]
 
     @property
-    def mean_neg_iwae(self) -> float:
-        """Mean over seeds and images of the bound on -log p(x), nats per image; lower is better."""
-        return sum(float(of.neg_iwae.mean()) for of in self.bounds.values()) / len(self.bounds)
+    def testimony(self) -> Mapping[int, ImageBounds]:
+        """The bounds of the seeds that testify for the config, by seed."""
+        return {seed: of for seed, of in sorted(self.bounds.items()) if seed not in self.silent}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,6 +68,7 @@ class Candidate:
         rows: of all its confirm runs, failed ones included.
         bounds: of those that completed, by `confirm_seed`.
         incarnation: of the sweep, which tells it from a later one of that name; None if not known.
+        selecting: the confirm seed that it was chosen by among the sweep's finalists; see `selecting_seed`.
 
     Raises:
         ValueError: The rows are of different finalists, or a run has bounds without having completed or vice versa.
@@ -70,6 +78,7 @@ class Candidate:
     rows: tuple[ConfirmRow, ...]
     bounds: Mapping[int, ImageBounds]
     incarnation: str | None = None
+    selecting: int | None = SELECTING_SEED
 
     def __post_init__(self) -> None:
         if len({(row.sweep, row.trial) for row in self.rows}) != 1:
@@ -103,25 +112,48 @@ class Candidate:
         return tuple(row for row in self.rows if row.state is State.COMPLETE)
 
     @property
-    def artifact_row(self) -> ConfirmRow:
-        """The run whose weights would be promoted: of those that completed the best on the select images.
+    def testifying(self) -> tuple[ConfirmRow, ...]:
+        """The runs that say how good the config is: those that completed, without the one that it was chosen by."""
+        return tuple(testifying(self.rows, selecting=self.selecting))
 
-        Chosen by images that no contest looks at, so that the choice does not flatter it there.
+    @property
+    def mean_neg_iwae(self) -> float:
+        """Mean of the bound on -log p(x) over images and completed runs, nats per image: of those that testify, if any.
 
         Raises:
             ValueError: No run completed.
         """
-        return min(self.complete, key=lambda row: (row.neg_elbo, row.confirm_seed))
+        runs = self.testifying or self.complete
+        if not runs:
+            raise ValueError(f"finalist {self.name}: no run completed")
+        return sum(float(self.bounds[run.confirm_seed].neg_iwae.mean()) for run in runs) / len(runs)
+
+    @property
+    def artifact_row(self) -> ConfirmRow:
+        """The run whose weights would be promoted: of those that testify the best on the select images.
+
+        Chosen by images that no contest looks at, so that the choice does not flatter it there: given the select
+        images, these weights are fixed, and what they score on judge images is drawn anew.
+
+        Raises:
+            ValueError: No run testifies.
+        """
+        return min(self.testifying, key=lambda row: (row.neg_elbo, row.confirm_seed))
 
     @property
     def evidence(self) -> Evidence:
         """Evidence that the test against the champion looks at.
 
         Raises:
-            ValueError: No run completed.
+            ValueError: No run testifies.
         """
-        row = self.artifact_row
-        return Evidence(comparability_key=row.comparability_key, bounds=self.bounds, artifact_seed=row.confirm_seed)
+        row, runs = self.artifact_row, self.testifying
+        return Evidence(
+            comparability_key=row.comparability_key,
+            bounds={run.confirm_seed: self.bounds[run.confirm_seed] for run in runs},
+            artifact_seed=row.confirm_seed,
+            trainings=frozenset(training_sha256(run.params, epochs=run.epochs, seed=run.seed) for run in runs),
+        )
 
     @property
     def sha256(self) -> str:
@@ -134,6 +166,11 @@ def content_sha256(rows: Sequence[ConfirmRow]) -> str:
     runs = [[row.key, row.seed, row.state, row.artifact_sha256] for row in sorted(rows, key=_by_seed)]
     content = json.dumps([rows[0].sweep, rows[0].comparability_key, rows[0].spec_sha256, runs])
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def training_sha256(params: Mapping[str, ParamValue], *, epochs: int, seed: int) -> str:
+    """Digest of what a training follows from, on given images: equal ones are one training done twice."""
+    return hashlib.sha256(json.dumps([dict(params), epochs, seed], sort_keys=True).encode()).hexdigest()
 
 
 def _by_seed(row: ConfirmRow) -> int:

@@ -95,10 +95,10 @@ def span_nats(bounds: ImageBounds) -> float:
 
 def enough_seeds(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """One lucky seed proves nothing; the contest needs the spread of several."""
-    count = len(candidate.complete)
-    return GateResult(
-        name="seeds", value=count, limit=limit, passed=count >= limit, explanation=f"{count} confirm runs completed"
-    )
+    count = len(candidate.testifying)
+    chosen_by = len(candidate.complete) - count
+    explanation = f"{count} confirm runs completed" + (", beside the one that it was chosen by" if chosen_by else "")
+    return GateResult(name="seeds", value=count, limit=limit, passed=count >= limit, explanation=explanation)
 
 
 def every_seed_completed(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:

@@ -8,15 +8,11 @@ from typing import Any
 import numpy as np
 
 from vae_search.core.dataset_summary import DatasetSummary
-from vae_search.errors import CorruptStore
-from vae_search.registry.promotion.champion_test import ContestResult, mean_interval
-from vae_search.registry.promotion.evidence import Candidate, Evidence
+from vae_search.registry.promotion.champion_test import LIFE_LEVEL, ContestResult, mean_interval
+from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import GateInputs, GateResult
 from vae_search.registry.promotion.gates import baseline_nats, floor_nats
 from vae_search.registry.promotion.model_backend import TestScore
-from vae_search.registry.version_files import CARD_FILE, PER_IMAGE_FILE
-from vae_search.store.backends.json_records import from_json_bytes
-from vae_search.store.ledger.image_bounds_file import seeds_from_parquet
 from vae_search.store.sweeps.sweep_record import SweepRecord
 
 CARD_FORMAT = 1
@@ -100,6 +96,7 @@ def _seeds_of(candidate: Candidate) -> list[dict[str, Any]]:
             "confirm_seed": each.confirm_seed,
             "seed": each.seed,
             "state": each.state,
+            "testifies": each in candidate.testifying,
             "neg_iwae": float(bounds.neg_iwae.mean()) if bounds else None,
             "neg_elbo": float(bounds.neg_elbo.mean()) if bounds else None,
             "active_units": each.active_units,
@@ -110,25 +107,6 @@ def _seeds_of(candidate: Candidate) -> list[dict[str, Any]]:
     ]
 
 
-def evidence_of(files: Mapping[str, bytes], *, where: str) -> Evidence:
-    """Evidence of a version, from its files.
-
-    Raises:
-        CorruptStore: The card or the bounds are not what this program writes.
-    """
-    try:
-        card: Any = from_json_bytes(files[CARD_FILE], where=f"{where}/{CARD_FILE}")
-        return Evidence(
-            comparability_key=card["provenance"]["comparability_key"],
-            artifact_seed=card["provenance"]["artifact_seed"],
-            bounds=seeds_from_parquet(files[PER_IMAGE_FILE], where=f"{where}/{PER_IMAGE_FILE}"),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptStore(
-            f"has no card of this program: {error}.", path=where, advice="Install a newer vae-search."
-        ) from error
-
-
 def markdown_of(card: Mapping[str, Any]) -> str:
     """The card as a page to read."""
     scores, test, contest = card["scores"], card["test"], card["contest"]
@@ -136,7 +114,7 @@ def markdown_of(card: Mapping[str, Any]) -> str:
     lines = [
         f"# {card['model']}, version {card['version']}",
         "",
-        f"From trial {came['sweep']}/{came['trial']}, confirmed with {len(card['seeds'])} fresh seeds; "
+        f"From trial {came['sweep']}/{came['trial']}, confirmed with {_testifying(card['seeds'])} fresh seeds; "
         f"the weights are those of seed {came['artifact_seed']}. Written {card['created_at']}.",
         "",
         *_score_lines(scores, test),
@@ -158,7 +136,7 @@ def markdown_of(card: Mapping[str, Any]) -> str:
         ),
         "",
         "## Contest",
-        _contest(contest),
+        *_contest_lines(contest),
         "",
         "## Costs",
         *_table(("what", "value"), [(name, _number(value)) for name, value in card["costs"].items()]),
@@ -199,10 +177,11 @@ def _image_lines(images: object) -> list[str]:
 
 def _seed_table(seeds: list[Mapping[str, Any]]) -> list[str]:
     return _table(
-        ("seed", "state", "-log p(x)", "-ELBO", "active units", "instability"),
+        ("seed", "testifies", "state", "-log p(x)", "-ELBO", "active units", "instability"),
         [
             (
                 of["confirm_seed"],
+                "yes" if of["testifies"] else "no",
                 of["state"],
                 _number(of["neg_iwae"]),
                 _number(of["neg_elbo"]),
@@ -214,13 +193,30 @@ def _seed_table(seeds: list[Mapping[str, Any]]) -> list[str]:
     )
 
 
-def _contest(contest: Mapping[str, Any] | None) -> str:
+def _contest_lines(contest: Mapping[str, Any] | None) -> list[str]:
     if contest is None:
-        return "There was no champion; the gates decided."
-    return (
-        f"Against version {contest['champion']}: better by {_interval(contest['over_seeds'])} nats over seeds and "
-        f"{_interval(contest['of_artifact'])} nats for the weights themselves; {contest['min_gain']:g} was asked for."
-    )
+        return ["There was no champion; the gates decided."]
+    level, power = contest["level"], contest["power"]
+    odds = " and ".join(f"by {gain} nats in {100 * share:.0f} of 100" for gain, share in power.items())
+    return [
+        f"Against version {contest['champion']}, in contest {contest['number']} of that champion: better by "
+        f"{_interval(contest['over_seeds'])} nats over seeds (interval at {100 * (1 - 2 * level):.6g} %) and by "
+        f"{_interval(contest['of_artifact'])} nats for the weights themselves (95 %); {contest['min_gain']:g} was "
+        "asked for.",
+        "",
+        f"Equals win such a contest in at most {100 * level:.3g} of 100 cases. The contests of one champion share "
+        f"{100 * LIFE_LEVEL:g} of 100: the first has half of that, and one after k - 1 in which the candidate looked "
+        "better 1 / (k (k + 1)).",
+        "",
+        f"With seeds that spread as these do, a config that is truly better {odds} such contests is promoted. One bad "
+        "seed in five widens the interval so far that even a clear gain is no longer seen: whoever trains the config "
+        "again may get such a seed.",
+        *(f"\n{remark}" for remark in contest["remarks"]),
+    ]
+
+
+def _testifying(seeds: list[Mapping[str, Any]]) -> int:
+    return sum(of["testifies"] for of in seeds)
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> list[str]:

@@ -15,7 +15,7 @@ from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.registry.log import Action
 from vae_search.registry.promotion.candidate_files import Preparation
-from vae_search.registry.promotion.decision import PromotionDecision, PromotionPolicy, decide
+from vae_search.registry.promotion.decision import PromotionDecision, PromotionPolicy, decide, refused_unmeasured
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.model_backend import ModelBackend, TestScore
 from vae_search.registry.registry import Registry
@@ -23,7 +23,7 @@ from vae_search.registry.serving import publish_champion
 from vae_search.registry.state import ModelState, Status
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts
-from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns, by_trial
+from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns, by_trial, selecting_seed
 from vae_search.store.ledger.image_bounds_file import bounds_from_parquet
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.confirmed_configs import confirmed_place
@@ -94,11 +94,13 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
     stored = sweep_record.read_stored(store, sweep)
     key = stored.checked().comparability_key
     confirm_runs = ConfirmRuns(store, sweep).read()
+    selecting = selecting_seed(confirm_runs.rows)
     found = [
         Candidate(
             rows=tuple(rows),
             bounds={row.confirm_seed: _bounds(store, row) for row in rows if _completed(row)},
             incarnation=stored.incarnation,
+            selecting=selecting,
         )
         for rows in by_trial(confirm_runs.rows).values()
         if any(map(_completed, rows))
@@ -109,14 +111,18 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
         )
     if not found:
         raise NotFound(f"sweep {sweep}: no confirm run has completed, so there is nothing to promote.")
-    judged = {(of.comparability_key, of.images, of.iwae_k) for of in (candidate.evidence for candidate in found)}
+    judged = {
+        (each.rows[0].comparability_key, len(bounds), bounds.iwae_k)
+        for each in found
+        for bounds in each.bounds.values()
+    }
     if len(judged) > 1 or next(iter(judged))[0] != key:
         raise Conflict(
             f"sweep {sweep}: its finalists were not judged alike, or not on the sweep's own task: (comparability key, "
             f"images, iwae_k) are {', '.join(f'({of[0][:12]}, {of[1]}, {of[2]})' for of in sorted(judged))}."
         )
     place = confirmed_place(confirm_runs.rows)
-    return sorted(found, key=lambda each: (place(each.trial), each.evidence.mean_neg_iwae, each.trial))
+    return sorted(found, key=lambda each: (place(each.trial), -len(each.testifying), each.mean_neg_iwae, each.trial))
 
 
 def evaluate_candidate(
@@ -144,9 +150,12 @@ def evaluate_candidate(
         earlier = _recorded(state, candidate, rules)
         if earlier is not None and not _may_have_been_trouble(earlier):
             return earlier
-        champion = prepared.champion(state)
-        facts = prepared.facts(champion)
-        ruling = decide(candidate, facts, champion.evidence if champion else None, rules)
+        ruling = refused_unmeasured(candidate, rules)
+        if ruling is None:
+            champion = prepared.champion(state)
+            evidence = champion.evidence if champion else None
+            turn = state.turn_of(candidate.sha256)
+            ruling = decide(candidate, prepared.facts(champion), evidence, rules, turn=turn)
         if earlier is not None and ruling == earlier.ruling:
             return earlier
         who = {
@@ -179,7 +188,7 @@ def evaluate_candidate(
         else:
             next_number = len(state.versions) + 1
             if registry.add(Action.REGISTER, seen=state, version=next_number, **who):
-                manifest_sha256 = prepared.write(next_number, state, facts, ruling, at=now())
+                manifest_sha256 = prepared.write(next_number, state, ruling, at=now())
                 number = next_number
 
 

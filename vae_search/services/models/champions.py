@@ -15,6 +15,7 @@ from vae_search.registry.promotion.pipeline import Decision, promote_best
 from vae_search.registry.registry import ModelAddress, Registry
 from vae_search.registry.state import ModelState
 from vae_search.registry.version_files import CARD_FILE, read_version
+from vae_search.services.models.local_backend import LocalBackend
 from vae_search.services.models.remote_backend import RemoteBackend
 from vae_search.spec.fields import located
 from vae_search.spec.sections import DataSpec
@@ -113,9 +114,7 @@ def promote(
     with ExitStack() as stack:
         backend: ModelBackend
         if address is None:
-            with native_remarks_hidden():
-                from vae_search.services.models.tensorflow_backend import TensorFlowBackend
-            backend = TensorFlowBackend(load)
+            backend = LocalBackend(load)
         else:
             backend = RemoteBackend(load, address=address, resources=spec.resources, stack=stack)
         return promote_best(store, sweep, model=name, rules=rules, backend=backend, now=lambda: datetime.now(UTC))

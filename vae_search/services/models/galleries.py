@@ -18,7 +18,7 @@ from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
-from vae_search.store.ledger.confirm_runs import ConfirmRuns
+from vae_search.store.ledger.confirm_runs import ConfirmRuns, selecting_seed, testifying
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.sweeps import sweep_record
@@ -125,8 +125,10 @@ def _best_files(store: Store, record: SweepRecord) -> Mapping[str, bytes]:
     try:
         return _kept_files(store, record, best)
     except NotFound:
-        runs = [run for run in ConfirmRuns(store, sweep).rows() if run.trial == best.trial]
-        complete = [run for run in runs if run.state is State.COMPLETE]
+        runs = ConfirmRuns(store, sweep).rows()
+        own = [run for run in runs if run.trial == best.trial]
+        fresh = testifying(own, selecting=selecting_seed(runs))
+        complete = fresh or [run for run in own if run.state is State.COMPLETE]
         if not complete:
             raise
     run = min(complete, key=lambda run: (run.neg_elbo or 0.0, run.confirm_seed))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 import pyarrow as pa
 
+from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
@@ -27,7 +28,7 @@ class ConfirmRow(TrialRow):
         ValueError: As for a `TrialRow`, or `confirm_seed` is negative.
     """
 
-    confirm_seed: Int32  # 1, 2, 3 … of each finalist
+    confirm_seed: Int32  # 0: the run that the finalists are chosen by; 1, 2, 3 …: seeds that testify for a config
 
     def __post_init__(self) -> None:
         TrialRow.__post_init__(self)  # with slots, super() would look in a class that is no more
@@ -45,6 +46,10 @@ class ConfirmRow(TrialRow):
         """The run as it stands in paths: `000042-s1`."""
         return store_paths.confirm_key(self.trial, self.confirm_seed)
 
+
+SELECTING_SEED = 0  # of each finalist where there are several: its run chooses among them and testifies for none
+_FORMER_SELECTING_SEED = 1  # of older versions, where it testified as well
+_CONTEST_SEEDS = 3  # what has to remain for the former selecting seed to be left out; no contest takes fewer
 
 _CONFIRM_SEED = columns_of(ConfirmRow)["confirm_seed"]
 FINALIST_SCHEMA = TRIAL_SCHEMA.append(pa.field("confirm_seed", _CONFIRM_SEED.arrow))
@@ -135,6 +140,31 @@ def by_trial(rows: Sequence[ConfirmRow]) -> dict[int, list[ConfirmRow]]:
     for row in rows:
         found.setdefault(row.trial, []).append(row)
     return found
+
+
+def selecting_seed(rows: Sequence[ConfirmRow]) -> int | None:
+    """The confirm seed by which one of a sweep's finalists was chosen; None if there was nothing to choose from.
+
+    Args:
+        rows: of all finalists of the sweep.
+    """
+    if any(row.confirm_seed == SELECTING_SEED for row in rows):
+        return SELECTING_SEED
+    return _FORMER_SELECTING_SEED if len({row.trial for row in rows}) > 1 else None
+
+
+def testifying(runs: Sequence[ConfirmRow], *, selecting: int | None) -> list[ConfirmRow]:
+    """The completed runs of one finalist that say how good its config is.
+
+    A run that a config was chosen by flatters it (the winner's curse), so it does not testify. In sweeps of older
+    versions it is the first of all; there it stays where without it fewer than three would remain.
+
+    Args:
+        selecting: as `selecting_seed` finds it among the rows of all finalists.
+    """
+    complete = [row for row in runs if row.state is State.COMPLETE]
+    fresh = [row for row in complete if row.confirm_seed != selecting]
+    return fresh if selecting == SELECTING_SEED or len(fresh) >= _CONTEST_SEEDS else complete
 
 
 def finalist_to_parquet(row: ConfirmRow, *, path: str) -> bytes:

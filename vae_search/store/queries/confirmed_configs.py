@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
-from vae_search.store.ledger.confirm_runs import ConfirmRow, by_trial
+from vae_search.store.ledger.confirm_runs import ConfirmRow, by_trial, selecting_seed, testifying
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,13 +15,30 @@ class Confirmed:
 
     One seed is enough to be confirmed: it was not chosen for its value, as the search's own was, and it is scored on
     images that no search has seen. Of two confirmed configs, the one with more seeds ranks first.
+
+    Args:
+        bounds: by seed; of the seeds that testify, else of the one that the finalists were chosen by.
+        testifies: False if there is only that one.
     """
 
-    seeds: int
-    mean: float
-    sd: float | None
-    """over seeds; None for a single one"""
+    bounds: tuple[float, ...]
     iwae_k: int
+    testifies: bool = True
+
+    @property
+    def seeds(self) -> int:
+        """Number of seeds that testify; 0 if there is only the one that the finalists were chosen by."""
+        return len(self.bounds) if self.testifies else 0
+
+    @property
+    def mean(self) -> float:
+        """Over seeds."""
+        return statistics.fmean(self.bounds)
+
+    @property
+    def sd(self) -> float | None:
+        """Over seeds; None for a single one."""
+        return statistics.stdev(self.bounds) if len(self.bounds) > 1 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,20 +62,20 @@ def verdicts(rows: Sequence[ConfirmRow]) -> dict[int, Confirmed | FailedConfirma
             f"are {', '.join(f'({key[:12]}, {k})' for key, k in sorted(judged_as, key=str))}."
         )
     found: dict[int, Confirmed | FailedConfirmation] = {}
+    selecting = selecting_seed(rows)
     for trial, runs in by_trial(rows).items():
         failed = sum(row.state is not State.COMPLETE for row in runs)
-        bounds = [-row.iwae for row in runs if row.iwae is not None]
+        fresh = testifying(runs, selecting=selecting)
+        bounds = tuple(-row.iwae for row in fresh or runs if row.iwae is not None)
         if failed:
             found[trial] = FailedConfirmation(seeds=len(runs), failed=failed)
         elif bounds:
-            sd = statistics.stdev(bounds) if len(bounds) > 1 else None
-            mean = statistics.fmean(bounds)
-            found[trial] = Confirmed(seeds=len(bounds), mean=mean, sd=sd, iwae_k=runs[0].iwae_k or 0)
+            found[trial] = Confirmed(bounds=bounds, iwae_k=runs[0].iwae_k or 0, testifies=bool(fresh))
     return found
 
 
 def confirmed_first(found: Mapping[int, Confirmed | FailedConfirmation]) -> list[int]:
-    """Order the confirmed trials: most seeds first, then the least mean; equal ones by number.
+    """Order the confirmed trials: most seeds that testify first, then the least mean; equal ones by number.
 
     The one definition of "best" among confirmed configs, for rankings, reports, pictures and promotions. A finalist
     with one seed never stands above one that completed five: its mean may be the luckiest of several single runs.

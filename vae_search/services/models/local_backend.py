@@ -1,0 +1,47 @@
+"""The TensorFlow side of a promotion, done in this process: TensorFlow is loaded when something has to be computed."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from vae_search.core.image_bounds import ImageBounds
+from vae_search.registry.promotion.evidence import Candidate
+from vae_search.registry.promotion.gate_results import SampleQuality
+from vae_search.registry.promotion.model_backend import TestScore
+from vae_search.vae.quiet_import import native_remarks_hidden
+
+if TYPE_CHECKING:
+    from vae_search.data.dataset import Dataset
+    from vae_search.services.models.tensorflow_backend import TensorFlowBackend
+
+
+class LocalBackend:
+    """A backend that is made at its first use: often a verdict is in the log already, or seeds are wanting.
+
+    Args:
+        load: the data set.
+    """
+
+    def __init__(self, load: "Callable[[], Dataset]") -> None:
+        self._load = load
+
+    def export(self, candidate: Candidate, artifact: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        return self._backend.export(candidate, artifact)
+
+    def reload_difference(self, files: Mapping[str, bytes], recorded: ImageBounds) -> float | None:
+        return self._backend.reload_difference(files, recorded)
+
+    def sample_quality(self, files: Mapping[str, bytes]) -> SampleQuality:
+        return self._backend.sample_quality(files)
+
+    def held_out_share_in_train(self) -> float:
+        return self._backend.held_out_share_in_train()
+
+    def test_score(self, files: Mapping[str, bytes]) -> TestScore:
+        return self._backend.test_score(files)
+
+    @cached_property
+    def _backend(self) -> "TensorFlowBackend":
+        with native_remarks_hidden():
+            from vae_search.services.models.tensorflow_backend import TensorFlowBackend
+        return TensorFlowBackend(self._load)

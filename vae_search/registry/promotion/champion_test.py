@@ -7,10 +7,10 @@ from scipy.special import stdtrit
 
 from vae_search.errors import Conflict
 from vae_search.registry.promotion.evidence import Evidence
+from vae_search.registry.promotion.gate_results import MIN_GAIN_NATS
 from vae_search.registry.promotion.gates import MIN_SEEDS
 
 CONFIDENCE = 0.95  # two-sided; a promotion needs the whole interval above 0, so equals pass in at most 2.5 of 100
-MIN_GAIN_NATS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,7 @@ from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.errors import CorruptStore
 from vae_search.registry.promotion.champion_test import ContestResult, mean_interval
 from vae_search.registry.promotion.evidence import Candidate, Evidence
-from vae_search.registry.promotion.gate_results import GateInputs, GateResult
-from vae_search.registry.promotion.gates import baseline_nats, floor_nats
+from vae_search.registry.promotion.gate_results import GateInputs, GateResult, baseline_nats, floor_nats
 from vae_search.registry.promotion.model_backend import TestScore
 from vae_search.registry.version_files import CARD_FILE, PER_IMAGE_FILE
 from vae_search.store.backends.json_records import from_json_bytes

@@ -14,6 +14,7 @@ from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import Config
 from vae_search.vae.networks.network import Network, build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.objective.aggregate_posterior import aggregate_posterior
 from vae_search.vae.objective.evaluation_size import TRIAL_IWAE_SAMPLES
 from vae_search.vae.objective.likelihoods import likelihood_of
 from vae_search.vae.objective.pixels import fixed_train
@@ -193,6 +194,7 @@ class TrainingRun:
         evaluator, weights = self._graph.evaluator, self._graph.averages
         evaluation = evaluator.evaluate(weights, self._task.select)
         iwae = evaluator.iwae(weights, self._task.select, TRIAL_IWAE_SAMPLES)
+        aggregate = aggregate_posterior(evaluation.mean, evaluation.log_variance, evaluation.kl)
         train_distortion, train_rate = evaluator.neg_elbo(weights, self._train_scored)
         last = self.measurements[-1]
         values = int(np.prod(self._task.image_shape))
@@ -208,6 +210,8 @@ class TrainingRun:
             active_units=active_units(evaluation.mean),
             kl_per_dimension=tuple(float(value) for value in evaluation.kl.mean(axis=0, dtype=np.float64)),
             shuffle_gap=float(np.mean(evaluation.shuffled_distortion - evaluation.distortion, dtype=np.float64)),
+            mutual_information=aggregate.mutual_information,
+            marginal_kl=aggregate.marginal_kl,
             train_neg_elbo=train_distortion + train_rate,
             generalisation_gap=last.neg_elbo - (train_distortion + train_rate),
             logvar_clamp_share=last.clamped_share,

@@ -79,6 +79,9 @@ bench-champions: .venv/installed
 	$(BIN)/python benchmarks/false_champions.py
 	$(BIN)/python benchmarks/fashion_champion.py
 
+bench-gates: .venv/installed
+	$(BIN)/python benchmarks/gate_cases.py
+
 bench-durability: .venv/installed
 	$(BIN)/python benchmarks/durability.py
 

@@ -128,6 +128,10 @@ class Scores:
     clip_share: float
     skipped_steps: int
     best_epoch: int
+    mutual_information: float | None = None
+    """I_q(x; z), the part of the rate that tells images apart; at most log n of the n images"""
+    marginal_kl: float | None = None
+    """KL(q(z) ‖ p(z)), the rest of the rate"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,13 @@ class ReportData:
         return [rows[member.trial] for member in front.members]
 
     @property
+    def best(self) -> TrialRow | None:
+        """The config that `best` names first: the best confirmed one, else the leading trial."""
+        sure = [each.trial for each in confirmed(self.confirm_rows) if not each.failed]
+        of_sure = [row for row in self.rows if sure and row.trial == sure[0]]
+        return next(iter([*of_sure, *self.leading]), None)
+
+    @property
     def scored_by(self) -> Literal["objective", "neg_elbo"]:
         """Score column: the objective; where there is none, quality, as costs follow from the parameters."""
         return "objective" if self.spec.objective.pareto is None else "neg_elbo"

@@ -9,9 +9,12 @@ from vae_search.core.trial_state import State
 from vae_search.registry.log import Action
 from vae_search.registry.promotion.champion_test import CONFIDENCE
 from vae_search.reports.facts import Lead, ReportData, busy_share, confirmed, lead, spent, timeline
+from vae_search.spec.search_space import range_edges
+from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.front import Front
 
 SHOWN_CHARACTERS = 300
+LEAST_INFORMATION_NATS = 1.0  # the gate `rate` asks for as much
 
 
 def shown(value: object) -> str:
@@ -38,6 +41,8 @@ def summary(findings: ReportData) -> list[str]:
     paragraphs = [_searched(findings), _won(findings, ahead) if front is None else _on_front(findings, front)]
     if ahead is not None or (front is not None and front.members):
         paragraphs.append(" ".join(_sure(findings, ahead)))
+    if (best := findings.best) is not None and (hints := [*_code(best), *_edges(findings, best)]):
+        paragraphs.append(" ".join(hints))
     if findings.rows:
         paragraphs.append(" ".join(_cost(findings)))
     images = [" ".join(map(shown, findings.images.sentences))] if findings.images else []
@@ -140,6 +145,27 @@ def _sure(findings: ReportData, ahead: Lead | None) -> Iterator[str]:
     for other in finalists[1:2]:
         count = "1 seed" if len(other.bounds) == 1 else f"{len(other.bounds)} seeds"
         yield f"The next finalist, trial {other.trial}, has {other.mean:.2f} with {count}."
+
+
+def _code(best: TrialRow) -> Iterator[str]:
+    """Information that the code carries, or its collapse; nothing of rows from before it was measured."""
+    if best.mutual_information is None or best.rate is None:
+        return
+    latents = len(best.kl_per_dimension or ())
+    active = f", with {best.active_units} of {latents} latents active" if latents else ""
+    if best.mutual_information < LEAST_INFORMATION_NATS:
+        said = f"has collapsed: it carries {best.mutual_information:.2f} nats about the image"
+    else:
+        said = f"carries at least {best.mutual_information:.1f} nats about the image"
+    yield f"The code of trial {best.trial} {said} (mutual information; its rate is {best.rate:.1f} nats){active}."
+
+
+def _edges(findings: ReportData, best: TrialRow) -> Iterator[str]:
+    for edge in range_edges(findings.spec.search_space, best.params):
+        yield (
+            f"Its {edge.name}, {shown(edge.value)}, lies at the {edge.end} end of the searched range "
+            f"({shown(edge.limit)}): widen it, better values may lie beyond."
+        )
 
 
 def _cost(findings: ReportData) -> Iterator[str]:

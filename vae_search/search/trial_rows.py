@@ -113,6 +113,8 @@ def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, fi
         active_units=scores.active_units if scores else None,
         kl_per_dimension=scores.kl_per_dimension if scores else None,
         shuffle_gap=scores.shuffle_gap if scores else None,
+        mutual_information=scores.mutual_information if scores else None,
+        marginal_kl=scores.marginal_kl if scores else None,
         train_neg_elbo=scores.train_neg_elbo if scores else None,
         generalisation_gap=scores.generalisation_gap if scores else None,
         logvar_clamp_share=best.clamped_share if best else None,

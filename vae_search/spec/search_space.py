@@ -3,9 +3,11 @@
 A `SearchSpace` says which points a sweep may try; parameters that it leaves out keep the default of `Config`.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from typing import Literal
 
 from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import Problems, raise_problems
@@ -14,12 +16,14 @@ from vae_search.spec.parameters import (
     CategoricalParameter,
     FixedParameter,
     FloatParameter,
+    IntParameter,
     Parameter,
     When,
     condition_text,
 )
 
 MAX_PARAMETERS = 64
+EDGE_SHARE = 0.02  # of a range, on its own scale: what lies so near an end counts as at it
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,41 @@ class SearchSpace:
         fits any entry that what is given does not rule out.
         """
         return [f"{name}: {sentence}" for name, sentence in point_problems(self, params, partial=partial)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeEdge:
+    """A value that lies at an end of its searched range: better ones may lie beyond."""
+
+    name: str
+    value: int | float
+    end: Literal["lower", "upper"]
+    limit: int | float
+
+
+def range_edges(space: SearchSpace, params: Mapping[str, ParamValue]) -> list[RangeEdge]:
+    """The searched numbers of `params` that lie at an end of their range: within `EDGE_SHARE`, or at a grid's end.
+
+    Choices have no order, and an end that is the parameter's hard limit cannot be moved.
+    """
+    found = []
+    for entry in space.active(params):
+        value = params.get(entry.name)
+        if isinstance(entry, FloatParameter | IntParameter) and isinstance(value, int | float):
+            found += _edges(entry, value)
+    return found
+
+
+def _edges(entry: FloatParameter | IntParameter, value: int | float) -> list[RangeEdge]:
+    if entry.low == entry.high:
+        return []
+    low, at, high = (math.log(of) if entry.log else of for of in (entry.low, value, entry.high))
+    share, rule = (at - low) / (high - low), RULES[entry.name]
+    if share <= EDGE_SHARE and entry.low > rule.low:
+        return [RangeEdge(name=entry.name, value=value, end="lower", limit=entry.low)]
+    if share >= 1 - EDGE_SHARE and entry.high < rule.high:
+        return [RangeEdge(name=entry.name, value=value, end="upper", limit=entry.high)]
+    return []
 
 
 def point_problems(

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.candidates import FACTS, FLOOR, bounds, candidate, failed_row, finalist_row
 from vae_search.errors import Conflict, InvalidSpec
+from vae_search.registry.promotion.decision import PromotionPolicy, decide
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import GateInputs, SampleQuality
 from vae_search.registry.promotion.gates import GATES, checked_limits, judge
@@ -173,15 +174,65 @@ def test_a_limit_can_be_set_and_is_recorded():
     assert verdict.value == pytest.approx(0.4)
 
 
-def test_relative_limits_are_shares_of_the_span():
+def test_limits_have_the_scale_of_what_they_limit():
     verdicts = {verdict.name: verdict for verdict in judge(candidate([232.0] * 3), FACTS, {})}
 
-    span = 385.0 - 235.0
-    assert verdicts["shuffle_gap"].limit == pytest.approx(0.05 * span)
-    assert verdicts["generalisation"].limit == pytest.approx(0.05 * span)
-    assert verdicts["seed_spread"].limit == pytest.approx(0.01 * span)
+    span, least_gain, rate = 385.0 - 235.0, 0.0005 * 235.0, 15.0
+    image_error = float(bounds(232.0, seed=1).neg_elbo.std(ddof=1)) / np.sqrt(300)
+    assert verdicts["shuffle_gap"].limit == pytest.approx(0.5 * rate)
+    assert verdicts["generalisation"].limit == pytest.approx(0.02 * span + 2 * np.sqrt(2) * image_error, rel=1e-3)
+    assert verdicts["seed_spread"].limit == pytest.approx(2 * least_gain)
+    assert verdicts["regression"].limit == pytest.approx(3 * least_gain)
     assert verdicts["learned"].value == pytest.approx(span)
     assert verdicts["learned"].limit == pytest.approx(0.10 * (385.0 - FLOOR))
+
+
+def test_limits_on_differences_follow_the_gain_that_the_policy_asks_for():
+    verdicts = {verdict.name: verdict for verdict in judge(candidate(), replace(FACTS, min_gain=0.5), {})}
+
+    assert verdicts["seed_spread"].limit == pytest.approx(1.0)
+    assert verdicts["regression"].limit == pytest.approx(1.5)
+
+
+def test_the_policys_gain_reaches_the_gates():
+    spread = candidate((231.5, 232.0, 232.5))  # standard error 0.29
+
+    def stopped(min_gain: float) -> list[str]:
+        ruling = decide(spread, FACTS, None, PromotionPolicy(min_gain=min_gain))
+        return [verdict.name for verdict in ruling.gates if not verdict.passed]
+
+    assert stopped(0.1) == ["seed_spread"]
+    assert stopped(0.2) == []
+
+
+def test_more_seeds_make_the_same_spread_pass():
+    """What a contest can resolve is the standard error of the mean, which more seeds make smaller."""
+    few, many = (
+        {verdict.name: verdict.passed for verdict in judge(candidate((231.5, 232.0, 232.5) * times), FACTS, {})}
+        for times in (1, 3)
+    )
+
+    assert (few["seed_spread"], many["seed_spread"]) == (False, True)
+
+
+def test_a_model_with_one_latent_must_use_that_one():
+    params = {"architecture": "mlp", "latent_dim": 1, "kl_warmup_epochs": 2}
+
+    def passes(active_units: int) -> bool:
+        verdicts = judge(candidate(params=params, active_units=active_units), FACTS, {})
+        return {verdict.name: verdict.passed for verdict in verdicts}["active_units"]
+
+    assert passes(1)
+    assert not passes(0)
+
+
+def test_a_code_without_effect_does_not_pass_because_nothing_was_learned():
+    """Where the span is nothing, a share of it is, too: the limit is on the rate, of one nat at least."""
+    collapsed = candidate([382.0, 382.1, 382.2], rate=0.01, shuffle_gap=0.02, neg_elbo=385.0, floor_excess=195.0)
+
+    stopped = {verdict.name for verdict in judge(collapsed, FACTS, {}) if not verdict.passed}
+
+    assert {"learned", "rate", "shuffle_gap"} <= stopped
 
 
 @pytest.mark.parametrize(
@@ -220,7 +271,7 @@ def test_equal_seeds_have_no_spread_and_pass():
 
 
 def test_limits_in_nats_grow_with_bounds_that_count_thousands():
-    """A span of 1,000 nats is 5 nats of regression, a bound of 3,900 is 0.004 nats of rounding."""
+    """At a bound of 3,900 nats 5.9 of them are no regression, and 0.004 no difference."""
     thousands = candidate((3900.0, 3900.1, 3900.2), instability_regression=4.0)
     wide = replace(
         thousands,

@@ -97,6 +97,33 @@ def test_the_confirmed_mean_and_its_interval_are_students(store):
     )
 
 
+def test_the_words_say_what_the_code_carries_and_where_a_range_should_be_wider(store):
+    measured = {"mutual_information": 3.21, "rate": 4.8, "active_units": 2, "objective": 1.0}
+    params = {"architecture": "conv", "latent_dim": 32, "beta": 1.0}
+    put_sweep(store, [complete(0, params=params, **measured)])
+
+    words = " ".join(summary(reporting.findings(store, "digits", now=NOW)))
+
+    assert "The code of trial 0 carries at least 3.2 nats about the image (mutual information" in words
+    assert "2 of 3 latents active" in words
+    assert "Its latent_dim, 32, lies at the upper end of the searched range (32): widen it" in words
+    assert "Its beta" not in words
+
+
+def test_the_words_say_that_a_code_has_collapsed(store):
+    put_sweep(store, [complete(0, mutual_information=0.02, rate=0.03, active_units=0)])
+
+    words = " ".join(summary(reporting.findings(store, "digits", now=NOW)))
+
+    assert "The code of trial 0 has collapsed: it carries 0.02 nats about the image" in words
+
+
+def test_rows_from_before_the_diagnosis_are_told_without_it(store):
+    put_sweep(store, [complete(0)])
+
+    assert "The code of" not in " ".join(summary(reporting.findings(store, "digits", now=NOW)))
+
+
 def test_hostile_text_changes_nothing_but_its_own_cell(store):
     put_sweep(store, [complete(0), failed(1, HOSTILE)])
 

@@ -180,6 +180,8 @@ def test_scores_describe_a_healthy_model(trainer, task, plan):
     assert scores.iwae_k == 16
     assert 1 <= scores.active_units <= 6
     assert scores.shuffle_gap > 1.0
+    assert 0.1 < scores.mutual_information <= np.log(len(task.select))
+    assert scores.mutual_information + scores.marginal_kl == pytest.approx(scores.rate, rel=1e-4)
     assert scores.floor_excess == pytest.approx(scores.neg_elbo - task.floor)
     assert scores.bits_per_dim == pytest.approx(scores.neg_elbo / (64 * np.log(2)))
     assert scores.instability is not None

@@ -8,12 +8,12 @@ from scipy.special import nctdtr, stdtrit
 
 from vae_search.errors import Conflict
 from vae_search.registry.promotion.evidence import Evidence
+from vae_search.registry.promotion.gate_results import MIN_GAIN_NATS
 from vae_search.registry.promotion.gates import MIN_SEEDS
 from vae_search.registry.state import Turn
 
 CONFIDENCE = 0.95  # two-sided, of intervals that people read and of the artifact's own gain
 LIFE_LEVEL = 0.05  # in so many of 100 cases at most is a champion replaced by its equals, however many contests it has
-MIN_GAIN_NATS = 0.1
 POWER_AT_NATS = (0.25, 0.5)
 FIRST = Turn()
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vae_search.registry.log import Entry
@@ -11,7 +11,7 @@ from vae_search.registry.promotion import champion_test as contests
 from vae_search.registry.promotion import gates as health
 from vae_search.registry.promotion.champion_test import ContestResult, Interval
 from vae_search.registry.promotion.evidence import Candidate, Evidence
-from vae_search.registry.promotion.gate_results import GateInputs, GateResult
+from vae_search.registry.promotion.gate_results import MIN_GAIN_NATS, GateInputs, GateResult
 from vae_search.registry.state import Turn
 
 COUNTING_GATES = ("seeds", "completed")  # they need no measurement
@@ -26,7 +26,7 @@ class PromotionPolicy:
         InvalidSpec: A limit is no gate's, or cannot be one.
     """
 
-    min_gain: float = contests.MIN_GAIN_NATS
+    min_gain: float = MIN_GAIN_NATS
     limits: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -108,7 +108,7 @@ def decide(
     Raises:
         Conflict: Candidate and champion cannot be compared (invariant I7).
     """
-    verdicts = health.judge(candidate, facts, rules.limits)
+    verdicts = health.judge(candidate, replace(facts, min_gain=rules.min_gain), rules.limits)
     if champion is None or not all(gate.passed for gate in verdicts):
         return PromotionDecision(gates=verdicts, contest=None)
     result = contests.champion_test(candidate.evidence, champion, turn=turn, min_gain=rules.min_gain)

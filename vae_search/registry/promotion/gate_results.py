@@ -9,6 +9,9 @@ from vae_search.core.image_bounds import ImageBounds
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.store.ledger.confirm_runs import ConfirmRow
 
+MIN_GAIN_NATS = 0.1
+GAIN_SHARE = 0.0005  # of the bound: what `MIN_GAIN_NATS` is of the 200 nats of 28×28 binarised images
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleQuality:
@@ -33,12 +36,14 @@ class GateInputs:
         sample_quality: of the candidate's artifact.
         champion_sample_quality: of the champion's; None if there is no champion.
         held_out_share_in_train: share of images that equal a training image, of the held-out part with most of them.
+        min_gain: what the policy asks of a candidate, nats; the scale of limits on differences.
     """
 
     reload_difference: float | None
     sample_quality: SampleQuality | None
     champion_sample_quality: SampleQuality | None
     held_out_share_in_train: float | None = None
+    min_gain: float = MIN_GAIN_NATS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +92,34 @@ def of_worst_seed(
         passed=room >= 0,
         explanation=f"{value:.4g} {what}, {bound} {limit:.4g} (seed {seed}, the worst)",
     )
+
+
+def baseline_nats(bounds: ImageBounds) -> float:
+    """Mean -log p(x) of the latent-free model."""
+    return float(bounds.baseline.mean())
+
+
+def standard_error(values: np.ndarray) -> float:
+    """Of the mean of (n,) values; 0 for a single one."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+
+
+def floor_nats(row: ConfirmRow) -> float | None:
+    """Floor that no model can go below: the entropy of the images' binarisation; None if the row does not tell."""
+    return None if row.neg_elbo is None or row.floor_excess is None else row.neg_elbo - row.floor_excess
+
+
+def span_nats(bounds: ImageBounds) -> float:
+    """By how much a model's bound is better than the latent-free baseline, nats per image."""
+    return baseline_nats(bounds) - float(bounds.neg_elbo.mean())
+
+
+def least_gain_nats(bounds: ImageBounds, min_gain: float) -> float:
+    """Least gain that counts: what a candidate must be better by, or 0.05 % of the bound where that is more.
+
+    Grey and coloured images cost thousands of nats where binarised ones cost hundreds; nobody counts a tenth there.
+    """
+    return max(min_gain, GAIN_SHARE * float(bounds.neg_elbo.mean()))
 
 
 def in_standard_errors(differences: np.ndarray) -> float:

@@ -1,9 +1,10 @@
 """The health gates: what a candidate must be, whoever the champion is. Pure functions, all of them judged, all stored.
 
-Limits that nats would not carry from one data set to the next are shares of the *span*: by how much the candidate is
-better than the latent-free baseline. A gate on seeds is judged by the worst of them. A gate without its measurement
-fails and says so; a gate that cannot apply (no champion to compare with, too few epochs to see a regression) passes and
-says so. `GATES` at the end is the whole list.
+A limit is scaled by what it limits, so that it means the same on the next data set: what the model learned by its
+*span* (how much better it is than the latent-free baseline), what the code does by its rate, differences between two
+trainings by the least gain that counts; `gate_results` and `training_gates` say why. A gate on seeds is judged by the
+worst of them. A gate without its measurement fails and says so; a gate that cannot apply (no champion to compare with,
+too few epochs to see a regression) passes and says so. `GATES` at the end is the whole list.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,18 +20,27 @@ from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import (
     GateInputs,
     GateResult,
+    baseline_nats,
+    floor_nats,
     in_standard_errors,
     not_applicable,
     not_measured,
     of_worst_seed,
+    span_nats,
 )
-from vae_search.spec.hyperparameters import Config
+from vae_search.registry.promotion.training_gates import (
+    code_matters,
+    enough_active_units,
+    generalises,
+    no_final_regression,
+    seeds_agree,
+    uses_its_code,
+    warm_up_finished,
+)
 from vae_search.store.ledger.confirm_runs import ConfirmRow
 
 MIN_SEEDS = 3  # of candidate and champion; a contest takes no fewer
 STANDARD_ERRORS = 2.0  # by which sample quality may be worse without counting as worse
-# What a limit in nats is at least: grey and coloured images cost thousands, where binarised ones cost hundreds.
-REGRESSION_SHARE = 0.005  # of the span
 ROUNDING_SHARE = 1e-6  # of the bound: single precision, summed over pixels
 
 
@@ -71,26 +81,6 @@ def checked_limits(limits: Mapping[str, float]) -> dict[str, float]:
     if problems:
         raise InvalidSpec(*problems)
     return dict(limits)
-
-
-def baseline_nats(bounds: ImageBounds) -> float:
-    """Mean -log p(x) of the latent-free model."""
-    return float(bounds.baseline.mean())
-
-
-def standard_error(values: np.ndarray) -> float:
-    """Of the mean of (n,) values; 0 for a single one."""
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
-
-
-def floor_nats(row: ConfirmRow) -> float | None:
-    """Floor that no model can go below: the entropy of the images' binarisation; None if the row does not tell."""
-    return None if row.neg_elbo is None or row.floor_excess is None else row.neg_elbo - row.floor_excess
-
-
-def span_nats(bounds: ImageBounds) -> float:
-    """By how much a model's bound is better than the latent-free baseline, nats per image."""
-    return baseline_nats(bounds) - float(bounds.neg_elbo.mean())
 
 
 def enough_seeds(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
@@ -152,84 +142,6 @@ def above_the_floor(candidate: Candidate, facts: GateInputs, limit: float) -> Ga
     return of_worst_seed("floor", candidate, below, lambda *_: limit, "standard errors below what is possible")
 
 
-def uses_its_code(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
-    """Not collapsed: the posterior says something about its image (KL in nats per image)."""
-    return of_worst_seed(
-        "rate", candidate, lambda _, bounds: float(bounds.rate.mean()), lambda *_: limit, "nats", at_least=True
-    )
-
-
-def enough_active_units(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
-    """Not collapsed: latents whose mean moves from image to image (Burda et al. 2016, 5, variance above 0.01)."""
-    return of_worst_seed(
-        "active_units", candidate, lambda row, _: row.active_units, lambda *_: limit, "active units", at_least=True
-    )
-
-
-def code_matters(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
-    """Not collapsed: with another image's code the decoder does clearly worse, in nats of distortion."""
-    return of_worst_seed(
-        "shuffle_gap",
-        candidate,
-        lambda row, _: row.shuffle_gap,
-        lambda _, bounds: limit * span_nats(bounds),
-        "nats lost with another image's code",
-        at_least=True,
-    )
-
-
-def warm_up_finished(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
-    """Trained with the full weight of the KL, not only on the way to it."""
-
-    def epochs_after(row: ConfirmRow, _: ImageBounds) -> int:
-        kept = row.epochs if row.best_epoch is None else row.best_epoch  # the last one's weights, in older rows
-        return kept - Config.from_params(row.params).kl_warmup_epochs
-
-    return of_worst_seed("warm_up", candidate, epochs_after, lambda *_: limit, "epochs after warm-up", at_least=True)
-
-
-def no_final_regression(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
-    """The weights of the end are about as good as those of the best epoch (part A of the instability).
-
-    To within the limit in nats, or half a percent of the span where that is more.
-    """
-    if candidate.complete and all(row.instability is None for row in candidate.complete):
-        return not_applicable("regression", limit, "too few epochs after warm-up to tell")
-    return of_worst_seed(
-        "regression",
-        candidate,
-        lambda row, _: row.instability_regression,
-        lambda _, bounds: max(limit, REGRESSION_SHARE * span_nats(bounds)),
-        "nats lost at the end",
-    )
-
-
-def generalises(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
-    """Training images are not explained much better than held-out ones.
-
-    A few hundred images differ from others by more than the limit, just so: what two standard errors of their mean
-    explain does not count.
-    """
-    return of_worst_seed(
-        "generalisation",
-        candidate,
-        lambda row, _: row.generalisation_gap,
-        lambda _, bounds: max(limit * span_nats(bounds), 2 * standard_error(bounds.neg_elbo)),
-        "nats between training and held-out images",
-    )
-
-
-def seeds_agree(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
-    """Sample standard deviation over seeds of the mean bound on -log p(x), against the mean span."""
-    bounds = list(candidate.bounds.values())
-    if len(bounds) < 2:
-        return not_measured("seed_spread", limit, "one seed has no spread")
-    spread = float(np.std([of.neg_iwae.mean() for of in bounds], ddof=1))
-    most = limit * float(np.mean([span_nats(of) for of in bounds]))
-    explanation = f"{spread:.3g} nats between {len(bounds)} seeds, at most {most:.3g}"
-    return GateResult(name="seed_spread", value=spread, limit=most, passed=spread <= most, explanation=explanation)
-
-
 def reloads(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """Reload: what is served scores as judged, within the limit in nats or a millionth of the bound if that is more."""
     difference = facts.reload_difference
@@ -275,14 +187,37 @@ GATES: Sequence[Gate] = (
     Gate(name="bound", limit=3, meaning="standard errors by which ELBO exceeds IWAE-K, at most", judge=bound_is_sane),
     Gate(name="floor", limit=3, meaning="standard errors below the floor, at most", judge=above_the_floor),
     Gate(name="rate", limit=1, meaning="nats of KL per image, at least", judge=uses_its_code),
-    Gate(name="active_units", limit=2, meaning="active latent units, at least", judge=enough_active_units),
-    Gate(name="shuffle_gap", limit=0.05, meaning="distortion of a foreign code, share of span", judge=code_matters),
+    Gate(
+        name="active_units",
+        limit=2,
+        meaning="active latent units, at least; 1 of 1 is enough",
+        judge=enough_active_units,
+    ),
+    Gate(
+        name="shuffle_gap",
+        limit=0.5,
+        meaning="nats lost with a foreign code, share of the rate, at least",
+        judge=code_matters,
+    ),
     Gate(name="warm_up", limit=1, meaning="epochs after KL warm-up, at least", judge=warm_up_finished),
     Gate(
-        name="regression", limit=1, meaning="nats above the best epoch at the end, at most", judge=no_final_regression
+        name="regression",
+        limit=3,
+        meaning="nats above the best epochs at the end, times the least gain, at most",
+        judge=no_final_regression,
     ),
-    Gate(name="generalisation", limit=0.05, meaning="gap to training images, share of span", judge=generalises),
-    Gate(name="seed_spread", limit=0.01, meaning="standard deviation over seeds, share of span", judge=seeds_agree),
+    Gate(
+        name="generalisation",
+        limit=0.02,
+        meaning="gap to training images beyond its noise, share of span, at most",
+        judge=generalises,
+    ),
+    Gate(
+        name="seed_spread",
+        limit=2,
+        meaning="standard error over seeds, times the least gain, at most",
+        judge=seeds_agree,
+    ),
     Gate(name="duplicates", limit=0.01, meaning="held-out images in training, share", judge=held_out_images_are_new),
     Gate(name="reload", limit=1e-3, meaning="nats of difference in a fresh process, at most", judge=reloads),
     Gate(name="sample_quality", limit=0.10, meaning="worse than the champion by this share", judge=samples_as_well),

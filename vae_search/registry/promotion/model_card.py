@@ -10,8 +10,7 @@ import numpy as np
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.registry.promotion.champion_test import LIFE_LEVEL, ContestResult, mean_interval
 from vae_search.registry.promotion.evidence import Candidate
-from vae_search.registry.promotion.gate_results import GateInputs, GateResult
-from vae_search.registry.promotion.gates import baseline_nats, floor_nats
+from vae_search.registry.promotion.gate_results import GateInputs, GateResult, baseline_nats, floor_nats
 from vae_search.registry.promotion.model_backend import TestScore
 from vae_search.store.sweeps.sweep_record import SweepRecord
 

@@ -73,6 +73,8 @@ class TrialRow:
     active_units: Int32 | None = None  # latents whose posterior mean varies by more than 0.01
     kl_per_dimension: Doubles | None = None  # KL of each latent, nats
     shuffle_gap: Double | None = None  # nats lost with another image's code
+    mutual_information: Double | None = None  # I_q(x; z), nats; at most the log of the number of select images
+    marginal_kl: Double | None = None  # KL(q(z) ‖ p(z)), nats: the rate without mutual_information
     train_neg_elbo: Double | None = None  # of best_epoch on training images, nats per image
     generalisation_gap: Double | None = None  # neg_elbo - train_neg_elbo, nats
     logvar_clamp_share: Double | None = None  # share of log variances at a limit of the clamp, in best_epoch

@@ -28,6 +28,8 @@ class Evaluation:
     """(n, latent_dim) analytic KL per latent."""
     mean: np.ndarray
     """(n, latent_dim) posterior means."""
+    log_variance: np.ndarray
+    """(n, latent_dim) posterior log-variances, clamped."""
     shuffled_distortion: np.ndarray
     """(n,) distortion with each image's latents taken from its neighbour in the batch, the last one's for the first.
 
@@ -95,6 +97,7 @@ class Evaluator:
                 ("distortion", terms.distortion),
                 ("kl", terms.kl),
                 ("mean", terms.mean),
+                ("log_variance", tf.clip_by_value(terms.raw_log_variance, *self._clamp)),
                 ("shuffled_distortion", shuffled),
             ):
                 parts[name].append(value.numpy())

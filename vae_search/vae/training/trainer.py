@@ -14,6 +14,7 @@ from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import Config
 from vae_search.vae.networks.network import Network, build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.objective.aggregate_posterior import aggregate_posterior
 from vae_search.vae.objective.baseline import latent_free_nats
 from vae_search.vae.objective.evaluation_size import TRIAL_IWAE_SAMPLES
 from vae_search.vae.objective.likelihoods import Likelihood, likelihood_of
@@ -229,6 +230,7 @@ class TrainingRun:
         evaluator, weights = self._graph.evaluator, self._best.weights
         evaluation = evaluator.evaluate(weights, self._task.select)
         iwae = evaluator.iwae(weights, self._task.select, TRIAL_IWAE_SAMPLES)
+        aggregate = aggregate_posterior(evaluation.mean, evaluation.log_variance, evaluation.kl)
         train_distortion, train_rate = evaluator.neg_elbo(weights, self._train_scored)
         best = self.measurements[self.best_epoch - 1]
         values = int(np.prod(self._task.image_shape))
@@ -245,6 +247,8 @@ class TrainingRun:
             active_units=active_units(evaluation.mean),
             kl_per_dimension=tuple(float(value) for value in evaluation.kl.mean(axis=0, dtype=np.float64)),
             shuffle_gap=float(np.mean(evaluation.shuffled_distortion - evaluation.distortion, dtype=np.float64)),
+            mutual_information=aggregate.mutual_information,
+            marginal_kl=aggregate.marginal_kl,
             train_neg_elbo=train_distortion + train_rate,
             generalisation_gap=best.neg_elbo - (train_distortion + train_rate),
             logvar_clamp_share=best.clamped_share,

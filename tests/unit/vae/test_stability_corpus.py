@@ -1,4 +1,4 @@
-"""Order of the stored corpus of real curves: the measure against classes given by hand, and against the one before it."""
+"""Order of the stored corpus of real curves: the measure against classes given by hand, and the one before it."""
 
 import json
 from itertools import combinations
@@ -34,7 +34,7 @@ def total_before(curve) -> float:
 
 
 def ordered_rightly(measure, *, classes=None) -> float:
-    """Share of the pairs of different classes and equal images that the measure orders as the hand did; ties count half.
+    """Share of the pairs of different classes and equal images that are ordered as by hand; ties count half.
 
     Pairs of different images are never compared (invariant I7).
     """

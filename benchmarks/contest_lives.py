@@ -97,6 +97,8 @@ class World:
         return float(CONFIG_NATS * self._error * self._rng.standard_normal())
 
     def _spreads(self, count: int) -> np.ndarray:
+        if not self._half_range:
+            return np.full(count, self._seed_sd)
         return self._seed_sd * np.exp(self._rng.uniform(-self._half_range, self._half_range, count))
 
     def _qualities(self, level: float, spread: np.ndarray, count: int) -> np.ndarray:
@@ -224,13 +226,12 @@ def added_seeds(world: World, rules: Rules, *, count: int) -> dict[str, float]:
 
 def power_by_step(world: World, rules: Rules, *, seeds: int, count: int) -> dict[str, dict[str, float]]:
     """Promotions of a config that is better by so much, at the k-th step of a champion's budget."""
-    steps = STEPS if rules.levels_are_shared else STEPS[:1]
-    won: dict[int, dict[float, int]] = {step: dict.fromkeys(GAINS_NATS, 0) for step in steps}
+    won: dict[int, dict[float, int]] = {step: dict.fromkeys(GAINS_NATS, 0) for step in STEPS}
     for _ in range(count):
         champion = world.config(seeds=seeds)
         for gain in GAINS_NATS:
             better = world.winner(rules, finalists=DEFAULT_FINALISTS, seeds=seeds, level=-gain)
-            for step in steps:
+            for step in STEPS:
                 won[step][gain] += rules.contest(better, champion, step=step).won
     return {str(k): {f"{gain:g}": wins / count for gain, wins in of.items()} for k, of in won.items()}
 
@@ -266,42 +267,44 @@ def defences(world: World, *, count: int) -> dict[str, dict[str, dict[str, float
     return found
 
 
-def simulate(*, seed_sd: float, scale: float = 1.0) -> dict[str, object]:
-    """All studies; with `scale` below 1 fewer draws of each."""
+def studies_of(seed_sd: float, draws: Callable[[int], int]) -> dict[str, Callable[[], object]]:
+    """All studies by name; each has random numbers of its own, so it can be made without the others."""
 
-    def world(number: int) -> World:
-        return World(np.random.default_rng([17, number]), seed_sd=seed_sd)
+    def world(number: int, *, unequal: float = 1.0) -> World:
+        return World(np.random.default_rng([17, number]), seed_sd=seed_sd, unequal=unequal)
 
-    def draws(count: int) -> int:
-        return max(1, int(scale * count))
+    def compared(study: Callable[[Rules], object], **more: Rules) -> Callable[[], object]:
+        return lambda: {name: study(rules) for name, rules in (RULES | more).items()}
 
+    def finalists(count: int) -> Callable[[Rules], object]:
+        return lambda rules: single_contests(world(1), rules, finalists=count, contests=draws(20_000))
+
+    def progress(number: int, others: float) -> Callable[[], object]:
+        return compared(
+            lambda rules: lives_with_progress(world(number), rules, others=others, count=draws(2_000)),
+            every_contest_costs=BONFERRONI,
+        )
+
+    return {
+        "single_contest_by_finalists": lambda: {str(count): compared(finalists(count))() for count in FINALISTS},
+        "lives_by_sweeps": compared(lambda rules: lives(world(2), rules, count=draws(6_000))),
+        "lives_by_sweeps_spreads_unequal_tenfold": compared(
+            lambda rules: lives(world(9, unequal=10.0), rules, count=draws(2_000))
+        ),
+        "lives_with_progress_others_equal": progress(3, 0.0),
+        "lives_with_progress_others_worse": progress(8, 0.3),
+        "added_seeds_up_to": compared(lambda rules: added_seeds(world(4), rules, count=draws(5_000))),
+        "power_by_step_5_seeds": compared(lambda rules: power_by_step(world(5), rules, seeds=5, count=draws(4_000))),
+        "power_by_step_8_seeds": compared(lambda rules: power_by_step(world(6), rules, seeds=8, count=draws(2_000))),
+        "defences_by_gain": lambda: defences(world(7), count=draws(5_000)),
+    }
+
+
+def simulate(*, seed_sd: float, scale: float = 1.0, only: Sequence[str] = ()) -> dict[str, object]:
+    """The studies, or `only` some of them; with `scale` below 1 fewer draws of each."""
     report: dict[str, object] = {"seed_sd_nats": seed_sd, "judge_images": JUDGE_IMAGES}
-    report["single_contest_by_finalists"] = {
-        str(finalists): {
-            name: single_contests(world(1), rules, finalists=finalists, contests=draws(20_000))
-            for name, rules in RULES.items()
-        }
-        for finalists in FINALISTS
-    }
-    studies: dict[str, Callable[[Rules], object]] = {
-        "lives_by_sweeps": lambda rules: lives(world(2), rules, count=draws(6_000)),
-        "lives_by_sweeps_spreads_unequal_tenfold": lambda rules: lives(
-            World(np.random.default_rng([17, 9]), seed_sd=seed_sd, unequal=10.0), rules, count=draws(3_000)
-        ),
-        "lives_with_progress_others_equal": lambda rules: lives_with_progress(
-            world(3), rules, others=0.0, count=draws(2_000)
-        ),
-        "lives_with_progress_others_worse": lambda rules: lives_with_progress(
-            world(8), rules, others=0.3, count=draws(2_000)
-        ),
-        "added_seeds_up_to": lambda rules: added_seeds(world(4), rules, count=draws(5_000)),
-        "power_by_step_5_seeds": lambda rules: power_by_step(world(5), rules, seeds=5, count=draws(4_000)),
-        "power_by_step_8_seeds": lambda rules: power_by_step(world(6), rules, seeds=8, count=draws(2_000)),
-    }
-    for study, run in studies.items():
-        compared = RULES | ({"every contest costs": BONFERRONI} if "progress" in study else {})
-        found = {name: run(rules) for name, rules in compared.items()}
-        report[study] = found
-        print(f"{study}: {found}", flush=True)
-    report["defences_by_gain"] = defences(world(7), count=draws(5_000))
+    for name, study in studies_of(seed_sd, lambda count: max(1, int(scale * count))).items():
+        if not only or name in only:
+            report[name] = study()
+            print(f"{name}: {report[name]}", flush=True)
     return report

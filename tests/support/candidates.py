@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.support.rows import trial_row
 from vae_search.core.dataset_summary import DatasetSummary
-from vae_search.core.image_bounds import ImageBounds
+from vae_search.core.image_bounds import ImageBounds, LadderStep
 from vae_search.core.trial_state import Reason, State
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import GateInputs, SampleQuality
@@ -107,6 +107,21 @@ class FakeBackend:
 
     def held_out_share_in_train(self) -> float:
         return self.share_in_train
+
+    def importance_ladder(self, files: Mapping[str, bytes]) -> Sequence[LadderStep]:
+        steps = ((50, 233.3, 0.0, 9.0, 1.5), (500, 233.0, 0.3, 40.0, 2.5), (5000, 232.9, 0.1, 200.0, 4.0))
+        return [
+            LadderStep(
+                k=k,
+                images=300,
+                neg_iwae=value,
+                gain=gain,
+                gain_standard_error=0.01,
+                effective_size=mean,
+                low_effective_size=low,
+            )
+            for k, value, gain, mean, low in steps
+        ]
 
     def test_score(self, files: Mapping[str, bytes]) -> TestScore:
         self.tests += 1

@@ -7,6 +7,29 @@ import numpy as np
 BOUND_NAMES = ("distortion", "rate", "iwae", "baseline")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LadderStep:
+    """One K of a ladder of importance-weighted bounds on the same images; nats per image.
+
+    Args:
+        k: importance samples.
+        images: that the means are over.
+        neg_iwae: the bound on -log p(x).
+        gain: by how much it is below that of the step before; 0 at the first.
+        gain_standard_error: over images.
+        effective_size: mean over images of the effective sample size (Σw)² / Σw² of their weights, 1 … k.
+        low_effective_size: its 5 % quantile.
+    """
+
+    k: int
+    images: int
+    neg_iwae: float
+    gain: float
+    gain_standard_error: float
+    effective_size: float
+    low_effective_size: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageBounds:
     """Bounds of one model on the judge images, in the images' order. Every array is (n,) float64, in nats.

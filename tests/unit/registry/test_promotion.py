@@ -50,7 +50,7 @@ def test_the_first_healthy_finalist_becomes_the_first_champion(store, backend):
 
 
 def test_a_version_holds_all_that_it_was_promoted_for(store, backend):
-    finalist = candidate(GOOD, trial=3)
+    finalist = candidate(GOOD, trial=3, mutual_information=7.5, marginal_kl=7.5)
     put_sweep(store, finalist)
     ask(store, backend)
 
@@ -72,6 +72,10 @@ def test_a_version_holds_all_that_it_was_promoted_for(store, backend):
     assert card["scores"]["neg_iwae_over_seeds"]["estimate"] == pytest.approx(232.0)
     assert card["scores"]["bits_per_dim"] == pytest.approx(232.0 / 500)
     assert len(card["gates"]) == 16
+    assert card["diagnosis"]["mutual_information"] == 7.5
+    assert [step["k"] for step in card["diagnosis"]["ladder"]] == [50, 500, 5000]
+    assert "Mutual information of image and code, at least: 7.5 nats" in files["card.md"].decode()
+    assert "| 5000 | 232.900 | 0.100 ± 0.010 | 200.0 | 4.0 |" in files["card.md"].decode()
     assert "# fashion, version 1" in files["card.md"].decode()
     assert "| 232.00 [231.75, 232.25] |" in files["card.md"].decode()  # t(2) = 4.30, sd 0.1, three seeds
 

@@ -120,6 +120,7 @@ class Preparation:
             contest=ruling.contest,
             champion=state.champion,
             test=test,
+            ladder=self._workshop.importance_ladder(self._exported()),
         )
         files = {
             **self._exported(),

@@ -1,10 +1,10 @@
 """Protocol of a promotion's TensorFlow side: services bring the real one, tests bring another."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from vae_search.core.image_bounds import ImageBounds
+from vae_search.core.image_bounds import ImageBounds, LadderStep
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import SampleQuality
 
@@ -47,6 +47,9 @@ class ModelBackend(Protocol):
 
     def held_out_share_in_train(self) -> float:
         """Share of images that equal a training image, of the held-out part with most of them."""
+
+    def importance_ladder(self, files: Mapping[str, bytes]) -> Sequence[LadderStep]:
+        """Bounds by rising numbers of importance samples, on some of the judge images: how tight they are."""
 
     def test_score(self, files: Mapping[str, bytes]) -> TestScore:
         """The one look at the test images (invariant I9): called when nothing else can stop the promotion any more."""

@@ -1,6 +1,6 @@
 """The card of a version: where it comes from, how good it is and how that is known; as JSON and for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from vae_search.core.dataset_summary import DatasetSummary
+from vae_search.core.image_bounds import LadderStep
 from vae_search.registry.promotion.champion_test import LIFE_LEVEL, ContestResult, mean_interval
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import GateInputs, GateResult, baseline_nats, floor_nats
 from vae_search.registry.promotion.model_backend import TestScore
+from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.sweeps.sweep_record import SweepRecord
 
 CARD_FORMAT = 1
@@ -29,6 +31,7 @@ def card_of(
     contest: ContestResult | None,
     champion: int | None,
     test: TestScore,
+    ladder: Sequence[LadderStep],
 ) -> dict[str, Any]:
     """The card in plain values. Nats per image; `neg_iwae` is the bound on -log p(x) over the judge images.
 
@@ -60,6 +63,7 @@ def card_of(
         "sample_quality": asdict(facts.sample_quality) if facts.sample_quality else None,
         "test": asdict(test),
         "seeds": _seeds_of(candidate),
+        "diagnosis": _diagnosis_of(row, ladder),
         "gates": [asdict(gate) for gate in gates],
         "contest": asdict(contest) | {"champion": champion} if contest else None,
         "costs": {
@@ -86,6 +90,16 @@ def _scores_of(candidate: Candidate) -> dict[str, Any]:
         "rate": float(evidence.artifact.rate.mean()),
         "baseline": baseline_nats(evidence.artifact),
         "floor": floor_nats(candidate.artifact_row),
+    }
+
+
+def _diagnosis_of(row: ConfirmRow, ladder: Sequence[LadderStep]) -> dict[str, Any]:
+    """Collapse, measured on the select images, and tightness of the bound, on judge images."""
+    return {
+        "mutual_information": row.mutual_information,
+        "marginal_kl": row.marginal_kl,
+        "active_units": row.active_units,
+        "ladder": [asdict(step) for step in ladder],
     }
 
 
@@ -128,6 +142,7 @@ def markdown_of(card: Mapping[str, Any]) -> str:
         "## Seeds",
         *_seed_table(card["seeds"]),
         "",
+        *_diagnosis_lines(card.get("diagnosis")),
         "## Gates",
         *_table(
             ("gate", "passed", "found"),
@@ -190,6 +205,37 @@ def _seed_table(seeds: list[Mapping[str, Any]]) -> list[str]:
             for of in seeds
         ],
     )
+
+
+def _diagnosis_lines(diagnosis: Mapping[str, Any] | None) -> list[str]:
+    """Collapse and tightness of the bound; nothing in cards from before they were measured."""
+    if diagnosis is None:
+        return []
+    ladder = diagnosis["ladder"]
+    return [
+        "## Diagnosis",
+        f"Mutual information of image and code, at least: {_number(diagnosis['mutual_information'])} nats; "
+        f"KL of the aggregate posterior from the prior: {_number(diagnosis['marginal_kl'])} nats; "
+        f"{_number(diagnosis['active_units'])} active units. Select images.",
+        "",
+        f"Importance-weighted bounds on {ladder[0]['images']:,} judge images. While a tenfold K still gains much, or "
+        "few draws carry all the weight, the bound is loose.",
+        "",
+        *_table(
+            ("K", "-log p(x)", "gain ± standard error", "effective samples", "of the lowest 5 % of images"),
+            [
+                (
+                    step["k"],
+                    f"{step['neg_iwae']:.3f}",
+                    "–" if step is ladder[0] else f"{step['gain']:.3f} ± {step['gain_standard_error']:.3f}",
+                    f"{step['effective_size']:.1f}",
+                    f"{step['low_effective_size']:.1f}",
+                )
+                for step in ladder
+            ],
+        ),
+        "",
+    ]
 
 
 def _contest_lines(contest: Mapping[str, Any] | None) -> list[str]:

@@ -1,10 +1,10 @@
 """The TensorFlow side of a promotion, done in this process: TensorFlow is loaded when something has to be computed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from vae_search.core.image_bounds import ImageBounds
+from vae_search.core.image_bounds import ImageBounds, LadderStep
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import SampleQuality
 from vae_search.registry.promotion.model_backend import TestScore
@@ -36,6 +36,9 @@ class LocalBackend:
 
     def held_out_share_in_train(self) -> float:
         return self._backend.held_out_share_in_train()
+
+    def importance_ladder(self, files: Mapping[str, bytes]) -> Sequence[LadderStep]:
+        return self._backend.importance_ladder(files)
 
     def test_score(self, files: Mapping[str, bytes]) -> TestScore:
         return self._backend.test_score(files)

@@ -1,11 +1,11 @@
 """The TensorFlow side of a promotion, done on a worker node: the driver on the head loads no TensorFlow."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from vae_search.core.image_bounds import ImageBounds
+from vae_search.core.image_bounds import ImageBounds, LadderStep
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import SampleQuality
 from vae_search.registry.promotion.model_backend import TestScore
@@ -43,6 +43,9 @@ class RemoteBackend:
 
     def held_out_share_in_train(self) -> float:
         return cast("float", self._call("held_out_share_in_train"))
+
+    def importance_ladder(self, files: Mapping[str, bytes]) -> Sequence[LadderStep]:
+        return cast("Sequence[LadderStep]", self._call("importance_ladder", files))
 
     def test_score(self, files: Mapping[str, bytes]) -> TestScore:
         return cast("TestScore", self._call("test_score", files))

@@ -92,7 +92,7 @@ class VaeModel:
     def draw(self, count: int, *, seed: int) -> np.ndarray:
         """`count` images drawn from p(x), pixels too: uint8 in 0 … levels - 1, (count, height, width, channels).
 
-        What sample quality is measured on: a mean is no image of the data's kind.
+        What sample quality is measured on where pixels are binary: a grey mean is no image of that kind.
         """
         latents = _batches(self._latents(count, seed))
         # Another stream for each batch; the latents have [seed, 0].

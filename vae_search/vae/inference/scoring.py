@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vae_search.core.image_bounds import ImageBounds
+from vae_search.core.image_bounds import ImageBounds, LadderStep
 from vae_search.data.tasks import JudgeTask
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 JUDGE_IWAE_SAMPLES = 500
 """K of the bound that finalists are compared by; half a minute per core for 5,000 28×28 images and a 2×256 MLP."""
+
+LADDER = (50, JUDGE_IWAE_SAMPLES, 5000)
+LADDER_IMAGES = 500
+"""of the judge images, so that a ladder to K = 5000 costs what 5,000 images cost by K = 500"""
 
 
 def judge(
@@ -50,6 +54,17 @@ def judge(
         baseline=latent_free_baseline(task, likelihood_of(description.likelihood, description.levels)),
         iwae_k=iwae_samples,
     )
+
+
+def judge_ladder(weights: Mapping[str, np.ndarray], description: ModelDescription, task: JudgeTask) -> list[LadderStep]:
+    """Bounds and effective sample sizes on the first judge images for each K of `LADDER`: how tight the bound is.
+
+    Raises:
+        ValueError: The weights are not the described network's, or its likelihood is unknown.
+    """
+    from vae_search.vae.objective.importance_ladder import importance_ladder
+
+    return importance_ladder(weights, description, task.images[:LADDER_IMAGES], LADDER)
 
 
 def latent_free_baseline(task: JudgeTask, likelihood: "Likelihood") -> np.ndarray:

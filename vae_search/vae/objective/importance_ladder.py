@@ -1,0 +1,106 @@
+"""Ladder of importance-weighted bounds: IWAE-K for several K, and the effective sample size, from one pass over draws.
+
+IWAE-K rises with K to log p(x) (Burda et al. 2016, theorem 1): what the last step of the ladder still brings tells how
+far a bound is from what it bounds. The effective sample size (Kong 1992), (Σw)² / Σw², is between 1, where one draw
+outweighs all others and the bound hangs on it, and K, where q(z|x) is the posterior.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from vae_search.core.image_bounds import LadderStep
+from vae_search.vae.networks.forward import WeightedNetwork
+from vae_search.vae.networks.model_config import ModelDescription
+from vae_search.vae.networks.network import build
+from vae_search.vae.objective.bounds import log_importance_weights
+from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH, draws_at_once
+from vae_search.vae.objective.likelihoods import likelihood_of
+from vae_search.vae.objective.pixels import as_intensities
+
+LADDER_SEED = 784
+LOW_QUANTILE = 0.05
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Logs of the sums of weights and of their squares so far, (n,) float64."""
+
+    log_sum: np.ndarray
+    log_sum_of_squares: np.ndarray
+
+    @classmethod
+    def of_none(cls, images: int) -> "_Sums":
+        return cls(np.full(images, -np.inf), np.full(images, -np.inf))
+
+    def add(self, log_weights: np.ndarray) -> None:
+        """Take in (draws, n) log weights."""
+        logs = log_weights.astype(np.float64)
+        self.log_sum = np.logaddexp(self.log_sum, np.logaddexp.reduce(logs, axis=0))
+        self.log_sum_of_squares = np.logaddexp(self.log_sum_of_squares, np.logaddexp.reduce(2 * logs, axis=0))
+
+    @property
+    def effective_size(self) -> np.ndarray:
+        """(n,) (Σw)² / Σw²."""
+        size: np.ndarray = np.exp(2 * self.log_sum - self.log_sum_of_squares)
+        return size
+
+
+def importance_ladder(
+    weights: Mapping[str, np.ndarray], description: ModelDescription, images: np.ndarray, ladder: Sequence[int]
+) -> list[LadderStep]:
+    """Bound and effective sample size of each K of `ladder`, which rises; each K's draws are the first of the next's.
+
+    Its cost is that of the largest K alone. The noise is fixed, so equal weights get equal figures.
+
+    Args:
+        weights: by the network's names.
+        images: uint8 in 0 … levels - 1, (n, height, width, channels).
+
+    Raises:
+        ValueError: The weights are not the described network's, or its likelihood is unknown.
+    """
+    network = build(description.network)
+    ordered = [tf.convert_to_tensor(array) for array in network.ordered(weights)]
+    functions = WeightedNetwork(topology=network.topology, weights=ordered)
+    likelihood = likelihood_of(description.likelihood, description.levels)
+    at_once = draws_at_once(description.network.image_shape, 1 if likelihood.limits is None else 2)
+    bounds: dict[int, list[np.ndarray]] = {k: [] for k in ladder}
+    sizes: dict[int, list[np.ndarray]] = {k: [] for k in ladder}
+    for first in range(0, len(images), EVALUATION_BATCH):
+        seen = as_intensities(tf.constant(images[first : first + EVALUATION_BATCH]), likelihood.levels)
+        sums, drawn = _Sums.of_none(len(seen)), 0
+        for k in ladder:
+            while drawn < k:
+                count = min(at_once, k - drawn)
+                noise = tf.random.stateless_normal(
+                    [count, len(seen), description.network.latent_dim], [LADDER_SEED + first, drawn]
+                )
+                log_weights = log_importance_weights(
+                    functions, seen, noise, clamp=description.clamp, likelihood=likelihood
+                )
+                sums.add(log_weights.numpy())
+                drawn += count
+            bounds[k].append(sums.log_sum - np.log(k))
+            sizes[k].append(sums.effective_size)
+    steps, before = [], np.concatenate(bounds[ladder[0]])
+    for k in ladder:
+        bound = np.concatenate(bounds[k])
+        steps.append(_step(k, bound, np.concatenate(sizes[k]), before))
+        before = bound
+    return steps
+
+
+def _step(k: int, bound: np.ndarray, size: np.ndarray, before: np.ndarray) -> LadderStep:
+    gain = bound - before
+    return LadderStep(
+        k=k,
+        images=len(bound),
+        neg_iwae=-float(bound.mean()),
+        gain=float(gain.mean()),
+        gain_standard_error=float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else 0.0,
+        effective_size=float(size.mean()),
+        low_effective_size=float(np.quantile(size, LOW_QUANTILE)),
+    )

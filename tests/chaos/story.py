@@ -206,6 +206,7 @@ def _report(
         scale_clamp_share=None,
         clip_share=0.0,
         skipped_steps=0,
+        neg_bound=last.neg_bound,
     )
     costs = Costs(
         parameters=1000,

@@ -73,6 +73,8 @@ class Scores:
     scale_clamp_share: float | None
     clip_share: float
     skipped_steps: int
+    neg_bound: float
+    """the bound on -log p(x) of the select images that the sweep ranks by; less is better"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

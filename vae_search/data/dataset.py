@@ -21,7 +21,12 @@ from vae_search.spec.sections import DataSpec
 
 LEAST_SPLIT = 6 * 2 * LEAST_PART  # images of which a sixth is enough to validate with
 LEAST_SCORED = 2
-METRIC_VERSION = 1  # one more whenever the same weights and images would get another score
+# One more whenever the same weights and images would get another score, or trials would be ranked by another one.
+# 2: the ELBO is the mean of several draws; instability is measured anew; trials may be ranked by IWAE-16.
+METRIC_VERSION = 2
+JUDGED_ALIKE = (
+    1,
+)  # earlier versions whose IWAE bounds of judge images, which a promotion compares, are the same measure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -162,9 +167,14 @@ def load_new_images(source: str, *, binarize: str, cache: Path) -> tuple[np.ndar
             return images.pixels, PixelStatistics.of(images, levels=grey_levels(images, where=where))
 
 
-def comparability_key(dataset: Dataset, *, likelihood: str) -> str:
+def comparability_key(dataset: Dataset, *, likelihood: str, metric_version: int = METRIC_VERSION) -> str:
     """Hash of the whole task; two scores must share it to be compared (invariant I7)."""
-    return _hash(_task(dataset) | {"likelihood": likelihood})
+    return _hash(_task(dataset) | {"likelihood": likelihood, "metric_version": metric_version})
+
+
+def keys_judged_alike(dataset: Dataset, *, likelihood: str) -> tuple[str, ...]:
+    """Keys of the same task under earlier versions of the metric, whose judge bounds may be compared with today's."""
+    return tuple(comparability_key(dataset, likelihood=likelihood, metric_version=version) for version in JUDGED_ALIKE)
 
 
 def pixels_key(dataset: Dataset) -> str | None:
@@ -175,17 +185,16 @@ def pixels_key(dataset: Dataset) -> str | None:
     one, `gaussian` a density whose uniform dequantisation makes such a bound (Theis et al. 2016). -log2 of either, for
     each value of a pixel, is what a coder with that model would need; a density's own nats would depend on the scale.
     """
-    return _hash(_task(dataset)) if dataset.binarize == "none" else None
+    return _hash(_task(dataset) | {"metric_version": METRIC_VERSION}) if dataset.binarize == "none" else None
 
 
 def _task(dataset: Dataset) -> dict[str, object]:
-    """Everything that a score depends on except model and likelihood."""
+    """Everything that a score depends on except model, likelihood and metric."""
     return {
         "fingerprint": dataset.fingerprint,
         "split": dataset.split,
         "binarize": dataset.binarize,
         "binarisation_seed": BINARISATION_SEED if dataset.binarize == "dynamic" else None,
-        "metric_version": METRIC_VERSION,
     }
 
 

@@ -11,7 +11,7 @@ from vae_search.vae.networks.forward import WeightedNetwork
 from vae_search.vae.networks.network import build
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.evaluation import Evaluation, Evaluator
-from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH
+from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH, elbo_draws
 from vae_search.vae.objective.likelihoods import likelihood_of
 
 pytestmark = pytest.mark.needs_tensorflow
@@ -50,9 +50,9 @@ def test_scores_are_those_of_whole_batches(architecture, likelihood, shape, coun
     evaluator, weights = model(architecture, likelihood, shape)
     some = images(count, LEVELS[likelihood], shape)
 
-    found, whole = (evaluator.evaluate(weights, each) for each in (some, filled_up(some)))
+    found, whole = (evaluator.evaluate(weights, each, draws=12) for each in (some, filled_up(some)))
     bounds, whole_bounds = (evaluator.iwae(weights, each, 12) for each in (some, filled_up(some)))
-    distortion, rate = evaluator.neg_elbo(weights, some)
+    distortion, rate = evaluator.neg_elbo(weights, some, draws=12)
 
     for field in fields(Evaluation):
         expected = getattr(whole, field.name)[:count]
@@ -80,4 +80,4 @@ def test_no_more_images_are_decoded_than_there_are(count, monkeypatch):
     evaluator.evaluate(weights, some)
 
     assert of_bounds == 12 * count
-    assert decoded == 2 * count
+    assert decoded == (elbo_draws(count) + 1) * count  # once more with the neighbours' latents

@@ -19,6 +19,7 @@ class Evidence:
         comparability_key: of the task that the bounds were taken on (invariant I7).
         bounds: by confirmed seed, on the same images in the same order.
         artifact_seed: the seed whose weights are, or would be, promoted.
+        keys_judged_alike: of other versions of the metric that take the same bounds on the same images.
 
     Raises:
         ValueError: There are no seeds, or they are not on the same images.
@@ -27,6 +28,7 @@ class Evidence:
     comparability_key: str
     bounds: Mapping[int, ImageBounds]
     artifact_seed: int
+    keys_judged_alike: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.artifact_seed not in self.bounds:
@@ -61,6 +63,7 @@ class Candidate:
         rows: of all its confirm runs, failed ones included.
         bounds: of those that completed, by `confirm_seed`.
         incarnation: of the sweep, which tells it from a later one of that name; None if not known.
+        keys_judged_alike: of the sweep's record; see `Evidence`.
 
     Raises:
         ValueError: The rows are of different finalists, or a run has bounds without having completed or vice versa.
@@ -70,6 +73,7 @@ class Candidate:
     rows: tuple[ConfirmRow, ...]
     bounds: Mapping[int, ImageBounds]
     incarnation: str | None = None
+    keys_judged_alike: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len({(row.sweep, row.trial) for row in self.rows}) != 1:
@@ -121,7 +125,12 @@ class Candidate:
             ValueError: No run completed.
         """
         row = self.artifact_row
-        return Evidence(comparability_key=row.comparability_key, bounds=self.bounds, artifact_seed=row.confirm_seed)
+        return Evidence(
+            comparability_key=row.comparability_key,
+            bounds=self.bounds,
+            artifact_seed=row.confirm_seed,
+            keys_judged_alike=self.keys_judged_alike,
+        )
 
     @property
     def sha256(self) -> str:

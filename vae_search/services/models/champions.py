@@ -21,7 +21,7 @@ from vae_search.spec.sections import DataSpec
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
-from vae_search.store.sweeps import sweep_record
+from vae_search.store.sweeps import beginning, sweep_record
 from vae_search.vae.quiet_import import native_remarks_hidden
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def promote(
     Raises:
         NotFound: There is no such sweep, or none of its confirm runs has completed.
         InvalidSpec: Neither the spec nor the caller names a model.
-        Conflict: The images have changed, or the champion was judged on others.
+        Conflict: The images have changed, the champion was judged on others, or a candidate would have to be measured
+            and the sweep's own scores are of another version of the metric.
     """
     record, spec = sweep_record.read(store, sweep), spec or sweep_record.latest_spec(store, sweep)
     name = model or (spec.promote.model if spec.promote else None)
@@ -100,9 +101,10 @@ def promote(
     rules = policy_of(spec)
 
     def load() -> "Dataset":
-        from vae_search.data.dataset import comparability_key
+        from vae_search.data.dataset import METRIC_VERSION, comparability_key
         from vae_search.services.datasets import open_dataset
 
+        beginning.check_metric(record, METRIC_VERSION)
         dataset = open_dataset(store, spec.data, cache=cache)
         if comparability_key(dataset, likelihood=spec.likelihood) != record.comparability_key:
             raise Conflict(

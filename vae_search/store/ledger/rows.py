@@ -54,7 +54,7 @@ class TrialRow:
     started_at: Time  # first attempt, UTC
     finished_at: Time  # UTC
     epochs: Int32  # epochs that were trained
-    objective: Double | None = None  # neg_elbo + stability_weight · instability, nats; NULL in a Pareto sweep
+    objective: Double | None = None  # bound + stability_weight · instability, nats; NULL in a Pareto sweep
     neg_elbo: Double | None = None  # distortion + rate on the select images at beta = 1, nats per image
     distortion: Double | None = None  # -E_q[log p(x|z)], nats per image
     rate: Double | None = None  # KL(q(z|x) ‖ p(z)), nats per image

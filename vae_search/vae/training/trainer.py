@@ -149,7 +149,8 @@ class TrainingRun:
         self._recent_losses = np.concatenate([self._recent_losses, steps.losses])[-SPIKE_WINDOW_STEPS:]
         beta = self._graph.beta
         distortion, rate = self._graph.evaluator.neg_elbo(self._graph.averages, self._task.select)
-        if not np.isfinite(distortion + rate):
+        iwae = self._iwae() if epoch in self._plan.iwae_epochs else None
+        if not np.isfinite([distortion + rate, 0.0 if iwae is None else iwae]).all():
             raise Diverged(f"the held-out bound after epoch {epoch} is {distortion + rate}")
         measurement = EpochMeasurement(
             epoch=epoch,
@@ -168,6 +169,7 @@ class TrainingRun:
             cpu_s=time.process_time() - cpu,
             wall_s=time.perf_counter() - wall,
             scale_clamped_share=float(steps.scale_clamped_share.mean()) if self._graph.key.likelihood.limits else None,
+            iwae=iwae,
         )
         self.measurements.append(measurement)
         return measurement
@@ -192,9 +194,9 @@ class TrainingRun:
         """Score the averaged weights in full. Training can go on afterwards."""
         evaluator, weights = self._graph.evaluator, self._graph.averages
         evaluation = evaluator.evaluate(weights, self._task.select)
-        iwae = evaluator.iwae(weights, self._task.select, TRIAL_IWAE_SAMPLES)
         train_distortion, train_rate = evaluator.neg_elbo(weights, self._train_scored)
         last = self.measurements[-1]
+        iwae = self._iwae() if last.iwae is None else last.iwae
         values = int(np.prod(self._task.image_shape))
         return Scores(
             neg_elbo=last.neg_elbo,
@@ -202,18 +204,19 @@ class TrainingRun:
             rate=last.rate,
             bits_per_dim=bits_per_dim(last.neg_elbo, values),
             floor_excess=last.neg_elbo - self._task.floor - values * self._graph.key.likelihood.floor_per_value,
-            iwae=float(np.mean(iwae, dtype=np.float64)),
+            iwae=iwae,
             iwae_k=TRIAL_IWAE_SAMPLES,
             instability=self._instability(),
             active_units=active_units(evaluation.mean),
             kl_per_dimension=tuple(float(value) for value in evaluation.kl.mean(axis=0, dtype=np.float64)),
-            shuffle_gap=float(np.mean(evaluation.shuffled_distortion - evaluation.distortion, dtype=np.float64)),
+            shuffle_gap=float(np.mean(evaluation.shuffled_distortion - evaluation.first_distortion, dtype=np.float64)),
             train_neg_elbo=train_distortion + train_rate,
             generalisation_gap=last.neg_elbo - (train_distortion + train_rate),
             logvar_clamp_share=last.clamped_share,
             scale_clamp_share=last.scale_clamped_share,
             clip_share=float(np.mean([measurement.clip_share for measurement in self.measurements])),
             skipped_steps=sum(measurement.skipped_steps for measurement in self.measurements),
+            neg_bound=last.neg_bound,
         )
 
     def costs(self) -> Costs:
@@ -237,6 +240,11 @@ class TrainingRun:
             compiled="graph",
             device=self._device,
         )
+
+    def _iwae(self) -> float:
+        """The importance-weighted bound of the averaged weights on the select images, nats per image."""
+        bounds = self._graph.evaluator.iwae(self._graph.averages, self._task.select, TRIAL_IWAE_SAMPLES)
+        return float(np.mean(bounds, dtype=np.float64))
 
     def _instability(self) -> Instability | None:
         warmup = self._config.kl_warmup_epochs

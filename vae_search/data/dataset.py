@@ -49,6 +49,8 @@ class Dataset:
         pixels: of the training images.
         train_labels: (count,) int64 of the training images, if the source has some; no part of the task's identity.
         summary: of the images as they were read, for people; no part of the task's identity either.
+        moved_draw: the test images' binarisation is not the published one, although the source has one: it follows
+            that of the validation images in one stream, and these are not as many as the protocol's.
     """
 
     source: str
@@ -64,6 +66,7 @@ class Dataset:
     pixels: PixelStatistics
     train_labels: np.ndarray | None
     summary: DatasetSummary
+    moved_draw: bool = False
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -127,6 +130,10 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
         train_labels=None if labels is None else labels[split.train],
         pixels=PixelStatistics.of(train, levels=levels),
         summary=_summary(source, split),
+        moved_draw=spec.binarize == "dynamic"
+        and source.protocol is not None
+        and source.protocol.test is None  # the test images have been published apart
+        and len(split.validation) != source.protocol.validation,
     )
 
 

@@ -18,7 +18,7 @@ from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.vae.inference.scoring import JUDGE_IWAE_SAMPLES
 from vae_search.vae.networks.network import Network, build
 from vae_search.vae.networks.network_spec import NetworkSpec
-from vae_search.vae.objective.evaluation_size import TRIAL_IWAE_SAMPLES, elbo_draws, held_at_once
+from vae_search.vae.objective.evaluation_size import LIKELIHOOD_COPIES, TRIAL_IWAE_SAMPLES, elbo_draws, held_at_once
 
 SAMPLED_CONFIGS = 16
 MATRIX_SIZE = 1024
@@ -30,7 +30,6 @@ WEIGHT_COPIES = 2  # their gradients, and the new weights of a step
 VALUE_BYTES = 4
 CHUNK_COPIES = 16  # of a batch: the images of several steps are made at once, and drawn
 STEP_COPIES = 3  # of a layer's output in a step: before its activation, after it, and the gradient
-LIKELIHOOD_COPIES = 6  # of the decoder's output, while a likelihood is computed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from vae_search.vae.inference.model import VaeModel
 
 
+MOVED_DRAW = (
+    "The test images are not binarised as in the literature, since data.validation is not the data set's usual number; "
+    "published scores do not compare."
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedModel:
     """A version, ready for use, and the data that it was made for."""
@@ -54,6 +60,8 @@ class Evaluation:
     iwae_k: int
     standard_error: float
     """of `neg_iwae`"""
+    remark: str | None = None
+    """on what the scores may be compared with"""
 
 
 def policy_of(spec: SweepSpec) -> PromotionPolicy:
@@ -220,10 +228,11 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
     except ValueError as error:
         raise InvalidSpec(f"--data: {error}") from error
     if name == loaded.data.source:  # split as the model's own: the images that it was trained on stay out
-        task = JudgeTask.of_test(open_dataset(store, loaded.data, cache=cache))
+        dataset = open_dataset(store, loaded.data, cache=cache)
+        task, remark = JudgeTask.of_test(dataset), MOVED_DRAW if dataset.moved_draw else None
     else:
         images, pixels = open_new_images(store, name, binarize=loaded.data.binarize, cache=cache)
-        task = JudgeTask(images=images, pixels=pixels)
+        task, remark = JudgeTask(images=images, pixels=pixels), None
     from vae_search.vae.inference.scoring import judge
 
     description, shape = loaded.model.description, task.images.shape[1:]
@@ -245,6 +254,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
         neg_iwae=-float(judged.iwae.mean()),
         iwae_k=judged.iwae_k,
         standard_error=judged.standard_error,
+        remark=remark,
     )
 
 

@@ -43,8 +43,9 @@ class Topology:
             return [replace(each, size=next(biases)[0]) if each.kind in WEIGHTED else each for each in layers]
 
         encoder = weights_along(sized(self.encoder), image_shape)[0]
-        latents, _ = next(biases), next(biases)
-        return [layer.outputs for layer in (*encoder, *weights_along(sized(self.decoder), latents)[0])]
+        heads = [next(biases), next(biases)]
+        decoder = weights_along(sized(self.decoder), heads[0])[0]
+        return [*(each.outputs for each in encoder), *(size for (size,) in heads), *(each.outputs for each in decoder)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

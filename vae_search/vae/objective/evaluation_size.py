@@ -8,8 +8,8 @@ from math import prod
 # last batch that is not full costs what its images cost.
 EVALUATION_BATCH = 500
 IWAE_CHUNK = 10  # draws whose noise is drawn at once
-MOST_OUTPUTS = 2**25  # floats of the decoder held at once; a likelihood needs several times that in between
-MOST_ACTIVATIONS = 2**26  # floats of one layer held at once: 256 MiB, of which two or three layers are there together
+MOST_HELD = 2**26  # floats of one layer, or of all that the likelihood makes of the outputs, held at once: 256 MiB
+LIKELIHOOD_COPIES = 6  # arrays of the outputs' size that a likelihood holds at once
 TRIAL_IWAE_SAMPLES = 16  # costs a trial of 45 epochs half a percent; finalists are scored with more
 # Images decoded for one score. With 16 draws of each their noise is a sixth of the images' own; 64 would cost
 # a trial on digits two thirds of its training once more (benchmarks/ranking_noise.py).
@@ -36,15 +36,14 @@ def elbo_draws(images: int) -> int:
 
 
 def held_at_once(image_shape: tuple[int, int, int], outputs: int, layer_outputs: Sequence[int]) -> HeldAtOnce:
-    """The largest part of a batch, and the most draws of it, that keep to the limits above.
+    """The largest part of a batch, and the most draws of it, that keep to the limit above.
 
     Args:
         outputs: that the likelihood needs of the network for each value of a pixel.
         layer_outputs: values that each layer puts out for one image.
     """
-    room = MOST_ACTIVATIONS // max(layer_outputs)
+    room = MOST_HELD // max(*layer_outputs, LIKELIHOOD_COPIES * prod(image_shape) * outputs)
     if room < EVALUATION_BATCH:
         divisors = [size for size in range(1, EVALUATION_BATCH) if EVALUATION_BATCH % size == 0 and size <= room]
         return HeldAtOnce(images=max(divisors, default=1), draws=1)
-    by_outputs = MOST_OUTPUTS // (EVALUATION_BATCH * prod(image_shape) * outputs)
-    return HeldAtOnce(images=EVALUATION_BATCH, draws=max(1, min(IWAE_CHUNK, by_outputs, room // EVALUATION_BATCH)))
+    return HeldAtOnce(images=EVALUATION_BATCH, draws=min(IWAE_CHUNK, room // EVALUATION_BATCH))

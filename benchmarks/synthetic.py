@@ -128,6 +128,7 @@ def _scores(neg_elbo: float) -> Scores:
         scale_clamp_share=None,
         clip_share=0.0,
         skipped_steps=0,
+        neg_bound=neg_elbo,
     )
 
 

@@ -207,6 +207,7 @@ def _report(
         clip_share=0.0,
         skipped_steps=0,
         best_epoch=last.epoch,
+        neg_bound=last.neg_bound,
     )
     costs = Costs(
         parameters=1000,

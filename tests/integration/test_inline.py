@@ -1,7 +1,6 @@
-"""Sweeps in one process: to the end, interrupted and resumed, and taken over from drivers that ran on Ray."""
+"""Sweeps in one process: to the end, interrupted and resumed, and continued on Ray."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import interrupted_run
-from tests.support.paths import ROOT
 from vae_search.core.trial_state import Reason, State
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger.rows import TrialRow
@@ -17,7 +15,6 @@ from vae_search.store.ledger.trials import Ledger
 
 pytestmark = pytest.mark.timeout(300)
 
-FIXTURE = ROOT / "tests" / "fixtures" / "store_f001553" / "store"
 SPEC = """
 name: tiny
 data: {source: digits}
@@ -120,20 +117,6 @@ def test_a_sweep_begun_inline_and_continued_on_ray_has_the_same_results(whole, t
 
     assert rows_of(tmp_path)[:2] == inline
     assert results(rows_of(tmp_path)) == results(rows_of(whole))
-
-
-def test_a_sweep_that_a_driver_on_ray_left_is_taken_over(tmp_path):
-    shutil.copytree(FIXTURE, tmp_path / "vae-store")
-    before = rows_of(tmp_path, "interrupted")
-    (tmp_path / "spec.yaml").write_bytes((tmp_path / "vae-store/sweeps/interrupted/spec.yaml").read_bytes())
-
-    ask(tmp_path, "run", "spec.yaml", "--inline", "--set", "pruning=off", "--set", "budget.trials=8")
-
-    rows = {row.trial: row for row in rows_of(tmp_path, "interrupted")}
-    assert sorted(rows) == list(range(8))
-    assert [rows[row.trial] for row in before] == before
-    (status,) = json.loads(ask(tmp_path, "status", "interrupted", "--json").stdout)
-    assert status["state"] == "finished"
 
 
 def test_a_trial_that_takes_too_long_fails_after_two_attempts(tmp_path):

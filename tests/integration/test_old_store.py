@@ -1,4 +1,4 @@
-"""A store of an older version: read, verified, resumed and promoted from, with that version's own answers."""
+"""A store of an older version: read and verified with that version's own answers, and its champion challenged."""
 
 import json
 import shutil
@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
+from vae_search.core.trial_state import State
+from vae_search.store.backends.uri import open_store
+from vae_search.store.ledger.trials import Ledger
 
 FIXTURE = ROOT / "tests/fixtures" / "store_f001553"
 TRIALS = "SELECT sweep, trial, state, objective, neg_elbo, iwae, params_json FROM trials ORDER BY ALL"
@@ -41,20 +44,44 @@ def test_an_old_store_answers_as_it_did(store, name, arguments):
     assert json.loads(told.stdout) == json.loads((FIXTURE / "answers" / f"{name}.json").read_text()), told.stderr
 
 
-@pytest.mark.ray
+def test_an_old_interrupted_sweep_is_not_continued_and_loses_nothing(store):
+    before = {path: path.read_bytes() for path in (store / "sweeps").rglob("*") if path.is_file()}
+
+    resumed = vae_search(store, "resume", "interrupted")
+
+    assert resumed.returncode == 5, resumed.stdout + resumed.stderr
+    told = resumed.stderr.strip().splitlines()
+    assert len(told) <= 3
+    assert "measured by version 1 of the metric" in told[0]
+    assert "another name" in told[1]
+    assert {path: path.read_bytes() for path in (store / "sweeps").rglob("*") if path.is_file()} == before
+
+
+def test_an_old_finished_sweep_with_its_champion_answers_to_run_and_promote(store, tmp_path):
+    (tmp_path / "spec.yaml").write_bytes((store / "sweeps/before/spec.yaml").read_bytes())
+
+    again = vae_search(store, "run", str(tmp_path / "spec.yaml"), "--json")
+
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["promotion"]["outcome"] == "kept"
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_an_old_interrupted_sweep_is_resumed_promoted_and_intact(store):
-    rows_before = {path.name: path.read_bytes() for path in (store / "sweeps/interrupted/trials").iterdir()}
+def test_a_new_sweep_is_ranked_by_iwae_and_faces_the_old_champion(store, tmp_path):
+    old = (store / "sweeps/before/spec.yaml").read_text()
+    (tmp_path / "new.yaml").write_text(old.replace("name: before", "name: new").replace("trials: 6", "trials: 3"))
 
-    resumed = vae_search(store, "resume", "interrupted", "--json")
+    done = vae_search(store, "run", str(tmp_path / "new.yaml"), "--inline", "--json")
 
-    assert resumed.returncode == 0, resumed.stderr
-    rows = store / "sweeps/interrupted/trials"
-    assert sorted(path.name for path in rows.iterdir()) == [f"{trial:06}.parquet" for trial in range(8)]
-    assert {name: (rows / name).read_bytes() for name in rows_before} == rows_before
-    history = json.loads(vae_search(store, "models", "before", "--json").stdout)
-    assert [entry["action"] for entry in history].count("promote") == 2
-    verified = vae_search(store, "verify")
-    assert verified.returncode == 0, verified.stdout + verified.stderr
-    first = json.loads(vae_search(store, "best", "interrupted", "--json").stdout)[0]
-    assert first["confirmed"]["seeds"] == 3
+    assert done.returncode == 0, done.stderr
+    *_, entry = json.loads(vae_search(store, "models", "before", "--json").stdout)
+    assert entry["candidate"].startswith("new/")
+    assert entry["verdicts"]["contest"] is not None, entry["reasons"]
+    curves = {trial: Ledger(open_store(str(store)), "new").epochs(trial) for trial in range(3)}
+    taken = {epoch.epoch for curve in curves.values() for epoch in curve if epoch.iwae is not None}
+    assert taken == {3, 9, 27}
+    row = next(row for row in Ledger(open_store(str(store)), "new").trials() if row.state is State.COMPLETE)
+    assert row.objective == pytest.approx(-row.iwae + row.instability)
+    assert row.iwae == curves[row.trial][-1].iwae
+    assert vae_search(store, "verify").returncode == 0

@@ -128,6 +128,8 @@ class Scores:
     clip_share: float
     skipped_steps: int
     best_epoch: int
+    neg_bound: float
+    """the bound on -log p(x) of the select images that the sweep ranks by; less is better"""
     mutual_information: float | None = None
     """I_q(x; z), the part of the rate that tells images apart; at most log n of the n images"""
     marginal_kl: float | None = None

@@ -21,7 +21,12 @@ from vae_search.spec.sections import DataSpec
 
 LEAST_SPLIT = 6 * 2 * LEAST_PART  # images of which a sixth is enough to validate with
 LEAST_SCORED = 2
-METRIC_VERSION = 1  # one more whenever the same weights and images would get another score
+# One more whenever the same weights and images would get another score, or trials would be ranked by another one.
+# 2: the ELBO is the mean of several draws; instability is measured anew; trials may be ranked by IWAE-16.
+METRIC_VERSION = 2
+JUDGED_ALIKE = (
+    1,
+)  # earlier versions whose IWAE bounds of judge images, which a promotion compares, are the same measure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,6 +49,8 @@ class Dataset:
         pixels: of the training images.
         train_labels: (count,) int64 of the training images, if the source has some; no part of the task's identity.
         summary: of the images as they were read, for people; no part of the task's identity either.
+        moved_draw: the test images' binarisation is not the published one, although the source has one: it follows
+            that of the validation images in one stream, and these are not as many as the protocol's.
     """
 
     source: str
@@ -59,6 +66,7 @@ class Dataset:
     pixels: PixelStatistics
     train_labels: np.ndarray | None
     summary: DatasetSummary
+    moved_draw: bool = False
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -122,6 +130,10 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
         train_labels=None if labels is None else labels[split.train],
         pixels=PixelStatistics.of(train, levels=levels),
         summary=_summary(source, split),
+        moved_draw=spec.binarize == "dynamic"
+        and source.protocol is not None
+        and source.protocol.test is None  # the test images have been published apart
+        and len(split.validation) != source.protocol.validation,
     )
 
 
@@ -162,9 +174,14 @@ def load_new_images(source: str, *, binarize: str, cache: Path) -> tuple[np.ndar
             return images.pixels, PixelStatistics.of(images, levels=grey_levels(images, where=where))
 
 
-def comparability_key(dataset: Dataset, *, likelihood: str) -> str:
+def comparability_key(dataset: Dataset, *, likelihood: str, metric_version: int = METRIC_VERSION) -> str:
     """Hash of the whole task; two scores must share it to be compared (invariant I7)."""
-    return _hash(_task(dataset) | {"likelihood": likelihood})
+    return _hash(_task(dataset) | {"likelihood": likelihood, "metric_version": metric_version})
+
+
+def keys_judged_alike(dataset: Dataset, *, likelihood: str) -> tuple[str, ...]:
+    """Keys of the same task under earlier versions of the metric, whose judge bounds may be compared with today's."""
+    return tuple(comparability_key(dataset, likelihood=likelihood, metric_version=version) for version in JUDGED_ALIKE)
 
 
 def pixels_key(dataset: Dataset) -> str | None:
@@ -175,17 +192,16 @@ def pixels_key(dataset: Dataset) -> str | None:
     one, `gaussian` a density whose uniform dequantisation makes such a bound (Theis et al. 2016). -log2 of either, for
     each value of a pixel, is what a coder with that model would need; a density's own nats would depend on the scale.
     """
-    return _hash(_task(dataset)) if dataset.binarize == "none" else None
+    return _hash(_task(dataset) | {"metric_version": METRIC_VERSION}) if dataset.binarize == "none" else None
 
 
 def _task(dataset: Dataset) -> dict[str, object]:
-    """Everything that a score depends on except model and likelihood."""
+    """Everything that a score depends on except model, likelihood and metric."""
     return {
         "fingerprint": dataset.fingerprint,
         "split": dataset.split,
         "binarize": dataset.binarize,
         "binarisation_seed": BINARISATION_SEED if dataset.binarize == "dynamic" else None,
-        "metric_version": METRIC_VERSION,
     }
 
 

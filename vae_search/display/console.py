@@ -169,7 +169,8 @@ def show_status_table(statuses: "Sequence[SweepStatus]") -> None:
     for status in statuses:
         facts = status_facts(status)
         objective = facts["best_objective"]
-        best = "" if objective is None else f"{objective:.2f} (trial {facts['best_trial']})"
+        bound = ", by IWAE" if status.spec.bound == "iwae" else ""
+        best = "" if objective is None else f"{objective:.2f} (trial {facts['best_trial']}{bound})"
         front = status.leaderboard.shown_front(status.spec.objective)
         if front is not None:
             best = front_cell(front)

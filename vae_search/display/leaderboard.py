@@ -130,7 +130,8 @@ def _show_best_table(ranking: "Ranking", *, by: str) -> None:
     out = console()
     no_objective = by == "objective" and not any(row.objective is not None for row in rows)  # of a Pareto sweep
     order = f"beaten by no other in {', '.join(front)}" if front else f"by {'neg_elbo' if no_objective else by}"
-    say(f"{sweep}: {order}, nats per image, lower is better")
+    bound = f" of the {ranking.bound.upper()} bound" if by == "objective" and not (front or no_objective) else ""
+    say(f"{sweep}: {order}{bound}, nats per image, lower is better")
     ks = {verdict.iwae_k for row in rows if isinstance(verdict := known.get(row.trial), Confirmed)}
     with_seeds = by == "objective" and any(row.trial in known for row in rows)
     with_flops = "train_flops" in (by, *front)

@@ -58,8 +58,15 @@ def _searched(findings: ReportData) -> str:
     lost = f", {len(findings.set_aside)} were damaged and set aside" if findings.set_aside else ""
     return (
         f"Searched on {shown(spec.data.source)} ({spec.likelihood} likelihood, sampler {spec.sampler}): {names}. "
-        f"Trials have up to {spec.budget.epochs} epochs, {rungs}. The sweep is {findings.state}: {ended}{flight}{lost}."
+        f"Trials have up to {spec.budget.epochs} epochs, {rungs}, and are ranked by {_ranked_by(findings)}. "
+        f"The sweep is {findings.state}: {ended}{flight}{lost}."
     )
+
+
+def _ranked_by(findings: ReportData) -> str:
+    if findings.spec.objective.pareto is not None:
+        return f"none of {', '.join(findings.spec.objective.pareto)} alone"
+    return "the IWAE bound, as promotions compare them" if findings.spec.bound == "iwae" else "the ELBO"
 
 
 def _won(findings: ReportData, ahead: Lead | None) -> str:
@@ -70,7 +77,7 @@ def _won(findings: ReportData, ahead: Lead | None) -> str:
     params = ", ".join(f"{name} {shown(best.params[name])}" for name in findings.searched if name in best.params)
     parts = [
         f"Trial {best.trial} has the best objective, {best.objective:.2f} nats per image"
-        + (f" (neg_elbo {best.neg_elbo:.2f}, instability {_instability(best.instability)})")
+        + (f" ({_bound(findings, best)}, instability {_instability(best.instability)})")
         + (f", with {params}." if params else ".")
     ]
     if ahead.second is None:
@@ -82,6 +89,13 @@ def _won(findings: ReportData, ahead: Lead | None) -> str:
             f"of the median of the {complete} that completed."
         )
     return " ".join(parts)
+
+
+def _bound(findings: ReportData, row: TrialRow) -> str:
+    """The bound in a trial's objective."""
+    if findings.spec.bound == "iwae" and row.iwae is not None:
+        return f"-IWAE-{row.iwae_k} {-row.iwae:.2f}"
+    return f"neg_elbo {row.neg_elbo:.2f}"
 
 
 def _on_front(findings: ReportData, front: Front) -> str:

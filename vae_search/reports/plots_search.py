@@ -126,6 +126,7 @@ def learning_curves(findings: ReportData) -> Plot:
     text = (
         "How each trial's held-out score fell."
         + rungs
+        + (" There trials are compared by IWAE instead." if rungs and findings.spec.bound == "iwae" else "")
         + (ZOOMED if limits else "")
         + left_out(len(rows), len(with_curve), "curves")
     )

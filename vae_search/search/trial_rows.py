@@ -23,15 +23,15 @@ from vae_search.store.sweeps.identity import SET_ASIDE
 
 
 def objective_of(scores: Scores, objective: Objective) -> float | None:
-    """`neg_elbo + stability_weight · instability`, nats, minimised; the bound alone in a sweep without instability.
+    """`neg_bound + stability_weight · instability`, nats, minimised; the bound alone in a sweep without instability.
 
     None in a Pareto sweep: there no criterion is weighed against another.
     """
     if objective.pareto is not None:
         return None
     if scores.instability is None:
-        return scores.neg_elbo
-    return scores.neg_elbo + objective.stability_weight * scores.instability.total
+        return scores.neg_bound
+    return scores.neg_bound + objective.stability_weight * scores.instability.total
 
 
 def criteria_of(row: TrialRow, names: Sequence[str], *, epochs: int) -> tuple[float, ...]:

@@ -18,7 +18,7 @@ from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.vae.inference.scoring import JUDGE_IWAE_SAMPLES
 from vae_search.vae.networks.network import Network, build
 from vae_search.vae.networks.network_spec import NetworkSpec
-from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH, TRIAL_IWAE_SAMPLES, draws_at_once
+from vae_search.vae.objective.evaluation_size import LIKELIHOOD_COPIES, TRIAL_IWAE_SAMPLES, elbo_draws, held_at_once
 
 SAMPLED_CONFIGS = 16
 MATRIX_SIZE = 1024
@@ -30,7 +30,6 @@ WEIGHT_COPIES = 2  # their gradients, and the new weights of a step
 VALUE_BYTES = 4
 CHUNK_COPIES = 16  # of a batch: the images of several steps are made at once, and drawn
 STEP_COPIES = 3  # of a layer's output in a step: before its activation, after it, and the gradient
-LIKELIHOOD_COPIES = 6  # of the decoder's output, while a likelihood is computed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +74,8 @@ def estimate(spec: SweepSpec, task: TrainingTask, images: DatasetSummary) -> Est
     slots = capacity.trials
     epochs = spec.budget.trials * expected_epochs(spec) + spec.confirm.runs * spec.confirm_epochs
     decoder_flops = float(np.mean([network.decoder_flops for network in networks]))
-    work = epochs * flops * (3 * len(task.train) + len(task.select))
+    select_passes = flops + (elbo_draws(len(task.select)) - 1) * decoder_flops
+    work = epochs * (3 * flops * len(task.train) + select_passes * len(task.select))
     work += _scoring_flops(spec, images.parts, flops=flops, decoder_flops=decoder_flops)
     training_s = work / (REACHED_SHARE * _matrix_flops_per_s())
     time_s = START_S + COMPILE_S * len({network.topology for network in networks}) + training_s / slots
@@ -105,7 +105,7 @@ def _scoring_flops(spec: SweepSpec, parts: Mapping[str, int], *, flops: float, d
     """
 
     def of(count: int, samples: int) -> float:
-        return count * (2 * flops + (samples + 1) * decoder_flops)
+        return count * (2 * flops + (samples + elbo_draws(count)) * decoder_flops)
 
     select = (spec.budget.trials + spec.confirm.runs) * of(parts["select"], TRIAL_IWAE_SAMPLES)
     judge = spec.confirm.runs * of(parts["judge"], JUDGE_IWAE_SAMPLES)
@@ -116,12 +116,13 @@ def _scoring_flops(spec: SweepSpec, parts: Mapping[str, int], *, flops: float, d
 def _working_bytes(spec: SweepSpec, networks: Sequence[Network], parts: Mapping[str, int]) -> int:
     """Memory of one worker beside images and TensorFlow: weights of the largest network, a step or an evaluation."""
     batch = spec.search_space.largest("batch_size", default=Config().batch_size)
-    evaluated = min(EVALUATION_BATCH, max(parts["select"], parts["judge"] if spec.confirm.runs else 0))
+    scored = max(parts["select"], parts["judge"] if spec.confirm.runs else 0)
     found = 0
     for network in networks:
         outputs = network.layer_outputs
         per_value = network.spec.outputs_per_value + network.spec.shares_scale
-        images_at_once = evaluated * draws_at_once(network.spec.image_shape, per_value)
+        held = held_at_once(network.spec.image_shape, per_value, outputs)
+        images_at_once = min(held.images, scored) * held.draws
         evaluation = images_at_once * (2 * max(outputs) + LIKELIHOOD_COPIES * outputs[-1])
         step = STEP_COPIES * batch * sum(outputs) + CHUNK_COPIES * batch * prod(network.spec.image_shape)
         weights = (STATE_COPIES + WEIGHT_COPIES) * network.parameters

@@ -29,7 +29,7 @@ from vae_search.store.maintenance.garbage_collection import remove as remove_lef
 from vae_search.store.maintenance.integrity import inspect, set_aside
 from vae_search.store.maintenance.uploaded_images import UNUSED_FOR, remove_unused, unused_images
 from vae_search.store.paths import SweepPaths
-from vae_search.store.sweeps import sweep_record
+from vae_search.store.sweeps import beginning, sweep_record
 from vae_search.store.sweeps.folders import left_behind, sweep_folders, sweep_names
 from vae_search.vae.quiet_import import native_remarks_hidden
 
@@ -56,10 +56,11 @@ def reproduce(
         raise InvalidSpec(f"{address}: name one trial, such as {sweep}/42.")
     record, ledger = sweep_record.read(store, sweep), Ledger(store, sweep)
     row, curve = ledger.trial(trial), ledger.epochs(trial)
-    from vae_search.data.dataset import comparability_key
+    from vae_search.data.dataset import METRIC_VERSION, comparability_key
     from vae_search.data.tasks import TrainingTask
     from vae_search.services.datasets import open_dataset
 
+    beginning.check_metric(record, METRIC_VERSION)
     dataset = open_dataset(store, record.spec.data, cache=cache)
     if comparability_key(dataset, likelihood=record.spec.likelihood) != row.comparability_key:
         raise Conflict(f"trial {address}: was trained on other images than {record.spec.data.source} holds now.")

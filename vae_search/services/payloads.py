@@ -48,7 +48,14 @@ def status_facts(status: "SweepStatus") -> Facts:
         "front": None if front is None else front_facts(front),
         "confirm_runs": len(status.confirm_rows),
         "cpu_s": leaderboard.cpu_s,
-    } | ({} if status.images is None else {"images": status.images.to_json()})
+    } | {
+        name: value
+        for name, value in (
+            ("images", status.images and status.images.to_json()),
+            ("bound", status.spec.objective.bound),
+        )
+        if value is not None  # in records of older versions
+    }
 
 
 def outcome_facts(outcome: "SweepOutcome", ranking: "Ranking") -> Facts:

@@ -5,7 +5,7 @@ Neither Ray nor TensorFlow, and DuckDB only where there is SQL.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vae_search.core.criteria import CRITERIA, RankedBy
 from vae_search.core.settings import QUERY_TIMEOUT_S
@@ -45,6 +45,8 @@ class Ranking:
     """files that could not be read"""
     front: tuple[str, ...] = ()
     """the criteria in which no other trial beats these; empty if they are ranked by one column"""
+    bound: Literal["elbo", "iwae"] = "elbo"
+    """in the objective"""
 
 
 def best(
@@ -90,6 +92,7 @@ def best(
         finished=leaderboard.finished,
         damaged=damaged,
         front=front,
+        bound=record.bound,
     )
 
 

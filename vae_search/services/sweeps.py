@@ -75,6 +75,7 @@ def run(
         raise InvalidSpec("--wait-for-nodes: goes with --address; this machine alone has no other nodes. Leave it out.")
     check_limits(spec)
     existing = sweep_record.find(store, spec.name)
+    spec = spec.with_bound(existing.spec if existing else None)
     if existing is not None:
         beginning.check_same(existing, spec)
         before = status(store, spec.name, spec=spec)
@@ -82,10 +83,13 @@ def run(
             if before.ended_by_time:
                 observer.on_warning(f"sweep {spec.name}: {_time_is_used(before)}")
             return _outcome(store, before, cache=cache, observer=observer, address=address)
+        from vae_search.data.dataset import METRIC_VERSION
+
+        beginning.check_metric(existing, METRIC_VERSION)
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
     from vae_search.core.machine import this_machine
     from vae_search.data.binarization import check_binarisation
-    from vae_search.data.dataset import comparability_key, pixels_key
+    from vae_search.data.dataset import METRIC_VERSION, comparability_key, keys_judged_alike, pixels_key
     from vae_search.data.tasks import JudgeTask, TrainingTask
     from vae_search.search.capacity import local_capacity
     from vae_search.search.driver_lifecycle import SweepStart
@@ -112,6 +116,8 @@ def run(
         pixels_key=pixels_key(dataset),
         incarnation=secrets.token_hex(16),
         images=dataset.summary,
+        metric_version=METRIC_VERSION,
+        keys_judged_alike=keys_judged_alike(dataset, likelihood=spec.likelihood),
     )
     prove_exclusive(store)
     start = SweepStart(record=record, text=text, must_exist=existing is not None)

@@ -91,8 +91,13 @@ def _as_tuple(value: object) -> object:
 
 
 class Objective(Part):
-    """Objective to minimise: neg_elbo + stability_weight · instability, in nats; or several criteria at once."""
+    """Objective to minimise: bound + stability_weight · instability, in nats; or several criteria at once."""
 
+    bound: Literal["elbo", "iwae"] | None = Field(
+        default=None,
+        description="Bound on -log p(x) that ranks trials: elbo, or iwae, which a promotion compares by as well; "
+        "default: iwae if the sweep began with promote, else elbo. A Pareto sweep ranks by neg_elbo.",
+    )
     stability_weight: float = Field(
         default=0.0,
         ge=0,
@@ -115,6 +120,9 @@ class Objective(Part):
         else:
             if self.prefer not in self.pareto:
                 found.append((("prefer",), f"must be one of `pareto`, but got {self.prefer}."))
+            if self.bound == "iwae":
+                text = "ranks by one bound, but the criterion of a Pareto sweep is neg_elbo. Leave it out."
+                found.append((("bound",), text))
             if self.stability_weight not in (0, 1):  # 1 stands in all records of versions whose default it was
                 text = "weighs instability in a single objective. Leave it out of a Pareto sweep."
                 found.append((("stability_weight",), text))

@@ -151,6 +151,9 @@ class SweepSpec(Part):
         )
         if self.objective.pareto is None:  # as it was before there were Pareto sweeps
             tree["objective"] = {"stability_weight": self.objective.stability_weight}
+        tree["objective"].pop("bound", None)  # as it was when there was one bound
+        if self.bound == "iwae":
+            tree["objective"]["bound"] = "iwae"
         budget = {"epochs": self.budget.epochs}
         if self.budget.patience is not None:  # else as it was before there was any
             budget["patience"] = self.budget.patience
@@ -158,6 +161,23 @@ class SweepSpec(Part):
             "budget": budget,
             "resources": {"cpus_per_trial": self.resources.cpus_per_trial},
         }
+
+    @property
+    def bound(self) -> Literal["elbo", "iwae"]:
+        """Bound that trials are ranked by. A spec that does not say is one from before there was a choice."""
+        return self.objective.bound or "elbo"
+
+    def with_bound(self, began: "SweepSpec | None") -> "SweepSpec":
+        """The same with `objective.bound` settled, so that a later change of `promote` does not change it.
+
+        Args:
+            began: the stored spec of this sweep; None for a new sweep.
+        """
+        if self.objective.bound is not None:
+            return self
+        promotes = self.promote is not None and self.objective.pareto is None
+        bound = began.bound if began else "iwae" if promotes else "elbo"
+        return self.model_copy(update={"objective": self.objective.model_copy(update={"bound": bound})})
 
     @property
     def confirm_epochs(self) -> int:

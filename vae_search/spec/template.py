@@ -59,7 +59,8 @@ pruning:                          # or off
   reduction_factor: 3             # each time about one in three goes on
 
 # objective:
-#   stability_weight: 0.0         # minimised is neg_elbo + stability_weight * instability, both in nats
+#   bound: elbo                   # ranks trials; iwae is tighter, and the default where `promote` is given
+#   stability_weight: 0.0         # minimised is bound + stability_weight * instability, both in nats
 #   pareto: [neg_elbo, train_flops]  # instead: no criterion is weighed against another; instability is the third
 #   prefer: neg_elbo              # who is confirmed first of those that no other trial beats in all of `pareto`
 

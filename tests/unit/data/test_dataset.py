@@ -1,14 +1,17 @@
+import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support.paths import ROOT
 from tests.support.pictures import grey, write_idx
 from vae_search.data.binarization import bernoulli_entropy, draw_evaluation_sets
-from vae_search.data.dataset import Dataset, comparability_key, load_dataset
+from vae_search.data.dataset import Dataset, comparability_key, keys_judged_alike, load_dataset, split_dataset
 from vae_search.data.image_checks import Images
 from vae_search.data.pixel_statistics import PixelStatistics
-from vae_search.data.sources import read_source
+from vae_search.data.sources import Source, read_source
 from vae_search.data.splits import Protocol, Split, split_images
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.spec.sections import DataSpec
@@ -216,3 +219,27 @@ def test_fashion_mnist_has_its_known_floor_and_latent_free_baseline(fashion, fas
 
     assert bernoulli_entropy(test).mean() == pytest.approx(189.86, abs=0.01)
     assert baseline == pytest.approx(385.02, abs=0.02)
+
+
+def test_the_keys_of_older_metrics_are_those_that_older_sweeps_have():
+    record = json.loads((ROOT / "tests/fixtures/store_f001553/store/sweeps/before/resolved.json").read_text())
+    dataset = load_dataset(DataSpec(source="digits"), cache=Path("none"))
+
+    assert keys_judged_alike(dataset, likelihood="bernoulli") == (record["comparability_key"],)
+    assert comparability_key(dataset, likelihood="bernoulli") != record["comparability_key"]
+
+
+@pytest.mark.parametrize(("validation", "moved"), [(40, False), (None, False), (48, True)])
+def test_another_number_of_validation_images_moves_the_draw_of_published_test_images(validation, moved):
+    grey_images = Images(pixels=np.full((120, 4, 4, 1), 128, np.uint8), scale=255.0)
+    protocol = Protocol(validation=40)
+    found = split_dataset(
+        Source(name="mnist", train=grey_images, test=grey_images, protocol=protocol),
+        DataSpec(source="mnist", validation=validation),
+    )
+    usual = split_dataset(
+        Source(name="mnist", train=grey_images, test=grey_images, protocol=protocol), DataSpec(source="mnist")
+    )
+
+    assert found.moved_draw is moved
+    assert (found.test != usual.test).any() == moved

@@ -1,5 +1,7 @@
 """The contest's intervals against SciPy's, and how often equals are promoted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -121,6 +123,19 @@ def test_what_was_judged_differently_is_never_compared(champion, message):
 def test_keys_that_begin_alike_are_different(key):
     with pytest.raises(Conflict, match="comparability key"):
         champion_test(evidence(np.ones((3, 20))), evidence(np.ones((3, 20)), key=key))
+
+
+def test_a_champion_of_an_older_metric_with_the_same_judge_bounds_is_faced():
+    rng = np.random.default_rng(6)
+    candidate, champion = evidence(simulated(rng, 3, images=50)), evidence(simulated(rng, 3, images=50), key="d" * 64)
+
+    found = champion_test(replace(candidate, keys_judged_alike=("d" * 64,)), champion)
+
+    assert found.over_seeds == welch_over_seeds(
+        *(np.stack([bounds.neg_iwae for bounds in side.bounds.values()]) for side in (candidate, champion))
+    )
+    with pytest.raises(Conflict, match="comparability key"):
+        champion_test(replace(candidate, keys_judged_alike=("e" * 64,)), champion)
 
 
 @pytest.mark.parametrize("seeds", [(3, 3), (5, 3), (5, 5)])

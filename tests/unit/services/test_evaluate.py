@@ -50,8 +50,9 @@ def test_a_model_of_an_older_version_scores_as_it_did(old, tmp_path):
 
     assert found.images == recorded["images"]
     assert found.iwae_k == recorded["iwae_k"]
-    for name in ("neg_elbo", "neg_iwae", "standard_error"):
+    for name in ("neg_iwae", "standard_error"):
         assert getattr(found, name) == pytest.approx(recorded[name], rel=1e-6)
+    assert found.neg_elbo == pytest.approx(recorded["neg_elbo"], abs=0.1)  # one draw of z then, 14 now
 
 
 def test_images_of_another_shape_and_mistyped_names_are_refused(old, tmp_path):

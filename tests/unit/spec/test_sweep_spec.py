@@ -303,6 +303,45 @@ def test_a_change_of_the_identity_is_named(override: str, change: str) -> None:
     assert identity_changes(old, old) == []
 
 
+PROMOTES = "promote: {model: m}\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "bound"),
+    [
+        ("", "elbo"),
+        (PROMOTES, "iwae"),
+        (PROMOTES + "objective: {bound: elbo}\n", "elbo"),
+        ("objective: {bound: iwae}\n", "iwae"),
+        (PROMOTES + "objective: {pareto: [neg_elbo, train_flops]}\n", "elbo"),
+    ],
+)
+def test_a_new_sweep_that_promotes_is_ranked_by_what_promotions_compare(written: str, bound: str) -> None:
+    assert small(written).with_bound(None).objective.bound == bound
+
+
+def test_the_bound_of_a_running_sweep_stays_when_promote_comes_or_goes() -> None:
+    plain, promoting = small().with_bound(None), small(PROMOTES).with_bound(None)
+
+    assert small(PROMOTES).with_bound(plain).bound == "elbo"
+    assert small().with_bound(promoting).bound == "iwae"
+    assert identity_changes(promoting, small("objective: {bound: elbo}\n")) == ["objective.bound: 'iwae' → nothing"]
+    assert plain.sha256 == small().sha256  # as before there was a choice
+    assert promoting.sha256 != plain.sha256
+
+
+def test_a_stored_spec_from_before_the_choice_is_of_the_elbo() -> None:
+    tree = small(PROMOTES).to_json()
+    del tree["objective"]["bound"]
+
+    assert SweepSpec.from_json(tree).bound == "elbo"
+
+
+def test_a_pareto_sweep_has_no_other_bound_than_its_criterion() -> None:
+    with pytest.raises(InvalidSpec, match="criterion of a Pareto sweep is neg_elbo"):
+        small("objective: {pareto: [neg_elbo, train_flops], bound: iwae}\n")
+
+
 def test_the_order_of_keys_does_not_change_the_identity() -> None:
     lines = SMALL.replace("  latent_dim", "  width: 64\n  latent_dim").splitlines()
     other = [lines[5], lines[2], lines[4], lines[3], lines[1], lines[0]]

@@ -88,3 +88,24 @@ def test_a_refusal_names_the_keys_that_hinder_and_nothing_else(store, record):
     assert "search_space.depth" in keys
     assert "budget" not in keys
     assert "compar" not in first + advice
+
+
+def test_a_sweep_measured_by_an_older_metric_is_not_continued_but_told_what_to_do(store, record):
+    beginning.create_or_check(store, replace(record, versions={"vae-search": "0.9"}), text=SPEC)
+
+    with pytest.raises(Conflict) as refusal:
+        beginning.create_or_check(store, replace(record, metric_version=2, comparability_key="m" * 64), text=SPEC)
+
+    first, advice = str(refusal.value).splitlines()
+    assert "measured by version 1 of the metric, and this program measures by version 2" in first
+    assert "another name" in advice
+    assert "vae-search 0.9" in advice
+
+
+def test_metric_bound_and_keys_judged_alike_are_read_back(store, record):
+    spec = overridden(record.spec, ["objective.bound=iwae"])
+    written = replace(record, spec=spec, metric_version=2, keys_judged_alike=("a" * 64,))
+    beginning.create_or_check(store, written, text=SPEC)
+
+    assert sweep_record.read(store, "small") == written
+    assert sweep_record.read_stored(store, "small").bound == "iwae"

@@ -10,8 +10,9 @@ from vae_search.spec.hyperparameters import Config
 from vae_search.vae.networks.forward import WeightedNetwork
 from vae_search.vae.networks.network import build
 from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.objective import evaluation_size
 from vae_search.vae.objective.evaluation import Evaluation, Evaluator
-from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH
+from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH, HeldAtOnce, elbo_draws, held_at_once
 from vae_search.vae.objective.likelihoods import likelihood_of
 
 pytestmark = pytest.mark.needs_tensorflow
@@ -50,9 +51,9 @@ def test_scores_are_those_of_whole_batches(architecture, likelihood, shape, coun
     evaluator, weights = model(architecture, likelihood, shape)
     some = images(count, LEVELS[likelihood], shape)
 
-    found, whole = (evaluator.evaluate(weights, each) for each in (some, filled_up(some)))
+    found, whole = (evaluator.evaluate(weights, each, draws=12) for each in (some, filled_up(some)))
     bounds, whole_bounds = (evaluator.iwae(weights, each, 12) for each in (some, filled_up(some)))
-    distortion, rate = evaluator.neg_elbo(weights, some)
+    distortion, rate = evaluator.neg_elbo(weights, some, draws=12)
 
     for field in fields(Evaluation):
         expected = getattr(whole, field.name)[:count]
@@ -80,4 +81,46 @@ def test_no_more_images_are_decoded_than_there_are(count, monkeypatch):
     evaluator.evaluate(weights, some)
 
     assert of_bounds == 12 * count
-    assert decoded == 2 * count
+    assert decoded == (elbo_draws(count) + 1) * count  # once more with the neighbours' latents
+
+
+@pytest.mark.parametrize("room", [500 * 384 * 3, 130 * 384, 400])  # three draws of a batch, 125 images, one image
+def test_a_batch_scored_in_parts_has_the_same_scores(room, monkeypatch):
+    evaluator, weights = model(*MODELS[0])
+    some = images(EVALUATION_BATCH + 7, 2, MODELS[0][2])
+    if room == 400:
+        some = some[:7]
+    whole, bounds = evaluator.evaluate(weights, some, draws=12), evaluator.iwae(weights, some, 12)
+    scores = evaluator.neg_elbo(weights, some, draws=12)
+    monkeypatch.setattr(evaluation_size, "MOST_HELD", room)
+
+    parts = evaluator.evaluate(weights, some, draws=12)
+
+    for field in fields(Evaluation):
+        expected = getattr(whole, field.name)
+        np.testing.assert_allclose(getattr(parts, field.name), expected, rtol=2e-6, atol=1e-6, err_msg=field.name)
+    np.testing.assert_allclose(evaluator.iwae(weights, some, 12), bounds, rtol=2e-6)
+    assert evaluator.neg_elbo(weights, some, draws=12) == pytest.approx(scores, rel=1e-6)
+
+
+def test_no_layer_is_held_for_more_images_than_there_is_room_for():
+    wide, grey = (64, 64, 3), (28, 28, 1)
+
+    assert held_at_once(grey, 1, [512, 256, 784]) == HeldAtOnce(images=EVALUATION_BATCH, draws=10)
+    assert held_at_once(grey, 1, [32 * 28 * 28, 784]) == HeldAtOnce(images=EVALUATION_BATCH, draws=5)
+    assert held_at_once(wide, 2, [64 * 32 * 32, 24_576]) == HeldAtOnce(images=250, draws=1)
+    assert held_at_once(wide, 1, [64 * 64 * 64, 12_288]) == HeldAtOnce(images=250, draws=1)
+    assert held_at_once(wide, 1, [evaluation_size.MOST_HELD * 2, 12_288]) == HeldAtOnce(images=1, draws=1)
+
+
+@pytest.mark.parametrize(("architecture", "likelihood", "shape"), MODELS)
+def test_the_layers_of_given_weights_are_those_of_their_network(architecture, likelihood, shape):
+    network = build(
+        NetworkSpec.of(Config(architecture=architecture, latent_dim=4, depth=2, width=8), shape, likelihood=likelihood)
+    )
+
+    assert network.topology.layer_outputs(network.shapes, shape) == network.layer_outputs
+
+
+def test_few_images_get_many_draws():
+    assert [elbo_draws(count) for count in (1, 150, 1_000, 2_000, 4_000, 5_000, 60_000)] == [16, 16, 4, 2, 1, 1, 1]

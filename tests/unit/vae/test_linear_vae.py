@@ -19,6 +19,7 @@ from vae_search.vae.networks.layers import SCALE_PACE, Layer
 from vae_search.vae.networks.network import Network
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.bounds import elbo_terms, log_importance_weights
+from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.pixel_likelihoods import Gaussian
 from vae_search.vae.objective.pixels import as_intensities
 
@@ -166,3 +167,32 @@ def test_with_a_wrong_encoder_the_bounds_rise_with_k_towards_the_likelihood_and_
     assert gaps[1] > gaps[5] > gaps[50] > gaps[500]
     assert gaps[1] > 0.3
     assert gaps[500] < 0.05 * gaps[1]
+
+
+@pytest.mark.parametrize("draws", [1, 4, 16, 50])
+def test_the_mean_over_draws_is_the_exact_elbo_with_a_variance_that_falls_with_their_number(
+    pixels, middles, optimum, draws
+):
+    """E_q of the Gaussian's square is that of the mean plus Σ_j (WᵀW)_jj s_j² (Tipping & Bishop 1999, appendix A)."""
+    loadings, _, variance = optimum
+    weights = exact_weights(optimum)
+    weights[3] += 0.7  # the posterior is too wide, and all draws of z are worth something else
+    network = WeightedNetwork(topology=linear_network().topology, weights=weights)
+    seen = as_intensities(tf.constant(pixels.reshape(IMAGES, *SHAPE)), LEVELS)
+    mean, log_variance = network.encoder(seen)
+    of_mean = GAUSSIAN.distortion(seen, network.decoder(mean)).numpy()
+    spread = np.exp(log_variance.numpy()) @ np.diag(loadings.T @ loadings) / (2 * variance)
+
+    found = Evaluator(network.topology, SHAPE, clamp=CLAMP, likelihood=GAUSSIAN).evaluate(
+        weights, pixels.reshape(IMAGES, *SHAPE), draws=draws
+    )
+
+    # The square of J = WᵀW s² n with n ~ N(0, I) beside twice its product with the residual, which varies by image.
+    residual = (middles - network.decoder(mean).numpy()[..., 0].reshape(IMAGES, -1)) @ loadings
+    scales = np.exp(0.5 * log_variance.numpy())
+    gram = loadings.T @ loadings
+    quadratic = 0.5 * np.einsum("ij,jk,ik->i", scales**2, gram**2, scales**2) / variance**2
+    of_one_draw = quadratic + np.sum((residual * scales) ** 2, axis=1) / variance**2
+    errors = (found.distortion - of_mean - spread) / np.sqrt(of_one_draw / draws)
+    assert abs(errors.mean()) < 3 / np.sqrt(IMAGES)
+    assert errors.var() == pytest.approx(1.0, abs=4 * np.sqrt(3 / IMAGES))

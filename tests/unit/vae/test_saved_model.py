@@ -134,7 +134,7 @@ def test_a_stranger_samples_what_the_package_samples(family, answers):
 def test_a_stranger_scores_images_as_the_evaluator_does(family, answers):
     described = description_of(family)
     images = GREY_IMAGES if family in GREY else IMAGES
-    neg_elbo = Evaluator.of(described).evaluate(list(weights(described).values()), images).neg_elbo
+    neg_elbo = Evaluator.of(described).evaluate(list(weights(described).values()), images, draws=1).neg_elbo
 
     elbo = answers[family]["elbo/elbo"]
 
@@ -154,7 +154,7 @@ def test_a_model_scores_the_same_in_a_fresh_process_by_both_ways(family, monkeyp
     found = score_in_fresh_process(files, IMAGES)
 
     assert found.neg_elbo == pytest.approx(distortion + rate, abs=1e-4)
-    assert found.saved_model_neg_elbo == pytest.approx(distortion + rate, abs=1e-3)
+    assert found.saved_model_difference < 1e-3
 
 
 def test_weights_of_another_training_are_noticed_because_the_two_ways_disagree(tmp_path):
@@ -164,7 +164,7 @@ def test_weights_of_another_training_are_noticed_because_the_two_ways_disagree(t
 
     mixed = score_folder(tmp_path, IMAGES)
 
-    assert abs(mixed.neg_elbo - mixed.saved_model_neg_elbo) > 0.1
+    assert mixed.saved_model_difference > 0.1
 
 
 def test_what_a_fresh_process_cannot_load_is_an_error_of_one_line():

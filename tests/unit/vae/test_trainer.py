@@ -126,10 +126,28 @@ def test_an_evaluation_of_a_part_agrees_with_the_whole(family, trainer, task, pl
     evaluator, weights = run._graph.evaluator, run._graph.averages
     images = np.concatenate([task.select, task.select])[: EVALUATION_BATCH + 30]
 
-    whole, part = evaluator.evaluate(weights, images), evaluator.evaluate(weights, images[:100])
+    whole, part = (evaluator.evaluate(weights, some, draws=12) for some in (images, images[:100]))
 
     np.testing.assert_allclose(whole.neg_elbo[:100], part.neg_elbo, rtol=2e-6)
     assert len(whole.neg_elbo) == EVALUATION_BATCH + 30
+
+
+def test_the_importance_weighted_bound_is_taken_where_the_sweep_ranks_by_it_and_survives_a_resume(trainer, plan):
+    config, ranked = FAMILIES["mlp"], replace(plan, iwae_epochs=frozenset([2, 4]))
+    whole = trainer.start(config, ranked, seed=9)
+    train(whole, 2)
+    state, measurements = whole.state(), list(whole.measurements)
+    train(whole, 2)
+    scores, expected = whole.scores(), [without_clocks(m) for m in whole.measurements]
+
+    continued = trainer.start(config, ranked, seed=9)
+    continued.restore(state, measurements)
+    train(continued, 2)
+
+    assert [m.iwae is not None for m in whole.measurements] == [False, True, False, True]
+    assert [m.neg_bound for m in whole.measurements[:2]] == [measurements[0].neg_elbo, -measurements[1].iwae]
+    assert scores.neg_bound == -scores.iwae == whole.measurements[-1].neg_bound < scores.neg_elbo
+    assert [without_clocks(m) for m in continued.measurements] == expected
 
 
 def test_a_learning_rate_that_explodes_ends_as_diverged(trainer, plan):

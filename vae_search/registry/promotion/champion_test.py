@@ -177,8 +177,9 @@ def _interval(estimate: float, variance: float, degrees_of_freedom: float, *, co
 
 
 def _check_comparable(candidate: Evidence, champion: Evidence) -> None:
+    key = champion.comparability_key
     for what, ours, theirs in (
-        ("comparability key", candidate.comparability_key, champion.comparability_key),
+        ("comparability key", key if key in candidate.keys_judged_alike else candidate.comparability_key, key),
         ("number of judge images", candidate.images, champion.images),
         ("iwae_k", candidate.iwae_k, champion.iwae_k),
     ):

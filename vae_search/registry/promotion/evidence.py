@@ -23,6 +23,7 @@ class Evidence:
         silent: seeds that do not testify for the config, since it was chosen by them.
         trainings: what the seeds that testify were trained from, one digest of config, epochs and random seed for each.
         remark: what a reader of the contest should know of this evidence; empty if there is nothing.
+        keys_judged_alike: of other versions of the metric that take the same bounds on the same images.
 
     Raises:
         ValueError: There are no seeds, or they are not on the same images.
@@ -34,6 +35,7 @@ class Evidence:
     silent: frozenset[int] = frozenset()
     trainings: frozenset[str] = frozenset()
     remark: str = ""
+    keys_judged_alike: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.artifact_seed not in self.bounds:
@@ -69,6 +71,7 @@ class Candidate:
         bounds: of those that completed, by `confirm_seed`.
         incarnation: of the sweep, which tells it from a later one of that name; None if not known.
         selecting: the confirm seed that it was chosen by among the sweep's finalists; see `selecting_seed`.
+        keys_judged_alike: of the sweep's record; see `Evidence`.
 
     Raises:
         ValueError: The rows are of different finalists, or a run has bounds without having completed or vice versa.
@@ -79,6 +82,7 @@ class Candidate:
     bounds: Mapping[int, ImageBounds]
     incarnation: str | None = None
     selecting: int | None = SELECTING_SEED
+    keys_judged_alike: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len({(row.sweep, row.trial) for row in self.rows}) != 1:
@@ -153,6 +157,7 @@ class Candidate:
             bounds={run.confirm_seed: self.bounds[run.confirm_seed] for run in runs},
             artifact_seed=row.confirm_seed,
             trainings=frozenset(training_sha256(run.params, epochs=run.epochs, seed=run.seed) for run in runs),
+            keys_judged_alike=self.keys_judged_alike,
         )
 
     @property

@@ -92,7 +92,8 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
         CorruptStore: A confirm run's files are damaged.
     """
     stored = sweep_record.read_stored(store, sweep)
-    key = stored.checked().comparability_key
+    record = stored.checked()
+    key = record.comparability_key
     confirm_runs = ConfirmRuns(store, sweep).read()
     selecting = selecting_seed(confirm_runs.rows)
     found = [
@@ -101,6 +102,7 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
             bounds={row.confirm_seed: _bounds(store, row) for row in rows if _completed(row)},
             incarnation=stored.incarnation,
             selecting=selecting,
+            keys_judged_alike=record.keys_judged_alike,
         )
         for rows in by_trial(confirm_runs.rows).values()
         if any(map(_completed, rows))

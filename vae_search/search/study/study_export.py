@@ -31,7 +31,7 @@ def frozen_trials(
     """The trials of a sweep, each at the place of its number.
 
     The value is the objective, and neg_elbo where a sweep has none; as Optuna has it, a PRUNED trial's is its last
-    intermediate one. Intermediate values are neg_elbo by epoch.
+    intermediate one. Intermediate values are the bound that the sweep ranks by, by epoch.
 
     Args:
         rows: finished trials, in any order.
@@ -69,7 +69,7 @@ def write_sqlite(path: Path, name: str, trials: Sequence[FrozenTrial]) -> None:
 
 def _finished(space: SearchSpace, row: TrialRow, curve: Sequence[EpochRow]) -> FrozenTrial:
     params, distributions = drawn(space, row.params)
-    values = {epoch.epoch: epoch.neg_elbo for epoch in curve if epoch.neg_elbo is not None}
+    values = {epoch.epoch: value for epoch in curve if (value := epoch.neg_bound) is not None}
     value = None
     if row.state is State.COMPLETE:
         value = row.neg_elbo if row.objective is None else row.objective

@@ -7,6 +7,7 @@ import numpy as np
 
 from vae_search.core.measurements import Diverged, EpochMeasurement
 from vae_search.data.tasks import TrainingTask
+from vae_search.search.pruning import rung_epochs
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.ledger.rows import EpochRow, TrialRow
@@ -23,6 +24,7 @@ COMPARED = (
     "learning_rate",
     "grad_norm_max",
     "spike_excess",
+    "iwae",
 )
 
 
@@ -56,7 +58,7 @@ def reproduce(
         weights: those that were kept, by name; None if they were not.
         on_epoch: called after each epoch that came out again.
     """
-    plan = TrainingPlan.of(spec)
+    plan = TrainingPlan.of(spec, rungs=rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs))
     trainer = Trainer(task, threads=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
     run = trainer.start(Config.from_params(row.params), plan, seed=row.seed)
     for expected in curve:

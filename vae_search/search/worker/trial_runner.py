@@ -63,8 +63,8 @@ class TrialRunner:
         self._leaves_soon = leaves_soon
         self._monotonic = monotonic
         spec = config.spec
-        self._trial_plan = TrainingPlan.of(spec)
-        self._confirm_plan = replace(self._trial_plan, epochs=spec.confirm_epochs)
+        self._trial_plan = TrainingPlan.of(spec, rungs=config.rungs)
+        self._confirm_plan = self._trial_plan.confirming(spec.confirm_epochs)
         self._trainer = Trainer(task, threads=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
         self._assignment: TrialAssignment | None = None
         self._run: TrainingRun | None = None

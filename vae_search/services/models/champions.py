@@ -22,12 +22,18 @@ from vae_search.spec.sections import DataSpec
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
-from vae_search.store.sweeps import sweep_record
+from vae_search.store.sweeps import beginning, sweep_record
 from vae_search.vae.quiet_import import native_remarks_hidden
 
 if TYPE_CHECKING:
     from vae_search.data.dataset import Dataset
     from vae_search.vae.inference.model import VaeModel
+
+
+MOVED_DRAW = (
+    "The test images are not binarised as in the literature, since data.validation is not the data set's usual number; "
+    "published scores do not compare."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +61,8 @@ class Evaluation:
     iwae_k: int
     standard_error: float
     """of `neg_iwae`"""
+    remark: str | None = None
+    """on what the scores may be compared with"""
 
 
 def policy_of(spec: SweepSpec) -> PromotionPolicy:
@@ -90,7 +98,8 @@ def promote(
     Raises:
         NotFound: There is no such sweep, or none of its confirm runs has completed.
         InvalidSpec: Neither the spec nor the caller names a model.
-        Conflict: The images have changed, or the champion was judged on others.
+        Conflict: The images have changed, the champion was judged on others, or a candidate would have to be measured
+            and the sweep's own scores are of another version of the metric.
     """
     record, spec = sweep_record.read(store, sweep), spec or sweep_record.latest_spec(store, sweep)
     name = model or (spec.promote.model if spec.promote else None)
@@ -101,9 +110,10 @@ def promote(
     rules = policy_of(spec)
 
     def load() -> "Dataset":
-        from vae_search.data.dataset import comparability_key
+        from vae_search.data.dataset import METRIC_VERSION, comparability_key
         from vae_search.services.datasets import open_dataset
 
+        beginning.check_metric(record, METRIC_VERSION)
         dataset = open_dataset(store, spec.data, cache=cache)
         if comparability_key(dataset, likelihood=spec.likelihood) != record.comparability_key:
             raise Conflict(
@@ -217,10 +227,11 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
     except ValueError as error:
         raise InvalidSpec(f"--data: {error}") from error
     if name == loaded.data.source:  # split as the model's own: the images that it was trained on stay out
-        task = JudgeTask.of_test(open_dataset(store, loaded.data, cache=cache))
+        dataset = open_dataset(store, loaded.data, cache=cache)
+        task, remark = JudgeTask.of_test(dataset), MOVED_DRAW if dataset.moved_draw else None
     else:
         images, pixels = open_new_images(store, name, binarize=loaded.data.binarize, cache=cache)
-        task = JudgeTask(images=images, pixels=pixels)
+        task, remark = JudgeTask(images=images, pixels=pixels), None
     from vae_search.vae.inference.scoring import judge
 
     description, shape = loaded.model.description, task.images.shape[1:]
@@ -242,6 +253,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
         neg_iwae=-float(judged.iwae.mean()),
         iwae_k=judged.iwae_k,
         standard_error=judged.standard_error,
+        remark=remark,
     )
 
 

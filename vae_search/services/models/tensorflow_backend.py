@@ -67,7 +67,7 @@ class TensorFlowBackend:
             logger.warning("the model does not reload: %s", error)
             return None
         expected = float(recorded.neg_elbo.mean())
-        return max(abs(found.neg_elbo - expected), abs(found.saved_model_neg_elbo - expected))
+        return max(abs(found.neg_elbo - expected), found.saved_model_difference)
 
     def sample_quality(self, files: Mapping[str, bytes]) -> SampleQuality:
         """The Fréchet distance between generated and judge images: draws of binarised pixels, means of all others.

@@ -57,7 +57,7 @@ class TrialRow:
     finished_at: Time  # UTC
     epochs: Int32  # epochs that were trained; fewer than the budget if pruned, or once patience was over
     best_epoch: Int32 | None = None  # with the least neg_elbo after warm-up, from 1; its weights are scored and kept
-    objective: Double | None = None  # neg_elbo + stability_weight · instability, nats; NULL in a Pareto sweep
+    objective: Double | None = None  # bound + stability_weight · instability, nats; NULL in a Pareto sweep
     neg_elbo: Double | None = None  # distortion + rate of best_epoch on the select images at beta = 1, nats
     distortion: Double | None = None  # -E_q[log p(x|z)] of best_epoch, nats per image
     rate: Double | None = None  # KL(q(z|x) ‖ p(z)) of best_epoch, nats per image

@@ -59,6 +59,8 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str, must_exist:
             "pixels_key": record.pixels_key,
             "incarnation": record.incarnation,
             "images": None if record.images is None else record.images.to_json(),
+            "metric_version": record.metric_version,
+            "keys_judged_alike": [*record.keys_judged_alike],
         }
     )
     try:
@@ -85,8 +87,25 @@ def check_same(existing: SweepRecord, spec: "SweepSpec") -> None:
         )
 
 
+def check_metric(existing: SweepRecord, metric_version: int) -> None:
+    """Refuse to continue a sweep whose trials were ranked by another version of the metric.
+
+    Raises:
+        Conflict: Saying what to do instead.
+    """
+    name, began_with = existing.spec.name, existing.versions.get("vae-search", "that began it")
+    if existing.metric_version != metric_version:
+        raise Conflict(
+            f"sweep {name}: its trials were measured by version {existing.metric_version} of the metric, and this "
+            f"program measures by version {metric_version}: in one ranking they would not be comparable.\n"
+            f"Give the spec another name to search anew, or continue this one with vae-search {began_with}. "
+            "What it has found stays as it is, and can be read, compared and used."
+        )
+
+
 def _check(existing: SweepRecord, record: SweepRecord) -> None:
     check_same(existing, record.spec)
+    check_metric(existing, record.metric_version)
     if existing.fingerprint != record.fingerprint:
         raise Conflict(
             f"sweep {record.spec.name}: the images at {record.spec.data.source} have changed since the sweep began "

@@ -5,7 +5,7 @@ The spec's classes are imported where one is read: they take a tenth of a second
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.text import printable
@@ -37,6 +37,10 @@ class SweepRecord:
     """random; tells the sweep from an earlier one of its name, which was removed. None in records of older versions"""
     images: DatasetSummary | None = None
     """as they were read when the sweep began; None in records from before they were kept"""
+    metric_version: int = 1
+    """of the scores, part of the key; records from before it was kept are of the first"""
+    keys_judged_alike: tuple[str, ...] = ()
+    """of the same task under earlier versions of the metric, whose bounds on judge images are the same measure"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,18 @@ class StoredRecord:
         """Images as they were read when the sweep began; None in records from before they were kept."""
         return DatasetSummary.from_json(self.fields.get("images"))
 
+    @property
+    def metric_version(self) -> int:
+        """Version of the metric that the sweep was measured by; records from before it was kept are of the first."""
+        found = self.fields.get("metric_version")
+        return found if isinstance(found, int) else 1
+
+    @property
+    def bound(self) -> Literal["elbo", "iwae"]:
+        """Bound that trials are ranked by; records from before there was a choice are ranked by the ELBO."""
+        objective = self._spec_tree.get("objective")
+        return "iwae" if isinstance(objective, dict) and objective.get("bound") == "iwae" else "elbo"
+
     def checked(self) -> SweepRecord:
         """Parse the whole record.
 
@@ -112,7 +128,7 @@ class StoredRecord:
                 path=self._path,
                 advice="Restore it from a copy.",
             )
-        pixels_key = self.fields.get("pixels_key")
+        pixels_key, alike = self.fields.get("pixels_key"), self.fields.get("keys_judged_alike")
         return SweepRecord(
             spec=_spec_in(spec, self._path),
             fingerprint=fingerprint,
@@ -121,6 +137,8 @@ class StoredRecord:
             pixels_key=pixels_key if isinstance(pixels_key, str) else None,
             incarnation=self.incarnation,
             images=self.images,
+            metric_version=self.metric_version,
+            keys_judged_alike=tuple(map(str, alike)) if isinstance(alike, list) else (),
         )
 
     def latest_spec(self, store: Store) -> "SweepSpec":

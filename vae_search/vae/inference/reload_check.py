@@ -26,7 +26,7 @@ PROBLEM = "problem"  # key of the reason why files cannot be scored, in the proc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadedScore:
-    """Mean negative ELBO of the same images, nats per image, by both ways into a version's files.
+    """Mean negative ELBO of the same images by both ways into a version's files, nats per image.
 
     Raises:
         ValueError: A score is not finite.
@@ -34,8 +34,8 @@ class ReloadedScore:
 
     neg_elbo: float
     """of the network that was rebuilt from `config.json` and `model.weights.h5`"""
-    saved_model_neg_elbo: float
-    """by the SavedModel's `elbo` signature"""
+    saved_model_difference: float
+    """between the SavedModel's `elbo` signature, which draws once, and that network with the same draw"""
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(score) for score in asdict(self).values()):

@@ -42,11 +42,14 @@ def score_folder(folder: Path, images: np.ndarray) -> ReloadedScore:
     description = ModelDescription.from_json((folder / CONFIG_FILE).read_bytes())
     network = build(description.network)
     weights = network.ordered(read_weights((folder / WEIGHTS_FILE).read_bytes(), network))
-    distortion, rate = Evaluator.of(description).neg_elbo(weights, images)
+    evaluator = Evaluator.of(description)
+    distortion, rate = evaluator.neg_elbo(weights, images)
+    of_one_draw = evaluator.neg_elbo(weights, images, draws=1)  # as the SavedModel's signature has it
     seen = tf.constant(intensities(images, description.levels))
     elbo = tf.saved_model.load(str(folder)).signatures["elbo"](images=seen)["elbo"]
     return ReloadedScore(
-        neg_elbo=distortion + rate, saved_model_neg_elbo=-float(np.mean(elbo.numpy(), dtype=np.float64))
+        neg_elbo=distortion + rate,
+        saved_model_difference=abs(sum(of_one_draw) + float(np.mean(elbo.numpy(), dtype=np.float64))),
     )
 
 

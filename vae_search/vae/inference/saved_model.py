@@ -12,7 +12,7 @@ from vae_search.vae.inference.model import VaeModel
 from vae_search.vae.inference.weights_file import weights_file
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.objective.bounds import elbo_terms
-from vae_search.vae.objective.evaluation import EVALUATION_SEED
+from vae_search.vae.objective.evaluation import evaluation_noise
 from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH
 
 CONFIG_FILE = "config.json"
@@ -47,7 +47,7 @@ def saved_model_files(model: VaeModel) -> dict[str, bytes]:
         sample: count () int32, seed () int32 -> images (count, height, width, channels), means of p(x|z)
         elbo: images (batch, height, width, channels), the whole numbers that the likelihood explains divided by the
             largest, so {0, 1} for bernoulli -> elbo (batch,) in nats, one draw of z whose noise is fixed by the
-            position in the batch, as the package's own evaluation draws it
+            position in the batch, as the package's own evaluation draws its first
 
     `encode` is what serving calls by default. Two exports of one model may differ in bytes: TensorFlow numbers the
     functions of a process.
@@ -97,11 +97,9 @@ class Signatures:
 
 
 def _evaluation_noise(count: tf.Tensor, latent_dim: int) -> tf.Tensor:
-    """The noise of `Evaluator` for the first `count` images: (count, latent_dim)."""
+    """The first draw's noise of `Evaluator` for the first `count` images: (count, latent_dim)."""
     batches = tf.map_fn(
-        lambda position: tf.random.stateless_normal(
-            [EVALUATION_BATCH, latent_dim], tf.stack([EVALUATION_SEED, position])
-        ),
+        lambda position: evaluation_noise(position, 0, draws=1, latent_dim=latent_dim)[0],
         tf.range(-(-count // EVALUATION_BATCH)),
         fn_output_signature=tf.TensorSpec([EVALUATION_BATCH, latent_dim], tf.float32),
     )

@@ -4,7 +4,7 @@ A network is a function of its `NetworkSpec` and nothing else. `forward.py` runs
 `keras_models.py` makes Keras models of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -34,6 +34,18 @@ class Topology:
     def first_head(self) -> int:
         """Position of the mean head's kernel among the weights; its bias and the log-variance head's pair follow."""
         return 2 * sum(layer.kind in WEIGHTED for layer in self.encoder)
+
+    def layer_outputs(self, shapes: Sequence[tuple[int, ...]], image_shape: tuple[int, int, int]) -> list[int]:
+        """`Network.layer_outputs` of the network whose weights have these shapes."""
+        biases = iter(shapes[1::2])  # each kernel is followed by its bias; a shared scale comes last and alone
+
+        def sized(layers: tuple[Layer, ...]) -> list[Layer]:
+            return [replace(each, size=next(biases)[0]) if each.kind in WEIGHTED else each for each in layers]
+
+        encoder = weights_along(sized(self.encoder), image_shape)[0]
+        heads = [next(biases), next(biases)]
+        decoder = weights_along(sized(self.decoder), heads[0])[0]
+        return [*(each.outputs for each in encoder), *(size for (size,) in heads), *(each.outputs for each in decoder)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

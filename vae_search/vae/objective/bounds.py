@@ -107,11 +107,30 @@ def log_importance_weights(
     Shapes: images (batch, height, width, channels), standard normal noise (draws, batch, latent_dim)
     -> (draws, batch), nats.
     """
-    draws, batch, latent_dim = tf.unstack(tf.shape(noise))
     mean, log_variance, _ = posterior(network, images, clamp)
+    distortion = distortions(network, images, mean, log_variance, noise, likelihood=likelihood)
+    latents = sample_posterior(mean, log_variance, noise)
+    # log p(z) - log q(z|x); the two constants log(2π)/2 per dimension cancel.
+    log_ratio = 0.5 * tf.reduce_sum(tf.square(noise) + log_variance - tf.square(latents), axis=2)
+    return log_ratio - distortion
+
+
+def distortions(
+    network: VaeFunctions,
+    images: tf.Tensor,
+    mean: tf.Tensor,
+    log_variance: tf.Tensor,
+    noise: tf.Tensor,
+    *,
+    likelihood: Likelihood,
+) -> tf.Tensor:
+    """-log p(x|z) of several draws of z for each image, whose posterior is known.
+
+    Shapes: images (batch, height, width, channels), mean and log_variance (batch, latent_dim), standard normal noise
+    (draws, batch, latent_dim) -> (draws, batch), nats.
+    """
+    draws, batch, latent_dim = tf.unstack(tf.shape(noise))
     latents = sample_posterior(mean, log_variance, noise)
     outputs = network.decoder(tf.reshape(latents, [draws * batch, latent_dim]))
     distortion = likelihood.distortion(tf.tile(images, [draws, 1, 1, 1]), outputs)
-    # log p(z) - log q(z|x); the two constants log(2π)/2 per dimension cancel.
-    log_ratio = 0.5 * tf.reduce_sum(tf.square(noise) + log_variance - tf.square(latents), axis=2)
-    return log_ratio - tf.reshape(distortion, [draws, batch])
+    return tf.reshape(distortion, [draws, batch])

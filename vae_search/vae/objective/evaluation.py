@@ -10,12 +10,25 @@ from vae_search.data.tasks import ImageShape
 from vae_search.vae.networks.forward import Tensors, WeightedNetwork
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import Topology, build
-from vae_search.vae.objective.bounds import ElboTerms, elbo_terms, log_importance_weights, posterior, sample_posterior
-from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH, IWAE_CHUNK, draws_at_once
+from vae_search.vae.objective.bounds import (
+    distortions,
+    gaussian_kl,
+    log_importance_weights,
+    posterior,
+    sample_posterior,
+)
+from vae_search.vae.objective.evaluation_size import (
+    EVALUATION_BATCH,
+    IWAE_CHUNK,
+    HeldAtOnce,
+    elbo_draws,
+    held_at_once,
+)
 from vae_search.vae.objective.likelihoods import Likelihood, likelihood_of
 from vae_search.vae.objective.pixels import as_intensities
 
 EVALUATION_SEED = 777
+_ONE_BY_ONE = {"parallel_iterations": 1}  # of a loop: several at once would hold the memory of several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +36,7 @@ class Evaluation:
     """Per-image results over one set of images, in its order. Nats."""
 
     distortion: np.ndarray
-    """(n,) -E_q[log p(x|z)], one draw of z with noise fixed by position."""
+    """(n,) -E_q[log p(x|z)], mean of several draws of z with noise fixed by position and draw."""
     kl: np.ndarray
     """(n, latent_dim) analytic KL per latent."""
     mean: np.ndarray
@@ -31,10 +44,12 @@ class Evaluation:
     log_variance: np.ndarray
     """(n, latent_dim) posterior log-variances, clamped."""
     shuffled_distortion: np.ndarray
-    """(n,) distortion with each image's latents taken from its neighbour in the batch, the last one's for the first.
+    """(n,) distortion of one draw with each image's latents taken from its neighbour in the batch.
 
     The last batch counts as filled up with the first images, so its first image has the latents of one of those.
     """
+    first_distortion: np.ndarray
+    """(n,) distortion of that draw with each image's own latents"""
 
     @property
     def neg_elbo(self) -> np.ndarray:
@@ -44,21 +59,23 @@ class Evaluation:
 
 
 class Evaluator:
-    """Scores weights of one topology; the plain graph, one batch size, fixed noise.
+    """Scores weights of one topology; plain operations, one batch size, fixed noise.
 
     Weights come in the order of `Network.shapes`; images are uint8 in 0 … levels - 1, (n, height, width, channels).
+    A batch is scored in parts where its layers would take too much memory; its noise is that of the whole batch.
     """
 
     def __init__(
         self, topology: Topology, image_shape: ImageShape, *, clamp: tuple[float, float], likelihood: Likelihood
     ) -> None:
         self._topology = topology
+        self._image_shape = image_shape
         self._clamp = clamp
         self._likelihood = likelihood
-        self._draws_at_once = draws_at_once(image_shape, 1 if likelihood.limits is None else 2)
         weights = [tf.TensorSpec([None] * rank, tf.float32) for rank in topology.ranks]
         images = tf.TensorSpec([None, *image_shape], tf.uint8)
-        self._bound = tf.function(self._bound_of_images, input_signature=[weights, images], autograph=False)
+        numbers = [tf.TensorSpec([], tf.int32)] * 3
+        self._bound = tf.function(self._bound_of_images, input_signature=[weights, images, *numbers], autograph=False)
 
     @classmethod
     def of(cls, description: ModelDescription) -> "Evaluator":
@@ -74,33 +91,48 @@ class Evaluator:
             likelihood=likelihood_of(description.likelihood, description.levels),
         )
 
-    def neg_elbo(self, weights: Tensors, images: np.ndarray) -> tuple[float, float]:
-        """Mean (distortion, rate), nats per image."""
-        distortion, rate = self._bound(_read(weights), images)
+    def neg_elbo(self, weights: Tensors, images: np.ndarray, *, draws: int | None = None) -> tuple[float, float]:
+        """Mean (distortion, rate), nats per image.
+
+        Args:
+            draws: of z for each image; default: as many as the number of images needs.
+        """
+        read = _read(weights)
+        held = self._held_at_once(read)
+        distortion, rate = self._bound(read, images, draws or elbo_draws(len(images)), held.images, held.draws)
         return float(np.mean(distortion.numpy(), dtype=np.float64)), float(np.mean(rate.numpy(), dtype=np.float64))
 
-    def evaluate(self, weights: Tensors, images: np.ndarray) -> Evaluation:
+    def evaluate(self, weights: Tensors, images: np.ndarray, *, draws: int | None = None) -> Evaluation:
         """All per-image results.
 
         Eager: this runs once in a trial, and tracing a graph for it would take longer.
+
+        Args:
+            draws: as for `neg_elbo`.
         """
         read = _read(weights)
+        network, held = self._network(read), self._held_at_once(read)
+        draws = draws or elbo_draws(len(images))
         parts: dict[str, list[np.ndarray]] = {name: [] for name in Evaluation.__dataclass_fields__}
-        for position, batch in enumerate(_batches(images)):
-            terms = self._terms(read, tf.constant(batch), tf.constant(position))
-            last = terms.latents[-1:]
-            if len(batch) < EVALUATION_BATCH:
-                last = self._last_latents(read, images, position)
-            neighbours = self._network(read).decoder(tf.concat([last, terms.latents[:-1]], axis=0))
-            shuffled = self._likelihood.distortion(self._seen(batch), neighbours)
+        for first in range(0, len(images), held.images):
+            seen = self._seen(images[first : first + held.images])
+            mean, log_variance, _ = posterior(network, seen, self._clamp)
+            noises = list(self._noises(read, first, len(seen), draws=draws, held=held))
+            found = [
+                distortions(network, seen, mean, log_variance, noise, likelihood=self._likelihood).numpy()
+                for noise in noises
+            ]
+            latents = sample_posterior(mean, log_variance, noises[0][0])
+            others = tf.concat([self._latents_before(read, images, first), latents[:-1]], axis=0)
             for name, value in (
-                ("distortion", terms.distortion),
-                ("kl", terms.kl),
-                ("mean", terms.mean),
-                ("log_variance", tf.clip_by_value(terms.raw_log_variance, *self._clamp)),
-                ("shuffled_distortion", shuffled),
+                ("distortion", np.concatenate(found).mean(axis=0, dtype=np.float64)),
+                ("kl", gaussian_kl(mean, log_variance).numpy()),
+                ("mean", mean.numpy()),
+                ("log_variance", log_variance.numpy()),
+                ("shuffled_distortion", self._likelihood.distortion(seen, network.decoder(others)).numpy()),
+                ("first_distortion", found[0][0]),
             ):
-                parts[name].append(value.numpy())
+                parts[name].append(value)
         return Evaluation(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
 
     def iwae(self, weights: Tensors, images: np.ndarray, samples: int) -> np.ndarray:
@@ -109,80 +141,110 @@ class Evaluator:
         The noise is fixed by position and draw. Eager, as `evaluate`: its operations are large.
         """
         read = _read(weights)
+        network, held = self._network(read), self._held_at_once(read)
         bounds = []
-        for position, batch in enumerate(_batches(images)):
-            seen = self._seen(batch)
-            log_sum = np.full(len(batch), -np.inf)  # log of the sum of the weights so far
-            for first in range(0, samples, IWAE_CHUNK):
-                shape = [min(IWAE_CHUNK, samples - first), EVALUATION_BATCH, self._latent_dim(read)]
-                noise = tf.random.stateless_normal(shape, [EVALUATION_SEED + position, first + 1])[:, : len(batch)]
-                for part in range(0, shape[0], self._draws_at_once):
-                    log_weights = log_importance_weights(
-                        self._network(read),
-                        seen,
-                        noise[part : part + self._draws_at_once],
-                        clamp=self._clamp,
-                        likelihood=self._likelihood,
-                    )
-                    log_sum = np.logaddexp(log_sum, tf.reduce_logsumexp(log_weights, axis=0).numpy())
+        for first in range(0, len(images), held.images):
+            seen = self._seen(images[first : first + held.images])
+            log_sum = np.full(len(seen), -np.inf)  # log of the sum of the weights so far
+            for noise in self._noises(read, first, len(seen), draws=samples, held=held):
+                log_weights = log_importance_weights(
+                    network, seen, noise, clamp=self._clamp, likelihood=self._likelihood
+                )
+                log_sum = np.logaddexp(log_sum, tf.reduce_logsumexp(log_weights, axis=0).numpy())
             bounds.append(log_sum - np.log(samples))
         bound: np.ndarray = np.concatenate(bounds)
         return bound
 
-    def _terms(self, weights: Tensors, batch: tf.Tensor, position: tf.Tensor) -> ElboTerms:
-        return elbo_terms(
-            self._network(weights),
-            self._seen(batch),
-            self._noise(weights, position)[: tf.shape(batch)[0]],
-            clamp=self._clamp,
-            likelihood=self._likelihood,
-        )
+    def _noises(self, weights: Tensors, first: int, count: int, *, draws: int, held: HeldAtOnce) -> Iterator[tf.Tensor]:
+        """Noise of all draws for the images from `first` on, as much as is held at once: (draws, count, latent_dim)."""
+        position, place = divmod(first, EVALUATION_BATCH)
+        for begun in range(0, draws, IWAE_CHUNK):
+            latent_dim = self._latent_dim(weights)
+            noise = evaluation_noise(position, begun, draws=min(IWAE_CHUNK, draws - begun), latent_dim=latent_dim)
+            for part in range(0, noise.shape[0], held.draws):
+                yield noise[part : part + held.draws, place : place + count]
 
-    def _noise(self, weights: Tensors, position: tf.Tensor) -> tf.Tensor:
-        """Noise of a whole batch: (EVALUATION_BATCH, latent_dim)."""
-        return tf.random.stateless_normal(
-            [EVALUATION_BATCH, self._latent_dim(weights)], tf.stack([EVALUATION_SEED, position])
-        )
+    def _latents_before(self, weights: Tensors, images: np.ndarray, first: int) -> tf.Tensor:
+        """Latents of the image before `first` in its batch, which is filled up with the first images: (1, latent_dim).
 
-    def _last_latents(self, weights: Tensors, images: np.ndarray, position: int) -> tf.Tensor:
-        """Latents of the image that a batch ends with once it is filled up with the first ones: (1, latent_dim)."""
-        image = images[[((position + 1) * EVALUATION_BATCH - 1) % len(images)]]
-        mean, log_variance, _ = posterior(self._network(weights), self._seen(image), self._clamp)
-        return sample_posterior(mean, log_variance, self._noise(weights, tf.constant(position))[-1:])
+        Before the first image of a batch comes its last.
+        """
+        position, place = divmod(first, EVALUATION_BATCH)
+        index = first - 1 if place else ((position + 1) * EVALUATION_BATCH - 1) % len(images)
+        mean, log_variance, _ = posterior(self._network(weights), self._seen(images[[index]]), self._clamp)
+        noise = evaluation_noise(position, 0, draws=1, latent_dim=self._latent_dim(weights))
+        return sample_posterior(mean, log_variance, noise[0, place - 1][None])
+
+    def _held_at_once(self, weights: Tensors) -> HeldAtOnce:
+        shapes = [tuple(weight.shape) for weight in weights]
+        outputs = 1 if self._likelihood.limits is None else 2
+        return held_at_once(self._image_shape, outputs, self._topology.layer_outputs(shapes, self._image_shape))
 
     def _seen(self, batch: tf.Tensor) -> tf.Tensor:
-        return as_intensities(batch, self._likelihood.levels)
+        return as_intensities(tf.convert_to_tensor(batch), self._likelihood.levels)
 
     def _network(self, weights: Tensors) -> WeightedNetwork:
         return WeightedNetwork(topology=self._topology, weights=weights)
 
-    def _bound_of_images(self, weights: Tensors, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        count = -(-tf.shape(images)[0] // EVALUATION_BATCH)
-        # A last batch may be shorter.
-        distortions = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=[None])
-        rates = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=[None])
+    def _bound_of_images(
+        self, weights: Tensors, images: tf.Tensor, draws: tf.Tensor, images_held: tf.Tensor, draws_held: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        network = self._network(weights)
+        latent_dim = self._latent_dim(weights)
+        count = -(-tf.shape(images)[0] // images_held)
+        # A last part may be shorter.
+        distortion = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=[None])
+        rate = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=[None])
 
         def score(
-            position: tf.Tensor, distortions: tf.TensorArray, rates: tf.TensorArray
+            part: tf.Tensor, distortion: tf.TensorArray, rate: tf.TensorArray
         ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray]:
-            first = position * EVALUATION_BATCH
-            terms = self._terms(weights, images[first : first + EVALUATION_BATCH], position)
-            rate = tf.reduce_sum(terms.kl, axis=1)
-            return position + 1, distortions.write(position, terms.distortion), rates.write(position, rate)
+            first = part * images_held
+            position, place = first // EVALUATION_BATCH, first % EVALUATION_BATCH
+            seen = self._seen(images[first : first + images_held])
+            mean, log_variance, _ = posterior(network, seen, self._clamp)
 
-        start = (tf.constant(0), distortions, rates)
-        _, distortions, rates = tf.while_loop(lambda position, *_: position < count, score, start)
-        return distortions.concat(), rates.concat()
+            def add(begun: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                chunk = begun - begun % IWAE_CHUNK
+                ends = tf.minimum(tf.minimum(begun + draws_held, chunk + IWAE_CHUNK), draws)
+                size = tf.minimum(IWAE_CHUNK, draws - chunk)
+                noise = evaluation_noise(position, chunk, draws=size, latent_dim=latent_dim)
+                noise = noise[begun - chunk : ends - chunk, place : place + tf.shape(seen)[0]]
+                found = distortions(network, seen, mean, log_variance, noise, likelihood=self._likelihood)
+                return ends, total + tf.reduce_sum(found, axis=0)
+
+            _, total = tf.while_loop(
+                lambda begun, _: begun < draws, add, (tf.constant(0), tf.zeros(tf.shape(seen)[:1])), **_ONE_BY_ONE
+            )
+            own_rate = tf.reduce_sum(gaussian_kl(mean, log_variance), axis=1)
+            return (
+                part + 1,
+                distortion.write(part, total / tf.cast(draws, tf.float32)),
+                rate.write(part, own_rate),
+            )
+
+        start = (tf.constant(0), distortion, rate)
+        _, distortion, rate = tf.while_loop(lambda part, *_: part < count, score, start, **_ONE_BY_ONE)
+        return distortion.concat(), rate.concat()
 
     def _latent_dim(self, weights: Tensors) -> tf.Tensor:
         return tf.shape(weights[self._topology.first_head + 1])[0]
 
 
+def evaluation_noise(
+    position: int | tf.Tensor, first: int | tf.Tensor, *, draws: int | tf.Tensor, latent_dim: int | tf.Tensor
+) -> tf.Tensor:
+    """Standard normal noise of a whole batch: (draws, EVALUATION_BATCH, latent_dim).
+
+    Args:
+        position: of the batch.
+        first: of the draws, a multiple of IWAE_CHUNK.
+        draws: at most IWAE_CHUNK.
+    """
+    return tf.random.stateless_normal(
+        [draws, EVALUATION_BATCH, latent_dim], tf.stack([EVALUATION_SEED + position, first + 1])
+    )
+
+
 def _read(weights: Tensors) -> list[tf.Tensor]:
     return [tf.convert_to_tensor(weight) for weight in weights]
-
-
-def _batches(images: np.ndarray) -> Iterator[np.ndarray]:
-    """Consecutive images, EVALUATION_BATCH at a time; of the last ones what there is."""
-    for first in range(0, len(images), EVALUATION_BATCH):
-        yield images[first : first + EVALUATION_BATCH]

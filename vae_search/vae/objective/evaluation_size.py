@@ -1,19 +1,49 @@
-"""Sizes of an evaluation: images and draws that are held at once. Without TensorFlow, for estimates of its cost."""
+"""Sizes of an evaluation: draws, and what is held at once. Without TensorFlow, for estimates of its cost."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 
 # Fixed: the noise of an image follows from its place in a batch, and another size would change a score's last bits. A
 # last batch that is not full costs what its images cost.
 EVALUATION_BATCH = 500
-IWAE_CHUNK = 10  # importance samples whose noise is drawn at once
-MOST_OUTPUTS = 2**25  # floats of the decoder held at once; a likelihood needs several times that in between
+IWAE_CHUNK = 10  # draws whose noise is drawn at once
+MOST_HELD = 2**26  # floats of one layer, or of all that the likelihood makes of the outputs, held at once: 256 MiB
+LIKELIHOOD_COPIES = 6  # arrays of the outputs' size that a likelihood holds at once
 TRIAL_IWAE_SAMPLES = 16  # costs a trial of 45 epochs half a percent; finalists are scored with more
+# Images decoded for one score. With 16 draws of each their noise is a sixth of the images' own; 64 would cost
+# a trial on digits two thirds of its training once more (benchmarks/ranking_noise.py).
+ELBO_PASSES, MOST_ELBO_DRAWS = 4_000, 16
 
 
-def draws_at_once(image_shape: tuple[int, int, int], outputs: int) -> int:
-    """Importance samples of a whole batch whose images are held at once.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldAtOnce:
+    """Part of an evaluation that is in memory at one time."""
+
+    images: int
+    """consecutive ones of a batch, which this number divides"""
+    draws: int
+    """of each of them"""
+
+
+def elbo_draws(images: int) -> int:
+    """Draws of z that the distortion of each of so many images is averaged over.
+
+    The error of a mean over few images is theirs and the draws'; the draws' part falls with their number (Rainforth et
+    al. 2018, "On Nesting Monte Carlo Estimators", eq. 3: variance of images / n + variance of draws / (n · draws)).
+    """
+    return min(MOST_ELBO_DRAWS, -(-ELBO_PASSES // images))
+
+
+def held_at_once(image_shape: tuple[int, int, int], outputs: int, layer_outputs: Sequence[int]) -> HeldAtOnce:
+    """The largest part of a batch, and the most draws of it, that keep to the limit above.
 
     Args:
         outputs: that the likelihood needs of the network for each value of a pixel.
+        layer_outputs: values that each layer puts out for one image.
     """
-    return max(1, min(IWAE_CHUNK, MOST_OUTPUTS // (EVALUATION_BATCH * prod(image_shape) * outputs)))
+    room = MOST_HELD // max(*layer_outputs, LIKELIHOOD_COPIES * prod(image_shape) * outputs)
+    if room < EVALUATION_BATCH:
+        divisors = [size for size in range(1, EVALUATION_BATCH) if EVALUATION_BATCH % size == 0 and size <= room]
+        return HeldAtOnce(images=max(divisors, default=1), draws=1)
+    return HeldAtOnce(images=EVALUATION_BATCH, draws=min(IWAE_CHUNK, room // EVALUATION_BATCH))

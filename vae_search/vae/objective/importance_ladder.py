@@ -16,7 +16,7 @@ from vae_search.vae.networks.forward import WeightedNetwork
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
 from vae_search.vae.objective.bounds import log_importance_weights
-from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH, draws_at_once
+from vae_search.vae.objective.evaluation_size import held_at_once
 from vae_search.vae.objective.likelihoods import likelihood_of
 from vae_search.vae.objective.pixels import as_intensities
 
@@ -66,15 +66,16 @@ def importance_ladder(
     ordered = [tf.convert_to_tensor(array) for array in network.ordered(weights)]
     functions = WeightedNetwork(topology=network.topology, weights=ordered)
     likelihood = likelihood_of(description.likelihood, description.levels)
-    at_once = draws_at_once(description.network.image_shape, 1 if likelihood.limits is None else 2)
+    shape, outputs = description.network.image_shape, 1 if likelihood.limits is None else 2
+    held = held_at_once(shape, outputs, network.topology.layer_outputs([tuple(w.shape) for w in ordered], shape))
     bounds: dict[int, list[np.ndarray]] = {k: [] for k in ladder}
     sizes: dict[int, list[np.ndarray]] = {k: [] for k in ladder}
-    for first in range(0, len(images), EVALUATION_BATCH):
-        seen = as_intensities(tf.constant(images[first : first + EVALUATION_BATCH]), likelihood.levels)
+    for first in range(0, len(images), held.images):
+        seen = as_intensities(tf.constant(images[first : first + held.images]), likelihood.levels)
         sums, drawn = _Sums.of_none(len(seen)), 0
         for k in ladder:
             while drawn < k:
-                count = min(at_once, k - drawn)
+                count = min(held.draws, k - drawn)
                 noise = tf.random.stateless_normal(
                     [count, len(seen), description.network.latent_dim], [LADDER_SEED + first, drawn]
                 )

@@ -1,6 +1,7 @@
 """Training plan: the settings that a sweep fixes for all its trials."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from vae_search.core.measurements import StoppingRule
@@ -21,6 +22,8 @@ class TrainingPlan:
     patience: int | None = None
     longest_warmup_epochs: int = 0
     """of any config of the sweep"""
+    iwae_epochs: frozenset[int] = frozenset()
+    """epochs after which the importance-weighted bound is taken, since the sweep ranks by it"""
 
     @property
     def measures_instability(self) -> bool:
@@ -28,7 +31,12 @@ class TrainingPlan:
         return measures_instability(self.epochs, longest_warmup_epochs=self.longest_warmup_epochs)
 
     @classmethod
-    def of(cls, spec: SweepSpec) -> "TrainingPlan":
+    def of(cls, spec: SweepSpec, *, rungs: Sequence[int] = ()) -> "TrainingPlan":
+        """The plan of a sweep's trials.
+
+        Args:
+            rungs: epochs at which they are compared.
+        """
         return cls(
             epochs=spec.budget.epochs,
             lr_schedule=spec.lr_schedule,
@@ -37,6 +45,7 @@ class TrainingPlan:
             likelihood=spec.likelihood,
             patience=spec.budget.patience,
             longest_warmup_epochs=longest_warmup_epochs(spec.search_space),
+            iwae_epochs=frozenset([*rungs, spec.budget.epochs]) if spec.bound == "iwae" else frozenset(),
         )
 
     def stopping_rule(self, config: Config) -> StoppingRule:
@@ -47,3 +56,7 @@ class TrainingPlan:
             patience=self.patience,
             evaluations=EVALUATIONS_OF_INSTABILITY,
         )
+
+    def confirming(self, epochs: int) -> "TrainingPlan":
+        """The plan of the sweep's confirm runs, which are compared at their end alone."""
+        return replace(self, epochs=epochs, iwae_epochs=frozenset([epochs] if self.iwae_epochs else []))

@@ -12,6 +12,7 @@ import tensorflow as tf
 from vae_search.core.measurements import Costs, Diverged, EpochMeasurement, Instability, Scores
 from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import Config
+from vae_search.vae.networks.forward import Tensors
 from vae_search.vae.networks.network import Network, build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.aggregate_posterior import aggregate_posterior
@@ -179,7 +180,8 @@ class TrainingRun:
         self._recent_losses = np.concatenate([self._recent_losses, steps.losses])[-SPIKE_WINDOW_STEPS:]
         beta = self._graph.beta
         distortion, rate = self._graph.evaluator.neg_elbo(self._graph.averages, self._task.select)
-        if not np.isfinite(distortion + rate):
+        iwae = self._iwae(self._graph.averages) if epoch in self._plan.iwae_epochs else None
+        if not np.isfinite([distortion + rate, 0.0 if iwae is None else iwae]).all():
             raise Diverged(f"the held-out bound after epoch {epoch} is {distortion + rate}")
         measurement = EpochMeasurement(
             epoch=epoch,
@@ -198,6 +200,7 @@ class TrainingRun:
             cpu_s=time.process_time() - cpu,
             wall_s=time.perf_counter() - wall,
             scale_clamped_share=float(steps.scale_clamped_share.mean()) if self._graph.key.likelihood.limits else None,
+            iwae=iwae,
         )
         self.measurements.append(measurement)
         self._best.note(self._neg_elbos())
@@ -229,10 +232,10 @@ class TrainingRun:
         """Score the averages of the best epoch in full. Training can go on afterwards."""
         evaluator, weights = self._graph.evaluator, self._best.weights
         evaluation = evaluator.evaluate(weights, self._task.select)
-        iwae = evaluator.iwae(weights, self._task.select, TRIAL_IWAE_SAMPLES)
         aggregate = aggregate_posterior(evaluation.mean, evaluation.log_variance, evaluation.kl)
         train_distortion, train_rate = evaluator.neg_elbo(weights, self._train_scored)
         best = self.measurements[self.best_epoch - 1]
+        iwae = self._iwae(weights) if best.iwae is None else best.iwae
         values = int(np.prod(self._task.image_shape))
         floor = self._task.floor + values * self._graph.key.likelihood.floor_per_value
         return Scores(
@@ -241,12 +244,12 @@ class TrainingRun:
             rate=best.rate,
             bits_per_dim=bits_per_dim(best.neg_elbo, values),
             floor_excess=best.neg_elbo - floor,
-            iwae=float(np.mean(iwae, dtype=np.float64)),
+            iwae=iwae,
             iwae_k=TRIAL_IWAE_SAMPLES,
             instability=self._instability(floor) if self._plan.measures_instability else None,
             active_units=active_units(evaluation.mean),
             kl_per_dimension=tuple(float(value) for value in evaluation.kl.mean(axis=0, dtype=np.float64)),
-            shuffle_gap=float(np.mean(evaluation.shuffled_distortion - evaluation.distortion, dtype=np.float64)),
+            shuffle_gap=float(np.mean(evaluation.shuffled_distortion - evaluation.first_distortion, dtype=np.float64)),
             mutual_information=aggregate.mutual_information,
             marginal_kl=aggregate.marginal_kl,
             train_neg_elbo=train_distortion + train_rate,
@@ -256,6 +259,7 @@ class TrainingRun:
             clip_share=float(np.mean([measurement.clip_share for measurement in self.measurements])),
             skipped_steps=sum(measurement.skipped_steps for measurement in self.measurements),
             best_epoch=self.best_epoch,
+            neg_bound=-iwae if self._plan.iwae_epochs else best.neg_elbo,
         )
 
     def costs(self) -> Costs:
@@ -279,6 +283,11 @@ class TrainingRun:
             compiled="graph",
             device=self._device,
         )
+
+    def _iwae(self, weights: Tensors) -> float:
+        """The importance-weighted bound of weights on the select images, nats per image."""
+        bounds = self._graph.evaluator.iwae(weights, self._task.select, TRIAL_IWAE_SAMPLES)
+        return float(np.mean(bounds, dtype=np.float64))
 
     def _neg_elbos(self) -> list[float]:
         return [measurement.neg_elbo for measurement in self.measurements]

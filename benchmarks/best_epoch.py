@@ -1,10 +1,10 @@
 """Weights of the best epoch against those of the last one, and epochs that patience saves, where images are few.
 
-Two data sets: patches of two photographs (`photo_patches`, discretised logistic), and a folder of 500 PNG pictures, the
-first of Fashion-MNIST. One config for each, trained to the limit with several seeds. Chosen is on the select images,
-judged on the judge images, which the choice never sees: -ELBO and -IWAE of the averages of the last epoch, of the best
-one, and of the best at the epoch where each patience would have ended the training. Nats per image; a difference is
-taken seed by seed, its error is that of the mean over seeds.
+Two data sets: patches of two photographs (`photo_patches`, discretised logistic), and a folder of 500 PNG pictures of
+Fashion-MNIST, others for each seed. One config for each, trained to the limit with several seeds. Chosen is on the
+select images, judged on the judge images, which the choice never sees: -ELBO and -IWAE of the averages of the last
+epoch, of the best one, and of the best at the epoch where each patience would have ended the training. Nats per image;
+a difference is taken seed by seed, its error is that of the mean over seeds.
 
     python benchmarks/best_epoch.py
 """
@@ -13,7 +13,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,36 +44,40 @@ class Case:
     """One data set, and how it is trained."""
 
     name: str
-    dataset: Dataset
+    datasets: Sequence[Dataset]
+    """one for each seed"""
     config: Config
     plan: TrainingPlan
 
 
 def cases(folder: Path) -> list[Case]:
-    """Both data sets; `folder` is an empty one for the pictures."""
-    grey = read_source(str(fashion_mnist_folder()), cache=Path("none")).train.pixels[:PICTURES, ..., 0]
+    """Both data sets; `folder` is an empty one for the pictures, of which each seed has others."""
+    grey = read_source(str(fashion_mnist_folder()), cache=Path("none")).train.pixels[: PICTURES * SEEDS, ..., 0]
     for number, picture in enumerate(grey):
-        Image.fromarray(picture).save(folder / f"{number:04d}.png")
+        own = folder / f"seed-{number // PICTURES + 1}"
+        own.mkdir(exist_ok=True)
+        Image.fromarray(picture).save(own / f"{number:04d}.png")
+    patches = load_dataset(DataSpec(source="photo_patches", binarize="none"), cache=Path("none"))
     plan = TrainingPlan(
-        epochs=120, lr_schedule="constant", ema_decay=0.999, log_variance_clamp=(-10.0, 2.0), likelihood="bernoulli"
+        epochs=400, lr_schedule="constant", ema_decay=0.999, log_variance_clamp=(-10.0, 2.0), likelihood="bernoulli"
     )
     return [
         Case(
             name="photo patches",
-            dataset=load_dataset(DataSpec(source="photo_patches", binarize="none"), cache=Path("none")),
+            datasets=[patches] * SEEDS,
             config=Config(latent_dim=32, learning_rate=1e-3, depth=2, width=128, batch_size=64, activation="gelu"),
-            plan=replace(plan, epochs=60, likelihood="discretized_logistic"),
+            plan=replace(plan, epochs=40, likelihood="discretized_logistic"),
         ),
         Case(
             name="500 pictures",
-            dataset=load_dataset(DataSpec(source=str(folder)), cache=Path("none")),
+            datasets=[load_dataset(DataSpec(source=str(own)), cache=Path("none")) for own in sorted(folder.iterdir())],
             config=Config(latent_dim=16, learning_rate=1e-3, depth=2, width=128, batch_size=32, activation="gelu"),
             plan=replace(plan, log_variance_clamp=(-6.0, 2.0)),
         ),
     ]
 
 
-def train(case: Case, trainer: Trainer, seed: int) -> dict[str, object]:
+def train(case: Case, trainer: Trainer, images: JudgeTask, seed: int) -> dict[str, object]:
     """One seed to the limit, with what each patience would have kept."""
     run = trainer.start(case.config, case.plan, seed=seed)
     rules = {patience: replace(case.plan, patience=patience).stopping_rule(case.config) for patience in PATIENCES}
@@ -90,9 +94,11 @@ def train(case: Case, trainer: Trainer, seed: int) -> dict[str, object]:
     description = ModelDescription(
         network=run.network_spec, levels=trainer.task.pixels.levels, clamp=case.plan.log_variance_clamp
     )
-    judged = {}
+    judged, bounds_of = {}, {}
     for name, (epochs, chosen, weights) in kept.items():
-        bounds = judge(weights, description, JudgeTask.of(case.dataset), iwae_samples=SAMPLES)
+        if chosen not in bounds_of:
+            bounds_of[chosen] = judge(weights, description, images, iwae_samples=SAMPLES)
+        bounds = bounds_of[chosen]
         judged[name] = {
             "epochs": epochs,
             "chosen_epoch": chosen,
@@ -114,31 +120,38 @@ def summary(runs: list[dict], name: str) -> Mapping[str, float]:
     return found
 
 
+def measured(case: Case) -> dict:
+    """All seeds of one case, and what each rule keeps on average."""
+    runs = []
+    for seed, dataset in enumerate(case.datasets, start=1):
+        images = JudgeTask.of(dataset)
+        trainer = Trainer(TrainingTask.of(dataset), threads=1)
+        runs.append(train(case, trainer, images, seed))
+        print(case.name, f"seed {seed}: {runs[-1]['cpu_s']:.0f} CPU s", flush=True)
+    task = trainer.task
+    return {
+        "images": {"train": len(task.train), "select": len(task.select), "judge": len(images.images)},
+        "limit": case.plan.epochs,
+        "rules": {name: summary(runs, name) for name in runs[0]["kept"]},
+        "runs": runs,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "best_epoch.json")
-    output = parser.parse_args().output
-    results = []
+    parser.add_argument("--only", help="one of the cases; the others keep the results that they have")
+    given = parser.parse_args()
+    results = json.loads(given.output.read_text())["cases"] if given.only and given.output.exists() else {}
     with TemporaryDirectory() as folder:
         for case in cases(Path(folder)):
-            task = TrainingTask.of(case.dataset)
-            trainer = Trainer(task, threads=1)
-            runs = []
-            for seed in range(1, SEEDS + 1):
-                runs.append(train(case, trainer, seed))
-                print(case.name, f"seed {seed}: {runs[-1]['cpu_s']:.0f} CPU s", flush=True)
-            rules = {name: summary(runs, name) for name in runs[0]["kept"]}
-            for name, of in rules.items():
+            if given.only not in (None, case.name):
+                continue
+            results[case.name] = measured(case)
+            for name, of in results[case.name]["rules"].items():
                 print(f"{case.name}, {name}: {of}", flush=True)
-            counts = {
-                "train": len(task.train),
-                "select": len(task.select),
-                "judge": len(JudgeTask.of(case.dataset).images),
-            }
-            results.append(
-                {"data": case.name, "images": counts, "limit": case.plan.epochs, "rules": rules, "runs": runs}
-            )
-    output.write_text(json.dumps({"samples": SAMPLES, "cases": results, "machine": describe_machine()}, indent=1))
+            facts = {"samples": SAMPLES, "cases": results, "machine": describe_machine()}
+            given.output.write_text(json.dumps(facts, indent=1))
 
 
 if __name__ == "__main__":

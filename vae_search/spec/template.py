@@ -51,7 +51,7 @@ budget:
   trials: 24                      # configs to try
   epochs: 27                      # of a trial that is not pruned
   # minutes: 30                   # of the whole sweep; none = no limit
-  # patience: 10                  # a trial is complete after so many epochs without a better held-out bound
+  # patience: 50                  # a trial is complete after so many epochs without a better held-out bound
 
 # sampler: tpe                    # or random
 pruning:                          # or off

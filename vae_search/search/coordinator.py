@@ -231,6 +231,7 @@ class SweepCoordinator:
             running={key: len(running.measurements) for key, running in list(self._running.items())},
             confirmed=len(self._confirmation.ended),
             confirm_runs=self._spec.confirm.runs,
+            paused=self._queue.paused,
         )
 
     def _rebuild(self, context: SweepContext) -> None:

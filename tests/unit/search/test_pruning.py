@@ -1,12 +1,13 @@
 """Rule of the rungs; the worked example follows algorithm 2 of (Li et al. 2020)."""
 
 import math
+from pathlib import Path
 
 import pytest
 
-from tests.support.sweeps import small_spec
 from vae_search.search.pruning import SuccessiveHalving, decide, rung_epochs
 from vae_search.spec.sections import Pruning
+from vae_search.spec.sweep_spec import parse_spec
 
 
 def test_rungs_grow_by_the_reduction_factor_and_stay_below_the_last_epoch():
@@ -48,8 +49,14 @@ def test_a_trial_is_hopeless_once_it_is_behind_the_places_of_the_whole_budget():
 
 
 def rungs_of(trials: int = 9) -> SuccessiveHalving:
-    spec = small_spec(f"budget={{trials: {trials}, epochs: 10}}", "pruning={min_epochs: 1, reduction_factor: 3}")
-    return SuccessiveHalving(spec)
+    text = f"""
+name: rungs
+data: {{source: digits}}
+search_space: {{latent_dim: {{type: int, low: 2, high: 60}}}}
+budget: {{trials: {trials}, epochs: 10}}
+pruning: {{min_epochs: 1, reduction_factor: 3}}
+"""
+    return SuccessiveHalving(parse_spec(text, base=Path()))
 
 
 def note(rungs: SuccessiveHalving, epoch: int, **values: float) -> None:

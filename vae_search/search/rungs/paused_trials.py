@@ -18,11 +18,10 @@ from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.running_trial import RunningTrial, TrialPause, cut_at
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
+from vae_search.store.ledger.checkpoints import PAUSE_FILE
 from vae_search.store.paths import SweepPaths
 
 logger = logging.getLogger(__name__)
-
-PAUSE_FILE = "paused.json"
 
 
 class PausedTrials:

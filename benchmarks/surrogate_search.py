@@ -100,7 +100,7 @@ class Search:
             self._epochs[trial] += 1
             self.spent_s += self._epoch_s[trial]
             yield value
-        self.study.note(trial, until, value)
+        self.study.note(trial, {until: value})
 
     def end(self, trial: int) -> None:
         complete = self._epochs[trial] == EPOCHS

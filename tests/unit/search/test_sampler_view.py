@@ -180,11 +180,11 @@ def test_running_trials_are_compared_as_soon_as_they_reach_the_rung():
         )
     running = [study.ask(trial) for trial in (8, 9)]
 
-    study.note(8, 1, 400.0)
+    study.note(8, {1: 400.0})
     before = seen(study)
-    study.note(8, 3, 250.0)
+    study.note(8, {3: 250.0})
     after = seen(study)
-    study.note(8, 9, 240.0)
+    study.note(8, {9: 240.0})
 
     assert [before[8], before[9]] == [("RUNNING", None)] * 2
     assert [after[8], after[9]] == [("COMPLETE", 250.0), ("RUNNING", None)]
@@ -284,7 +284,7 @@ def test_trials_that_wait_at_a_rung_fill_no_long_list(small_window):
         rungs=(3,),
     )
     for trial in range(150):
-        study.note(trial, 3, 1.0 * trial)
+        study.note(trial, {3: 1.0 * trial})
 
     shown = seen(study)
 

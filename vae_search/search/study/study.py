@@ -171,13 +171,14 @@ class SweepStudy:
 
         return self._space.suggest(draw)
 
-    def note(self, trial: int, epoch: int, neg_bound: float) -> None:
-        """Record the held-out bound that a trial has reached, also of one that runs or waits at a rung.
+    def note(self, trial: int, neg_bounds: Mapping[int, float]) -> None:
+        """Record the held-out bounds by epoch that a trial has reached, also of one that runs or waits at a rung.
 
-        Noting it again changes nothing, and so does an epoch that is no rung, or a study of several criteria.
+        Noting them again changes nothing, and so does an epoch that is no rung, or a study of several criteria.
         """
         if self._values is not None:
-            self._values.note(self._numbers[trial], epoch, neg_bound)
+            for epoch, neg_bound in neg_bounds.items():
+                self._values.note(self._numbers[trial], epoch, neg_bound)
 
     def tell(self, outcome: TrialResult) -> None:
         """Record how an asked trial ended. Only finite values may come in; anything else is a FAIL."""
@@ -190,8 +191,7 @@ class SweepStudy:
 
     def _note_end(self, outcome: TrialResult) -> None:
         """Bring the values by rung to where a trial stands."""
-        for epoch, neg_bound in outcome.neg_bounds.items():
-            self.note(outcome.trial, epoch, neg_bound)
+        self.note(outcome.trial, outcome.neg_bounds)
         if self._values is None or outcome.state is State.RUNNING:
             return
         number = self._numbers[outcome.trial]

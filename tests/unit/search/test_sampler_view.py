@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
-from optuna.trial import TrialState
 
 from vae_search.core.trial_state import Reason, State
 from vae_search.search.study import sampler_storage
@@ -298,12 +297,3 @@ def test_a_rebuilt_long_study_suggests_what_the_first_one_would_have(small_windo
 
 def test_enqueued_values_are_taken_in_a_long_sweep_as_well(small_window):
     assert long_study(60).ask(60, {"latent_dim": 2})["latent_dim"] == 2
-
-
-def test_a_state_that_is_asked_for_is_a_state_as_shown():
-    study = study_of(rungs=(3,))
-    for trial in range(ENOUGH):
-        study.add(cut(trial, at=3, value=1.0))
-
-    assert len(study._study.get_trials(states=(TrialState.COMPLETE,))) == ENOUGH
-    assert study._study.get_trials(states=(TrialState.PRUNED,)) == []

@@ -12,7 +12,7 @@ go from 3e-4 to 1e-1, where many are restless and some diverge. The worth of a c
 model's bound: whatever is worse is not wanted, whether by ten nats or by a million. Intervals (95 %) are of the
 difference in regret to weight 0, from resampled configs.
 
-    python benchmarks/stability_weight.py   # about three minutes of one core
+    python benchmarks/stability_weight.py   # about four minutes of one core
 """
 
 import argparse

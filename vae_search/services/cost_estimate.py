@@ -97,7 +97,7 @@ def estimate(spec: SweepSpec, task: TrainingTask, images: DatasetSummary) -> Est
 
 
 def _scoring_flops(spec: SweepSpec, parts: Mapping[str, int], *, flops: float, decoder_flops: float) -> float:
-    """Cost of the scores at the end of trials and confirm runs, and of the test of a candidate.
+    """Cost of the scores at rungs, at the end of trials and confirm runs, and of the test of a candidate.
 
     Args:
         parts: number of images by part.
@@ -108,6 +108,10 @@ def _scoring_flops(spec: SweepSpec, parts: Mapping[str, int], *, flops: float, d
         return count * (2 * flops + (samples + elbo_draws(count)) * decoder_flops)
 
     select = (spec.budget.trials + spec.confirm.runs) * of(parts["select"], TRIAL_IWAE_SAMPLES)
+    if spec.with_bound(None).bound == "iwae" and spec.pruning is not None:
+        rungs = len(rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs))
+        reached = spec.budget.trials * sum(spec.pruning.reduction_factor**-passed for passed in range(rungs))
+        select += reached * parts["select"] * (flops + (TRIAL_IWAE_SAMPLES - 1) * decoder_flops)
     judge = spec.confirm.runs * of(parts["judge"], JUDGE_IWAE_SAMPLES)
     test = of(parts["test"], JUDGE_IWAE_SAMPLES) if spec.promote and spec.confirm.runs else 0.0
     return select + judge + test

@@ -30,7 +30,7 @@ search_space:
 budget: {trials: 2, epochs: 27}
 pruning: off
 confirm: {finalists: 1, seeds: 3}
-promote: {model: tiny, limits: {seed_spread: 0.1}}
+promote: {model: tiny, limits: {seed_spread: 20}}
 """
 USE_ELSEWHERE = """
 import sys
@@ -82,7 +82,7 @@ def test_asking_again_changes_nothing(folder):
 
 
 def test_a_second_sweep_replaces_the_champion_only_if_it_is_better(folder):
-    rules = "promote={model: tiny, limits: {seed_spread: 0.1}, min_gain: 50}"
+    rules = "promote={model: tiny, limits: {seed_spread: 20}, min_gain: 50}"
 
     worse = run(folder, "run", "first.yaml", "--set", "name=second", "--set", "seed=1", "--set", rules)
     refused = run(folder, "promote", "second", code=8)

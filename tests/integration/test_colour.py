@@ -31,7 +31,7 @@ budget: {trials: 2, epochs: 4}
 pruning: off
 log_variance_clamp: [-10, 2]
 confirm: {finalists: 1, seeds: 3}
-promote: {model: photos, limits: {seed_spread: 0.5, generalisation: 1.0}}
+promote: {model: photos, limits: {seed_spread: 100, generalisation: 1.0}}
 """
 
 

@@ -138,17 +138,8 @@ class SweepSpec(Part):
     def identity(self) -> dict[str, object]:
         """Settings that may not change when a sweep is resumed, in plain values."""
         tree = self.to_json()
-        free = (
-            "name",
-            "budget",
-            "confirm",
-            "promote",
-            "checkpoint_s",
-            "trial_timeout_s",
-            "max_retries",
-            "keep",
-            "resources",
-        )
+        free = {"name", "budget", "confirm", "promote", "keep", "resources"}
+        free |= {"checkpoint_s", "trial_timeout_s", "max_retries"}
         if self.objective.pareto is None:  # as it was before there were Pareto sweeps
             tree["objective"] = {"stability_weight": self.objective.stability_weight}
         tree["objective"].pop("bound", None)  # as it was when there was one bound

@@ -1,7 +1,6 @@
 """Training of one trial: epochs, state, scores. A worker calls nothing else of this package."""
 
 import gc
-import resource
 import sys
 import time
 from collections import OrderedDict
@@ -21,6 +20,7 @@ from vae_search.vae.objective.evaluation_size import TRIAL_IWAE_SAMPLES
 from vae_search.vae.objective.likelihoods import Likelihood, likelihood_of
 from vae_search.vae.objective.pixels import fixed_train
 from vae_search.vae.training.best_epoch import PREFIX, BestEpoch
+from vae_search.vae.training.costs import costs_of
 from vae_search.vae.training.device import device_in_use, limit_gpus, limit_threads
 from vae_search.vae.training.diagnostics import (
     SPIKE_WINDOW_STEPS,
@@ -271,18 +271,7 @@ class TrainingRun:
         if not self.measurements:
             raise ValueError("`epoch >= 1` must hold, but no epoch is done")
         seen = self.epoch * self._graph.steps_per_epoch * self._config.batch_size
-        wall_s = sum(measurement.wall_s for measurement in self.measurements)
-        return Costs(
-            parameters=self._network.parameters,
-            # A backward pass costs two forward passes: one matrix product for the inputs, one for the weights.
-            train_flops=3.0 * self._network.forward_flops * seen,
-            cpu_s=sum(measurement.cpu_s for measurement in self.measurements),
-            wall_s=wall_s,
-            images_per_s=seen / wall_s,
-            peak_memory_bytes=_peak_memory_bytes(),
-            compiled="graph",
-            device=self._device,
-        )
+        return costs_of(self.measurements, self._network, images=seen, device=self._device)
 
     def _iwae(self, weights: Tensors) -> float:
         """The importance-weighted bound of weights on the select images, nats per image."""
@@ -307,8 +296,3 @@ class TrainingRun:
 def _finite(value: np.floating) -> float:
     """A gradient norm for the record; overflow is stored as the largest float, NULL and NaN mean other things."""
     return float(np.nan_to_num(float(value), nan=sys.float_info.max, posinf=sys.float_info.max))
-
-
-def _peak_memory_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kibibytes

@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo check test test-all docs chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-rung-rules bench-target bench-quality bench-champions \
-	bench-bits bench-durability bench-bucket bench-scaling bench-pareto bench-stability bench-sampler bench-ranking bench-plots bench-clip bench-best-epoch
+	bench-bits bench-durability bench-bucket bench-scaling bench-pareto bench-stability bench-sampler bench-ranking bench-plots bench-clip bench-best-epoch bench-gates
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 to 3.13. requirements.lock serves all of them.
 .venv/installed: requirements.lock pyproject.toml

@@ -114,7 +114,7 @@ def seeds_agree(candidate: Candidate, facts: GateInputs, limit: float) -> GateRe
 
     By the standard error and not the deviation: that is what a contest can resolve, and more seeds help.
     """
-    bounds = list(candidate.bounds.values())
+    bounds = [candidate.bounds[row.confirm_seed] for row in candidate.testifying]
     if len(bounds) < 2:
         return not_measured("seed_spread", limit, "one seed has no spread")
     deviation = float(np.std([of.neg_iwae.mean() for of in bounds], ddof=1))

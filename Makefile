@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Two workers; tests on Ray share one of them, and it begins with these.
 WORKERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo check test test-all docs chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-target bench-quality bench-champions \
+.PHONY: demo check test test-all docs chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-rung-rules bench-target bench-quality bench-champions \
 	bench-bits bench-durability bench-bucket bench-scaling bench-pareto bench-plots
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 to 3.13. requirements.lock serves all of them.
@@ -65,6 +65,9 @@ bench-memory: .venv/installed
 
 bench-rungs: .venv/installed
 	$(BIN)/python benchmarks/rung_study.py
+
+bench-rung-rules: .venv/installed
+	$(BIN)/python benchmarks/rung_rules.py
 
 bench-target: .venv/installed
 	$(BIN)/python benchmarks/time_to_target.py

@@ -106,7 +106,8 @@ def test_an_interrupted_sweep_has_its_epoch_saved_and_ends_with_the_same_results
     ask(tmp_path, "run", "tiny.yaml", "--inline")
 
     assert 1 <= len(before) < 4
-    assert rows_of(tmp_path)[: len(before)] == before
+    known = {row.trial for row in before}
+    assert [row for row in rows_of(tmp_path) if row.trial in known] == before
     assert results(rows_of(tmp_path)) == results(rows_of(whole))
 
 

@@ -133,6 +133,7 @@ def picture_of(sweep: str, now: Progress, first: Progress, elapsed_s: float, *, 
     counts = Text.assemble(
         (f"{now.finished}/{now.trials} trials", "bold"),
         f"   {len(now.running)} running   ",
+        f"{now.paused} paused   " if now.paused else "",
         *((f"{now.states.get(state, 0)} {state.lower()}   ", colour) for state, colour in COLOURS.items()),
     )
     bar = Table.grid()  # by itself a bar ends without a line end, and what follows would stand on its line

@@ -110,6 +110,7 @@ def _progress(spec: "SweepSpec", following: ProgressFollower) -> Progress:
         front=following.front,
         epochs_done=following.epochs_seen,
         running=following.running,
+        paused=following.paused,
         confirmed=following.confirmed,
         confirm_runs=spec.confirm.runs,
     )

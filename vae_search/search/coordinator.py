@@ -1,24 +1,31 @@
 """Coordinator of a sweep: next trials, pruning, and the one path by which a trial becomes a row. Knows no Ray."""
 
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from vae_search.core.seeds import derived_seed
 from vae_search.core.transfer.pipeline import Pipeline
 from vae_search.core.trial_state import Reason, State
-from vae_search.errors import StoreUnavailable
 from vae_search.search.confirmation import ConfirmationPlan
 from vae_search.search.failure_limit import FailureShare
 from vae_search.search.messages import TrialAssignment, TrialReport
 from vae_search.search.pending_trials import PendingTrials
 from vae_search.search.progress import Progress
 from vae_search.search.pruning import SuccessiveHalving
-from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd, end_of
-from vae_search.search.study.study import SweepStudy, TrialResult
-from vae_search.search.trial_rows import RowWriter, check_own, trial_result
+from vae_search.search.rungs.trial_queue import TrialQueue
+from vae_search.search.running_trial import (
+    RunningTrial,
+    SweepContext,
+    TrialEnd,
+    TrialPause,
+    end_of,
+    others_run,
+    search_runs,
+)
+from vae_search.search.study.study import SweepStudy
+from vae_search.search.trial_rows import RowWriter, read_finished, running_result, trial_result
 from vae_search.search.weight_retention import WeightRetention
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -30,15 +37,12 @@ from vae_search.store.ledger.trials import Ledger
 
 logger = logging.getLogger(__name__)
 
-COMPACT_EVERY = 500  # rows
-
 
 class SweepCoordinator:
     """The decisions and the commit path of one sweep; its caller runs the trials.
 
-    For each: `next_assignment`, `started`, `record` after each epoch, and `commit_trial` once that returns an end.
-
-    All calls come from one thread, except `progress`.
+    For each: `next_assignment`, `started`, `record` after each epoch, and `commit_trial` once that returns an end or a
+    pause, after which the trial may be handed out again. All calls come from one thread, except `progress`.
 
     Args:
         seconds_left: of the time budget; infinite if there is none.
@@ -76,14 +80,13 @@ class SweepCoordinator:
         self._study = SweepStudy(spec.search_space, sampler=spec.sampler, seed=spec.seed, criteria=criteria)
         self._confirmation = ConfirmationPlan(spec, store)
         self._running: dict[str, RunningTrial] = {}  # by key
-        self._waiting: list[TrialAssignment] = []  # in flight when the last driver died
         self._rungs = SuccessiveHalving(spec)
+        self._queue = TrialQueue(spec, store, self._rungs, time_is_up=self._search_time_is_up)
         self._states: Counter[State] = Counter()
         self._retention = WeightRetention(spec, store)
         self._writer = RowWriter(
             context, lease=lease, now=now, ledger=self._ledger, plan=self._confirmation, retention=self._retention
         )
-        self._unissued: deque[int] = deque()  # numbers of the budget, the least first
         self._epochs_done = 0
         self._failures = FailureShare(slots)
         self._rebuild(context)
@@ -96,7 +99,7 @@ class SweepCoordinator:
     @property
     def exhausted(self) -> bool:
         """Nothing more will be issued, whatever becomes of what is in flight."""
-        if self._trials_to_come():
+        if not self._queue.is_empty:
             return False
         if self._spec.confirm.finalists == 0 or self._seconds_left() <= 0:
             return True
@@ -120,8 +123,8 @@ class SweepCoordinator:
 
     @property
     def to_come(self) -> int:
-        """Trials that the search has not issued yet, as far as can be told."""
-        return len(self._waiting) + len(self._unissued) if self._trials_to_come() else 0
+        """Trials that the search has not issued yet or may go on with, as far as can be told."""
+        return self._queue.to_come
 
     @property
     def unsaved(self) -> bool:
@@ -134,12 +137,15 @@ class SweepCoordinator:
         Raises:
             StoreUnavailable, LeaseLost: Nothing was issued.
         """
-        assignment = None
-        if self._waiting:
-            assignment = self._waiting.pop(0)
-        elif self._trials_to_come():
-            assignment = self._suggest()
-        elif self._search_is_over() and self._seconds_left() > 0:
+        assignment = self._queue.interrupted()
+        if assignment is None:
+            resumed = self._queue.promoted(others_run=others_run(self._running), check_lease=self._lease.check)
+            if resumed is not None:
+                self._running[resumed.assignment.key] = resumed
+                return resumed.assignment
+            self._commit_cut(others_run=others_run(self._running))
+            assignment = self._queue.new(self._study.ask)
+        if assignment is None and self._queue.is_empty and not search_runs(self._running) and self._seconds_left() > 0:
             assignment = self._confirmation.next_assignment(self._running)
         if assignment is None:
             return None
@@ -151,10 +157,7 @@ class SweepCoordinator:
 
     def started(self, key: str) -> None:
         """A worker begins with a run, for the first time or again after it was lost."""
-        running = self._running[key]
-        running.attempts += 1
-        running.started_at = running.started_at or self._now()
-        running.has_worker = True
+        self._running[key].begin(self._now)
         self._on_training(True)
 
     def waits_again(self, key: str) -> None:
@@ -162,19 +165,19 @@ class SweepCoordinator:
         self._running[key].has_worker = False
         self._on_training(self.training > 0)
 
-    def record(self, report: TrialReport) -> TrialEnd | None:
-        """Take in a worker's report; an end means that the trial is over and must be committed. Idempotent."""
+    def record(self, report: TrialReport) -> TrialEnd | TrialPause | None:
+        """Take in a worker's report; an end or a pause means that `commit_trial` must follow. Idempotent."""
         running = self._running[report.key]
         for measurement in report.measurements:
             self._epochs_done += measurement.epoch not in running.measurements
             running.measurements[measurement.epoch] = measurement
-            if not running.assignment.confirms:
-                flops = report.costs.train_flops / report.epoch if report.costs else None
-                self._rungs.note(measurement.epoch, running.assignment.trial, measurement.neg_bound, epoch_flops=flops)
         running.node_id, running.saved = report.node_id, report.saved_epoch == report.epoch
         running.scores, running.costs, running.failure = report.scores, report.costs, report.failure
-        running.end = end_of(report, running, spec=self._spec, rungs=self._rungs, time_is_up=self._search_time_is_up)
-        return running.end
+        self._rungs.note_report(report, running.assignment)
+        found = end_of(report, running, spec=self._spec, rungs=self._rungs, time_is_up=self._search_time_is_up)
+        running.end = found if isinstance(found, TrialEnd) else None
+        running.pause = found if isinstance(found, TrialPause) else None
+        return found
 
     def note_lost_worker(self, key: str, *, reason: Reason, detail: str) -> None:
         """A worker was lost for a reason that may be its neighbours' fault; the second time it ends the trial."""
@@ -183,18 +186,22 @@ class SweepCoordinator:
         self._lease.check()
         record_failure(self._store, self._spec.name, key, reason, detail=detail)
 
-    def commit_trial(self, key: str) -> TrialRow:
-        """The one commit path: artifact, epoch rows, trial row, then Optuna, then the running folder.
+    def commit_trial(self, key: str) -> TrialRow | None:
+        """The one commit path: artifact, epoch rows, trial row, then Optuna, then the running folder. None for a pause.
 
         Raises:
             StoreUnavailable: Nothing is lost; the run stays in flight.
             LeaseLost: The same; or the driver that took over has written the row, and shows it.
             SweepFailed: The row is written, but too large a share of the trials has failed.
         """
+        if self._pauses(key):
+            return None
         return self._land(key, self._writer.call_for(self._running[key])())
 
     def begin_commit(self, key: str) -> None:
         """Commit a trial as `commit_trial` does; where the store is far, `settle` does what follows its row."""
+        if self._pauses(key):
+            return
         self._pipeline.begin(self._writer.call_for(self._running[key]), partial(self._land, key))
         if key in self._running:  # it is written aside, and its worker is free
             self.waits_again(key)
@@ -209,11 +216,7 @@ class SweepCoordinator:
 
     def compact(self) -> None:
         """Bring the derived copies up to date; trouble with that must not end a sweep, a lost lease does."""
-        try:
-            self._lease.check()
-            self._ledger.compact()
-        except StoreUnavailable as error:
-            logger.warning("the rows were not compacted: %s", error)
+        self._writer.compact()
 
     def progress(self) -> Progress:
         """A consistent enough picture from any thread."""
@@ -228,49 +231,47 @@ class SweepCoordinator:
             running={key: len(running.measurements) for key, running in list(self._running.items())},
             confirmed=len(self._confirmation.ended),
             confirm_runs=self._spec.confirm.runs,
+            paused=self._queue.paused,
         )
 
     def _rebuild(self, context: SweepContext) -> None:
         """Bring study, rungs and budget to where the ledger and the running folders stand; refuse another sweep's."""
-        trials, finished_trials = self._spec.budget.trials, self._ledger.read()
-        check_own(finished_trials, self._confirmation.stored, context)
-        rows = finished_trials.rows
-        lost = {store_paths.trial_of(path) for path in finished_trials.damaged} | {*finished_trials.set_aside}
-        curves = self._ledger.curves(rows)
-        if left_out := [*finished_trials.damaged, *curves.damaged]:
-            logger.warning("damaged files are left out: %s", left_out)
-        for row in rows:
-            curve = curves.by_trial.get(row.trial, [])
+        finished = read_finished(self._ledger, self._confirmation.stored, context)
+        for row, curve in finished.trials:
             self._study.add(trial_result(row, {epoch.epoch: epoch.neg_bound or 0.0 for epoch in curve}, self._spec))
             self._rungs.replay(row, curve)
             self._count(row)
-        self._failures.replay(rows)
-        finished = {row.trial for row in rows} | lost
-        over = {store_paths.trial_key(trial) for trial in finished} | {row.key for row in self._confirmation.ended}
-        for assignment in self._pending.unfinished(self._spec.search_space, over=over, lease=self._lease.number):
-            number, params = assignment.trial, assignment.params
-            self._study.add(TrialResult(trial=number, state=State.RUNNING, params=params, objective=None))
-            if number < trials:  # a budget that was lowered leaves the others for a later, larger one
-                self._waiting.append(assignment)
-        self._unissued = deque(sorted({*range(trials)} - finished - {waiting.trial for waiting in self._waiting}))
+        self._failures.replay(row for row, _ in finished.trials)
+        over = {*map(store_paths.trial_key, finished.numbers)} | {row.key for row in self._confirmation.ended}
+        pending = [*self._pending.unfinished(self._spec.search_space, over=over, lease=self._lease.number)]
+        for assignment in pending:
+            self._study.add(running_result(assignment))
+        self._queue.fill(pending, finished=finished.numbers)
 
-    def _trials_to_come(self) -> bool:
-        """True if the search will issue further trials."""
-        return bool(self._waiting or (self._unissued and not self._search_time_is_up()))
+    def _pauses(self, key: str) -> bool:
+        """Let a trial wait at its rung if that is what it has come to, and end those that need not wait any more."""
+        if self._running[key].pause is None:
+            return False
+        self._lease.check()
+        self._queue.pause(self._running[key])
+        del self._running[key]
+        self._on_training(self.training > 0)
+        self._failures.note_pause()
+        self._commit_cut(others_run=True)
+        return True
+
+    def _commit_cut(self, *, others_run: bool) -> None:
+        """Commit the paused trials that have ended; the last ones at once, as confirm runs follow."""
+        ended = self._queue.cut(others_run=others_run)
+        self._running |= ended
+        for key in ended:
+            self.begin_commit(key)
+        if ended and self._queue.is_empty:
+            self.settle(wait=True)
 
     def _search_time_is_up(self) -> bool:
         """True if the rest of the time is what the confirm runs need."""
         return self._seconds_left() <= self._confirmation.forecast_s(slots=self._slots())
-
-    def _search_is_over(self) -> bool:
-        return not self._trials_to_come() and all(running.assignment.confirms for running in self._running.values())
-
-    def _suggest(self) -> TrialAssignment:
-        trial = self._unissued[0]
-        enqueue = self._spec.enqueue
-        params = self._study.ask(trial, enqueue[trial] if trial < len(enqueue) else None)
-        self._unissued.popleft()
-        return TrialAssignment(trial=trial, params=params, seed=derived_seed(self._spec.seed, trial, "training"))
 
     def _land(self, key: str, row: TrialRow) -> TrialRow:
         """Tell all who decide by a durable row or show it; then the running folder goes."""
@@ -289,8 +290,7 @@ class SweepCoordinator:
             if row.lease == self._lease.number:  # else whoever wrote it shows it: a run is shown as finished once
                 self._on_trial_finished(row, running.end)
         if not running.assignment.confirms:
-            if self._states.total() % COMPACT_EVERY == 0:
-                self.compact()
+            self._writer.compact_if_due(rows=self._states.total())
             self._failures.note(row)
         return row
 

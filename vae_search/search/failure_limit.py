@@ -32,8 +32,13 @@ class FailureShare:
         self._slots = slots
         self._most_slots = 1
         self._worked = False
-        self._recent: deque[TrialRow] = deque()
-        """that ended last; all of them until one has worked"""
+        self._recent: deque[TrialRow | None] = deque()
+        """that ended last, or were paused; all of them until one has worked"""
+
+    def note_pause(self) -> None:
+        """A trial is paused at a rung: its config works, though it may have no row for long."""
+        self._worked = True
+        self._recent.append(None)
 
     def note(self, row: TrialRow) -> None:
         """A trial has ended.
@@ -49,7 +54,7 @@ class FailureShare:
             self._recent.popleft()
         if row.state is not State.FAIL:
             return
-        failed = [ended for ended in self._recent if ended.state is State.FAIL]
+        failed = [ended for ended in self._recent if ended is not None and ended.state is State.FAIL]
         undiverged = [ended for ended in failed if ended.reason is not Reason.DIVERGED]
         if not self._worked:
             if max(len(undiverged) - FIRST_FAILURES, len(failed) - FIRST_DIVERGED) >= self._most_slots:

@@ -31,6 +31,8 @@ class Progress:
     """confirm runs that have ended, of all drivers"""
     confirm_runs: int
     """that the spec asks for"""
+    paused: int = 0
+    """trials that wait at a rung"""
 
     @property
     def finished(self) -> int:

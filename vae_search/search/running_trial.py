@@ -7,7 +7,7 @@ from datetime import datetime
 from vae_search.core.measurements import Costs, EpochMeasurement, Scores
 from vae_search.core.trial_state import Reason, State
 from vae_search.search.messages import Failure, TrialAssignment, TrialReport
-from vae_search.search.pruning import SuccessiveHalving
+from vae_search.search.pruning import RungDecision, SuccessiveHalving
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.sweep_spec import SweepSpec
 
@@ -18,6 +18,14 @@ class TrialEnd:
 
     state: State
     reason: Reason | None
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialPause:
+    """The pause of a trial at a rung: its worker is free, and it may go on from its checkpoint or be PRUNED."""
+
+    rung: int
     explanation: str
 
 
@@ -39,7 +47,7 @@ class RunningTrial:
 
     assignment: TrialAssignment
     attempts: int
-    """how often a worker has begun with it"""
+    """how often a worker has begun with it, without those that went on after a pause"""
     started_at: datetime | None = None
     has_worker: bool = False
     node_id: str | None = None
@@ -48,8 +56,18 @@ class RunningTrial:
     scores: Scores | None = None
     failure: Failure | None = None
     end: TrialEnd | None = None
+    pause: TrialPause | None = None
+    resumes: bool = False
+    """whether its next worker goes on after a pause, and so is no further attempt"""
     saved: bool = False
     """whether its newest report is in a checkpoint"""
+
+    def begin(self, now: Callable[[], datetime]) -> None:
+        """Note that a worker begins with the run, for the first time or again."""
+        self.attempts += not self.resumes
+        self.resumes = False
+        self.started_at = self.started_at or now()
+        self.has_worker = True
 
     @property
     def neg_bounds(self) -> dict[int, float]:
@@ -57,8 +75,23 @@ class RunningTrial:
         return {epoch: self.measurements[epoch].neg_bound for epoch in sorted(self.measurements)}
 
     @property
+    def epoch_flops(self) -> float | None:
+        """Cost of an epoch; None before the first has ended."""
+        return self.costs.train_flops / max(self.measurements) if self.costs and self.measurements else None
+
+    @property
     def params(self) -> Mapping[str, ParamValue]:
         return self.assignment.params
+
+
+def search_runs(runs: Mapping[str, RunningTrial]) -> bool:
+    """True if a trial of the search is in flight, one that is only being committed included."""
+    return any(not running.assignment.confirms for running in runs.values())
+
+
+def others_run(runs: Mapping[str, RunningTrial]) -> bool:
+    """True if a trial is in flight that may yet come to a rung."""
+    return any(running.end is None and not running.assignment.confirms for running in runs.values())
 
 
 def end_of(
@@ -68,8 +101,8 @@ def end_of(
     spec: SweepSpec,
     rungs: SuccessiveHalving,
     time_is_up: Callable[[], bool],
-) -> TrialEnd | None:
-    """The end that a report means for its run; None: it goes on.
+) -> TrialEnd | TrialPause | None:
+    """The end, or the pause, that a report means for its run; None: it goes on.
 
     Args:
         rungs: with all that is recorded, this report included.
@@ -85,10 +118,19 @@ def end_of(
         return None
     if report.epoch in rungs.epochs:
         decision = rungs.decide(report.epoch, running.assignment.trial)
-        if not decision.advance:
-            explanation = f"cut at epoch {report.epoch}: {decision.reason}"
-            return TrialEnd(state=State.PRUNED, reason=Reason.RUNG, explanation=explanation)
+        if decision.hopeless:
+            return cut_at(report.epoch, decision)
+        if not decision.advance and not time_is_up():
+            return TrialPause(rung=report.epoch, explanation=f"waits at epoch {report.epoch}: {decision.reason}")
     if running.measurements and time_is_up():
         explanation = f"cut at epoch {report.epoch}: the budget of {spec.budget.minutes:g} minutes is used"
         return TrialEnd(state=State.PRUNED, reason=Reason.TIME, explanation=explanation)
     return None
+
+
+def cut_at(rung: int, decision: RungDecision) -> TrialEnd:
+    """The end of a trial at a rung, where it does not advance, or has no time to."""
+    if decision.advance:
+        explanation = f"cut at epoch {rung}: the time is used ({decision.reason})"
+        return TrialEnd(state=State.PRUNED, reason=Reason.TIME, explanation=explanation)
+    return TrialEnd(state=State.PRUNED, reason=Reason.RUNG, explanation=f"cut at epoch {rung}: {decision.reason}")

@@ -1,14 +1,16 @@
 """Trial rows: the ledger rows that a trial becomes when it ends, its objective, and its learning curve."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from vae_search.core.measurements import Scores
 from vae_search.core.trial_state import State
-from vae_search.errors import CorruptStore
+from vae_search.errors import CorruptStore, StoreUnavailable
 from vae_search.search.confirmation import ConfirmationPlan
+from vae_search.search.messages import TrialAssignment
 from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd
 from vae_search.search.study.study import TrialResult
 from vae_search.search.weight_retention import WeightRetention
@@ -18,8 +20,12 @@ from vae_search.store.leases.lease import Lease
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRunRows
 from vae_search.store.ledger.rows import SCHEMA_VERSION, EpochRow, TrialRow
 from vae_search.store.ledger.trials import Ledger, LedgerRows
-from vae_search.store.paths import SweepPaths
+from vae_search.store.paths import SweepPaths, trial_of
 from vae_search.store.sweeps.identity import SET_ASIDE
+
+logger = logging.getLogger(__name__)
+
+COMPACT_EVERY = 500  # rows
 
 
 def objective_of(scores: Scores, objective: Objective) -> float | None:
@@ -153,6 +159,39 @@ def check_own(trials: LedgerRows, confirm_runs: ConfirmRunRows, context: SweepCo
         raise CorruptStore(f"{problem}{others}.", path=path, advice=advice)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedTrials:
+    """The trials of a sweep that have ended, as a new driver finds them."""
+
+    trials: Sequence[tuple[TrialRow, Sequence[EpochRow]]]
+    """row and learning curve of each that can be read"""
+    numbers: frozenset[int]
+    """of all, those included whose row is damaged or set aside"""
+
+
+def read_finished(ledger: Ledger, confirm_runs: ConfirmRunRows, context: SweepContext) -> FinishedTrials:
+    """Read the trials that have ended; refuse another sweep's.
+
+    Raises:
+        CorruptStore: A row is another sweep's.
+    """
+    found = ledger.read()
+    check_own(found, confirm_runs, context)
+    lost = {trial_of(path) for path in found.damaged} | {*found.set_aside}
+    curves = ledger.curves(found.rows)
+    if left_out := [*found.damaged, *curves.damaged]:
+        logger.warning("damaged files are left out: %s", left_out)
+    return FinishedTrials(
+        trials=[(row, curves.by_trial.get(row.trial, [])) for row in found.rows],
+        numbers=frozenset({row.trial for row in found.rows} | {trial for trial in lost if trial is not None}),
+    )
+
+
+def running_result(assignment: TrialAssignment) -> TrialResult:
+    """A trial that has been issued and has no row, as the study is told of it."""
+    return TrialResult(trial=assignment.trial, state=State.RUNNING, params=assignment.params, objective=None)
+
+
 def trial_result(row: TrialRow, neg_bounds: Mapping[int, float], spec: SweepSpec) -> TrialResult:
     """Result of a trial as the study is told of it.
 
@@ -222,3 +261,16 @@ class RowWriter:
         if row.lease != self._lease.number:  # this process was stopped since the check, and another has written the row
             self._lease.check()
         return row
+
+    def compact(self) -> None:
+        """Bring the derived copies up to date; trouble with that must not end a sweep, a lost lease does."""
+        try:
+            self._lease.check()
+            self._ledger.compact()
+        except StoreUnavailable as error:
+            logger.warning("the rows were not compacted: %s", error)
+
+    def compact_if_due(self, *, rows: int) -> None:
+        """Do so now and then, by the number of rows."""
+        if rows % COMPACT_EVERY == 0:
+            self.compact()

@@ -29,7 +29,7 @@ class SweepStatus:
     is_exhausted: bool
     """whether its last driver left nothing to be done, with the same budget"""
     in_flight: int
-    """trials and confirm runs that were issued and have no row yet"""
+    """trials and confirm runs that were issued and have no row yet, those that wait at a rung included"""
     confirm_rows: tuple[ConfirmRow, ...]
     """the confirm runs that have ended"""
     damaged_finalists: tuple[str, ...]

@@ -49,10 +49,15 @@ class Budget(Part):
 
 
 class Pruning(Part):
-    """Rungs at min_epochs · reduction_factor^k: one trial in reduction_factor advances."""
+    """Rungs at min_epochs · reduction_factor^k: one trial in reduction_factor advances, the others wait or end."""
 
     min_epochs: int = Field(ge=1, le=100_000, description="The first rung.")
-    reduction_factor: int = Field(default=3, ge=2, le=100, description="One in so many trials advances at each rung.")
+    reduction_factor: int = Field(
+        default=3,
+        ge=2,
+        le=100,
+        description="One in so many trials advances at each rung. A trial waits there until it is among them, or ends.",
+    )
 
 
 def read_pruning(value: object) -> object:

@@ -93,7 +93,7 @@ class SweepSpec(Part):
     trial_timeout_s: float | None = Field(
         default=None,
         gt=0,
-        description="Seconds of an attempt of a trial; a second one that takes longer fails.",
+        description="Seconds of an attempt, anew after a pause at a rung; a second one that takes longer fails.",
     )
     max_retries: int = Field(
         default=3, ge=0, le=1000, description="How often a trial may lose its worker before it gets further."

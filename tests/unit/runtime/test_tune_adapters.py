@@ -404,3 +404,39 @@ def test_nobody_waits_for_trials_that_have_not_begun(open_session, cluster):
     session.coordinator.next_assignment()
 
     assert run.leaving
+
+
+def test_a_trial_that_waits_at_a_rung_frees_its_worker_and_is_suggested_again_when_it_has_a_place(
+    open_session, cluster
+):
+    session = open_session("sampler=random", "budget.trials=3", "pruning.reduction_factor=3")
+    run = run_of(session, cluster, limit=lambda: 1)
+    suggester, scheduler, callback = _SearchAdapter(run), _SchedulerAdapter(run), _CommitCallback(run)
+    said: list[tuple[int, int, str]] = []
+
+    def train(config: dict) -> None:
+        """As Tune does: one trial on one worker, until the scheduler says that it is over."""
+        order = TrialAssignment(**config)
+        trial = trial_of(order)
+        callback.on_trial_start(iteration=1, trials=[], trial=trial)
+        session.runner.begin(order)
+        while not said or said[-1][0] != order.trial or said[-1][2] == "CONTINUE":
+            report = session.runner.step()
+            said.append((order.trial, report.epoch, scheduler.on_trial_result(None, trial, {REPORT: report})))
+        callback.on_trial_complete(iteration=1, trials=[], trial=trial)
+        said.append((-1, 0, ""))
+
+    while isinstance(config := suggester.suggest("next"), dict):
+        train(config)
+
+    assert run.failure is None
+    assert config == "FINISHED"
+    began = [entry for before, entry in zip([(-1, 0, ""), *said], said, strict=False) if before[0] == -1]
+    assert [entry[0] for entry in began[:3]] == [0, 1, 2]
+    # The first two wait; once three have come the best of them goes on: at once if it is the last, else from its rung.
+    assert {entry for entry in said if entry[1] == 2} >= {(0, 2, "STOP"), (1, 2, "STOP")}
+    rows = {row.trial: row for row in session.landed}
+    assert sorted(rows) == [0, 1, 2]
+    complete = [row for row in rows.values() if row.state == "COMPLETE"]
+    assert [row.epochs for row in complete] == [6]
+    assert all(row.attempts == 1 for row in rows.values())

@@ -6,6 +6,7 @@ import pytest
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore, LeaseLost, SweepFailed
 from vae_search.search.messages import Failure, TrialReport
+from vae_search.search.worker.inline import train_trials
 from vae_search.store import paths as store_paths
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts
@@ -109,6 +110,24 @@ def test_a_trial_cut_between_checkpoints_ends_with_the_same_bits(open_session, t
     assert verdict.state is State.COMPLETE
     assert facts(row) == expected
     assert row.attempts == 2
+
+
+def test_a_trial_that_goes_on_after_a_pause_has_the_same_bits_as_one_that_never_paused(open_session, store):
+    whole = open_session("sampler=random", "pruning=off", "name=whole")
+    whole.run()
+
+    session, reported = open_session("sampler=random"), []
+    for report in train_trials(session.coordinator, session.runner):
+        reported.append((int(report.key), report.epoch))
+
+    resumed = {trial for trial, epoch in reported if reported.count((trial, epoch)) > 1}  # its rung's epoch came again
+    rows = {row.trial: row for row in session.landed}
+    assert resumed
+    assert all(rows[trial].epochs > 2 for trial in resumed)
+    for row in rows.values():
+        curve, expected = (Ledger(store, name).epochs(row.trial) for name in ("small", "whole"))
+        assert [epoch.neg_elbo for epoch in curve] == [epoch.neg_elbo for epoch in expected[: row.epochs]]
+    assert {row.attempts for row in rows.values()} == {1}
 
 
 def test_a_trial_in_flight_is_issued_again_first_with_its_own_parameters(open_session):

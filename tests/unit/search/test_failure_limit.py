@@ -159,3 +159,21 @@ def test_one_that_follows_a_sweep_that_was_given_up_tries_it_anew():
     share.replay([ended(trial) for trial in range(FIRST_FAILURES + 1)])
 
     assert failures_until_given_up(share, start=10) == FIRST_FAILURES + 1
+
+
+def test_trials_that_wait_at_a_rung_have_worked_though_they_have_no_row():
+    share = FailureShare(lambda: 1)
+    share.note_pause()
+
+    for trial in range(FIRST_FAILURES + 3):
+        share.note(ended(trial))
+
+
+def test_a_share_of_failures_among_trials_that_wait_does_not_end_a_sweep():
+    share = FailureShare(lambda: 1)
+
+    for trial in range(200):
+        if trial % 5 == 0:
+            share.note_pause()
+        else:
+            share.note(ended(trial))

@@ -9,6 +9,7 @@ from vae_search.spec.sections import Objective
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import SILENCE_S, acquire
+from vae_search.store.ledger.checkpoints import PAUSE_FILE
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
@@ -51,6 +52,19 @@ def test_each_look_tells_what_is_new(store: LocalStore, monkeypatch: pytest.Monk
     assert look.driver is not None
     assert following.look().landed == []
     lease.release()
+
+
+def test_trials_that_wait_at_a_rung_are_counted_apart_from_those_that_run(store: LocalStore) -> None:
+    issue(store, "000001", epoch=1)
+    issue(store, "000002", epoch=3)
+    store.create(f"{SweepPaths('digits').run('000002')}/{PAUSE_FILE}", b"{}")
+
+    following = ProgressFollower(store, "digits", Objective(), monotonic=lambda: 0.0)
+
+    assert (following.running, following.paused) == ({"000001": 1}, 1)
+    store.remove(f"{SweepPaths('digits').run('000002')}/{PAUSE_FILE}")  # it goes on
+    following.look()
+    assert (following.running, following.paused) == ({"000001": 1, "000002": 3}, 0)
 
 
 def test_the_last_look_takes_everything_in(store: LocalStore) -> None:

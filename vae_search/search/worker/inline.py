@@ -69,6 +69,7 @@ def train_trials(
             if end is None and stop_requested() and not coordinator.unsaved:
                 return
         coordinator.commit_trial(assignment.key)
+        coordinator.settle(wait=True)  # trials that had waited at a rung may have ended with it
 
 
 def search(start: SweepStart, *, task: TrainingTask, judge_task: JudgeTask, store: Store, observer: Observer) -> None:

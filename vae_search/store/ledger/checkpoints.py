@@ -9,6 +9,8 @@ from vae_search.store.backends.base import Store
 from vae_search.store.backends.file_sets import read_file_set, remove_bundle, write_file_set
 from vae_search.store.paths import SweepPaths
 
+PAUSE_FILE = "paused.json"  # beside the checkpoints of a trial that waits at a rung
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:

@@ -11,6 +11,7 @@ from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.heartbeat import Heartbeat, read_heartbeat
 from vae_search.store.leases.lease import SILENCE_S
+from vae_search.store.ledger.checkpoints import PAUSE_FILE
 from vae_search.store.ledger.confirm_runs import ConfirmRow, finalist_from_parquet
 from vae_search.store.ledger.rows import TrialRow, trial_from_parquet
 from vae_search.store.paths import SweepPaths
@@ -52,7 +53,10 @@ class ProgressFollower:
         self.epochs_seen = 0
         """epochs of the runs that landed since, and that those in flight have saved since"""
         self.running: dict[str, int] = {}
-        """epochs of the newest checkpoint, by key of the run in flight"""
+        """epochs of the newest checkpoint, by key of the run in flight that does not wait at a rung"""
+        self.paused = 0
+        """trials that wait at a rung"""
+        self._in_flight: frozenset[str] = frozenset()
         self._store = store
         self._sweep = sweep
         self._paths = SweepPaths(sweep)
@@ -82,15 +86,19 @@ class ProgressFollower:
     def _look_at_running(self) -> bool:
         """Read how far the runs in flight are; whether others are in flight than before."""
         found: dict[str, int] = {}
+        waiting: set[str] = set()
         for path in self._store.list(self._paths.running):
             key = store_paths.running_key_of(path)
             if key is not None:
                 epoch, _ = store_paths.checkpoint_of(path) or (0, 0)
                 found[key] = max(found.get(key, 0), epoch)
-        changed = found.keys() != self.running.keys()
+                if path.endswith(f"/{PAUSE_FILE}"):
+                    waiting.add(key)
+        changed = found.keys() != self._in_flight
         self.epochs_seen += sum(max(0, epoch - self._saved.get(key, 0)) for key, epoch in found.items())
         self._saved |= found
-        self.running = found
+        self._in_flight, self.paused = frozenset(found), len(waiting)
+        self.running = {key: epoch for key, epoch in found.items() if key not in waiting}
         return changed
 
     def _landed(self) -> list[TrialRow]:

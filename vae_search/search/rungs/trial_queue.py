@@ -1,0 +1,107 @@
+"""Queue of the trials that a search has still to train: interrupted ones, then the best paused one, then new ones."""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from vae_search.core.seeds import derived_seed
+from vae_search.search.messages import TrialAssignment
+from vae_search.search.pruning import SuccessiveHalving
+from vae_search.search.rungs.paused_trials import PausedTrials
+from vae_search.search.running_trial import RunningTrial
+from vae_search.spec.hyperparameters import ParamValue
+from vae_search.spec.sweep_spec import SweepSpec
+from vae_search.store.backends.base import Store
+
+Ask = Callable[[int, Mapping[str, ParamValue] | None], Mapping[str, ParamValue]]
+
+
+class TrialQueue:
+    """The trials of one sweep that are neither in flight nor over.
+
+    Args:
+        time_is_up: whether the search has used its time; then no trial begins, and none goes on after a pause.
+    """
+
+    def __init__(
+        self, spec: SweepSpec, store: Store, rungs: SuccessiveHalving, *, time_is_up: Callable[[], bool]
+    ) -> None:
+        self._spec = spec
+        self._time_is_up = time_is_up
+        self._paused = PausedTrials(store, spec.name, rungs)
+        self._interrupted: deque[TrialAssignment] = deque()  # in flight when the last driver died
+        self._unissued: deque[int] = deque()  # numbers of the budget, the least first
+
+    def fill(self, unfinished: Iterable[TrialAssignment], *, finished: Collection[int]) -> None:
+        """Take up what an earlier driver has left.
+
+        Args:
+            unfinished: trials that have been issued and have no row.
+            finished: numbers of trials that have one.
+        """
+        trials = {*range(self._spec.budget.trials)}
+        for assignment in unfinished:
+            # A budget that was lowered leaves the others for a later, larger one.
+            if assignment.trial in trials and not self._paused.restore(assignment):
+                self._interrupted.append(assignment)
+            trials.discard(assignment.trial)
+        self._unissued = deque(sorted(trials - {*finished}))
+
+    @property
+    def is_empty(self) -> bool:
+        """True if the search has nothing to train beside what is in flight."""
+        return not (self._interrupted or self._paused or (self._unissued and not self._time_is_up()))
+
+    @property
+    def paused(self) -> int:
+        """Trials that wait at a rung."""
+        return len(self._paused)
+
+    @property
+    def to_come(self) -> int:
+        """Trials to train beside those in flight, as far as can be told."""
+        return 0 if self.is_empty else len(self._interrupted) + len(self._unissued) + self._paused.promotable
+
+    def interrupted(self) -> TrialAssignment | None:
+        """The next of those that the last driver left in flight; it leaves the queue."""
+        return self._interrupted.popleft() if self._interrupted else None
+
+    def promoted(self, *, others_run: bool, check_lease: Callable[[], None]) -> RunningTrial | None:
+        """The paused trial to go on with now; it leaves the queue.
+
+        Args:
+            others_run: whether any trial is in flight that may yet come to a rung; once there is none, and no new one,
+                each rung lets at least one trial advance, so that a small sweep has a trained one.
+            check_lease: called before the store is changed.
+        """
+        if not self._paused or self._time_is_up():
+            return None
+        running = self._paused.next(least=int(not self._unissued and not others_run))
+        if running is not None:
+            check_lease()
+            self._paused.resume(running)
+        return running
+
+    def new(self, ask: Ask) -> TrialAssignment | None:
+        """The next trial of the budget; it leaves the queue once its parameters are drawn.
+
+        Args:
+            ask: draws the parameters of a trial, by its number and what is enqueued for it.
+        """
+        if not self._unissued or self._time_is_up():
+            return None
+        trial, enqueue = self._unissued[0], self._spec.enqueue
+        params = ask(trial, enqueue[trial] if trial < len(enqueue) else None)
+        self._unissued.popleft()
+        return TrialAssignment(trial=trial, params=params, seed=derived_seed(self._spec.seed, trial, "training"))
+
+    def pause(self, running: RunningTrial) -> None:
+        """Let a trial wait at its rung; durable when this returns. The caller has just made sure of its lease."""
+        self._paused.add(running)
+
+    def cut(self, *, others_run: bool = True) -> dict[str, RunningTrial]:
+        """The paused trials that have ended, by key: those that cannot advance any more, whatever comes.
+
+        Args:
+            others_run: as for `promoted`, which has just found none.
+        """
+        return self._paused.cut(all_of_them=self._time_is_up() or not (self._unissued or others_run))

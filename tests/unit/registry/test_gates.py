@@ -11,6 +11,7 @@ from vae_search.registry.promotion.decision import PromotionPolicy, decide
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import GateInputs, SampleQuality
 from vae_search.registry.promotion.gates import GATES, checked_limits, judge
+from vae_search.registry.state import Turn
 
 LEVELS = (231.9, 232.0, 232.1)
 
@@ -198,7 +199,7 @@ def test_the_policys_gain_reaches_the_gates():
     spread = candidate((231.5, 232.0, 232.5))  # standard error 0.29
 
     def stopped(min_gain: float) -> list[str]:
-        ruling = decide(spread, FACTS, None, PromotionPolicy(min_gain=min_gain))
+        ruling = decide(spread, FACTS, None, PromotionPolicy(min_gain=min_gain), turn=Turn())
         return [verdict.name for verdict in ruling.gates if not verdict.passed]
 
     assert stopped(0.1) == ["seed_spread"]

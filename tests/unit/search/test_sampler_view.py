@@ -197,10 +197,10 @@ def test_a_study_that_is_rebuilt_in_the_middle_suggests_what_the_first_one_would
     for trial in range(30):
         params = first.ask(trial)
         value = 200.0 + 10 * (bound(params, border=1.0) or 0.0)
-        first.note(trial, 3, value + 20)
+        first.note(trial, {3: value + 20})
         state = (State.PRUNED, State.PRUNED, State.COMPLETE, State.FAIL)[trial % 4]
         if trial % 4 in (1, 2):
-            first.note(trial, 9, value + 5)
+            first.note(trial, {9: value + 5})
         result = TrialResult(
             trial=trial,
             state=state,

@@ -45,7 +45,7 @@ class Ranking:
     """files that could not be read"""
     front: tuple[str, ...] = ()
     """the criteria in which no other trial beats these; empty if they are ranked by one column"""
-    bound: Literal["elbo", "iwae"] = "elbo"
+    bound: Literal["elbo", "iwae"]
     """in the objective"""
 
 
@@ -115,6 +115,7 @@ def pareto(store: Store, sweep: str, *, count: int | None, where: str | None = N
         finished=leaderboard.finished,
         damaged=damaged,
         front=CRITERIA,
+        bound=record.bound,
     )
 
 
@@ -135,6 +136,7 @@ def best_of_status(status: "SweepStatus", *, count: int) -> Ranking:
         finished=status.leaderboard.finished,
         damaged=status.damaged,
         front=objective.pareto or (),
+        bound=status.spec.bound,
     )
 
 

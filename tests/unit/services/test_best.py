@@ -92,7 +92,7 @@ def test_a_ranking_and_the_end_of_a_run_and_the_report_name_the_same_best(store)
     told = " ".join(summary(findings))
 
     assert [row.trial for row in asked.rows] == [PROVEN, LUCKY, BROKEN]
-    assert at_the_end.rows == asked.rows
+    assert (at_the_end.rows, at_the_end.bound) == (asked.rows, asked.bound)
     assert [finalist.trial for finalist in confirmed(findings.confirm_rows)] == [PROVEN, LUCKY, BROKEN]
     assert f"trial {PROVEN} is the best finalist" in told
     assert f"The next finalist, trial {LUCKY}, has" in told

@@ -155,7 +155,7 @@ def markdown_of(card: Mapping[str, Any]) -> str:
         "## Costs",
         *_table(("what", "value"), [(name, _number(value)) for name, value in card["costs"].items()]),
         "",
-        "## SweepContext",
+        "## Provenance",
         *_table(
             ("what", "value"),
             [(name, _code(value)) for name, value in [*came.items(), *sorted(card["versions"].items())]],

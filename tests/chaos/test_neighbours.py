@@ -190,9 +190,9 @@ def test_a_chore_that_dies_or_sleeps_beside_a_driver_costs_neither_rows_nor_driv
 ) -> None:
     def prepare() -> float:
         empty(store)
-        storyteller.tell(store, kill_at=200, **HERE)  # after a trial, in the middle of another
+        storyteller.tell(store, kill_at=300, **HERE)  # after a trial, in the middle of another
         if chore == "repair":
-            spoil(store, 0)
+            spoil(store, min(seen(store, SWEEP).trials))
         return last_heartbeat(store, SWEEP).progress.driver_s
 
     prepare()

@@ -132,7 +132,7 @@ def test_a_trial_goes_on_where_its_node_was_lost_and_a_new_node_trains(cluster: 
     cluster.kill("worker-1")
     assert cluster.local("add").returncode == 0
     until(lambda: len(nodes_in_use(tmp_path, "nodes")) == 3, "the new node to train")
-    until(lambda: not active(cluster, "nodes"), "the end of the sweep")
+    until(lambda: not active(cluster, "nodes"), "the end of the sweep", patience_s=400)
 
     after = rows(tmp_path, "nodes")
     assert sorted(after) == list(range(8))

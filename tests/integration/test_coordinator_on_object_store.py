@@ -53,7 +53,7 @@ def test_a_sweep_lives_in_a_bucket_from_its_first_trial_to_its_removal(
     record = sweep_record.SweepRecord(spec=first.spec, fingerprint="f" * 64, comparability_key="k" * 64, versions={})
     beginning.create_or_check(store, record, text="name: small\n")
     reports = iter(range(1000))
-    first.run(until=lambda report: next(reports) == 11)
+    first.run(until=lambda report: next(reports) == 25)
     cut_at = len(first.landed)
     second = open_session()
     second.run()

@@ -112,9 +112,9 @@ def local_cluster(*words: str) -> Iterator[LocalCluster]:
         shutil.rmtree(cluster.state, ignore_errors=True)
 
 
-def until(found: Callable[[], Any], what: str) -> Any:
+def until(found: Callable[[], Any], what: str, *, patience_s: float = PATIENCE_S) -> Any:
     """Wait for something that is true."""
-    give_up_s = time.monotonic() + PATIENCE_S
+    give_up_s = time.monotonic() + patience_s
     while not (value := found()):
         assert time.monotonic() < give_up_s, f"waited in vain for {what}"
         time.sleep(0.25)

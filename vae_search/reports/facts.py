@@ -99,12 +99,15 @@ class ReportData:
 
     @property
     def pruned(self) -> list[TrialRow]:
-        """PRUNED trials that were measured, the longest trained first, then by their last value."""
+        """PRUNED trials that were measured, the longest trained first, then by neg_elbo."""
         return pruned_first(self.rows)
 
     def last_value(self, row: TrialRow) -> float | None:
-        """Score of a COMPLETE trial; of a PRUNED one, neg_elbo after its last epoch."""
-        return row.neg_elbo if row.state is State.PRUNED else self.score(row)
+        """Score of a COMPLETE trial; of a PRUNED one the bound of that measure that it had, neg_elbo if it had none."""
+        if row.state is not State.PRUNED:
+            return self.score(row)
+        taken = [-epoch.iwae for epoch in self.curves.get(row.trial, ()) if epoch.iwae is not None]
+        return taken[-1] if taken else row.neg_elbo
 
     @property
     def searched(self) -> tuple[str, ...]:
@@ -143,6 +146,8 @@ class Confirmed:
     iwae_k: int | None
     failed: int
     """runs that did not complete"""
+    testifies: bool = True
+    """whether there is any seed beside the run that it was chosen by"""
 
     @property
     def mean(self) -> float:
@@ -203,11 +208,14 @@ def confirmed(rows: Sequence[ConfirmRow]) -> list[Confirmed]:
     selecting = selecting_seed(rows)
     for trial, runs in by_trial(rows).items():
         complete = [row for row in runs if row.state is State.COMPLETE]
-        fresh = testifying(runs, selecting=selecting) or complete  # of the others only the run they were chosen by
+        heard = testifying(runs, selecting=selecting)
+        fresh = heard or complete  # of the others only the run they were chosen by
         bounds = tuple(-row.iwae for row in fresh if row.iwae is not None)
         if bounds:
             failed = sum(row.state is not State.COMPLETE for row in runs)
-            found.append(Confirmed(trial=trial, bounds=bounds, iwae_k=runs[0].iwae_k, failed=failed))
+            found.append(
+                Confirmed(trial=trial, bounds=bounds, iwae_k=runs[0].iwae_k, failed=failed, testifies=bool(heard))
+            )
     place = confirmed_place(rows)
     return sorted(found, key=lambda each: (place(each.trial), each.mean, each.trial))
 

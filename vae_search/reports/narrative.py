@@ -6,8 +6,9 @@ from datetime import timedelta
 
 from vae_search.core.criteria import WORDS
 from vae_search.core.trial_state import State
-from vae_search.registry.log import Action
+from vae_search.registry.log import Action, Entry
 from vae_search.registry.promotion.champion_test import CONFIDENCE
+from vae_search.registry.promotion.decision import COUNTING_GATES
 from vae_search.reports.facts import Lead, ReportData, busy_share, confirmed, lead, spent, timeline
 from vae_search.spec.search_space import range_edges
 from vae_search.store.ledger.rows import TrialRow
@@ -140,6 +141,8 @@ def _sure(findings: ReportData, ahead: Lead | None) -> Iterator[str]:
         return
     best = finalists[0]
     seeds = "1 fresh seed" if len(best.bounds) == 1 else f"{len(best.bounds)} fresh seeds"
+    if not best.testifies:
+        seeds = "the seed that finalists are chosen by, and no other yet"
     yield (
         f"Trained again with {seeds}, trial {best.trial} is the best finalist: -log p(x) ≤ {best.mean:.2f} nats per "
         f"image of the judge split, by iwae_{best.iwae_k}."
@@ -158,6 +161,7 @@ def _sure(findings: ReportData, ahead: Lead | None) -> Iterator[str]:
             )
     for other in finalists[1:2]:
         count = "1 seed" if len(other.bounds) == 1 else f"{len(other.bounds)} seeds"
+        count = count if other.testifies else "the seed that finalists are chosen by"
         yield f"The next finalist, trial {other.trial}, has {other.mean:.2f} with {count}."
 
 
@@ -213,11 +217,18 @@ def _promoted(findings: ReportData) -> Iterator[str]:
     if not verdicts:
         yield f"No config of it has asked to become champion of model {model} yet."
         return
-    last = verdicts[-1]
+    # Whoever comes after a refused one may be refused for want of seeds alone, which tells nothing of the sweep.
+    measured = [entry for entry in verdicts if entry.action is Action.PROMOTE or _is_measured(entry)]
+    last = (measured or verdicts)[-1]
     if last.action is Action.PROMOTE:
         yield f"{last.candidate} became version {last.version} of model {model}, and its champion."
     else:
         yield f"{last.candidate} was refused as champion of model {model}: {shown('; '.join(last.reasons))}."
+
+
+def _is_measured(entry: Entry) -> bool:
+    gates = entry.verdicts.get("gates")
+    return isinstance(gates, list) and len(gates) > len(COUNTING_GATES)
 
 
 def _instability(value: float | None) -> str:

@@ -31,7 +31,7 @@ SLICE_HEIGHT_PX = 210
 FEW = 5  # labels of an axis
 NO_VALUE = "–"  # of a parameter whose condition did not hold
 GREY_SHARE = 0.08  # of a colour scale, for pruned trials
-_LAST_RUNG = "neg_elbo after fewer epochs, which a longer training would have lowered"
+_LAST_RUNG = "the bound after fewer epochs, which a longer training would have lowered"
 _MARKERS: Mapping[State, Mapping[str, object]] = {
     State.PRUNED: {"color": GREY, "symbol": "x-thin-open", "size": 7},
     State.COMPLETE: {"size": 8},

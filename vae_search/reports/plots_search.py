@@ -32,7 +32,7 @@ def history(findings: ReportData) -> Plot:
     key, title = "history", "Optimisation history by trial"
 
     def score(row: TrialRow) -> float | None:
-        return findings.score(row) if row.state is State.COMPLETE else row.neg_elbo
+        return row.neg_elbo if row.state is State.FAIL else findings.last_value(row)
 
     scored = [row for row in findings.rows if score(row) is not None]
     rows = thinned(scored, MAX_TRIALS)
@@ -41,8 +41,8 @@ def history(findings: ReportData) -> Plot:
     drawn = figure(x="trial", y="nats per image")
     for state, name, symbol in (
         (State.COMPLETE, findings.scored_by, "circle"),
-        (State.PRUNED, "pruned: last neg_elbo", "x-thin-open"),
-        (State.FAIL, "failed: last neg_elbo", "cross-thin-open"),
+        (State.PRUNED, "pruned: last bound", "x-thin-open"),
+        (State.FAIL, "failed: best neg_elbo", "cross-thin-open"),
     ):
         of_state = [row for row in rows if row.state is state]
         if of_state:

@@ -242,7 +242,7 @@ class SweepCoordinator:
             self._study.add(running_result(assignment))
         self._queue.fill(pending, finished=finished.numbers)
         for running in self._queue.paused_trials:
-            self._study.note(running.assignment.trial, running.neg_bounds)
+            self._tell_pause(running)
 
     def _pauses(self, key: str) -> bool:
         """Let a trial wait at its rung if that is what it has come to, and end those that need not wait any more."""
@@ -250,11 +250,15 @@ class SweepCoordinator:
             return False
         self._lease.check()
         self._queue.pause(self._running[key])
-        del self._running[key]
+        self._tell_pause(self._running.pop(key))
         self._on_training(self.training > 0)
-        self._failures.note_pause()
         self._commit_cut(others_run=True)
         return True
+
+    def _tell_pause(self, running: RunningTrial) -> None:
+        """Tell the study how far a trial is that waits; that it waits shows that it works."""
+        self._study.pause(running.assignment.trial, running.neg_bounds, criteria=running.criteria_so_far(self._spec))
+        self._failures.note_pause()
 
     def _commit_cut(self, *, others_run: bool) -> None:
         """Commit the paused trials that have ended; the last ones at once, as confirm runs follow."""

@@ -12,6 +12,7 @@ from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 from vae_search.store.leases.records import last_removal
+from vae_search.store.ledger.checkpoints import PAUSE_FILE
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps.identity import SweepIdentity, identity_of
 
@@ -55,7 +56,7 @@ class PendingTrials:
 
     def _remove_checkpoints(self, key: str) -> None:
         for path in self._store.list(self._paths.run(key)):
-            if store_paths.checkpoint_of(path) is not None:
+            if store_paths.checkpoint_of(path) is not None or path.endswith(f"/{PAUSE_FILE}"):
                 self._store.remove(path)
 
     def _read(self, key: str) -> Mapping[str, object]:

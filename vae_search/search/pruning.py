@@ -45,7 +45,13 @@ def rung_epochs(pruning: Pruning | None, *, budget_epochs: int) -> tuple[int, ..
 
 
 def decide(
-    value: float, recorded: Sequence[float], *, reduction_factor: int, trials: float = math.inf, least: int = 0
+    value: float,
+    recorded: Sequence[float],
+    *,
+    reduction_factor: int,
+    trials: float = math.inf,
+    least: int = 0,
+    least_in_the_end: int = 1,
 ) -> RungDecision:
     """Decide on a trial with `value` (lower is better), given all values recorded at its rung so far.
 
@@ -56,6 +62,7 @@ def decide(
         recorded: every value at this rung, `value` included, the least first; infinite for a trial that diverged.
         trials: that can come to the rung at most.
         least: places that there are in any case.
+        least_in_the_end: places that there will be in any case, once no other trial comes.
     """
     count = len(recorded)
     rank = 1 + bisect_left(recorded, value)
@@ -65,8 +72,11 @@ def decide(
     return RungDecision(
         advance=advance,
         reason=f"rank {rank} of {count}, {verb} the best {places}",
-        hopeless=rank > max(1, places, trials // reduction_factor),
+        hopeless=rank > max(least_in_the_end, places, trials // reduction_factor),
     )
+
+
+LEAST_FINISHERS = 3  # as many finalists as there are by default: among fewer there is nothing to choose
 
 
 class SuccessiveHalving:
@@ -77,6 +87,8 @@ class SuccessiveHalving:
         self._reduction_factor = spec.pruning.reduction_factor if spec.pruning else 1
         self._trials = spec.budget.trials
         self._bound = spec.bound
+        self.least_in_the_end = min(LEAST_FINISHERS, max(1, spec.confirm.finalists))
+        """places of each rung once no other trial comes, so that a small sweep has finalists"""
         self._with_flops = "train_flops" in (spec.objective.pareto or ())
         self._values: dict[int, dict[int, float]] = {rung: {} for rung in self.epochs}
         self._sorted: dict[int, list[float]] = {rung: [] for rung in self.epochs}
@@ -157,7 +169,12 @@ class SuccessiveHalving:
             ]
             recorded = sorted(values[other] for other in similar)
         found = decide(
-            values[trial], recorded, reduction_factor=self._reduction_factor, trials=self._trials, least=least
+            values[trial],
+            recorded,
+            reduction_factor=self._reduction_factor,
+            trials=self._trials,
+            least=least,
+            least_in_the_end=self.least_in_the_end,
         )
         return RungDecision(advance=found.advance, reason=f"{found.reason}{words}", hopeless=found.hopeless)
 

@@ -96,6 +96,19 @@ class RunningTrial:
     def params(self) -> Mapping[str, ParamValue]:
         return self.assignment.params
 
+    def criteria_so_far(self, spec: SweepSpec) -> tuple[float, ...]:
+        """Criteria of a Pareto sweep that the trial has while it waits at a rung.
+
+        Nothing if one is not known before the end, as instability is.
+        """
+        flops = self.epoch_flops
+        known = {
+            "neg_elbo": min((each.neg_elbo for each in self.measurements.values()), default=None),
+            "train_flops": None if flops is None else flops * spec.budget.epochs,
+        }
+        values = [value for name in spec.objective.pareto or () if (value := known.get(name)) is not None]
+        return tuple(values) if len(values) == len(spec.objective.pareto or ()) else ()
+
     def best_epoch(self, rule: StoppingRule) -> int:
         """The epoch whose weights are kept; the measurements are of all epochs so far."""
         return rule.best_epoch([self.measurements[epoch].neg_elbo for epoch in sorted(self.measurements)])

@@ -116,6 +116,12 @@ def unit_of(records: Mapping[str, SweepRecord]) -> Unit:
     pixels = {record.pixels_key for record in records.values()}
     if len(pixels) == 1 and None not in pixels:
         return "bits_per_dim"
+    versions = {record.metric_version for record in records.values()}
+    if len(versions) > 1 and len({record.fingerprint for record in records.values()}) == 1:
+        raise Conflict(
+            f"these sweeps were measured by versions {' and '.join(map(str, sorted(versions)))} of the metric, so "
+            "they cannot be compared.\nSearch the older one anew, under another name."
+        )
     told = "; ".join(
         f"{name}: {record.spec.data.source}, binarize {record.spec.data.binarize}, {record.spec.likelihood}, "
         f"images {record.fingerprint[:8]}, task {(record.pixels_key or record.comparability_key)[:8]}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vae_search.core.text import printable
 from vae_search.core.trial_state import State
-from vae_search.errors import InvalidSpec, NotFound, SweepFailed
+from vae_search.errors import Conflict, InvalidSpec, NotFound, SweepFailed
 from vae_search.services.sweep_status import SweepStatus, status
 from vae_search.spec.hyperparameters import Config
 from vae_search.store.backends.base import Store, prove_exclusive
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vae_search.services.cost_estimate import Estimate
     from vae_search.spec.sweep_spec import SweepSpec
 
+LEAST_LIKELY_SPREAD = 0.5  # least gains; what is below was written when the limit was a share
 RECORDED_VERSIONS = ("ray", "tensorflow", "keras", "optuna", "numpy")
 
 
@@ -74,18 +75,22 @@ def run(
     if wait_s is not None and address is None:
         raise InvalidSpec("--wait-for-nodes: goes with --address; this machine alone has no other nodes. Leave it out.")
     check_limits(spec)
+    if spec.promote is not None and spec.promote.limits.get("seed_spread", LEAST_LIKELY_SPREAD) < LEAST_LIKELY_SPREAD:
+        limit = spec.promote.limits["seed_spread"]
+        observer.on_warning(f"promote.limits.seed_spread: {limit:g} counts least gains now, no share of the span.")
     existing = sweep_record.find(store, spec.name)
     spec = spec.with_bound(existing.spec if existing else None)
     if existing is not None:
-        beginning.check_same(existing, spec)
+        from vae_search.data.dataset import METRIC_VERSION
+
         before = status(store, spec.name, spec=spec)
+        if not before.finished:
+            beginning.check_metric(existing, METRIC_VERSION)
+        beginning.check_same(existing, spec)
         if before.finished:
             if before.ended_by_time:
                 observer.on_warning(f"sweep {spec.name}: {_time_is_used(before)}")
             return _outcome(store, before, cache=cache, observer=observer, address=address)
-        from vae_search.data.dataset import METRIC_VERSION
-
-        beginning.check_metric(existing, METRIC_VERSION)
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
     from vae_search.core.machine import this_machine
     from vae_search.data.binarization import check_binarisation
@@ -220,7 +225,16 @@ def _outcome(
     from vae_search.services.models.champions import promote
 
     observer.on_phase(f"judging the finalists of {spec.name}")
-    return SweepOutcome(status=status, promotion=promote(store, spec.name, spec=spec, cache=cache, address=address))
+    try:
+        promotion = promote(store, spec.name, spec=spec, cache=cache, address=address)
+    except Conflict as refusal:
+        from vae_search.data.dataset import METRIC_VERSION
+
+        if sweep_record.read(store, spec.name).metric_version == METRIC_VERSION:
+            raise
+        observer.on_warning(str(refusal))  # what an older version has found is shown all the same
+        promotion = None
+    return SweepOutcome(status=status, promotion=promotion)
 
 
 def _time_is_used(status: SweepStatus) -> str:

@@ -159,16 +159,18 @@ class SweepSpec(Part):
         return self.objective.bound or "elbo"
 
     def with_bound(self, began: "SweepSpec | None") -> "SweepSpec":
-        """The same with `objective.bound` settled, so that a later change of `promote` does not change it.
+        """The same with what `objective` leaves open as the sweep began, whatever `promote` and defaults are now.
 
         Args:
             began: the stored spec of this sweep; None for a new sweep.
         """
-        if self.objective.bound is not None:
-            return self
         promotes = self.promote is not None and self.objective.pareto is None
-        bound = began.bound if began else "iwae" if promotes else "elbo"
-        return self.model_copy(update={"objective": self.objective.model_copy(update={"bound": bound})})
+        settled: dict[str, object] = {"bound": began.bound if began else "iwae" if promotes else "elbo"}
+        if began is not None:
+            settled["stability_weight"] = began.objective.stability_weight
+        said = {name for name in self.objective.model_fields_set if getattr(self.objective, name) is not None}
+        update = {name: value for name, value in settled.items() if name not in said}
+        return self.model_copy(update={"objective": self.objective.model_copy(update=update)})
 
     @property
     def confirm_epochs(self) -> int:

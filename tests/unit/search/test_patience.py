@@ -49,7 +49,7 @@ def test_a_trial_that_learns_no_more_is_complete_before_its_budget_with_the_scor
     row = Ledger(store, "small").trial(0)
     curve = [epoch.neg_elbo for epoch in Ledger(store, "small").epochs(0)]
     assert (row.state, row.reason) == (State.COMPLETE, None)
-    assert 12 <= row.epochs == len(curve) < LIMIT
+    assert 8 <= row.epochs == len(curve) < LIMIT
     assert row.best_epoch == 1 + int(np.argmin(curve)) <= row.epochs - 2
     assert row.neg_elbo == min(curve) == row.distortion + row.rate
     assert row.instability is not None
@@ -142,10 +142,10 @@ def test_the_time_that_confirm_runs_need_is_forecast_from_where_patience_ended_t
 @pytest.mark.parametrize(
     ("state", "reason", "known"), [(State.COMPLETE, None, True), (State.PRUNED, Reason.TIME, False)]
 )
-def test_the_last_value_of_a_complete_trial_counts_at_the_rungs_that_it_does_not_reach(state, reason, known):
+def test_the_final_bound_of_a_complete_trial_counts_at_the_rungs_that_it_does_not_reach(state, reason, known):
     spec = small_spec("budget.epochs=60", "pruning={min_epochs: 4, reduction_factor: 3}")  # rungs 4, 12, 36
     halving = SuccessiveHalving(spec)
-    row = trial_row(0, sweep="small", state=state, reason=reason, epochs=20)
+    row = trial_row(0, sweep="small", state=state, reason=reason, epochs=20, neg_elbo=90.0)
 
     halving.replay(row, epoch_rows(0, "small", epochs=20))  # 110 - epoch
 

@@ -47,10 +47,10 @@ def _silent_seeds(card: Mapping[str, Any], judged: list[int]) -> tuple[frozenset
     """
     if all("testifies" in each for each in card["seeds"]):
         return frozenset(each["confirm_seed"] for each in card["seeds"] if not each["testifies"]), ""
-    first, *others = judged
+    others = [seed for seed in judged if seed != 1]
     of_old = "The champion is of an older version of this program, which could choose it by its first seed"
     if len(others) >= MIN_SEEDS:
-        return frozenset({first}), f"{of_old}: that one is left out, {len(others)} testify."
+        return frozenset({1} & set(judged)), f"{of_old}: that one is left out, {len(others)} testify."
     return (
         frozenset(),
         f"{of_old}: that one still testifies, since only {len(others)} others are there. It may flatter.",

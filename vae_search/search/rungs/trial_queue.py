@@ -27,6 +27,7 @@ class TrialQueue:
     ) -> None:
         self._spec = spec
         self._time_is_up = time_is_up
+        self._least = rungs.least_in_the_end
         self._paused = PausedTrials(store, spec.name, rungs)
         self._interrupted: deque[TrialAssignment] = deque()  # in flight when the last driver died
         self._unissued: deque[int] = deque()  # numbers of the budget, the least first
@@ -75,12 +76,12 @@ class TrialQueue:
 
         Args:
             others_run: whether any trial is in flight that may yet come to a rung; once there is none, and no new one,
-                each rung lets at least one trial advance, so that a small sweep has a trained one.
+                each rung lets some advance in any case, so that a small sweep has finalists.
             check_lease: called before the store is changed.
         """
         if not self._paused or self._time_is_up():
             return None
-        running = self._paused.next(least=int(not self._unissued and not others_run))
+        running = self._paused.next(least=0 if self._unissued or others_run else self._least)
         if running is not None:
             check_lease()
             self._paused.resume(running)

@@ -31,7 +31,8 @@ class WindowedStorage(InMemoryStorage):
     sight, the best, and the running ones of which nothing is known.
 
     Args:
-        values: by Optuna's trial numbers; None for a study of several criteria: its trials are shown as they were told.
+        values: by Optuna's trial numbers; None for a study of several criteria: its trials are shown as they were told,
+            and those that wait at a rung with the criteria that they have (`show`).
     """
 
     def __init__(self, values: RungValues | None) -> None:
@@ -39,11 +40,16 @@ class WindowedStorage(InMemoryStorage):
         self._values = values
         self._front: list[tuple[tuple[float, ...], int]] = []  # the best by several criteria: values and number
         self._running: set[int] = set()  # numbers
+        self._so_far: dict[int, tuple[float, ...]] = {}  # criteria of trials that have not ended
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         trial_id = super().create_new_trial(study_id, template_trial)
         self._note(trial_id)
         return trial_id
+
+    def show(self, number: int, criteria: tuple[float, ...]) -> None:
+        """Show a trial that has not ended as COMPLETE with these criteria, until it is told."""
+        self._so_far[number] = criteria
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         changed = super().set_trial_state_values(trial_id, state, values)
@@ -58,7 +64,7 @@ class WindowedStorage(InMemoryStorage):
         trials = super().get_all_trials(study_id, deepcopy=False)
         if self._values is None:
             in_sight = self._in_sight(len(trials), best=[number for _, number in self._front])
-            shown = [trials[number] for number in in_sight]
+            shown = [self._as_far(trials[number]) for number in in_sight]
         else:
             _, values = self._values.highest_with(self._values.enough)
             in_sight = self._in_sight(len(trials), best=heapq.nsmallest(BEST, values, key=values.__getitem__))
@@ -78,6 +84,15 @@ class WindowedStorage(InMemoryStorage):
         thinned = {number for number in range(older) if number * GOLDEN % 1.0 < OLDER / older}
         running = (number for number in self._running if self._values is None or not self._values.has(number))
         return sorted(thinned.union(range(older, count), best, running))
+
+    def _as_far(self, trial: FrozenTrial) -> FrozenTrial:
+        """The trial with the criteria that it has, if it waits at a rung."""
+        criteria = self._so_far.get(trial.number)
+        if criteria is None or trial.state is not TrialState.RUNNING:
+            return trial
+        shown = copy.copy(trial)
+        shown.state, shown.values = TrialState.COMPLETE, list(criteria)
+        return shown
 
     def _at_rung(self, trial: FrozenTrial, values: Mapping[int, float]) -> FrozenTrial:
         """The trial as it compares with those that have `values`."""

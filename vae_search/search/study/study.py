@@ -115,10 +115,11 @@ class SweepStudy:
         self._sampler = sampler
         self._seed = seed
         self._values = RungValues(rungs) if criteria == 1 else None
+        self._memory = WindowedStorage(self._values)
         self._study = optuna.create_study(
             directions=["minimize"] * criteria,
             sampler=self._fresh_sampler(0),
-            storage=WindowedStorage(self._values),
+            storage=self._memory,
             study_name="sweep",
         )
         self._numbers: dict[int, int] = {}  # our trial number -> Optuna's, which count in the order of their coming
@@ -179,6 +180,16 @@ class SweepStudy:
         if self._values is not None:
             for epoch, neg_bound in neg_bounds.items():
                 self._values.note(self._numbers[trial], epoch, neg_bound)
+
+    def pause(self, trial: int, neg_bounds: Mapping[int, float], *, criteria: tuple[float, ...]) -> None:
+        """Record how far a trial is that waits at a rung.
+
+        Args:
+            criteria: of a sweep of several, as far as it came; empty if they are not known.
+        """
+        self.note(trial, neg_bounds)
+        if self._values is None and criteria:
+            self._memory.show(self._numbers[trial], criteria)
 
     def tell(self, outcome: TrialResult) -> None:
         """Record how an asked trial ended. Only finite values may come in; anything else is a FAIL."""

@@ -31,7 +31,8 @@ def frozen_trials(
     """The trials of a sweep, each at the place of its number.
 
     The value is the objective, and neg_elbo where a sweep has none; as Optuna has it, a PRUNED trial's is its last
-    intermediate one. Intermediate values are the bound that the sweep ranks by, by epoch.
+    intermediate one. Intermediate values are the bound that the sweep ranks by: neg_elbo of each epoch,
+    or -IWAE where it was taken.
 
     Args:
         rows: finished trials, in any order.
@@ -69,7 +70,9 @@ def write_sqlite(path: Path, name: str, trials: Sequence[FrozenTrial]) -> None:
 
 def _finished(space: SearchSpace, row: TrialRow, curve: Sequence[EpochRow]) -> FrozenTrial:
     params, distributions = drawn(space, row.params)
-    values = {epoch.epoch: value for epoch in curve if (value := epoch.neg_bound) is not None}
+    # Of one measure: beside -IWAE at rungs the ELBO of other epochs would look like an unsteady training.
+    iwae = {epoch.epoch: -epoch.iwae for epoch in curve if epoch.iwae is not None}
+    values = iwae or {epoch.epoch: epoch.neg_elbo for epoch in curve if epoch.neg_elbo is not None}
     value = None
     if row.state is State.COMPLETE:
         value = row.neg_elbo if row.objective is None else row.objective

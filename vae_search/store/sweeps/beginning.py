@@ -93,12 +93,12 @@ def check_metric(existing: SweepRecord, metric_version: int) -> None:
     Raises:
         Conflict: Saying what to do instead.
     """
-    name, began_with = existing.spec.name, existing.versions.get("vae-search", "that began it")
+    name = existing.spec.name
     if existing.metric_version != metric_version:
         raise Conflict(
             f"sweep {name}: its trials were measured by version {existing.metric_version} of the metric, and this "
             f"program measures by version {metric_version}: in one ranking they would not be comparable.\n"
-            f"Give the spec another name to search anew, or continue this one with vae-search {began_with}. "
+            f"Give the spec another name to search anew, or continue this one with the version that began it. "
             "What it has found stays as it is, and can be read, compared and used."
         )
 

@@ -182,7 +182,7 @@ class TrainingRun:
         distortion, rate = self._graph.evaluator.neg_elbo(self._graph.averages, self._task.select)
         iwae = self._iwae(self._graph.averages) if epoch in self._plan.iwae_epochs else None
         if not np.isfinite([distortion + rate, 0.0 if iwae is None else iwae]).all():
-            raise Diverged(f"the held-out bound after epoch {epoch} is {distortion + rate}")
+            raise Diverged(f"the held-out bound after epoch {epoch} is {distortion + rate}, IWAE {iwae}")
         measurement = EpochMeasurement(
             epoch=epoch,
             neg_elbo=distortion + rate,

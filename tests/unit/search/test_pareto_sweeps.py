@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.rows import trial_row
+from tests.support.sweeps import small_spec
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import InvalidSpec
 from vae_search.search.confirmation import finalists_of
@@ -154,6 +155,33 @@ def test_the_sampler_finds_both_ends_of_a_front(open_session):
     late = [study.ask(trial)["latent_dim"] for trial in range(40, 60)]
     assert {2, 6} <= {*late}
     assert all(trial.intermediate_values == {} for trial in study.trials())
+
+
+def test_the_sampler_sees_a_trial_that_waits_at_a_rung_with_the_criteria_that_it_has(open_session):
+    study = study_of(open_session(*PARETO).spec)
+    for trial in range(3):
+        study.ask(trial)
+
+    study.pause(0, {2: 99.0}, criteria=(99.0, 1e6))
+    study.pause(1, {2: 98.0}, criteria=())
+
+    assert [(trial.state.name, trial.values) for trial in study.trials()] == [
+        ("COMPLETE", [99.0, 1e6]),
+        ("RUNNING", None),
+        ("RUNNING", None),
+    ]
+
+
+def test_a_trial_that_waits_has_the_cost_of_all_epochs_and_the_best_bound_so_far(open_session):
+    session = open_session(*PARETO)
+    session.run(until=lambda report: bool(session.coordinator._queue.paused))
+    (waiting, *_) = session.coordinator._queue.paused_trials
+
+    bound, flops = waiting.criteria_so_far(session.spec)
+
+    assert bound == min(each.neg_elbo for each in waiting.measurements.values())
+    assert flops == pytest.approx(waiting.costs.train_flops / len(waiting.measurements) * session.spec.budget.epochs)
+    assert waiting.criteria_so_far(small_spec("objective={pareto: [neg_elbo, instability]}", "budget.epochs=30")) == ()
 
 
 def test_a_long_sweep_remembers_its_front(open_session):

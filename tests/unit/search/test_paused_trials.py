@@ -211,15 +211,20 @@ def test_when_the_time_is_up_those_that_wait_end_and_none_goes_on(store):
     assert {row.reason for row in sweep.rows()} <= {Reason.RUNG, Reason.TIME}
 
 
-def test_a_damaged_pause_lets_the_trial_go_on_from_its_checkpoint(store):
+@pytest.mark.parametrize(
+    "damage", [lambda content: b"{", lambda content: content.replace(b'"attempts": 1', b'"attempts": 7')]
+)
+def test_a_damaged_pause_lets_the_trial_go_on_from_its_checkpoint(store, damage):
     sweep = Sweep(store, workers=1, seed=0)
     sweep.driver(lives=4)
     path = next(path for path in store.list(SweepPaths("small").running) if path.endswith("/paused.json"))
-    store.replace(path, b"{")
+    assert damage(store.read(path)) != store.read(path)
+    store.replace(path, damage(store.read(path)))
 
     sweep.driver()
 
     check_whole(sweep)
+    assert all(row.attempts < 7 for row in sweep.rows())
 
 
 def test_hopeless_trials_get_their_rows_while_the_sweep_runs(store):

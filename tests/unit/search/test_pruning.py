@@ -122,3 +122,25 @@ def test_the_last_that_are_left_have_one_place_each_rung():
 
     assert rungs.promotable([(1, 0), (1, 1)]) is None
     assert rungs.promotable([(1, 0), (1, 1)], least=1) == (1, 0)
+
+
+@pytest.mark.parametrize(("finalists", "places"), [(0, 2), (1, 2), (3, 3), (50, 3)])
+def test_in_the_end_each_rung_has_places_for_the_finalists(finalists, places):
+    text = f"""
+name: small
+data: {{source: digits}}
+search_space: {{latent_dim: 4}}
+budget: {{trials: 8, epochs: 6}}
+pruning: {{min_epochs: 2, reduction_factor: 3}}
+confirm: {{finalists: {finalists}}}
+"""
+    halving = SuccessiveHalving(parse_spec(text, base=Path()))
+    for trial in range(8):
+        halving.note(2, trial, float(trial), epoch_flops=None)
+
+    now = [halving.decide(2, trial) for trial in range(8)]
+    in_the_end = [halving.decide(2, trial, least=halving.least_in_the_end) for trial in range(8)]
+
+    assert [decision.advance for decision in now] == [True] * 2 + [False] * 6
+    assert [decision.advance for decision in in_the_end] == [True] * places + [False] * (8 - places)
+    assert [decision.hopeless for decision in now] == [False] * places + [True] * (8 - places)

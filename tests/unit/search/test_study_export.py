@@ -9,12 +9,15 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tests.support.reported_sweeps import HOSTILE, complete, failed, mixed, pruned, put_sweep, spoil
+from tests.support.reported_sweeps import HOSTILE, TEXT, complete, failed, mixed, pruned, put_sweep, spoil
+from tests.support.rows import epoch_rows
 from tests.support.wsgi_client import get
 from vae_search.core.trial_state import Reason
 from vae_search.search.messages import TrialAssignment
 from vae_search.search.pending_trials import PendingTrials
+from vae_search.search.study.study_export import frozen_trials
 from vae_search.services import exporting
+from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.sql import query
@@ -26,6 +29,9 @@ DISTRIBUTIONS = {
     "beta": FloatDistribution(0.25, 4.0, log=True),
     "depth[architecture=mlp]": IntDistribution(1, 3),
 }
+
+
+DIGITS = parse_spec(TEXT, base=Path())
 
 
 def keyed(params):
@@ -144,3 +150,18 @@ def test_optuna_dashboard_shows_the_file(exported):
     assert study["study_name"] == "digits"
     detail = json.loads(get(app, f"/api/studies/{study['study_id']}")[1])
     assert len(detail["trials"]) == 30
+
+
+def test_a_curve_has_one_measure_though_iwae_was_taken_at_rungs_alone():
+    """Beside -IWAE at rungs the ELBO of the other epochs would look like an unsteady training."""
+    row = complete(0)
+    elbo = epoch_rows(0, epochs=4)
+    mixed_curve = [replace(each, iwae=-each.neg_elbo + 1.0 if each.epoch in (2, 4) else None) for each in elbo]
+
+    space = DIGITS.search_space
+    by_elbo, by_iwae = (
+        frozen_trials(space, [row], {0: curve}, ())[0].intermediate_values for curve in (elbo, mixed_curve)
+    )
+
+    assert by_elbo == {each.epoch: each.neg_elbo for each in elbo}
+    assert by_iwae == {each.epoch: each.neg_elbo - 1.0 for each in elbo if each.epoch in (2, 4)}

@@ -82,6 +82,8 @@ def estimate(spec: SweepSpec, task: TrainingTask, images: DatasetSummary) -> Est
     if spec.budget.minutes is not None:
         time_s = min(time_s, 60.0 * spec.budget.minutes)
     kept = min(spec.keep, spec.budget.trials) + spec.confirm.runs
+    # Behind one in `reduction_factor` of the budget a trial ends; the others may wait at their rung, with a checkpoint.
+    waiting = 0 if spec.pruning is None else spec.budget.trials // spec.pruning.reduction_factor
     return Estimate(
         images=images,
         rungs=rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs),
@@ -92,7 +94,7 @@ def estimate(spec: SweepSpec, task: TrainingTask, images: DatasetSummary) -> Est
         memory_bytes=int(
             slots * (WORKER_BYTES + image_bytes + _working_bytes(spec, networks, images.parts)) + image_bytes
         ),
-        store_bytes=int(4 * parameters * (kept + STATE_COPIES * slots) + 20_000 * spec.budget.trials),
+        store_bytes=int(4 * parameters * (kept + STATE_COPIES * (slots + waiting)) + 20_000 * spec.budget.trials),
     )
 
 

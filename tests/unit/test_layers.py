@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "vae/inference": "core spec data vae numpy tensorflow keras h5py PIL",
     "store/paths": "",
     "store/backends": "core store/paths obstore",
+    "store/logs": "store/paths store/backends",
     "store/leases": "spec store/paths store/backends",
     "store/sweeps": "core spec store/paths store/backends store/leases",
     "store/ledger": "core spec store/paths store/backends store/leases store/sweeps numpy pyarrow",

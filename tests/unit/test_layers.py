@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "search/worker": "core spec data store search vae numpy",
     "runtime": "core spec data store search vae/quiet_import ray requests aiohttp",
     "registry": "core spec store numpy scipy",
+    "queue": "core store",
     "reports": "core spec store registry numpy plotly jinja2 markupsafe",
     "exports": "core spec store pandas pyarrow tensorboardX",
     "services": "core spec data vae store search runtime registry reports exports numpy pyarrow",

@@ -20,6 +20,7 @@ class QueueAction(StrEnum):
     HOLD = "hold"  # it is not to run for now; a driver at work on it is asked to stop
     RELEASE = "release"  # it may run again, whatever kept it
     CANCEL = "cancel"  # it is never to run again; what it has stored stays
+    LEAD = "lead"  # a dispatcher works the queue off from here on; notes of the one before it do not count any more
     START = "start"  # the dispatcher is about to start a driver for it
     END = "end"  # that driver has ended, or is lost
 
@@ -32,12 +33,14 @@ class QueueEntry:
         at: UTC.
         nonce: random, so that two writers never write equal entries.
         actor: name of the token that gave the order; None for the dispatcher's own notes.
-        item: what it is about, by the number of its `SUBMIT`; None in a `SUBMIT` itself.
+        item: what it is about, by the number of its `SUBMIT`; None in a `SUBMIT` itself, and in a `LEAD`.
         sweep: of a `SUBMIT`: the name in the spec.
         spec: of a `SUBMIT`: the spec's text.
         idempotency_key: of a `SUBMIT`: the sender's own mark; the same one again is the same order.
         priority: of a `SUBMIT` or `PRIORITIZE`; higher ones run first.
         before: of a `MOVE`: the item that it is to stand before; None for the end.
+        leader: of a `START` or `END`: the dispatcher's `LEAD`, by its number.
+        process: of a `LEAD`: the dispatcher's, in plain values.
         exit_code: of an `END`: the driver's, as the command line has it; None if it was lost.
         reason: of an `END`: the driver's last words; of an order: why, in the actor's words.
 
@@ -55,13 +58,19 @@ class QueueEntry:
     idempotency_key: str | None = None
     priority: int | None = None
     before: int | None = None
+    leader: int | None = None
+    process: Mapping[str, Any] | None = None
     exit_code: int | None = None
     reason: str | None = None
 
     def __post_init__(self) -> None:
         is_submit = self.action is QueueAction.SUBMIT
-        if is_submit != (self.item is None):
-            raise ValueError(f"{self.action}: `item` must be given unless it is submitted, but got {self.item}")
+        if (self.action in (QueueAction.SUBMIT, QueueAction.LEAD)) != (self.item is None):
+            raise ValueError(f"{self.action}: `item` must be given of what is in the queue, but got {self.item}")
+        if (self.action in (QueueAction.START, QueueAction.END)) != (self.leader is not None):
+            raise ValueError(f"{self.action}: `leader` must be given of a dispatcher's notes, but got {self.leader}")
+        if (self.action is QueueAction.LEAD) != (self.process is not None):
+            raise ValueError(f"{self.action}: `process` must be given of a dispatcher, but got {self.process}")
         if is_submit and (self.sweep is None or self.spec is None):
             raise ValueError("submit: `sweep` and `spec` must be given")
         needs_priority = self.action in (QueueAction.SUBMIT, QueueAction.PRIORITIZE)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from vae_search.errors import CorruptStore
 from vae_search.queue.entries import QueueAction, QueueEntry
 from vae_search.queue.retries import Fate, fate_of
+from vae_search.store.leases.processes import Process
 
 
 class ItemState(StrEnum):
@@ -88,12 +89,22 @@ class QueueItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Leader:
+    """The dispatcher that works the queue off."""
+
+    number: int
+    """of its `LEAD` in the log"""
+    process: Process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueState:
     """The items in the order in which they stand; what runs first is `scheduling`'s to say."""
 
     items: tuple[QueueItem, ...] = ()
     entries: int = 0
     """how many of the log have been taken in"""
+    leader: Leader | None = None
 
     def item(self, number: int) -> QueueItem | None:
         """The item of a number, if there is one."""
@@ -138,14 +149,19 @@ def _after(state: QueueState, entry: QueueEntry) -> QueueState:
         )
         if state.of_sweep(item.sweep) is not None:
             raise CorruptStore(f"queue: entry {number} submits sweep {item.sweep}, which is in the queue already.")
-        return QueueState(items=(*state.items, item), entries=number)
+        return replace(state, items=(*state.items, item), entries=number)
+    if entry.action is QueueAction.LEAD:
+        leader = Leader(number=number, process=Process(**(entry.process or {})))
+        return replace(state, leader=leader, entries=number)
+    if entry.leader is not None and (state.leader is None or entry.leader != state.leader.number):
+        raise CorruptStore(f"queue: entry {number} is a note of dispatcher {entry.leader}, which another has replaced.")
     present = state.item(entry.item or 0)
     if present is None or present.state.is_final:
         raise CorruptStore(f"queue: entry {number} is about item {entry.item}, which is not in the queue.")
     if entry.action is QueueAction.MOVE:
-        return QueueState(items=_moved(state.items, present, before=entry.before), entries=number)
+        return replace(state, items=_moved(state.items, present, before=entry.before), entries=number)
     changed = _changed(present, entry, number)
-    return QueueState(items=tuple(changed if i is present else i for i in state.items), entries=number)
+    return replace(state, items=tuple(changed if i is present else i for i in state.items), entries=number)
 
 
 def _changed(item: QueueItem, entry: QueueEntry, number: int) -> QueueItem:

@@ -6,12 +6,14 @@ decides again. One of them always succeeds.
 
 import secrets
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 
-from vae_search.errors import Conflict, NotFound
+from vae_search.errors import Conflict, LeaseLost, NotFound
 from vae_search.queue.entries import QueueAction, QueueEntry
-from vae_search.queue.state import QueueItem, QueueState, fold
+from vae_search.queue.state import ItemState, QueueItem, QueueState, fold
 from vae_search.store.backends.base import Store
+from vae_search.store.leases.processes import Process
 from vae_search.store.logs.chained_log import ChainedLog
 
 FOLDER = "queue/log"
@@ -106,9 +108,28 @@ class SweepQueue:
                 changed = self.state().item(number)
                 return item if changed is None else changed
 
-    def note(self, action: QueueAction, number: int, *, seen: QueueState, **what: object) -> bool:
-        """Note what the dispatcher does, decided on at `seen`; False if the log has grown since."""
-        return self._add(self._entry(action, item=number, **what), seen=seen)
+    def lead(self, process: Process, *, seen: QueueState) -> int | None:
+        """Make a process the dispatcher, decided on at `seen`; its number, or None if the log has grown since."""
+        entry = self._entry(QueueAction.LEAD, process=asdict(process))
+        return seen.entries + 1 if self._add(entry, seen=seen) else None
+
+    def note(self, action: QueueAction, number: int, *, leader: int, **what: object) -> QueueState:
+        """Note what the dispatcher `leader` does with an item; the queue afterwards.
+
+        Raises:
+            LeaseLost: Another dispatcher has taken its place; nothing was noted.
+            Conflict: The item does not stand so that this could be: it was cancelled meanwhile, for example.
+        """
+        while True:
+            state = self.state()
+            if state.leader is None or state.leader.number != leader:
+                raise LeaseLost(f"queue: another dispatcher has taken the place of dispatcher {leader}.")
+            item = state.item(number)
+            startable = item is not None and item.state is ItemState.WAITING
+            if item is None or not (item.has_driver if action is QueueAction.END else startable):
+                raise Conflict(f"queue: item {number} is {'gone' if item is None else item.state}.")
+            if self._add(self._entry(action, item=number, leader=leader, **what), seen=state):
+                return self.state()
 
     def _entry(self, action: QueueAction, **what: object) -> QueueEntry:
         return QueueEntry(action=action, at=self._now(), nonce=self._nonce(), **what)  # type: ignore[arg-type]

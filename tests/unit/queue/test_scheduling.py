@@ -1,6 +1,7 @@
 """Scheduling: priority, then fairness among owners, then the queue's order; troubled items wait."""
 
 from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from vae_search.queue.entries import QueueAction, QueueEntry
 from vae_search.queue.scheduling import next_items, ready_at
 from vae_search.queue.state import QueueState, fold
+from vae_search.store.leases.processes import this_process
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -17,11 +19,21 @@ def entry(action: QueueAction, **what: object) -> QueueEntry:
 
 
 def queue_of(*orders: tuple[str, str, int]) -> QueueState:
-    """Items of (sweep, owner, priority)."""
-    return fold(
+    """Items of (sweep, owner, priority), numbered from 2: entry 1 is the dispatcher's."""
+    lead = entry(QueueAction.LEAD, process=asdict(this_process()))
+    submits = [
         entry(QueueAction.SUBMIT, sweep=sweep, spec="", actor=owner, priority=priority)
         for sweep, owner, priority in orders
-    )
+    ]
+    return fold([lead, *submits])
+
+
+def started(item: int) -> QueueEntry:
+    return entry(QueueAction.START, item=item, leader=1)
+
+
+def ended(item: int, exit_code: int | None) -> QueueEntry:
+    return entry(QueueAction.END, item=item, leader=1, exit_code=exit_code)
 
 
 def sweeps(queue: QueueState, *, most: int, now: datetime = NOW) -> list[str]:
@@ -48,7 +60,7 @@ def test_one_owner_of_many_does_not_keep_another_waiting():
 
 def test_sweeps_at_work_count_for_fairness_and_take_their_places():
     queue = queue_of(("a0", "ada", 0), ("a1", "ada", 0), ("g", "grace", 0))
-    queue = fold([entry(QueueAction.START, item=1)], onto=queue)
+    queue = fold([started(2)], onto=queue)
 
     assert sweeps(queue, most=2) == ["g"]
     assert sweeps(queue, most=1) == []
@@ -56,7 +68,7 @@ def test_sweeps_at_work_count_for_fairness_and_take_their_places():
 
 def test_held_and_cancelled_items_are_passed_over():
     queue = queue_of(("a", "ada", 0), ("b", "ada", 0), ("c", "ada", 0))
-    queue = fold([entry(QueueAction.HOLD, item=1), entry(QueueAction.CANCEL, item=2)], onto=queue)
+    queue = fold([entry(QueueAction.HOLD, item=2), entry(QueueAction.CANCEL, item=3)], onto=queue)
 
     assert sweeps(queue, most=3) == ["c"]
 
@@ -68,8 +80,7 @@ def test_held_and_cancelled_items_are_passed_over():
 def test_an_item_in_trouble_waits_longer_each_time(exit_codes, waits_s):
     queue = queue_of(("a", "ada", 0))
     for code in exit_codes:
-        ends = entry(QueueAction.END, item=1, exit_code=code)
-        queue = fold([entry(QueueAction.START, item=1), ends], onto=queue)
+        queue = fold([started(2), ended(2, code)], onto=queue)
 
     ready = ready_at(queue.items[0])
 
@@ -81,13 +92,13 @@ def test_an_item_in_trouble_waits_longer_each_time(exit_codes, waits_s):
 def test_over_time_equal_owners_get_equal_shares():
     owners = {"ada": 30, "grace": 10, "joan": 10}
     queue = queue_of(*((f"{owner}{k}", owner, 0) for owner, count in owners.items() for k in range(count)))
-    started: Counter[str] = Counter()
+    shares: Counter[str] = Counter()
     for _ in range(15):  # rounds of two sweeps that end together
         chosen = next_items(queue, now=NOW, most=2)
         for item in chosen:
-            started[item.owner or ""] += 1
-            queue = fold([entry(QueueAction.START, item=item.number)], onto=queue)
+            shares[item.owner or ""] += 1
+            queue = fold([started(item.number)], onto=queue)
         for item in chosen:
-            queue = fold([entry(QueueAction.END, item=item.number, exit_code=0)], onto=queue)
+            queue = fold([ended(item.number, 0)], onto=queue)
 
-    assert max(started.values()) - min(started[owner] for owner in owners) <= 1
+    assert max(shares.values()) - min(shares[owner] for owner in owners) <= 1

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vae_search.errors import Conflict, CorruptStore, NotFound
+from vae_search.errors import Conflict, CorruptStore, LeaseLost, NotFound
 from vae_search.queue.entries import QueueAction, QueueEntry
 from vae_search.queue.state import ItemState, fold
 from vae_search.queue.sweep_queue import FOLDER, SweepQueue
 from vae_search.store.backends.local import LocalStore
+from vae_search.store.leases.processes import this_process
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -20,14 +21,23 @@ def queue(store: LocalStore) -> SweepQueue:
     return SweepQueue(store, now=lambda: NOW)
 
 
+@pytest.fixture
+def leader(queue: SweepQueue) -> int:
+    number = queue.lead(this_process(), seen=queue.state())
+    assert number is not None
+    return number
+
+
 def submitted(queue: SweepQueue, *sweeps: str, owner: str | None = "ada") -> list[int]:
     return [queue.submit(f"name: {sweep}\n", sweep=sweep, actor=owner).number for sweep in sweeps]
 
 
 def ended(queue: SweepQueue, number: int, exit_code: int | None, reason: str | None = None) -> ItemState:
-    assert queue.note(QueueAction.START, number, seen=queue.state())
-    assert queue.note(QueueAction.END, number, seen=queue.state(), exit_code=exit_code, reason=reason)
-    item = queue.state().item(number)
+    leader = queue.state().leader
+    assert leader is not None
+    queue.note(QueueAction.START, number, leader=leader.number)
+    state = queue.note(QueueAction.END, number, leader=leader.number, exit_code=exit_code, reason=reason)
+    item = state.item(number)
     assert item is not None
     return item.state
 
@@ -83,7 +93,7 @@ def test_a_sweep_stands_in_the_queue_once_until_it_is_over(queue):
         ([4, 0], ItemState.DONE),
     ],
 )
-def test_what_becomes_of_an_item_follows_from_how_its_drivers_ended(queue, exit_codes, state):
+def test_what_becomes_of_an_item_follows_from_how_its_drivers_ended(queue, leader, exit_codes, state):
     (number,) = submitted(queue, "a")
 
     states = [ended(queue, number, code, "why") for code in exit_codes]
@@ -91,7 +101,7 @@ def test_what_becomes_of_an_item_follows_from_how_its_drivers_ended(queue, exit_
     assert states[-1] is state
 
 
-def test_a_parked_item_says_why_and_is_tried_again_when_it_is_released(queue):
+def test_a_parked_item_says_why_and_is_tried_again_when_it_is_released(queue, leader):
     (number,) = submitted(queue, "a")
     ended(queue, number, 2, "spec:3: budget.trials is missing")
 
@@ -99,15 +109,14 @@ def test_a_parked_item_says_why_and_is_tried_again_when_it_is_released(queue):
     assert queue.order(QueueAction.RELEASE, number, actor="ada").state is ItemState.WAITING
 
 
-def test_a_driver_at_work_on_a_held_item_is_unwanted_until_it_has_ended(queue):
+def test_a_driver_at_work_on_a_held_item_is_unwanted_until_it_has_ended(queue, leader):
     (number,) = submitted(queue, "a")
-    assert queue.note(QueueAction.START, number, seen=queue.state())
+    queue.note(QueueAction.START, number, leader=leader)
 
     item = queue.order(QueueAction.HOLD, number, actor="ada")
 
     assert (item.state, item.is_unwanted) == (ItemState.RUNNING, True)
-    assert queue.note(QueueAction.END, number, seen=queue.state(), exit_code=130)
-    assert queue.state().items[0].state is ItemState.HELD
+    assert queue.note(QueueAction.END, number, leader=leader, exit_code=130).items[0].state is ItemState.HELD
 
 
 def test_an_item_is_moved_before_another_and_to_the_end(queue):
@@ -122,7 +131,7 @@ def test_an_item_is_moved_before_another_and_to_the_end(queue):
         queue.order(QueueAction.MOVE, a, actor="ada", before=99)
 
 
-def test_nothing_is_ordered_of_what_is_not_there_or_over(queue):
+def test_nothing_is_ordered_of_what_is_not_there_or_over(queue, leader):
     (number,) = submitted(queue, "a")
     ended(queue, number, 0)
 
@@ -132,13 +141,22 @@ def test_nothing_is_ordered_of_what_is_not_there_or_over(queue):
         queue.order(QueueAction.HOLD, 7, actor="ada")
 
 
-def test_a_note_that_was_decided_on_too_late_is_not_added(store, queue):
+def test_no_driver_is_started_for_what_was_cancelled_meanwhile(store, queue, leader):
     (number,) = submitted(queue, "a")
-    seen = queue.state()
     SweepQueue(store, now=lambda: NOW).order(QueueAction.CANCEL, number, actor="ada")
 
-    assert not queue.note(QueueAction.START, number, seen=seen)
-    assert queue.state().items[0].state is ItemState.CANCELLED
+    with pytest.raises(Conflict, match="is cancelled"):
+        queue.note(QueueAction.START, number, leader=leader)
+
+
+def test_a_dispatcher_that_was_replaced_can_note_nothing(store, queue, leader):
+    (number,) = submitted(queue, "a")
+    other = SweepQueue(store, now=lambda: NOW)
+    assert other.lead(this_process(), seen=other.state())
+
+    with pytest.raises(LeaseLost, match=f"place of dispatcher {leader}"):
+        queue.note(QueueAction.START, number, leader=leader)
+    assert other.state().items[0].state is ItemState.WAITING
 
 
 def test_of_many_who_submit_at_once_none_is_lost(store):
@@ -167,12 +185,12 @@ def test_an_entry_that_was_rewritten_is_noticed(store, queue):
         SweepQueue(store, now=lambda: NOW).state()
 
 
-def test_the_state_is_the_same_read_at_once_and_entry_by_entry(queue):
+def test_the_state_is_the_same_read_at_once_and_entry_by_entry(queue, leader):
     a, b = submitted(queue, "a", "b")
     ended(queue, a, 4)
     queue.order(QueueAction.PRIORITIZE, b, actor="ada", priority=5)
     later = NOW + timedelta(hours=1)
-    entry = QueueEntry(action=QueueAction.START, at=later, nonce="n", item=b)
+    entry = QueueEntry(action=QueueAction.START, at=later, nonce="n", item=b, leader=leader)
 
     assert fold([entry], onto=queue.state()).items[1].attempts[0].began_at == later
 
@@ -184,6 +202,8 @@ def test_the_state_is_the_same_read_at_once_and_entry_by_entry(queue):
         {"action": QueueAction.SUBMIT, "sweep": "a", "spec": "s"},
         {"action": QueueAction.SUBMIT, "sweep": "a", "spec": "s", "priority": 101},
         {"action": QueueAction.HOLD},
+        {"action": QueueAction.LEAD},
+        {"action": QueueAction.START, "item": 1},
         {"action": QueueAction.HOLD, "item": 1, "priority": 1},
     ],
 )

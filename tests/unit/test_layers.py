@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "queue": "core store",
     "reports": "core spec store registry numpy plotly jinja2 markupsafe",
     "exports": "core spec store pandas pyarrow tensorboardX",
-    "services": "core spec data vae store search runtime registry reports exports numpy pyarrow",
+    "services": "core spec data vae store search runtime registry queue reports exports numpy pyarrow",
     "display": "core spec store search runtime registry services rich",
     "cli": "core spec store runtime registry services display typer",
     "api": "core spec store vae search exports services display pandas",

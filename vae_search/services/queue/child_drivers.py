@@ -1,4 +1,4 @@
-"""Drivers of queued sweeps as child processes of this machine: `vae-search run`, each with its own Ray.
+"""Drivers of queued sweeps as child processes: `vae-search run` with a Ray of its own, or `submit` of a cluster's job.
 
 A driver's signal handlers, folder and environment belong to its whole process, so that none may run in a server's.
 """
@@ -31,15 +31,24 @@ class ChildDrivers:
 
     Args:
         folder: of this process alone; specs and output of the drivers lie there.
-        options: further ones of `vae-search run`.
+        address: of a cluster's dashboard, http://HEAD:8265, whose jobs the children start and follow; None: this machine
+            trains.
+        options: further ones of the command.
         monotonic: see `HeartbeatWatch`.
     """
 
     def __init__(
-        self, store: Store, *, folder: Path, options: Sequence[str] = (), monotonic: Callable[[], float]
+        self,
+        store: Store,
+        *,
+        folder: Path,
+        address: str | None = None,
+        options: Sequence[str] = (),
+        monotonic: Callable[[], float],
     ) -> None:
         self._store = store
         self._folder = folder
+        self._address = address
         self._options = tuple(options)
         self._watch = HeartbeatWatch(store, monotonic=monotonic)
         self._children: dict[int, subprocess.Popen[bytes]] = {}
@@ -49,16 +58,7 @@ class ChildDrivers:
     def start(self, item: QueueItem) -> None:
         """Start a driver; see `Drivers.start`."""
         spec, output = self._folder / f"{item.number}.yaml", self._output(item.number)
-        command = [
-            sys.executable,
-            "-m",
-            "vae_search",
-            "run",
-            str(spec),
-            "--store",
-            self._store.location,
-            *self._options,
-        ]
+        command = [sys.executable, "-m", "vae_search", *self._command(str(spec)), *self._options]
         self._stopped.discard(item.number)
         try:
             spec.write_text(item.spec)
@@ -73,7 +73,7 @@ class ChildDrivers:
     def stop(self, item: QueueItem) -> None:
         """Ask the item's driver to stop; see `Drivers.stop`."""
         child = self._children.get(item.number)
-        if child is None:
+        if child is None or self._address is not None:  # a signal would end the one that follows a job, not the job
             with suppress(NotFound):
                 request_stop(self._store, item.sweep)
         elif item.number not in self._stopped:  # a second signal would end it at once
@@ -81,7 +81,9 @@ class ChildDrivers:
             child.send_signal(signal.SIGTERM)
 
     def stop_all(self, *, wait_s: float) -> None:
-        """Ask all children to stop, and wait until they have; one that has not by then goes on by itself."""
+        """Ask all that train here to stop, and wait until they have; one that has not by then goes on by itself."""
+        if self._address is not None:
+            return  # the cluster trains, and goes on
         for number, child in self._children.items():
             if child.poll() is None and number not in self._stopped:
                 self._stopped.add(number)
@@ -117,6 +119,11 @@ class ChildDrivers:
         except VaeSearchError as trouble:  # of the store: the next look may find it well
             logger.warning("queue: the driver of item %d cannot be looked for: %s", item.number, trouble)
             return Presence.ELSEWHERE
+
+    def _command(self, spec: str) -> list[str]:
+        if self._address is None:
+            return ["run", spec, "--store", self._store.location]
+        return ["submit", spec, "--address", self._address, "--follow", "--store", self._store.location]
 
     def _output(self, number: int) -> Path:
         return self._folder / f"{number}.log"

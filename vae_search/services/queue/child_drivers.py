@@ -31,8 +31,8 @@ class ChildDrivers:
 
     Args:
         folder: of this process alone; specs and output of the drivers lie there.
-        address: of a cluster's dashboard, http://HEAD:8265, whose jobs the children start and follow; None: this machine
-            trains.
+        address: of a cluster's dashboard, http://HEAD:8265, whose jobs the children start and follow; None: they train
+            here.
         options: further ones of the command.
         monotonic: see `HeartbeatWatch`.
     """

@@ -22,7 +22,7 @@ class HeartbeatWatch:
         self._seen: dict[str, tuple[tuple[int, int], float]] = {}  # lease and counter of a sweep, and since when
 
     def presence(self, sweep: str) -> Presence:
-        """Whether a driver holds the sweep; one on another machine is gone once it was silent for long."""
+        """Look for a driver that holds the sweep; one on another machine is gone once it was silent for long."""
         try:
             last = read_heartbeat(self._store, sweep)
         except CorruptStore:  # the next driver says what is wrong

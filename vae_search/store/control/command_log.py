@@ -25,7 +25,7 @@ class CommandLog:
         self._commands: list[SweepCommand] = []
 
     def control(self, *, lease: int) -> SweepControl:
-        """What the commands amount to, for the driver with `lease`.
+        """Fold the commands, for the driver with `lease`.
 
         Raises:
             CorruptStore: One is damaged.

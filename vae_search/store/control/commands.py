@@ -90,7 +90,7 @@ class EnqueuedConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepControl:
-    """What all commands of a sweep amount to."""
+    """State that all commands of a sweep amount to."""
 
     enqueued: tuple[EnqueuedConfig, ...] = ()
     """in the order in which they were given, those included that have become trials"""

@@ -6,6 +6,7 @@ sweeps/<sweep>/leases/000003.json                 who may write; 000003.ended.js
                                                   driver time until then; both stay when the sweep is removed
 sweeps/<sweep>/heartbeat.json                     the holder's counter and progress
 sweeps/<sweep>/control/stop-000003.json           somebody asks lease 3 to stop
+sweeps/<sweep>/control/commands/000002.json       somebody asks for a trial, the end of one, or another setting
 sweeps/<sweep>/running/000042/suggestion.json     a trial that was issued; removed after its row is written
 sweeps/<sweep>/running/000042/strike-oom-<nonce>.json   it ran out of memory, or of time, once
 sweeps/<sweep>/running/000042/000003/checkpoint-000007/
@@ -39,22 +40,6 @@ _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OF_TRIALS = {"spec.yaml", "trials", "epochs", "compact", "finalists", "artifacts", "running", "set-aside"}
 _TABLE = re.compile(rf"{SWEEPS}/[^/]+/(trials|epochs)/[^/]+\.parquet")
 _NUMBERED = re.compile(r"(\d{6,})\.(?:parquet|json)")
-
-
-def checked(path: str) -> str:
-    """`path`, if it can be one of a store.
-
-    Raises:
-        ValueError: It would lead out of the store, or to something hidden.
-    """
-    if "//" in f"/{path}" or "/." in f"/{path}":
-        raise ValueError(f"{path}: must be a relative path without parts that are empty or start with '.'")
-    return path
-
-
-def visible(paths: Iterable[str]) -> list[str]:
-    """Those of `paths` that are a store's, sorted; a hidden one is a writer's leftover or somebody else's."""
-    return sorted(path for path in paths if "/." not in f"/{path}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +95,11 @@ class SweepPaths:
     def stop(self, number: int) -> str:
         """The request that the driver of one lease stops."""
         return f"{self.folder}/control/stop-{number:06d}.json"
+
+    @property
+    def commands(self) -> str:
+        """The folder of the commands to whoever drives the sweep."""
+        return f"{self.folder}/control/commands"
 
     @property
     def running(self) -> str:

@@ -13,6 +13,7 @@ from vae_search.registry.registry import ModelAddress, Registry
 from vae_search.registry.state import Status
 from vae_search.registry.version_files import write_version
 from vae_search.store.backends.local import LocalStore
+from vae_search.store.logs.chained_log import sealed
 
 
 @pytest.fixture
@@ -169,7 +170,8 @@ def test_an_entry_that_was_rewritten_breaks_the_chain(store, registry):
         action=Action.REGISTER, at=NOW, nonce="n", version=1, candidate="digits/evil", candidate_sha256="evil"
     )
     store.replace(
-        model_paths.model_entry("fashion", 1), entry.to_json(number=1, previous_sha256=first["previous_sha256"])
+        model_paths.model_entry("fashion", 1),
+        sealed(entry.to_record(), number=1, previous_sha256=first["previous_sha256"]),
     )
 
     with pytest.raises(CorruptStore, match=r"000002\.json: does not follow"):

@@ -14,6 +14,22 @@ VERSION_RECORD = to_json_bytes({"store_version": STORE_VERSION})
 """What a store's first writer puts into `store_paths.STORE`."""
 
 
+def checked_path(path: str) -> str:
+    """`path`, if it can be one of a store.
+
+    Raises:
+        ValueError: It would lead out of the store, or to something hidden.
+    """
+    if "//" in f"/{path}" or "/." in f"/{path}":
+        raise ValueError(f"{path}: must be a relative path without parts that are empty or start with '.'")
+    return path
+
+
+def visible_paths(paths: Iterable[str]) -> list[str]:
+    """Those of `paths` that are a store's, sorted; a hidden one is a writer's leftover or somebody else's."""
+    return sorted(path for path in paths if "/." not in f"/{path}")
+
+
 class AlreadyThere(Exception):
     """The file exists; what is in it stays as it is."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vae_search.errors import NotFound, StoreUnavailable
 from vae_search.store import paths as store_paths
-from vae_search.store.backends.base import VERSION_RECORD, AlreadyThere
+from vae_search.store.backends.base import VERSION_RECORD, AlreadyThere, checked_path, visible_paths
 from vae_search.store.backends.local_io import (
     free_space,
     name_exclusively,
@@ -64,7 +64,7 @@ class LocalStore:
                 found += [f"{inside}{name}" for name in names]
         except OSError as error:
             raise self._unavailable(prefix, "listed", error) from error
-        return store_paths.visible(found)
+        return visible_paths(found)
 
     def folders(self, prefix: str) -> Sequence[str]:
         try:
@@ -156,7 +156,7 @@ class LocalStore:
         self._durable_folders |= {*new, self._root}
 
     def _full(self, path: str) -> Path:
-        return self._root / store_paths.checked(path)
+        return self._root / checked_path(path)
 
     def _unavailable(self, path: str, verb: str, error: OSError) -> StoreUnavailable:
         advice = _ADVICE.get(error.errno or 0, "Check the disk or the network")

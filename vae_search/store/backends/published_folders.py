@@ -11,8 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vae_search.errors import StoreUnavailable
-from vae_search.store import paths as store_paths
-from vae_search.store.backends.base import Store
+from vae_search.store.backends.base import Store, checked_path
 from vae_search.store.backends.local_io import (
     PARTIAL_NAME,
     free_space,
@@ -111,7 +110,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     """A new folder with `files`; on return all but its own name survives a power cut."""
     folders = {folder}
     for name, content in files.items():
-        file = folder / store_paths.checked(name)
+        file = folder / checked_path(name)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_durably(file, content)
         folders |= {parent for parent in file.parents if parent.is_relative_to(folder)}

@@ -14,7 +14,7 @@ from obstore.exceptions import AlreadyExistsError
 from vae_search.core.transfer.remote_file import RemoteFailure
 from vae_search.errors import NotFound, StoreUnavailable
 from vae_search.store import paths as store_paths
-from vae_search.store.backends.base import VERSION_RECORD, AlreadyThere
+from vae_search.store.backends.base import VERSION_RECORD, AlreadyThere, checked_path, visible_paths
 from vae_search.store.backends.s3_client import FAILURES, LARGE_BYTES, Bucket, client, timeout_s_for
 from vae_search.store.backends.s3_errors import NETWORK, Trouble, trouble_of
 from vae_search.store.backends.s3_file import BucketFile, read_into_memory
@@ -66,40 +66,40 @@ class ObjectStore:
         self._bucket = self._client(timeout_s_for(0))
 
     def create(self, path: str, content: bytes) -> None:
-        self._write_version(store_paths.checked(path))
+        self._write_version(checked_path(path))
         self._create(path, content)
 
     def replace(self, path: str, content: bytes) -> None:
-        self._write_version(store_paths.checked(path))
+        self._write_version(checked_path(path))
         timeout_s = timeout_s_for(len(content))
         bucket = self._client(timeout_s)
         self._ask(lambda: obstore.put(bucket, path, content, use_multipart=False), path, "written", timeout_s=timeout_s)
 
     def read(self, path: str) -> bytes:
-        content = self._find(store_paths.checked(path))
+        content = self._find(checked_path(path))
         if content is None:
             raise NotFound(f"{path}: is not in the store {self.location}.")
         return content
 
     def read_many(self, paths: Iterable[str]) -> Iterator[bytes | None]:
         with ThreadPoolExecutor(READERS, thread_name_prefix="read") as readers:
-            yield from readers.map(self._find, map(store_paths.checked, paths))
+            yield from readers.map(self._find, map(checked_path, paths))
 
     def list(self, prefix: str) -> list[str]:
-        return store_paths.visible(self._objects(prefix))
+        return visible_paths(self._objects(prefix))
 
     def folders(self, prefix: str) -> Sequence[str]:
-        folder = store_paths.checked(prefix) or None
+        folder = checked_path(prefix) or None
         found = self._ask(lambda: obstore.list_with_delimiter(self._bucket, folder), prefix, "listed")
         names = (path.rpartition("/")[2] for path in found["common_prefixes"])
         return sorted(name for name in names if not name.startswith("."))
 
     def sizes(self, prefix: str) -> dict[str, int]:
         found = self._objects(prefix)
-        return {path: found[path] for path in store_paths.visible(found)}
+        return {path: found[path] for path in visible_paths(found)}
 
     def remove(self, path: str) -> None:
-        self._remove([store_paths.checked(path)], path)
+        self._remove([checked_path(path)], path)
 
     def remove_tree(self, prefix: str) -> None:
         self._remove([*self._objects(prefix)], prefix)
@@ -186,7 +186,7 @@ class ObjectStore:
 
     def _objects(self, prefix: str) -> dict[str, int]:
         """The paths of all objects in a folder and below, hidden ones too, with their sizes in bytes."""
-        folder = store_paths.checked(prefix) or None
+        folder = checked_path(prefix) or None
         found = self._ask(lambda: obstore.list(self._bucket, folder).collect(), prefix, "listed")
         return {entry["path"]: entry["size"] for entry in found}
 

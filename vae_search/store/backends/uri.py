@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from vae_search.core.transfer.remote_file import RemoteFile
 from vae_search.errors import CorruptStore, NotFound, StoreUnavailable
 from vae_search.store import paths as store_paths
-from vae_search.store.backends.base import STORE_VERSION, Store
+from vae_search.store.backends.base import STORE_VERSION, Store, checked_path
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.backends.local import LocalStore
 
@@ -98,7 +98,7 @@ def _in_bucket(location: str, *, option: str) -> tuple[str, str, str]:
             f"{bucket[:70]!r}."
         )
     try:
-        store_paths.checked(path)
+        checked_path(path)
     except ValueError as error:
         raise StoreUnavailable(f"{scheme}://{place}: the part after the bucket: {error}.") from error
     _check_endpoints(os.environ)

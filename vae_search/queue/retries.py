@@ -1,0 +1,47 @@
+"""Retries of queued sweeps: the end of a driver decides whether another try would help, and after which wait."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from enum import StrEnum
+
+BUG, BAD_SPEC, BAD_DATA, CONFLICT, SWEEP_FAILED, NOT_PROMOTED = 1, 2, 3, 5, 6, 8  # exit codes of the command line
+DONE = 0
+HOPELESS = frozenset({BAD_SPEC, BAD_DATA, CONFLICT, SWEEP_FAILED, NOT_PROMOTED})
+MOST_BUGS = 3  # ends in a row by a mistake in the program, before it is no longer tried
+FIRST_WAIT_S, LONGEST_WAIT_S = 5.0, 600.0
+
+
+class Fate(StrEnum):
+    """Consequence of a driver's end for its item."""
+
+    DONE = "done"
+    PARK = "park"
+    RETRY = "retry"
+
+
+def fate_of(exit_codes: Sequence[int | None]) -> Fate:
+    """The fate of an item whose drivers have ended so, the last one last; None stands for one that was lost.
+
+    A cluster, a store or a machine in trouble may recover, and a driver that was stopped or killed can go on. A wrong
+    spec stays wrong.
+    """
+    last = exit_codes[-1]
+    if last == DONE:
+        return Fate.DONE
+    if last in HOPELESS:
+        return Fate.PARK
+    if len(exit_codes) >= MOST_BUGS and all(code == BUG for code in exit_codes[-MOST_BUGS:]):
+        return Fate.PARK
+    return Fate.RETRY
+
+
+def wait_before_next(exit_codes: Sequence[int | None]) -> timedelta:
+    """The wait after the last end: doubled with each failure in a row, none after a driver that was asked to stop."""
+    failures = 0
+    for code in reversed(exit_codes):
+        if code in (DONE, 130):
+            break
+        failures += 1
+    if not failures:
+        return timedelta(0)
+    return timedelta(seconds=min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(failures - 1, 20)))

@@ -1,0 +1,78 @@
+"""Dispatch of the queue as long as a server runs: lead or wait, and step by step bring drivers to what people want."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from vae_search.errors import LeaseLost, VaeSearchError
+from vae_search.queue.dispatcher import Dispatcher, Drivers
+from vae_search.queue.leadership import Candidacy
+from vae_search.queue.sweep_queue import SweepQueue
+from vae_search.store.backends.base import Store
+from vae_search.store.leases.processes import this_process
+
+logger = logging.getLogger(__name__)
+
+STEP_S = 1.0
+MOST_SWEEPS = 1  # at once: a sweep fills the machine, or the cluster, by itself
+
+
+def dispatch(
+    store: Store,
+    drivers: Drivers,
+    *,
+    stopped: threading.Event,
+    most: int = MOST_SWEEPS,
+    step_s: float = STEP_S,
+    on_leading: Callable[[bool], None] = lambda leading: None,
+) -> None:
+    """Work the store's queue off until `stopped` is set. Trouble of the store is waited out.
+
+    Args:
+        most: sweeps at once.
+        on_leading: told whenever this process begins to lead, or does not any more.
+    """
+    queue = SweepQueue(store, now=lambda: datetime.now(UTC))
+    while not stopped.is_set():
+        candidacy = Candidacy(store, queue, process=this_process(), monotonic=time.monotonic)
+        try:
+            _lead(queue, candidacy, drivers, stopped=stopped, most=most, step_s=step_s, on_leading=on_leading)
+        except LeaseLost as lost:
+            logger.warning("%s", lost)
+        finally:
+            candidacy.resign()
+            on_leading(False)
+
+
+def _lead(
+    queue: SweepQueue,
+    candidacy: Candidacy,
+    drivers: Drivers,
+    *,
+    stopped: threading.Event,
+    most: int,
+    step_s: float,
+    on_leading: Callable[[bool], None],
+) -> None:
+    """Wait until this process leads, then step until it is stopped.
+
+    Raises:
+        LeaseLost: Another dispatcher leads now.
+    """
+    dispatcher = None
+    while not stopped.is_set():
+        try:
+            if dispatcher is None and candidacy.try_to_lead() and candidacy.number is not None:
+                on_leading(True)
+                dispatcher = Dispatcher(
+                    queue, drivers, leader=candidacy.number, most=most, now=lambda: datetime.now(UTC)
+                )
+            if dispatcher is not None:
+                dispatcher.step()
+        except LeaseLost:
+            raise
+        except VaeSearchError as trouble:  # the store may be back by the next step
+            logger.warning("queue: %s", trouble)
+        stopped.wait(step_s)

@@ -1,0 +1,119 @@
+"""Commands to a sweep while it runs: durable in the store, numbered, and each carried out exactly once.
+
+Nothing marks a command as done. A config to be tried is done once a trial has its number, which suggestions and rows
+hold; the others say how things are to be, so that carrying one out again changes nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from vae_search.errors import CorruptStore
+
+
+class CommandAction(StrEnum):
+    """Action that a command asks for."""
+
+    ENQUEUE = "enqueue"  # a config is to be tried next
+    STOP_TRIAL = "stop_trial"  # a trial is to end as it stands
+    SET = "set"  # settings that may change while the sweep runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepCommand:
+    """One command.
+
+    Args:
+        at: UTC.
+        nonce: random, so that two writers never write equal commands.
+        actor: who gave it.
+        incarnation: of the sweep, which tells it from a later one of its name.
+        lease: the newest one when it was given; what it sets holds for drivers from that lease on, until one begins
+            with settings of its own.
+        params: of an `ENQUEUE`: values by parameter; the others are drawn.
+        trial: of a `STOP_TRIAL`.
+        settings: of a `SET`: values by key, such as `resources.concurrency` or `budget.trials`.
+
+    Raises:
+        ValueError: What the action needs is missing, or there is more.
+    """
+
+    action: CommandAction
+    at: datetime
+    nonce: str
+    actor: str | None = None
+    incarnation: str | None = None
+    lease: int = 0
+    params: Mapping[str, int | float | str] | None = None
+    trial: int | None = None
+    settings: Mapping[str, int | float | str] | None = None
+
+    def __post_init__(self) -> None:
+        needed = {CommandAction.ENQUEUE: "params", CommandAction.STOP_TRIAL: "trial", CommandAction.SET: "settings"}
+        for action, name in needed.items():
+            if (getattr(self, name) is not None) != (action is self.action):
+                raise ValueError(f"{self.action}: `{name}` goes with {action} alone")
+
+    def to_record(self) -> dict[str, object]:
+        """The command as a record of the log, without the fields that it does not have."""
+        return {name: value for name, value in asdict(self).items() if value is not None} | {"at": self.at.isoformat()}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], *, where: str) -> "SweepCommand":
+        """The command of `to_record`.
+
+        Raises:
+            CorruptStore: It is none that this program knows.
+        """
+        try:
+            unknown = set(record) - {each.name for each in fields(cls)}
+            if unknown:
+                raise ValueError(f"unknown fields {', '.join(sorted(unknown))}")
+            action, at = CommandAction(str(record["action"])), datetime.fromisoformat(str(record["at"]))
+            return cls(**{**record, "action": action, "at": at})
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptStore(
+                f"is no command of this program: {error}.", path=where, advice="Install a newer vae-search."
+            ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnqueuedConfig:
+    """A config that somebody wants to be tried."""
+
+    command: int
+    """its number"""
+    params: Mapping[str, int | float | str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepControl:
+    """State that all commands of a sweep amount to."""
+
+    enqueued: tuple[EnqueuedConfig, ...] = ()
+    """in the order in which they were given, those included that have become trials"""
+    stopped_trials: frozenset[int] = frozenset()
+    settings: Mapping[str, int | float | str] | None = None
+    """of the driver that holds the sweep; None if nobody has set anything"""
+    commands: int = 0
+    """how many there are"""
+
+
+def fold(commands: Iterable[SweepCommand], *, incarnation: str | None, lease: int) -> SweepControl:
+    """The commands to the sweep of an incarnation, as the driver with `lease` sees them."""
+    control = SweepControl()
+    for number, command in enumerate(commands, start=1):
+        control = replace(control, commands=number)
+        if command.incarnation != incarnation:
+            continue
+        match command:
+            case SweepCommand(params=params) if params is not None:
+                enqueued = (*control.enqueued, EnqueuedConfig(command=number, params=params))
+                control = replace(control, enqueued=enqueued)
+            case SweepCommand(trial=trial) if trial is not None:
+                control = replace(control, stopped_trials=control.stopped_trials | {trial})
+            case SweepCommand(settings=settings) if settings is not None and command.lease == lease:
+                control = replace(control, settings={**(control.settings or {}), **settings})
+    return control

@@ -114,13 +114,13 @@ def listening(host: str, port: int) -> socket.socket:
     Raises:
         VaeSearchError: The address cannot be had.
     """
+    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        found = socket.socket(family, socket.SOCK_STREAM)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host.strip("[]"), port))
         found.listen(2048)
     except OSError as error:
+        found.close()
         raise VaeSearchError(
             f"--host {host} --port {port}: cannot be listened on: {error.strerror or error}. Give another --port."
         ) from error

@@ -23,7 +23,10 @@ LOGIN_BODY: dict[str, Any] = {
                 "schema": {"type": "object", "required": ["token"], "properties": {"token": {"type": "string"}}},
                 "example": {"token": "vaes_…"},
             },
-            FORM: {"schema": {"type": "object", "properties": {"token": {"type": "string"}}}},
+            FORM: {
+                "schema": {"type": "object", "properties": {"token": {"type": "string"}}},
+                "example": "token=vaes_…",
+            },
         },
     }
 }

@@ -86,7 +86,8 @@ def trusted_names(host: str, *, trusted: Sequence[str], has_tokens: bool) -> fro
         trusted: further names, such as that of a proxy before it.
 
     Raises:
-        InvalidSpec: The address reaches beyond this machine, and there are no tokens, or no name for a wildcard.
+        InvalidSpec: The address or a name reaches beyond this machine, and there are no tokens; or a wildcard has no
+            name.
     """
     if not is_loopback(host):
         if not has_tokens:
@@ -96,6 +97,10 @@ def trusted_names(host: str, *, trusted: Sequence[str], has_tokens: bool) -> fro
             )
         if host in WILDCARDS and not trusted:
             raise InvalidSpec(f"--host {host}: needs --trusted-host NAME, the name that people will ask for.")
+    if trusted and not has_tokens:
+        raise InvalidSpec(
+            f"--trusted-host {trusted[0]}: others could reach the service by this name, so it needs --tokens FILE."
+        )
     own = {"localhost", "127.0.0.1", "::1"} if is_loopback(host) else {host} - {*WILDCARDS}
     return frozenset(own | {name.lower() for name in trusted})
 

@@ -30,6 +30,7 @@ from vae_search.store.leases.lease import SILENCE_S
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MOST_QUERIES = 2  # at once; each is a process that may take memory
 QUERY_WAIT_S = 5.0  # for one of these to end
+MOST_WAITING = 8  # queries; each holds one of the threads that answer everybody
 
 
 class Background(Protocol):
@@ -77,6 +78,7 @@ class Service:
         self._queue = SweepQueue(self.store, now=options.now)
         self._queue_lock = threading.Lock()
         self._queries = threading.BoundedSemaphore(MOST_QUERIES)
+        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
 
     @contextmanager
     def queue(self) -> Iterator[SweepQueue]:
@@ -91,7 +93,13 @@ class Service:
         Raises:
             RefusalError: There is none.
         """
-        if not self._queries.acquire(timeout=QUERY_WAIT_S):
+        has_slot = False
+        if self._waiting.acquire(blocking=False):
+            try:
+                has_slot = self._queries.acquire(timeout=QUERY_WAIT_S)
+            finally:
+                self._waiting.release()
+        if not has_slot:
             raise RefusalError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"{MOST_QUERIES} queries are being answered. Try again later.",

@@ -26,7 +26,7 @@ from vae_search.store.sweeps import sweep_record
 logger = logging.getLogger(__name__)
 
 LOOK_S = 2.0  # between two looks at a sweep that runs
-IDLE_LOOK_S = 10.0  # at one that nobody runs
+IDLE_LOOKS = 5  # times as long, at one that nobody runs, or while the store is away
 KEPT_EVENTS = 512  # of a sweep, for listeners that come back
 WAITING_EVENTS = 128  # of a listener
 MOST_WATCHED = 64  # sweeps at once, each a thread
@@ -161,14 +161,14 @@ class Watcher:
             update = following.look()
         except StoreUnavailable as trouble:  # it may be back by the next look
             self._tell("trouble", {"reason": str(trouble)})
-            return IDLE_LOOK_S
+            return IDLE_LOOKS * self._look_s
         for row in update.landed:
             self._tell("trial", landed_facts(row))
         runs = update.driver is not None and not update.silent
         facts = progress_facts(following, sweep=self._sweep, trials=trials, runs=runs)
         if self._progress is None or facts != self._progress.data:
             self._progress = self._tell("progress", facts)
-        return self._look_s if runs else max(self._look_s, IDLE_LOOK_S if self._look_s >= LOOK_S else self._look_s)
+        return self._look_s if runs else IDLE_LOOKS * self._look_s
 
     def _tell(self, kind: str, data: dict[str, Any]) -> Event:
         with self._lock:

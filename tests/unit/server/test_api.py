@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from tests.support.web_service import NOW, app_of, client_of, token_file
 from vae_search import errors
 from vae_search.server.examples import SPEC
 from vae_search.server.problems import STATUSES, problem_of, status_of
+from vae_search.server.service import MOST_QUERIES, MOST_WAITING
 from vae_search.server.submissions import DataRoots
 from vae_search.server.tokens import Role, TokenFile
 from vae_search.store.backends.local import LocalStore
@@ -402,3 +404,16 @@ def test_the_old_stores_model_is_shown_with_its_files_and_no_others(tmp_path):
     assert manifest.status_code == 404
     assert [entry["actor"] for entry in audit] == [None, None]
     assert (back.status_code, away.status_code) == (200, 404)
+
+
+def test_queries_that_would_wait_too_many_are_refused_and_others_are_answered(full_store):
+    app = app_of(full_store)
+    with client_of(app) as client, ExitStack() as taken:
+        for _ in range(MOST_QUERIES):
+            taken.enter_context(app.state.service.query_slot())
+        for _ in range(MOST_WAITING):
+            app.state.service._waiting.acquire()
+        refused = client.post(f"{API}/query", json={"sql": "SELECT 1"})
+        answered = client.get(f"{API}/sweeps")
+
+    assert (refused.status_code, refused.headers["retry-after"], answered.status_code) == (503, "5", 200)

@@ -1,6 +1,10 @@
 """The server on a real socket: slow, silent and oversized clients are bounded, and others are answered meanwhile."""
 
+import signal
 import socket
+import subprocess
+import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import pytest
 from tests.support.command_line import vae_search
 from tests.support.stores import filled_store
 from tests.support.web_service import app_of, serving
+from vae_search.core.machine import PACKAGE_PARENT
 from vae_search.errors import InvalidSpec, VaeSearchError
 from vae_search.server import wall
 from vae_search.server.http_server import WILDCARDS, BoundedProtocol, listening, trusted_names
@@ -93,6 +98,8 @@ def test_beyond_the_loopback_there_must_be_tokens_and_a_name():
     for host in WILDCARDS:
         with pytest.raises(InvalidSpec, match="--trusted-host"):
             trusted_names(host, trusted=(), has_tokens=True)
+    with pytest.raises(InvalidSpec, match="--tokens"):  # a proxy on this machine would let everybody in
+        trusted_names("127.0.0.1", trusted=("search.example",), has_tokens=False)
 
 
 def test_a_port_that_is_taken_is_told():
@@ -117,3 +124,34 @@ def test_without_the_extra_serve_says_how_to_install_it(tmp_path, monkeypatch):
 
     assert done.returncode == 2
     assert "pip install 'vae-search[web]'" in done.stderr.decode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_serves_until_a_signal_ends_it_in_order(number, tmp_path):
+    vae_search("token", "create", "ada", "--role", "viewer", "--tokens", "tokens.json", folder=tmp_path)
+    command = [sys.executable, "-m", "vae_search", "serve", "--store", "s", "--port", "0", "--tokens", "tokens.json"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(PACKAGE_PARENT), "HOME": str(tmp_path)}, stdout=subprocess.PIPE
+    ) as service:
+        address = service.stdout.readline().decode().split(" on ")[1].split()[0].rstrip(".")
+        with urllib.request.urlopen(f"{address}/healthz", timeout=PATIENCE_S) as answer:  # noqa: S310 - the loopback
+            told = answer.read()
+        service.send_signal(number)
+        service.wait(PATIENCE_S)
+
+    assert (told, service.returncode) == (b"ok\n", 0)
+
+
+def test_tokens_are_made_listed_and_revoked_by_commands(tmp_path):
+    made = vae_search("token", "create", "ada", "--role", "submitter", "--tokens", "t.json", folder=tmp_path)
+    listed = vae_search("token", "list", "--tokens", "t.json", folder=tmp_path).stdout.decode()
+    wrong = vae_search("token", "create", "bob", "--role", "king", "--tokens", "t.json", folder=tmp_path)
+    vae_search("token", "revoke", "ada", "--tokens", "t.json", folder=tmp_path)
+    after = vae_search("token", "list", "--json", "--tokens", "t.json", folder=tmp_path).stdout.decode()
+
+    assert made.stdout.decode().startswith("vaes_")
+    assert "ada" in listed
+    assert "submitter" in listed
+    assert made.stdout.decode().strip() not in listed
+    assert (wrong.returncode, after.strip()) == (2, "[]")

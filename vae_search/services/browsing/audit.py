@@ -12,8 +12,6 @@ from vae_search.services.payloads import Facts
 from vae_search.store.backends.base import Store
 from vae_search.store.logs.chained_log import ChainedLog
 
-_OF_DISPATCHER = (QueueAction.LEAD, QueueAction.START, QueueAction.END)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
@@ -33,7 +31,7 @@ def audit(
     sweep: str | None = None,
     actor: str | None = None,
 ) -> Audit:
-    """Read the entries of both kinds of logs.
+    """Read the entries of both kinds of logs. The dispatcher's and those of a sweep's driver have no actor.
 
     Args:
         skip: of the newest.
@@ -86,7 +84,7 @@ def _of_queue(store: Store) -> Iterator[Facts]:
             "log": "queue",
             "number": number,
             "at": entry.at.isoformat(),
-            "actor": "dispatcher" if entry.action in _OF_DISPATCHER else entry.actor,
+            "actor": entry.actor,
             "action": entry.action.value,
             "item": number if entry.action is QueueAction.SUBMIT else entry.item,
             "sweep": sweeps.get(number if entry.item is None else entry.item),

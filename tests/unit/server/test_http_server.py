@@ -4,11 +4,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.responses import Response
 
 from tests.support.command_line import vae_search
 from tests.support.stores import filled_store
@@ -17,6 +19,7 @@ from vae_search.core.machine import PACKAGE_PARENT
 from vae_search.errors import InvalidSpec, VaeSearchError
 from vae_search.server import wall
 from vae_search.server.http_server import WILDCARDS, BoundedProtocol, listening, trusted_names
+from vae_search.server.tokens import Role
 
 PATIENCE_S = 30.0
 
@@ -63,6 +66,27 @@ def test_a_body_that_never_comes_is_refused(port):
     with sent(port, head) as slow:
         assert alive(port)
         assert slow.makefile("rb").readline().startswith(b"HTTP/1.1 408")
+
+
+def test_a_client_that_does_not_read_its_answer_is_let_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(BoundedProtocol, "stall_s", 0.3)
+    app = app_of(filled_store(tmp_path / "store"))
+
+    def large() -> Response:
+        return Response(b"x" * 50_000_000)
+
+    app.add_api_route("/large", wall.opened_to(Role.VIEWER)(large))
+    with serving(app) as port, sent(port, b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n") as stalled:
+        assert stalled.recv(1) == b"H"
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            send_until_gone(stalled)
+
+
+def send_until_gone(stalled: socket.socket) -> None:
+    """Send empty lines, and read nothing, until the other side is gone."""
+    while True:
+        stalled.sendall(b"\r\n")
+        time.sleep(0.01)
 
 
 def test_many_silent_clients_keep_nobody_from_being_answered(port):

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
+from tests.support.rows import trial_row
 from tests.support.stores import filled_store
 from tests.support.web_service import NOW, app_of, client_of, token_file
 from vae_search import errors
@@ -18,7 +19,9 @@ from vae_search.server.problems import STATUSES, problem_of, status_of
 from vae_search.server.service import MOST_QUERIES, MOST_WAITING
 from vae_search.server.submissions import DataRoots
 from vae_search.server.tokens import Role, TokenFile
+from vae_search.services.browsing.sweep_pages import SweepReader
 from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger.trials import Ledger
 
 API = "/api/v1"
 
@@ -417,3 +420,19 @@ def test_queries_that_would_wait_too_many_are_refused_and_others_are_answered(fu
         answered = client.get(f"{API}/sweeps")
 
     assert (refused.status_code, refused.headers["retry-after"], answered.status_code) == (503, "5", 200)
+
+
+def test_a_sweep_that_nobody_runs_is_read_once_until_another_driver_takes_it(full_store):
+    now_s = [0.0]
+    reader = SweepReader(full_store, monotonic=lambda: now_s[0])
+    before = reader.facts("digits")
+    Ledger(full_store, "digits").commit(trial_row(8), [])  # as only a driver does
+    kept = reader.facts("digits")
+    full_store.create("sweeps/digits/leases/000001.json", b"{}")
+    with pytest.raises(errors.CorruptStore):  # so it was looked at
+        reader.facts("digits")
+    full_store.remove("sweeps/digits/leases/000001.json")
+    now_s[0] = 61.0
+    after = reader.facts("digits")
+
+    assert (before["finished"], kept["finished"], after["finished"]) == (8, 8, 9)

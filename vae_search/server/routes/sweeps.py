@@ -39,7 +39,7 @@ def list_sweeps(
     state: Annotated[Literal["running", "finished", "interrupted"] | None, Query(description="Only these.")] = None,
 ) -> dict[str, Any]:
     """List the sweeps of the store by name, each with its state, counts and best value."""
-    found = sweep_page(service.store, limit=limit, after=cursor, state=state)
+    found = sweep_page(service.sweeps, limit=limit, after=cursor, state=state)
     return page(request, [*found.sweeps], next_cursor=found.next, total=found.total, troubles=[*found.troubles])
 
 

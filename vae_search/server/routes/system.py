@@ -12,11 +12,13 @@ from vae_search.server.metrics import MEDIA_TYPE
 from vae_search.server.service import ByPerson, InService
 from vae_search.server.tokens import Role
 from vae_search.server.wall import ANYONE, opened_to
-from vae_search.services.sweep_status import statuses
+from vae_search.services.browsing.sweep_pages import sweep_page
 from vae_search.store import paths as store_paths
 from vae_search.version import VERSION
 
 router = APIRouter(tags=["system"])
+
+MOST_SWEEPS = 100_000  # all of them
 
 
 @router.get("/healthz", response_class=PlainTextResponse)
@@ -43,12 +45,12 @@ def ready(service: InService) -> JSONResponse:
 @opened_to(Role.VIEWER)
 def metrics(service: InService) -> Response:
     """Show the figures of the store and of this process, for Prometheus."""
-    found = statuses(service.store)
+    found = sweep_page(service.sweeps, limit=MOST_SWEEPS).sweeps
     with service.queue() as queue:
         items = Counter(item.state.value for item in queue.state().items)
-    finished = sum(status.leaderboard.finished for status in found.sweeps)
+    finished = sum(facts["finished"] for facts in found)
     gauges: dict[str, tuple[str, dict[str, float]]] = {
-        "vae_search_sweeps": ("Sweeps of the store.", dict(Counter(status.state for status in found.sweeps))),
+        "vae_search_sweeps": ("Sweeps of the store.", dict(Counter(facts["state"] for facts in found))),
         "vae_search_queue_items": ("Sweeps in the queue.", dict(items)),
         "vae_search_trials_finished": ("Trials that have ended.", {"": finished}),
         "vae_search_watched_sweeps": ("Sweeps with a live stream.", {"": service.watchers.watched}),

@@ -94,7 +94,7 @@ def commands_page() -> str:
         if command.hidden:
             continue
         if isinstance(command, typer.core.TyperGroup):
-            lines += [f"## {name}", _plain(command.help or ""), ""]
+            lines += [f"## {name}", _plain((command.help or "").partition("Example: ")[0]), ""]
             for below, each in command.commands.items():
                 lines += _command_lines(f"{name} {below}", each, level="###")
             continue

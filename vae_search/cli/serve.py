@@ -11,8 +11,13 @@ from vae_search.cli.options import JsonOption, StoreOption
 from vae_search.core.settings import DEFAULT_STORE
 from vae_search.errors import InvalidSpec
 
+ABOUT_TOKENS = """Make, list and revoke the tokens of the service.
+
+Example: vae-search token create ada --role submitter --tokens tokens.json
+"""
+
 app = typer.Typer()
-token = typer.Typer(no_args_is_help=True, help="Make, list and revoke the tokens of the service.")
+token = typer.Typer(no_args_is_help=True, help=ABOUT_TOKENS)
 app.add_typer(token, name="token")
 
 TokensOption = Annotated[Path, typer.Option("--tokens", metavar="FILE", help="The file of the tokens' hashes.")]

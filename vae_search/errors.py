@@ -19,6 +19,7 @@ A message has one to three lines: where, what must hold, what was found, what to
 Only `cli.py` catches these.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -35,9 +36,11 @@ class InvalidSpec(VaeSearchError):
 
     exit_code = 2
 
-    def __init__(self, *problems: str, where: str | None = None) -> None:
+    def __init__(self, *problems: str, where: str | None = None, every: Sequence[str] = ()) -> None:
         super().__init__("\n".join(problem if where is None else f"{where}: {problem}" for problem in problems))
         self.problems = problems
+        self.every = tuple(every) or problems
+        """those that the message leaves out included"""
 
 
 class NotFound(VaeSearchError):

@@ -20,8 +20,12 @@ from pydantic_core import PydanticUndefined
 
 from vae_search import api, errors
 from vae_search.cli.app import app
+from vae_search.server.app import create_app
+from vae_search.server.problems import STATUSES
+from vae_search.server.service import Options
 from vae_search.spec.hyperparameters import RULES, Config, Rule
 from vae_search.spec.sweep_spec import SweepSpec
+from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.store.queries import sql_views
@@ -89,18 +93,27 @@ def commands_page() -> str:
         command = group.get_command(context, name)  # type: ignore[attr-defined]
         if command.hidden:
             continue
-        text, _, example = inspect.cleandoc(command.help or "").partition("Example: ")
-        lines += [f"## {name}", _plain(text)]
-        if example:
-            lines += ["", "```sh", example.strip(), "```"]
-        lines += ["", "| argument or option | meaning |", "|---|---|"] if command.params else []
-        for parameter in command.params:
-            names = ", ".join(f"`{option}`" for option in (*parameter.opts, *parameter.secondary_opts))
-            if parameter.param_type_name == "argument":
-                names = f"`{parameter.metavar or str(parameter.name).upper()}`"
-            lines.append(_row(names, _plain(getattr(parameter, "help", None) or "")))
-        lines.append("")
+        if isinstance(command, typer.core.TyperGroup):
+            lines += [f"## {name}", _plain((command.help or "").partition("Example: ")[0]), ""]
+            for below, each in command.commands.items():
+                lines += _command_lines(f"{name} {below}", each, level="###")
+            continue
+        lines += _command_lines(name, command)
     return "\n".join(lines)
+
+
+def _command_lines(name: str, command: click.Command, *, level: str = "##") -> list[str]:
+    text, _, example = inspect.cleandoc(command.help or "").partition("Example: ")
+    lines = [f"{level} {name}", _plain(text)]
+    if example:
+        lines += ["", "```sh", example.strip(), "```"]
+    lines += ["", "| argument or option | meaning |", "|---|---|"] if command.params else []
+    for parameter in command.params:
+        names = ", ".join(f"`{option}`" for option in (*parameter.opts, *parameter.secondary_opts))
+        if parameter.param_type_name == "argument":
+            names = f"`{parameter.metavar or str(parameter.name).upper()}`"
+        lines.append(_row(names, _plain(getattr(parameter, "help", None) or "")))
+    return [*lines, ""]
 
 
 def python_page() -> str:
@@ -167,6 +180,28 @@ def exit_codes_page() -> str:
         "| `GOOGLE_APPLICATION_CREDENTIALS` | Access to a bucket of Google's; never written anywhere. |",
         "| `RAY_AUTH_TOKEN`, `RAY_AUTH_TOKEN_PATH` | Token of a cluster; else `~/.ray/auth_token`. |",
     ]
+    return "\n".join(lines) + "\n"
+
+
+def http_page() -> str:
+    """Every operation of the HTTP API, from its OpenAPI document."""
+    store = LocalStore(Path("vae-store"))
+    document = create_app(Options(store=store, location=store.location)).openapi()
+    lines = [
+        "# HTTP API",
+        GENERATED,
+        "`GET /openapi.json` of a running service is the OpenAPI 3.1 document, with examples. Errors are problem",
+        "documents (RFC 9457); `exit_code` is that of the command, `errors` has every mistake of a spec with its line.",
+        "",
+        "## Operations",
+        "| operation | role | what it does |",
+        "|---|---|---|",
+    ]
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            lines.append(_row(f"`{method.upper()} {path}`", operation["x-role"], operation["description"]))
+    lines += ["", "## Errors", "| error | status | exit code |", "|---|---|---|"]
+    lines += [_row(f"`{kind.__name__}`", f"{status:d}", f"{kind.exit_code}") for kind, status in STATUSES.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -263,4 +298,5 @@ PAGES: dict[str, Callable[[], str]] = {
     "python": python_page,
     "tables": tables_page,
     "exit_codes": exit_codes_page,
+    "http": http_page,
 }

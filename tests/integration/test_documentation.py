@@ -24,7 +24,7 @@ from vae_search.store.queries.sql import query
 
 FRONT_PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md"]
 PAGES = [*FRONT_PAGES, *sorted((ROOT / "docs").rglob("*.md"))]
-GENERATED = {"spec", "commands", "python", "tables", "exit_codes", "architecture"}
+GENERATED = {"spec", "commands", "python", "tables", "exit_codes", "http", "architecture"}
 
 
 @dataclass(frozen=True, kw_only=True)

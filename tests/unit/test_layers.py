@@ -39,11 +39,12 @@ MAY_IMPORT = {
     "runtime": "core spec data store search vae/quiet_import ray requests aiohttp",
     "registry": "core spec store numpy scipy",
     "queue": "core store",
+    "server": "core spec store queue services fastapi starlette pydantic uvicorn h11 pyarrow",
     "reports": "core spec store registry numpy plotly jinja2 markupsafe",
     "exports": "core spec store pandas pyarrow tensorboardX",
     "services": "core spec data vae store search runtime registry queue reports exports numpy pyarrow",
     "display": "core spec store search runtime registry services rich",
-    "cli": "core spec store runtime registry services display typer",
+    "cli": "core spec store runtime registry services display server typer",
     "api": "core spec store vae search exports services display pandas",
 }
 ROOT_MODULES = {"__init__", "__main__", "errors", "version"}  # the first two only re-export; the others import nothing
@@ -118,6 +119,8 @@ def test_the_rule_notices_an_import_against_it(room, line, offence, tmp_path):
         ["validate", "search_spaces/digits.yaml"],
         ["schema"],
         ["doctor"],
+        ["token", "create", "ada", "--role", "viewer", "--tokens", "tokens.json"],
+        ["serve", "--help"],
     ],
     ids=lambda command: command[0],
 )
@@ -127,7 +130,8 @@ def test_light_commands_load_neither_ray_nor_tensorflow(command: list[str], tmp_
         "from vae_search.cli.app import main\n"
         f"sys.argv = ['vae-search', *{command!r}]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'ray', 'tensorflow', 'keras', 'optuna', 'sklearn', 'obstore', 'plotly', 'jinja2', 'pandas'}\n"
+        "heavy = {'ray', 'tensorflow', 'keras', 'optuna', 'sklearn', 'obstore', 'plotly', 'jinja2', 'pandas',\n"
+        "         'fastapi', 'uvicorn'}\n"
         "heavy &= set(sys.modules)\n"
         "print('loaded:', *sorted(heavy))\n"
     )

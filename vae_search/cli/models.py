@@ -25,6 +25,7 @@ def promote(
 
     Example: vae-search promote digits
     """
+    from vae_search.core.machine import system_user
     from vae_search.display.console import busy, say, show_json
     from vae_search.display.models import decision_lines
     from vae_search.services.models import champions
@@ -32,7 +33,7 @@ def promote(
     from vae_search.store.backends.uri import open_store
 
     with busy(f"judging the finalists of {sweep}"):
-        decision = champions.promote(open_store(store), sweep, model=model, cache=cache_folder())
+        decision = champions.promote(open_store(store), sweep, model=model, cache=cache_folder(), actor=system_user())
     first, *rest = decision_lines(decision)
     if json:
         show_json(decision_facts(decision))
@@ -85,11 +86,13 @@ def rollback(
 
     Example: vae-search rollback fashion --to 2
     """
+    from vae_search.core.machine import system_user
     from vae_search.display.console import say
     from vae_search.services.models import champions
     from vae_search.store.backends.uri import open_store
 
-    say(f"{model}: version {champions.roll_back(open_store(store), model, to=to, why=why)} is champion.")
+    champion = champions.roll_back(open_store(store), model, to=to, why=why, actor=system_user())
+    say(f"{model}: version {champion} is champion.")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 and where this package lies.
 """
 
+import getpass
 import os
 import resource
 import shutil
@@ -42,6 +43,14 @@ def this_machine(root: Path = ROOT) -> Machine:
         memory_bytes=min(_memories(root), default=None),
         shared_memory_bytes=_free_bytes(root / "dev/shm"),
     )
+
+
+def system_user() -> str:
+    """Name of the user that this process runs as; in a container that knows no names, its number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
 
 
 def usable_cores() -> int:

@@ -32,6 +32,7 @@ class Entry:
         candidate: what it is about, as people write it: `fashion-mlp/42`.
         candidate_sha256: of its content.
         incarnation: of the candidate's sweep, which tells it from a later one of that name; None if not known.
+        actor: who gave the order; None if a sweep's driver did, or if not known.
         rules_sha256: of the limits that it was held to.
         champion: the version that was champion before this entry.
         manifest_sha256: of the version's files.
@@ -51,6 +52,7 @@ class Entry:
     reasons: tuple[str, ...] = ()
     verdicts: Mapping[str, object] = field(default_factory=dict)
     incarnation: str | None = None
+    actor: str | None = None
 
     @property
     def judged(self) -> bool:
@@ -69,8 +71,9 @@ class Entry:
         return self.contested and contest["over_seeds"]["estimate"] > 0
 
     def to_dict(self) -> dict[str, object]:
-        """The entry's fields; `incarnation` only if it is known, as older logs have none."""
-        return {name: value for name, value in asdict(self).items() if name != "incarnation" or value is not None}
+        """The entry's fields; `incarnation` and `actor` only if they are known, as older logs have none."""
+        late = ("incarnation", "actor")
+        return {name: value for name, value in asdict(self).items() if name not in late or value is not None}
 
     def to_record(self) -> dict[str, object]:
         """The entry as a record of the log."""

@@ -21,6 +21,9 @@ class Registry:
 
     An entry is added only if the log is still as it was when the entry was decided on; whoever comes too late reads on
     and decides again. One of them always succeeds, so nobody has to count his tries.
+
+    Args:
+        actor: who gives the orders that are entered; None for a sweep's driver.
     """
 
     def __init__(
@@ -29,12 +32,14 @@ class Registry:
         model: str,
         *,
         now: Callable[[], datetime],
+        actor: str | None = None,
         nonce: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         self.model = model
         self._store = store
         self._log = ModelLog(store, model)
         self._now = now
+        self._actor = actor
         self._nonce = nonce
 
     def state(self) -> ModelState:
@@ -51,7 +56,14 @@ class Registry:
         Returns:
             False if the log has grown since.
         """
-        entry = Entry(action=action, at=self._now(), nonce=self._nonce(), champion=seen.champion, **what)  # type: ignore[arg-type]
+        entry = Entry(
+            action=action,
+            at=self._now(),
+            nonce=self._nonce(),
+            champion=seen.champion,
+            actor=self._actor,
+            **what,  # type: ignore[arg-type]
+        )
         fold(self.model, (*seen.entries, entry))  # an entry that contradicts the log must not get into it
         return self._log.append(entry, after=len(seen.entries))
 

@@ -56,7 +56,7 @@ def refusal(lines: Sequence[str], *, origin: str) -> InvalidSpec:
     """The error of many mistakes: the first of them, and how many there are besides."""
     more = len(lines) - MAX_PROBLEMS
     rest = [f"{printable(origin, 200)}: … and {more} more."] if more > 0 else []
-    return InvalidSpec(*lines[:MAX_PROBLEMS], *rest)
+    return InvalidSpec(*lines[:MAX_PROBLEMS], *rest, every=lines)
 
 
 def parse_yaml(text: str, *, origin: str) -> SpecFile:

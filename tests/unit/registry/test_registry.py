@@ -1,6 +1,7 @@
 """The log and what it amounts to: champions come and go in one order that nobody can rewrite unnoticed."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -242,3 +243,19 @@ def test_an_address_is_resolved_by_the_log(store, registry):
 def test_a_name_that_could_lead_elsewhere_is_no_model(store, name):
     with pytest.raises(NotFound, match="cannot be the name of a model"):
         Registry(store, name, now=lambda: NOW)
+
+
+def test_who_gave_an_order_stands_in_the_log_and_logs_without_actors_stay_as_they_were(store):
+    named = Entry(action=Action.ROLLBACK, at=NOW, nonce="n", version=1, actor="ada")
+    unnamed = replace(named, actor=None)
+
+    assert Entry.from_record(named.to_record(), where="log").actor == "ada"
+    assert "actor" not in unnamed.to_record()
+    assert Entry.from_record(unnamed.to_record(), where="log") == unnamed
+
+
+def test_a_registry_enters_its_actor(store):
+    registry = Registry(store, "fashion", now=lambda: NOW, actor="ada")
+    registry.add(Action.REGISTER, seen=registry.state(), version=1, candidate="digits/1", candidate_sha256="c" * 64)
+
+    assert [entry.actor for entry in registry.state().entries] == ["ada"]

@@ -58,7 +58,14 @@ class Decision:
 
 
 def promote_best(
-    store: Store, sweep: str, *, model: str, rules: PromotionPolicy, backend: ModelBackend, now: Callable[[], datetime]
+    store: Store,
+    sweep: str,
+    *,
+    model: str,
+    rules: PromotionPolicy,
+    backend: ModelBackend,
+    now: Callable[[], datetime],
+    actor: str | None = None,
 ) -> Decision:
     """Let a sweep's finalists ask for promotion, the best first: the first that passes all gates faces the champion.
 
@@ -72,7 +79,7 @@ def promote_best(
         Conflict: The champion was judged on another task.
         CorruptStore: The log, the champion or a confirm run is damaged.
     """
-    registry = Registry(store, model, now=now)
+    registry = Registry(store, model, now=now, actor=actor)
     decisions = []
     for candidate in candidates(store, sweep):
         decisions.append(evaluate_candidate(store, registry, candidate, rules=rules, backend=backend, now=now))

@@ -86,6 +86,7 @@ def promote(
     spec: SweepSpec | None = None,
     cache: Path,
     address: str | None = None,
+    actor: str | None = None,
 ) -> Decision:
     """Let a sweep's finalists ask to become champion. Asking again changes nothing.
 
@@ -94,6 +95,7 @@ def promote(
         spec: with the rules; default: what the sweep was last run with.
         cache: folder for downloaded data sets.
         address: of a cluster on a node of which models are measured; None: in this process.
+        actor: who asks; None if the sweep's driver does.
 
     Raises:
         NotFound: There is no such sweep, or none of its confirm runs has completed.
@@ -127,7 +129,9 @@ def promote(
             backend = LocalBackend(load)
         else:
             backend = RemoteBackend(load, address=address, resources=spec.resources, stack=stack)
-        return promote_best(store, sweep, model=name, rules=rules, backend=backend, now=lambda: datetime.now(UTC))
+        return promote_best(
+            store, sweep, model=name, rules=rules, backend=backend, now=lambda: datetime.now(UTC), actor=actor
+        )
 
 
 def model_states(store: Store) -> tuple[list[ModelState], list[str]]:
@@ -154,15 +158,18 @@ def model_state(store: Store, model: str) -> ModelState:
     return state
 
 
-def roll_back(store: Store, model: str, *, to: int | None, why: str) -> int:
+def roll_back(store: Store, model: str, *, to: int | None, why: str, actor: str | None = None) -> int:
     """Make an older version champion again; the version that is champion now.
+
+    Args:
+        actor: who wants it.
 
     Raises:
         NotFound: There is no such model or version.
         CorruptStore: The log or the version is damaged.
     """
     model_state(store, model)
-    return _registry(store, model).roll_back(to, why=why)
+    return _registry(store, model, actor=actor).roll_back(to, why=why)
 
 
 def is_model(store: Store, address: str) -> bool:
@@ -271,5 +278,5 @@ def _is_sweep(store: Store, name: str) -> bool:
     return True
 
 
-def _registry(store: Store, model: str) -> Registry:
-    return Registry(store, model, now=lambda: datetime.now(UTC))
+def _registry(store: Store, model: str, *, actor: str | None = None) -> Registry:
+    return Registry(store, model, now=lambda: datetime.now(UTC), actor=actor)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -108,8 +108,11 @@ class Leaderboard:
     @property
     def numbers(self) -> list[int]:
         """The trials that have an intact row, in no order."""
-        numbers: list[int] = self._table["trial"].to_pylist()
-        return numbers
+        return self.column("trial")
+
+    def column(self, name: str) -> list[Any]:
+        """One of `COLUMNS`, in the order of `numbers`."""
+        return [*self._table[name].to_pylist()]
 
     @property
     def finished(self) -> int:
@@ -238,15 +241,15 @@ def read_leaderboard(store: Store, sweep: str, *, record: StoredRecord | None = 
     others = [path for path in paths if not path.endswith(".parquet")] if len(files) < len(paths) else []
     identity = identity_of(store, sweep, record)
     copy = _longest_copy(store, sweep, identity)
-    parts = [_placed(_NO_ROWS, int64_array([]))]
+    parts = [_NO_ROWS.append_column("place", int64_array([]))]
     if copy is not None and files[: len(copy.files)] == copy.files:  # as it nearly always is, and ten times faster
         files = files[len(copy.files) :]
-        parts.append(_placed(copy.table, int64_array(range(len(copy.files)))))
+        parts.append(copy.table.append_column("place", int64_array(range(len(copy.files)))))
     elif copy is not None:
         present = set(files)
         files = sorted(present.difference(copy.files))
         places = int64_array(place for place, file in enumerate(copy.files) if file in present)
-        parts.append(_placed(copy.table.take(places), places))
+        parts.append(copy.table.take(places).append_column("place", places))
     raw = [_NO_ROWS]
     damaged: list[str] = []
     for path, content in zip(files, store.read_many(files), strict=True):
@@ -255,7 +258,8 @@ def read_leaderboard(store: Store, sweep: str, *, record: StoredRecord | None = 
         except CorruptStore:
             damaged.append(path)
     own = pa.concat_tables(raw)
-    table = pa.concat_tables([*parts, _placed(own, pa.nulls(own.num_rows, pa.int64()))]).combine_chunks()
+    own = own.append_column("place", pa.nulls(own.num_rows, pa.int64()))
+    table = pa.concat_tables([*parts, own]).combine_chunks()
     lost = store_paths.tombstones(others)
     set_aside = sorted({*lost} - {*table["trial"].to_pylist()}) if lost else []
     return Leaderboard(store, sweep, table, copy=copy, damaged=damaged, set_aside=set_aside)
@@ -290,10 +294,6 @@ def _moved_up(order: pa.Table, first: Sequence[int]) -> pa.Table:
     up = [place[trial] for trial in first if trial in place]
     moved = {*up}
     return order.take(int64_array([*up, *(position for position in range(len(order)) if position not in moved)]))
-
-
-def _placed(table: pa.Table, places: pa.Array) -> pa.Table:
-    return table.append_column("place", places)
 
 
 def _counts(table: pa.Table, column: str) -> dict[str, int]:

@@ -1,0 +1,51 @@
+"""Cost estimates in a process of their own: they read images and load TensorFlow, which the service must not."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from vae_search import errors
+from vae_search.core.machine import PACKAGE_PARENT
+from vae_search.core.scratch import scratch_folder
+from vae_search.errors import ProcessLost, VaeSearchError
+
+TIMEOUT_S = 120.0
+_KINDS: dict[int, type[VaeSearchError]] = {
+    2: errors.InvalidSpec,
+    3: errors.BadData,
+    4: errors.ClusterTrouble,
+    5: errors.Conflict,
+    7: errors.StoreUnavailable,
+}
+
+
+def estimated(text: str, *, location: str, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+    """Estimate what a sweep would cost, as `run --dry-run --json` does.
+
+    Args:
+        text: of a spec that may be run; its paths are absolute.
+        location: of the store.
+
+    Raises:
+        VaeSearchError: What the command ended with.
+        ProcessLost: It took too long, or ended without a word.
+    """
+    with scratch_folder("estimate-") as folder:
+        spec = Path(folder) / "spec.yaml"
+        spec.write_text(text, encoding="utf-8")
+        command = [sys.executable, "-m", "vae_search", "run", str(spec), "--dry-run", "--json", "--store", location]
+        environment = {**os.environ, "PYTHONPATH": str(PACKAGE_PARENT)}
+        try:
+            done = subprocess.run(
+                command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ProcessLost(f"the estimate did not end within {timeout_s:g} s and was stopped.") from error
+    if done.returncode == 0:
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+    said = done.stderr.rpartition("error: ")[2].strip() or "the estimate ended without a word."
+    raise _KINDS.get(done.returncode, ProcessLost)(said.replace(str(spec), "spec"))

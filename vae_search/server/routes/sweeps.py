@@ -1,0 +1,162 @@
+"""Sweeps: all of a store, one, its best configs, its events and logs, and the request that it stops."""
+
+from collections import deque
+from contextlib import nullcontext
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from vae_search.core.criteria import RankedBy
+from vae_search.queue.entries import QueueAction
+from vae_search.server.problems import RefusalError
+from vae_search.server.routes.parameters import Limit, SweepName, TrialNumber, Where, page
+from vae_search.server.service import ByPerson, InService
+from vae_search.server.tokens import Person, Role
+from vae_search.server.wall import opened_to
+from vae_search.server.watchers import Listener, stream
+from vae_search.services import comparison, queries, sweeps
+from vae_search.services.browsing.queue_facts import item_facts
+from vae_search.services.browsing.sweep_pages import sweep_facts, sweep_page
+from vae_search.services.payloads import comparison_facts, ranking_facts
+from vae_search.services.sweep_status import status
+from vae_search.store.ledger.logs import log_lines
+
+router = APIRouter(tags=["sweeps"])
+
+MOST_LOG_LINES = 10_000
+
+
+@router.get("/sweeps")
+@opened_to(Role.VIEWER)
+def list_sweeps(
+    service: InService,
+    request: Request,
+    limit: Limit = 50,
+    cursor: Annotated[str | None, Query(description="From `next` of the page before.", max_length=200)] = None,
+    state: Annotated[Literal["running", "finished", "interrupted"] | None, Query(description="Only these.")] = None,
+) -> dict[str, Any]:
+    """List the sweeps of the store by name, each with its state, counts and best value."""
+    found = sweep_page(service.sweeps, limit=limit, after=cursor, state=state)
+    return page(request, [*found.sweeps], next_cursor=found.next, total=found.total, troubles=[*found.troubles])
+
+
+@router.get("/sweeps/{sweep}")
+@opened_to(Role.VIEWER)
+def show_sweep(service: InService, sweep: SweepName) -> dict[str, Any]:
+    """Show how a sweep stands, with its spec as its last driver ran it and its item in the queue."""
+    found = status(service.store, sweep)
+    with service.queue() as queue:
+        item = next((item for item in reversed(queue.state().items) if item.sweep == sweep), None)
+    queued = None if item is None else item_facts(item)
+    return sweep_facts(found) | {"spec": found.spec.to_json(), "queued": queued}
+
+
+@router.get("/sweeps/{sweep}/best")
+@opened_to(Role.VIEWER)
+def best(
+    service: InService,
+    sweep: SweepName,
+    n: Annotated[int, Query(description="How many.", ge=1, le=500)] = 5,
+    by: Annotated[RankedBy, Query(description="Rank by it, least first.")] = "objective",
+    where: Where = None,
+    pareto: Annotated[bool, Query(description="Those that no other beats in any criterion.")] = False,
+) -> dict[str, Any]:
+    """Rank the completed trials of a sweep; by the objective, confirmed configs come first."""
+    with nullcontext() if where is None else service.query_slot():
+        ranking = (
+            queries.pareto(service.store, sweep, count=n, where=where)
+            if pareto
+            else queries.best(service.store, sweep, count=n, by=by, where=where)
+        )
+    return {
+        "sweep": sweep,
+        "items": ranking_facts(ranking),
+        "finished": ranking.finished,
+        "front": [*ranking.front],
+        "damaged": [*ranking.damaged],
+    }
+
+
+@router.get("/compare")
+@opened_to(Role.VIEWER)
+def compare(
+    service: InService, sweep: Annotated[list[str], Query(description="Two or more sweeps.", max_length=20)]
+) -> dict[str, Any]:
+    """Put the best configs of several sweeps side by side; sweeps without a common measure are refused."""
+    compared = comparison.compare(service.store, sweep)
+    return comparison_facts(compared) | {"damaged": [*compared.damaged]}
+
+
+@router.get(
+    "/sweeps/{sweep}/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"example": 'event: progress\ndata: {"finished": 3}\n\n'}}}},
+)
+@opened_to(Role.VIEWER)
+async def events(
+    service: InService,
+    sweep: SweepName,
+    last_event_id: Annotated[str | None, Header(description="The last event that was seen.", max_length=100)] = None,
+) -> StreamingResponse:
+    """Stream a sweep's events: `progress` at once and after every change, `trial` for each that ends, `trouble`, `end`.
+
+    A client that comes back with `Last-Event-ID` gets what it has missed, if that is still kept.
+    """
+    listener = Listener()
+    watcher = await run_in_threadpool(service.watchers.listen, sweep, listener, last_seen=last_event_id)
+    return StreamingResponse(
+        stream(watcher, listener), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+    )
+
+
+@router.get("/sweeps/{sweep}/logs", response_class=PlainTextResponse)
+@opened_to(Role.VIEWER)
+def logs(
+    service: InService,
+    sweep: SweepName,
+    trial: Annotated[TrialNumber | None, Query(description="Only what names it.")] = None,
+    tail: Annotated[int, Query(description="The last lines.", ge=1, le=MOST_LOG_LINES)] = 1000,
+) -> PlainTextResponse:
+    """Show the last lines of a sweep's logs, each file under a line with its name."""
+    lines = deque(log_lines(service.store, sweep, trial=trial), maxlen=tail)
+    return PlainTextResponse("\n".join(lines) + "\n")
+
+
+@router.post("/sweeps/{sweep}:stop", status_code=HTTPStatus.ACCEPTED)
+@opened_to(Role.SUBMITTER)
+def stop(service: InService, person: ByPerson, sweep: SweepName) -> dict[str, Any]:
+    """Stop a sweep; its workers save their epochs. One from the queue is held there, until it is released."""
+    with service.queue() as queue:
+        item = queue.state().of_sweep(sweep)
+        if item is not None:
+            check_owner(person, item.owner)
+            held = queue.order(QueueAction.HOLD, item.number, actor=person.name, reason="stopped")
+            return {"sweep": sweep, "queued": item_facts(held)}
+    _check_unowned(person)
+    sweeps.stop(service.store, sweep)
+    return {"sweep": sweep, "queued": None}
+
+
+def check_owner(person: Person, owner: str | None) -> None:
+    """Refuse orders about what belongs to another, but by an approver.
+
+    Raises:
+        RefusalError: They are refused.
+    """
+    if person.name != owner and not person.role.reaches(Role.APPROVER):
+        raise RefusalError(
+            HTTPStatus.FORBIDDEN,
+            f"This belongs to {owner or 'nobody'}: only its owner and approvers may change it, but {person.name} is "
+            f"{person.role}.",
+        )
+
+
+def _check_unowned(person: Person) -> None:
+    """Refuse to stop a sweep that somebody runs by hand, but by an approver."""
+    if not person.role.reaches(Role.APPROVER):
+        raise RefusalError(
+            HTTPStatus.FORBIDDEN, "This sweep does not run from the queue, so only an approver may stop it here."
+        )

@@ -1,0 +1,73 @@
+"""The service itself: whether it lives and is ready, its figures, its documentation."""
+
+from collections import Counter
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from vae_search.errors import VaeSearchError
+from vae_search.server.metrics import MEDIA_TYPE
+from vae_search.server.service import ByPerson, InService
+from vae_search.server.tokens import Role
+from vae_search.server.wall import ANYONE, opened_to
+from vae_search.services.browsing.sweep_pages import sweep_page
+from vae_search.store import paths as store_paths
+from vae_search.version import VERSION
+
+router = APIRouter(tags=["system"])
+
+MOST_SWEEPS = 100_000  # all of them
+
+
+@router.get("/healthz", response_class=PlainTextResponse)
+@opened_to(ANYONE)
+def alive() -> PlainTextResponse:
+    """Say that this process answers."""
+    return PlainTextResponse("ok\n")
+
+
+@router.get("/readyz")
+@opened_to(ANYONE)
+def ready(service: InService) -> JSONResponse:
+    """Say whether the store can be read and a dispatcher works the queue off; 503 if not."""
+    try:
+        service.store.folders(store_paths.SWEEPS)
+        facts = {"store": "readable", "dispatcher": service.pulse.state()}
+    except VaeSearchError:  # what is wrong is for the log, not for anyone
+        facts = {"store": "unreadable", "dispatcher": "unknown"}
+    is_ready = facts == {"store": "readable", "dispatcher": "beating"}
+    return JSONResponse(facts, status_code=HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+@opened_to(Role.VIEWER)
+def metrics(service: InService) -> Response:
+    """Show the figures of the store and of this process, for Prometheus."""
+    found = sweep_page(service.sweeps, limit=MOST_SWEEPS).sweeps
+    with service.queue() as queue:
+        items = Counter(item.state.value for item in queue.state().items)
+    finished = sum(facts["finished"] for facts in found)
+    gauges: dict[str, tuple[str, dict[str, float]]] = {
+        "vae_search_sweeps": ("Sweeps of the store.", dict(Counter(facts["state"] for facts in found))),
+        "vae_search_queue_items": ("Sweeps in the queue.", dict(items)),
+        "vae_search_trials_finished": ("Trials that have ended.", {"": finished}),
+        "vae_search_watched_sweeps": ("Sweeps with a live stream.", {"": service.watchers.watched}),
+    }
+    return Response(service.metrics.text(gauges), media_type=MEDIA_TYPE)
+
+
+@router.get("/openapi.json")
+@opened_to(Role.VIEWER)
+def openapi(request: Request) -> dict[str, Any]:
+    """Show the documentation of the API (OpenAPI 3.1)."""
+    found: dict[str, Any] = request.app.openapi()
+    return found
+
+
+@router.get("/api/v1/me")
+@opened_to(Role.VIEWER)
+def me(person: ByPerson) -> dict[str, Any]:
+    """Show whose token this is, and what it may do."""
+    return {"name": person.name, "role": person.role.value, "version": VERSION}

@@ -1,0 +1,57 @@
+"""Trials of a sweep: pages of them, one, its learning curve."""
+
+from contextlib import nullcontext
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+
+from vae_search.server.routes.parameters import Limit, SweepName, TrialNumber, Where, page
+from vae_search.server.service import InService
+from vae_search.server.tokens import Role
+from vae_search.server.wall import opened_to
+from vae_search.services.browsing import trial_pages
+from vae_search.services.browsing.trial_pages import Order
+
+router = APIRouter(tags=["trials"], prefix="/sweeps/{sweep}/trials")
+
+
+@router.get("")
+@opened_to(Role.VIEWER)
+def list_trials(
+    service: InService,
+    request: Request,
+    sweep: SweepName,
+    limit: Limit = 50,
+    cursor: Annotated[int | None, Query(description="From `next` of the page before.", ge=0)] = None,
+    order: Annotated[Order, Query(description="Least first; those without a value last.")] = "trial",
+    descending: Annotated[bool, Query(description="Greatest first.")] = False,
+    state: Annotated[Literal["COMPLETE", "PRUNED", "FAIL"] | None, Query(description="Only these.")] = None,
+    where: Where = None,
+) -> dict[str, Any]:
+    """List the finished trials of a sweep. Trials that land between two pages shift nothing."""
+    with nullcontext() if where is None else service.query_slot():
+        found = trial_pages.trial_page(
+            service.store,
+            sweep,
+            limit=limit,
+            after=cursor,
+            order=order,
+            descending=descending,
+            state=state,
+            where=where,
+        )
+    return page(request, [*found.trials], next_cursor=found.next, total=found.total, damaged=[*found.damaged])
+
+
+@router.get("/{trial}")
+@opened_to(Role.VIEWER)
+def show_trial(service: InService, sweep: SweepName, trial: TrialNumber) -> dict[str, Any]:
+    """Show every column of a finished trial's row, and its config."""
+    return trial_pages.one_trial(service.store, sweep, trial)
+
+
+@router.get("/{trial}/curve")
+@opened_to(Role.VIEWER)
+def curve(service: InService, sweep: SweepName, trial: TrialNumber) -> dict[str, Any]:
+    """Show the learning curve of a finished trial, an entry for each epoch."""
+    return {"sweep": sweep, "trial": trial, "items": trial_pages.curve(service.store, sweep, trial)}

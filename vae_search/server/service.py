@@ -1,0 +1,157 @@
+"""The service: a store, the rules for who may do what, and what one process keeps to answer quickly.
+
+Nothing in here is state of its own: another process on the same store answers the same.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Protocol
+
+from fastapi import Depends, Request
+
+from vae_search.core.machine import system_user
+from vae_search.errors import NotFound
+from vae_search.queue.leadership import HEARTBEAT
+from vae_search.queue.sweep_queue import SweepQueue
+from vae_search.server.metrics import Metrics
+from vae_search.server.problems import RefusalError
+from vae_search.server.submissions import DataRoots
+from vae_search.server.tokens import Person, Role, TokenFile
+from vae_search.server.watchers import LOOK_S, Watchers
+from vae_search.services.browsing.sweep_pages import SweepReader
+from vae_search.store.backends.base import Store
+from vae_search.store.backends.json_records import from_json_bytes
+from vae_search.store.leases.lease import SILENCE_S
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+MOST_QUERIES = 2  # at once; each is a process that may take memory
+QUERY_WAIT_S = 5.0  # for one of these to end
+MOST_WAITING = 8  # queries; each holds one of the threads that answer everybody
+
+
+class Background(Protocol):
+    """Work that goes on beside the answers, as long as the service runs: the dispatcher of the queue."""
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+
+    def stop(self) -> None:
+        """End in an orderly way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Options that a service is started with.
+
+    Args:
+        location: of the store, for processes that are started.
+        tokens: None: whoever reaches the service is this user, with every right; for the loopback alone.
+        hosts: names that it may be asked by, without ports.
+        look_s: between two looks at a sweep that somebody watches.
+    """
+
+    store: Store
+    location: str
+    tokens: TokenFile | None = None
+    hosts: frozenset[str] = LOOPBACK
+    roots: DataRoots = field(default_factory=DataRoots)
+    background: Background | None = None
+    look_s: float = LOOK_S
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
+
+
+class Service:
+    """One process of the service."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.store = options.store
+        self.local = Person(name=system_user(), role=Role.APPROVER)
+        self.metrics = Metrics()
+        self.watchers = Watchers(self.store, monotonic=options.monotonic, look_s=options.look_s)
+        self.pulse = Pulse(self.store, monotonic=options.monotonic)
+        self.sweeps = SweepReader(self.store, monotonic=options.monotonic)
+        self._queue = SweepQueue(self.store, now=options.now)
+        self._queue_lock = threading.Lock()
+        self._queries = threading.BoundedSemaphore(MOST_QUERIES)
+        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
+
+    @contextmanager
+    def queue(self) -> Iterator[SweepQueue]:
+        """The queue, for one thread at a time: it keeps what it has read."""
+        with self._queue_lock:
+            yield self._queue
+
+    @contextmanager
+    def query_slot(self) -> Iterator[None]:
+        """A place among the queries that may run at once.
+
+        Raises:
+            RefusalError: There is none.
+        """
+        has_slot = False
+        if self._waiting.acquire(blocking=False):
+            try:
+                has_slot = self._queries.acquire(timeout=QUERY_WAIT_S)
+            finally:
+                self._waiting.release()
+        if not has_slot:
+            raise RefusalError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"{MOST_QUERIES} queries are being answered. Try again later.",
+                headers={"Retry-After": "5"},
+            )
+        try:
+            yield
+        finally:
+            self._queries.release()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Beat:
+    value: tuple[int, int] | None = None
+    seen_at_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Pulse:
+    """The dispatcher's heartbeat, as seen from here: it beats as long as its counter moves, by our own clock."""
+
+    store: Store
+    monotonic: Callable[[], float] = field(kw_only=True)
+    _last: _Beat = field(default_factory=_Beat, init=False)
+
+    def state(self) -> str:
+        """`beating`, `silent`, or `none` if no dispatcher works the queue off."""
+        try:
+            record: dict[str, Any] = dict(from_json_bytes(self.store.read(HEARTBEAT), where=HEARTBEAT))
+        except NotFound:
+            return "none"
+        if record.get("ended") is True:
+            return "none"
+        value, now_s = (record.get("leader"), record.get("counter")), self.monotonic()
+        if value != self._last.value:
+            self._last = _Beat(value=value, seen_at_s=now_s)  # type: ignore[arg-type]  # compared, and no more
+        return "beating" if now_s - self._last.seen_at_s < SILENCE_S else "silent"
+
+
+async def service_of(request: Request) -> Service:
+    """The service that a request is for."""
+    found: Service = request.app.state.service
+    return found
+
+
+async def person_of(request: Request) -> Person:
+    """The person whom the wall let in."""
+    found: Person = request.state.person
+    return found
+
+
+InService = Annotated[Service, Depends(service_of)]
+ByPerson = Annotated[Person, Depends(person_of)]

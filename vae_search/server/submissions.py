@@ -1,0 +1,109 @@
+"""Specs that come over HTTP: no code, no path and no address that the service was not told to allow.
+
+A driver reads what `data.source` names, with the rights of the service's user and from its place in the network. So a
+spec may name a built-in data set, images in the store, and what lies below a data root: a folder, or the beginning of
+an address. What it may call by name, such as an architecture, is a closed list already.
+"""
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from vae_search.core.text import shown
+from vae_search.errors import InvalidSpec
+from vae_search.services.sweeps import check_limits
+from vae_search.spec.document import parse_yaml
+from vae_search.spec.fields import FAR, IN_STORE, NAMES
+from vae_search.spec.sweep_spec import SweepSpec, parse_spec
+
+ORIGIN = "spec"
+_SOURCE = ("data", "source")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataRoots:
+    """Places below which the data of a spec may lie.
+
+    Args:
+        folders: resolved, without symbolic links.
+        addresses: beginnings of https://, http://, s3:// or gs:// addresses, each with "/" at its end.
+    """
+
+    folders: tuple[Path, ...] = ()
+    addresses: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, roots: Sequence[str]) -> "DataRoots":
+        """Sort what a user gave with `--data-root`.
+
+        Raises:
+            InvalidSpec: One is no folder and no address.
+        """
+        addresses = tuple(root.rstrip("/") + "/" for root in roots if root.startswith(FAR))
+        folders = []
+        for root in roots:
+            if root.startswith(FAR):
+                continue
+            folder = Path(root).expanduser()
+            if "://" in root or not folder.is_dir():
+                raise InvalidSpec(f"--data-root {root}: must be a folder, or begin with {', '.join(FAR)}.")
+            folders.append(folder.resolve())
+        return cls(folders=tuple(folders), addresses=addresses)
+
+    def refusal(self, source: str, *, written: object) -> str | None:
+        """Reason why a spec over HTTP may not name a source; None if it may.
+
+        Args:
+            source: as the spec has it, with an absolute path.
+            written: as it stands in the text.
+        """
+        if source in NAMES or source.startswith(IN_STORE):
+            return None
+        if source.startswith(FAR):
+            return None if self._is_below_address(source) else self._law("an address below a data root")
+        if not (isinstance(written, str) and posixpath.isabs(written)):
+            return "must be an absolute path, since a spec that comes over HTTP lies in no folder."
+        return None if self._is_below_folder(source) else self._law("a path below a data root")
+
+    def _is_below_address(self, source: str) -> bool:
+        plain = unquote(unquote(source))
+        parts = plain.partition("://")[2].split("/")
+        return not {".", ".."} & {*parts} and "\\" not in plain and source.startswith(self.addresses)
+
+    def _is_below_folder(self, source: str) -> bool:
+        try:
+            real = Path(source).resolve()
+        except (OSError, RuntimeError, ValueError):
+            return False
+        return any(real.is_relative_to(folder) for folder in self.folders)
+
+    def _law(self, what: str) -> str:
+        roots = [*map(str, self.folders), *self.addresses]
+        given = f"The data roots are {', '.join(roots[:5])}." if roots else "This service has no data roots."
+        return f"must be one of {', '.join(NAMES)}, images in the store, or {what}. {given}"
+
+
+def checked_spec(content: bytes, roots: DataRoots) -> tuple[SweepSpec, str]:
+    """A spec that may be queued, and its text: YAML, or JSON, which is YAML.
+
+    Raises:
+        InvalidSpec: It is wrong, or names what it may not; one line for each mistake.
+    """
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InvalidSpec(
+            f"{ORIGIN}:{line}: a spec is UTF-8 text, but here is byte {content[error.start]:#04x}."
+        ) from error
+    spec = parse_spec(text, origin=ORIGIN, base=Path("/"))
+    if spec.data.source not in NAMES:
+        document = parse_yaml(text, origin=ORIGIN)
+        data = document.tree.get("data")
+        written = data.get("source") if isinstance(data, dict) else None
+        if (reason := roots.refusal(spec.data.source, written=written)) is not None:
+            raise document.refusal([(_SOURCE, f"{reason} Got {shown(written)}.")])
+    check_limits(spec)
+    return spec, text

@@ -1,0 +1,256 @@
+"""Live events of sweeps: one watcher per sweep reads the store, however many people look on.
+
+A watcher is a thread that lives as long as somebody listens. Each listener has a queue of its own that is bounded:
+whoever does not keep up is let go, and comes back with the number of the last event that he has seen.
+"""
+
+import asyncio
+import json
+import logging
+import secrets
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from vae_search.errors import StoreUnavailable, VaeSearchError
+from vae_search.server.problems import RefusalError
+from vae_search.services.browsing.sweep_pages import landed_facts, progress_facts
+from vae_search.store.backends.base import Store
+from vae_search.store.queries.live_progress import ProgressFollower
+from vae_search.store.sweeps import sweep_record
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 2.0  # between two looks at a sweep that runs
+IDLE_LOOKS = 5  # times as long, at one that nobody runs, or while the store is away
+KEPT_EVENTS = 512  # of a sweep, for listeners that come back
+WAITING_EVENTS = 128  # of a listener
+MOST_WATCHED = 64  # sweeps at once, each a thread
+MOST_LISTENERS = 2000
+SILENCE_S = 15.0  # after which a listener gets a comment, so that nothing between takes the stream for dead
+RECONNECT_MS = 3000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event of a stream.
+
+    Args:
+        number: from 1, of its watcher.
+        kind: progress, trial, trouble or end.
+    """
+
+    number: int
+    kind: str
+    data: dict[str, Any]
+
+    def to_text(self, watcher: str) -> str:
+        """The event as it goes over the line (HTML Living Standard, 9.2)."""
+        return f"id: {watcher}-{self.number}\nevent: {self.kind}\ndata: {json.dumps(self.data, default=str)}\n\n"
+
+
+class Listener:
+    """A stream that somebody reads; made in the event loop that serves it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiting: asyncio.Queue[Event | None] = asyncio.Queue()
+
+    def offer(self, event: Event | None) -> None:
+        """Hand an event over, from any thread; None is the last one."""
+        with suppress(RuntimeError):  # the loop is closed: the server ends
+            self._loop.call_soon_threadsafe(self._put, event)
+
+    async def next(self) -> Event | None:
+        """The next event; None after the last one."""
+        return await self._waiting.get()
+
+    def _put(self, event: Event | None) -> None:
+        if self._waiting.qsize() > WAITING_EVENTS:
+            event = None  # he does not keep up; what he has missed is kept for when he comes back
+        self._waiting.put_nowait(event)
+
+
+class Watcher:
+    """The reader of one sweep, and those who listen."""
+
+    def __init__(self, store: Store, sweep: str, *, monotonic: Callable[[], float], look_s: float) -> None:
+        self.name = secrets.token_hex(4)
+        self._store = store
+        self._sweep = sweep
+        self._monotonic = monotonic
+        self._look_s = look_s
+        self._lock = threading.Lock()
+        self._listeners: set[Listener] = set()
+        self._kept: deque[Event] = deque(maxlen=KEPT_EVENTS)
+        self._progress: Event | None = None
+        self._count = 0
+        self._woken = threading.Event()
+        self._is_over = False
+
+    def start(self) -> None:
+        """Begin to look."""
+        threading.Thread(target=self._run, name=f"watcher of {self._sweep}", daemon=True).start()
+
+    def join(self, listener: Listener, *, last_seen: str | None) -> bool:
+        """Let somebody listen: first what he has missed, or how the sweep stands. False if the watcher has ended."""
+        with self._lock:
+            if self._is_over:
+                return False
+            watcher, _, number = (last_seen or "").partition("-")
+            first_kept = self._kept[0].number if self._kept else 1
+            if watcher == self.name and number.isdecimal() and int(number) >= first_kept - 1:
+                for event in self._kept:
+                    if event.number > int(number):
+                        listener.offer(event)
+            elif self._progress is not None:
+                listener.offer(self._progress)
+            self._listeners.add(listener)
+            return True
+
+    def leave(self, listener: Listener) -> None:
+        """Forget a listener; without any, the watcher ends."""
+        with self._lock:
+            self._listeners.discard(listener)
+            if not self._listeners:
+                self._woken.set()
+
+    def end(self) -> None:
+        """End the streams of all listeners."""
+        with self._lock:
+            self._is_over = True
+            for listener in self._listeners:
+                listener.offer(None)
+            self._listeners.clear()
+        self._woken.set()
+
+    @property
+    def is_over(self) -> bool:
+        """True once it looks no more."""
+        with self._lock:
+            return self._is_over
+
+    @property
+    def listeners(self) -> int:
+        """Number of those who listen."""
+        with self._lock:
+            return len(self._listeners)
+
+    def _run(self) -> None:
+        try:
+            spec = sweep_record.latest_spec(self._store, self._sweep)
+            following = ProgressFollower(self._store, self._sweep, spec.objective, monotonic=self._monotonic)
+            while not self._ends():
+                wait_s = self._look(following, spec.budget.trials)
+                self._woken.wait(wait_s)
+                self._woken.clear()
+        except VaeSearchError as error:
+            self._tell("end", {"reason": str(error)})
+        except Exception:
+            logger.exception("the watcher of sweep %s failed by a mistake in this program", self._sweep)
+        finally:
+            self.end()
+
+    def _look(self, following: ProgressFollower, trials: int) -> float:
+        """Look once, tell what is new, and say after how many seconds to look again."""
+        try:
+            update = following.look()
+        except StoreUnavailable as trouble:  # it may be back by the next look
+            self._tell("trouble", {"reason": str(trouble)})
+            return IDLE_LOOKS * self._look_s
+        for row in update.landed:
+            self._tell("trial", landed_facts(row))
+        runs = update.driver is not None and not update.silent
+        facts = progress_facts(following, sweep=self._sweep, trials=trials, runs=runs)
+        if self._progress is None or facts != self._progress.data:
+            self._progress = self._tell("progress", facts)
+        return self._look_s if runs else IDLE_LOOKS * self._look_s
+
+    def _tell(self, kind: str, data: dict[str, Any]) -> Event:
+        with self._lock:
+            self._count += 1
+            event = Event(number=self._count, kind=kind, data=data)
+            self._kept.append(event)
+            for listener in self._listeners:
+                listener.offer(event)
+        return event
+
+    def _ends(self) -> bool:
+        """True if nobody listens; from then on nobody can."""
+        with self._lock:
+            self._is_over = self._is_over or not self._listeners
+            return self._is_over
+
+
+class Watchers:
+    """The watchers of a service."""
+
+    def __init__(self, store: Store, *, monotonic: Callable[[], float], look_s: float = LOOK_S) -> None:
+        self._store = store
+        self._monotonic = monotonic
+        self._look_s = look_s
+        self._lock = threading.Lock()
+        self._by_sweep: dict[str, Watcher] = {}
+
+    def listen(self, sweep: str, listener: Listener, *, last_seen: str | None) -> Watcher:
+        """Join the watcher of a sweep, or start it.
+
+        Raises:
+            NotFound: There is no such sweep.
+            RefusalError: Too many listen, or too many sweeps are watched.
+        """
+        with self._lock:
+            present = self._by_sweep.get(sweep)
+            if present is None or present.is_over:
+                sweep_record.read_stored(self._store, sweep)
+            self._by_sweep = {name: each for name, each in self._by_sweep.items() if not each.is_over}
+            if sum(each.listeners for each in self._by_sweep.values()) >= MOST_LISTENERS:
+                raise _full(f"More than {MOST_LISTENERS} streams are read.")
+            present = self._by_sweep.get(sweep)
+            if present is not None and present.join(listener, last_seen=last_seen):
+                return present
+            if len(self._by_sweep) >= MOST_WATCHED:
+                raise _full(f"More than {MOST_WATCHED} sweeps are watched.")
+            started = Watcher(self._store, sweep, monotonic=self._monotonic, look_s=self._look_s)
+            started.join(listener, last_seen=last_seen)
+            started.start()
+            self._by_sweep[sweep] = started
+            return started
+
+    def end(self) -> None:
+        """End all streams."""
+        with self._lock:
+            for watcher in self._by_sweep.values():
+                watcher.end()
+            self._by_sweep.clear()
+
+    @property
+    def watched(self) -> int:
+        """Number of sweeps that are watched."""
+        with self._lock:
+            return sum(not each.is_over for each in self._by_sweep.values())
+
+
+async def stream(watcher: Watcher, listener: Listener, *, silence_s: float = SILENCE_S) -> AsyncIterator[str]:
+    """The text of an event stream, until the watcher ends or the client leaves."""
+    try:
+        yield f"retry: {RECONNECT_MS}\n\n"
+        while True:
+            try:
+                event = await asyncio.wait_for(listener.next(), silence_s)
+            except TimeoutError:
+                yield ":\n\n"
+                continue
+            if event is None:
+                return
+            yield event.to_text(watcher.name)
+    finally:
+        watcher.leave(listener)
+
+
+def _full(detail: str) -> RefusalError:
+    return RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, f"{detail} Try again later.", headers={"Retry-After": "30"})

@@ -1,5 +1,6 @@
 """Commands of the service: serve, token."""
 
+import time
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,6 +41,11 @@ def serve(
             "--data-root", metavar="DIR", help="Data that specs may name: a folder, or how addresses begin; repeatable."
         ),
     ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="Run queued sweeps on a cluster, http://HEAD:8265; default: on this machine."),
+    ] = None,
+    at_once: Annotated[int, typer.Option("--sweeps-at-once", min=1, help="Queued sweeps that run at once.")] = 1,
     trusted: Annotated[
         list[str] | None,
         typer.Option("--trusted-host", metavar="NAME", help="A further name of the service; repeatable."),
@@ -52,12 +58,15 @@ def serve(
     missing = [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]
     if missing:
         raise InvalidSpec(f"serve: needs {', '.join(missing)}. Install it with: pip install 'vae-search[web]'")
+    from vae_search.core.scratch import scratch_folder
     from vae_search.display.console import say
     from vae_search.server.app import create_app
     from vae_search.server.http_server import http_server, listening, trusted_names
     from vae_search.server.service import Options
     from vae_search.server.submissions import DataRoots
     from vae_search.server.tokens import TokenFile
+    from vae_search.services.queue.child_drivers import ChildDrivers
+    from vae_search.services.queue.dispatch import BackgroundDispatch
     from vae_search.store.backends.uri import location_everywhere, open_store
 
     hosts = trusted_names(host, trusted=trusted or (), has_tokens=tokens is not None)
@@ -65,19 +74,22 @@ def serve(
     if file is not None:
         file.records()  # a file that cannot be used is told now
     opened = open_store(store)
-    options = Options(
-        store=opened,
-        location=location_everywhere(opened),
-        tokens=file,
-        hosts=hosts,
-        roots=DataRoots.parse(data_roots or ()),
-    )
-    socket = listening(host, port)
-    server = http_server(create_app(options))
-    shown = f"[{host}]" if ":" in host else host
-    say(f"Serving {opened.location} on http://{shown}:{socket.getsockname()[1]}. Ctrl-C ends it.")
-    with suppress(KeyboardInterrupt):  # uvicorn has ended in order, and passes the signal on
-        server.run(sockets=[socket])
+    with scratch_folder("queue-") as folder:
+        drivers = ChildDrivers(opened, folder=folder, address=address, monotonic=time.monotonic)
+        options = Options(
+            background=BackgroundDispatch(opened, drivers, most=at_once),
+            store=opened,
+            location=location_everywhere(opened),
+            tokens=file,
+            hosts=hosts,
+            roots=DataRoots.parse(data_roots or ()),
+        )
+        socket = listening(host, port)
+        server = http_server(create_app(options))
+        shown = f"[{host}]" if ":" in host else host
+        say(f"Serving {opened.location} on http://{shown}:{socket.getsockname()[1]}. Ctrl-C ends it.")
+        with suppress(KeyboardInterrupt):  # uvicorn has ended in order, and passes the signal on
+            server.run(sockets=[socket])
 
 
 @token.command()

@@ -10,13 +10,48 @@ from vae_search.errors import LeaseLost, VaeSearchError
 from vae_search.queue.dispatcher import Dispatcher, Drivers
 from vae_search.queue.leadership import Candidacy
 from vae_search.queue.sweep_queue import SweepQueue
+from vae_search.services.queue.child_drivers import ChildDrivers
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.processes import this_process
 
 logger = logging.getLogger(__name__)
 
 STEP_S = 1.0
+LEAVE_S = 60.0  # a driver saves its epochs within 15 s; Ray may take longer on a busy machine
 MOST_SWEEPS = 1  # at once: a sweep fills the machine, or the cluster, by itself
+
+
+class BackgroundDispatch:
+    """Dispatch in a thread, from `start` to `stop`.
+
+    Args:
+        most: sweeps at once.
+        leave_s: how long `stop` waits for the drivers that train here.
+    """
+
+    def __init__(
+        self, store: Store, drivers: ChildDrivers, *, most: int = MOST_SWEEPS, leave_s: float = LEAVE_S
+    ) -> None:
+        self._drivers = drivers
+        self._leave_s = leave_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(
+            target=dispatch,
+            args=(store, drivers),
+            kwargs={"stopped": self._stopped, "most": most},
+            name="dispatcher",
+            daemon=True,
+        )
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let another dispatcher lead, and stop the drivers that train here: the next dispatcher continues them."""
+        self._stopped.set()
+        self._thread.join()
+        self._drivers.stop_all(wait_s=self._leave_s)
 
 
 def dispatch(

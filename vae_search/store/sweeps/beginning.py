@@ -10,6 +10,7 @@ from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps.folders import left_behind
 from vae_search.store.sweeps.sweep_record import SweepRecord, find
+from vae_search.version import VERSION
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
@@ -93,12 +94,13 @@ def check_metric(existing: SweepRecord, metric_version: int) -> None:
     Raises:
         Conflict: Saying what to do instead.
     """
-    name = existing.spec.name
+    name, began_with = existing.spec.name, existing.versions.get("vae-search")
+    program = f"vae-search {began_with}" if began_with not in (None, VERSION) else "the version that began it"
     if existing.metric_version != metric_version:
         raise Conflict(
             f"sweep {name}: its trials were measured by version {existing.metric_version} of the metric, and this "
             f"program measures by version {metric_version}: in one ranking they would not be comparable.\n"
-            f"Give the spec another name to search anew, or continue this one with the version that began it. "
+            f"Give the spec another name to search anew, or continue this one with {program}. "
             "What it has found stays as it is, and can be read, compared and used."
         )
 

@@ -168,7 +168,7 @@ class SweepCoordinator:
         self._epochs_done += running.take_in(report)
         self._rungs.note_report(report, running.assignment)
         if not running.assignment.confirms:
-            self._study.note(running.assignment.trial, running.neg_bounds)
+            self._study.note(running.assignment.trial, {each.epoch: each.neg_bound for each in report.measurements})
         found = end_of(report, running, spec=self._spec, rungs=self._rungs, time_is_up=self._search_time_is_up)
         running.decide(found)
         return found

@@ -78,11 +78,11 @@ def run(
     if spec.promote is not None and spec.promote.limits.get("seed_spread", LEAST_LIKELY_SPREAD) < LEAST_LIKELY_SPREAD:
         limit = spec.promote.limits["seed_spread"]
         observer.on_warning(f"promote.limits.seed_spread: {limit:g} counts least gains now, no share of the span.")
+    from vae_search.data.dataset import METRIC_VERSION, comparability_key, keys_judged_alike, pixels_key
+
     existing = sweep_record.find(store, spec.name)
     spec = spec.with_bound(existing.spec if existing else None)
     if existing is not None:
-        from vae_search.data.dataset import METRIC_VERSION
-
         before = status(store, spec.name, spec=spec)
         if not before.finished:
             beginning.check_metric(existing, METRIC_VERSION)
@@ -94,7 +94,6 @@ def run(
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
     from vae_search.core.machine import this_machine
     from vae_search.data.binarization import check_binarisation
-    from vae_search.data.dataset import METRIC_VERSION, comparability_key, keys_judged_alike, pixels_key
     from vae_search.data.tasks import JudgeTask, TrainingTask
     from vae_search.search.capacity import local_capacity
     from vae_search.search.driver_lifecycle import SweepStart

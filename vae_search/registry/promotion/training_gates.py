@@ -10,6 +10,7 @@ error, and what that explains does not count.
 import numpy as np
 
 from vae_search.core.image_bounds import ImageBounds
+from vae_search.core.measurements import COLLAPSED_NATS
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import (
     GateInputs,
@@ -24,7 +25,6 @@ from vae_search.registry.promotion.gate_results import (
 from vae_search.spec.hyperparameters import Config
 from vae_search.store.ledger.confirm_runs import ConfirmRow
 
-LEAST_RATE_NATS = 1.0  # a code that says less is held to this much
 GAP_STANDARD_ERRORS = 2.0
 
 
@@ -60,7 +60,8 @@ def code_matters(candidate: Candidate, facts: GateInputs, limit: float) -> GateR
         "shuffle_gap",
         candidate,
         lambda row, _: row.shuffle_gap,
-        lambda _, bounds: limit * max(LEAST_RATE_NATS, float(bounds.rate.mean())),
+        # A code that says less is held to that much.
+        lambda _, bounds: limit * max(COLLAPSED_NATS, float(bounds.rate.mean())),
         "nats lost with another image's code",
         at_least=True,
     )

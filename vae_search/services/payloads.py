@@ -93,8 +93,13 @@ def trial_facts(row: "TrialRow") -> Facts:
 
 
 def confirmed_facts(verdict: Confirmed | FailedConfirmation | None) -> Facts | None:
-    """Bound on -log p(x) over fresh seeds; None for a config that is not confirmed."""
-    return {"seeds": verdict.seeds, "mean": verdict.mean, "sd": verdict.sd} if isinstance(verdict, Confirmed) else None
+    """Bound on -log p(x) over fresh seeds, or of the run that the finalists were chosen by, which does not testify.
+
+    None for a config that is not confirmed.
+    """
+    if not isinstance(verdict, Confirmed):
+        return None
+    return {"seeds": verdict.seeds, "mean": verdict.mean, "sd": verdict.sd, "testifies": verdict.testifies}
 
 
 def front_facts(front: "Front") -> list[Facts]:

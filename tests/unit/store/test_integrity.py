@@ -14,9 +14,11 @@ from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.services import maintenance, sweep_status
 from vae_search.spec.sweep_spec import overridden, parse_spec
 from vae_search.store import paths as store_paths
+from vae_search.store.backends.json_records import to_sealed_json
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts
+from vae_search.store.ledger.checkpoints import PAUSE_FILE
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.maintenance.integrity import inspect, set_aside
 from vae_search.store.paths import SweepPaths
@@ -115,6 +117,19 @@ def test_damage_is_named(swept, damage):
     found = inspect(swept, "digits")
 
     assert any(finding.path.endswith(path) for finding in found.damaged), found.findings
+
+
+def test_a_pause_is_checked_as_rows_are_and_can_be_set_aside(swept):
+    path = f"{SweepPaths('digits').run('000009')}/{PAUSE_FILE}"
+    swept.create(path, to_sealed_json({"rung": 3}))
+    assert inspect(swept, "digits").findings == ()
+    flip(path)(swept)
+
+    (finding,) = inspect(swept, "digits").damaged
+
+    assert finding.path == path
+    assert set_aside(swept, "digits", finding, lease=1)
+    assert inspect(swept, "digits").findings == ()
 
 
 def test_what_a_dead_driver_leaves_behind_is_no_damage(swept):

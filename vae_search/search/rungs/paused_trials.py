@@ -4,7 +4,6 @@ A paused trial has no row yet. It stays in its running folder, with the checkpoi
 measurements. The file goes before the trial goes on: from then on its checkpoint tells how far it is.
 """
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from vae_search.search.messages import TrialAssignment
 from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.running_trial import RunningTrial, TrialPause, cut_at
 from vae_search.store.backends.base import Store
-from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
+from vae_search.store.backends.json_records import from_sealed_json, to_sealed_json
 from vae_search.store.ledger.checkpoints import PAUSE_FILE
 from vae_search.store.paths import SweepPaths
 
@@ -60,7 +59,7 @@ class PausedTrials:
         if path not in self._store.list(self._paths.run(assignment.key)):
             return False
         try:
-            running = _running(assignment, from_json_bytes(self._store.read(path), where=path), where=path)
+            running = _running(assignment, from_sealed_json(self._store.read(path), where=path), where=path)
         except CorruptStore as error:
             logger.warning("run %s goes on from its checkpoint: %s", assignment.key, error)
             return False
@@ -112,7 +111,7 @@ class PausedTrials:
 def _content(running: RunningTrial) -> bytes:
     if running.pause is None or running.started_at is None:
         raise ValueError(f"run {running.assignment.key} is not paused")
-    record = {
+    record: dict[str, object] = {
         "rung": running.pause.rung,
         "explanation": running.pause.explanation,
         "attempts": running.attempts,
@@ -121,18 +120,11 @@ def _content(running: RunningTrial) -> bytes:
         "measurements": [asdict(measurement) for _, measurement in sorted(running.measurements.items())],
         "costs": None if running.costs is None else asdict(running.costs),
     }
-    return to_json_bytes({"record": record, "sha256": _sha256(record)})
+    return to_sealed_json(record)
 
 
-def _sha256(record: Mapping[str, Any]) -> str:
-    return hashlib.sha256(to_json_bytes(record)).hexdigest()
-
-
-def _running(assignment: TrialAssignment, content: Mapping[str, Any], *, where: str) -> RunningTrial:
+def _running(assignment: TrialAssignment, record: Mapping[str, Any], *, where: str) -> RunningTrial:
     try:
-        record = content["record"]
-        if content["sha256"] != _sha256(record):
-            raise ValueError("its bytes do not match its digest")
         measurements = [EpochMeasurement(**fields) for fields in record["measurements"]]
         return RunningTrial(
             assignment=assignment,

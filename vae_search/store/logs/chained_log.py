@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from vae_search.errors import CorruptStore
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
-from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
+from vae_search.store.backends.json_records import from_sealed_json, to_sealed_json
 
 NO_RECORD = "0" * 64  # what the first record is chained to
 SEAL = ("number", "previous_sha256", "sha256")  # fields of a file beside those of its record
@@ -84,8 +84,7 @@ def sealed(record: Mapping[str, object], *, number: int, previous_sha256: str) -
     """
     if taken := sorted(set(record) & set(SEAL)):
         raise ValueError(f"a record of a chained log must not have the fields {', '.join(taken)}")
-    placed = {**record, "number": number, "previous_sha256": previous_sha256}
-    return to_json_bytes({**placed, "sha256": _sha256(to_json_bytes(placed))})
+    return to_sealed_json({**record, "number": number, "previous_sha256": previous_sha256})
 
 
 def unsealed(content: bytes, *, number: int, previous_sha256: str, where: str) -> dict[str, object]:
@@ -94,10 +93,7 @@ def unsealed(content: bytes, *, number: int, previous_sha256: str, where: str) -
     Raises:
         CorruptStore: A byte is changed, or it belongs to another place in the chain.
     """
-    record = from_json_bytes(content, where=where)
-    seal = record.pop("sha256", None)
-    if seal != _sha256(to_json_bytes(record)) or content != to_json_bytes(record | {"sha256": seal}):
-        raise CorruptStore("damaged: its bytes do not match its digest.", path=where, advice="Restore it from a copy.")
+    record = from_sealed_json(content, where=where)
     if (record.pop("number", None), record.pop("previous_sha256", None)) != (number, previous_sha256):
         raise CorruptStore("does not follow the entry before it.", path=where, advice="Restore the log from a copy.")
     return record

@@ -9,8 +9,9 @@ from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.file_sets import read_file_set
-from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
+from vae_search.store.backends.json_records import from_json_bytes, from_sealed_json, to_json_bytes
 from vae_search.store.leases.records import newest_lease, read_holder
+from vae_search.store.ledger.checkpoints import PAUSE_FILE
 from vae_search.store.ledger.checksums import check_seal
 from vae_search.store.ledger.compaction import usable_length
 from vae_search.store.ledger.confirm_runs import ConfirmRow, finalist_from_parquet
@@ -256,9 +257,14 @@ def _running_findings(store: Store, sweep: str, paths: list[str], rows: Mapping[
     for path in sorted(SweepPaths(sweep).run(key) for key in keys if key is not None and key in rows):
         yield Finding(path=path, problem="its run has a row: left behind by a driver that died", damaged=False)
     for path in paths:
-        if not path.startswith(f"{SweepPaths(sweep).running}/") or not store_paths.is_suggestion(path):
+        if not path.startswith(f"{SweepPaths(sweep).running}/") or store_paths.running_key_of(path) in rows:
             continue
-        if store_paths.running_key_of(path) in rows:
+        if path.endswith(f"/{PAUSE_FILE}"):
+            try:
+                from_sealed_json(store.read(path), where=path)
+            except CorruptStore as error:  # its trial goes on from the checkpoint of its rung
+                yield _damage(path, error)
+        if not store_paths.is_suggestion(path):
             continue
         try:
             record = from_json_bytes(store.read(path), where=path)

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from tests.chaos.campaign import chance, count
-from tests.chaos.invariants import Seen, check_invariants
+from tests.chaos.invariants import Seen, check_invariants, seen
 from tests.chaos.sweeps import NOTHING
 from tests.support.served_store import ServedStore, Server, served_store, until
 from vae_search.queue.state import ItemState
@@ -85,12 +85,19 @@ class Campaign:
         states = Counter(item.state.value for item in self._served.items())
         print(f"kill {self.kills.total()}: {what}; {dict(states)}")
 
-    def check(self, *, finished: bool) -> None:
-        """Hold every sweep to its invariants."""
+    def look(self) -> None:
+        """Hold every row to what it was at the look before, while drivers go on writing others."""
         for name in self.names:
-            self._seen[name] = check_invariants(
-                self._served.store, name, self._seen.get(name, NOTHING), shown=(), trials=TRIALS, finished=finished
-            )
+            now, before = seen(self._served.store, name), self._seen.get(name, NOTHING)
+            lost = {path: digest for path, digest in before.rows.items() if now.rows.get(path) != digest}
+            assert not lost, f"rows that were there are gone or changed: {sorted(lost)}"
+            self._seen[name] = now
+
+    def check(self) -> None:
+        """Hold every sweep, all of which are over, to its invariants."""
+        for name in self.names:
+            before = self._seen.get(name, NOTHING)
+            check_invariants(self._served.store, name, before, shown=(), trials=TRIALS, finished=True)
 
     @property
     def is_over(self) -> bool:
@@ -121,9 +128,9 @@ def test_all_sweeps_end_exactly_once_although_servers_and_drivers_are_killed(inl
             if len(campaign.names) * KILLS_PER_SWEEP <= campaign.kills.total():
                 campaign.submit()
             campaign.kill()
-            campaign.check(finished=False)
+            campaign.look()
 
-        campaign.check(finished=True)
+        campaign.check()
         items = served.items()
         assert Counter(item.owner for item in items) == Counter(OWNERS[i % len(OWNERS)] for i in range(sweeps))
         for item in items:

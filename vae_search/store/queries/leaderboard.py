@@ -14,7 +14,7 @@ from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.columns import int64_array
-from vae_search.store.ledger.compaction import compact_lengths
+from vae_search.store.ledger.compaction import compact_sizes
 from vae_search.store.ledger.rows import (
     TRIAL_SCHEMA,
     TrialRow,
@@ -53,7 +53,7 @@ _FINISHED = {state.value for state in State if state.is_finished}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Copy:
-    """The longest intact copy of a sweep's first rows."""
+    """The largest intact copy of a sweep's rows."""
 
     path: str
     content: bytes
@@ -240,7 +240,7 @@ def read_leaderboard(store: Store, sweep: str, *, record: StoredRecord | None = 
     files = [path for path in paths if path.endswith(".parquet")]
     others = [path for path in paths if not path.endswith(".parquet")] if len(files) < len(paths) else []
     identity = identity_of(store, sweep, record)
-    copy = _longest_copy(store, sweep, identity)
+    copy = _largest_copy(store, sweep, identity)
     parts = [_NO_ROWS.append_column("place", int64_array([]))]
     if copy is not None and files[: len(copy.files)] == copy.files:  # as it nearly always is, and ten times faster
         files = files[len(copy.files) :]
@@ -265,9 +265,9 @@ def read_leaderboard(store: Store, sweep: str, *, record: StoredRecord | None = 
     return Leaderboard(store, sweep, table, copy=copy, damaged=damaged, set_aside=set_aside)
 
 
-def _longest_copy(store: Store, sweep: str, identity: SweepIdentity | None) -> _Copy | None:
-    for length in compact_lengths(store.list(SweepPaths(sweep).compact)):
-        path = SweepPaths(sweep).compact_trials(length)
+def _largest_copy(store: Store, sweep: str, identity: SweepIdentity | None) -> _Copy | None:
+    for size in compact_sizes(store.list(SweepPaths(sweep).compact)):
+        path = SweepPaths(sweep).compact_trials(size)
         try:
             content = store.read(path)
             table = _columns(content, path, identity)

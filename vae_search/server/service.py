@@ -76,7 +76,7 @@ class Service:
         self.metrics = Metrics()
         self.watchers = Watchers(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.pulse = Pulse(self.store, monotonic=options.monotonic)
-        self.sweeps = SweepReader(self.store, monotonic=options.monotonic)
+        self.sweeps = SweepReader(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self._queue = SweepQueue(self.store, now=options.now)
         self._queue_lock = threading.Lock()
         self._queries = threading.BoundedSemaphore(MOST_QUERIES)

@@ -86,11 +86,14 @@ class SweepStatus:
         return "finished" if self.finished else "interrupted"
 
 
-def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> SweepStatus:
+def status(
+    store: Store, sweep: str, *, spec: "SweepSpec | None" = None, leaderboard: Leaderboard | None = None
+) -> SweepStatus:
     """Read the status of a sweep.
 
     Args:
         spec: what it is about to be run with; default: what its last driver ran it with.
+        leaderboard: of the sweep, if it has been read already.
 
     Raises:
         NotFound: There is no such sweep.
@@ -101,7 +104,7 @@ def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> Swee
     last = last_heartbeat(store, sweep)
     return SweepStatus(
         spec=spec or latest,
-        leaderboard=read_leaderboard(store, sweep, record=record),
+        leaderboard=leaderboard or read_leaderboard(store, sweep, record=record),
         damaged_finalists=confirm_runs.damaged,
         heartbeat=None if last is None or last.ended else last,
         driver_s=last.progress.driver_s if last else 0.0,

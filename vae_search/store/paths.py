@@ -12,7 +12,7 @@ sweeps/<sweep>/running/000042/strike-oom-<nonce>.json   it ran out of memory, or
 sweeps/<sweep>/running/000042/000003/checkpoint-000007/
 sweeps/<sweep>/epochs/000042.parquet              the learning curve of a finished trial
 sweeps/<sweep>/trials/000042.parquet              its row: the commit point
-sweeps/<sweep>/compact/trials-000500.parquet      a derived copy of rows 0 … 499, epochs-000500.parquet of their curves
+sweeps/<sweep>/compact/trials-000500.parquet      a derived copy of 500 rows, epochs-000500.parquet of their curves
 sweeps/<sweep>/artifacts/000042/                  its weights, if it is among the best
 sweeps/<sweep>/finalists/000042-s1.parquet        a confirm run: the same config again with a fresh seed; its weights
                                                   and bounds are in artifacts/000042-s1/
@@ -150,13 +150,13 @@ class SweepPaths:
         """The folder of derived copies of rows and curves."""
         return f"{self.folder}/compact"
 
-    def compact_trials(self, length: int) -> str:
-        """A copy of the rows of trials 0 … length - 1."""
-        return f"{self.compact}/trials-{length:06d}.parquet"
+    def compact_trials(self, size: int) -> str:
+        """A copy of the rows of so many trials."""
+        return f"{self.compact}/trials-{size:06d}.parquet"
 
-    def compact_epochs(self, length: int) -> str:
+    def compact_epochs(self, size: int) -> str:
         """A copy of the learning curves of the same trials."""
-        return f"{self.compact}/epochs-{length:06d}.parquet"
+        return f"{self.compact}/epochs-{size:06d}.parquet"
 
     @property
     def finalists(self) -> str:

@@ -1,5 +1,6 @@
 """The server on a real socket: slow, silent and oversized clients are bounded, and others are answered meanwhile."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -111,6 +112,29 @@ def test_what_is_no_request_is_refused(text, port):
     with sent(port, text) as strange:
         assert strange.makefile("rb").readline().startswith(b"HTTP/1.1 400")
     assert alive(port)
+
+
+def test_an_answer_is_not_held_back_until_its_beginning_is_acknowledged():
+    """Nagle's algorithm and a delayed ACK together cost each answer on a kept connection 40 ms."""
+
+    async def nagle_is_off() -> bool:
+        taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        class Taking(asyncio.Protocol):
+            def connection_made(self, transport):
+                own = transport.get_extra_info("socket")
+                taken.set_result(bool(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
+
+        with listening("127.0.0.1", 0) as own:
+            server = await asyncio.get_running_loop().create_server(Taking, sock=own)
+            async with server:
+                _, writer = await asyncio.open_connection(*own.getsockname())
+                found = await taken
+                writer.close()
+                await writer.wait_closed()
+        return found
+
+    assert asyncio.run(nagle_is_off())
 
 
 def test_beyond_the_loopback_there_must_be_tokens_and_a_name():

@@ -1,16 +1,20 @@
 """Pages of sweeps, and facts of one that runs: for readers who look at a part of a store at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, NotFound
+from vae_search.services.browsing.kept_answers import KeptAnswers
 from vae_search.services.payloads import Facts, front_facts, status_facts, trial_facts
 from vae_search.services.sweep_status import status
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.records import newest_lease
 from vae_search.store.ledger.confirm_runs import ConfirmRow
+from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
+from vae_search.store.sweeps import sweep_record
 from vae_search.store.sweeps.folders import sweep_names
 
 if TYPE_CHECKING:
@@ -20,6 +24,11 @@ if TYPE_CHECKING:
 
 
 KEPT_S = 60.0
+IDLE_LOOKS = 5  # times as long between two looks at a sweep that nobody runs
+MOST_ROWS = 200_000  # of leaderboards that are kept: about a kilobyte each
+MOST_SWEEPS = 10_000  # whose facts are kept
+SWEEP_WEIGHT = 20  # rows that a leaderboard without rows costs
+FAR_READERS = 16  # sweeps of a page that are read at once from a store that is not on a disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,49 +45,94 @@ class SweepPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Kept:
+class _Read:
     lease: int
     """the newest one when the facts were read"""
     read_at_s: float
     facts: Facts
+    spec: Facts
 
 
 class SweepReader:
     """Facts of sweeps, read anew only where they may have changed; safe for threads.
 
     Only a driver changes how a sweep stands, and it takes a lease with a new number first. So the facts of a sweep that
-    nobody runs hold until there is another lease; repairs by hand show after `KEPT_S`.
+    nobody runs hold until there is another lease; repairs by hand show after `KEPT_S`. Rows never change, so of a sweep
+    that runs only those are read that are new. Nobody's look at a sweep is repeated within `look_s`, five times as long
+    for one that nobody runs.
     """
 
-    def __init__(self, store: Store, *, monotonic: Callable[[], float]) -> None:
+    def __init__(self, store: Store, *, monotonic: Callable[[], float], look_s: float = 0.0) -> None:
         self.store = store
         self._monotonic = monotonic
-        self._kept: dict[str, _Kept] = {}
+        self._is_far = store.local_path("") is None
+        self._leaderboards = KeptAnswers[Leaderboard](
+            lambda sweep, before: read_leaderboard(
+                store, sweep, record=sweep_record.read_stored(store, sweep), before=before
+            ),
+            fresh_s=lambda _: look_s,
+            monotonic=monotonic,
+            weigh=lambda found: found.finished + SWEEP_WEIGHT,
+            most=MOST_ROWS,
+        )
+        self._read = KeptAnswers[_Read](
+            self._look,
+            fresh_s=lambda read: look_s if read.facts["state"] == "running" else IDLE_LOOKS * look_s,
+            monotonic=monotonic,
+            most=MOST_SWEEPS,
+        )
+        self._names = KeptAnswers[list[str]](
+            lambda _, __: sweep_names(store), fresh_s=lambda _: look_s, monotonic=monotonic, most=1
+        )
 
-    def facts(self, sweep: str) -> Facts:
-        """Facts of one sweep.
+    def leaderboard(self, sweep: str) -> Leaderboard:
+        """Leaderboard of a sweep.
 
         Raises:
             NotFound: There is no such sweep.
             CorruptStore: Its record is damaged.
         """
-        lease, now_s = newest_lease(self.store, sweep), self._monotonic()
-        kept = self._kept.get(sweep)
-        if kept is not None and kept.lease == lease and now_s - kept.read_at_s < KEPT_S:
-            return kept.facts
-        facts = sweep_facts(status(self.store, sweep))
-        if facts["state"] == "running":
-            self._kept.pop(sweep, None)
-        else:
-            self._kept[sweep] = _Kept(lease=lease, read_at_s=now_s, facts=facts)
-        return facts
+        return self._leaderboards.answer(sweep)
+
+    def status(self, sweep: str) -> "SweepStatus":
+        """Status of a sweep, whose rows are not read again; what it raises is as for `leaderboard`."""
+        return status(self.store, sweep, leaderboard=self.leaderboard(sweep))
+
+    def facts(self, sweep: str) -> Facts:
+        """Facts of one sweep; what it raises is as for `leaderboard`."""
+        return self._read.answer(sweep).facts
+
+    def spec(self, sweep: str) -> Facts:
+        """The spec of a sweep as its last driver ran it; what it raises is as for `leaderboard`."""
+        return self._read.answer(sweep).spec
+
+    def facts_of(self, sweeps: Sequence[str]) -> list[Facts | NotFound | CorruptStore]:
+        """Facts of some sweeps, or why there are none, in this order; several at once where each takes long."""
+        if self._is_far and len(sweeps) > 1:
+            with ThreadPoolExecutor(min(FAR_READERS, len(sweeps)), thread_name_prefix="sweeps") as pool:
+                return [*pool.map(self._facts_or_reason, sweeps)]
+        return [*map(self._facts_or_reason, sweeps)]
 
     def names(self) -> list[str]:
         """Names of all sweeps, sorted; what is kept of others goes."""
-        names = sweep_names(self.store)
-        for gone in self._kept.keys() - {*names}:
-            self._kept.pop(gone, None)
+        names = self._names.answer("")
+        self._read.keep_only({*names})
+        self._leaderboards.keep_only({*names})
         return names
+
+    def _facts_or_reason(self, sweep: str) -> Facts | NotFound | CorruptStore:
+        try:
+            return self.facts(sweep)
+        except (NotFound, CorruptStore) as reason:
+            return reason
+
+    def _look(self, sweep: str, before: _Read | None) -> _Read:
+        lease, now_s = newest_lease(self.store, sweep), self._monotonic()
+        holds = before is not None and before.lease == lease and now_s - before.read_at_s < KEPT_S
+        if before is not None and holds and before.facts["state"] != "running":
+            return before
+        found = self.status(sweep)
+        return _Read(lease=lease, read_at_s=now_s, facts=sweep_facts(found), spec=found.spec.to_json())
 
 
 def sweep_page(reader: SweepReader, *, limit: int, after: str | None = None, state: str | None = None) -> SweepPage:
@@ -92,21 +146,23 @@ def sweep_page(reader: SweepReader, *, limit: int, after: str | None = None, sta
     waiting = [name for name in names if after is None or name > after]
     found: list[Facts] = []
     troubles: list[str] = []
-    for place, name in enumerate(waiting):
-        try:
-            facts = reader.facts(name)
-        except NotFound:  # it has been removed meanwhile
-            continue
-        except CorruptStore as error:
-            troubles.append(str(error))
-            continue
-        if state in (None, facts["state"]):
-            found.append(facts)
-        if len(found) == limit:
-            more = place + 1 < len(waiting)
-            return SweepPage(
-                sweeps=tuple(found), next=name if more else None, total=len(names), troubles=tuple(troubles)
-            )
+    for begin in range(0, len(waiting), limit):
+        chunk = waiting[begin : begin + limit]
+        for place, facts in enumerate(reader.facts_of(chunk), start=begin + 1):
+            if isinstance(facts, NotFound):  # it has been removed meanwhile
+                continue
+            if isinstance(facts, CorruptStore):
+                troubles.append(str(facts))
+                continue
+            if state in (None, facts["state"]):
+                found.append(facts)
+            if len(found) == limit:
+                return SweepPage(
+                    sweeps=tuple(found),
+                    next=waiting[place - 1] if place < len(waiting) else None,
+                    total=len(names),
+                    troubles=tuple(troubles),
+                )
     return SweepPage(sweeps=tuple(found), next=None, total=len(names), troubles=tuple(troubles))
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore
@@ -152,10 +153,10 @@ def trials_to_parquet(rows: Sequence[TrialRow], *, path: str, after: pa.Table | 
     """`rows` as a sealed Parquet file for `path`, with the columns of `TRIAL_SCHEMA`.
 
     Args:
-        after: rows that come before them, with the same columns.
+        after: others that go into the file with them, with the same columns.
     """
     records = [trial_record(row) for row in rows]
-    return encode_checked(_joined(after, pa.Table.from_pylist(records, schema=TRIAL_SCHEMA)), path=path)
+    return encode_checked(_joined(after, pa.Table.from_pylist(records, schema=TRIAL_SCHEMA), by=["trial"]), path=path)
 
 
 def trials_from_parquet(content: bytes, *, path: str, places: Sequence[int] | None = None) -> list[TrialRow]:
@@ -232,10 +233,11 @@ def epochs_to_parquet(rows: Sequence[EpochRow], *, path: str, after: pa.Table | 
     """`rows` as a sealed Parquet file for `path`, with the columns of `EPOCH_SCHEMA`.
 
     Args:
-        after: rows that come before them, with the same columns.
+        after: others that go into the file with them, with the same columns.
     """
     records = [_record(row, _EPOCH_COLUMNS) for row in rows]
-    return encode_checked(_joined(after, pa.Table.from_pylist(records, schema=EPOCH_SCHEMA)), path=path)
+    table = _joined(after, pa.Table.from_pylist(records, schema=EPOCH_SCHEMA), by=["trial", "epoch"])
+    return encode_checked(table, path=path)
 
 
 def epochs_from_parquet(content: bytes, *, path: str) -> list[EpochRow]:
@@ -281,12 +283,13 @@ def _checked_params(params: Mapping[str, object]) -> dict[str, ParamValue]:
     return {name: checked(f"params.{name}", value, _PARAM_COLUMNS[name]) for name, value in params.items()}
 
 
-def _joined(first: pa.Table | None, then: pa.Table) -> pa.Table:
-    """One table in one piece: equal rows give equal bytes, however they came together."""
+def _joined(first: pa.Table | None, then: pa.Table, *, by: Sequence[str]) -> pa.Table:
+    """One table in one piece, by these columns: equal rows give equal bytes, however they came together."""
     if first is None:
         return then
     # The empty piece gives its schema to the whole: read from a file, a list's items have another name.
-    return pa.concat_tables([then.slice(0, 0), first, then]).combine_chunks()
+    joined = pa.concat_tables([then.slice(0, 0), first, then]).combine_chunks()
+    return joined.take(pc.sort_indices(joined, sort_keys=[(name, "ascending") for name in by])).combine_chunks()
 
 
 def _record(row: object, columns: Mapping[str, Column]) -> dict[str, object]:

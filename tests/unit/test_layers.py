@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "registry": "core spec store numpy scipy",
     "queue": "core store",
     "server": "core spec store queue services fastapi starlette pydantic uvicorn h11 pyarrow",
+    "server/pages": "core spec store queue services server fastapi starlette jinja2",
     "reports": "core spec store registry numpy plotly jinja2 markupsafe",
     "exports": "core spec store pandas pyarrow tensorboardX",
     "services": "core spec data vae store search runtime registry queue reports exports numpy pyarrow",

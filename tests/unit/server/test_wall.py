@@ -18,6 +18,7 @@ from vae_search.server.tokens import Role
 from vae_search.server.wall import ANYONE, BODY_BYTES, SECURITY_HEADERS, declared_role, opened_to
 
 PATHS = {"sweep": "digits", "trial": "1", "item": "1", "model": "fashion", "version": "1", "path": "card.json"}
+PATHS |= {"digest": "0", "name": "page.css"}
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,10 @@ def test_without_a_token_every_route_but_the_public_ones_answers_401(app, anyone
         ("GET", "/readyz"),
         ("DELETE", "/api/v1/session"),
         ("POST", "/api/v1/session"),
+        ("GET", "/login"),
+        ("POST", "/login"),
+        ("POST", "/logout"),
+        ("GET", "/static/0/page.css"),
     }
     assert anyone.get("/api/v1/sweeps/digits/events").status_code == 401
     assert anyone.get("/no/such/path").status_code == 401

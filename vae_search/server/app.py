@@ -17,6 +17,11 @@ from vae_search.errors import VaeSearchError
 from vae_search.server.examples import PROBLEM
 from vae_search.server.pages import home, login, static_files
 from vae_search.server.pages.refusals import for_reader
+from vae_search.server.pages.team import audit as audit_page
+from vae_search.server.pages.team import cluster as cluster_page
+from vae_search.server.pages.team import new_sweep as new_sweep_page
+from vae_search.server.pages.team import queue as queue_page
+from vae_search.server.pages.team import sql as sql_page
 from vae_search.server.problems import MAX_ERRORS, MEDIA_TYPE, ProblemDocument, RefusalError, problem, problem_of
 from vae_search.server.routes import audit, models, query, queue, sessions, specs, sweeps, system, trials
 from vae_search.server.service import Options, Service
@@ -26,6 +31,8 @@ from vae_search.version import VERSION
 API = "/api/v1"
 _OF_API = (sweeps, trials, queue, query, specs, models, audit, sessions)
 _OF_PAGES = (home, login, static_files)
+
+_OF_TEAM_PAGES = (new_sweep_page, queue_page, sql_page, audit_page, cluster_page)
 
 
 def create_app(options: Options) -> FastAPI:
@@ -60,7 +67,7 @@ def create_app(options: Options) -> FastAPI:
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(system.router)
-    for page in _OF_PAGES:
+    for page in (*_OF_PAGES, *_OF_TEAM_PAGES):
         app.include_router(page.router)
     app.add_middleware(
         Wall,

@@ -92,7 +92,9 @@ def _side_label(label: str, side: Mapping[str, Any]) -> str:
 
 def _sides(drawn: Sequence[tuple[str, Mapping[str, Any]]], *, top: float) -> Panel:
     values = [seed["neg_iwae"] for _, side in drawn for seed in side["seeds"]]
-    values += [end for _, side in drawn if side["interval"] for end in (side["interval"]["low"], side["interval"]["high"])]
+    values += [
+        end for _, side in drawn if side["interval"] for end in (side["interval"]["low"], side["interval"]["high"])
+    ]
     axis = _Axis.of(values)
     rows = []
     for place, (label, side) in enumerate(drawn):

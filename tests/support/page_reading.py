@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 from starlette.testclient import TestClient
 
+INLINE = {"a", "bdi", "code", "span", "strong"}
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
@@ -31,6 +32,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         found = dict(attributes)
+        if tag not in INLINE:
+            self._text.append(" ")
         if tag == "a" and found.get("href"):
             self.links.append(found["href"] or "")
         elif tag == "button":

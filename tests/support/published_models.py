@@ -42,6 +42,7 @@ def publish(
     files: Mapping[str, bytes] | None = None,
     actor: str | None = None,
     now: datetime = NOW,
+    needs_approval: bool = False,
     **changes: object,
 ) -> str:
     """Let a new sweep's finalist ask to become champion; the outcome.
@@ -53,6 +54,6 @@ def publish(
     """
     put_sweep(store, candidate(levels, trial=trial, **changes), sweep=sweep)
     backend = PublishingBackend(files or {})
-    rules = PromotionPolicy()
+    rules = PromotionPolicy(needs_approval=needs_approval)
     done = promote_best(store, sweep, model=model, rules=rules, backend=backend, now=lambda: now, actor=actor)
     return done.outcome.value

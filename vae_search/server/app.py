@@ -19,9 +19,11 @@ from vae_search.server.pages import home, login, static_files
 from vae_search.server.pages.refusals import for_reader
 from vae_search.server.pages.team import audit as audit_page
 from vae_search.server.pages.team import cluster as cluster_page
+from vae_search.server.pages.team import models as models_page
 from vae_search.server.pages.team import new_sweep as new_sweep_page
 from vae_search.server.pages.team import queue as queue_page
 from vae_search.server.pages.team import sql as sql_page
+from vae_search.server.pages.team import verdicts as verdicts_page
 from vae_search.server.problems import MAX_ERRORS, MEDIA_TYPE, ProblemDocument, RefusalError, problem, problem_of
 from vae_search.server.routes import audit, models, query, queue, sessions, specs, sweeps, system, trials
 from vae_search.server.service import Options, Service
@@ -32,7 +34,7 @@ API = "/api/v1"
 _OF_API = (sweeps, trials, queue, query, specs, models, audit, sessions)
 _OF_PAGES = (home, login, static_files)
 
-_OF_TEAM_PAGES = (new_sweep_page, queue_page, sql_page, audit_page, cluster_page)
+_OF_TEAM_PAGES = (new_sweep_page, queue_page, models_page, verdicts_page, sql_page, audit_page, cluster_page)
 
 
 def create_app(options: Options) -> FastAPI:

@@ -71,11 +71,10 @@ def policy_of(spec: SweepSpec) -> PromotionPolicy:
     Raises:
         InvalidSpec: `promote.limits` names a gate that does not exist.
     """
-    return (
-        PromotionPolicy(min_gain=spec.promote.min_gain, limits=spec.promote.limits)
-        if spec.promote
-        else PromotionPolicy()
-    )
+    asks = spec.promote
+    if asks is None:
+        return PromotionPolicy()
+    return PromotionPolicy(min_gain=asks.min_gain, limits=asks.limits, needs_approval=asks.approval == "required")
 
 
 def promote(

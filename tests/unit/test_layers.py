@@ -120,9 +120,12 @@ def test_the_rule_notices_an_import_against_it(room, line, offence, tmp_path):
         ["schema"],
         ["doctor"],
         ["token", "create", "ada", "--role", "viewer", "--tokens", "tokens.json"],
+        ["queue", "add", "search_spaces/digits.yaml"],
+        ["queue", "list"],
+        ["queue", "run", "--help"],
         ["serve", "--help"],
     ],
-    ids=lambda command: command[0],
+    ids=lambda command: "-".join(command[:2]),
 )
 def test_light_commands_load_neither_ray_nor_tensorflow(command: list[str], tmp_path):
     code = (

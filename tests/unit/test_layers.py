@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "store/logs": "store/paths store/backends",
     "store/leases": "spec store/paths store/backends",
     "store/sweeps": "core spec store/paths store/backends store/leases",
-    "store/control": "store/paths store/backends store/leases store/logs store/sweeps",
+    "store/control": "core spec store/paths store/backends store/leases store/logs store/sweeps",
     "store/ledger": "core spec store/paths store/backends store/leases store/sweeps numpy pyarrow",
     "store/queries": "core spec store duckdb pyarrow",
     "store/maintenance": "core spec store",

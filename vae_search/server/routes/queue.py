@@ -17,7 +17,7 @@ from vae_search.server.submissions import checked_spec
 from vae_search.server.tokens import Person, Role
 from vae_search.server.wall import opened_to
 from vae_search.services.browsing.queue_facts import item_facts, queue_facts
-from vae_search.store.sweeps import beginning, sweep_record
+from vae_search.services.queue import orders
 
 router = APIRouter(tags=["queue"])
 
@@ -158,9 +158,7 @@ def queue_sweep(
         Conflict: Its sweep is in the queue already, or was begun with another spec.
     """
     spec, text = checked_spec(content, service.options.roots)
-    existing = sweep_record.find(service.store, spec.name)
-    if existing is not None:
-        beginning.check_same(existing, spec)
+    orders.check_may_run(service.store, spec)
     with service.queue() as queue:
         return queue.submit(
             text, sweep=spec.name, actor=person.name, priority=priority, idempotency_key=idempotency_key

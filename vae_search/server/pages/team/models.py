@@ -20,7 +20,10 @@ from vae_search.services.payloads import Facts, model_facts
 router = APIRouter(include_in_schema=False)
 
 API = "/api/v1/models"
-PICTURES = {"samples.png": "Samples from the prior", "reconstructions.png": "Held-out images, each with what it becomes"}
+PICTURES = {
+    "samples.png": "Samples from the prior",
+    "reconstructions.png": "Held-out images, each with what it becomes",
+}
 CROWNING = ("promote", "approve", "rollback")  # actions from which on a version is champion
 DONE = {
     "approve": "Approved: it is champion now.",

@@ -9,6 +9,7 @@ from vae_search.errors import Conflict, InvalidSpec, NotFound
 from vae_search.server.pages.forms import SentForm, see
 from vae_search.server.pages.rendering import render
 from vae_search.server.pages.team.contest_picture import contest_picture
+from vae_search.server.pages.team.models import PICTURES
 from vae_search.server.routes.parameters import ModelName, VersionNumber
 from vae_search.server.service import ByPerson, InService
 from vae_search.server.tokens import Role
@@ -35,7 +36,7 @@ def ask_about_waiting(request: Request, service: InService, model: ModelName, ve
         item=item,
         evidence=item["evidence"],
         picture=contest_picture(item["evidence"]),
-        trouble=[],
+        titles=PICTURES,
     )
 
 

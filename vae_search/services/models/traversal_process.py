@@ -43,10 +43,12 @@ def main(location: str, model: str, number: int, folder: Path, *, with_images: b
 def _images(store: Store, loaded: LoadedModel) -> np.ndarray | None:
     """Held-out images that the model was made for; None if they cannot be had here: it is shown all the same."""
     try:
-        return held_out(store, Subject(model=loaded.model, data=loaded.data), cache_folder())[:TRAVERSED_IMAGES]
+        images = held_out(store, Subject(model=loaded.model, data=loaded.data), cache_folder())[:TRAVERSED_IMAGES]
     except VaeSearchError as error:
         logger.warning("the images cannot be read: %s", error)
         return None
+    fit = images.shape[1:] == loaded.model.description.network.image_shape
+    return images if fit else None  # else others lie there by now
 
 
 def _decoded(loaded: LoadedModel, images: np.ndarray | None) -> tuple[Facts, bytes]:

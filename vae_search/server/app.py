@@ -15,8 +15,9 @@ from starlette.responses import Response
 
 from vae_search.errors import VaeSearchError
 from vae_search.server.examples import PROBLEM
-from vae_search.server.pages import home, login, static_files
+from vae_search.server.pages import login, static_files
 from vae_search.server.pages.refusals import for_reader
+from vae_search.server.pages.sweeps import changes, compare, home, steering, sweep, trial
 from vae_search.server.problems import MAX_ERRORS, MEDIA_TYPE, ProblemDocument, RefusalError, problem, problem_of
 from vae_search.server.routes import audit, models, query, queue, sessions, specs, sweeps, system, trials
 from vae_search.server.service import Options, Service
@@ -25,7 +26,7 @@ from vae_search.version import VERSION
 
 API = "/api/v1"
 _OF_API = (sweeps, trials, queue, query, specs, models, audit, sessions)
-_OF_PAGES = (home, login, static_files)
+_OF_PAGES = (home, changes, sweep, trial, steering, compare, login, static_files)
 
 
 def create_app(options: Options) -> FastAPI:

@@ -38,7 +38,7 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
-    """What the page of a sweep tells beside its counts and trials."""
+    """Words, tables and plots of a sweep's page, beside its counts and trials."""
 
     at: datetime
     paragraphs: tuple[str, ...]

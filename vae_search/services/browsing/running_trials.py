@@ -10,7 +10,7 @@ from vae_search.store.paths import SweepPaths
 
 
 def running_trials(store: Store, sweep: str) -> list[Facts]:
-    """What is in flight, by trial; `key` tells a confirm run (000042-s1) from its trial (000042)."""
+    """Runs in flight, by trial; `key` tells a confirm run (000042-s1) from its trial (000042)."""
     epochs: dict[str, int] = {}
     waiting: set[str] = set()
     issued: set[str] = set()

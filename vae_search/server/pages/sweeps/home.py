@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from vae_search.server.pages.sweeps.drawings import sparkline
 from vae_search.server.pages.forms import address
 from vae_search.server.pages.rendering import render
+from vae_search.server.pages.sweeps.drawings import sparkline
 from vae_search.server.service import InService
 from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to

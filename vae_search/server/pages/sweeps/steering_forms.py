@@ -42,7 +42,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steering:
-    """What a person may do to a sweep.
+    """Rights of a person over a sweep, as forms.
 
     Args:
         refusal: why it is nothing; None if there is something.

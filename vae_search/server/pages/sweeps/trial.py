@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from vae_search.core.trial_state import Reason
 from vae_search.errors import NotFound
-from vae_search.server.pages.sweeps.drawings import curve
 from vae_search.server.pages.rendering import render
+from vae_search.server.pages.sweeps.drawings import curve
 from vae_search.server.pages.sweeps.steering_forms import steering_of
 from vae_search.server.routes.parameters import SweepName, TrialNumber
 from vae_search.server.service import InService

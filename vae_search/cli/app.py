@@ -17,8 +17,9 @@ from typing import IO, Annotated, NoReturn
 
 import typer
 
-from vae_search.cli import cluster, doctor, export, maintenance, models, query, queue, run, serve
+from vae_search.cli import cluster, doctor, export, maintenance, models, query, run
 from vae_search.cli.options import JsonOption, SetOption, SpecArgument
+from vae_search.cli.service import queue, serve
 from vae_search.errors import VaeSearchError
 from vae_search.version import VERSION
 

@@ -15,8 +15,9 @@ from starlette.responses import Response
 
 from vae_search.errors import VaeSearchError
 from vae_search.server.examples import PROBLEM
-from vae_search.server.pages import home, login, static_files
+from vae_search.server.pages import login, static_files
 from vae_search.server.pages.refusals import for_reader
+from vae_search.server.pages.sweeps import changes, compare, home, steering, sweep, trial
 from vae_search.server.pages.team import audit as audit_page
 from vae_search.server.pages.team import cluster as cluster_page
 from vae_search.server.pages.team import models as models_page
@@ -32,7 +33,7 @@ from vae_search.version import VERSION
 
 API = "/api/v1"
 _OF_API = (sweeps, trials, queue, query, specs, models, audit, sessions)
-_OF_PAGES = (home, login, static_files)
+_OF_PAGES = (home, changes, sweep, trial, steering, compare, login, static_files)
 
 _OF_TEAM_PAGES = (new_sweep_page, queue_page, models_page, verdicts_page, sql_page, audit_page, cluster_page)
 

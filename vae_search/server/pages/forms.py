@@ -76,7 +76,12 @@ def local_path(given: str | None) -> str:
     return path if is_local and not parts.scheme and not parts.netloc else "/"
 
 
-def see(path: str, **query: str) -> RedirectResponse:
+def address(path: str, **query: object) -> str:
+    """A path with a query of what is given; None and empty texts are left out."""
+    given = {name: value for name, value in query.items() if value is not None and value != ""}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def see(path: str, **query: object) -> RedirectResponse:
     """The answer to a form that was carried out: look at this page now."""
-    address = f"{path}?{urlencode(query)}" if query else path
-    return RedirectResponse(address, status_code=HTTPStatus.SEE_OTHER)
+    return RedirectResponse(address(path, **query), status_code=HTTPStatus.SEE_OTHER)

@@ -72,7 +72,7 @@ def render(
             here=here,
             stream=stream,
             twin=twin,
-            version=VERSION,
+            program_version=VERSION,
             **facts,
         )
     )

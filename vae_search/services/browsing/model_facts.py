@@ -6,7 +6,7 @@ Of a version that waits the score on the test images is left out: whoever decide
 from collections.abc import Mapping
 from typing import Any
 
-from vae_search.errors import NotFound
+from vae_search.errors import CorruptStore, NotFound
 from vae_search.registry.log import Action, Entry
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.registry import outdated_contest
@@ -19,6 +19,7 @@ from vae_search.services.models.champions import model_state
 from vae_search.services.payloads import Facts, model_facts
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
+from vae_search.store.sweeps import sweep_record
 
 
 def model_history(state: ModelState) -> Facts:
@@ -143,6 +144,24 @@ def version_file(store: Store, model: str, number: int, name: str) -> bytes:
     if name not in files:
         raise NotFound(f"model {model}: version {number} has no such file. It has: {', '.join(sorted(files))}.")
     return files[name]
+
+
+def version_of_trial(store: Store, model: str, sweep: str, trial: int) -> Facts | None:
+    """The newest version that was made of a trial, with the names of its files; None if there is none to show."""
+    incarnation = sweep_record.read_stored(store, sweep).incarnation
+    try:
+        versions = model_state(store, model).versions.values()
+    except (NotFound, CorruptStore):
+        return None
+    for version in sorted(versions, key=lambda version: -version.number):
+        is_its = version.candidate == f"{sweep}/{trial}" and version.incarnation in (None, incarnation)
+        if is_its:
+            try:
+                files = read_version(store, model, version.number, sha256=version.manifest_sha256)
+            except (NotFound, CorruptStore):
+                continue
+            return {"model": model, "version": version.number, "files": sorted(files)}
+    return None
 
 
 def _version(store: Store, model: str, number: int) -> tuple[Version, Mapping[str, bytes]]:

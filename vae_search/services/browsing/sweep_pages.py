@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, NotFound
+from vae_search.services.browsing.shelf import Shelf
 from vae_search.services.payloads import Facts, front_facts, status_facts, trial_facts
 from vae_search.services.sweep_status import status
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.records import newest_lease
 from vae_search.store.ledger.confirm_runs import ConfirmRow
+from vae_search.store.paths import SweepPaths
+from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
+from vae_search.store.sweeps import sweep_record
 from vae_search.store.sweeps.folders import sweep_names
 
 if TYPE_CHECKING:
@@ -20,6 +24,10 @@ if TYPE_CHECKING:
 
 
 KEPT_S = 60.0
+LIVE_KEPT_S = 1.0  # of what changes all the time
+COSTS_KEPT = 5.0  # times as long as it took to read a leaderboard it is kept
+LEADERBOARDS = 8  # kept at once; one of ten thousand trials has megabytes
+BEST_POINTS = 40  # of a sparkline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,71 +38,85 @@ class SweepPage:
     next: str | None
     """name of the last one, if there are more"""
     total: int
-    """sweeps in the store"""
+    """sweeps in the store with such names"""
     troubles: tuple[str, ...]
     """of sweeps that cannot be shown, since their record is damaged"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kept:
-    lease: int
-    """the newest one when the facts were read"""
-    read_at_s: float
-    facts: Facts
 
 
 class SweepReader:
     """Facts of sweeps, read anew only where they may have changed; safe for threads.
 
-    Only a driver changes how a sweep stands, and it takes a lease with a new number first. So the facts of a sweep that
-    nobody runs hold until there is another lease; repairs by hand show after `KEPT_S`.
+    Only a driver changes how a sweep stands, and it takes a lease with a new number first; and commands, which are
+    numbered, change what it is to do. So the facts of a sweep that nobody runs hold until there is another lease or
+    command; repairs by hand show after `KEPT_S`.
     """
 
     def __init__(self, store: Store, *, monotonic: Callable[[], float]) -> None:
         self.store = store
-        self._monotonic = monotonic
-        self._kept: dict[str, _Kept] = {}
+        self._facts = Shelf[Facts](monotonic=monotonic, keep_s=lambda facts, _: _kept_s(facts))
+        self._leaderboards = Shelf[Leaderboard](
+            monotonic=monotonic, keep_s=lambda _, cost_s: max(LIVE_KEPT_S, COSTS_KEPT * cost_s), most=LEADERBOARDS
+        )
+        self._names = Shelf[list[str]](monotonic=monotonic, keep_s=lambda _, cost_s: max(LIVE_KEPT_S, cost_s))
 
     def facts(self, sweep: str) -> Facts:
-        """Facts of one sweep.
+        """Facts of one sweep, those of a running one as they were at most `LIVE_KEPT_S` ago.
 
         Raises:
             NotFound: There is no such sweep.
             CorruptStore: Its record is damaged.
         """
-        lease, now_s = newest_lease(self.store, sweep), self._monotonic()
-        kept = self._kept.get(sweep)
-        if kept is not None and kept.lease == lease and now_s - kept.read_at_s < KEPT_S:
-            return kept.facts
-        facts = sweep_facts(status(self.store, sweep))
-        if facts["state"] == "running":
-            self._kept.pop(sweep, None)
-        else:
-            self._kept[sweep] = _Kept(lease=lease, read_at_s=now_s, facts=facts)
-        return facts
+        mark = self._mark(sweep)
+        return self._facts.take(sweep, lambda: sweep_facts(status(self.store, sweep)), mark=mark)
+
+    def leaderboard(self, sweep: str) -> Leaderboard:
+        """The leaderboard of one sweep, as it was at most a few moments ago; errors as for `facts`."""
+
+        def read() -> Leaderboard:
+            return read_leaderboard(self.store, sweep, record=sweep_record.read_stored(self.store, sweep))
+
+        return self._leaderboards.take(sweep, read, mark=self._mark(sweep))
 
     def names(self) -> list[str]:
         """Names of all sweeps, sorted; what is kept of others goes."""
+        return self._names.take("", self._read_names, mark=None)
+
+    @property
+    def running(self) -> list[str]:
+        """Names of the sweeps that were running when somebody last asked for their facts."""
+        return sorted(facts["sweep"] for facts in self._facts.values() if facts["state"] == "running")
+
+    def _read_names(self) -> list[str]:
         names = sweep_names(self.store)
-        for gone in self._kept.keys() - {*names}:
-            self._kept.pop(gone, None)
+        self._facts.keep_only(frozenset(names))
+        self._leaderboards.keep_only(frozenset(names))
         return names
 
+    def _mark(self, sweep: str) -> tuple[int, int]:
+        return newest_lease(self.store, sweep), len(self.store.list(SweepPaths(sweep).commands))
 
-def sweep_page(reader: SweepReader, *, limit: int, after: str | None = None, state: str | None = None) -> SweepPage:
+
+def _kept_s(facts: Facts) -> float:
+    return LIVE_KEPT_S if facts["state"] == "running" else KEPT_S
+
+
+def sweep_page(
+    reader: SweepReader, *, limit: int, after: str | None = None, state: str | None = None, name: str | None = None
+) -> SweepPage:
     """Read the status of the next sweeps by name.
 
     Args:
         after: the sweep that the page before ended with.
         state: only sweeps in it: running, finished or interrupted.
+        name: only sweeps whose names hold this, in small or capital letters.
     """
-    names = reader.names()
-    waiting = [name for name in names if after is None or name > after]
+    names = [each for each in reader.names() if name is None or name.lower() in each.lower()]
+    waiting = [each for each in names if after is None or each > after]
     found: list[Facts] = []
     troubles: list[str] = []
-    for place, name in enumerate(waiting):
+    for place, each in enumerate(waiting):
         try:
-            facts = reader.facts(name)
+            facts = reader.facts(each)
         except NotFound:  # it has been removed meanwhile
             continue
         except CorruptStore as error:
@@ -105,7 +127,7 @@ def sweep_page(reader: SweepReader, *, limit: int, after: str | None = None, sta
         if len(found) == limit:
             more = place + 1 < len(waiting)
             return SweepPage(
-                sweeps=tuple(found), next=name if more else None, total=len(names), troubles=tuple(troubles)
+                sweeps=tuple(found), next=each if more else None, total=len(names), troubles=tuple(troubles)
             )
     return SweepPage(sweeps=tuple(found), next=None, total=len(names), troubles=tuple(troubles))
 
@@ -121,7 +143,28 @@ def sweep_facts(found: "SweepStatus") -> Facts:
         "driver_s": found.driver_s,
         "driver": None if beat is None else str(beat.holder),
         "damaged": list(found.damaged),
+        "best_so_far": best_so_far(found.leaderboard, by="neg_elbo" if spec.objective.pareto else "objective"),
+        "time_left_s": time_left_s(found),
     }
+
+
+def best_so_far(leaderboard: Leaderboard, *, by: str) -> list[tuple[int, float]]:
+    """The trials that were better than all before them, and their values, the first and the last ones if many."""
+    trials, states, values = leaderboard.numbers, leaderboard.column("state"), leaderboard.column(by)
+    found: list[tuple[int, float]] = []
+    for trial, state, value in sorted(zip(trials, states, values, strict=True)):
+        if state == State.COMPLETE and value is not None and (not found or value < found[-1][1]):
+            found.append((trial, value))
+    return found if len(found) <= BEST_POINTS else [found[0], *found[1 - BEST_POINTS :]]
+
+
+def time_left_s(found: "SweepStatus") -> float | None:
+    """Seconds until the budget is used at the pace of its drivers so far; None if nobody runs it or none has ended."""
+    if found.state != "running" or not found.leaderboard.finished:
+        return None
+    budget = found.spec.budget
+    left_s = found.driver_s / found.leaderboard.finished * max(0, budget.trials - found.used)
+    return left_s if budget.minutes is None else max(0.0, min(left_s, 60.0 * budget.minutes - found.driver_s))
 
 
 def progress_facts(following: "ProgressFollower", *, sweep: str, trials: int, runs: bool) -> Facts:

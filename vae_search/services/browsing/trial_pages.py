@@ -11,7 +11,7 @@ from vae_search.services.payloads import Facts, trial_facts
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.rows import trial_record
 from vae_search.store.ledger.trials import Ledger
-from vae_search.store.queries.leaderboard import read_leaderboard
+from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.sweeps import sweep_record
 
 Order = Literal["trial", "objective", "neg_elbo", "rate", "instability", "train_flops", "cpu_s"]
@@ -40,6 +40,7 @@ def trial_page(
     descending: bool = False,
     state: str | None = None,
     where: str | None = None,
+    leaderboard: Leaderboard | None = None,
 ) -> TrialPage:
     """Read the next trials of a sweep.
 
@@ -49,13 +50,15 @@ def trial_page(
         after: the trial that the page before ended with. What has landed since shifts nothing.
         state: only COMPLETE, PRUNED or FAIL.
         where: only trials that meet this condition; see `store/queries/sql_filter.py`.
+        leaderboard: of the sweep, if it has been read already.
 
     Raises:
         NotFound: There is no such sweep.
         InvalidSpec: `where` is no condition, or no such trial meets it that the page before could have ended with.
         Conflict: The rows do not all belong to one comparability key (invariant I7).
     """
-    leaderboard = read_leaderboard(store, sweep, record=sweep_record.read_stored(store, sweep))
+    if leaderboard is None:
+        leaderboard = read_leaderboard(store, sweep, record=sweep_record.read_stored(store, sweep))
     damaged = {*leaderboard.damaged}
     if where is not None:
         from vae_search.store.queries.sql_filter import matching

@@ -130,18 +130,21 @@ def usable_copy(store: Store, sweep: str, raw: Collection[int], identity: SweepI
         return None
 
 
-def read_compact_curves(store: Store, sweep: str, identity: SweepIdentity | None) -> dict[int, list[EpochRow]]:
+def read_compact_curves(
+    store: Store, sweep: str, identity: SweepIdentity | None, *, trials: Collection[int]
+) -> dict[int, list[EpochRow]]:
     """The curves of the longest copy whose curves are intact, by trial; none if there is no such copy.
 
     Args:
         identity: as for `read_compact`.
+        trials: that are wanted.
     """
     for length in compact_lengths(store.list(SweepPaths(sweep).compact)):
         path, rows_path = SweepPaths(sweep).compact_epochs(length), SweepPaths(sweep).compact_trials(length)
         curves: dict[int, list[EpochRow]] = defaultdict(list)
         try:
             _own_numbers(store.read(rows_path), identity, path=rows_path)
-            for epoch in epochs_from_parquet(store.read(path), path=path):
+            for epoch in epochs_from_parquet(store.read(path), path=path, trials=trials):
                 curves[epoch.trial].append(epoch)
         except (CorruptStore, NotFound):
             continue

@@ -3,8 +3,9 @@
 
 function show(slider) {
   const value = Number(slider.dataset.values.split(" ")[slider.value]);
-  const tile = slider.closest("li").querySelector(".tile");
-  tile.style.backgroundPositionX = `-${Number(slider.dataset.gap) + Number(slider.value) * Number(slider.dataset.step)}px`;
+  const place = slider.closest("li");
+  place.querySelector(".value").textContent = value.toFixed(1).replace("-", "−");
+  place.querySelector(".tile").style.backgroundPositionX = `-${Number(slider.dataset.gap) + Number(slider.value) * Number(slider.dataset.step)}px`;
   slider.setAttribute("aria-valuetext", `${value.toFixed(1)} standard deviations`);
 }
 

@@ -115,6 +115,12 @@ def _waiting(store: Store, state: ModelState, waiting: Waiting) -> Facts:
     }
 
 
+def picture_names(store: Store, state: ModelState, number: int) -> list[str]:
+    """Names of the pictures among a version's files."""
+    _, files = recorded_card(store, state.model, state.versions[number])
+    return [name for name in files if name.endswith(".png")]
+
+
 def version_facts(store: Store, model: str, number: int) -> Facts:
     """One version: its place in the log, its card, and its files with their sizes.
 

@@ -1,5 +1,6 @@
 """Pages of models: champion with the contest that it won, what waits for approval, versions, history and latents."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -84,7 +85,9 @@ def show_model(
         waiting=[item | {"picture": contest_picture(item["evidence"])} for item in waiting],
         evidence=evidence,
         picture=None if evidence is None else contest_picture(evidence),
-        pictures=PICTURES if state.champion is not None else {},
+        pictures={}
+        if state.champion is None
+        else _titled(browsing.picture_names(service.store, state, state.champion)),
         versions=sorted(state.versions.values(), key=lambda version: -version.number),
         can_go_back=len(state.champions) > 1,
         history=history[: -MOST_HISTORY - 1 : -1],
@@ -127,7 +130,7 @@ def show_version(request: Request, service: InService, model: ModelName, version
         facts=facts,
         card=facts["card"],
         champion=state.champion,
-        pictures={name: title for name, title in PICTURES.items() if name in facts["files"]},
+        pictures=_titled(facts["files"]),
     )
 
 
@@ -149,6 +152,11 @@ def show_latents(request: Request, service: InService, model: ModelName, version
         sheet=f"{API}/{model}/versions/{version}/traversal.png",
         tiles=_tiles(facts),
     )
+
+
+def _titled(names: Iterable[str]) -> dict[str, str]:
+    """The pictures among a version's files, with their titles."""
+    return {name: PICTURES[name] for name in PICTURES if name in {*names}}
 
 
 def _tiles(facts: Facts) -> dict[str, Any]:

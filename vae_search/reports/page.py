@@ -72,7 +72,7 @@ def render(findings: ReportData) -> str:
     environment = Environment(
         loader=PackageLoader("vae_search", "reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"shown": shown, "embedded": _embedded, "specification": _specification}
+    environment.filters |= {"shown": shown, "embedded": _embedded, "specification": specification}
     environment.globals["number"] = number
     failed = [row for row in findings.rows if row.state is State.FAIL]
     finalists: list[Confirmed] = confirmed(findings.confirm_rows)
@@ -103,7 +103,7 @@ def _embedded(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _specification(plot: Plot) -> dict[str, object]:
+def specification(plot: Plot) -> dict[str, object]:
     """Specification that plotly.js draws from."""
     if plot.figure is None:
         raise ValueError(f"{plot.key}: has no figure")

@@ -9,6 +9,7 @@ from vae_search.errors import CorruptStore, NotFound
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
+from vae_search.store.control.present_spec import present_spec
 from vae_search.store.leases.heartbeat import Heartbeat, last_heartbeat
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.paths import SweepPaths
@@ -99,7 +100,7 @@ def status(
         NotFound: There is no such sweep.
     """
     record = sweep_record.read_stored(store, sweep)
-    latest = record.latest_spec(store)
+    latest = present_spec(store, record)
     confirm_runs = ConfirmRuns(store, sweep, record).read()
     last = last_heartbeat(store, sweep)
     return SweepStatus(

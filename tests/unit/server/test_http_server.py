@@ -167,7 +167,7 @@ def test_serve_refuses_another_host_and_a_missing_file_in_a_few_lines(tmp_path):
 
 
 def test_without_the_extra_serve_says_how_to_install_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("vae_search.cli.serve.find_spec", lambda name: None)
+    monkeypatch.setattr("vae_search.cli.service.serve.find_spec", lambda name: None)
     done = vae_search("serve", "--store", tmp_path, folder=tmp_path)
 
     assert done.returncode == 2

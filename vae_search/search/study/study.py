@@ -213,7 +213,7 @@ class SweepStudy:
 
     def _by_key(self, params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
         """An enqueued config in the sampler's keys; conditions that it leaves open count as not met."""
-        active = self._space.active(params)
+        active = self._space.active(self._space.with_fixed(params))
         return {parameter.key: params[parameter.name] for parameter in active if parameter.name in params}
 
     def _fresh_sampler(self, trial: int) -> optuna.samplers.BaseSampler:

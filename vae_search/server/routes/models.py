@@ -16,6 +16,7 @@ from vae_search.services.payloads import model_facts
 
 router = APIRouter(tags=["models"])
 
+KEPT_BY_BROWSERS = "private, max-age=3600"  # what was decoded of a version stays as it is
 SHOWN = ("image/png", "application/json", "text/markdown")  # in a browser; all else is kept as a file
 
 
@@ -63,6 +64,28 @@ def version_file(
     if kind in SHOWN:
         return Response(content, media_type=kind)
     return Response(content, media_type="application/octet-stream", headers={"Content-Disposition": "attachment"})
+
+
+@router.get("/models/{model}/versions/{version}/traversal")
+@opened_to(Role.VIEWER)
+def show_traversal(service: InService, model: ModelName, version: VersionNumber) -> dict[str, Any]:
+    """Show the latent units that tell most, each with its KL and the values that it takes on the sheet of pictures.
+
+    The first time takes some seconds: the model is decoded in a process of its own.
+    """
+    return service.traversals.read(model, version).facts
+
+
+@router.get(
+    "/models/{model}/versions/{version}/traversal.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}},
+)
+@opened_to(Role.VIEWER)
+def traversal_sheet(service: InService, model: ModelName, version: VersionNumber) -> Response:
+    """Show the sheet: a unit in each row, from -3 to 3 standard deviations of the prior."""
+    found = service.traversals.read(model, version)
+    return Response(found.sheet, media_type="image/png", headers={"Cache-Control": KEPT_BY_BROWSERS})
 
 
 @router.post("/models/{model}:rollback")

@@ -69,6 +69,11 @@ class KeptAnswers(Generic[T]):
             for name in self._kept.keys() - names:
                 del self._kept[name]
 
+    def values(self) -> list[T]:
+        """All answers as they were read last."""
+        with self._lock:
+            return [kept.value for kept in self._kept.values() if kept.value is not None]
+
     def _newer(self, name: str, kept: _Kept[T], *, seen_at_s: float | None) -> T:
         if kept.value is not None and kept.read_at_s != seen_at_s:  # somebody has read it while this thread waited
             return kept.value

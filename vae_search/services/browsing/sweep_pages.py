@@ -13,6 +13,7 @@ from vae_search.services.sweep_status import status
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.records import newest_lease
 from vae_search.store.ledger.confirm_runs import ConfirmRow
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.sweeps import sweep_record
 from vae_search.store.sweeps.folders import sweep_names
@@ -29,6 +30,7 @@ MOST_ROWS = 200_000  # of leaderboards that are kept: about a kilobyte each
 MOST_SWEEPS = 10_000  # whose facts are kept
 SWEEP_WEIGHT = 20  # rows that a leaderboard without rows costs
 FAR_READERS = 16  # sweeps of a page that are read at once from a store that is not on a disk
+BEST_POINTS = 40  # of a sparkline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +41,15 @@ class SweepPage:
     next: str | None
     """name of the last one, if there are more"""
     total: int
-    """sweeps in the store"""
+    """sweeps in the store with such names"""
     troubles: tuple[str, ...]
     """of sweeps that cannot be shown, since their record is damaged"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    lease: int
-    """the newest one when the facts were read"""
+    mark: tuple[int, int]
+    """the newest lease and the number of commands when the facts were read"""
     read_at_s: float
     facts: Facts
     spec: Facts
@@ -56,10 +58,10 @@ class _Read:
 class SweepReader:
     """Facts of sweeps, read anew only where they may have changed; safe for threads.
 
-    Only a driver changes how a sweep stands, and it takes a lease with a new number first. So the facts of a sweep that
-    nobody runs hold until there is another lease; repairs by hand show after `KEPT_S`. Rows never change, so of a sweep
-    that runs only those are read that are new. Nobody's look at a sweep is repeated within `look_s`, five times as long
-    for one that nobody runs.
+    Only a driver changes how a sweep stands, and it takes a lease with a new number first; and commands, which are
+    numbered, change what it is to do. So the facts of a sweep that nobody runs hold until there is another lease or
+    command; repairs by hand show after `KEPT_S`. Rows never change, so of a sweep that runs only those are read that
+    are new. Nobody's look at a sweep is repeated within `look_s`, five times as long for one that nobody runs.
     """
 
     def __init__(self, store: Store, *, monotonic: Callable[[], float], look_s: float = 0.0) -> None:
@@ -120,6 +122,11 @@ class SweepReader:
         self._leaderboards.keep_only({*names})
         return names
 
+    @property
+    def running(self) -> list[str]:
+        """Names of the sweeps that were running when somebody last asked for their facts."""
+        return sorted(read.facts["sweep"] for read in self._read.values() if read.facts["state"] == "running")
+
     def _facts_or_reason(self, sweep: str) -> Facts | NotFound | CorruptStore:
         try:
             return self.facts(sweep)
@@ -127,23 +134,29 @@ class SweepReader:
             return reason
 
     def _look(self, sweep: str, before: _Read | None) -> _Read:
-        lease, now_s = newest_lease(self.store, sweep), self._monotonic()
-        holds = before is not None and before.lease == lease and now_s - before.read_at_s < KEPT_S
+        mark, now_s = self._mark(sweep), self._monotonic()
+        holds = before is not None and before.mark == mark and now_s - before.read_at_s < KEPT_S
         if before is not None and holds and before.facts["state"] != "running":
             return before
         found = self.status(sweep)
-        return _Read(lease=lease, read_at_s=now_s, facts=sweep_facts(found), spec=found.spec.to_json())
+        return _Read(mark=mark, read_at_s=now_s, facts=sweep_facts(found), spec=found.spec.to_json())
+
+    def _mark(self, sweep: str) -> tuple[int, int]:
+        return newest_lease(self.store, sweep), len(self.store.list(SweepPaths(sweep).commands))
 
 
-def sweep_page(reader: SweepReader, *, limit: int, after: str | None = None, state: str | None = None) -> SweepPage:
+def sweep_page(
+    reader: SweepReader, *, limit: int, after: str | None = None, state: str | None = None, name: str | None = None
+) -> SweepPage:
     """Read the status of the next sweeps by name.
 
     Args:
         after: the sweep that the page before ended with.
         state: only sweeps in it: running, finished or interrupted.
+        name: only sweeps whose names hold this, in small or capital letters.
     """
-    names = reader.names()
-    waiting = [name for name in names if after is None or name > after]
+    names = [each for each in reader.names() if name is None or name.lower() in each.lower()]
+    waiting = [each for each in names if after is None or each > after]
     found: list[Facts] = []
     troubles: list[str] = []
     for begin in range(0, len(waiting), limit):
@@ -177,7 +190,28 @@ def sweep_facts(found: "SweepStatus") -> Facts:
         "driver_s": found.driver_s,
         "driver": None if beat is None else str(beat.holder),
         "damaged": list(found.damaged),
+        "best_so_far": best_so_far(found.leaderboard, by="neg_elbo" if spec.objective.pareto else "objective"),
+        "time_left_s": time_left_s(found),
     }
+
+
+def best_so_far(leaderboard: Leaderboard, *, by: str) -> list[tuple[int, float]]:
+    """The trials that were better than all before them, and their values, the first and the last ones if many."""
+    trials, states, values = leaderboard.numbers, leaderboard.column("state"), leaderboard.column(by)
+    found: list[tuple[int, float]] = []
+    for trial, state, value in sorted(zip(trials, states, values, strict=True)):
+        if state == State.COMPLETE and value is not None and (not found or value < found[-1][1]):
+            found.append((trial, value))
+    return found if len(found) <= BEST_POINTS else [found[0], *found[1 - BEST_POINTS :]]
+
+
+def time_left_s(found: "SweepStatus") -> float | None:
+    """Seconds until the budget is used at the pace of its drivers so far; None if nobody runs it or none has ended."""
+    if found.state != "running" or not found.leaderboard.finished:
+        return None
+    budget = found.spec.budget
+    left_s = found.driver_s / found.leaderboard.finished * max(0, budget.trials - found.used)
+    return left_s if budget.minutes is None else max(0.0, min(left_s, 60.0 * budget.minutes - found.driver_s))
 
 
 def progress_facts(following: "ProgressFollower", *, sweep: str, trials: int, runs: bool) -> Facts:

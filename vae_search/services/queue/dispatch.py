@@ -3,9 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from vae_search.core.scratch import scratch_folder
 from vae_search.errors import LeaseLost, VaeSearchError
 from vae_search.queue.dispatcher import Dispatcher, Drivers
 from vae_search.queue.leadership import Candidacy
@@ -52,6 +54,19 @@ class BackgroundDispatch:
         self._stopped.set()
         self._thread.join()
         self._drivers.stop_all(wait_s=self._leave_s)
+
+
+@contextmanager
+def background_dispatch(store: Store, *, address: str | None, most: int) -> Iterator[BackgroundDispatch]:
+    """Dispatch to child processes whose files are this process's alone; the caller starts and stops it.
+
+    Args:
+        address: see `ChildDrivers`.
+        most: sweeps at once.
+    """
+    with scratch_folder("queue-") as folder:
+        drivers = ChildDrivers(store, folder=folder, address=address, monotonic=time.monotonic)
+        yield BackgroundDispatch(store, drivers, most=most)
 
 
 def dispatch(

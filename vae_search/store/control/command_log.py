@@ -6,7 +6,6 @@ from datetime import datetime
 
 from vae_search.store.backends.base import Store
 from vae_search.store.control.commands import CommandAction, SweepCommand, SweepControl, fold
-from vae_search.store.leases.records import newest_lease
 from vae_search.store.logs.chained_log import ChainedLog
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps import sweep_record
@@ -24,16 +23,20 @@ class CommandLog:
         self._incarnation = incarnation
         self._commands: list[SweepCommand] = []
 
-    def control(self, *, lease: int) -> SweepControl:
-        """Fold the commands, for the driver with `lease`.
+    def commands(self) -> tuple[SweepCommand, ...]:
+        """All commands in their order, those to other incarnations included.
 
         Raises:
-            CorruptStore: One is damaged.
+            CorruptStore: One is damaged, or of a kind that this program does not know.
         """
         records = self._log.records()
         for number, record in enumerate(records[len(self._commands) :], start=len(self._commands) + 1):
             self._commands.append(SweepCommand.from_record(record, where=self._log.path(number)))
-        return fold(self._commands, incarnation=self._incarnation, lease=lease)
+        return tuple(self._commands)
+
+    def control(self, *, since: int = 0) -> SweepControl:
+        """Fold the commands; arguments as for `fold`, errors as for `commands`."""
+        return fold(self.commands(), incarnation=self._incarnation, since=since)
 
     def add(self, command: SweepCommand) -> int:
         """Add a command behind those that are there; its number."""
@@ -64,7 +67,6 @@ def command(
         nonce=secrets.token_hex(16),
         actor=actor,
         incarnation=incarnation,
-        lease=newest_lease(store, sweep),
         **what,  # type: ignore[arg-type]
     )
     return CommandLog(store, sweep, incarnation=incarnation).add(given)

@@ -132,18 +132,21 @@ def usable_copy(store: Store, sweep: str, raw: Collection[int], identity: SweepI
         return None
 
 
-def read_compact_curves(store: Store, sweep: str, identity: SweepIdentity | None) -> dict[int, list[EpochRow]]:
+def read_compact_curves(
+    store: Store, sweep: str, identity: SweepIdentity | None, *, trials: Collection[int]
+) -> dict[int, list[EpochRow]]:
     """The curves of the largest copy whose curves are intact, by trial; none if there is no such copy.
 
     Args:
         identity: as for `read_compact`.
+        trials: that are wanted.
     """
     for size in compact_sizes(store.list(SweepPaths(sweep).compact)):
         path, rows_path = SweepPaths(sweep).compact_epochs(size), SweepPaths(sweep).compact_trials(size)
         curves: dict[int, list[EpochRow]] = defaultdict(list)
         try:
             _own_numbers(store.read(rows_path), identity, path=rows_path)
-            for epoch in epochs_from_parquet(store.read(path), path=path):
+            for epoch in epochs_from_parquet(store.read(path), path=path, trials=trials):
                 curves[epoch.trial].append(epoch)
         except (CorruptStore, NotFound):
             continue

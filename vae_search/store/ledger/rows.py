@@ -5,7 +5,7 @@ reader ever sorts or averages them.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
@@ -27,6 +27,7 @@ from vae_search.store.ledger.columns import (
     check_columns,
     checked,
     columns_of,
+    int64_array,
     records_of,
 )
 from vae_search.store.paths import trial_key
@@ -240,13 +241,16 @@ def epochs_to_parquet(rows: Sequence[EpochRow], *, path: str, after: pa.Table | 
     return encode_checked(table, path=path)
 
 
-def epochs_from_parquet(content: bytes, *, path: str) -> list[EpochRow]:
-    """The rows in the file `path`.
+def epochs_from_parquet(content: bytes, *, path: str, trials: Collection[int] | None = None) -> list[EpochRow]:
+    """The rows in the file `path`, all of them or those of `trials`.
 
     Raises:
         CorruptStore: The file is damaged or misplaced, or holds something else.
     """
-    records = decode_checked(content, path=path).to_pylist()
+    table = decode_checked(content, path=path)
+    if trials is not None and "trial" in table.column_names:
+        table = table.filter(pc.is_in(table["trial"], value_set=int64_array(trials)))
+    records = table.to_pylist()
     try:
         return [EpochRow(**{name: record.get(name) for name in _EPOCH_COLUMNS}) for record in records]
     except (ValueError, TypeError) as error:

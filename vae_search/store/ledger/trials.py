@@ -137,10 +137,10 @@ class Ledger:
 
     def curves(self, rows: Sequence[TrialRow]) -> LedgerCurves:
         """Read the learning curves of these trials; damaged ones are left out and named."""
-        copied = read_compact_curves(self._store, self._sweep, self._identity)
-        curves = {row.trial: copied[row.trial] for row in rows if row.trial in copied}
+        wanted = {row.trial for row in rows}
+        curves = read_compact_curves(self._store, self._sweep, self._identity, trials=wanted)
         damaged: list[str] = []
-        raw = [row for row in rows if row.trial not in copied]
+        raw = [row for row in rows if row.trial not in curves]
         contents = self._store.read_many(self._paths.trial_epochs(row.trial) for row in raw)
         for row, content in zip(raw, contents, strict=True):
             try:

@@ -130,7 +130,7 @@ class StoredRecord:
             )
         pixels_key, alike = self.fields.get("pixels_key"), self.fields.get("keys_judged_alike")
         return SweepRecord(
-            spec=_spec_in(spec, self._path),
+            spec=spec_in(spec, self._path),
             fingerprint=fingerprint,
             comparability_key=key,
             versions=versions,
@@ -152,7 +152,7 @@ class StoredRecord:
             path = SweepPaths(self.sweep).lease(number)
             tree = from_json_bytes(store.read(path), where=path).get("spec")
             if isinstance(tree, dict):
-                return _spec_in(tree, path)
+                return spec_in(tree, path)
         return began_with
 
     @property
@@ -230,7 +230,12 @@ def _stored(store: Store, sweep: str) -> StoredRecord:
     return StoredRecord(sweep=sweep, fields=from_json_bytes(content, where=path))
 
 
-def _spec_in(tree: dict[str, object], path: str) -> "SweepSpec":
+def spec_in(tree: dict[str, object], path: str) -> "SweepSpec":
+    """The spec in a record of the store, as plain values.
+
+    Raises:
+        CorruptStore: It is none.
+    """
     from vae_search.spec.sweep_spec import SweepSpec
 
     try:

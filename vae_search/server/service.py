@@ -18,6 +18,7 @@ from vae_search.core.machine import system_user
 from vae_search.errors import NotFound
 from vae_search.queue.leadership import HEARTBEAT
 from vae_search.queue.sweep_queue import SweepQueue
+from vae_search.server.child_processes.promotions import Promotions
 from vae_search.server.child_processes.traversals import TraversalReader
 from vae_search.server.metrics import Metrics
 from vae_search.server.problems import RefusalError
@@ -83,6 +84,7 @@ class Service:
         self.sweeps = SweepReader(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.digests = DigestReader(self.store, now=options.now, monotonic=options.monotonic)
         self.traversals = TraversalReader(self.store, location=options.location, roots=options.roots)
+        self.promotions = Promotions(options.location, now=options.now)
         self._queue = SweepQueue(self.store, now=options.now)
         self._queue_lock = threading.Lock()
         self._queries = threading.BoundedSemaphore(MOST_QUERIES)

@@ -22,7 +22,7 @@ QUESTIONS: Mapping[str, str] = {
         "GROUP BY trial ORDER BY trial"
     ),
     "By how much did the search flatter each finalist?": (
-        "SELECT trial, avg(f.neg_elbo) - any_value(t.neg_elbo) FROM finalists f JOIN trials t USING (sweep, trial)\n"
-        "GROUP BY trial ORDER BY trial"
+        "SELECT trial, avg(f.objective) - any_value(t.objective) FROM finalists f JOIN trials t USING (sweep, trial)\n"
+        "WHERE f.state = 'COMPLETE' AND f.confirm_seed > 0 GROUP BY trial ORDER BY trial"
     ),
 }

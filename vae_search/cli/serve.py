@@ -50,6 +50,10 @@ def serve(
         list[str] | None,
         typer.Option("--trusted-host", metavar="NAME", help="A further name of the service; repeatable."),
     ] = None,
+    webhooks: Annotated[
+        Path | None,
+        typer.Option("--webhooks", metavar="FILE", help="Whom to tell of ends, promotions and the like; mode 0600."),
+    ] = None,
 ) -> None:
     """Serve a store over HTTP: its sweeps, models and queue.
 
@@ -67,6 +71,8 @@ def serve(
     from vae_search.server.tokens import TokenFile
     from vae_search.services.queue.child_drivers import ChildDrivers
     from vae_search.services.queue.dispatch import BackgroundDispatch
+    from vae_search.services.webhooks.hooks_file import HooksFile
+    from vae_search.services.webhooks.sender import Sender
     from vae_search.store.backends.uri import location_everywhere, open_store
 
     hosts = trusted_names(host, trusted=trusted or (), has_tokens=tokens is not None)
@@ -74,10 +80,14 @@ def serve(
     if file is not None:
         file.records()  # a file that cannot be used is told now
     opened = open_store(store)
+    hooks = None if webhooks is None else HooksFile(webhooks)
+    if hooks is not None:
+        hooks.hooks()  # likewise
+    sender = None if hooks is None else Sender(opened, hooks)
     with scratch_folder("queue-") as folder:
         drivers = ChildDrivers(opened, folder=folder, address=address, monotonic=time.monotonic)
         options = Options(
-            background=BackgroundDispatch(opened, drivers, most=at_once),
+            background=BackgroundDispatch(opened, drivers, most=at_once, beside=sender),
             store=opened,
             location=location_everywhere(opened),
             tokens=file,

@@ -43,6 +43,10 @@ class Background(Protocol):
     def start(self) -> None:
         """Begin; returns at once."""
 
+    @property
+    def is_alive(self) -> bool:
+        """False once it has failed and does nothing any more."""
+
     def stop(self) -> None:
         """End in an orderly way."""
 

@@ -46,6 +46,10 @@ def serve(
         list[str] | None,
         typer.Option("--trusted-host", metavar="NAME", help="A further name of the service; repeatable."),
     ] = None,
+    webhooks: Annotated[
+        Path | None,
+        typer.Option("--webhooks", metavar="FILE", help="Whom to tell of ends, promotions and the like; mode 0600."),
+    ] = None,
 ) -> None:
     """Serve a store over HTTP: its sweeps, models and queue.
 
@@ -61,6 +65,8 @@ def serve(
     from vae_search.server.submissions import DataRoots
     from vae_search.server.tokens import TokenFile
     from vae_search.services.queue.dispatch import background_dispatch
+    from vae_search.services.webhooks.hooks_file import HooksFile
+    from vae_search.services.webhooks.sender import Sender
     from vae_search.store.backends.uri import location_everywhere, open_store
 
     hosts = trusted_names(host, trusted=trusted or (), has_tokens=tokens is not None)
@@ -68,7 +74,11 @@ def serve(
     if file is not None:
         file.records()  # a file that cannot be used is told now
     opened = open_store(store)
-    with background_dispatch(opened, address=address, most=at_once) as dispatch:
+    hooks = None if webhooks is None else HooksFile(webhooks)
+    if hooks is not None:
+        hooks.hooks()  # likewise
+    sender = None if hooks is None else Sender(opened, hooks)
+    with background_dispatch(opened, address=address, most=at_once, beside=sender) as dispatch:
         options = Options(
             background=dispatch,
             store=opened,

@@ -3,6 +3,7 @@
 // hx-trigger="news from:body" (htmx morphs them) and whatever listens for "news" on the body.
 
 const LEAST_MS = 2000; // between two times of news, however many events come
+const SETTLE_MS = 1200; // after an event: the server may keep what it has read for a second
 const place = document.getElementById("live-state");
 
 function follow(address) {
@@ -19,12 +20,16 @@ function follow(address) {
   }
 
   function soon() {
-    if (due === null) due = setTimeout(news, Math.max(0, LEAST_MS - (Date.now() - told)));
+    if (due === null) due = setTimeout(news, Math.max(SETTLE_MS, LEAST_MS - (Date.now() - told)));
   }
 
   source.addEventListener("open", () => { place.textContent = "Live."; });
   source.addEventListener("error", () => { place.textContent = "Not live: the stream is broken; trying again."; });
-  source.addEventListener("progress", () => { if (first) first = false; else soon(); });
+  source.addEventListener("progress", (event) => { // the first one says how things stand, which the page mostly knows
+    const shown = document.getElementById("live")?.dataset.finished;
+    if (!first || String(JSON.parse(event.data).finished) !== shown) soon();
+    first = false;
+  });
   for (const kind of ["trial", "changed", "trouble"]) source.addEventListener(kind, soon);
   source.addEventListener("end", () => { source.close(); soon(); place.textContent = "No longer live: reload for news."; });
   document.addEventListener("visibilitychange", () => { if (!document.hidden && due === true) news(); });

@@ -5,7 +5,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 400;
-const EDGE = {top: 64, bottom: 28, left: 48, right: 48};
+const EDGE = {top: 64, bottom: 28, left: 48, right: 76};
 const LEAST_BRUSH = 4; // pixels
 
 function node(name, attributes, parent, text) {

@@ -19,9 +19,13 @@ from vae_search.server.problems import STATUSES, problem_of, status_of
 from vae_search.server.service import MOST_QUERIES, MOST_WAITING
 from vae_search.server.submissions import DataRoots
 from vae_search.server.tokens import Role, TokenFile
-from vae_search.services.browsing.sweep_pages import SweepReader
+from vae_search.services.browsing.one_look import one_look
+from vae_search.services.browsing.sweep_pages import SweepReader, sweep_facts
+from vae_search.services.sweep_status import status
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.leaderboard import read_leaderboard
+from vae_search.store.sweeps.folders import sweep_names, sweep_names_again
 
 API = "/api/v1"
 
@@ -436,3 +440,28 @@ def test_a_sweep_that_nobody_runs_is_read_once_until_another_driver_takes_it(ful
     after = reader.facts("digits")
 
     assert (before["finished"], kept["finished"], after["finished"]) == (8, 8, 9)
+
+
+def test_names_of_sweeps_are_kept_up_by_their_folders_alone(full_store):
+    before = sweep_names(full_store)
+    full_store.create("sweeps/new/resolved.json", b"{}")
+    full_store.create("sweeps/begun/leases/000001.json", b"{}")
+
+    assert sweep_names_again(full_store, before) == sorted([*before, "new"]) == sweep_names(full_store)
+    full_store.remove_tree("sweeps/new")
+    assert sweep_names_again(full_store, [*before, "new"]) == before
+
+
+def test_a_look_at_a_sweep_asks_the_store_for_nothing_twice(full_store, monkeypatch):
+    asked = []
+    for name in ("read", "list"):
+        method = getattr(full_store, name)
+        monkeypatch.setattr(full_store, name, lambda path, method=method: (asked.append(path), method(path))[1])
+
+    leaderboard = read_leaderboard(full_store, "digits")
+    anew = sweep_facts(status(full_store, "digits"))
+    asked.clear()
+    found = status(one_look(full_store), "digits", leaderboard=leaderboard)
+
+    assert sweep_facts(found) == anew
+    assert len(asked) == len({*asked})

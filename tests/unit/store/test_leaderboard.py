@@ -16,7 +16,7 @@ from vae_search.errors import Conflict
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
-from vae_search.store.paths import SweepPaths
+from vae_search.store.paths import SweepPaths, trial_key
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.queries.ranking import ranked
 from vae_search.store.sweeps.sweep_record import StoredRecord
@@ -231,3 +231,38 @@ def test_trials_come_in_the_order_of_a_column_those_without_a_value_last(store, 
 
     expected = [4, 0, 2, 3, 1] if descending else [2, 3, 0, 4, 1]
     assert found == expected + ([5] if state is None else [])
+
+
+@pytest.mark.parametrize("landed", [[], [4], [4, 6, 7], [8], [1], [1, 4, *range(6, 30)]])
+def test_who_does_not_list_finds_what_has_landed_by_what_is_in_flight(landed: list[int], tmp_path: Path) -> None:
+    """Trial 1 waits at a rung, 5 trains; numbers are issued in their order."""
+    store = CountingStore(tmp_path)
+    ledger, paths = Ledger(store, "digits"), SweepPaths("digits")
+    for trial in (0, 2, 3):
+        ledger.commit(trial_row(trial), [])
+    for trial in (1, 5):
+        store.create(f"{paths.run(trial_key(trial))}/suggestion.json", b"{}")
+    first = read_leaderboard(store, "digits")
+    for trial in landed:
+        ledger.commit(trial_row(trial), [])
+        store.remove_tree(paths.run(trial_key(trial)))
+
+    found = read_leaderboard(store, "digits", before=first, lists=False)
+
+    assert sorted(found.numbers) == sorted([0, 2, 3, *landed])
+    assert (found is first) == (not landed)
+    store.opened.clear()
+    assert read_leaderboard(store, "digits", before=found, lists=False) is found
+    assert not {paths.trial(trial) for trial in found.numbers} & {*store.opened}
+    assert sorted(read_leaderboard(store, "digits", before=found).numbers) == sorted(found.numbers)
+
+
+def test_a_damaged_row_that_lands_is_named_by_who_does_not_list_too(store) -> None:
+    Ledger(store, "digits").commit(trial_row(0), [])
+    first = read_leaderboard(store, "digits")
+    store.create(SweepPaths("digits").trial(1), b"rubbish")
+
+    found = read_leaderboard(store, "digits", before=first, lists=False)
+
+    assert found.damaged == (SweepPaths("digits").trial(1),)
+    assert read_leaderboard(store, "digits", before=found, lists=False) is found

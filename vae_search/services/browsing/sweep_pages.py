@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.services.browsing.kept_answers import KeptAnswers
+from vae_search.services.browsing.one_look import one_look
 from vae_search.services.payloads import Facts, front_facts, status_facts, trial_facts
 from vae_search.services.sweep_status import status
 from vae_search.store.backends.base import Store
@@ -16,7 +17,7 @@ from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.sweeps import sweep_record
-from vae_search.store.sweeps.folders import sweep_names
+from vae_search.store.sweeps.folders import sweep_names, sweep_names_again
 
 if TYPE_CHECKING:
     from vae_search.services.sweep_status import SweepStatus
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 KEPT_S = 60.0
-IDLE_LOOKS = 5  # times as long between two looks at a sweep that nobody runs
+IDLE_LOOKS, FAR_IDLE_LOOKS = 5, 15  # times as long between two looks at a sweep that nobody runs; in a bucket
 MOST_ROWS = 200_000  # of leaderboards that are kept: about a kilobyte each
 MOST_SWEEPS = 10_000  # whose facts are kept
 SWEEP_WEIGHT = 20  # rows that a leaderboard without rows costs
@@ -61,17 +62,16 @@ class SweepReader:
     Only a driver changes how a sweep stands, and it takes a lease with a new number first; and commands, which are
     numbered, change what it is to do. So the facts of a sweep that nobody runs hold until there is another lease or
     command; repairs by hand show after `KEPT_S`. Rows never change, so of a sweep that runs only those are read that
-    are new. Nobody's look at a sweep is repeated within `look_s`, five times as long for one that nobody runs.
+    are new. No look at a sweep is repeated within `look_s`, nor within a multiple of it at one that nobody runs.
     """
 
     def __init__(self, store: Store, *, monotonic: Callable[[], float], look_s: float = 0.0) -> None:
         self.store = store
         self._monotonic = monotonic
         self._is_far = store.local_path("") is None
+        idle_s = look_s * (FAR_IDLE_LOOKS if self._is_far else IDLE_LOOKS)
         self._leaderboards = KeptAnswers[Leaderboard](
-            lambda sweep, before: read_leaderboard(
-                store, sweep, record=sweep_record.read_stored(store, sweep), before=before
-            ),
+            self._look_at_rows,
             fresh_s=lambda _: look_s,
             monotonic=monotonic,
             weigh=lambda found: found.finished + SWEEP_WEIGHT,
@@ -79,13 +79,12 @@ class SweepReader:
         )
         self._read = KeptAnswers[_Read](
             self._look,
-            fresh_s=lambda read: look_s if read.facts["state"] == "running" else IDLE_LOOKS * look_s,
+            fresh_s=lambda read: look_s if read.facts["state"] == "running" else idle_s,
             monotonic=monotonic,
             most=MOST_SWEEPS,
         )
-        self._names = KeptAnswers[list[str]](
-            lambda _, __: sweep_names(store), fresh_s=lambda _: look_s, monotonic=monotonic, most=1
-        )
+        self._names = KeptAnswers[list[str]](self._look_at_names, fresh_s=lambda _: look_s, monotonic=monotonic, most=1)
+        self._listed_at_s: dict[str, float] = {}  # rows of a sweep, and the sweeps under ""
 
     def leaderboard(self, sweep: str) -> Leaderboard:
         """Leaderboard of a sweep.
@@ -98,7 +97,7 @@ class SweepReader:
 
     def status(self, sweep: str) -> "SweepStatus":
         """Status of a sweep, whose rows are not read again; what it raises is as for `leaderboard`."""
-        return status(self.store, sweep, leaderboard=self.leaderboard(sweep))
+        return status(one_look(self.store), sweep, leaderboard=self.leaderboard(sweep))
 
     def facts(self, sweep: str) -> Facts:
         """Facts of one sweep; what it raises is as for `leaderboard`."""
@@ -120,6 +119,8 @@ class SweepReader:
         names = self._names.answer("")
         self._read.keep_only({*names})
         self._leaderboards.keep_only({*names})
+        for gone in {*list(self._listed_at_s)} - {*names, ""}:  # a list of it is made in one step
+            self._listed_at_s.pop(gone, None)
         return names
 
     @property
@@ -132,6 +133,23 @@ class SweepReader:
             return self.facts(sweep)
         except (NotFound, CorruptStore) as reason:
             return reason
+
+    def _is_list_due(self, of: str) -> bool:
+        """True for a disk, and now and then for a bucket, where a list takes long."""
+        now_s = self._monotonic()
+        if self._is_far and now_s - self._listed_at_s.get(of, -KEPT_S) < KEPT_S:
+            return False
+        self._listed_at_s[of] = now_s
+        return True
+
+    def _look_at_names(self, _: str, before: list[str] | None) -> list[str]:
+        if before is None or self._is_list_due(""):
+            return sweep_names(self.store)
+        return sweep_names_again(self.store, {*before})
+
+    def _look_at_rows(self, sweep: str, before: Leaderboard | None) -> Leaderboard:
+        record, lists = sweep_record.read_stored(self.store, sweep), self._is_list_due(sweep)
+        return read_leaderboard(self.store, sweep, record=record, before=before, lists=lists)
 
     def _look(self, sweep: str, before: _Read | None) -> _Read:
         mark, now_s = self._mark(sweep), self._monotonic()

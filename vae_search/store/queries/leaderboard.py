@@ -191,15 +191,21 @@ class Leaderboard:
 
 
 def read_leaderboard(
-    store: Store, sweep: str, *, record: StoredRecord | None = None, before: Leaderboard | None = None
+    store: Store,
+    sweep: str,
+    *,
+    record: StoredRecord | None = None,
+    before: Leaderboard | None = None,
+    lists: bool = True,
 ) -> Leaderboard:
     """Read a sweep's leaderboard; a sweep without rows has none finished.
 
     Args:
         record: of the sweep, if it has been read already.
         before: as it was read earlier, not narrowed; only what is new is read then, and if nothing is, it is returned.
+        lists: see `read_rows`.
     """
-    read = read_rows(store, sweep, record=record, before=before.read if before else None)
+    read = read_rows(store, sweep, record=record, before=before.read if before else None, lists=lists)
     return before if before is not None and read is before.read else Leaderboard(read)
 
 

@@ -4,7 +4,7 @@ A row never changes. So whoever reads a sweep again and again lists its files, a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,6 +40,7 @@ COLUMNS = (
     "incarnation",
 )
 MOST_WHOLE = 2000  # rows with all columns that are kept: a few kilobytes each
+MOST_AHEAD = 8  # numbers behind the last known row that are asked for at once
 MOST_NEW = 200  # files beyond which a copy is looked for again: there is a larger one by then
 
 _SCHEMA = pa.schema([TRIAL_SCHEMA.field(name) for name in COLUMNS])
@@ -108,15 +109,24 @@ class ReadRows:
 
 
 def read_rows(
-    store: Store, sweep: str, *, record: StoredRecord | None = None, before: ReadRows | None = None
+    store: Store,
+    sweep: str,
+    *,
+    record: StoredRecord | None = None,
+    before: ReadRows | None = None,
+    lists: bool = True,
 ) -> ReadRows:
     """Read the rows of a sweep.
 
     Args:
         record: of the sweep, if it has been read already.
         before: what was read earlier; if nothing has changed, it is returned.
+        lists: look for all files of rows, which takes a bucket a request for every thousand; else only for those that
+            have landed since `before`, by what is in flight.
     """
     identity = identity_of(store, sweep, record)
+    if before is not None and before.identity == identity and not lists:
+        return _with_landed(before)
     paths = store.list(SweepPaths(sweep).trials)
     files = [path for path in paths if path.endswith(".parquet")]
     others = [path for path in paths if not path.endswith(".parquet")] if len(files) < len(paths) else []
@@ -145,6 +155,48 @@ def read_rows(
         set_aside=set_aside,
         copy=known.copy,
         _whole=known._whole,
+    )
+
+
+def _with_landed(before: ReadRows) -> ReadRows:
+    """What was read, and the rows that have landed since.
+
+    A trial leaves `running/` after its row is there, and numbers are issued in their order. So what has landed is below
+    the highest number in flight and not in flight, or follows the highest one that is known.
+    """
+    store, paths = before.store, SweepPaths(before.sweep)
+    known = {
+        number for path in before.files.union(before.damaged) if (number := store_paths.number_of(path)) is not None
+    }
+    keys = {store_paths.running_key_of(path) for path in store.list(paths.running)}
+    running = {int(key) for key in keys if key is not None and key.isdecimal()}
+    end = max(known | running, default=-1) + 1
+    wanted = [number for number in range(end) if number not in known and number not in running | {*before.set_aside}]
+    found = dict(zip(wanted, store.read_many(paths.trial_files(wanted)), strict=True))
+    while True:
+        ahead = range(end, end + MOST_AHEAD)
+        contents = [*store.read_many(paths.trial_files(ahead))]
+        found |= dict(zip(ahead, contents, strict=True))
+        end += MOST_AHEAD
+        if all(content is None for content in contents):
+            break
+    raw, files, damaged = [before.table], [], []
+    for number, content in found.items():
+        path = paths.trial(number)
+        if content is None:
+            continue
+        try:
+            raw.append(_columns(content, path, before.identity, rows=1))
+            files.append(path)
+        except CorruptStore:
+            damaged.append(path)
+    if not files and not damaged:
+        return before
+    return replace(
+        before,
+        table=pa.concat_tables(raw).combine_chunks(),
+        files=before.files.union(files),
+        damaged=(*before.damaged, *damaged),
     )
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.unit.server.pages.test_in_browser import KEPT, SCREENS, WHOLE, faults, log_in
 
 from tests.support.chromium import Tab, chromium
 from tests.support.published_models import publish
 from tests.support.stores import filled_store
 from tests.support.web_service import NOW, app_of, serving, token_file
+from tests.unit.server.pages.test_in_browser import KEPT, SCREENS, WHOLE, faults, log_in
 from vae_search.queue.entries import QueueAction
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.server.examples import SPEC

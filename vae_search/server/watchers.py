@@ -20,6 +20,7 @@ from vae_search.errors import StoreUnavailable, VaeSearchError
 from vae_search.server.problems import RefusalError
 from vae_search.services.browsing.sweep_pages import landed_facts, progress_facts
 from vae_search.store.backends.base import Store
+from vae_search.store.control.present_spec import read_present_spec
 from vae_search.store.queries.live_progress import ProgressFollower
 from vae_search.store.sweeps import sweep_record
 
@@ -142,7 +143,7 @@ class Watcher:
 
     def _run(self) -> None:
         try:
-            spec = sweep_record.latest_spec(self._store, self._sweep)
+            spec = read_present_spec(self._store, self._sweep)
             following = ProgressFollower(self._store, self._sweep, spec.objective, monotonic=self._monotonic)
             while not self._ends():
                 wait_s = self._look(following, spec.budget.trials)

@@ -23,6 +23,7 @@ from vae_search.store.control.present_spec import (
     read_present_spec,
     trials_in_flight,
 )
+from vae_search.store.leases.heartbeat import read_heartbeat
 from vae_search.store.paths import SweepPaths
 
 if TYPE_CHECKING:
@@ -207,3 +208,9 @@ def _refuse_finished(found: SweepStatus, what: str) -> None:
         f"sweep {name}: has finished, its {used} used, so {what}.\n"
         f"Extend it first: `vae-search change {name} --set {key}={more}`, then `vae-search resume {name}`."
     )
+
+
+def is_driven(store: Store, sweep: str) -> bool:
+    """True if a driver is at work on the sweep, as far as can be told from here."""
+    heartbeat = read_heartbeat(store, sweep)
+    return heartbeat is not None and heartbeat.alive is not False

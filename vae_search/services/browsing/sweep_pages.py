@@ -11,6 +11,7 @@ from vae_search.services.sweep_status import status
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.records import newest_lease
 from vae_search.store.ledger.confirm_runs import ConfirmRow
+from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps.folders import sweep_names
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class SweepPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    lease: int
-    """the newest one when the facts were read"""
+    mark: tuple[int, int]
+    """the newest lease, and the number of commands, when the facts were read"""
     read_at_s: float
     facts: Facts
 
@@ -46,8 +47,8 @@ class _Kept:
 class SweepReader:
     """Facts of sweeps, read anew only where they may have changed; safe for threads.
 
-    Only a driver changes how a sweep stands, and it takes a lease with a new number first. So the facts of a sweep that
-    nobody runs hold until there is another lease; repairs by hand show after `KEPT_S`.
+    Only a driver changes how a sweep stands, and it takes a lease with a new number first; or a command, which is
+    numbered. So the facts of a sweep that nobody runs hold until there is another; repairs by hand show after `KEPT_S`.
     """
 
     def __init__(self, store: Store, *, monotonic: Callable[[], float]) -> None:
@@ -62,15 +63,16 @@ class SweepReader:
             NotFound: There is no such sweep.
             CorruptStore: Its record is damaged.
         """
-        lease, now_s = newest_lease(self.store, sweep), self._monotonic()
+        commands = len(self.store.list(SweepPaths(sweep).commands))
+        mark, now_s = (newest_lease(self.store, sweep), commands), self._monotonic()
         kept = self._kept.get(sweep)
-        if kept is not None and kept.lease == lease and now_s - kept.read_at_s < KEPT_S:
+        if kept is not None and kept.mark == mark and now_s - kept.read_at_s < KEPT_S:
             return kept.facts
         facts = sweep_facts(status(self.store, sweep))
         if facts["state"] == "running":
             self._kept.pop(sweep, None)
         else:
-            self._kept[sweep] = _Kept(lease=lease, read_at_s=now_s, facts=facts)
+            self._kept[sweep] = _Kept(mark=mark, read_at_s=now_s, facts=facts)
         return facts
 
     def names(self) -> list[str]:

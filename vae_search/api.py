@@ -193,6 +193,59 @@ def query(
     return frame(answer)
 
 
+def enqueue(sweep: str, params: Mapping[str, int | float | str], *, store: str | Path | None = None) -> int:
+    """Have a config tried next by a sweep, beside those of the sampler; the number of the command.
+
+    Args:
+        params: values by parameter; the sampler draws the others.
+
+    Raises:
+        InvalidSpec: It is no config of the sweep's search space.
+        NotFound: There is no such sweep.
+        Conflict: The budget has no place for it, or the sweep has finished.
+    """
+    from datetime import UTC, datetime
+
+    from vae_search.core.machine import system_user
+    from vae_search.services.control.commands import enqueue_config
+
+    return enqueue_config(_open(store), sweep, params, actor=system_user(), now=lambda: datetime.now(UTC))
+
+
+def stop_trial(sweep: str, trial: int, *, store: str | Path | None = None) -> int:
+    """Let a trial of a sweep end as it stands, as PRUNED; the number of the command.
+
+    Raises:
+        NotFound: There is no such sweep or trial, or the trial has not begun.
+        Conflict: The trial has ended.
+    """
+    from datetime import UTC, datetime
+
+    from vae_search.core.machine import system_user
+    from vae_search.services.control.commands import stop_trial
+
+    return stop_trial(_open(store), sweep, trial, actor=system_user(), now=lambda: datetime.now(UTC))
+
+
+def change(sweep: str, settings: Mapping[str, int | float | str], *, store: str | Path | None = None) -> int:
+    """Change settings of a sweep while it runs; the number of the command.
+
+    Args:
+        settings: values of `budget.trials`, `budget.minutes` or `resources.concurrency`.
+
+    Raises:
+        InvalidSpec: A key cannot be changed so, or a value is wrong.
+        NotFound: There is no such sweep.
+        Conflict: The sweep has finished, and this would not extend it.
+    """
+    from datetime import UTC, datetime
+
+    from vae_search.core.machine import system_user
+    from vae_search.services.control.commands import change_settings
+
+    return change_settings(_open(store), sweep, settings, actor=system_user(), now=lambda: datetime.now(UTC))
+
+
 def report(sweep: str, output: str | Path, *, store: str | Path | None = None) -> Path:
     """Write everything that is known of a sweep, running or not, as one HTML file that needs no network.
 

@@ -44,13 +44,14 @@ def status(
     from vae_search.display.console import show_statuses, warn
     from vae_search.display.maintenance import show_status
     from vae_search.services import sweep_status
+    from vae_search.services.control.standing import standings
     from vae_search.store.backends.uri import open_store
     from vae_search.store.maintenance.disk_usage import usage
 
     opened = open_store(store)
     if sweep:
         status = sweep_status.status(opened, sweep)
-        show_status(status, usage(opened, sweep), as_json=json)
+        show_status(status, usage(opened, sweep), standings(opened, sweep), as_json=json)
         raise_if_damaged(status.damaged)
         return
     found = sweep_status.statuses(opened)

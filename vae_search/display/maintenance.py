@@ -6,19 +6,23 @@ from typing import TYPE_CHECKING
 
 from vae_search.display.console import say, show_json, show_status_table
 from vae_search.services.payloads import cleaning_facts, status_facts
+from vae_search.store.control.present_spec import live_values
 
 if TYPE_CHECKING:
     from vae_search.registry.model_integrity import ModelInspection
+    from vae_search.services.control.standing import Standing
     from vae_search.services.maintenance import Cleaning, Verification
     from vae_search.services.sweep_status import SweepStatus
     from vae_search.store.maintenance.disk_usage import Usage
     from vae_search.store.maintenance.findings import Finding, Inspection
 
 
-def show_status(status: "SweepStatus", usage: "Usage", *, as_json: bool) -> None:
-    """Print one sweep, and what it takes in the store."""
+def show_status(status: "SweepStatus", usage: "Usage", commands: "Sequence[Standing]" = (), *, as_json: bool) -> None:
+    """Print one sweep, what it takes in the store, and the commands to it that wait; as JSON all of them."""
     if as_json:
-        show_json([status_facts(status) | asdict(usage)])
+        given = [asdict(each) | {"at": each.at.isoformat()} for each in commands]
+        settings = live_values(status.spec)
+        show_json([status_facts(status) | asdict(usage) | {"settings": settings, "commands": given}])
     else:
         show_status_table([status])
         for line in status.images.sentences if status.images else ():
@@ -27,6 +31,11 @@ def show_status(status: "SweepStatus", usage: "Usage", *, as_json: bool) -> None
             f"{size_of(usage.total_bytes)} in the store: rows and curves {size_of(usage.rows_bytes)}, kept models "
             f"{size_of(usage.artifacts_bytes)}, runs in flight {size_of(usage.running_bytes)}"
         )
+        if commands:
+            say("settings: " + ", ".join(f"{key}={value}" for key, value in live_values(status.spec).items()))
+        for each in commands:
+            if each.state == "waits":
+                say(str(each))
 
 
 def show_verifications(

@@ -141,6 +141,7 @@ def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, fi
         versions_json=json.dumps(dict(context.versions), sort_keys=True),
         epochs_sha256=None,
         artifact_sha256=None,
+        command=running.assignment.command,
         incarnation=context.incarnation,
     )
 

@@ -20,6 +20,7 @@ from vae_search.errors import StoreUnavailable, VaeSearchError
 from vae_search.server.problems import RefusalError
 from vae_search.services.browsing.sweep_pages import landed_facts, progress_facts
 from vae_search.store.backends.base import Store
+from vae_search.store.control.present_spec import read_present_spec
 from vae_search.store.queries.live_progress import ProgressFollower
 from vae_search.store.sweeps import sweep_record
 
@@ -86,7 +87,7 @@ class SweepLook:
     """Looks at one sweep."""
 
     def __init__(self, store: Store, sweep: str, *, monotonic: Callable[[], float], look_s: float) -> None:
-        spec = sweep_record.latest_spec(store, sweep)
+        spec = read_present_spec(store, sweep)
         self._sweep = sweep
         self._trials = spec.budget.trials
         self._following = ProgressFollower(store, sweep, spec.objective, monotonic=monotonic)

@@ -103,13 +103,15 @@ def status(
     latest = present_spec(store, record)
     confirm_runs = ConfirmRuns(store, sweep, record).read()
     last = last_heartbeat(store, sweep)
+    # An exhausted driver knew nothing of what was set after it had left.
+    known = present_spec(store, record, until=last.progress.commands) if last and last.progress.exhausted else latest
     return SweepStatus(
         spec=spec or latest,
         leaderboard=leaderboard or read_leaderboard(store, sweep, record=record),
         damaged_finalists=confirm_runs.damaged,
         heartbeat=None if last is None or last.ended else last,
         driver_s=last.progress.driver_s if last else 0.0,
-        is_exhausted=last is not None and last.progress.exhausted and _same_budget(spec or latest, latest),
+        is_exhausted=last is not None and last.progress.exhausted and _same_budget(spec or latest, known),
         in_flight=sum(store_paths.is_suggestion(path) for path in store.list(SweepPaths(sweep).running)),
         confirm_rows=confirm_runs.rows,
         images=record.images,

@@ -49,6 +49,8 @@ class TrialResult:
     @property
     def values(self) -> list[float] | None:
         """In Optuna's terms."""
+        if self.is_stopped:
+            return None
         if self.state is State.COMPLETE and self.objective is not None:
             return [self.objective]
         return [*self.criteria] if self.criteria and self.state in (State.COMPLETE, State.PRUNED) else None
@@ -59,8 +61,13 @@ class TrialResult:
         return self.state is State.FAIL and self.reason in TOLD_AS_BAD
 
     @property
+    def is_stopped(self) -> bool:
+        """True for a trial that somebody has stopped, which says nothing about its config."""
+        return self.reason is Reason.STOPPED
+
+    @property
     def optuna_state(self) -> TrialState:
-        """PRUNED for a bad trial; COMPLETE for a PRUNED one with values of several criteria.
+        """PRUNED for a bad trial; COMPLETE for a PRUNED one with values of several criteria; FAIL for a stopped one.
 
         A FAIL is left out by Optuna's samplers, which go on to suggest what fails; a PRUNED trial without values is
         worse than any other. So would be all pruned ones of several criteria, and the sampler would look only where
@@ -68,6 +75,8 @@ class TrialResult:
         """
         if self.is_bad:
             return TrialState.PRUNED
+        if self.is_stopped:
+            return TrialState.FAIL
         return TrialState.COMPLETE if self.criteria and self.state is State.PRUNED else OPTUNA_STATES[self.state]
 
 
@@ -206,6 +215,8 @@ class SweepStudy:
         if self._values is None or outcome.state is State.RUNNING:
             return
         number = self._numbers[outcome.trial]
+        if outcome.is_stopped:
+            return  # what it had reached at rungs counts there as any other's, and nothing is known of it beyond
         if outcome.state is State.FAIL:
             self._values.fail(number, is_bad=outcome.is_bad)
         else:

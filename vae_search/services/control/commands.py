@@ -13,11 +13,17 @@ from vae_search.core.text import did_you_mean
 from vae_search.errors import Conflict, InvalidSpec, NotFound
 from vae_search.services.sweep_status import SweepStatus, status
 from vae_search.spec.search_space import point_problems
-from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.control.command_log import command
 from vae_search.store.control.commands import CommandAction
-from vae_search.store.control.present_spec import LIVE_KEYS, live_values, read_present_spec
+from vae_search.store.control.present_spec import (
+    LIVE_KEYS,
+    begun_trials,
+    live_values,
+    read_present_spec,
+    trials_in_flight,
+)
+from vae_search.store.leases.heartbeat import read_heartbeat
 from vae_search.store.paths import SweepPaths
 
 if TYPE_CHECKING:
@@ -54,7 +60,7 @@ def enqueue_config(
     config = _checked_config(found.spec, params)
     _refuse_finished(found, "no config can be tried any more")
     trials = found.spec.budget.trials
-    if trials <= len(_begun(store, sweep)):
+    if trials <= len(begun_trials(store, sweep)):
         raise Conflict(
             f"sweep {sweep}: all {trials} trials of its budget have begun, so there is no place for another config.\n"
             f"Make one: `vae-search change {sweep} --set budget.trials={trials + 1}`."
@@ -75,7 +81,7 @@ def stop_trial(store: Store, sweep: str, trial: int, *, actor: str | None, now: 
     paths = SweepPaths(sweep)
     if {paths.trial(trial), paths.tombstone(trial)} & {*store.list(paths.trials)}:
         raise Conflict(f"trial {sweep}/{trial}: has ended, so there is nothing to stop.")
-    if trial not in _in_flight(store, sweep):
+    if trial not in trials_in_flight(store, sweep):
         if 0 <= trial < spec.budget.trials:
             raise NotFound(f"trial {sweep}/{trial}: has not begun yet, so there is nothing to stop.")
         raise NotFound(f"trial {sweep}/{trial}: there is none; the sweep's trials are 0 to {spec.budget.trials - 1}.")
@@ -101,7 +107,7 @@ def change_settings(
     """
     found = status(store, sweep)
     new = _changed(found.spec, settings)
-    begun = _begun(store, sweep)
+    begun = begun_trials(store, sweep)
     least = max(begun, default=-1) + 1
     if new.budget.trials < least and "budget.trials" in settings:
         raise InvalidSpec(
@@ -204,15 +210,7 @@ def _refuse_finished(found: SweepStatus, what: str) -> None:
     )
 
 
-def _in_flight(store: Store, sweep: str) -> set[int]:
-    """Trials that were issued and may have no row yet; confirm runs are none."""
-    paths = store.list(SweepPaths(sweep).running)
-    keys = {store_paths.running_key_of(path) for path in paths if store_paths.is_suggestion(path)}
-    return {int(key) for key in keys if key is not None and key.isdecimal()}
-
-
-def _begun(store: Store, sweep: str) -> set[int]:
-    """Trials that were ever issued."""
-    rows = store.list(SweepPaths(sweep).trials)
-    ended = {number for path in rows if (number := store_paths.number_of(path)) is not None}
-    return ended | {*store_paths.tombstones(rows)} | _in_flight(store, sweep)
+def is_driven(store: Store, sweep: str) -> bool:
+    """True if a driver is at work on the sweep, as far as can be told from here."""
+    heartbeat = read_heartbeat(store, sweep)
+    return heartbeat is not None and heartbeat.alive is not False

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vae_search.errors import CorruptStore, InvalidSpec
+from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.control.command_log import CommandLog
+from vae_search.store.control.commands import fold
 from vae_search.store.leases.records import newest_lease
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps import sweep_record
@@ -65,14 +67,16 @@ def live_values(spec: "SweepSpec") -> dict[str, Any]:
     }
 
 
-def present_spec(store: Store, record: StoredRecord) -> "SweepSpec":
+def present_spec(store: Store, record: StoredRecord, *, until: int | None = None) -> "SweepSpec":
     """The spec that the sweep is run with now, or will be.
+
+    Args:
+        until: number of the last command that counts; None: all do.
 
     Raises:
         CorruptStore: A record is damaged.
     """
-    began = last_begun(store, record)
-    return _overlaid(store, record, began)[0]
+    return _overlaid(store, record, last_begun(store, record), until=until)[0]
 
 
 def read_present_spec(store: Store, sweep: str) -> "SweepSpec":
@@ -128,11 +132,33 @@ def last_begun(store: Store, record: StoredRecord) -> BegunSpec:
     return BegunSpec(spec=spec, asked=spec, commands=0)
 
 
-def _overlaid(store: Store, record: StoredRecord, began: BegunSpec) -> tuple["SweepSpec", int]:
-    """The spec with what was set since, and the number of commands."""
-    control = CommandLog(store, record.sweep, incarnation=record.incarnation).control(since=began.commands)
+def trials_in_flight(store: Store, sweep: str) -> set[int]:
+    """Trials that were issued and may have no row yet; confirm runs are none."""
+    paths = store.list(SweepPaths(sweep).running)
+    keys = {store_paths.running_key_of(path) for path in paths if store_paths.is_suggestion(path)}
+    return {int(key) for key in keys if key is not None and key.isdecimal()}
+
+
+def begun_trials(store: Store, sweep: str) -> set[int]:
+    """Trials that were ever issued."""
+    rows = store.list(SweepPaths(sweep).trials)
+    ended = {number for path in rows if (number := store_paths.number_of(path)) is not None}
+    return ended | {*store_paths.tombstones(rows)} | trials_in_flight(store, sweep)
+
+
+def _overlaid(
+    store: Store, record: StoredRecord, began: BegunSpec, *, until: int | None = None
+) -> tuple["SweepSpec", int]:
+    """The spec with what was set since, and the number of commands.
+
+    A budget that was set counts no fewer trials than have begun: its driver may have begun some when it was set.
+    """
+    commands = CommandLog(store, record.sweep, incarnation=record.incarnation).commands()[:until]
+    settings = dict(fold(commands, incarnation=record.incarnation, since=began.commands).settings)
+    if isinstance(trials := settings.get("budget.trials"), int):
+        settings["budget.trials"] = max(trials, 1 + max(begun_trials(store, record.sweep), default=-1))
     try:
-        return with_settings(began.spec, control.settings), control.commands
+        return with_settings(began.spec, settings), len(commands)
     except InvalidSpec as error:
         raise CorruptStore(
             f"holds a setting that the sweep cannot have: {error.problems[0]}",

@@ -49,7 +49,7 @@ class TrialRow:
     sweep: Text  # name of the sweep
     trial: Int64  # number of the trial, from 0
     state: Annotated[State, pa.string()]  # COMPLETE, PRUNED or FAIL
-    reason: Annotated[Reason, pa.string()] | None = None  # rung, time, diverged, raised, oom, timeout; NULL if COMPLETE
+    reason: Annotated[Reason, pa.string()] | None = None  # rung, time, stopped, diverged, raised, oom, timeout; or NULL
     error: Text | None = None  # last words of a FAIL
     seed: Int64  # what the trial's weights, order and noise follow from
     attempts: Int32  # how often a worker began with it
@@ -97,6 +97,7 @@ class TrialRow:
     versions_json: Text | None = None  # versions of everything that a result depends on
     epochs_sha256: Text | None = None  # of the file with the learning curve
     artifact_sha256: Text | None = None  # of the manifest of the kept weights
+    command: Int64 | None = None  # number of the command by which somebody enqueued the config; NULL if nobody did
     incarnation: Text | None = None  # random mark of the sweep, in its record as well; NULL in sweeps of older versions
 
     @property

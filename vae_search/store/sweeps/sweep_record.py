@@ -179,6 +179,14 @@ def read_stored(store: Store, sweep: str) -> StoredRecord:
     return record
 
 
+def find_stored(store: Store, sweep: str) -> StoredRecord | None:
+    """Read the record of a sweep; None if there is no such sweep. Else errors as for `read_stored`."""
+    try:
+        return read_stored(store, sweep)
+    except NotFound:
+        return None
+
+
 def other_name(store: Store, sweep: str) -> str | None:
     """Name that a record gives its sweep, if its folder has another one: somebody renamed or copied it.
 

@@ -16,13 +16,13 @@ from starlette.responses import Response
 from vae_search.errors import VaeSearchError
 from vae_search.server.examples import PROBLEM
 from vae_search.server.problems import MAX_ERRORS, MEDIA_TYPE, RefusalError, problem, problem_of
-from vae_search.server.routes import audit, models, query, queue, sessions, specs, sweeps, system, trials
+from vae_search.server.routes import audit, control, models, query, queue, sessions, specs, sweeps, system, trials
 from vae_search.server.service import Options, Service
 from vae_search.server.wall import ANYONE, Wall, declared_role
 from vae_search.version import VERSION
 
 API = "/api/v1"
-_OF_API = (sweeps, trials, queue, query, specs, models, audit, sessions)
+_OF_API = (sweeps, trials, control, queue, query, specs, models, audit, sessions)
 
 
 def create_app(options: Options) -> FastAPI:

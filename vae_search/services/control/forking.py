@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, InvalidSpec
 from vae_search.services.sweeps import check_limits, versions
-from vae_search.spec.forks import forked_spec, measure_changes, point_of
 from vae_search.spec.from_trial import to_yaml
 from vae_search.spec.sweep_spec import overridden
 from vae_search.store.backends.base import Store, prove_exclusive
@@ -23,6 +22,7 @@ from vae_search.store.ledger.borrowed import BorrowedTrials, write_borrowed
 from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.sweeps import beginning, sweep_record
+from vae_search.store.sweeps.forks import forked_spec, measure_changes, point_of
 from vae_search.store.sweeps.sweep_record import SweepRecord
 
 if TYPE_CHECKING:

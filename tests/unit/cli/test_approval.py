@@ -24,7 +24,8 @@ def waits(store: LocalStore) -> LocalStore:
     """Two sweeps of which one config each waits for approval."""
     for trial, level in enumerate((232.0, 231.0), start=1):
         sweep = f"sweep-{trial}"
-        put_sweep(store, candidate((level - 0.1, level, level + 0.1), trial=trial), sweep=sweep)
+        finalist, promotes = candidate((level - 0.1, level, level + 0.1), trial=trial), "promote: {model: m}"
+        put_sweep(store, finalist, sweep=sweep, promote=promotes)
         policy = PromotionPolicy(needs_approval=True)
         promote_best(store, sweep, model="m", rules=policy, backend=FakeBackend(), now=lambda: NOW)
     return store
@@ -56,6 +57,10 @@ def test_what_waits_is_shown_with_what_to_do(told):
         assert code == 0
         assert "m:1, sweep-1/1, waits for approval." in out
         assert 'vae-search reject m 2 --why "…"' in out
+    code, out, _ = told("status", "sweep-2")
+    assert code == 0
+    assert "m:2, sweep-2/2, waits for approval." in out
+    assert "m:1" not in out  # it is of another sweep
 
 
 def test_approve_and_reject_say_what_became_of_it(told):

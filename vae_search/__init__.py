@@ -2,12 +2,14 @@
 
 from vae_search.api import (
     SweepResult,
+    approve,
     best,
     change,
     enqueue,
     fork,
     load_model,
     query,
+    reject,
     report,
     resume,
     run,
@@ -16,12 +18,14 @@ from vae_search.api import (
 
 __all__ = [
     "SweepResult",
+    "approve",
     "best",
     "change",
     "enqueue",
     "fork",
     "load_model",
     "query",
+    "reject",
     "report",
     "resume",
     "run",

@@ -50,6 +50,7 @@ def create_app(options: Options) -> FastAPI:
             yield
         finally:
             service.watchers.end()
+            await run_in_threadpool(service.promotions.end)
             if options.background is not None:
                 await run_in_threadpool(options.background.stop)
 

@@ -18,6 +18,7 @@ from vae_search.core.machine import system_user
 from vae_search.errors import NotFound
 from vae_search.queue.leadership import HEARTBEAT
 from vae_search.queue.sweep_queue import SweepQueue
+from vae_search.server.child_processes.promotions import Promotions
 from vae_search.server.child_processes.traversals import TraversalReader
 from vae_search.server.metrics import Metrics
 from vae_search.server.problems import RefusalError
@@ -81,6 +82,7 @@ class Service:
         self.watchers = Watchers(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.pulse = Pulse(self.store, monotonic=options.monotonic)
         self.sweeps = SweepReader(self.store, monotonic=options.monotonic)
+        self.promotions = Promotions(options.location, now=options.now)
         self.digests = DigestReader(self.store, now=options.now, monotonic=options.monotonic)
         self.traversals = TraversalReader(self.store, location=options.location, roots=options.roots)
         self._queue = SweepQueue(self.store, now=options.now)

@@ -25,6 +25,7 @@ from vae_search.server.tokens import Person, Role, TokenFile
 from vae_search.server.watchers import LOOK_S, Watchers
 from vae_search.services.browsing.figures import DigestReader
 from vae_search.services.browsing.sweep_pages import SweepReader
+from vae_search.services.browsing.trial_pages import TrialPageReader
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.leases.lease import SILENCE_S
@@ -78,6 +79,7 @@ class Service:
         self.watchers = Watchers(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.pulse = Pulse(self.store, monotonic=options.monotonic)
         self.sweeps = SweepReader(self.store, monotonic=options.monotonic)
+        self.trials = TrialPageReader(self.sweeps, monotonic=options.monotonic)
         self.digests = DigestReader(self.store, now=options.now, monotonic=options.monotonic)
         self._queue = SweepQueue(self.store, now=options.now)
         self._queue_lock = threading.Lock()

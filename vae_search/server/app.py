@@ -18,6 +18,13 @@ from vae_search.server.examples import PROBLEM
 from vae_search.server.pages import login, static_files
 from vae_search.server.pages.refusals import for_reader
 from vae_search.server.pages.sweeps import changes, compare, home, steering, sweep, trial
+from vae_search.server.pages.team import audit as audit_page
+from vae_search.server.pages.team import cluster as cluster_page
+from vae_search.server.pages.team import models as models_page
+from vae_search.server.pages.team import new_sweep as new_sweep_page
+from vae_search.server.pages.team import queue as queue_page
+from vae_search.server.pages.team import sql as sql_page
+from vae_search.server.pages.team import verdicts as verdicts_page
 from vae_search.server.problems import MAX_ERRORS, MEDIA_TYPE, ProblemDocument, RefusalError, problem, problem_of
 from vae_search.server.routes import audit, models, query, queue, sessions, specs, sweeps, system, trials
 from vae_search.server.service import Options, Service
@@ -27,6 +34,8 @@ from vae_search.version import VERSION
 API = "/api/v1"
 _OF_API = (sweeps, trials, queue, query, specs, models, audit, sessions)
 _OF_PAGES = (home, changes, sweep, trial, steering, compare, login, static_files)
+
+_OF_TEAM_PAGES = (new_sweep_page, queue_page, models_page, verdicts_page, sql_page, audit_page, cluster_page)
 
 
 def create_app(options: Options) -> FastAPI:
@@ -41,6 +50,7 @@ def create_app(options: Options) -> FastAPI:
             yield
         finally:
             service.watchers.end()
+            await run_in_threadpool(service.promotions.end)
             if options.background is not None:
                 await run_in_threadpool(options.background.stop)
 
@@ -61,7 +71,7 @@ def create_app(options: Options) -> FastAPI:
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(system.router)
-    for page in _OF_PAGES:
+    for page in (*_OF_PAGES, *_OF_TEAM_PAGES):
         app.include_router(page.router)
     app.add_middleware(
         Wall,

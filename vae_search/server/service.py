@@ -18,6 +18,8 @@ from vae_search.core.machine import system_user
 from vae_search.errors import NotFound
 from vae_search.queue.leadership import HEARTBEAT
 from vae_search.queue.sweep_queue import SweepQueue
+from vae_search.server.child_processes.promotions import Promotions
+from vae_search.server.child_processes.traversals import TraversalReader
 from vae_search.server.metrics import Metrics
 from vae_search.server.problems import RefusalError
 from vae_search.server.submissions import DataRoots
@@ -54,6 +56,7 @@ class Options:
         location: of the store, for processes that are started.
         tokens: None: whoever reaches the service is this user, with every right; for the loopback alone.
         hosts: names that it may be asked by, without ports.
+        address: of the cluster that queued sweeps run on; None: this machine.
         look_s: between two looks at a sweep that somebody watches.
     """
 
@@ -62,6 +65,7 @@ class Options:
     tokens: TokenFile | None = None
     hosts: frozenset[str] = LOOPBACK
     roots: DataRoots = field(default_factory=DataRoots)
+    address: str | None = None
     background: Background | None = None
     look_s: float = LOOK_S
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -80,7 +84,9 @@ class Service:
         self.pulse = Pulse(self.store, monotonic=options.monotonic)
         self.sweeps = SweepReader(self.store, monotonic=options.monotonic)
         self.trials = TrialPageReader(self.sweeps, monotonic=options.monotonic)
+        self.promotions = Promotions(options.location, now=options.now)
         self.digests = DigestReader(self.store, now=options.now, monotonic=options.monotonic)
+        self.traversals = TraversalReader(self.store, location=options.location, roots=options.roots)
         self._queue = SweepQueue(self.store, now=options.now)
         self._queue_lock = threading.Lock()
         self._queries = threading.BoundedSemaphore(MOST_QUERIES)

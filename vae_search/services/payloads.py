@@ -110,7 +110,8 @@ def decision_facts(decision: "Decision") -> Facts:
         "candidate": decision.candidate,
         "version": decision.version,
         "champion": decision.champion,
-        "reasons": list(decision.ruling.reasons),
+        "reasons": list(decision.ruling.reasons if decision.said is None else decision.said.reasons),
+        "rejected_by": None if decision.said is None else decision.said.actor,
         "test": None if decision.test is None else asdict(decision.test),
         **decision.ruling.to_json(),
     }
@@ -144,10 +145,11 @@ def comparison_facts(comparison: "Comparison") -> Facts:
 
 
 def model_facts(state: "ModelState") -> Facts:
-    """One model of a store: its champion, the contests that this has had, how many versions and log entries."""
+    """One model of a store: its champion, the contests that this has had, and the versions that wait for approval."""
     return {
         "model": state.model,
         "champion": state.champion,
+        "waiting": [waiting.version.number for waiting in state.waiting],
         "versions": len(state.versions),
         "contests": state.contests,
         "entries": len(state.entries),

@@ -76,6 +76,7 @@ def serve(
             tokens=file,
             hosts=hosts,
             roots=DataRoots.parse(data_roots or ()),
+            address=address,
         )
         socket = listening(host, port)
         server = http_server(create_app(options))

@@ -18,7 +18,16 @@ from vae_search.services.browsing.figures import plotly_script
 router = APIRouter(include_in_schema=False)
 
 FOLDER = files("vae_search.server") / "static"
-NAMES = ("page.css", "live.js", "figures.js", "parallel.js", "htmx/htmx.min.js")
+NAMES = (
+    "page.css",
+    "live.js",
+    "figures.js",
+    "parallel.js",
+    "htmx/htmx.min.js",
+    "team.css",
+    "spec_editor.js",
+    "latents.js",
+)
 PLOTLY = "plotly.min.js"
 KEPT = "public, max-age=31536000, immutable"
 LEAST_ZIPPED_BYTES = 1024

@@ -9,11 +9,13 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from vae_search.errors import VaeSearchError
 from vae_search.server.metrics import MEDIA_TYPE
-from vae_search.server.service import ByPerson, InService
+from vae_search.server.service import ByPerson, InService, Service
 from vae_search.server.tokens import Role
 from vae_search.server.wall import ANYONE, opened_to
+from vae_search.services.browsing.cluster_facts import cluster_facts
 from vae_search.services.browsing.sweep_pages import sweep_page
 from vae_search.store import paths as store_paths
+from vae_search.store.sweeps import sweep_record
 from vae_search.version import VERSION
 
 router = APIRouter(tags=["system"])
@@ -71,3 +73,17 @@ def openapi(request: Request) -> dict[str, Any]:
 def me(person: ByPerson) -> dict[str, Any]:
     """Show whose token this is, and what it may do."""
     return {"name": person.name, "role": person.role.value, "version": VERSION}
+
+
+@router.get("/api/v1/cluster")
+@opened_to(Role.VIEWER)
+def cluster(service: InService) -> dict[str, Any]:
+    """Show the machines that sweeps run on, and how many trials of each running sweep they hold at once."""
+    return machines(service)
+
+
+def machines(service: Service) -> dict[str, Any]:
+    """Facts of the cluster, or of this machine, for the sweeps that run."""
+    running = sweep_page(service.sweeps, limit=MOST_SWEEPS, state="running").sweeps
+    specs = {facts["sweep"]: sweep_record.latest_spec(service.store, facts["sweep"]) for facts in running}
+    return cluster_facts(service.options.address, {name: spec.resources for name, spec in specs.items()})

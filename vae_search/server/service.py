@@ -27,6 +27,7 @@ from vae_search.server.tokens import Person, Role, TokenFile
 from vae_search.server.watchers import LOOK_S, Watchers
 from vae_search.services.browsing.figures import DigestReader
 from vae_search.services.browsing.sweep_pages import SweepReader
+from vae_search.services.browsing.trial_pages import TrialPageReader
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.leases.lease import SILENCE_S
@@ -82,6 +83,7 @@ class Service:
         self.watchers = Watchers(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.pulse = Pulse(self.store, monotonic=options.monotonic)
         self.sweeps = SweepReader(self.store, monotonic=options.monotonic)
+        self.trials = TrialPageReader(self.sweeps, monotonic=options.monotonic)
         self.promotions = Promotions(options.location, now=options.now)
         self.digests = DigestReader(self.store, now=options.now, monotonic=options.monotonic)
         self.traversals = TraversalReader(self.store, location=options.location, roots=options.roots)

@@ -30,15 +30,8 @@ def list_trials(
 ) -> dict[str, Any]:
     """List the finished trials of a sweep. Trials that land between two pages shift nothing."""
     with nullcontext() if where is None else service.query_slot():
-        found = trial_pages.trial_page(
-            service.store,
-            sweep,
-            limit=limit,
-            after=cursor,
-            order=order,
-            descending=descending,
-            state=state,
-            where=where,
+        found = service.trials.page(
+            sweep, limit=limit, after=cursor, order=order, descending=descending, state=state, where=where
         )
     return page(request, [*found.trials], next_cursor=found.next, total=found.total, damaged=[*found.damaged])
 

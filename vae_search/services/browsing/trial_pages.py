@@ -1,12 +1,14 @@
 """Pages of a sweep's trials: filtered and ordered here, so that a reader of ten thousand gets fifty."""
 
 import math
+import weakref
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.services.browsing.plain_values import plain
+from vae_search.services.browsing.shelf import Shelf
 from vae_search.services.payloads import Facts, trial_facts
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.rows import trial_record
@@ -14,6 +16,11 @@ from vae_search.store.ledger.trials import Ledger
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.sweeps import sweep_record
 
+if TYPE_CHECKING:
+    from vae_search.services.browsing.sweep_pages import SweepReader
+
+KEPT_S = 60.0
+PAGES_KEPT = 256
 Order = Literal["trial", "objective", "neg_elbo", "rate", "instability", "train_flops", "cpu_s"]
 
 
@@ -28,6 +35,44 @@ class TrialPage:
     """trials that meet the condition"""
     damaged: tuple[str, ...]
     """files that could not be read"""
+
+
+class TrialPageReader:
+    """Pages of trials for many readers: one that was read holds as long as the leaderboard that it was read from."""
+
+    def __init__(self, sweeps: "SweepReader", *, monotonic: Callable[[], float]) -> None:
+        self._sweeps = sweeps
+        self._shelf = Shelf[TrialPage](monotonic=monotonic, keep_s=lambda page, cost_s: KEPT_S, most=PAGES_KEPT)
+
+    def page(
+        self,
+        sweep: str,
+        *,
+        limit: int,
+        after: int | None = None,
+        order: Order = "trial",
+        descending: bool = False,
+        state: str | None = None,
+        where: str | None = None,
+    ) -> TrialPage:
+        """The same as `trial_page`, as it was at most a few moments ago."""
+        leaderboard = self._sweeps.leaderboard(sweep)
+
+        def read() -> TrialPage:
+            return trial_page(
+                self._sweeps.store,
+                sweep,
+                limit=limit,
+                after=after,
+                order=order,
+                descending=descending,
+                state=state,
+                where=where,
+                leaderboard=leaderboard,
+            )
+
+        key = repr((sweep, limit, after, order, descending, state, where))
+        return self._shelf.take(key, read, mark=weakref.ref(leaderboard))  # lets go of the old leaderboard
 
 
 def trial_page(
@@ -115,10 +160,10 @@ def curve(store: Store, sweep: str, number: int) -> list[Facts]:
     sweep_record.read_stored(store, sweep)
     ledger = Ledger(store, sweep)
     try:
-        row = ledger.trial(number)
+        epochs = ledger.epochs(number)
     except NotFound:
         raise NotFound(f"sweep {sweep}: there is no finished trial {number}.") from None
-    found: Any = plain([asdict(epoch) for epoch in ledger.curves([row]).by_trial.get(number, [])])
+    found: Any = plain([asdict(epoch) for epoch in epochs])
     return [{name: value for name, value in epoch.items() if name not in ("sweep", "trial")} for epoch in found]
 
 

@@ -20,7 +20,7 @@ from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
 from vae_search.services.browsing.queue_facts import item_facts
 from vae_search.services.browsing.running_trials import running_trials
-from vae_search.services.browsing.trial_pages import Order, trial_page
+from vae_search.services.browsing.trial_pages import Order
 from vae_search.services.payloads import Facts
 from vae_search.store.ledger.logs import log_lines
 
@@ -157,8 +157,7 @@ def _trials(service: Service, sweep: str, asked: Mapping[str, object], cursor: s
     order: Order = asked["order"] or "trial"  # type: ignore[assignment]  # the route has checked it
     try:
         with nullcontext() if where is None else service.query_slot():
-            found = trial_page(
-                service.store,
+            found = service.trials.page(
                 sweep,
                 limit=TRIALS_OF_A_PAGE,
                 after=int(cursor) if cursor else None,
@@ -166,7 +165,6 @@ def _trials(service: Service, sweep: str, asked: Mapping[str, object], cursor: s
                 descending=asked["descending"] is not None,
                 state=str(asked["state"]) or None,
                 where=where,
-                leaderboard=service.sweeps.leaderboard(sweep),
             )
     except InvalidSpec as error:
         return {"trials": (), "next": None, "total": 0}, [line.removeprefix("--where ") for line in error.problems]

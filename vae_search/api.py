@@ -5,6 +5,7 @@
     vae_search.query("SELECT trial, neg_elbo FROM trials WHERE param_depth = 2")
     vae_search.report("digits", "digits.html")
     vae_search.load_model("digits@champion").sample(64, seed=0)
+    vae_search.approve("digits", 2, why="sevens are sharp")   # of a model that asks for approval
 
 Every `store` is a folder or s3://bucket/prefix; the default is `$VAE_SEARCH_STORE`, else `./vae-store`. What goes wrong
 is a `vae_search.errors.VaeSearchError`. Damaged files are left out with a `UserWarning` that names them.
@@ -225,6 +226,40 @@ def load_model(address: str, *, store: str | Path | None = None) -> "VaeModel":
     return load(_open(store), address).model
 
 
+def approve(model: str, version: int | None = None, *, why: str, store: str | Path | None = None) -> int:
+    """Make a version that waits for approval the champion, in the name of the system's user.
+
+    Args:
+        version: None means the only one that waits.
+        why: for the log.
+
+    Returns:
+        The champion.
+
+    Raises:
+        InvalidSpec: Several wait, and none was named; or no reason is given.
+        NotFound: There is no such model or version, or none waits.
+        Conflict: It does not wait, or has met another champion than the present one.
+        CorruptStore: The log or the version's files are damaged.
+    """
+    from vae_search.core.machine import system_user
+    from vae_search.services.models import approval
+
+    return approval.approve(_open(store), model, version, why=why, actor=system_user()).version
+
+
+def reject(model: str, version: int | None = None, *, why: str, store: str | Path | None = None) -> int:
+    """Refuse a version that waits for approval; the champion stays. Arguments and errors as for `approve`.
+
+    Returns:
+        The version that is refused.
+    """
+    from vae_search.core.machine import system_user
+    from vae_search.services.models import approval
+
+    return approval.reject(_open(store), model, version, why=why, actor=system_user()).version
+
+
 def _open(store: str | Path | None) -> "Store":
     from vae_search.core.settings import default_store
     from vae_search.store.backends.uri import open_store
@@ -256,7 +291,9 @@ def _result(store: "Store", outcome: "SweepOutcome") -> SweepResult:
         state=status.state,
         trials=status.leaderboard.finished,
         best=best_frame(ranking.rows, ranking.searched, ranking.verdicts),
-        champion=None if decision is None or decision.version is None else f"{decision.model}:{decision.version}",
+        champion=None
+        if decision is None or decision.outcome not in ("promoted", "kept")
+        else f"{decision.model}:{decision.version}",
     )
 
 

@@ -144,11 +144,13 @@ def show_history(state: "ModelState", *, as_json: bool) -> None:
     show_table(console(), ["at", "action", "version", "candidate", "by", "why"], rows)
 
 
-def waiting_lines(state: "ModelState") -> list[str]:
-    """Versions of a model that wait for approval, and what to do."""
+def waiting_lines(state: "ModelState", *, sweep: str | None = None) -> list[str]:
+    """Versions of a model that wait for approval, all or those of one sweep, and what to do."""
     lines = []
     for waiting in state.waiting:
         version = waiting.version
+        if sweep not in (None, version.candidate.partition("/")[0]):
+            continue
         lines.append(f"{state.model}:{version.number}, {version.candidate}, waits for approval.")
         if waiting.holds:
             lines += [f"  {line}" for line in approval_lines(state.model, version.number)]

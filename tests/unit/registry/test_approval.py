@@ -1,8 +1,15 @@
 """Approval: who passes waits for a person's word, which is one entry in the log; nobody and nothing leads around it."""
 
+import random
+from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.support.candidates import NOW, FakeBackend, candidate, failed_row, put_finalist, put_sweep
 from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound
@@ -13,8 +20,8 @@ from vae_search.registry.promotion.champion_test import level_of
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.pipeline import PromotionOutcome, promote_best
 from vae_search.registry.registry import ModelAddress, Registry
-from vae_search.registry.state import Status, Turn
-from vae_search.registry.version_files import TEST_FILE
+from vae_search.registry.state import CROWNING, OPEN, REQUIRED, ModelState, Status, Turn
+from vae_search.registry.version_files import TEST_FILE, write_version
 from vae_search.store.backends.local import LocalStore
 
 GOOD, BETTER, BEST = (231.9, 232.0, 232.1), (230.9, 231.0, 231.1), (229.9, 230.0, 230.1)
@@ -316,3 +323,69 @@ def test_a_finalist_that_fails_a_gate_does_not_wait(store):
 
     assert ask(store, "sick").outcome is PromotionOutcome.REJECTED
     assert state(store).waiting == ()
+
+
+STEPS = st.lists(
+    st.tuples(st.integers(0, 1), st.sampled_from(["register", "wait", "pass", "approve", "reject", "back"])),
+    min_size=6,
+    max_size=24,
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None)
+@given(steps=STEPS, seed=st.integers(0, 2**16))
+def test_whatever_two_actors_do_in_turn_the_log_stays_valid_and_has_one_champion(steps, seed):
+    """Each decides on the state that he read before the other's last step, as two processes may."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)
+        store = LocalStore(Path(folder))
+        actors = [Registry(store, "m", now=lambda: NOW, actor=name) for name in ("ada", "bob")]
+        seen, rng = [actor.state() for actor in actors], random.Random(seed)
+        for who, step in steps:
+            seen[1 - who] = actors[1 - who].state()
+            with suppress(Conflict, NotFound, CorruptStore):
+                do(store, actors[who], step, seen[who], rng)
+
+        state = Registry(store, "m", now=lambda: NOW).state()  # reads the chain from its first entry on
+        assert inspect_model(store, "m").damaged == ()
+    entries = state.entries
+    changes = [entry.version for entry in entries if entry.action in (*CROWNING, Action.ROLLBACK)]
+    assert state.champion == (changes[-1] if changes else None)
+    assert max(Counter(entry.version for entry in entries if entry.action in CROWNING).values(), default=0) <= 1
+    asked = next((place for place, entry in enumerate(entries) if entry.approval == REQUIRED), len(entries))
+    assert all(entry.action is not Action.PROMOTE for entry in entries[asked:])
+    for place, entry in enumerate(entries):
+        if entry.action is Action.APPROVE:  # it waited, on a contest against the champion that it took over from
+            last = [each for each in entries[:place] if each.version == entry.version][-1]
+            assert (last.action, last.champion) == (Action.WAIT, entry.champion)
+
+
+def do(store: LocalStore, actor: Registry, step: str, seen: ModelState, rng: random.Random) -> None:
+    """One step; `seen` is what the actor has read, perhaps too early."""
+    open_numbers = [v.number for v in seen.versions.values() if v.status in OPEN] or [1]
+    number = rng.choice(open_numbers)
+    version = seen.versions.get(number)
+    sha256 = None if version is None else version.candidate_sha256
+    about = {"version": number, "candidate": f"sweep/{number}", "candidate_sha256": sha256}
+    verdicts = {"gates": [], "contest": None}
+    if version is None and step in ("wait", "pass"):
+        step = "register"
+    match step:
+        case "register":
+            number = len(seen.versions) + 1
+            actor.add(Action.REGISTER, seen=seen, version=number, candidate="sweep/1", candidate_sha256=f"c{number}")
+        case "wait":
+            files = {"config.json": b"%d" % number}
+            written = write_version(store, "m", number, files)
+            asks = {"manifest_sha256": written, "verdicts": verdicts, "approval": rng.choice([None, "required"])}
+            actor.add(Action.WAIT, seen=seen, **about, **asks)
+        case "pass":
+            written = write_version(store, "m", number, {"config.json": b"%d" % number})
+            actor.add(Action.PROMOTE, seen=seen, **about, manifest_sha256=written, verdicts=verdicts)
+        case "approve":
+            actor.approve(number, why="yes")
+        case "reject":
+            actor.reject(number, why="no")
+        case "back":
+            actor.roll_back(rng.choice([None, *seen.champions]), why="back")

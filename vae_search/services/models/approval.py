@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from vae_search.core.text import printable
-from vae_search.errors import InvalidSpec
+from vae_search.errors import CorruptStore, InvalidSpec, NotFound
 from vae_search.registry.promotion.model_backend import TestScore
 from vae_search.registry.registry import Registry
+from vae_search.registry.state import ModelState
 from vae_search.registry.version_table import recorded_card
 from vae_search.services.models.champions import model_state
+from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
 
 LONGEST_WHY = 500  # characters
@@ -26,6 +28,18 @@ class ApprovalOutcome:
     why: str
     test: TestScore | None
     """of an approved version; nobody sees it before"""
+
+
+def awaited_model(store: Store, spec: SweepSpec) -> ModelState | None:
+    """The model that a sweep's spec names, if a config of the sweep waits for approval there."""
+    if spec.promote is None:
+        return None
+    try:
+        state = model_state(store, spec.promote.model)
+    except (NotFound, CorruptStore):  # `models` and `verify` say what is wrong with its log
+        return None
+    is_ours = any(waiting.version.candidate.partition("/")[0] == spec.name for waiting in state.waiting)
+    return state if is_ours else None
 
 
 def approve(

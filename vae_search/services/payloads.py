@@ -111,6 +111,7 @@ def decision_facts(decision: "Decision") -> Facts:
         "version": decision.version,
         "champion": decision.champion,
         "reasons": list(decision.ruling.reasons if decision.said is None else decision.said.reasons),
+        "rejected": decision.said is not None,  # by somebody, after it had passed
         "rejected_by": None if decision.said is None else decision.said.actor,
         "test": None if decision.test is None else asdict(decision.test),
         **decision.ruling.to_json(),
@@ -149,7 +150,10 @@ def model_facts(state: "ModelState") -> Facts:
     return {
         "model": state.model,
         "champion": state.champion,
-        "waiting": [waiting.version.number for waiting in state.waiting],
+        "waiting": [
+            {"version": waiting.version.number, "candidate": waiting.version.candidate, "holds": waiting.holds}
+            for waiting in state.waiting
+        ],
         "versions": len(state.versions),
         "contests": state.contests,
         "entries": len(state.entries),

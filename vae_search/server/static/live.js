@@ -40,6 +40,6 @@ if (document.body.dataset.stream) follow(document.body.dataset.stream);
 
 // A button that cannot be undone asks once more; without JavaScript its form says the same in words.
 document.addEventListener("submit", (event) => {
-  const question = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
+  const question = event.submitter?.dataset.confirm;
   if (question && !window.confirm(question)) event.preventDefault();
 });

@@ -105,8 +105,8 @@ def curve(store: Store, sweep: str, number: int) -> list[Facts]:
     sweep_record.read_stored(store, sweep)
     ledger = Ledger(store, sweep)
     try:
-        row = ledger.trial(number)
+        epochs = ledger.epochs(number)
     except NotFound:
         raise NotFound(f"sweep {sweep}: there is no finished trial {number}.") from None
-    found: Any = plain([asdict(epoch) for epoch in ledger.curves([row]).by_trial.get(number, [])])
+    found: Any = plain([asdict(epoch) for epoch in epochs])
     return [{name: value for name, value in epoch.items() if name not in ("sweep", "trial")} for epoch in found]

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.page_reading import read, send
+from tests.support.stores import filled_store
 from tests.support.web_service import NOW, app_of, client_of, token_file
 from vae_search.queue.entries import QueueAction
 from vae_search.queue.sweep_queue import SweepQueue
@@ -125,6 +126,15 @@ def test_what_is_over_is_counted_and_shown_when_asked_for(clients, queue):
     assert "second" not in few.text
     assert "1 item is done or cancelled" in few.text
     assert "second" in all_of_it.text
+
+
+def test_an_item_whose_sweep_has_begun_leads_to_it_and_to_another_like_it(tmp_path):
+    store = filled_store(tmp_path / "begun")
+    SweepQueue(store, now=lambda: NOW).submit(SPEC, sweep="digits", actor="ada")
+
+    page = read(client_of(app_of(store)), "/queue/1")
+
+    assert {"/sweeps/digits", "/new?like=digits", "/audit?sweep=digits"} <= {*page.links}
 
 
 def test_an_empty_queue_and_a_silent_dispatcher_are_told(store, tmp_path):

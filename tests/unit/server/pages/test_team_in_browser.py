@@ -91,7 +91,8 @@ async def press(tab: Tab, key: str, code: int) -> None:
         await tab.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
 
-def test_pages_are_accessible_fit_the_screen_and_say_nothing_to_the_console(service, tmp_path):
+def test_pages_are_accessible_fit_the_screen_and_say_nothing_to_the_console(service, tmp_path, quick):
+    """In the quick form no pictures are kept, and axe-core looks at each page on one of the screens in turn."""
     site, token = service
     wide: dict[str, int] = {}
     found: dict[str, list[object]] = {}
@@ -103,13 +104,15 @@ def test_pages_are_accessible_fit_the_screen_and_say_nothing_to_the_console(serv
                 if screen == "desktop":
                     await log_in(tab, site, token)
                     tab.said.clear()
-                for name, path in PAGES.items():
+                for number, (name, path) in enumerate(PAGES.items()):
                     await tab.go(site + path, until=WHOLE)
                     await tab.value("document.querySelectorAll('details').forEach(each => { each.open = true; })")
                     place = f"{name}, {screen}"
                     wide[place] = await tab.value("document.documentElement.scrollWidth - window.innerWidth")
-                    found[place] = await faults(tab)
-                    await tab.screenshot(KEPT / f"{name}-{screen}.png")
+                    if not quick or (number % 2 == 0) == (screen == "desktop"):
+                        found[place] = await faults(tab)
+                    if not quick:
+                        await tab.screenshot(KEPT / f"{name}-{screen}.png")
             return tab.said
 
     KEPT.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vae_search.core.trial_state import Reason
-from vae_search.errors import NotFound
+from vae_search.errors import CorruptStore, NotFound
 from vae_search.server.pages.rendering import render
 from vae_search.server.pages.sweeps.drawings import curve
 from vae_search.server.pages.sweeps.steering_forms import steering_of
@@ -54,7 +54,10 @@ def show_trial(service: InService, request: Request, sweep: SweepName, trial: Tr
         row = trial_pages.one_trial(service.store, sweep, trial)
     except NotFound:
         return _in_flight(service, request, sweep, trial, path)
-    epochs = trial_pages.curve(service.store, sweep, trial)
+    try:
+        epochs, damaged = trial_pages.curve(service.store, sweep, trial), None
+    except CorruptStore as error:
+        epochs, damaged = [], str(error)
     points = [(each["epoch"], each["neg_elbo"]) for each in epochs if each["neg_elbo"] is not None]
     return render(
         request,
@@ -69,6 +72,7 @@ def show_trial(service: InService, request: Request, sweep: SweepName, trial: Tr
         measured=[(label, row[name]) for name, label in MEASURED if row.get(name) is not None],
         why=WHY.get(row["reason"], f"It ended: {row['reason']}.") if row["reason"] else None,
         epochs=epochs,
+        damaged=damaged,
         curve=curve(points),
         version=None if facts["model"] is None else version_of_trial(service.store, facts["model"], sweep, trial),
     )

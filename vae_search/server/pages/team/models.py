@@ -106,7 +106,7 @@ def show_verdict(request: Request, service: InService, model: ModelName, entry: 
         request,
         "team/verdict.html",
         here="models",
-        twin=f"{API}/{model}",
+        twin=f"{API}/{model}/entries/{entry}",
         model=model,
         line=line,
         evidence=evidence,

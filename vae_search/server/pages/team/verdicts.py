@@ -32,6 +32,7 @@ def ask_about_waiting(request: Request, service: InService, model: ModelName, ve
         request,
         "team/decide.html",
         here="models",
+        twin=f"/api/v1/models/{model}/waiting",
         model=model,
         item=item,
         evidence=item["evidence"],

@@ -135,6 +135,40 @@ def resume(
     return _result(opened, outcome)
 
 
+def fork(
+    sweep: str,
+    name: str,
+    *,
+    spec: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    store: str | Path | None = None,
+    progress: bool = False,
+    address: str | None = None,
+    inline: bool = False,
+) -> SweepResult:
+    """Search another space or budget under a new name, with what a sweep has found.
+
+    Its completed trials that fit the new space are known to the fork's sampler; they count for nothing else.
+
+    Args:
+        name: of the fork.
+        spec: file of the fork's spec; None: the sweep's own.
+        overrides: `key.key=value`, laid over it.
+        progress, address, inline: as for `run`.
+
+    Raises:
+        NotFound: There is no such sweep.
+        Conflict: The trials would not be comparable, or none fits; or the store holds another sweep of this name.
+        VaeSearchError: What `run` raises.
+    """
+    from vae_search.services.control.forking import fork as make_fork
+    from vae_search.spec.sweep_spec import read_spec
+
+    given = None if spec is None else read_spec(Path(spec)).spec
+    make_fork(_open(store), sweep, name, overrides=overrides, spec=given)
+    return resume(name, store=store, progress=progress, address=address, inline=inline)
+
+
 def best(
     sweep: str,
     *,

@@ -123,6 +123,7 @@ def test_the_rule_notices_an_import_against_it(room, line, offence, tmp_path):
         ["token", "create", "ada", "--role", "viewer", "--tokens", "tokens.json"],
         ["queue", "add", "search_spaces/digits.yaml"],
         ["queue", "list"],
+        ["fork", "none", "new", "--queue"],
         ["queue", "run", "--help"],
         ["serve", "--help"],
     ],

@@ -9,6 +9,7 @@ from vae_search.services.payloads import cleaning_facts, status_facts
 
 if TYPE_CHECKING:
     from vae_search.registry.model_integrity import ModelInspection
+    from vae_search.services.control.forking import Fork
     from vae_search.services.maintenance import Cleaning, Verification
     from vae_search.services.sweep_status import SweepStatus
     from vae_search.store.maintenance.disk_usage import Usage
@@ -21,12 +22,29 @@ def show_status(status: "SweepStatus", usage: "Usage", *, as_json: bool) -> None
         show_json([status_facts(status) | asdict(usage)])
     else:
         show_status_table([status])
+        if status.borrowing is not None:
+            say(borrowed_sentence(status.borrowing.trials, status.borrowing.sweep))
         for line in status.images.sentences if status.images else ():
             say(line)
         say(
             f"{size_of(usage.total_bytes)} in the store: rows and curves {size_of(usage.rows_bytes)}, kept models "
             f"{size_of(usage.artifacts_bytes)}, runs in flight {size_of(usage.running_bytes)}"
         )
+
+
+def borrowed_sentence(trials: int, lender: str) -> str:
+    """Say what the sampler of a fork knows of another sweep, and that it counts for nothing else."""
+    return (
+        f"borrowed {trials} trials from {lender}: its sampler knows them, and they count neither as trials nor as best"
+    )
+
+
+def fork_sentence(made: "Fork") -> str:
+    """Say which trials a fork has borrowed, and why others were left out."""
+    left = sum(made.left_out.values())
+    why = ", ".join(f"{name}: {count}" for name, count in sorted(made.left_out.items()))
+    out = f"; {left} do not fit ({why})" if left else ""
+    return f"{made.spec.name}: forked from {made.lender}, whose {made.borrowed} fitting trials its sampler knows{out}."
 
 
 def show_verifications(

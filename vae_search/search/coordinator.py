@@ -16,6 +16,7 @@ from vae_search.search.progress import Progress
 from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.rungs.trial_queue import TrialQueue
 from vae_search.search.running_trial import RunningTrial, RunsInFlight, SweepContext, TrialEnd, TrialPause, end_of
+from vae_search.search.study.borrowed import borrowed_results
 from vae_search.search.study.study import SweepStudy
 from vae_search.search.trial_rows import (
     RowWriter,
@@ -230,6 +231,8 @@ class SweepCoordinator:
 
     def _rebuild(self, context: SweepContext) -> None:
         """Bring study, rungs and budget to where the ledger and the running folders stand; refuse another sweep's."""
+        for borrowed in borrowed_results(self._store, context):
+            self._study.borrow(borrowed)
         finished = read_finished(self._ledger, self._confirmation.stored, context)
         for row, curve in finished.trials:
             self._study.add(trial_result(row, recorded_bounds(curve), self._spec))

@@ -109,6 +109,7 @@ def run_sweep(
                     comparability_key=begun.record.comparability_key,
                     versions=start.record.versions,
                     incarnation=begun.record.incarnation,
+                    borrowing=begun.record.borrowing,
                 ),
                 store=retrying,
                 lease=lease,

@@ -10,6 +10,7 @@ from vae_search.search.messages import Failure, TrialAssignment, TrialReport
 from vae_search.search.pruning import RungDecision, SuccessiveHalving
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.sweep_spec import SweepSpec
+from vae_search.store.sweeps.borrowing import Borrowing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ class SweepContext:
     versions: Mapping[str, str]
     incarnation: str | None = None
     """of the sweep's record"""
+    borrowing: Borrowing | None = None
+    """the same; of a fork"""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -26,13 +26,13 @@ from vae_search.server.pages.team import queue as queue_page
 from vae_search.server.pages.team import sql as sql_page
 from vae_search.server.pages.team import verdicts as verdicts_page
 from vae_search.server.problems import MAX_ERRORS, MEDIA_TYPE, ProblemDocument, RefusalError, problem, problem_of
-from vae_search.server.routes import audit, models, query, queue, sessions, specs, sweeps, system, trials
+from vae_search.server.routes import audit, control, models, query, queue, sessions, specs, sweeps, system, trials
 from vae_search.server.service import Options, Service
 from vae_search.server.wall import ANYONE, Wall, declared_role
 from vae_search.version import VERSION
 
 API = "/api/v1"
-_OF_API = (sweeps, trials, queue, query, specs, models, audit, sessions)
+_OF_API = (sweeps, trials, control, queue, query, specs, models, audit, sessions)
 _OF_PAGES = (home, changes, sweep, trial, steering, compare, login, static_files)
 
 _OF_TEAM_PAGES = (new_sweep_page, queue_page, models_page, verdicts_page, sql_page, audit_page, cluster_page)

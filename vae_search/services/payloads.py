@@ -53,8 +53,9 @@ def status_facts(status: "SweepStatus") -> Facts:
         for name, value in (
             ("images", status.images and status.images.to_json()),
             ("bound", status.spec.objective.bound),
+            ("borrowed", status.borrowing and {"sweep": status.borrowing.sweep, "trials": status.borrowing.trials}),
         )
-        if value is not None  # in records of older versions
+        if value is not None  # in records of older versions, and of sweeps that are no forks
     }
 
 

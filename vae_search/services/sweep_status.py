@@ -15,6 +15,7 @@ from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.sweeps import sweep_record
+from vae_search.store.sweeps.borrowing import Borrowing
 from vae_search.store.sweeps.folders import sweep_folders
 
 
@@ -37,6 +38,8 @@ class SweepStatus:
     """rows of confirm runs that could not be read"""
     images: DatasetSummary | None = None
     """as they were read when the sweep began; None if its record is from before they were kept"""
+    borrowing: Borrowing | None = None
+    """trials of another sweep that the sampler of a fork knows"""
 
     @property
     def damaged(self) -> tuple[str, ...]:
@@ -110,6 +113,7 @@ def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> Swee
         in_flight=sum(store_paths.is_suggestion(path) for path in store.list(SweepPaths(sweep).running)),
         confirm_rows=confirm_runs.rows,
         images=record.images,
+        borrowing=record.borrowing,
     )
 
 

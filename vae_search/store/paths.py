@@ -18,6 +18,7 @@ sweeps/<sweep>/finalists/000042-s1.parquet        a confirm run: the same config
                                                   and bounds are in artifacts/000042-s1/
 sweeps/<sweep>/trials/000042.tombstone.json       its row was damaged and is set aside; the number stays used
 sweeps/<sweep>/set-aside/                         damaged files, where they harm nobody
+sweeps/<sweep>/borrowed/trials.parquet            of a fork: another sweep's rows, epochs.parquet of their curves
 sweeps/<sweep>/logs/                              what drivers and workers wrote down for people
 images/<digest>/<name>                            images that were sent along with a sweep, by their content
 """
@@ -35,6 +36,7 @@ IMAGES = "images"
 RESOLVED = "resolved.json"
 
 PROBE_NAME = re.compile(r"[0-9a-f]{16}\.json")
+BORROWED_NAME = re.compile(r"(?:trials|epochs)\.parquet")
 
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OF_TRIALS = {"spec.yaml", "trials", "epochs", "compact", "finalists", "artifacts", "running", "set-aside"}
@@ -175,6 +177,10 @@ class SweepPaths:
     def artifact(self, key: str) -> str:
         """The folder of the weights of a trial or confirm run."""
         return f"{self.artifacts}/{key}"
+
+    def borrowed(self, table: str) -> str:
+        """The copy of another sweep's `trials` or `epochs` that a fork's sampler knows."""
+        return f"{self.folder}/borrowed/{table}.parquet"
 
     def tombstone(self, number: int) -> str:
         """Says that a trial's row was damaged and set aside; its number is never used again."""

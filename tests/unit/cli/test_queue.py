@@ -15,12 +15,14 @@ from tests.support.paths import ROOT
 from tests.support.stores import SPEC as STORED_SPEC
 from tests.support.stores import filled_store
 from vae_search.core.machine import system_user
+from vae_search.data.dataset import METRIC_VERSION
 from vae_search.queue.entries import QueueAction
 from vae_search.queue.state import ItemState
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.processes import this_process
+from vae_search.store.paths import SweepPaths
 
 SPEC = """
 name: {name}
@@ -148,6 +150,22 @@ def test_a_cancelled_item_takes_no_orders(folder):
     call(folder, "cancel", 1)
 
     assert call(folder, "release", 1).returncode == 5
+
+
+def test_a_fork_is_queued_and_says_what_its_sampler_knows(folder):
+    store = filled_store(folder / "vae-store")
+    path = SweepPaths("digits").resolved
+    record = json.loads(store.read(path)) | {"metric_version": METRIC_VERSION}
+    store.replace(path, json.dumps(record).encode())
+    wider = "search_space.latent_dim={type: int, low: 8, high: 64}"
+
+    done = vae_search("fork", "digits", "wide", "--set", wider, "--queue", folder=folder)
+    shown = vae_search("status", "wide", folder=folder).stdout.decode()
+
+    assert done.returncode == 0, done.stderr
+    assert b"whose 4 fitting trials its sampler knows; 1 do not fit (latent_dim: 1)" in done.stdout
+    assert [item["sweep"] for item in items(folder)] == ["wide"]
+    assert "borrowed 4 trials from digits" in shown
 
 
 @pytest.mark.needs_tensorflow

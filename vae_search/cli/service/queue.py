@@ -1,12 +1,16 @@
 """Commands on the queue of sweeps: list, add, move, prioritize, hold, release, cancel, run."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vae_search.cli.options import DispatchAddressOption, JsonOption, SetOption, SpecArgument, StoreOption, SweepsAtOnce
 from vae_search.core.settings import DEFAULT_STORE
+
+if TYPE_CHECKING:
+    from vae_search.spec.sweep_spec import SpecDocument
+    from vae_search.store.backends.base import Store
 
 ABOUT = """Queue sweeps, and work them off one after another.
 
@@ -51,17 +55,10 @@ def add(
 
     Example: vae-search queue add search_spaces/digits.yaml --priority 10
     """
-    from vae_search.core.machine import system_user
-    from vae_search.display.queue import say_unled, show_item
-    from vae_search.services.queue import orders
     from vae_search.spec.sweep_spec import read_spec
     from vae_search.store.backends.uri import open_store
 
-    document = read_spec(spec, overrides or ())
-    item, is_led = orders.add(open_store(store), document, actor=system_user(), priority=priority, now=_now)
-    show_item(item, as_json=json)
-    if not (is_led or json):
-        say_unled()
+    add_document(open_store(store), read_spec(spec, overrides or ()), priority=priority, json=json)
 
 
 @queue.command()
@@ -151,6 +148,18 @@ def run(address: DispatchAddressOption = None, at_once: SweepsAtOnce = 1, store:
                 threading.Event().wait()
         finally:
             dispatch.stop()
+
+
+def add_document(store: "Store", document: "SpecDocument", *, priority: int, json: bool) -> None:
+    """Queue a spec as this machine's user, and print its item."""
+    from vae_search.core.machine import system_user
+    from vae_search.display.queue import say_unled, show_item
+    from vae_search.services.queue import orders
+
+    item, is_led = orders.add(store, document, actor=system_user(), priority=priority, now=_now)
+    show_item(item, as_json=json)
+    if not (is_led or json):
+        say_unled()
 
 
 def _order(store: str, action: str, item: int, *, json: bool, **what: object) -> None:

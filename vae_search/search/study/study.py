@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -139,6 +139,10 @@ class SweepStudy:
         self._numbers[outcome.trial] = len(self._numbers)
         self._note_end(outcome)
         self._study.add_trial(trial)
+
+    def borrow(self, outcome: TrialResult) -> None:
+        """Enter a trial of another sweep, before all own ones. It has no number here, whatever it had there."""
+        self.add(replace(outcome, trial=-1 - len(self._numbers)))
 
     def ask(self, trial: int, enqueued: Mapping[str, ParamValue] | None = None) -> dict[str, ParamValue]:
         """Draw the parameters of trial number `trial`; those given in `enqueued` are taken as they are.

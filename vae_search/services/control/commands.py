@@ -15,7 +15,7 @@ from vae_search.services.sweep_status import SweepStatus, status
 from vae_search.spec.search_space import point_problems
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
-from vae_search.store.control.command_log import command
+from vae_search.store.control.command_log import command, find_config
 from vae_search.store.control.commands import CommandAction
 from vae_search.store.control.present_spec import LIVE_KEYS, live_values, read_present_spec
 from vae_search.store.paths import SweepPaths
@@ -35,6 +35,7 @@ def enqueue_config(
     *,
     actor: str | None,
     now: Callable[[], datetime],
+    idempotency_key: str | None = None,
 ) -> int:
     """Have a config tried next, beside those of the sampler; the number of the command, once it is durable.
 
@@ -44,6 +45,7 @@ def enqueue_config(
         params: values by name; a parameter of the search space that is left out is drawn by the sampler.
         actor: who asks.
         now: time of day, UTC.
+        idempotency_key: the sender's own mark; the same config again with it is the same command.
 
     Raises:
         InvalidSpec: It is no config of the sweep's search space; one line for each mistake.
@@ -52,6 +54,10 @@ def enqueue_config(
     """
     found = status(store, sweep)
     config = _checked_config(found.spec, params)
+    if idempotency_key is not None:  # before what the command itself may have used up, such as the last place
+        earlier = find_config(store, sweep, config, actor=actor, idempotency_key=idempotency_key)
+        if earlier is not None:
+            return earlier
     _refuse_finished(found, "no config can be tried any more")
     trials = found.spec.budget.trials
     if trials <= len(_begun(store, sweep)):
@@ -59,7 +65,9 @@ def enqueue_config(
             f"sweep {sweep}: all {trials} trials of its budget have begun, so there is no place for another config.\n"
             f"Make one: `vae-search change {sweep} --set budget.trials={trials + 1}`."
         )
-    return command(store, sweep, CommandAction.ENQUEUE, actor=actor, now=now, params=config)
+    return command(
+        store, sweep, CommandAction.ENQUEUE, actor=actor, now=now, params=config, idempotency_key=idempotency_key
+    )
 
 
 def stop_trial(store: Store, sweep: str, trial: int, *, actor: str | None, now: Callable[[], datetime]) -> int:

@@ -13,9 +13,9 @@ from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.services.browsing.queue_facts import item_facts, queue_facts
 from vae_search.services.payloads import Facts
 from vae_search.services.sweeps import check_limits
+from vae_search.spec.from_trial import to_yaml
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.base import Store
-from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.sweeps import beginning, sweep_record
 
 if TYPE_CHECKING:
@@ -36,18 +36,13 @@ def check_may_run(store: Store, spec: "SweepSpec") -> None:
 
 
 def portable_text(document: "SpecDocument") -> str:
-    """The text of a spec as it is written, if it means the same in any folder; else with every default, as JSON."""
+    """The text of a spec as it is written, if it means the same in any folder; else with every default."""
     try:
         if parse_spec(document.text, base=Path("/")) == document.spec:
             return document.text
     except InvalidSpec:  # without its overrides
         pass
-    return text_of(document.spec)
-
-
-def text_of(spec: "SweepSpec") -> str:
-    """A spec with every default, as JSON, which is YAML."""
-    return to_json_bytes(spec.to_json()).decode()
+    return to_yaml(document.spec)
 
 
 def add(

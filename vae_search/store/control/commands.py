@@ -5,12 +5,12 @@ hold; the others say how things are to be, so that carrying one out again change
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from vae_search.errors import CorruptStore
+from vae_search.errors import Conflict, CorruptStore
 
 
 class CommandAction(StrEnum):
@@ -30,6 +30,7 @@ class SweepCommand:
         nonce: random, so that two writers never write equal commands.
         actor: who gave it.
         incarnation: of the sweep, which tells it from a later one of its name.
+        idempotency_key: the sender's own mark; the same one again, by the same actor, is the same command.
         params: of an `ENQUEUE`: values by parameter; the others are drawn.
         trial: of a `STOP_TRIAL`.
         settings: of a `SET`: values by key of the spec, such as `resources.concurrency` or `budget.trials`.
@@ -43,6 +44,7 @@ class SweepCommand:
     nonce: str
     actor: str | None = None
     incarnation: str | None = None
+    idempotency_key: str | None = None
     params: Mapping[str, int | float | str] | None = None
     trial: int | None = None
     settings: Mapping[str, int | float | str | None] | None = None
@@ -74,6 +76,23 @@ class SweepCommand:
             raise CorruptStore(
                 f"is no command of this program: {error}.", path=where, advice="Install a newer vae-search."
             ) from error
+
+
+def given_before(commands: Iterable[SweepCommand], again: SweepCommand) -> int | None:
+    """Number of the command that is given again, by its idempotency key; None if it is new.
+
+    Raises:
+        Conflict: The key was used for another one.
+    """
+    if again.idempotency_key is None:
+        return None
+    mark = (again.actor, again.incarnation, again.idempotency_key)
+    for number, earlier in enumerate(commands, start=1):
+        if (earlier.actor, earlier.incarnation, earlier.idempotency_key) == mark:
+            if replace(earlier, at=again.at, nonce=again.nonce) != again:
+                raise Conflict(f"idempotency key {again.idempotency_key}: was used for another command.")
+            return number
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

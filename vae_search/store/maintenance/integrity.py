@@ -15,6 +15,7 @@ from vae_search.store.ledger.checksums import check_seal
 from vae_search.store.ledger.compaction import usable_length
 from vae_search.store.ledger.confirm_runs import ConfirmRow, finalist_from_parquet
 from vae_search.store.ledger.rows import TrialRow, trial_from_parquet
+from vae_search.store.maintenance.borrowed_files import borrowed_findings
 from vae_search.store.maintenance.findings import Finding, Inspection
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.ranking import best_first
@@ -44,6 +45,7 @@ def inspect(store: Store, sweep: str) -> Inspection:
     findings += _curve_findings(store, sweep, paths, rows, lost=lost)
     findings += _artifact_findings(store, sweep, paths, all_rows, lost=lost)
     findings += _copy_findings(store, sweep, paths)
+    findings += borrowed_findings(store, sweep, paths)
     findings += _running_findings(store, sweep, paths, all_rows)
     curves = [path for path in paths if store_paths.table_of(path) == "epochs"]
     return Inspection(

@@ -17,6 +17,7 @@ from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.leases.records import newest_lease
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps.borrowing import Borrowing
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
@@ -41,6 +42,8 @@ class SweepRecord:
     """of the scores, part of the key; records from before it was kept are of the first"""
     keys_judged_alike: tuple[str, ...] = ()
     """of the same task under earlier versions of the metric, whose bounds on judge images are the same measure"""
+    borrowing: Borrowing | None = None
+    """of a fork"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +101,11 @@ class StoredRecord:
         return DatasetSummary.from_json(self.fields.get("images"))
 
     @property
+    def borrowing(self) -> Borrowing | None:
+        """Trials of another sweep that this one's sampler knows; None if it is no fork."""
+        return Borrowing.from_json(self.fields.get("borrowing"))
+
+    @property
     def metric_version(self) -> int:
         """Version of the metric that the sweep was measured by; records from before it was kept are of the first."""
         found = self.fields.get("metric_version")
@@ -139,6 +147,7 @@ class StoredRecord:
             images=self.images,
             metric_version=self.metric_version,
             keys_judged_alike=tuple(map(str, alike)) if isinstance(alike, list) else (),
+            borrowing=self.borrowing,
         )
 
     def latest_spec(self, store: Store) -> "SweepSpec":

@@ -9,19 +9,17 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vae_search.errors import InvalidSpec, VaeSearchError
-from vae_search.queue.entries import QueueAction
-from vae_search.queue.state import ItemState
 from vae_search.server.pages.forms import Form, SentForm, see
 from vae_search.server.pages.sweeps.steering_forms import KEYS
 from vae_search.server.pages.sweeps.sweep import sweep_page
 from vae_search.server.problems import RefusalError, status_of
+from vae_search.server.routes import control
 from vae_search.server.routes import sweeps as api
 from vae_search.server.routes.parameters import SweepName, TrialNumber
 from vae_search.server.service import ByPerson, InService, Service
-from vae_search.server.tokens import Person, Role
+from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
-from vae_search.services.control import commands
-from vae_search.services.queue.orders import text_of
+from vae_search.services.control.commands import NO_LIMIT
 from vae_search.spec.hyperparameters import RULES
 from vae_search.store.control.present_spec import live_values, read_present_spec
 
@@ -41,7 +39,7 @@ def stop(service: InService, request: Request, person: ByPerson, sweep: SweepNam
 @opened_to(Role.SUBMITTER)
 def resume(service: InService, request: Request, person: ByPerson, sweep: SweepName, form: SentForm) -> Response:
     """Let a sweep go on: release its item of the queue, or queue it."""
-    return _done(service, request, sweep, form, "resumed", lambda: _resume(service, person, sweep))
+    return _done(service, request, sweep, form, "resumed", lambda: control.resume(service, person, sweep))
 
 
 @router.post("/enqueue")
@@ -50,9 +48,7 @@ def enqueue(service: InService, request: Request, person: ByPerson, sweep: Sweep
     """Have a config tried next."""
 
     def carry_out() -> None:
-        _check_may_steer(service, person, sweep)
-        now = service.options.now
-        commands.enqueue_config(service.store, sweep, _config(form), actor=person.name, now=now)
+        control.enqueue_trial(service, person, sweep, control.NewTrial(params=_config(form)))
 
     return _done(service, request, sweep, form, "enqueued", carry_out)
 
@@ -63,17 +59,16 @@ def change(service: InService, request: Request, person: ByPerson, sweep: SweepN
     """Change the budget, or how many trials run at once."""
 
     def carry_out() -> None:
-        _check_may_steer(service, person, sweep)
         present = live_values(read_present_spec(service.store, sweep))
-        wanted = {key: form.text(key, longest=40) or commands.NO_LIMIT for key in KEYS if key in form.fields}
-        settings = {
+        wanted = {key: form.text(key, longest=40) or NO_LIMIT for key in KEYS if key in form.fields}
+        settings: dict[str, int | float | str] = {
             key: value
             for key, value in wanted.items()
-            if value != (commands.NO_LIMIT if present[key] is None else str(present[key]))
+            if value != (NO_LIMIT if present[key] is None else str(present[key]))
         }
         if not settings:
             raise InvalidSpec("Nothing was changed: all values are as they were.")
-        commands.change_settings(service.store, sweep, settings, actor=person.name, now=service.options.now)
+        control.change(service, person, sweep, control.Changes(settings=settings))
 
     return _done(service, request, sweep, form, "changed", carry_out)
 
@@ -84,12 +79,9 @@ def stop_trial(
     service: InService, request: Request, person: ByPerson, sweep: SweepName, trial: TrialNumber, form: SentForm
 ) -> Response:
     """Let a trial end as it stands."""
-
-    def carry_out() -> None:
-        _check_may_steer(service, person, sweep)
-        commands.stop_trial(service.store, sweep, trial, actor=person.name, now=service.options.now)
-
-    return _done(service, request, sweep, form, "trial-stopped", carry_out)
+    return _done(
+        service, request, sweep, form, "trial-stopped", lambda: control.stop_trial(service, person, sweep, trial)
+    )
 
 
 def _done(
@@ -117,28 +109,6 @@ def _exists(service: Service, sweep: str) -> bool:
     return True
 
 
-def _check_may_steer(service: Service, person: Person, sweep: str) -> None:
-    """Refuse whoever is neither the owner of the sweep's newest item in the queue nor an approver.
-
-    Raises:
-        RefusalError: He is refused.
-    """
-    with service.queue() as queue:
-        item = next((item for item in reversed(queue.state().items) if item.sweep == sweep), None)
-    api.check_owner(person, None if item is None else item.owner)
-
-
-def _resume(service: Service, person: Person, sweep: str) -> None:
-    _check_may_steer(service, person, sweep)
-    spec = read_present_spec(service.store, sweep)
-    with service.queue() as queue:
-        item = queue.state().of_sweep(sweep)
-        if item is not None and item.state in (ItemState.HELD, ItemState.PARKED):
-            queue.order(QueueAction.RELEASE, item.number, actor=person.name, reason="resumed")
-        elif item is None:
-            queue.submit(text_of(spec), sweep=sweep, actor=person.name, priority=0)
-
-
 def _config(form: Form) -> dict[str, Any]:
     """The parameters of a form in their own types; what was left empty is drawn."""
     found: dict[str, Any] = {}
@@ -147,6 +117,8 @@ def _config(form: Form) -> dict[str, Any]:
         text = form.text(field, longest=200)
         if field.startswith("param.") and text is not None:
             found[name] = _value(name, text)
+    if len(found) > control.MOST_KEYS:
+        raise InvalidSpec(f"A config may name at most {control.MOST_KEYS} parameters, but names {len(found)}.")
     if not found:
         raise InvalidSpec("Give at least one parameter; the others are drawn by the sampler.")
     return found

@@ -28,6 +28,7 @@ from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.leases.lease import SILENCE_S
 
+PULSES = ("beating", "silent", "none")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MOST_QUERIES = 2  # at once; each is a process that may take memory
 QUERY_WAIT_S = 5.0  # for one of these to end
@@ -132,7 +133,7 @@ class Pulse:
     _last: _Beat = field(default_factory=_Beat, init=False)
 
     def state(self) -> str:
-        """`beating`, `silent`, or `none` if no dispatcher works the queue off."""
+        """One of `PULSES`; `none` if no dispatcher works the queue off."""
         try:
             record: dict[str, Any] = dict(from_json_bytes(self.store.read(HEARTBEAT), where=HEARTBEAT))
         except NotFound:

@@ -17,7 +17,15 @@ from tests.support.web_service import app_of, client_of, token_file
 from vae_search.server.tokens import Role
 from vae_search.server.wall import ANYONE, BODY_BYTES, SECURITY_HEADERS, declared_role, opened_to
 
-PATHS = {"sweep": "digits", "trial": "1", "item": "1", "model": "fashion", "version": "1", "path": "card.json"}
+PATHS = {
+    "event": "evt_1",
+    "sweep": "digits",
+    "trial": "1",
+    "item": "1",
+    "model": "fashion",
+    "version": "1",
+    "path": "card.json",
+}
 
 
 @pytest.fixture(scope="module")

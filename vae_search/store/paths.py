@@ -20,6 +20,7 @@ sweeps/<sweep>/trials/000042.tombstone.json       its row was damaged and is set
 sweeps/<sweep>/set-aside/                         damaged files, where they harm nobody
 sweeps/<sweep>/logs/                              what drivers and workers wrote down for people
 images/<digest>/<name>                            images that were sent along with a sweep, by their content
+webhooks/<hook>/000012.json                       a hook: what it was told, what waits, the dead letters; old ones go
 """
 
 import re

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from vae_search.errors import VaeSearchError
+from vae_search.server.answers import API, describe_answers
 from vae_search.server.examples import PROBLEM
 from vae_search.server.problems import MAX_ERRORS, MEDIA_TYPE, RefusalError, problem, problem_of
 from vae_search.server.routes import audit, models, query, queue, sessions, specs, sweeps, system, trials, webhooks
@@ -21,7 +22,6 @@ from vae_search.server.service import Options, Service
 from vae_search.server.wall import ANYONE, Wall, declared_role
 from vae_search.version import VERSION
 
-API = "/api/v1"
 _OF_API = (sweeps, trials, queue, query, specs, models, audit, webhooks, sessions)
 
 
@@ -122,6 +122,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             "errors": {"type": "array", "items": {"type": "object"}, "description": "Every mistake, with its line."},
         },
     }
+    describe_answers(document)
     refused = {
         "description": "Refused, or in trouble",
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": PROBLEM}},

@@ -23,6 +23,7 @@ from vae_search.server.problems import RefusalError
 from vae_search.server.submissions import DataRoots
 from vae_search.server.tokens import Person, Role, TokenFile
 from vae_search.server.watchers import LOOK_S, Watchers
+from vae_search.services.browsing.audit import Audit
 from vae_search.services.browsing.sweep_pages import SweepReader
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
@@ -81,6 +82,7 @@ class Service:
         self.metrics = Metrics()
         self.watchers = Watchers(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.pulse = Pulse(self.store, monotonic=options.monotonic)
+        self.audit = Audit(self.store)
         self.sweeps = SweepReader(self.store, monotonic=options.monotonic)
         self._queue = SweepQueue(self.store, now=options.now)
         self._queue_lock = threading.Lock()

@@ -15,7 +15,7 @@ REFERENCE = "#/components/schemas/{model}"
 
 
 class SweepSummary(BaseModel):
-    """How a sweep stands."""
+    """Status of a sweep."""
 
     sweep: str
     state: str = Field(description="running, finished or interrupted")
@@ -68,7 +68,7 @@ class ItemWithSpec(Item):
 
 
 class Sweep(SweepSummary):
-    """How a sweep stands, with its spec and its item in the queue."""
+    """Status of a sweep, with its spec and its item in the queue."""
 
     spec: dict[str, Any]
     queued: Item | None

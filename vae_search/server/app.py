@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from vae_search.errors import VaeSearchError
+from vae_search.server.answers import API, describe_answers
 from vae_search.server.examples import PROBLEM
 from vae_search.server.pages import login, static_files
 from vae_search.server.pages.refusals import for_reader
@@ -43,7 +44,6 @@ from vae_search.server.service import Options, Service
 from vae_search.server.wall import ANYONE, Wall, declared_role
 from vae_search.version import VERSION
 
-API = "/api/v1"
 _OF_API = (sweeps, trials, control, queue, query, specs, models, audit, webhooks, sessions)
 _OF_PAGES = (home, changes, sweep, trial, steering, compare, login, static_files)
 
@@ -151,6 +151,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             "errors": {"type": "array", "items": {"type": "object"}, "description": "Every mistake, with its line."},
         },
     }
+    describe_answers(document)
     refused = {
         "description": "Refused, or in trouble",
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": PROBLEM}},

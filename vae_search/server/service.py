@@ -25,12 +25,14 @@ from vae_search.server.problems import RefusalError
 from vae_search.server.submissions import DataRoots
 from vae_search.server.tokens import Person, Role, TokenFile
 from vae_search.server.watchers import LOOK_S, Watchers
+from vae_search.services.browsing.audit import Audit
 from vae_search.services.browsing.figures import DigestReader
 from vae_search.services.browsing.sweep_pages import SweepReader
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.leases.lease import SILENCE_S
 
+PULSES = ("beating", "silent", "none")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MOST_QUERIES = 2  # at once; each is a process that may take memory
 QUERY_WAIT_S = 5.0  # for one of these to end
@@ -85,6 +87,7 @@ class Service:
         self.metrics = Metrics()
         self.watchers = Watchers(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.pulse = Pulse(self.store, monotonic=options.monotonic)
+        self.audit = Audit(self.store)
         self.sweeps = SweepReader(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.digests = DigestReader(self.store, now=options.now, monotonic=options.monotonic)
         self.traversals = TraversalReader(self.store, location=options.location, roots=options.roots)
@@ -140,7 +143,7 @@ class Pulse:
     _last: _Beat = field(default_factory=_Beat, init=False)
 
     def state(self) -> str:
-        """`beating`, `silent`, or `none` if no dispatcher works the queue off."""
+        """One of `PULSES`; `none` if no dispatcher works the queue off."""
         try:
             record: dict[str, Any] = dict(from_json_bytes(self.store.read(HEARTBEAT), where=HEARTBEAT))
         except NotFound:

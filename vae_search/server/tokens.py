@@ -17,8 +17,8 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from vae_search.core.private_files import read_private
 from vae_search.core.references import NAME_LAW, NAME_PATTERN
+from vae_search.core.settings import read_private
 from vae_search.core.text import printable, shown
 from vae_search.errors import Conflict, InvalidSpec, NotFound, VaeSearchError
 

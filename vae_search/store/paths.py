@@ -21,6 +21,7 @@ sweeps/<sweep>/set-aside/                         damaged files, where they harm
 sweeps/<sweep>/borrowed/trials.parquet            of a fork: another sweep's rows, epochs.parquet of their curves
 sweeps/<sweep>/logs/                              what drivers and workers wrote down for people
 images/<digest>/<name>                            images that were sent along with a sweep, by their content
+webhooks/<hook>/000012.json                       a hook: what it was told, what waits, the dead letters; old ones go
 """
 
 import re

@@ -358,13 +358,31 @@ def test_sql_is_bounded_in_time_and_rows(client):
     assert (slow.status_code, long.status_code) == (422, 422)
 
 
-def test_a_service_lives_and_is_ready_only_with_a_dispatcher_that_beats(client, full_store):
+def test_a_service_is_ready_as_long_as_the_store_can_be_read_and_names_the_dispatcher(client, full_store, monkeypatch):
+    def lost(self: LocalStore, prefix: str) -> list[str]:
+        raise errors.StoreUnavailable("gone")
+
     assert client.get("/healthz").text == "ok\n"
-    assert client.get("/readyz").status_code == 503
+    assert (client.get("/readyz").status_code, client.get("/readyz").json()["dispatcher"]) == (200, "none")
     full_store.replace("queue/heartbeat.json", b'{"counter":1,"ended":false,"leader":1}\n')
     assert client.get("/readyz").json() == {"store": "readable", "dispatcher": "beating"}
     full_store.replace("queue/heartbeat.json", b'{"counter":2,"ended":true,"leader":1}\n')
+    assert client.get("/readyz").json()["dispatcher"] == "none"
+    monkeypatch.setattr(LocalStore, "folders", lost)
     assert client.get("/readyz").status_code == 503
+
+
+def test_a_process_whose_dispatcher_has_failed_asks_to_be_started_anew(full_store):
+    class Failed:
+        is_alive = False
+
+        def start(self) -> None: ...
+
+        def stop(self) -> None: ...
+
+    with client_of(app_of(full_store, background=Failed())) as client:
+        assert client.get("/healthz").status_code == 503
+        assert client.get("/readyz").status_code == 200
 
 
 def test_a_dispatcher_whose_counter_stands_still_is_silent(full_store):

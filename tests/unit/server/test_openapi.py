@@ -12,7 +12,15 @@ from tests.support.web_service import app_of, client_of
 from vae_search.server.submissions import DataRoots
 from vae_search.server.tokens import Role
 
-PATHS = {"sweep": "digits", "trial": "1", "item": "1", "model": "fashion", "version": "1", "path": "card.json"}
+PATHS = {
+    "event": "evt_1",
+    "sweep": "digits",
+    "trial": "1",
+    "item": "1",
+    "model": "fashion",
+    "version": "1",
+    "path": "card.json",
+}
 TRAINS = "/api/v1/specs:estimate"  # starts TensorFlow
 
 

@@ -18,7 +18,7 @@ from vae_search.server.tokens import Role
 from vae_search.server.wall import ANYONE, BODY_BYTES, SECURITY_HEADERS, declared_role, opened_to
 
 PATHS = {"sweep": "digits", "trial": "1", "item": "1", "model": "fashion", "version": "1", "path": "card.json"}
-PATHS |= {"digest": "0", "name": "page.css", "entry": "1"}
+PATHS |= {"digest": "0", "name": "page.css", "entry": "1", "event": "evt_1"}
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from vae_search.core.private_files import read_private
 from vae_search.core.references import NAME_LAW, NAME_PATTERN
+from vae_search.core.settings import read_private
 from vae_search.core.text import did_you_mean, shown
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.services.webhooks.events import EVENT_TYPES
@@ -117,7 +117,7 @@ def _problems(fields: Mapping[str, Any]) -> Iterator[str]:
         yield "events: must be a list; without it, all are told."
         return
     for event in events:
-        if event not in EVENT_TYPES:
+        if not isinstance(event, str) or event not in EVENT_TYPES:
             yield f"events: there is no {shown(event)}. {did_you_mean(str(event), EVENT_TYPES)}"
 
 

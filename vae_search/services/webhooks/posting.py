@@ -56,11 +56,12 @@ def post(
         if response.status in DELIVERED:
             return Answer()
         said = printable(response.read(SHOWN_BYTES).decode(errors="replace"), SHOWN_BYTES)
-        return Answer(trouble=f"answered {response.status} {response.reason}" + (f": {said}" if said else ""))
+        trouble = f"answered {response.status} {response.reason}" + (f": {said}" if said else "")
+        return Answer(trouble=printable(trouble, 2 * SHOWN_BYTES))
     except (OSError, http.client.HTTPException, ValueError) as error:
         if late.is_set() or isinstance(error, TimeoutError):
             return Answer(trouble=f"no answer within {total_s if late.is_set() else timeout_s:g} s")
-        return Answer(trouble=f"{type(error).__name__}: {error}")
+        return Answer(trouble=printable(f"{type(error).__name__}: {error}", SHOWN_BYTES))
     finally:
         timer.cancel()
         connection.close()

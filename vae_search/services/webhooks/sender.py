@@ -84,6 +84,11 @@ class Sender:
         self._posted.put(None)
         self._thread.join()
 
+    @property
+    def is_busy(self) -> bool:
+        """True while a post is under way, or has ended and is not noted."""
+        return bool(self._under_way)
+
     def look(self) -> None:
         """Take in what has happened, and begin to tell it.
 
@@ -149,7 +154,7 @@ class Sender:
             except Exception:
                 logger.exception("webhooks: failed by a mistake in this program")
             self._wait()
-        while self._under_way and self._note_quietly(LEAVE_S):
+        while self.is_busy and self._note_quietly(LEAVE_S):
             pass
 
     def _wait(self) -> None:

@@ -48,8 +48,7 @@ def ready(service: InService) -> JSONResponse:
 def metrics(service: InService) -> Response:
     """Show the figures of the store and of this process, for Prometheus."""
     found = sweep_page(service.sweeps, limit=MOST_SWEEPS).sweeps
-    with service.queue() as queue:
-        items = Counter(item.state.value for item in queue.state().items)
+    items = Counter(item.state.value for item in service.queued().items)
     finished = sum(facts["finished"] for facts in found)
     gauges: dict[str, tuple[str, dict[str, float]]] = {
         "vae_search_sweeps": ("Sweeps of the store.", dict(Counter(facts["state"] for facts in found))),

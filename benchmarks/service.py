@@ -157,7 +157,7 @@ def ask(connection: http.client.HTTPConnection, path: str) -> float:
 
 def measure(pid: int, port: int, paths: list[str], *, readers: int, seconds: float) -> dict[str, object]:
     """Ask every path once alone, then by all readers at once for a while, each path after the other."""
-    alone = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    alone = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
     before_mb, first_s, again_s = resident_mb(pid), {}, {}
     for path in paths:
         first_s[path] = ask(alone, path)
@@ -168,7 +168,7 @@ def measure(pid: int, port: int, paths: list[str], *, readers: int, seconds: flo
 
     def read(number: int) -> None:
         rng = np.random.default_rng(number)
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
         while time.perf_counter() < ends_at_s:
             path = paths[rng.integers(len(paths))]
             times[path].append(ask(connection, path))

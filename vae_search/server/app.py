@@ -56,12 +56,14 @@ def create_app(options: Options) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.sweeps.begin()
         if options.background is not None:
             options.background.start()
         try:
             yield
         finally:
             service.watchers.end()
+            service.sweeps.end()
             await run_in_threadpool(service.promotions.end)
             if options.background is not None:
                 await run_in_threadpool(options.background.stop)

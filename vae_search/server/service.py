@@ -17,6 +17,7 @@ from fastapi import Depends, Request
 from vae_search.core.machine import system_user
 from vae_search.errors import NotFound
 from vae_search.queue.leadership import HEARTBEAT
+from vae_search.queue.state import QueueState
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.server.child_processes.promotions import Promotions
 from vae_search.server.child_processes.traversals import TraversalReader
@@ -27,6 +28,7 @@ from vae_search.server.tokens import Person, Role, TokenFile
 from vae_search.server.watchers import LOOK_S, Watchers
 from vae_search.services.browsing.audit import Audit
 from vae_search.services.browsing.figures import DigestReader
+from vae_search.services.browsing.kept_answers import KeptAnswers
 from vae_search.services.browsing.sweep_pages import SweepReader
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
@@ -94,6 +96,9 @@ class Service:
         self.promotions = Promotions(options.location, now=options.now)
         self._queue = SweepQueue(self.store, now=options.now)
         self._queue_lock = threading.Lock()
+        self._queued = KeptAnswers[QueueState](
+            lambda _, __: self._read_queue(), fresh_s=lambda _: options.look_s, monotonic=options.monotonic, most=1
+        )
         self._queries = threading.BoundedSemaphore(MOST_QUERIES)
         self._waiting = threading.BoundedSemaphore(MOST_WAITING)
 
@@ -102,6 +107,15 @@ class Service:
         """The queue, for one thread at a time: it keeps what it has read."""
         with self._queue_lock:
             yield self._queue
+        self._queued.keep_only(set())  # it may have changed
+
+    def queued(self) -> QueueState:
+        """The queue for readers: with all that was ordered here, and with what others ordered some moments ago."""
+        return self._queued.answer("")
+
+    def _read_queue(self) -> QueueState:
+        with self._queue_lock:
+            return self._queue.state()
 
     @contextmanager
     def query_slot(self) -> Iterator[None]:

@@ -483,3 +483,16 @@ def test_a_look_at_a_sweep_asks_the_store_for_nothing_twice(full_store, monkeypa
 
     assert sweep_facts(found) == anew
     assert len(asked) == len({*asked})
+
+
+def test_an_order_shows_at_once_where_it_was_given_and_a_moment_later_elsewhere(full_store, monkeypatch):
+    now_s = [0.0]
+    here, there = (app_of(full_store, monotonic=lambda: now_s[0]) for _ in range(2))
+    with client_of(here) as client, client_of(there) as other:
+        assert "newer" not in other.get("/").text
+        submitted(client, "newer")
+        shown = [client.get("/").text, other.get("/").text]
+        now_s[0] = 1.0
+        shown.append(other.get("/").text)
+
+    assert ["newer" in text for text in shown] == [True, False, True]

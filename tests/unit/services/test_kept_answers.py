@@ -113,3 +113,42 @@ def test_those_that_were_asked_for_longest_ago_go_first():
     kept.answer("b")
 
     assert source.looks == 4
+
+
+def test_a_newer_answer_is_read_aside_while_the_one_at_hand_will_do():
+    source, calls = Source(), []
+    kept = source.kept(aside=calls.append)
+    assert kept.answer("a") == 1
+    assert not calls  # there was none to give meanwhile
+    source.now_s = 2.0
+    assert [kept.answer("a"), kept.answer("a")] == [1, 1]
+    (renew,) = calls
+
+    renew()
+
+    assert kept.answer("a") == 2
+    source.now_s += 2.0 * STALE
+    assert kept.answer("a") == 3
+    assert len(calls) == 1
+
+
+def test_trouble_aside_is_met_by_who_asks_next_and_the_end_of_the_service_by_nobody():
+    source, calls, errors = Source(), [], [None, StoreUnavailable("away"), None]
+
+    def read(name: str, before: int | None) -> int:
+        if (error := errors.pop(0)) is not None:
+            raise error
+        return source.read(name, before)
+
+    def aside(call):
+        calls.append(call)
+        if len(calls) == 3:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+
+    kept = KeptAnswers(read, fresh_s=lambda _: 2.0, monotonic=lambda: source.now_s, most=10, aside=aside)
+    kept.answer("a")
+    for at_s, answer in ((2.0, 1), (3.0, 1), (5.0, 2)):
+        source.now_s = at_s
+        assert kept.answer("a") == answer
+        if len(calls) < 3:
+            calls[-1]()

@@ -47,8 +47,7 @@ def list_sweeps(
 def show_sweep(service: InService, sweep: SweepName) -> dict[str, Any]:
     """Show how a sweep stands, with its spec as its last driver ran it and its item in the queue."""
     facts, spec = service.sweeps.facts(sweep), service.sweeps.spec(sweep)
-    with service.queue() as queue:
-        item = next((item for item in reversed(queue.state().items) if item.sweep == sweep), None)
+    item = next((item for item in reversed(service.queued().items) if item.sweep == sweep), None)
     queued = None if item is None else item_facts(item)
     return facts | {"spec": spec, "queued": queued}
 

@@ -57,8 +57,7 @@ def ready(service: InService) -> JSONResponse:
 def metrics(service: InService) -> Response:
     """Show the figures of the store and of this process, for Prometheus."""
     found = sweep_page(service.sweeps, limit=MOST_SWEEPS).sweeps
-    with service.queue() as queue:
-        items = Counter(item.state.value for item in queue.state().items)
+    items = Counter(item.state.value for item in service.queued().items)
     pulse = service.pulse.state()
     hooks = webhooks_facts(service.store)
     finished = sum(facts["finished"] for facts in found)

@@ -1,11 +1,14 @@
 """Answers that are kept for a while, so that many who ask for the same cost no more than one."""
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from vae_search.errors import CorruptStore, NotFound
+from vae_search.errors import CorruptStore, NotFound, VaeSearchError
+
+logger = logging.getLogger(__name__)
 
 STALE = 5  # times as long as an answer is fresh, nobody waits for a newer one that somebody else is reading already
 
@@ -27,6 +30,8 @@ class KeptAnswers(Generic[T]):
         read: the answer to a name, given the one before, if it is still kept.
         fresh_s: seconds for which an answer is given without a look.
         weigh: share of `most` that an answer takes; those that were asked for longest ago go.
+        aside: makes a call in another thread, for sources that take long: nobody who has an answer that will still do
+            waits for the newer one.
     """
 
     def __init__(
@@ -37,8 +42,10 @@ class KeptAnswers(Generic[T]):
         monotonic: Callable[[], float],
         weigh: Callable[[T], int] = lambda answer: 1,
         most: int,
+        aside: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         self._read = read
+        self._aside = aside
         self._fresh_s = fresh_s
         self._monotonic = monotonic
         self._weigh = weigh
@@ -56,10 +63,25 @@ class KeptAnswers(Generic[T]):
         age_s = self._monotonic() - seen_at_s
         if value is not None and age_s < fresh_s:
             return value
-        if not kept.lock.acquire(blocking=value is None or age_s >= STALE * fresh_s) and value is not None:
+        will_do = value is not None and age_s < STALE * fresh_s
+        if not kept.lock.acquire(blocking=not will_do) and value is not None:
+            return value
+        if will_do and self._aside is not None and value is not None:
+            try:
+                self._aside(lambda: self._renew(name, kept, seen_at_s))
+            except RuntimeError:  # the service ends
+                kept.lock.release()
             return value
         try:
             return self._newer(name, kept, seen_at_s=None if value is None else seen_at_s)
+        finally:
+            kept.lock.release()
+
+    def _renew(self, name: str, kept: _Kept[T], seen_at_s: float) -> None:
+        try:
+            self._newer(name, kept, seen_at_s=seen_at_s)
+        except VaeSearchError as trouble:  # who asks next meets it, or finds the store well again
+            logger.warning("%s cannot be read anew: %s", name, trouble)
         finally:
             kept.lock.release()
 

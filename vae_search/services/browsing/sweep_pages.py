@@ -69,6 +69,9 @@ class SweepReader:
         self.store = store
         self._monotonic = monotonic
         self._is_far = store.local_path("") is None
+        # Pages wait for facts, and facts for rows: in one pool each could wait for what stands behind it in the line.
+        self._pools = [ThreadPoolExecutor(FAR_READERS, thread_name_prefix=of) for of in ("pages", "facts", "rows")]
+        _, facts_aside, rows_aside = (pool.submit if self._is_far else None for pool in self._pools)
         idle_s = look_s * (FAR_IDLE_LOOKS if self._is_far else IDLE_LOOKS)
         self._leaderboards = KeptAnswers[Leaderboard](
             self._look_at_rows,
@@ -76,14 +79,18 @@ class SweepReader:
             monotonic=monotonic,
             weigh=lambda found: found.finished + SWEEP_WEIGHT,
             most=MOST_ROWS,
+            aside=rows_aside,
         )
         self._read = KeptAnswers[_Read](
             self._look,
             fresh_s=lambda read: look_s if read.facts["state"] == "running" else idle_s,
             monotonic=monotonic,
             most=MOST_SWEEPS,
+            aside=facts_aside,
         )
-        self._names = KeptAnswers[list[str]](self._look_at_names, fresh_s=lambda _: look_s, monotonic=monotonic, most=1)
+        self._names = KeptAnswers[list[str]](
+            self._look_at_names, fresh_s=lambda _: look_s, monotonic=monotonic, most=1, aside=rows_aside
+        )
         self._listed_at_s: dict[str, float] = {}  # rows of a sweep, and the sweeps under ""
 
     def leaderboard(self, sweep: str) -> Leaderboard:
@@ -110,9 +117,19 @@ class SweepReader:
     def facts_of(self, sweeps: Sequence[str]) -> list[Facts | NotFound | CorruptStore]:
         """Facts of some sweeps, or why there are none, in this order; several at once where each takes long."""
         if self._is_far and len(sweeps) > 1:
-            with ThreadPoolExecutor(min(FAR_READERS, len(sweeps)), thread_name_prefix="sweeps") as pool:
-                return [*pool.map(self._facts_or_reason, sweeps)]
+            return [*self._pools[0].map(self._facts_or_reason, sweeps)]
         return [*map(self._facts_or_reason, sweeps)]
+
+    def begin(self) -> None:
+        """Read a store that takes long before anybody asks; returns at once."""
+        if self._is_far:
+            pages = self._pools[0]
+            pages.submit(lambda: [pages.submit(self._facts_or_reason, name) for name in self.names()])
+
+    def end(self) -> None:
+        """Begin nothing any more."""
+        for pool in self._pools:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def names(self) -> list[str]:
         """Names of all sweeps, sorted; what is kept of others goes."""

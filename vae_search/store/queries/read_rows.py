@@ -159,7 +159,7 @@ def read_rows(
 
 
 def _with_landed(before: ReadRows) -> ReadRows:
-    """What was read, and the rows that have landed since.
+    """The rows that were read, and those that have landed since.
 
     A trial leaves `running/` after its row is there, and numbers are issued in their order. So what has landed is below
     the highest number in flight and not in flight, or follows the highest one that is known.
@@ -201,7 +201,7 @@ def _with_landed(before: ReadRows) -> ReadRows:
 
 
 def _still_there(before: ReadRows, files: Sequence[str]) -> ReadRows:
-    """What was read, without the rows whose own files have gone."""
+    """The rows that were read, without those whose own files have gone."""
     gone = before.files.difference(files)
     if not gone:
         return before
@@ -221,7 +221,7 @@ def _still_there(before: ReadRows, files: Sequence[str]) -> ReadRows:
 def _from_copy(
     store: Store, sweep: str, identity: SweepIdentity | None, files: list[str]
 ) -> tuple[ReadRows, list[str]]:
-    """What the largest copy has of these files, and the others."""
+    """The rows of the largest copy that have one of these files, and the other files."""
     copy = _largest_copy(store, sweep, identity)
     table, held = _NO_ROWS, files[:0]
     if copy is not None and files[: len(copy.files)] == copy.files:  # ten times faster than by sets

@@ -33,8 +33,7 @@ def show_home(
     found = sweep_page(
         service.sweeps, limit=SWEEPS_OF_A_PAGE, after=cursor or None, state=state or None, name=name.strip() or None
     )
-    with service.queue() as queue:
-        open_items = [item for item in queue.state().items if not item.state.is_final]
+    open_items = [item for item in service.queued().items if not item.state.is_final]
     queued = {item.sweep: item_facts(item) for item in open_items}
     begun = {*service.sweeps.names()}
     waiting = [item_facts(item) for item in open_items if item.sweep not in begun]

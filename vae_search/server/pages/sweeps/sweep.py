@@ -113,8 +113,7 @@ def sweep_page(
     """
     facts = service.sweeps.facts(sweep)
     path = f"/sweeps/{quote(sweep, safe='')}"
-    with service.queue() as queue:
-        item = next((item for item in reversed(queue.state().items) if item.sweep == sweep), None)
+    item = next((item for item in reversed(service.queued().items) if item.sweep == sweep), None)
     trials, refused = _trials(service, sweep, asked, cursor)
     status = HTTPStatus.UNPROCESSABLE_ENTITY if refused and status == HTTPStatus.OK else status
 

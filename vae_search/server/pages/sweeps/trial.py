@@ -88,8 +88,7 @@ def _in_flight(service: InService, request: Request, sweep: str, trial: int, pat
         found = running_trial(service.store, sweep, trial)
     except NotFound:
         raise NotFound(f"sweep {sweep}: trial {trial} has not begun, or does not exist.") from None
-    with service.queue() as queue:
-        item = next((item for item in reversed(queue.state().items) if item.sweep == sweep), None)
+    item = next((item for item in reversed(service.queued().items) if item.sweep == sweep), None)
     facts = service.sweeps.facts(sweep)
     return render(
         request,

@@ -9,7 +9,6 @@ from vae_search.server.pages.rendering import render
 from vae_search.server.service import InService
 from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
-from vae_search.services.browsing.audit import audit
 
 router = APIRouter(include_in_schema=False)
 
@@ -31,7 +30,7 @@ def show_audit(
     """Show the entries of the models' logs and of the queue."""
     wanted = {"actor": (actor or "").strip(), "model": (model or "").strip(), "sweep": (sweep or "").strip()}
     given = {name: value or None for name, value in wanted.items()}
-    found = audit(service.store, limit=ENTRIES_OF_A_PAGE, skip=cursor, **given)
+    found = service.audit.page(limit=ENTRIES_OF_A_PAGE, skip=cursor, **given)
     shown = cursor + len(found.entries)
     return render(
         request,

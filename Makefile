@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Two workers; tests on Ray share one of them, and it begins with these.
 WORKERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo check test test-all docs chaos e2e install lint clean bench-speed bench-kernel bench-memory bench-rungs bench-rung-rules bench-target bench-quality bench-champions \
+.PHONY: demo serve-demo check test test-all docs chaos e2e install lint clean bench-speed bench-service bench-kernel bench-memory bench-rungs bench-rung-rules bench-target bench-quality bench-champions \
 	bench-bits bench-durability bench-bucket bench-scaling bench-pareto bench-stability bench-sampler bench-ranking bench-plots bench-clip bench-best-epoch bench-gates
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 to 3.13. requirements.lock serves all of them.
@@ -18,12 +18,21 @@ WORKERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev]'
 	touch $@
 
+.venv/installed-web: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[web]'
+	touch $@
+
 install: .venv/installed
 
 demo: .venv/installed
 	$(BIN)/vae-search run search_spaces/digits.yaml
 	$(BIN)/vae-search models digits
 	$(BIN)/vae-search sample digits -o digits-samples.png
+
+# The demo's sweep in the browser: trains it first if it is not there, then prints the address.
+serve-demo: .venv/installed-web
+	test -d vae-store/models/digits || $(BIN)/vae-search run search_spaces/digits.yaml
+	$(BIN)/vae-search serve
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -56,6 +65,9 @@ e2e: .venv/installed-dev
 # Each prints its ratios and writes benchmarks/results/*.json. Let nothing else run on the machine meanwhile.
 bench-speed: .venv/installed
 	for trials in 12 48 96; do $(BIN)/python benchmarks/sweep_speed.py --trials $$trials --repeats 3 || exit 1; done
+
+bench-service: .venv/installed-dev
+	$(BIN)/python benchmarks/service.py
 
 bench-kernel: .venv/installed
 	$(BIN)/python benchmarks/kernel.py

@@ -5,6 +5,7 @@
     vae_search.query("SELECT trial, neg_elbo FROM trials WHERE param_depth = 2")
     vae_search.report("digits", "digits.html")
     vae_search.load_model("digits@champion").sample(64, seed=0)
+    vae_search.approve("digits", 2, why="sevens are sharp")   # of a model that asks for approval
 
 Every `store` is a folder or s3://bucket/prefix; the default is `$VAE_SEARCH_STORE`, else `./vae-store`. What goes wrong
 is a `vae_search.errors.VaeSearchError`. Damaged files are left out with a `UserWarning` that names them.
@@ -14,7 +15,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vae_search.core.settings import QUERY_TIMEOUT_S
 from vae_search.core.text import first_few
@@ -135,6 +136,40 @@ def resume(
     return _result(opened, outcome)
 
 
+def fork(
+    sweep: str,
+    name: str,
+    *,
+    spec: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    store: str | Path | None = None,
+    progress: bool = False,
+    address: str | None = None,
+    inline: bool = False,
+) -> SweepResult:
+    """Search another space or budget under a new name, with what a sweep has found.
+
+    Its completed trials that fit the new space are known to the fork's sampler; they count for nothing else.
+
+    Args:
+        name: of the fork.
+        spec: file of the fork's spec; None: the sweep's own.
+        overrides: `key.key=value`, laid over it.
+        progress, address, inline: as for `run`.
+
+    Raises:
+        NotFound: There is no such sweep.
+        Conflict: The trials would not be comparable, or none fits; or the store holds another sweep of this name.
+        VaeSearchError: What `run` raises.
+    """
+    from vae_search.services.control.forking import fork as make_fork
+    from vae_search.spec.sweep_spec import read_spec
+
+    given = None if spec is None else read_spec(Path(spec)).spec
+    make_fork(_open(store), sweep, name, overrides=overrides, spec=given)
+    return resume(name, store=store, progress=progress, address=address, inline=inline)
+
+
 def best(
     sweep: str,
     *,
@@ -193,6 +228,45 @@ def query(
     return frame(answer)
 
 
+def enqueue(sweep: str, params: Mapping[str, int | float | str], *, store: str | Path | None = None) -> int:
+    """Have a config tried next by a sweep, beside those of the sampler; the number of the command.
+
+    Args:
+        params: values by parameter; the sampler draws the others.
+
+    Raises:
+        InvalidSpec, NotFound, Conflict: It is no config of the search space; there is no such sweep; no place is left.
+    """
+    from vae_search.services.control.commands import enqueue_config
+
+    return enqueue_config(_open(store), sweep, params, **_by_user())
+
+
+def stop_trial(sweep: str, trial: int, *, store: str | Path | None = None) -> int:
+    """Let a trial of a sweep end as it stands, as PRUNED; the number of the command.
+
+    Raises:
+        NotFound, Conflict: There is no such sweep or trial; it has ended.
+    """
+    from vae_search.services.control.commands import stop_trial
+
+    return stop_trial(_open(store), sweep, trial, **_by_user())
+
+
+def change(sweep: str, settings: Mapping[str, int | float | str], *, store: str | Path | None = None) -> int:
+    """Change settings of a sweep while it runs; the number of the command.
+
+    Args:
+        settings: values of `budget.trials`, `budget.minutes` or `resources.concurrency`.
+
+    Raises:
+        InvalidSpec, NotFound, Conflict: It cannot be set; there is no such sweep; it has finished.
+    """
+    from vae_search.services.control.commands import change_settings
+
+    return change_settings(_open(store), sweep, settings, **_by_user())
+
+
 def report(sweep: str, output: str | Path, *, store: str | Path | None = None) -> Path:
     """Write everything that is known of a sweep, running or not, as one HTML file that needs no network.
 
@@ -223,6 +297,49 @@ def load_model(address: str, *, store: str | Path | None = None) -> "VaeModel":
     from vae_search.services.models.champions import load
 
     return load(_open(store), address).model
+
+
+def approve(model: str, version: int | None = None, *, why: str, store: str | Path | None = None) -> int:
+    """Make a version that waits for approval the champion, in the name of the system's user.
+
+    Args:
+        version: None means the only one that waits.
+        why: for the log.
+
+    Returns:
+        The champion.
+
+    Raises:
+        InvalidSpec: Several wait, and none was named; or no reason is given.
+        NotFound: There is no such model or version, or none waits.
+        Conflict: It does not wait, or has met another champion than the present one.
+        CorruptStore: The log or the version's files are damaged.
+    """
+    from vae_search.core.machine import system_user
+    from vae_search.services.models import approval
+
+    return approval.approve(_open(store), model, version, why=why, actor=system_user()).version
+
+
+def reject(model: str, version: int | None = None, *, why: str, store: str | Path | None = None) -> int:
+    """Refuse a version that waits for approval; the champion stays. Arguments and errors as for `approve`.
+
+    Returns:
+        The version that is refused.
+    """
+    from vae_search.core.machine import system_user
+    from vae_search.services.models import approval
+
+    return approval.reject(_open(store), model, version, why=why, actor=system_user()).version
+
+
+def _by_user() -> dict[str, Any]:
+    """Giver of a command, and the clock that dates it."""
+    from datetime import UTC, datetime
+
+    from vae_search.core.machine import system_user
+
+    return {"actor": system_user(), "now": lambda: datetime.now(UTC)}
 
 
 def _open(store: str | Path | None) -> "Store":
@@ -256,7 +373,9 @@ def _result(store: "Store", outcome: "SweepOutcome") -> SweepResult:
         state=status.state,
         trials=status.leaderboard.finished,
         best=best_frame(ranking.rows, ranking.searched, ranking.verdicts),
-        champion=None if decision is None or decision.version is None else f"{decision.model}:{decision.version}",
+        champion=None
+        if decision is None or decision.outcome not in ("promoted", "kept")
+        else f"{decision.model}:{decision.version}",
     )
 
 

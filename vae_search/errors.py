@@ -12,7 +12,7 @@ VaeSearchError          exit code, what it says to a user
 │   └── LeaseLost       5   this driver no longer owns its sweep
 ├── SweepFailed         6   no trial completed, or too many failed
 ├── StoreUnavailable    7   the store is full or cannot be reached
-├── NotPromoted         8   a candidate was refused (`promote` only)
+├── NotPromoted         8   a candidate was refused, or waits for approval (`promote` only)
 └── Interrupted       130   stopped by a person; resumable
 
 A message has one to three lines: where, what must hold, what was found, what to do.

@@ -119,7 +119,7 @@ def _command_lines(name: str, command: click.Command, *, level: str = "##") -> l
 def python_page() -> str:
     """The functions of the Python API with their signatures and docstrings."""
     lines = ["# Python API", GENERATED, inspect.cleandoc(api.__doc__ or "").partition("\n")[0], ""]
-    for name in ("run", "resume", "best", "query", "report", "load_model", "SweepResult"):
+    for name in ("run", "resume", "fork", "best", "query", "report", "load_model", "SweepResult"):
         item = getattr(api, name)
         signature = _short_names(str(inspect.signature(item))).replace("'", "")
         lines += [f"## {name}", "```python", f"vae_search.{name}{signature}", "```", "", *_docstring(item), ""]

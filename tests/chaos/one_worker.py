@@ -36,7 +36,7 @@ def main() -> None:
         comparability_key=comparability_key(dataset, likelihood=spec.likelihood),
         versions={},
     )
-    lease = acquire(store, spec.name, spec=spec)
+    lease = acquire(store, spec.name, begin=lambda: {"spec": spec.to_json()})
     try:
         beginning.create_or_check(store, record, text=spec_file.read_text())
         coordinator = SweepCoordinator(

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.invariants import Seen, check_invariants
+from tests.support.marked_processes import end_marked, marked, marked_processes
 from tests.support.paths import ROOT
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -25,7 +25,6 @@ from vae_search.store.ledger import checkpoints
 from vae_search.store.paths import SweepPaths
 
 PATIENCE_S = 300  # for what must happen soon; only a hanging test waits so long
-_TOKEN = "VAE_SEARCH_CHAOS_TOKEN"  # noqa: S105 - marks our processes, and is no secret
 
 NOTHING = Seen(rows={})
 QUICK = """
@@ -84,14 +83,7 @@ class Sweep:
 
     def processes(self) -> dict[int, str]:
         """Title by id of all processes that descend from this sweep's drivers."""
-        found = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                if f"{_TOKEN}={self.folder}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue  # it has just ended, or is somebody else's
-        return found
+        return marked_processes(self.folder)
 
     def workers(self) -> list[int]:
         """The ids of processes that train now, by the names of their log files."""
@@ -169,7 +161,7 @@ class RunningDriver:
         self._printed = sweep.folder / f"out-{time.monotonic_ns()}.txt"  # two drivers may live at a time
         self._out = self._printed.open("wb")
         self._errors = self._printed.with_suffix(".errors").open("w+b")
-        own = {_TOKEN: str(sweep.folder), "TMPDIR": str(sweep.folder), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        own = {**marked(sweep.folder), "TMPDIR": str(sweep.folder), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
             command,
             cwd=sweep.folder,
@@ -229,18 +221,5 @@ def sweep_of(spec: str) -> Iterator[Sweep]:
     try:
         yield sweep
     finally:
-        end_all(sweep)
+        end_marked(sweep.folder)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def end_all(sweep: Sweep) -> None:
-    """Kill what is left of the sweep's own processes, and wait until it is gone."""
-    deadline = time.monotonic() + PATIENCE_S
-    while left := sweep.processes():
-        assert time.monotonic() < deadline, left
-        for pid in left:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        time.sleep(0.1)

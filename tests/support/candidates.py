@@ -129,11 +129,16 @@ class FakeBackend:
 
 
 def put_sweep(
-    store: Store, *candidates: Candidate, sweep: str = "digits", key: str = KEY, images: DatasetSummary | None = None
+    store: Store,
+    *candidates: Candidate,
+    sweep: str = "digits",
+    key: str = KEY,
+    images: DatasetSummary | None = None,
+    promote: str = "",
 ) -> None:
     """A sweep whose finalists have been confirmed, as the confirm runs leave it."""
     space = "search_space: {architecture: mlp, latent_dim: 16, kl_warmup_epochs: 2}"
-    text = f"name: {sweep}\ndata: {{source: digits}}\n{space}\nbudget: {{trials: 4, epochs: 27}}"
+    text = f"name: {sweep}\ndata: {{source: digits}}\n{space}\nbudget: {{trials: 4, epochs: 27}}\n{promote}"
     spec = parse_spec(text, base=Path())
     record = sweep_record.SweepRecord(
         spec=spec, fingerprint="f" * 64, comparability_key=key, versions={"tensorflow": "2"}, images=images

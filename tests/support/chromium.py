@@ -43,22 +43,35 @@ class Tab:
             if answer.get("id") == self._number:
                 assert "error" not in answer, answer
                 return answer["result"]
-            if answer.get("method") in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled"):
+            if answer.get("method") in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"):
                 self.said.append(str(answer["params"]))
 
     async def open(self, page: Path, *, width: int, height: int, dark: bool = False, phone: bool = False) -> None:
         """Show `page` until it has drawn all its plots."""
+        await self.begin(width=width, height=height, dark=dark, phone=phone)
+        await self.go(page.as_uri(), until=DRAWN)
+
+    async def begin(self, *, width: int, height: int, dark: bool = False, phone: bool = False) -> None:
+        """Begin with an empty page of this size."""
         target = (await self.call("Target.createTarget", url="about:blank"))["targetId"]
         self._session = (await self.call("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
         await self.call("Runtime.enable")
+        await self.call("Log.enable")
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone}
         await self.call("Emulation.setDeviceMetricsOverride", **size)
         await self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
-        await self.call("Page.navigate", url=page.as_uri())
+
+    async def go(self, address: str, *, until: str) -> None:
+        """Show what is at `address`, until an expression of JavaScript is true."""
+        await self.call("Page.navigate", url=address)
+        await self.wait(until)
+
+    async def wait(self, until: str) -> None:
+        """Wait until an expression of JavaScript is true."""
         async with asyncio.timeout(LOADED_S):
-            while not await self.value(DRAWN):
+            while not await self.value(until):
                 await asyncio.sleep(POLL_S)
 
     async def value(self, script: str) -> Any:

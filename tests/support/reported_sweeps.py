@@ -33,15 +33,17 @@ promote: {model: digits}
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202egnp.exe" + "x" * 10_000
 
 
-def put_sweep(store: Store, rows: list[TrialRow], *overrides: str, curve_epochs: int = 3) -> None:
+def put_sweep(store: Store, rows: list[TrialRow], *overrides: str, curve_epochs: int = 3, name: str = "digits") -> None:
     """A sweep with these rows, each with a learning curve, of which the last value is the row's."""
-    spec = parse_spec(TEXT, base=Path(), overrides=overrides)
+    text = TEXT.replace("name: digits", f"name: {name}")
+    spec = parse_spec(text, base=Path(), overrides=overrides)
     record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
-    beginning.create_or_check(store, record, text=TEXT)
+    beginning.create_or_check(store, record, text=text)
     for row in rows:
-        curve = epoch_rows(row.trial, epochs=curve_epochs, cpu_s=1.0)
+        curve = epoch_rows(row.trial, name, epochs=curve_epochs, cpu_s=1.0)
         lower = 0.0 if row.neg_elbo is None else curve[-1].neg_elbo - row.neg_elbo
-        Ledger(store, "digits").commit(row, [replace(epoch, neg_elbo=epoch.neg_elbo - lower) for epoch in curve])
+        curve = [replace(epoch, neg_elbo=epoch.neg_elbo - lower) for epoch in curve]
+        Ledger(store, name).commit(replace(row, sweep=name), curve)
 
 
 def complete(trial: int, **changes: object) -> TrialRow:

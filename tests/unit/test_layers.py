@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "store/logs": "store/paths store/backends",
     "store/leases": "spec store/paths store/backends",
     "store/sweeps": "core spec store/paths store/backends store/leases",
-    "store/control": "store/paths store/backends store/leases store/logs store/sweeps",
+    "store/control": "core spec store/paths store/backends store/leases store/logs store/sweeps",
     "store/ledger": "core spec store/paths store/backends store/leases store/sweeps numpy pyarrow",
     "store/queries": "core spec store duckdb pyarrow",
     "store/maintenance": "core spec store",
@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "registry": "core spec store numpy scipy",
     "queue": "core store",
     "server": "core spec store queue services fastapi starlette pydantic uvicorn h11 pyarrow",
+    "server/pages": "core spec store queue services server fastapi starlette jinja2",
     "reports": "core spec store registry numpy plotly jinja2 markupsafe",
     "exports": "core spec store pandas pyarrow tensorboardX",
     "services": "core spec data vae store search runtime registry queue reports exports numpy pyarrow",
@@ -120,9 +121,13 @@ def test_the_rule_notices_an_import_against_it(room, line, offence, tmp_path):
         ["schema"],
         ["doctor"],
         ["token", "create", "ada", "--role", "viewer", "--tokens", "tokens.json"],
+        ["queue", "add", "search_spaces/digits.yaml"],
+        ["queue", "list"],
+        ["fork", "none", "new", "--queue"],
+        ["queue", "run", "--help"],
         ["serve", "--help"],
     ],
-    ids=lambda command: command[0],
+    ids=lambda command: "-".join(command[:2]),
 )
 def test_light_commands_load_neither_ray_nor_tensorflow(command: list[str], tmp_path):
     code = (

@@ -17,8 +17,9 @@ from typing import IO, Annotated, NoReturn
 
 import typer
 
-from vae_search.cli import cluster, doctor, export, maintenance, models, query, run, serve
+from vae_search.cli import cluster, doctor, export, maintenance, models, query, run
 from vae_search.cli.options import JsonOption, SetOption, SpecArgument
+from vae_search.cli.service import control, queue, serve, webhooks
 from vae_search.errors import VaeSearchError
 from vae_search.version import VERSION
 
@@ -103,7 +104,7 @@ def schema() -> None:
     show_json(json_schema())
 
 
-for part in (run, cluster, query, maintenance, models, export, serve, doctor):
+for part in (run, cluster, control, query, maintenance, models, export, queue, serve, webhooks, doctor):
     app.add_typer(part.app)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vae_search.cli.completion import complete_subject
 from vae_search.cli.options import (
     JsonOption,
     RefreshOption,
@@ -114,21 +115,33 @@ def logs(
 
 @app.command()
 def stop(
-    sweep: SweepArgument,
+    sweep: Annotated[
+        str,
+        typer.Argument(metavar="SWEEP[/TRIAL]", help="A sweep, or one trial of it.", autocompletion=complete_subject),
+    ],
     address: Annotated[
         str | None,
         typer.Option("--address", help="Ask the cluster, http://HEAD:8265, instead of the store."),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Ask a running sweep to stop; `run` continues it later.
+    """Ask a running sweep to stop, which `run` continues later; or let one trial end as it stands.
 
-    Example: vae-search stop digits
+    Example: vae-search stop digits/42
     """
+    from vae_search.cli.service.control import stop_one_trial
+    from vae_search.core.references import parse_trial_reference
     from vae_search.display.console import say
+    from vae_search.errors import InvalidSpec
     from vae_search.services import sweeps
     from vae_search.store.backends.uri import open_store
 
+    name, trial = parse_trial_reference(sweep)
+    if trial is not None:
+        if address is not None:
+            raise InvalidSpec("--address: one trial is stopped by the store; leave it out.")
+        stop_one_trial(name, trial, store=store)
+        return
     if address is not None:
         jobs, job = _running(address, sweep, store=_named(store))
         jobs.stop(job.submission_id)

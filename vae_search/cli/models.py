@@ -1,8 +1,8 @@
-"""Commands on models: promote, models, rollback, evaluate, and four that draw."""
+"""Commands on models: promote, models, approve, reject, rollback, evaluate, and four that draw."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,18 @@ from vae_search.cli.options import JsonOption, ModelArgument, OutputOption, Stor
 from vae_search.core.settings import DEFAULT_STORE, cache_folder
 from vae_search.errors import NotPromoted
 
+if TYPE_CHECKING:
+    from vae_search.services.models.approval import ApprovalOutcome
+
 app = typer.Typer()
+
+ModelNameArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="The model's name.", autocompletion=complete_model_name)
+]
+WaitingArgument = Annotated[
+    int | None, typer.Argument(metavar="VERSION", min=1, help="Its version; default: the only one that waits.")
+]
+WhyOption = Annotated[str, typer.Option("--why", help="For the log.")]
 
 
 @app.command()
@@ -21,7 +32,7 @@ def promote(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Let a sweep's confirmed configs ask to become champion; exit code 8 if none does.
+    """Let a sweep's confirmed configs ask to become champion; exit code 8 if none does, or waits for approval.
 
     Example: vae-search promote digits
     """
@@ -35,13 +46,14 @@ def promote(
     with busy(f"judging the finalists of {sweep}"):
         decision = champions.promote(open_store(store), sweep, model=model, cache=cache_folder(), actor=system_user())
     first, *rest = decision_lines(decision)
+    is_champion = decision.outcome in ("promoted", "kept")
     if json:
         show_json(decision_facts(decision))
-    if decision.outcome == "rejected":
-        raise NotPromoted("\n".join([first, *rest][:3]))
-    if not json:
-        for line in (first, *rest):
+    else:
+        for line in (first, *rest) if is_champion else rest:
             say(line)
+    if not is_champion:
+        raise NotPromoted("\n".join([first, *rest][:3]) if json else first)
 
 
 @app.command()
@@ -75,9 +87,7 @@ def models(
 
 @app.command()
 def rollback(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="The model's name.", autocompletion=complete_model_name)
-    ],
+    model: ModelNameArgument,
     to: Annotated[int | None, typer.Option("--to", help="A version; default: the champion before this one.")] = None,
     why: Annotated[str, typer.Option("--why", help="For the log.")] = "by hand",
     store: StoreOption = DEFAULT_STORE,
@@ -93,6 +103,40 @@ def rollback(
 
     champion = champions.roll_back(open_store(store), model, to=to, why=why, actor=system_user())
     say(f"{model}: version {champion} is champion.")
+
+
+@app.command()
+def approve(
+    model: ModelNameArgument,
+    why: WhyOption,
+    version: WaitingArgument = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Make a version that waits for approval the champion.
+
+    Example: vae-search approve fashion 3 --why "sevens are sharp again"
+    """
+    from vae_search.services.models import approval
+
+    _say_so(approval.approve, model, version, why=why, store=store, as_json=json)
+
+
+@app.command()
+def reject(
+    model: ModelNameArgument,
+    why: WhyOption,
+    version: WaitingArgument = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Refuse a version that waits for approval; the champion stays.
+
+    Example: vae-search reject fashion 3 --why "it blurs sevens"
+    """
+    from vae_search.services.models import approval
+
+    _say_so(approval.reject, model, version, why=why, store=store, as_json=json)
 
 
 @app.command()
@@ -179,6 +223,17 @@ def interpolate(
     from vae_search.services.models import galleries
 
     _draw(galleries.interpolate, model, store=store, rows=rows, cache=cache_folder(), output=output)
+
+
+def _say_so(
+    word: "Callable[..., ApprovalOutcome]", model: str, version: int | None, *, why: str, store: str, as_json: bool
+) -> None:
+    """Give somebody's word on a version that waits, and print what became of it."""
+    from vae_search.core.machine import system_user
+    from vae_search.display.models import show_approval
+    from vae_search.store.backends.uri import open_store
+
+    show_approval(word(open_store(store), model, version, why=why, actor=system_user()), as_json=as_json)
 
 
 def _draw(gallery: Callable[..., Path], subject: str, *, store: str, **options: object) -> None:

@@ -49,6 +49,11 @@ WaitOption = Annotated[
         "runs, which is asked for nodes; else not at all.",
     ),
 ]
+DispatchAddressOption = Annotated[
+    str | None,
+    typer.Option("--address", help="Run queued sweeps on a cluster, http://HEAD:8265; default: on this machine."),
+]
+SweepsAtOnce = Annotated[int, typer.Option("--sweeps-at-once", min=1, help="Queued sweeps that run at once.")]
 ModelArgument = Annotated[
     str,
     typer.Argument(

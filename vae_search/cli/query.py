@@ -41,16 +41,22 @@ def status(
         show_json(facts) if json else show_jobs(facts)
         return
     from vae_search.cli.exit_codes import raise_if_damaged
-    from vae_search.display.console import show_statuses, warn
+    from vae_search.display.console import say, show_statuses, warn
     from vae_search.display.maintenance import show_status
+    from vae_search.display.models import waiting_lines
     from vae_search.services import sweep_status
+    from vae_search.services.control.standing import standings
+    from vae_search.services.models import approval
     from vae_search.store.backends.uri import open_store
     from vae_search.store.maintenance.disk_usage import usage
 
     opened = open_store(store)
     if sweep:
         status = sweep_status.status(opened, sweep)
-        show_status(status, usage(opened, sweep), as_json=json)
+        show_status(status, usage(opened, sweep), standings(opened, sweep), as_json=json)
+        awaited = None if json else approval.awaited_model(opened, status.spec)
+        for line in () if awaited is None else waiting_lines(awaited, sweep=sweep):
+            say(line)
         raise_if_damaged(status.damaged)
         return
     found = sweep_status.statuses(opened)

@@ -1,5 +1,6 @@
-"""Commands that run a sweep on this machine, or on the cluster that it is a node of: run, resume."""
+"""Commands that run a sweep on this machine, or on the cluster that it is a node of: run, resume, fork."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -98,6 +99,56 @@ def resume(
             wait_s=wait_for_nodes,
         )
         show_end(outcome, store=store, json=json)
+
+
+@app.command()
+def fork(
+    sweep: SweepArgument,
+    name: Annotated[str, typer.Argument(metavar="NEW", help="Name of the fork.")],
+    overrides: SetOption = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option("--spec", metavar="FILE", help="Spec of the fork; default: the sweep's, with what --set changes."),
+    ] = None,
+    queue: Annotated[bool, typer.Option("--queue", help="Put it into the queue instead of running it here.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+    address: AddressOption = None,
+    inline: InlineOption = False,
+    refresh: RefreshOption = False,
+    wait_for_nodes: WaitOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Search another space or budget with what a sweep has found: the sampler knows its completed trials that fit.
+
+    Example: vae-search fork digits digits-wide --set "search_space.latent_dim={type: int, low: 8, high: 128}"
+    """
+    from vae_search.display.console import say
+    from vae_search.display.maintenance import fork_sentence
+    from vae_search.services.control.forking import fork as make_fork
+    from vae_search.spec.sweep_spec import read_spec
+    from vae_search.store.backends.uri import open_store
+
+    opened = open_store(store)
+    given = None if spec is None else read_spec(spec).spec
+    made = make_fork(opened, sweep, name, overrides=overrides or (), spec=given)
+    if not json:
+        say(fork_sentence(made))
+    if queue:
+        from vae_search.cli.service.queue import add_document
+        from vae_search.spec.sweep_spec import SpecDocument
+
+        add_document(opened, SpecDocument(spec=made.spec, text=made.text), priority=0, json=json)
+        return
+    resume(
+        name,
+        None,
+        store=store,
+        address=address,
+        inline=inline,
+        refresh=refresh,
+        wait_for_nodes=wait_for_nodes,
+        json=json,
+    )
 
 
 def show_end(outcome: "SweepOutcome", *, store: str, json: bool) -> None:

@@ -7,7 +7,7 @@ class State(StrEnum):
     """The states of a trial; the names are Optuna's.
 
     RUNNING ──► COMPLETE   trained to the last epoch
-            ──► PRUNED     stopped on purpose: at a `rung`, or because the `time` budget was used up
+            ──► PRUNED     ended on purpose: at a `rung`, by a used `time` budget, or `stopped` by somebody
             ──► FAIL       the config's own fault: `diverged`, `raised`, `oom` or `timeout`
 
     A lost worker or node is no end: the trial stays RUNNING and is issued again. The three ends are final, and
@@ -30,6 +30,7 @@ class Reason(StrEnum):
 
     RUNG = "rung"  # worse than its peers at the same epoch
     TIME = "time"  # `budget.minutes` was used up
+    STOPPED = "stopped"  # somebody wanted no more of it
     DIVERGED = "diverged"  # a measurement was NaN or infinite
     RAISED = "raised"  # training raised an exception
     OOM = "oom"  # out of memory, twice
@@ -38,4 +39,4 @@ class Reason(StrEnum):
     @property
     def state(self) -> State:
         """The state that this reason leads to."""
-        return State.PRUNED if self in (Reason.RUNG, Reason.TIME) else State.FAIL
+        return State.PRUNED if self in (Reason.RUNG, Reason.TIME, Reason.STOPPED) else State.FAIL

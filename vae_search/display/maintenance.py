@@ -1,32 +1,62 @@
-"""Files of sweeps: their sizes, the findings of `verify`, the removals of `gc`."""
+"""Upkeep of a store: sizes of sweeps, findings of `verify`, removals of `gc`, and webhooks that did not arrive."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
 
 from vae_search.display.console import say, show_json, show_status_table
+from vae_search.display.tables import cell, show_table
 from vae_search.services.payloads import cleaning_facts, status_facts
+from vae_search.store.control.present_spec import live_values
 
 if TYPE_CHECKING:
     from vae_search.registry.model_integrity import ModelInspection
+    from vae_search.services.control.forking import Fork
+    from vae_search.services.control.standing import Standing
     from vae_search.services.maintenance import Cleaning, Verification
     from vae_search.services.sweep_status import SweepStatus
     from vae_search.store.maintenance.disk_usage import Usage
     from vae_search.store.maintenance.findings import Finding, Inspection
 
 
-def show_status(status: "SweepStatus", usage: "Usage", *, as_json: bool) -> None:
-    """Print one sweep, and what it takes in the store."""
+def show_status(status: "SweepStatus", usage: "Usage", commands: "Sequence[Standing]" = (), *, as_json: bool) -> None:
+    """Print one sweep, what it takes in the store, and the commands to it that wait; as JSON all of them."""
     if as_json:
-        show_json([status_facts(status) | asdict(usage)])
+        given = [asdict(each) | {"at": each.at.isoformat()} for each in commands]
+        settings = live_values(status.spec)
+        show_json([status_facts(status) | asdict(usage) | {"settings": settings, "commands": given}])
     else:
         show_status_table([status])
+        if status.borrowing is not None:
+            say(borrowed_sentence(status.borrowing.trials, status.borrowing.sweep))
         for line in status.images.sentences if status.images else ():
             say(line)
         say(
             f"{size_of(usage.total_bytes)} in the store: rows and curves {size_of(usage.rows_bytes)}, kept models "
             f"{size_of(usage.artifacts_bytes)}, runs in flight {size_of(usage.running_bytes)}"
         )
+        if commands:
+            say("settings: " + ", ".join(f"{key}={value}" for key, value in live_values(status.spec).items()))
+        for each in commands:
+            if each.state == "waits":
+                say(str(each))
+
+
+def borrowed_sentence(trials: int, lender: str) -> str:
+    """Say what the sampler of a fork knows of another sweep, and that it counts for nothing else."""
+    return (
+        f"borrowed {trials} trials from {lender}: its sampler knows them, and they count neither as trials nor as best"
+    )
+
+
+def fork_sentence(made: "Fork") -> str:
+    """Say which trials a fork has borrowed, and why others were left out."""
+    left = sum(made.left_out.values())
+    why = ", ".join(f"{name}: {count}" for name, count in sorted(made.left_out.items()))
+    out = f"; {left} do not fit ({why})" if left else ""
+    return f"{made.spec.name}: forked from {made.lender}, whose {made.borrowed} fitting trials its sampler knows{out}."
 
 
 def show_verifications(
@@ -101,3 +131,41 @@ def _word(finding: "Finding", after: "Inspection") -> str:
     if not finding.damaged:
         return "leftover "
     return "damaged  " if finding in after.findings else "set aside"
+
+
+def show_webhooks(out: Console, hooks: Sequence[Mapping[str, Any]]) -> None:
+    """Each hook in a line, then every delivery that has not arrived."""
+    if not hooks:
+        out.print("No webhook yet: a service with `--webhooks FILE` makes them.", markup=False)
+        return
+    show_table(
+        out,
+        ["hook", "receiver", "delivered", "waiting", "dead"],
+        [
+            [
+                cell(hook["hook"]),
+                cell(hook["receiver"]),
+                cell(hook["delivered"]),
+                cell(len(hook["waiting"])),
+                cell(len(hook["dead"]) + hook["dropped"]),
+            ]
+            for hook in hooks
+        ],
+        left={"hook", "receiver"},
+    )
+    rows = [
+        [
+            cell(hook["hook"]),
+            cell(each["event"]),
+            cell(each["type"]),
+            state,
+            cell(each["attempts"]),
+            cell(each["trouble"] or ""),
+        ]
+        for hook in hooks
+        for state, deliveries in (("waiting", hook["waiting"]), ("dead", hook["dead"]))
+        for each in deliveries
+    ]
+    if rows:
+        out.print()
+        show_table(out, ["hook", "event", "type", "state", "attempts", "trouble"], rows)

@@ -19,8 +19,8 @@ from vae_search.search.running_trial import TrialEnd
 from vae_search.services import sweep_status
 from vae_search.services.payloads import status_facts
 from vae_search.store.backends.base import Store
+from vae_search.store.control.present_spec import read_present_spec
 from vae_search.store.queries.live_progress import ProgressFollower
-from vae_search.store.sweeps import sweep_record
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
@@ -51,7 +51,7 @@ def watch(
         NotFound: There is no such sweep.
         KeyboardInterrupt: The user leaves; the sweep does not notice.
     """
-    spec = sweep_record.latest_spec(store, sweep)
+    spec = read_present_spec(store, sweep)
     following = ProgressFollower(store, sweep, spec.objective, monotonic=monotonic)
     began_s, first = monotonic(), _progress(spec, following)
     out = console()

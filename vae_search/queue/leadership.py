@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 
 from vae_search.errors import NotFound, VaeSearchError
+from vae_search.queue.state import QueueState
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
@@ -80,7 +81,7 @@ class Candidacy:
 
     def _is_gone(self, number: int, process: Process) -> bool:
         beat, has_ended = _last_beat(self._store)
-        if (beat is not None and beat[0] == number and has_ended) or is_alive(process) is False:
+        if _has_left(number, process, beat, has_ended=has_ended):
             return True
         if self._seen != (number, 0 if beat is None or beat[0] != number else beat[1]):
             self._seen = (number, 0 if beat is None or beat[0] != number else beat[1])
@@ -101,6 +102,18 @@ class Candidacy:
                 self._beat(ended=False)
             except VaeSearchError as trouble:  # the store may be back by the next one
                 logger.warning("queue: a heartbeat failed: %s", trouble)
+
+
+def may_be_led(store: Store, state: QueueState) -> bool:
+    """False if certainly nobody works the queue off: nobody ever did, or he has left, or is provably dead."""
+    if state.leader is None:
+        return False
+    beat, has_ended = _last_beat(store)
+    return not _has_left(state.leader.number, state.leader.process, beat, has_ended=has_ended)
+
+
+def _has_left(number: int, process: Process, beat: tuple[int, int] | None, *, has_ended: bool) -> bool:
+    return (beat is not None and beat[0] == number and has_ended) or is_alive(process) is False
 
 
 def _last_beat(store: Store) -> tuple[tuple[int, int] | None, bool]:

@@ -61,6 +61,8 @@ class QueueItem:
     idempotency_key: str | None = None
     wanted: ItemState = ItemState.WAITING
     """WAITING, HELD or CANCELLED: what people want"""
+    why: str | None = None
+    """why people want it so, in their words"""
     parked: str | None = None
     """why no further attempt is made"""
     is_done: bool = False
@@ -169,11 +171,11 @@ def _changed(item: QueueItem, entry: QueueEntry, number: int) -> QueueItem:
         case QueueAction.PRIORITIZE:
             return replace(item, priority=entry.priority or 0)
         case QueueAction.HOLD:
-            return replace(item, wanted=ItemState.HELD)
+            return replace(item, wanted=ItemState.HELD, why=entry.reason)
         case QueueAction.RELEASE:
-            return replace(item, wanted=ItemState.WAITING, parked=None)
+            return replace(item, wanted=ItemState.WAITING, why=None, parked=None)
         case QueueAction.CANCEL:
-            return replace(item, wanted=ItemState.CANCELLED)
+            return replace(item, wanted=ItemState.CANCELLED, why=entry.reason)
         case QueueAction.START:
             if item.has_driver:
                 raise CorruptStore(f"queue: entry {number} starts item {item.number}, which has a driver.")

@@ -17,7 +17,11 @@ class Action(StrEnum):
 
     REGISTER = "register"  # a version number is reserved; its files come next
     PROMOTE = "promote"  # the version is the champion from here on
-    REJECT = "reject"  # a candidate was refused; a number that it may have reserved is given up
+    WAIT = "wait"  # the version has passed gates and contest, and waits until somebody approves or rejects it
+    APPROVE = "approve"  # somebody approved a version that waited, which is the champion from here on
+    REJECT = (
+        "reject"  # a candidate was refused by its verdicts, or a version that waited by somebody; numbers are given up
+    )
     ROLLBACK = "rollback"  # an older version is the champion again
     RETIRE = "retire"  # the version is never to be champion again; no longer written, old logs may hold it
 
@@ -36,8 +40,9 @@ class Entry:
         rules_sha256: of the limits that it was held to.
         champion: the version that was champion before this entry.
         manifest_sha256: of the version's files.
-        reasons: why, one sentence each.
+        reasons: why, one sentence each; of somebody who approves, rejects or rolls back, in his own words.
         verdicts: of gates and contest, in plain values.
+        approval: `required` if the candidate's spec asks for somebody's approval; from this entry on the model does.
     """
 
     action: Action
@@ -53,11 +58,12 @@ class Entry:
     verdicts: Mapping[str, object] = field(default_factory=dict)
     incarnation: str | None = None
     actor: str | None = None
+    approval: str | None = None
 
     @property
     def judged(self) -> bool:
-        """True if a candidate was judged: not where a number is only given up."""
-        return self.action in (Action.PROMOTE, Action.REJECT) and bool(self.verdicts)
+        """True if a candidate was judged by gates and contest: not where a number is given up, or a person decides."""
+        return self.action in (Action.PROMOTE, Action.WAIT, Action.REJECT) and bool(self.verdicts)
 
     @property
     def contested(self) -> bool:
@@ -71,8 +77,8 @@ class Entry:
         return self.contested and contest["over_seeds"]["estimate"] > 0
 
     def to_dict(self) -> dict[str, object]:
-        """The entry's fields; `incarnation` and `actor` only if they are known, as older logs have none."""
-        late = ("incarnation", "actor")
+        """The entry's fields; those that older logs have not, only if they are known."""
+        late = ("incarnation", "actor", "approval")
         return {name: value for name, value in asdict(self).items() if name not in late or value is not None}
 
     def to_record(self) -> dict[str, object]:

@@ -19,7 +19,7 @@ class ModelInspection:
 
     Args:
         entries: of the log.
-        versions: that were promoted, retired ones included.
+        versions: that were promoted, retired ones included, or wait for approval.
     """
 
     model: str
@@ -42,7 +42,7 @@ def foreign_folder(path: str) -> ModelInspection:
 
 
 def inspect_model(store: Store, model: str) -> ModelInspection:
-    """Check the chain of a model's log, every byte of the versions that it promoted, and what is served.
+    """Check the chain of a model's log, every byte of its promoted and waiting versions, and what is served.
 
     Raises:
         NotFound: No model can have this name.

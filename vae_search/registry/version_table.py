@@ -8,7 +8,7 @@ from typing import Any
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.registry import model_paths
 from vae_search.registry.log import Action, ModelLog, model_names
-from vae_search.registry.state import CHALLENGER, CHAMPION, ModelState, Version, fold
+from vae_search.registry.state import CHALLENGER, CHAMPION, CROWNING, ModelState, Status, Version, fold
 from vae_search.registry.version_files import CARD_FILE
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -46,7 +46,7 @@ def image_sources(store: Store, model: str) -> set[str]:
         CorruptStore: A log or a card is damaged.
     """
     state = fold(model, ModelLog(store, model).entries())
-    cards = [_card(store, model, version) for version in state.versions.values() if version.manifest_sha256]
+    cards = [recorded_card(store, model, version)[0] for version in state.versions.values() if version.manifest_sha256]
     return {str(card["data"]["source"]) for card in cards}
 
 
@@ -59,8 +59,8 @@ def _from_log(state: ModelState, version: Version) -> dict[str, object]:
         or (entry.action is Action.REJECT and entry.candidate_sha256 == version.candidate_sha256)
     ]
 
-    def at(action: Action) -> datetime | None:
-        return next((entry.at for entry in entries if entry.action is action), None)
+    def at(*actions: Action) -> datetime | None:
+        return next((entry.at for entry in entries if entry.action in actions), None)
 
     verdicts: Any = next((entry.verdicts for entry in reversed(entries) if entry.verdicts), {})
     gates = verdicts.get("gates")
@@ -77,42 +77,44 @@ def _from_log(state: ModelState, version: Version) -> dict[str, object]:
         "gates_passed": None if gates is None else sum(gate["passed"] for gate in gates),
         "gain": None if contest is None else contest["over_seeds"]["estimate"],
         "registered_at": at(Action.REGISTER),
-        "promoted_at": at(Action.PROMOTE),
+        "promoted_at": at(*CROWNING),
         "reasons": "; ".join(reason for entry in entries for reason in entry.reasons) or None,
     }
 
 
 def _scores(store: Store, model: str, version: Version) -> dict[str, object]:
-    """Columns from the card, if it is the one that was promoted.
+    """Columns from the card, if it is the one that the log knows.
 
     Raises:
         CorruptStore: It is not.
     """
     if version.manifest_sha256 is None:
         return {}
-    card = _card(store, model, version)
+    card, _ = recorded_card(store, model, version)
     seeds = [of["neg_iwae"] for of in card["seeds"] if of["neg_iwae"] is not None and of.get("testifies", True)]
     return {
         "neg_iwae": statistics.fmean(seeds),
         "neg_iwae_sd": statistics.stdev(seeds) if len(seeds) > 1 else None,
         "iwae_k": card["scores"]["iwae_k"],
         "seeds": len(seeds),
-        "test_neg_iwae": card["test"]["neg_iwae"],
+        # Whoever is to approve must not choose by the test images.
+        "test_neg_iwae": None if version.status is Status.WAITING else card["test"]["neg_iwae"],
     }
 
 
-def _card(store: Store, model: str, version: Version) -> Any:
-    """The card of a version that was promoted.
+def recorded_card(store: Store, model: str, version: Version) -> tuple[Any, list[str]]:
+    """The card of a version that was promoted or waits, and the names of all its files.
 
     Raises:
-        CorruptStore: It is not the one.
+        CorruptStore: It is not the one that the log knows.
     """
     folder = model_paths.version(model, version.number)
     manifest: Any = from_json_bytes(
         _checked(store, store_paths.manifest(folder), version.manifest_sha256 or ""), where=folder
     )
     path = f"{folder}/{CARD_FILE}"
-    return from_json_bytes(_checked(store, path, manifest["files"][CARD_FILE]["sha256"]), where=path)
+    card: Any = from_json_bytes(_checked(store, path, manifest["files"][CARD_FILE]["sha256"]), where=path)
+    return card, sorted(manifest["files"])
 
 
 def _checked(store: Store, path: str, sha256: str) -> bytes:
@@ -121,5 +123,5 @@ def _checked(store: Store, path: str, sha256: str) -> bytes:
     except NotFound:
         raise CorruptStore("is missing.", path=path, advice="Restore it from a copy.") from None
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise CorruptStore("is not the one that was promoted.", path=path, advice="Restore it from a copy.")
+        raise CorruptStore("is not the one that the log knows.", path=path, advice="Restore it from a copy.")
     return content

@@ -218,10 +218,18 @@ def _promoted(findings: ReportData) -> Iterator[str]:
         yield f"No config of it has asked to become champion of model {model} yet."
         return
     # Whoever comes after a refused one may be refused for want of seeds alone, which tells nothing of the sweep.
-    measured = [entry for entry in verdicts if entry.action is Action.PROMOTE or _is_measured(entry)]
+    measured = [entry for entry in verdicts if entry.action is not Action.REJECT or _is_measured(entry)]
     last = (measured or verdicts)[-1]
+    after = findings.entries[findings.entries.index(last) + 1 :]
+    said = next((each for each in after if last.action is Action.WAIT and each.version == last.version), None)
     if last.action is Action.PROMOTE:
         yield f"{last.candidate} became version {last.version} of model {model}, and its champion."
+    elif last.action is Action.WAIT and said is None:
+        yield f"{last.candidate} has passed, and waits for approval as version {last.version} of model {model}."
+    elif said is not None:
+        who, why = shown(said.actor or "somebody"), shown("; ".join(said.reasons))
+        became = "approved it as champion" if said.action is Action.APPROVE else "rejected it"
+        yield f"{last.candidate} passed as version {last.version} of model {model}, and {who} {became}: {why}."
     else:
         yield f"{last.candidate} was refused as champion of model {model}: {shown('; '.join(last.reasons))}."
 

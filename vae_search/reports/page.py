@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -12,6 +12,7 @@ from plotly.offline import get_plotlyjs
 from vae_search.core.trial_state import State
 from vae_search.registry.log import Action, Entry
 from vae_search.registry.promotion.decision import PromotionDecision
+from vae_search.registry.state import CROWNING
 from vae_search.reports import plots_front, plots_parameters, plots_quality, plots_runs, plots_search
 from vae_search.reports.facts import Confirmed, ReportData, confirmed
 from vae_search.reports.figures import Plot
@@ -43,14 +44,24 @@ PICTURES = {"samples.png": "Samples from the prior", "reconstructions.png": "Hel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Verdict on a candidate, from the model's log."""
+    """Verdict on a candidate, from the model's log.
+
+    Args:
+        said: the later entry by which somebody approved or rejected it.
+    """
 
     entry: Entry
     ruling: PromotionDecision
+    said: Entry | None = None
 
     @property
     def promoted(self) -> bool:
-        return self.entry.action is Action.PROMOTE
+        last = self.said or self.entry
+        return last.action in CROWNING
+
+    @property
+    def waits(self) -> bool:
+        return self.said is None and self.entry.action is Action.WAIT
 
 
 def plots_of(findings: ReportData) -> list[Plot]:
@@ -62,8 +73,11 @@ def verdicts(findings: ReportData) -> list[Verdict]:
     """The last verdict on each of the sweep's candidates, the promoted first."""
     last: dict[str | None, Verdict] = {}
     for entry in findings.entries:
+        before = last.get(entry.candidate)
         if entry.judged:
             last[entry.candidate] = Verdict(entry=entry, ruling=PromotionDecision.of(entry))
+        elif before is not None and before.waits and entry.version == before.entry.version:
+            last[entry.candidate] = replace(before, said=entry)
     return sorted(last.values(), key=lambda verdict: (not verdict.promoted, verdict.entry.at))
 
 
@@ -72,7 +86,7 @@ def render(findings: ReportData) -> str:
     environment = Environment(
         loader=PackageLoader("vae_search", "reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"shown": shown, "embedded": _embedded, "specification": _specification}
+    environment.filters |= {"shown": shown, "embedded": _embedded, "specification": specification}
     environment.globals["number"] = number
     failed = [row for row in findings.rows if row.state is State.FAIL]
     finalists: list[Confirmed] = confirmed(findings.confirm_rows)
@@ -103,7 +117,7 @@ def _embedded(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _specification(plot: Plot) -> dict[str, object]:
+def specification(plot: Plot) -> dict[str, object]:
     """Specification that plotly.js draws from."""
     if plot.figure is None:
         raise ValueError(f"{plot.key}: has no figure")

@@ -150,8 +150,8 @@ def node_of_actor(actor_id: str) -> str | None:
 class Slots:
     """Number of trials of one sweep that run at once, looked up now and then: nodes and other sweeps come and go.
 
-    `training` counts the sweep's own running trials, `avoided` names nodes that get none; set them before the first
-    look at a connected cluster.
+    `training` counts the sweep's own running trials, `avoided` names nodes that get none, `resources` are those of a
+    trial and their limit by now; set them before the first look at a connected cluster.
 
     Args:
         before: trials at once, as far as is known before a cluster is connected.
@@ -160,7 +160,7 @@ class Slots:
     def __init__(self, resources: Resources, *, before: int, monotonic: Callable[[], float]) -> None:
         self.training: Callable[[], int] = int
         self.avoided: Callable[[], Collection[str]] = tuple
-        self._resources = resources
+        self.resources: Callable[[], Resources] = lambda: resources
         self._monotonic = monotonic
         self._before = before
         self._free = 0
@@ -168,11 +168,11 @@ class Slots:
 
     def count(self) -> int:
         """Trials at once; for forecasts."""
-        return max(1, capped(self._reachable(), self._resources))
+        return max(1, capped(self._reachable(), self.resources()))
 
     def limit(self) -> int:
         """Trials that may be in flight."""
-        return in_flight_limit(self._reachable(), self._resources)
+        return in_flight_limit(self._reachable(), self.resources())
 
     def free(self) -> int:
         """Slots that nobody uses."""
@@ -185,7 +185,7 @@ class Slots:
         if ray.is_initialized() and (not self._seen or now_s - self._seen[-1][0] >= LOOK_EVERY_S):
             avoided = self.avoided()
             nodes = [node for node in free_nodes() if node.node_id not in avoided]
-            self._free = cluster_capacity(nodes, self._resources)
+            self._free = cluster_capacity(nodes, self.resources())
             self._seen = [seen for seen in self._seen if now_s - seen[0] < LATELY_S]
             self._seen.append((now_s, self.training() + self._free))
         return max((slots for _, slots in self._seen), default=self._before)

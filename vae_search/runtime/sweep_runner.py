@@ -82,12 +82,14 @@ def search(
             trials_per_process=trials_per_process,
         )
         slots.training = lambda: coordinator.training
+        slots.resources = lambda: session.control.resources
 
         def slots_to_ask() -> int:
             # At least one: confirm runs are issued when there is room for them, but need a node as well.
             in_flight = coordinator.claimed_slots
             left = max(1, coordinator.to_come + in_flight)
-            return slots_to_ask_for(left=left, in_flight=in_flight, free=slots.free(), resources=spec.resources)
+            resources = session.control.resources
+            return slots_to_ask_for(left=left, in_flight=in_flight, free=slots.free(), resources=resources)
 
         recovery = recovery_for(session, spec, is_private=address is None, warn=observer.on_warning)
         slots.avoided = recovery.avoided
@@ -123,7 +125,7 @@ def _own_cluster(resources: Resources, local: LocalCapacity, *, data_bytes: int,
     if slow := check_shared_memory(this_machine(), object_store_bytes(data_bytes)):
         observer.on_phase(slow)
     observer.on_phase(f"starting Ray: {local.sum}" if local.lowered else "starting Ray")
-    with local_cluster(cpus=local.trials * resources.cpus_per_trial, data_bytes=data_bytes) as scratch:
+    with local_cluster(cpus=local.room * resources.cpus_per_trial, data_bytes=data_bytes) as scratch:
         check_capacity(cluster_nodes(), resources)
         yield scratch
 

@@ -100,6 +100,8 @@ class LocalCapacity:
     """Trials at once on one machine, with the sum that leads there."""
 
     trials: int
+    room: int
+    """trials at once without the spec's own limit, which may be raised while the sweep runs"""
     sum: str
     """in words, for people"""
     lowered: bool
@@ -138,6 +140,7 @@ def local_capacity(resources: Resources, machine: Machine, *, data_bytes: int = 
         sums.append(f"concurrency {resources.concurrency}")
     return LocalCapacity(
         trials=trials,
+        room=min(by_cores, by_memory),
         sum=f"{_counted(trials, 'trial')} at once: the least of {', '.join(sums)}",
         lowered=trials < capped(by_cores, resources) or machine.quota_cores is not None,
     )

@@ -1,30 +1,24 @@
 """Coordinator of a sweep: next trials, pruning, and the one path by which a trial becomes a row. Knows no Ray."""
 
 import logging
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 
 from vae_search.core.transfer.pipeline import Pipeline
-from vae_search.core.trial_state import Reason, State
+from vae_search.core.trial_state import Reason
 from vae_search.search.confirmation import ConfirmationPlan
-from vae_search.search.failure_limit import FailureShare
+from vae_search.search.control.live_control import LiveControl, without_commands
 from vae_search.search.messages import TrialAssignment, TrialReport
 from vae_search.search.pending_trials import PendingTrials
 from vae_search.search.progress import Progress
 from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.rungs.trial_queue import TrialQueue
 from vae_search.search.running_trial import RunningTrial, RunsInFlight, SweepContext, TrialEnd, TrialPause, end_of
+from vae_search.search.study.borrowed import borrowed_results
+from vae_search.search.study.search_results import SearchResults
 from vae_search.search.study.study import SweepStudy
-from vae_search.search.trial_rows import (
-    RowWriter,
-    epoch_rows,
-    read_finished,
-    recorded_bounds,
-    running_result,
-    trial_result,
-)
+from vae_search.search.trial_rows import RowWriter, read_finished
 from vae_search.search.weight_retention import WeightRetention
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -48,6 +42,7 @@ class SweepCoordinator:
         slots: how many trials run at once, for the forecast of what the confirm runs will take.
         writers: commits written at once by `begin_commit`, for a store whose answers take long; 0: one after the other.
         on_training: told whether any trial runs now, whenever that may have changed.
+        control: commands to the sweep; None: there are none.
     """
 
     def __init__(
@@ -62,6 +57,7 @@ class SweepCoordinator:
         on_trial_finished: Callable[[TrialRow, TrialEnd], None],
         writers: int = 0,
         on_training: Callable[[bool], None] = lambda training: None,
+        control: LiveControl | None = None,
     ) -> None:
         spec = context.spec
         self._spec = spec
@@ -73,6 +69,7 @@ class SweepCoordinator:
         self._on_trial_finished = on_trial_finished
         self._pipeline = Pipeline(writers)
         self._on_training = on_training
+        self._control = control or without_commands(spec)
         self._ledger = Ledger(store, spec.name)
         self._pending = PendingTrials(store, spec.name)
         self._rungs = SuccessiveHalving(spec)
@@ -80,13 +77,19 @@ class SweepCoordinator:
         self._confirmation = ConfirmationPlan(spec, store)
         self._running = RunsInFlight()
         self._queue = TrialQueue(spec, store, self._rungs, time_is_up=self._search_time_is_up)
-        self._states: Counter[State] = Counter()
         self._retention = WeightRetention(spec, store)
+        self._results = SearchResults(
+            spec,
+            study=self._study,
+            rungs=self._rungs,
+            confirmation=self._confirmation,
+            retention=self._retention,
+            slots=slots,
+        )
         self._writer = RowWriter(
             context, lease=lease, now=now, ledger=self._ledger, plan=self._confirmation, retention=self._retention
         )
         self._epochs_done = 0
-        self._failures = FailureShare(slots)
         self._rebuild(context)
 
     @property
@@ -134,23 +137,30 @@ class SweepCoordinator:
         Raises:
             StoreUnavailable, LeaseLost: Nothing was issued.
         """
-        assignment = self._queue.interrupted()
+        self.heed()
+        assignment = self._queue.interrupted() or self._queue.enqueued(self._study.ask, self._control.next_config)
         if assignment is None:
             resumed = self._queue.promoted(others_run=self._running.others_run, check_lease=self._lease.check)
             if resumed is not None:
                 self._running[resumed.assignment.key] = resumed
                 return resumed.assignment
-            self._commit_cut(others_run=self._running.others_run)
+            self._commit_ended(self._queue.cut(others_run=self._running.others_run))
             assignment = self._queue.new(self._study.ask)
         if assignment is None and self._queue.is_empty and not self._running.search_runs and self._seconds_left() > 0:
             assignment = self._confirmation.next_assignment(self._running)
         if assignment is None:
             return None
+        self._control.take(assignment.command)
         is_new = self._pipeline.beside(self._lease.check, partial(self._pending.record, assignment))
         if not is_new:
             self._pending.insist(assignment)
         self._running[assignment.key] = RunningTrial(assignment=assignment, attempts=0 if is_new else 1)
         return assignment
+
+    def heed(self, *, at_once: bool = False) -> None:
+        """Look for commands, if it is time or in any case, and end trials that wait; errors as for `commit_trial`."""
+        self._look(at_once=at_once)
+        self._commit_ended(self._queue.stop(self._control.stopped_trials))
 
     def started(self, key: str) -> None:
         """A worker begins with a run, for the first time or again after it was lost."""
@@ -164,12 +174,13 @@ class SweepCoordinator:
 
     def record(self, report: TrialReport) -> TrialEnd | TrialPause | None:
         """Take in a worker's report; an end or a pause means that `commit_trial` must follow. Idempotent."""
+        self._look()
         running = self._running[report.key]
         self._epochs_done += running.take_in(report)
-        self._rungs.note_report(report, running.assignment)
-        if not running.assignment.confirms:
-            self._study.note(running.assignment.trial, {each.epoch: each.neg_bound for each in report.measurements})
-        found = end_of(report, running, spec=self._spec, rungs=self._rungs, time_is_up=self._search_time_is_up)
+        self._results.note_report(report, running.assignment)
+        spec, stopped = self._control.spec, running.assignment.trial in self._control.stopped_trials
+        time_is_up = self._search_time_is_up
+        found = end_of(report, running, spec=spec, rungs=self._rungs, time_is_up=time_is_up, stopped=stopped)
         running.decide(found)
         return found
 
@@ -216,8 +227,8 @@ class SweepCoordinator:
         """A consistent enough picture from any thread."""
         best = self._retention.best
         return Progress(
-            trials=self._spec.budget.trials,
-            states=dict(self._states),
+            trials=self._queue.trials,
+            states=dict(self._results.states),
             best_trial=best[1] if best else None,
             best_objective=best[0] if best else None,
             front=self._retention.front,
@@ -230,19 +241,19 @@ class SweepCoordinator:
 
     def _rebuild(self, context: SweepContext) -> None:
         """Bring study, rungs and budget to where the ledger and the running folders stand; refuse another sweep's."""
+        for borrowed in borrowed_results(self._store, context):
+            self._study.borrow(borrowed)
         finished = read_finished(self._ledger, self._confirmation.stored, context)
-        for row, curve in finished.trials:
-            self._study.add(trial_result(row, recorded_bounds(curve), self._spec))
-            self._rungs.replay(row, curve)
-            self._count(row)
-        self._failures.replay(row for row, _ in finished.trials)
+        self._results.replay(finished.trials)
         over = {*map(store_paths.trial_key, finished.numbers)} | {row.key for row in self._confirmation.ended}
         pending = [*self._pending.unfinished(self._spec.search_space, over=over, lease=self._lease.number)]
-        for assignment in pending:
-            self._study.add(running_result(assignment))
+        self._results.note_in_flight(pending)
+        for command in (*(row.command for row, _ in finished.trials), *(each.command for each in pending)):
+            self._control.take(command)
         self._queue.fill(pending, finished=finished.numbers)
+        self._look(at_once=True)
         for running in self._queue.paused_trials:
-            self._tell_pause(running)
+            self._results.note_pause(running)
 
     def _pauses(self, key: str) -> bool:
         """Let a trial wait at its rung if that is what it has come to, and end those that need not wait any more."""
@@ -250,19 +261,17 @@ class SweepCoordinator:
             return False
         self._lease.check()
         self._queue.pause(self._running[key])
-        self._tell_pause(self._running.pop(key))
+        self._results.note_pause(self._running.pop(key))
         self._on_training(self.training > 0)
-        self._commit_cut(others_run=True)
+        self._commit_ended(self._queue.cut(others_run=True))
         return True
 
-    def _tell_pause(self, running: RunningTrial) -> None:
-        """Tell the study how far a trial is that waits; that it waits shows that it works."""
-        self._study.pause(running.assignment.trial, running.neg_bounds, criteria=running.criteria_so_far(self._spec))
-        self._failures.note_pause()
+    def _look(self, *, at_once: bool = False) -> None:
+        if self._control.look(at_once=at_once):
+            self._queue.resize(self._control.spec.budget.trials)
 
-    def _commit_cut(self, *, others_run: bool) -> None:
-        """Commit the paused trials that have ended; the last ones at once, as confirm runs follow."""
-        ended = self._queue.cut(others_run=others_run)
+    def _commit_ended(self, ended: Mapping[str, RunningTrial]) -> None:
+        """Commit paused trials that have ended; the last ones at once, as confirm runs follow."""
         self._running |= ended
         for key in ended:
             self.begin_commit(key)
@@ -279,9 +288,7 @@ class SweepCoordinator:
         if isinstance(row, ConfirmRow):
             self._confirmation.note_run(row)
         else:
-            self._study.tell(trial_result(row, running.neg_bounds, self._spec))
-            self._rungs.replay(row, epoch_rows(running, row.sweep))
-            self._count(row)
+            self._results.note_row(row, running)
             self._pipeline.begin(partial(self._retention.drop, self._retention.behind()))
         del self._running[key]
         self._on_training(self.training > 0)
@@ -291,11 +298,6 @@ class SweepCoordinator:
             if row.lease == self._lease.number:  # else whoever wrote it shows it: a run is shown as finished once
                 self._on_trial_finished(row, running.end)
         if not running.assignment.confirms:
-            self._writer.compact_if_due(rows=self._states.total())
-            self._failures.note(row)
+            self._writer.compact_if_due(rows=self._results.states.total())
+            self._results.check_failures(row)
         return row
-
-    def _count(self, row: TrialRow) -> None:
-        self._states[row.state] += 1
-        self._retention.count(row)
-        self._confirmation.note(row)

@@ -1,7 +1,6 @@
 """Lifecycle of a driver: its lease, stop signals, log files and time budget, around whatever trains the trials."""
 
 import logging
-import math
 import shutil
 import signal
 import threading
@@ -16,16 +15,20 @@ from typing import TYPE_CHECKING
 
 from vae_search.core.scratch import LOGS, owned_folder
 from vae_search.errors import Interrupted, StoreUnavailable
+from vae_search.search.control.driver_time import DriverTime
+from vae_search.search.control.live_control import LiveControl
 from vae_search.search.progress import Observer
 from vae_search.search.running_trial import SweepContext
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.retrying import RetryingStore
+from vae_search.store.control.command_log import CommandLog
+from vae_search.store.control.present_spec import BegunSpec, begun_with
 from vae_search.store.leases.lease import Lease, acquire
-from vae_search.store.leases.records import DriverProgress, Purpose
+from vae_search.store.leases.records import Purpose
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps.beginning import create_or_check
-from vae_search.store.sweeps.sweep_record import SweepRecord
+from vae_search.store.sweeps.sweep_record import SweepRecord, find_stored
 
 if TYPE_CHECKING:
     from vae_search.search.coordinator import SweepCoordinator
@@ -53,6 +56,8 @@ class DriverSession:
     """set by the first signal, or by a stop request that was seen in the store"""
     stop_requested: Callable[[], bool]
     """true after a signal, or a request in the store"""
+    control: LiveControl
+    """commands to the sweep, and the spec that they make"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +99,7 @@ def run_sweep(
     with stop_signals() as signalled:
         retrying = RetryingStore(store, wait=signalled.wait)
         with (
-            hold_lease(retrying, spec, driver_time) as lease,
+            hold_lease(retrying, spec, driver_time) as (lease, began_with),
             log_folder_of(retrying, spec.name) as folder,
             logging_to(folder / f"driver-{lease.number:06d}.log"),
         ):
@@ -102,13 +107,22 @@ def run_sweep(
             if begun.is_new:
                 lease.begin_anew()
             driver_time.before_s = lease.before.driver_s
+            log = CommandLog(store, spec.name, incarnation=begun.record.incarnation)  # which does not wait for a store
+            control = LiveControl(
+                began_with,
+                read=lambda: log.control(since=began_with.commands),
+                monotonic=time.monotonic,
+                on_change=driver_time.follow,
+            )
+            driver_time.follow(control)
             coordinator = SweepCoordinator(
                 SweepContext(
-                    spec=spec,
+                    spec=began_with.spec,
                     lease=lease.number,
                     comparability_key=begun.record.comparability_key,
                     versions=start.record.versions,
                     incarnation=begun.record.incarnation,
+                    borrowing=begun.record.borrowing,
                 ),
                 store=retrying,
                 lease=lease,
@@ -118,69 +132,52 @@ def run_sweep(
                 on_trial_finished=observer.on_trial_finished,
                 writers=FAR_WRITERS if store.local_path("") is None else 0,
                 on_training=driver_time.tick,
+                control=control,
             )
-            if not coordinator.exhausted and not signalled.is_set():
-                try:
-                    train(
-                        DriverSession(
-                            coordinator=coordinator,
-                            store=retrying,
-                            lease=lease.number,
-                            log_folder=folder,
-                            signalled=signalled,
-                            stop_requested=stop_requested_by(signalled, lease),
-                        )
-                    )
+            session = DriverSession(
+                coordinator=coordinator,
+                store=retrying,
+                lease=lease.number,
+                log_folder=folder,
+                signalled=signalled,
+                stop_requested=stop_requested_by(signalled, lease),
+                control=control,
+            )
+            try:
+                wanted = not coordinator.exhausted
+                while wanted and not signalled.is_set():
+                    train(session)
                     coordinator.settle(wait=True)
-                finally:
-                    coordinator.close()  # before the lease ends
-                coordinator.compact()
+                    seen = control.seen
+                    coordinator.heed(at_once=True)
+                    wanted = control.seen > seen and not coordinator.exhausted  # it came while the training ended
+            finally:
+                coordinator.close()  # before the lease ends
+            coordinator.compact()
             driver_time.exhausted = coordinator.exhausted and coordinator.in_flight == 0
     if coordinator.in_flight > 0 or not coordinator.exhausted:
+        progress = coordinator.progress()
         raise Interrupted(
-            f"sweep {spec.name}: stopped with {coordinator.progress().finished} of {spec.budget.trials} trials done; "
+            f"sweep {spec.name}: stopped with {progress.finished} of {progress.trials} trials done; "
             f"nothing is lost.\nContinue with `vae-search resume {spec.name}`, or run the same command again."
         )
 
 
-class DriverTime:
-    """Seconds in which trials of the sweep ran, under this driver and earlier ones; `budget.minutes` is their limit.
-
-    While everything waits, for nodes or for slots that another sweep has, nothing is spent. `before_s` is what earlier
-    drivers have spent, `exhausted` says whether this one has nothing left to do.
-    """
-
-    def __init__(self, budget_minutes: float | None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self.before_s = 0.0
-        self.exhausted = False
-        self._limit_s = None if budget_minutes is None else 60.0 * budget_minutes
-        self._monotonic = monotonic
-        # What this driver has spent, and since when it grows; in one tuple, because the heartbeat's thread reads it.
-        self._spent: tuple[float, float | None] = (0.0, None)
-
-    def tick(self, training: bool) -> None:
-        """Let the time run, or stand still."""
-        if training != (self._spent[1] is not None):
-            self._spent = (self._own_s(), self._monotonic() if training else None)
-
-    def progress(self) -> DriverProgress:
-        """Progress of this driver alone, for its lease."""
-        return DriverProgress(driver_s=self._own_s(), exhausted=self.exhausted)
-
-    def left_s(self) -> float:
-        return math.inf if self._limit_s is None else self._limit_s - self.before_s - self._own_s()
-
-    def _own_s(self) -> float:
-        spent_s, since_s = self._spent
-        return spent_s if since_s is None else spent_s + self._monotonic() - since_s
-
-
 @contextmanager
-def hold_lease(store: Store, spec: SweepSpec, driver_time: DriverTime) -> Iterator[Lease]:
-    """Hold the sweep's lease for the length of the block; its heartbeat carries the driver time."""
-    lease = acquire(store, spec.name, purpose=Purpose.TRAIN, spec=spec, progress=driver_time.progress)
+def hold_lease(store: Store, spec: SweepSpec, driver_time: DriverTime) -> Iterator[tuple[Lease, BegunSpec]]:
+    """Hold the sweep's lease for the length of the block; its heartbeat carries the driver time.
+
+    Yields the lease, and the spec that the driver begins with: `spec`, with what was set while the sweep ran.
+    """
+    began: list[BegunSpec] = []
+
+    def begin() -> dict[str, object]:
+        began.append(begun_with(store, find_stored(store, spec.name), spec))
+        return began[-1].to_record()
+
+    lease = acquire(store, spec.name, purpose=Purpose.TRAIN, begin=begin, progress=driver_time.progress)
     try:
-        yield lease
+        yield lease, began[-1]
     finally:
         lease.release()
 

@@ -40,6 +40,8 @@ class TrialAssignment:
     seed: int
     confirm_seed: int | None = None
     """of a confirm run: which of the finalist's fresh seeds; `trial` is then the finalist"""
+    command: int | None = None
+    """number of the command that enqueued the config; None if nobody did"""
 
     @property
     def confirms(self) -> bool:

@@ -64,7 +64,10 @@ class PendingTrials:
         return from_json_bytes(self._store.read(path), where=path)
 
     def _content(self, assignment: TrialAssignment) -> bytes:
-        return to_json_bytes(asdict(assignment) | {"incarnation": self._identity.incarnation})
+        record = asdict(assignment) | {"incarnation": self._identity.incarnation}
+        if assignment.command is None:  # as it was before there were commands: equal assignments have equal bytes
+            del record["command"]
+        return to_json_bytes(record)
 
     def all(self) -> list[TrialAssignment]:
         """Every assignment of a trial or confirm run in flight, by trial number.
@@ -134,14 +137,15 @@ class PendingTrials:
 
 def _assignment(record: Mapping[str, object], *, where: str) -> TrialAssignment:
     trial, params, seed = record.get("trial"), record.get("params"), record.get("seed")
-    confirm_seed = record.get("confirm_seed")
+    confirm_seed, command = record.get("confirm_seed"), record.get("command")
     if not (
         isinstance(trial, int)
         and isinstance(params, dict)
         and isinstance(seed, int)
         and isinstance(confirm_seed, int | None)
+        and isinstance(command, int | None)
     ):
         raise CorruptStore(
             f"{where}: must hold trial, params and seed, but has {sorted(record)}. Restore it from a copy."
         )
-    return TrialAssignment(trial=trial, params=params, seed=seed, confirm_seed=confirm_seed)
+    return TrialAssignment(trial=trial, params=params, seed=seed, confirm_seed=confirm_seed, command=command)

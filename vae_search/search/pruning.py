@@ -85,7 +85,8 @@ class SuccessiveHalving:
     def __init__(self, spec: SweepSpec) -> None:
         self.epochs = rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs)
         self._reduction_factor = spec.pruning.reduction_factor if spec.pruning else 1
-        self._trials = spec.budget.trials
+        self.trials = spec.budget.trials
+        """that can come to a rung at most"""
         self._bound = spec.bound
         self.least_in_the_end = min(LEAST_FINISHERS, max(1, spec.confirm.finalists))
         """places of each rung once no other trial comes, so that a small sweep has finalists"""
@@ -172,7 +173,7 @@ class SuccessiveHalving:
             values[trial],
             recorded,
             reduction_factor=self._reduction_factor,
-            trials=self._trials,
+            trials=self.trials,
             least=least,
             least_in_the_end=self.least_in_the_end,
         )

@@ -10,6 +10,7 @@ from vae_search.search.messages import Failure, TrialAssignment, TrialReport
 from vae_search.search.pruning import RungDecision, SuccessiveHalving
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.sweep_spec import SweepSpec
+from vae_search.store.sweeps.borrowing import Borrowing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ class SweepContext:
     versions: Mapping[str, str]
     incarnation: str | None = None
     """of the sweep's record"""
+    borrowing: Borrowing | None = None
+    """the same; of a fork"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -145,12 +148,14 @@ def end_of(
     spec: SweepSpec,
     rungs: SuccessiveHalving,
     time_is_up: Callable[[], bool],
+    stopped: bool = False,
 ) -> TrialEnd | TrialPause | None:
     """The end, or the pause, that a report means for its run; None: it goes on.
 
     Args:
         rungs: with all that is recorded, this report included.
         time_is_up: whether the search has used its time.
+        stopped: whether somebody wants the trial to end as it stands.
     """
     if report.failure is not None:
         summary = report.failure.error.splitlines()[0]
@@ -164,6 +169,8 @@ def end_of(
         return TrialEnd(state=State.COMPLETE, reason=None, explanation=explanation)
     if confirms:
         return None
+    if stopped:
+        return stopped_at(report.epoch)
     if report.epoch in rungs.epochs:
         decision = rungs.decide(report.epoch, running.assignment.trial)
         if decision.hopeless:
@@ -182,3 +189,8 @@ def cut_at(rung: int, decision: RungDecision) -> TrialEnd:
         explanation = f"cut at epoch {rung}: the time is used ({decision.reason})"
         return TrialEnd(state=State.PRUNED, reason=Reason.TIME, explanation=explanation)
     return TrialEnd(state=State.PRUNED, reason=Reason.RUNG, explanation=f"cut at epoch {rung}: {decision.reason}")
+
+
+def stopped_at(epoch: int) -> TrialEnd:
+    """The end of a trial that somebody has stopped after so many epochs."""
+    return TrialEnd(state=State.PRUNED, reason=Reason.STOPPED, explanation=f"stopped at epoch {epoch} by a command")

@@ -25,7 +25,7 @@ from vae_search.store.sweeps.identity import SET_ASIDE
 
 logger = logging.getLogger(__name__)
 
-COMPACT_EVERY = 500  # rows
+LEAST_UNCOPIED, MOST_UNCOPIED = 100, 500  # rows; a copy is written whole, so a large one is made less often
 
 
 def objective_of(scores: Scores, objective: Objective) -> float | None:
@@ -141,6 +141,7 @@ def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, fi
         versions_json=json.dumps(dict(context.versions), sort_keys=True),
         epochs_sha256=None,
         artifact_sha256=None,
+        command=running.assignment.command,
         incarnation=context.incarnation,
     )
 
@@ -244,6 +245,7 @@ class RowWriter:
         self._ledger = ledger
         self._plan = plan
         self._retention = retention
+        self._compacted = 0  # rows at the last compaction by this driver
 
     def call_for(self, running: RunningTrial) -> Callable[[], TrialRow]:
         """The call that makes the end of a run durable, and returns its row. It may be made in any thread.
@@ -282,6 +284,7 @@ class RowWriter:
             logger.warning("the rows were not compacted: %s", error)
 
     def compact_if_due(self, *, rows: int) -> None:
-        """Do so now and then, by the number of rows."""
-        if rows % COMPACT_EVERY == 0:
+        """Do so now and then, by the number of rows: each that is in no copy is a file that readers open."""
+        if rows - self._compacted >= min(MOST_UNCOPIED, max(LEAST_UNCOPIED, rows // 4)):
             self.compact()
+            self._compacted = rows

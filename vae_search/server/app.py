@@ -14,15 +14,40 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from vae_search.errors import VaeSearchError
+from vae_search.server.answers import API, describe_answers
 from vae_search.server.examples import PROBLEM
-from vae_search.server.problems import MAX_ERRORS, MEDIA_TYPE, RefusalError, problem, problem_of
-from vae_search.server.routes import audit, models, query, queue, sessions, specs, sweeps, system, trials
+from vae_search.server.pages import login, static_files
+from vae_search.server.pages.refusals import for_reader
+from vae_search.server.pages.sweeps import changes, compare, home, steering, sweep, trial
+from vae_search.server.pages.team import audit as audit_page
+from vae_search.server.pages.team import cluster as cluster_page
+from vae_search.server.pages.team import models as models_page
+from vae_search.server.pages.team import new_sweep as new_sweep_page
+from vae_search.server.pages.team import queue as queue_page
+from vae_search.server.pages.team import sql as sql_page
+from vae_search.server.pages.team import verdicts as verdicts_page
+from vae_search.server.problems import MAX_ERRORS, MEDIA_TYPE, ProblemDocument, RefusalError, problem, problem_of
+from vae_search.server.routes import (
+    audit,
+    control,
+    models,
+    query,
+    queue,
+    sessions,
+    specs,
+    sweeps,
+    system,
+    trials,
+    webhooks,
+)
 from vae_search.server.service import Options, Service
 from vae_search.server.wall import ANYONE, Wall, declared_role
 from vae_search.version import VERSION
 
-API = "/api/v1"
-_OF_API = (sweeps, trials, queue, query, specs, models, audit, sessions)
+_OF_API = (sweeps, trials, control, queue, query, specs, models, audit, webhooks, sessions)
+_OF_PAGES = (home, changes, sweep, trial, steering, compare, login, static_files)
+
+_OF_TEAM_PAGES = (new_sweep_page, queue_page, models_page, verdicts_page, sql_page, audit_page, cluster_page)
 
 
 def create_app(options: Options) -> FastAPI:
@@ -31,12 +56,15 @@ def create_app(options: Options) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.sweeps.begin()
         if options.background is not None:
             options.background.start()
         try:
             yield
         finally:
             service.watchers.end()
+            service.sweeps.end()
+            await run_in_threadpool(service.promotions.end)
             if options.background is not None:
                 await run_in_threadpool(options.background.stop)
 
@@ -57,6 +85,8 @@ def create_app(options: Options) -> FastAPI:
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(system.router)
+    for page in (*_OF_PAGES, *_OF_TEAM_PAGES):
+        app.include_router(page.router)
     app.add_middleware(
         Wall,
         routes=lambda: app.router.routes,
@@ -64,6 +94,7 @@ def create_app(options: Options) -> FastAPI:
         local=service.local,
         hosts=options.hosts,
         metrics=service.metrics,
+        shown=for_reader,
     )
     app.add_exception_handler(VaeSearchError, _told(problem_of))
     app.add_exception_handler(RefusalError, _told(_of_refusal))
@@ -73,22 +104,22 @@ def create_app(options: Options) -> FastAPI:
     return app
 
 
-def _told(make: Callable[[Any], Response]) -> Callable[[Request, Exception], Awaitable[Response]]:
+def _told(make: Callable[[Any], ProblemDocument]) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def handle(request: Request, error: Exception) -> Response:
-        return make(error)
+        return for_reader(request.scope, make(error))
 
     return handle
 
 
-def _of_refusal(error: RefusalError) -> Response:
+def _of_refusal(error: RefusalError) -> ProblemDocument:
     return problem(error.status, error.detail, headers=error.headers)
 
 
-def _of_http(error: HTTPException) -> Response:
+def _of_http(error: HTTPException) -> ProblemDocument:
     return problem(error.status_code, str(error.detail), headers=error.headers)
 
 
-def _of_request(error: RequestValidationError) -> Response:
+def _of_request(error: RequestValidationError) -> ProblemDocument:
     """The problem of parameters or a body that are not as the documentation says; what was sent is not repeated."""
     found = [
         {"line": None, "key": ".".join(map(str, each["loc"])), "detail": each["msg"]}
@@ -122,6 +153,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             "errors": {"type": "array", "items": {"type": "object"}, "description": "Every mistake, with its line."},
         },
     }
+    describe_answers(document)
     refused = {
         "description": "Refused, or in trouble",
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": PROBLEM}},

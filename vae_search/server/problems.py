@@ -37,6 +37,16 @@ STATUSES: Mapping[type[errors.VaeSearchError], HTTPStatus] = {
 _SPEC_LINE = re.compile(r"spec(?::(?P<line>\d+))?: (?:(?P<key>[\w.\[\]?-]+): )?(?P<detail>.*)", re.DOTALL)
 
 
+class ProblemDocument(JSONResponse):
+    """A problem document as it goes to programs; `facts` are its members."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, facts: Mapping[str, Any], status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(facts, status_code=status, headers=dict(headers))
+        self.facts = facts
+
+
 class RefusalError(Exception):
     """A refusal that only HTTP knows: no token, a foreign origin, a body that is too large.
 
@@ -63,8 +73,8 @@ def problem(
     kind: str | None = None,
     headers: Mapping[str, str] | None = None,
     **more: Any,
-) -> JSONResponse:
-    """A problem document.
+) -> ProblemDocument:
+    """Make a problem document.
 
     Args:
         kind: name of what went wrong; None where the status says it all.
@@ -79,10 +89,10 @@ def problem(
         "detail": "\n".join(printable(line, 1000) for line in lines),
         **more,
     }
-    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+    return ProblemDocument(body, status, headers or {})
 
 
-def problem_of(error: errors.VaeSearchError) -> JSONResponse:
+def problem_of(error: errors.VaeSearchError) -> ProblemDocument:
     """The problem document of an error of the package."""
     status = status_of(error)
     more: dict[str, Any] = {"exit_code": error.exit_code}

@@ -17,17 +17,24 @@ from fastapi import Depends, Request
 from vae_search.core.machine import system_user
 from vae_search.errors import NotFound
 from vae_search.queue.leadership import HEARTBEAT
+from vae_search.queue.state import QueueState
 from vae_search.queue.sweep_queue import SweepQueue
+from vae_search.server.child_processes.promotions import Promotions
+from vae_search.server.child_processes.traversals import TraversalReader
 from vae_search.server.metrics import Metrics
 from vae_search.server.problems import RefusalError
 from vae_search.server.submissions import DataRoots
 from vae_search.server.tokens import Person, Role, TokenFile
 from vae_search.server.watchers import LOOK_S, Watchers
+from vae_search.services.browsing.audit import Audit
+from vae_search.services.browsing.figures import DigestReader
+from vae_search.services.browsing.kept_answers import KeptAnswers
 from vae_search.services.browsing.sweep_pages import SweepReader
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.leases.lease import SILENCE_S
 
+PULSES = ("beating", "silent", "none")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MOST_QUERIES = 2  # at once; each is a process that may take memory
 QUERY_WAIT_S = 5.0  # for one of these to end
@@ -39,6 +46,10 @@ class Background(Protocol):
 
     def start(self) -> None:
         """Begin; returns at once."""
+
+    @property
+    def is_alive(self) -> bool:
+        """False once it has failed and does nothing any more."""
 
     def stop(self) -> None:
         """End in an orderly way."""
@@ -52,6 +63,7 @@ class Options:
         location: of the store, for processes that are started.
         tokens: None: whoever reaches the service is this user, with every right; for the loopback alone.
         hosts: names that it may be asked by, without ports.
+        address: of the cluster that queued sweeps run on; None: this machine.
         look_s: between two looks at a sweep that somebody watches.
     """
 
@@ -60,6 +72,7 @@ class Options:
     tokens: TokenFile | None = None
     hosts: frozenset[str] = LOOPBACK
     roots: DataRoots = field(default_factory=DataRoots)
+    address: str | None = None
     background: Background | None = None
     look_s: float = LOOK_S
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -76,9 +89,16 @@ class Service:
         self.metrics = Metrics()
         self.watchers = Watchers(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.pulse = Pulse(self.store, monotonic=options.monotonic)
-        self.sweeps = SweepReader(self.store, monotonic=options.monotonic)
+        self.audit = Audit(self.store)
+        self.sweeps = SweepReader(self.store, monotonic=options.monotonic, look_s=options.look_s)
+        self.digests = DigestReader(self.store, now=options.now, monotonic=options.monotonic)
+        self.traversals = TraversalReader(self.store, location=options.location, roots=options.roots)
+        self.promotions = Promotions(options.location, now=options.now)
         self._queue = SweepQueue(self.store, now=options.now)
         self._queue_lock = threading.Lock()
+        self._queued = KeptAnswers[QueueState](
+            lambda _, __: self._read_queue(), fresh_s=lambda _: options.look_s, monotonic=options.monotonic, most=1
+        )
         self._queries = threading.BoundedSemaphore(MOST_QUERIES)
         self._waiting = threading.BoundedSemaphore(MOST_WAITING)
 
@@ -87,6 +107,15 @@ class Service:
         """The queue, for one thread at a time: it keeps what it has read."""
         with self._queue_lock:
             yield self._queue
+        self._queued.keep_only(set())  # it may have changed
+
+    def queued(self) -> QueueState:
+        """The queue for readers: with all that was ordered here, and with what others ordered some moments ago."""
+        return self._queued.answer("")
+
+    def _read_queue(self) -> QueueState:
+        with self._queue_lock:
+            return self._queue.state()
 
     @contextmanager
     def query_slot(self) -> Iterator[None]:
@@ -128,7 +157,7 @@ class Pulse:
     _last: _Beat = field(default_factory=_Beat, init=False)
 
     def state(self) -> str:
-        """`beating`, `silent`, or `none` if no dispatcher works the queue off."""
+        """One of `PULSES`; `none` if no dispatcher works the queue off."""
         try:
             record: dict[str, Any] = dict(from_json_bytes(self.store.read(HEARTBEAT), where=HEARTBEAT))
         except NotFound:

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import secrets
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,13 +18,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from vae_search.core.references import NAME_LAW, NAME_PATTERN
+from vae_search.core.settings import read_private
 from vae_search.core.text import printable, shown
 from vae_search.errors import Conflict, InvalidSpec, NotFound, VaeSearchError
 
 PREFIX = "vaes_"  # lets a scanner of source code find a token that was left there
 TOKEN_BYTES = 32
-OTHERS = stat.S_IRWXG | stat.S_IRWXO
-MAX_BYTES = 1024 * 1024
 
 
 class Role(StrEnum):
@@ -132,22 +130,8 @@ class TokenFile:
         return None if found is None else Person(name=found.name, role=found.role)
 
     def _read(self) -> tuple[TokenRecord, ...]:
+        content = read_private(self.path)
         try:
-            with self.path.open("rb") as file:
-                facts = os.fstat(file.fileno())
-                content = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise NotFound(f"{self.path}: cannot be read: {error.strerror}.") from error
-        if facts.st_mode & OTHERS:
-            raise VaeSearchError(
-                f"{self.path}: only its owner may read it, but its mode is {stat.S_IMODE(facts.st_mode):04o}. "
-                f"Change it: chmod 600 {self.path}"
-            )
-        if facts.st_uid not in (os.geteuid(), 0):
-            raise VaeSearchError(f"{self.path}: must be of this user or of root, not of {facts.st_uid}.")
-        try:
-            if len(content) > MAX_BYTES:
-                raise ValueError(f"it has more than {MAX_BYTES} bytes")
             return tuple(_record(each) for each in json.loads(content)["tokens"])
         except (ValueError, KeyError, TypeError) as error:
             raise VaeSearchError(

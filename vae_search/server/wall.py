@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vae_search.errors import VaeSearchError
 from vae_search.server.metrics import Metrics
-from vae_search.server.problems import RefusalError, problem, problem_of
+from vae_search.server.problems import ProblemDocument, RefusalError, problem, problem_of
 from vae_search.server.tokens import Person, Role, TokenFile
 from vae_search.spec.yaml_reader import MAX_BYTES
 
@@ -76,6 +76,7 @@ class Wall:
         routes: finds the routes of `app`.
         tokens: None: whoever reaches this address is `local`.
         hosts: names that the service may be asked by.
+        shown: a problem as the one who asked can read it.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Wall:
         local: Person,
         hosts: frozenset[str],
         metrics: Metrics,
+        shown: Callable[[Scope, ProblemDocument], Response] = lambda scope, document: document,
         body_s: float = BODY_S,
     ) -> None:
         self._app = app
@@ -95,6 +97,7 @@ class Wall:
         self._local = local
         self._hosts = hosts
         self._metrics = metrics
+        self._shown = shown
         self._body_s = body_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,9 +126,9 @@ class Wall:
         finally:
             self._metrics.count(scope["method"], label, answered.status, time.perf_counter() - began_s)
 
-    async def _tell(self, response: Response, scope: Scope, receive: Receive, answered: "_Answered") -> None:
+    async def _tell(self, found: ProblemDocument, scope: Scope, receive: Receive, answered: "_Answered") -> None:
         if answered.status == 0:  # else the answer has begun, and breaking it off is all that is left
-            await response(scope, receive, answered)
+            await self._shown(scope, found)(scope, receive, answered)
 
     def _route(self, scope: Scope) -> tuple[Any, str]:
         """The route that will answer, None if there is none, and its path as it was declared."""

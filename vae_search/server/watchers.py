@@ -20,6 +20,7 @@ from vae_search.errors import StoreUnavailable, VaeSearchError
 from vae_search.server.problems import RefusalError
 from vae_search.services.browsing.sweep_pages import landed_facts, progress_facts
 from vae_search.store.backends.base import Store
+from vae_search.store.control.present_spec import read_present_spec
 from vae_search.store.queries.live_progress import ProgressFollower
 from vae_search.store.sweeps import sweep_record
 
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 2.0  # between two looks at a sweep that runs
 IDLE_LOOKS = 5  # times as long, at one that nobody runs, or while the store is away
+PROGRESS = "progress"  # the kind of event that tells a new listener how things stand
 KEPT_EVENTS = 512  # of a sweep, for listeners that come back
 WAITING_EVENTS = 128  # of a listener
 MOST_WATCHED = 64  # sweeps at once, each a thread
@@ -75,15 +77,52 @@ class Listener:
         self._waiting.put_nowait(event)
 
 
-class Watcher:
-    """The reader of one sweep, and those who listen."""
+Tell = Callable[[str, dict[str, Any]], Event]
+"""hands an event of a kind to all listeners"""
+Look = Callable[[Tell], float]
+"""looks once, tells what is new, and says after how many seconds to look again"""
+
+
+class SweepLook:
+    """Looks at one sweep."""
 
     def __init__(self, store: Store, sweep: str, *, monotonic: Callable[[], float], look_s: float) -> None:
-        self.name = secrets.token_hex(4)
-        self._store = store
+        spec = read_present_spec(store, sweep)
         self._sweep = sweep
-        self._monotonic = monotonic
+        self._trials = spec.budget.trials
+        self._following = ProgressFollower(store, sweep, spec.objective, monotonic=monotonic)
         self._look_s = look_s
+        self._told: dict[str, Any] | None = None
+
+    def __call__(self, tell: Tell) -> float:
+        """Look once."""
+        try:
+            update = self._following.look()
+        except StoreUnavailable as trouble:  # it may be back by the next look
+            tell("trouble", {"reason": str(trouble)})
+            return IDLE_LOOKS * self._look_s
+        for row in update.landed:
+            tell("trial", landed_facts(row))
+        runs = update.driver is not None and not update.silent
+        facts = progress_facts(self._following, sweep=self._sweep, trials=self._trials, runs=runs)
+        if facts != self._told:
+            self._told = facts
+            tell(PROGRESS, facts)
+        return self._look_s if runs else IDLE_LOOKS * self._look_s
+
+
+class Watcher:
+    """The reader of one sweep, or of the store, and those who listen.
+
+    Args:
+        watched: name of what is looked at.
+        begin: begins to look; a thread of its own calls it.
+    """
+
+    def __init__(self, watched: str, begin: Callable[[], Look]) -> None:
+        self.name = secrets.token_hex(4)
+        self._watched = watched
+        self._begin = begin
         self._lock = threading.Lock()
         self._listeners: set[Listener] = set()
         self._kept: deque[Event] = deque(maxlen=KEPT_EVENTS)
@@ -94,7 +133,7 @@ class Watcher:
 
     def start(self) -> None:
         """Begin to look."""
-        threading.Thread(target=self._run, name=f"watcher of {self._sweep}", daemon=True).start()
+        threading.Thread(target=self._run, name=f"watcher of {self._watched}", daemon=True).start()
 
     def join(self, listener: Listener, *, last_seen: str | None) -> bool:
         """Let somebody listen: first what he has missed, or how the sweep stands. False if the watcher has ended."""
@@ -142,39 +181,24 @@ class Watcher:
 
     def _run(self) -> None:
         try:
-            spec = sweep_record.latest_spec(self._store, self._sweep)
-            following = ProgressFollower(self._store, self._sweep, spec.objective, monotonic=self._monotonic)
+            look = self._begin()
             while not self._ends():
-                wait_s = self._look(following, spec.budget.trials)
+                wait_s = look(self._tell)
                 self._woken.wait(wait_s)
                 self._woken.clear()
         except VaeSearchError as error:
             self._tell("end", {"reason": str(error)})
         except Exception:
-            logger.exception("the watcher of sweep %s failed by a mistake in this program", self._sweep)
+            logger.exception("the watcher of %s failed by a mistake in this program", self._watched)
         finally:
             self.end()
-
-    def _look(self, following: ProgressFollower, trials: int) -> float:
-        """Look once, tell what is new, and say after how many seconds to look again."""
-        try:
-            update = following.look()
-        except StoreUnavailable as trouble:  # it may be back by the next look
-            self._tell("trouble", {"reason": str(trouble)})
-            return IDLE_LOOKS * self._look_s
-        for row in update.landed:
-            self._tell("trial", landed_facts(row))
-        runs = update.driver is not None and not update.silent
-        facts = progress_facts(following, sweep=self._sweep, trials=trials, runs=runs)
-        if self._progress is None or facts != self._progress.data:
-            self._progress = self._tell("progress", facts)
-        return self._look_s if runs else IDLE_LOOKS * self._look_s
 
     def _tell(self, kind: str, data: dict[str, Any]) -> Event:
         with self._lock:
             self._count += 1
             event = Event(number=self._count, kind=kind, data=data)
             self._kept.append(event)
+            self._progress = event if kind == PROGRESS else self._progress
             for listener in self._listeners:
                 listener.offer(event)
         return event
@@ -194,7 +218,7 @@ class Watchers:
         self._monotonic = monotonic
         self._look_s = look_s
         self._lock = threading.Lock()
-        self._by_sweep: dict[str, Watcher] = {}
+        self._by_name: dict[str, Watcher] = {}
 
     def listen(self, sweep: str, listener: Listener, *, last_seen: str | None) -> Watcher:
         """Join the watcher of a sweep, or start it.
@@ -203,36 +227,56 @@ class Watchers:
             NotFound: There is no such sweep.
             RefusalError: Too many listen, or too many sweeps are watched.
         """
+        if self._present(sweep) is None:
+            sweep_record.read_stored(self._store, sweep)
+
+        def begin() -> Look:
+            return SweepLook(self._store, sweep, monotonic=self._monotonic, look_s=self._look_s)
+
+        return self.join(sweep, begin, listener, last_seen=last_seen)
+
+    def join(self, watched: str, begin: Callable[[], Look], listener: Listener, *, last_seen: str | None) -> Watcher:
+        """Join the watcher of anything, or start it.
+
+        Args:
+            watched: name of what is looked at.
+            begin: begins to look.
+
+        Raises:
+            RefusalError: Too many listen, or too much is watched.
+        """
         with self._lock:
-            present = self._by_sweep.get(sweep)
-            if present is None or present.is_over:
-                sweep_record.read_stored(self._store, sweep)
-            self._by_sweep = {name: each for name, each in self._by_sweep.items() if not each.is_over}
-            if sum(each.listeners for each in self._by_sweep.values()) >= MOST_LISTENERS:
+            self._by_name = {name: each for name, each in self._by_name.items() if not each.is_over}
+            if sum(each.listeners for each in self._by_name.values()) >= MOST_LISTENERS:
                 raise _full(f"More than {MOST_LISTENERS} streams are read.")
-            present = self._by_sweep.get(sweep)
+            present = self._by_name.get(watched)
             if present is not None and present.join(listener, last_seen=last_seen):
                 return present
-            if len(self._by_sweep) >= MOST_WATCHED:
+            if len(self._by_name) >= MOST_WATCHED:
                 raise _full(f"More than {MOST_WATCHED} sweeps are watched.")
-            started = Watcher(self._store, sweep, monotonic=self._monotonic, look_s=self._look_s)
+            started = Watcher(watched, begin)
             started.join(listener, last_seen=last_seen)
             started.start()
-            self._by_sweep[sweep] = started
+            self._by_name[watched] = started
             return started
+
+    def _present(self, watched: str) -> Watcher | None:
+        with self._lock:
+            present = self._by_name.get(watched)
+        return None if present is None or present.is_over else present
 
     def end(self) -> None:
         """End all streams."""
         with self._lock:
-            for watcher in self._by_sweep.values():
+            for watcher in self._by_name.values():
                 watcher.end()
-            self._by_sweep.clear()
+            self._by_name.clear()
 
     @property
     def watched(self) -> int:
         """Number of sweeps that are watched."""
         with self._lock:
-            return sum(not each.is_over for each in self._by_sweep.values())
+            return sum(not each.is_over for each in self._by_name.values())
 
 
 async def stream(watcher: Watcher, listener: Listener, *, silence_s: float = SILENCE_S) -> AsyncIterator[str]:

@@ -53,8 +53,9 @@ def status_facts(status: "SweepStatus") -> Facts:
         for name, value in (
             ("images", status.images and status.images.to_json()),
             ("bound", status.spec.objective.bound),
+            ("borrowed", status.borrowing and {"sweep": status.borrowing.sweep, "trials": status.borrowing.trials}),
         )
-        if value is not None  # in records of older versions
+        if value is not None  # in records of older versions, and of sweeps that are no forks
     }
 
 
@@ -115,7 +116,9 @@ def decision_facts(decision: "Decision") -> Facts:
         "candidate": decision.candidate,
         "version": decision.version,
         "champion": decision.champion,
-        "reasons": list(decision.ruling.reasons),
+        "reasons": list(decision.ruling.reasons if decision.said is None else decision.said.reasons),
+        "rejected": decision.said is not None,  # by somebody, after it had passed
+        "rejected_by": None if decision.said is None else decision.said.actor,
         "test": None if decision.test is None else asdict(decision.test),
         **decision.ruling.to_json(),
     }
@@ -149,10 +152,14 @@ def comparison_facts(comparison: "Comparison") -> Facts:
 
 
 def model_facts(state: "ModelState") -> Facts:
-    """One model of a store: its champion, the contests that this has had, how many versions and log entries."""
+    """One model of a store: its champion, the contests that this has had, and the versions that wait for approval."""
     return {
         "model": state.model,
         "champion": state.champion,
+        "waiting": [
+            {"version": waiting.version.number, "candidate": waiting.version.candidate, "holds": waiting.holds}
+            for waiting in state.waiting
+        ],
         "versions": len(state.versions),
         "contests": state.contests,
         "entries": len(state.entries),

@@ -57,6 +57,7 @@ def best(
     by: RankedBy = "objective",
     every_state: bool = False,
     where: str | None = None,
+    leaderboard: Leaderboard | None = None,
 ) -> Ranking:
     """Rank the COMPLETE trials by `by`; with `every_state` the others follow, by their last held-out value.
 
@@ -68,13 +69,14 @@ def best(
     Args:
         count: how many; None means all.
         where: Only trials that meet this condition; see `store/queries/sql_filter.py`.
+        leaderboard: of the sweep, if it has been read already.
 
     Raises:
         NotFound: There is no such sweep.
         InvalidSpec: `where` is no condition.
         Conflict: The rows do not all belong to one comparability key (invariant I7).
     """
-    record, leaderboard, rows, damaged = _read(store, sweep, where)
+    record, leaderboard, rows, damaged = _read(store, sweep, where, leaderboard)
     known = verdicts(rows)
     first = confirmed_first(known) if by == "objective" else []
     front: tuple[str, ...] = ()
@@ -96,17 +98,25 @@ def best(
     )
 
 
-def pareto(store: Store, sweep: str, *, count: int | None, where: str | None = None) -> Ranking:
+def pareto(
+    store: Store,
+    sweep: str,
+    *,
+    count: int | None,
+    where: str | None = None,
+    leaderboard: Leaderboard | None = None,
+) -> Ranking:
     """Find the COMPLETE trials that no other beats in neg_elbo, instability and train_flops; by neg_elbo.
 
     Args:
         count: how many; None means all.
         where: Only trials that meet this condition; they alone are compared.
+        leaderboard: of the sweep, if it has been read already.
 
     Raises:
         NotFound, InvalidSpec, Conflict: As for `best`.
     """
-    record, leaderboard, rows, damaged = _read(store, sweep, where)
+    record, leaderboard, rows, damaged = _read(store, sweep, where, leaderboard)
     return Ranking(
         sweep=sweep,
         searched=record.searched,
@@ -182,11 +192,11 @@ def best_spec(ranking: Ranking, store: Store) -> "SweepSpec":
 
 
 def _read(
-    store: Store, sweep: str, where: str | None
+    store: Store, sweep: str, where: str | None, leaderboard: Leaderboard | None
 ) -> "tuple[sweep_record.StoredRecord, Leaderboard, list[ConfirmRow], tuple[str, ...]]":
     """Record, leaderboard, confirm runs, and what is damaged among the files."""
     record = sweep_record.read_stored(store, sweep)
-    leaderboard = read_leaderboard(store, sweep, record=record)
+    leaderboard = leaderboard or read_leaderboard(store, sweep, record=record)
     confirm_runs = ConfirmRuns(store, sweep, record).read()
     rows = [*confirm_runs.rows]
     damaged = {*leaderboard.damaged, *confirm_runs.damaged}

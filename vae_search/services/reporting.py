@@ -11,10 +11,10 @@ from vae_search.registry.log import Entry
 from vae_search.registry.promotion.evidence import content_sha256
 from vae_search.registry.state import ModelState, Version
 from vae_search.registry.version_files import read_version
-from vae_search.reports.facts import Pictures, ReportData
+from vae_search.reports.facts import Pictures, ReportData, thinned
 from vae_search.reports.page import PICTURES, render
+from vae_search.reports.plots_search import MAX_CURVES
 from vae_search.search.pruning import rung_epochs
-from vae_search.search.study.importances import importances
 from vae_search.services import sweep_status
 from vae_search.services.models import champions
 from vae_search.store.backends.base import Store
@@ -69,12 +69,17 @@ def report(store: Store, sweep: str, *, output: Path, now: datetime) -> WrittenR
     return WrittenReport(path=write_output(output, render(found).encode()), damaged=found.damaged)
 
 
-def findings(store: Store, sweep: str, *, now: datetime) -> ReportData:
-    """Everything that the report is about; errors as for `report`."""
+def findings(store: Store, sweep: str, *, now: datetime, in_brief: bool = False) -> ReportData:
+    """Everything that the report is about; errors as for `report`.
+
+    Args:
+        in_brief: without importances and pictures, and with the curves only of trials that a plot would draw.
+    """
     status = sweep_status.status(store, sweep)
     ledger = Ledger(store, sweep)
     trials = ledger.read()
-    rows, curves = trials.rows, ledger.curves(trials.rows)
+    rows = trials.rows
+    curves = ledger.curves(thinned(rows, MAX_CURVES) if in_brief else rows)
     damaged = [*trials.damaged, *curves.damaged, *status.damaged_finalists]
     origin = _Origin(
         sweep=sweep,
@@ -83,7 +88,11 @@ def findings(store: Store, sweep: str, *, now: datetime) -> ReportData:
     )
     scored_by: Literal["objective", "neg_elbo"] = "neg_elbo" if status.spec.objective.pareto else "objective"
     rungs = rung_epochs(status.spec.pruning, budget_epochs=status.spec.budget.epochs)
-    found = importances(status.spec.search_space, rows, curves.by_trial, by=scored_by, rungs=rungs)
+    found = None
+    if not in_brief:
+        from vae_search.search.study.importances import importances  # loads Optuna
+
+        found = importances(status.spec.search_space, rows, curves.by_trial, by=scored_by, rungs=rungs)
     model = _model(store, status.spec.promote.model, damaged) if status.spec.promote else None
     return ReportData(
         spec=status.spec,
@@ -96,10 +105,10 @@ def findings(store: Store, sweep: str, *, now: datetime) -> ReportData:
         rungs=rungs,
         in_flight=status.in_flight,
         set_aside=trials.set_aside,
-        importances=found.shares,
-        importances_epoch=found.epoch,
+        importances={} if found is None else found.shares,
+        importances_epoch=None if found is None else found.epoch,
         entries=tuple(entry for entry in model.entries if origin.holds(entry)) if model else (),
-        pictures=_pictures(store, model, origin, damaged) if model else None,
+        pictures=_pictures(store, model, origin, damaged) if model and not in_brief else None,
         damaged=tuple(damaged),
     )
 

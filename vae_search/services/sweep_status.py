@@ -9,11 +9,13 @@ from vae_search.errors import CorruptStore, NotFound
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
+from vae_search.store.control.present_spec import present_spec
 from vae_search.store.leases.heartbeat import Heartbeat, last_heartbeat
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.sweeps import sweep_record
+from vae_search.store.sweeps.borrowing import Borrowing
 from vae_search.store.sweeps.folders import sweep_folders
 
 
@@ -36,6 +38,8 @@ class SweepStatus:
     """rows of confirm runs that could not be read"""
     images: DatasetSummary | None = None
     """as they were read when the sweep began; None if its record is from before they were kept"""
+    borrowing: Borrowing | None = None
+    """trials of another sweep that the sampler of a fork knows"""
 
     @property
     def damaged(self) -> tuple[str, ...]:
@@ -86,29 +90,35 @@ class SweepStatus:
         return "finished" if self.finished else "interrupted"
 
 
-def status(store: Store, sweep: str, *, spec: "SweepSpec | None" = None) -> SweepStatus:
+def status(
+    store: Store, sweep: str, *, spec: "SweepSpec | None" = None, leaderboard: Leaderboard | None = None
+) -> SweepStatus:
     """Read the status of a sweep.
 
     Args:
         spec: what it is about to be run with; default: what its last driver ran it with.
+        leaderboard: of the sweep, if it has been read already.
 
     Raises:
         NotFound: There is no such sweep.
     """
     record = sweep_record.read_stored(store, sweep)
-    latest = record.latest_spec(store)
+    latest = present_spec(store, record)
     confirm_runs = ConfirmRuns(store, sweep, record).read()
     last = last_heartbeat(store, sweep)
+    # An exhausted driver knew nothing of what was set after it had left.
+    known = present_spec(store, record, until=last.progress.commands) if last and last.progress.exhausted else latest
     return SweepStatus(
         spec=spec or latest,
-        leaderboard=read_leaderboard(store, sweep, record=record),
+        leaderboard=leaderboard or read_leaderboard(store, sweep, record=record),
         damaged_finalists=confirm_runs.damaged,
         heartbeat=None if last is None or last.ended else last,
         driver_s=last.progress.driver_s if last else 0.0,
-        is_exhausted=last is not None and last.progress.exhausted and _same_budget(spec or latest, latest),
+        is_exhausted=last is not None and last.progress.exhausted and _same_budget(spec or latest, known),
         in_flight=sum(store_paths.is_suggestion(path) for path in store.list(SweepPaths(sweep).running)),
         confirm_rows=confirm_runs.rows,
         images=record.images,
+        borrowing=record.borrowing,
     )
 
 

@@ -18,9 +18,11 @@ from vae_search.services.sweep_status import SweepStatus, status
 from vae_search.spec.hyperparameters import Config
 from vae_search.store.backends.base import Store, prove_exclusive
 from vae_search.store.backends.json_records import to_json_bytes
+from vae_search.store.control.present_spec import begun_with, last_begun
 from vae_search.store.leases.heartbeat import read_heartbeat, request_stop
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps import beginning, sweep_record
+from vae_search.store.sweeps.sweep_record import read_stored
 from vae_search.version import VERSION
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ def run(
     existing = sweep_record.find(store, spec.name)
     spec = spec.with_bound(existing.spec if existing else None)
     if existing is not None:
-        before = status(store, spec.name, spec=spec)
+        before = status(store, spec.name, spec=begun_with(store, read_stored(store, spec.name), spec).spec)
         if not before.finished:
             beginning.check_metric(existing, METRIC_VERSION)
         beginning.check_same(existing, spec)
@@ -134,7 +136,7 @@ def run(
         from vae_search.runtime.sweep_runner import search
 
         search(start, task=task, judge_task=judge_task, store=store, observer=observer, address=address, wait_s=wait_s)
-    return _outcome(store, status(store, spec.name, spec=spec), cache=cache, observer=observer, address=address)
+    return _outcome(store, status(store, spec.name), cache=cache, observer=observer, address=address)
 
 
 def resume(
@@ -163,7 +165,8 @@ def resume(
     """
     from vae_search.spec.sweep_spec import overridden
 
-    spec = overridden(sweep_record.latest_spec(store, sweep), overrides)
+    # As it was asked for: what was set while it ran is laid over it anew.
+    spec = overridden(last_begun(store, read_stored(store, sweep)).asked, overrides)
     if spec.name != sweep:
         raise InvalidSpec(f"--set name={spec.name}: a sweep keeps its name. Run its spec under another name instead.")
     return run(

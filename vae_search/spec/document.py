@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from vae_search.core.text import printable
 from vae_search.core.validation import KeyPath, Problems, dotted
@@ -90,6 +91,22 @@ def override(spec: SpecFile, overrides: Sequence[str]) -> SpecFile:
     if problems:
         raise refusal(problems, origin="--set")
     return SpecFile(origin=spec.origin, tree=tree, places=places, found=found)
+
+
+def named_values(texts: Sequence[str]) -> dict[str, Any]:
+    """The values in `name=value` texts.
+
+    Raises:
+        InvalidSpec: A text is none, or names what another one has named.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (equals and name.strip()) or name.strip() in found:
+            said = "is given twice" if name.strip() in found else "is written NAME=VALUE, such as latent_dim=8"
+            raise InvalidSpec(f"{printable(text)}: {said}.")
+        found[name.strip()] = read_document(value, origin=printable(text)).value
+    return found
 
 
 def _lay_over(tree: dict[str, object], places: dict[KeyPath, int | str], found: Problems, text: str) -> None:

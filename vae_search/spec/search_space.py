@@ -56,6 +56,14 @@ class SearchSpace:
                 values[parameter.name] = parameter.value if isinstance(parameter, FixedParameter) else draw(parameter)
         return values
 
+    def with_fixed(self, params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
+        """The params, and the fixed values that apply with them: what some of them may depend on."""
+        values = dict(params)
+        for parameter in self.parameters:
+            if isinstance(parameter, FixedParameter) and _holds(parameter.when, values):
+                values.setdefault(parameter.name, parameter.value)
+        return values
+
     def active(self, params: Mapping[str, ParamValue]) -> tuple[Parameter, ...]:
         """The entries that apply to these parameters."""
         return tuple(parameter for parameter in self.parameters if _holds(parameter.when, params))

@@ -155,6 +155,10 @@ class Promote(Part):
     model: str = Field(pattern=NAME_PATTERN, description="The model that it may become champion of.")
     min_gain: float = Field(default=0.1, ge=0, description="Nats that it must be better by than the champion.")
     limits: dict[str, float] = Field(default={}, description="Other limits of single gates, by the gate's name.")
+    approval: Literal["none", "required"] = Field(
+        default="none",
+        description="required = who passes waits for somebody's approval; the model then asks it of every sweep.",
+    )
 
 
 class Resources(Part):

@@ -5,7 +5,7 @@ The classes check themselves. `read_spec` and `parse_spec` report all mistakes o
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -259,9 +259,10 @@ def json_schema() -> dict[str, object]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SweepSpec.model_json_schema()}
 
 
-def identity_changes(old: SweepSpec, new: SweepSpec) -> list[str]:
-    """Differences between the identities of two specs, one `budget.epochs: 9 → 12` each."""
-    return _changes((), old.identity(), new.identity())
+def identity_changes(old: SweepSpec, new: SweepSpec, *, besides: Collection[str] = ()) -> list[str]:
+    """Differences between the identities of two specs, one `budget.epochs: 9 → 12` each; none `besides` some keys."""
+    trees = ({key: part for key, part in spec.identity().items() if key not in besides} for spec in (old, new))
+    return _changes((), *trees)
 
 
 def _changes(path: KeyPath, old: object, new: object) -> list[str]:

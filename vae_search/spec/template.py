@@ -1,4 +1,6 @@
-"""The commented spec that `vae-search init` writes."""
+"""Specs to start from: the commented one that `vae-search init` writes, and short ones for an editor."""
+
+from collections.abc import Mapping
 
 _TEMPLATE = """\
 # A sweep: which images, which models to try, and when to stop.
@@ -91,3 +93,57 @@ pruning:                          # or off
 def template(name: str) -> str:
     """A spec called `name` that runs as it is and shows every key."""
     return _TEMPLATE.format(name=name)
+
+
+_DIGITS = """\
+# Handwritten digits, 8×8 pixels, built in: a minute or two.
+name: digits
+data: {source: digits, binarize: dynamic}
+search_space:
+  latent_dim: {type: int, low: 2, high: 16, log: true}
+  beta: {type: float, low: 0.25, high: 4.0, log: true}
+  learning_rate: {type: float, low: 3e-4, high: 1e-2, log: true}
+  depth: {type: int, low: 1, high: 3}
+  width: {type: categorical, choices: [32, 64, 128]}
+budget: {trials: 24, epochs: 27}
+"""
+_FASHION = """\
+# Fashion-MNIST with fully connected networks: about half an hour on two cores.
+name: fashion-mlp
+data: {source: fashion_mnist, binarize: dynamic, validation: 10000}
+search_space:
+  architecture: mlp
+  latent_dim: {type: int, low: 8, high: 64, log: true}
+  beta: {type: float, low: 0.25, high: 4.0, log: true}
+  learning_rate: {type: float, low: 1e-4, high: 3e-3, log: true}
+  depth: {type: int, low: 1, high: 4}
+  width: {type: categorical, choices: [128, 256, 384, 512]}
+  batch_size: {type: categorical, choices: [64, 128, 256]}
+  activation: {type: categorical, choices: [tanh, relu, gelu, gated]}
+budget: {trials: 30, epochs: 27}
+pruning: {min_epochs: 3, reduction_factor: 3}
+promote: {model: fashion}
+"""
+_FRONT = """\
+# Two aims at once: a good bound and cheap training. No trial of the front is better than another in both.
+name: digits-front
+data: {source: digits, binarize: dynamic}
+search_space:
+  architecture: {type: categorical, choices: [mlp, conv]}
+  latent_dim: {type: int, low: 2, high: 32, log: true}
+  learning_rate: {type: float, low: 3e-4, high: 1e-2, log: true}
+  width:
+    - {type: categorical, choices: [64, 128, 256], when: {architecture: mlp}}
+    - {type: categorical, choices: [16, 32], when: {architecture: conv}}
+budget: {trials: 24, epochs: 27}
+pruning: off
+objective: {pareto: [neg_elbo, train_flops], prefer: neg_elbo}
+"""
+
+STARTERS: Mapping[str, str] = {
+    "Digits, in a minute": _DIGITS,
+    "Fashion-MNIST, in half an hour": _FASHION,
+    "Two aims: bound and cost": _FRONT,
+    "Every key, with its default": template("my-sweep"),
+}
+"""short specs by title; each may be submitted as it stands"""

@@ -12,14 +12,16 @@ sweeps/<sweep>/running/000042/strike-oom-<nonce>.json   it ran out of memory, or
 sweeps/<sweep>/running/000042/000003/checkpoint-000007/
 sweeps/<sweep>/epochs/000042.parquet              the learning curve of a finished trial
 sweeps/<sweep>/trials/000042.parquet              its row: the commit point
-sweeps/<sweep>/compact/trials-000500.parquet      a derived copy of rows 0 … 499, epochs-000500.parquet of their curves
+sweeps/<sweep>/compact/trials-000500.parquet      a derived copy of 500 rows, epochs-000500.parquet of their curves
 sweeps/<sweep>/artifacts/000042/                  its weights, if it is among the best
 sweeps/<sweep>/finalists/000042-s1.parquet        a confirm run: the same config again with a fresh seed; its weights
                                                   and bounds are in artifacts/000042-s1/
 sweeps/<sweep>/trials/000042.tombstone.json       its row was damaged and is set aside; the number stays used
 sweeps/<sweep>/set-aside/                         damaged files, where they harm nobody
+sweeps/<sweep>/borrowed/trials.parquet            of a fork: another sweep's rows, epochs.parquet of their curves
 sweeps/<sweep>/logs/                              what drivers and workers wrote down for people
 images/<digest>/<name>                            images that were sent along with a sweep, by their content
+webhooks/<hook>/000012.json                       a hook: what it was told, what waits, the dead letters; old ones go
 """
 
 import re
@@ -35,6 +37,7 @@ IMAGES = "images"
 RESOLVED = "resolved.json"
 
 PROBE_NAME = re.compile(r"[0-9a-f]{16}\.json")
+BORROWED_NAME = re.compile(r"(?:trials|epochs)\.parquet")
 
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OF_TRIALS = {"spec.yaml", "trials", "epochs", "compact", "finalists", "artifacts", "running", "set-aside"}
@@ -150,13 +153,13 @@ class SweepPaths:
         """The folder of derived copies of rows and curves."""
         return f"{self.folder}/compact"
 
-    def compact_trials(self, length: int) -> str:
-        """A copy of the rows of trials 0 … length - 1."""
-        return f"{self.compact}/trials-{length:06d}.parquet"
+    def compact_trials(self, size: int) -> str:
+        """A copy of the rows of so many trials."""
+        return f"{self.compact}/trials-{size:06d}.parquet"
 
-    def compact_epochs(self, length: int) -> str:
+    def compact_epochs(self, size: int) -> str:
         """A copy of the learning curves of the same trials."""
-        return f"{self.compact}/epochs-{length:06d}.parquet"
+        return f"{self.compact}/epochs-{size:06d}.parquet"
 
     @property
     def finalists(self) -> str:
@@ -175,6 +178,10 @@ class SweepPaths:
     def artifact(self, key: str) -> str:
         """The folder of the weights of a trial or confirm run."""
         return f"{self.artifacts}/{key}"
+
+    def borrowed(self, table: str) -> str:
+        """The copy of another sweep's `trials` or `epochs` that a fork's sampler knows."""
+        return f"{self.folder}/borrowed/{table}.parquet"
 
     def tombstone(self, number: int) -> str:
         """Says that a trial's row was damaged and set aside; its number is never used again."""

@@ -32,7 +32,7 @@ def start(folder: Path, *words: str, **options: object) -> "subprocess.Popen[byt
 def running(tmp_path):
     """A store with a sweep that a driver holds: `watch` of it lasts."""
     store = filled_store(tmp_path / "store")
-    lease = acquire(store, "digits", spec=sweep_record.read(store, "digits").spec)
+    lease = acquire(store, "digits", begin=lambda: {"spec": sweep_record.read(store, "digits").spec.to_json()})
     yield tmp_path
     lease.release()
 

@@ -16,5 +16,5 @@ def test_only_a_running_trial_is_not_finished() -> None:
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_stopped_on_purpose_is_pruned_and_everything_else_failed(reason: Reason) -> None:
-    assert (reason.state is State.PRUNED) == (reason in ("rung", "time"))
+    assert (reason.state is State.PRUNED) == (reason in ("rung", "time", "stopped"))
     assert reason.state in (State.PRUNED, State.FAIL)

@@ -14,7 +14,7 @@ from vae_search.store.sweeps import sweep_record
 
 def test_a_running_sweep_is_watched_on_a_terminal_until_ctrl_c_and_left_alone(tmp_path):
     store = filled_store(tmp_path / "store")
-    lease = acquire(store, "digits", spec=sweep_record.read(store, "digits").spec)
+    lease = acquire(store, "digits", begin=lambda: {"spec": sweep_record.read(store, "digits").spec.to_json()})
     ours, theirs = pty.openpty()
     try:
         watcher = subprocess.Popen(

@@ -18,6 +18,7 @@ from vae_search.registry import model_paths
 from vae_search.registry.log import Action
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.pipeline import promote_best
+from vae_search.registry.registry import Registry
 from vae_search.reports.narrative import summary
 from vae_search.reports.page import plots_of, render
 from vae_search.services import maintenance, reporting
@@ -299,6 +300,27 @@ def test_a_sweep_that_came_out_again_to_the_bit_keeps_its_verdicts(store):
     found = reporting.findings(store, "digits", now=NOW)
 
     assert [entry.action for entry in found.entries] == [Action.REGISTER, Action.PROMOTE]
+
+
+def test_the_report_says_what_waits_and_who_approved_or_rejected_it(store):
+    put_sweep(store, mixed())
+    put_finalist(store, candidate())
+    policy = PromotionPolicy(needs_approval=True)
+    promote_best(store, "digits", model="digits", rules=policy, backend=FakeBackend(), now=lambda: NOW)
+    waits = page_of(store)
+    log = store.list("models/digits/log")
+    registry = Registry(store, "digits", now=lambda: NOW, actor="ada")
+    registry.reject(1, why="it blurs sevens")
+    rejected = page_of(store)
+    store.remove(sorted(set(store.list("models/digits/log")) - set(log))[0])
+    Registry(store, "digits", now=lambda: NOW, actor="ada").approve(1, why="sevens are sharp")
+    approved = page_of(store)
+
+    assert "has passed, and waits for approval as version 1 of model digits." in waits
+    assert "waits for approval as digits:1" in waits
+    assert "ada rejected it: it blurs sevens." in rejected
+    assert "ada approved it as champion: sevens are sharp." in approved
+    assert "promoted</span> as digits:1" in approved
 
 
 def test_verdicts_from_before_there_were_incarnations_are_told_by_name(store):

@@ -2,7 +2,7 @@
 
 import math
 
-from vae_search.search.driver_lifecycle import DriverTime
+from vae_search.search.control.driver_time import DriverTime
 
 
 class Clock:

@@ -19,9 +19,13 @@ from vae_search.server.problems import STATUSES, problem_of, status_of
 from vae_search.server.service import MOST_QUERIES, MOST_WAITING
 from vae_search.server.submissions import DataRoots
 from vae_search.server.tokens import Role, TokenFile
-from vae_search.services.browsing.sweep_pages import SweepReader
+from vae_search.services.browsing.one_look import one_look
+from vae_search.services.browsing.sweep_pages import SweepReader, sweep_facts
+from vae_search.services.sweep_status import status
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.queries.leaderboard import read_leaderboard
+from vae_search.store.sweeps.folders import sweep_names, sweep_names_again
 
 API = "/api/v1"
 
@@ -354,13 +358,31 @@ def test_sql_is_bounded_in_time_and_rows(client):
     assert (slow.status_code, long.status_code) == (422, 422)
 
 
-def test_a_service_lives_and_is_ready_only_with_a_dispatcher_that_beats(client, full_store):
+def test_a_service_is_ready_as_long_as_the_store_can_be_read_and_names_the_dispatcher(client, full_store, monkeypatch):
+    def lost(self: LocalStore, prefix: str) -> list[str]:
+        raise errors.StoreUnavailable("gone")
+
     assert client.get("/healthz").text == "ok\n"
-    assert client.get("/readyz").status_code == 503
+    assert (client.get("/readyz").status_code, client.get("/readyz").json()["dispatcher"]) == (200, "none")
     full_store.replace("queue/heartbeat.json", b'{"counter":1,"ended":false,"leader":1}\n')
     assert client.get("/readyz").json() == {"store": "readable", "dispatcher": "beating"}
     full_store.replace("queue/heartbeat.json", b'{"counter":2,"ended":true,"leader":1}\n')
+    assert client.get("/readyz").json()["dispatcher"] == "none"
+    monkeypatch.setattr(LocalStore, "folders", lost)
     assert client.get("/readyz").status_code == 503
+
+
+def test_a_process_whose_dispatcher_has_failed_asks_to_be_started_anew(full_store):
+    class Failed:
+        is_alive = False
+
+        def start(self) -> None: ...
+
+        def stop(self) -> None: ...
+
+    with client_of(app_of(full_store, background=Failed())) as client:
+        assert client.get("/healthz").status_code == 503
+        assert client.get("/readyz").status_code == 200
 
 
 def test_a_dispatcher_whose_counter_stands_still_is_silent(full_store):
@@ -436,3 +458,41 @@ def test_a_sweep_that_nobody_runs_is_read_once_until_another_driver_takes_it(ful
     after = reader.facts("digits")
 
     assert (before["finished"], kept["finished"], after["finished"]) == (8, 8, 9)
+
+
+def test_names_of_sweeps_are_kept_up_by_their_folders_alone(full_store):
+    before = sweep_names(full_store)
+    full_store.create("sweeps/new/resolved.json", b"{}")
+    full_store.create("sweeps/begun/leases/000001.json", b"{}")
+
+    assert sweep_names_again(full_store, before) == sorted([*before, "new"]) == sweep_names(full_store)
+    full_store.remove_tree("sweeps/new")
+    assert sweep_names_again(full_store, [*before, "new"]) == before
+
+
+def test_a_look_at_a_sweep_asks_the_store_for_nothing_twice(full_store, monkeypatch):
+    asked = []
+    for name in ("read", "list"):
+        method = getattr(full_store, name)
+        monkeypatch.setattr(full_store, name, lambda path, method=method: (asked.append(path), method(path))[1])
+
+    leaderboard = read_leaderboard(full_store, "digits")
+    anew = sweep_facts(status(full_store, "digits"))
+    asked.clear()
+    found = status(one_look(full_store), "digits", leaderboard=leaderboard)
+
+    assert sweep_facts(found) == anew
+    assert len(asked) == len({*asked})
+
+
+def test_an_order_shows_at_once_where_it_was_given_and_a_moment_later_elsewhere(full_store, monkeypatch):
+    now_s = [0.0]
+    here, there = (app_of(full_store, monotonic=lambda: now_s[0]) for _ in range(2))
+    with client_of(here) as client, client_of(there) as other:
+        assert "newer" not in other.get("/").text
+        submitted(client, "newer")
+        shown = [client.get("/").text, other.get("/").text]
+        now_s[0] = 1.0
+        shown.append(other.get("/").text)
+
+    assert ["newer" in text for text in shown] == [True, False, True]

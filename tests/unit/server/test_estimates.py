@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.web_service import app_of, client_of
 from vae_search.errors import InvalidSpec, ProcessLost
-from vae_search.server.estimates import estimated
+from vae_search.server.child_processes.estimates import estimated
 from vae_search.server.examples import SPEC
 
 pytestmark = [pytest.mark.needs_tensorflow, pytest.mark.slow]

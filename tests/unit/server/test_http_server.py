@@ -1,5 +1,6 @@
 """The server on a real socket: slow, silent and oversized clients are bounded, and others are answered meanwhile."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -113,6 +114,29 @@ def test_what_is_no_request_is_refused(text, port):
     assert alive(port)
 
 
+def test_an_answer_is_not_held_back_until_its_beginning_is_acknowledged():
+    """Nagle's algorithm and a delayed ACK together cost each answer on a kept connection 40 ms."""
+
+    async def nagle_is_off() -> bool:
+        taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        class Taking(asyncio.Protocol):
+            def connection_made(self, transport):
+                own = transport.get_extra_info("socket")
+                taken.set_result(bool(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
+
+        with listening("127.0.0.1", 0) as own:
+            server = await asyncio.get_running_loop().create_server(Taking, sock=own)
+            async with server:
+                _, writer = await asyncio.open_connection(*own.getsockname())
+                found = await taken
+                writer.close()
+                await writer.wait_closed()
+        return found
+
+    assert asyncio.run(nagle_is_off())
+
+
 def test_beyond_the_loopback_there_must_be_tokens_and_a_name():
     assert trusted_names("127.0.0.1", trusted=(), has_tokens=False) >= {"localhost", "127.0.0.1"}
     assert trusted_names("10.0.0.5", trusted=("Search.Example",), has_tokens=True) == {"10.0.0.5", "search.example"}
@@ -143,7 +167,7 @@ def test_serve_refuses_another_host_and_a_missing_file_in_a_few_lines(tmp_path):
 
 
 def test_without_the_extra_serve_says_how_to_install_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("vae_search.cli.serve.find_spec", lambda name: None)
+    monkeypatch.setattr("vae_search.cli.service.serve.find_spec", lambda name: None)
     done = vae_search("serve", "--store", tmp_path, folder=tmp_path)
 
     assert done.returncode == 2

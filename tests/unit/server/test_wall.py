@@ -18,6 +18,7 @@ from vae_search.server.tokens import Role
 from vae_search.server.wall import ANYONE, BODY_BYTES, SECURITY_HEADERS, declared_role, opened_to
 
 PATHS = {"sweep": "digits", "trial": "1", "item": "1", "model": "fashion", "version": "1", "path": "card.json"}
+PATHS |= {"digest": "0", "name": "page.css", "entry": "1", "event": "evt_1"}
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,10 @@ def test_without_a_token_every_route_but_the_public_ones_answers_401(app, anyone
         ("GET", "/readyz"),
         ("DELETE", "/api/v1/session"),
         ("POST", "/api/v1/session"),
+        ("GET", "/login"),
+        ("POST", "/login"),
+        ("POST", "/logout"),
+        ("GET", "/static/0/page.css"),
     }
     assert anyone.get("/api/v1/sweeps/digits/events").status_code == 401
     assert anyone.get("/no/such/path").status_code == 401
@@ -95,10 +100,10 @@ def test_each_role_gets_403_exactly_where_it_does_not_reach_and_never_500(role, 
 
 def test_a_route_that_is_added_without_a_role_is_closed_to_approvers(folder, tokens):
     app = app_of(filled_store(folder / "another"), tokens=tokens[0])
-    app.add_api_route("/new", lambda: "secret")
+    app.add_api_route("/forgotten-page", lambda: "secret")
 
     with client_of(app, tokens[1][Role.APPROVER]) as client:
-        answer = client.get("/new")
+        answer = client.get("/forgotten-page")
 
     assert answer.status_code == 403
     assert "secret" not in answer.text

@@ -9,7 +9,6 @@ from vae_search.errors import CorruptStore, NotFound
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.control.command_log import CommandLog, command
 from vae_search.store.control.commands import CommandAction, EnqueuedConfig, SweepCommand, SweepControl, fold
-from vae_search.store.leases.lease import acquire
 from vae_search.store.paths import SweepPaths
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -24,8 +23,8 @@ def given(store: LocalStore, action: CommandAction, **what: object) -> int:
     return command(store, "digits", action, actor="ada", now=lambda: NOW, **what)
 
 
-def control(store: LocalStore, *, lease: int = 0, incarnation: str | None = None) -> SweepControl:
-    return CommandLog(store, "digits", incarnation=incarnation).control(lease=lease)
+def control(store: LocalStore, *, since: int = 0, incarnation: str | None = None) -> SweepControl:
+    return CommandLog(store, "digits", incarnation=incarnation).control(since=since)
 
 
 def test_configs_are_enqueued_in_the_order_in_which_they_were_given(filled):
@@ -41,32 +40,29 @@ def test_stopping_a_trial_twice_is_stopping_it_once(filled):
     for trial in (3, 3, 5):
         given(filled, CommandAction.STOP_TRIAL, trial=trial)
 
-    assert control(filled).stopped_trials == {3, 5}
+    assert control(filled).stopped_trials == {3: 1, 5: 3}
 
 
-def test_the_last_of_two_settings_holds_for_the_driver_that_they_were_given_to(filled):
-    lease = acquire(filled, "digits")
-    given(filled, CommandAction.SET, settings={"resources.concurrency": 1, "budget.trials": 9})
-    given(filled, CommandAction.SET, settings={"resources.concurrency": 2})
+def test_the_last_of_two_settings_holds_and_what_a_spec_has_already_is_left_out():
+    settings = [{"resources.concurrency": 1, "budget.trials": 9}, {"resources.concurrency": 2}, {"budget.trials": 8}]
+    commands = [SweepCommand(action=CommandAction.SET, at=NOW, nonce="n", settings=each) for each in settings]
 
-    seen = control(filled, lease=lease.number)
-    lease.release()
-
-    assert seen.settings == {"resources.concurrency": 2, "budget.trials": 9}
-    assert control(filled, lease=lease.number + 1).settings is None  # the next driver begins with its own
+    assert fold(commands, incarnation=None).settings == {"resources.concurrency": 2, "budget.trials": 8}
+    assert fold(commands, incarnation=None, since=2).settings == {"budget.trials": 8}
+    assert fold(commands, incarnation=None, since=3).settings == {}
 
 
 def test_commands_to_an_earlier_sweep_of_the_name_are_passed_over(filled):
     given(filled, CommandAction.STOP_TRIAL, trial=3)
 
-    assert control(filled, incarnation="another").stopped_trials == frozenset()
+    assert control(filled, incarnation="another").stopped_trials == {}
 
 
 def test_a_reader_that_follows_sees_what_one_sees_that_begins_anew(filled):
     following = CommandLog(filled, "digits", incarnation=None)
     for trial in range(4):
         given(filled, CommandAction.STOP_TRIAL, trial=trial)
-        assert following.control(lease=0) == control(filled)
+        assert following.control() == control(filled)
 
 
 def test_there_is_nothing_to_command_without_a_sweep(store):
@@ -97,4 +93,4 @@ def test_a_command_has_what_its_action_needs_and_no_more(wrong):
 
 
 def test_without_commands_nothing_is_controlled():
-    assert fold([], incarnation=None, lease=1) == SweepControl()
+    assert fold([], incarnation=None) == SweepControl()

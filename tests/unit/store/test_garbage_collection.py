@@ -45,7 +45,7 @@ def with_sweep(store: LocalStore, name: str) -> LocalStore:
     spec = parse_spec(SPEC.format(name=name), base=Path())
     record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key="c" * 64, versions={})
     beginning.create_or_check(store, record, text=SPEC)
-    acquire(store, name, spec=spec).release()
+    acquire(store, name, begin=lambda: {"spec": spec.to_json()}).release()
     for trial in range(5):
         sha256 = (
             artifacts.keep(store, name, store_paths.trial_key(trial), {"weights.npz": b"w" * 50}) if trial < 2 else None

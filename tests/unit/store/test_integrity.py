@@ -162,7 +162,8 @@ def test_a_confirm_run_of_a_finished_trial_is_no_leftover(swept):
 
 
 def test_an_artifact_whose_removal_was_interrupted_is_a_leftover_and_no_damage(swept: LocalStore) -> None:
-    lease = acquire(swept, "digits", spec=overridden(parse_spec(SPEC, base=Path()), ["keep=1"]))
+    spec = overridden(parse_spec(SPEC, base=Path()), ["keep=1"])
+    lease = acquire(swept, "digits", begin=lambda: {"spec": spec.to_json()})
     swept.remove("sweeps/digits/artifacts/000001/manifest.json")  # the first step of a removal
 
     (finding,) = inspect(swept, "digits").findings

@@ -84,13 +84,14 @@ def test_the_columns_are_those_of_the_design_in_order() -> None:
     names = TRIAL_SCHEMA.names
 
     assert names[:6] == ["schema_version", "sweep", "trial", "state", "reason", "error"]
-    assert names[-7:] == [
+    assert names[-8:] == [
         "params_json",
         "comparability_key",
         "spec_sha256",
         "versions_json",
         "epochs_sha256",
         "artifact_sha256",
+        "command",
         "incarnation",
     ]
     assert [name for name in names if name.startswith("param_")] == [f"param_{field.name}" for field in fields(Config)]

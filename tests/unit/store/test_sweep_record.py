@@ -57,7 +57,7 @@ def test_the_latest_spec_is_the_last_drivers(store, record):
     assert sweep_record.latest_spec(store, "small") == record.spec
 
     grown = overridden(record.spec, ["budget.trials=50"])
-    acquire(store, "small", spec=grown).release()
+    acquire(store, "small", begin=lambda: {"spec": grown.to_json()}).release()
     acquire(store, "small").release()  # a repair, which trains nothing
 
     assert sweep_record.latest_spec(store, "small") == grown

@@ -14,7 +14,7 @@ from vae_search.registry.promotion.evidence import Candidate, Evidence
 from vae_search.registry.promotion.gate_results import GateInputs, SampleQuality
 from vae_search.registry.promotion.model_backend import ModelBackend, TestScore
 from vae_search.registry.promotion.model_card import card_of, markdown_of
-from vae_search.registry.state import ModelState, Status
+from vae_search.registry.state import OPEN, ModelState
 from vae_search.registry.version_files import (
     CARD_FILE,
     CARD_TEXT_FILE,
@@ -95,10 +95,10 @@ class Preparation:
     def finished(self, state: ModelState) -> tuple[int, str] | None:
         """A version of this candidate that somebody has written and not promoted: its number and manifest's hash."""
         for version in state.versions_of(self._candidate.sha256):
-            if version.status is not Status.RESERVED:
+            if version.status not in OPEN:
                 continue
             try:
-                files = read_version(self._store, self._model, version.number, sha256=None)
+                files = read_version(self._store, self._model, version.number, sha256=version.manifest_sha256)
             except (NotFound, CorruptStore) as trouble:
                 logger.info("version %d of %s is passed over: %s", version.number, self._model, trouble)
                 continue

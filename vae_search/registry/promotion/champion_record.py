@@ -20,7 +20,7 @@ def evidence_of(files: Mapping[str, bytes], *, where: str) -> Evidence:
     try:
         card: Any = from_json_bytes(files[CARD_FILE], where=f"{where}/{CARD_FILE}")
         bounds = seeds_from_parquet(files[PER_IMAGE_FILE], where=f"{where}/{PER_IMAGE_FILE}")
-        silent, remark = _silent_seeds(card, sorted(bounds))
+        silent, remark = silent_seeds(card, sorted(bounds))
         return Evidence(
             comparability_key=card["provenance"]["comparability_key"],
             artifact_seed=card["provenance"]["artifact_seed"],
@@ -39,7 +39,7 @@ def evidence_of(files: Mapping[str, bytes], *, where: str) -> Evidence:
         ) from error
 
 
-def _silent_seeds(card: Mapping[str, Any], judged: list[int]) -> tuple[frozenset[int], str]:
+def silent_seeds(card: Mapping[str, Any], judged: list[int]) -> tuple[frozenset[int], str]:
     """The seeds of a version that do not testify for it, and a remark on them.
 
     Of a card from before that was written the first seed may have chosen the config, by judge images: it is left out

@@ -22,19 +22,23 @@ NOTHING = GateInputs(reload_difference=None, sample_quality=None, champion_sampl
 class PromotionPolicy:
     """Policy of a promotion: the limits of gates and the least gain.
 
+    Args:
+        needs_approval: whether who passes waits for somebody's approval; a model that once asked for it asks always.
+
     Raises:
         InvalidSpec: A limit is no gate's, or cannot be one.
     """
 
     min_gain: float = MIN_GAIN_NATS
     limits: Mapping[str, float] = field(default_factory=dict)
+    needs_approval: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "limits", health.checked_limits(self.limits))
 
     @property
     def sha256(self) -> str:
-        """Equal for equal rules, whether a limit was set or is the list's own."""
+        """Equal for equal rules of the verdicts, whether a limit was set or is the list's own."""
         limits = {gate.name: float(self.limits.get(gate.name, gate.limit)) for gate in health.GATES}
         levels = [contests.CONFIDENCE, contests.LIFE_LEVEL, contests.level_of(1)]
         content = json.dumps([self.min_gain, levels, limits], sort_keys=True)

@@ -13,14 +13,14 @@ from enum import StrEnum
 from vae_search.core.image_bounds import ImageBounds
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, CorruptStore, NotFound
-from vae_search.registry.log import Action
+from vae_search.registry.log import Action, Entry
 from vae_search.registry.promotion.candidate_files import Preparation
 from vae_search.registry.promotion.decision import PromotionDecision, PromotionPolicy, decide, refused_unmeasured
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.model_backend import ModelBackend, TestScore
 from vae_search.registry.registry import Registry
 from vae_search.registry.serving import publish_champion
-from vae_search.registry.state import ModelState, Status
+from vae_search.registry.state import OPEN, REQUIRED, ModelState
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns, by_trial, selecting_seed
@@ -34,6 +34,7 @@ class PromotionOutcome(StrEnum):
     """Outcome for a candidate."""
 
     PROMOTED = "promoted"
+    WAITING = "waiting"  # it has passed, and waits for somebody's approval
     REJECTED = "rejected"
     KEPT = "kept"  # it had been promoted before; nothing has changed
 
@@ -43,9 +44,10 @@ class Decision:
     """Decision about a candidate, with its grounds.
 
     Args:
-        version: its number, if it has ever been promoted.
+        version: its number, if it has ever been promoted, or waits for approval.
         champion: the model's champion now.
         test: only of the version that was promoted here and now.
+        said: the entry by which somebody rejected it after it had passed.
     """
 
     outcome: PromotionOutcome
@@ -55,6 +57,7 @@ class Decision:
     champion: int | None
     ruling: PromotionDecision
     test: TestScore | None = None
+    said: Entry | None = None
 
 
 def promote_best(
@@ -145,6 +148,9 @@ def evaluate_candidate(
 ) -> Decision:
     """One candidate's way to a verdict that is in the log. Asking again, or from two places at once, changes nothing.
 
+    A candidate that passes waits if its own rules ask for approval, or if the model does: else a spec without the word
+    would lead around those who are to approve.
+
     Raises:
         ProcessLost: A measurement was not made; there is no verdict.
         Conflict: The champion was judged on another task.
@@ -154,7 +160,7 @@ def evaluate_candidate(
     number = manifest_sha256 = None  # of the version that is ready to be promoted
     while True:
         state = registry.state()
-        if number is not None and state.versions[number].status is not Status.RESERVED:
+        if number is not None and state.versions[number].status not in OPEN:
             number = None  # somebody has given a verdict on this candidate meanwhile
         earlier = _recorded(state, candidate, rules)
         if earlier is not None and not _may_have_been_trouble(earlier):
@@ -174,6 +180,7 @@ def evaluate_candidate(
         }
         about = who | {
             "rules_sha256": rules.sha256,
+            "approval": REQUIRED if rules.needs_approval else None,
             "reasons": ruling.reasons,
             "verdicts": ruling.to_json(),
         }
@@ -188,6 +195,9 @@ def evaluate_candidate(
         if ruling.reasons:
             if registry.add(Action.REJECT, seen=state, version=number, **about):
                 return decision
+        elif number is not None and (rules.needs_approval or state.needs_approval):
+            if registry.add(Action.WAIT, seen=state, version=number, manifest_sha256=manifest_sha256, **about):
+                return replace(decision, outcome=PromotionOutcome.WAITING, version=number)
         elif number is not None:
             if registry.add(Action.PROMOTE, seen=state, version=number, manifest_sha256=manifest_sha256, **about):
                 test = prepared.recorded_test([number])
@@ -211,21 +221,31 @@ def _may_have_been_trouble(decision: Decision) -> bool:
 
 
 def _recorded(state: ModelState, candidate: Candidate, rules: PromotionPolicy) -> Decision | None:
-    """The verdict on this candidate that is in the log already, if it still holds."""
+    """The verdict on this candidate that is in the log already, if it still holds.
+
+    Somebody's no to these runs holds whatever the champion is, as a yes does: nobody has to say it twice.
+    """
     sha256 = candidate.sha256
-    version = state.promoted_as(sha256)
-    entry = state.rejection(sha256, rules.sha256)
+    version, said = state.promoted_as(sha256), state.said.get(sha256)
+    waits = next((w for w in state.waiting if w.version.candidate_sha256 == sha256), None)
     if version is not None:
-        entry = next(e for e in state.entries if e.action is Action.PROMOTE and e.version == version)
+        outcome, entry = PromotionOutcome.KEPT, state.judgement(version)
+    elif said is not None and said.version is not None:
+        outcome, entry = PromotionOutcome.REJECTED, state.judgement(said.version)
+    elif waits is not None and waits.holds and waits.entry.rules_sha256 == rules.sha256:
+        outcome, entry, version = PromotionOutcome.WAITING, waits.entry, waits.version.number
+    else:
+        outcome, entry = PromotionOutcome.REJECTED, state.rejection(sha256, rules.sha256)
     if entry is None:
         return None
     return Decision(
-        outcome=PromotionOutcome.REJECTED if version is None else PromotionOutcome.KEPT,
+        outcome=outcome,
         model=state.model,
         candidate=candidate.name,
         version=version,
         champion=state.champion,
         ruling=PromotionDecision.of(entry),
+        said=said if outcome is PromotionOutcome.REJECTED else None,
     )
 
 

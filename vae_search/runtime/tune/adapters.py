@@ -112,7 +112,7 @@ class _SearchAdapter(_TuneAdapter, Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         run = self._run
-        if run.stopping or run.coordinator.exhausted:
+        if run.stopping:
             return str(Searcher.FINISHED)
         assignment: dict[str, Any] = {}
 
@@ -125,7 +125,9 @@ class _SearchAdapter(_TuneAdapter, Searcher):  # type: ignore[misc]
                 assignment.update(asdict(asked))
 
         run.guarded(ask)
-        if assignment or (run.failure is None and not run.coordinator.exhausted):
+        # While anything is in flight, a command may bring more; once told of the end Tune does not ask again.
+        over = run.coordinator.exhausted and run.coordinator.in_flight == 0
+        if assignment or (run.failure is None and not over):
             return assignment or None  # the next one comes when one in flight has ended
         return str(Searcher.FINISHED)
 
@@ -197,6 +199,7 @@ class _StopAdapter(_TuneAdapter, Stopper):  # type: ignore[misc]
 
     def stop_all(self) -> bool:
         self._run.guarded(self._run.coordinator.settle)  # Tune asks in each turn of its loop
+        self._run.guarded(self._run.coordinator.heed)
         return self._run.leaving
 
 

@@ -5,7 +5,7 @@ measurements. The file goes before the trial goes on: from then on its checkpoin
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from vae_search.core.measurements import Costs, EpochMeasurement
 from vae_search.errors import CorruptStore
 from vae_search.search.messages import TrialAssignment
 from vae_search.search.pruning import SuccessiveHalving
-from vae_search.search.running_trial import RunningTrial, TrialPause, cut_at
+from vae_search.search.running_trial import RunningTrial, TrialPause, cut_at, stopped_at
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_sealed_json, to_sealed_json
 from vae_search.store.ledger.checkpoints import PAUSE_FILE
@@ -94,6 +94,16 @@ class PausedTrials:
             if decision.hopeless or all_of_them:
                 running = self._by_trial.pop(trial)
                 running.end, running.pause = cut_at(rung, decision), None
+                ended[running.assignment.key] = running
+        return ended
+
+    def stop(self, trials: Collection[int]) -> dict[str, RunningTrial]:
+        """Take out those that somebody has stopped, and let them end as PRUNED; by key."""
+        ended = {}
+        for rung, trial in self._places():
+            if trial in trials:
+                running = self._by_trial.pop(trial)
+                running.end, running.pause = stopped_at(rung), None
                 ended[running.assignment.key] = running
         return ended
 

@@ -1,4 +1,7 @@
-"""Queue of the trials that a search has still to train: interrupted ones, then the best paused one, then new ones."""
+"""Queue of the trials that a search has still to train.
+
+Interrupted ones come first, then configs that people have enqueued, the best paused trial, and new ones.
+"""
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -11,6 +14,7 @@ from vae_search.search.running_trial import RunningTrial
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
+from vae_search.store.control.commands import EnqueuedConfig
 
 Ask = Callable[[int, Mapping[str, ParamValue] | None], Mapping[str, ParamValue]]
 
@@ -28,9 +32,12 @@ class TrialQueue:
         self._spec = spec
         self._time_is_up = time_is_up
         self._least = rungs.least_in_the_end
+        self._rungs = rungs
+        self._trials = spec.budget.trials
         self._paused = PausedTrials(store, spec.name, rungs)
         self._interrupted: deque[TrialAssignment] = deque()  # in flight when the last driver died
         self._unissued: deque[int] = deque()  # numbers of the budget, the least first
+        self._beyond: dict[int, TrialAssignment | None] = {}  # beyond a budget that was lowered; None: it has a row
 
     def fill(self, unfinished: Iterable[TrialAssignment], *, finished: Collection[int]) -> None:
         """Take up what an earlier driver has left.
@@ -39,18 +46,39 @@ class TrialQueue:
             unfinished: trials that have been issued and have no row.
             finished: numbers of trials that have one.
         """
-        trials = {*range(self._spec.budget.trials)}
+        trials = {*range(self._trials)}
+        self._beyond = dict.fromkeys({*finished} - trials)
         for assignment in unfinished:
-            # A budget that was lowered leaves the others for a later, larger one.
-            if assignment.trial in trials and not self._paused.restore(assignment):
+            if assignment.trial not in trials:  # a budget that was lowered leaves it for a later, larger one
+                self._beyond[assignment.trial] = assignment
+            elif not self._paused.restore(assignment):
                 self._interrupted.append(assignment)
             trials.discard(assignment.trial)
         self._unissued = deque(sorted(trials - {*finished}))
+
+    def resize(self, trials: int) -> int:
+        """Bring the budget to so many trials, or to as many as have begun if these are more; the new budget."""
+        for number in range(self._trials, trials):
+            if number not in self._beyond:
+                self._unissued.append(number)
+            elif (assignment := self._beyond.pop(number)) is not None:
+                self._interrupted.append(assignment)
+        self._trials = max(self._trials, trials)
+        while self._trials > trials and self._unissued and self._unissued[-1] == self._trials - 1:
+            self._unissued.pop()
+            self._trials -= 1
+        self._rungs.trials = self._trials
+        return self._trials
 
     @property
     def is_empty(self) -> bool:
         """True if the search has nothing to train beside what is in flight."""
         return not (self._interrupted or self._paused or (self._unissued and not self._time_is_up()))
+
+    @property
+    def trials(self) -> int:
+        """The budget."""
+        return self._trials
 
     @property
     def paused_trials(self) -> Iterable[RunningTrial]:
@@ -87,6 +115,16 @@ class TrialQueue:
             self._paused.resume(running)
         return running
 
+    def enqueued(self, ask: Ask, next_config: Callable[[], EnqueuedConfig | None]) -> TrialAssignment | None:
+        """The next trial of the budget, with the config that somebody wants next; None if there is none of either.
+
+        The configs that the spec lists keep their numbers, so that others come behind them.
+        """
+        if not self._unissued or self._unissued[0] < len(self._spec.enqueue) or self._time_is_up():
+            return None
+        config = next_config()
+        return None if config is None else self._next(ask, config.params, command=config.command)
+
     def new(self, ask: Ask) -> TrialAssignment | None:
         """The next trial of the budget; it leaves the queue once its parameters are drawn.
 
@@ -96,13 +134,24 @@ class TrialQueue:
         if not self._unissued or self._time_is_up():
             return None
         trial, enqueue = self._unissued[0], self._spec.enqueue
-        params = ask(trial, enqueue[trial] if trial < len(enqueue) else None)
+        return self._next(ask, enqueue[trial] if trial < len(enqueue) else None)
+
+    def _next(
+        self, ask: Ask, config: Mapping[str, ParamValue] | None, *, command: int | None = None
+    ) -> TrialAssignment:
+        trial = self._unissued[0]
+        params = ask(trial, config)
         self._unissued.popleft()
-        return TrialAssignment(trial=trial, params=params, seed=derived_seed(self._spec.seed, trial, "training"))
+        seed = derived_seed(self._spec.seed, trial, "training")
+        return TrialAssignment(trial=trial, params=params, seed=seed, command=command)
 
     def pause(self, running: RunningTrial) -> None:
         """Let a trial wait at its rung; durable when this returns. The caller has just made sure of its lease."""
         self._paused.add(running)
+
+    def stop(self, trials: Collection[int]) -> dict[str, RunningTrial]:
+        """The paused trials that have ended because somebody has stopped them, by key."""
+        return self._paused.stop(trials)
 
     def cut(self, *, others_run: bool = True) -> dict[str, RunningTrial]:
         """The paused trials that have ended, by key: those that cannot advance any more, whatever comes.

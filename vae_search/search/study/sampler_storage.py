@@ -24,7 +24,8 @@ class WindowedStorage(InMemoryStorage):
 
     **Values are of one rung.** Optuna ranks whoever is COMPLETE before whoever is PRUNED, but the first trials pass
     their rungs among few and complete, however bad. So all that have reached the highest common rung are shown as
-    COMPLETE with their value there, running ones too, and those that have reached lower ones only as PRUNED.
+    COMPLETE with their value there, running ones and those that somebody has stopped too; others that have reached
+    lower ones only as PRUNED.
 
     **Long lists are thinned.** A draw of Optuna's TPE takes time in proportion to the trials that it sees: 0.4 s after
     10,000. Beyond `NEWEST + OLDER` it sees the newest, as many evenly from all before them, which keep bad regions in
@@ -98,7 +99,7 @@ class WindowedStorage(InMemoryStorage):
         """The trial as it compares with those that have `values`."""
         value = values.get(trial.number)
         unknown = trial.state is TrialState.RUNNING and self._values is not None and not self._values.has(trial.number)
-        if unknown or trial.state in (TrialState.FAIL, TrialState.WAITING):
+        if unknown or trial.state is TrialState.WAITING or (trial.state is TrialState.FAIL and value is None):
             return trial
         shown = copy.copy(trial)
         shown.state = TrialState.PRUNED if value is None else TrialState.COMPLETE

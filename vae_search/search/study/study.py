@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -49,6 +49,8 @@ class TrialResult:
     @property
     def values(self) -> list[float] | None:
         """In Optuna's terms."""
+        if self.is_stopped:
+            return None
         if self.state is State.COMPLETE and self.objective is not None:
             return [self.objective]
         return [*self.criteria] if self.criteria and self.state in (State.COMPLETE, State.PRUNED) else None
@@ -59,8 +61,13 @@ class TrialResult:
         return self.state is State.FAIL and self.reason in TOLD_AS_BAD
 
     @property
+    def is_stopped(self) -> bool:
+        """True for a trial that somebody has stopped, which says nothing about its config."""
+        return self.reason is Reason.STOPPED
+
+    @property
     def optuna_state(self) -> TrialState:
-        """PRUNED for a bad trial; COMPLETE for a PRUNED one with values of several criteria.
+        """PRUNED for a bad trial; COMPLETE for a PRUNED one with values of several criteria; FAIL for a stopped one.
 
         A FAIL is left out by Optuna's samplers, which go on to suggest what fails; a PRUNED trial without values is
         worse than any other. So would be all pruned ones of several criteria, and the sampler would look only where
@@ -68,6 +75,8 @@ class TrialResult:
         """
         if self.is_bad:
             return TrialState.PRUNED
+        if self.is_stopped:
+            return TrialState.FAIL
         return TrialState.COMPLETE if self.criteria and self.state is State.PRUNED else OPTUNA_STATES[self.state]
 
 
@@ -140,6 +149,10 @@ class SweepStudy:
         self._note_end(outcome)
         self._study.add_trial(trial)
 
+    def borrow(self, outcome: TrialResult) -> None:
+        """Enter a trial of another sweep, before all own ones. It has no number here, whatever it had there."""
+        self.add(replace(outcome, trial=-1 - len(self._numbers)))
+
     def ask(self, trial: int, enqueued: Mapping[str, ParamValue] | None = None) -> dict[str, ParamValue]:
         """Draw the parameters of trial number `trial`; those given in `enqueued` are taken as they are.
 
@@ -206,6 +219,8 @@ class SweepStudy:
         if self._values is None or outcome.state is State.RUNNING:
             return
         number = self._numbers[outcome.trial]
+        if outcome.is_stopped:
+            return  # what it had reached at rungs counts there as any other's, and nothing is known of it beyond
         if outcome.state is State.FAIL:
             self._values.fail(number, is_bad=outcome.is_bad)
         else:
@@ -213,7 +228,7 @@ class SweepStudy:
 
     def _by_key(self, params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
         """An enqueued config in the sampler's keys; conditions that it leaves open count as not met."""
-        active = self._space.active(params)
+        active = self._space.active(self._space.with_fixed(params))
         return {parameter.key: params[parameter.name] for parameter in active if parameter.name in params}
 
     def _fresh_sampler(self, trial: int) -> optuna.samplers.BaseSampler:

@@ -8,7 +8,6 @@ from vae_search.server.routes.parameters import Limit, page
 from vae_search.server.service import InService
 from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
-from vae_search.services.browsing.audit import audit
 
 router = APIRouter(tags=["audit"])
 
@@ -27,7 +26,7 @@ def list_audit(
     actor: Name = None,
 ) -> dict[str, Any]:
     """List the entries of the models' logs and of the queue, the newest first."""
-    found = audit(service.store, limit=limit, skip=cursor, model=model, sweep=sweep, actor=actor)
+    found = service.audit.page(limit=limit, skip=cursor, model=model, sweep=sweep, actor=actor)
     shown = cursor + len(found.entries)
     return page(
         request,

@@ -41,14 +41,19 @@ Asked = Annotated[Question, Body(openapi_examples={"by latents": {"value": {"sql
 @opened_to(Role.VIEWER)
 def query(service: InService, question: Asked) -> dict[str, Any]:
     """Answer a SELECT with at most 10,000 rows; the CSV and Parquet forms have all."""
+    return answer(service, question)
+
+
+def answer(service: Service, question: Question, *, most_rows: int = MOST_ROWS) -> dict[str, Any]:
+    """The answer in plain values, with so many rows at most."""
     table, damaged = _answer(service, question)
-    shown = table.slice(0, MOST_ROWS)
+    shown = table.slice(0, most_rows)
     columns = [column.to_pylist() for column in shown.columns]
     rows = [[plain(value) for value in row] for row in zip(*columns, strict=True)]
     return {
         "columns": table.column_names,
         "rows": rows,
-        "truncated": table.num_rows > MOST_ROWS,
+        "truncated": table.num_rows > most_rows,
         "damaged": [*damaged],
     }
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vae_search.errors import NotFound
 from vae_search.queue.entries import PRIORITIES, QueueAction
+from vae_search.queue.state import QueueItem
 from vae_search.server.examples import SPEC_BODY
 from vae_search.server.routes.parameters import ItemNumber
 from vae_search.server.routes.sweeps import check_owner
@@ -16,7 +17,7 @@ from vae_search.server.submissions import checked_spec
 from vae_search.server.tokens import Person, Role
 from vae_search.server.wall import opened_to
 from vae_search.services.browsing.queue_facts import item_facts, queue_facts
-from vae_search.store.sweeps import beginning, sweep_record
+from vae_search.services.queue import orders
 
 router = APIRouter(tags=["queue"])
 
@@ -67,14 +68,7 @@ def submit(
     ] = None,
 ) -> dict[str, Any]:
     """Queue a sweep. The body is the spec, in YAML or JSON; all its mistakes are told at once, with their lines."""
-    spec, text = checked_spec(body, service.options.roots)
-    existing = sweep_record.find(service.store, spec.name)
-    if existing is not None:
-        beginning.check_same(existing, spec)
-    with service.queue() as queue:
-        item = queue.submit(
-            text, sweep=spec.name, actor=person.name, priority=priority, idempotency_key=idempotency_key
-        )
+    item = queue_sweep(service, person, body, priority=priority, idempotency_key=idempotency_key)
     response.headers["Location"] = f"/api/v1/queue/{item.number}"
     return item_facts(item)
 
@@ -114,7 +108,7 @@ def move(
     place: Annotated[Place, Body(openapi_examples={"last": {"value": {"before": None}}})],
 ) -> dict[str, Any]:
     """Put an item before another one, or last."""
-    return _order(service, person, QueueAction.MOVE, item, before=place.before, reason=place.reason)
+    return order(service, person, QueueAction.MOVE, item, before=place.before, reason=place.reason)
 
 
 @router.post("/queue/{item}:prioritize")
@@ -126,35 +120,58 @@ def prioritize(
     wanted: Annotated[NewPriority, Body(openapi_examples={"soon": {"value": {"priority": 10}}})],
 ) -> dict[str, Any]:
     """Give an item another priority."""
-    return _order(service, person, QueueAction.PRIORITIZE, item, priority=wanted.priority, reason=wanted.reason)
+    return order(service, person, QueueAction.PRIORITIZE, item, priority=wanted.priority, reason=wanted.reason)
 
 
 @router.post("/queue/{item}:hold")
 @opened_to(Role.SUBMITTER)
 def hold(service: InService, person: ByPerson, item: ItemNumber, why: GivenReason = None) -> dict[str, Any]:
     """Keep an item from running; one that runs is stopped and saves its epochs."""
-    return _order(service, person, QueueAction.HOLD, item, reason=_reason(why))
+    return order(service, person, QueueAction.HOLD, item, reason=_reason(why))
 
 
 @router.post("/queue/{item}:release")
 @opened_to(Role.SUBMITTER)
 def release(service: InService, person: ByPerson, item: ItemNumber, why: GivenReason = None) -> dict[str, Any]:
     """Let an item run again that was held, or parked after it failed."""
-    return _order(service, person, QueueAction.RELEASE, item, reason=_reason(why))
+    return order(service, person, QueueAction.RELEASE, item, reason=_reason(why))
 
 
 @router.post("/queue/{item}:cancel")
 @opened_to(Role.SUBMITTER)
 def cancel(service: InService, person: ByPerson, item: ItemNumber, why: GivenReason = None) -> dict[str, Any]:
     """Never run an item again; what it has stored stays."""
-    return _order(service, person, QueueAction.CANCEL, item, reason=_reason(why))
+    return order(service, person, QueueAction.CANCEL, item, reason=_reason(why))
 
 
 def _reason(why: Reason | None) -> str | None:
     return None if why is None else why.reason
 
 
-def _order(service: Service, person: Person, action: QueueAction, item: int, **what: object) -> dict[str, Any]:
+def queue_sweep(
+    service: Service, person: Person, content: bytes, *, priority: int, idempotency_key: str | None
+) -> QueueItem:
+    """Queue what a person has sent; the same order again, by its key, is the same item.
+
+    Raises:
+        InvalidSpec: The spec is wrong, or names what it may not; one line for each mistake.
+        Conflict: Its sweep is in the queue already, or was begun with another spec.
+    """
+    spec, text = checked_spec(content, service.options.roots)
+    orders.check_may_run(service.store, spec)
+    with service.queue() as queue:
+        return queue.submit(
+            text, sweep=spec.name, actor=person.name, priority=priority, idempotency_key=idempotency_key
+        )
+
+
+def order(service: Service, person: Person, action: QueueAction, item: int, **what: object) -> dict[str, Any]:
+    """Give an order about an item, as its owner or an approver; the item afterwards.
+
+    Raises:
+        RefusalError: It belongs to another.
+        NotFound, Conflict: There is no such item, or it is over.
+    """
     with service.queue() as queue:
         present = queue.state().item(item)
         if present is not None:

@@ -44,10 +44,13 @@ def log_in(
     if person is None:
         raise RefusalError(HTTPStatus.UNAUTHORIZED, "This token is not known, or was revoked.")
     if tokens is not None:
-        response.set_cookie(
-            COOKIE, token, httponly=True, samesite="strict", secure=request.url.scheme == "https", path="/"
-        )
+        keep_token(response, token, request)
     return {"name": person.name, "role": person.role.value}
+
+
+def keep_token(response: Response, token: str, request: Request) -> None:
+    """Put a token into the cookie of a browser."""
+    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=request.url.scheme == "https", path="/")
 
 
 @router.delete("/session", status_code=HTTPStatus.NO_CONTENT)

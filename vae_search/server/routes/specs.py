@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from vae_search.server.estimates import estimated
+from vae_search.server.child_processes.estimates import estimated
 from vae_search.server.examples import SPEC_BODY
 from vae_search.server.routes.queue import SpecBody
 from vae_search.server.service import InService
@@ -12,6 +12,7 @@ from vae_search.server.submissions import checked_spec
 from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
 from vae_search.spec.sweep_spec import json_schema
+from vae_search.spec.template import STARTERS
 
 router = APIRouter(tags=["specs"])
 
@@ -38,3 +39,10 @@ def estimate(service: InService, body: SpecBody) -> dict[str, Any]:
 def schema() -> dict[str, Any]:
     """Show the JSON Schema of a spec."""
     return json_schema()
+
+
+@router.get("/templates")
+@opened_to(Role.VIEWER)
+def templates() -> dict[str, Any]:
+    """List specs to start from; each may be submitted as it stands."""
+    return {"items": [{"title": title, "spec": spec} for title, spec in STARTERS.items()]}

@@ -19,9 +19,8 @@ from vae_search.server.wall import opened_to
 from vae_search.server.watchers import Listener, stream
 from vae_search.services import comparison, queries, sweeps
 from vae_search.services.browsing.queue_facts import item_facts
-from vae_search.services.browsing.sweep_pages import sweep_facts, sweep_page
+from vae_search.services.browsing.sweep_pages import sweep_page
 from vae_search.services.payloads import comparison_facts, ranking_facts
-from vae_search.services.sweep_status import status
 from vae_search.store.ledger.logs import log_lines
 
 router = APIRouter(tags=["sweeps"])
@@ -47,11 +46,10 @@ def list_sweeps(
 @opened_to(Role.VIEWER)
 def show_sweep(service: InService, sweep: SweepName) -> dict[str, Any]:
     """Show how a sweep stands, with its spec as its last driver ran it and its item in the queue."""
-    found = status(service.store, sweep)
-    with service.queue() as queue:
-        item = next((item for item in reversed(queue.state().items) if item.sweep == sweep), None)
+    facts, spec = service.sweeps.facts(sweep), service.sweeps.spec(sweep)
+    item = next((item for item in reversed(service.queued().items) if item.sweep == sweep), None)
     queued = None if item is None else item_facts(item)
-    return sweep_facts(found) | {"spec": found.spec.to_json(), "queued": queued}
+    return facts | {"spec": spec, "queued": queued}
 
 
 @router.get("/sweeps/{sweep}/best")
@@ -66,10 +64,11 @@ def best(
 ) -> dict[str, Any]:
     """Rank the completed trials of a sweep; by the objective, confirmed configs come first."""
     with nullcontext() if where is None else service.query_slot():
+        leaderboard = service.sweeps.leaderboard(sweep)
         ranking = (
-            queries.pareto(service.store, sweep, count=n, where=where)
+            queries.pareto(service.store, sweep, count=n, where=where, leaderboard=leaderboard)
             if pareto
-            else queries.best(service.store, sweep, count=n, by=by, where=where)
+            else queries.best(service.store, sweep, count=n, by=by, where=where, leaderboard=leaderboard)
         )
     return {
         "sweep": sweep,

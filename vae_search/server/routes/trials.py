@@ -39,6 +39,7 @@ def list_trials(
             descending=descending,
             state=state,
             where=where,
+            leaderboard=service.sweeps.leaderboard(sweep),
         )
     return page(request, [*found.trials], next_cursor=found.next, total=found.total, damaged=[*found.damaged])
 

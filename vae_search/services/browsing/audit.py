@@ -1,7 +1,8 @@
-"""Audit of a store: who did what and why, from the logs of the models and of the queue."""
+"""Audit of a store: who did what and why, from the logs of the models and of the queue. Each entry is read once."""
 
 import heapq
-from collections.abc import Iterator
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vae_search.errors import CorruptStore
@@ -14,7 +15,7 @@ from vae_search.store.logs.chained_log import ChainedLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Audit:
+class AuditPage:
     """Entries, the newest first, and the logs that could not be read."""
 
     entries: tuple[Facts, ...]
@@ -22,73 +23,115 @@ class Audit:
     troubles: tuple[str, ...]
 
 
-def audit(
-    store: Store,
-    *,
-    limit: int,
-    skip: int = 0,
-    model: str | None = None,
-    sweep: str | None = None,
-    actor: str | None = None,
-) -> Audit:
-    """Read the entries of both kinds of logs. The dispatcher's and those of a sweep's driver have no actor.
+class Audit:
+    """Entries of all logs of a store. Logs grow only, so what was read is kept; safe for threads."""
 
-    Args:
-        skip: of the newest.
-        model: only its entries.
-        sweep: only entries about it, or about its candidates.
-        actor: only what this person did.
-    """
-    troubles: list[str] = []
-    found: list[Facts] = []
-    names = model_names(store) if model is None else [model]
-    logs = [_of_model(store, name) for name in names]
-    if model is None:
-        logs.append(_of_queue(store))
-    for log in logs:
-        try:
-            found += log
-        except CorruptStore as error:
-            troubles.append(str(error))
-    chosen = [
-        entry for entry in found if actor in (None, entry["actor"]) and (sweep is None or entry["sweep"] == sweep)
-    ]
-    newest = heapq.nlargest(limit + skip, chosen, key=lambda entry: (entry["at"], entry["number"]))
-    return Audit(entries=tuple(newest[skip:]), total=len(chosen), troubles=tuple(troubles))
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._queue = _QueueFacts(store)
+        self._models: dict[str, _ModelFacts] = {}
+
+    def page(
+        self,
+        *,
+        limit: int,
+        skip: int = 0,
+        model: str | None = None,
+        sweep: str | None = None,
+        actor: str | None = None,
+    ) -> AuditPage:
+        """Find entries of both kinds of logs. The dispatcher's and those of a sweep's driver have no actor.
+
+        Args:
+            skip: of the newest.
+            model: only its entries.
+            sweep: only entries about it, or about its candidates.
+            actor: only what this person did.
+        """
+        found, troubles = self._entries(model)
+        chosen = [
+            entry for entry in found if actor in (None, entry["actor"]) and (sweep is None or entry["sweep"] == sweep)
+        ]
+        newest = heapq.nlargest(limit + skip, chosen, key=lambda entry: (entry["at"], entry["number"]))
+        return AuditPage(entries=tuple(newest[skip:]), total=len(chosen), troubles=tuple(troubles))
+
+    def _entries(self, model: str | None) -> tuple[list[Facts], list[str]]:
+        """Entries as they are now, and what could not be read; a damaged log is left out."""
+        found: list[Facts] = []
+        troubles: list[str] = []
+        with self._lock:
+            logs: list[_QueueFacts | _ModelFacts] = [] if model is not None else [self._queue]
+            for name in model_names(self._store) if model is None else [model]:
+                logs.append(self._models.get(name) or _ModelFacts(self._store, name))
+            for log in logs:
+                try:
+                    entries = log.read()
+                except CorruptStore as error:
+                    troubles.append(str(error))
+                    continue
+                found += entries
+                if isinstance(log, _ModelFacts) and entries:  # what has no log is nothing to keep
+                    self._models[log.model] = log
+        return found, troubles
 
 
-def _of_model(store: Store, model: str) -> Iterator[Facts]:
-    for number, entry in enumerate(ModelLog(store, model).entries(), start=1):
-        yield {
-            "log": "model",
-            "model": model,
-            "number": number,
-            "at": entry.at.isoformat(),
-            "actor": entry.actor,
-            "action": entry.action.value,
-            "sweep": None if entry.candidate is None else entry.candidate.partition("/")[0],
-            "candidate": entry.candidate,
-            "version": entry.version,
-            "champion_before": entry.champion,
-            "reasons": list(entry.reasons),
-        }
+class _ModelFacts:
+    """The log of one model."""
+
+    def __init__(self, store: Store, model: str) -> None:
+        self.model = model
+        self._log = ModelLog(store, model)
+        self._facts: list[Facts] = []
+
+    def read(self) -> Sequence[Facts]:
+        """All entries, those that are new read from the store."""
+        for number, entry in enumerate(self._log.entries()[len(self._facts) :], start=len(self._facts) + 1):
+            self._facts.append(
+                {
+                    "log": "model",
+                    "model": self.model,
+                    "number": number,
+                    "at": entry.at.isoformat(),
+                    "actor": entry.actor,
+                    "action": entry.action.value,
+                    "sweep": None if entry.candidate is None else entry.candidate.partition("/")[0],
+                    "candidate": entry.candidate,
+                    "version": entry.version,
+                    "champion_before": entry.champion,
+                    "reasons": list(entry.reasons),
+                }
+            )
+        return self._facts
 
 
-def _of_queue(store: Store) -> Iterator[Facts]:
-    log, sweeps = ChainedLog(store, FOLDER), dict[int, str | None]()
-    for number, record in enumerate(log.records(), start=1):
-        entry = QueueEntry.from_record(record, where=log.path(number))
-        if entry.action is QueueAction.SUBMIT:
-            sweeps[number] = entry.sweep
-        yield {
-            "log": "queue",
-            "number": number,
-            "at": entry.at.isoformat(),
-            "actor": entry.actor,
-            "action": entry.action.value,
-            "item": number if entry.action is QueueAction.SUBMIT else entry.item,
-            "sweep": sweeps.get(number if entry.item is None else entry.item),
-            "priority": entry.priority,
-            "exit_code": entry.exit_code,
-            "reasons": [] if entry.reason is None else [entry.reason],
-        }
+class _QueueFacts:
+    """The log of the queue."""
+
+    def __init__(self, store: Store) -> None:
+        self._log = ChainedLog(store, FOLDER)
+        self._sweeps: dict[int | None, str | None] = {}
+        self._facts: list[Facts] = []
+
+    def read(self) -> Sequence[Facts]:
+        """All entries, those that are new read from the store."""
+        for number, record in enumerate(self._log.records()[len(self._facts) :], start=len(self._facts) + 1):
+            entry = QueueEntry.from_record(record, where=self._log.path(number))
+            item = number if entry.action is QueueAction.SUBMIT else entry.item
+            if entry.action is QueueAction.SUBMIT:
+                self._sweeps[item] = entry.sweep
+            self._facts.append(
+                {
+                    "log": "queue",
+                    "number": number,
+                    "at": entry.at.isoformat(),
+                    "actor": entry.actor,
+                    "action": entry.action.value,
+                    "item": item,
+                    "sweep": self._sweeps.get(item),
+                    "priority": entry.priority,
+                    "exit_code": entry.exit_code,
+                    "reasons": [] if entry.reason is None else [entry.reason],
+                }
+            )
+        return self._facts

@@ -25,6 +25,7 @@ def item_facts(item: QueueItem) -> Facts:
         "priority": item.priority,
         "submitted_at": item.submitted_at.isoformat(),
         "attempts": len(item.attempts),
+        "why": item.why,
         "parked": item.parked,
         "last_attempt": None
         if last is None

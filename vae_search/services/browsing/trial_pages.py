@@ -1,7 +1,5 @@
 """Pages of a sweep's trials: filtered and ordered here, so that a reader of ten thousand gets fifty."""
 
-import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -11,7 +9,8 @@ from vae_search.services.payloads import Facts, trial_facts
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.rows import trial_record
 from vae_search.store.ledger.trials import Ledger
-from vae_search.store.queries.leaderboard import read_leaderboard
+from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
+from vae_search.store.queries.ranking import check_comparable
 from vae_search.store.sweeps import sweep_record
 
 Order = Literal["trial", "objective", "neg_elbo", "rate", "instability", "train_flops", "cpu_s"]
@@ -40,6 +39,7 @@ def trial_page(
     descending: bool = False,
     state: str | None = None,
     where: str | None = None,
+    leaderboard: Leaderboard | None = None,
 ) -> TrialPage:
     """Read the next trials of a sweep.
 
@@ -49,37 +49,30 @@ def trial_page(
         after: the trial that the page before ended with. What has landed since shifts nothing.
         state: only COMPLETE, PRUNED or FAIL.
         where: only trials that meet this condition; see `store/queries/sql_filter.py`.
+        leaderboard: of the sweep, if it has been read already.
 
     Raises:
         NotFound: There is no such sweep.
         InvalidSpec: `where` is no condition, or no such trial meets it that the page before could have ended with.
         Conflict: The rows do not all belong to one comparability key (invariant I7).
     """
-    leaderboard = read_leaderboard(store, sweep, record=sweep_record.read_stored(store, sweep))
+    leaderboard = leaderboard or read_leaderboard(store, sweep, record=sweep_record.read_stored(store, sweep))
+    check_comparable(leaderboard.comparability_keys, trials=leaderboard.finished)
     damaged = {*leaderboard.damaged}
     if where is not None:
         from vae_search.store.queries.sql_filter import matching
 
         chosen, left_out = matching(store, sweep, where)
         leaderboard, damaged = leaderboard.narrowed(chosen), damaged | {*left_out}
-    numbers: list[int] = leaderboard.numbers
-    values = numbers if order == "trial" else leaderboard.column(order)
-    states = leaderboard.column("state")
-    found = [
-        (value, number)
-        for value, number, of in zip(values, numbers, states, strict=True)
-        if state is None or of == state
-    ]
-    ordered = [number for _, number in sorted(found, key=_sort_key(descending))]
+    ordered = leaderboard.in_order(order, descending=descending, state=state)
     begin = 0
     if after is not None:
         if after not in ordered:
             raise InvalidSpec(f"cursor: no trial {after} is among those that are asked for. Begin without a cursor.")
         begin = ordered.index(after) + 1
     shown = ordered[begin : begin + limit]
-    rows = {row.trial: row for row in leaderboard.narrowed(shown).ranked(by="neg_elbo", every_state=True)}
     return TrialPage(
-        trials=tuple(trial_facts(rows[number]) | {"rate": rows[number].rate} for number in shown),
+        trials=tuple(trial_facts(row) | {"rate": row.rate} for row in leaderboard.rows(shown)),
         next=shown[-1] if shown and begin + limit < len(ordered) else None,
         total=len(ordered),
         damaged=tuple(sorted(damaged)),
@@ -112,19 +105,8 @@ def curve(store: Store, sweep: str, number: int) -> list[Facts]:
     sweep_record.read_stored(store, sweep)
     ledger = Ledger(store, sweep)
     try:
-        row = ledger.trial(number)
+        epochs = ledger.epochs(number)
     except NotFound:
         raise NotFound(f"sweep {sweep}: there is no finished trial {number}.") from None
-    found: Any = plain([asdict(epoch) for epoch in ledger.curves([row]).by_trial.get(number, [])])
+    found: Any = plain([asdict(epoch) for epoch in epochs])
     return [{name: value for name, value in epoch.items() if name not in ("sweep", "trial")} for epoch in found]
-
-
-def _sort_key(descending: bool) -> Callable[[tuple[float | None, int]], tuple[bool, float, int]]:
-    sign = -1.0 if descending else 1.0
-
-    def key(each: tuple[float | None, int]) -> tuple[bool, float, int]:
-        value, number = each
-        is_missing = value is None or math.isnan(value)
-        return (is_missing, 0.0 if value is None or is_missing else sign * value, number)
-
-    return key

@@ -71,11 +71,10 @@ def policy_of(spec: SweepSpec) -> PromotionPolicy:
     Raises:
         InvalidSpec: `promote.limits` names a gate that does not exist.
     """
-    return (
-        PromotionPolicy(min_gain=spec.promote.min_gain, limits=spec.promote.limits)
-        if spec.promote
-        else PromotionPolicy()
-    )
+    asks = spec.promote
+    if asks is None:
+        return PromotionPolicy()
+    return PromotionPolicy(min_gain=asks.min_gain, limits=asks.limits, needs_approval=asks.approval == "required")
 
 
 def promote(
@@ -201,17 +200,26 @@ def load(store: Store, address: str) -> LoadedModel:
     wanted = ModelAddress.parse(address)
     state = model_state(store, wanted.model)
     number = wanted.resolve(state)
-    files = read_version(store, wanted.model, number, sha256=state.versions[number].manifest_sha256)
+    return load_version(store, wanted.model, number, sha256=state.versions[number].manifest_sha256)
+
+
+def load_version(store: Store, model: str, number: int, *, sha256: str | None) -> LoadedModel:
+    """The model of one version; see `load`.
+
+    Args:
+        sha256: of its manifest, from the log; None for a version that has not been promoted yet.
+    """
+    files = read_version(store, model, number, sha256=sha256)
     with native_remarks_hidden():
         from vae_search.vae.inference.model import VaeModel
         from vae_search.vae.inference.saved_model import CONFIG_FILE, WEIGHTS_FILE
-    where = model_paths.version(wanted.model, number)
+    where = model_paths.version(model, number)
     try:
-        model = VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE])
+        found = VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE])
         data = _data_of(files[CARD_FILE], where=where)
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptStore(f"{where}: cannot be loaded: {error}.") from error
-    return LoadedModel(name=wanted.model, version=number, model=model, data=data)
+    return LoadedModel(name=model, version=number, model=found, data=data)
 
 
 def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> Evaluation:

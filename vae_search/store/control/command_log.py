@@ -1,12 +1,11 @@
 """Command log of one sweep: commands are added by anybody, and read by the sweep's driver."""
 
 import secrets
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from vae_search.store.backends.base import Store
-from vae_search.store.control.commands import CommandAction, SweepCommand, SweepControl, fold
-from vae_search.store.leases.records import newest_lease
+from vae_search.store.control.commands import CommandAction, SweepCommand, SweepControl, fold, given_before
 from vae_search.store.logs.chained_log import ChainedLog
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps import sweep_record
@@ -24,21 +23,31 @@ class CommandLog:
         self._incarnation = incarnation
         self._commands: list[SweepCommand] = []
 
-    def control(self, *, lease: int) -> SweepControl:
-        """Fold the commands, for the driver with `lease`.
+    def commands(self) -> tuple[SweepCommand, ...]:
+        """All commands in their order, those to other incarnations included.
 
         Raises:
-            CorruptStore: One is damaged.
+            CorruptStore: One is damaged, or of a kind that this program does not know.
         """
         records = self._log.records()
         for number, record in enumerate(records[len(self._commands) :], start=len(self._commands) + 1):
             self._commands.append(SweepCommand.from_record(record, where=self._log.path(number)))
-        return fold(self._commands, incarnation=self._incarnation, lease=lease)
+        return tuple(self._commands)
+
+    def control(self, *, since: int = 0) -> SweepControl:
+        """Fold the commands; arguments as for `fold`, errors as for `commands`."""
+        return fold(self.commands(), incarnation=self._incarnation, since=since)
 
     def add(self, command: SweepCommand) -> int:
-        """Add a command behind those that are there; its number."""
+        """Add a command behind those that are there; its number, or that of the same one which is there already.
+
+        Raises:
+            Conflict: Its idempotency key was used for another one.
+        """
         while True:
             count = len(self._log.records())
+            if command.idempotency_key is not None and (earlier := given_before(self.commands(), command)):
+                return earlier
             if self._log.append(command.to_record(), after=count):
                 return count + 1
 
@@ -64,7 +73,28 @@ def command(
         nonce=secrets.token_hex(16),
         actor=actor,
         incarnation=incarnation,
-        lease=newest_lease(store, sweep),
         **what,  # type: ignore[arg-type]
     )
     return CommandLog(store, sweep, incarnation=incarnation).add(given)
+
+
+def find_config(
+    store: Store, sweep: str, params: Mapping[str, int | float | str], *, actor: str | None, idempotency_key: str
+) -> int | None:
+    """Find the `ENQUEUE` that was given with this key: its number, or None.
+
+    Raises:
+        NotFound: There is no such sweep.
+        Conflict: The key was used for another command.
+    """
+    incarnation = sweep_record.read_stored(store, sweep).incarnation
+    again = SweepCommand(
+        action=CommandAction.ENQUEUE,
+        at=datetime.now(UTC),
+        nonce="",
+        actor=actor,
+        incarnation=incarnation,
+        idempotency_key=idempotency_key,
+        params=params,
+    )
+    return given_before(CommandLog(store, sweep, incarnation=incarnation).commands(), again)

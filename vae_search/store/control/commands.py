@@ -5,12 +5,12 @@ hold; the others say how things are to be, so that carrying one out again change
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from vae_search.errors import CorruptStore
+from vae_search.errors import Conflict, CorruptStore
 
 
 class CommandAction(StrEnum):
@@ -30,11 +30,10 @@ class SweepCommand:
         nonce: random, so that two writers never write equal commands.
         actor: who gave it.
         incarnation: of the sweep, which tells it from a later one of its name.
-        lease: the newest one when it was given; what it sets holds for drivers from that lease on, until one begins
-            with settings of its own.
+        idempotency_key: the sender's own mark; the same one again, by the same actor, is the same command.
         params: of an `ENQUEUE`: values by parameter; the others are drawn.
         trial: of a `STOP_TRIAL`.
-        settings: of a `SET`: values by key, such as `resources.concurrency` or `budget.trials`.
+        settings: of a `SET`: values by key of the spec, such as `resources.concurrency` or `budget.trials`.
 
     Raises:
         ValueError: What the action needs is missing, or there is more.
@@ -45,10 +44,10 @@ class SweepCommand:
     nonce: str
     actor: str | None = None
     incarnation: str | None = None
-    lease: int = 0
+    idempotency_key: str | None = None
     params: Mapping[str, int | float | str] | None = None
     trial: int | None = None
-    settings: Mapping[str, int | float | str] | None = None
+    settings: Mapping[str, int | float | str | None] | None = None
 
     def __post_init__(self) -> None:
         needed = {CommandAction.ENQUEUE: "params", CommandAction.STOP_TRIAL: "trial", CommandAction.SET: "settings"}
@@ -79,6 +78,23 @@ class SweepCommand:
             ) from error
 
 
+def given_before(commands: Iterable[SweepCommand], again: SweepCommand) -> int | None:
+    """Number of the command that is given again, by its idempotency key; None if it is new.
+
+    Raises:
+        Conflict: The key was used for another one.
+    """
+    if again.idempotency_key is None:
+        return None
+    mark = (again.actor, again.incarnation, again.idempotency_key)
+    for number, earlier in enumerate(commands, start=1):
+        if (earlier.actor, earlier.incarnation, earlier.idempotency_key) == mark:
+            if replace(earlier, at=again.at, nonce=again.nonce) != again:
+                raise Conflict(f"idempotency key {again.idempotency_key}: was used for another command.")
+            return number
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnqueuedConfig:
     """A config that somebody wants to be tried."""
@@ -94,26 +110,31 @@ class SweepControl:
 
     enqueued: tuple[EnqueuedConfig, ...] = ()
     """in the order in which they were given, those included that have become trials"""
-    stopped_trials: frozenset[int] = frozenset()
-    settings: Mapping[str, int | float | str] | None = None
-    """of the driver that holds the sweep; None if nobody has set anything"""
+    stopped_trials: Mapping[int, int] = field(default_factory=dict)
+    """number of the first command that stops a trial, by trial"""
+    settings: Mapping[str, int | float | str | None] = field(default_factory=dict)
+    """that were set, the last one of each key"""
     commands: int = 0
     """how many there are"""
 
 
-def fold(commands: Iterable[SweepCommand], *, incarnation: str | None, lease: int) -> SweepControl:
-    """The commands to the sweep of an incarnation, as the driver with `lease` sees them."""
-    control = SweepControl()
+def fold(commands: Iterable[SweepCommand], *, incarnation: str | None, since: int = 0) -> SweepControl:
+    """The commands to the sweep of an incarnation.
+
+    Args:
+        since: number of the last command whose settings are in the spec already that they are laid over.
+    """
+    enqueued: list[EnqueuedConfig] = []
+    stopped: dict[int, int] = {}
+    settings: dict[str, int | float | str | None] = {}
+    number = 0
     for number, command in enumerate(commands, start=1):
-        control = replace(control, commands=number)
         if command.incarnation != incarnation:
             continue
-        match command:
-            case SweepCommand(params=params) if params is not None:
-                enqueued = (*control.enqueued, EnqueuedConfig(command=number, params=params))
-                control = replace(control, enqueued=enqueued)
-            case SweepCommand(trial=trial) if trial is not None:
-                control = replace(control, stopped_trials=control.stopped_trials | {trial})
-            case SweepCommand(settings=settings) if settings is not None and command.lease == lease:
-                control = replace(control, settings={**(control.settings or {}), **settings})
-    return control
+        if command.params is not None:
+            enqueued.append(EnqueuedConfig(command=number, params=command.params))
+        if command.trial is not None:
+            stopped.setdefault(command.trial, number)
+        if command.settings is not None and number > since:
+            settings |= command.settings
+    return SweepControl(enqueued=tuple(enqueued), stopped_trials=stopped, settings=settings, commands=number)

@@ -9,11 +9,10 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from vae_search.errors import Conflict, LeaseLost, VaeSearchError
 from vae_search.store.backends.base import AlreadyThere, Store
@@ -31,9 +30,6 @@ from vae_search.store.leases.records import (
     stop_requested,
 )
 from vae_search.store.paths import SweepPaths
-
-if TYPE_CHECKING:
-    from vae_search.spec.sweep_spec import SweepSpec
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +81,7 @@ class Lease:
         if self._progress is None:
             return self.before
         own = self._progress()
-        return DriverProgress(driver_s=self.before.driver_s + own.driver_s, exhausted=own.exhausted)
+        return replace(own, driver_s=self.before.driver_s + own.driver_s)
 
     def check(self) -> None:
         """Make sure that this process still owns the sweep; call before each commit.
@@ -178,7 +174,7 @@ def acquire(
     sweep: str,
     *,
     purpose: Purpose = Purpose.MAINTAIN,
-    spec: "SweepSpec | None" = None,
+    begin: Callable[[], Mapping[str, object]] = dict,
     progress: Callable[[], DriverProgress] | None = None,
     take_over: bool = False,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -197,7 +193,8 @@ def acquire(
 
     Args:
         purpose: what for.
-        spec: What the driver runs the sweep with, for `sweep_record.latest_spec`; None for one that trains nothing.
+        begin: What the driver runs the sweep with, as fields of the lease's record (`present_spec.BegunSpec`); called
+            once nobody else holds the sweep. Nothing for one that trains nothing.
         progress: This driver's own, without the ones before it; called at each beat, in the heartbeat's thread. None
             for one that trains nothing: what was before stays as it is.
         take_over: lets a removal take the place of a silent holder; for people who know that its machine is gone.
@@ -220,8 +217,7 @@ def acquire(
         "started_at": clock().isoformat(),
         "before": asdict(before),
     }
-    if spec is not None:
-        record["spec"] = spec.to_json()
+    record |= begin()
     try:
         store.create(SweepPaths(sweep).lease(number), to_json_bytes(record))
     except AlreadyThere:

@@ -32,13 +32,20 @@ class DriverProgress:
 
     driver_s: float = 0.0
     exhausted: bool = False
+    commands: int = 0
+    """number of the last command to the sweep that its drivers have seen"""
 
     @classmethod
     def of(cls, fields: object) -> "DriverProgress | None":
         """Read it from a record's field; None if that holds none."""
         if not isinstance(fields, Mapping) or not isinstance(seconds := fields.get("driver_s"), int | float):
             return None
-        return cls(driver_s=float(seconds), exhausted=fields.get("exhausted") is True)
+        commands = fields.get("commands")
+        return cls(
+            driver_s=float(seconds),
+            exhausted=fields.get("exhausted") is True,
+            commands=commands if isinstance(commands, int) else 0,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,12 @@ reader ever sorts or averages them.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore
@@ -26,6 +27,7 @@ from vae_search.store.ledger.columns import (
     check_columns,
     checked,
     columns_of,
+    int64_array,
     records_of,
 )
 from vae_search.store.paths import trial_key
@@ -47,7 +49,7 @@ class TrialRow:
     sweep: Text  # name of the sweep
     trial: Int64  # number of the trial, from 0
     state: Annotated[State, pa.string()]  # COMPLETE, PRUNED or FAIL
-    reason: Annotated[Reason, pa.string()] | None = None  # rung, time, diverged, raised, oom, timeout; NULL if COMPLETE
+    reason: Annotated[Reason, pa.string()] | None = None  # rung, time, stopped, diverged, raised, oom, timeout; or NULL
     error: Text | None = None  # last words of a FAIL
     seed: Int64  # what the trial's weights, order and noise follow from
     attempts: Int32  # how often a worker began with it
@@ -95,6 +97,7 @@ class TrialRow:
     versions_json: Text | None = None  # versions of everything that a result depends on
     epochs_sha256: Text | None = None  # of the file with the learning curve
     artifact_sha256: Text | None = None  # of the manifest of the kept weights
+    command: Int64 | None = None  # number of the command by which somebody enqueued the config; NULL if nobody did
     incarnation: Text | None = None  # random mark of the sweep, in its record as well; NULL in sweeps of older versions
 
     @property
@@ -152,10 +155,10 @@ def trials_to_parquet(rows: Sequence[TrialRow], *, path: str, after: pa.Table | 
     """`rows` as a sealed Parquet file for `path`, with the columns of `TRIAL_SCHEMA`.
 
     Args:
-        after: rows that come before them, with the same columns.
+        after: others that go into the file with them, with the same columns.
     """
     records = [trial_record(row) for row in rows]
-    return encode_checked(_joined(after, pa.Table.from_pylist(records, schema=TRIAL_SCHEMA)), path=path)
+    return encode_checked(_joined(after, pa.Table.from_pylist(records, schema=TRIAL_SCHEMA), by=["trial"]), path=path)
 
 
 def trials_from_parquet(content: bytes, *, path: str, places: Sequence[int] | None = None) -> list[TrialRow]:
@@ -232,19 +235,23 @@ def epochs_to_parquet(rows: Sequence[EpochRow], *, path: str, after: pa.Table | 
     """`rows` as a sealed Parquet file for `path`, with the columns of `EPOCH_SCHEMA`.
 
     Args:
-        after: rows that come before them, with the same columns.
+        after: others that go into the file with them, with the same columns.
     """
     records = [_record(row, _EPOCH_COLUMNS) for row in rows]
-    return encode_checked(_joined(after, pa.Table.from_pylist(records, schema=EPOCH_SCHEMA)), path=path)
+    table = _joined(after, pa.Table.from_pylist(records, schema=EPOCH_SCHEMA), by=["trial", "epoch"])
+    return encode_checked(table, path=path)
 
 
-def epochs_from_parquet(content: bytes, *, path: str) -> list[EpochRow]:
-    """The rows in the file `path`.
+def epochs_from_parquet(content: bytes, *, path: str, trials: Collection[int] | None = None) -> list[EpochRow]:
+    """The rows in the file `path`, all of them or those of `trials`.
 
     Raises:
         CorruptStore: The file is damaged or misplaced, or holds something else.
     """
-    records = decode_checked(content, path=path).to_pylist()
+    table = decode_checked(content, path=path)
+    if trials is not None and "trial" in table.column_names:
+        table = table.filter(pc.is_in(table["trial"], value_set=int64_array(trials)))
+    records = table.to_pylist()
     try:
         return [EpochRow(**{name: record.get(name) for name in _EPOCH_COLUMNS}) for record in records]
     except (ValueError, TypeError) as error:
@@ -281,12 +288,13 @@ def _checked_params(params: Mapping[str, object]) -> dict[str, ParamValue]:
     return {name: checked(f"params.{name}", value, _PARAM_COLUMNS[name]) for name, value in params.items()}
 
 
-def _joined(first: pa.Table | None, then: pa.Table) -> pa.Table:
-    """One table in one piece: equal rows give equal bytes, however they came together."""
+def _joined(first: pa.Table | None, then: pa.Table, *, by: Sequence[str]) -> pa.Table:
+    """One table in one piece, by these columns: equal rows give equal bytes, however they came together."""
     if first is None:
         return then
     # The empty piece gives its schema to the whole: read from a file, a list's items have another name.
-    return pa.concat_tables([then.slice(0, 0), first, then]).combine_chunks()
+    joined = pa.concat_tables([then.slice(0, 0), first, then]).combine_chunks()
+    return joined.take(pc.sort_indices(joined, sort_keys=[(name, "ascending") for name in by])).combine_chunks()
 
 
 def _record(row: object, columns: Mapping[str, Column]) -> dict[str, object]:

@@ -10,7 +10,6 @@ from vae_search.errors import CorruptStore
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.ledger.compaction import (
-    finished_prefix,
     read_compact,
     read_compact_curves,
     usable_copy,
@@ -138,10 +137,10 @@ class Ledger:
 
     def curves(self, rows: Sequence[TrialRow]) -> LedgerCurves:
         """Read the learning curves of these trials; damaged ones are left out and named."""
-        copied = read_compact_curves(self._store, self._sweep, self._identity)
-        curves = {row.trial: copied[row.trial] for row in rows if row.trial in copied}
+        wanted = {row.trial for row in rows}
+        curves = read_compact_curves(self._store, self._sweep, self._identity, trials=wanted)
         damaged: list[str] = []
-        raw = [row for row in rows if row.trial not in copied]
+        raw = [row for row in rows if row.trial not in curves]
         contents = self._store.read_many(self._paths.trial_epochs(row.trial) for row in raw)
         for row, content in zip(raw, contents, strict=True):
             try:
@@ -153,7 +152,7 @@ class Ledger:
     def compact(self) -> None:
         """Bring the copies for readers in a hurry up to date. The caller holds the sweep's lease.
 
-        They reach to the first trial that is not finished, or whose row or curve is damaged.
+        They hold every trial that is finished, but those whose row or curve is damaged.
 
         Raises:
             StoreUnavailable: They stay as they were.
@@ -161,8 +160,7 @@ class Ledger:
         paths = self._store.list(self._paths.trials)
         numbers = {number for path in paths if (number := self._trial_in(path)) is not None}
         copy = usable_copy(self._store, self._sweep, numbers, self._identity)
-        begun = copy.length if copy else 0
-        new = sorted(number for number in numbers if number >= begun)
+        new = sorted(numbers.difference(copy.held.trials if copy else ()))
         files = self._paths.trial_files(new)
         curve_files = [self._paths.trial_epochs(number) for number in new]
         contents = zip(files, self._store.read_many(files), self._store.read_many(curve_files), strict=True)
@@ -175,9 +173,8 @@ class Ledger:
                     self._identity.check(row.incarnation, path=path)
                 curves[row.trial] = self._curve(row, curve_bytes)
                 rows.append(row)
-        length = finished_prefix({*range(begun), *curves, *store_paths.tombstones(paths)})
-        if length > begun:
-            write_compact(self._store, self._sweep, rows, curves, after=copy, length=length)
+        if rows:
+            write_compact(self._store, self._sweep, rows, curves, after=copy)
 
     def epochs(self, trial: int) -> list[EpochRow]:
         """The learning curve of one finished trial.

@@ -42,6 +42,10 @@ def strays(store: Store, sweeps: Collection[str], *, now_s: float) -> dict[str, 
     found = _abandoned(store, "", PARTIAL_NAME, now_s)
     inside = tuple(f"{SweepPaths(sweep).folder}/" for sweep in sweeps)
     outside = {path: size for path, size in found.items() if not path.startswith(inside)}
+    for name in {*store.folders(store_paths.SWEEPS)}.difference(sweeps):  # a fork that was interrupted has no record
+        if store_paths.is_sweep_name(name):
+            folder = SweepPaths(name).borrowed("trials").rpartition("/")[0]
+            outside |= _abandoned(store, folder, store_paths.BORROWED_NAME, now_s)
     return outside | _abandoned(store, store_paths.PROBES, store_paths.PROBE_NAME, now_s)
 
 

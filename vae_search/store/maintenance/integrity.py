@@ -13,9 +13,10 @@ from vae_search.store.backends.json_records import from_json_bytes, from_sealed_
 from vae_search.store.leases.records import newest_lease, read_holder
 from vae_search.store.ledger.checkpoints import PAUSE_FILE
 from vae_search.store.ledger.checksums import check_seal
-from vae_search.store.ledger.compaction import usable_length
+from vae_search.store.ledger.compaction import usable_trials
 from vae_search.store.ledger.confirm_runs import ConfirmRow, finalist_from_parquet
 from vae_search.store.ledger.rows import TrialRow, trial_from_parquet
+from vae_search.store.maintenance.borrowed_files import borrowed_findings
 from vae_search.store.maintenance.findings import Finding, Inspection
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.ranking import best_first
@@ -45,6 +46,7 @@ def inspect(store: Store, sweep: str) -> Inspection:
     findings += _curve_findings(store, sweep, paths, rows, lost=lost)
     findings += _artifact_findings(store, sweep, paths, all_rows, lost=lost)
     findings += _copy_findings(store, sweep, paths)
+    findings += borrowed_findings(store, sweep, paths)
     findings += _running_findings(store, sweep, paths, all_rows)
     curves = [path for path in paths if store_paths.table_of(path) == "epochs"]
     return Inspection(
@@ -244,8 +246,8 @@ def _behind(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> set[str]:
 def _copy_findings(store: Store, sweep: str, paths: list[str]) -> Iterator[Finding]:
     copies = [path for path in paths if path.startswith(f"{SweepPaths(sweep).compact}/")]
     numbers = {store_paths.number_of(path) or 0 for path in paths if store_paths.table_of(path) == "trials"}
-    length = usable_length(store, sweep, numbers, identity_of(store, sweep)) if copies else 0
-    in_use = (SweepPaths(sweep).compact_trials(length), SweepPaths(sweep).compact_epochs(length)) if length else ()
+    size = usable_trials(store, sweep, numbers, identity_of(store, sweep)).size if copies else 0
+    in_use = (SweepPaths(sweep).compact_trials(size), SweepPaths(sweep).compact_epochs(size)) if size else ()
     problem = "a derived copy that is damaged or out of date; readers pass it over"
     for path in set(copies).difference(in_use):
         yield Finding(path=path, problem=problem, damaged=False)

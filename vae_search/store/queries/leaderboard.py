@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -10,56 +9,17 @@ import pyarrow.compute as pc
 
 from vae_search.core.criteria import CRITERIA, RankedBy
 from vae_search.core.trial_state import State
-from vae_search.errors import CorruptStore, NotFound
-from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.columns import int64_array
-from vae_search.store.ledger.compaction import compact_lengths
-from vae_search.store.ledger.rows import (
-    TRIAL_SCHEMA,
-    TrialRow,
-    columns_from_parquet,
-    trial_from_parquet,
-    trials_from_parquet,
-)
-from vae_search.store.paths import SweepPaths
+from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.front import Front, Member, front_among
 from vae_search.store.queries.pareto import front_of_learners, point_of
 from vae_search.store.queries.ranking import check_comparable
-from vae_search.store.sweeps.identity import SweepIdentity, identity_of
+from vae_search.store.queries.read_rows import ReadRows, read_rows
 from vae_search.store.sweeps.sweep_record import StoredRecord
 
 if TYPE_CHECKING:
     from vae_search.spec.sections import Objective  # its library takes as long to load as `best` does
-
-# In the order of the files, which costs least.
-COLUMNS = (
-    "trial",
-    "state",
-    "objective",
-    "neg_elbo",
-    "rate",
-    "instability",
-    "train_flops",
-    "cpu_s",
-    "comparability_key",
-    "incarnation",
-)
-
-_SCHEMA = pa.schema([TRIAL_SCHEMA.field(name) for name in COLUMNS])
-_NO_ROWS = pa.table([pa.nulls(0, field.type) for field in _SCHEMA], schema=_SCHEMA)
-_FINISHED = {state.value for state in State if state.is_finished}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Copy:
-    """The longest intact copy of a sweep's first rows."""
-
-    path: str
-    content: bytes
-    table: pa.Table
-    files: list[str]
-    """the rows' own files, by place in the copy"""
 
 
 class Leaderboard:
@@ -69,36 +29,50 @@ class Leaderboard:
     long as its own file is there.
 
     Args:
-        table: `COLUMNS` of all intact rows, in any order, and the column `place`: where in the copy a row is, NULL for
-            one from its own file.
+        read: the rows that were read.
+        table: those of `read.table` that count; default: all.
     """
 
-    def __init__(
-        self, store: Store, sweep: str, table: pa.Table, *, copy: _Copy | None, damaged: list[str], set_aside: list[int]
-    ) -> None:
-        self.damaged = tuple(damaged)
+    def __init__(self, read: ReadRows, table: pa.Table | None = None) -> None:
+        table = read.table if table is None else table
+        self.read = read
+        """kept by who will read the sweep again"""
+        self.damaged = read.damaged
         """files that could not be read"""
-        self.set_aside = tuple(set_aside)
+        self.set_aside = read.set_aside
         """trials whose damaged rows were set aside; their numbers stay used"""
         self.states = Counter({State(state): count for state, count in _counts(table, "state").items()})
         self.cpu_s: float = pc.sum(table["cpu_s"]).as_py() or 0.0
         """of training, all trials together"""
-        self._store = store
-        self._sweep = sweep
         self._table = table
-        self._copy = copy
 
     def narrowed(self, trials: Collection[int]) -> "Leaderboard":
         """The same with only these trials in it."""
         chosen = pc.is_in(self._table["trial"], value_set=int64_array(trials))
-        return Leaderboard(
-            self._store,
-            self._sweep,
-            self._table.filter(chosen).combine_chunks(),
-            copy=self._copy,
-            damaged=[*self.damaged],
-            set_aside=[*self.set_aside],
-        )
+        return Leaderboard(self.read, self._table.filter(chosen).combine_chunks())
+
+    def rows(self, trials: Sequence[int]) -> list[TrialRow]:
+        """The rows of these trials, in this order.
+
+        Raises:
+            CorruptStore: A file has changed since the leaderboard was read.
+        """
+        return self.read.rows(trials)
+
+    def in_order(self, name: str, *, descending: bool, state: str | None) -> list[int]:
+        """The trials in the order of one of `COLUMNS`; those without a value come last, equal ones by number.
+
+        Args:
+            state: only trials that ended in it.
+        """
+        table = self._table if state is None else self._table.filter(pc.match_like(self._table["state"], state))
+        values = table[name]
+        if pa.types.is_floating(values.type):
+            values = pc.if_else(pc.is_nan(values), pa.nulls(len(values), values.type), values)
+        ordered = pa.table([values, table["trial"]], names=["value", "number"])
+        keys = [("value", "descending" if descending else "ascending"), ("number", "ascending")]
+        numbers: list[int] = ordered.take(pc.sort_indices(ordered, sort_keys=keys))["number"].to_pylist()
+        return numbers
 
     @property
     def comparability_keys(self) -> frozenset[str]:
@@ -144,7 +118,7 @@ class Leaderboard:
             order = _moved_up(order, first)
         if every_state:
             order = pa.concat_tables([order, self._first(pc.invert(complete), "neg_elbo", count)])
-        return self._rows(order.slice(0, count))
+        return self.rows(order["trial"].slice(0, count).to_pylist())
 
     def best_first(self, objective: "Objective", *, count: int | None, first: Sequence[int] = ()) -> list[TrialRow]:
         """The first `count` of what `ranking.best_first` makes of all rows.
@@ -184,8 +158,8 @@ class Leaderboard:
         columns = [order[name].to_pylist() for name in criteria]
         points = [point_of(dict(zip(criteria, values, strict=True))) for values in zip(*columns, strict=True)]
         places = front_of_learners(points, order["rate"].to_pylist())
-        members = order.select(["trial", "place"]).take(int64_array(places))
-        return self._rows((_moved_up(members, first) if first else members).slice(0, count))
+        members = order.select(["trial"]).take(int64_array(places))
+        return self.rows((_moved_up(members, first) if first else members)["trial"].slice(0, count).to_pylist())
 
     def shown_front(self, objective: "Objective") -> Front | None:
         """The front of a Pareto sweep, from the columns alone; None for another sweep."""
@@ -210,82 +184,29 @@ class Leaderboard:
         trial = self._table["trial"]
         zeros = pc.cast(pc.subtract(trial, trial), pa.float64())  # a scalar in its place would load pandas
         instead = pc.if_else(pc.is_valid(self._table[by]), zeros, self._table["neg_elbo"])
-        table = self._table.select([by, "trial", "place"]).append_column("instead", instead).filter(chosen)
-        table = table.rename_columns(["by", "trial", "place", "instead"])
+        table = self._table.select([by, "trial"]).append_column("instead", instead).filter(chosen)
+        table = table.rename_columns(["by", "trial", "instead"])
         order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in ("by", "instead", "trial")])
-        return table.take(order.slice(0, count)).select(["by", "trial", "place"])
-
-    def _rows(self, table: pa.Table) -> list[TrialRow]:
-        numbers: list[int] = table["trial"].to_pylist()
-        places: list[int | None] = table["place"].to_pylist()
-        copied = [place for place in places if place is not None]
-        rows: dict[int, TrialRow] = {}
-        if self._copy is not None and copied:
-            found = trials_from_parquet(self._copy.content, path=self._copy.path, places=copied)
-            rows = {row.trial: row for row in found}
-        own = [number for number, place in zip(numbers, places, strict=True) if place is None]
-        paths = SweepPaths(self._sweep).trial_files(own)
-        for number, path, content in zip(own, paths, self._store.read_many(paths), strict=True):
-            rows[number] = trial_from_parquet(content or b"", path=path)
-        return [rows[number] for number in numbers]
+        return table.take(order.slice(0, count)).select(["by", "trial"])
 
 
-def read_leaderboard(store: Store, sweep: str, *, record: StoredRecord | None = None) -> Leaderboard:
+def read_leaderboard(
+    store: Store,
+    sweep: str,
+    *,
+    record: StoredRecord | None = None,
+    before: Leaderboard | None = None,
+    lists: bool = True,
+) -> Leaderboard:
     """Read a sweep's leaderboard; a sweep without rows has none finished.
 
     Args:
         record: of the sweep, if it has been read already.
+        before: as it was read earlier, not narrowed; only what is new is read then, and if nothing is, it is returned.
+        lists: see `read_rows`.
     """
-    paths = store.list(SweepPaths(sweep).trials)
-    files = [path for path in paths if path.endswith(".parquet")]
-    others = [path for path in paths if not path.endswith(".parquet")] if len(files) < len(paths) else []
-    identity = identity_of(store, sweep, record)
-    copy = _longest_copy(store, sweep, identity)
-    parts = [_NO_ROWS.append_column("place", int64_array([]))]
-    if copy is not None and files[: len(copy.files)] == copy.files:  # as it nearly always is, and ten times faster
-        files = files[len(copy.files) :]
-        parts.append(copy.table.append_column("place", int64_array(range(len(copy.files)))))
-    elif copy is not None:
-        present = set(files)
-        files = sorted(present.difference(copy.files))
-        places = int64_array(place for place, file in enumerate(copy.files) if file in present)
-        parts.append(copy.table.take(places).append_column("place", places))
-    raw = [_NO_ROWS]
-    damaged: list[str] = []
-    for path, content in zip(files, store.read_many(files), strict=True):
-        try:
-            raw.append(_columns(content or b"", path, identity, rows=1))
-        except CorruptStore:
-            damaged.append(path)
-    own = pa.concat_tables(raw)
-    own = own.append_column("place", pa.nulls(own.num_rows, pa.int64()))
-    table = pa.concat_tables([*parts, own]).combine_chunks()
-    lost = store_paths.tombstones(others)
-    set_aside = sorted({*lost} - {*table["trial"].to_pylist()}) if lost else []
-    return Leaderboard(store, sweep, table, copy=copy, damaged=damaged, set_aside=set_aside)
-
-
-def _longest_copy(store: Store, sweep: str, identity: SweepIdentity | None) -> _Copy | None:
-    for length in compact_lengths(store.list(SweepPaths(sweep).compact)):
-        path = SweepPaths(sweep).compact_trials(length)
-        try:
-            content = store.read(path)
-            table = _columns(content, path, identity)
-        except (CorruptStore, NotFound):  # or a driver has just removed it for a longer one
-            continue
-        files = SweepPaths(sweep).trial_files(table["trial"].to_pylist())
-        return _Copy(path=path, content=content, table=table, files=files)
-    return None
-
-
-def _columns(content: bytes, path: str, identity: SweepIdentity | None, *, rows: int | None = None) -> pa.Table:
-    table = columns_from_parquet(content, path=path, schema=_SCHEMA)
-    for mark in pc.unique(table["incarnation"]).to_pylist():
-        if identity is not None:
-            identity.check(mark, path=path)
-    if rows not in (None, table.num_rows) or not _FINISHED.issuperset(pc.unique(table["state"]).to_pylist()):
-        raise CorruptStore("does not hold finished trials, or not one.", path=path, advice="Restore it from a copy.")
-    return table
+    read = read_rows(store, sweep, record=record, before=before.read if before else None, lists=lists)
+    return before if before is not None and read is before.read else Leaderboard(read)
 
 
 def _moved_up(order: pa.Table, first: Sequence[int]) -> pa.Table:

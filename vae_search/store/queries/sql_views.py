@@ -15,7 +15,7 @@ from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.checksums import check_seal
-from vae_search.store.ledger.compaction import usable_length
+from vae_search.store.ledger.compaction import Held, usable_trials
 from vae_search.store.ledger.confirm_runs import FINALIST_SCHEMA
 from vae_search.store.ledger.rows import EPOCH_SCHEMA, TRIAL_SCHEMA
 from vae_search.store.paths import SweepPaths
@@ -106,21 +106,23 @@ class Views:
             self._show(table, {})
 
     def _use_copies(self) -> None:
-        """Put the copy of a sweep's finished prefix in the place of its rows and curves, where there is a good one."""
+        """Put the copy of a sweep's first rows in the place of its rows and curves, where there is a good one."""
         numbers: dict[str, set[int]] = defaultdict(set)
         for path in self._paths["trials"]:
             numbers[store_paths.sweep_of(path)].add(store_paths.number_of(path) or 0)
-        lengths = {
-            sweep: usable_length(self._store, sweep, found, self._identities[sweep]) for sweep, found in numbers.items()
+        self._copies = {
+            sweep: held
+            for sweep, found in numbers.items()
+            if (held := usable_trials(self._store, sweep, found, self._identities[sweep])).trials
         }
         for table, copy in (("trials", SweepPaths.compact_trials), ("epochs", SweepPaths.compact_epochs)):
-            raw = [
-                path
-                for path in self._paths[table]
-                if (store_paths.number_of(path) or 0) >= lengths.get(store_paths.sweep_of(path), 0)
-            ]
-            self._paths[table] = raw + [copy(SweepPaths(sweep), length) for sweep, length in lengths.items() if length]
-        self._lengths = lengths
+            raw = [path for path in self._paths[table] if not self._is_copied(path)]
+            copies = [copy(SweepPaths(sweep), held.size) for sweep, held in self._copies.items()]
+            self._paths[table] = raw + copies
+
+    def _is_copied(self, path: str) -> bool:
+        held = self._copies.get(store_paths.sweep_of(path), Held())
+        return (store_paths.number_of(path) or 0) in held.trials
 
     def show_trials(self) -> None:
         """Let `trials` read all intact rows."""
@@ -132,7 +134,7 @@ class Views:
         expected = {
             SweepPaths(sweep).trial_epochs(trial): sha256
             for sweep, trial, sha256 in rows
-            if trial >= self._lengths.get(sweep, 0)
+            if trial not in self._copies.get(sweep, Held()).trials
         }
         self.damaged += set(expected) - set(self._paths["epochs"])
         # A curve without a row is what a dead attempt left behind, or its row is damaged and named already.

@@ -45,12 +45,7 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str, must_exist:
         return BegunSweep(record=existing, is_new=False)
     if must_exist:
         raise Conflict(f"sweep {name}: was removed while this driver started. `vae-search run` begins a new one.")
-    if left := left_behind(store, name):
-        raise Conflict(
-            f"sweep {name}: its folder holds what is left of an earlier one ({len(left)} files, such as {left[0]}), "
-            f"but no record of it.\nRemove it for good with `vae-search rm {name}`, restore {store_paths.RESOLVED} "
-            "from a copy, or give the spec another name."
-        )
+    check_nothing_left(store, name)
     content = to_json_bytes(
         {
             "spec": record.spec.to_json(),
@@ -63,6 +58,7 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str, must_exist:
             "metric_version": record.metric_version,
             "keys_judged_alike": [*record.keys_judged_alike],
         }
+        | ({} if record.borrowing is None else {"borrowing": record.borrowing.to_json()})
     )
     try:
         store.create(SweepPaths(name).resolved, content)
@@ -70,6 +66,20 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str, must_exist:
         return create_or_check(store, record, text=text)
     store.replace(SweepPaths(name).spec, text.encode())
     return BegunSweep(record=record, is_new=True)
+
+
+def check_nothing_left(store: Store, sweep: str) -> None:
+    """Refuse to begin a sweep among the files of an earlier one.
+
+    Raises:
+        Conflict: There are some.
+    """
+    if left := left_behind(store, sweep):
+        raise Conflict(
+            f"sweep {sweep}: its folder holds what is left of an earlier one ({len(left)} files, such as {left[0]}), "
+            f"but no record of it.\nRemove it for good with `vae-search rm {sweep}`, restore {store_paths.RESOLVED} "
+            "from a copy, or give the spec another name."
+        )
 
 
 def check_same(existing: SweepRecord, spec: "SweepSpec") -> None:

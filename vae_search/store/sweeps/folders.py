@@ -1,5 +1,6 @@
 """Folders below `sweeps/`: sweeps, what is left of removed ones, and what is no sweep at all."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from vae_search.store import paths as store_paths
@@ -35,6 +36,18 @@ def sweep_folders(store: Store) -> SweepFolders:
 def sweep_names(store: Store) -> list[str]:
     """The names of all sweeps in the store, sorted."""
     return [*sweep_folders(store).sweeps]
+
+
+def sweep_names_again(store: Store, before: Collection[str]) -> list[str]:
+    """The same for one who has read them before: of the sweeps that he knows only the folders are looked for.
+
+    What is left of a removed sweep counts until the names are read anew.
+    """
+    folders = store.folders(store_paths.SWEEPS)
+    unknown = [name for name in folders if name not in before and store_paths.is_sweep_name(name)]
+    records = store.read_many(SweepPaths(name).resolved for name in unknown)
+    new = {name for name, record in zip(unknown, records, strict=True) if record is not None}
+    return [name for name in folders if name in before or name in new]
 
 
 def left_behind(store: Store, sweep: str) -> list[str]:

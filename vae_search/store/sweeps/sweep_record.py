@@ -17,6 +17,7 @@ from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.leases.records import newest_lease
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps.borrowing import Borrowing
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
@@ -41,6 +42,8 @@ class SweepRecord:
     """of the scores, part of the key; records from before it was kept are of the first"""
     keys_judged_alike: tuple[str, ...] = ()
     """of the same task under earlier versions of the metric, whose bounds on judge images are the same measure"""
+    borrowing: Borrowing | None = None
+    """of a fork"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +101,11 @@ class StoredRecord:
         return DatasetSummary.from_json(self.fields.get("images"))
 
     @property
+    def borrowing(self) -> Borrowing | None:
+        """Trials of another sweep that this one's sampler knows; None if it is no fork."""
+        return Borrowing.from_json(self.fields.get("borrowing"))
+
+    @property
     def metric_version(self) -> int:
         """Version of the metric that the sweep was measured by; records from before it was kept are of the first."""
         found = self.fields.get("metric_version")
@@ -130,7 +138,7 @@ class StoredRecord:
             )
         pixels_key, alike = self.fields.get("pixels_key"), self.fields.get("keys_judged_alike")
         return SweepRecord(
-            spec=_spec_in(spec, self._path),
+            spec=spec_in(spec, self._path),
             fingerprint=fingerprint,
             comparability_key=key,
             versions=versions,
@@ -139,6 +147,7 @@ class StoredRecord:
             images=self.images,
             metric_version=self.metric_version,
             keys_judged_alike=tuple(map(str, alike)) if isinstance(alike, list) else (),
+            borrowing=self.borrowing,
         )
 
     def latest_spec(self, store: Store) -> "SweepSpec":
@@ -152,7 +161,7 @@ class StoredRecord:
             path = SweepPaths(self.sweep).lease(number)
             tree = from_json_bytes(store.read(path), where=path).get("spec")
             if isinstance(tree, dict):
-                return _spec_in(tree, path)
+                return spec_in(tree, path)
         return began_with
 
     @property
@@ -177,6 +186,14 @@ def read_stored(store: Store, sweep: str) -> StoredRecord:
     if record.other_name is not None:
         raise CorruptStore(renamed(record.other_name), path=SweepPaths(sweep).resolved)
     return record
+
+
+def find_stored(store: Store, sweep: str) -> StoredRecord | None:
+    """Read the record of a sweep; None if there is no such sweep. Else errors as for `read_stored`."""
+    try:
+        return read_stored(store, sweep)
+    except NotFound:
+        return None
 
 
 def other_name(store: Store, sweep: str) -> str | None:
@@ -230,7 +247,12 @@ def _stored(store: Store, sweep: str) -> StoredRecord:
     return StoredRecord(sweep=sweep, fields=from_json_bytes(content, where=path))
 
 
-def _spec_in(tree: dict[str, object], path: str) -> "SweepSpec":
+def spec_in(tree: dict[str, object], path: str) -> "SweepSpec":
+    """The spec in a record of the store, as plain values.
+
+    Raises:
+        CorruptStore: It is none.
+    """
     from vae_search.spec.sweep_spec import SweepSpec
 
     try:

@@ -33,7 +33,7 @@ def sheet_png(images: np.ndarray) -> bytes:
         images: (rows, columns, height, width, channels) in [0, 1], 1 or 3 channels.
     """
     rows, columns, height, width, channels = images.shape
-    factor = max(1, math.ceil(SMALLEST_TILE_PIXELS / max(height, width)))
+    factor = enlarged(height, width)
     tall, wide = height * factor, width * factor
     sheet = np.full(
         (rows * (tall + GAP_PIXELS) + GAP_PIXELS, columns * (wide + GAP_PIXELS) + GAP_PIXELS, channels), 255, np.uint8
@@ -45,6 +45,11 @@ def sheet_png(images: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(sheet[..., 0] if channels == 1 else sheet).save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def enlarged(height: int, width: int) -> int:
+    """Whole steps by which a sheet enlarges its images."""
+    return max(1, math.ceil(SMALLEST_TILE_PIXELS / max(height, width)))
 
 
 def reconstructions(model: VaeModel, images: np.ndarray, *, columns: int) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Commands of the service: serve, token."""
 
-import time
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vae_search.cli.options import JsonOption, StoreOption
+from vae_search.cli.options import DispatchAddressOption, JsonOption, StoreOption, SweepsAtOnce
 from vae_search.core.settings import DEFAULT_STORE
 from vae_search.errors import InvalidSpec
 
@@ -41,14 +40,15 @@ def serve(
             "--data-root", metavar="DIR", help="Data that specs may name: a folder, or how addresses begin; repeatable."
         ),
     ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option("--address", help="Run queued sweeps on a cluster, http://HEAD:8265; default: on this machine."),
-    ] = None,
-    at_once: Annotated[int, typer.Option("--sweeps-at-once", min=1, help="Queued sweeps that run at once.")] = 1,
+    address: DispatchAddressOption = None,
+    at_once: SweepsAtOnce = 1,
     trusted: Annotated[
         list[str] | None,
         typer.Option("--trusted-host", metavar="NAME", help="A further name of the service; repeatable."),
+    ] = None,
+    webhooks: Annotated[
+        Path | None,
+        typer.Option("--webhooks", metavar="FILE", help="Whom to tell of ends, promotions and the like; mode 0600."),
     ] = None,
 ) -> None:
     """Serve a store over HTTP: its sweeps, models and queue.
@@ -58,15 +58,15 @@ def serve(
     missing = [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]
     if missing:
         raise InvalidSpec(f"serve: needs {', '.join(missing)}. Install it with: pip install 'vae-search[web]'")
-    from vae_search.core.scratch import scratch_folder
     from vae_search.display.console import say
     from vae_search.server.app import create_app
     from vae_search.server.http_server import http_server, listening, trusted_names
     from vae_search.server.service import Options
     from vae_search.server.submissions import DataRoots
     from vae_search.server.tokens import TokenFile
-    from vae_search.services.queue.child_drivers import ChildDrivers
-    from vae_search.services.queue.dispatch import BackgroundDispatch
+    from vae_search.services.queue.dispatch import background_dispatch
+    from vae_search.services.webhooks.hooks_file import HooksFile
+    from vae_search.services.webhooks.sender import Sender
     from vae_search.store.backends.uri import location_everywhere, open_store
 
     hosts = trusted_names(host, trusted=trusted or (), has_tokens=tokens is not None)
@@ -74,15 +74,19 @@ def serve(
     if file is not None:
         file.records()  # a file that cannot be used is told now
     opened = open_store(store)
-    with scratch_folder("queue-") as folder:
-        drivers = ChildDrivers(opened, folder=folder, address=address, monotonic=time.monotonic)
+    hooks = None if webhooks is None else HooksFile(webhooks)
+    if hooks is not None:
+        hooks.hooks()  # likewise
+    sender = None if hooks is None else Sender(opened, hooks)
+    with background_dispatch(opened, address=address, most=at_once, beside=sender) as dispatch:
         options = Options(
-            background=BackgroundDispatch(opened, drivers, most=at_once),
+            background=dispatch,
             store=opened,
             location=location_everywhere(opened),
             tokens=file,
             hosts=hosts,
             roots=DataRoots.parse(data_roots or ()),
+            address=address,
         )
         socket = listening(host, port)
         server = http_server(create_app(options))

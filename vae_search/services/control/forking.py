@@ -1,0 +1,183 @@
+"""Fork of a sweep: another space or budget, whose sampler knows the completed trials that fit it.
+
+These are copied into the fork's folder. They take no number and no budget there, and are never ranked, confirmed or
+promoted as the fork's own.
+"""
+
+import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vae_search.core.trial_state import State
+from vae_search.errors import Conflict, InvalidSpec
+from vae_search.services.sweeps import check_limits, versions
+from vae_search.spec.from_trial import to_yaml
+from vae_search.spec.sweep_spec import overridden
+from vae_search.store.backends.base import Store, prove_exclusive
+from vae_search.store.control.present_spec import read_present_spec
+from vae_search.store.leases.lease import acquire
+from vae_search.store.ledger.borrowed import BorrowedTrials, write_borrowed
+from vae_search.store.ledger.rows import EpochRow, TrialRow
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.sweeps import beginning, sweep_record
+from vae_search.store.sweeps.forks import forked_spec, measure_changes, point_of
+from vae_search.store.sweeps.sweep_record import SweepRecord
+
+if TYPE_CHECKING:
+    from vae_search.spec.sweep_spec import SweepSpec
+
+RUNGS = "rungs"
+CURVE = "learning curve"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fork:
+    """Result of `fork`: a sweep of the store that nobody runs yet."""
+
+    spec: "SweepSpec"
+    text: str
+    """of the spec, which means the same in any folder"""
+    lender: str
+    """the sweep that it came from"""
+    borrowed: int
+    """trials of it that the sampler knows"""
+    left_out: Mapping[str, int]
+    """completed trials that do not fit, by the first parameter for which they have no place"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittingTrials:
+    """Completed trials that a fork may borrow, and how many it may not, by the reason in a word."""
+
+    rows: tuple[TrialRow, ...]
+    left_out: Mapping[str, int]
+
+
+def fork(
+    store: Store, sweep: str, name: str, *, overrides: Sequence[str] = (), spec: "SweepSpec | None" = None
+) -> Fork:
+    """Make a new sweep out of another one: its record, and copies of the completed trials that fit it.
+
+    Once this returns the fork is whole, whatever becomes of the other sweep; the same call again changes nothing. It is
+    run, or queued, as any sweep of the store.
+
+    Args:
+        name: of the fork.
+        overrides: `key.key=value`, laid over the other sweep's present spec, or over `spec`.
+        spec: for the fork, under any name; None: the other sweep's.
+
+    Raises:
+        NotFound: There is no such sweep.
+        InvalidSpec: The name, an override or the spec is wrong.
+        Conflict: The trials would not be comparable, or none fits; or the store holds another sweep of this name.
+    """
+    from vae_search.data.dataset import METRIC_VERSION
+
+    record, present = sweep_record.read(store, sweep), read_present_spec(store, sweep)
+    new = forked_spec(present, name, overrides) if spec is None else overridden(spec, [f"name={name}", *overrides])
+    if new.name == sweep:
+        raise InvalidSpec(f"{name}: a fork needs a name of its own. To extend {sweep}, resume it with another budget.")
+    check_limits(new)
+    new = new.with_bound(record.spec)
+    beginning.check_metric(record, METRIC_VERSION)
+    if changes := measure_changes(present, new):
+        raise Conflict(
+            f"fork of {sweep}: its trials would not be comparable with those of {new.name}:\n{'; '.join(changes)}\n"
+            "Change that back, or run the spec as a sweep of its own."
+        )
+    if (there := _already_there(store, record, new)) is not None:
+        return there
+    found = Ledger(store, sweep).read()
+    curves = Ledger(store, sweep).curves([row for row in found.rows if row.state is State.COMPLETE]).by_trial
+    fitting = fitting_trials(found.rows, curves, spec=new)
+    if not fitting.rows:
+        raise Conflict(
+            f"fork of {sweep}: none of its completed trials fits {new.name}"
+            f"{f' ({reasons(fitting.left_out)})' if fitting.left_out else ', since none has completed'}.\n"
+            "Without any it is a sweep of its own: run its spec."
+        )
+    prove_exclusive(store)
+    lease = acquire(store, new.name)
+    try:
+        if (there := _already_there(store, record, new)) is not None:
+            return there
+        beginning.check_nothing_left(store, new.name)
+        lease.check()
+        trials = BorrowedTrials(rows=fitting.rows, curves=curves)
+        borrowing = write_borrowed(store, new.name, trials, lender=sweep, incarnation=record.incarnation)
+        lease.check()
+        forked = SweepRecord(
+            spec=new,
+            fingerprint=record.fingerprint,
+            comparability_key=record.comparability_key,
+            versions=versions(),
+            pixels_key=record.pixels_key,
+            incarnation=secrets.token_hex(16),
+            images=record.images,
+            metric_version=record.metric_version,
+            keys_judged_alike=record.keys_judged_alike,
+            borrowing=borrowing,
+        )
+        beginning.create_or_check(store, forked, text=to_yaml(new))
+        lease.begin_anew()
+    finally:
+        lease.release()
+    return Fork(spec=new, text=to_yaml(new), lender=sweep, borrowed=len(fitting.rows), left_out=dict(fitting.left_out))
+
+
+def fitting_trials(
+    rows: Sequence[TrialRow], curves: Mapping[int, Sequence[EpochRow]], *, spec: "SweepSpec"
+) -> FittingTrials:
+    """Choose the completed trials that a fork's sampler can compare with its own.
+
+    Args:
+        curves: by trial.
+        spec: of the fork.
+    """
+    from vae_search.search.pruning import SuccessiveHalving
+
+    rungs = SuccessiveHalving(spec).epochs
+    fitting: list[TrialRow] = []
+    left_out: Counter[str] = Counter()
+    for row in rows:
+        if row.state is not State.COMPLETE:
+            continue
+        point = point_of(spec.search_space, row.params)
+        if isinstance(point, str):
+            left_out[point] += 1
+        elif row.trial not in curves:
+            left_out[CURVE] += 1
+        elif spec.bound == "iwae" and not _has_bounds(curves[row.trial], rungs):
+            left_out[RUNGS] += 1
+        else:
+            fitting.append(row)
+    return FittingTrials(rows=tuple(fitting), left_out=left_out)
+
+
+def reasons(left_out: Mapping[str, int]) -> str:
+    """Reasons in a line: `latent_dim: 3, depth: 1`."""
+    return ", ".join(f"{name}: {count}" for name, count in sorted(left_out.items()))
+
+
+def _has_bounds(curve: Sequence[EpochRow], rungs: Sequence[int]) -> bool:
+    """True if the curve has the tighter bound, which is measured at the old sweep's rungs alone, at these ones too."""
+    measured = {epoch.epoch: epoch.iwae is not None for epoch in curve}
+    return all(measured.get(rung, True) for rung in rungs)
+
+
+def _already_there(store: Store, lender: SweepRecord, spec: "SweepSpec") -> Fork | None:
+    """The fork that an earlier call of the same kind has made.
+
+    Raises:
+        Conflict: The store holds another sweep of this name.
+    """
+    existing = sweep_record.find(store, spec.name)
+    if existing is None:
+        return None
+    borrowing = existing.borrowing
+    if borrowing is None or (borrowing.sweep, borrowing.incarnation) != (lender.spec.name, lender.incarnation):
+        raise Conflict(f"sweep {spec.name}: the store holds another sweep of this name. Give the fork another name.")
+    beginning.check_same(existing, spec)
+    return Fork(spec=spec, text=to_yaml(spec), lender=lender.spec.name, borrowed=borrowing.trials, left_out={})

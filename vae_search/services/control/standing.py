@@ -1,0 +1,93 @@
+"""Standing of the commands to a sweep: what each has come to, from the store alone."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from vae_search.core.trial_state import Reason
+from vae_search.search.pending_trials import PendingTrials
+from vae_search.store.backends.base import Store
+from vae_search.store.control.command_log import CommandLog
+from vae_search.store.control.commands import SweepCommand
+from vae_search.store.leases.heartbeat import last_heartbeat
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.sweeps.sweep_record import read_stored
+
+if TYPE_CHECKING:
+    from vae_search.store.ledger.rows import TrialRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Standing of one command."""
+
+    number: int
+    at: datetime
+    """UTC"""
+    actor: str | None
+    wanted: str
+    """what was asked for, in words"""
+    state: Literal["waits", "done", "void"]
+    """waits for its sweep's driver; carried out; came too late to be"""
+    outcome: str
+    """in words"""
+
+    def __str__(self) -> str:
+        by = "" if self.actor is None else f" by {self.actor}"
+        return f"command {self.number}{by}: {self.wanted}: {self.outcome}"
+
+
+def standings(store: Store, sweep: str) -> tuple[Standing, ...]:
+    """Read the commands to a sweep, and what has come of each.
+
+    Raises:
+        NotFound: There is no such sweep.
+        CorruptStore: A command or a suggestion is damaged.
+    """
+    incarnation = read_stored(store, sweep).incarnation
+    commands = CommandLog(store, sweep, incarnation=incarnation).commands()
+    own = [(number, each) for number, each in enumerate(commands, start=1) if each.incarnation == incarnation]
+    if not own:
+        return ()
+    rows = {row.trial: row for row in Ledger(store, sweep).trials()}
+    trials = {row.command: row.trial for row in rows.values()}
+    trials |= {each.command: each.trial for each in PendingTrials(store, sweep).all() if not each.confirms}
+    last = last_heartbeat(store, sweep)
+    seen = 0 if last is None else last.progress.commands
+    return tuple(
+        _standing(
+            number, each, trial=trials.get(number), row=rows.get(-1 if each.trial is None else each.trial), seen=seen
+        )
+        for number, each in own
+    )
+
+
+def _standing(number: int, command: SweepCommand, *, trial: int | None, row: "TrialRow | None", seen: int) -> Standing:
+    """Standing of a command.
+
+    Args:
+        trial: that its config has become.
+        row: of the trial that it stops.
+        seen: number of the last command that a driver has seen.
+    """
+    state: Literal["waits", "done", "void"] = "waits"
+    outcome = "waits for the driver"
+    if command.params is not None:
+        wanted = "try " + (", ".join(f"{name}={value}" for name, value in command.params.items()) or "a config")
+        if trial is not None:
+            state, outcome = "done", f"is trial {trial}"
+        elif number <= seen:
+            outcome = "waits for a place in the budget"
+    elif command.trial is not None:
+        wanted = f"stop trial {command.trial}"
+        if row is not None and row.reason is Reason.STOPPED:
+            state, outcome = "done", f"stopped after {row.epochs} epochs"
+        elif row is not None:
+            state, outcome = "void", f"had ended by itself, {row.state}"
+        elif number <= seen:
+            outcome = "waits for the end of its epoch"
+    else:
+        wanted = "set " + ", ".join(f"{key}={value}" for key, value in (command.settings or {}).items())
+        if number <= seen:
+            state, outcome = "done", "holds"
+    return Standing(number=number, at=command.at, actor=command.actor, wanted=wanted, state=state, outcome=outcome)

@@ -92,7 +92,7 @@ def tell(store: Store, *, seed: int, shown: Callable[[int], None], text: str = S
         store,
         SWEEP,
         purpose=Purpose.TRAIN,
-        spec=spec,
+        begin=lambda: {"spec": spec.to_json()},
         progress=lambda: DriverProgress(driver_s=next(own_s)),
         beat_s=3600,
     )

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 BUG, BAD_SPEC, BAD_DATA, CONFLICT, SWEEP_FAILED, NOT_PROMOTED = 1, 2, 3, 5, 6, 8  # exit codes of the command line
 DONE = 0
-HOPELESS = frozenset({BAD_SPEC, BAD_DATA, CONFLICT, SWEEP_FAILED, NOT_PROMOTED})
+HOPELESS = frozenset({BAD_SPEC, BAD_DATA, SWEEP_FAILED, NOT_PROMOTED})
 MOST_BUGS = 3  # ends in a row by a mistake in the program, before it is no longer tried
 FIRST_WAIT_S, LONGEST_WAIT_S = 5.0, 600.0
 
@@ -23,12 +23,15 @@ def fate_of(exit_codes: Sequence[int | None]) -> Fate:
     """The fate of an item whose drivers have ended so, the last one last; None stands for one that was lost.
 
     A cluster, a store or a machine in trouble may recover, and a driver that was stopped or killed can go on. A wrong
-    spec stays wrong.
+    spec stays wrong. A conflict may have been with a driver that was about to end; the second in a row is with the
+    store.
     """
     last = exit_codes[-1]
     if last == DONE:
         return Fate.DONE
     if last in HOPELESS:
+        return Fate.PARK
+    if [*exit_codes[-2:]] == [CONFLICT, CONFLICT]:
         return Fate.PARK
     if len(exit_codes) >= MOST_BUGS and all(code == BUG for code in exit_codes[-MOST_BUGS:]):
         return Fate.PARK

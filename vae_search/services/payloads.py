@@ -94,13 +94,13 @@ def trial_facts(row: "TrialRow") -> Facts:
 
 
 def confirmed_facts(verdict: Confirmed | FailedConfirmation | None) -> Facts | None:
-    """Bound on -log p(x) over fresh seeds, or of the run that the finalists were chosen by, which does not testify.
+    """Bound on -log p(x) over fresh seeds; None for a config that is not confirmed.
 
-    None for a config that is not confirmed.
+    `seeds` is 0 if there is only the run that the finalists were chosen by.
     """
     if not isinstance(verdict, Confirmed):
         return None
-    return {"seeds": verdict.seeds, "mean": verdict.mean, "sd": verdict.sd, "testifies": verdict.testifies}
+    return {"seeds": verdict.seeds, "mean": verdict.mean, "sd": verdict.sd}
 
 
 def front_facts(front: "Front") -> list[Facts]:

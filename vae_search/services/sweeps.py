@@ -20,6 +20,8 @@ from vae_search.store.backends.base import Store, prove_exclusive
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.control.present_spec import begun_with, last_begun
 from vae_search.store.leases.heartbeat import read_heartbeat, request_stop
+from vae_search.store.leases.lease import acquire
+from vae_search.store.leases.records import Purpose
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps import beginning, sweep_record
 from vae_search.store.sweeps.sweep_record import read_stored
@@ -90,6 +92,9 @@ def run(
             beginning.check_metric(existing, METRIC_VERSION)
         beginning.check_same(existing, spec)
         if before.finished:
+            if before.heartbeat is not None and before.heartbeat.alive is False:
+                # Its last driver died after the last row: the end is noted now, for those who are told of ends.
+                acquire(store, spec.name, purpose=Purpose.TRAIN).release()
             if before.ended_by_time:
                 observer.on_warning(f"sweep {spec.name}: {_time_is_used(before)}")
             return _outcome(store, before, cache=cache, observer=observer, address=address)

@@ -83,6 +83,9 @@ def test_a_sweep_stands_in_the_queue_once_until_it_is_over(queue):
         ([0], ItemState.DONE),
         ([2], ItemState.PARKED),
         ([3], ItemState.PARKED),
+        ([5], ItemState.WAITING),  # with a driver that was about to end
+        ([5, 5], ItemState.PARKED),
+        ([5, 130, 5], ItemState.WAITING),
         ([6], ItemState.PARKED),
         ([4, 4, 4, 4], ItemState.WAITING),
         ([7], ItemState.WAITING),

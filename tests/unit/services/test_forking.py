@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,15 @@ from vae_search.search.running_trial import SweepContext
 from vae_search.search.study.borrowed import borrowed_results
 from vae_search.search.study.study import SweepStudy
 from vae_search.services import maintenance
+from vae_search.services.control.commands import change_settings
 from vae_search.services.control.forking import Fork, fork
 from vae_search.services.payloads import status_facts
 from vae_search.services.sweep_status import status
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.local import LocalStore
+from vae_search.store.control.present_spec import BegunSpec, read_present_spec
+from vae_search.store.leases.lease import acquire
+from vae_search.store.leases.records import Purpose
 from vae_search.store.ledger.borrowed import read_borrowed
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.maintenance.integrity import inspect
@@ -27,6 +32,7 @@ from vae_search.store.sweeps import beginning, sweep_record
 from vae_search.store.sweeps.forks import measure_changes, point_of
 
 WIDER = ("search_space.latent_dim={type: int, low: 8, high: 64}", "budget.trials=20")
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 WRITES_OF_A_FORK = 4  # two copies, the record, the text
 
 
@@ -65,6 +71,25 @@ def test_completed_trials_in_the_new_range_are_borrowed_and_the_others_are_told(
         3: [1, 2, 3],
         4: [1, 2],
     }
+
+
+def test_a_fork_has_its_own_spec_and_commands_where_a_removed_sweep_had_its_name(lender):
+    fork(lender, "digits", "wide", overrides=("budget.trials=99", WIDER[0]))
+    asked = sweep_record.latest_spec(lender, "wide")
+    lease = acquire(
+        lender,
+        "wide",
+        purpose=Purpose.TRAIN,
+        begin=BegunSpec(spec=asked, asked=asked, commands=3).to_record,
+    )
+    lease.release()
+    maintenance.remove(lender, "wide")
+
+    fork(lender, "digits", "wide", overrides=WIDER)
+    change_settings(lender, "wide", {"budget.trials": 25}, actor="ada", now=lambda: NOW)
+
+    assert read_present_spec(lender, "wide").budget.trials == 25
+    assert status(lender, "wide").spec.budget.trials == 25
 
 
 def test_borrowed_trials_are_visible_and_count_neither_as_trials_nor_as_best(lender):

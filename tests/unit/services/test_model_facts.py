@@ -13,7 +13,7 @@ from vae_search.registry.promotion.pipeline import promote_best
 from vae_search.registry.registry import Registry
 from vae_search.services import maintenance
 from vae_search.services.browsing.contest_facts import contest_facts
-from vae_search.services.browsing.model_facts import history_lines, version_facts, waiting_facts
+from vae_search.services.browsing.model_facts import history_lines, version_facts, version_file, waiting_facts
 from vae_search.services.models.champions import model_state
 from vae_search.store.backends.local import LocalStore
 
@@ -121,6 +121,10 @@ def test_a_contest_against_another_champion_is_shown_as_outdated(waits):
 def test_whoever_is_to_approve_does_not_see_the_test_images(waits):
     assert version_facts(waits, "m", 2)["card"]["test"] is None
     assert "233.0" not in json.dumps(waiting_facts(waits, "m"))
+    assert json.loads(version_file(waits, "m", 2, "card.json"))["test"] is None
+    for name in ("test.json", "card.md"):
+        with pytest.raises(NotFound):
+            version_file(waits, "m", 2, name)
     registry(waits).approve(2, why="sharp")
     assert version_facts(waits, "m", 2)["card"]["test"]["neg_iwae"] == 233.0
 

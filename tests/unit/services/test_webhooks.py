@@ -379,6 +379,23 @@ def test_a_damaged_log_does_not_silence_the_others(sender, receiver, store, cloc
     assert "models/bad/log/000001.json" in caplog.text
 
 
+def test_a_damaged_outbox_silences_its_own_hook_alone(store, receiver, clock, tmp_path, caplog):
+    file = written(tmp_path, {"name": "bad", "url": receiver.url}, {"name": "good", "url": receiver.url})
+    sender = Sender(store, file, now=clock)
+    sender.lead(True)
+    tell(sender)
+    newest = max(path for path in store.list("webhooks/bad") if path.endswith(".json"))
+    store.replace(newest, b"{}")
+    refuse(store, clock)
+
+    after = Sender(store, file, now=clock)
+    after.lead(True)
+    tell(after)
+
+    assert len(receiver.requests) == 1
+    assert newest in caplog.text
+
+
 def test_a_file_that_has_become_wrong_is_told_and_the_last_right_one_holds(
     sender, receiver, store, clock, tmp_path, caplog
 ):

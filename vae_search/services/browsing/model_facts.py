@@ -10,15 +10,15 @@ from vae_search.errors import CorruptStore, NotFound
 from vae_search.registry.log import Action, Entry
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.registry import outdated_contest
-from vae_search.registry.state import ModelState, Status, Version, Waiting
-from vae_search.registry.version_files import CARD_FILE, read_version
+from vae_search.registry.state import OPEN, ModelState, Version, Waiting
+from vae_search.registry.version_files import CARD_FILE, CARD_TEXT_FILE, TEST_FILE, read_version
 from vae_search.registry.version_table import recorded_card
 from vae_search.services.browsing.contest_facts import contest_facts
 from vae_search.services.browsing.plain_values import plain
 from vae_search.services.models.champions import model_state
 from vae_search.services.payloads import Facts, model_facts
 from vae_search.store.backends.base import Store
-from vae_search.store.backends.json_records import from_json_bytes
+from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 from vae_search.store.sweeps import sweep_record
 
 
@@ -129,9 +129,7 @@ def version_facts(store: Store, model: str, number: int) -> Facts:
         CorruptStore: A file is damaged.
     """
     version, files = _version(store, model, number)
-    card: Any = from_json_bytes(files[CARD_FILE], where=CARD_FILE)
-    if version.status is Status.WAITING:
-        card = card | {"test": None}
+    card = _shown_card(version, files)
     return _version_facts(version) | {
         "model": model,
         "card": card,
@@ -146,10 +144,12 @@ def version_file(store: Store, model: str, number: int, name: str) -> bytes:
         NotFound: There is no such model or version, or its manifest names no such file.
         CorruptStore: A file is damaged.
     """
-    _, files = _version(store, model, number)
-    if name not in files:
-        raise NotFound(f"model {model}: version {number} has no such file. It has: {', '.join(sorted(files))}.")
-    return files[name]
+    version, files = _version(store, model, number)
+    hidden = {TEST_FILE, CARD_TEXT_FILE} if version.status in OPEN else set()
+    if name not in files or name in hidden:
+        shown = ", ".join(sorted(files.keys() - hidden))
+        raise NotFound(f"model {model}: version {number} has no such file to show. It has: {shown}.")
+    return to_json_bytes(_shown_card(version, files)) if name == CARD_FILE and hidden else files[name]
 
 
 def version_of_trial(store: Store, model: str, sweep: str, trial: int) -> Facts | None:
@@ -175,6 +175,12 @@ def _version(store: Store, model: str, number: int) -> tuple[Version, Mapping[st
     if version is None:
         raise NotFound(f"model {model}: there is no version {number}.")
     return version, read_version(store, model, number, sha256=version.manifest_sha256)
+
+
+def _shown_card(version: Version, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """The card of a version, without its test score as long as nobody has decided."""
+    card: dict[str, Any] = from_json_bytes(files[CARD_FILE], where=CARD_FILE)
+    return card | {"test": None} if version.status in OPEN else card
 
 
 def _version_facts(version: Version) -> Facts:

@@ -16,7 +16,7 @@ from vae_search.services.sweeps import check_limits, versions
 from vae_search.spec.from_trial import to_yaml
 from vae_search.spec.sweep_spec import overridden
 from vae_search.store.backends.base import Store, prove_exclusive
-from vae_search.store.control.present_spec import read_present_spec
+from vae_search.store.control.present_spec import BegunSpec, read_present_spec
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger.borrowed import BorrowedTrials, write_borrowed
 from vae_search.store.ledger.rows import EpochRow, TrialRow
@@ -99,7 +99,11 @@ def fork(
             "Without any it is a sweep of its own: run its spec."
         )
     prove_exclusive(store)
-    lease = acquire(store, new.name)
+    # A lease of a removed sweep of this name may hold another spec: from here on the fork's is the last one.
+    begun = BegunSpec(spec=new, asked=new, commands=0)
+    lease = acquire(
+        store, new.name, begin=lambda: {} if sweep_record.find_stored(store, new.name) else begun.to_record()
+    )
     try:
         if (there := _already_there(store, record, new)) is not None:
             return there

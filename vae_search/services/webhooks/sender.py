@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from vae_search.errors import InvalidSpec, VaeSearchError
+from vae_search.errors import CorruptStore, InvalidSpec, VaeSearchError
 from vae_search.services.webhooks.hooks_file import Hook, HooksFile
 from vae_search.services.webhooks.outbox import Delivery, Outbox, common_positions
 from vae_search.services.webhooks.outboxes import StoredOutbox
@@ -99,12 +99,12 @@ class Sender:
             self._hooks = self._file.hooks()
         except (InvalidSpec, VaeSearchError) as error:  # the last right file holds
             logger.warning("webhooks: %s", error)
-        boxes = {hook.name: self._box(hook).read() for hook in self._hooks}
+        boxes = self._read_boxes()
         known = [box for box in boxes.values() if box is not None]
         if not boxes:
             return
         look = self._sources.look(common_positions(known) if known else None)
-        for hook in self._hooks:
+        for hook in (each for each in self._hooks if each.name in boxes):
 
             def taken_in(before: Outbox | None, hook: Hook = hook) -> Outbox:
                 if before is None:
@@ -169,6 +169,16 @@ class Sender:
         except VaeSearchError as trouble:
             logger.warning("webhooks: %s", trouble)
             return True
+
+    def _read_boxes(self) -> dict[str, Outbox | None]:
+        """The outboxes by hook; a damaged one silences its own hook alone."""
+        found: dict[str, Outbox | None] = {}
+        for hook in self._hooks:
+            try:
+                found[hook.name] = self._box(hook).read()
+            except CorruptStore as damage:
+                logger.warning("webhooks: %s: %s", hook.name, damage)
+        return found
 
     def _box(self, hook: Hook) -> StoredOutbox:
         return self._boxes.setdefault(hook.name, StoredOutbox(self._store, hook.name))

@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from vae_search.cli.completion import complete_model_name
-from vae_search.cli.options import JsonOption, ModelArgument, OutputOption, StoreOption, SubjectArgument, SweepArgument
+from vae_search.cli.options import (
+    JsonOption,
+    ModelArgument,
+    OutputOption,
+    ServedStoreOption,
+    StoreOption,
+    SubjectArgument,
+    SweepArgument,
+)
 from vae_search.core.settings import DEFAULT_STORE, cache_folder
 from vae_search.errors import NotPromoted
 
@@ -18,26 +26,23 @@ app = typer.Typer()
 def promote(
     sweep: SweepArgument,
     model: Annotated[str | None, typer.Option("--model", help="Default: what the spec names.")] = None,
-    store: StoreOption = DEFAULT_STORE,
+    store: ServedStoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Let a sweep's confirmed configs ask to become champion; exit code 8 if none does.
 
     Example: vae-search promote digits
     """
-    from vae_search.core.machine import system_user
+    from vae_search.access.opening import open_access
     from vae_search.display.console import busy, say, show_json
     from vae_search.display.models import decision_lines
-    from vae_search.services.models import champions
-    from vae_search.services.payloads import decision_facts
-    from vae_search.store.backends.uri import open_store
 
     with busy(f"judging the finalists of {sweep}"):
-        decision = champions.promote(open_store(store), sweep, model=model, cache=cache_folder(), actor=system_user())
+        decision = open_access(store).promote(sweep, model=model)
     first, *rest = decision_lines(decision)
     if json:
-        show_json(decision_facts(decision))
-    if decision.outcome == "rejected":
+        show_json(decision)
+    if decision["outcome"] == "rejected":
         raise NotPromoted("\n".join([first, *rest][:3]))
     if not json:
         for line in (first, *rest):
@@ -52,25 +57,24 @@ def models(
             metavar="[MODEL]", help="One model's history; default: all.", autocompletion=complete_model_name
         ),
     ] = None,
-    store: StoreOption = DEFAULT_STORE,
+    store: ServedStoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """List the models and their champions, or one model's history.
 
     Example: vae-search models fashion
     """
+    from vae_search.access.opening import open_access
     from vae_search.cli.exit_codes import raise_if_damaged
     from vae_search.display.models import show_history, show_models
-    from vae_search.services.models import champions
-    from vae_search.store.backends.uri import open_store
 
-    opened = open_store(store)
+    access = open_access(store)
     if model is not None:
-        show_history(champions.model_state(opened, model), as_json=json)
+        show_history(access.model(model), as_json=json)
     else:
-        states, troubles = champions.model_states(opened)
-        show_models(states, as_json=json)
-        raise_if_damaged([], troubles=troubles)
+        found = access.models()
+        show_models(found["items"], as_json=json)
+        raise_if_damaged([], troubles=found["troubles"])
 
 
 @app.command()
@@ -80,18 +84,16 @@ def rollback(
     ],
     to: Annotated[int | None, typer.Option("--to", help="A version; default: the champion before this one.")] = None,
     why: Annotated[str, typer.Option("--why", help="For the log.")] = "by hand",
-    store: StoreOption = DEFAULT_STORE,
+    store: ServedStoreOption = DEFAULT_STORE,
 ) -> None:
     """Make an older version the champion again.
 
     Example: vae-search rollback fashion --to 2
     """
-    from vae_search.core.machine import system_user
+    from vae_search.access.opening import open_access
     from vae_search.display.console import say
-    from vae_search.services.models import champions
-    from vae_search.store.backends.uri import open_store
 
-    champion = champions.roll_back(open_store(store), model, to=to, why=why, actor=system_user())
+    champion = open_access(store).roll_back(model, to=to, why=why)
     say(f"{model}: version {champion} is champion.")
 
 

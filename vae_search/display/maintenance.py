@@ -4,28 +4,33 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.display.console import say, show_json, show_status_table
-from vae_search.services.payloads import cleaning_facts, status_facts
+from vae_search.services.payloads import Facts, cleaning_facts
 
 if TYPE_CHECKING:
     from vae_search.registry.model_integrity import ModelInspection
     from vae_search.services.maintenance import Cleaning, Verification
-    from vae_search.services.sweep_status import SweepStatus
-    from vae_search.store.maintenance.disk_usage import Usage
     from vae_search.store.maintenance.findings import Finding, Inspection
 
 
-def show_status(status: "SweepStatus", usage: "Usage", *, as_json: bool) -> None:
-    """Print one sweep, and what it takes in the store."""
+def show_status(status: Facts, usage: Facts, *, as_json: bool) -> None:
+    """Print one sweep, and what it takes in the store.
+
+    Args:
+        status: of `sweep_facts`.
+        usage: the fields of a `Usage`.
+    """
     if as_json:
-        show_json([status_facts(status) | asdict(usage)])
+        show_json([status | usage])
     else:
         show_status_table([status])
-        for line in status.images.sentences if status.images else ():
+        images = DatasetSummary.from_json(status.get("images"))
+        for line in images.sentences if images else ():
             say(line)
         say(
-            f"{size_of(usage.total_bytes)} in the store: rows and curves {size_of(usage.rows_bytes)}, kept models "
-            f"{size_of(usage.artifacts_bytes)}, runs in flight {size_of(usage.running_bytes)}"
+            f"{size_of(usage['total_bytes'])} in the store: rows and curves {size_of(usage['rows_bytes'])}, "
+            f"kept models {size_of(usage['artifacts_bytes'])}, runs in flight {size_of(usage['running_bytes'])}"
         )
 
 

@@ -6,70 +6,68 @@ from typing import TYPE_CHECKING
 
 from vae_search.display.console import console, say, show_json
 from vae_search.display.tables import cell, show_table
-from vae_search.services.payloads import model_facts
+from vae_search.services.payloads import Facts
 
 if TYPE_CHECKING:
-    from vae_search.registry.promotion.champion_test import ContestResult
-    from vae_search.registry.promotion.pipeline import Decision
     from vae_search.registry.state import ModelState
     from vae_search.services.models.champions import Evaluation
 
 LONGEST_WHY = 2000  # characters: one sentence for each gate
 
 
-def decision_lines(decision: "Decision") -> list[str]:
-    """Decision on a promotion in sentences: what became of the candidate, and why."""
-    champion = f"{decision.model}:{decision.champion}"
-    match decision.outcome:
+def decision_lines(decision: Facts) -> list[str]:
+    """Decision on a promotion in sentences: what became of the candidate, and why.
+
+    Args:
+        decision: of `decision_facts`.
+    """
+    candidate, model, version, test = (decision[name] for name in ("candidate", "model", "version", "test"))
+    champion = f"{model}:{decision['champion']}"
+    match decision["outcome"]:
         case "promoted":
-            lines = [f"{decision.candidate} is now {champion}, the champion of {decision.model}."]
+            lines = [f"{candidate} is now {champion}, the champion of {model}."]
         case "kept":
-            what = "is" if decision.version == decision.champion else "has been"
-            lines = [
-                f"{decision.candidate} {what} champion of {decision.model} already, as version {decision.version}."
-            ]
+            what = "is" if version == decision["champion"] else "has been"
+            lines = [f"{candidate} {what} champion of {model} already, as version {version}."]
         case _:
-            still = "there is no champion yet" if decision.champion is None else f"{champion} stays champion"
-            lines = [f"{decision.candidate} was not promoted; {still}."]
-    lines += [f"  {reason}" for reason in decision.ruling.reasons]
-    lines += [f"  {line}" for line in contest_lines(decision.ruling.contest)]
-    if decision.test is not None:
-        test = decision.test
+            still = "there is no champion yet" if decision["champion"] is None else f"{champion} stays champion"
+            lines = [f"{candidate} was not promoted; {still}."]
+    lines += [f"  {reason}" for reason in decision["reasons"]]
+    lines += [f"  {line}" for line in contest_lines(decision["contest"])]
+    if test is not None:
         lines.append(
-            f"  test images, looked at once: -log p(x) ≤ {test.neg_iwae:.2f} ± {test.standard_error:.2f} nats "
-            f"(iwae_{test.iwae_k}, {test.images:,} images)"
+            f"  test images, looked at once: -log p(x) ≤ {test['neg_iwae']:.2f} ± {test['standard_error']:.2f} nats "
+            f"(iwae_{test['iwae_k']}, {test['images']:,} images)"
         )
     return lines
 
 
-def contest_lines(contest: "ContestResult | None") -> list[str]:
+def contest_lines(contest: Facts | None) -> list[str]:
     """Level and power of a contest in a sentence, and its remarks; nothing if older versions held it, without these."""
-    if contest is None or not contest.power:
+    if contest is None or not contest["power"]:
         return []
-    odds = ", ".join(f"{share:.0%} for {gain} nats" for gain, share in contest.power.items())
+    odds = ", ".join(f"{share:.0%} for {gain} nats" for gain, share in contest["power"].items())
     return [
-        f"contest {contest.number} of this champion, at level {contest.level:.2%}; probability of a promotion where "
-        f"seeds spread like these, by true gain: {odds}",
-        *contest.remarks,
+        f"contest {contest['number']} of this champion, at level {contest['level']:.2%}; probability of a promotion "
+        f"where seeds spread like these, by true gain: {odds}",
+        *contest["remarks"],
     ]
 
 
-def show_models(states: "Sequence[ModelState]", *, as_json: bool) -> None:
-    """Print one line per model."""
+def show_models(models: Sequence[Facts], *, as_json: bool) -> None:
+    """Print one line per model, of `model_facts`."""
     if as_json:
-        show_json([model_facts(state) for state in states])
-    elif not states:
+        show_json(models)
+    elif not models:
         say("The store holds no model yet. A sweep whose spec names promote.model makes one.")
     else:
         rows = [
             [
-                state.model,
-                "none" if state.champion is None else f"version {state.champion}",
-                str(len(state.versions)),
-                str(state.contests),
-                str(len(state.entries)),
+                facts["model"],
+                "none" if facts["champion"] is None else f"version {facts['champion']}",
+                *(str(facts[name]) for name in ("versions", "contests", "entries")),
             ]
-            for state in states
+            for facts in models
         ]
         show_table(console(), ["model", "champion", "versions", "its contests", "log entries"], rows)
 

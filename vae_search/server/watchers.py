@@ -18,7 +18,9 @@ from typing import Any
 
 from vae_search.errors import StoreUnavailable, VaeSearchError
 from vae_search.server.problems import RefusalError
-from vae_search.services.browsing.sweep_pages import landed_facts, progress_facts
+from vae_search.services.browsing.sweep_pages import progress_facts
+from vae_search.services.payloads import landed_facts
+from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.queries.live_progress import ProgressFollower
 from vae_search.store.sweeps import sweep_record
@@ -145,7 +147,7 @@ class Watcher:
             spec = sweep_record.latest_spec(self._store, self._sweep)
             following = ProgressFollower(self._store, self._sweep, spec.objective, monotonic=self._monotonic)
             while not self._ends():
-                wait_s = self._look(following, spec.budget.trials)
+                wait_s = self._look(following, spec)
                 self._woken.wait(wait_s)
                 self._woken.clear()
         except VaeSearchError as error:
@@ -155,7 +157,7 @@ class Watcher:
         finally:
             self.end()
 
-    def _look(self, following: ProgressFollower, trials: int) -> float:
+    def _look(self, following: ProgressFollower, spec: SweepSpec) -> float:
         """Look once, tell what is new, and say after how many seconds to look again."""
         try:
             update = following.look()
@@ -164,11 +166,10 @@ class Watcher:
             return IDLE_LOOKS * self._look_s
         for row in update.landed:
             self._tell("trial", landed_facts(row))
-        runs = update.driver is not None and not update.silent
-        facts = progress_facts(following, sweep=self._sweep, trials=trials, runs=runs)
+        facts = progress_facts(following, spec, update)
         if self._progress is None or facts != self._progress.data:
             self._progress = self._tell("progress", facts)
-        return self._look_s if runs else IDLE_LOOKS * self._look_s
+        return self._look_s if facts["runs"] else IDLE_LOOKS * self._look_s
 
     def _tell(self, kind: str, data: dict[str, Any]) -> Event:
         with self._lock:

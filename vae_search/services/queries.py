@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 from vae_search.core.criteria import CRITERIA, RankedBy
 from vae_search.core.settings import QUERY_TIMEOUT_S
 from vae_search.core.trial_state import State
-from vae_search.errors import NotFound
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
@@ -23,9 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vae_search.services.sweep_status import SweepStatus
-    from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.ledger.confirm_runs import ConfirmRow
-    from vae_search.store.queries.sql import QueryResult
+    from vae_search.store.queries.query_result import QueryResult
     from vae_search.store.queries.sql_views import ModelVersions
 
 
@@ -166,19 +164,6 @@ def query_table(
 
     limits = QueryLimits(timeout_s=timeout_s)
     return answer(store, sql, sweep=sweep, models=lambda: _versions(store), limits=limits)
-
-
-def best_spec(ranking: Ranking, store: Store) -> "SweepSpec":
-    """Make a spec that trains the first config of a ranking again, under another name.
-
-    Raises:
-        NotFound: The ranking is empty.
-    """
-    from vae_search.spec.from_trial import spec_of_config
-
-    if not ranking.rows:
-        raise NotFound(f"sweep {ranking.sweep}: no such trial has completed yet, so there is no config to write.")
-    return spec_of_config(sweep_record.latest_spec(store, ranking.sweep), ranking.rows[0].params)
 
 
 def _read(

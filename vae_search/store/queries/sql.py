@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from decimal import Decimal
 
 import duckdb
 import pyarrow as pa
@@ -13,22 +11,14 @@ from vae_search.errors import InvalidSpec, NotFound
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.paths import SweepPaths
-from vae_search.store.queries.sql_process import QueryLimits, answer, first_line
+from vae_search.store.queries.query_result import QueryResult, first_line, result_of
+from vae_search.store.queries.sql_process import QueryLimits, answer
 from vae_search.store.queries.sql_views import SCHEMAS, ModelVersions, Views
 from vae_search.store.queries.sql_worker import SETTINGS
 
 TABLES = tuple(SCHEMAS)
 STANDARD_LIMITS = QueryLimits()
 FUNCTIONS_WITHOUT_TABLES = {"range", "generate_series", "unnest", "repeat", "repeat_row"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueryResult:
-    """Result of a query, and the files that it had to leave out."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[object, ...], ...]
-    damaged: tuple[str, ...]  # paths in the store
 
 
 def _no_models() -> ModelVersions:
@@ -50,12 +40,7 @@ def query(
         NotFound: There is no such sweep.
     """
     table, damaged = query_table(store, sql, sweep=sweep, models=models, limits=limits)
-    try:
-        columns = [_python_values(column) for column in table.columns]
-    except (OverflowError, ValueError, pa.ArrowException) as error:
-        raise InvalidSpec(f"query: a value of the answer cannot be shown: {first_line(str(error))}") from error
-    rows = tuple(zip(*columns, strict=True)) if table.num_rows else ()
-    return QueryResult(columns=tuple(table.column_names), rows=rows, damaged=damaged)
+    return result_of(table, damaged)
 
 
 def query_table(
@@ -163,10 +148,3 @@ def _named_tables(tree: object) -> Iterator[str | None]:
             waiting += node.values()
         elif isinstance(node, list):
             waiting += node
-
-
-def _python_values(column: pa.ChunkedArray) -> list[object]:
-    values: list[object] = column.to_pylist()
-    if pa.types.is_decimal(column.type) and column.type.scale == 0:  # how a sum of integers arrives
-        return [int(value) if isinstance(value, Decimal) else value for value in values]
-    return values

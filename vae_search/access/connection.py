@@ -123,6 +123,7 @@ class Connection:
         try:
             yield response
         finally:
+            response.close()
             connection.close()
 
     def _opened(self, request: Request) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
@@ -186,6 +187,7 @@ class Connection:
         except (OSError, http.client.HTTPException):
             content = b""
         finally:
+            response.close()
             connection.close()
         return error_of(response.status, response.headers.get_content_type(), content, server=self.server)
 
@@ -194,6 +196,8 @@ class Connection:
         if kind != "application/json":
             raise VaeSearchError(f"{self.server}: must answer with JSON, as the service does, but sent {kind}.")
         content = response.read(MOST_BYTES + 1)
+        if response.length and len(content) <= MOST_BYTES:
+            raise http.client.IncompleteRead(content, response.length)
         if len(content) > MOST_BYTES:
             raise VaeSearchError(f"{self.server}: its answer is larger than {MOST_BYTES // 1024**2} MiB. Ask for less.")
         try:

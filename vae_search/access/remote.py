@@ -1,5 +1,6 @@
 """Access to a store that a service has: the same questions, over HTTP."""
 
+import codecs
 import http.client
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from vae_search.store.queries.query_result import QueryResult
 
 PAGE = 500
+PIECE_BYTES = 2**16
 MOST_RANKED = 100_000
 RECONNECT_S = 1.0
 AWAY_S = 120.0  # that a service may be away while a sweep is watched: a restart, and no more
@@ -105,8 +107,9 @@ class RemoteAccess:
         """Ask for a sweep's logs, and pass them on as they come."""
         request = Request(path=f"/sweeps/{_part(sweep)}/logs", query={"trial": trial, "whole": True})
         with self._stream(request) as response:
-            while line := response.readline():
-                yield line.decode(errors="replace")
+            decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+            while piece := response.read1(PIECE_BYTES):
+                yield decoder.decode(piece)
 
     def events(self, sweep: str) -> Iterator[Event]:
         """Follow a sweep's stream; one that breaks off is opened again, from the last event on."""

@@ -11,9 +11,10 @@ from urllib.parse import quote
 from vae_search.access.connection import Connection, Request
 from vae_search.access.event_stream import read_events
 from vae_search.access.interface import Event
+from vae_search.access.problem_documents import error_kind
 from vae_search.core.criteria import RankedBy
 from vae_search.core.settings import QUERY_TIMEOUT_S, SERVED_QUERY_TIMEOUT_S
-from vae_search.errors import InvalidSpec, NotFound, StoreUnavailable, VaeSearchError
+from vae_search.errors import InvalidSpec, NotFound, ProcessLost, StoreUnavailable, VaeSearchError
 
 if TYPE_CHECKING:
     from vae_search.registry.state import ModelState
@@ -27,8 +28,7 @@ MOST_RANKED = 100_000
 RECONNECT_S = 1.0
 AWAY_S = 120.0  # that a service may be away while a sweep is watched: a restart, and no more
 SILENCE_S = 60.0  # of a stream; the service writes a comment every 15 s
-PROMOTION_S = 3600.0  # candidates are measured before the answer comes
-QUEUE_LOOK_S = 2.0  # between two looks at an item of the queue
+QUEUE_LOOK_S = 2.0  # between two looks at an item of the queue, or at a promotion
 
 
 class RemoteAccess:
@@ -162,10 +162,19 @@ class RemoteAccess:
                 f"sweep {sweep}: its spec has no promote.model. Name the model: "
                 f"`vae-search promote {sweep} --model NAME`."
             )
-        request = Request.to_post(
-            f"/models/{_part(name)}:promote", {"sweep": sweep}, repeatable=True, answer_s=PROMOTION_S
-        )
-        return dict(self._ask(request))
+        # Asking again while one runs is the same request, and afterwards changes nothing.
+        asked = self._ask(Request.to_post(f"/models/{_part(name)}:promote", {"sweep": sweep}, repeatable=True))
+        with self._understood():
+            while asked["state"] == "running":
+                self._sleep(QUEUE_LOOK_S)
+                known = self._ask(Request(path=f"/models/{_part(name)}/promotions"))["items"]
+                asked = next((each for each in reversed(known) if each["asked_at"] == asked["asked_at"]), None)
+                if asked is None:
+                    raise ProcessLost(f"{self._connection.server}: was started anew meanwhile. Ask again.")
+            if asked["decision"] is not None:
+                return dict(asked["decision"])
+            kind = error_kind(asked["exit_code"] or 1) or VaeSearchError
+            raise kind(asked["error"])
 
     def roll_back(self, model: str, *, to: int | None, why: str) -> int:
         """Ask the service to make an older version champion again."""

@@ -294,3 +294,20 @@ def test_a_log_that_breaks_off_is_no_whole_log() -> None:
         pytest.raises(StoreUnavailable, match="broke off"),
     ):
         [*RemoteAccess(connected(server)).logs("digits", trial=None)]
+
+
+def test_a_promotion_is_waited_for_and_ends_as_the_service_says() -> None:
+    asked = {"asked_at": "2026-01-02", "state": "running", "decision": None, "error": None, "exit_code": None}
+    ended = asked | {"state": "ended", "decision": {"outcome": "kept"}}
+    failed = asked | {"state": "failed", "error": "the images have changed.", "exit_code": 5}
+
+    def service(last: dict) -> Callable[[BaseHTTPRequestHandler], Answer]:
+        return lambda handler: json_answer(asked if handler.command == "POST" else {"items": [last]})
+
+    with answering(service(ended)) as (server, seen):
+        found = RemoteAccess(connected(server), sleep=lambda _: None).promote("digits", model="m")
+    with answering(service(failed)) as (server, _), pytest.raises(Conflict, match=r"^the images have changed\.$"):
+        RemoteAccess(connected(server), sleep=lambda _: None).promote("digits", model="m")
+
+    assert found == {"outcome": "kept"}
+    assert [path for path, _ in seen] == ["/api/v1/models/m:promote", "/api/v1/models/m/promotions"]

@@ -15,6 +15,7 @@ from vae_search.store.ledger.trials import Ledger
 
 FIXTURE = ROOT / "tests/fixtures" / "store_f001553"
 TRIALS = "SELECT sweep, trial, state, objective, neg_elbo, iwae, params_json FROM trials ORDER BY ALL"
+ADDED = {"testifies"}  # of `confirmed`: whether any of its runs counts
 LIMITS = ", limits: {seed_spread: 0.2, generalisation: 0.2}"  # in the units of then
 
 
@@ -26,6 +27,15 @@ def store(tmp_path: Path) -> Path:
 def vae_search(store: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "vae_search", *arguments, "--store", str(store)]
     return subprocess.run(command, text=True, capture_output=True, timeout=580, check=False)
+
+
+def without_additions(answer: object) -> object:
+    """An answer without the fields that later versions have added on purpose."""
+    if isinstance(answer, list):
+        return [without_additions(each) for each in answer]
+    if isinstance(answer, dict):
+        return {name: without_additions(value) for name, value in answer.items() if name not in ADDED}
+    return answer
 
 
 @pytest.mark.parametrize(
@@ -42,7 +52,8 @@ def vae_search(store: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 def test_an_old_store_answers_as_it_did(store, name, arguments):
     told = vae_search(store, *arguments, "--json")
 
-    assert json.loads(told.stdout) == json.loads((FIXTURE / "answers" / f"{name}.json").read_text()), told.stderr
+    answer = without_additions(json.loads(told.stdout))
+    assert answer == json.loads((FIXTURE / "answers" / f"{name}.json").read_text()), told.stderr
 
 
 def test_an_old_interrupted_sweep_is_not_continued_and_loses_nothing(store):

@@ -43,9 +43,10 @@ MAY_IMPORT = {
     "server/pages": "core spec store queue services server fastapi starlette jinja2",
     "reports": "core spec store registry numpy plotly jinja2 markupsafe",
     "exports": "core spec store pandas pyarrow tensorboardX",
+    "access": "core spec store search registry services",
     "services": "core spec data vae store search runtime registry queue reports exports numpy pyarrow",
     "display": "core spec store search runtime registry services rich",
-    "cli": "core spec store runtime registry services display server typer",
+    "cli": "core spec store runtime registry services access display server typer",
     "api": "core spec store vae search exports services display pandas",
 }
 ROOT_MODULES = {"__init__", "__main__", "errors", "version"}  # the first two only re-export; the others import nothing

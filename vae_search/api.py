@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vae_search.core.settings import QUERY_TIMEOUT_S
 from vae_search.core.text import first_few
@@ -235,31 +235,22 @@ def enqueue(sweep: str, params: Mapping[str, int | float | str], *, store: str |
         params: values by parameter; the sampler draws the others.
 
     Raises:
-        InvalidSpec: It is no config of the sweep's search space.
-        NotFound: There is no such sweep.
-        Conflict: The budget has no place for it, or the sweep has finished.
+        InvalidSpec, NotFound, Conflict: It is no config of the search space; there is no such sweep; no place is left.
     """
-    from datetime import UTC, datetime
-
-    from vae_search.core.machine import system_user
     from vae_search.services.control.commands import enqueue_config
 
-    return enqueue_config(_open(store), sweep, params, actor=system_user(), now=lambda: datetime.now(UTC))
+    return enqueue_config(_open(store), sweep, params, **_by_user())
 
 
 def stop_trial(sweep: str, trial: int, *, store: str | Path | None = None) -> int:
     """Let a trial of a sweep end as it stands, as PRUNED; the number of the command.
 
     Raises:
-        NotFound: There is no such sweep or trial, or the trial has not begun.
-        Conflict: The trial has ended.
+        NotFound, Conflict: There is no such sweep or trial; it has ended.
     """
-    from datetime import UTC, datetime
-
-    from vae_search.core.machine import system_user
     from vae_search.services.control.commands import stop_trial
 
-    return stop_trial(_open(store), sweep, trial, actor=system_user(), now=lambda: datetime.now(UTC))
+    return stop_trial(_open(store), sweep, trial, **_by_user())
 
 
 def change(sweep: str, settings: Mapping[str, int | float | str], *, store: str | Path | None = None) -> int:
@@ -269,16 +260,11 @@ def change(sweep: str, settings: Mapping[str, int | float | str], *, store: str 
         settings: values of `budget.trials`, `budget.minutes` or `resources.concurrency`.
 
     Raises:
-        InvalidSpec: A key cannot be changed so, or a value is wrong.
-        NotFound: There is no such sweep.
-        Conflict: The sweep has finished, and this would not extend it.
+        InvalidSpec, NotFound, Conflict: It cannot be set; there is no such sweep; it has finished.
     """
-    from datetime import UTC, datetime
-
-    from vae_search.core.machine import system_user
     from vae_search.services.control.commands import change_settings
 
-    return change_settings(_open(store), sweep, settings, actor=system_user(), now=lambda: datetime.now(UTC))
+    return change_settings(_open(store), sweep, settings, **_by_user())
 
 
 def report(sweep: str, output: str | Path, *, store: str | Path | None = None) -> Path:
@@ -345,6 +331,15 @@ def reject(model: str, version: int | None = None, *, why: str, store: str | Pat
     from vae_search.services.models import approval
 
     return approval.reject(_open(store), model, version, why=why, actor=system_user()).version
+
+
+def _by_user() -> dict[str, Any]:
+    """Giver of a command, and the clock that dates it."""
+    from datetime import UTC, datetime
+
+    from vae_search.core.machine import system_user
+
+    return {"actor": system_user(), "now": lambda: datetime.now(UTC)}
 
 
 def _open(store: str | Path | None) -> "Store":

@@ -1,11 +1,14 @@
-"""Files of sweeps: their sizes, the findings of `verify`, the removals of `gc`."""
+"""Upkeep of a store: sizes of sweeps, findings of `verify`, removals of `gc`, and webhooks that did not arrive."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
 
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.display.console import say, show_json, show_status_table
+from vae_search.display.tables import cell, show_table
 from vae_search.services.payloads import Facts, cleaning_facts, printed_status
 
 if TYPE_CHECKING:
@@ -135,3 +138,41 @@ def _word(finding: "Finding", after: "Inspection") -> str:
     if not finding.damaged:
         return "leftover "
     return "damaged  " if finding in after.findings else "set aside"
+
+
+def show_webhooks(out: Console, hooks: Sequence[Mapping[str, Any]]) -> None:
+    """Each hook in a line, then every delivery that has not arrived."""
+    if not hooks:
+        out.print("No webhook yet: a service with `--webhooks FILE` makes them.", markup=False)
+        return
+    show_table(
+        out,
+        ["hook", "receiver", "delivered", "waiting", "dead"],
+        [
+            [
+                cell(hook["hook"]),
+                cell(hook["receiver"]),
+                cell(hook["delivered"]),
+                cell(len(hook["waiting"])),
+                cell(len(hook["dead"]) + hook["dropped"]),
+            ]
+            for hook in hooks
+        ],
+        left={"hook", "receiver"},
+    )
+    rows = [
+        [
+            cell(hook["hook"]),
+            cell(each["event"]),
+            cell(each["type"]),
+            state,
+            cell(each["attempts"]),
+            cell(each["trouble"] or ""),
+        ]
+        for hook in hooks
+        for state, deliveries in (("waiting", hook["waiting"]), ("dead", hook["dead"]))
+        for each in deliveries
+    ]
+    if rows:
+        out.print()
+        show_table(out, ["hook", "event", "type", "state", "attempts", "trouble"], rows)

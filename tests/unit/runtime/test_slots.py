@@ -96,3 +96,15 @@ def test_the_spec_may_want_fewer(joined):
     slots = joined.slots(Resources(concurrency=3))
 
     assert (slots.count(), slots.limit()) == (3, 3)
+
+
+def test_another_number_of_trials_at_once_holds_from_the_next_question_on(joined):
+    joined.free = [TWO_CORES] * 4
+    slots = joined.slots(Resources(concurrency=3))
+    before = slots.limit()
+
+    slots.resources = lambda: Resources(concurrency=5)
+    raised = slots.limit()
+    slots.resources = lambda: Resources(concurrency=1)
+
+    assert (before, raised, slots.limit(), slots.count()) == (3, 5, 1, 1)

@@ -24,7 +24,7 @@ def list_webhooks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) 
     Example: vae-search webhook list
     """
     from vae_search.display.console import console, show_json
-    from vae_search.display.webhooks import show_webhooks
+    from vae_search.display.maintenance import show_webhooks
     from vae_search.services.webhooks.outboxes import webhooks_facts
     from vae_search.store.backends.uri import open_store
 

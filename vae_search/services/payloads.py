@@ -39,7 +39,7 @@ STATUS_KEYS = (
 STATUS_KEYS_OF_SOME = ("images", "bound", "borrowed")
 """those that records of older versions lack, and sweeps that are no forks"""
 TABLE_KEYS = ("active_units", "latent_dims", "iwae_k", "not_confirmed")
-"""what tables show of a ranked trial beside what programs get"""
+"""keys of `table_facts`, which programs do not get"""
 
 
 def status_facts(status: "SweepStatus") -> Facts:
@@ -115,7 +115,7 @@ def ranked_facts(row: "TrialRow", verdicts: "Verdicts") -> Facts:
 
 
 def table_facts(row: "TrialRow", verdicts: "Verdicts") -> Facts:
-    """What a table of a ranking shows of one trial beside its `ranked_facts`; keys are `TABLE_KEYS`."""
+    """Latents and failed seeds of one ranked trial, for tables; its keys are `TABLE_KEYS`."""
     verdict = verdicts.get(row.trial)
     return {
         "active_units": row.active_units,

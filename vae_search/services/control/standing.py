@@ -36,7 +36,7 @@ class Standing:
 
 
 def detail_facts(store: Store, sweep: str) -> dict[str, Any]:
-    """What `status SWEEP` shows of one sweep beside its counts.
+    """Details of one sweep, which `status SWEEP` shows beside its counts.
 
     Returns:
         `usage` in bytes; `settings` that may change while it runs; `commands` to it; and `awaited`, of `model_facts`:

@@ -34,9 +34,9 @@ def client_of(app: FastAPI, token: str | None = None) -> TestClient:
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[int]:
-    """Serve on a free port of the loopback, which is given."""
-    socket = listening("127.0.0.1", 0)
+def serving(app: FastAPI, *, port: int = 0) -> Iterator[int]:
+    """Serve on a port of the loopback, a free one if it is 0; it is given."""
+    socket = listening("127.0.0.1", port)
     server = http_server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
     thread.start()

@@ -17,10 +17,12 @@ from typing import IO, Annotated, NoReturn
 
 import typer
 
+from vae_search.access.opening import is_service
 from vae_search.cli import cluster, doctor, export, maintenance, models, query, run
 from vae_search.cli.options import JsonOption, SetOption, SpecArgument
 from vae_search.cli.service import control, queue, serve, webhooks
-from vae_search.errors import VaeSearchError
+from vae_search.core.settings import PLAIN_HTTP_VARIABLE, SERVER_VARIABLE, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
+from vae_search.errors import InvalidSpec, VaeSearchError
 from vae_search.version import VERSION
 
 app = typer.Typer(
@@ -40,15 +42,53 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _checked_server(server: str | None) -> str | None:
+    if server is not None and not is_service(server):
+        raise InvalidSpec("--server: must be the address of a service, http://HOST:8080 or https://HOST.")
+    return server
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", envvar=DEBUG, help="Show tracebacks of errors.")] = False,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and exit.")
     ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="URL",
+            envvar=SERVER_VARIABLE,
+            callback=_checked_server,
+            help="Ask a service, http://HOST:8080, instead of a store.",
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            help="The file, of mode 0600, with the token of the service; else VAE_SEARCH_TOKEN has it, or "
+            "VAE_SEARCH_TOKEN_FILE names the file.",
+        ),
+    ] = None,
+    allow_plain_http: Annotated[
+        bool,
+        typer.Option(
+            "--allow-plain-http",
+            envvar=PLAIN_HTTP_VARIABLE,
+            help="Speak http beyond this machine, where others may read the token.",
+        ),
+    ] = False,
 ) -> None:
     if debug:
         os.environ[DEBUG] = "1"
+    if token_file is not None:
+        os.environ.pop(TOKEN_VARIABLE, None)
+        os.environ[TOKEN_FILE_VARIABLE] = str(token_file)
+    if allow_plain_http:
+        os.environ[PLAIN_HTTP_VARIABLE] = "1"
 
 
 @app.command()

@@ -2,17 +2,22 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from vae_search.cli.completion import complete_model_name
-from vae_search.cli.options import JsonOption, ModelArgument, OutputOption, StoreOption, SubjectArgument, SweepArgument
+from vae_search.cli.options import (
+    JsonOption,
+    ModelArgument,
+    OutputOption,
+    ServedStoreOption,
+    StoreOption,
+    SubjectArgument,
+    SweepArgument,
+)
 from vae_search.core.settings import DEFAULT_STORE, cache_folder
 from vae_search.errors import NotPromoted
-
-if TYPE_CHECKING:
-    from vae_search.services.models.approval import ApprovalOutcome
 
 app = typer.Typer()
 
@@ -29,26 +34,23 @@ WhyOption = Annotated[str, typer.Option("--why", help="For the log.")]
 def promote(
     sweep: SweepArgument,
     model: Annotated[str | None, typer.Option("--model", help="Default: what the spec names.")] = None,
-    store: StoreOption = DEFAULT_STORE,
+    store: ServedStoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Let a sweep's confirmed configs ask to become champion; exit code 8 if none does, or waits for approval.
 
     Example: vae-search promote digits
     """
-    from vae_search.core.machine import system_user
+    from vae_search.access.opening import open_access
     from vae_search.display.console import busy, say, show_json
     from vae_search.display.models import decision_lines
-    from vae_search.services.models import champions
-    from vae_search.services.payloads import decision_facts
-    from vae_search.store.backends.uri import open_store
 
     with busy(f"judging the finalists of {sweep}"):
-        decision = champions.promote(open_store(store), sweep, model=model, cache=cache_folder(), actor=system_user())
+        decision = open_access(store).promote(sweep, model=model)
     first, *rest = decision_lines(decision)
-    is_champion = decision.outcome in ("promoted", "kept")
+    is_champion = decision["outcome"] in ("promoted", "kept")
     if json:
-        show_json(decision_facts(decision))
+        show_json(decision)
     else:
         for line in (first, *rest) if is_champion else rest:
             say(line)
@@ -64,25 +66,24 @@ def models(
             metavar="[MODEL]", help="One model's history; default: all.", autocompletion=complete_model_name
         ),
     ] = None,
-    store: StoreOption = DEFAULT_STORE,
+    store: ServedStoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """List the models and their champions, or one model's history.
 
     Example: vae-search models fashion
     """
+    from vae_search.access.opening import open_access
     from vae_search.cli.exit_codes import raise_if_damaged
     from vae_search.display.models import show_history, show_models
-    from vae_search.services.models import champions
-    from vae_search.store.backends.uri import open_store
 
-    opened = open_store(store)
+    access = open_access(store)
     if model is not None:
-        show_history(champions.model_state(opened, model), as_json=json)
+        show_history(access.model(model), as_json=json)
     else:
-        states, troubles = champions.model_states(opened)
-        show_models(states, as_json=json)
-        raise_if_damaged([], troubles=troubles)
+        found = access.models()
+        show_models(found["items"], as_json=json)
+        raise_if_damaged([], troubles=found["troubles"])
 
 
 @app.command()
@@ -90,18 +91,16 @@ def rollback(
     model: ModelNameArgument,
     to: Annotated[int | None, typer.Option("--to", help="A version; default: the champion before this one.")] = None,
     why: Annotated[str, typer.Option("--why", help="For the log.")] = "by hand",
-    store: StoreOption = DEFAULT_STORE,
+    store: ServedStoreOption = DEFAULT_STORE,
 ) -> None:
     """Make an older version the champion again.
 
     Example: vae-search rollback fashion --to 2
     """
-    from vae_search.core.machine import system_user
+    from vae_search.access.opening import open_access
     from vae_search.display.console import say
-    from vae_search.services.models import champions
-    from vae_search.store.backends.uri import open_store
 
-    champion = champions.roll_back(open_store(store), model, to=to, why=why, actor=system_user())
+    champion = open_access(store).roll_back(model, to=to, why=why)
     say(f"{model}: version {champion} is champion.")
 
 
@@ -110,16 +109,14 @@ def approve(
     model: ModelNameArgument,
     why: WhyOption,
     version: WaitingArgument = None,
-    store: StoreOption = DEFAULT_STORE,
+    store: ServedStoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Make a version that waits for approval the champion.
 
     Example: vae-search approve fashion 3 --why "sevens are sharp again"
     """
-    from vae_search.services.models import approval
-
-    _say_so(approval.approve, model, version, why=why, store=store, as_json=json)
+    _judge(model, version, approved=True, why=why, store=store, as_json=json)
 
 
 @app.command()
@@ -127,16 +124,14 @@ def reject(
     model: ModelNameArgument,
     why: WhyOption,
     version: WaitingArgument = None,
-    store: StoreOption = DEFAULT_STORE,
+    store: ServedStoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Refuse a version that waits for approval; the champion stays.
 
     Example: vae-search reject fashion 3 --why "it blurs sevens"
     """
-    from vae_search.services.models import approval
-
-    _say_so(approval.reject, model, version, why=why, store=store, as_json=json)
+    _judge(model, version, approved=False, why=why, store=store, as_json=json)
 
 
 @app.command()
@@ -225,15 +220,12 @@ def interpolate(
     _draw(galleries.interpolate, model, store=store, rows=rows, cache=cache_folder(), output=output)
 
 
-def _say_so(
-    word: "Callable[..., ApprovalOutcome]", model: str, version: int | None, *, why: str, store: str, as_json: bool
-) -> None:
-    """Give somebody's word on a version that waits, and print what became of it."""
-    from vae_search.core.machine import system_user
+def _judge(model: str, version: int | None, *, approved: bool, why: str, store: str, as_json: bool) -> None:
+    """Approve or reject a version that waits, and print what became of it."""
+    from vae_search.access.opening import open_access
     from vae_search.display.models import show_approval
-    from vae_search.store.backends.uri import open_store
 
-    show_approval(word(open_store(store), model, version, why=why, actor=system_user()), as_json=as_json)
+    show_approval(open_access(store).judge(model, version, approved=approved, why=why), as_json=as_json)
 
 
 def _draw(gallery: Callable[..., Path], subject: str, *, store: str, **options: object) -> None:

@@ -7,13 +7,59 @@ import typer
 
 from vae_search.cli.completion import complete_model, complete_subject, complete_sweep
 from vae_search.core.settings import STORE_VARIABLE
+from vae_search.errors import InvalidSpec
+
+
+def _own_store(context: typer.Context, store: str) -> str:
+    """The store of a command that cannot ask a service; one in the environment is for other commands.
+
+    Raises:
+        InvalidSpec: A service was given all the same.
+    """
+    if _given(context, "server", of_root=True):
+        raise InvalidSpec(f"{context.info_name}: works on the store itself, not through a service. Leave --server out.")
+    return store
+
+
+def _store_or_service(context: typer.Context, store: str) -> str:
+    """The store that was given, else the service's address: the command line goes before the environment.
+
+    Raises:
+        InvalidSpec: Both were given.
+    """
+    server: str | None = context.find_root().params.get("server")
+    # What the command line has comes first, so `address` is known here unless the store was given, too.
+    given = [f"--{name}" for name in ("store", "address") if _given(context, name)]
+    if server is None or (given and not _given(context, "server", of_root=True)):
+        return store
+    if given:
+        raise InvalidSpec(f"{given[0]} and --server cannot go together. Leave one of them out.")
+    return server
+
+
+def _given(context: typer.Context, name: str, *, of_root: bool = False) -> bool:
+    """True if an option stood on the command line: the command's, or that of all commands."""
+    source = (context.find_root() if of_root else context).get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
 
 StoreOption = Annotated[
     str,
     typer.Option(
         "--store",
         envvar=STORE_VARIABLE,
+        callback=_own_store,
         help="Folder, s3://bucket/prefix or gs://bucket/prefix, that holds everything.",
+        show_default=True,
+    ),
+]
+ServedStoreOption = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        envvar=STORE_VARIABLE,
+        callback=_store_or_service,
+        help="Folder, s3://bucket/prefix or gs://bucket/prefix, that holds everything, if no service is asked.",
         show_default=True,
     ),
 ]

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from vae_search.cli.completion import complete_sweep
-from vae_search.cli.options import CsvOption, JsonOption, StoreOption, SweepArgument
+from vae_search.cli.options import CsvOption, JsonOption, ServedStoreOption, StoreOption, SweepArgument
 from vae_search.core.criteria import RankedBy
-from vae_search.core.settings import DEFAULT_STORE, QUERY_TIMEOUT_S
-from vae_search.errors import InvalidSpec
+from vae_search.core.settings import DEFAULT_STORE, QUERY_TIMEOUT_S, SERVED_QUERY_TIMEOUT_S
+from vae_search.errors import InvalidSpec, NotFound
 
 app = typer.Typer()
 
@@ -25,7 +25,7 @@ def status(
     address: Annotated[
         str | None, typer.Option("--address", help="Ask the cluster, http://HEAD:8265, instead of the store.")
     ] = None,
-    store: StoreOption = DEFAULT_STORE,
+    store: ServedStoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Show how sweeps stand.
@@ -40,30 +40,25 @@ def status(
         facts = [job_facts(job) for job in cluster_jobs.jobs_of(address).all(sweep)]
         show_json(facts) if json else show_jobs(facts)
         return
+    from vae_search.access.opening import open_access
     from vae_search.cli.exit_codes import raise_if_damaged
     from vae_search.display.console import say, show_statuses, warn
     from vae_search.display.maintenance import show_status
     from vae_search.display.models import waiting_lines
-    from vae_search.services import sweep_status
-    from vae_search.services.control.standing import standings
-    from vae_search.services.models import approval
-    from vae_search.store.backends.uri import open_store
-    from vae_search.store.maintenance.disk_usage import usage
 
-    opened = open_store(store)
+    access = open_access(store)
     if sweep:
-        status = sweep_status.status(opened, sweep)
-        show_status(status, usage(opened, sweep), standings(opened, sweep), as_json=json)
-        awaited = None if json else approval.awaited_model(opened, status.spec)
-        for line in () if awaited is None else waiting_lines(awaited, sweep=sweep):
+        status = access.status(sweep, details=True)
+        show_status(status, as_json=json)
+        for line in () if json or status["awaited"] is None else waiting_lines(status["awaited"], sweep=sweep):
             say(line)
-        raise_if_damaged(status.damaged)
+        raise_if_damaged(status["damaged"])
         return
-    found = sweep_status.statuses(opened)
-    show_statuses(found.sweeps, as_json=json, has_troubles=bool(found.troubles))
-    for remark in found.remarks:
+    found = access.statuses()
+    show_statuses(found["items"], as_json=json, has_troubles=bool(found["troubles"]))
+    for remark in found["remarks"]:
         warn(remark)
-    raise_if_damaged([path for status in found.sweeps for path in status.damaged], troubles=found.troubles)
+    raise_if_damaged([path for status in found["items"] for path in status["damaged"]], troubles=found["troubles"])
 
 
 @app.command()
@@ -86,16 +81,15 @@ def best(
     spec: Annotated[bool, typer.Option("--spec", help="Print a spec that trains the best config again.")] = False,
     csv: CsvOption = False,
     json: JsonOption = False,
-    store: StoreOption = DEFAULT_STORE,
+    store: ServedStoreOption = DEFAULT_STORE,
 ) -> None:
     """Show the best configs of a sweep.
 
     Example: vae-search best digits -n 3 --where "param_latent_dim < 32 AND active_units > 8"
     """
+    from vae_search.access.opening import open_access
     from vae_search.cli.exit_codes import raise_if_damaged
     from vae_search.display.leaderboard import PARETO, show_best, show_spec_file
-    from vae_search.services import queries
-    from vae_search.store.backends.uri import open_store
 
     _refuse_pairs(
         {"--json": json, "--csv": csv, "--spec": spec},
@@ -105,22 +99,20 @@ def best(
         {"--spec": spec, "--all": every},
         {"--spec": spec, "-n": count is not None},
     )
-    opened = open_store(store)
-    form = _form(json=json, csv=csv)
+    access = open_access(store)
     order = by or "objective"
-    if pareto:
-        ranking = queries.pareto(opened, sweep, count=count, where=where)
-        show_best(ranking, by=PARETO, form=form)
-    else:
-        shown = 1 if spec else count or (None if every else DEFAULT_COUNT)
-        ranking = queries.best(opened, sweep, count=shown, by=order, every_state=every, where=where)
-        if spec:
-            from vae_search.spec.from_trial import to_yaml
+    shown = 1 if spec else count or (None if every or pareto else DEFAULT_COUNT)
+    ranking = access.best(sweep, count=shown, by=order, every_state=every, pareto=pareto, where=where)
+    if spec:
+        from vae_search.spec.from_trial import spec_of_config, to_yaml
 
-            show_spec_file(to_yaml(queries.best_spec(ranking, opened)), ranking, by=order)
-        else:
-            show_best(ranking, by=order, form=form)
-    raise_if_damaged(ranking.damaged)
+        if not ranking["items"]:
+            raise NotFound(f"sweep {sweep}: no such trial has completed yet, so there is no config to write.")
+        config = spec_of_config(access.latest_spec(sweep), ranking["items"][0]["params"])
+        show_spec_file(to_yaml(config), ranking, by=order)
+    else:
+        show_best(ranking, by=PARETO if pareto else order, form=_form(json=json, csv=csv))
+    raise_if_damaged(ranking["damaged"])
 
 
 @app.command()
@@ -157,41 +149,49 @@ def query(
         typer.Option("--sweep", help="Only this sweep; default: all.", autocompletion=complete_sweep),
     ] = None,
     timeout_s: Annotated[
-        float, typer.Option("--timeout-s", min=0.1, help="Stop the SQL after so many seconds.")
-    ] = QUERY_TIMEOUT_S,
+        float | None,
+        typer.Option(
+            "--timeout-s",
+            min=0.1,
+            help=f"Stop the SQL after so many seconds; default: {QUERY_TIMEOUT_S:g}, of a service "
+            f"{SERVED_QUERY_TIMEOUT_S:g}, which is its most.",
+        ),
+    ] = None,
     csv: CsvOption = False,
     json: JsonOption = False,
-    store: StoreOption = DEFAULT_STORE,
+    store: ServedStoreOption = DEFAULT_STORE,
 ) -> None:
     """Ask anything in SQL (DuckDB): finished trials, their epochs, confirm runs (finalists), who is on the
     front of a Pareto sweep, versions of models.
 
     Example: vae-search query "SELECT param_latent_dim, min(neg_elbo) FROM trials GROUP BY ALL ORDER BY 2"
     """
+    from vae_search.access.opening import open_access
     from vae_search.cli.exit_codes import raise_if_damaged
     from vae_search.display.leaderboard import show_query
-    from vae_search.services import queries
-    from vae_search.store.backends.uri import open_store
 
     _refuse_pairs({"--json": json, "--csv": csv})
-    result = queries.query(open_store(store), sql, sweep=sweep, timeout_s=timeout_s)
+    result = open_access(store).query(sql, sweep=sweep, timeout_s=timeout_s)
     show_query(result, form=_form(json=json, csv=csv))
     raise_if_damaged(result.damaged)
 
 
 @app.command()
-def watch(sweep: SweepArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+def watch(sweep: SweepArgument, store: ServedStoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
     """Watch a sweep that runs elsewhere until it ends; Ctrl-C leaves it alone.
 
     Example: vae-search watch digits
     """
+    from vae_search.access.opening import is_service, open_access
     from vae_search.cli.exit_codes import raise_if_damaged
     from vae_search.display.leaderboard import store_option
     from vae_search.display.watch import watch as follow
-    from vae_search.store.backends.uri import open_store
 
-    resume = f"vae-search resume {sweep}{store_option(store)}"
-    raise_if_damaged(follow(open_store(store), sweep, resume=resume, as_json=json).damaged)
+    access = open_access(store)
+    # A service runs what is queued; its client has no `resume`.
+    resume = "vae-search submit SPEC" if is_service(store) else f"vae-search resume {sweep}{store_option(store)}"
+    status = follow(sweep, access.events(sweep), lambda: access.status(sweep), resume=resume, as_json=json)
+    raise_if_damaged(status["damaged"])
 
 
 def _form(*, json: bool, csv: bool) -> str:

@@ -11,7 +11,12 @@ from vae_search.errors import NotFound, VaeSearchError
 
 STORE_VARIABLE = "VAE_SEARCH_STORE"
 DEFAULT_STORE = "vae-store"
+SERVER_VARIABLE = "VAE_SEARCH_SERVER"
+TOKEN_VARIABLE = "VAE_SEARCH_TOKEN"  # noqa: S105 - its name
+TOKEN_FILE_VARIABLE = "VAE_SEARCH_TOKEN_FILE"  # noqa: S105 - its name
+PLAIN_HTTP_VARIABLE = "VAE_SEARCH_ALLOW_PLAIN_HTTP"
 QUERY_TIMEOUT_S = 60.0  # of the user's SQL, not of reading the store
+SERVED_QUERY_TIMEOUT_S = 30.0  # the most that a service allows: others wait for their turn
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 PRIVATE_BYTES = 1024 * 1024  # at most, of a private file
 

@@ -1,5 +1,6 @@
 """Text in messages: one-line, printable renderings of foreign values, and spelling suggestions."""
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -43,6 +44,11 @@ def first_few(words: Sequence[str], count: int = 3) -> str:
     """The first `count` of `words`, printable, and how many more there are: `a, b, c and 2 more`."""
     more = f" and {len(words) - count} more" if len(words) > count else ""
     return ", ".join(map(printable, words[:count])) + more
+
+
+def kebab(name: str) -> str:
+    """A class's name as it stands in addresses: `not-found` for `NotFound`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:

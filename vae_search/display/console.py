@@ -13,11 +13,10 @@ from rich.markup import escape
 
 from vae_search.display.front import front_cell, front_line
 from vae_search.display.tables import cell, json_text, show_table
-from vae_search.services.payloads import estimate_facts, status_facts
+from vae_search.services.payloads import Facts, estimate_facts, front_in, printed_status
 
 if TYPE_CHECKING:
     from vae_search.services.cost_estimate import Estimate
-    from vae_search.services.sweep_status import SweepStatus
     from vae_search.spec.parameters import Parameter
     from vae_search.spec.sweep_spec import SweepSpec
 
@@ -149,29 +148,29 @@ def show_estimate(estimate: "Estimate", spec: "SweepSpec", *, as_json: bool) -> 
     say(estimate.capacity)
 
 
-def show_statuses(statuses: "Sequence[SweepStatus]", *, as_json: bool, has_troubles: bool) -> None:
+def show_statuses(statuses: Sequence[Facts], *, as_json: bool, has_troubles: bool) -> None:
     """Print one line per sweep.
 
     Args:
+        statuses: of `sweep_facts`.
         has_troubles: whether there are sweeps that cannot be shown.
     """
     if as_json:
-        show_json([status_facts(status) for status in statuses])
+        show_json([printed_status(facts) for facts in statuses])
     elif not statuses and not has_troubles:
         say("The store holds no sweep yet. `vae-search init` writes a spec, `vae-search run` runs it.")
     else:
         show_status_table(statuses)
 
 
-def show_status_table(statuses: "Sequence[SweepStatus]") -> None:
+def show_status_table(statuses: Sequence[Facts]) -> None:
     """Print a line for each sweep, then one for the front of each Pareto sweep that has one."""
     rows, lines = [], []
-    for status in statuses:
-        facts = status_facts(status)
+    for facts in statuses:
         objective = facts["best_objective"]
-        bound = ", by IWAE" if status.spec.bound == "iwae" else ""
+        bound = ", by IWAE" if facts.get("bound") == "iwae" else ""
         best = "" if objective is None else f"{objective:.2f} (trial {facts['best_trial']}{bound})"
-        front = status.leaderboard.shown_front(status.spec.objective)
+        front = front_in(facts)
         if front is not None:
             best = front_cell(front)
             lines += [f"{facts['sweep']}: {front_line(front)}"] if front.members else []

@@ -10,16 +10,13 @@ from vae_search.display.console import console, say, show_json
 from vae_search.display.front import front_line
 from vae_search.display.models import decision_lines
 from vae_search.display.tables import cell, csv_text, fits, show_table
-from vae_search.services.payloads import confirmed_facts, outcome_facts, ranking_facts, status_facts
-from vae_search.services.queries import best_of_status
+from vae_search.services.payloads import Facts, best_facts, decision_facts, outcome_facts, printed_ranking, status_facts
 from vae_search.store.queries.confirmed_configs import Confirmed, FailedConfirmation, confirmed_first, verdicts
 
 if TYPE_CHECKING:
-    from vae_search.services.queries import Ranking
     from vae_search.services.sweeps import SweepOutcome
     from vae_search.store.ledger.confirm_runs import ConfirmRow
-    from vae_search.store.ledger.rows import TrialRow
-    from vae_search.store.queries.sql import QueryResult
+    from vae_search.store.queries.query_result import QueryResult
 
 ERROR_CHARACTERS = 60
 SHOWN_AT_THE_END = 5  # of the best trials
@@ -28,29 +25,31 @@ PARETO = "pareto"
 LEFT = ("state", "parameters", "error")
 
 
-def show_best(ranking: "Ranking", *, by: str, form: str) -> None:
+def show_best(ranking: Facts, *, by: str, form: str) -> None:
     """Print a ranking, best first.
 
     Args:
+        ranking: of `best_facts`.
         by: a column, or `PARETO`.
         form: `table`, `csv` or `json`.
     """
     if form == "json":
-        show_json(ranking_facts(ranking))
+        show_json(printed_ranking(ranking))
     elif form == "csv":
         _write_csv(*_best_csv(ranking))
-    elif not ranking.rows:
-        say(f"No such trial of {ranking.sweep} has completed yet ({ranking.finished} have ended). --all shows them.")
+    elif not ranking["items"]:
+        ended = ranking["finished"]
+        say(f"No such trial of {ranking['sweep']} has completed yet ({ended} have ended). --all shows them.")
     else:
         _show_best_table(ranking, by=by)
 
 
-def show_spec_file(text: str, ranking: "Ranking", *, by: str) -> None:
+def show_spec_file(text: str, ranking: Facts, *, by: str) -> None:
     """Print a spec as a file, and where its config comes from."""
-    row = ranking.rows[0]
-    value = getattr(row, by)
-    best = f"the first on the front of {', '.join(ranking.front)}" if ranking.front else f"the best by {by}"
-    sys.stdout.write(f"# The config of trial {ranking.sweep}/{row.trial}, {best}")
+    row = ranking["items"][0]
+    value = row[by]
+    best = f"the first on the front of {', '.join(ranking['front'])}" if ranking["front"] else f"the best by {by}"
+    sys.stdout.write(f"# The config of trial {ranking['sweep']}/{row['trial']}, {best}")
     sys.stdout.write("" if value is None else f" ({value:.2f})")
     sys.stdout.write(".\n# To train it again: put this into a file, and `vae-search run` that.\n" + text)
 
@@ -61,6 +60,8 @@ def show_finished(outcome: "SweepOutcome", *, store: str, as_json: bool) -> None
     Args:
         store: location, for the commands that are suggested.
     """
+    from vae_search.services.queries import best_of_status
+
     status = outcome.status
     ranking = best_of_status(status, count=SHOWN_AT_THE_END)
     if as_json:
@@ -74,13 +75,13 @@ def show_finished(outcome: "SweepOutcome", *, store: str, as_json: bool) -> None
     on_front = status.leaderboard.shown_front(status.spec.objective)
     if on_front is not None:
         say(front_line(on_front))
-    _show_best_table(ranking, by="objective")
+    _show_best_table(best_facts(ranking), by="objective")
     if on_front is not None and len(on_front.members) > len(ranking.rows):
         members = len(on_front.members)
         say(f"All {members}: vae-search best {status.spec.name} -n {members}" + store_option(store))
     for line in confirmed_lines(status.confirm_rows):
         say(line)
-    for line in () if outcome.promotion is None else decision_lines(outcome.promotion):
+    for line in () if outcome.promotion is None else decision_lines(decision_facts(outcome.promotion)):
         say(line)
     say(f"Pictures: vae-search sample {status.spec.name} -o samples.png" + store_option(store))
 
@@ -123,30 +124,29 @@ def store_option(store: str) -> str:
     return "" if store == DEFAULT_STORE else f" --store {store}"
 
 
-def _show_best_table(ranking: "Ranking", *, by: str) -> None:
+def _show_best_table(ranking: Facts, *, by: str) -> None:
     """Scores and searched parameters; on a narrow screen the parameters share one column."""
-    sweep, searched, rows, known = ranking.sweep, ranking.searched, ranking.rows, ranking.verdicts
-    front = ranking.front
+    searched, rows, front = ranking["searched"], ranking["items"], ranking["front"]
     out = console()
-    no_objective = by == "objective" and not any(row.objective is not None for row in rows)  # of a Pareto sweep
+    no_objective = by == "objective" and not any(row["objective"] is not None for row in rows)  # of a Pareto sweep
     order = f"beaten by no other in {', '.join(front)}" if front else f"by {'neg_elbo' if no_objective else by}"
-    bound = f" of the {ranking.bound.upper()} bound" if by == "objective" and not (front or no_objective) else ""
-    say(f"{sweep}: {order}{bound}, nats per image, lower is better")
-    ks = {verdict.iwae_k for row in rows if isinstance(verdict := known.get(row.trial), Confirmed)}
-    with_seeds = by == "objective" and any(row.trial in known for row in rows)
+    bound = f" of the {ranking['bound'].upper()} bound" if by == "objective" and not (front or no_objective) else ""
+    say(f"{ranking['sweep']}: {order}{bound}, nats per image, lower is better")
+    ks = [row["iwae_k"] for row in rows if row["iwae_k"] is not None]
+    with_seeds = by == "objective" and any(row["confirmed"] or row["not_confirmed"] for row in rows)
     with_flops = "train_flops" in (by, *front)
-    if with_seeds and ks:
-        say(f"confirmed configs first: -log p(x) by iwae_{ks.pop()}, mean ± sd over (so many) fresh seeds")
-    failed = any(row.error for row in rows)
+    if with_seeds and ks:  # all the same, else they could not be ranked together
+        say(f"confirmed configs first: -log p(x) by iwae_{ks[0]}, mean ± sd over (so many) fresh seeds")
+    failed = any(row.get("error") for row in rows)
     heads = [*SCORES, *(["train_flops"] if with_flops else []), *(["confirmed"] if with_seeds else [])]
     scores = [
         _scores(row)
-        + ([_flops(row)] if with_flops else [])
-        + ([_confirmed_cell(known.get(row.trial))] if with_seeds else [])
+        + ([_flops(row["train_flops"])] if with_flops else [])
+        + ([_confirmed_cell(row)] if with_seeds else [])
         for row in rows
     ]
-    values = [[_parameter(row.params.get(name)) for name in searched] for row in rows]
-    errors = [[printable((row.error or "").split("\n")[0], ERROR_CHARACTERS)] if failed else [] for row in rows]
+    values = [[_parameter(row["params"].get(name)) for name in searched] for row in rows]
+    errors = [[printable((row.get("error") or "").split("\n")[0], ERROR_CHARACTERS)] if failed else [] for row in rows]
     names = [*heads, *searched, *(["error"] if failed else [])]
     cells = [[*one, *two, *three] for one, two, three in zip(scores, values, errors, strict=True)]
     if not fits(names, cells, out.width):
@@ -158,17 +158,18 @@ def _show_best_table(ranking: "Ranking", *, by: str) -> None:
     show_table(out, names, cells, left=LEFT)
 
 
-def _best_csv(ranking: "Ranking") -> tuple[list[str], list[list[object]]]:
-    params = list(dict.fromkeys([*ranking.searched, *(name for row in ranking.rows for name in sorted(row.params))]))
+def _best_csv(ranking: Facts) -> tuple[list[str], list[list[object]]]:
+    items = ranking["items"]
+    params = list(dict.fromkeys([*ranking["searched"], *(name for row in items for name in sorted(row["params"]))]))
     facts = ["trial", "state", "reason", "objective", "neg_elbo", "instability", "active_units", "epochs"]
     facts.append("train_flops")
     heads = [*facts, "confirmed_seeds", "confirmed_mean", "confirmed_sd", *(f"param_{name}" for name in params)]
     rows: list[list[object]] = []
-    for row in ranking.rows:
-        seeds = confirmed_facts(ranking.verdicts.get(row.trial)) or {}
+    for row in items:
+        seeds = row["confirmed"] or {}
         confirmed = [seeds.get(name) for name in ("seeds", "mean", "sd")]
-        values = [getattr(row, name) for name in facts]
-        rows.append([*values, *confirmed, *(row.params.get(name) for name in params), row.error])
+        values = [row.get(name) for name in facts]
+        rows.append([*values, *confirmed, *(row["params"].get(name) for name in params), row.get("error")])
     return [*heads, "error"], rows
 
 
@@ -180,32 +181,31 @@ def _write_csv(names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     sys.stdout.buffer.flush()
 
 
-def _confirmed_cell(verdict: Confirmed | FailedConfirmation | None) -> str:
-    match verdict:
-        case None:
-            return "–"
-        case FailedConfirmation():
-            return f"no, {verdict.failed} of {verdict.seeds} failed"
-        case _:
-            spread = "" if verdict.sd is None else f" ± {verdict.sd:.2f}"
-            return f"{verdict.mean:.2f}{spread} ({verdict.seeds if verdict.testifies else 'choosing run'})"
+def _confirmed_cell(row: Facts) -> str:
+    confirmed, failed = row["confirmed"], row["not_confirmed"]
+    if failed is not None:
+        return f"no, {failed['failed']} of {failed['seeds']} failed"
+    if confirmed is None:
+        return "–"
+    spread = "" if confirmed["sd"] is None else f" ± {confirmed['sd']:.2f}"
+    return f"{confirmed['mean']:.2f}{spread} ({confirmed['seeds'] or 'choosing run'})"
 
 
-def _scores(row: "TrialRow") -> list[str]:
-    known = row.active_units is not None and row.kl_per_dimension is not None
+def _scores(row: Facts) -> list[str]:
+    known = row["active_units"] is not None and row["latent_dims"] is not None
     return [
-        str(row.trial),
-        row.state,
-        _number(row.objective),
-        _number(row.neg_elbo),
-        _number(row.instability, digits=3),
-        f"{row.active_units}/{len(row.kl_per_dimension or ())}" if known else "–",
-        str(row.epochs),
+        str(row["trial"]),
+        row["state"],
+        _number(row["objective"]),
+        _number(row["neg_elbo"]),
+        _number(row["instability"], digits=3),
+        f"{row['active_units']}/{row['latent_dims']}" if known else "–",
+        str(row["epochs"]),
     ]
 
 
-def _flops(row: "TrialRow") -> str:
-    return "–" if row.train_flops is None else f"{row.train_flops:.3g}"
+def _flops(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
 
 
 def _number(value: float | None, *, digits: int = 2) -> str:

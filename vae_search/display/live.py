@@ -18,10 +18,10 @@ from vae_search.core.trial_state import State
 from vae_search.display.console import clock, console, say
 from vae_search.display.front import front_ends, front_size
 from vae_search.search.progress import Observer, Progress
-from vae_search.search.running_trial import TrialEnd
-from vae_search.store.ledger.confirm_runs import ConfirmRow
+from vae_search.services.payloads import Facts, landed_facts
 
 if TYPE_CHECKING:
+    from vae_search.search.running_trial import TrialEnd
     from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.ledger.rows import TrialRow
 
@@ -67,18 +67,23 @@ def _plain_warning(words: str) -> None:
 
 
 def _plain_landed(row: "TrialRow", verdict: "TrialEnd") -> None:
-    sys.stdout.write(finished_line(row, verdict) + "\n")
+    sys.stdout.write(finished_line(landed_facts(row), verdict.explanation) + "\n")
     sys.stdout.flush()
 
 
-def finished_line(row: "TrialRow", verdict: "TrialEnd") -> str:
-    """A finished run in one line, for logs and pipes: `trial 7 COMPLETE: objective 98.21, …`."""
-    value = "" if row.neg_elbo is None else f", neg_elbo {row.neg_elbo:.2f}"
-    stability = "" if row.instability is None else f", instability {row.instability:.3f}"
-    in_pareto_sweep = row.state is State.COMPLETE and row.objective is None
-    cost = f", {row.train_flops:.3g} FLOPs" if in_pareto_sweep and row.train_flops is not None else ""
-    run = f"confirm run {row.key}" if isinstance(row, ConfirmRow) else f"trial {row.trial}"
-    return f"{run} {row.state}: {verdict.explanation}{value}{stability}{cost}"
+def finished_line(run: Facts, explanation: str) -> str:
+    """A finished run in one line, for logs and pipes: `trial 7 COMPLETE: objective 98.21, …`.
+
+    Args:
+        run: of `landed_facts`.
+        explanation: why it ended.
+    """
+    value = "" if run["neg_elbo"] is None else f", neg_elbo {run['neg_elbo']:.2f}"
+    stability = "" if run["instability"] is None else f", instability {run['instability']:.3f}"
+    in_pareto_sweep = run["state"] == State.COMPLETE and run["objective"] is None
+    cost = f", {run['train_flops']:.3g} FLOPs" if in_pareto_sweep and run["train_flops"] is not None else ""
+    name = f"confirm run {run['key']}" if run["confirm_run"] else f"trial {run['trial']}"
+    return f"{name} {run['state']}: {explanation}{value}{stability}{cost}"
 
 
 class _Display:
@@ -96,7 +101,7 @@ class _Display:
 
     def on_trial_finished(self, row: "TrialRow", verdict: "TrialEnd") -> None:
         if row.state is State.FAIL:
-            self._out.print(Text(finished_line(row, verdict), style="red"))
+            self._out.print(Text(finished_line(landed_facts(row), verdict.explanation), style="red"))
 
     @contextmanager
     def watching(self, progress: Callable[[], Progress]) -> Iterator[None]:
@@ -142,7 +147,7 @@ def picture_of(sweep: str, now: Progress, first: Progress, elapsed_s: float, *, 
         counts.append(f"{now.confirmed}/{now.confirm_runs} confirm runs", "bold")
     facts = Table.grid(padding=(0, 3))
     best = "–" if now.best_objective is None else f"{now.best_objective:.2f} nats (trial {now.best_trial})"
-    speed = now.epochs_done / elapsed_s if elapsed_s > 0 else 0.0
+    speed = (now.epochs_done - first.epochs_done) / elapsed_s if elapsed_s > 0 else 0.0
     left = time_left_s(now, first, elapsed_s)
     if now.front is None:
         facts.add_row("best", best)

@@ -6,42 +6,49 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.display.console import say, show_json, show_status_table
 from vae_search.display.tables import cell, show_table
-from vae_search.services.payloads import cleaning_facts, status_facts
-from vae_search.store.control.present_spec import live_values
+from vae_search.services.payloads import Facts, cleaning_facts, printed_status
 
 if TYPE_CHECKING:
     from vae_search.registry.model_integrity import ModelInspection
     from vae_search.services.control.forking import Fork
-    from vae_search.services.control.standing import Standing
     from vae_search.services.maintenance import Cleaning, Verification
-    from vae_search.services.sweep_status import SweepStatus
-    from vae_search.store.maintenance.disk_usage import Usage
     from vae_search.store.maintenance.findings import Finding, Inspection
 
 
-def show_status(status: "SweepStatus", usage: "Usage", commands: "Sequence[Standing]" = (), *, as_json: bool) -> None:
-    """Print one sweep, what it takes in the store, and the commands to it that wait; as JSON all of them."""
+def show_status(status: Facts, *, as_json: bool) -> None:
+    """Print one sweep, what it takes in the store, and the commands to it that wait; as JSON all of them.
+
+    Args:
+        status: of `sweep_facts` and `detail_facts`.
+    """
+    usage, settings, commands = status["usage"], status["settings"], status["commands"]
     if as_json:
-        given = [asdict(each) | {"at": each.at.isoformat()} for each in commands]
-        settings = live_values(status.spec)
-        show_json([status_facts(status) | asdict(usage) | {"settings": settings, "commands": given}])
+        show_json([printed_status(status) | usage | {"settings": settings, "commands": commands}])
     else:
         show_status_table([status])
-        if status.borrowing is not None:
-            say(borrowed_sentence(status.borrowing.trials, status.borrowing.sweep))
-        for line in status.images.sentences if status.images else ():
+        if (borrowed := status.get("borrowed")) is not None:
+            say(borrowed_sentence(borrowed["trials"], borrowed["sweep"]))
+        images = DatasetSummary.from_json(status.get("images"))
+        for line in images.sentences if images else ():
             say(line)
         say(
-            f"{size_of(usage.total_bytes)} in the store: rows and curves {size_of(usage.rows_bytes)}, kept models "
-            f"{size_of(usage.artifacts_bytes)}, runs in flight {size_of(usage.running_bytes)}"
+            f"{size_of(usage['total_bytes'])} in the store: rows and curves {size_of(usage['rows_bytes'])}, "
+            f"kept models {size_of(usage['artifacts_bytes'])}, runs in flight {size_of(usage['running_bytes'])}"
         )
         if commands:
-            say("settings: " + ", ".join(f"{key}={value}" for key, value in live_values(status.spec).items()))
+            say("settings: " + ", ".join(f"{key}={value}" for key, value in settings.items()))
         for each in commands:
-            if each.state == "waits":
-                say(str(each))
+            if each["state"] == "waits":
+                say(command_line(each))
+
+
+def command_line(command: Facts) -> str:
+    """A command to a sweep, and what has come of it, in a line."""
+    by = "" if command["actor"] is None else f" by {command['actor']}"
+    return f"command {command['number']}{by}: {command['wanted']}: {command['outcome']}"
 
 
 def borrowed_sentence(trials: int, lender: str) -> str:

@@ -6,55 +6,56 @@ from typing import TYPE_CHECKING
 
 from vae_search.display.console import console, say, show_json
 from vae_search.display.tables import cell, show_table
-from vae_search.services.payloads import model_facts
+from vae_search.services.payloads import Facts, model_facts
 
 if TYPE_CHECKING:
-    from vae_search.registry.promotion.champion_test import ContestResult
-    from vae_search.registry.promotion.model_backend import TestScore
-    from vae_search.registry.promotion.pipeline import Decision
     from vae_search.registry.state import ModelState
-    from vae_search.services.models.approval import ApprovalOutcome
     from vae_search.services.models.champions import Evaluation
 
 LONGEST_WHY = 2000  # characters: one sentence for each gate
 
 
-def decision_lines(decision: "Decision") -> list[str]:
-    """Decision on a promotion in sentences: what became of the candidate, and why."""
-    champion = f"{decision.model}:{decision.champion}"
-    match decision.outcome:
+def decision_lines(decision: Facts) -> list[str]:
+    """Decision on a promotion in sentences: what became of the candidate, and why.
+
+    Args:
+        decision: of `decision_facts`.
+    """
+    candidate, model, version, test = (decision[name] for name in ("candidate", "model", "version", "test"))
+    champion = f"{model}:{decision['champion']}"
+    stays = "there is no champion yet" if decision["champion"] is None else f"{champion} stays champion"
+    match decision["outcome"]:
         case "promoted":
-            lines = [f"{decision.candidate} is now {champion}, the champion of {decision.model}."]
+            lines = [f"{candidate} is now {champion}, the champion of {model}."]
         case "kept":
-            what = "is" if decision.version == decision.champion else "has been"
-            lines = [
-                f"{decision.candidate} {what} champion of {decision.model} already, as version {decision.version}."
-            ]
+            what = "is" if version == decision["champion"] else "has been"
+            lines = [f"{candidate} {what} champion of {model} already, as version {version}."]
         case "waiting":
             lines = [
-                f"{decision.candidate} has passed, and waits for approval as {decision.model}:{decision.version}; "
-                f"{_stays(decision)}.",
-                *(f"  {line}" for line in approval_lines(decision.model, decision.version)),
+                f"{candidate} has passed, and waits for approval as {model}:{version}; {stays}.",
+                *(f"  {line}" for line in approval_lines(model, version)),
             ]
         case _:
-            lines = [f"{decision.candidate} was not promoted; {_stays(decision)}."]
-    if decision.said is not None:
-        lines.append(f"  {decision.said.actor or 'somebody'} rejected it: {'; '.join(decision.said.reasons)}")
-    lines += [f"  {reason}" for reason in decision.ruling.reasons]
-    lines += [f"  {line}" for line in contest_lines(decision.ruling.contest)]
-    if decision.test is not None:
-        lines.append(_test_line(decision.test))
+            lines = [f"{candidate} was not promoted; {stays}."]
+    if decision.get("rejected"):
+        who = decision["rejected_by"] or "somebody"
+        lines.append(f"  {who} rejected it: {'; '.join(decision['reasons'])}")
+    else:
+        lines += [f"  {reason}" for reason in decision["reasons"]]
+    lines += [f"  {line}" for line in contest_lines(decision["contest"])]
+    if test is not None:
+        lines.append(_test_line(test))
     return lines
 
 
-def _test_line(test: "TestScore") -> str:
+def _test_line(test: Facts) -> str:
     return (
-        f"  test images, looked at once: -log p(x) ≤ {test.neg_iwae:.2f} ± {test.standard_error:.2f} nats "
-        f"(iwae_{test.iwae_k}, {test.images:,} images)"
+        f"  test images, looked at once: -log p(x) ≤ {test['neg_iwae']:.2f} ± {test['standard_error']:.2f} nats "
+        f"(iwae_{test['iwae_k']}, {test['images']:,} images)"
     )
 
 
-def approval_lines(model: str, version: int | None) -> list[str]:
+def approval_lines(model: str, version: int) -> list[str]:
     """Commands that end the waiting of a version, one a line."""
     return [
         f'Make it champion: `vae-search approve {model} {version} --why "…"`',
@@ -62,60 +63,53 @@ def approval_lines(model: str, version: int | None) -> list[str]:
     ]
 
 
-def _stays(decision: "Decision") -> str:
-    if decision.champion is None:
-        return "there is no champion yet"
-    return f"{decision.model}:{decision.champion} stays champion"
-
-
-def contest_lines(contest: "ContestResult | None") -> list[str]:
+def contest_lines(contest: Facts | None) -> list[str]:
     """Level and power of a contest in a sentence, and its remarks; nothing if older versions held it, without these."""
-    if contest is None or not contest.power:
+    if contest is None or not contest["power"]:
         return []
-    odds = ", ".join(f"{share:.0%} for {gain} nats" for gain, share in contest.power.items())
+    odds = ", ".join(f"{share:.0%} for {gain} nats" for gain, share in contest["power"].items())
     return [
-        f"contest {contest.number} of this champion, at level {contest.level:.2%}; probability of a promotion where "
-        f"seeds spread like these, by true gain: {odds}",
-        *contest.remarks,
+        f"contest {contest['number']} of this champion, at level {contest['level']:.2%}; probability of a promotion "
+        f"where seeds spread like these, by true gain: {odds}",
+        *contest["remarks"],
     ]
 
 
-def show_approval(outcome: "ApprovalOutcome", *, as_json: bool) -> None:
+def show_approval(outcome: Facts, *, as_json: bool) -> None:
     """Print what became of a version that waited."""
     if as_json:
-        show_json(asdict(outcome))
+        show_json(outcome)
         return
-    version = f"{outcome.model}:{outcome.version}"
-    if outcome.approved:
-        say(f"{version}, {outcome.candidate}, is champion of {outcome.model}.")
-        if outcome.test is not None:
-            say(_test_line(outcome.test))
+    version, candidate = f"{outcome['model']}:{outcome['version']}", outcome["candidate"]
+    if outcome["approved"]:
+        say(f"{version}, {candidate}, is champion of {outcome['model']}.")
+        if outcome["test"] is not None:
+            say(_test_line(outcome["test"]))
         return
-    stays = "there is no champion yet" if outcome.champion is None else f"version {outcome.champion} stays champion"
-    say(f"{version}, {outcome.candidate}, is refused; {stays}.")
+    champion = outcome["champion"]
+    stays = "there is no champion yet" if champion is None else f"version {champion} stays champion"
+    say(f"{version}, {candidate}, is refused; {stays}.")
 
 
-def show_models(states: "Sequence[ModelState]", *, as_json: bool) -> None:
-    """Print one line per model."""
+def show_models(models: Sequence[Facts], *, as_json: bool) -> None:
+    """Print one line per model, of `model_facts`."""
     if as_json:
-        show_json([model_facts(state) for state in states])
-    elif not states:
+        show_json(models)
+    elif not models:
         say("The store holds no model yet. A sweep whose spec names promote.model makes one.")
     else:
         rows = [
             [
-                state.model,
-                "none" if state.champion is None else f"version {state.champion}",
-                ", ".join(str(waiting.version.number) for waiting in state.waiting),
-                str(len(state.versions)),
-                str(state.contests),
-                str(len(state.entries)),
+                facts["model"],
+                "none" if facts["champion"] is None else f"version {facts['champion']}",
+                ", ".join(str(waiting["version"]) for waiting in facts["waiting"]),
+                *(str(facts[name]) for name in ("versions", "contests", "entries")),
             ]
-            for state in states
+            for facts in models
         ]
         show_table(console(), ["model", "champion", "waiting", "versions", "its contests", "log entries"], rows)
-        for state in states:
-            for line in waiting_lines(state):
+        for facts in models:
+            for line in waiting_lines(facts):
                 say(line)
 
 
@@ -128,7 +122,7 @@ def show_history(state: "ModelState", *, as_json: bool) -> None:
     if state.champion is not None:
         champion = f"champion version {state.champion}, which has had {state.contests} contests"
     say(f"{state.model}: {champion}")
-    for line in waiting_lines(state):
+    for line in waiting_lines(model_facts(state)):
         say(line)
     rows = [
         [
@@ -144,21 +138,24 @@ def show_history(state: "ModelState", *, as_json: bool) -> None:
     show_table(console(), ["at", "action", "version", "candidate", "by", "why"], rows)
 
 
-def waiting_lines(state: "ModelState", *, sweep: str | None = None) -> list[str]:
-    """Versions of a model that wait for approval, all or those of one sweep, and what to do."""
-    lines = []
-    for waiting in state.waiting:
-        version = waiting.version
-        if sweep not in (None, version.candidate.partition("/")[0]):
+def waiting_lines(facts: Facts, *, sweep: str | None = None) -> list[str]:
+    """Versions of a model that wait for approval, all or those of one sweep, and what to do.
+
+    Args:
+        facts: of `model_facts`.
+    """
+    model, lines = facts["model"], []
+    for waiting in facts["waiting"]:
+        name, version = waiting["candidate"], waiting["version"]
+        if sweep not in (None, name.partition("/")[0]):
             continue
-        lines.append(f"{state.model}:{version.number}, {version.candidate}, waits for approval.")
-        if waiting.holds:
-            lines += [f"  {line}" for line in approval_lines(state.model, version.number)]
+        lines.append(f"{model}:{version}, {name}, waits for approval.")
+        if waiting["holds"]:
+            lines += [f"  {line}" for line in approval_lines(model, version)]
         else:
-            sweep = version.candidate.partition("/")[0]
             lines.append(
                 "  The champion is another than in its contest. Ask for a new one: "
-                f"`vae-search promote {sweep} --model {state.model}`"
+                f"`vae-search promote {name.partition('/')[0]} --model {model}`"
             )
     return lines
 

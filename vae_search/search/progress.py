@@ -3,12 +3,15 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.trial_state import State
-from vae_search.search.running_trial import TrialEnd
-from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.front import Front
+
+if TYPE_CHECKING:
+    from vae_search.search.running_trial import TrialEnd  # its library takes long to load
+    from vae_search.store.ledger.rows import TrialRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,7 @@ class Progress:
         return sum(self.states.values())
 
 
-def _ignore_finished(row: TrialRow, end: TrialEnd) -> None:
+def _ignore_finished(row: "TrialRow", end: "TrialEnd") -> None:
     return None
 
 
@@ -65,7 +68,7 @@ class Observer:
     """when something is wrong that does not end the sweep; one to three lines"""
     on_images: Callable[[DatasetSummary], None] = _ignore_images
     """when the images have been read, before anything is started"""
-    on_trial_finished: Callable[[TrialRow, TrialEnd], None] = _ignore_finished
+    on_trial_finished: "Callable[[TrialRow, TrialEnd], None]" = _ignore_finished
     """after a trial's row is durable"""
     watching: Callable[[Callable[[], Progress]], AbstractContextManager[object]] = _no_display
     """entered before the first trial, left after the last: for a display that polls the progress"""

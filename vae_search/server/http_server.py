@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import Sequence
-from ipaddress import ip_address
 from typing import Any
 
 import h11
@@ -11,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from vae_search.core.transfer.http_address import is_loopback
 from vae_search.errors import InvalidSpec, VaeSearchError
 
 HEADERS_S = 10.0  # in which the headers of a request must have come
@@ -103,14 +103,6 @@ def trusted_names(host: str, *, trusted: Sequence[str], has_tokens: bool) -> fro
         )
     own = {"localhost", "127.0.0.1", "::1"} if is_loopback(host) else {host} - {*WILDCARDS}
     return frozenset(own | {name.lower() for name in trusted})
-
-
-def is_loopback(host: str) -> bool:
-    """True if only this machine reaches the address."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from vae_search import errors
-from vae_search.core.text import printable
+from vae_search.core.text import kebab, printable
 
 MEDIA_TYPE = "application/problem+json"
 MAX_LINES = 3
@@ -99,7 +99,7 @@ def problem_of(error: errors.VaeSearchError) -> ProblemDocument:
     if isinstance(error, errors.InvalidSpec):
         more["errors"] = spec_errors(error.every)
     headers = {"Retry-After": "5"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return problem(status, str(error), kind=_kebab(type(error).__name__), headers=headers, **more)
+    return problem(status, str(error), kind=kebab(type(error).__name__), headers=headers, **more)
 
 
 def spec_errors(problems: Sequence[str]) -> list[dict[str, Any]]:
@@ -110,7 +110,3 @@ def spec_errors(problems: Sequence[str]) -> list[dict[str, Any]]:
         line, key, detail = (None, None, text) if match is None else match.group("line", "key", "detail")
         found.append({"line": None if line is None else int(line), "key": key, "detail": detail})
     return found
-
-
-def _kebab(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()

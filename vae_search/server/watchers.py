@@ -18,7 +18,8 @@ from typing import Any
 
 from vae_search.errors import StoreUnavailable, VaeSearchError
 from vae_search.server.problems import RefusalError
-from vae_search.services.browsing.sweep_pages import landed_facts, progress_facts
+from vae_search.services.browsing.sweep_pages import progress_facts
+from vae_search.services.payloads import landed_facts
 from vae_search.store.backends.base import Store
 from vae_search.store.control.present_spec import read_present_spec
 from vae_search.store.queries.live_progress import ProgressFollower
@@ -87,10 +88,8 @@ class SweepLook:
     """Looks at one sweep."""
 
     def __init__(self, store: Store, sweep: str, *, monotonic: Callable[[], float], look_s: float) -> None:
-        spec = read_present_spec(store, sweep)
-        self._sweep = sweep
-        self._trials = spec.budget.trials
-        self._following = ProgressFollower(store, sweep, spec.objective, monotonic=monotonic)
+        self._spec = read_present_spec(store, sweep)
+        self._following = ProgressFollower(store, sweep, self._spec.objective, monotonic=monotonic)
         self._look_s = look_s
         self._told: dict[str, Any] | None = None
 
@@ -103,12 +102,11 @@ class SweepLook:
             return IDLE_LOOKS * self._look_s
         for row in update.landed:
             tell("trial", landed_facts(row))
-        runs = update.driver is not None and not update.silent
-        facts = progress_facts(self._following, sweep=self._sweep, trials=self._trials, runs=runs)
+        facts = progress_facts(self._following, self._spec, update)
         if facts != self._told:
             self._told = facts
             tell(PROGRESS, facts)
-        return self._look_s if runs else IDLE_LOOKS * self._look_s
+        return self._look_s if facts["runs"] else IDLE_LOOKS * self._look_s
 
 
 class Watcher:

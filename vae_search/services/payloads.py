@@ -1,6 +1,7 @@
 """JSON payloads: statuses, trials, fronts, decisions, models and jobs as plain dictionaries, for `--json` and HTTP.
 
-Keys are a contract: programs read them. Scores are in nats per image.
+Keys are a contract: programs read them, and so do the tables, which show the same whether a payload was made here or
+came from a service. Scores are in nats per image.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vae_search.core.trial_state import State
+from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.queries.confirmed_configs import Confirmed, FailedConfirmation
+from vae_search.store.queries.front import Front, Member
 
 if TYPE_CHECKING:
     from vae_search.registry.promotion.pipeline import Decision
@@ -23,11 +26,20 @@ if TYPE_CHECKING:
     from vae_search.services.sweeps import SweepOutcome
     from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.ledger.rows import TrialRow
-    from vae_search.store.queries.front import Front
 
     Verdicts = Mapping[int, Confirmed | FailedConfirmation]
 
 Facts = dict[str, Any]
+
+STATUS_KEYS = (
+    *("sweep", "state", "trials", "finished", "complete", "pruned", "failed"),
+    *("best_trial", "best_objective", "front", "confirm_runs", "cpu_s"),
+)
+"""keys of `status_facts`, in the order that they are printed in"""
+STATUS_KEYS_OF_SOME = ("images", "bound", "borrowed")
+"""those that records of older versions lack, and sweeps that are no forks"""
+TABLE_KEYS = ("active_units", "latent_dims", "iwae_k", "not_confirmed")
+"""keys of `table_facts`, which programs do not get"""
 
 
 def status_facts(status: "SweepStatus") -> Facts:
@@ -59,6 +71,11 @@ def status_facts(status: "SweepStatus") -> Facts:
     }
 
 
+def printed_status(facts: Facts) -> Facts:
+    """The part of `sweep_facts` that `status --json` prints."""
+    return {name: facts[name] for name in (*STATUS_KEYS, *STATUS_KEYS_OF_SOME) if name in facts}
+
+
 def outcome_facts(outcome: "SweepOutcome", ranking: "Ranking") -> Facts:
     """Outcome of `run` or `resume`: status, best trials and promotion.
 
@@ -74,9 +91,38 @@ def ranking_facts(ranking: "Ranking") -> list[Facts]:
     return [ranked_facts(row, ranking.verdicts) for row in ranking.rows]
 
 
+def printed_ranking(facts: Facts) -> list[Facts]:
+    """The part of `best_facts` that `best --json` prints: `ranking_facts`."""
+    return [{name: value for name, value in row.items() if name not in TABLE_KEYS} for row in facts["items"]]
+
+
+def best_facts(ranking: "Ranking") -> Facts:
+    """A ranking with all that its table needs: the trials, and in what sense they are the best."""
+    return {
+        "sweep": ranking.sweep,
+        "items": [ranked_facts(row, ranking.verdicts) | table_facts(row, ranking.verdicts) for row in ranking.rows],
+        "finished": ranking.finished,
+        "front": list(ranking.front),
+        "bound": ranking.bound,
+        "searched": list(ranking.searched),
+        "damaged": list(ranking.damaged),
+    }
+
+
 def ranked_facts(row: "TrialRow", verdicts: "Verdicts") -> Facts:
     """One trial of a ranking, with what fresh seeds say of it."""
     return trial_facts(row) | {"confirmed": confirmed_facts(verdicts.get(row.trial))}
+
+
+def table_facts(row: "TrialRow", verdicts: "Verdicts") -> Facts:
+    """Latents and failed seeds of one ranked trial, for tables; its keys are `TABLE_KEYS`."""
+    verdict = verdicts.get(row.trial)
+    return {
+        "active_units": row.active_units,
+        "latent_dims": None if row.kl_per_dimension is None else len(row.kl_per_dimension),
+        "iwae_k": verdict.iwae_k if isinstance(verdict, Confirmed) else None,
+        "not_confirmed": asdict(verdict) if isinstance(verdict, FailedConfirmation) else None,
+    }
 
 
 def trial_facts(row: "TrialRow") -> Facts:
@@ -103,9 +149,31 @@ def confirmed_facts(verdict: Confirmed | FailedConfirmation | None) -> Facts | N
     return {"seeds": verdict.seeds, "mean": verdict.mean, "sd": verdict.sd}
 
 
-def front_facts(front: "Front") -> list[Facts]:
+def landed_facts(row: "TrialRow") -> Facts:
+    """A trial or confirm run that has just ended; `key` tells them apart: 000042, 000042-s1."""
+    return trial_facts(row) | {"key": row.key, "confirm_run": isinstance(row, ConfirmRow)}
+
+
+def front_facts(front: Front) -> list[Facts]:
     """Members of a front, the preferred one first."""
     return [{"trial": member.trial} | dict(member.values) for member in front.members]
+
+
+def front_order(front: Front) -> Facts:
+    """Criteria of a front, and the one that orders it."""
+    return {"criteria": list(front.criteria), "prefer": front.prefer}
+
+
+def front_in(facts: Facts) -> Front | None:
+    """The front in a payload; None for a sweep that has none."""
+    order = facts["front_of"]
+    if order is None:
+        return None
+    members = tuple(
+        Member(trial=member["trial"], values={name: member[name] for name in order["criteria"]})
+        for member in facts["front"]
+    )
+    return Front(criteria=tuple(order["criteria"]), prefer=order["prefer"], members=members)
 
 
 def decision_facts(decision: "Decision") -> Facts:

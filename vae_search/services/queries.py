@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 from vae_search.core.criteria import CRITERIA, RankedBy
 from vae_search.core.settings import QUERY_TIMEOUT_S
 from vae_search.core.trial_state import State
-from vae_search.errors import NotFound
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
@@ -23,9 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vae_search.services.sweep_status import SweepStatus
-    from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.ledger.confirm_runs import ConfirmRow
-    from vae_search.store.queries.sql import QueryResult
+    from vae_search.store.queries.query_result import QueryResult
     from vae_search.store.queries.sql_views import ModelVersions
 
 
@@ -68,7 +66,7 @@ def best(
 
     Args:
         count: how many; None means all.
-        where: Only trials that meet this condition; see `store/queries/sql_filter.py`.
+        where: Only trials that meet this condition; see `store/queries/sql.py`.
         leaderboard: of the sweep, if it has been read already.
 
     Raises:
@@ -178,19 +176,6 @@ def query_table(
     return answer(store, sql, sweep=sweep, models=lambda: _versions(store), limits=limits)
 
 
-def best_spec(ranking: Ranking, store: Store) -> "SweepSpec":
-    """Make a spec that trains the first config of a ranking again, under another name.
-
-    Raises:
-        NotFound: The ranking is empty.
-    """
-    from vae_search.spec.from_trial import spec_of_config
-
-    if not ranking.rows:
-        raise NotFound(f"sweep {ranking.sweep}: no such trial has completed yet, so there is no config to write.")
-    return spec_of_config(sweep_record.latest_spec(store, ranking.sweep), ranking.rows[0].params)
-
-
 def _read(
     store: Store, sweep: str, where: str | None, leaderboard: Leaderboard | None
 ) -> "tuple[sweep_record.StoredRecord, Leaderboard, list[ConfirmRow], tuple[str, ...]]":
@@ -201,7 +186,7 @@ def _read(
     rows = [*confirm_runs.rows]
     damaged = {*leaderboard.damaged, *confirm_runs.damaged}
     if where is not None:
-        from vae_search.store.queries.sql_filter import matching
+        from vae_search.store.queries.sql import matching
 
         trials, left_out = matching(store, sweep, where)
         leaderboard, damaged = leaderboard.narrowed(trials), damaged | {*left_out}

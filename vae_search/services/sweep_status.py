@@ -16,7 +16,7 @@ from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.sweeps import sweep_record
 from vae_search.store.sweeps.borrowing import Borrowing
-from vae_search.store.sweeps.folders import sweep_folders
+from vae_search.store.sweeps.folders import SweepFolders, sweep_folders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +149,11 @@ def statuses(store: Store) -> StoreStatus:
             continue
         except CorruptStore as error:
             troubles.append(str(error))
+    return StoreStatus(sweeps=tuple(found), troubles=tuple(troubles), remarks=remarks(folders))
+
+
+def remarks(folders: SweepFolders) -> tuple[str, ...]:
+    """Sentences on folders that are no sweep."""
     half_removed = (
         f"sweep {name}: is removed in part. `vae-search rm {name}` removes what is left."
         for name in folders.half_removed
@@ -158,4 +163,4 @@ def statuses(store: Store) -> StoreStatus:
         "elsewhere."
         for name in folders.odd
     )
-    return StoreStatus(sweeps=tuple(found), troubles=tuple(troubles), remarks=(*half_removed, *odd))
+    return (*half_removed, *odd)

@@ -11,12 +11,13 @@ from rich.console import Console
 from tests.support.rows import epoch_rows, trial_row
 from tests.support.stores import KEY
 from tests.unit.cli.test_query import ask
+from vae_search.access.direct import DirectAccess
 from vae_search.core.trial_state import Reason, State
 from vae_search.display.leaderboard import show_finished
 from vae_search.display.live import finished_line, picture_of
 from vae_search.search.progress import Progress
-from vae_search.search.running_trial import TrialEnd
 from vae_search.services import sweep_status
+from vae_search.services.payloads import landed_facts
 from vae_search.services.sweeps import SweepOutcome
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.local import LocalStore
@@ -83,7 +84,8 @@ def test_the_last_words_of_a_watched_sweep_tell_the_front(
     from vae_search.display.watch import watch
 
     monkeypatch.setattr(sweep_status.SweepStatus, "state", "finished")
-    watch(store, "digits", resume="", as_json=False)
+    access = DirectAccess(store)
+    watch("digits", access.events("digits"), lambda: access.status("digits"), resume="", as_json=False)
 
     assert f"digits is finished, 8 of 9 trials done, 7 complete, 0 confirm runs; {LINE}" in capsys.readouterr().out
 
@@ -141,12 +143,11 @@ def test_a_running_display_shows_the_ends_of_the_front(store: LocalStore) -> Non
 
 
 def test_a_completed_trial_of_a_pareto_sweep_tells_its_cost() -> None:
-    verdict = TrialEnd(state=State.COMPLETE, reason=None, explanation="27 epochs")
+    of_front = landed_facts(trial_row(3, objective=None, train_flops=1.25e9))
+    with_objective = landed_facts(trial_row(3, train_flops=1.25e9))
 
-    assert finished_line(trial_row(3, objective=None, train_flops=1.25e9), verdict).endswith(
-        "neg_elbo 103.00, 1.25e+09 FLOPs"
-    )
-    assert "FLOPs" not in finished_line(trial_row(3, train_flops=1.25e9), verdict)
+    assert finished_line(of_front, "27 epochs").endswith("neg_elbo 103.00, 1.25e+09 FLOPs")
+    assert "FLOPs" not in finished_line(with_objective, "27 epochs")
 
 
 def test_sql_sees_the_front_of_pareto_sweeps_in_the_preferred_order(store: LocalStore) -> None:

@@ -19,6 +19,7 @@ from vae_search.registry.promotion.pipeline import PromotionOutcome, promote_bes
 from vae_search.registry.registry import Registry
 from vae_search.registry.state import Turn
 from vae_search.registry.version_files import CARD_FILE, CARD_TEXT_FILE, read_version
+from vae_search.services.payloads import decision_facts, model_facts
 from vae_search.store.backends.local import LocalStore
 
 GOOD, BETTER, WORSE = (231.9, 232.0, 232.1), (230.9, 231.0, 231.1), (232.9, 233.0, 233.1)
@@ -191,10 +192,10 @@ def test_the_command_line_tells_the_contest_and_the_listing_counts_them(store, c
     challenge(store, CLOSE)
     refused = ask(store, "sweep-10")
 
-    told = decision_lines(refused)
-    show_models([state(store)], as_json=False)
+    told = decision_lines(decision_facts(refused))
+    show_models([model_facts(state(store))], as_json=False)
 
-    assert decision_lines(first)[-1].startswith("  test images")
+    assert decision_lines(decision_facts(first))[-1].startswith("  test images")
     assert told[-1].startswith("  contest 1 of this champion, at level 2.50%; probability of a promotion")
     assert ["m", "version", "1", "1", "1", "3"] in [line.split() for line in capsys.readouterr().out.splitlines()]
 

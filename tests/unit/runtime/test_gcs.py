@@ -2,9 +2,9 @@
 
 import pytest
 
+from vae_search.core.transfer.http_address import is_loopback
 from vae_search.errors import ClusterTrouble
 from vae_search.runtime.cluster.gcs import connect_head, gcs_address
-from vae_search.runtime.cluster.http_client import is_loopback
 
 pytestmark = pytest.mark.needs_ray
 

@@ -12,8 +12,7 @@ from tests.support.web_server import serving
 from vae_search.errors import InvalidSpec
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.trials import Ledger
-from vae_search.store.queries.sql import TABLES, asked_tables, query
-from vae_search.store.queries.sql_filter import matching
+from vae_search.store.queries.sql import TABLES, asked_tables, matching, query
 from vae_search.store.queries.sql_process import QueryLimits
 
 READERS = [

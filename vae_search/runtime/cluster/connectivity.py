@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from vae_search.core.transfer.http_address import is_loopback
 from vae_search.errors import ClusterTrouble
-from vae_search.runtime.cluster.http_client import Address, Answer, NoAnswer, NotHttp, ask, is_loopback
+from vae_search.runtime.cluster.http_client import Address, Answer, NoAnswer, NotHttp, ask
 from vae_search.search.capacity import NodeCapacity
 
 MODE = "/api/authentication_mode"  # open to everybody, since Ray 2.52

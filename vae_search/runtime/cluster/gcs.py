@@ -13,9 +13,9 @@ from ray._private.services import canonicalize_bootstrap_address
 from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
 from ray.core.generated.gcs_pb2 import GcsNodeInfo
 
+from vae_search.core.transfer.http_address import is_loopback
 from vae_search.errors import BadData, ClusterTrouble
 from vae_search.runtime.cluster.autoscaler import autoscaler_runs
-from vae_search.runtime.cluster.http_client import is_loopback
 from vae_search.runtime.cluster.token import find_token
 from vae_search.runtime.process_state import AUTH_MODE, AUTH_TOKEN, AUTH_TOKEN_PATH, ray_environment, set_for_joining
 from vae_search.search.capacity import NodeCapacity, check_capacity, cluster_capacity

@@ -4,15 +4,14 @@ No redirect is followed, so that a token goes to the address that was asked for 
 """
 
 import http.client
-import ipaddress
 import ssl
 import threading
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Self
-from urllib.parse import urlsplit
 
+from vae_search.core.transfer.http_address import HttpAddress
 from vae_search.errors import ClusterTrouble
 
 MOST_BYTES = 16 * 1024**2  # of an answer; ten thousand nodes take half of it
@@ -26,15 +25,8 @@ class NotHttp(Exception):
     """Something is there that does not speak HTTP."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """The address of a dashboard, as in http://head:8265."""
-
-    secure: bool
-    host: str
-    port: int
-    prefix: str
-    """what comes before `/api` where a proxy serves several clusters; empty otherwise"""
+class Address(HttpAddress):
+    """The address of a dashboard."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -44,20 +36,11 @@ class Address:
             ClusterTrouble: It is no address of a dashboard. A user or a password in it is not repeated.
         """
         try:
-            parts = urlsplit(text)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-            port = parts.port
-        except ValueError:
-            usable, port = False, None
-        if not usable or parts.hostname is None or any(mark in text for mark in "@?#") or not text.isprintable():
-            shown = "something else" if "@" in text else repr(text[:100])
+            return super().parse(text)
+        except ValueError as error:
             raise ClusterTrouble(
-                f"--address: must be http://HEAD:8265, the address of the cluster's dashboard, but is {shown}."
-            )
-        secure = parts.scheme == "https"
-        return cls(
-            secure=secure, host=parts.hostname, port=port or (443 if secure else 80), prefix=parts.path.rstrip("/")
-        )
+                f"--address: must be http://HEAD:8265, the address of the cluster's dashboard, but is {error}."
+            ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +51,6 @@ class Answer:
     body: bytes
     ahead_s: float | None
     """how far its clock is ahead of ours, to half a second; None if it does not tell the time"""
-
-
-def is_loopback(host: str) -> bool:
-    """True if only this machine can answer at the host, and only its processes reach it."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def ask(

@@ -7,18 +7,20 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 from fastapi import APIRouter, Body, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from vae_search.core.settings import SERVED_QUERY_TIMEOUT_S
 from vae_search.server.examples import SQL
 from vae_search.server.service import InService, Service
 from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
 from vae_search.services import queries
 from vae_search.services.browsing.plain_values import plain
+from vae_search.store.queries.query_result import to_stream
 
 router = APIRouter(tags=["query"])
 
-LONGEST_S = 30.0
 MOST_ROWS = 10_000
 
 
@@ -31,7 +33,9 @@ class Question(BaseModel):
         description="A SELECT in DuckDB's SQL over trials, epochs, finalists, front and models.",
     )
     sweep: str | None = Field(default=None, max_length=200, description="Only this sweep; default: all.")
-    timeout_s: float = Field(default=10.0, gt=0, le=LONGEST_S, description="Seconds that the SQL may take.")
+    timeout_s: float = Field(
+        default=10.0, gt=0, le=SERVED_QUERY_TIMEOUT_S, description="Seconds that the SQL may take."
+    )
 
 
 Asked = Annotated[Question, Body(openapi_examples={"by latents": {"value": {"sql": SQL}}})]
@@ -78,6 +82,18 @@ def query_parquet(service: InService, question: Asked) -> Response:
     buffer = io.BytesIO()
     pa.parquet.write_table(table, buffer)
     return _file(buffer.getvalue(), "application/vnd.apache.parquet", "query.parquet")
+
+
+@router.post(
+    "/query.arrow",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/vnd.apache.arrow.stream": {}}}},
+)
+@opened_to(Role.VIEWER)
+def query_arrow(service: InService, question: Asked) -> StreamingResponse:
+    """Answer a SELECT as an Arrow stream, with all types and the damaged files: what the command line reads."""
+    table, damaged = _answer(service, question)
+    return StreamingResponse(to_stream(table, damaged), media_type="application/vnd.apache.arrow.stream")
 
 
 def _answer(service: Service, question: Question) -> tuple[pa.Table, tuple[str, ...]]:

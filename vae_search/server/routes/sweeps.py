@@ -1,11 +1,13 @@
 """Sweeps: all of a store, one, its best configs, its events and logs, and the request that it stops."""
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from http import HTTPStatus
+from itertools import chain, islice
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -17,15 +19,19 @@ from vae_search.server.service import ByPerson, InService
 from vae_search.server.tokens import Person, Role
 from vae_search.server.wall import opened_to
 from vae_search.server.watchers import Listener, stream
-from vae_search.services import comparison, queries, sweeps
+from vae_search.services import comparison, queries, sweep_status, sweeps
 from vae_search.services.browsing.queue_facts import item_facts
 from vae_search.services.browsing.sweep_pages import sweep_page
-from vae_search.services.payloads import comparison_facts, ranking_facts
+from vae_search.services.control.standing import detail_facts
+from vae_search.services.payloads import best_facts, comparison_facts
 from vae_search.store.ledger.logs import log_lines
+from vae_search.store.sweeps.folders import sweep_folders
 
 router = APIRouter(tags=["sweeps"])
 
 MOST_LOG_LINES = 10_000
+MOST_RANKED = 100_000  # trials of one answer
+RANKED_FREELY = 500  # more take the place of a query
 
 
 @router.get("/sweeps")
@@ -36,20 +42,36 @@ def list_sweeps(
     limit: Limit = 50,
     cursor: Annotated[str | None, Query(description="From `next` of the page before.", max_length=200)] = None,
     state: Annotated[Literal["running", "finished", "interrupted"] | None, Query(description="Only these.")] = None,
+    remarks: Annotated[bool, Query(description="Also sentences on folders that are no sweep.")] = False,
 ) -> dict[str, Any]:
     """List the sweeps of the store by name, each with its state, counts and best value."""
     found = sweep_page(service.sweeps, limit=limit, after=cursor, state=state)
-    return page(request, [*found.sweeps], next_cursor=found.next, total=found.total, troubles=[*found.troubles])
+    told = [*sweep_status.remarks(sweep_folders(service.store))] if remarks and found.next is None else []
+    return page(
+        request,
+        [*found.sweeps],
+        next_cursor=found.next,
+        total=found.total,
+        troubles=[*found.troubles],
+        remarks=told,
+    )
 
 
 @router.get("/sweeps/{sweep}")
 @opened_to(Role.VIEWER)
-def show_sweep(service: InService, sweep: SweepName) -> dict[str, Any]:
+def show_sweep(
+    service: InService,
+    sweep: SweepName,
+    details: Annotated[
+        bool, Query(description="Also its size, its settings, the commands to it, and its model; slower.")
+    ] = False,
+) -> dict[str, Any]:
     """Show how a sweep stands, with its spec as its last driver ran it and its item in the queue."""
     facts, spec = service.sweeps.facts(sweep), service.sweeps.spec(sweep)
     item = next((item for item in reversed(service.queued().items) if item.sweep == sweep), None)
     queued = None if item is None else item_facts(item)
-    return facts | {"spec": spec, "queued": queued}
+    more = detail_facts(service.store, sweep) if details else {}
+    return facts | more | {"spec": spec, "queued": queued}
 
 
 @router.get("/sweeps/{sweep}/best")
@@ -57,26 +79,23 @@ def show_sweep(service: InService, sweep: SweepName) -> dict[str, Any]:
 def best(
     service: InService,
     sweep: SweepName,
-    n: Annotated[int, Query(description="How many.", ge=1, le=500)] = 5,
+    n: Annotated[int, Query(description="How many.", ge=1, le=MOST_RANKED)] = 5,
     by: Annotated[RankedBy, Query(description="Rank by it, least first.")] = "objective",
     where: Where = None,
     pareto: Annotated[bool, Query(description="Those that no other beats in any criterion.")] = False,
+    every_state: Annotated[bool, Query(alias="all", description="Pruned and failed trials as well.")] = False,
 ) -> dict[str, Any]:
     """Rank the completed trials of a sweep; by the objective, confirmed configs come first."""
-    with nullcontext() if where is None else service.query_slot():
+    with nullcontext() if where is None and n <= RANKED_FREELY else service.query_slot():
         leaderboard = service.sweeps.leaderboard(sweep)
         ranking = (
             queries.pareto(service.store, sweep, count=n, where=where, leaderboard=leaderboard)
             if pareto
-            else queries.best(service.store, sweep, count=n, by=by, where=where, leaderboard=leaderboard)
+            else queries.best(
+                service.store, sweep, count=n, by=by, every_state=every_state, where=where, leaderboard=leaderboard
+            )
         )
-    return {
-        "sweep": sweep,
-        "items": ranking_facts(ranking),
-        "finished": ranking.finished,
-        "front": [*ranking.front],
-        "damaged": [*ranking.damaged],
-    }
+    return best_facts(ranking)
 
 
 @router.get("/compare")
@@ -118,10 +137,14 @@ def logs(
     sweep: SweepName,
     trial: Annotated[TrialNumber | None, Query(description="Only what names it.")] = None,
     tail: Annotated[int, Query(description="The last lines.", ge=1, le=MOST_LOG_LINES)] = 1000,
-) -> PlainTextResponse:
+    whole: Annotated[bool, Query(description="All lines instead.")] = False,
+) -> Response:
     """Show the last lines of a sweep's logs, each file under a line with its name."""
-    lines = deque(log_lines(service.store, sweep, trial=trial), maxlen=tail)
-    return PlainTextResponse("\n".join(lines) + "\n")
+    lines = log_lines(service.store, sweep, trial=trial)
+    if whole:
+        first = [*islice(lines, 1)]  # what is refused is refused before the answer begins
+        return StreamingResponse(_blocks(chain(first, lines)), media_type="text/plain")
+    return PlainTextResponse("\n".join(deque(lines, maxlen=tail)) + "\n")
 
 
 @router.post("/sweeps/{sweep}:stop", status_code=HTTPStatus.ACCEPTED)
@@ -137,6 +160,13 @@ def stop(service: InService, person: ByPerson, sweep: SweepName) -> dict[str, An
     _check_unowned(person)
     sweeps.stop(service.store, sweep)
     return {"sweep": sweep, "queued": None}
+
+
+def _blocks(lines: Iterable[str]) -> Iterator[str]:
+    """Many lines at a time: each piece of an answer costs a change of threads."""
+    rest = iter(lines)
+    while block := [*islice(rest, 1000)]:
+        yield "\n".join(block) + "\n"
 
 
 def check_owner(person: Person, owner: str | None) -> None:

@@ -3,17 +3,16 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.services.browsing.kept_answers import KeptAnswers
 from vae_search.services.browsing.one_look import one_look
-from vae_search.services.payloads import Facts, front_facts, status_facts, trial_facts
+from vae_search.services.payloads import Facts, front_facts, front_order, status_facts
 from vae_search.services.sweep_status import status
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.records import newest_lease
-from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.sweeps import sweep_record
@@ -21,8 +20,8 @@ from vae_search.store.sweeps.folders import sweep_names, sweep_names_again
 
 if TYPE_CHECKING:
     from vae_search.services.sweep_status import SweepStatus
-    from vae_search.store.ledger.rows import TrialRow
-    from vae_search.store.queries.live_progress import ProgressFollower
+    from vae_search.spec.sweep_spec import SweepSpec
+    from vae_search.store.queries.live_progress import ProgressFollower, Update
 
 
 KEPT_S = 60.0
@@ -217,7 +216,9 @@ def sweep_page(
 def sweep_facts(found: "SweepStatus") -> Facts:
     """Status of a sweep as `status --json` has it, with what its spec asks for and what is in flight."""
     spec, beat = found.spec, found.heartbeat
+    front = found.leaderboard.shown_front(spec.objective)
     return status_facts(found) | {
+        "front_of": None if front is None else front_order(front),
         "model": None if spec.promote is None else spec.promote.model,
         "source": spec.data.source,
         "confirm_runs_planned": spec.confirm.runs,
@@ -249,18 +250,21 @@ def time_left_s(found: "SweepStatus") -> float | None:
     return left_s if budget.minutes is None else max(0.0, min(left_s, 60.0 * budget.minutes - found.driver_s))
 
 
-def progress_facts(following: "ProgressFollower", *, sweep: str, trials: int, runs: bool) -> Facts:
+def progress_facts(following: "ProgressFollower", spec: "SweepSpec", update: "Update | None" = None) -> Facts:
     """Progress of a sweep that is watched.
 
     Args:
-        trials: of its budget.
-        runs: whether a driver is at work on it.
+        spec: that the sweep runs with.
+        update: of the last look; None before the first, when it is not yet known whether anybody runs the sweep.
     """
     best_trial, best_objective = following.best or (None, None)
+    driver = None if update is None else update.driver
+    is_silent = update is not None and update.silent
     return {
-        "sweep": sweep,
-        "runs": runs,
-        "trials": trials,
+        "sweep": spec.name,
+        "runs": driver is not None and not is_silent,
+        "silent_driver": str(driver.holder) if driver is not None and is_silent else None,
+        "trials": spec.budget.trials,
         "finished": sum(following.states.values()),
         "complete": following.states[State.COMPLETE],
         "pruned": following.states[State.PRUNED],
@@ -268,11 +272,10 @@ def progress_facts(following: "ProgressFollower", *, sweep: str, trials: int, ru
         "best_trial": best_trial,
         "best_objective": best_objective,
         "front": None if following.front is None else front_facts(following.front),
+        "front_of": None if following.front is None else front_order(following.front),
         "running": dict(sorted(following.running.items())),
+        "paused": following.paused,
+        "epochs_seen": following.epochs_seen,
         "confirmed": following.confirmed,
+        "confirm_runs": spec.confirm.runs,
     }
-
-
-def landed_facts(row: "TrialRow") -> dict[str, Any]:
-    """A trial or confirm run that has just ended; `key` tells them apart: 000042, 000042-s1."""
-    return trial_facts(row) | {"key": row.key, "confirm_run": isinstance(row, ConfirmRow)}

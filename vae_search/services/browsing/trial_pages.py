@@ -48,7 +48,7 @@ def trial_page(
     Args:
         after: the trial that the page before ended with. What has landed since shifts nothing.
         state: only COMPLETE, PRUNED or FAIL.
-        where: only trials that meet this condition; see `store/queries/sql_filter.py`.
+        where: only trials that meet this condition; see `store/queries/sql.py`.
         leaderboard: of the sweep, if it has been read already.
 
     Raises:
@@ -60,7 +60,7 @@ def trial_page(
     check_comparable(leaderboard.comparability_keys, trials=leaderboard.finished)
     damaged = {*leaderboard.damaged}
     if where is not None:
-        from vae_search.store.queries.sql_filter import matching
+        from vae_search.store.queries.sql import matching
 
         chosen, left_out = matching(store, sweep, where)
         leaderboard, damaged = leaderboard.narrowed(chosen), damaged | {*left_out}

@@ -1,16 +1,18 @@
 """Standing of the commands to a sweep: what each has come to, from the store alone."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vae_search.core.trial_state import Reason
 from vae_search.search.pending_trials import PendingTrials
 from vae_search.store.backends.base import Store
 from vae_search.store.control.command_log import CommandLog
 from vae_search.store.control.commands import SweepCommand
+from vae_search.store.control.present_spec import live_values, read_present_spec
 from vae_search.store.leases.heartbeat import last_heartbeat
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.maintenance.disk_usage import usage
 from vae_search.store.sweeps.sweep_record import read_stored
 
 if TYPE_CHECKING:
@@ -32,9 +34,29 @@ class Standing:
     outcome: str
     """in words"""
 
-    def __str__(self) -> str:
-        by = "" if self.actor is None else f" by {self.actor}"
-        return f"command {self.number}{by}: {self.wanted}: {self.outcome}"
+
+def detail_facts(store: Store, sweep: str) -> dict[str, Any]:
+    """Details of one sweep, which `status SWEEP` shows beside its counts.
+
+    Returns:
+        `usage` in bytes; `settings` that may change while it runs; `commands` to it; and `awaited`, of `model_facts`:
+        the model where a config of it waits for approval.
+
+    Raises:
+        NotFound: There is no such sweep.
+        CorruptStore: A command or a suggestion is damaged.
+    """
+    from vae_search.services.models.approval import awaited_model
+    from vae_search.services.payloads import model_facts
+
+    spec = read_present_spec(store, sweep)
+    awaited = awaited_model(store, spec)
+    return {
+        "usage": asdict(usage(store, sweep)),
+        "settings": live_values(spec),
+        "commands": [asdict(each) | {"at": each.at.isoformat()} for each in standings(store, sweep)],
+        "awaited": None if awaited is None else model_facts(awaited),
+    }
 
 
 def standings(store: Store, sweep: str) -> tuple[Standing, ...]:

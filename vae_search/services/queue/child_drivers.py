@@ -16,14 +16,18 @@ from vae_search.errors import NotFound, VaeSearchError
 from vae_search.queue.dispatcher import DriverEnd, Presence
 from vae_search.queue.state import QueueItem
 from vae_search.services.queue.driver_presence import HeartbeatWatch
+from vae_search.services.sweep_status import status
 from vae_search.store.backends.base import Store
-from vae_search.store.leases.heartbeat import request_stop
+from vae_search.store.control.present_spec import present_spec
+from vae_search.store.leases.heartbeat import last_heartbeat, request_stop
+from vae_search.store.sweeps import sweep_record
 
 logger = logging.getLogger(__name__)
 
 ERROR = "error: "  # begins the last words of a command that failed
 WORDS_BYTES = 4000  # of a driver's output that its last words are looked for in
 NO_PROGRAM = 127  # as a shell says it
+STOPPED = 130  # a driver's exit code that says: go on with it at once
 
 
 class ChildDrivers:
@@ -52,6 +56,7 @@ class ChildDrivers:
         self._options = tuple(options)
         self._watch = HeartbeatWatch(store, monotonic=monotonic)
         self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._sweeps: dict[int, str] = {}
         self._failed: dict[int, str] = {}  # that could not be started, and why
         self._stopped: set[int] = set()
 
@@ -60,6 +65,7 @@ class ChildDrivers:
         spec, output = self._folder / f"{item.number}.yaml", self._output(item.number)
         command = [sys.executable, "-m", "vae_search", *self._command(str(spec)), *self._options]
         self._stopped.discard(item.number)
+        self._sweeps[item.number] = item.sweep
         try:
             spec.write_text(item.spec)
             with output.open("wb") as stream:
@@ -100,11 +106,28 @@ class ChildDrivers:
         for number, child in self._children.items():
             code = child.poll()
             if code is not None:
-                ends.append(DriverEnd(item=number, exit_code=code, reason=self._last_words(number)))
+                goes_on = code == 0 and self._is_extended(self._sweeps[number])
+                ends.append(
+                    DriverEnd(item=number, exit_code=STOPPED if goes_on else code, reason=self._last_words(number))
+                )
         return ends
+
+    def _is_extended(self, sweep: str) -> bool:
+        """True if the sweep got a larger budget after its driver had looked for the last time; then it goes on."""
+        try:
+            record, last = sweep_record.read_stored(self._store, sweep), last_heartbeat(self._store, sweep)
+            if last is None or present_spec(self._store, record, until=last.progress.commands).budget == (
+                present_spec(self._store, record).budget
+            ):
+                return False
+            return not status(self._store, sweep).finished
+        except VaeSearchError as trouble:  # the queue goes by the driver's own word
+            logger.warning("queue: whether sweep %s goes on cannot be told: %s", sweep, trouble)
+            return False
 
     def forget(self, item: int) -> None:
         """Drop what is kept of a driver whose end is noted."""
+        self._sweeps.pop(item, None)
         self._failed.pop(item, None)
         self._children.pop(item, None)
         self._stopped.discard(item)

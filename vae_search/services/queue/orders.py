@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from vae_search.errors import InvalidSpec
 from vae_search.queue.entries import PRIORITIES, QueueAction
 from vae_search.queue.leadership import may_be_led
+from vae_search.queue.state import ItemState
 from vae_search.queue.sweep_queue import SweepQueue
+from vae_search.services import sweeps
 from vae_search.services.browsing.queue_facts import item_facts, queue_facts
 from vae_search.services.payloads import Facts
-from vae_search.services.sweeps import check_limits
 from vae_search.spec.from_trial import to_yaml
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.base import Store
@@ -29,7 +30,7 @@ def check_may_run(store: Store, spec: "SweepSpec") -> None:
         InvalidSpec: It limits a gate that does not exist.
         Conflict: The store holds another sweep of this name.
     """
-    check_limits(spec)
+    sweeps.check_limits(spec)
     existing = sweep_record.find(store, spec.name)
     if existing is not None:
         beginning.check_same(existing, spec.with_bound(existing.spec))
@@ -88,6 +89,20 @@ def order(store: Store, action: str, number: int, *, actor: str, now: Callable[[
     if isinstance(priority, int):
         _check_priority(priority)
     return item_facts(SweepQueue(store, now=now).order(QueueAction(action), number, actor=actor, **what))
+
+
+def stop(store: Store, sweep: str, *, actor: str, now: Callable[[], datetime]) -> Facts | None:
+    """Stop a sweep. If the queue would start it again, its item is held, and given.
+
+    Raises:
+        NotFound: There is no such sweep, or nobody runs it.
+    """
+    queue = SweepQueue(store, now=now)
+    item = queue.state().of_sweep(sweep)
+    if item is not None and item.state in (ItemState.WAITING, ItemState.RUNNING):
+        return item_facts(queue.order(QueueAction.HOLD, item.number, actor=actor, reason="stopped"))
+    sweeps.stop(store, sweep)
+    return None
 
 
 def _check_priority(priority: int) -> None:

@@ -2,33 +2,25 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from decimal import Decimal
 
 import duckdb
 import pyarrow as pa
 
 from vae_search.core.scratch import scratch_folder
+from vae_search.core.text import printable, shown
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.paths import SweepPaths
-from vae_search.store.queries.sql_process import QueryLimits, answer, first_line
+from vae_search.store.queries.query_result import QueryResult, first_line, result_of
+from vae_search.store.queries.sql_process import QueryLimits, answer
 from vae_search.store.queries.sql_views import SCHEMAS, ModelVersions, Views
 from vae_search.store.queries.sql_worker import SETTINGS
 
 TABLES = tuple(SCHEMAS)
 STANDARD_LIMITS = QueryLimits()
 FUNCTIONS_WITHOUT_TABLES = {"range", "generate_series", "unnest", "repeat", "repeat_row"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueryResult:
-    """Result of a query, and the files that it had to leave out."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[object, ...], ...]
-    damaged: tuple[str, ...]  # paths in the store
+CONDITION = 'Write one such as "param_latent_dim < 32 AND active_units > 8".'
 
 
 def _no_models() -> ModelVersions:
@@ -50,12 +42,7 @@ def query(
         NotFound: There is no such sweep.
     """
     table, damaged = query_table(store, sql, sweep=sweep, models=models, limits=limits)
-    try:
-        columns = [_python_values(column) for column in table.columns]
-    except (OverflowError, ValueError, pa.ArrowException) as error:
-        raise InvalidSpec(f"query: a value of the answer cannot be shown: {first_line(str(error))}") from error
-    rows = tuple(zip(*columns, strict=True)) if table.num_rows else ()
-    return QueryResult(columns=tuple(table.column_names), rows=rows, damaged=damaged)
+    return result_of(table, damaged)
 
 
 def query_table(
@@ -113,6 +100,31 @@ def query_table(
     return found, tuple(sorted(views.damaged))
 
 
+def matching(store: Store, sweep: str, condition: str) -> tuple[set[int], tuple[str, ...]]:
+    """The trials of a sweep that meet a condition, and the files that had to be left out.
+
+    It is what a user writes after `--where`. One that is NULL for a trial, as any comparison with NULL is, is not met.
+    It may look into the other tables of `query` and can do no more than `query` can.
+
+    Args:
+        condition: a boolean expression in DuckDB's SQL over the columns of the row.
+
+    Raises:
+        InvalidSpec: It is no such expression.
+        NotFound: There is no such sweep.
+    """
+    _check_one_expression(condition)
+    try:
+        # On lines of its own, so that a comment at its end ends there.
+        found = query(store, f"SELECT trial, (\n{condition}\n) AS met FROM trials", sweep=sweep)  # noqa: S608 - checked
+    except InvalidSpec as error:
+        raise _refusal(condition, error.problems[0]) from error
+    others = [met for _, met in found.rows if met is not None and not isinstance(met, bool)]
+    if others:
+        raise _refusal(condition, f"must be true or false for each trial, but gives {shown(others[0])}")
+    return {trial for trial, met in found.rows if met and isinstance(trial, int)}, found.damaged
+
+
 def asked_tables(sql: str) -> set[str]:
     """The tables that one SELECT may name, found by parsing alone.
 
@@ -165,8 +177,20 @@ def _named_tables(tree: object) -> Iterator[str | None]:
             waiting += node
 
 
-def _python_values(column: pa.ChunkedArray) -> list[object]:
-    values: list[object] = column.to_pylist()
-    if pa.types.is_decimal(column.type) and column.type.scale == 0:  # how a sum of integers arrives
-        return [int(value) if isinstance(value, Decimal) else value for value in values]
-    return values
+def _check_one_expression(condition: str) -> None:
+    """Refuse text that is no expression by itself, such as `true) FROM epochs --` or `true) UNION SELECT 1, (true`.
+
+    Whatever closes a bracket that it has not opened cannot stand between both kinds of brackets.
+    """
+    with parser() as connection:
+        for left, right in ("()", "[]"):
+            try:
+                statements = connection.extract_statements(f"SELECT {left}\n{condition}\n{right}")
+            except duckdb.Error as error:
+                raise _refusal(condition, first_line(str(error))) from error
+            if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+                raise _refusal(condition, "must be one expression")
+
+
+def _refusal(condition: str, why: str) -> InvalidSpec:
+    return InvalidSpec(f"--where {shown(condition)}: is no condition: {printable(why, 300)}. {CONDITION}")

@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from vae_search.core.machine import usable_cores
 from vae_search.core.settings import QUERY_TIMEOUT_S
-from vae_search.core.text import printable
 from vae_search.errors import InvalidSpec
 from vae_search.store.queries import sql_worker
+from vae_search.store.queries.query_result import first_line
 
 GRACE_S = 5.0  # for the start of the process; DuckDB ends most queries at their limit by itself
 MAX_THREADS = 4
@@ -152,8 +152,3 @@ def _reason(said: str, limits: QueryLimits) -> str:
                 "its process ended without an answer; most likely it needed more than "
                 f"{2 * limits.memory_bytes / 1024**3:.3g} GiB of memory. {first_line(text)}".rstrip()
             )
-
-
-def first_line(text: str) -> str:
-    """First line of an error's text; the SQL itself may be quoted in it."""
-    return printable((text.splitlines() or [""])[0], 300)

@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "server/pages": "core spec store queue services server fastapi starlette jinja2",
     "reports": "core spec store registry numpy plotly jinja2 markupsafe",
     "exports": "core spec store pandas pyarrow tensorboardX",
-    "access": "core spec store search registry services",
+    "access": "core spec store search registry queue services",
     "services": "core spec data vae store search runtime registry queue reports exports numpy pyarrow",
     "display": "core spec store search runtime registry services rich",
     "cli": "core spec store runtime registry services access display server typer",

@@ -96,9 +96,10 @@ class DirectAccess:
 
     def stop(self, sweep: str) -> Facts | None:
         """Ask a sweep's driver to stop, as this system's user."""
+        from vae_search.queue.sweep_queue import SweepQueue
         from vae_search.services.queue import orders
 
-        return orders.stop(self._store, sweep, actor=system_user(), now=_now)
+        return orders.stop(self._store, SweepQueue(self._store, now=_now), sweep, actor=system_user())
 
     def models(self) -> Facts:
         """Read the logs of all models."""

@@ -116,6 +116,10 @@ class QueueState:
         """The item of a sweep that is not over, if there is one."""
         return next((item for item in self.items if item.sweep == sweep and not item.state.is_final), None)
 
+    def newest_of(self, sweep: str) -> QueueItem | None:
+        """The last item of a sweep, over or not; whoever submitted it owns the sweep."""
+        return max((item for item in self.items if item.sweep == sweep), key=lambda item: item.number, default=None)
+
     def submitted_as(self, idempotency_key: str, *, actor: str | None) -> QueueItem | None:
         """The item that the actor has submitted with this key, if there is one."""
         found = (i for i in self.items if i.idempotency_key == idempotency_key and i.owner == actor)

@@ -188,6 +188,7 @@ class Hook(BaseModel):
     waiting: list[Delivery]
     dead: list[Delivery]
     dropped: int
+    damaged: str | None = Field(description="What is wrong with its outbox; it is silent until that is mended.")
 
 
 class Hooks(BaseModel):

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from tests.support.candidates import FakeBackend, candidate, put_sweep
 from tests.support.web_service import NOW, app_of, client_of, token_file
+from vae_search.queue.entries import QueueAction
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.pipeline import promote_best
@@ -124,7 +125,9 @@ def test_a_sweep_asks_for_its_owner_and_for_approvers_only(clients, waits):
     assert clients[Role.SUBMITTER].post(f"{API}/m:promote", json={"sweep": "sweep-1"}).status_code == 403
     assert clients[Role.SUBMITTER].post(f"{API}/m:promote", json={"sweep": "nosuch"}).status_code == 404
     assert clients[Role.APPROVER].post(f"{API}/No Model:promote", json={"sweep": "sweep-1"}).status_code == 422
-    SweepQueue(waits, now=lambda: NOW).submit("name: sweep-1", sweep="sweep-1", actor="submitter")
+    queue = SweepQueue(waits, now=lambda: NOW)
+    item = queue.submit("name: sweep-1", sweep="sweep-1", actor="submitter")
+    queue.order(QueueAction.CANCEL, item.number, actor="submitter")  # over, as it mostly is by then
 
     mine = clients[Role.SUBMITTER].post(f"{API}/m:promote", json={"sweep": "sweep-1"})
     all_of_them = clients[Role.APPROVER].post(f"{API}/m:promote", json={"sweep": "sweep-2"})
@@ -160,6 +163,17 @@ def test_the_same_request_while_one_runs_is_that_one_and_only_so_many_run(tmp_pa
 
     assert sorted(started.read_text().split()) == ["a", *(f"b{number}" for number in range(1, MOST_AT_ONCE))]
     assert [each.state for each in promotions.of("m")] == ["ended"] * MOST_AT_ONCE
+
+
+def test_a_promotion_that_cannot_be_started_leaves_its_place(tmp_path):
+    promotions = Promotions("store", now=lambda: NOW, command=[str(tmp_path / "none")])
+
+    for number in range(MOST_AT_ONCE + 1):
+        promotions.ask(f"s{number}", model="m", actor="ada")
+        ended()
+
+    assert {each.state for each in promotions.of("m")} == {"failed"}
+    assert "could not be started" in promotions.of("m")[0].error
 
 
 @pytest.mark.parametrize(

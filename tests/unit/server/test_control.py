@@ -226,6 +226,38 @@ def test_the_same_fork_with_the_same_key_is_one_item_and_another_one_is_refused(
     assert len(queue.state().items) == 1
 
 
+def test_nobody_comes_to_own_a_sweep_by_sending_it_again(store, submitter, clients, queue):
+    spec = submitter.get(SWEEP).json()["spec"]
+
+    never_queued = submitter.post("/api/v1/sweeps", json=spec)
+    item = queue.submit(SPEC, sweep="digits", actor="ada")
+    queue.order(QueueAction.CANCEL, item.number, actor="ada")
+    once_ada_s = submitter.post("/api/v1/sweeps", json=spec)
+    by_approver = clients[Role.APPROVER].post("/api/v1/sweeps", json=spec)
+
+    assert (never_queued.status_code, once_ada_s.status_code, by_approver.status_code) == (403, 403, 201)
+
+
+def test_nobody_comes_to_own_a_fork_by_asking_for_it_again(clients, submitter, queue):
+    made = clients[Role.APPROVER].post(f"{SWEEP}:fork", json=FORK).json()["item"]
+    queue.order(QueueAction.CANCEL, made, actor="approver")
+
+    assert submitter.post(f"{SWEEP}:fork", json=FORK).status_code == 403
+
+
+def test_a_stop_reaches_who_runs_a_sweep_by_hand_while_its_item_waits(store, submitter, own, queue):
+    lease = acquire(store, "digits", purpose=Purpose.TRAIN)
+    try:
+        answer = submitter.post(f"{SWEEP}:stop")
+        asked = lease.stop_requested
+    finally:
+        lease.release()
+
+    assert answer.status_code == 202
+    assert asked
+    assert queue.state().item(own).state is ItemState.HELD
+
+
 def test_a_viewer_forks_nothing(clients, store):
     assert clients[Role.VIEWER].post(f"{SWEEP}:fork", json=FORK).status_code == 403
     assert sweep_record.find(store, "wide") is None

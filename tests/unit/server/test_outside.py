@@ -50,6 +50,16 @@ def test_what_did_not_arrive_is_listed_and_delivered_again_on_request(client, fi
     assert box.waiting[0].asked_by
 
 
+def test_a_damaged_outbox_is_named_and_hides_nothing_else(client, filled):
+    newest = max(filled.list("webhooks/chat"))
+    filled.replace(newest, b"{}")
+
+    (hook,) = client.get("/api/v1/webhooks").json()["items"]
+
+    assert newest in hook["damaged"]
+    assert client.get("/metrics").status_code == 200
+
+
 def test_the_commands_list_and_deliver_again(filled, tmp_path):
     listed = vae_search("webhook", "list", "--store", filled.location, folder=tmp_path).stdout.decode()
     asked = vae_search("webhook", "redeliver", "evt_dead", "--store", filled.location, folder=tmp_path)

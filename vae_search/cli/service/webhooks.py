@@ -23,7 +23,7 @@ def list_webhooks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) 
 
     Example: vae-search webhook list
     """
-    from vae_search.display.console import console, show_json
+    from vae_search.display.console import console, show_json, warn
     from vae_search.display.maintenance import show_webhooks
     from vae_search.services.webhooks.outboxes import webhooks_facts
     from vae_search.store.backends.uri import open_store
@@ -33,6 +33,9 @@ def list_webhooks(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) 
         show_json(found)
         return
     show_webhooks(console(), found)
+    for hook in found:
+        if hook["damaged"]:
+            warn(hook["damaged"])
 
 
 @webhook.command()

@@ -121,22 +121,28 @@ class Promotions:
 
     def _follow(self, run: _Run) -> None:
         """Run the child to its end, and keep what it said."""
-        asked = run.asked
+        try:
+            done = self._carried_out(run)
+        except OSError as error:
+            lost = f"the process could not be started: {error.strerror or error}. Ask again."
+            done = replace(run.asked, state="failed", error=lost, exit_code=LOST)
+        with self._lock:
+            del self._running[run.asked.model, run.asked.sweep]
+            self._ended = [*self._ended, done][-KEPT:]
+
+    def _carried_out(self, run: _Run) -> Promotion:
         with scratch_folder("promotion-") as folder:
             answer, error = folder / "answer.json", None
             with self._lock:
                 if not self._is_over:
-                    run.child = self._started(asked, answer)
+                    run.child = self._started(run.asked, answer)
             try:
                 if run.child is not None:
                     run.child.wait(self._timeout_s)
             except subprocess.TimeoutExpired:
                 error = f"the promotion did not end within {self._timeout_s:g} s and was stopped."
                 _kill(run.child)
-            done = _told(asked, answer, error)
-        with self._lock:
-            del self._running[asked.model, asked.sweep]
-            self._ended = [*self._ended, done][-KEPT:]
+            return _told(run.asked, answer, error)
 
     def _started(self, asked: Promotion, answer: Path) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(

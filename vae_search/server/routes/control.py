@@ -9,9 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vae_search.errors import Conflict, InvalidSpec
 from vae_search.queue.entries import PRIORITIES, QueueAction
-from vae_search.queue.state import QueueItem
 from vae_search.server.routes.parameters import SweepName, TrialNumber
-from vae_search.server.routes.sweeps import check_owner
+from vae_search.server.routes.sweeps import check_owner, owner_of
 from vae_search.server.service import ByPerson, InService, Service
 from vae_search.server.submissions import checked_spec
 from vae_search.server.tokens import Person, Role
@@ -148,7 +147,9 @@ def fork(
     _check_source(service, read_present_spec(service.store, sweep).data.source)
     texts = [f"{key}={json.dumps(value)}" for key, value in wanted.changes.items()]
     with service.queue() as queue:
-        present = queue.state().of_sweep(wanted.name)
+        present, before = queue.state().of_sweep(wanted.name), queue.state().newest_of(wanted.name)
+    if before is not None:  # the fork that was made by this name
+        check_owner(person, before.owner)
     if present is not None and (idempotency_key is None or present.idempotency_key != idempotency_key):
         raise Conflict(f"sweep {wanted.name}: is in the queue already, as item {present.number}. Give another name.")
     made = forking.fork(service.store, sweep, wanted.name, overrides=texts, spec=given)
@@ -172,13 +173,7 @@ def _check_may_control(service: Service, person: Person, sweep: str) -> None:
         RefusalError: It is refused.
     """
     read_present_spec(service.store, sweep)
-    check_owner(person, _owner(service, sweep))
-
-
-def _owner(service: Service, sweep: str) -> str | None:
-    with service.queue() as queue:
-        items: list[QueueItem] = [item for item in queue.state().items if item.sweep == sweep]
-    return max(items, key=lambda item: item.number).owner if items else None
+    check_owner(person, owner_of(service, sweep))
 
 
 def _check_source(service: Service, source: str) -> None:

@@ -12,7 +12,7 @@ from vae_search.core.references import NAME_PATTERN
 from vae_search.server.child_processes.promotions import Promotion
 from vae_search.server.problems import RefusalError
 from vae_search.server.routes.parameters import ModelName, VersionNumber
-from vae_search.server.routes.sweeps import check_owner
+from vae_search.server.routes.sweeps import check_owner, owner_of
 from vae_search.server.service import ByPerson, InService
 from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
@@ -118,9 +118,7 @@ def promote(
     log say what came of it.
     """
     record = sweep_record.read(service.store, wanted.sweep)
-    with service.queue() as queue:
-        item = queue.state().of_sweep(wanted.sweep)
-    check_owner(person, None if item is None else item.owner)
+    check_owner(person, owner_of(service, wanted.sweep))
     source = record.spec.data.source
     if (reason := service.options.roots.refusal(source, written=source)) is not None:
         raise RefusalError(HTTPStatus.FORBIDDEN, f"The images of {wanted.sweep} {reason}")

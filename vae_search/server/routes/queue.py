@@ -11,13 +11,14 @@ from vae_search.queue.entries import PRIORITIES, QueueAction
 from vae_search.queue.state import QueueItem
 from vae_search.server.examples import SPEC_BODY
 from vae_search.server.routes.parameters import ItemNumber
-from vae_search.server.routes.sweeps import check_owner
+from vae_search.server.routes.sweeps import check_owner, owner_of
 from vae_search.server.service import ByPerson, InService, Service
 from vae_search.server.submissions import checked_spec
 from vae_search.server.tokens import Person, Role
 from vae_search.server.wall import opened_to
 from vae_search.services.browsing.queue_facts import item_facts, queue_facts
 from vae_search.services.queue import orders
+from vae_search.store.sweeps import sweep_record
 
 router = APIRouter(tags=["queue"])
 
@@ -156,9 +157,12 @@ def queue_sweep(
     Raises:
         InvalidSpec: The spec is wrong, or names what it may not; one line for each mistake.
         Conflict: Its sweep is in the queue already, or was begun with another spec.
+        RefusalError: Its sweep belongs to another.
     """
     spec, text = checked_spec(content, service.options.roots)
     orders.check_may_run(service.store, spec)
+    if sweep_record.find_stored(service.store, spec.name) is not None:
+        check_owner(person, owner_of(service, spec.name))
     with service.queue() as queue:
         return queue.submit(
             text, sweep=spec.name, actor=person.name, priority=priority, idempotency_key=idempotency_key

@@ -12,18 +12,18 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from vae_search.core.criteria import RankedBy
-from vae_search.queue.entries import QueueAction
 from vae_search.server.problems import RefusalError
 from vae_search.server.routes.parameters import Limit, SweepName, TrialNumber, Where, page
-from vae_search.server.service import ByPerson, InService
+from vae_search.server.service import ByPerson, InService, Service
 from vae_search.server.tokens import Person, Role
 from vae_search.server.wall import opened_to
 from vae_search.server.watchers import Listener, stream
-from vae_search.services import comparison, queries, sweep_status, sweeps
+from vae_search.services import comparison, queries, sweep_status
 from vae_search.services.browsing.queue_facts import item_facts
 from vae_search.services.browsing.sweep_pages import sweep_page
 from vae_search.services.control.standing import detail_facts
 from vae_search.services.payloads import best_facts, comparison_facts
+from vae_search.services.queue import orders
 from vae_search.store.ledger.logs import log_lines
 from vae_search.store.sweeps.folders import sweep_folders
 
@@ -155,11 +155,9 @@ def stop(service: InService, person: ByPerson, sweep: SweepName) -> dict[str, An
         item = queue.state().of_sweep(sweep)
         if item is not None:
             check_owner(person, item.owner)
-            held = queue.order(QueueAction.HOLD, item.number, actor=person.name, reason="stopped")
-            return {"sweep": sweep, "queued": item_facts(held)}
-    _check_unowned(person)
-    sweeps.stop(service.store, sweep)
-    return {"sweep": sweep, "queued": None}
+        else:
+            _check_unowned(person)
+        return {"sweep": sweep, "queued": orders.stop(service.store, queue, sweep, actor=person.name)}
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[str]:
@@ -167,6 +165,13 @@ def _blocks(lines: Iterable[str]) -> Iterator[str]:
     rest = iter(lines)
     while block := [*islice(rest, 1000)]:
         yield "\n".join(block) + "\n"
+
+
+def owner_of(service: Service, sweep: str) -> str | None:
+    """Owner of a sweep: whoever has submitted it last, whatever has become of that; None if nobody has."""
+    with service.queue() as queue:
+        item = queue.state().newest_of(sweep)
+    return None if item is None else item.owner
 
 
 def check_owner(person: Person, owner: str | None) -> None:

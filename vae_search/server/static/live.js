@@ -24,7 +24,10 @@ function follow(address) {
   }
 
   source.addEventListener("open", () => { place.textContent = "Live."; });
-  source.addEventListener("error", () => { place.textContent = "Not live: the stream is broken; trying again."; });
+  source.addEventListener("error", () => {
+    const isOver = source.readyState === EventSource.CLOSED; // refused: the browser does not try again
+    place.textContent = isOver ? "No longer live: reload for news." : "Not live: the stream is broken; trying again.";
+  });
   source.addEventListener("progress", (event) => { // the first one says how things stand, which the page mostly knows
     const shown = document.getElementById("live")?.dataset.finished;
     if (!first || String(JSON.parse(event.data).finished) !== shown) soon();

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 from vae_search.services.browsing.kept_answers import KeptAnswers
 from vae_search.services.payloads import Facts
 from vae_search.store.backends.base import Store
+from vae_search.store.sweeps import sweep_record
 
 if TYPE_CHECKING:
     from vae_search.reports.facts import Confirmed
 
 LEAST_KEPT_S = 5.0
+IDLE_KEPT_S = 60.0  # of a sweep that nobody runs: its counts say whether it has changed, but for repairs by hand
 COSTS_KEPT = 20.0  # times as long as making one took, it is kept: a twentieth of one core at most
 DIGESTS = 64  # kept at once
 MOST_FINALISTS = 20
@@ -81,16 +83,16 @@ class DigestReader:
         is_running = facts["state"] == "running"
         # One that nobody runs is as its counts say; one that runs changes all the time, and its digest follows slowly.
         counts = () if is_running else (facts["finished"], facts["confirm_runs"], facts["trials"])
-        return self._kept.answer(" ".join(map(str, (facts["sweep"], facts["state"], *counts)))).digest
+        incarnation = sweep_record.read_stored(self._store, facts["sweep"]).incarnation
+        return self._kept.answer(" ".join(map(str, (facts["sweep"], facts["state"], incarnation, *counts)))).digest
 
     def _make(self, name: str, before: _Made | None) -> _Made:
-        sweep, state, *_ = name.split(" ")
-        if before is not None and state != "running":
-            return before
+        sweep = name.partition(" ")[0]
         began_s = self._monotonic()
         digest = _digest(self._store, sweep, self._now())
         cost_s = self._monotonic() - began_s
-        return _Made(fresh_s=max(LEAST_KEPT_S, COSTS_KEPT * cost_s), digest=digest)
+        least_s = LEAST_KEPT_S if " running " in name else IDLE_KEPT_S
+        return _Made(fresh_s=max(least_s, COSTS_KEPT * cost_s), digest=digest)
 
 
 def plotly_script() -> bytes:

@@ -1,15 +1,15 @@
 """Orders to the queue of a store: submit a sweep, list what waits, move, hold, release or cancel an item."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vae_search.errors import InvalidSpec
+from vae_search.errors import InvalidSpec, NotFound
 from vae_search.queue.entries import PRIORITIES, QueueAction
 from vae_search.queue.leadership import may_be_led
-from vae_search.queue.state import ItemState
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.services import sweeps
 from vae_search.services.browsing.queue_facts import item_facts, queue_facts
@@ -91,18 +91,21 @@ def order(store: Store, action: str, number: int, *, actor: str, now: Callable[[
     return item_facts(SweepQueue(store, now=now).order(QueueAction(action), number, actor=actor, **what))
 
 
-def stop(store: Store, sweep: str, *, actor: str, now: Callable[[], datetime]) -> Facts | None:
-    """Stop a sweep. If the queue would start it again, its item is held, and given.
+def stop(store: Store, queue: SweepQueue, sweep: str, *, actor: str) -> Facts | None:
+    """Stop a sweep, whoever runs it. If it is in the queue, which would start it again, its item is held, and given.
 
     Raises:
-        NotFound: There is no such sweep, or nobody runs it.
+        NotFound: It is not in the queue, and there is no such sweep, or nobody runs it.
     """
-    queue = SweepQueue(store, now=now)
     item = queue.state().of_sweep(sweep)
-    if item is not None and item.state in (ItemState.WAITING, ItemState.RUNNING):
-        return item_facts(queue.order(QueueAction.HOLD, item.number, actor=actor, reason="stopped"))
-    sweeps.stop(store, sweep)
-    return None
+    if item is None:
+        sweeps.stop(store, sweep)
+        return None
+    held = queue.order(QueueAction.HOLD, item.number, actor=actor, reason="stopped")
+    if not held.has_driver:  # somebody may run it by hand
+        with suppress(NotFound):
+            sweeps.stop(store, sweep)
+    return item_facts(held)
 
 
 def _check_priority(priority: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from vae_search.errors import NotFound
+from vae_search.errors import CorruptStore, NotFound
 from vae_search.services.payloads import Facts
 from vae_search.services.webhooks.outbox import Delivery, Outbox
 from vae_search.store.backends.base import Store
@@ -107,10 +107,13 @@ def delivery_facts(delivery: Delivery) -> Facts:
 
 
 def webhooks_facts(store: Store) -> list[Facts]:
-    """All hooks of a store with their deliveries.
-
-    Raises:
-        CorruptStore: A outbox is damaged.
-    """
-    boxes = ((name, StoredOutbox(store, name).read()) for name in hook_names(store))
-    return [outbox_facts(name, box) for name, box in boxes if box is not None]
+    """All hooks of a store with their deliveries; of a damaged outbox `damaged` says what is wrong."""
+    found = []
+    for name in hook_names(store):
+        try:
+            box, damaged = StoredOutbox(store, name).read(), None
+        except CorruptStore as damage:
+            box, damaged = Outbox(), str(damage)
+        if box is not None:
+            found.append(outbox_facts(name, box) | {"damaged": damaged})
+    return found

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from tests.support.paths import ROOT
 
 CLUSTER = ROOT / "cluster"
-RAY_UP = sorted(CLUSTER.glob("*.yaml"))
+RAY_UP = sorted(set(CLUSTER.glob("*.yaml")) - {CLUSTER / "compose.yaml"})
 MANIFESTS = sorted((CLUSTER / "kuberay").glob("ray*.yaml"))
 ENTRYPOINT = CLUSTER / "kuberay" / "entrypoint.sh"
 SCRIPTS = [CLUSTER / "local.sh", CLUSTER / "slurm.sbatch", ENTRYPOINT]

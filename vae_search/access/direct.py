@@ -12,7 +12,6 @@ from vae_search.core.machine import system_user
 from vae_search.core.settings import QUERY_TIMEOUT_S, cache_folder
 from vae_search.services import queries, sweep_status
 from vae_search.services.browsing.sweep_pages import progress_facts, sweep_facts
-from vae_search.services.control.standing import detail_facts
 from vae_search.services.payloads import Facts, best_facts, decision_facts, landed_facts, model_facts
 from vae_search.store.backends.base import Store
 from vae_search.store.control.present_spec import read_present_spec
@@ -55,6 +54,8 @@ class DirectAccess:
 
     def status(self, sweep: str, *, details: bool = False) -> Facts:
         """Read the status of one sweep."""
+        from vae_search.services.control.standing import detail_facts
+
         facts = sweep_facts(sweep_status.status(self._store, sweep))
         return facts | (detail_facts(self._store, sweep) if details else {})
 

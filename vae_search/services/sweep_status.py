@@ -1,12 +1,11 @@
 """Status of sweeps, from the store alone."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.control.present_spec import present_spec
@@ -17,6 +16,9 @@ from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.sweeps import sweep_record
 from vae_search.store.sweeps.borrowing import Borrowing
 from vae_search.store.sweeps.folders import SweepFolders, sweep_folders
+
+if TYPE_CHECKING:
+    from vae_search.spec.sweep_spec import SweepSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,3 +124,13 @@ class Interrupted(VaeSearchError):
     """A person stopped the sweep; running it again continues it."""
 
     exit_code = 130
+
+
+def kinds_of_exit_code(exit_code: int) -> list[type[VaeSearchError]]:
+    """The classes of errors with an exit code, the most general one first."""
+    return [kind for kind in _with_those_below(VaeSearchError) if kind.exit_code == exit_code]
+
+
+def _with_those_below(kind: type[VaeSearchError]) -> list[type[VaeSearchError]]:
+    below = kind.__subclasses__()
+    return [kind, *below, *(each for one in below for each in _with_those_below(one)[1:])]

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from vae_search.core.text import kebab, printable
-from vae_search.errors import InvalidSpec, StoreUnavailable, VaeSearchError
+from vae_search.errors import InvalidSpec, StoreUnavailable, VaeSearchError, kinds_of_exit_code
 
 MEDIA_TYPE = "application/problem+json"
 KIND = "urn:vae-search:problem:"
@@ -48,13 +48,8 @@ def error_of(status: int, media_type: str, content: bytes, *, server: str) -> Va
 
 def error_kind(exit_code: int, *, name: str = "") -> type[VaeSearchError] | None:
     """The class of errors with an exit code: the one that is called `name` in kebab case, else the most general one."""
-    kinds = [kind for kind in _kinds(VaeSearchError) if kind.exit_code == exit_code]
+    kinds = kinds_of_exit_code(exit_code)
     return next((kind for kind in kinds if kebab(kind.__name__) == name), kinds[0] if kinds else None)
-
-
-def _kinds(kind: type[VaeSearchError]) -> list[type[VaeSearchError]]:
-    below = kind.__subclasses__()
-    return [kind, *below, *(each for one in below for each in _kinds(one)[1:])]
 
 
 def _document(media_type: str, content: bytes) -> dict[str, Any] | None:

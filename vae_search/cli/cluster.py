@@ -203,14 +203,15 @@ def _submit_to_service(document: "SpecDocument", server: str, *, path: Path, fol
     import secrets
 
     from vae_search.access.opening import open_service
-    from vae_search.access.submission import raise_if_unfinished, text_to_send
+    from vae_search.access.submission import raise_if_unfinished
     from vae_search.cli.exit_codes import raise_if_damaged
     from vae_search.display.console import say, show_json
     from vae_search.display.watch import watch
     from vae_search.errors import NotFound
+    from vae_search.spec.from_trial import portable_text
 
     service = open_service(server)
-    item = service.submit(text_to_send(document), idempotency_key=secrets.token_hex(16))
+    item = service.submit(portable_text(document), idempotency_key=secrets.token_hex(16))
     number, sweep = item["item"], item["sweep"]
     if not json:
         say(f"Sweep {sweep} is item {number} of the queue on {server} ({item['state']}).")

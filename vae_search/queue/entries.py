@@ -1,12 +1,12 @@
 """Entries of the queue's log: orders of people, and what became of the drivers that worked them off."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from vae_search.errors import CorruptStore
+from vae_search.store.logs.log_records import parsed
 
 PRIORITIES = range(-100, 101)
 
@@ -91,17 +91,4 @@ class QueueEntry:
         Raises:
             CorruptStore: It is none that this program knows.
         """
-        try:
-            unknown = set(record) - {each.name for each in fields(cls)}
-            if unknown:
-                raise ValueError(f"unknown fields {', '.join(sorted(unknown))}")
-            known: dict[str, Any] = {
-                **record,
-                "action": QueueAction(str(record["action"])),
-                "at": datetime.fromisoformat(str(record["at"])),
-            }
-            return cls(**known)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CorruptStore(
-                f"is no entry of this program: {error}.", path=where, advice="Install a newer vae-search."
-            ) from error
+        return parsed(cls, record, actions=QueueAction, what="entry", where=where)

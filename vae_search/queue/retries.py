@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 
-BUG, BAD_SPEC, BAD_DATA, CONFLICT, SWEEP_FAILED, NOT_PROMOTED = 1, 2, 3, 5, 6, 8  # exit codes of the command line
-DONE = 0
-HOPELESS = frozenset({BAD_SPEC, BAD_DATA, SWEEP_FAILED, NOT_PROMOTED})
+from vae_search.errors import BadData, Conflict, Interrupted, InvalidSpec, NotPromoted, SweepFailed, VaeSearchError
+
+DONE, BUG, CONFLICT, STOPPED = 0, VaeSearchError.exit_code, Conflict.exit_code, Interrupted.exit_code
+HOPELESS = frozenset(kind.exit_code for kind in (InvalidSpec, BadData, SweepFailed, NotPromoted))
 MOST_BUGS = 3  # ends in a row by a mistake in the program, before it is no longer tried
 FIRST_WAIT_S, LONGEST_WAIT_S = 5.0, 600.0
 
@@ -42,7 +43,7 @@ def wait_before_next(exit_codes: Sequence[int | None]) -> timedelta:
     """The wait after the last end: doubled with each failure in a row, none after a driver that was asked to stop."""
     failures = 0
     for code in reversed(exit_codes):
-        if code in (DONE, 130):
+        if code in (DONE, STOPPED):
             break
         failures += 1
     if not failures:

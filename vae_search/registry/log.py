@@ -1,15 +1,15 @@
 """The log of a model: numbered entries, each created by exactly one writer and chained by hash to the one before."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from vae_search.errors import CorruptStore
 from vae_search.registry import model_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.logs.chained_log import ChainedLog
+from vae_search.store.logs.log_records import parsed
 
 
 class Action(StrEnum):
@@ -92,21 +92,7 @@ class Entry:
         Raises:
             CorruptStore: It is none that this program knows.
         """
-        try:
-            unknown = set(record) - {each.name for each in fields(cls)}
-            if unknown:
-                raise ValueError(f"unknown fields {', '.join(sorted(unknown))}")
-            known: dict[str, Any] = {
-                **record,
-                "action": Action(str(record["action"])),
-                "at": datetime.fromisoformat(str(record["at"])),
-                "reasons": tuple(record["reasons"]),
-            }
-            return cls(**known)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CorruptStore(
-                f"is no entry of this program: {error}.", path=where, advice="Install a newer vae-search."
-            ) from error
+        return parsed(cls, record, actions=Action, what="entry", where=where, convert={"reasons": tuple})
 
 
 class ModelLog:

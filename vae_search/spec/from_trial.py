@@ -1,16 +1,19 @@
-"""A spec that trains one config of a sweep again, as a file to run."""
+"""Specs as files to run: whole ones, those that mean the same in any folder, and that of one config of a sweep."""
 
 import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from vae_search.errors import VaeSearchError
 from vae_search.spec.hyperparameters import ParamValue
-from vae_search.spec.sweep_spec import SweepSpec
+from vae_search.spec.sweep_spec import SpecDocument, SweepSpec, parse_spec
 
 _SUFFIX = "-best"
 _LONGEST_NAME = 63
+_NOWHERE = Path("/nowhere")  # where no relative path can be meant
 
 
 def spec_of_config(spec: SweepSpec, params: Mapping[str, ParamValue]) -> SweepSpec:
@@ -26,6 +29,16 @@ def spec_of_config(spec: SweepSpec, params: Mapping[str, ParamValue]) -> SweepSp
             "confirm": tree["confirm"] | {"finalists": min(spec.confirm.finalists, 1)},
         }
     )
+
+
+def portable_text(document: SpecDocument) -> str:
+    """The text of a spec as written, if it means the same in any folder; else the whole spec, its overrides in it."""
+    try:
+        if parse_spec(document.text, base=_NOWHERE) == document.spec:
+            return document.text
+    except VaeSearchError:  # only with the overrides is it a valid one
+        pass
+    return to_yaml(document.spec)
 
 
 def to_yaml(spec: SweepSpec) -> str:

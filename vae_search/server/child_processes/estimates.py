@@ -7,19 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vae_search import errors
 from vae_search.core.machine import PACKAGE_PARENT
 from vae_search.core.scratch import scratch_folder
-from vae_search.errors import ProcessLost, VaeSearchError
+from vae_search.errors import ProcessLost, VaeSearchError, kinds_of_exit_code
 
 TIMEOUT_S = 120.0
-_KINDS: dict[int, type[VaeSearchError]] = {
-    2: errors.InvalidSpec,
-    3: errors.BadData,
-    4: errors.ClusterTrouble,
-    5: errors.Conflict,
-    7: errors.StoreUnavailable,
-}
 
 
 def estimated(text: str, *, location: str, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
@@ -48,4 +40,7 @@ def estimated(text: str, *, location: str, timeout_s: float = TIMEOUT_S) -> dict
         found: dict[str, Any] = json.loads(done.stdout)
         return found
     said = done.stderr.rpartition("error: ")[2].strip() or "the estimate ended without a word."
-    raise _KINDS.get(done.returncode, ProcessLost)(said.replace(str(spec), "spec"))
+    kind = next(iter(kinds_of_exit_code(done.returncode)), ProcessLost)
+    if kind is VaeSearchError:  # a mistake in the program, of which the command tells no more than its end
+        kind = ProcessLost
+    raise kind(said.replace(str(spec), "spec"))

@@ -19,6 +19,7 @@ from typing import Literal
 
 from vae_search.core.machine import PACKAGE_PARENT
 from vae_search.core.scratch import scratch_folder
+from vae_search.errors import ProcessLost
 from vae_search.server.problems import RefusalError
 from vae_search.services.payloads import Facts
 
@@ -26,7 +27,6 @@ MODULE = "vae_search.services.models.promotion_process"
 MOST_AT_ONCE = 2  # each may take all cores, and gigabytes
 KEPT = 100  # that have ended
 TIMEOUT_S = 2 * 3600.0  # scoring a large test set on a small machine takes hours
-LOST = 4  # exit code of ProcessLost: the same request tries again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +125,7 @@ class Promotions:
             done = self._carried_out(run)
         except OSError as error:
             lost = f"the process could not be started: {error.strerror or error}. Ask again."
-            done = replace(run.asked, state="failed", error=lost, exit_code=LOST)
+            done = replace(run.asked, state="failed", error=lost, exit_code=ProcessLost.exit_code)
         with self._lock:
             del self._running[run.asked.model, run.asked.sweep]
             self._ended = [*self._ended, done][-KEPT:]
@@ -161,7 +161,7 @@ def _told(asked: Promotion, answer: Path, error: str | None) -> Promotion:
         said = json.loads(answer.read_bytes())
     except (OSError, ValueError):  # killed, before or while it wrote
         lost = error or "the process ended without a word; ask again to finish what it began."
-        return replace(asked, state="failed", error=lost, exit_code=LOST)
+        return replace(asked, state="failed", error=lost, exit_code=ProcessLost.exit_code)
     return replace(asked, state="failed" if said["error"] else "ended", **said)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from vae_search.core.text import printable
 from vae_search.errors import NotFound, VaeSearchError
 from vae_search.queue.dispatcher import DriverEnd, Presence
+from vae_search.queue.retries import STOPPED
 from vae_search.queue.state import QueueItem
 from vae_search.services.queue.driver_presence import HeartbeatWatch
 from vae_search.services.sweep_status import status
@@ -27,7 +28,6 @@ logger = logging.getLogger(__name__)
 ERROR = "error: "  # begins the last words of a command that failed
 WORDS_BYTES = 4000  # of a driver's output that its last words are looked for in
 NO_PROGRAM = 127  # as a shell says it
-STOPPED = 130  # a driver's exit code that says: go on with it at once
 
 
 class ChildDrivers:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae_search.errors import InvalidSpec, NotFound
@@ -14,8 +13,7 @@ from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.services import sweeps
 from vae_search.services.browsing.queue_facts import item_facts, queue_facts
 from vae_search.services.payloads import Facts
-from vae_search.spec.from_trial import to_yaml
-from vae_search.spec.sweep_spec import parse_spec
+from vae_search.spec.from_trial import portable_text
 from vae_search.store.backends.base import Store
 from vae_search.store.sweeps import beginning, sweep_record
 
@@ -34,16 +32,6 @@ def check_may_run(store: Store, spec: "SweepSpec") -> None:
     existing = sweep_record.find(store, spec.name)
     if existing is not None:
         beginning.check_same(existing, spec.with_bound(existing.spec))
-
-
-def portable_text(document: "SpecDocument") -> str:
-    """The text of a spec as it is written, if it means the same in any folder; else with every default."""
-    try:
-        if parse_spec(document.text, base=Path("/")) == document.spec:
-            return document.text
-    except InvalidSpec:  # without its overrides
-        pass
-    return to_yaml(document.spec)
 
 
 def add(

@@ -5,12 +5,13 @@ hold; the others say how things are to be, so that carrying one out again change
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from vae_search.errors import Conflict, CorruptStore
+from vae_search.errors import Conflict
+from vae_search.store.logs.log_records import parsed
 
 
 class CommandAction(StrEnum):
@@ -66,16 +67,7 @@ class SweepCommand:
         Raises:
             CorruptStore: It is none that this program knows.
         """
-        try:
-            unknown = set(record) - {each.name for each in fields(cls)}
-            if unknown:
-                raise ValueError(f"unknown fields {', '.join(sorted(unknown))}")
-            action, at = CommandAction(str(record["action"])), datetime.fromisoformat(str(record["at"]))
-            return cls(**{**record, "action": action, "at": at})
-        except (KeyError, TypeError, ValueError) as error:
-            raise CorruptStore(
-                f"is no command of this program: {error}.", path=where, advice="Install a newer vae-search."
-            ) from error
+        return parsed(cls, record, actions=CommandAction, what="command", where=where)
 
 
 def given_before(commands: Iterable[SweepCommand], again: SweepCommand) -> int | None:

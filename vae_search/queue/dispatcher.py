@@ -32,6 +32,8 @@ class DriverEnd:
     """End of a driver that this process started."""
 
     item: int
+    attempt: int
+    """number of its `START` in the log"""
     exit_code: int
     reason: str | None
     """its last words"""
@@ -96,7 +98,9 @@ class Dispatcher:
     def _note_ends(self) -> None:
         for end in self._drivers.ended():
             item = self._queue.state().item(end.item)
-            if item is not None and item.has_driver and not self._goes_on_elsewhere(item, end):
+            # Another dispatcher may have led meanwhile, given this driver up and started the next one.
+            is_present = item is not None and item.has_driver and item.attempt == end.attempt
+            if item is not None and is_present and not self._goes_on_elsewhere(item, end):
                 self._note_end(item, exit_code=end.exit_code, reason=end.reason)
             self._drivers.forget(end.item)
         for item in self._queue.state().items:
@@ -109,4 +113,11 @@ class Dispatcher:
 
     def _note_end(self, item: QueueItem, *, exit_code: int | None, reason: str | None) -> None:
         logger.info("queue: item %d, sweep %s: its driver ended (%s): %s", item.number, item.sweep, exit_code, reason)
-        self._queue.note(QueueAction.END, item.number, leader=self._leader, exit_code=exit_code, reason=reason)
+        self._queue.note(
+            QueueAction.END,
+            item.number,
+            leader=self._leader,
+            attempt=item.attempt,
+            exit_code=exit_code,
+            reason=reason,
+        )

@@ -40,6 +40,7 @@ class QueueEntry:
         priority: of a `SUBMIT` or `PRIORITIZE`; higher ones run first.
         before: of a `MOVE`: the item that it is to stand before; None for the end.
         leader: of a `START` or `END`: the dispatcher's `LEAD`, by its number.
+        attempt: of an `END`: the driver's `START`, by its number; None in entries of older versions.
         process: of a `LEAD`: the dispatcher's, in plain values.
         exit_code: of an `END`: the driver's, as the command line has it; None if it was lost.
         reason: of an `END`: the driver's last words; of an order: why, in the actor's words.
@@ -59,6 +60,7 @@ class QueueEntry:
     priority: int | None = None
     before: int | None = None
     leader: int | None = None
+    attempt: int | None = None
     process: Mapping[str, Any] | None = None
     exit_code: int | None = None
     reason: str | None = None
@@ -69,6 +71,8 @@ class QueueEntry:
             raise ValueError(f"{self.action}: `item` must be given of what is in the queue, but got {self.item}")
         if (self.action in (QueueAction.START, QueueAction.END)) != (self.leader is not None):
             raise ValueError(f"{self.action}: `leader` must be given of a dispatcher's notes, but got {self.leader}")
+        if self.attempt is not None and self.action is not QueueAction.END:
+            raise ValueError(f"{self.action}: `attempt` goes with end alone, but got {self.attempt}")
         if (self.action is QueueAction.LEAD) != (self.process is not None):
             raise ValueError(f"{self.action}: `process` must be given of a dispatcher, but got {self.process}")
         if is_submit and (self.sweep is None or self.spec is None):

@@ -74,6 +74,11 @@ class QueueItem:
         return bool(self.attempts) and self.attempts[-1].ended_at is None
 
     @property
+    def attempt(self) -> int | None:
+        """Number of the last attempt's `START` in the log; None before the first."""
+        return self.attempts[-1].entry if self.attempts else None
+
+    @property
     def state(self) -> ItemState:
         """State in one word; a driver that is being stopped still runs."""
         if self.has_driver:
@@ -188,6 +193,8 @@ def _changed(item: QueueItem, entry: QueueEntry, number: int) -> QueueItem:
             if not item.has_driver:
                 raise CorruptStore(f"queue: entry {number} ends item {item.number}, which has no driver.")
             *before, last = item.attempts
+            if entry.attempt not in (None, last.entry):
+                raise CorruptStore(f"queue: entry {number} ends attempt {entry.attempt}, which another has followed.")
             last = replace(last, ended_at=entry.at, exit_code=entry.exit_code, reason=entry.reason)
             attempts = (*before, last)
             fate = fate_of([attempt.exit_code for attempt in attempts])

@@ -118,15 +118,15 @@ class SweepQueue:
 
         Raises:
             LeaseLost: Another dispatcher has taken its place; nothing was noted.
-            Conflict: The item does not stand so that this could be: it was cancelled meanwhile, for example.
+            Conflict: The item does not stand so that this could be: it was cancelled meanwhile, for example, or the
+                end is of an attempt that another has followed.
         """
         while True:
             state = self.state()
             if state.leader is None or state.leader.number != leader:
                 raise LeaseLost(f"queue: another dispatcher has taken the place of dispatcher {leader}.")
             item = state.item(number)
-            startable = item is not None and item.state is ItemState.WAITING
-            if item is None or not (item.has_driver if action is QueueAction.END else startable):
+            if item is None or not _may_be_noted(item, action, attempt=what.get("attempt")):
                 raise Conflict(f"queue: item {number} is {'gone' if item is None else item.state}.")
             if self._add(self._entry(action, item=number, leader=leader, **what), seen=state):
                 return self.state()
@@ -137,3 +137,10 @@ class SweepQueue:
     def _add(self, entry: QueueEntry, *, seen: QueueState) -> bool:
         fold([entry], onto=seen)  # an entry that contradicts the log must not get into it
         return self._log.append(entry.to_record(), after=seen.entries)
+
+
+def _may_be_noted(item: QueueItem, action: QueueAction, *, attempt: object) -> bool:
+    """True if the item stands so that a dispatcher can start it, or end this attempt."""
+    if action is QueueAction.END:
+        return item.has_driver and attempt in (None, item.attempt)
+    return item.state is ItemState.WAITING

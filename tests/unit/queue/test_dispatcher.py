@@ -28,6 +28,7 @@ class Driver:
     """A made-up driver: one step of work a tick, and the sweep's lease, which two cannot hold."""
 
     item: int
+    attempt: int
     sweep: str
     has_lease: bool
     is_alive: bool = True
@@ -48,7 +49,7 @@ class World:
 
     def started(self, item: QueueItem) -> Driver:
         holds = all(not (other.is_alive and other.sweep == item.sweep) for other in self.drivers)
-        driver = Driver(item=item.number, sweep=item.sweep, has_lease=holds)
+        driver = Driver(item=item.number, attempt=item.attempt or 0, sweep=item.sweep, has_lease=holds)
         self.drivers.append(driver)
         return driver
 
@@ -88,8 +89,11 @@ class MadeUpDrivers:
                 driver.is_asked_to_stop = driver.is_alive
 
     def ended(self) -> Iterable[DriverEnd]:
-        over = [(item, driver.exit_code) for item, driver in self._own.items() if driver.exit_code is not None]
-        return [DriverEnd(item=item, exit_code=code, reason=f"said {code}") for item, code in over]
+        over = [(driver, driver.exit_code) for driver in self._own.values() if driver.exit_code is not None]
+        return [
+            DriverEnd(item=driver.item, attempt=driver.attempt, exit_code=code, reason=f"said {code}")
+            for driver, code in over
+        ]
 
     def forget(self, item: int) -> None:
         del self._own[item]
@@ -111,12 +115,17 @@ def queue_of(store: LocalStore, world: World) -> SweepQueue:
     return SweepQueue(store, now=lambda: NOW + timedelta(seconds=world.now_s))
 
 
-def dispatcher(store: LocalStore, world: World, *, most: int = 3) -> Dispatcher:
+def dispatcher(store: LocalStore, world: World, *, most: int = 3, drivers: MadeUpDrivers | None = None) -> Dispatcher:
+    """A dispatcher that leads from now on; `drivers` of the process that it is in, if it has led before."""
     queue = queue_of(store, world)
     leader = queue.lead(this_process(), seen=queue.state())
     assert leader is not None
     return Dispatcher(
-        queue, MadeUpDrivers(world), leader=leader, most=most, now=lambda: NOW + timedelta(seconds=world.now_s)
+        queue,
+        drivers or MadeUpDrivers(world),
+        leader=leader,
+        most=most,
+        now=lambda: NOW + timedelta(seconds=world.now_s),
     )
 
 
@@ -193,6 +202,28 @@ def test_a_driver_that_outlives_its_dispatcher_is_left_at_work(store, world):
     assert [attempt.exit_code for attempt in item.attempts] == [None, 0]  # nobody heard the first one's end
     assert world.most_at_once == 1
     assert world.work["a"] == STEPS
+
+
+def test_the_end_of_an_attempt_that_another_has_followed_is_not_the_end_of_that_one(store, world):
+    queue_of(store, world).submit("", sweep="a", actor="ada")
+    own = MadeUpDrivers(world)
+    dispatcher(store, world, drivers=own).step()
+    world.drivers[0].is_alive, world.drivers[0].exit_code = False, 2  # a wrong spec, which would park the item
+    other = dispatcher(store, world)
+    other.step()  # knows of no driver's end: it counts as lost
+    world.now_s += 10
+    other.step()  # starts the second
+
+    back = dispatcher(store, world, drivers=own)
+    back.step()
+    assert states(store, world) == {"a": ItemState.RUNNING}
+    for _ in range(30):
+        world.tick()
+        back.step()
+
+    (item,) = queue_of(store, world).state().items
+    assert (item.state, world.work["a"]) == (ItemState.DONE, STEPS)
+    assert 2 not in [attempt.exit_code for attempt in item.attempts]
 
 
 @pytest.mark.parametrize("seed", range(20))

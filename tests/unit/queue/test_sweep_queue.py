@@ -162,6 +162,21 @@ def test_a_dispatcher_that_was_replaced_can_note_nothing(store, queue, leader):
     assert other.state().items[0].state is ItemState.WAITING
 
 
+def test_an_end_is_of_the_attempt_that_it_names(queue, leader):
+    (number,) = submitted(queue, "a")
+    first = queue.note(QueueAction.START, number, leader=leader).items[0].attempt
+    queue.note(QueueAction.END, number, leader=leader, attempt=first, exit_code=130)
+    queue.note(QueueAction.START, number, leader=leader)
+
+    with pytest.raises(Conflict, match="is running"):
+        queue.note(QueueAction.END, number, leader=leader, attempt=first, exit_code=0)
+    late = QueueEntry(action=QueueAction.END, at=NOW, nonce="n", item=number, leader=leader, attempt=first)
+    with pytest.raises(CorruptStore, match=f"ends attempt {first}, which another has followed"):
+        fold([late], onto=queue.state())
+
+    assert queue.state().items[0].state is ItemState.RUNNING
+
+
 def test_of_many_who_submit_at_once_none_is_lost(store):
     names = [f"sweep-{k}" for k in range(24)]
     workers = [
@@ -208,6 +223,7 @@ def test_the_state_is_the_same_read_at_once_and_entry_by_entry(queue, leader):
         {"action": QueueAction.LEAD},
         {"action": QueueAction.START, "item": 1},
         {"action": QueueAction.HOLD, "item": 1, "priority": 1},
+        {"action": QueueAction.START, "item": 1, "leader": 1, "attempt": 1},
     ],
 )
 def test_an_entry_without_what_its_action_needs_is_refused(wrong):

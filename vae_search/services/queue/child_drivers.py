@@ -56,7 +56,7 @@ class ChildDrivers:
         self._options = tuple(options)
         self._watch = HeartbeatWatch(store, monotonic=monotonic)
         self._children: dict[int, subprocess.Popen[bytes]] = {}
-        self._sweeps: dict[int, str] = {}
+        self._items: dict[int, QueueItem] = {}  # as they were started
         self._failed: dict[int, str] = {}  # that could not be started, and why
         self._stopped: set[int] = set()
 
@@ -65,7 +65,8 @@ class ChildDrivers:
         spec, output = self._folder / f"{item.number}.yaml", self._output(item.number)
         command = [sys.executable, "-m", "vae_search", *self._command(str(spec)), *self._options]
         self._stopped.discard(item.number)
-        self._sweeps[item.number] = item.sweep
+        self._items[item.number] = item
+        self._failed.pop(item.number, None)
         try:
             spec.write_text(item.spec)
             with output.open("wb") as stream:
@@ -102,15 +103,17 @@ class ChildDrivers:
 
     def ended(self) -> Iterable[DriverEnd]:
         """The own drivers that have ended; see `Drivers.ended`."""
-        ends = [DriverEnd(item=item, exit_code=NO_PROGRAM, reason=why) for item, why in self._failed.items()]
+        ends = [self._end(number, exit_code=NO_PROGRAM, reason=why) for number, why in self._failed.items()]
         for number, child in self._children.items():
             code = child.poll()
             if code is not None:
-                goes_on = code == 0 and self._is_extended(self._sweeps[number])
-                ends.append(
-                    DriverEnd(item=number, exit_code=STOPPED if goes_on else code, reason=self._last_words(number))
-                )
+                goes_on = code == 0 and self._is_extended(self._items[number].sweep)
+                words = self._last_words(number)
+                ends.append(self._end(number, exit_code=STOPPED if goes_on else code, reason=words))
         return ends
+
+    def _end(self, number: int, *, exit_code: int, reason: str | None) -> DriverEnd:
+        return DriverEnd(item=number, attempt=self._items[number].attempt or 0, exit_code=exit_code, reason=reason)
 
     def _is_extended(self, sweep: str) -> bool:
         """True if the sweep got a larger budget after its driver had looked for the last time; then it goes on."""
@@ -127,7 +130,7 @@ class ChildDrivers:
 
     def forget(self, item: int) -> None:
         """Drop what is kept of a driver whose end is noted."""
-        self._sweeps.pop(item, None)
+        self._items.pop(item, None)
         self._failed.pop(item, None)
         self._children.pop(item, None)
         self._stopped.discard(item)

@@ -9,7 +9,7 @@ import pytest
 from tests.chaos.campaign import chance
 from tests.chaos.sweeps import NOTHING, QUICK, SLOW, RunningDriver, Sweep, sweep_of
 from vae_search.core.trial_state import Reason, State
-from vae_search.store import paths as store_paths
+from vae_search.store.ledger.failure_counts import strike_of
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
 
@@ -69,7 +69,7 @@ def test_a_trial_whose_workers_are_killed_for_memory_twice_fails_as_oom() -> Non
 
 
 def strikes(sweep: Sweep) -> list[str]:
-    return [path for path in sweep.store.list(SweepPaths(sweep.name).running) if store_paths.strike_of(path)]
+    return [path for path in sweep.store.list(SweepPaths(sweep.name).running) if strike_of(path)]
 
 
 def memory_bytes() -> tuple[int, int]:

@@ -6,7 +6,8 @@ sweeps/<sweep>/leases/000003.json                 who may write; 000003.ended.js
                                                   driver time until then; both stay when the sweep is removed
 sweeps/<sweep>/heartbeat.json                     the holder's counter and progress
 sweeps/<sweep>/control/stop-000003.json           somebody asks lease 3 to stop
-sweeps/<sweep>/control/commands/000002.json       somebody asks for a trial, the end of one, or another setting
+sweeps/<sweep>/control/commands-<incarnation>/000002.json   somebody asks for a trial, the end of one, or another
+                                                  setting; in commands/ for sweeps of older versions
 sweeps/<sweep>/running/000042/suggestion.json     a trial that was issued; removed after its row is written
 sweeps/<sweep>/running/000042/strike-oom-<nonce>.json   it ran out of memory, or of time, once
 sweeps/<sweep>/running/000042/000003/checkpoint-000007/
@@ -97,12 +98,16 @@ class SweepPaths:
 
     def stop(self, number: int) -> str:
         """The request that the driver of one lease stops."""
-        return f"{self.folder}/control/stop-{number:06d}.json"
+        return f"{self.control}/stop-{number:06d}.json"
 
     @property
-    def commands(self) -> str:
-        """The folder of the commands to whoever drives the sweep."""
-        return f"{self.folder}/control/commands"
+    def control(self) -> str:
+        """The folder of everything that others ask of whoever drives the sweep."""
+        return f"{self.folder}/control"
+
+    def commands(self, incarnation: str | None) -> str:
+        """The folder of the commands to one incarnation of the sweep; None: that which older versions had for all."""
+        return f"{self.control}/commands" + ("" if incarnation is None else f"-{incarnation}")
 
     @property
     def running(self) -> str:
@@ -211,12 +216,6 @@ def running_key_of(path: str) -> str | None:
 def is_suggestion(path: str) -> bool:
     """True if the file below `running/` is the assignment of a trial or confirm run."""
     return path.endswith("/suggestion.json")
-
-
-def strike_of(path: str) -> str | None:
-    """The reason of the strike that a file below `running/` is, if it is one."""
-    found = re.search(r"/strike-([a-z]+)-[0-9a-f]+\.json$", path)
-    return found[1] if found else None
 
 
 def checkpoint_of(path: str) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.rows import epoch_rows, trial_row
 from vae_search.errors import Conflict, InvalidSpec, NotFound
-from vae_search.services import sweep_status
+from vae_search.services import maintenance, sweep_status
 from vae_search.services.control.commands import change_settings, enqueue_config, stop_trial
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.base import Store
@@ -177,3 +177,31 @@ def test_a_finished_sweep_takes_only_what_extends_it(sweep):
 def test_there_is_nothing_to_command_without_a_sweep(store, command):
     with pytest.raises(NotFound, match="no sweep 'digits'"):
         command(store)
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda store, now: enqueue_config(store, "digits", {"latent_dim": 4}, actor="ada", now=now),
+        lambda store, now: stop_trial(store, "digits", 2, actor="ada", now=now),
+        lambda store, now: change_settings(store, "digits", {"budget.trials": 9}, actor="ada", now=now),
+    ],
+    ids=["enqueue", "stop", "change"],
+)
+def test_a_command_is_for_the_sweep_that_was_looked_at_although_another_takes_its_name_meanwhile(sweep, give):
+    def replaced() -> datetime:  # between the checks and the command
+        maintenance.remove(sweep, "digits")
+        record = sweep_record.SweepRecord(
+            spec=parse_spec(SPEC, base=Path()),
+            fingerprint="f" * 64,
+            comparability_key="c" * 64,
+            versions={},
+            incarnation="next",
+        )
+        beginning.create_or_check(sweep, record, text=SPEC)
+        return NOW
+
+    with pytest.raises(Conflict, match="was removed while it was given a command"):
+        give(sweep, replaced)
+
+    assert CommandLog(sweep, "digits", incarnation="next").commands() == ()

@@ -1,15 +1,20 @@
 """Commands to a sweep: durable, in one order, for the sweep and the driver that they were given to."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from tests.support.stores import filled_store
-from vae_search.errors import CorruptStore, NotFound
+from tests.support.stores import KEY, SPEC, filled_store
+from vae_search.errors import Conflict, CorruptStore, NotFound
+from vae_search.services import maintenance
+from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.control.command_log import CommandLog, command
 from vae_search.store.control.commands import CommandAction, EnqueuedConfig, SweepCommand, SweepControl, fold
+from vae_search.store.logs.chained_log import ChainedLog
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps import beginning, sweep_record
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -20,7 +25,7 @@ def filled(tmp_path) -> LocalStore:
 
 
 def given(store: LocalStore, action: CommandAction, **what: object) -> int:
-    return command(store, "digits", action, actor="ada", now=lambda: NOW, **what)
+    return command(store, "digits", action, incarnation=None, actor="ada", now=lambda: NOW, **what)
 
 
 def control(store: LocalStore, *, since: int = 0, incarnation: str | None = None) -> SweepControl:
@@ -72,7 +77,7 @@ def test_there_is_nothing_to_command_without_a_sweep(store):
 
 def test_a_damaged_command_is_named(filled):
     given(filled, CommandAction.STOP_TRIAL, trial=3)
-    path = f"{SweepPaths('digits').commands}/000001.json"
+    path = f"{SweepPaths('digits').commands(None)}/000001.json"
     filled.replace(path, filled.read(path).replace(b"3", b"4", 1))
 
     with pytest.raises(CorruptStore, match=r"commands/000001\.json"):
@@ -94,3 +99,90 @@ def test_a_command_has_what_its_action_needs_and_no_more(wrong):
 
 def test_without_commands_nothing_is_controlled():
     assert fold([], incarnation=None) == SweepControl()
+
+
+def begun(store: LocalStore, incarnation: str) -> LocalStore:
+    """A new sweep, whose earlier one of its name, if there was any, is removed."""
+    if sweep_record.find_stored(store, "digits") is not None:
+        maintenance.remove(store, "digits")
+    record = sweep_record.SweepRecord(
+        spec=parse_spec(SPEC, base=Path()),
+        fingerprint="f" * 64,
+        comparability_key=KEY,
+        versions={},
+        incarnation=incarnation,
+    )
+    beginning.create_or_check(store, record, text=SPEC)
+    return store
+
+
+def stopping(trial: int, incarnation: str) -> SweepCommand:
+    return SweepCommand(action=CommandAction.STOP_TRIAL, at=NOW, nonce=f"{trial}", incarnation=incarnation, trial=trial)
+
+
+def test_a_command_to_a_removed_sweep_reaches_none_of_its_name_and_its_giver_is_told(store):
+    begun(begun(store, "first"), "second")
+
+    with pytest.raises(Conflict, match="sweep digits: was removed while it was given a command"):
+        command(store, "digits", CommandAction.STOP_TRIAL, incarnation="first", actor=None, now=lambda: NOW, trial=3)
+
+    assert CommandLog(store, "digits", incarnation="second").commands() == ()
+
+
+def test_one_who_slept_through_a_removal_leaves_no_hole_in_the_next_sweeps_log(store):
+    sleeper = CommandLog(begun(store, "first"), "digits", incarnation="first")
+    for trial in range(3):
+        sleeper.add(stopping(trial, "first"))
+    begun(store, "second")
+    assert sleeper.add(stopping(3, "first")) > 1
+
+    log = CommandLog(store, "digits", incarnation="second")
+
+    assert log.add(stopping(5, "second")) == 1
+    assert CommandLog(store, "digits", incarnation="second").control().stopped_trials == {5: 1}
+
+
+def test_commands_of_older_versions_are_read_where_they_lie_and_others_follow_them_there(store):
+    former = ChainedLog(begun(store, "ours"), SweepPaths("digits").commands(None))
+    for number, each in enumerate([stopping(1, "removed"), stopping(2, "ours")]):
+        former.records()
+        assert former.append(each.to_record(), after=number)
+
+    log = CommandLog(store, "digits", incarnation="ours")
+
+    assert log.control().stopped_trials == {2: 2}
+    assert log.add(stopping(4, "ours")) == 3
+    assert control(store, incarnation="ours").stopped_trials == {2: 2, 4: 3}
+
+
+def test_what_somebody_of_an_older_version_left_behind_hinders_no_later_sweep(store):
+    former = ChainedLog(begun(store, "first"), SweepPaths("digits").commands(None))
+    for number in range(2):
+        former.records()
+        former.append(stopping(number, "first").to_record(), after=number)
+    left = store.read(former.path(2))
+    begun(store, "second")
+    store.create(former.path(2), left)
+
+    log = CommandLog(store, "digits", incarnation="second")
+
+    assert log.commands() == ()
+    assert log.add(stopping(4, "second")) == 1
+    assert control(store, incarnation="second").stopped_trials == {4: 1}
+
+
+def test_verify_names_a_damaged_command_and_gc_removes_those_to_removed_sweeps(store):
+    begun(store, "ours")
+    for incarnation in ("removed", "ours"):
+        CommandLog(store, "digits", incarnation=incarnation).add(stopping(3, incarnation))
+    path = f"{SweepPaths('digits').commands('ours')}/000001.json"
+    intact = store.read(path)
+    store.replace(path, intact.replace(b"3", b"4", 1))
+
+    (verified,) = maintenance.verify(store, "digits", repair=False)
+    store.replace(path, intact)
+    (cleaned, *_) = maintenance.gc(store, "digits", dry_run=False, now_s=0.0)
+
+    assert [finding.path for finding in verified.before.damaged] == [path]
+    assert [*cleaned.removed] == [SweepPaths("digits").commands("removed")]
+    assert store.list(SweepPaths("digits").control) == [path]

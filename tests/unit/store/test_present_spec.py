@@ -46,7 +46,15 @@ def drive(store: Store, asked: SweepSpec) -> BegunSpec:
 
 def change(store: Store, **settings: object) -> None:
     named = {key.replace("__", "."): value for key, value in settings.items()}
-    command(store, "digits", CommandAction.SET, actor=None, now=lambda: datetime.now(UTC), settings=named)
+    command(
+        store,
+        "digits",
+        CommandAction.SET,
+        incarnation="ours",
+        actor=None,
+        now=lambda: datetime.now(UTC),
+        settings=named,
+    )
 
 
 def trials(store: Store) -> int:

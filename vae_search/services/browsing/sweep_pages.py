@@ -176,7 +176,7 @@ class SweepReader:
         return _Read(mark=mark, read_at_s=now_s, facts=sweep_facts(found), spec=found.spec.to_json())
 
     def _mark(self, sweep: str) -> tuple[int, int]:
-        return newest_lease(self.store, sweep), len(self.store.list(SweepPaths(sweep).commands))
+        return newest_lease(self.store, sweep), len(self.store.list(SweepPaths(sweep).control))
 
 
 def sweep_page(

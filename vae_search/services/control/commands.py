@@ -25,6 +25,7 @@ from vae_search.store.control.present_spec import (
 )
 from vae_search.store.leases.heartbeat import read_heartbeat
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps.sweep_record import read_stored
 
 if TYPE_CHECKING:
     from vae_search.spec.hyperparameters import ParamValue
@@ -56,12 +57,15 @@ def enqueue_config(
     Raises:
         InvalidSpec: It is no config of the sweep's search space; one line for each mistake.
         NotFound: There is no such sweep.
-        Conflict: The budget has no place for it, or the sweep has finished.
+        Conflict: The budget has no place for it, the sweep has finished, or it was removed meanwhile.
     """
+    incarnation = read_stored(store, sweep).incarnation  # before all checks: the command is for the sweep that they see
     found = status(store, sweep)
     config = _checked_config(found.spec, params)
     if idempotency_key is not None:  # before what the command itself may have used up, such as the last place
-        earlier = find_config(store, sweep, config, actor=actor, idempotency_key=idempotency_key)
+        earlier = find_config(
+            store, sweep, config, incarnation=incarnation, actor=actor, idempotency_key=idempotency_key
+        )
         if earlier is not None:
             return earlier
     _refuse_finished(found, "no config can be tried any more")
@@ -72,7 +76,14 @@ def enqueue_config(
             f"Make one: `vae-search change {sweep} --set budget.trials={trials + 1}`."
         )
     return command(
-        store, sweep, CommandAction.ENQUEUE, actor=actor, now=now, params=config, idempotency_key=idempotency_key
+        store,
+        sweep,
+        CommandAction.ENQUEUE,
+        incarnation=incarnation,
+        actor=actor,
+        now=now,
+        params=config,
+        idempotency_key=idempotency_key,
     )
 
 
@@ -83,8 +94,9 @@ def stop_trial(store: Store, sweep: str, trial: int, *, actor: str | None, now: 
 
     Raises:
         NotFound: There is no such sweep or trial, or the trial has not begun.
-        Conflict: The trial has ended.
+        Conflict: The trial has ended, or the sweep was removed meanwhile.
     """
+    incarnation = read_stored(store, sweep).incarnation
     spec = read_present_spec(store, sweep)
     paths = SweepPaths(sweep)
     if {paths.trial(trial), paths.tombstone(trial)} & {*store.list(paths.trials)}:
@@ -93,7 +105,7 @@ def stop_trial(store: Store, sweep: str, trial: int, *, actor: str | None, now: 
         if 0 <= trial < spec.budget.trials:
             raise NotFound(f"trial {sweep}/{trial}: has not begun yet, so there is nothing to stop.")
         raise NotFound(f"trial {sweep}/{trial}: there is none; the sweep's trials are 0 to {spec.budget.trials - 1}.")
-    return command(store, sweep, CommandAction.STOP_TRIAL, actor=actor, now=now, trial=trial)
+    return command(store, sweep, CommandAction.STOP_TRIAL, incarnation=incarnation, actor=actor, now=now, trial=trial)
 
 
 def change_settings(
@@ -111,8 +123,9 @@ def change_settings(
     Raises:
         InvalidSpec: A key cannot be changed while a sweep runs, or a value is wrong; one line for each mistake.
         NotFound: There is no such sweep.
-        Conflict: The sweep has finished, and what is asked would not extend it.
+        Conflict: The sweep has finished, and what is asked would not extend it; or it was removed meanwhile.
     """
+    incarnation = read_stored(store, sweep).incarnation
     found = status(store, sweep)
     new = _changed(found.spec, settings)
     begun = begun_trials(store, sweep)
@@ -124,9 +137,8 @@ def change_settings(
     if found.finished and not _extends(new, found):
         _refuse_finished(found, "this would change nothing")
     values = live_values(new)
-    return command(
-        store, sweep, CommandAction.SET, actor=actor, now=now, settings={key: values[key] for key in settings}
-    )
+    wanted = {key: values[key] for key in settings}
+    return command(store, sweep, CommandAction.SET, incarnation=incarnation, actor=actor, now=now, settings=wanted)
 
 
 def _checked_config(spec: "SweepSpec", params: "Mapping[str, ParamValue]") -> "dict[str, ParamValue]":

@@ -162,5 +162,5 @@ def _overlaid(
     except InvalidSpec as error:
         raise CorruptStore(
             f"holds a setting that the sweep cannot have: {error.problems[0]}",
-            path=SweepPaths(record.sweep).commands,
+            path=SweepPaths(record.sweep).control,
         ) from error

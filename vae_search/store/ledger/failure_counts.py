@@ -4,11 +4,11 @@ A strike is a file in the trial's running folder, so that it counts across worke
 the folder when the trial is finished. A timeout's belongs to the limit under which it was earned.
 """
 
+import re
 import secrets
 from collections import Counter
 
 from vae_search.core.trial_state import Reason
-from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 from vae_search.store.paths import SweepPaths
@@ -46,13 +46,19 @@ def failure_counts(store: Store, sweep: str, key: str, *, trial_timeout_s: float
     """
     counts: Counter[Reason] = Counter()
     for path in store.list(SweepPaths(sweep).run(key)):
-        name = store_paths.strike_of(path)
+        name = strike_of(path)
         if name is None:
             continue
         reason = Reason(name)
         if reason is not Reason.TIMEOUT or _was_over(store, path, trial_timeout_s):
             counts[reason] += 1
     return counts
+
+
+def strike_of(path: str) -> str | None:
+    """The reason of the strike that a file below `running/` is, if it is one."""
+    found = re.search(r"/strike-([a-z]+)-[0-9a-f]+\.json$", path)
+    return found[1] if found else None
 
 
 def _was_over(store: Store, path: str, limit_s: float | None) -> bool:

@@ -17,6 +17,7 @@ from vae_search.store.ledger.compaction import usable_trials
 from vae_search.store.ledger.confirm_runs import ConfirmRow, finalist_from_parquet
 from vae_search.store.ledger.rows import TrialRow, trial_from_parquet
 from vae_search.store.maintenance.borrowed_files import borrowed_findings
+from vae_search.store.maintenance.command_files import command_findings
 from vae_search.store.maintenance.findings import Finding, Inspection
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.ranking import best_first
@@ -37,16 +38,15 @@ def inspect(store: Store, sweep: str) -> Inspection:
         if (name := sweep_record.other_name(store, sweep)) is not None:
             return _inspect_renamed(store, sweep, name, paths)
     rows, findings = _read_rows(store, sweep, paths)
-    confirmed, more = _read_finalists(store, sweep, paths)
+    confirmed, of_finalists = _read_finalists(store, sweep, paths)
     all_rows = {store_paths.trial_key(number): row for number, row in rows.items()} | confirmed
-    findings += more
+    findings += [*of_finalists, *command_findings(store, sweep, paths)]
     findings += _record_findings(store, sweep, all_rows)
     findings += _lease_findings(store, sweep, all_rows)
     lost = _lost_rows(paths, all_rows)
     findings += _curve_findings(store, sweep, paths, rows, lost=lost)
     findings += _artifact_findings(store, sweep, paths, all_rows, lost=lost)
-    findings += _copy_findings(store, sweep, paths)
-    findings += borrowed_findings(store, sweep, paths)
+    findings += [*_copy_findings(store, sweep, paths), *borrowed_findings(store, sweep, paths)]
     findings += _running_findings(store, sweep, paths, all_rows)
     curves = [path for path in paths if store_paths.table_of(path) == "epochs"]
     return Inspection(

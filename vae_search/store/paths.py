@@ -19,7 +19,7 @@ sweeps/<sweep>/finalists/000042-s1.parquet        a confirm run: the same config
                                                   and bounds are in artifacts/000042-s1/
 sweeps/<sweep>/trials/000042.tombstone.json       its row was damaged and is set aside; the number stays used
 sweeps/<sweep>/set-aside/                         damaged files, where they harm nobody
-sweeps/<sweep>/borrowed/trials.parquet            of a fork: another sweep's rows, epochs.parquet of their curves
+sweeps/<sweep>/borrowed/trials-<sha256>.parquet   of a fork: another sweep's rows, epochs-… of their curves
 sweeps/<sweep>/logs/                              what drivers and workers wrote down for people
 images/<digest>/<name>                            images that were sent along with a sweep, by their content
 webhooks/<hook>/000012.json                       a hook: what it was told, what waits, the dead letters; old ones go
@@ -38,7 +38,7 @@ IMAGES = "images"
 RESOLVED = "resolved.json"
 
 PROBE_NAME = re.compile(r"[0-9a-f]{16}\.json")
-BORROWED_NAME = re.compile(r"(?:trials|epochs)\.parquet")
+BORROWED_NAME = re.compile(r"(?:trials|epochs)(?:-[0-9a-f]{64})?\.parquet")
 
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OF_TRIALS = {"spec.yaml", "trials", "epochs", "compact", "finalists", "artifacts", "running", "set-aside"}
@@ -184,9 +184,9 @@ class SweepPaths:
         """The folder of the weights of a trial or confirm run."""
         return f"{self.artifacts}/{key}"
 
-    def borrowed(self, table: str) -> str:
-        """The copy of another sweep's `trials` or `epochs` that a fork's sampler knows."""
-        return f"{self.folder}/borrowed/{table}.parquet"
+    def borrowed(self, table: str, sha256: str | None = None) -> str:
+        """The copy of another sweep's `trials` or `epochs` that a fork's sampler knows; None: as older forks had it."""
+        return f"{self.folder}/borrowed/{table}" + ("" if sha256 is None else f"-{sha256}") + ".parquet"
 
     def tombstone(self, number: int) -> str:
         """Says that a trial's row was damaged and set aside; its number is never used again."""

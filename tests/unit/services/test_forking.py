@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from vae_search.store.backends.local import LocalStore
 from vae_search.store.control.present_spec import BegunSpec, read_present_spec
 from vae_search.store.leases.lease import acquire
 from vae_search.store.leases.records import Purpose
-from vae_search.store.ledger.borrowed import read_borrowed
+from vae_search.store.ledger.borrowed import read_borrowed, write_borrowed
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.maintenance.integrity import inspect
 from vae_search.store.paths import SweepPaths
@@ -259,21 +260,21 @@ def test_what_a_cut_fork_left_is_removed_once_it_is_old(lender, tmp_path):
     failing.fails_at = 3
     with pytest.raises(StoreUnavailable):
         fork(failing, "digits", "wide", overrides=WIDER)
-    left = SweepPaths("wide").borrowed("trials")
+    left = lender.list("sweeps/wide/borrowed")
 
     maintenance.gc(lender, None, dry_run=False, now_s=time.time())
-    assert left in lender.list("sweeps/wide/borrowed")
+    assert lender.list("sweeps/wide/borrowed") == left != []
     maintenance.gc(lender, None, dry_run=False, now_s=time.time() + 7200)
     assert lender.list("sweeps/wide/borrowed") == []
 
 
 def test_leftovers_under_a_plain_sweep_of_the_name_are_harmless_and_go(lender):
     made = fork(lender, "digits", "wide", overrides=WIDER)
-    copies = {table: lender.read(SweepPaths("wide").borrowed(table)) for table in ("trials", "epochs")}
+    copies = {path: lender.read(path) for path in lender.list("sweeps/wide/borrowed")}
     maintenance.remove(lender, "wide")
     record = sweep_record.SweepRecord(spec=made.spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
-    for table, content in copies.items():
-        lender.replace(SweepPaths("wide").borrowed(table), content)
+    for path, content in copies.items():
+        lender.replace(path, content)
     beginning.create_or_check(lender, record, text=made.text)
 
     assert [finding.damaged for finding in inspect(lender, "wide").findings] == [False, False]
@@ -281,11 +282,77 @@ def test_leftovers_under_a_plain_sweep_of_the_name_are_harmless_and_go(lender):
     assert inspect(lender, "wide").findings == ()
 
 
+class RemovedMeanwhile(LocalStore):
+    """A store whose lender is removed after its record was read once; another sweep has its name by then."""
+
+    was_read = False
+
+    def read(self, path: str) -> bytes:
+        content = super().read(path)
+        if path != SweepPaths("digits").resolved or self.was_read:
+            return content
+        self.was_read = True
+        return json.dumps(json.loads(content) | {"incarnation": "removed"}).encode()
+
+
+def test_nothing_is_borrowed_from_a_sweep_that_has_taken_the_lenders_name_meanwhile(lender, tmp_path):
+    with pytest.raises(Conflict, match="none of its completed trials fits wide, since none has completed"):
+        fork(RemovedMeanwhile(tmp_path / "store"), "digits", "wide", overrides=WIDER)
+
+    assert sweep_record.find(lender, "wide") is None
+
+
+def copy_of(store: LocalStore, table: str, sweep: str = "wide") -> str:
+    (path,) = [path for path in store.list(f"sweeps/{sweep}/borrowed") if path.rpartition("/")[2].startswith(table)]
+    return path
+
+
+def test_one_who_forks_and_slept_replaces_no_copy_of_the_fork_that_another_has_made_meanwhile(lender):
+    made = fork(lender, "digits", "wide", overrides=WIDER)
+    borrowing = sweep_record.read(lender, "wide").borrowing
+    before = read_borrowed(lender, "wide", borrowing)
+
+    write_borrowed(
+        lender, "wide", replace(before, rows=before.rows[:1]), lender="digits", incarnation=borrowing.incarnation
+    )
+
+    assert read_borrowed(lender, "wide", borrowing) == before
+    assert len(borrowed_results(lender, context_of(lender, made))) == 4
+    left = inspect(lender, "wide").findings
+    assert [finding.damaged for finding in left] == [False, False]
+    maintenance.gc(lender, "wide", dry_run=False, now_s=time.time())
+    assert inspect(lender, "wide").findings == ()
+    assert read_borrowed(lender, "wide", borrowing) == before
+
+
+def test_a_damaged_copy_of_an_earlier_attempt_is_written_anew(lender, tmp_path):
+    failing = FailingStore(tmp_path / "store")
+    failing.fails_at = 3
+    with pytest.raises(StoreUnavailable):
+        fork(failing, "digits", "wide", overrides=WIDER)
+    lender.replace(copy_of(lender, "trials"), b"damaged")
+
+    fork(lender, "digits", "wide", overrides=WIDER)
+
+    assert inspect(lender, "wide").findings == ()
+
+
+def test_the_copies_of_a_fork_of_an_older_version_are_read_where_they_lie(lender):
+    made = fork(lender, "digits", "wide", overrides=WIDER)
+    for table in ("trials", "epochs"):
+        path = copy_of(lender, table)
+        lender.create(SweepPaths("wide").borrowed(table), lender.read(path))
+        lender.remove(path)
+
+    assert len(borrowed_results(lender, context_of(lender, made))) == 4
+    assert inspect(lender, "wide").findings == ()
+
+
 @pytest.mark.parametrize("table", ["trials", "epochs"])
 @pytest.mark.parametrize("is_missing", [True, False])
 def test_damage_to_a_copy_is_found_and_costs_the_sampler_knowledge_only(table, is_missing, lender):
     made = fork(lender, "digits", "wide", overrides=WIDER)
-    path = SweepPaths("wide").borrowed(table)
+    path = copy_of(lender, table)
     if is_missing:
         lender.remove(path)
     else:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.spec.sweep_spec import overridden, parse_spec
+from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import acquire
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps import beginning, sweep_record
@@ -109,3 +111,33 @@ def test_metric_bound_and_keys_judged_alike_are_read_back(store, record):
 
     assert sweep_record.read(store, "small") == written
     assert sweep_record.read_stored(store, "small").bound == "iwae"
+
+
+class SleepingStore(LocalStore):
+    """A store whose process sleeps before it writes a sweep's text, while `meanwhile` happens."""
+
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
+
+    def create(self, path: str, content: bytes) -> None:
+        self._sleep(path)
+        super().create(path, content)
+
+    def replace(self, path: str, content: bytes) -> None:
+        self._sleep(path)
+        super().replace(path, content)
+
+    def _sleep(self, path: str) -> None:
+        if path == SweepPaths("small").spec:
+            self.meanwhile()
+
+
+def test_one_who_begins_a_sweep_and_slept_does_not_replace_the_text_of_a_later_one_of_its_name(store, record):
+    def begun_anew() -> None:
+        store.remove(SweepPaths("small").resolved)
+        beginning.create_or_check(store, replace(record, incarnation="second"), text="# the second\n" + SPEC)
+
+    sleeping = SleepingStore(store.local_path(""))
+    sleeping.meanwhile = begun_anew
+    beginning.create_or_check(sleeping, replace(record, incarnation="first"), text=SPEC)
+
+    assert store.read(SweepPaths("small").spec).decode() == "# the second\n" + SPEC

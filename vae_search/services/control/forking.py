@@ -7,7 +7,7 @@ promoted as the fork's own.
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vae_search.core.trial_state import State
@@ -16,12 +16,13 @@ from vae_search.services.sweeps import check_limits, versions
 from vae_search.spec.from_trial import to_yaml
 from vae_search.spec.sweep_spec import overridden
 from vae_search.store.backends.base import Store, prove_exclusive
-from vae_search.store.control.present_spec import BegunSpec, read_present_spec
+from vae_search.store.control.present_spec import BegunSpec, present_spec
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger.borrowed import BorrowedTrials, write_borrowed
 from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.sweeps import beginning, sweep_record
+from vae_search.store.sweeps.borrowing import Borrowing
 from vae_search.store.sweeps.forks import forked_spec, measure_changes, point_of
 from vae_search.store.sweeps.sweep_record import SweepRecord
 
@@ -73,31 +74,15 @@ def fork(
         InvalidSpec: The name, an override or the spec is wrong.
         Conflict: The trials would not be comparable, or none fits; or the store holds another sweep of this name.
     """
-    from vae_search.data.dataset import METRIC_VERSION
-
-    record, present = sweep_record.read(store, sweep), read_present_spec(store, sweep)
+    stored = sweep_record.read_stored(store, sweep)
+    record, present = stored.checked(), present_spec(store, stored)
     new = forked_spec(present, name, overrides) if spec is None else overridden(spec, [f"name={name}", *overrides])
-    if new.name == sweep:
-        raise InvalidSpec(f"{name}: a fork needs a name of its own. To extend {sweep}, resume it with another budget.")
     check_limits(new)
     new = new.with_bound(record.spec)
-    beginning.check_metric(record, METRIC_VERSION)
-    if changes := measure_changes(present, new):
-        raise Conflict(
-            f"fork of {sweep}: its trials would not be comparable with those of {new.name}:\n{'; '.join(changes)}\n"
-            "Change that back, or run the spec as a sweep of its own."
-        )
+    _check_comparable(record, present, new)
     if (there := _already_there(store, record, new)) is not None:
         return there
-    found = Ledger(store, sweep).read()
-    curves = Ledger(store, sweep).curves([row for row in found.rows if row.state is State.COMPLETE]).by_trial
-    fitting = fitting_trials(found.rows, curves, spec=new)
-    if not fitting.rows:
-        raise Conflict(
-            f"fork of {sweep}: none of its completed trials fits {new.name}"
-            f"{f' ({reasons(fitting.left_out)})' if fitting.left_out else ', since none has completed'}.\n"
-            "Without any it is a sweep of its own: run its spec."
-        )
+    fitting, curves = _read_fitting(store, record, new)
     prove_exclusive(store)
     # A lease of a removed sweep of this name may hold another spec: from here on the fork's is the last one.
     begun = BegunSpec(spec=new, asked=new, commands=0)
@@ -112,23 +97,62 @@ def fork(
         trials = BorrowedTrials(rows=fitting.rows, curves=curves)
         borrowing = write_borrowed(store, new.name, trials, lender=sweep, incarnation=record.incarnation)
         lease.check()
-        forked = SweepRecord(
-            spec=new,
-            fingerprint=record.fingerprint,
-            comparability_key=record.comparability_key,
-            versions=versions(),
-            pixels_key=record.pixels_key,
-            incarnation=secrets.token_hex(16),
-            images=record.images,
-            metric_version=record.metric_version,
-            keys_judged_alike=record.keys_judged_alike,
-            borrowing=borrowing,
-        )
-        beginning.create_or_check(store, forked, text=to_yaml(new))
+        beginning.create_or_check(store, _record_of(new, record, borrowing), text=to_yaml(new))
         lease.begin_anew()
     finally:
         lease.release()
     return Fork(spec=new, text=to_yaml(new), lender=sweep, borrowed=len(fitting.rows), left_out=dict(fitting.left_out))
+
+
+def _check_comparable(lender: SweepRecord, present: "SweepSpec", new: "SweepSpec") -> None:
+    """Refuse a fork whose trials could not be compared with the lender's.
+
+    Args:
+        present: spec of the lender.
+        new: spec of the fork.
+
+    Raises:
+        InvalidSpec: It has the lender's name.
+        Conflict: A config has another value in it.
+    """
+    from vae_search.data.dataset import METRIC_VERSION
+
+    name = lender.spec.name
+    if new.name == name:
+        raise InvalidSpec(f"{name}: a fork needs a name of its own. To extend {name}, resume it with another budget.")
+    beginning.check_metric(lender, METRIC_VERSION)
+    if changes := measure_changes(present, new):
+        raise Conflict(
+            f"fork of {name}: its trials would not be comparable with those of {new.name}:\n{'; '.join(changes)}\n"
+            "Change that back, or run the spec as a sweep of its own."
+        )
+
+
+def _read_fitting(
+    store: Store, lender: SweepRecord, new: "SweepSpec"
+) -> tuple[FittingTrials, Mapping[int, Sequence[EpochRow]]]:
+    """Read the lender's completed trials that fit the fork, and all their learning curves.
+
+    Raises:
+        Conflict: There is none.
+    """
+    name, ledger = lender.spec.name, Ledger(store, lender.spec.name)
+    # A row of another incarnation: the lender was removed since its record was read, and another has its name.
+    rows = [row for row in ledger.read().rows if row.incarnation == lender.incarnation]
+    curves = ledger.curves([row for row in rows if row.state is State.COMPLETE]).by_trial
+    fitting = fitting_trials(rows, curves, spec=new)
+    if not fitting.rows:
+        raise Conflict(
+            f"fork of {name}: none of its completed trials fits {new.name}"
+            f"{f' ({reasons(fitting.left_out)})' if fitting.left_out else ', since none has completed'}.\n"
+            "Without any it is a sweep of its own: run its spec."
+        )
+    return fitting, curves
+
+
+def _record_of(spec: "SweepSpec", lender: SweepRecord, borrowing: Borrowing) -> SweepRecord:
+    """The record of a fork, which is judged as its lender is."""
+    return replace(lender, spec=spec, versions=versions(), incarnation=secrets.token_hex(16), borrowing=borrowing)
 
 
 def fitting_trials(

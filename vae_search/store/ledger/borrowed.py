@@ -1,15 +1,16 @@
 """Trials that a fork has borrowed: copies of another sweep's rows and curves in the fork's own folder.
 
-They are written once, before the fork's record, which has their digests: a fork is there with all of them, or not at
-all. No table holds them, so that nothing counts or ranks them as the fork's own.
+They are written before the fork's record, which has their digests: a fork is there with all of them, or not at all.
+Their names have the digests too, so that nobody who made other copies, and slept meanwhile, ever replaces them. No
+table holds them, so that nothing counts or ranks them as the fork's own.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from vae_search.errors import CorruptStore
-from vae_search.store.backends.base import Store
+from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.ledger.rows import (
     EpochRow,
     TrialRow,
@@ -49,18 +50,20 @@ def write_borrowed(
     """
     paths = SweepPaths(sweep)
     epochs = [epoch for row in trials.rows for epoch in trials.curves.get(row.trial, ())]
+    # Sealed for names without digests, which follow from the sealed bytes.
     contents = {
         "trials": trials_to_parquet(trials.rows, path=paths.borrowed("trials")),
         "epochs": epochs_to_parquet(epochs, path=paths.borrowed("epochs")),
     }
+    sha256 = {table: hashlib.sha256(content).hexdigest() for table, content in contents.items()}
     for table, content in contents.items():
-        store.replace(paths.borrowed(table), content)
-    return Borrowing(
-        sweep=lender,
-        incarnation=incarnation,
-        trials=len(trials.rows),
-        sha256={table: hashlib.sha256(content).hexdigest() for table, content in contents.items()},
-    )
+        path = paths.borrowed(table, sha256[table])
+        try:
+            store.create(path, content)
+        except AlreadyThere:  # of an earlier attempt
+            if store.read(path) != content:
+                store.replace(path, content)  # damaged: its name says what it must hold
+    return Borrowing(sweep=lender, incarnation=incarnation, trials=len(trials.rows), sha256=sha256)
 
 
 def read_borrowed(store: Store, sweep: str, borrowing: Borrowing) -> BorrowedTrials:
@@ -77,6 +80,16 @@ def read_borrowed(store: Store, sweep: str, borrowing: Borrowing) -> BorrowedTri
     return BorrowedTrials(rows=tuple(rows), curves=curves)
 
 
+def copies(sweep: str, borrowing: Borrowing, *, among: Collection[str]) -> dict[str, str]:
+    """The file of each table among those that are there; without one the file that should be."""
+    paths = SweepPaths(sweep)
+    found = {}
+    for table in TABLES:
+        path, former = paths.borrowed(table, borrowing.sha256.get(table)), paths.borrowed(table)
+        found[table] = former if former in among and path not in among else path  # as older versions named it
+    return found
+
+
 def damaged_copies(store: Store, sweep: str, borrowing: Borrowing) -> dict[str, str]:
     """Find the copies that are damaged or missing, and what is wrong with each."""
     found = {}
@@ -84,12 +97,13 @@ def damaged_copies(store: Store, sweep: str, borrowing: Borrowing) -> dict[str, 
         try:
             _checked(store, sweep, borrowing, table)
         except CorruptStore as error:
-            found[SweepPaths(sweep).borrowed(table)] = error.problem
+            found[error.path or SweepPaths(sweep).borrowed(table)] = error.problem
     return found
 
 
 def _checked(store: Store, sweep: str, borrowing: Borrowing, table: str) -> bytes:
-    path = SweepPaths(sweep).borrowed(table)
+    folder = SweepPaths(sweep).borrowed(table).rpartition("/")[0]
+    path = copies(sweep, borrowing, among=store.list(folder))[table]
     (content,) = store.read_many([path])
     if content is None:
         raise CorruptStore(

@@ -1,5 +1,6 @@
 """Beginning of a sweep: write its record, or make sure that the stored one is the same sweep's."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,8 +41,8 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str, must_exist:
     existing = find(store, name)
     if existing is not None:
         _check(existing, record)
-        if SweepPaths(name).spec not in store.list(SweepPaths(name).folder):  # its writer died between the two files
-            store.replace(SweepPaths(name).spec, text.encode())
+        with suppress(AlreadyThere):  # else its writer died between the two files
+            store.create(SweepPaths(name).spec, text.encode())
         return BegunSweep(record=existing, is_new=False)
     if must_exist:
         raise Conflict(f"sweep {name}: was removed while this driver started. `vae-search run` begins a new one.")
@@ -64,7 +65,8 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str, must_exist:
         store.create(SweepPaths(name).resolved, content)
     except AlreadyThere:  # by somebody without a lease, or by an earlier attempt of this call whose answer was lost
         return create_or_check(store, record, text=text)
-    store.replace(SweepPaths(name).spec, text.encode())
+    with suppress(AlreadyThere):  # never replaced: who slept since the line before may write into another sweep
+        store.create(SweepPaths(name).spec, text.encode())
     return BegunSweep(record=record, is_new=True)
 
 

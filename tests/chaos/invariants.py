@@ -25,7 +25,7 @@ class Seen:
 
     @property
     def trials(self) -> set[int]:
-        return {store_paths.trial_of(path) for path in self.rows}
+        return {number for path in self.rows if (number := store_paths.number_of(path)) is not None}
 
 
 def seen(store: Store, sweep: str) -> Seen:

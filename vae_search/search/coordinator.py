@@ -22,6 +22,7 @@ from vae_search.search.trial_rows import RowWriter, read_finished
 from vae_search.search.weight_retention import WeightRetention
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
+from vae_search.store.control.enqueued_trials import EnqueuedTrials
 from vae_search.store.leases.lease import Lease
 from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.ledger.failure_counts import record_failure
@@ -70,7 +71,6 @@ class SweepCoordinator:
         self._pipeline = Pipeline(writers)
         self._on_training = on_training
         self._control = control or without_commands(spec)
-        self._ledger = Ledger(store, spec.name)
         self._pending = PendingTrials(store, spec.name)
         self._rungs = SuccessiveHalving(spec)
         self._study = SweepStudy.of(spec, rungs=self._rungs.epochs)
@@ -87,7 +87,7 @@ class SweepCoordinator:
             slots=slots,
         )
         self._writer = RowWriter(
-            context, lease=lease, now=now, ledger=self._ledger, plan=self._confirmation, retention=self._retention
+            context, store=store, lease=lease, now=now, plan=self._confirmation, retention=self._retention
         )
         self._epochs_done = 0
         self._rebuild(context)
@@ -225,30 +225,20 @@ class SweepCoordinator:
 
     def progress(self) -> Progress:
         """A consistent enough picture from any thread."""
-        best = self._retention.best
-        return Progress(
-            trials=self._queue.trials,
-            states=dict(self._results.states),
-            best_trial=best[1] if best else None,
-            best_objective=best[0] if best else None,
-            front=self._retention.front,
-            epochs_done=self._epochs_done,
-            running={key: len(running.measurements) for key, running in list(self._running.items())},
-            confirmed=len(self._confirmation.ended),
-            confirm_runs=self._spec.confirm.runs,
-            paused=self._queue.paused,
-        )
+        return self._results.progress(self._queue, self._running, epochs_done=self._epochs_done)
 
     def _rebuild(self, context: SweepContext) -> None:
         """Bring study, rungs and budget to where the ledger and the running folders stand; refuse another sweep's."""
         for borrowed in borrowed_results(self._store, context):
             self._study.borrow(borrowed)
-        finished = read_finished(self._ledger, self._confirmation.stored, context)
+        finished = read_finished(Ledger(self._store, context.spec.name), self._confirmation.stored, context)
         self._results.replay(finished.trials)
         over = {*map(store_paths.trial_key, finished.numbers)} | {row.key for row in self._confirmation.ended}
         pending = [*self._pending.unfinished(self._spec.search_space, over=over, lease=self._lease.number)]
         self._results.note_in_flight(pending)
-        for command in (*(row.command for row, _ in finished.trials), *(each.command for each in pending)):
+        enqueued = EnqueuedTrials(self._store, context.spec.name, incarnation=context.incarnation)
+        taken = enqueued.taken(finished.commands, over=finished.numbers)
+        for command in (*taken, *(each.command for each in pending)):
             self._control.take(command)
         self._queue.fill(pending, finished=finished.numbers)
         self._look(at_once=True)

@@ -16,11 +16,13 @@ from vae_search.search.study.study import TrialResult
 from vae_search.search.weight_retention import WeightRetention
 from vae_search.spec.sections import Objective
 from vae_search.spec.sweep_spec import SweepSpec
+from vae_search.store.backends.base import Store
+from vae_search.store.control.enqueued_trials import EnqueuedTrials
 from vae_search.store.leases.lease import Lease
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRunRows
 from vae_search.store.ledger.rows import SCHEMA_VERSION, EpochRow, TrialRow
 from vae_search.store.ledger.trials import Ledger, LedgerRows
-from vae_search.store.paths import SweepPaths, trial_of
+from vae_search.store.paths import SweepPaths, number_of
 from vae_search.store.sweeps.identity import SET_ASIDE
 
 logger = logging.getLogger(__name__)
@@ -179,6 +181,11 @@ class FinishedTrials:
     numbers: frozenset[int]
     """of all, those included whose row is damaged or set aside"""
 
+    @property
+    def commands(self) -> Mapping[int, int | None]:
+        """Command by which somebody enqueued the config of each trial whose row can be read."""
+        return {row.trial: row.command for row, _ in self.trials}
+
 
 def read_finished(ledger: Ledger, confirm_runs: ConfirmRunRows, context: SweepContext) -> FinishedTrials:
     """Read the trials that have ended; refuse another sweep's.
@@ -188,7 +195,7 @@ def read_finished(ledger: Ledger, confirm_runs: ConfirmRunRows, context: SweepCo
     """
     found = ledger.read()
     check_own(found, confirm_runs, context)
-    lost = {trial_of(path) for path in found.damaged} | {*found.set_aside}
+    lost = {number_of(path) for path in found.damaged} | {*found.set_aside}
     curves = ledger.curves(found.rows)
     if left_out := [*found.damaged, *curves.damaged]:
         logger.warning("damaged files are left out: %s", left_out)
@@ -233,16 +240,17 @@ class RowWriter:
         self,
         context: SweepContext,
         *,
+        store: Store,
         lease: Lease,
         now: Callable[[], datetime],
-        ledger: Ledger,
         plan: ConfirmationPlan,
         retention: WeightRetention,
     ) -> None:
         self._context = context
         self._lease = lease
         self._now = now
-        self._ledger = ledger
+        self._ledger = Ledger(store, context.spec.name)
+        self._enqueued = EnqueuedTrials(store, context.spec.name, incarnation=context.incarnation)
         self._plan = plan
         self._retention = retention
         self._compacted = 0  # rows at the last compaction by this driver
@@ -268,6 +276,7 @@ class RowWriter:
         self._lease.check()  # writing an artifact takes long enough to be stopped in the middle
         row = replace(row, finished_at=self._now(), artifact_sha256=sha256)
         if confirm_seed is None:
+            self._enqueued.note(row.trial, row.command)
             row = self._ledger.commit(row, epoch_rows(running, self._context.spec.name))
         else:
             row = self._plan.write(row, confirm_seed=confirm_seed)

@@ -26,7 +26,8 @@ from vae_search.store.ledger.trials import Ledger
 from vae_search.store.maintenance.findings import Inspection
 from vae_search.store.maintenance.garbage_collection import leftovers, strays
 from vae_search.store.maintenance.garbage_collection import remove as remove_leftover
-from vae_search.store.maintenance.integrity import inspect, set_aside
+from vae_search.store.maintenance.integrity import inspect
+from vae_search.store.maintenance.repair import set_aside
 from vae_search.store.maintenance.uploaded_images import UNUSED_FOR, remove_unused, unused_images
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps import beginning, sweep_record

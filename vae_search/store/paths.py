@@ -6,8 +6,8 @@ sweeps/<sweep>/leases/000003.json                 who may write; 000003.ended.js
                                                   driver time until then; both stay when the sweep is removed
 sweeps/<sweep>/heartbeat.json                     the holder's counter and progress
 sweeps/<sweep>/control/stop-000003.json           somebody asks lease 3 to stop
-sweeps/<sweep>/control/commands-<incarnation>/000002.json   somebody asks for a trial, the end of one, or another
-                                                  setting; in commands/ for sweeps of older versions
+sweeps/<sweep>/control/commands-<incarnation>/000002.json  somebody asks for a trial, the end of one, other settings
+sweeps/<sweep>/control/trials-<incarnation>/000042.json    the command by which somebody enqueued the trial's config
 sweeps/<sweep>/running/000042/suggestion.json     a trial that was issued; removed after its row is written
 sweeps/<sweep>/running/000042/strike-oom-<nonce>.json   it ran out of memory, or of time, once
 sweeps/<sweep>/running/000042/000003/checkpoint-000007/
@@ -106,8 +106,12 @@ class SweepPaths:
         return f"{self.folder}/control"
 
     def commands(self, incarnation: str | None) -> str:
-        """The folder of the commands to one incarnation of the sweep; None: that which older versions had for all."""
+        """The folder of the commands to one incarnation of the sweep; None: that of older versions, for all."""
         return f"{self.control}/commands" + ("" if incarnation is None else f"-{incarnation}")
+
+    def enqueued_trials(self, incarnation: str | None) -> str:
+        """The folder of notes on trials whose configs were enqueued."""
+        return f"{self.control}/trials" + ("" if incarnation is None else f"-{incarnation}")
 
     @property
     def running(self) -> str:
@@ -282,15 +286,3 @@ def number_of(path: str) -> int | None:
     """The number in a numbered file's name (`…/000042.parquet`, `…/000003.json`), if it has one."""
     found = _NUMBERED.fullmatch(path.rpartition("/")[2])
     return int(found[1]) if found else None
-
-
-def trial_of(path: str) -> int:
-    """The trial that a row or a learning curve belongs to.
-
-    Raises:
-        ValueError: The file is not named after a trial.
-    """
-    number = number_of(path)
-    if number is None:
-        raise ValueError(f"{path}: must be named after a trial, like 000042.parquet")
-    return number

@@ -10,15 +10,22 @@ from vae_search.core.trial_state import Reason, State
 from vae_search.errors import StoreUnavailable
 from vae_search.search.control.live_control import LOOK_EVERY_S, LiveControl
 from vae_search.search.coordinator import SweepCoordinator
+from vae_search.search.pending_trials import PendingTrials
 from vae_search.search.running_trial import SweepContext
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.control.command_log import CommandLog
 from vae_search.store.control.commands import CommandAction, SweepCommand
+from vae_search.store.control.enqueued_trials import EnqueuedTrials
 from vae_search.store.control.present_spec import BegunSpec
 from vae_search.store.leases.records import newest_lease
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.maintenance.findings import Finding
+from vae_search.store.maintenance.repair import set_aside
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps.beginning import create_or_check
+from vae_search.store.sweeps.sweep_record import SweepRecord
 
 pytestmark = pytest.mark.usefixtures("without_fsync")
 
@@ -183,6 +190,77 @@ def test_a_config_that_does_not_fit_is_left_out_and_the_sweep_goes_on(commanded)
 
     check_whole(commanded)
     assert [row.command for row in commanded.rows() if row.command] == [good]
+
+
+def damaged(store: LocalStore, trial: int) -> None:
+    path = store.local_path(SweepPaths("small").trial(trial))
+    path.chmod(0o644)
+    path.write_bytes(b"damaged")
+
+
+@pytest.mark.parametrize("is_repaired", [True, False])
+def test_a_config_whose_row_was_lost_is_not_tried_again(commanded, is_repaired):
+    commanded.spec = parse_spec(SPEC, base=Path(), overrides=["budget.trials=4", "budget.epochs=2"])
+    number = commanded.give(CommandAction.ENQUEUE, params=CONFIG)
+    commanded.driver()
+    (trial,) = [row.trial for row in commanded.rows() if row.command == number]
+    damaged(commanded.store, trial)
+    if is_repaired:
+        set_aside(commanded.store, "small", damaged_row(trial), lease=1)
+    commanded.spec = parse_spec(SPEC, base=Path(), overrides=["budget.trials=7", "budget.epochs=2"])
+
+    coordinator = commanded.driver()
+
+    rows = Ledger(commanded.store, "small").trials()
+    assert [row.trial for row in rows] == [other for other in range(7) if other != trial]
+    assert [row.trial for row in rows if row.command == number or row.params == CONFIG] == []
+    assert coordinator.exhausted
+
+
+def damaged_row(trial: int) -> Finding:
+    return Finding(path=SweepPaths("small").trial(trial), problem="damaged", damaged=True)
+
+
+def test_a_config_whose_row_an_older_version_has_written_is_known_before_it_is_set_aside(commanded):
+    commanded.spec = parse_spec(SPEC, base=Path(), overrides=["budget.trials=4", "budget.epochs=2"])
+    record = SweepRecord(spec=commanded.spec, fingerprint="f" * 64, comparability_key="c" * 64, versions={})
+    create_or_check(commanded.store, record, text=SPEC)
+    number = commanded.give(CommandAction.ENQUEUE, params=CONFIG)
+    commanded.driver()
+    (trial,) = [row.trial for row in commanded.rows() if row.command == number]
+    commanded.store.remove_tree(SweepPaths("small").enqueued_trials(None))
+    Ledger(commanded.store, "small").compact()  # its copy for readers tells
+    damaged(commanded.store, trial)
+
+    set_aside(commanded.store, "small", damaged_row(trial), lease=1)
+
+    notes = EnqueuedTrials(commanded.store, "small", incarnation=None)
+    assert notes.taken({}, over=range(4)) == {number}
+
+
+def test_the_next_driver_notes_what_only_rows_of_an_older_version_tell(commanded):
+    commanded.spec = parse_spec(SPEC, base=Path(), overrides=["budget.trials=4", "budget.epochs=2"])
+    number = commanded.give(CommandAction.ENQUEUE, params=CONFIG)
+    commanded.driver()
+    (trial,) = [row.trial for row in commanded.rows() if row.command == number]
+    commanded.store.remove_tree(SweepPaths("small").enqueued_trials(None))
+
+    commanded.driver()
+
+    notes = EnqueuedTrials(commanded.store, "small", incarnation=None)
+    assert notes.commands(range(4)) == {trial: number}
+
+
+def test_a_config_whose_suggestion_was_lost_is_tried(commanded):
+    number = commanded.give(CommandAction.ENQUEUE, params=CONFIG)
+    commanded.driver(lives=3)
+    (trial,) = [each.trial for each in PendingTrials(commanded.store, "small").all() if each.command == number]
+    commanded.store.remove_tree(SweepPaths("small").run(f"{trial:06d}"))
+
+    commanded.driver()
+
+    check_whole(commanded)
+    assert [row.params for row in commanded.rows() if row.command == number] == [CONFIG]
 
 
 def test_commands_that_cannot_be_read_end_no_sweep_and_are_read_later(store):

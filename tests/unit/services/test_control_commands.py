@@ -9,10 +9,12 @@ from tests.support.rows import epoch_rows, trial_row
 from vae_search.errors import Conflict, InvalidSpec, NotFound
 from vae_search.services import maintenance, sweep_status
 from vae_search.services.control.commands import change_settings, enqueue_config, stop_trial
+from vae_search.services.control.standing import standings
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.control.command_log import CommandLog
+from vae_search.store.control.enqueued_trials import EnqueuedTrials
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps import beginning, sweep_record
@@ -42,7 +44,8 @@ def sweep(store: Store) -> Store:
     beginning.create_or_check(store, record, text=SPEC)
     for trial in (0, 1):
         Ledger(store, "digits").commit(trial_row(trial, incarnation="ours"), epoch_rows(trial, epochs=2))
-    store.create(SweepPaths("digits").suggestion("000002"), to_json_bytes({"trial": 2}))
+    suggestion = {"trial": 2, "params": {}, "seed": 1, "incarnation": "ours"}
+    store.create(SweepPaths("digits").suggestion("000002"), to_json_bytes(suggestion))
     return store
 
 
@@ -205,3 +208,15 @@ def test_a_command_is_for_the_sweep_that_was_looked_at_although_another_takes_it
         give(sweep, replaced)
 
     assert CommandLog(sweep, "digits", incarnation="next").commands() == ()
+
+
+def test_a_config_whose_row_was_lost_stands_as_tried(sweep):
+    number = enqueue(sweep, latent_dim=4)
+    EnqueuedTrials(sweep, "digits", incarnation="ours").note(2, number)
+    (waits,) = standings(sweep, "digits")
+    sweep.create(SweepPaths("digits").tombstone(2), b"{}")
+    sweep.create(f"{SweepPaths('digits').trials}/notes.parquet", b"somebody's")
+
+    (tried,) = standings(sweep, "digits")
+
+    assert (waits.state, tried.state, tried.outcome) == ("waits", "done", "is trial 2")

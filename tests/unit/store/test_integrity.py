@@ -20,7 +20,8 @@ from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.checkpoints import PAUSE_FILE
 from vae_search.store.ledger.trials import Ledger
-from vae_search.store.maintenance.integrity import inspect, set_aside
+from vae_search.store.maintenance.integrity import inspect
+from vae_search.store.maintenance.repair import set_aside
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps import beginning, sweep_record
 from vae_search.store.sweeps.folders import sweep_names

@@ -7,8 +7,10 @@ from vae_search.core.trial_state import State
 from vae_search.search.confirmation import ConfirmationPlan
 from vae_search.search.failure_limit import FailureShare
 from vae_search.search.messages import TrialAssignment, TrialReport
+from vae_search.search.progress import Progress
 from vae_search.search.pruning import SuccessiveHalving
-from vae_search.search.running_trial import RunningTrial
+from vae_search.search.rungs.trial_queue import TrialQueue
+from vae_search.search.running_trial import RunningTrial, RunsInFlight
 from vae_search.search.study.study import SweepStudy
 from vae_search.search.trial_rows import epoch_rows, recorded_bounds, running_result, trial_result
 from vae_search.search.weight_retention import WeightRetention
@@ -79,6 +81,27 @@ class SearchResults:
             SweepFailed: Too large a share of its trials has failed.
         """
         self._failures.note(row)
+
+    def progress(self, queue: TrialQueue, running: RunsInFlight, *, epochs_done: int) -> Progress:
+        """A consistent enough picture from any thread.
+
+        Args:
+            running: all runs in flight, by key.
+            epochs_done: by this driver.
+        """
+        best = self._retention.best
+        return Progress(
+            trials=queue.trials,
+            states=dict(self.states),
+            best_trial=best[1] if best else None,
+            best_objective=best[0] if best else None,
+            front=self._retention.front,
+            epochs_done=epochs_done,
+            running={key: len(run.measurements) for key, run in list(running.items())},
+            confirmed=len(self._confirmation.ended),
+            confirm_runs=self._spec.confirm.runs,
+            paused=queue.paused,
+        )
 
     def _count(self, row: TrialRow) -> None:
         self.states[row.state] += 1

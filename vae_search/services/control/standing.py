@@ -9,10 +9,12 @@ from vae_search.search.pending_trials import PendingTrials
 from vae_search.store.backends.base import Store
 from vae_search.store.control.command_log import CommandLog
 from vae_search.store.control.commands import SweepCommand
+from vae_search.store.control.enqueued_trials import EnqueuedTrials
 from vae_search.store.control.present_spec import live_values, read_present_spec
 from vae_search.store.leases.heartbeat import last_heartbeat
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.maintenance.disk_usage import usage
+from vae_search.store.paths import number_of
 from vae_search.store.sweeps.sweep_record import read_stored
 
 if TYPE_CHECKING:
@@ -71,8 +73,12 @@ def standings(store: Store, sweep: str) -> tuple[Standing, ...]:
     own = [(number, each) for number, each in enumerate(commands, start=1) if each.incarnation == incarnation]
     if not own:
         return ()
-    rows = {row.trial: row for row in Ledger(store, sweep).trials()}
-    trials = {row.command: row.trial for row in rows.values()}
+    found = Ledger(store, sweep).read()
+    rows = {row.trial: row for row in found.rows}
+    lost = {*found.set_aside, *(number for path in found.damaged if (number := number_of(path)) is not None)}
+    noted = EnqueuedTrials(store, sweep, incarnation=incarnation).commands(lost)
+    trials: dict[int | None, int] = {number: trial for trial, number in noted.items()}
+    trials |= {row.command: row.trial for row in rows.values()}
     trials |= {each.command: each.trial for each in PendingTrials(store, sweep).all() if not each.confirms}
     last = last_heartbeat(store, sweep)
     seen = 0 if last is None else last.progress.commands

@@ -16,6 +16,7 @@ def command_findings(store: Store, sweep: str, paths: Sequence[str]) -> Iterator
     Args:
         paths: of the sweep's files.
     """
+    here = SweepPaths(sweep)
     try:
         incarnation = sweep_record.read_stored(store, sweep).incarnation
     except (CorruptStore, NotFound):  # which is a finding of its own
@@ -23,8 +24,8 @@ def command_findings(store: Store, sweep: str, paths: Sequence[str]) -> Iterator
     try:
         CommandLog(store, sweep, incarnation=incarnation).commands()
     except CorruptStore as error:
-        yield Finding(path=error.path or SweepPaths(sweep).control, problem=error.problem, damaged=True)
-    own, of_any = SweepPaths(sweep).commands(incarnation), f"{SweepPaths(sweep).commands(None)}-"
-    folders = {path.rpartition("/")[0] for path in paths if path.startswith(of_any)}
-    for folder in sorted(folders - {own}):
+        yield Finding(path=error.path or here.control, problem=error.problem, damaged=True)
+    own, of_any = ((here.commands(mark), here.enqueued_trials(mark)) for mark in (incarnation, None))
+    folders = {path.rpartition("/")[0] for path in paths if path.startswith(tuple(f"{each}-" for each in of_any))}
+    for folder in sorted(folders.difference(own)):
         yield Finding(path=folder, problem="commands to an earlier sweep of this name", damaged=False)

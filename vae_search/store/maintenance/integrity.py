@@ -1,4 +1,4 @@
-"""Integrity of a sweep's files: check them against the invariants, and set aside those that break them."""
+"""Integrity of a sweep's files: check them against the invariants."""
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
@@ -7,9 +7,9 @@ from contextlib import suppress
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.store import paths as store_paths
-from vae_search.store.backends.base import AlreadyThere, Store
+from vae_search.store.backends.base import Store
 from vae_search.store.backends.file_sets import read_file_set
-from vae_search.store.backends.json_records import from_json_bytes, from_sealed_json, to_json_bytes
+from vae_search.store.backends.json_records import from_json_bytes, from_sealed_json
 from vae_search.store.leases.records import newest_lease, read_holder
 from vae_search.store.ledger.checkpoints import PAUSE_FILE
 from vae_search.store.ledger.checksums import check_seal
@@ -79,33 +79,6 @@ def _inspect_renamed(store: Store, sweep: str, name: str, paths: list[str]) -> I
         findings=(Finding(path=SweepPaths(sweep).resolved, problem=problem, damaged=True),),
         renamed_from=name,
     )
-
-
-def set_aside(store: Store, sweep: str, finding: Finding, *, lease: int) -> bool:
-    """Move a damaged file out of the way; a row leaves a tombstone, so that its number is never used again.
-
-    May be interrupted and called again. The caller holds the sweep's lease.
-
-    Returns:
-        Whether there was a way to do it; records of sweeps and leases need a copy.
-    """
-    folder = SweepPaths(sweep).folder
-    part = finding.path.removeprefix(f"{folder}/").split("/")[0]
-    if part not in ("trials", "epochs", "finalists", "artifacts", "running"):
-        return False
-    if part == "trials":
-        number = store_paths.number_of(finding.path)
-        if number is not None:
-            record = to_json_bytes({"trial": number, "lease": lease, "problem": finding.problem})
-            with suppress(AlreadyThere):
-                store.create(SweepPaths(sweep).tombstone(number), record)
-    for path in [finding.path] if part != "artifacts" else store.list(finding.path.rsplit("/", 1)[0]):
-        try:
-            store.replace(SweepPaths(sweep).set_aside(path), store.read(path))
-        except NotFound:
-            continue
-        store.remove(path)
-    return True
 
 
 def _read_rows(store: Store, sweep: str, paths: list[str]) -> tuple[dict[int, TrialRow], list[Finding]]:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from vae_search.queue.entries import QueueAction
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.registry.log import Action
 from vae_search.registry.registry import Registry
+from vae_search.services import maintenance
 from vae_search.services.queue.dispatch import dispatch
 from vae_search.services.webhooks import outbox
 from vae_search.services.webhooks.events import EVENT_TYPES, MODEL_EVENTS
@@ -33,6 +35,7 @@ from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import acquire
 from vae_search.store.leases.processes import this_process
 from vae_search.store.leases.records import DriverProgress, Purpose
+from vae_search.store.paths import SweepPaths
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 KEY = b"k" * 32
@@ -189,6 +192,72 @@ def test_the_end_of_a_sweep_is_told_whoever_ran_it_and_once_for_each_driver(tmp_
     assert told["type"] == "sweep.finished"
     assert told["data"]["sweep"] == "digits"
     assert (told["data"]["finished"], told["data"]["best_trial"]) == (8, 0)
+
+
+def filled_anew(folder: Path, incarnation: str) -> LocalStore:
+    """The filled sweep as one that has another mark than whoever had its name before; none of that one is there."""
+    store = filled_store(folder)
+    path = SweepPaths("digits").resolved
+    store.replace(path, json.dumps(json.loads(store.read(path)) | {"incarnation": incarnation}).encode())
+    return store
+
+
+def leading(store: LocalStore, folder: Path, receiver: Receiver, clock: Clock) -> Sender:
+    sender = Sender(store, written(folder, {"name": "chat", "url": receiver.url}), now=clock)
+    sender.lead(True)
+    sender.look()
+    return sender
+
+
+def test_a_sweep_whose_name_another_had_is_told_although_its_leases_begin_again(tmp_path, receiver, clock):
+    store = filled_anew(tmp_path / "store", "first")
+    for _ in range(3):
+        finish(store)
+    sender = leading(store, tmp_path, receiver, clock)
+    shutil.rmtree(tmp_path / "store" / "sweeps" / "digits")  # by hand, leases and all
+    filled_anew(tmp_path / "store", "second")
+
+    for _ in range(2):
+        finish(store)
+        tell(sender)
+        tell(sender)
+
+    assert [json.loads(body)["type"] for _, body in receiver.requests] == ["sweep.finished"] * 2
+    assert len({*receiver.ids()}) == 2
+    assert [log for log in StoredOutbox(store, "chat").read().positions if "digits" in log] == ["sweep/digits/second"]
+
+
+def test_the_end_of_a_removed_sweep_is_not_told_as_that_of_the_next_of_its_name(tmp_path, receiver, clock):
+    store = filled_anew(tmp_path / "store", "first")
+    sender = leading(store, tmp_path, receiver, clock)
+    finish(store)
+    tell(sender)
+    maintenance.remove(store, "digits")
+    filled_anew(tmp_path / "store", "second")
+
+    driver = acquire(store, "digits", purpose=Purpose.TRAIN, progress=lambda: DriverProgress(exhausted=True))
+    tell(sender)
+    assert len(receiver.requests) == 1, "it is at work"
+    driver.release()
+    tell(sender)
+
+    assert len({*receiver.ids()}) == len(receiver.requests) == 2
+
+
+def test_positions_of_an_older_version_hold_for_the_sweeps_that_are_there(tmp_path, receiver, clock):
+    store = filled_anew(tmp_path / "store", "ours")
+    finish(store)
+    former = Outbox(receiver=receiver.url, positions={"queue": 0, "sweep/digits": 1})
+    StoredOutbox(store, "chat").change(lambda before: former)
+    sender = leading(store, tmp_path, receiver, clock)
+
+    tell(sender)
+    assert receiver.requests == [], "it was told by the older version"
+    finish(store)
+    tell(sender)
+
+    assert len(receiver.requests) == 1
+    assert StoredOutbox(store, "chat").read().positions == {"queue": 0, "sweep/digits/ours": 2}
 
 
 def test_a_sweep_that_runs_or_was_interrupted_is_not_told(tmp_path, receiver, clock):

@@ -43,7 +43,7 @@ class Event:
     """One event.
 
     Args:
-        log: `queue`, `model/NAME`, or `sweep/NAME` for a sweep's leases.
+        log: `queue`, `model/NAME`, or that of a sweep's leases (`sweep_log`).
         number: of the entry or lease.
         id: the same for ever.
         at: UTC.
@@ -61,6 +61,16 @@ class Event:
         """The event as it is sent, in the form that Standard Webhooks recommends."""
         told = {"type": self.type, "timestamp": self.at.isoformat(), "data": self.data}
         return json.dumps(told, ensure_ascii=False, allow_nan=False)
+
+
+def sweep_log(sweep: str, incarnation: str | None) -> str:
+    """Name of the log that a sweep's leases are; another sweep of its name has another."""
+    return f"sweep/{sweep}" + ("" if incarnation is None else f"/{incarnation}")
+
+
+def without_incarnation(log: str) -> str:
+    """Name of a log as it was before sweeps of one name had different ones; the same of other logs."""
+    return "/".join(log.split("/")[:2])
 
 
 def event_id(log: str, number: int, nonce: object) -> str:
@@ -125,19 +135,21 @@ def _of_entry(model: str, number: int, entry: Entry, kind: str) -> Event:
     )
 
 
-def of_sweep(lease: int, nonce: object, *, at: datetime, facts: Mapping[str, Any], owner: str | None) -> Event:
+def of_sweep(
+    log: str, lease: int, nonce: object, *, at: datetime, facts: Mapping[str, Any], owner: str | None
+) -> Event:
     """Event of a sweep that the driver with `lease` has left finished.
 
     Args:
+        log: of `sweep_log`.
         facts: of `status_facts`.
         owner: of its item in the queue; None if it was never there.
     """
-    log = f"sweep/{facts['sweep']}"
     kept = ("sweep", "trials", "finished", "complete", "pruned", "failed", "best_trial", "best_objective", "cpu_s")
     return Event(
         log=log,
         number=lease,
-        id=event_id(log, lease, nonce),
+        id=event_id(without_incarnation(log), lease, nonce),
         type=SWEEP_FINISHED,
         at=at,
         data={name: facts[name] for name in kept} | {"owner": owner},

@@ -4,14 +4,15 @@ It stays small: at most so many deliveries wait, and the logs are read no furthe
 up, the dead letters, the newest are kept.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from vae_search.core.text import printable
 from vae_search.errors import CorruptStore
-from vae_search.services.webhooks.sources import Look
+from vae_search.services.webhooks.events import without_incarnation
+from vae_search.services.webhooks.sources import Look, position_in
 
 MOST_WAITING = 200
 MOST_DEAD = 100
@@ -69,7 +70,7 @@ class Outbox:
 
     def taken_in(self, look: Look, *, wanted: frozenset[str], receiver: str, now: datetime) -> "Outbox":
         """The outbox with deliveries on what has happened since; itself if nothing has that anybody could be told."""
-        positions, waiting = dict(self.positions), [*self.waiting]
+        positions, waiting = _of_present(self.positions, look.lengths), [*self.waiting]
         happened = False
         for log, length in look.lengths.items():
             for event in look.events.get(log, ()):
@@ -83,7 +84,8 @@ class Outbox:
                     waiting.append(Delivery(event=event.id, type=event.type, body=event.body(), due_at=now))
             else:
                 positions[log] = length
-        if not happened and receiver == self.receiver:
+        has_other_logs = not self.positions.keys() <= positions.keys()
+        if not happened and not has_other_logs and receiver == self.receiver:
             return self  # entries of which nobody is told need no new state
         return replace(self, positions=positions, waiting=tuple(waiting), receiver=receiver)
 
@@ -162,7 +164,23 @@ def wait_after(attempts: int) -> timedelta:
 def common_positions(outboxes: Sequence[Outbox]) -> dict[str, int]:
     """Of each log, the entries that all of these have taken in."""
     named = {log for each in outboxes for log in each.positions}
-    return {log: min(each.positions.get(log, 0) for each in outboxes) for log in named}
+    return {log: min(position_in(each.positions, log) for each in outboxes) for log in named}
+
+
+def _of_present(positions: Mapping[str, int], logs: Collection[str]) -> dict[str, int]:
+    """The positions in the logs that are there, under their names of today; those in logs of removed sweeps go.
+
+    Args:
+        logs: of these, only sweeps that have a log of another incarnation now are known to be removed.
+    """
+    present = {former: log for log in logs if (former := without_incarnation(log)) != log}
+    kept: dict[str, int] = {}
+    for log, position in positions.items():
+        former = without_incarnation(log)
+        today = present.get(former, log)
+        if log in (today, former):
+            kept[today] = max(position, kept.get(today, 0))
+    return kept
 
 
 def _delivery_record(delivery: Delivery) -> dict[str, object]:

@@ -13,13 +13,22 @@ from vae_search.registry.log import ModelLog, model_names
 from vae_search.services.browsing.plain_values import plain
 from vae_search.services.payloads import status_facts
 from vae_search.services.sweep_status import status
-from vae_search.services.webhooks.events import QUEUE, Event, of_model, of_queue, of_sweep
+from vae_search.services.webhooks.events import (
+    QUEUE,
+    Event,
+    of_model,
+    of_queue,
+    of_sweep,
+    sweep_log,
+    without_incarnation,
+)
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.leases.records import Purpose, has_ended, newest_lease, read_holder
 from vae_search.store.logs.chained_log import ChainedLog
 from vae_search.store.paths import SweepPaths
+from vae_search.store.sweeps.sweep_record import read_stored
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +48,11 @@ class Look:
     events: Mapping[str, tuple[Event, ...]]
 
 
+def position_in(positions: Mapping[str, int], log: str) -> int:
+    """The entries of a log that were taken in, by positions that may be of an older version; 0 if it is not named."""
+    return positions.get(log, positions.get(without_incarnation(log), 0))
+
+
 class Sources:
     """Reader of the logs; for one thread."""
 
@@ -48,6 +62,7 @@ class Sources:
         self._queue = _QueueEvents(store)
         self._models: dict[str, ModelLog] = {}
         self._leases: dict[str, int] = {}  # of each sweep, the newest that has ended
+        self._logs: dict[str, str] = {}  # of each sweep that is there
         self._running: set[str] = set()
         self._next_idle = 0
 
@@ -75,11 +90,11 @@ class Sources:
             except CorruptStore as error:
                 logger.warning("webhooks: %s", error)
         self._look_at_leases()
-        for sweep, lease in self._leases.items():
-            log = f"sweep/{sweep}"
+        for sweep, log in self._logs.items():
+            lease = self._leases[sweep]
             try:
-                if after is not None and lease > after.get(log, 0):
-                    events[log] = self._end_of(sweep, after.get(log, 0), lease)
+                if after is not None and lease > position_in(after, log):
+                    events[log] = self._end_of(sweep, position_in(after, log), lease)
                 lengths[log] = lease
             except CorruptStore as error:
                 logger.warning("webhooks: %s", error)
@@ -99,9 +114,21 @@ class Sources:
             has_driver = newest > 0 and not has_ended(self._store, name, newest)
             (self._running.add if has_driver else self._running.discard)(name)
             self._leases[name] = newest - has_driver
+            self._look_for_log(name)
         for gone in self._leases.keys() - {*names}:
             del self._leases[gone]
+            self._logs.pop(gone, None)
             self._running.discard(gone)
+
+    def _look_for_log(self, sweep: str) -> None:
+        """Find out whether the sweep is there, and which of its name it is."""
+        try:
+            self._logs[sweep] = sweep_log(sweep, read_stored(self._store, sweep).incarnation)
+        except NotFound:  # not yet, or not any more
+            self._logs.pop(sweep, None)
+        except CorruptStore as error:
+            self._logs.pop(sweep, None)
+            logger.warning("webhooks: %s", error)
 
     def _end_of(self, sweep: str, after: int, until: int) -> tuple[Event, ...]:
         """The event that a sweep was finished by the last of the drivers with these leases, if it was."""
@@ -112,11 +139,15 @@ class Sources:
         if not found.finished:
             return ()
         for lease in range(until, after, -1):
-            if read_holder(self._store, sweep, lease).purpose is Purpose.TRAIN and has_ended(self._store, sweep, lease):
+            purpose = read_holder(self._store, sweep, lease).purpose
+            if purpose is Purpose.REMOVE:  # what was before is of another sweep of this name
+                break
+            if purpose is Purpose.TRAIN and has_ended(self._store, sweep, lease):
                 path = SweepPaths(sweep).lease(lease)
                 nonce = from_json_bytes(self._store.read(path), where=path).get("nonce")
                 facts = {name: plain(value) for name, value in status_facts(found).items()}
-                return (of_sweep(lease, nonce, at=self._now(), facts=facts, owner=self._queue.owner(sweep)),)
+                log, owner = self._logs[sweep], self._queue.owner(sweep)
+                return (of_sweep(log, lease, nonce, at=self._now(), facts=facts, owner=owner),)
         return ()
 
 

@@ -21,13 +21,12 @@ from pathlib import Path
 
 import numpy as np
 from machine import describe_machine
-from synthetic import EPOCHS, KEY, VERSIONS, report, spec_of
+from synthetic import EPOCHS, KEY, VERSIONS, report, spec_of, take_lease
 
 from vae_search.search.coordinator import SweepCoordinator
 from vae_search.search.driver_lifecycle import FAR_WRITERS
 from vae_search.search.running_trial import SweepContext
 from vae_search.store.backends.uri import open_store
-from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts, checkpoints
 from vae_search.store.paths import trial_key
 
@@ -41,7 +40,7 @@ def measure(location: str, trials: int, writers: int) -> dict[str, float]:
     store = open_store(location)
     spec = spec_of(trials + SLOTS, sampler="random", pruning="off")
     kept = range(0, trials, 10)
-    lease = acquire(store, spec.name, spec=spec)
+    lease = take_lease(store, spec)
     with ThreadPoolExecutor(16) as workers:
         for trial in kept:
             workers.submit(checkpoints.save, store, spec.name, trial_key(trial), lease.number, EPOCHS, FILES)

@@ -35,13 +35,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from machine import describe_machine
-from synthetic import KEY, NAME, VERSIONS, new_sweep, report, spec_of, write_copied_rows, write_rows
+from synthetic import KEY, NAME, VERSIONS, new_sweep, report, spec_of, take_lease, write_copied_rows, write_rows
 
 from vae_search.search.coordinator import SweepCoordinator
 from vae_search.search.running_trial import SweepContext
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger.trials import Ledger
 
 HERE = Path(__file__).parent
@@ -99,7 +98,7 @@ class TimedStore:
 def driver_of(store: Store, trials: int, **changes: object) -> SweepCoordinator:
     """The driver of the synthetic sweep; its lease ends with the process."""
     spec = spec_of(trials, **changes)
-    lease = acquire(store, spec.name, spec=spec)
+    lease = take_lease(store, spec)
     return SweepCoordinator(
         SweepContext(spec=spec, lease=lease.number, comparability_key=KEY, versions=VERSIONS),
         store=store,

@@ -28,13 +28,12 @@ from pathlib import Path
 
 import numpy as np
 from machine import describe_machine
-from synthetic import KEY, VERSIONS, spec_of, trials_of
+from synthetic import KEY, VERSIONS, spec_of, take_lease, trials_of
 
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.backends.uri import open_store
-from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger.rows import EpochRow, TrialRow, epochs_to_parquet, trial_to_parquet, trials_to_parquet
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
@@ -57,7 +56,7 @@ def put_sweep(store: Store, spec: SweepSpec, trials: int, *, uncopied: int = 0) 
     them as long as the copy is intact."""
     record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions=VERSIONS)
     beginning.create_or_check(store, record, text="")
-    acquire(store, spec.name, spec=spec).release()
+    take_lease(store, spec).release()
     mark = sweep_record.read_stored(store, spec.name).incarnation
     rows, curves = [], []
     for row, curve in trials_of(spec, trials):
@@ -99,7 +98,7 @@ class Driver:
     def __init__(self, store: Store, spec: SweepSpec, *, first: int, per_s: float) -> None:
         self._store = store
         self._spec = spec
-        self._lease = acquire(store, spec.name, spec=spec)
+        self._lease = take_lease(store, spec)
         self._mark = sweep_record.read_stored(store, spec.name).incarnation
         self._first = first
         self._per_s = per_s

@@ -14,9 +14,12 @@ from vae_search.core.trial_state import Reason, State
 from vae_search.search.messages import TrialReport
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store import paths as store_paths
+from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.backends.local import LocalStore
-from vae_search.store.leases.lease import acquire
+from vae_search.store.control.present_spec import BegunSpec
+from vae_search.store.leases.lease import Lease, acquire
+from vae_search.store.leases.records import Purpose
 from vae_search.store.ledger.rows import EpochRow, TrialRow, epochs_to_parquet, trial_to_parquet, trials_to_parquet
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps import beginning, sweep_record
@@ -38,8 +41,14 @@ def new_sweep(folder: Path, spec: SweepSpec) -> LocalStore:
     store = LocalStore(folder)
     record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions=VERSIONS)
     beginning.create_or_check(store, record, text="")
-    acquire(store, spec.name, spec=spec).release()
+    take_lease(store, spec).release()
     return store
+
+
+def take_lease(store: Store, spec: SweepSpec) -> Lease:
+    """A driver's lease of the sweep."""
+    begun = BegunSpec(spec=spec, asked=spec, commands=0)
+    return acquire(store, spec.name, purpose=Purpose.TRAIN, begin=begun.to_record)
 
 
 def trials_of(spec: SweepSpec, count: int) -> Iterator[tuple[TrialRow, list[EpochRow]]]:

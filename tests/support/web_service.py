@@ -24,8 +24,9 @@ def token_file(folder: Path) -> tuple[TokenFile, dict[Role, str]]:
     return file, {role: file.create(role.value, role, now=NOW) for role in Role}
 
 
-def app_of(store: Store, **more: object) -> FastAPI:
-    return create_app(Options(store=store, location=store.location, look_s=0.02, **more))
+def app_of(store: Store, *, look_s: float = 0.02, **more: object) -> FastAPI:
+    """The service; with `look_s=0` nothing that it tells is older than the question."""
+    return create_app(Options(store=store, location=store.location, look_s=look_s, **more))
 
 
 def client_of(app: FastAPI, token: str | None = None) -> TestClient:

@@ -11,7 +11,7 @@ from vae_search.core.criteria import RankedBy
 from vae_search.core.machine import system_user
 from vae_search.core.settings import QUERY_TIMEOUT_S, cache_folder
 from vae_search.services import queries, sweep_status
-from vae_search.services.browsing.sweep_pages import progress_facts, sweep_facts
+from vae_search.services.browsing.sweep_facts import progress_facts, sweep_facts
 from vae_search.services.payloads import Facts, best_facts, decision_facts, landed_facts, model_facts
 from vae_search.store.backends.base import Store
 from vae_search.store.control.present_spec import read_present_spec

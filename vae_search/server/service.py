@@ -3,6 +3,7 @@
 Nothing in here is state of its own: another process on the same store answers the same.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ from vae_search.services.browsing.audit import Audit
 from vae_search.services.browsing.figures import DigestReader
 from vae_search.services.browsing.kept_answers import KeptAnswers
 from vae_search.services.browsing.sweep_pages import SweepReader
+from vae_search.services.payloads import Facts
+from vae_search.services.webhooks.outboxes import webhooks_facts
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.leases.lease import SILENCE_S
@@ -88,7 +91,7 @@ class Service:
         self.local = Person(name=system_user(), role=Role.APPROVER)
         self.metrics = Metrics()
         self.watchers = Watchers(self.store, monotonic=options.monotonic, look_s=options.look_s)
-        self.pulse = Pulse(self.store, monotonic=options.monotonic)
+        self.pulse = Pulse(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.audit = Audit(self.store)
         self.sweeps = SweepReader(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.digests = DigestReader(self.store, now=options.now, monotonic=options.monotonic)
@@ -99,19 +102,35 @@ class Service:
         self._queued = KeptAnswers[QueueState](
             lambda _, __: self._read_queue(), fresh_s=lambda _: options.look_s, monotonic=options.monotonic, most=1
         )
+        self._hooks = KeptAnswers[list[Facts]](
+            lambda _, __: webhooks_facts(self.store),
+            fresh_s=lambda _: options.look_s,
+            monotonic=options.monotonic,
+            most=1,
+        )
         self._queries = threading.BoundedSemaphore(MOST_QUERIES)
         self._waiting = threading.BoundedSemaphore(MOST_WAITING)
 
     @contextmanager
     def queue(self) -> Iterator[SweepQueue]:
-        """The queue, for one thread at a time: it keeps what it has read."""
-        with self._queue_lock:
-            yield self._queue
-        self._queued.keep_only(set())  # it may have changed
+        """The queue for whoever gives an order, one thread at a time: it keeps what it has read."""
+        try:
+            with self._queue_lock:
+                yield self._queue
+        finally:
+            self._queued.outdate("")  # it may have changed, even if no answer came
 
-    def queued(self) -> QueueState:
-        """The queue for readers: with all that was ordered here, and with what others ordered some moments ago."""
-        return self._queued.answer("")
+    def queued(self, *, now: bool = False) -> QueueState:
+        """The queue for readers: with all that was ordered here, and with what others ordered some moments ago.
+
+        Args:
+            now: with everything that was ordered before this call.
+        """
+        return self._queued.answer("", since_s=self.options.monotonic() if now else -math.inf)
+
+    def hooks(self) -> list[Facts]:
+        """The webhooks and their deliveries, as they were some moments ago."""
+        return self._hooks.answer("")
 
     def _read_queue(self) -> QueueState:
         with self._queue_lock:
@@ -148,23 +167,35 @@ class _Beat:
     seen_at_s: float = 0.0
 
 
-@dataclass(slots=True)
 class Pulse:
-    """The dispatcher's heartbeat, as seen from here: it beats as long as its counter moves, by our own clock."""
+    """The dispatcher's heartbeat, as seen from here: it beats as long as its counter moves, by our own clock.
 
-    store: Store
-    monotonic: Callable[[], float] = field(kw_only=True)
-    _last: _Beat = field(default_factory=_Beat, init=False)
+    Args:
+        look_s: for which what was seen is told again, however many ask.
+    """
+
+    def __init__(self, store: Store, *, monotonic: Callable[[], float], look_s: float = 0.0) -> None:
+        self._store = store
+        self._monotonic = monotonic
+        self._last = _Beat()
+        self._kept = KeptAnswers[str](lambda _, __: self._look(), fresh_s=lambda _: look_s, monotonic=monotonic, most=1)
 
     def state(self) -> str:
-        """One of `PULSES`; `none` if no dispatcher works the queue off."""
+        """One of `PULSES`; `none` if no dispatcher works the queue off.
+
+        Raises:
+            StoreUnavailable: The store cannot be read.
+        """
+        return self._kept.answer("")
+
+    def _look(self) -> str:
         try:
-            record: dict[str, Any] = dict(from_json_bytes(self.store.read(HEARTBEAT), where=HEARTBEAT))
+            record: dict[str, Any] = dict(from_json_bytes(self._store.read(HEARTBEAT), where=HEARTBEAT))
         except NotFound:
             return "none"
         if record.get("ended") is True:
             return "none"
-        value, now_s = (record.get("leader"), record.get("counter")), self.monotonic()
+        value, now_s = (record.get("leader"), record.get("counter")), self._monotonic()
         if value != self._last.value:
             self._last = _Beat(value=value, seen_at_s=now_s)  # type: ignore[arg-type]  # compared, and no more
         return "beating" if now_s - self._last.seen_at_s < SILENCE_S else "silent"

@@ -18,7 +18,7 @@ from typing import Any
 
 from vae_search.errors import StoreUnavailable, VaeSearchError
 from vae_search.server.problems import RefusalError
-from vae_search.services.browsing.sweep_pages import progress_facts
+from vae_search.services.browsing.sweep_facts import progress_facts
 from vae_search.services.payloads import landed_facts
 from vae_search.store.backends.base import Store
 from vae_search.store.control.present_spec import read_present_spec

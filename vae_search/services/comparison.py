@@ -4,7 +4,7 @@ Sweeps of one task are compared in nats. Those of one set of grey or coloured im
 bits per dimension: see `data.dataset.pixels_key`. All others are refused (invariant I7).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Literal
@@ -58,8 +58,13 @@ class Comparison:
     damaged: tuple[str, ...]
 
 
-def compare(store: Store, names: Sequence[str]) -> Comparison:
+def compare(
+    store: Store, names: Sequence[str], *, known: Callable[[str], queries.KnownSweep | None] = lambda sweep: None
+) -> Comparison:
     """The best config of each sweep, best first.
+
+    Args:
+        known: what has been read of a sweep already.
 
     Raises:
         NotFound: There is no such sweep, or no trial of it has completed.
@@ -70,7 +75,8 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
         raise InvalidSpec(f"compare needs two or more different sweeps, but got {', '.join(names) or 'none'}.")
     records = {name: sweep_record.read(store, name) for name in names}
     unit = unit_of(records)
-    rankings = {name: queries.best(store, name, count=1) for name in names}
+    at_hand = {name: known(name) for name in names}
+    rankings = {name: queries.best(store, name, count=1, known=at_hand[name]) for name in names}
     empty = [name for name, found in rankings.items() if not found.rows]
     if empty:
         raise NotFound(f"sweep {empty[0]}: no trial has completed yet, so there is nothing to compare.")
@@ -78,7 +84,7 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
     samples = {of.iwae_k if isinstance(of, Confirmed) and of.testifies else None for of in confirmed.values()}
     by_seeds = len(samples) == 1 and None not in samples
     if not by_seeds:  # what seeds or an objective have put first is not the first by neg_elbo
-        rankings = {name: queries.best(store, name, count=1, by="neg_elbo") for name in names}
+        rankings = {name: queries.best(store, name, count=1, by="neg_elbo", known=at_hand[name]) for name in names}
     contenders = []
     for name, found in rankings.items():
         (row,), spec = found.rows, records[name].spec

@@ -3,7 +3,7 @@
 Neither Ray nor TensorFlow, and DuckDB only where there is SQL.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +11,7 @@ from vae_search.core.criteria import CRITERIA, RankedBy
 from vae_search.core.settings import QUERY_TIMEOUT_S
 from vae_search.core.trial_state import State
 from vae_search.store.backends.base import Store
-from vae_search.store.ledger.confirm_runs import ConfirmRuns
+from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRunRows, ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.confirmed_configs import Confirmed, FailedConfirmation, confirmed_first, verdicts
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vae_search.services.sweep_status import SweepStatus
-    from vae_search.store.ledger.confirm_runs import ConfirmRow
+    from vae_search.spec.sections import Objective
+    from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.queries.query_result import QueryResult
     from vae_search.store.queries.sql_views import ModelVersions
 
@@ -47,6 +48,15 @@ class Ranking:
     """in the objective"""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSweep:
+    """Rows of a sweep that a reader has at hand, so that ranking its trials reads nothing but theirs."""
+
+    spec: "SweepSpec"
+    leaderboard: Leaderboard
+    confirm_runs: ConfirmRunRows
+
+
 def best(
     store: Store,
     sweep: str,
@@ -55,7 +65,7 @@ def best(
     by: RankedBy = "objective",
     every_state: bool = False,
     where: str | None = None,
-    leaderboard: Leaderboard | None = None,
+    known: KnownSweep | None = None,
 ) -> Ranking:
     """Rank the COMPLETE trials by `by`; with `every_state` the others follow, by their last held-out value.
 
@@ -67,32 +77,32 @@ def best(
     Args:
         count: how many; None means all.
         where: Only trials that meet this condition; see `store/queries/sql.py`.
-        leaderboard: of the sweep, if it has been read already.
+        known: of the sweep, if it has been read already.
 
     Raises:
         NotFound: There is no such sweep.
         InvalidSpec: `where` is no condition.
         Conflict: The rows do not all belong to one comparability key (invariant I7).
     """
-    record, leaderboard, rows, damaged = _read(store, sweep, where, leaderboard)
-    known = verdicts(rows)
-    first = confirmed_first(known) if by == "objective" else []
+    found = _read(store, sweep, where, known)
+    leaderboard, judged = found.leaderboard, verdicts(found.confirm_rows)
+    first = confirmed_first(judged) if by == "objective" else []
     front: tuple[str, ...] = ()
     if by == "objective" and not every_state and leaderboard.states[State.COMPLETE] and leaderboard.best is None:
-        objective = record.latest_spec(store).objective  # of a Pareto sweep, else there would be a best
+        objective = found.objective()  # of a Pareto sweep, else there would be a best
         front = objective.pareto or ()
         shown = leaderboard.best_first(objective, count=count, first=first)
     else:
         shown = leaderboard.ranked(by=by, every_state=every_state, count=count, first=first)
     return Ranking(
         sweep=sweep,
-        searched=record.searched,
+        searched=found.searched,
         rows=tuple(shown),
-        verdicts=known,
+        verdicts=judged,
         finished=leaderboard.finished,
-        damaged=damaged,
+        damaged=found.damaged,
         front=front,
-        bound=record.bound,
+        bound=found.bound,
     )
 
 
@@ -102,28 +112,28 @@ def pareto(
     *,
     count: int | None,
     where: str | None = None,
-    leaderboard: Leaderboard | None = None,
+    known: KnownSweep | None = None,
 ) -> Ranking:
     """Find the COMPLETE trials that no other beats in neg_elbo, instability and train_flops; by neg_elbo.
 
     Args:
         count: how many; None means all.
         where: Only trials that meet this condition; they alone are compared.
-        leaderboard: of the sweep, if it has been read already.
+        known: of the sweep, if it has been read already.
 
     Raises:
         NotFound, InvalidSpec, Conflict: As for `best`.
     """
-    record, leaderboard, rows, damaged = _read(store, sweep, where, leaderboard)
+    found = _read(store, sweep, where, known)
     return Ranking(
         sweep=sweep,
-        searched=record.searched,
-        rows=tuple(leaderboard.front(count=count)),
-        verdicts=verdicts(rows),
-        finished=leaderboard.finished,
-        damaged=damaged,
+        searched=found.searched,
+        rows=tuple(found.leaderboard.front(count=count)),
+        verdicts=verdicts(found.confirm_rows),
+        finished=found.leaderboard.finished,
+        damaged=found.damaged,
         front=CRITERIA,
-        bound=record.bound,
+        bound=found.bound,
     )
 
 
@@ -138,7 +148,7 @@ def best_of_status(status: "SweepStatus", *, count: int) -> Ranking:
     rows = status.leaderboard.best_first(objective, count=count, first=confirmed_first(known))
     return Ranking(
         sweep=status.spec.name,
-        searched=tuple(dict.fromkeys(parameter.name for parameter in status.spec.search_space.searched)),
+        searched=_searched(status.spec),
         rows=tuple(rows),
         verdicts=known,
         finished=status.leaderboard.finished,
@@ -176,14 +186,29 @@ def query_table(
     return answer(store, sql, sweep=sweep, models=lambda: _versions(store), limits=limits)
 
 
-def _read(
-    store: Store, sweep: str, where: str | None, leaderboard: Leaderboard | None
-) -> "tuple[sweep_record.StoredRecord, Leaderboard, list[ConfirmRow], tuple[str, ...]]":
-    """Record, leaderboard, confirm runs, and what is damaged among the files."""
-    record = sweep_record.read_stored(store, sweep)
-    leaderboard = leaderboard or read_leaderboard(store, sweep, record=record)
-    confirm_runs = ConfirmRuns(store, sweep, record).read()
-    rows = [*confirm_runs.rows]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """Material of a ranking: only rows that meet its condition."""
+
+    searched: tuple[str, ...]
+    bound: Literal["elbo", "iwae"]
+    objective: "Callable[[], Objective]"
+    leaderboard: Leaderboard
+    confirm_rows: Sequence[ConfirmRow]
+    damaged: tuple[str, ...]
+
+
+def _read(store: Store, sweep: str, where: str | None, known: KnownSweep | None) -> _Found:
+    """Rows that meet a condition, and the sweep's spec as far as a ranking needs it."""
+    if known is None:
+        record = sweep_record.read_stored(store, sweep)
+        searched, bound = record.searched, record.bound
+        leaderboard = read_leaderboard(store, sweep, record=record)
+        confirm_runs = ConfirmRuns(store, sweep, record).read()
+    else:
+        searched, bound = _searched(known.spec), known.spec.bound
+        leaderboard, confirm_runs = known.leaderboard, known.confirm_runs
+    rows: Sequence[ConfirmRow] = confirm_runs.rows
     damaged = {*leaderboard.damaged, *confirm_runs.damaged}
     if where is not None:
         from vae_search.store.queries.sql import matching
@@ -193,7 +218,19 @@ def _read(
         rows = [row for row in rows if row.trial in trials]
     keys = leaderboard.comparability_keys | {row.comparability_key for row in rows}
     check_comparable(keys, trials=leaderboard.finished + len(rows))
-    return record, leaderboard, rows, tuple(sorted(damaged))
+    return _Found(
+        searched=searched,
+        bound=bound,
+        objective=lambda: record.latest_spec(store).objective if known is None else known.spec.objective,
+        leaderboard=leaderboard,
+        confirm_rows=rows,
+        damaged=tuple(sorted(damaged)),
+    )
+
+
+def _searched(spec: "SweepSpec") -> tuple[str, ...]:
+    """Names of the parameters that a sweep searches, as `StoredRecord.searched` has them."""
+    return tuple(dict.fromkeys(parameter.name for parameter in spec.search_space.searched))
 
 
 def _versions(store: Store) -> "ModelVersions":

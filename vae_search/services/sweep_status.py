@@ -10,7 +10,7 @@ from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.control.present_spec import present_spec
 from vae_search.store.leases.heartbeat import Heartbeat, last_heartbeat
-from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
+from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRunRows, ConfirmRuns
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.sweeps import sweep_record
@@ -40,6 +40,8 @@ class SweepStatus:
     """rows of confirm runs that could not be read"""
     images: DatasetSummary | None = None
     """as they were read when the sweep began; None if its record is from before they were kept"""
+    incarnation: str | None = None
+    """of its record: tells it from an earlier sweep of its name; None in records from before there was any"""
     borrowing: Borrowing | None = None
     """trials of another sweep that the sampler of a fork knows"""
 
@@ -93,20 +95,26 @@ class SweepStatus:
 
 
 def status(
-    store: Store, sweep: str, *, spec: "SweepSpec | None" = None, leaderboard: Leaderboard | None = None
+    store: Store,
+    sweep: str,
+    *,
+    spec: "SweepSpec | None" = None,
+    leaderboard: Leaderboard | None = None,
+    confirm_runs: ConfirmRunRows | None = None,
 ) -> SweepStatus:
     """Read the status of a sweep.
 
     Args:
         spec: what it is about to be run with; default: what its last driver ran it with.
         leaderboard: of the sweep, if it has been read already.
+        confirm_runs: of the sweep, likewise.
 
     Raises:
         NotFound: There is no such sweep.
     """
     record = sweep_record.read_stored(store, sweep)
     latest = present_spec(store, record)
-    confirm_runs = ConfirmRuns(store, sweep, record).read()
+    confirm_runs = confirm_runs or ConfirmRuns(store, sweep, record).read()
     last = last_heartbeat(store, sweep)
     # An exhausted driver knew nothing of what was set after it had left.
     known = present_spec(store, record, until=last.progress.commands) if last and last.progress.exhausted else latest
@@ -120,6 +128,7 @@ def status(
         in_flight=sum(store_paths.is_suggestion(path) for path in store.list(SweepPaths(sweep).running)),
         confirm_rows=confirm_runs.rows,
         images=record.images,
+        incarnation=record.incarnation,
         borrowing=record.borrowing,
     )
 

@@ -19,8 +19,9 @@ from vae_search.server.problems import STATUSES, problem_of, status_of
 from vae_search.server.service import MOST_QUERIES, MOST_WAITING
 from vae_search.server.submissions import DataRoots
 from vae_search.server.tokens import Role, TokenFile
-from vae_search.services.browsing.one_look import one_look
-from vae_search.services.browsing.sweep_pages import SweepReader, sweep_facts
+from vae_search.services.browsing.kept_answers import one_look
+from vae_search.services.browsing.sweep_facts import sweep_facts
+from vae_search.services.browsing.sweep_pages import SweepReader
 from vae_search.services.sweep_status import status
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.trials import Ledger
@@ -358,17 +359,23 @@ def test_sql_is_bounded_in_time_and_rows(client):
     assert (slow.status_code, long.status_code) == (422, 422)
 
 
-def test_a_service_is_ready_as_long_as_the_store_can_be_read_and_names_the_dispatcher(client, full_store, monkeypatch):
-    def lost(self: LocalStore, prefix: str) -> list[str]:
+def test_a_service_is_ready_as_long_as_the_store_can_be_read_and_names_the_dispatcher(full_store, monkeypatch):
+    def lost(self: LocalStore, path: str) -> bytes:
         raise errors.StoreUnavailable("gone")
 
+    now_s = [0.0]
+    client = client_of(app_of(full_store, monotonic=lambda: now_s[0]))
     assert client.get("/healthz").text == "ok\n"
     assert (client.get("/readyz").status_code, client.get("/readyz").json()["dispatcher"]) == (200, "none")
     full_store.replace("queue/heartbeat.json", b'{"counter":1,"ended":false,"leader":1}\n')
+    now_s[0] += 1.0
     assert client.get("/readyz").json() == {"store": "readable", "dispatcher": "beating"}
     full_store.replace("queue/heartbeat.json", b'{"counter":2,"ended":true,"leader":1}\n')
+    now_s[0] += 1.0
     assert client.get("/readyz").json()["dispatcher"] == "none"
-    monkeypatch.setattr(LocalStore, "folders", lost)
+    monkeypatch.setattr(LocalStore, "read", lost)
+    assert client.get("/readyz").status_code == 200  # whoever asks often has no second request made
+    now_s[0] += 1.0
     assert client.get("/readyz").status_code == 503
 
 
@@ -386,12 +393,14 @@ def test_a_process_whose_dispatcher_has_failed_asks_to_be_started_anew(full_stor
 
 
 def test_a_dispatcher_whose_counter_stands_still_is_silent(full_store):
-    clock = iter([0.0, 10.0, 40.0, 41.0])
+    now_s, seen = [0.0], []
     full_store.replace("queue/heartbeat.json", b'{"counter":1,"ended":false,"leader":1}\n')
-    with client_of(app_of(full_store, monotonic=lambda: next(clock))) as client:
-        seen = [client.get("/readyz").json()["dispatcher"] for _ in range(3)]
-        full_store.replace("queue/heartbeat.json", b'{"counter":2,"ended":false,"leader":1}\n')
-        seen.append(client.get("/readyz").json()["dispatcher"])
+    with client_of(app_of(full_store, monotonic=lambda: now_s[0])) as client:
+        for at_s in (0.0, 10.0, 40.0, 41.0):
+            now_s[0] = at_s
+            if at_s == 41.0:
+                full_store.replace("queue/heartbeat.json", b'{"counter":2,"ended":false,"leader":1}\n')
+            seen.append(client.get("/readyz").json()["dispatcher"])
 
     assert seen == ["beating", "beating", "silent", "beating"]
 

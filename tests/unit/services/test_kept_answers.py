@@ -152,3 +152,66 @@ def test_trouble_aside_is_met_by_who_asks_next_and_the_end_of_the_service_by_nob
         assert kept.answer("a") == answer
         if len(calls) < 3:
             calls[-1]()
+
+
+def test_what_was_read_before_a_change_is_given_to_nobody_after_it():
+    source = Source()
+    kept = source.kept()
+    kept.answer("a")
+    source.now_s = 1.0
+    kept.outdate("a")
+    assert not kept.is_at_hand("a")
+
+    source.now_s = 1.5
+    assert [kept.answer("a"), kept.answer("a")] == [2, 2]
+    assert [kept.answer("a", since_s=1.5), kept.answer("a", since_s=1.6)] == [2, 3]
+    assert source.before == [None, 1, 2]
+
+
+def test_a_look_that_began_before_a_change_is_repeated_after_it():
+    source, looking, go_on = Source(), threading.Event(), threading.Event()
+
+    def slow(name: str, before: int | None) -> int:
+        looking.set()
+        assert go_on.wait(30)
+        return source.read(name, before)
+
+    kept = KeptAnswers(slow, fresh_s=lambda _: 2.0, monotonic=lambda: source.now_s, most=10)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(kept.answer, "a")
+        assert looking.wait(30)
+        source.now_s = 0.5
+        kept.outdate("a")
+        source.now_s = 1.0
+        second = pool.submit(kept.answer, "a")
+        go_on.set()
+        assert (first.result(30), second.result(30)) == (1, 2)
+
+
+def test_all_who_waited_for_a_look_share_its_trouble():
+    class Announced:
+        """A source of times that says how many have asked."""
+
+        def __init__(self) -> None:
+            self.asked, self.all_asked = 0, threading.Event()
+
+        def __call__(self) -> float:
+            self.asked += 1
+            if self.asked >= 9:  # a time for each who asks, and one for the look
+                self.all_asked.set()
+            return 0.0
+
+    clock, looks = Announced(), []
+
+    def away(name: str, before: int | None) -> int:
+        looks.append(name)
+        assert clock.all_asked.wait(30)
+        raise StoreUnavailable("away")
+
+    kept = KeptAnswers(away, fresh_s=lambda _: 2.0, monotonic=clock, most=10)
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(kept.answer, "a") for _ in range(8)]
+        troubles = [answer.exception(30) for answer in answers]
+
+    assert all(isinstance(trouble, StoreUnavailable) for trouble in troubles)
+    assert looks == ["a"]

@@ -11,7 +11,8 @@ from tests.support.reported_sweeps import complete, failed, pruned, put_sweep
 from vae_search.errors import NotFound
 from vae_search.services.browsing.figures import DigestReader
 from vae_search.services.browsing.running_trials import running_trial, running_trials
-from vae_search.services.browsing.sweep_pages import BEST_POINTS, SweepReader, best_so_far, sweep_page
+from vae_search.services.browsing.sweep_facts import BEST_POINTS, best_so_far
+from vae_search.services.browsing.sweep_pages import SweepReader, sweep_page
 from vae_search.services.browsing.trial_pages import trial_page
 from vae_search.services.control.commands import change_settings
 from vae_search.store.ledger.trials import Ledger

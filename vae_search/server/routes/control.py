@@ -82,6 +82,7 @@ def enqueue_trial(
         now=service.options.now,
         idempotency_key=idempotency_key,
     )
+    service.sweeps.outdate(sweep)
     return {"sweep": sweep, "command": number, "driven": commands.is_driven(service.store, sweep)}
 
 
@@ -91,6 +92,7 @@ def stop_trial(service: InService, person: ByPerson, sweep: SweepName, trial: Tr
     """Let a trial end as it stands: pruned, with what it has measured."""
     _check_may_control(service, person, sweep)
     number = commands.stop_trial(service.store, sweep, trial, actor=person.name, now=service.options.now)
+    service.sweeps.outdate(sweep)
     driven = commands.is_driven(service.store, sweep)
     return {"sweep": sweep, "trial": trial, "command": number, "driven": driven}
 
@@ -106,6 +108,7 @@ def change(
     """Change settings of a sweep, whether it runs or not: its budget, or how many trials run at once."""
     _check_may_control(service, person, sweep)
     number = commands.change_settings(service.store, sweep, wanted.settings, actor=person.name, now=service.options.now)
+    service.sweeps.outdate(sweep)
     return {"sweep": sweep, "command": number, "driven": commands.is_driven(service.store, sweep)}
 
 

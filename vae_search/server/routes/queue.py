@@ -81,8 +81,7 @@ def list_queue(
     everything: Annotated[bool, Query(alias="all", description="Also what is done or cancelled.")] = False,
 ) -> dict[str, Any]:
     """List the queue in its order; higher priorities run first, and owners take turns."""
-    with service.queue() as queue:
-        state = queue.state()
+    state = service.queued()
     facts = queue_facts(state)
     if not everything:
         facts["items"] = [item_facts(item) for item in state.items if not item.state.is_final]
@@ -93,8 +92,7 @@ def list_queue(
 @opened_to(Role.VIEWER)
 def show_item(service: InService, item: ItemNumber) -> dict[str, Any]:
     """Show an item of the queue, with the spec as it was submitted."""
-    with service.queue() as queue:
-        found = queue.state().item(item)
+    found = service.queued().item(item)
     if found is None:
         raise NotFound(f"queue: there is no item {item}.")
     return item_facts(found) | {"spec": found.spec}

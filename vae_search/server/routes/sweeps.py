@@ -66,12 +66,12 @@ def show_sweep(
         bool, Query(description="Also its size, its settings, the commands to it, and its model; slower.")
     ] = False,
 ) -> dict[str, Any]:
-    """Show how a sweep stands, with its spec as its last driver ran it and its item in the queue."""
-    facts, spec = service.sweeps.facts(sweep), service.sweeps.spec(sweep)
+    """Show how a sweep stands, with its spec as it is run now, or will be, and its item in the queue."""
+    found = service.sweeps.standing(sweep)
     item = next((item for item in reversed(service.queued().items) if item.sweep == sweep), None)
     queued = None if item is None else item_facts(item)
     more = detail_facts(service.store, sweep) if details else {}
-    return facts | more | {"spec": spec, "queued": queued}
+    return found.facts | more | {"spec": found.spec.to_json(), "queued": queued}
 
 
 @router.get("/sweeps/{sweep}/best")
@@ -87,13 +87,11 @@ def best(
 ) -> dict[str, Any]:
     """Rank the completed trials of a sweep; by the objective, confirmed configs come first."""
     with nullcontext() if where is None and n <= RANKED_FREELY else service.query_slot():
-        leaderboard = service.sweeps.leaderboard(sweep)
+        known = service.sweeps.known(sweep)
         ranking = (
-            queries.pareto(service.store, sweep, count=n, where=where, leaderboard=leaderboard)
+            queries.pareto(service.store, sweep, count=n, where=where, known=known)
             if pareto
-            else queries.best(
-                service.store, sweep, count=n, by=by, every_state=every_state, where=where, leaderboard=leaderboard
-            )
+            else queries.best(service.store, sweep, count=n, by=by, every_state=every_state, where=where, known=known)
         )
     return best_facts(ranking)
 
@@ -104,7 +102,7 @@ def compare(
     service: InService, sweep: Annotated[list[str], Query(description="Two or more sweeps.", max_length=20)]
 ) -> dict[str, Any]:
     """Put the best configs of several sweeps side by side; sweeps without a common measure are refused."""
-    compared = comparison.compare(service.store, sweep)
+    compared = comparison.compare(service.store, sweep, known=service.sweeps.known)
     return comparison_facts(compared) | {"damaged": [*compared.damaged]}
 
 
@@ -169,8 +167,7 @@ def _blocks(lines: Iterable[str]) -> Iterator[str]:
 
 def owner_of(service: Service, sweep: str) -> str | None:
     """Owner of a sweep: whoever has submitted it last, whatever has become of that; None if nobody has."""
-    with service.queue() as queue:
-        item = queue.state().newest_of(sweep)
+    item = service.queued(now=True).newest_of(sweep)
     return None if item is None else item.owner
 
 

@@ -15,9 +15,6 @@ from vae_search.server.tokens import Role
 from vae_search.server.wall import ANYONE, opened_to
 from vae_search.services.browsing.cluster_facts import cluster_facts
 from vae_search.services.browsing.sweep_pages import sweep_page
-from vae_search.services.webhooks.outboxes import webhooks_facts
-from vae_search.store import paths as store_paths
-from vae_search.store.sweeps import sweep_record
 from vae_search.version import VERSION
 
 router = APIRouter(tags=["system"])
@@ -40,11 +37,11 @@ def alive(service: InService) -> PlainTextResponse:
 def ready(service: InService) -> JSONResponse:
     """Say whether requests can be answered: 503 if the store cannot be read.
 
-    A dispatcher that is silent or not there is named, and keeps nobody from reading and submitting: what is submitted
-    waits in the store until one leads.
+    However often it is asked, one small file is read every few seconds: the dispatcher's heartbeat. A dispatcher that
+    is silent or not there is named, and keeps nobody from reading and submitting: what is submitted waits in the store
+    until one leads.
     """
     try:
-        service.store.folders(store_paths.SWEEPS)
         facts = {"store": "readable", "dispatcher": service.pulse.state()}
     except VaeSearchError:  # what is wrong is for the log, not for anyone
         facts = {"store": "unreadable", "dispatcher": "unknown"}
@@ -59,7 +56,7 @@ def metrics(service: InService) -> Response:
     found = sweep_page(service.sweeps, limit=MOST_SWEEPS).sweeps
     items = Counter(item.state.value for item in service.queued().items)
     pulse = service.pulse.state()
-    hooks = webhooks_facts(service.store)
+    hooks = service.hooks()
     finished = sum(facts["finished"] for facts in found)
     gauges: dict[str, tuple[str, dict[str, float]]] = {
         "vae_search_sweeps": ("Sweeps of the store.", dict(Counter(facts["state"] for facts in found))),
@@ -106,5 +103,5 @@ def cluster(service: InService) -> dict[str, Any]:
 def machines(service: Service) -> dict[str, Any]:
     """Facts of the cluster, or of this machine, for the sweeps that run."""
     running = sweep_page(service.sweeps, limit=MOST_SWEEPS, state="running").sweeps
-    specs = {facts["sweep"]: sweep_record.latest_spec(service.store, facts["sweep"]) for facts in running}
+    specs = {facts["sweep"]: service.sweeps.standing(facts["sweep"]).spec for facts in running}
     return cluster_facts(service.options.address, {name: spec.resources for name, spec in specs.items()})

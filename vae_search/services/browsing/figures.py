@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from vae_search.services.browsing.kept_answers import KeptAnswers
 from vae_search.services.payloads import Facts
 from vae_search.store.backends.base import Store
-from vae_search.store.sweeps import sweep_record
 
 if TYPE_CHECKING:
     from vae_search.reports.facts import Confirmed
@@ -83,8 +82,8 @@ class DigestReader:
         is_running = facts["state"] == "running"
         # One that nobody runs is as its counts say; one that runs changes all the time, and its digest follows slowly.
         counts = () if is_running else (facts["finished"], facts["confirm_runs"], facts["trials"])
-        incarnation = sweep_record.read_stored(self._store, facts["sweep"]).incarnation
-        return self._kept.answer(" ".join(map(str, (facts["sweep"], facts["state"], incarnation, *counts)))).digest
+        name = " ".join(map(str, (facts["sweep"], facts["state"], facts["incarnation"], *counts)))
+        return self._kept.answer(name).digest
 
     def _make(self, name: str, before: _Made | None) -> _Made:
         sweep = name.partition(" ")[0]

@@ -1,12 +1,14 @@
 """Answers that are kept for a while, so that many who ask for the same cost no more than one."""
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from vae_search.errors import CorruptStore, NotFound, VaeSearchError
+from vae_search.store.backends.base import Store
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +22,17 @@ T = TypeVar("T")
 class _Kept(Generic[T]):
     lock: threading.Lock = field(default_factory=threading.Lock)
     value: T | None = None
-    read_at_s: float = 0.0
+    read_at_s: float = -math.inf
+    outdated_at_s: float = -math.inf
+    """what was read until then will not do"""
+    looks: int = 0
+    """that have ended, in an answer or in trouble"""
+    trouble: VaeSearchError | None = None
+    """of the last look"""
+
+    def will_do(self, since_s: float) -> bool:
+        """True if there is an answer that was read since then, and nobody has outdated it."""
+        return self.value is not None and self.read_at_s >= since_s and self.read_at_s > self.outdated_at_s
 
 
 class KeptAnswers(Generic[T]):
@@ -53,37 +65,55 @@ class KeptAnswers(Generic[T]):
         self._lock = threading.Lock()
         self._kept: dict[str, _Kept[T]] = {}  # in the order in which they were asked for
 
-    def answer(self, name: str) -> T:
-        """The answer to a name, no older than `STALE` times its `fresh_s`; what `read` raises is raised."""
+    def answer(self, name: str, *, since_s: float = -math.inf) -> T:
+        """The answer to a name, no older than `STALE` times its `fresh_s`; what `read` raises is raised.
+
+        Whoever waits for another's look shares what comes of it, trouble as well.
+
+        Args:
+            since_s: time of the clock before which it must not have been read.
+        """
         with self._lock:
             kept = self._kept.pop(name, None) or _Kept()
             self._kept[name] = kept
-        seen_at_s, value = kept.read_at_s, kept.value
+        looks, seen_at_s, value = kept.looks, kept.read_at_s, kept.value
         fresh_s = 0.0 if value is None else self._fresh_s(value)
         age_s = self._monotonic() - seen_at_s
-        if value is not None and age_s < fresh_s:
+        is_valid = value is not None and kept.will_do(since_s)
+        if value is not None and is_valid and age_s < fresh_s:
             return value
-        will_do = value is not None and age_s < STALE * fresh_s
+        will_do = is_valid and age_s < STALE * fresh_s
         if not kept.lock.acquire(blocking=not will_do) and value is not None:
             return value
         if will_do and self._aside is not None and value is not None:
             try:
-                self._aside(lambda: self._renew(name, kept, seen_at_s))
+                self._aside(lambda: self._renew(name, kept, looks))
             except RuntimeError:  # the service ends
                 kept.lock.release()
             return value
         try:
-            return self._newer(name, kept, seen_at_s=None if value is None else seen_at_s)
+            if kept.looks != looks:  # somebody else has looked while this thread waited
+                if kept.trouble is not None:
+                    raise kept.trouble.with_traceback(None)
+                if kept.value is not None and kept.will_do(since_s):
+                    return kept.value
+            return self._newer(name, kept)
         finally:
             kept.lock.release()
 
-    def _renew(self, name: str, kept: _Kept[T], seen_at_s: float) -> None:
-        try:
-            self._newer(name, kept, seen_at_s=seen_at_s)
-        except VaeSearchError as trouble:  # who asks next meets it, or finds the store well again
-            logger.warning("%s cannot be read anew: %s", name, trouble)
-        finally:
-            kept.lock.release()
+    def outdate(self, name: str) -> None:
+        """Let nobody have any more what was read until now: the source has just been changed."""
+        with self._lock:
+            if (kept := self._kept.get(name)) is not None:
+                kept.outdated_at_s = self._monotonic()
+
+    def is_at_hand(self, name: str) -> bool:
+        """True if there is an answer that nobody would wait for."""
+        with self._lock:
+            kept = self._kept.get(name)
+        if kept is None or (value := kept.value) is None:
+            return False
+        return kept.will_do(-math.inf) and self._monotonic() - kept.read_at_s < STALE * self._fresh_s(value)
 
     def keep_only(self, names: set[str]) -> None:
         """Forget all others."""
@@ -96,18 +126,27 @@ class KeptAnswers(Generic[T]):
         with self._lock:
             return [kept.value for kept in self._kept.values() if kept.value is not None]
 
-    def _newer(self, name: str, kept: _Kept[T], *, seen_at_s: float | None) -> T:
-        if kept.value is not None and kept.read_at_s != seen_at_s:  # somebody has read it while this thread waited
-            return kept.value
+    def _renew(self, name: str, kept: _Kept[T], looks: int) -> None:
+        try:
+            if kept.looks == looks:
+                self._newer(name, kept)
+        except VaeSearchError as trouble:  # who asks next meets it, or finds the store well again
+            logger.warning("%s cannot be read anew: %s", name, trouble)
+        finally:
+            kept.lock.release()
+
+    def _newer(self, name: str, kept: _Kept[T]) -> T:
         began_s = self._monotonic()
         try:
             value = self._read(name, kept.value)
-        except (NotFound, CorruptStore):
-            with self._lock:
-                if self._kept.get(name) is kept:
-                    del self._kept[name]
+        except VaeSearchError as trouble:
+            kept.trouble, kept.looks = trouble, kept.looks + 1
+            if isinstance(trouble, NotFound | CorruptStore):
+                with self._lock:
+                    if self._kept.get(name) is kept:
+                        del self._kept[name]
             raise
-        kept.value, kept.read_at_s = value, began_s
+        kept.value, kept.read_at_s, kept.trouble, kept.looks = value, began_s, None, kept.looks + 1
         self._drop()
         return value
 
@@ -120,3 +159,35 @@ class KeptAnswers(Generic[T]):
                     break
                 total -= weights[name]
                 del self._kept[name]
+
+
+class _OneLook:
+    """Keeps what was read and listed; everything else is the store's."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._read: dict[str, bytes] = {}
+        self._listed: dict[str, list[str]] = {}
+
+    def read(self, path: str) -> bytes:
+        """The content of a file, as it was when it was read first."""
+        if path not in self._read:
+            self._read[path] = self._store.read(path)
+        return self._read[path]
+
+    def list(self, prefix: str) -> list[str]:
+        """Paths in a folder, as they were when it was listed first."""
+        if prefix not in self._listed:
+            self._listed[prefix] = self._store.list(prefix)
+        return self._listed[prefix]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def one_look(store: Store) -> Store:
+    """The store for a reader who takes several facts from it at one time: each file and list is asked for once.
+
+    For one thread, and not for long.
+    """
+    return cast(Store, _OneLook(store))

@@ -1,28 +1,27 @@
-"""Pages of sweeps, and facts of one that runs: for readers who look at a part of a store at a time."""
+"""Pages of sweeps, for readers who look at a part of a store at a time: what was read is kept and shared."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.services.browsing.kept_answers import KeptAnswers
-from vae_search.services.browsing.one_look import one_look
-from vae_search.services.payloads import Facts, front_facts, front_order, status_facts
+from vae_search.services.browsing.kept_answers import KeptAnswers, one_look
+from vae_search.services.browsing.running_trials import running_trials
+from vae_search.services.browsing.sweep_facts import sweep_facts
+from vae_search.services.payloads import Facts
+from vae_search.services.queries import KnownSweep
 from vae_search.services.sweep_status import status
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.records import newest_lease
+from vae_search.store.ledger.confirm_runs import ConfirmRunRows, ConfirmRuns
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.sweeps import sweep_record
 from vae_search.store.sweeps.folders import sweep_names, sweep_names_again
 
 if TYPE_CHECKING:
-    from vae_search.services.sweep_status import SweepStatus
     from vae_search.spec.sweep_spec import SweepSpec
-    from vae_search.store.queries.live_progress import ProgressFollower, Update
-
 
 KEPT_S = 60.0
 IDLE_LOOKS, FAR_IDLE_LOOKS = 5, 15  # times as long between two looks at a sweep that nobody runs; in a bucket
@@ -30,7 +29,7 @@ MOST_ROWS = 200_000  # of leaderboards that are kept: about a kilobyte each
 MOST_SWEEPS = 10_000  # whose facts are kept
 SWEEP_WEIGHT = 20  # rows that a leaderboard without rows costs
 FAR_READERS = 16  # sweeps of a page that are read at once from a store that is not on a disk
-BEST_POINTS = 40  # of a sparkline
+CONFIRM_WEIGHT = 4  # rows that one of a confirm run costs, which is kept whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +46,25 @@ class SweepPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    mark: tuple[int, int]
-    """the newest lease and the number of commands when the facts were read"""
-    read_at_s: float
+class _Rows:
+    """Rows of a sweep's trials and of its confirm runs."""
+
+    leaderboard: Leaderboard
+    confirm_runs: ConfirmRunRows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Standing of a sweep at one look."""
+
     facts: Facts
-    spec: Facts
+    spec: "SweepSpec"
+    """that it is run with now, or will be"""
+    running: tuple[Facts, ...]
+    """runs in flight, as of `running_trials`"""
+    mark: tuple[int, int]
+    """the newest lease and the number of commands"""
+    read_at_s: float
 
 
 class SweepReader:
@@ -72,17 +84,17 @@ class SweepReader:
         self._pools = [ThreadPoolExecutor(FAR_READERS, thread_name_prefix=of) for of in ("pages", "facts", "rows")]
         _, facts_aside, rows_aside = (pool.submit if self._is_far else None for pool in self._pools)
         idle_s = look_s * (FAR_IDLE_LOOKS if self._is_far else IDLE_LOOKS)
-        self._leaderboards = KeptAnswers[Leaderboard](
+        self._rows = KeptAnswers[_Rows](
             self._look_at_rows,
             fresh_s=lambda _: look_s,
             monotonic=monotonic,
-            weigh=lambda found: found.finished + SWEEP_WEIGHT,
+            weigh=lambda rows: rows.leaderboard.finished + CONFIRM_WEIGHT * len(rows.confirm_runs.rows) + SWEEP_WEIGHT,
             most=MOST_ROWS,
             aside=rows_aside,
         )
-        self._read = KeptAnswers[_Read](
+        self._standings = KeptAnswers[Standing](
             self._look,
-            fresh_s=lambda read: look_s if read.facts["state"] == "running" else idle_s,
+            fresh_s=lambda found: look_s if found.facts["state"] == "running" else idle_s,
             monotonic=monotonic,
             most=MOST_SWEEPS,
             aside=facts_aside,
@@ -99,24 +111,32 @@ class SweepReader:
             NotFound: There is no such sweep.
             CorruptStore: Its record is damaged.
         """
-        return self._leaderboards.answer(sweep)
+        return self._rows.answer(sweep).leaderboard
 
-    def status(self, sweep: str) -> "SweepStatus":
-        """Status of a sweep, whose rows are not read again; what it raises is as for `leaderboard`."""
-        return status(one_look(self.store), sweep, leaderboard=self.leaderboard(sweep))
+    def standing(self, sweep: str) -> Standing:
+        """The standing of a sweep; what it raises is as for `leaderboard`."""
+        return self._standings.answer(sweep)
 
     def facts(self, sweep: str) -> Facts:
         """Facts of one sweep; what it raises is as for `leaderboard`."""
-        return self._read.answer(sweep).facts
+        return self.standing(sweep).facts
 
-    def spec(self, sweep: str) -> Facts:
-        """The spec of a sweep as its last driver ran it; what it raises is as for `leaderboard`."""
-        return self._read.answer(sweep).spec
+    def known(self, sweep: str) -> KnownSweep:
+        """The rows and the spec that a ranking of the sweep's trials needs; what it raises is as for `leaderboard`."""
+        rows = self._rows.answer(sweep)
+        return KnownSweep(spec=self.standing(sweep).spec, leaderboard=rows.leaderboard, confirm_runs=rows.confirm_runs)
+
+    def outdate(self, sweep: str) -> None:
+        """Look anew before anybody is told how the sweep stands: somebody has just given it an order here."""
+        self._standings.outdate(sweep)
 
     def facts_of(self, sweeps: Sequence[str]) -> list[Facts | NotFound | CorruptStore]:
         """Facts of some sweeps, or why there are none, in this order; several at once where each takes long."""
-        if self._is_far and len(sweeps) > 1:
-            return [*self._pools[0].map(self._facts_or_reason, sweeps)]
+        if self._is_far:
+            missing = [sweep for sweep in sweeps if not self._standings.is_at_hand(sweep)]
+            if len(missing) > 1:
+                found = dict(zip(missing, self._pools[0].map(self._facts_or_reason, missing), strict=True))
+                return [found[sweep] if sweep in found else self._facts_or_reason(sweep) for sweep in sweeps]
         return [*map(self._facts_or_reason, sweeps)]
 
     def begin(self) -> None:
@@ -132,17 +152,12 @@ class SweepReader:
 
     def names(self) -> list[str]:
         """Names of all sweeps, sorted; what is kept of others goes."""
-        names = self._names.answer("")
-        self._read.keep_only({*names})
-        self._leaderboards.keep_only({*names})
-        for gone in {*list(self._listed_at_s)} - {*names, ""}:  # a list of it is made in one step
-            self._listed_at_s.pop(gone, None)
-        return names
+        return self._names.answer("")
 
     @property
     def running(self) -> list[str]:
         """Names of the sweeps that were running when somebody last asked for their facts."""
-        return sorted(read.facts["sweep"] for read in self._read.values() if read.facts["state"] == "running")
+        return sorted(found.facts["sweep"] for found in self._standings.values() if found.facts["state"] == "running")
 
     def _facts_or_reason(self, sweep: str) -> Facts | NotFound | CorruptStore:
         try:
@@ -159,24 +174,34 @@ class SweepReader:
         return True
 
     def _look_at_names(self, _: str, before: list[str] | None) -> list[str]:
-        if before is None or self._is_list_due(""):
-            return sweep_names(self.store)
-        return sweep_names_again(self.store, {*before})
+        is_list_due = self._is_list_due("")
+        names = sweep_names(self.store) if before is None or is_list_due else sweep_names_again(self.store, {*before})
+        self._standings.keep_only({*names})
+        self._rows.keep_only({*names})
+        for gone in {*list(self._listed_at_s)} - {*names, ""}:  # a list of it is made in one step
+            self._listed_at_s.pop(gone, None)
+        return names
 
-    def _look_at_rows(self, sweep: str, before: Leaderboard | None) -> Leaderboard:
+    def _look_at_rows(self, sweep: str, before: _Rows | None) -> _Rows:
         record, lists = sweep_record.read_stored(self.store, sweep), self._is_list_due(sweep)
-        return read_leaderboard(self.store, sweep, record=record, before=before, lists=lists)
+        read = None if before is None else before.leaderboard
+        leaderboard = read_leaderboard(self.store, sweep, record=record, before=read, lists=lists)
+        runs = ConfirmRuns(self.store, sweep, record).read(before=() if before is None else before.confirm_runs.rows)
+        return _Rows(leaderboard=leaderboard, confirm_runs=runs)
 
-    def _look(self, sweep: str, before: _Read | None) -> _Read:
-        mark, now_s = self._mark(sweep), self._monotonic()
+    def _look(self, sweep: str, before: Standing | None) -> Standing:
+        look, now_s = one_look(self.store), self._monotonic()
+        mark = newest_lease(look, sweep), len(look.list(SweepPaths(sweep).control))
         holds = before is not None and before.mark == mark and now_s - before.read_at_s < KEPT_S
         if before is not None and holds and before.facts["state"] != "running":
             return before
-        found = self.status(sweep)
-        return _Read(mark=mark, read_at_s=now_s, facts=sweep_facts(found), spec=found.spec.to_json())
-
-    def _mark(self, sweep: str) -> tuple[int, int]:
-        return newest_lease(self.store, sweep), len(self.store.list(SweepPaths(sweep).control))
+        rows = self._rows.answer(sweep)
+        found = status(look, sweep, leaderboard=rows.leaderboard, confirm_runs=rows.confirm_runs)
+        if found.state != "running":  # what is told holds for long, so the rows must not be from before its driver left
+            rows = self._rows.answer(sweep, since_s=now_s)
+            found = status(look, sweep, leaderboard=rows.leaderboard, confirm_runs=rows.confirm_runs)
+        running = tuple(running_trials(look, sweep)) if found.in_flight else ()
+        return Standing(facts=sweep_facts(found), spec=found.spec, running=running, mark=mark, read_at_s=now_s)
 
 
 def sweep_page(
@@ -211,71 +236,3 @@ def sweep_page(
                     troubles=tuple(troubles),
                 )
     return SweepPage(sweeps=tuple(found), next=None, total=len(names), troubles=tuple(troubles))
-
-
-def sweep_facts(found: "SweepStatus") -> Facts:
-    """Status of a sweep as `status --json` has it, with what its spec asks for and what is in flight."""
-    spec, beat = found.spec, found.heartbeat
-    front = found.leaderboard.shown_front(spec.objective)
-    return status_facts(found) | {
-        "front_of": None if front is None else front_order(front),
-        "model": None if spec.promote is None else spec.promote.model,
-        "source": spec.data.source,
-        "confirm_runs_planned": spec.confirm.runs,
-        "in_flight": found.in_flight,
-        "driver_s": found.driver_s,
-        "driver": None if beat is None else str(beat.holder),
-        "damaged": list(found.damaged),
-        "best_so_far": best_so_far(found.leaderboard, by="neg_elbo" if spec.objective.pareto else "objective"),
-        "time_left_s": time_left_s(found),
-    }
-
-
-def best_so_far(leaderboard: Leaderboard, *, by: str) -> list[tuple[int, float]]:
-    """The trials that were better than all before them, and their values, the first and the last ones if many."""
-    trials, states, values = leaderboard.numbers, leaderboard.column("state"), leaderboard.column(by)
-    found: list[tuple[int, float]] = []
-    for trial, state, value in sorted(zip(trials, states, values, strict=True)):
-        if state == State.COMPLETE and value is not None and (not found or value < found[-1][1]):
-            found.append((trial, value))
-    return found if len(found) <= BEST_POINTS else [found[0], *found[1 - BEST_POINTS :]]
-
-
-def time_left_s(found: "SweepStatus") -> float | None:
-    """Seconds until the budget is used at the pace of its drivers so far; None if nobody runs it or none has ended."""
-    if found.state != "running" or not found.leaderboard.finished:
-        return None
-    budget = found.spec.budget
-    left_s = found.driver_s / found.leaderboard.finished * max(0, budget.trials - found.used)
-    return left_s if budget.minutes is None else max(0.0, min(left_s, 60.0 * budget.minutes - found.driver_s))
-
-
-def progress_facts(following: "ProgressFollower", spec: "SweepSpec", update: "Update | None" = None) -> Facts:
-    """Progress of a sweep that is watched.
-
-    Args:
-        spec: that the sweep runs with.
-        update: of the last look; None before the first, when it is not yet known whether anybody runs the sweep.
-    """
-    best_trial, best_objective = following.best or (None, None)
-    driver = None if update is None else update.driver
-    is_silent = update is not None and update.silent
-    return {
-        "sweep": spec.name,
-        "runs": driver is not None and not is_silent,
-        "silent_driver": str(driver.holder) if driver is not None and is_silent else None,
-        "trials": spec.budget.trials,
-        "finished": sum(following.states.values()),
-        "complete": following.states[State.COMPLETE],
-        "pruned": following.states[State.PRUNED],
-        "failed": following.states[State.FAIL],
-        "best_trial": best_trial,
-        "best_objective": best_objective,
-        "front": None if following.front is None else front_facts(following.front),
-        "front_of": None if following.front is None else front_order(following.front),
-        "running": dict(sorted(following.running.items())),
-        "paused": following.paused,
-        "epochs_seen": following.epochs_seen,
-        "confirmed": following.confirmed,
-        "confirm_runs": spec.confirm.runs,
-    }

@@ -117,17 +117,25 @@ class ConfirmRuns:
         """The intact rows, by trial and seed, for callers that need not name the damaged files."""
         return [*self.read().rows]
 
-    def read(self) -> ConfirmRunRows:
-        """Read the rows of all confirm runs; damaged files are left out and named."""
+    def read(self, *, before: Sequence[ConfirmRow] = ()) -> ConfirmRunRows:
+        """Read the rows of all confirm runs; damaged files are left out and named.
+
+        Args:
+            before: rows of this sweep that were read earlier; they never change, and are not read again.
+        """
         paths = [path for path in self._store.list(self._paths.finalists) if path.endswith(".parquet")]
-        rows: list[ConfirmRow] = []
+        identity = identity_of(self._store, self._sweep, self._record) if paths else None
+        known = {self._paths.finalist(row.trial, row.confirm_seed): row for row in before}
+        if identity is None or foreign_rows(before, identity, folder=self._paths.finalists):
+            known = {}  # they are of an earlier sweep of this name
+        rows = [known[path] for path in paths if path in known]
+        new = [path for path in paths if path not in known]
         damaged: list[str] = []
-        for path, content in zip(paths, self._store.read_many(paths), strict=True):
+        for path, content in zip(new, self._store.read_many(new), strict=True):
             try:
                 rows.append(finalist_from_parquet(content or b"", path=path))
             except CorruptStore:
                 damaged.append(path)
-        identity = identity_of(self._store, self._sweep, self._record) if rows else None
         foreign = foreign_rows(rows, identity, folder=self._paths.finalists)
         own = [row for row in rows if self._paths.finalist(row.trial, row.confirm_seed) not in foreign]
         own.sort(key=lambda row: (row.trial, row.confirm_seed))

@@ -25,7 +25,7 @@ def queue(store) -> SweepQueue:
 @pytest.fixture
 def clients(store, queue, tmp_path):
     file, tokens = token_file(tmp_path)
-    app = app_of(store, tokens=file)
+    app = app_of(store, look_s=0.0, tokens=file)
     return {role: client_of(app, token) for role, token in tokens.items()}
 
 

@@ -65,8 +65,7 @@ async def changes(
     """Stream that the store has changed: `changed` after each change, `trouble`."""
 
     def entries() -> int:
-        with service.queue() as queue:
-            return queue.state().entries
+        return service.queued().entries
 
     def begin() -> StoreLook:
         return StoreLook(service.sweeps, entries, look_s=service.options.look_s)

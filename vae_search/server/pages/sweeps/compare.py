@@ -36,7 +36,7 @@ def show_comparison(
     status = HTTPStatus.OK
     if len(names) > 1:
         try:
-            compared = comparison_facts(comparison.compare(service.store, names))
+            compared = comparison_facts(comparison.compare(service.store, names, known=service.sweeps.known))
         except VaeSearchError as error:
             trouble, status = str(error).splitlines(), status_of(error)
     params = sorted({name for each in compared["sweeps"] for name in each["params"]}) if compared else []

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vae_search.queue.state import ItemState, QueueItem
-from vae_search.server.service import Service
 from vae_search.server.tokens import Person, Role
-from vae_search.services.payloads import Facts
+from vae_search.services.browsing.sweep_pages import Standing
 from vae_search.spec.parameters import CategoricalParameter, FixedParameter, Parameter, condition_text
-from vae_search.store.control.present_spec import live_values, read_present_spec
+from vae_search.store.control.present_spec import live_values
 
 SAID = {
     "stopped": "The sweep was asked to stop. Its workers save their epochs first, so this may take a moment.",
@@ -55,12 +54,11 @@ class Steering:
     params: tuple[Field, ...] = ()
 
 
-def steering_of(
-    service: Service, person: Person, sweep: str, facts: Facts, item: QueueItem | None, given: Mapping[str, str]
-) -> Steering:
+def steering_of(person: Person, found: Standing, item: QueueItem | None, given: Mapping[str, str]) -> Steering:
     """The forms of a sweep's page for a person.
 
     Args:
+        found: how the sweep stands.
         item: of the queue, the newest of this sweep.
         given: what stood in a form that was refused.
     """
@@ -70,7 +68,7 @@ def steering_of(
     if person.name != owner and not person.role.reaches(Role.APPROVER):
         whose = "was not submitted to the queue" if owner is None else f"belongs to {owner}"
         return Steering(refusal=f"This sweep {whose}: only its owner and approvers may change it.")
-    spec = read_present_spec(service.store, sweep)
+    spec, facts = found.spec, found.facts
     settings = tuple(
         Field(name=key, label=KEYS[key], value=given.get(key, "" if value is None else str(value)))
         for key, value in live_values(spec).items()

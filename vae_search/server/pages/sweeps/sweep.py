@@ -19,7 +19,6 @@ from vae_search.server.service import InService, Service
 from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
 from vae_search.services.browsing.queue_facts import item_facts
-from vae_search.services.browsing.running_trials import running_trials
 from vae_search.services.browsing.trial_pages import Order, trial_page
 from vae_search.services.payloads import Facts
 from vae_search.store.ledger.logs import log_lines
@@ -111,7 +110,8 @@ def sweep_page(
         trouble: lines on why a form was refused.
         given: fields of that form, to be mended.
     """
-    facts = service.sweeps.facts(sweep)
+    found = service.sweeps.standing(sweep)
+    facts = found.facts
     path = f"/sweeps/{quote(sweep, safe='')}"
     item = next((item for item in reversed(service.queued().items) if item.sweep == sweep), None)
     trials, refused = _trials(service, sweep, asked, cursor)
@@ -133,7 +133,7 @@ def sweep_page(
         facts=facts,
         digest=service.digests.digest(facts),
         queued=None if item is None else item_facts(item),
-        running=running_trials(service.store, sweep)[:RUNNING_SHOWN] if facts["in_flight"] else [],
+        running=found.running[:RUNNING_SHOWN],
         trials=trials,
         where_refused=refused,
         asked=asked,
@@ -146,7 +146,7 @@ def sweep_page(
         trials_twin=address(f"/api/v1{path}/trials", **asked),
         notice=notice,
         trouble=[*trouble],
-        steering=steering_of(service, request.state.person, sweep, facts, item, given or {}),
+        steering=steering_of(request.state.person, found, item, given or {}),
     )
 
 

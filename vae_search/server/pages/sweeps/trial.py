@@ -89,7 +89,6 @@ def _in_flight(service: InService, request: Request, sweep: str, trial: int, pat
     except NotFound:
         raise NotFound(f"sweep {sweep}: trial {trial} has not begun, or does not exist.") from None
     item = next((item for item in reversed(service.queued().items) if item.sweep == sweep), None)
-    facts = service.sweeps.facts(sweep)
     return render(
         request,
         "running_trial.html",
@@ -101,5 +100,5 @@ def _in_flight(service: InService, request: Request, sweep: str, trial: int, pat
         trial=trial,
         found=found,
         params=found["params"],
-        steering=steering_of(service, request.state.person, sweep, facts, item, {}),
+        steering=steering_of(request.state.person, service.sweeps.standing(sweep), item, {}),
     )

@@ -126,8 +126,7 @@ def _priority(form: Form) -> int:
 
 
 def _state(service: Service) -> QueueState:
-    with service.queue() as queue:
-        return queue.state()
+    return service.queued()
 
 
 def _shown(item: QueueItem, person: Person) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from vae_search.server.pages.team import audit as audit_page
 from vae_search.server.pages.team import cluster as cluster_page
 from vae_search.server.pages.team import models as models_page
 from vae_search.server.pages.team import new_sweep as new_sweep_page
+from vae_search.server.pages.team import promote as promote_page
 from vae_search.server.pages.team import queue as queue_page
 from vae_search.server.pages.team import sql as sql_page
 from vae_search.server.pages.team import verdicts as verdicts_page
@@ -47,7 +48,10 @@ from vae_search.version import VERSION
 _OF_API = (sweeps, trials, control, queue, query, specs, models, audit, webhooks, sessions)
 _OF_PAGES = (home, changes, sweep, trial, steering, compare, login, static_files)
 
-_OF_TEAM_PAGES = (new_sweep_page, queue_page, models_page, verdicts_page, sql_page, audit_page, cluster_page)
+_OF_TEAM_PAGES = (
+    *(new_sweep_page, queue_page, models_page, promote_page, verdicts_page),
+    *(sql_page, audit_page, cluster_page),
+)
 
 
 def create_app(options: Options) -> FastAPI:

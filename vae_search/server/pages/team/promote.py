@@ -1,4 +1,4 @@
-"""Page of a promotion: what a sweep's finalists would meet if they asked, the order that they ask, and what came of it."""
+"""Page of a promotion: what a sweep's finalists would meet if they asked, and what came of it when they did."""
 
 import re
 from http import HTTPStatus

@@ -48,6 +48,24 @@ class Fork:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForkOutlook:
+    """Outlook of a fork that nobody has made yet.
+
+    Args:
+        completed: trials of the other sweep that have completed.
+        borrowed: of these, those that the sampler would know.
+        left_out: the others, by the first parameter for which they have no place.
+        changes: differences by which the trials would not be comparable, one `budget.epochs: 9 → 12` each; then
+            nothing can be borrowed, and `borrowed` is 0.
+    """
+
+    completed: int
+    borrowed: int
+    left_out: Mapping[str, int]
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FittingTrials:
     """Completed trials that a fork may borrow, and how many it may not, by the reason in a word."""
 
@@ -89,9 +107,8 @@ def fork(
         )
     if (there := _already_there(store, record, new)) is not None:
         return there
-    found = Ledger(store, sweep).read()
-    curves = Ledger(store, sweep).curves([row for row in found.rows if row.state is State.COMPLETE]).by_trial
-    fitting = fitting_trials(found.rows, curves, spec=new)
+    complete, curves = _completed(store, sweep)
+    fitting = fitting_trials(complete, curves, spec=new)
     if not fitting.rows:
         raise Conflict(
             f"fork of {sweep}: none of its completed trials fits {new.name}"
@@ -131,6 +148,30 @@ def fork(
     return Fork(spec=new, text=to_yaml(new), lender=sweep, borrowed=len(fitting.rows), left_out=dict(fitting.left_out))
 
 
+def fork_outlook(store: Store, sweep: str, spec: "SweepSpec") -> ForkOutlook:
+    """Look at what a fork would borrow; nothing is written.
+
+    Args:
+        spec: of the fork.
+
+    Raises:
+        NotFound: There is no such sweep.
+        CorruptStore: Its record is damaged.
+        Conflict: Its trials were measured by another version of the metric.
+    """
+    from vae_search.data.dataset import METRIC_VERSION
+
+    record, present = sweep_record.read(store, sweep), read_present_spec(store, sweep)
+    beginning.check_metric(record, METRIC_VERSION)
+    new = spec.with_bound(record.spec)
+    changes = measure_changes(present, new)
+    complete, curves = _completed(store, sweep)
+    fitting = FittingTrials(rows=(), left_out={}) if changes else fitting_trials(complete, curves, spec=new)
+    return ForkOutlook(
+        completed=len(complete), borrowed=len(fitting.rows), left_out=dict(fitting.left_out), changes=tuple(changes)
+    )
+
+
 def fitting_trials(
     rows: Sequence[TrialRow], curves: Mapping[int, Sequence[EpochRow]], *, spec: "SweepSpec"
 ) -> FittingTrials:
@@ -163,6 +204,12 @@ def fitting_trials(
 def reasons(left_out: Mapping[str, int]) -> str:
     """Reasons in a line: `latent_dim: 3, depth: 1`."""
     return ", ".join(f"{name}: {count}" for name, count in sorted(left_out.items()))
+
+
+def _completed(store: Store, sweep: str) -> tuple[list[TrialRow], Mapping[int, Sequence[EpochRow]]]:
+    """Rows of the completed trials of a sweep, and their curves by trial."""
+    rows = [row for row in Ledger(store, sweep).read().rows if row.state is State.COMPLETE]
+    return rows, Ledger(store, sweep).curves(rows).by_trial
 
 
 def _has_bounds(curve: Sequence[EpochRow], rungs: Sequence[int]) -> bool:

@@ -7,7 +7,7 @@ from vae_search.registry.promotion.pipeline import candidates
 from vae_search.registry.state import ModelState
 from vae_search.services.models import champions
 from vae_search.store.backends.base import Store
-from vae_search.store.sweeps import sweep_record
+from vae_search.store.sweeps import beginning, sweep_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +90,15 @@ def _state(store: Store, model: str) -> ModelState | None:
 
 def _asking(store: Store, sweep: str, state: ModelState | None) -> tuple[tuple[Asking, ...], str | None]:
     """Those who would ask, or why nobody can."""
+    from vae_search.data.dataset import METRIC_VERSION
+
+    judged = {} if state is None else _judged(state)
     try:
         found = candidates(store, sweep)
+        if any(each.sha256 not in judged for each in found):  # they are measured, and by this program's metric
+            beginning.check_metric(sweep_record.read(store, sweep), METRIC_VERSION)
     except (NotFound, Conflict, CorruptStore) as reason:
         return (), _first_line(reason)
-    judged = {} if state is None else _judged(state)
     return tuple(
         Asking(
             candidate=f"{sweep}/{each.trial}",

@@ -10,11 +10,13 @@ from tests.support.candidates import candidate, put_sweep
 from tests.support.page_reading import read, send
 from tests.support.published_models import publish
 from tests.support.web_service import NOW, app_of, client_of, token_file
+from vae_search.data.dataset import METRIC_VERSION
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.server.child_processes.promotions import Promotions
 from vae_search.server.tokens import Role
 from vae_search.services.models.promotion_outlook import promotion_outlook
 from vae_search.store.backends.local import LocalStore
+from vae_search.store.paths import SweepPaths
 
 BETTER = (229.9, 230.0, 230.1)
 
@@ -24,7 +26,7 @@ def store(tmp_path) -> LocalStore:
     """Model `digits` with a champion of sweep `first`; sweep `asks`, of the submitter, names it and is not judged."""
     store = LocalStore(tmp_path / "store")
     assert publish(store, "first", actor="grace") == "promoted"
-    put_sweep(store, candidate(BETTER, trial=4), sweep="asks", promote="promote: {model: digits}")
+    put_asking(store, "asks", promote="promote: {model: digits}")
     SweepQueue(store, now=lambda: NOW).submit("name: asks", sweep="asks", actor="submitter")
     return store
 
@@ -34,6 +36,13 @@ def clients(store, tmp_path) -> dict[Role, TestClient]:
     file, tokens = token_file(tmp_path)
     app = app_of(store, tokens=file)
     return {role: client_of(app, token) for role, token in tokens.items()}
+
+
+def put_asking(store: LocalStore, sweep: str, **more: str) -> None:
+    """A sweep with one finalist, as this version of the program judges them."""
+    put_sweep(store, candidate(BETTER, trial=4), sweep=sweep, **more)
+    path = SweepPaths(sweep).resolved
+    store.replace(path, json.dumps(json.loads(store.read(path)) | {"metric_version": METRIC_VERSION}).encode())
 
 
 def answering(clients: dict[Role, TestClient], **said: object) -> None:
@@ -110,18 +119,22 @@ def test_one_that_failed_says_why_and_can_be_asked_for_again(clients):
 
 def test_what_keeps_a_sweep_from_asking_is_said_instead_of_a_button(clients, store):
     put_sweep(store, sweep="bare", promote="promote: {model: digits}")
-    put_sweep(store, candidate(BETTER, trial=4), sweep="foreign")
+    put_asking(store, "foreign")
+
+    put_sweep(store, candidate(BETTER, trial=4), sweep="old", promote="promote: {model: digits}")
 
     bare = read(clients[Role.APPROVER], "/promote?sweep=bare")
+    old = read(clients[Role.APPROVER], "/promote?sweep=old")
     foreign = read(clients[Role.SUBMITTER], "/promote?sweep=foreign&model=digits")
 
     assert "no confirm run has completed" in bare.text
     assert "belongs to nobody" in foreign.text
-    assert not any(button.get("class") == "primary" for page in (bare, foreign) for button in page.buttons)
+    assert "of the metric" in old.text
+    assert not any(button.get("class") == "primary" for page in (bare, foreign, old) for button in page.buttons)
 
 
 def test_only_submitters_come_here_and_only_owners_and_approvers_ask(clients, store):
-    put_sweep(store, candidate(BETTER, trial=4), sweep="foreign")
+    put_asking(store, "foreign")
     answering(clients, error="not measured")
 
     read(clients[Role.VIEWER], "/promote?sweep=asks", status=403)

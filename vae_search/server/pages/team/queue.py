@@ -23,6 +23,7 @@ router = APIRouter(include_in_schema=False)
 MOST_OVER = 100  # of the items that are over, the newest first
 DONE = {
     "submit": "The sweep is in the queue.",
+    "fork": "The fork is in the queue, with what it has borrowed.",
     "up": "Moved up.",
     "down": "Moved down.",
     "prioritize": "The priority is changed.",

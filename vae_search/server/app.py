@@ -18,11 +18,12 @@ from vae_search.server.answers import API, describe_answers
 from vae_search.server.examples import PROBLEM
 from vae_search.server.pages import login, static_files
 from vae_search.server.pages.refusals import for_reader
-from vae_search.server.pages.sweeps import changes, compare, home, steering, sweep, trial
+from vae_search.server.pages.sweeps import changes, compare, fork, home, steering, sweep, trial
 from vae_search.server.pages.team import audit as audit_page
 from vae_search.server.pages.team import cluster as cluster_page
 from vae_search.server.pages.team import models as models_page
 from vae_search.server.pages.team import new_sweep as new_sweep_page
+from vae_search.server.pages.team import promote as promote_page
 from vae_search.server.pages.team import queue as queue_page
 from vae_search.server.pages.team import sql as sql_page
 from vae_search.server.pages.team import verdicts as verdicts_page
@@ -45,9 +46,11 @@ from vae_search.server.wall import ANYONE, Wall, declared_role
 from vae_search.version import VERSION
 
 _OF_API = (sweeps, trials, control, queue, query, specs, models, audit, webhooks, sessions)
-_OF_PAGES = (home, changes, sweep, trial, steering, compare, login, static_files)
-
-_OF_TEAM_PAGES = (new_sweep_page, queue_page, models_page, verdicts_page, sql_page, audit_page, cluster_page)
+_OF_PAGES = (home, changes, sweep, trial, steering, fork, compare, login, static_files)
+_OF_TEAM_PAGES = (
+    *(new_sweep_page, queue_page, models_page, promote_page, verdicts_page),
+    *(sql_page, audit_page, cluster_page),
+)
 
 
 def create_app(options: Options) -> FastAPI:

@@ -30,6 +30,7 @@ from vae_search.server.watchers import LOOK_S, Watchers
 from vae_search.services.browsing.audit import Audit
 from vae_search.services.browsing.figures import DigestReader
 from vae_search.services.browsing.kept_answers import KeptAnswers
+from vae_search.services.browsing.running_trials import RunningReader
 from vae_search.services.browsing.sweep_pages import SweepReader
 from vae_search.services.payloads import Facts
 from vae_search.services.webhooks.outboxes import webhooks_facts
@@ -95,6 +96,7 @@ class Service:
         self.audit = Audit(self.store)
         self.sweeps = SweepReader(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.digests = DigestReader(self.store, now=options.now, monotonic=options.monotonic)
+        self.running = RunningReader(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.traversals = TraversalReader(self.store, location=options.location, roots=options.roots)
         self.promotions = Promotions(options.location, now=options.now)
         self._queue = SweepQueue(self.store, now=options.now)

@@ -6,16 +6,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.support.paged_store import running
+from tests.support.paged_store import checkpoint, running
 from tests.support.reported_sweeps import complete, failed, pruned, put_sweep
 from vae_search.errors import NotFound
 from vae_search.services.browsing.figures import DigestReader
-from vae_search.services.browsing.running_trials import running_trial, running_trials
+from vae_search.services.browsing.running_trials import RunningReader, running_trial, running_trials
 from vae_search.services.browsing.sweep_facts import BEST_POINTS, best_so_far
 from vae_search.services.browsing.sweep_pages import SweepReader, sweep_page
 from vae_search.services.browsing.trial_pages import trial_page
 from vae_search.services.control.commands import change_settings
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import read_leaderboard
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -92,10 +93,42 @@ def test_what_is_in_flight_is_told_with_its_config(store):
         found = running_trials(store, "live")
         params = running_trial(store, "live", 10)["params"]
 
-    assert [(each["trial"], each["epochs"], each["confirm_run"]) for each in found] == [(9, 0, False), (10, 0, False)]
+    assert [(each["trial"], each["epochs"], each["confirm_run"]) for each in found] == [(9, 5, False), (10, 0, False)]
     assert params == {"architecture": "conv", "latent_dim": 14, "beta": 1.0}
     with pytest.raises(NotFound):
         running_trial(store, "live", 11)
+
+
+def test_the_curve_of_a_trial_in_flight_comes_from_its_newest_whole_checkpoint(store):
+    with running(store):
+        facts, clock = SweepReader(store, monotonic=Clock()).facts("live"), Clock()
+        reader = RunningReader(store, monotonic=clock, look_s=1.0)
+        first = reader.read(facts)
+        checkpoint(store, trial=9, epochs=7)
+        checkpoint(store, trial=10, epochs=9)
+        store.remove(f"{SweepPaths('live').checkpoint('000010', 1, 9)}/manifest.json")
+        at_once = reader.read(facts)
+        clock.now_s = 1.5
+        later = reader.read(facts)
+
+    assert first.rungs == (3, 9)
+    assert first.epochs == 27
+    assert first.best[-1][0] == 3
+    assert [len(run["curve"]) for run in first.runs] == [5, 0]
+    assert first.runs[0]["curve"][-1] == (5, 26.0)
+    assert at_once is first
+    assert [len(run["curve"]) for run in later.runs] == [7, 0]
+
+
+def test_a_damaged_curve_in_flight_is_left_out_and_another_sweep_of_the_name_has_its_own(store):
+    with running(store):
+        facts, clock = SweepReader(store, monotonic=Clock()).facts("live"), Clock()
+        reader = RunningReader(store, monotonic=clock, look_s=1.0)
+        path = f"{SweepPaths('live').checkpoint('000009', 1, 5)}/measurements.json"
+        store.replace(path, store.read(path).replace(b"26.0", b"25.0"))
+
+        assert reader.read(facts).runs[0]["curve"] == ()
+    assert reader.run(facts, 11) is None
 
 
 def test_a_digest_is_made_anew_when_the_sweep_has_changed_and_not_before(store):

@@ -78,6 +78,7 @@ class Promotions:
         self._lock = threading.Lock()
         self._running: dict[tuple[str, str], _Run] = {}
         self._ended: list[Promotion] = []
+        self._changes = 0
         self._is_over = False
 
     def ask(self, sweep: str, *, model: str, actor: str) -> Promotion:
@@ -100,13 +101,20 @@ class Promotions:
             run.thread = threading.Thread(target=self._follow, args=(run,), name=f"promotion of {sweep}", daemon=True)
             run.thread.start()
             self._running[key] = run
+            self._changes += 1
         return run.asked
 
-    def of(self, model: str) -> list[Promotion]:
-        """The promotions of a model: those that run, then the last ones that ended, the newest first."""
+    def of(self, model: str | None = None, *, sweep: str | None = None) -> list[Promotion]:
+        """The promotions of a model or a sweep: those that run, then the last ones that ended, the newest first."""
         with self._lock:
-            running = [run.asked for run in self._running.values()]
-            return [each for each in (*running, *reversed(self._ended)) if each.model == model]
+            everything = [*(run.asked for run in self._running.values()), *reversed(self._ended)]
+        return [each for each in everything if model in (None, each.model) and sweep in (None, each.sweep)]
+
+    @property
+    def changes(self) -> int:
+        """Number of promotions that have begun, and of those that have ended: it grows with each."""
+        with self._lock:
+            return self._changes
 
     def end(self) -> None:
         """Stop what runs, and wait for it."""
@@ -129,6 +137,7 @@ class Promotions:
         with self._lock:
             del self._running[run.asked.model, run.asked.sweep]
             self._ended = [*self._ended, done][-KEPT:]
+            self._changes += 1
 
     def _carried_out(self, run: _Run) -> Promotion:
         with scratch_folder("promotion-") as folder:

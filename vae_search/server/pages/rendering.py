@@ -38,6 +38,11 @@ NAVIGATION = (
     Place(key="audit", label="Audit", path="/audit"),
     Place(key="cluster", label="Cluster", path="/cluster"),
 )
+RIGHTS = {
+    Role.VIEWER: "read everything, and ask in SQL",
+    Role.SUBMITTER: "read everything, submit sweeps, change your own, and let them ask for promotion",
+    Role.APPROVER: "read and submit, change everybody's sweeps, approve or reject models, and roll back",
+}
 
 
 def render(
@@ -67,6 +72,7 @@ def render(
             person=person,
             may_submit=person is not None and person.role.reaches(Role.SUBMITTER),
             may_approve=person is not None and person.role.reaches(Role.APPROVER),
+            rights="" if person is None else RIGHTS[person.role],
             has_tokens=request.app.state.service.options.tokens is not None,
             navigation=NAVIGATION,
             here=here,

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 
+from vae_search.errors import NotFound
 from vae_search.server.routes.parameters import Limit, SweepName, TrialNumber, Where, page
 from vae_search.server.service import InService
 from vae_search.server.tokens import Role
@@ -54,5 +55,12 @@ def show_trial(service: InService, sweep: SweepName, trial: TrialNumber) -> dict
 @router.get("/{trial}/curve")
 @opened_to(Role.VIEWER)
 def curve(service: InService, sweep: SweepName, trial: TrialNumber) -> dict[str, Any]:
-    """Show the learning curve of a finished trial, an entry for each epoch."""
-    return {"sweep": sweep, "trial": trial, "items": trial_pages.curve(service.store, sweep, trial)}
+    """Show the learning curve of a trial, an entry for each epoch; of one in flight until its newest checkpoint."""
+    try:
+        found = trial_pages.curve(service.store, sweep, trial)
+    except NotFound:
+        run = service.running.run(service.sweeps.facts(sweep), trial)
+        if run is None:
+            raise
+        found = [{"epoch": epoch, "neg_elbo": neg_elbo} for epoch, neg_elbo in run["curve"]]
+    return {"sweep": sweep, "trial": trial, "items": found}

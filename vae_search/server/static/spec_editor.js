@@ -54,7 +54,7 @@ function item(error) {
   return found;
 }
 
-function show(errors) {
+function show({ errors, words }) {
   wrong = new Map();
   for (const error of errors) {
     if (error.line) wrong.set(error.line, [...(wrong.get(error.line) ?? []), error.detail]);
@@ -63,6 +63,11 @@ function show(errors) {
   head.textContent = errors.length === 0 ? "The spec is valid." : `${errors.length} mistake${errors.length > 1 ? "s" : ""} to mend:`;
   told.className = errors.length === 0 ? "notice" : "warning";
   told.replaceChildren(head);
+  if (words) {
+    const said = document.createElement("p");
+    said.textContent = words;
+    told.append(said);
+  }
   if (errors.length > 0) {
     const list = document.createElement("ol");
     list.className = "errors";
@@ -80,7 +85,7 @@ async function check() {
   const number = asked;
   try {
     const answer = await fetch(form.dataset.check, { method: "POST", body: text.value, headers: { "Content-Type": "application/yaml" } });
-    if (answer.ok && number === asked) show((await answer.json()).errors);
+    if (answer.ok && number === asked) show(await answer.json());
   } catch {
     // The service is away for a moment; the next key asks again, and submitting checks in any case.
   }

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.services.browsing.kept_answers import KeptAnswers, one_look
-from vae_search.services.browsing.running_trials import running_trials
 from vae_search.services.browsing.sweep_facts import sweep_facts
 from vae_search.services.payloads import Facts
 from vae_search.services.queries import KnownSweep
@@ -60,8 +59,6 @@ class Standing:
     facts: Facts
     spec: "SweepSpec"
     """that it is run with now, or will be"""
-    running: tuple[Facts, ...]
-    """runs in flight, as of `running_trials`"""
     mark: tuple[int, int]
     """the newest lease and the number of commands"""
     read_at_s: float
@@ -200,8 +197,7 @@ class SweepReader:
         if found.state != "running":  # what is told holds for long, so the rows must not be from before its driver left
             rows = self._rows.answer(sweep, since_s=now_s)
             found = status(look, sweep, leaderboard=rows.leaderboard, confirm_runs=rows.confirm_runs)
-        running = tuple(running_trials(look, sweep)) if found.in_flight else ()
-        return Standing(facts=sweep_facts(found), spec=found.spec, running=running, mark=mark, read_at_s=now_s)
+        return Standing(facts=sweep_facts(found), spec=found.spec, mark=mark, read_at_s=now_s)
 
 
 def sweep_page(

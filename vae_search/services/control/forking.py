@@ -49,6 +49,24 @@ class Fork:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForkOutlook:
+    """Outlook of a fork that nobody has made yet.
+
+    Args:
+        completed: trials of the other sweep that have completed.
+        borrowed: of these, those that the sampler would know.
+        left_out: the others, by the first parameter for which they have no place.
+        changes: differences by which the trials would not be comparable, one `budget.epochs: 9 → 12` each; then
+            nothing can be borrowed, and `borrowed` is 0.
+    """
+
+    completed: int
+    borrowed: int
+    left_out: Mapping[str, int]
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FittingTrials:
     """Completed trials that a fork may borrow, and how many it may not, by the reason in a word."""
 
@@ -136,11 +154,9 @@ def _read_fitting(
     Raises:
         Conflict: There is none.
     """
-    name, ledger = lender.spec.name, Ledger(store, lender.spec.name)
-    # A row of another incarnation: the lender was removed since its record was read, and another has its name.
-    rows = [row for row in ledger.read().rows if row.incarnation == lender.incarnation]
-    curves = ledger.curves([row for row in rows if row.state is State.COMPLETE]).by_trial
-    fitting = fitting_trials(rows, curves, spec=new)
+    name = lender.spec.name
+    complete, curves = _completed(store, lender)
+    fitting = fitting_trials(complete, curves, spec=new)
     if not fitting.rows:
         raise Conflict(
             f"fork of {name}: none of its completed trials fits {new.name}"
@@ -153,6 +169,31 @@ def _read_fitting(
 def _record_of(spec: "SweepSpec", lender: SweepRecord, borrowing: Borrowing) -> SweepRecord:
     """The record of a fork, which is judged as its lender is."""
     return replace(lender, spec=spec, versions=versions(), incarnation=secrets.token_hex(16), borrowing=borrowing)
+
+
+def fork_outlook(store: Store, sweep: str, spec: "SweepSpec") -> ForkOutlook:
+    """Look at what a fork would borrow; nothing is written.
+
+    Args:
+        spec: of the fork.
+
+    Raises:
+        NotFound: There is no such sweep.
+        CorruptStore: Its record is damaged.
+        Conflict: Its trials were measured by another version of the metric.
+    """
+    from vae_search.data.dataset import METRIC_VERSION
+
+    stored = sweep_record.read_stored(store, sweep)
+    record, present = stored.checked(), present_spec(store, stored)
+    beginning.check_metric(record, METRIC_VERSION)
+    new = spec.with_bound(record.spec)
+    changes = measure_changes(present, new)
+    complete, curves = _completed(store, record)
+    fitting = FittingTrials(rows=(), left_out={}) if changes else fitting_trials(complete, curves, spec=new)
+    return ForkOutlook(
+        completed=len(complete), borrowed=len(fitting.rows), left_out=dict(fitting.left_out), changes=tuple(changes)
+    )
 
 
 def fitting_trials(
@@ -187,6 +228,18 @@ def fitting_trials(
 def reasons(left_out: Mapping[str, int]) -> str:
     """Reasons in a line: `latent_dim: 3, depth: 1`."""
     return ", ".join(f"{name}: {count}" for name, count in sorted(left_out.items()))
+
+
+def _completed(store: Store, lender: SweepRecord) -> tuple[list[TrialRow], Mapping[int, Sequence[EpochRow]]]:
+    """Rows of the lender's completed trials, and their curves by trial.
+
+    A row of another incarnation counts as none: the lender was removed since its record was read, and another has its
+    name.
+    """
+    ledger = Ledger(store, lender.spec.name)
+    own = (row for row in ledger.read().rows if row.incarnation == lender.incarnation)
+    rows = [row for row in own if row.state is State.COMPLETE]
+    return rows, ledger.curves(rows).by_trial
 
 
 def _has_bounds(curve: Sequence[EpochRow], rungs: Sequence[int]) -> bool:

@@ -77,6 +77,16 @@ def read_file_set(store: Store, folder: str) -> FileSet:
     return FileSet(files=files, sha256=_sha256(manifest))
 
 
+def is_file_of(manifest: bytes, name: str, content: bytes, *, folder: str) -> bool:
+    """True if a file is the one that the manifest of its folder names."""
+    try:
+        expected = from_json_bytes(manifest, where=store_paths.manifest(folder)).get("files")
+    except CorruptStore:
+        return False
+    entry = expected.get(name) if isinstance(expected, dict) else None
+    return isinstance(entry, dict) and entry.get("sha256") == _sha256(content)
+
+
 def remove_bundle(store: Store, folder: str) -> None:
     """Remove a folder; the manifest goes first, so that it is never half there."""
     store.remove(store_paths.manifest(folder))

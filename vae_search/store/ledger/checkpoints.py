@@ -1,12 +1,12 @@
 """The training state of runs that are not finished; none of it outlives the run."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
-from vae_search.store.backends.file_sets import read_file_set, remove_bundle, write_file_set
+from vae_search.store.backends.file_sets import is_file_of, read_file_set, remove_bundle, write_file_set
 from vae_search.store.paths import SweepPaths
 
 PAUSE_FILE = "paused.json"  # beside the checkpoints of a trial that waits at a rung
@@ -46,6 +46,35 @@ def newest_intact(store: Store, sweep: str, key: str) -> Checkpoint | None:
             continue
         return Checkpoint(epoch=epoch, lease=lease, files=bundle.files)
     return None
+
+
+def newest_whole(sweep: str, listed: Collection[str]) -> dict[str, str]:
+    """Folder of the newest whole checkpoint of each run in flight, by key.
+
+    Args:
+        listed: paths below the sweep's `running/`.
+    """
+    newest: dict[str, tuple[int, int]] = {}
+    for path in listed:
+        key, place = store_paths.running_key_of(path), store_paths.checkpoint_of(path)
+        if key is not None and place is not None and path.endswith(store_paths.manifest("")):
+            newest[key] = max(newest.get(key, place), place)
+    return {key: SweepPaths(sweep).checkpoint(key, lease, epoch) for key, (epoch, lease) in newest.items()}
+
+
+def read_one_file(store: Store, folders: Mapping[str, str], name: str) -> dict[str, bytes]:
+    """One file of several checkpoints, by key; those that are damaged, or were removed meanwhile, are left out.
+
+    Args:
+        folders: of the checkpoints, by key.
+    """
+    manifests = store.read_many(store_paths.manifest(folder) for folder in folders.values())
+    contents = store.read_many(f"{folder}/{name}" for folder in folders.values())
+    found: dict[str, bytes] = {}
+    for (key, folder), manifest, content in zip(folders.items(), manifests, contents, strict=True):
+        if manifest is not None and content is not None and is_file_of(manifest, name, content, folder=folder):
+            found[key] = content
+    return found
 
 
 def prune(store: Store, sweep: str, key: str, *, lease: int, keep: int = 2) -> None:

@@ -5,7 +5,7 @@ from tests.support.reported_sweeps import TEXT, complete
 from vae_search.errors import StoreUnavailable
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.server.pages.sweeps.changes import StoreLook
-from vae_search.server.pages.sweeps.drawings import CURVE_WIDTH, MOST_POINTS, curve, sparkline
+from vae_search.server.pages.sweeps.drawings import BOX, LABELLED, MOST_POINTS, chart, sparkline
 from vae_search.server.watchers import Event
 from vae_search.services.browsing.sweep_pages import SweepReader
 from vae_search.store.ledger.trials import Ledger
@@ -63,9 +63,39 @@ def test_a_sparkline_goes_down_in_steps_to_the_last_trial():
 
 
 def test_a_curve_is_thinned_and_keeps_its_last_point():
-    line = curve([(epoch, 100.0 - epoch) for epoch in range(1, 1001)])
+    drawn = chart([("trial 0", [(epoch, 100.0 - epoch / 20) for epoch in range(1, 1001)])], epochs=1000)
 
-    assert len(line.points.split()) <= MOST_POINTS
-    assert line.points.split()[-1].startswith(f"{CURVE_WIDTH - 2:.1f},")
-    assert curve([(1, 3.0)]).points.split() == ["360.0,120.0"]
-    assert curve([]) is None
+    (curve,) = drawn.curves
+    assert len(curve.points.split()) <= MOST_POINTS
+    assert curve.points.split()[-1].startswith(f"{BOX:.1f},")
+    assert (curve.x, curve.words) == (100.0, "trial 0: 50.00 nats after epoch 1000")
+    assert chart([("trial 0", ())], epochs=9) is None
+
+
+def test_a_chart_places_rungs_by_epoch_and_leaves_out_numbers_that_have_no_room():
+    drawn = chart([("0", [(1, 30.0), (2, 20.0)])], rungs=[1, 2, 27, 99], epochs=100)
+
+    assert [rung.at for rung in drawn.rungs] == [1.0, 2.0, 27.0, 99.0]
+    assert [number.text for number in drawn.numbers] == ["1", "27", "100"]
+    assert drawn.curves[0].points.startswith(f"{BOX / 100:.1f},")
+    assert all(level.text in ("20", "25", "30") for level in drawn.levels)
+
+
+def test_a_chart_cuts_the_values_of_first_epochs_and_says_so():
+    falling = [(1, 4000.0), *((epoch, 30.0 - epoch) for epoch in range(2, 12))]
+
+    cut, whole = chart([("0", falling)], epochs=11), chart([("0", falling[1:])], epochs=11)
+
+    assert cut.is_cut
+    assert not whole.is_cut
+    assert [level.text for level in cut.levels] == ["20", "30", "40"]
+
+
+def test_a_chart_holds_trials_against_the_best_and_names_few_of_them():
+    points = [(1, 3.0)]
+    few = chart([("3", points)], best=[(1, 2.0), (2, 1.0)], epochs=9)
+    many = chart([(str(trial), points) for trial in range(LABELLED + 1)], epochs=9)
+
+    assert [curve.kind for curve in few.curves] == ["best", "c0"]
+    assert few.is_labelled
+    assert not many.is_labelled

@@ -3,6 +3,7 @@
 import hashlib
 import tomllib
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.stores import filled_store
 from tests.support.web_service import app_of, client_of, token_file
 from vae_search.errors import InvalidSpec
 from vae_search.server.pages.forms import Form, local_path
+from vae_search.server.pages.rendering import RIGHTS
 from vae_search.server.pages.static_files import FILES, FOLDER, static
 from vae_search.server.tokens import Role
 from vae_search.server.wall import COOKIE
@@ -141,6 +143,18 @@ def test_without_tokens_there_is_nothing_to_log_in_to(tmp_path):
 
     assert answer.headers["location"] == "/"
     assert "Log out" not in home.text
+    assert "This service has no tokens, so whoever reaches it is you." in home.text
+
+
+@pytest.mark.parametrize("path", ["/", "/queue", "/models", "/sql", "/none"])
+@pytest.mark.parametrize("role", Role)
+def test_every_page_says_who_one_is_and_what_one_may_do(path, role, browser, tokens):
+    log_in(browser, tokens[1][role])
+
+    page = browser.get(path).text
+
+    assert f"You are <bdi>{role.value}</bdi>, {role.value}: you may {RIGHTS[role]}" in unescape(page)
+    assert "has no tokens" not in page
 
 
 def test_pages_hold_no_inline_script_and_fetch_nothing_from_elsewhere(browser, tokens):

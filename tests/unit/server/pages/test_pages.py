@@ -147,7 +147,7 @@ def test_a_trial_tells_its_config_its_curve_and_why_it_ended(viewer):
     complete, pruned = viewer.get("/sweeps/digits/trials/0").text, viewer.get("/sweeps/digits/trials/1").text
 
     assert "latent_dim" in complete
-    assert '<svg class="curve"' in complete
+    assert '<svg class="chart"' in complete
     assert "All 27 epochs as a table" in complete
     assert "stopped at a rung" in pruned
 
@@ -156,10 +156,25 @@ def test_a_trial_in_flight_tells_its_config_and_how_far_it_is(clients):
     page = clients[Role.SUBMITTER].get("/sweeps/live/trials/9").text
     words = words_of(page)
 
-    assert "in flight" in words
+    assert "in flight: 5 of 27 epochs are saved" in words
+    assert "26.00 nats per image after epoch 5" in words
+    assert '<svg class="chart"' in page
     assert "latent_dim 13" in words
     assert 'action="/sweeps/live/trials/9/stop"' in page
     assert clients[Role.VIEWER].get("/sweeps/live/trials/11").status_code == 404
+
+
+def test_a_sweep_draws_its_trials_in_flight_with_the_rungs_and_the_best(viewer):
+    page = viewer.get("/sweeps/live").text
+
+    live = page[page.index('<div id="live"') : page.index('<h2 id="steer"')]
+    assert live.count('class="rung"') == 2
+    assert 'class="best"' in live
+    assert "9: 26.00 nats after epoch 5" in live
+    assert "5 of 27" in live
+    curve = viewer.get("/api/v1/sweeps/live/trials/9/curve").json()["items"]
+    assert curve[-1] == {"epoch": 5, "neg_elbo": 26.0}
+    assert viewer.get("/api/v1/sweeps/live/trials/11/curve").status_code == 404
 
 
 def test_figures_are_plotly_specifications_and_are_sent_once(viewer):

@@ -137,6 +137,14 @@ def test_an_item_whose_sweep_has_begun_leads_to_it_and_to_another_like_it(tmp_pa
     assert {"/sweeps/digits", "/new?like=digits", "/audit?sweep=digits"} <= {*page.links}
 
 
+def test_the_queue_and_an_item_follow_the_stream_of_all_pages_and_ask_by_themselves_for_nothing(clients, queue):
+    for path in ("/queue", "/queue/1"):
+        page = read(clients[Role.VIEWER], path).html
+        assert 'data-stream="/events"' in page
+        assert 'hx-trigger="news from:body"' in page
+        assert "every " not in page
+
+
 def test_an_empty_queue_and_a_silent_dispatcher_are_told(store, tmp_path):
     with client_of(app_of(store)) as client:
         page = read(client, "/queue")

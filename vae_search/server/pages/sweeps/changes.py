@@ -1,4 +1,4 @@
-"""Event stream of the home page: it says that the store has changed, and the page asks for itself anew."""
+"""Event stream of pages that are of no single sweep: it says that something has changed, and they ask anew."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -21,11 +21,15 @@ WHOLE_LOOKS = 15  # every so many looks all sweeps are looked at, and not only t
 
 
 class StoreLook:
-    """Looks at all sweeps that run, at the queue, and now and then at all the rest."""
+    """Looks at all sweeps that run, at the queue, and now and then at all the rest.
 
-    def __init__(self, sweeps: SweepReader, queue_entries: Callable[[], int], *, look_s: float) -> None:
+    Args:
+        marks: what else pages show, as values that change with it: the queue's length, and so on.
+    """
+
+    def __init__(self, sweeps: SweepReader, marks: Callable[[], object], *, look_s: float) -> None:
         self._sweeps = sweeps
-        self._queue_entries = queue_entries
+        self._marks = marks
         self._look_s = look_s
         self._looks = 0
         self._seen: object = None
@@ -54,7 +58,7 @@ class StoreLook:
                 continue
             if name in before or facts["state"] == "running":
                 counts.append((name, facts["state"], facts["finished"], facts["confirm_runs"]))
-        return names, self._queue_entries(), counts
+        return names, self._marks(), counts
 
 
 @router.get("/events")
@@ -62,13 +66,13 @@ class StoreLook:
 async def changes(
     service: InService, last_event_id: Annotated[str | None, Header(max_length=100)] = None
 ) -> StreamingResponse:
-    """Stream that the store has changed: `changed` after each change, `trouble`."""
+    """Stream that the store, the queue or a promotion has changed: `changed` after each change, `trouble`."""
 
-    def entries() -> int:
-        return service.queued().entries
+    def marks() -> object:
+        return service.queued().entries, service.pulse.state(), service.promotions.changes
 
     def begin() -> StoreLook:
-        return StoreLook(service.sweeps, entries, look_s=service.options.look_s)
+        return StoreLook(service.sweeps, marks, look_s=service.options.look_s)
 
     listener = Listener()
     watcher = await run_in_threadpool(service.watchers.join, STORE, begin, listener, last_seen=last_event_id)

@@ -13,12 +13,14 @@ from starlette.responses import Response
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.server.pages.forms import address
 from vae_search.server.pages.rendering import render
+from vae_search.server.pages.sweeps.drawings import Chart, chart
 from vae_search.server.pages.sweeps.steering_forms import SAID, steering_of
 from vae_search.server.routes.parameters import SweepName, TrialNumber
 from vae_search.server.service import InService, Service
 from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
 from vae_search.services.browsing.queue_facts import item_facts
+from vae_search.services.browsing.running_trials import InFlight
 from vae_search.services.browsing.trial_pages import Order, trial_page
 from vae_search.services.payloads import Facts
 from vae_search.store.ledger.logs import log_lines
@@ -114,6 +116,7 @@ def sweep_page(
     facts = found.facts
     path = f"/sweeps/{quote(sweep, safe='')}"
     item = next((item for item in reversed(service.queued().items) if item.sweep == sweep), None)
+    in_flight = service.running.read(facts) if facts["in_flight"] else None
     trials, refused = _trials(service, sweep, asked, cursor)
     status = HTTPStatus.UNPROCESSABLE_ENTITY if refused and status == HTTPStatus.OK else status
 
@@ -133,7 +136,9 @@ def sweep_page(
         facts=facts,
         digest=service.digests.digest(facts),
         queued=None if item is None else item_facts(item),
-        running=found.running[:RUNNING_SHOWN],
+        running=[] if in_flight is None else in_flight.runs[:RUNNING_SHOWN],
+        epochs=None if in_flight is None else in_flight.epochs,
+        chart=None if in_flight is None else _curves(in_flight),
         trials=trials,
         where_refused=refused,
         asked=asked,
@@ -148,6 +153,12 @@ def sweep_page(
         trouble=[*trouble],
         steering=steering_of(request.state.person, found, item, given or {}),
     )
+
+
+def _curves(found: InFlight) -> Chart | None:
+    """The curves of the trials in flight; confirm runs are trained for longer, and compared at no rung."""
+    named = [(str(run["trial"]), run["curve"]) for run in found.runs[:RUNNING_SHOWN] if not run["confirm_run"]]
+    return chart(named, best=found.best, rungs=found.rungs, epochs=found.epochs)
 
 
 def _trials(service: Service, sweep: str, asked: Mapping[str, object], cursor: str) -> tuple[Facts, list[str]]:

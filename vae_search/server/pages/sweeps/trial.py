@@ -8,7 +8,7 @@ from starlette.responses import Response
 from vae_search.core.trial_state import Reason
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.server.pages.rendering import render
-from vae_search.server.pages.sweeps.drawings import curve
+from vae_search.server.pages.sweeps.drawings import chart
 from vae_search.server.pages.sweeps.steering_forms import steering_of
 from vae_search.server.routes.parameters import SweepName, TrialNumber
 from vae_search.server.service import InService
@@ -73,7 +73,7 @@ def show_trial(service: InService, request: Request, sweep: SweepName, trial: Tr
         why=WHY.get(row["reason"], f"It ended: {row['reason']}.") if row["reason"] else None,
         epochs=epochs,
         damaged=damaged,
-        curve=curve(points),
+        chart=chart([(f"trial {trial}", points)], epochs=int(points[-1][0])) if points else None,
         version=None if facts["model"] is None else version_of_trial(service.store, facts["model"], sweep, trial),
     )
 
@@ -89,6 +89,9 @@ def _in_flight(service: InService, request: Request, sweep: str, trial: int, pat
     except NotFound:
         raise NotFound(f"sweep {sweep}: trial {trial} has not begun, or does not exist.") from None
     item = next((item for item in reversed(service.queued().items) if item.sweep == sweep), None)
+    facts = service.sweeps.facts(sweep)
+    in_flight = service.running.read(facts)
+    points = next((run["curve"] for run in in_flight.runs if run["key"] == found["key"]), ())
     return render(
         request,
         "running_trial.html",
@@ -99,6 +102,9 @@ def _in_flight(service: InService, request: Request, sweep: str, trial: int, pat
         sweep=sweep,
         trial=trial,
         found=found,
+        epochs=in_flight.epochs,
+        points=points,
+        chart=chart([(f"trial {trial}", points)], best=in_flight.best, rungs=in_flight.rungs, epochs=in_flight.epochs),
         params=found["params"],
         steering=steering_of(request.state.person, service.sweeps.standing(sweep), item, {}),
     )

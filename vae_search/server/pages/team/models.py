@@ -33,6 +33,7 @@ DONE = {
 }
 MOST_HISTORY = 100  # entries, the newest first; the audit has all
 SHOWN_TILE_PX = 112
+SUGGESTED_SWEEPS = 500  # that the form of a promotion knows
 
 EntryNumber = Annotated[int, Path(ge=1, lt=2**31)]
 
@@ -92,6 +93,7 @@ def show_model(
         can_go_back=len(state.champions) > 1,
         history=history[: -MOST_HISTORY - 1 : -1],
         entries=len(history),
+        sweeps=service.sweeps.names()[:SUGGESTED_SWEEPS],
     )
 
 

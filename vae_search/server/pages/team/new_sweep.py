@@ -104,6 +104,15 @@ def _errors(service: Service, content: bytes) -> list[dict[str, Any]]:
     return []
 
 
+def at_their_lines(errors: list[dict[str, Any]], spec: str) -> list[dict[str, Any]]:
+    """Mistakes, each with the text of its line."""
+    lines = spec.splitlines()
+    return [
+        each | {"text": lines[each["line"] - 1] if each["line"] and each["line"] <= len(lines) else None}
+        for each in errors
+    ]
+
+
 def _page(
     request: Request,
     spec: str,
@@ -116,11 +125,6 @@ def _page(
     priority: str = "0",
     key: str | None = None,
 ) -> Response:
-    lines = spec.splitlines()
-    found = [
-        each | {"text": lines[each["line"] - 1] if each["line"] and each["line"] <= len(lines) else None}
-        for each in errors or []
-    ]
     return render(
         request,
         "team/new_sweep.html",
@@ -128,7 +132,8 @@ def _page(
         here="new",
         twin="/api/v1/templates",
         spec=spec,
-        errors=found,
+        errors=at_their_lines(errors or [], spec),
+        words=None,
         is_checked=is_checked,
         estimate=estimate,
         trouble=trouble or [],

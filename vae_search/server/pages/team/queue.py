@@ -23,6 +23,7 @@ router = APIRouter(include_in_schema=False)
 MOST_OVER = 100  # of the items that are over, the newest first
 DONE = {
     "submit": "The sweep is in the queue.",
+    "fork": "The fork is in the queue, with what it has borrowed.",
     "up": "Moved up.",
     "down": "Moved down.",
     "prioritize": "The priority is changed.",
@@ -49,6 +50,7 @@ def show_queue(
         request,
         "team/queue.html",
         here="queue",
+        stream="/events",
         twin="/api/v1/queue",
         items=[_shown(item, person) for item in going],
         over=[_shown(item, person) for item in over[:MOST_OVER]] if everything else [],
@@ -78,6 +80,7 @@ def show_item(
         request,
         "team/queue_item.html",
         here="queue",
+        stream="/events",
         twin=f"/api/v1/queue/{item}",
         item=_shown(found, person),
         attempts=found.attempts,

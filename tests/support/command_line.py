@@ -22,7 +22,7 @@ def vae_search(*arguments: object, folder: Path, **environment: str) -> "subproc
 
 
 def in_this_process(*words: str, folder: Path, **environment: str) -> "subprocess.CompletedProcess[bytes]":
-    """The same for any command that is refused before it begins to work."""
+    """The same for any command that is refused, or has nothing to wait for."""
     from vae_search.cli.app import main
 
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))

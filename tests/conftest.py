@@ -113,8 +113,8 @@ def s3_location(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture(scope="session")
 def quick(pytestconfig: pytest.Config) -> bool:
-    """Whether a long proof may take its quick form, as in `make test`."""
-    return pytestconfig.getoption("tier") == Tier.TEST
+    """Whether a long proof may take its quick form, as in `make check` and `make test`."""
+    return pytestconfig.getoption("tier") != Tier.ALL
 
 
 @pytest.fixture
@@ -147,9 +147,9 @@ def swept(tmp_path: Path) -> LocalStore:
     return store
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with such a store, and what was exported of it: `study.db`, `runs/` and `tables/`."""
+    """A folder with such a store, and what was exported of it: `study.db`, `runs/` and `tables/`; to read only."""
     from tests.support.reported_sweeps import mixed, put_sweep
     from vae_search.services import exporting
 

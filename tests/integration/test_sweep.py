@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.command_line import interrupted_run
+from tests.support.command_line import in_this_process, interrupted_run, vae_search
 from tests.support.hostile_folder import put_hostile_modules
 from vae_search.core.machine import usable_cores
 from vae_search.store.backends.uri import open_store
@@ -43,6 +43,20 @@ def ask(folder: Path, *arguments: object) -> str:
     done = subprocess.run(command(*arguments), cwd=folder, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def told(folder: Path, *arguments: object) -> str:
+    """What a command says that only reads; such commands in the hostile folder are the business of `ask`."""
+    done = vae_search(*arguments, folder=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode()
+
+
+def refused(folder: Path, *arguments: object, code: int) -> str:
+    """Errors of a command that is refused."""
+    done = in_this_process(*map(str, arguments), folder=folder)
+    assert done.returncode == code, done.stderr
+    return done.stderr.decode()
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +91,7 @@ def test_a_finished_sweep_is_intact_and_has_a_copy_for_readers_in_a_hurry(folder
     copies = [path.name for path in (folder / "vae-store" / "sweeps" / "tiny" / "compact").iterdir()]
 
     assert sorted(copies) == ["epochs-000008.parquet", "trials-000008.parquet"]
-    assert "all intact" in ask(folder, "verify", "tiny")
+    assert "all intact" in told(folder, "verify", "tiny")
 
 
 def test_a_finished_sweep_is_shown_at_once(folder):
@@ -91,7 +105,7 @@ def test_a_finished_sweep_is_shown_at_once(folder):
 
 
 def test_best_ranks_complete_trials_by_objective(folder):
-    best = json.loads(ask(folder, "best", "tiny", "--json"))
+    best = json.loads(told(folder, "best", "tiny", "--json"))
 
     assert best
     assert all(trial["state"] == "COMPLETE" for trial in best)
@@ -127,25 +141,21 @@ def test_concurrency_limits_how_many_trials_run_at_once(folder):
 
 
 def test_a_picture_that_cannot_be_written_is_refused(folder):
-    done = subprocess.run(command("sample", "tiny", "-o", "nowhere/x.png"), cwd=folder, text=True, capture_output=True)
+    said = refused(folder, "sample", "tiny", "-o", "nowhere/x.png", code=2)
 
-    assert done.returncode == 2
-    assert "nowhere/x.png" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "nowhere/x.png" in said
+    assert "Traceback" not in said
 
 
 def test_weights_that_were_not_kept_are_explained(folder):
     rows = Ledger(open_store(f"{folder}/vae-store"), "tiny").trials()
     pruned = next(row.trial for row in rows if row.artifact_sha256 is None)
 
-    done = subprocess.run(command("sample", f"tiny/{pruned}"), cwd=folder, text=True, capture_output=True)
-
-    assert done.returncode == 2
-    assert "not kept" in done.stderr
+    assert "not kept" in refused(folder, "sample", f"tiny/{pruned}", code=2)
 
 
 def test_query_counts_what_status_counts(folder):
-    (status,) = json.loads(ask(folder, "status", "tiny", "--json"))
+    (status,) = json.loads(told(folder, "status", "tiny", "--json"))
     counted = json.loads(
         ask(folder, "query", "SELECT state, count(*) AS n FROM trials GROUP BY state", "--sweep", "tiny", "--json")
     )
@@ -168,12 +178,9 @@ def test_sample_draws_a_picture_with_content(folder):
 
 
 def test_another_spec_under_the_same_name_is_refused_with_the_difference(folder):
-    done = subprocess.run(
-        command("run", "tiny.yaml", "--set", "budget.epochs=12"), cwd=folder, text=True, capture_output=True
-    )
+    said = refused(folder, "run", "tiny.yaml", "--set", "budget.epochs=12", code=5)
 
-    assert done.returncode == 5
-    assert "budget.epochs: 9 → 12" in done.stderr
+    assert "budget.epochs: 9 → 12" in said
 
 
 @pytest.mark.exhaustive
@@ -206,11 +213,10 @@ def test_a_sweep_goes_on_without_its_spec_file_and_remembers_its_grown_budget(fo
     ],
 )
 def test_what_a_sweep_may_not_change_on_its_way_is_refused(folder, override, code, words):
-    done = subprocess.run(command("resume", "tiny", "--set", override), cwd=folder, text=True, capture_output=True)
+    said = refused(folder, "resume", "tiny", "--set", override, code=code)
 
-    assert done.returncode == code
-    assert words in done.stderr
-    assert len(done.stderr.splitlines()) <= 3
+    assert words in said
+    assert len(said.splitlines()) <= 3
 
 
 @pytest.mark.exhaustive

@@ -18,6 +18,11 @@ def vae_search(*arguments: object, folder: Path, **environment: str) -> "subproc
     words = [str(argument) for argument in arguments]
     if words and words[0] in STARTS_HEAVY:
         return in_new_process(*words, folder=folder, **environment)
+    return in_this_process(*words, folder=folder, **environment)
+
+
+def in_this_process(*words: str, folder: Path, **environment: str) -> "subprocess.CompletedProcess[bytes]":
+    """The same for any command that is refused, or has nothing to wait for."""
     from vae_search.cli.app import main
 
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))

@@ -2,10 +2,12 @@
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 from tests.support.paths import ROOT
 
@@ -48,6 +50,14 @@ def module_marks(path: Path) -> frozenset[str]:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"
         for mark in marks(node.value)
     )
+
+
+def thinned(values: Iterable[object], *, every: int) -> list[object]:
+    """Values of a parameter that prove alike: the quick tiers take each n-th of them, from the first on."""
+    return [
+        value if number % every == 0 else pytest.param(value, marks=pytest.mark.exhaustive)
+        for number, value in enumerate(values)
+    ]
 
 
 def worker_group(path: Path, names: set[str]) -> str:

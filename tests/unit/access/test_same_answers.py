@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.candidates import NOW, FakeBackend, candidate, put_sweep
-from tests.support.command_line import in_new_process, vae_search
+from tests.support.command_line import in_this_process, vae_search
 from tests.support.reported_sweeps import mixed, put_confirmed, put_pareto_sweep, spoil
 from tests.support.stores import filled_store
 from tests.support.web_service import app_of, serving, token_file
@@ -106,8 +106,8 @@ def test_a_command_says_the_same_through_a_service(command: list[str], folder: P
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_a_sweep_that_nobody_runs_is_watched_alike(form: list[str], folder: Path, server: str) -> None:
-    here = in_new_process("watch", "digits", *form, folder=folder)
-    there = in_new_process("watch", "digits", *form, folder=folder, VAE_SEARCH_SERVER=server)
+    here = in_this_process("watch", "digits", *form, folder=folder)
+    there = in_this_process("watch", "digits", *form, folder=folder, VAE_SEARCH_SERVER=server)
 
     # On a store it goes on with `resume`, on a service from the queue.
     same = here.stdout.replace(b"vae-search resume digits", b"vae-search submit SPEC")

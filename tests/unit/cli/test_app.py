@@ -79,7 +79,7 @@ def test_a_mistake_is_explained_in_a_few_lines_with_its_exit_code(tmp_path, argu
         "name: x\ndata: {source: ./nowhere}\nsearch_space: {latent_dim: 4}\nbudget: {trials: 1, epochs: 1}\n"
     )
 
-    done = vae_search(*arguments, folder=tmp_path)
+    done = as_text(command_line.in_this_process(*arguments, folder=tmp_path))
 
     assert done.returncode == code, done.stderr
     assert fragment in done.stderr

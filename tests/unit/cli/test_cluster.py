@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.test_app import vae_search
+from tests.support import command_line
+from tests.unit.cli.test_app import as_text, vae_search
 from vae_search.store.backends.uri import open_store
 from vae_search.store.paths import SweepPaths
 
@@ -51,7 +52,10 @@ def folder(tmp_path) -> Path:
 def test_a_mistake_is_explained_in_a_few_lines_with_its_exit_code(folder, arguments, code, fragment):
     token = {"RAY_AUTH_TOKEN": "neverToBeSeen"}
 
-    done = vae_search(*arguments, folder=folder, VAE_SEARCH_STORE="sweeps", HOME=str(folder), **token)
+    loads_ray = arguments[0] == "drive" or (arguments[0] == "run" and "--address" in arguments)
+    start = command_line.in_new_process if loads_ray else command_line.in_this_process
+
+    done = as_text(start(*arguments, folder=folder, VAE_SEARCH_STORE="sweeps", HOME=str(folder), **token))
 
     assert done.returncode == code, done.stderr
     assert fragment in done.stderr

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.support.tiers import thinned
 from vae_search.errors import LeaseLost
 from vae_search.queue.dispatcher import Dispatcher, DriverEnd, Presence
 from vae_search.queue.entries import QueueAction
@@ -226,7 +227,7 @@ def test_the_end_of_an_attempt_that_another_has_followed_is_not_the_end_of_that_
     assert 2 not in [attempt.exit_code for attempt in item.attempts]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", thinned(range(20), every=3))
 def test_ten_sweeps_of_three_owners_end_once_each_whatever_is_killed(store, seed):
     chance = random.Random(seed)
     world = World(faults={f"s{k}": chance.choices([4, 7, 1], k=chance.randrange(3)) for k in range(10)}, steps=20)

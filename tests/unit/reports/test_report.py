@@ -13,6 +13,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from tests.support.candidates import FakeBackend, candidate, put_finalist
+from tests.support.command_line import vae_search
 from tests.support.reported_sweeps import HOSTILE, KINDS, ROW, complete, failed, mixed, put_confirmed, put_sweep, spoil
 from vae_search.registry import model_paths
 from vae_search.registry.log import Action
@@ -221,15 +222,10 @@ def test_damaged_rows_are_named_and_the_exit_code_says_so(store, tmp_path):
     put_sweep(store, mixed(5))
     spoil(Path(store.location) / ROW)
 
-    done = subprocess.run(
-        [sys.executable, "-m", "vae_search", "report", "digits", "--store", store.location, "-o", "report.html"],
-        cwd=tmp_path,
-        text=True,
-        capture_output=True,
-    )
+    done = vae_search("report", "digits", "--store", store.location, "-o", "report.html", folder=tmp_path)
 
     assert done.returncode == 3, done.stderr
-    assert ROW in done.stderr
+    assert ROW in done.stderr.decode()
     assert ROW in (tmp_path / "report.html").read_text()
 
 

@@ -47,6 +47,15 @@ def client(full_store, tokens) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """One service for all requests that change nothing."""
+    folder = tmp_path_factory.mktemp("read")
+    tokens, known = token_file(folder)
+    with client_of(app_of(filled_store(folder / "store"), tokens=tokens), known[Role.SUBMITTER]) as client:
+        yield client
+
+
 def spec(name: str, **changes: str) -> str:
     text = SPEC.replace("name: digits", f"name: {name}")
     for old, new in changes.items():
@@ -83,8 +92,8 @@ def test_every_error_has_a_status_of_its_own_choice_beside_its_exit_code(kind):
     assert len(told["detail"].splitlines()) <= 3
 
 
-def test_trials_come_in_pages_that_hold_each_once_in_order(client):
-    found = [*pages(client, f"{API}/sweeps/digits/trials?limit=3&order=neg_elbo&descending=true")]
+def test_trials_come_in_pages_that_hold_each_once_in_order(reader):
+    found = [*pages(reader, f"{API}/sweeps/digits/trials?limit=3&order=neg_elbo&descending=true")]
 
     assert [len(page) for page in found] == [3, 3, 2]
     values = [trial["neg_elbo"] for page in found for trial in page]
@@ -92,11 +101,11 @@ def test_trials_come_in_pages_that_hold_each_once_in_order(client):
     assert sorted(trial["trial"] for page in found for trial in page) == [*range(8)]
 
 
-def test_a_page_without_a_value_comes_last_in_either_direction(client):
+def test_a_page_without_a_value_comes_last_in_either_direction(reader):
     orders = [
         [
             trial["instability"]
-            for trial in client.get(f"{API}/sweeps/digits/trials?order=instability{way}").json()["items"]
+            for trial in reader.get(f"{API}/sweeps/digits/trials?order=instability{way}").json()["items"]
         ]
         for way in ("", "&descending=true")
     ]
@@ -105,26 +114,26 @@ def test_a_page_without_a_value_comes_last_in_either_direction(client):
 
 
 @pytest.mark.slow
-def test_a_condition_narrows_the_trials_and_stays_in_the_next_address(client):
+def test_a_condition_narrows_the_trials_and_stays_in_the_next_address(reader):
     where = {"where": "param_latent_dim > 8 AND state = 'COMPLETE'", "limit": 2}
-    first = client.get(f"{API}/sweeps/digits/trials", params=where).json()
+    first = reader.get(f"{API}/sweeps/digits/trials", params=where).json()
 
     assert first["total"] == 3
-    assert [trial["trial"] for trial in client.get(first["next"]).json()["items"]] == [4]
+    assert [trial["trial"] for trial in reader.get(first["next"]).json()["items"]] == [4]
 
 
 @pytest.mark.parametrize("where", ["nonsense(", "1) UNION SELECT 1, (true", "read_text('/etc/passwd') IS NOT NULL"])
-def test_a_condition_that_is_none_is_refused(where, client):
-    answer = client.get(f"{API}/sweeps/digits/trials", params={"where": where})
+def test_a_condition_that_is_none_is_refused(where, reader):
+    answer = reader.get(f"{API}/sweeps/digits/trials", params={"where": where})
 
     assert answer.status_code == 422
     assert "root:" not in answer.text
 
 
-def test_a_trial_its_curve_and_the_ranking(client):
-    trial = client.get(f"{API}/sweeps/digits/trials/1").json()
-    curve = client.get(f"{API}/sweeps/digits/trials/1/curve").json()["items"]
-    best = client.get(f"{API}/sweeps/digits/best?n=2").json()["items"]
+def test_a_trial_its_curve_and_the_ranking(reader):
+    trial = reader.get(f"{API}/sweeps/digits/trials/1").json()
+    curve = reader.get(f"{API}/sweeps/digits/trials/1/curve").json()["items"]
+    best = reader.get(f"{API}/sweeps/digits/best?n=2").json()["items"]
 
     assert trial["params"]["latent_dim"] == 8
     assert [epoch["epoch"] for epoch in curve] == [1, 2, 3]
@@ -143,8 +152,8 @@ def test_a_trial_its_curve_and_the_ranking(client):
         "/queue/7",
     ],
 )
-def test_what_is_not_there_answers_404_as_a_problem_document(path, client):
-    answer = client.get(API + path)
+def test_what_is_not_there_answers_404_as_a_problem_document(path, reader):
+    answer = reader.get(API + path)
 
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
     assert answer.json()["exit_code"] == 2
@@ -170,17 +179,17 @@ def test_what_is_not_there_answers_404_as_a_problem_document(path, client):
         "/queue/{}",
     ],
 )
-def test_no_name_in_a_path_leads_out_of_its_folder(path, evil, client):
-    answer = client.get(API + path.format(evil))
+def test_no_name_in_a_path_leads_out_of_its_folder(path, evil, reader):
+    answer = reader.get(API + path.format(evil))
 
     assert 400 <= answer.status_code < 500, answer.text
     assert "root:" not in answer.text
 
 
-def test_every_mistake_of_a_spec_is_told_with_its_line(client):
+def test_every_mistake_of_a_spec_is_told_with_its_line(reader):
     wrong = spec("many").replace("budget: {trials: 8, epochs: 9}", "budget:\n  trials: 0\n  epochs: no")
     wrong += "".join(f"unknown_{number}: 1\n" for number in range(12))
-    answer = client.post(f"{API}/specs:validate", content=wrong)
+    answer = reader.post(f"{API}/specs:validate", content=wrong)
 
     told = answer.json()
     assert answer.status_code == 422
@@ -191,15 +200,15 @@ def test_every_mistake_of_a_spec_is_told_with_its_line(client):
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"", b"a: [", b"- 1", b"\x00", b"&a [*a]", b"[" * 5000])
-def test_what_is_no_spec_is_refused_with_a_line_or_a_word(body, client):
-    answer = client.post(f"{API}/sweeps", content=body)
+def test_what_is_no_spec_is_refused_with_a_line_or_a_word(body, reader):
+    answer = reader.post(f"{API}/sweeps", content=body)
 
     assert answer.status_code == 422
     assert answer.json()["errors"]
 
 
-def test_an_architecture_that_is_not_installed_is_refused_at_its_line(client):
-    answer = client.post(
+def test_an_architecture_that_is_not_installed_is_refused_at_its_line(reader):
+    answer = reader.post(
         f"{API}/sweeps", content=spec("x").replace("search_space:", "search_space:\n  architecture: evil.module")
     )
 
@@ -265,8 +274,8 @@ def test_an_order_that_is_sent_twice_with_its_mark_is_one_item(client):
     assert len(client.get(f"{API}/queue").json()["items"]) == 1
 
 
-def test_a_name_that_another_spec_has_in_the_store_is_refused_at_once(client):
-    assert client.post(f"{API}/sweeps", content=spec("digits")).status_code == 409
+def test_a_name_that_another_spec_has_in_the_store_is_refused_at_once(reader):
+    assert reader.post(f"{API}/sweeps", content=spec("digits")).status_code == 409
 
 
 def test_orders_change_the_queue_and_stand_in_the_audit_with_who_gave_them(client):
@@ -328,21 +337,21 @@ def test_two_services_on_one_store_see_the_same_queue(client, full_store, tokens
         "",
     ],
 )
-def test_sql_that_reaches_out_is_refused(sql, client):
-    answer = client.post(f"{API}/query", json={"sql": sql})
+def test_sql_that_reaches_out_is_refused(sql, reader):
+    answer = reader.post(f"{API}/query", json={"sql": sql})
 
     assert answer.status_code == 422
     assert "root:" not in answer.text
 
 
 @pytest.mark.slow
-def test_sql_answers_as_json_csv_and_parquet(client):
+def test_sql_answers_as_json_csv_and_parquet(reader):
     question = {
         "sql": "SELECT trial, neg_elbo, [1, 2] AS list, 'nan'::DOUBLE AS nan FROM trials ORDER BY trial LIMIT 2"
     }
-    answer = client.post(f"{API}/query", json=question).json()
-    csv = client.post(f"{API}/query.csv", json=question).text
-    parquet = pq.read_table(io.BytesIO(client.post(f"{API}/query.parquet", json=question).content))
+    answer = reader.post(f"{API}/query", json=question).json()
+    csv = reader.post(f"{API}/query.csv", json=question).text
+    parquet = pq.read_table(io.BytesIO(reader.post(f"{API}/query.parquet", json=question).content))
 
     assert answer["rows"] == [[0, 100.0, [1, 2], None], [1, 101.0, [1, 2], None]]
     assert csv.splitlines()[0] == '"trial","neg_elbo","list","nan"'
@@ -350,10 +359,10 @@ def test_sql_answers_as_json_csv_and_parquet(client):
 
 
 @pytest.mark.slow
-def test_sql_is_bounded_in_time_and_rows(client):
-    many = client.post(f"{API}/query", json={"sql": "SELECT range FROM range(20000)"}).json()
-    slow = client.post(f"{API}/query", json={"sql": "SELECT count(*) FROM range(10000000000000)", "timeout_s": 0.2})
-    long = client.post(f"{API}/query", json={"sql": "SELECT 1", "timeout_s": 3600})
+def test_sql_is_bounded_in_time_and_rows(reader):
+    many = reader.post(f"{API}/query", json={"sql": "SELECT range FROM range(20000)"}).json()
+    slow = reader.post(f"{API}/query", json={"sql": "SELECT count(*) FROM range(10000000000000)", "timeout_s": 0.2})
+    long = reader.post(f"{API}/query", json={"sql": "SELECT 1", "timeout_s": 3600})
 
     assert (len(many["rows"]), many["truncated"]) == (10_000, True)
     assert (slow.status_code, long.status_code) == (422, 422)

@@ -3,12 +3,11 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import vae_search
 from tests.support.dashboards import http_server
 from tests.support.paths import ROOT
 from vae_search.errors import ClusterTrouble
@@ -182,15 +181,8 @@ def test_a_probe_that_fails_is_explained(log, says, monkeypatch):
 
 
 def doctor(*arguments: str, home: Path, **environment: str) -> tuple[int, list[dict[str, object]]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "vae_search", "doctor", "--json", *arguments],
-        cwd=ROOT,
-        env={"PATH": "", "HOME": str(home)} | environment,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr
+    done = vae_search("doctor", "--json", *arguments, folder=home, HOME=str(home), **environment)
+    assert b"Traceback" not in done.stderr
     return done.returncode, json.loads(done.stdout)
 
 
@@ -226,14 +218,7 @@ def test_a_store_in_a_bucket_is_tried_out(s3_location: str, tmp_path: Path):
 def test_hostile_words_of_a_cluster_are_shown_as_text(tmp_path: Path):
     version = {"ray_version": "2.9\x1b[31m[red]"}
     with http_server({MODE: {"authentication_mode": "disabled"}, VERSION: version}) as port:
-        done = subprocess.run(
-            [sys.executable, "-m", "vae_search", "doctor", "--address", f"http://127.0.0.1:{port}"],
-            cwd=ROOT,
-            env={"PATH": "", "HOME": str(tmp_path)},
-            text=True,
-            capture_output=True,
-            check=False,
-        )
+        done = vae_search("doctor", "--address", f"http://127.0.0.1:{port}", folder=tmp_path, HOME=str(tmp_path))
     assert done.returncode == 4
-    assert "[red]" in done.stdout
-    assert "\x1b" not in done.stdout + done.stderr
+    assert b"[red]" in done.stdout
+    assert b"\x1b" not in done.stdout + done.stderr

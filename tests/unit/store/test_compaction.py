@@ -1,5 +1,7 @@
 """Derived copies: the same answers, faster; removing or damaging them changes nothing but the time."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.rows import epoch_rows, trial_row
@@ -26,8 +28,18 @@ class CountingStore(LocalStore):
 
 @pytest.fixture
 def swept(tmp_path) -> CountingStore:
+    return filled(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory) -> tuple:
+    """Answers of a store as `swept` is in the beginning."""
+    return answers(filled(tmp_path_factory.mktemp("original")))
+
+
+def filled(folder: Path) -> CountingStore:
     """Trials 0 to 11, without 8, which has not ended yet: eleven rows."""
-    store = CountingStore(tmp_path)
+    store = CountingStore(folder)
     for trial in (*range(8), *range(9, 12)):
         Ledger(store, "digits").commit(trial_row(trial, params={"latent_dim": 2 + trial}), epoch_rows(trial))
     Ledger(store, "other").commit(trial_row(0, sweep="other"), epoch_rows(0, sweep="other"))
@@ -60,8 +72,7 @@ def compacted(store: LocalStore) -> list[str]:
     return store.list(SweepPaths("digits").compact)
 
 
-def test_answers_are_the_same_with_copies_and_take_fewer_reads(swept):
-    before = answers(swept)
+def test_answers_are_the_same_with_copies_and_take_fewer_reads(swept, original):
     raw = {path: swept.read(path) for path in swept.list("sweeps/digits/trials")}
     swept.reads = 0
     answers(swept)
@@ -70,7 +81,7 @@ def test_answers_are_the_same_with_copies_and_take_fewer_reads(swept):
     assert compacted(swept) == copies(11)
     swept.reads = 0
 
-    assert answers(swept) == before
+    assert answers(swept) == original
     assert swept.reads < 0.4 * without
     assert {path: swept.read(path) for path in swept.list("sweeps/digits/trials")} == raw
 
@@ -84,10 +95,15 @@ def test_a_larger_copy_takes_the_place_of_a_shorter(swept):
     assert answers(swept) == before
 
 
-@pytest.mark.parametrize("copy", [SweepPaths.compact_trials, SweepPaths.compact_epochs])
-@pytest.mark.parametrize("harm", ["removed", "cut", "flipped", "of another sweep"])
-def test_a_harmed_copy_changes_no_answer(swept, copy, harm):
-    before = answers(swept)
+@pytest.mark.parametrize(
+    ("harm", "copy"),
+    [
+        pytest.param(harm, copy, marks=[] if (number + place) % 2 == 0 else [pytest.mark.exhaustive])
+        for number, harm in enumerate(["removed", "cut", "flipped", "of another sweep"])
+        for place, copy in enumerate([SweepPaths.compact_trials, SweepPaths.compact_epochs])
+    ],
+)
+def test_a_harmed_copy_changes_no_answer(swept, original, copy, harm):
     compacted(swept)
     path = copy(SweepPaths("digits"), 11)
     content = swept.read(path)
@@ -101,7 +117,7 @@ def test_a_harmed_copy_changes_no_answer(swept, copy, harm):
         case "of another sweep":
             swept.replace(path, swept.read(SweepPaths("other").trial(0)))
 
-    assert answers(swept) == before
+    assert answers(swept) == original
     assert compacted(swept)
     assert swept.read(path) == content
 
@@ -146,11 +162,11 @@ def test_a_copy_of_an_older_version_grows_with_the_columns_of_today(swept):
 def test_rows_that_wait_for_no_earlier_trial_are_copied(swept):
     """A trial may wait at a rung for hours while hundreds of later ones end."""
     swept.remove(SweepPaths("digits").trial(0))
-    before = answers(swept)
+    before = Ledger(swept, "digits").read()
 
     assert compacted(swept) == copies(10)
     swept.reads = 0
-    assert Ledger(swept, "digits").read() == before[0]
+    assert Ledger(swept, "digits").read() == before
     assert swept.reads == 2  # of the record and the copy
 
 
@@ -219,10 +235,9 @@ def test_a_copy_of_other_trials_but_as_many_is_replaced_as_a_pair(swept, monkeyp
     assert answers(swept) == before
 
 
-def test_a_compaction_that_died_after_its_first_file_is_no_copy_and_is_made_again(swept):
-    before = answers(swept)
+def test_a_compaction_that_died_after_its_first_file_is_no_copy_and_is_made_again(swept, original):
     swept.create(SweepPaths("digits").compact_epochs(11), b"half")
 
-    assert answers(swept) == before
+    assert answers(swept) == original
     assert compacted(swept) == copies(11)
-    assert answers(swept) == before
+    assert answers(swept) == original

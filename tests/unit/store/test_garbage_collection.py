@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import vae_search
 from tests.support.rows import epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict, NotFound
@@ -231,8 +232,8 @@ def test_a_sweep_that_does_not_exist_is_not_found(store):
 
 
 def command(store: LocalStore, *arguments: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "vae_search", *arguments, "--store", store.location]
-    return subprocess.run(line, text=True, capture_output=True)
+    done = vae_search(*arguments, "--store", store.location, folder=Path(store.location))
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def test_the_command_says_what_it_freed(swept):

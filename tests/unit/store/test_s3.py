@@ -16,6 +16,7 @@ from tests.support.faulty_http import Fault, FaultyProxy, faulty_proxy
 from tests.support.rows import epoch_rows, trial_row
 from tests.support.s3_server import BUCKET, S3_SECRET, seen_by_others
 from tests.support.store_contract import StoreContract
+from tests.support.tiers import thinned
 from vae_search.errors import CorruptStore, NotFound, StoreUnavailable, VaeSearchError
 from vae_search.store.backends.base import AlreadyThere, Store, prove_exclusive
 from vae_search.store.backends.local import LocalStore
@@ -345,7 +346,7 @@ def test_a_large_file_whose_answer_was_lost_is_ours_if_it_is_there(proxy: Faulty
 # Many faults.
 
 
-@pytest.mark.parametrize("seed", range(RUNS))
+@pytest.mark.parametrize("seed", thinned(range(RUNS), every=4))
 def test_under_faults_nothing_is_lost_and_nothing_is_won_twice(
     s3_endpoint: str, s3_location: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

@@ -22,6 +22,7 @@ CLUSTER = ROOT / "cluster"
 UNIT = CLUSTER / "systemd" / "vae-search.service"
 COMPOSE = CLUSTER / "compose.yaml"
 KUBERNETES = CLUSTER / "kubernetes" / "service.yaml"
+SCHEMAS = ROOT / "tests" / "fixtures" / "schemas"
 
 
 def served(words: list[str]) -> dict[str, Any]:
@@ -113,24 +114,6 @@ def test_the_pods_run_without_rights_and_on_a_file_system_that_is_read_only():
     assert "tokens.json" not in json.dumps([container.get("env") for container in pod["containers"]])
 
 
-@pytest.mark.slow
-def test_kubernetes_takes_the_pods():
-    """KubeRay's CRDs hold the schema of a pod's template."""
-    from tests.unit.test_cluster_files import schema_of
-
-    folder = Path(os.environ.get("VAE_SEARCH_KUBERAY") or ROOT.parent / "shared" / "data" / "kuberay")
-    if not (folder / "ray.io_rayclusters.yaml").is_file():
-        pytest.skip(f"needs KubeRay's CRDs in {folder}; set VAE_SEARCH_KUBERAY to a folder that has them")
-    cluster = schema_of(folder, "RayCluster")
-    schema = cluster["properties"]["spec"]["properties"]["headGroupSpec"]["properties"]["template"]
-    template = documents()[0]["spec"]["template"]
-
-    jsonschema.validate(template["spec"], schema["properties"]["spec"])
-    template["spec"]["containers"][0]["readynessProbe"] = template["spec"]["containers"][0].pop("readinessProbe")
-    with pytest.raises(jsonschema.ValidationError, match="readynessProbe"):
-        jsonschema.validate(template["spec"], schema["properties"]["spec"])
-
-
 def test_the_composed_service_is_what_our_command_line_takes_and_is_reached_from_this_machine_alone():
     composed = YAML(typ="safe", pure=True).load(COMPOSE.read_text())
     service = composed["services"]["service"]
@@ -148,10 +131,32 @@ def test_the_composed_service_is_what_our_command_line_takes_and_is_reached_from
 
 
 def test_compose_takes_the_file():
-    path = Path(
-        os.environ.get("VAE_SEARCH_COMPOSE_SCHEMA") or ROOT.parent / "shared" / "data" / "compose" / "compose-spec.json"
-    )
-    if not path.is_file():
-        pytest.skip(f"needs the Compose Specification's schema as {path}; set VAE_SEARCH_COMPOSE_SCHEMA to it")
+    composed = YAML(typ="safe", pure=True).load(COMPOSE.read_text())
+    schema = json.loads((SCHEMAS / "compose.json").read_text())
 
-    jsonschema.validate(YAML(typ="safe", pure=True).load(COMPOSE.read_text()), json.loads(path.read_text()))
+    jsonschema.validate(composed, schema)
+    composed["services"]["service"]["stop_grace"] = composed["services"]["service"].pop("stop_grace_period")
+    with pytest.raises(jsonschema.ValidationError, match="stop_grace"):
+        jsonschema.validate(composed, schema)
+
+
+def test_kubernetes_takes_the_deployment_and_its_service():
+    definitions = json.loads((SCHEMAS / "kubernetes.json").read_text())
+    deployment, service = documents()
+
+    for document, kind in ((deployment, "apps.v1.Deployment"), (service, "core.v1.Service")):
+        schema = {**definitions, "$ref": f"#/$defs/io.k8s.api.{kind}"}
+        jsonschema.validate(document, schema)
+        document["spec"]["selectors"] = document["spec"].pop("selector")
+        with pytest.raises(jsonschema.ValidationError, match="selector"):
+            jsonschema.validate(document, schema)
+
+
+def test_kubernetes_would_refuse_a_misspelt_field_of_a_container():
+    definitions = json.loads((SCHEMAS / "kubernetes.json").read_text())
+    deployment = documents()[0]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    container["readynessProbe"] = container.pop("readinessProbe")
+
+    with pytest.raises(jsonschema.ValidationError, match="readynessProbe"):
+        jsonschema.validate(deployment, {**definitions, "$ref": "#/$defs/io.k8s.api.apps.v1.Deployment"})

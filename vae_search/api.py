@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from vae_search.core.criteria import RankedBy
     from vae_search.search.progress import Observer
-    from vae_search.services.sweeps import SweepOutcome
+    from vae_search.services.models.sweep_outcome import SweepOutcome
     from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.backends.base import Store
     from vae_search.vae.inference.model import VaeModel

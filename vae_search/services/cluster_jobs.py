@@ -20,6 +20,7 @@ from vae_search.errors import (
 )
 from vae_search.services import sweeps
 from vae_search.services.datasets import BUCKETS, put, source_of
+from vae_search.services.models.sweep_outcome import SweepOutcome
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.records import newest_lease
 
@@ -153,7 +154,7 @@ def drive(
     observer: "Callable[[SweepSpec], Observer]",
     refresh: bool = False,
     wait_s: float | None = None,
-) -> sweeps.SweepOutcome:
+) -> SweepOutcome:
     """Run the sweep that a job's folder holds, on the cluster that the job belongs to.
 
     Args:

@@ -131,6 +131,16 @@ def kinds_of_exit_code(exit_code: int) -> list[type[VaeSearchError]]:
     return [kind for kind in _with_those_below(VaeSearchError) if kind.exit_code == exit_code]
 
 
+def kind_of_exit_code(exit_code: int | None, *, otherwise: type[VaeSearchError]) -> type[VaeSearchError]:
+    """The most general class of errors with the exit code that another process of this program has ended with.
+
+    Args:
+        otherwise: the class for a mistake in the program, and for a process that was lost.
+    """
+    kinds = [] if exit_code is None else kinds_of_exit_code(exit_code)
+    return next((kind for kind in kinds if kind is not VaeSearchError), otherwise)
+
+
 def _with_those_below(kind: type[VaeSearchError]) -> list[type[VaeSearchError]]:
     below = kind.__subclasses__()
     return [kind, *below, *(each for one in below for each in _with_those_below(one)[1:])]

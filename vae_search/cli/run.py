@@ -19,7 +19,7 @@ from vae_search.cli.options import (
 from vae_search.core.settings import DEFAULT_STORE, cache_folder
 
 if TYPE_CHECKING:
-    from vae_search.services.sweeps import SweepOutcome
+    from vae_search.services.models.sweep_outcome import SweepOutcome
 
 app = typer.Typer()
 

@@ -14,7 +14,7 @@ from vae_search.services.payloads import Facts, best_facts, decision_facts, outc
 from vae_search.store.queries.confirmed_configs import Confirmed, FailedConfirmation, confirmed_first, verdicts
 
 if TYPE_CHECKING:
-    from vae_search.services.sweeps import SweepOutcome
+    from vae_search.services.models.sweep_outcome import SweepOutcome
     from vae_search.store.ledger.confirm_runs import ConfirmRow
     from vae_search.store.queries.query_result import QueryResult
 

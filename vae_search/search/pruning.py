@@ -13,8 +13,9 @@ from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from vae_search.core.trial_state import Reason, State
+from vae_search.core.trial_state import Reason
 from vae_search.search.messages import TrialAssignment, TrialReport
+from vae_search.search.rungs.rung_bounds import bounds_at_rungs, recorded_bounds
 from vae_search.spec.sections import Pruning
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.ledger.rows import EpochRow, TrialRow
@@ -131,23 +132,12 @@ class SuccessiveHalving:
             self.note_diverged(report.epoch, trial, epoch_flops=flops)
 
     def replay(self, row: TrialRow, curve: Iterable[EpochRow]) -> None:
-        """Note the values of a trial that has a row.
-
-        Of one that patience has completed, the final value counts at the rungs that it does not reach, too: whoever
-        comes there has to be better than a trial that had nothing more to learn.
-        """
+        """Note the values of a trial that has a row; see `bounds_at_rungs`."""
         flops = row.train_flops / row.epochs if row.train_flops and row.epochs else None
-        known = [(epoch.epoch, epoch.neg_bound) for epoch in curve if epoch.neg_bound is not None]
-        if row.state is State.COMPLETE and (final := self._final_bound(row)) is not None:
-            known += [(rung, final) for rung in self.epochs if rung > row.epochs]
-        for epoch, neg_bound in known:
+        for epoch, neg_bound in bounds_at_rungs(row, recorded_bounds(curve), self.epochs, bound=self._bound).items():
             self.note(epoch, row.trial, neg_bound, epoch_flops=flops)
         if row.reason is Reason.DIVERGED:
             self.note_diverged(row.epochs, row.trial, epoch_flops=flops)
-
-    def _final_bound(self, row: TrialRow) -> float | None:
-        """The bound of the weights that a trial is left with, by the measure that its rungs have."""
-        return -row.iwae if self._bound == "iwae" and row.iwae is not None else row.neg_elbo
 
     def decide(self, epoch: int, trial: int, *, least: int = 0) -> RungDecision:
         """Decide on a trial that stands at a rung, given all that is recorded there so far.

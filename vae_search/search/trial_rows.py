@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,6 +11,8 @@ from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, StoreUnavailable
 from vae_search.search.confirmation import ConfirmationPlan
 from vae_search.search.messages import TrialAssignment
+from vae_search.search.pruning import rung_epochs
+from vae_search.search.rungs.rung_bounds import bounds_at_rungs
 from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd
 from vae_search.search.study.study import TrialResult
 from vae_search.search.weight_retention import WeightRetention
@@ -167,11 +169,6 @@ def check_own(trials: LedgerRows, confirm_runs: ConfirmRunRows, context: SweepCo
         raise CorruptStore(f"{problem}{others}.", path=path, advice=advice)
 
 
-def recorded_bounds(curve: Iterable[EpochRow]) -> dict[int, float]:
-    """Held-out bound that the sweep ranks by, for each epoch of a learning curve that has one."""
-    return {epoch.epoch: epoch.neg_bound for epoch in curve if epoch.neg_bound is not None}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedTrials:
     """The trials of a sweep that have ended, as a new driver finds them."""
@@ -216,6 +213,7 @@ def trial_result(row: TrialRow, neg_bounds: Mapping[int, float], spec: SweepSpec
     Args:
         neg_bounds: held-out bound by epoch, nats.
     """
+    rungs = rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs)
     return TrialResult(
         trial=row.trial,
         state=row.state,
@@ -223,7 +221,7 @@ def trial_result(row: TrialRow, neg_bounds: Mapping[int, float], spec: SweepSpec
         params=row.params,
         objective=row.objective,
         criteria=criteria_of(row, spec.objective.pareto or (), epochs=spec.budget.epochs),
-        neg_bounds=neg_bounds,
+        neg_bounds=bounds_at_rungs(row, neg_bounds, rungs, bound=spec.bound),
     )
 
 

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING
 from vae_search.core.scratch import scratch_folder
 from vae_search.core.text import printable
 from vae_search.errors import (
-    BadData,
     ClusterTrouble,
-    Conflict,
     Interrupted,
     InvalidSpec,
     StoreUnavailable,
-    SweepFailed,
     VaeSearchError,
+    kind_of_exit_code,
 )
 from vae_search.services import sweeps
 from vae_search.services.datasets import BUCKETS, put, source_of
+from vae_search.services.models.sweep_outcome import SweepOutcome
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.records import newest_lease
 
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 START_S = 120.0  # a job has to begin to train; longer where Ray must unpack much
-KINDS = (InvalidSpec, BadData, ClusterTrouble, Conflict, SweepFailed, StoreUnavailable, Interrupted)
 
 
 def jobs_of(address: str) -> "Jobs":
@@ -127,7 +125,7 @@ def raise_if_failed(jobs: "Jobs", job: "Job", *, shown: bool) -> None:
         return
     if job.status == "STOPPED":
         raise Interrupted(f"job {job.submission_id} was stopped. The same command again continues the sweep.")
-    kind: type[VaeSearchError] = next((kind for kind in KINDS if kind.exit_code == job.exit_code), ClusterTrouble)
+    kind = kind_of_exit_code(job.exit_code, otherwise=ClusterTrouble)
     raise kind(
         f"job {job.submission_id} failed; its log says why."
         if shown
@@ -156,7 +154,7 @@ def drive(
     observer: "Callable[[SweepSpec], Observer]",
     refresh: bool = False,
     wait_s: float | None = None,
-) -> sweeps.SweepOutcome:
+) -> SweepOutcome:
     """Run the sweep that a job's folder holds, on the cluster that the job belongs to.
 
     Args:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from vae_search.services.comparison import Comparison
     from vae_search.services.cost_estimate import Estimate
     from vae_search.services.maintenance import Cleaning
+    from vae_search.services.models.sweep_outcome import SweepOutcome
     from vae_search.services.queries import Ranking
     from vae_search.services.sweep_status import SweepStatus
-    from vae_search.services.sweeps import SweepOutcome
     from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.ledger.rows import TrialRow
 

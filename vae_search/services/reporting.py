@@ -92,7 +92,9 @@ def findings(store: Store, sweep: str, *, now: datetime, in_brief: bool = False)
     if not in_brief:
         from vae_search.search.study.importances import importances  # loads Optuna
 
-        found = importances(status.spec.search_space, rows, curves.by_trial, by=scored_by, rungs=rungs)
+        found = importances(
+            status.spec.search_space, rows, curves.by_trial, by=scored_by, rungs=rungs, bound=status.spec.bound
+        )
     model = _model(store, status.spec.promote.model, damaged) if status.spec.promote else None
     return ReportData(
         spec=status.spec,

@@ -3,17 +3,15 @@
 Ray, Optuna and TensorFlow are imported inside the functions that need them: a stop must not load them.
 """
 
-import math
 import secrets
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vae_search.core.text import printable
-from vae_search.core.trial_state import State
-from vae_search.errors import Conflict, InvalidSpec, NotFound, SweepFailed
+from vae_search.errors import InvalidSpec, NotFound
+from vae_search.services.models.sweep_outcome import SweepOutcome, outcome_of, time_is_used
 from vae_search.services.sweep_status import SweepStatus, status
 from vae_search.spec.hyperparameters import Config
 from vae_search.store.backends.base import Store, prove_exclusive
@@ -24,26 +22,17 @@ from vae_search.store.leases.lease import acquire
 from vae_search.store.leases.records import Purpose
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps import beginning, sweep_record
-from vae_search.store.sweeps.sweep_record import read_stored
+from vae_search.store.sweeps.sweep_record import SweepRecord, read_stored
 from vae_search.version import VERSION
 
 if TYPE_CHECKING:
-    from vae_search.registry.promotion.pipeline import Decision
+    from vae_search.data.dataset import Dataset
     from vae_search.search.progress import Observer
     from vae_search.services.cost_estimate import Estimate
     from vae_search.spec.sweep_spec import SweepSpec
 
 LEAST_LIKELY_SPREAD = 0.5  # least gains; what is below was written when the limit was a share
 RECORDED_VERSIONS = ("ray", "tensorflow", "keras", "optuna", "numpy")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepOutcome:
-    """Result of `run` or `resume`: a sweep's status, and the decision on its promotion."""
-
-    status: SweepStatus
-    promotion: "Decision | None"
-    """None if the spec names no model, or no confirm run has completed"""
 
 
 def run(
@@ -74,52 +63,100 @@ def run(
         InvalidSpec: `inline` with an address, or `wait_s` without one.
         VaeSearchError: See `errors.py`; whatever happens, the sweep stays resumable.
     """
+    _check_machines(address=address, inline=inline, wait_s=wait_s)
+    check_limits(spec)
+    _warn_of_former_limit(spec, observer)
+    existing = sweep_record.find(store, spec.name)
+    spec = spec.with_bound(existing.spec if existing else None)
+    if existing is not None and (finished := _finished(store, existing, spec)) is not None:
+        if finished.ended_by_time:
+            observer.on_warning(f"sweep {spec.name}: {time_is_used(finished)}")
+        return outcome_of(store, finished, cache=cache, observer=observer, address=address)
+    # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
+    from vae_search.data.tasks import JudgeTask, TrainingTask
+    from vae_search.search.driver_lifecycle import SweepStart
+    from vae_search.services.datasets import open_dataset
+
+    _check_capacity(spec, address=address, wait_s=wait_s)  # refuse what can never run before anything slow
+    observer.on_phase(f"reading {spec.data.source}")
+    dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
+    observer.on_images(dataset.summary)
+    _check_images(spec, dataset, is_new=existing is None)
+    prove_exclusive(store)
+    start = SweepStart(record=_record_of(spec, dataset), text=text, must_exist=existing is not None)
+    task, judge_task = TrainingTask.of(dataset), JudgeTask.of(dataset)
+    if inline:
+        from vae_search.search.worker.inline import search as search_inline
+
+        search_inline(start, task=task, judge_task=judge_task, store=store, observer=observer)
+    else:
+        from vae_search.runtime.sweep_runner import search
+
+        search(start, task=task, judge_task=judge_task, store=store, observer=observer, address=address, wait_s=wait_s)
+    return outcome_of(store, status(store, spec.name), cache=cache, observer=observer, address=address)
+
+
+def _check_machines(*, address: str | None, inline: bool, wait_s: float | None) -> None:
+    """Refuse options that contradict each other.
+
+    Raises:
+        InvalidSpec: `inline` with an address, or `wait_s` without one.
+    """
     if inline and address is not None:
         raise InvalidSpec("--inline: trains in this process, so it cannot go with --address. Leave one of them out.")
     if wait_s is not None and address is None:
         raise InvalidSpec("--wait-for-nodes: goes with --address; this machine alone has no other nodes. Leave it out.")
-    check_limits(spec)
+
+
+def _warn_of_former_limit(spec: "SweepSpec", observer: "Observer") -> None:
+    """Warn of a limit that is so small that it was written when it was a share."""
     if spec.promote is not None and spec.promote.limits.get("seed_spread", LEAST_LIKELY_SPREAD) < LEAST_LIKELY_SPREAD:
         limit = spec.promote.limits["seed_spread"]
         observer.on_warning(f"promote.limits.seed_spread: {limit:g} counts least gains now, no share of the span.")
-    from vae_search.data.dataset import METRIC_VERSION, comparability_key, keys_judged_alike, pixels_key
 
-    existing = sweep_record.find(store, spec.name)
-    spec = spec.with_bound(existing.spec if existing else None)
-    if existing is not None:
-        before = status(store, spec.name, spec=begun_with(store, read_stored(store, spec.name), spec).spec)
-        if not before.finished:
-            beginning.check_metric(existing, METRIC_VERSION)
-        beginning.check_same(existing, spec)
-        if before.finished:
-            if before.heartbeat is not None and before.heartbeat.alive is False:
-                # Its last driver died after the last row: the end is noted now, for those who are told of ends.
-                acquire(store, spec.name, purpose=Purpose.TRAIN).release()
-            if before.ended_by_time:
-                observer.on_warning(f"sweep {spec.name}: {_time_is_used(before)}")
-            return _outcome(store, before, cache=cache, observer=observer, address=address)
-    # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
-    from vae_search.core.machine import this_machine
-    from vae_search.data.binarization import check_binarisation
-    from vae_search.data.tasks import JudgeTask, TrainingTask
-    from vae_search.search.capacity import local_capacity
-    from vae_search.search.driver_lifecycle import SweepStart
-    from vae_search.services.datasets import open_dataset
 
-    # Refuse what can never run before anything slow.
+def _finished(store: Store, existing: SweepRecord, spec: "SweepSpec") -> SweepStatus | None:
+    """The status of a stored sweep that has finished with this spec; None if there is more to do.
+
+    Raises:
+        Conflict: It began with other settings, or is to go on and was measured by another version of the metric.
+    """
+    from vae_search.data.dataset import METRIC_VERSION
+
+    found = status(store, spec.name, spec=begun_with(store, read_stored(store, spec.name), spec).spec)
+    if not found.finished:
+        beginning.check_metric(existing, METRIC_VERSION)
+    beginning.check_same(existing, spec)
+    if not found.finished:
+        return None
+    if found.heartbeat is not None and found.heartbeat.alive is False:
+        # Its last driver died after the last row: the end is noted now, for those who are told of ends.
+        acquire(store, spec.name, purpose=Purpose.TRAIN).release()
+    return found
+
+
+def _check_capacity(spec: "SweepSpec", *, address: str | None, wait_s: float | None) -> None:
+    """Refuse trials that find no room on this machine, or on the cluster.
+
+    Raises:
+        InvalidSpec, ClusterTrouble: They never will.
+    """
     if address is None:
+        from vae_search.core.machine import this_machine
+        from vae_search.search.capacity import local_capacity
+
         local_capacity(spec.resources, this_machine())
     else:
         from vae_search.runtime.cluster.gcs import check_cluster
 
         check_cluster(address, spec.resources, wait_s=wait_s)
-    observer.on_phase(f"reading {spec.data.source}")
-    dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
-    observer.on_images(dataset.summary)
-    if existing is None:
-        check_binarisation(dataset.summary, binarize=spec.data.binarize, where=printable(spec.data.source, 400))
-    _check_batches(spec, len(dataset.train))
-    record = sweep_record.SweepRecord(
+
+
+def _record_of(spec: "SweepSpec", dataset: "Dataset") -> SweepRecord:
+    """The record of a sweep that begins now."""
+    from vae_search.data.dataset import METRIC_VERSION, comparability_key, keys_judged_alike, pixels_key
+
+    return SweepRecord(
         spec=spec,
         fingerprint=dataset.fingerprint,
         comparability_key=comparability_key(dataset, likelihood=spec.likelihood),
@@ -130,18 +167,6 @@ def run(
         metric_version=METRIC_VERSION,
         keys_judged_alike=keys_judged_alike(dataset, likelihood=spec.likelihood),
     )
-    prove_exclusive(store)
-    start = SweepStart(record=record, text=text, must_exist=existing is not None)
-    task, judge_task = TrainingTask.of(dataset), JudgeTask.of(dataset)
-    if inline:
-        from vae_search.search.worker.inline import search as search_inline
-
-        search_inline(start, task=task, judge_task=judge_task, store=store, observer=observer)
-    else:
-        from vae_search.runtime.sweep_runner import search
-
-        search(start, task=task, judge_task=judge_task, store=store, observer=observer, address=address, wait_s=wait_s)
-    return _outcome(store, status(store, spec.name), cache=cache, observer=observer, address=address)
 
 
 def resume(
@@ -207,60 +232,21 @@ def check_limits(spec: "SweepSpec") -> None:
         policy_of(spec)
 
 
-def _outcome(
-    store: Store, status: SweepStatus, *, cache: Path, observer: "Observer", address: str | None
-) -> SweepOutcome:
-    """Promote the best finalist of a sweep that has ended, if its spec names a model.
+def _check_images(spec: "SweepSpec", dataset: "Dataset", *, is_new: bool) -> None:
+    """Refuse images that a sweep cannot be trained on; before Ray starts.
 
     Args:
-        address: of the cluster that measures it, on a worker node; None: this process does.
+        is_new: whether the sweep begins; an older one goes on as it began.
 
     Raises:
-        SweepFailed: No trial completed.
-        VaeSearchError: What `champions.promote` raises.
+        BadData: They do not go with `data.binarize`.
+        InvalidSpec: They do not fill a batch.
     """
-    spec = status.spec
-    if not status.leaderboard.states[State.COMPLETE]:
-        if status.ended_by_time:
-            raise SweepFailed(f"sweep {spec.name}: no trial completed. {_time_is_used(status)}")
-        raise SweepFailed(
-            f"sweep {spec.name}: none of its {status.leaderboard.finished} trials completed.\n"
-            f"See why with `vae-search best {spec.name} --all`."
-        )
-    if spec.promote is None or not status.can_promote:
-        return SweepOutcome(status=status, promotion=None)
-    from vae_search.services.models.champions import promote
+    from vae_search.data.binarization import check_binarisation
 
-    observer.on_phase(f"judging the finalists of {spec.name}")
-    try:
-        promotion = promote(store, spec.name, spec=spec, cache=cache, address=address)
-    except Conflict as refusal:
-        from vae_search.data.dataset import METRIC_VERSION
-
-        if sweep_record.read(store, spec.name).metric_version == METRIC_VERSION:
-            raise
-        observer.on_warning(str(refusal))  # what an older version has found is shown all the same
-        promotion = None
-    return SweepOutcome(status=status, promotion=promotion)
-
-
-def _time_is_used(status: SweepStatus) -> str:
-    """Say that the time budget is used, and the command that raises it."""
-    spec, used_minutes = status.spec, status.driver_s / 60
-    minutes = spec.budget.minutes or 0.0
-    return (
-        f"Its budget of {minutes:g} minutes is used, with {status.used} of {spec.budget.trials} trials ended.\n"
-        f"Raise it to go on: `vae-search resume {spec.name} --set budget.minutes={math.ceil(minutes + used_minutes)}`."
-    )
-
-
-def _check_batches(spec: "SweepSpec", train_images: int) -> None:
-    """Refuse a batch that the training images cannot fill; before Ray starts.
-
-    Raises:
-        InvalidSpec: Naming both numbers.
-    """
-    largest = spec.search_space.largest("batch_size", default=Config().batch_size)
+    if is_new:
+        check_binarisation(dataset.summary, binarize=spec.data.binarize, where=printable(spec.data.source, 400))
+    largest, train_images = spec.search_space.largest("batch_size", default=Config().batch_size), len(dataset.train)
     if largest > train_images:
         raise InvalidSpec(
             f"search_space.batch_size: must be at most the number of training images, {train_images:,}, but may become "
@@ -280,17 +266,12 @@ def estimate(spec: "SweepSpec", *, store: Store, cache: Path, refresh: bool = Fa
         BadData: The images cannot be used.
     """
     check_limits(spec)
-    from vae_search.core.machine import this_machine
-    from vae_search.data.binarization import check_binarisation
     from vae_search.data.tasks import TrainingTask
-    from vae_search.search.capacity import local_capacity
     from vae_search.services.datasets import open_dataset
 
-    local_capacity(spec.resources, this_machine())  # refuse what can never run before anything slow
+    _check_capacity(spec, address=None, wait_s=None)  # refuse what can never run before anything slow
     dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
-    if sweep_record.find(store, spec.name) is None:
-        check_binarisation(dataset.summary, binarize=spec.data.binarize, where=printable(spec.data.source, 400))
-    _check_batches(spec, len(dataset.train))
+    _check_images(spec, dataset, is_new=sweep_record.find(store, spec.name) is None)
     from vae_search.services.cost_estimate import estimate as estimate_costs
 
     return estimate_costs(spec, TrainingTask.of(dataset), dataset.summary)

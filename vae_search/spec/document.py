@@ -3,12 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from vae_search.core.text import printable
 from vae_search.core.validation import KeyPath, Problems, dotted
 from vae_search.errors import InvalidSpec
-from vae_search.spec.yaml_reader import MAX_DEPTH, read_document
+from vae_search.spec.yaml_reader import MAX_BYTES, MAX_DEPTH, TOO_LONG, read_document
 
 MAX_PROBLEMS = 8  # that are shown; more would push the first ones off the screen
 
@@ -58,6 +59,31 @@ def refusal(lines: Sequence[str], *, origin: str) -> InvalidSpec:
     more = len(lines) - MAX_PROBLEMS
     rest = [f"{printable(origin, 200)}: … and {more} more."] if more > 0 else []
     return InvalidSpec(*lines[:MAX_PROBLEMS], *rest, every=lines)
+
+
+def read_text(path: Path, *, origin: str) -> str:
+    """Read the text of a spec.
+
+    Args:
+        origin: the file, in messages.
+
+    Raises:
+        InvalidSpec: The file cannot be read, is larger than any spec needs, or is no UTF-8 text.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InvalidSpec(f"{origin}: cannot be read: {error.strerror}. `vae-search init` writes a spec.") from error
+    if len(content) > MAX_BYTES:
+        raise InvalidSpec(f"{origin}: {TOO_LONG}")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InvalidSpec(
+            f"{origin}:{line}: a spec is UTF-8 text, but here is byte {content[error.start]:#04x}."
+        ) from error
 
 
 def parse_yaml(text: str, *, origin: str) -> SpecFile:

@@ -26,8 +26,7 @@ from vae_search.core.measurements import StoppingRule
 from vae_search.core.references import NAME_PATTERN
 from vae_search.core.text import printable, short_path, shown
 from vae_search.core.validation import KeyPath, dotted, raise_problems
-from vae_search.errors import InvalidSpec
-from vae_search.spec.document import SpecFile, override, parse_yaml
+from vae_search.spec.document import SpecFile, override, parse_yaml, read_text
 from vae_search.spec.error_messages import found_by_pydantic
 from vae_search.spec.fields import Clamp, located
 from vae_search.spec.hyperparameters import RULES, Config, ParamValue
@@ -48,7 +47,6 @@ from vae_search.spec.sections import (
     read_pruning,
     relation_problems,
 )
-from vae_search.spec.yaml_reader import MAX_BYTES, TOO_LONG
 
 
 class SweepSpec(Part):
@@ -209,19 +207,7 @@ def read_spec(path: Path, overrides: Sequence[str] = ()) -> SpecDocument:
         InvalidSpec: The file cannot be read, or the spec is wrong; one line for each mistake.
     """
     origin = short_path(path)
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise InvalidSpec(f"{origin}: {TOO_LONG}")
-        text = content.decode("utf-8")
-    except OSError as error:
-        raise InvalidSpec(f"{origin}: cannot be read: {error.strerror}. `vae-search init` writes a spec.") from error
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InvalidSpec(
-            f"{origin}:{line}: a spec is UTF-8 text, but here is byte {content[error.start]:#04x}."
-        ) from error
+    text = read_text(path, origin=origin)
     spec = parse_spec(text, origin=origin, base=path.absolute().parent, overrides=overrides)
     return SpecDocument(spec=spec, text=text)
 

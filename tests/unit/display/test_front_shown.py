@@ -17,8 +17,8 @@ from vae_search.display.leaderboard import show_finished
 from vae_search.display.live import finished_line, picture_of
 from vae_search.search.progress import Progress
 from vae_search.services import sweep_status
+from vae_search.services.models.sweep_outcome import SweepOutcome
 from vae_search.services.payloads import landed_facts
-from vae_search.services.sweeps import SweepOutcome
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.trials import Ledger

@@ -30,7 +30,9 @@ def rows(count: int):
 
 
 def shares(rows, curves=None, **changes):
-    return importances(SPACE, rows, curves or {}, **({"by": "objective", "rungs": ()} | changes)).shares
+    return importances(
+        SPACE, rows, curves or {}, **({"by": "objective", "rungs": (), "bound": "elbo"} | changes)
+    ).shares
 
 
 def test_the_parameter_that_decides_alone_has_nearly_all_of_it():
@@ -63,7 +65,7 @@ def halved():
 def test_a_parameter_that_decides_who_is_pruned_is_seen_where_pruned_trials_count():
     trials, curves = halved()
 
-    found = importances(SPACE, trials, curves, by="objective", rungs=RUNGS)
+    found = importances(SPACE, trials, curves, by="objective", rungs=RUNGS, bound="elbo")
 
     assert found.epoch == 3
     assert sum(found.shares.values()) == pytest.approx(1.0)
@@ -82,7 +84,7 @@ def test_trials_are_compared_at_the_last_rung_that_half_of_them_have_reached():
         for row in trials
     }
 
-    found = importances(SPACE, trials, curves, by="objective", rungs=RUNGS)
+    found = importances(SPACE, trials, curves, by="objective", rungs=RUNGS, bound="elbo")
 
     assert found.epoch == 9
     assert found.shares["latent_dim"] > 0.9

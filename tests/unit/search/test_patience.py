@@ -10,6 +10,10 @@ from tests.support.sweeps import digits_task, small_spec
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict
 from vae_search.search.pruning import SuccessiveHalving
+from vae_search.search.rungs.rung_bounds import recorded_bounds
+from vae_search.search.study.rung_values import END
+from vae_search.search.study.study import SweepStudy
+from vae_search.search.trial_rows import trial_result
 from vae_search.search.worker.reproduce import reproduce
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import WEIGHTS_FILE
@@ -154,6 +158,28 @@ def test_the_final_bound_of_a_complete_trial_counts_at_the_rungs_that_it_does_no
     halving.note(36, 2, 80.0, epoch_flops=None)
     halving.note(36, 3, 92.0, epoch_flops=None)
     assert halving.decide(36, 3).reason.startswith("rank 4 of 4" if known else "rank 3 of 3")
+
+
+def test_the_sampler_compares_at_a_rung_what_pruning_compares_there():
+    spec = small_spec("budget.epochs=60", "pruning={min_epochs: 4, reduction_factor: 3}")
+    halving, study = SuccessiveHalving(spec), SweepStudy.of(spec, rungs=(4, 12, 36))
+    row = trial_row(
+        0,
+        sweep="small",
+        epochs=20,
+        neg_elbo=90.0,
+        objective=97.0,
+        params={"latent_dim": 4, "learning_rate": 0.01, "depth": 1, "width": 16, "batch_size": 16},
+    )
+    curve = epoch_rows(0, "small", epochs=20)
+
+    halving.replay(row, curve)
+    study.add(trial_result(row, recorded_bounds(curve), spec))
+
+    assert study._values is not None
+    assert {rung: study._values._values[rung] for rung in halving.epochs} == halving._values
+    assert study._values._values[36] == {0: 90.0}  # without its instability, which others do not have there
+    assert study._values._values[END] == {0: 97.0}
 
 
 def test_a_driver_and_the_one_after_it_know_the_same_values_at_rungs_beyond_a_trials_end(open_session):

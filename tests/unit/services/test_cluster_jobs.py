@@ -14,6 +14,7 @@ from vae_search.errors import (
     Conflict,
     Interrupted,
     InvalidSpec,
+    NotPromoted,
     StoreUnavailable,
     SweepFailed,
     VaeSearchError,
@@ -175,7 +176,7 @@ def test_only_what_lies_here_can_be_sent(source, error, says):
     ("exit_code", "kind"),
     [
         *((2, InvalidSpec), (3, BadData), (4, ClusterTrouble), (5, Conflict), (6, SweepFailed), (7, StoreUnavailable)),
-        *((130, Interrupted), (1, ClusterTrouble), (None, ClusterTrouble), (137, ClusterTrouble)),
+        *((8, NotPromoted), (130, Interrupted), (1, ClusterTrouble), (None, ClusterTrouble), (137, ClusterTrouble)),
     ],
 )
 @pytest.mark.parametrize("shown", [True, False])

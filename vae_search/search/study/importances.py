@@ -9,9 +9,9 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
 from vae_search.core.trial_state import State
+from vae_search.search.rungs.rung_bounds import bounds_at_rungs, recorded_bounds
 from vae_search.search.study.rung_values import END, RungValues
 from vae_search.search.study.study import drawn
-from vae_search.search.trial_rows import recorded_bounds
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.search_space import SearchSpace
 from vae_search.store.ledger.rows import EpochRow, TrialRow
@@ -38,6 +38,7 @@ def importances(
     *,
     by: Literal["objective", "neg_elbo"],
     rungs: Sequence[int],
+    bound: Literal["elbo", "iwae"],
 ) -> Importances:
     """Importances at the highest rung that at least half of the measured trials have reached.
 
@@ -49,10 +50,12 @@ def importances(
         curves: learning curves by trial.
         by: value at the end of a COMPLETE trial.
         rungs: epochs at which trials were compared, ascending.
+        bound: that the sweep ranks by.
     """
     values = RungValues(rungs)
     for row in rows:
-        for epoch, neg_bound in recorded_bounds(curves.get(row.trial, ())).items():
+        recorded = recorded_bounds(curves.get(row.trial, ()))
+        for epoch, neg_bound in bounds_at_rungs(row, recorded, rungs, bound=bound).items():
             values.note(row.trial, epoch, neg_bound)
         if row.state is State.FAIL:
             values.fail(row.trial, is_bad=False)

@@ -41,17 +41,10 @@ class RungValues:
             self._known.add(trial)
 
     def end(self, trial: int, objective: float | None) -> None:
-        """A trial has completed, or was cut (None).
-
-        One that completed before its last rungs, because it had stopped learning, would be there as good as it is.
-        """
+        """A trial has completed, or was cut (None)."""
         self._known.add(trial)
-        if objective is None:
-            return
-        for values in reversed(self._values.values()):
-            if trial in values:
-                return
-            values[trial] = objective
+        if objective is not None:
+            self._values[END][trial] = objective
 
     def fail(self, trial: int, *, is_bad: bool) -> None:
         """A trial has failed: what it had reached counts no longer.

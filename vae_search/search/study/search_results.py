@@ -9,10 +9,11 @@ from vae_search.search.failure_limit import FailureShare
 from vae_search.search.messages import TrialAssignment, TrialReport
 from vae_search.search.progress import Progress
 from vae_search.search.pruning import SuccessiveHalving
+from vae_search.search.rungs.rung_bounds import recorded_bounds
 from vae_search.search.rungs.trial_queue import TrialQueue
 from vae_search.search.running_trial import RunningTrial, RunsInFlight
 from vae_search.search.study.study import SweepStudy
-from vae_search.search.trial_rows import epoch_rows, recorded_bounds, running_result, trial_result
+from vae_search.search.trial_rows import epoch_rows, running_result, trial_result
 from vae_search.search.weight_retention import WeightRetention
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.ledger.rows import EpochRow, TrialRow

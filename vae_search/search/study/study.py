@@ -44,7 +44,7 @@ class TrialResult:
     criteria: tuple[float, ...] = ()
     """of a COMPLETE trial of a Pareto sweep, each minimised; of a PRUNED one as far as it came, if that is known"""
     neg_bounds: Mapping[int, float] = field(default_factory=dict)
-    """held-out bound by epoch"""
+    """held-out bound by epoch; of one that patience has completed also at the rungs beyond"""
 
     @property
     def values(self) -> list[float] | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from vae_search.core.machine import PACKAGE_PARENT
 from vae_search.core.scratch import scratch_folder
-from vae_search.errors import ProcessLost, VaeSearchError, kinds_of_exit_code
+from vae_search.errors import ProcessLost, kind_of_exit_code
 
 TIMEOUT_S = 120.0
 
@@ -40,7 +40,5 @@ def estimated(text: str, *, location: str, timeout_s: float = TIMEOUT_S) -> dict
         found: dict[str, Any] = json.loads(done.stdout)
         return found
     said = done.stderr.rpartition("error: ")[2].strip() or "the estimate ended without a word."
-    kind = next(iter(kinds_of_exit_code(done.returncode)), ProcessLost)
-    if kind is VaeSearchError:  # a mistake in the program, of which the command tells no more than its end
-        kind = ProcessLost
+    kind = kind_of_exit_code(done.returncode, otherwise=ProcessLost)
     raise kind(said.replace(str(spec), "spec"))

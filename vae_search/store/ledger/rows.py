@@ -28,6 +28,7 @@ from vae_search.store.ledger.columns import (
     checked,
     columns_of,
     int64_array,
+    joined,
     records_of,
 )
 from vae_search.store.paths import trial_key
@@ -158,7 +159,7 @@ def trials_to_parquet(rows: Sequence[TrialRow], *, path: str, after: pa.Table | 
         after: others that go into the file with them, with the same columns.
     """
     records = [trial_record(row) for row in rows]
-    return encode_checked(_joined(after, pa.Table.from_pylist(records, schema=TRIAL_SCHEMA), by=["trial"]), path=path)
+    return encode_checked(joined(after, pa.Table.from_pylist(records, schema=TRIAL_SCHEMA), by=["trial"]), path=path)
 
 
 def trials_from_parquet(content: bytes, *, path: str, places: Sequence[int] | None = None) -> list[TrialRow]:
@@ -238,7 +239,7 @@ def epochs_to_parquet(rows: Sequence[EpochRow], *, path: str, after: pa.Table | 
         after: others that go into the file with them, with the same columns.
     """
     records = [_record(row, _EPOCH_COLUMNS) for row in rows]
-    table = _joined(after, pa.Table.from_pylist(records, schema=EPOCH_SCHEMA), by=["trial", "epoch"])
+    table = joined(after, pa.Table.from_pylist(records, schema=EPOCH_SCHEMA), by=["trial", "epoch"])
     return encode_checked(table, path=path)
 
 
@@ -286,15 +287,6 @@ def _checked_params(params: Mapping[str, object]) -> dict[str, ParamValue]:
     if unknown:
         raise ValueError(f"params: no parameter is called {', '.join(unknown)}")
     return {name: checked(f"params.{name}", value, _PARAM_COLUMNS[name]) for name, value in params.items()}
-
-
-def _joined(first: pa.Table | None, then: pa.Table, *, by: Sequence[str]) -> pa.Table:
-    """One table in one piece, by these columns: equal rows give equal bytes, however they came together."""
-    if first is None:
-        return then
-    # The empty piece gives its schema to the whole: read from a file, a list's items have another name.
-    joined = pa.concat_tables([then.slice(0, 0), first, then]).combine_chunks()
-    return joined.take(pc.sort_indices(joined, sort_keys=[(name, "ascending") for name in by])).combine_chunks()
 
 
 def _record(row: object, columns: Mapping[str, Column]) -> dict[str, object]:

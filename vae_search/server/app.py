@@ -57,6 +57,7 @@ def create_app(options: Options) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.sweeps.begin()
+        service.digests.begin()
         if options.background is not None:
             options.background.start()
         try:
@@ -64,6 +65,7 @@ def create_app(options: Options) -> FastAPI:
         finally:
             service.watchers.end()
             service.sweeps.end()
+            service.digests.end()
             await run_in_threadpool(service.promotions.end)
             if options.background is not None:
                 await run_in_threadpool(options.background.stop)

@@ -94,7 +94,7 @@ class Service:
         self.pulse = Pulse(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.audit = Audit(self.store)
         self.sweeps = SweepReader(self.store, monotonic=options.monotonic, look_s=options.look_s)
-        self.digests = DigestReader(self.store, now=options.now, monotonic=options.monotonic)
+        self.digests = DigestReader(self.sweeps, now=options.now, monotonic=options.monotonic)
         self.traversals = TraversalReader(self.store, location=options.location, roots=options.roots)
         self.promotions = Promotions(options.location, now=options.now)
         self._queue = SweepQueue(self.store, now=options.now)

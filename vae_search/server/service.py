@@ -213,5 +213,12 @@ async def person_of(request: Request) -> Person:
     return found
 
 
+async def admitted_of(request: Request) -> Callable[[], bool]:
+    """A test of whether that person's token still holds."""
+    found: Callable[[], bool] = request.state.admitted
+    return found
+
+
 InService = Annotated[Service, Depends(service_of)]
 ByPerson = Annotated[Person, Depends(person_of)]
+WhileAdmitted = Annotated[Callable[[], bool], Depends(admitted_of)]

@@ -84,7 +84,8 @@ class DigestReader:
 
     def begin(self) -> None:
         """Make those of the sweeps that run before anybody asks; returns at once."""
-        self._aside.submit(self._begin)
+        with suppress(RuntimeError):  # after its end it still answers, but makes nothing ahead
+            self._aside.submit(self._begin)
 
     def end(self) -> None:
         """Begin nothing any more."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -149,7 +150,8 @@ class SweepReader:
     def begin(self) -> None:
         """Read the store before anybody asks; returns at once."""
         pages = self._pools[0]
-        pages.submit(lambda: [pages.submit(self._facts_or_reason, name) for name in self.names()])
+        with suppress(RuntimeError):  # after its end it still answers, but reads nothing ahead
+            pages.submit(lambda: [pages.submit(self._facts_or_reason, name) for name in self.names()])
 
     def end(self) -> None:
         """Begin nothing any more."""

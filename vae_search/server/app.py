@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from vae_search.errors import VaeSearchError
+from vae_search.errors import PROBLEM_MEDIA_TYPE, VaeSearchError
 from vae_search.server.answers import API, describe_answers
 from vae_search.server.examples import PROBLEM
 from vae_search.server.pages import login, static_files
@@ -26,7 +26,7 @@ from vae_search.server.pages.team import new_sweep as new_sweep_page
 from vae_search.server.pages.team import queue as queue_page
 from vae_search.server.pages.team import sql as sql_page
 from vae_search.server.pages.team import verdicts as verdicts_page
-from vae_search.server.problems import MAX_ERRORS, MEDIA_TYPE, ProblemDocument, RefusalError, problem, problem_of
+from vae_search.server.problems import MAX_ERRORS, ProblemDocument, RefusalError, problem, problem_of
 from vae_search.server.routes import (
     audit,
     control,
@@ -158,7 +158,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     describe_answers(document)
     refused = {
         "description": "Refused, or in trouble",
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": PROBLEM}},
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": PROBLEM}},
     }
     for route in iter_route_contexts(app.router.routes):
         operations = document["paths"].get(route.path_format, {})

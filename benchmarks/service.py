@@ -239,13 +239,13 @@ def large_sweep(kind: str, options: argparse.Namespace) -> dict[str, object]:
             with serving(location, environment) as (pid, port):
                 sweep = f"/api/v1/sweeps/{spec.name}"
                 paths = [
+                    "/",
+                    f"/sweeps/{spec.name}",
                     "/api/v1/sweeps",
                     sweep,
                     f"{sweep}/trials",
                     f"{sweep}/trials?order=objective&state=COMPLETE",
                     f"{sweep}/best",
-                    *options.pages,
-                    *(["/sweeps/" + spec.name] if options.pages else []),
                 ]
                 found = measure(pid, port, paths, readers=options.readers, seconds=options.seconds)
         finally:
@@ -259,8 +259,8 @@ def many_sweeps(kind: str, options: argparse.Namespace) -> dict[str, object]:
         for number in range(options.sweeps):
             put_sweep(store, spec_of(4, name=f"sweep-{number:03d}"), 4)
         with serving(location, environment) as (pid, port):
-            paths = ["/api/v1/sweeps", "/api/v1/sweeps?limit=500", "/api/v1/sweeps/sweep-007", "/metrics"]
-            found = measure(pid, port, [*paths, *options.pages], readers=options.readers, seconds=options.seconds)
+            paths = ["/", "/api/v1/sweeps", "/api/v1/sweeps?limit=500", "/api/v1/sweeps/sweep-007", "/metrics"]
+            found = measure(pid, port, paths, readers=options.readers, seconds=options.seconds)
         return found | {"sweeps": options.sweeps}
 
 
@@ -273,7 +273,6 @@ def main() -> None:
     parser.add_argument("--rows-per-s", type=float, default=2.0)
     parser.add_argument("--stores", nargs="+", default=["folder", "s3"])
     parser.add_argument("--only", choices=["large_sweep", "many_sweeps"])
-    parser.add_argument("--pages", nargs="*", default=[], help="paths of pages to ask for as well")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "service.json")
     options = parser.parse_args()
     found: dict[str, object] = {"machine": describe_machine(), "readers": options.readers, "target_s": TARGET_S}

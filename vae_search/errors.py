@@ -22,6 +22,10 @@ Only `cli.py` catches these.
 from collections.abc import Sequence
 from typing import ClassVar
 
+# Of problem documents (RFC 9457), in which a service tells its clients of these errors, each by its name in kebab case.
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+PROBLEM_URN = "urn:vae-search:problem:"
+
 
 class VaeSearchError(Exception):
     """Base of all errors that are not our bugs."""

@@ -5,10 +5,15 @@ from http import HTTPStatus
 from typing import Any
 
 from vae_search.core.text import kebab, printable
-from vae_search.errors import InvalidSpec, StoreUnavailable, VaeSearchError, kinds_of_exit_code
+from vae_search.errors import (
+    PROBLEM_MEDIA_TYPE,
+    PROBLEM_URN,
+    InvalidSpec,
+    StoreUnavailable,
+    VaeSearchError,
+    kinds_of_exit_code,
+)
 
-MEDIA_TYPE = "application/problem+json"
-KIND = "urn:vae-search:problem:"
 _PASSING = (
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -33,7 +38,7 @@ def error_of(status: int, media_type: str, content: bytes, *, server: str) -> Va
         kind = StoreUnavailable if status in _PASSING else VaeSearchError
         return kind(f"{server}: {said}. Is the address right?")
     detail = "\n".join(printable(line, 1000) for line in str(document.get("detail", "")).splitlines()[:3])
-    name = str(document.get("type", "")).removeprefix(KIND)
+    name = str(document.get("type", "")).removeprefix(PROBLEM_URN)
     exit_code = document.get("exit_code")
     if isinstance(exit_code, int) and (kind_of_error := error_kind(exit_code, name=name)) is not None:
         return kind_of_error(detail)
@@ -53,7 +58,7 @@ def error_kind(exit_code: int, *, name: str = "") -> type[VaeSearchError] | None
 
 
 def _document(media_type: str, content: bytes) -> dict[str, Any] | None:
-    if media_type != MEDIA_TYPE:
+    if media_type != PROBLEM_MEDIA_TYPE:
         return None
     try:
         document = json.loads(content)

@@ -5,7 +5,7 @@ decides again. One of them always succeeds.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -40,13 +40,7 @@ class SweepQueue:
         Raises:
             CorruptStore: The log is damaged.
         """
-        records = self._log.records()
-        seen = self._state.entries
-        new = [
-            QueueEntry.from_record(record, where=self._log.path(number))
-            for number, record in enumerate(records[seen:], start=seen + 1)
-        ]
-        self._state = fold(new, onto=self._state)
+        self._log.follow(self._take)
         return self._state
 
     def submit(
@@ -130,6 +124,11 @@ class SweepQueue:
                 raise Conflict(f"queue: item {number} is {'gone' if item is None else item.state}.")
             if self._add(self._entry(action, item=number, leader=leader, **what), seen=state):
                 return self.state()
+
+    def _take(self, first: int, records: Sequence[Mapping[str, object]]) -> None:
+        numbered = enumerate(records, start=first)
+        entries = [QueueEntry.from_record(record, where=self._log.path(number)) for number, record in numbered]
+        self._state = fold(entries, onto=self._state)
 
     def _entry(self, action: QueueAction, **what: object) -> QueueEntry:
         return QueueEntry(action=action, at=self._now(), nonce=self._nonce(), **what)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from vae_search.errors import VaeSearchError
+from vae_search.errors import PROBLEM_MEDIA_TYPE, VaeSearchError
 from vae_search.server.answers import API, describe_answers
 from vae_search.server.examples import PROBLEM
 from vae_search.server.pages import login, static_files
@@ -27,7 +27,7 @@ from vae_search.server.pages.team import promote as promote_page
 from vae_search.server.pages.team import queue as queue_page
 from vae_search.server.pages.team import sql as sql_page
 from vae_search.server.pages.team import verdicts as verdicts_page
-from vae_search.server.problems import MAX_ERRORS, MEDIA_TYPE, ProblemDocument, RefusalError, problem, problem_of
+from vae_search.server.problems import MAX_ERRORS, ProblemDocument, RefusalError, problem, problem_of
 from vae_search.server.routes import (
     audit,
     control,
@@ -60,6 +60,7 @@ def create_app(options: Options) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.sweeps.begin()
+        service.digests.begin()
         if options.background is not None:
             options.background.start()
         try:
@@ -67,6 +68,7 @@ def create_app(options: Options) -> FastAPI:
         finally:
             service.watchers.end()
             service.sweeps.end()
+            service.digests.end()
             await run_in_threadpool(service.promotions.end)
             if options.background is not None:
                 await run_in_threadpool(options.background.stop)
@@ -159,7 +161,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     describe_answers(document)
     refused = {
         "description": "Refused, or in trouble",
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": PROBLEM}},
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": PROBLEM}},
     }
     for route in iter_route_contexts(app.router.routes):
         operations = document["paths"].get(route.path_format, {})

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from vae_search.errors import PROBLEM_URN
+
 SPEC = """\
 name: digits
 data: {source: digits}
@@ -28,7 +30,7 @@ SPEC_BODY: dict[str, Any] = {
 }
 SQL = "SELECT param_latent_dim, min(neg_elbo) FROM trials GROUP BY ALL ORDER BY 2"
 PROBLEM: dict[str, Any] = {
-    "type": "urn:vae-search:problem:invalid-spec",
+    "type": f"{PROBLEM_URN}invalid-spec",
     "title": "Unprocessable Content",
     "status": 422,
     "detail": "spec:5: budget.trials: must be >= 1, but got 0.",

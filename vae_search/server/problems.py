@@ -13,7 +13,6 @@ from starlette.responses import JSONResponse
 from vae_search import errors
 from vae_search.core.text import kebab, printable
 
-MEDIA_TYPE = "application/problem+json"
 MAX_LINES = 3
 MAX_ERRORS = 200  # of one document
 
@@ -40,7 +39,7 @@ _SPEC_LINE = re.compile(r"spec(?::(?P<line>\d+))?: (?:(?P<key>[\w.\[\]?-]+): )?(
 class ProblemDocument(JSONResponse):
     """A problem document as it goes to programs; `facts` are its members."""
 
-    media_type = MEDIA_TYPE
+    media_type = errors.PROBLEM_MEDIA_TYPE
 
     def __init__(self, facts: Mapping[str, Any], status: int, headers: Mapping[str, str]) -> None:
         super().__init__(facts, status_code=status, headers=dict(headers))
@@ -83,7 +82,7 @@ def problem(
     known = HTTPStatus(status)
     lines = detail.splitlines()[:MAX_LINES]
     body = {
-        "type": "about:blank" if kind is None else f"urn:vae-search:problem:{kind}",
+        "type": "about:blank" if kind is None else f"{errors.PROBLEM_URN}{kind}",
         "title": known.phrase,
         "status": status,
         "detail": "\n".join(printable(line, 1000) for line in lines),

@@ -95,7 +95,7 @@ class Service:
         self.pulse = Pulse(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.audit = Audit(self.store)
         self.sweeps = SweepReader(self.store, monotonic=options.monotonic, look_s=options.look_s)
-        self.digests = DigestReader(self.store, now=options.now, monotonic=options.monotonic)
+        self.digests = DigestReader(self.sweeps, now=options.now, monotonic=options.monotonic)
         self.running = RunningReader(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.traversals = TraversalReader(self.store, location=options.location, roots=options.roots)
         self.promotions = Promotions(options.location, now=options.now)
@@ -215,5 +215,12 @@ async def person_of(request: Request) -> Person:
     return found
 
 
+async def admitted_of(request: Request) -> Callable[[], bool]:
+    """A test of whether that person's token still holds."""
+    found: Callable[[], bool] = request.state.admitted
+    return found
+
+
 InService = Annotated[Service, Depends(service_of)]
 ByPerson = Annotated[Person, Depends(person_of)]
+WhileAdmitted = Annotated[Callable[[], bool], Depends(admitted_of)]

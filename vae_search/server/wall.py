@@ -160,7 +160,7 @@ class Wall:
                     HTTPStatus.FORBIDDEN,
                     f"This needs the role {role or 'of nobody'}, but {person.name} is {person.role}.",
                 )
-            scope.setdefault("state", {})["person"] = person
+            scope.setdefault("state", {}).update(person=person, admitted=lambda: self._still_admits(headers, person))
         if scope["method"] in SAFE_METHODS:
             return b""
         return await self._body(headers, receive)
@@ -188,6 +188,16 @@ class Wall:
                 headers={"WWW-Authenticate": "Bearer"},
             )
         return person
+
+    def _still_admits(self, headers: Headers, person: Person) -> bool:
+        """True as long as the token of a request is its person's, with the same role; for answers that take long."""
+        token = presented(headers)
+        if self._tokens is None:
+            return True
+        try:
+            return token is not None and self._tokens.person(token) == person
+        except VaeSearchError:  # as a new request would be refused
+            return False
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         declared = headers.get("content-length", "")

@@ -10,7 +10,7 @@ import logging
 import secrets
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -34,8 +34,6 @@ KEPT_EVENTS = 512  # of a sweep, for listeners that come back
 WAITING_EVENTS = 128  # of a listener
 MOST_WATCHED = 64  # sweeps at once, each a thread
 MOST_LISTENERS = 2000
-SILENCE_S = 15.0  # after which a listener gets a comment, so that nothing between takes the stream for dead
-RECONNECT_MS = 3000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,23 +273,6 @@ class Watchers:
         """Number of sweeps that are watched."""
         with self._lock:
             return sum(not each.is_over for each in self._by_name.values())
-
-
-async def stream(watcher: Watcher, listener: Listener, *, silence_s: float = SILENCE_S) -> AsyncIterator[str]:
-    """The text of an event stream, until the watcher ends or the client leaves."""
-    try:
-        yield f"retry: {RECONNECT_MS}\n\n"
-        while True:
-            try:
-                event = await asyncio.wait_for(listener.next(), silence_s)
-            except TimeoutError:
-                yield ":\n\n"
-                continue
-            if event is None:
-                return
-            yield event.to_text(watcher.name)
-    finally:
-        watcher.leave(listener)
 
 
 def _full(detail: str) -> RefusalError:

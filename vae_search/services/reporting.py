@@ -20,7 +20,6 @@ from vae_search.services.models import champions
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.confirm_runs import by_trial
 from vae_search.store.ledger.trials import Ledger
-from vae_search.store.sweeps import sweep_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +68,21 @@ def report(store: Store, sweep: str, *, output: Path, now: datetime) -> WrittenR
     return WrittenReport(path=write_output(output, render(found).encode()), damaged=found.damaged)
 
 
-def findings(store: Store, sweep: str, *, now: datetime, in_brief: bool = False) -> ReportData:
+def findings(
+    store: Store,
+    sweep: str,
+    *,
+    now: datetime,
+    status: sweep_status.SweepStatus | None = None,
+    in_brief: bool = False,
+) -> ReportData:
     """Everything that the report is about; errors as for `report`.
 
     Args:
+        status: of the sweep, if it has been read already.
         in_brief: without importances and pictures, and with the curves only of trials that a plot would draw.
     """
-    status = sweep_status.status(store, sweep)
+    status = status or sweep_status.status(store, sweep)
     ledger = Ledger(store, sweep)
     trials = ledger.read()
     rows = trials.rows
@@ -83,7 +90,7 @@ def findings(store: Store, sweep: str, *, now: datetime, in_brief: bool = False)
     damaged = [*trials.damaged, *curves.damaged, *status.damaged_finalists]
     origin = _Origin(
         sweep=sweep,
-        incarnation=sweep_record.read_stored(store, sweep).incarnation,
+        incarnation=status.incarnation,
         candidates=frozenset(content_sha256(rows) for rows in by_trial(status.confirm_rows).values()),
     )
     scored_by: Literal["objective", "neg_elbo"] = "neg_elbo" if status.spec.objective.pareto else "objective"

@@ -13,10 +13,18 @@ from tests.support.command_line import vae_search
 from vae_search.access import connection as module
 from vae_search.access.connection import Connection, Request
 from vae_search.access.event_stream import read_events
-from vae_search.access.problem_documents import MEDIA_TYPE, error_kind, error_of
+from vae_search.access.problem_documents import error_kind, error_of
 from vae_search.access.remote import RemoteAccess
 from vae_search.core.settings import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
-from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound, StoreUnavailable, VaeSearchError
+from vae_search.errors import (
+    PROBLEM_MEDIA_TYPE,
+    Conflict,
+    CorruptStore,
+    InvalidSpec,
+    NotFound,
+    StoreUnavailable,
+    VaeSearchError,
+)
 from vae_search.server.problems import STATUSES, problem_of
 
 SECRET = "vaes_secret"  # noqa: S105
@@ -124,7 +132,11 @@ def test_an_order_that_must_not_come_twice_is_sent_once() -> None:
 
 def test_a_service_that_has_no_place_is_asked_again_as_late_as_it_says() -> None:
     waits: list[float] = []
-    busy = (503, {"Content-Type": MEDIA_TYPE, "Retry-After": "5"}, b'{"detail": "2 queries are being answered."}')
+    busy = (
+        503,
+        {"Content-Type": PROBLEM_MEDIA_TYPE, "Retry-After": "5"},
+        b'{"detail": "2 queries are being answered."}',
+    )
     with answering(lambda _: json_answer({}) if len(seen) > 1 else busy) as (server, seen):
         Connection(server, token=None, sleep=waits.append).ask(Request(path="/models"))
     with (
@@ -164,7 +176,7 @@ def test_an_answer_without_what_is_needed_names_it() -> None:
 def test_every_error_of_the_package_comes_back_as_itself() -> None:
     for kind in STATUSES:
         document = problem_of(kind("path: what must hold.\nWhat to do."))
-        found = error_of(document.status_code, MEDIA_TYPE, document.body, server="http://a")
+        found = error_of(document.status_code, PROBLEM_MEDIA_TYPE, document.body, server="http://a")
         assert (type(found), str(found)) == (kind, "path: what must hold.\nWhat to do.")
 
 

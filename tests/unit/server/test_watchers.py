@@ -12,8 +12,10 @@ import pytest
 
 from tests.support.rows import trial_row
 from tests.support.stores import filled_store
-from tests.support.web_service import app_of, client_of, serving
+from tests.support.web_service import app_of, client_of, serving, token_file
 from vae_search.errors import NotFound
+from vae_search.server.event_streams import stream
+from vae_search.server.tokens import Role
 from vae_search.server.watchers import WAITING_EVENTS, Listener, Watchers
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.trials import Ledger
@@ -37,9 +39,10 @@ def until(condition: Callable[[], bool]) -> None:
 class Reader:
     """A client of a stream, on a socket of its own."""
 
-    def __init__(self, port: int, *, last_seen: str | None = None) -> None:
+    def __init__(self, port: int, *, last_seen: str | None = None, token: str | None = None) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
         mark = "" if last_seen is None else f"Last-Event-ID: {last_seen}\r\n"
+        mark += "" if token is None else f"Authorization: Bearer {token}\r\n"
         self.socket.sendall(f"GET /api/v1/sweeps/digits/events HTTP/1.1\r\nHost: localhost\r\n{mark}\r\n".encode())
         self.lines = self.socket.makefile("r", encoding="utf-8")
 
@@ -149,3 +152,42 @@ def test_a_store_that_is_gone_ends_the_stream_with_a_reason(full_store):
         return [] if await listener.next() is None else ["more"]
 
     assert asyncio.run(followed()) == []
+
+
+def test_a_stream_ends_when_its_token_is_revoked_and_others_go_on(full_store, tmp_path, monkeypatch):
+    monkeypatch.setitem(stream.__kwdefaults__, "check_s", 0.05)
+    file, tokens = token_file(tmp_path)
+    with serving(app_of(full_store, tokens=file)) as port:
+        revoked, kept = (Reader(port, token=tokens[role]) for role in (Role.VIEWER, Role.SUBMITTER))
+        next(revoked.events())
+        events = kept.events()
+        next(events)
+        file.revoke(Role.VIEWER.value)
+        assert any(line.strip() == "0" for line in revoked.lines)  # the last chunk of the answer (RFC 9112, 7.1)
+        Ledger(full_store, "digits").commit(trial_row(8), [])
+
+        assert next(events)[1] == "trial"
+        revoked.close()
+        kept.close()
+
+
+def test_a_stream_that_is_silent_is_kept_alive_and_asks_whether_it_may_go_on():
+    class Silent:
+        name = "silent"
+
+        def leave(self, listener: Listener) -> None:
+            self.left = listener
+
+    async def read() -> tuple[list[str], bool]:
+        watcher, listener, answers = Silent(), Listener(), iter([True] * 3 + [False])
+        told = [
+            text
+            async for text in stream(watcher, listener, admitted=lambda: next(answers), silence_s=0.01, check_s=0.02)
+        ]
+        return told, watcher.left is listener
+
+    told, left = asyncio.run(read())
+
+    assert told[0].startswith("retry: ")
+    assert set(told[1:]) == {":\n\n"}
+    assert left

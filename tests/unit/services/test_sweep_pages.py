@@ -133,7 +133,8 @@ def test_a_damaged_curve_in_flight_is_left_out_and_another_sweep_of_the_name_has
 
 def test_a_digest_is_made_anew_when_the_sweep_has_changed_and_not_before(store):
     put_sweep(store, [complete(trial) for trial in range(3)])
-    sweeps, made = SweepReader(store, monotonic=Clock()), DigestReader(store, now=lambda: NOW, monotonic=Clock())
+    sweeps = SweepReader(store, monotonic=Clock())
+    made = DigestReader(sweeps, now=lambda: NOW, monotonic=Clock())
     facts = sweeps.facts("digits")
 
     first, again = made.digest(facts), made.digest(facts)

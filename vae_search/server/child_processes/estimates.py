@@ -1,15 +1,13 @@
 """Cost estimates in a process of their own: they read images and load TensorFlow, which the service must not."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from vae_search.core.machine import PACKAGE_PARENT
 from vae_search.core.scratch import scratch_folder
 from vae_search.errors import ProcessLost, kind_of_exit_code
+from vae_search.services.children.programs import ended
 
 TIMEOUT_S = 120.0
 
@@ -29,13 +27,7 @@ def estimated(text: str, *, location: str, timeout_s: float = TIMEOUT_S) -> dict
         spec = Path(folder) / "spec.yaml"
         spec.write_text(text, encoding="utf-8")
         command = [sys.executable, "-m", "vae_search", "run", str(spec), "--dry-run", "--json", "--store", location]
-        environment = {**os.environ, "PYTHONPATH": str(PACKAGE_PARENT)}
-        try:
-            done = subprocess.run(
-                command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ProcessLost(f"the estimate did not end within {timeout_s:g} s and was stopped.") from error
+        done = ended(command, folder=folder, timeout_s=timeout_s, what="estimate")
     if done.returncode == 0:
         found: dict[str, Any] = json.loads(done.stdout)
         return found

@@ -17,10 +17,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
 
-from vae_search.core.machine import PACKAGE_PARENT
 from vae_search.core.scratch import scratch_folder
 from vae_search.errors import ProcessLost
 from vae_search.server.problems import RefusalError
+from vae_search.services.children.programs import environment
 from vae_search.services.payloads import Facts
 
 MODULE = "vae_search.services.models.promotion_process"
@@ -156,7 +156,7 @@ class Promotions:
     def _started(self, asked: Promotion, answer: Path) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             [*self._command, self._location, asked.sweep, asked.model, asked.asked_by, str(answer)],
-            env={**os.environ, "PYTHONPATH": str(PACKAGE_PARENT)},
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

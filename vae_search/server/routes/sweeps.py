@@ -12,12 +12,13 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from vae_search.core.criteria import RankedBy
+from vae_search.server.event_streams import stream
 from vae_search.server.problems import RefusalError
 from vae_search.server.routes.parameters import Limit, SweepName, TrialNumber, Where, page
-from vae_search.server.service import ByPerson, InService, Service
+from vae_search.server.service import ByPerson, InService, Service, WhileAdmitted
 from vae_search.server.tokens import Person, Role
 from vae_search.server.wall import opened_to
-from vae_search.server.watchers import Listener, stream
+from vae_search.server.watchers import Listener
 from vae_search.services import comparison, queries, sweep_status
 from vae_search.services.browsing.queue_facts import item_facts
 from vae_search.services.browsing.sweep_pages import sweep_page
@@ -114,17 +115,21 @@ def compare(
 @opened_to(Role.VIEWER)
 async def events(
     service: InService,
+    admitted: WhileAdmitted,
     sweep: SweepName,
     last_event_id: Annotated[str | None, Header(description="The last event that was seen.", max_length=100)] = None,
 ) -> StreamingResponse:
     """Stream a sweep's events: `progress` at once and after every change, `trial` for each that ends, `trouble`, `end`.
 
-    A client that comes back with `Last-Event-ID` gets what it has missed, if that is still kept.
+    A client that comes back with `Last-Event-ID` gets what it has missed, if that is still kept. The stream ends within
+    seconds of its token's revocation.
     """
     listener = Listener()
     watcher = await run_in_threadpool(service.watchers.listen, sweep, listener, last_seen=last_event_id)
     return StreamingResponse(
-        stream(watcher, listener), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        stream(watcher, listener, admitted=admitted),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},
     )
 
 

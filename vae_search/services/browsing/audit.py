@@ -2,7 +2,7 @@
 
 import heapq
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vae_search.errors import CorruptStore
@@ -115,8 +115,13 @@ class _QueueFacts:
 
     def read(self) -> Sequence[Facts]:
         """All entries, those that are new read from the store."""
-        for number, record in enumerate(self._log.records()[len(self._facts) :], start=len(self._facts) + 1):
-            entry = QueueEntry.from_record(record, where=self._log.path(number))
+        self._log.follow(self._take)
+        return self._facts
+
+    def _take(self, first: int, records: Sequence[Mapping[str, object]]) -> None:
+        numbered = enumerate(records, start=first)
+        entries = [QueueEntry.from_record(record, where=self._log.path(number)) for number, record in numbered]
+        for number, entry in enumerate(entries, start=first):
             item = number if entry.action is QueueAction.SUBMIT else entry.item
             if entry.action is QueueAction.SUBMIT:
                 self._sweeps[item] = entry.sweep
@@ -134,4 +139,3 @@ class _QueueFacts:
                     "reasons": [] if entry.reason is None else [entry.reason],
                 }
             )
-        return self._facts

@@ -6,18 +6,23 @@ Whoever reads a digest reads every row. So digests are kept, and a sweep that ru
 import hashlib
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vae_search.errors import CorruptStore, NotFound
 from vae_search.services.browsing.kept_answers import KeptAnswers
+from vae_search.services.browsing.sweep_pages import SweepReader
 from vae_search.services.payloads import Facts
 from vae_search.store.backends.base import Store
 
 if TYPE_CHECKING:
     from vae_search.reports.facts import Confirmed
+    from vae_search.services.sweep_status import SweepStatus
 
 LEAST_KEPT_S = 5.0
 IDLE_KEPT_S = 60.0  # of a sweep that nobody runs: its counts say whether it has changed, but for repairs by hand
@@ -59,15 +64,39 @@ class _Made:
 
 
 class DigestReader:
-    """Digests of sweeps, kept; safe for threads."""
+    """Digests of sweeps, kept; safe for threads.
 
-    def __init__(self, store: Store, *, now: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
-        self._store = store
+    Nobody who has one that will do waits for the next.
+    """
+
+    def __init__(self, sweeps: SweepReader, *, now: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
+        self._sweeps = sweeps
         self._now = now
         self._monotonic = monotonic
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="digests")
         self._kept = KeptAnswers[_Made](
-            self._make, fresh_s=lambda made: made.fresh_s, monotonic=monotonic, most=DIGESTS
+            self._make,
+            fresh_s=lambda made: made.fresh_s,
+            monotonic=monotonic,
+            most=DIGESTS,
+            aside=self._aside.submit,
         )
+
+    def begin(self) -> None:
+        """Make those of the sweeps that run before anybody asks; returns at once."""
+        with suppress(RuntimeError):  # after its end it still answers, but makes nothing ahead
+            self._aside.submit(self._begin)
+
+    def end(self) -> None:
+        """Begin nothing any more."""
+        self._aside.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self) -> None:
+        _load_plots()
+        for found in self._sweeps.facts_of(self._sweeps.names()):
+            if isinstance(found, dict) and found["state"] == "running":
+                with suppress(NotFound, CorruptStore):  # who asks for it is told
+                    self.digest(found)
 
     def digest(self, facts: Facts) -> Digest:
         """The digest of a sweep, which may be some moments old.
@@ -88,7 +117,7 @@ class DigestReader:
     def _make(self, name: str, before: _Made | None) -> _Made:
         sweep = name.partition(" ")[0]
         began_s = self._monotonic()
-        digest = _digest(self._store, sweep, self._now())
+        digest = _digest(self._sweeps.store, self._sweeps.status(sweep), self._now())
         cost_s = self._monotonic() - began_s
         least_s = LEAST_KEPT_S if " running " in name else IDLE_KEPT_S
         return _Made(fresh_s=max(least_s, COSTS_KEPT * cost_s), digest=digest)
@@ -102,15 +131,20 @@ def plotly_script() -> bytes:
     return (Path(found.origin).parent / "package_data" / "plotly.min.js").read_bytes()
 
 
-def _digest(store: Store, sweep: str, now: datetime) -> Digest:
-    # Plotly and pandas' friends take a second to load, which only the first page of a sweep waits for.
+def _load_plots() -> None:
+    """Load Plotly and its friends, which takes a second that nobody should wait for."""
+    from vae_search.reports import plots_front  # noqa: F401
+    from vae_search.services import reporting  # noqa: F401
+
+
+def _digest(store: Store, status: "SweepStatus", now: datetime) -> Digest:
     from vae_search.reports import plots_front, plots_parameters, plots_quality, plots_runs, plots_search
     from vae_search.reports.facts import confirmed
     from vae_search.reports.narrative import summary
     from vae_search.reports.page import specification
     from vae_search.services.reporting import findings
 
-    found = findings(store, sweep, now=now, in_brief=True)
+    found = findings(store, status.spec.name, now=now, status=status, in_brief=True)
     drawers = [
         plots_search.history,
         plots_search.learning_curves,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from vae_search.store.sweeps import sweep_record
 from vae_search.store.sweeps.folders import sweep_names, sweep_names_again
 
 if TYPE_CHECKING:
+    from vae_search.services.sweep_status import SweepStatus
     from vae_search.spec.sweep_spec import SweepSpec
 
 KEPT_S = 60.0
@@ -78,7 +80,8 @@ class SweepReader:
         self._monotonic = monotonic
         self._is_far = store.local_path("") is None
         # Pages wait for facts, and facts for rows: in one pool each could wait for what stands behind it in the line.
-        self._pools = [ThreadPoolExecutor(FAR_READERS, thread_name_prefix=of) for of in ("pages", "facts", "rows")]
+        readers = FAR_READERS if self._is_far else 1  # what is on a disk takes a core to read
+        self._pools = [ThreadPoolExecutor(readers, thread_name_prefix=of) for of in ("pages", "facts", "rows")]
         _, facts_aside, rows_aside = (pool.submit if self._is_far else None for pool in self._pools)
         idle_s = look_s * (FAR_IDLE_LOOKS if self._is_far else IDLE_LOOKS)
         self._rows = KeptAnswers[_Rows](
@@ -123,6 +126,11 @@ class SweepReader:
         rows = self._rows.answer(sweep)
         return KnownSweep(spec=self.standing(sweep).spec, leaderboard=rows.leaderboard, confirm_runs=rows.confirm_runs)
 
+    def status(self, sweep: str) -> "SweepStatus":
+        """Read the status of a sweep, whose rows are not read again; what it raises is as for `leaderboard`."""
+        rows = self._rows.answer(sweep)
+        return status(one_look(self.store), sweep, leaderboard=rows.leaderboard, confirm_runs=rows.confirm_runs)
+
     def outdate(self, sweep: str) -> None:
         """Look anew before anybody is told how the sweep stands: somebody has just given it an order here."""
         self._standings.outdate(sweep)
@@ -137,9 +145,9 @@ class SweepReader:
         return [*map(self._facts_or_reason, sweeps)]
 
     def begin(self) -> None:
-        """Read a store that takes long before anybody asks; returns at once."""
-        if self._is_far:
-            pages = self._pools[0]
+        """Read the store before anybody asks; returns at once."""
+        pages = self._pools[0]
+        with suppress(RuntimeError):  # after its end it still answers, but reads nothing ahead
             pages.submit(lambda: [pages.submit(self._facts_or_reason, name) for name in self.names()])
 
     def end(self) -> None:

@@ -2,19 +2,17 @@
 
 import hashlib
 import json
-import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 from vae_search import errors
-from vae_search.core.machine import PACKAGE_PARENT
 from vae_search.core.scratch import scratch_folder
 from vae_search.core.text import printable
 from vae_search.errors import CorruptStore, NotFound, ProcessLost, VaeSearchError
 from vae_search.registry import model_paths
 from vae_search.registry.version_files import CARD_FILE
+from vae_search.services.children.programs import ended
 from vae_search.services.models.champions import model_state
 from vae_search.services.payloads import Facts
 from vae_search.store import paths as store_paths
@@ -92,13 +90,7 @@ def decoded(location: str, model: str, number: int, *, with_images: bool, timeou
         output.mkdir()
         command = [sys.executable, "-P", "-m", "vae_search.services.models.traversal_process"]
         command += [location, model, str(number), str(output), *(["--images"] if with_images else [])]
-        environment = {**os.environ, "PYTHONPATH": str(PACKAGE_PARENT)}
-        try:
-            done = subprocess.run(
-                command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ProcessLost(f"the traversal was not decoded within {timeout_s:g} s and was stopped.") from error
+        done = ended(command, folder=folder, timeout_s=timeout_s, what="decoding of the traversal")
         if done.returncode == 0:
             return Traversal(facts=json.loads((output / FACTS).read_bytes()), sheet=(output / SHEET).read_bytes())
         if (output / PROBLEM).is_file():

@@ -1,7 +1,7 @@
 """Sources of events: the queue's log, the models' logs, and the leases of sweeps. Logs grow only; each is read once."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -161,14 +161,17 @@ class _QueueEvents:
 
     def look(self) -> tuple[int, tuple[Event, ...]]:
         """Number of entries, and all events among them."""
-        records = self._log.records()
-        for number, record in enumerate(records[self._state.entries :], start=self._state.entries + 1):
-            entry = QueueEntry.from_record(record, where=self._log.path(number))
-            self._state = fold([entry], onto=self._state)
-            event = of_queue(number, entry, None if entry.item is None else self._state.item(entry.item))
-            if event is not None:
-                self._events = (*self._events, event)
+        self._log.follow(self._take)
         return self._state.entries, self._events
+
+    def _take(self, first: int, records: Sequence[Mapping[str, object]]) -> None:
+        state, events = self._state, [*self._events]
+        for number, record in enumerate(records, start=first):
+            entry = QueueEntry.from_record(record, where=self._log.path(number))
+            state = fold([entry], onto=state)
+            if (event := of_queue(number, entry, None if entry.item is None else state.item(entry.item))) is not None:
+                events.append(event)
+        self._state, self._events = state, tuple(events)
 
     def owner(self, sweep: str) -> str | None:
         """The owner of the sweep's last item."""

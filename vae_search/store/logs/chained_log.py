@@ -5,7 +5,7 @@ over all of them.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from vae_search.errors import CorruptStore
 from vae_search.store import paths as store_paths
@@ -26,7 +26,8 @@ class ChainedLog:
     def __init__(self, store: Store, folder: str) -> None:
         self._store = store
         self._folder = folder
-        self._records: list[Mapping[str, object]] = []
+        self._records: list[Mapping[str, object]] = []  # for who wants them all
+        self._count = 0
         self._last_sha256 = NO_RECORD
 
     def path(self, number: int) -> str:
@@ -34,28 +35,50 @@ class ChainedLog:
         return f"{self._folder}/{number:06d}.json"
 
     def records(self) -> tuple[Mapping[str, object], ...]:
-        """All records in their order.
+        """All records in their order, which are kept from then on.
 
         Raises:
             CorruptStore: One is damaged or missing.
         """
+        self.follow(lambda _, new: self._records.extend(new))
+        return tuple(self._records)
+
+    def follow(self, take: Callable[[int, Sequence[Mapping[str, object]]], None]) -> None:
+        """Hand over the records that are new since the last call, and keep none: for whoever makes something of them.
+
+        Args:
+            take: gets the number of the first one, and all in their order. If it raises, they come again.
+
+        Raises:
+            CorruptStore: One is damaged or missing; those before a damaged one are handed over.
+        """
+        first = self._count + 1
         present = {number for path in self._store.list(self._folder) if (number := store_paths.number_of(path))}
-        numbers = range(len(self._records) + 1, max(present, default=0) + 1)
+        numbers = range(first, max(present, default=0) + 1)
         for number in numbers:
             if number not in present:
                 raise CorruptStore(
                     "is missing, but later entries are there.", path=self.path(number), advice="Restore it from a copy."
                 )
+        new: list[Mapping[str, object]] = []
+        last_sha256, damage = self._last_sha256, None
         for number, content in zip(numbers, self._store.read_many(map(self.path, numbers)), strict=True):
-            if content is None:  # removed since it was listed
-                raise CorruptStore("is missing.", path=self.path(number), advice="Restore it from a copy.")
-            record = unsealed(content, number=number, previous_sha256=self._last_sha256, where=self.path(number))
-            self._records.append(record)
-            self._last_sha256 = _sha256(content)
-        return tuple(self._records)
+            try:
+                if content is None:  # removed since it was listed
+                    raise CorruptStore("is missing.", path=self.path(number), advice="Restore it from a copy.")
+                new.append(unsealed(content, number=number, previous_sha256=last_sha256, where=self.path(number)))
+            except CorruptStore as error:
+                damage = error
+                break
+            last_sha256 = _sha256(content)
+        if new:
+            take(first, new)
+            self._count, self._last_sha256 = self._count + len(new), last_sha256
+        if damage is not None:
+            raise damage
 
     def append(self, record: Mapping[str, object], *, after: int) -> bool:
-        """Write `record` as the next one, if `after` is still the number of records that `records` has returned.
+        """Write `record` as the next one, if `after` is still the number of records that were read.
 
         The record must hold something random, so that two writers never write equal ones.
 
@@ -65,7 +88,7 @@ class ChainedLog:
         Raises:
             StoreUnavailable: It is not written; or it is, which `records` tells.
         """
-        if after != len(self._records):
+        if after != self._count:
             return False
         content = sealed(record, number=after + 1, previous_sha256=self._last_sha256)
         try:

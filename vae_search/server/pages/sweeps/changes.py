@@ -8,10 +8,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from vae_search.errors import CorruptStore, NotFound, StoreUnavailable
-from vae_search.server.service import InService
+from vae_search.server.event_streams import stream
+from vae_search.server.service import InService, WhileAdmitted
 from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
-from vae_search.server.watchers import IDLE_LOOKS, Listener, Tell, stream
+from vae_search.server.watchers import IDLE_LOOKS, Listener, Tell
 from vae_search.services.browsing.sweep_pages import SweepReader
 
 router = APIRouter(include_in_schema=False)
@@ -64,7 +65,9 @@ class StoreLook:
 @router.get("/events")
 @opened_to(Role.VIEWER)
 async def changes(
-    service: InService, last_event_id: Annotated[str | None, Header(max_length=100)] = None
+    service: InService,
+    admitted: WhileAdmitted,
+    last_event_id: Annotated[str | None, Header(max_length=100)] = None,
 ) -> StreamingResponse:
     """Stream that the store, the queue or a promotion has changed: `changed` after each change, `trouble`."""
 
@@ -77,5 +80,7 @@ async def changes(
     listener = Listener()
     watcher = await run_in_threadpool(service.watchers.join, STORE, begin, listener, last_seen=last_event_id)
     return StreamingResponse(
-        stream(watcher, listener), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        stream(watcher, listener, admitted=admitted),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},
     )

@@ -12,12 +12,13 @@ from tests.support.chromium import Tab, chromium
 from tests.support.published_models import publish
 from tests.support.stores import filled_store
 from tests.support.web_service import NOW, app_of, serving, token_file
-from tests.unit.server.pages.test_in_browser import KEPT, SCREENS, WHOLE, faults, log_in
+from tests.unit.server.pages.test_in_browser import KEPT, SCREENS, WHOLE, excess_px, faults, log_in
 from vae_search.queue.entries import QueueAction
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.server.examples import SPEC
 from vae_search.server.tokens import Role
 from vae_search.services.models.traversals import Traversal
+from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.processes import this_process
 
 pytestmark = pytest.mark.slow
@@ -26,11 +27,13 @@ PAGES = {
     "new": "/new",
     "queue": "/queue?all=true",
     "queue-item": "/queue/1",
+    "parked-item": "/queue/4",
     "models": "/models",
     "model": "/models/digits",
     "verdict": "/models/digits/verdicts/5",
     "decide": "/models/digits/versions/3/decide",
     "rollback": "/models/digits/rollback",
+    "promote": "/promote?sweep=asks&model=digits",
     "version": "/models/digits/versions/2",
     "latents": "/models/digits/versions/2/latents",
     "sql": "/sql?sql=SELECT+*+FROM+trials",
@@ -108,7 +111,7 @@ def test_pages_are_accessible_fit_the_screen_and_say_nothing_to_the_console(serv
                     await tab.go(site + path, until=WHOLE)
                     await tab.value("document.querySelectorAll('details').forEach(each => { each.open = true; })")
                     place = f"{name}, {screen}"
-                    wide[place] = await tab.value("document.documentElement.scrollWidth - window.innerWidth")
+                    wide[place] = await excess_px(tab, screen)
                     if not quick or (number % 2 == 0) == (screen == "desktop"):
                         found[place] = await faults(tab)
                     if not quick:
@@ -150,6 +153,26 @@ def test_a_mistake_is_told_at_its_line_as_it_is_typed_and_the_mended_spec_is_sub
     assert chosen.strip().startswith("betta:")
     assert "typed" in heading
     assert said == []
+
+
+def test_the_queue_follows_orders_that_others_give_without_being_loaded_anew(service, tmp_path):
+    site, token = service
+
+    async def follow() -> tuple[str, list[str]]:
+        async with chromium(tmp_path / "profile") as tab:
+            await tab.begin(**SCREENS["desktop"])
+            await log_in(tab, site, token)
+            tab.said.clear()
+            await tab.go(
+                f"{site}/queue", until=WHOLE + " && document.querySelector('#live-state').textContent === 'Live.'"
+            )
+            await tab.value("window.mark = 'same page'")
+            queue = SweepQueue(LocalStore(tmp_path / "store"), now=lambda: NOW)
+            queue.order(QueueAction.HOLD, 3, actor="grace", reason="the cluster is full")
+            await tab.wait("document.querySelector('#item-3 .state').textContent === 'held'")
+            return await tab.value("window.mark"), tab.said
+
+    assert asyncio.run(follow()) == ("same page", [])
 
 
 def test_sliders_come_into_the_models_page_and_move_by_keyboard(service, tmp_path):

@@ -13,6 +13,7 @@ MOST_POINTS = 400  # of a curve
 COLOURS = 6  # of the style sheet, used in turn
 LABELLED = 12  # curves at most that have their name beside them
 TICKS = 4
+LABEL_HEIGHT = 14  # pixels above a level, for its number
 CLOSEST = 5.0  # percent of the width between two numbers below the axis
 
 Point = tuple[float, float]
@@ -196,11 +197,12 @@ class _Axes:
         yield Tick(at=100.0, text=f"{self.last:g}")
 
     def levels(self) -> Iterator[Tick]:
-        """Round values."""
+        """Round values with room for their number."""
         values = _round_values(self.low, self.high)
         digits = max(0, -math.floor(math.log10(values[1] - values[0]))) if len(values) > 1 else 2
         for value in values:
-            yield Tick(at=self.y(value), text=f"{value:,.{digits}f}".replace("-", "−"))
+            if self.y(value) >= LABEL_HEIGHT:
+                yield Tick(at=self.y(value), text=f"{value:,.{digits}f}".replace("-", "−"))
 
 
 def _round_values(low: float, high: float) -> list[float]:

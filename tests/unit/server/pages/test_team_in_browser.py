@@ -18,7 +18,6 @@ from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.server.examples import SPEC
 from vae_search.server.tokens import Role
 from vae_search.services.models.traversals import Traversal
-from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.processes import this_process
 
 pytestmark = pytest.mark.slow
@@ -153,26 +152,6 @@ def test_a_mistake_is_told_at_its_line_as_it_is_typed_and_the_mended_spec_is_sub
     assert chosen.strip().startswith("betta:")
     assert "typed" in heading
     assert said == []
-
-
-def test_the_queue_follows_orders_that_others_give_without_being_loaded_anew(service, tmp_path):
-    site, token = service
-
-    async def follow() -> tuple[str, list[str]]:
-        async with chromium(tmp_path / "profile") as tab:
-            await tab.begin(**SCREENS["desktop"])
-            await log_in(tab, site, token)
-            tab.said.clear()
-            await tab.go(
-                f"{site}/queue", until=WHOLE + " && document.querySelector('#live-state').textContent === 'Live.'"
-            )
-            await tab.value("window.mark = 'same page'")
-            queue = SweepQueue(LocalStore(tmp_path / "store"), now=lambda: NOW)
-            queue.order(QueueAction.HOLD, 3, actor="grace", reason="the cluster is full")
-            await tab.wait("document.querySelector('#item-3 .state').textContent === 'held'")
-            return await tab.value("window.mark"), tab.said
-
-    assert asyncio.run(follow()) == ("same page", [])
 
 
 def test_sliders_come_into_the_models_page_and_move_by_keyboard(service, tmp_path):

@@ -16,6 +16,7 @@ from vae_search.core.trial_state import Reason
 from vae_search.server.tokens import Role
 from vae_search.services.models.champions import model_state
 from vae_search.store.ledger.trials import Ledger
+from vae_search.store.sweeps import sweep_record
 
 pytestmark = [
     pytest.mark.ray,
@@ -99,6 +100,7 @@ async def mend_and_submit(reader: Reader) -> None:
 
 async def steer(reader: Reader) -> None:
     await reader.until("Boolean(document.querySelector('#run-000000'))", path="/sweeps/steered")
+    await reader.until("document.querySelectorAll('#live .chart circle').length === 1")  # its curve comes by itself
     await reader.fill("[name='param.latent_dim']", "5")
     await reader.press("form[action$='/enqueue'] button", until="location.pathname === '/sweeps/steered'")
     await reader.until("Boolean(document.querySelector('form[action$=\"/trials/0/stop\"] button'))")
@@ -108,6 +110,27 @@ async def steer(reader: Reader) -> None:
     await reader.until("/stopped/.test(document.querySelector('#trial-0')?.textContent ?? '')")
     await reader.until(shows("3 of 3"))
     assert await reader.tab.value("window.mark") == "same page"
+
+
+async def fork(reader: Reader) -> None:
+    """Fork the steered sweep with a budget of one trial; how many trials fit is said before."""
+    await reader.go("/sweeps/steered/fork")
+    await reader.until("document.querySelector('#spec-errors').textContent.includes('completed trials of steered')")
+    spec = await reader.tab.value("document.querySelector('#spec').value")
+    await reader.fill("#spec", spec.replace("epochs: 1500", "epochs: 2000"))
+    await reader.until("document.querySelector('#spec-errors').textContent.includes('not comparable')")
+    await reader.fill("#spec", spec.replace("trials: 3", "trials: 1"))
+    await reader.until("document.querySelector('#spec-errors').textContent.includes('completed trials of steered')")
+    await reader.press("button[value=submit]", until="location.pathname.startsWith('/queue/')")
+    await reader.until(shows("1 of 1"), path="/sweeps/steered-fork")
+
+
+async def ask_again(reader: Reader, sweep: str) -> None:
+    """Let a sweep ask whose finalist was judged before: the same answer comes by the stream, and changes nothing."""
+    await reader.go(f"/promote?sweep={sweep}&model=by-hand")
+    assert await reader.tab.value(shows("What will happen"))
+    await reader.press("main form[method=post] button.primary", until="location.pathname === '/promote'")
+    await reader.until("document.querySelector('#live .state')?.textContent === 'decided'")
 
 
 async def promote(reader: Reader, name: str, latents: str) -> None:
@@ -127,10 +150,13 @@ async def walk(served: ServedStore, site: str, token: str, profile: Path) -> lis
         reader = Reader(tab=tab, site=site)
         await mend_and_submit(reader)
         await steer(reader)
+        await fork(reader)
         tab.said[:] = [line for line in tab.said if "404" not in line]  # of pages that were not there yet
         await promote(reader, "first", "2")
         await promote(reader, "second", "8")
+        await ask_again(reader, "second")
         assert model_state(served.store, "by-hand").champion == 2
+        await reader.go("/models/by-hand")
         await reader.press("a[href*='/rollback']", until="Boolean(document.querySelector('#why'))")
         await reader.fill("#why", "a second thought")
         await reader.press("main form button.primary", until="location.pathname === '/models/by-hand'")
@@ -146,9 +172,11 @@ def test_a_person_submits_steers_approves_and_rolls_back_and_the_console_stays_s
 
         rows = {row.trial: row for row in Ledger(served.store, "steered").read().rows}
         state = model_state(served.store, "by-hand")
+        forked = sweep_record.read(served.store, "steered-fork").borrowing
     assert said == []
     assert rows[0].reason is Reason.STOPPED
     assert [row.params["latent_dim"] for row in rows.values() if row.command is not None] == [5]
     assert sorted(rows) == [0, 1, 2]
+    assert (forked.sweep, forked.trials) == ("steered", 2)
     assert state.champion == 1
     assert {entry.actor for entry in state.entries if entry.actor is not None} == {"approver"}

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from tests.support.reported_sweeps import HOSTILE, TEXT, complete, failed, mixed, put_confirmed, put_sweep
+from vae_search.data.dataset import METRIC_VERSION
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.search.messages import MEASUREMENTS_FILE, TrialAssignment
 from vae_search.search.pending_trials import PendingTrials
@@ -13,13 +14,19 @@ from vae_search.store.backends.base import Store
 from vae_search.store.leases.lease import acquire
 from vae_search.store.leases.records import DriverProgress
 from vae_search.store.ledger import checkpoints
+from vae_search.store.paths import SweepPaths
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def fill(store: Store) -> None:
-    """Sweep `digits`: trials of all kinds, two finalists, one error that is hostile; `front`: a Pareto sweep."""
+    """Sweep `digits`: trials of all kinds, two finalists, one error that is hostile; `front`: a Pareto sweep.
+
+    Both are as older versions left them, but that `digits` can be forked.
+    """
     put_sweep(store, [*mixed(), failed(30, HOSTILE)], curve_epochs=27)
+    record = SweepPaths("digits").resolved
+    store.replace(record, json.dumps(json.loads(store.read(record)) | {"metric_version": METRIC_VERSION}).encode())
     put_confirmed(store)
     front = [complete(trial, objective=None) for trial in range(12)]
     put_sweep(store, front, "objective={pareto: [neg_elbo, train_flops]}", "promote=null", name="front")

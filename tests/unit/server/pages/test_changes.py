@@ -88,7 +88,7 @@ def test_a_chart_cuts_the_values_of_first_epochs_and_says_so():
 
     assert cut.is_cut
     assert not whole.is_cut
-    assert [level.text for level in cut.levels] == ["20", "30", "40"]
+    assert [level.text for level in cut.levels] == ["20", "30"]
 
 
 def test_a_chart_holds_trials_against_the_best_and_names_few_of_them():

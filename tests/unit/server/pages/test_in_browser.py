@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.chromium import Tab, chromium
-from tests.support.paged_store import fill, running
+from tests.support.paged_store import checkpoint, fill, running
 from tests.support.paths import ROOT
 from tests.support.reported_sweeps import complete
 from tests.support.rows import epoch_rows
@@ -39,12 +39,14 @@ PAGES = {
     "trial": "/sweeps/digits/trials/0",
     "failed-trial": "/sweeps/digits/trials/30",
     "running-trial": "/sweeps/live/trials/9",
+    "fork": "/sweeps/digits/fork",
+    "promote": "/promote?sweep=digits",
     "compare": "/compare?sweep=digits&sweep=live",
     "logs": "/sweeps/digits/logs",
     "not-found": "/sweeps/none",
 }
 QUICK_SCREENS = ("desktop", "phone-dark")
-QUICK_PAGES = ("home", "live-sweep", "trial", "compare")
+QUICK_PAGES = ("home", "live-sweep", "running-trial", "fork", "compare")
 WHOLE = """document.readyState === "complete" &&
   (!document.querySelector("[data-figures]") || Boolean(document.documentElement.dataset.drawn))"""
 AXIS = """(() => {
@@ -75,6 +77,11 @@ async def log_in(tab: Tab, site: str, token: str) -> None:
     await tab.wait(
         "location.pathname === '/' && !document.querySelector('#token') && document.readyState === 'complete'"
     )
+
+
+async def excess_px(tab: Tab, screen: str) -> int:
+    """Pixels by which the page is wider than the screen; a phone's browser makes its window as wide as the page."""
+    return await tab.value("document.documentElement.scrollWidth") - SCREENS[screen]["width"]
 
 
 async def faults(tab: Tab) -> list[object]:
@@ -108,9 +115,7 @@ def test_pages_are_accessible_fit_the_screen_and_say_nothing_to_the_console(serv
                     tab.said = [each for each in tab.said if "401" not in each]  # the form came with it, as it should
                 for name in QUICK_PAGES if quick else PAGES:
                     await tab.go(site + PAGES[name], until=WHOLE)
-                    wide[f"{name}, {screen}"] = await tab.value(
-                        "document.documentElement.scrollWidth - window.innerWidth"
-                    )
+                    wide[f"{name}, {screen}"] = await excess_px(tab, screen)
                     if screen in QUICK_SCREENS:  # each width and each scheme once
                         found[f"{name}, {screen}"] = await faults(tab)
                     if not quick:
@@ -159,6 +164,9 @@ def test_a_page_follows_its_sweep_without_being_loaded_anew(service, tmp_path):
                 f"{site}/sweeps/live", until=WHOLE + " && document.querySelector('#live-state').textContent === 'Live.'"
             )
             await tab.value("window.mark = 'same page'")
+            checkpoint(store, trial=10, epochs=4)
+            await tab.wait("document.querySelector('#run-000010').textContent.includes('4 of 27')")
+            await tab.wait("document.querySelectorAll('#live .chart circle').length === 2")
             curve = epoch_rows(9, "live", epochs=3)
             Ledger(store, "live").commit(complete(9, sweep="live"), curve)
             PendingTrials(store, "live").forget("000009", lease=1)

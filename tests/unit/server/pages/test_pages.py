@@ -167,7 +167,7 @@ def test_a_trial_in_flight_tells_its_config_and_how_far_it_is(clients):
 def test_a_sweep_draws_its_trials_in_flight_with_the_rungs_and_the_best(viewer):
     page = viewer.get("/sweeps/live").text
 
-    live = page[page.index('<div id="live"') : page.index('<h2 id="steer"')]
+    live = page[page.index('<div id="live"') : page.index('<h2 id="plots"')]
     assert live.count('class="rung"') == 2
     assert 'class="best"' in live
     assert "9: 26.00 nats after epoch 5" in live

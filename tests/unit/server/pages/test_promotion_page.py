@@ -99,7 +99,8 @@ def test_a_promotion_is_asked_for_followed_and_told_with_its_reasons(clients):
     ended()
     page = read(mine, "/promote?sweep=asks&model=digits")
 
-    assert address == "/promote?sweep=asks&model=digits&done=ask"
+    assert address == "/promote?sweep=asks&model=digits"
+    assert mine.app.state.service.promotions.changes == 2  # it began and ended: the stream tells both
     assert "asks/4: It was refused." in page.text
     assert "gate rate: too low" in page.text
     assert "asked by submitter" in page.text

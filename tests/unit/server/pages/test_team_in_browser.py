@@ -12,7 +12,7 @@ from tests.support.chromium import Tab, chromium
 from tests.support.published_models import publish
 from tests.support.stores import filled_store
 from tests.support.web_service import NOW, app_of, serving, token_file
-from tests.unit.server.pages.test_in_browser import KEPT, SCREENS, WHOLE, faults, log_in
+from tests.unit.server.pages.test_in_browser import KEPT, SCREENS, WHOLE, excess_px, faults, log_in
 from vae_search.queue.entries import QueueAction
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.server.examples import SPEC
@@ -26,11 +26,13 @@ PAGES = {
     "new": "/new",
     "queue": "/queue?all=true",
     "queue-item": "/queue/1",
+    "parked-item": "/queue/4",
     "models": "/models",
     "model": "/models/digits",
     "verdict": "/models/digits/verdicts/5",
     "decide": "/models/digits/versions/3/decide",
     "rollback": "/models/digits/rollback",
+    "promote": "/promote?sweep=asks&model=digits",
     "version": "/models/digits/versions/2",
     "latents": "/models/digits/versions/2/latents",
     "sql": "/sql?sql=SELECT+*+FROM+trials",
@@ -108,7 +110,7 @@ def test_pages_are_accessible_fit_the_screen_and_say_nothing_to_the_console(serv
                     await tab.go(site + path, until=WHOLE)
                     await tab.value("document.querySelectorAll('details').forEach(each => { each.open = true; })")
                     place = f"{name}, {screen}"
-                    wide[place] = await tab.value("document.documentElement.scrollWidth - window.innerWidth")
+                    wide[place] = await excess_px(tab, screen)
                     if not quick or (number % 2 == 0) == (screen == "desktop"):
                         found[place] = await faults(tab)
                     if not quick:

@@ -13,6 +13,7 @@ MOST_POINTS = 400  # of a curve
 COLOURS = 6  # of the style sheet, used in turn
 LABELLED = 12  # curves at most that have their name beside them
 TICKS = 4
+LABEL_HEIGHT = 14  # pixels above a level, for its number
 CLOSEST = 5.0  # percent of the width between two numbers below the axis
 
 Point = tuple[float, float]
@@ -187,19 +188,26 @@ class _Axes:
         )
 
     def numbers(self, rungs: Sequence[int]) -> Iterator[Tick]:
-        """The rungs and the last epoch, as far as their numbers have room."""
+        """The rungs, or round epochs, and the last one, as far as their numbers have room."""
         before = -CLOSEST
-        for epoch in rungs:
+        for epoch in rungs or _round_values(0, self.last):
             if self.x(epoch) - before >= CLOSEST and 100.0 - self.x(epoch) >= 2 * CLOSEST:
                 before = self.x(epoch)
-                yield Tick(at=before, text=str(epoch))
+                yield Tick(at=before, text=f"{epoch:g}")
         yield Tick(at=100.0, text=f"{self.last:g}")
 
     def levels(self) -> Iterator[Tick]:
-        """Round values, about `TICKS` of them."""
-        raw = (self.high - self.low) / TICKS
-        magnitude = 10.0 ** math.floor(math.log10(raw))
-        step = magnitude * next(nice for nice in (1, 2, 5, 10) if nice * magnitude >= raw)
-        digits = max(0, -math.floor(math.log10(step)))
-        for place in range(math.ceil(self.low / step), math.floor(self.high / step) + 1):
-            yield Tick(at=self.y(place * step), text=f"{place * step:,.{digits}f}".replace("-", "−"))
+        """Round values with room for their number."""
+        values = _round_values(self.low, self.high)
+        digits = max(0, -math.floor(math.log10(values[1] - values[0]))) if len(values) > 1 else 2
+        for value in values:
+            if self.y(value) >= LABEL_HEIGHT:
+                yield Tick(at=self.y(value), text=f"{value:,.{digits}f}".replace("-", "−"))
+
+
+def _round_values(low: float, high: float) -> list[float]:
+    """Round numbers from one value to another, about `TICKS` of them."""
+    raw = (high - low) / TICKS
+    magnitude = 10.0 ** math.floor(math.log10(raw))
+    step = magnitude * next(nice for nice in (1, 2, 5, 10) if nice * magnitude >= raw)
+    return [place * step for place in range(math.ceil(low / step), math.floor(high / step) + 1)]

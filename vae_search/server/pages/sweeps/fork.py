@@ -12,7 +12,7 @@ from vae_search.errors import Conflict, InvalidSpec, VaeSearchError
 from vae_search.queue.entries import PRIORITIES
 from vae_search.server.pages.forms import LONGEST_FIELD, SentForm, see
 from vae_search.server.pages.rendering import render
-from vae_search.server.pages.team.new_sweep import SHOWN_ERRORS, at_their_lines
+from vae_search.server.pages.team.new_sweep import LONGEST_STEM, SHOWN_ERRORS, at_their_lines, free_name
 from vae_search.server.problems import RefusalError, spec_errors, status_of
 from vae_search.server.routes import control
 from vae_search.server.routes.parameters import SweepName
@@ -29,14 +29,13 @@ from vae_search.store.sweeps.forks import forked_spec
 
 router = APIRouter(include_in_schema=False, prefix="/sweeps/{sweep}/fork")
 
-LONGEST_STEM = 50  # characters of a sweep's name that its fork's begins with
-
 
 @router.get("")
 @opened_to(Role.SUBMITTER)
 def show_editor(service: InService, request: Request, sweep: SweepName) -> Response:
     """Show the present spec of a sweep under another name, to be changed, and how many of its trials fit it."""
-    spec = to_yaml(forked_spec(read_present_spec(service.store, sweep), _free_name(service, sweep)))
+    name = free_name(service, f"{sweep[:LONGEST_STEM]}-fork")
+    spec = to_yaml(forked_spec(read_present_spec(service.store, sweep), name))
     return _page(service, request, sweep, spec)
 
 
@@ -117,17 +116,6 @@ def _none_fits(sweep: str, outlook: ForkOutlook) -> str:
     why = f" ({reasons(outlook.left_out)})" if outlook.left_out else ""
     done = f"none of its {outlook.completed} completed trials fits" if outlook.completed else "none has completed yet"
     return f"There is nothing to borrow of {sweep}: {done}{why}. Without any it is a new sweep: submit it as one."
-
-
-def _free_name(service: Service, sweep: str) -> str:
-    """A name that no sweep of the store or of the queue has."""
-    taken = {*service.sweeps.names(), *(item.sweep for item in service.queued().items)}
-    stem = f"{sweep[:LONGEST_STEM].rstrip('-')}-fork"
-    return next(name for number in range(1, len(taken) + 2) if (name := _numbered(stem, number)) not in taken)
-
-
-def _numbered(stem: str, number: int) -> str:
-    return stem if number == 1 else f"{stem}-{number}"
 
 
 def _page(

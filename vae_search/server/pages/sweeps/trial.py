@@ -97,7 +97,7 @@ def _in_flight(service: InService, request: Request, sweep: str, trial: int, pat
         "running_trial.html",
         here="home",
         stream=f"/api/v1{path}/events",
-        twin=f"/api/v1{path}",
+        twin=f"/api/v1{path}/trials/{trial}/curve",
         path=path,
         sweep=sweep,
         trial=trial,

@@ -1,5 +1,6 @@
 """Page of a new sweep: a spec is written, checked line by line, estimated and submitted; it needs no script."""
 
+import re
 import secrets
 from typing import Annotated, Any
 
@@ -25,6 +26,8 @@ from vae_search.store.sweeps import sweep_record
 router = APIRouter(include_in_schema=False)
 
 SHOWN_ERRORS = 50
+LONGEST_STEM = 55  # characters of a name that a number is added to
+NAME_LINE = re.compile(r"^(name:[ ]*)([a-z0-9][a-z0-9-]*)([ ]*(?:#.*)?)$", re.MULTILINE)
 
 
 @router.get("/new")
@@ -39,10 +42,11 @@ def show_editor(
     if like is not None:
         sweep_record.read_stored(service.store, like)
         spec = service.store.read(SweepPaths(like).spec).decode(errors="replace")
+        spec = _under_free_name(service, spec)
     elif template is None:
-        spec = next(iter(STARTERS.values()))
+        spec = _under_free_name(service, next(iter(STARTERS.values())))
     elif template in STARTERS:
-        spec = STARTERS[template]
+        spec = _under_free_name(service, STARTERS[template])
     else:
         raise NotFound(f"templates: there is none of this name. There are: {'; '.join(STARTERS)}.")
     return _page(request, spec)
@@ -102,6 +106,20 @@ def _errors(service: Service, content: bytes) -> list[dict[str, Any]]:
     except InvalidSpec as error:
         return spec_errors(error.every)[:SHOWN_ERRORS]
     return []
+
+
+def free_name(service: Service, wanted: str) -> str:
+    """The name, or it with a number, that no sweep of the store or of the queue has."""
+    taken = {*service.sweeps.names(), *(item.sweep for item in service.queued().items)}
+    if wanted not in taken:
+        return wanted
+    stem = wanted[:LONGEST_STEM].rstrip("-")
+    return next(name for number in range(2, len(taken) + 3) if (name := f"{stem}-{number}") not in taken)
+
+
+def _under_free_name(service: Service, spec: str) -> str:
+    """A spec to start from, whose name is not another sweep's; nothing else in it changes."""
+    return NAME_LINE.sub(lambda found: f"{found[1]}{free_name(service, found[2])}{found[3]}", spec, count=1)
 
 
 def at_their_lines(errors: list[dict[str, Any]], spec: str) -> list[dict[str, Any]]:

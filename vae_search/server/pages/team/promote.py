@@ -60,7 +60,7 @@ def promote(service: InService, request: Request, person: ByPerson, form: SentFo
     except VaeSearchError as error:
         trouble, status = str(error).splitlines(), status_of(error)
     else:
-        return see("/promote", sweep=sweep, model=model, done="ask")
+        return see("/promote", sweep=sweep, model=model)
     return _page(service, request, person, sweep, model, trouble=trouble, status=status)
 
 

@@ -1,5 +1,6 @@
 """SQL page: one SELECT over the store, its answer as a table, and as files. A question is a link that can be shared."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -49,6 +50,7 @@ def show_sql(request: Request, service: InService, sql: Asked = None, sweep: OfS
         sweeps=service.sweeps.names()[:OFFERED_SWEEPS],
         questions=QUESTIONS,
         found=found,
+        texts=set() if found is None else _text_columns(found["rows"]),
         shown_rows=SHOWN_ROWS,
         trouble=trouble,
     )
@@ -70,6 +72,11 @@ def fetch_parquet(
 ) -> Response:
     """Fetch the whole answer as Parquet."""
     return query_parquet(service, _question(sql, sweep))
+
+
+def _text_columns(rows: Sequence[Sequence[Any]]) -> set[int]:
+    """Places of the columns that hold texts, which are read from the left."""
+    return {place for row in rows for place, value in enumerate(row) if isinstance(value, str)}
 
 
 def _question(sql: str, sweep: str | None) -> Question:

@@ -1,6 +1,7 @@
 """Fixtures of all tests. What is heavy is imported by the fixture that needs it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from vae_search.vae.training.plan import TrainingPlan
     from vae_search.vae.training.trainer import Trainer
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - a file system, in which pytest makes a folder of its own
+ROOM_BYTES = 2 * 1024**3
 STORE_FOLDER = "it's a störe, 100%"
 BROUGHT_IN = pytest.StashKey[set[str]]()
 FASHION_FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
@@ -30,6 +33,12 @@ FASHION_FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--tier", choices=list(Tier), default=Tier.ALL, help="how much to prove: see tests/README.md")
+
+
+def pytest_configure() -> None:
+    """Temporary folders in memory, where there is room: a store waits for the disk several times for each file."""
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

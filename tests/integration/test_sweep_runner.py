@@ -33,7 +33,7 @@ SPEC = """
 name: retiring
 data: {source: digits}
 search_space: {latent_dim: {type: int, low: 2, high: 6}, depth: 1, width: 16, batch_size: 64}
-budget: {trials: 5, epochs: 2}
+budget: {trials: 3, epochs: 2}
 confirm: {finalists: 0}
 pruning: off
 max_retries: 0
@@ -97,8 +97,8 @@ def test_a_worker_retires_between_two_trials_and_none_is_lost_or_counted_as_a_fa
     rows = Ledger(open_store(str(folder / "store")), "retiring").trials()
     logs = list((folder / "store" / "sweeps" / "retiring" / "logs").glob("worker-*.log"))
 
-    assert [(row.trial, row.state) for row in rows] == [(trial, State.COMPLETE) for trial in range(5)]
-    assert len(logs) == 3  # two trials each, and the last one
+    assert [(row.trial, row.state) for row in rows] == [(trial, State.COMPLETE) for trial in range(3)]
+    assert len(logs) == 2  # two trials, and the last one
     assert rows[0].attempts == 1
 
 
@@ -131,7 +131,7 @@ def test_a_ray_of_the_users_own_starts_afterwards(swept, monkeypatch):
 def test_workers_that_retire_in_step_cost_no_retry(tmp_path, monkeypatch):
     monkeypatch.setattr(tune_adapters, "Worker", MadeUpWorker)
     monkeypatch.setattr("vae_search.core.machine._offered_cores", lambda: 4)
-    in_step = SPEC.replace("trials: 5", "trials: 20").replace("concurrency: 1", "concurrency: 4")
+    in_step = SPEC.replace("trials: 3", "trials: 20").replace("concurrency: 1", "concurrency: 4")
     spec = parse_spec(in_step.replace("retiring", "in-step"), base=tmp_path)
     store = open_store(str(tmp_path / "store"))
 

@@ -67,17 +67,6 @@ def test_a_share_of_the_smallest_gpu_is_the_cap_if_all_are_known(share: float, l
     assert memory_cap_mib(share, listed) == cap_mib
 
 
-def test_a_gpu_is_hidden_shared_or_left_to_grow(tmp_path: Path):
-    tells = nvidia_smi(tmp_path / "tells", "test $# = 2 && printf '24576\\n16384\\n'")
-    fails = nvidia_smi(tmp_path / "fails", "echo 24576; exit 9")
-    cases = [(0.0, fails), (1.0, fails), (0.25, tells), (0.25, fails)]
-
-    done = in_fresh_process(SETTINGS + "".join(f"settings({gpus}, {str(path)!r})\n" for gpus, path in cases), tmp_path)
-
-    assert done.stdout.splitlines() == ["0 None []", "1 True []", f"1 None [{4096 - CONTEXT_MIB}]", "1 True []"]
-    assert done.stderr.count("nothing keeps trials to their share") == 2
-
-
 REFUSED = """
 from vae_search.errors import NodeTrouble
 
@@ -89,49 +78,51 @@ def refused(call, *arguments, **more):
 """
 
 
-def test_images_that_do_not_fit_into_a_trials_share_are_refused(tmp_path: Path):
-    tells = nvidia_smi(tmp_path / "tells", "printf '8192\\n'")
+def test_a_gpu_is_hidden_shared_or_left_to_grow_and_images_that_do_not_fit_into_a_share_are_refused(tmp_path: Path):
+    tells = nvidia_smi(tmp_path / "tells", "test $# = 2 && printf '24576\\n16384\\n'")
+    fails = nvidia_smi(tmp_path / "fails", "echo 24576; exit 9")
+    small = nvidia_smi(tmp_path / "small", "printf '8192\\n'")
+    cases = [(0.0, fails), (1.0, fails), (0.25, tells), (0.25, fails)]
     code = (
         SETTINGS
         + REFUSED
+        + "".join(f"settings({gpus}, {str(path)!r})\n" for gpus, path in cases)
         + (
             "limits = limit_gpus\n"
             "for data_bytes in (1100 * 2**20, 1300 * 2**20):\n"
             "    limit_gpus = lambda gpus: print(refused(limits, gpus, data_bytes=data_bytes))\n"
-            f"    settings(0.25, {str(tells)!r})\n"
+            f"    settings(0.25, {str(small)!r})\n"
         )
-    )  # a quarter has 2,048 MiB, 600 of which are not TensorFlow's
+    )  # a quarter of the small one has 2,048 MiB, 600 of which are not TensorFlow's
 
-    told = in_fresh_process(code, tmp_path).stdout.splitlines()
+    done = in_fresh_process(code, tmp_path)
 
-    assert told[0] == "None"
-    assert told[2].startswith("the training images take 1,300 MiB of the GPU, but a trial's share has 1,448 MiB there")
-    assert told[3] == "Raise resources.gpus_per_trial, or train on fewer images."
+    told = done.stdout.splitlines()
+    assert told[:4] == ["0 None []", "1 True []", f"1 None [{4096 - CONTEXT_MIB}]", "1 True []"]
+    assert done.stderr.count("nothing keeps trials to their share") == 2
+    assert told[4] == "None"
+    assert told[6].startswith("the training images take 1,300 MiB of the GPU, but a trial's share has 1,448 MiB there")
+    assert told[7] == "Raise resources.gpus_per_trial, or train on fewer images."
 
 
-def test_a_trial_that_was_given_a_gpu_never_trains_on_the_processor(tmp_path: Path):
+def test_without_gpus_a_trial_that_was_given_one_is_refused_and_others_train_on_the_processor(tmp_path: Path):
     code = REFUSED + (
         "from vae_search.vae.training.device import device_in_use\n"
         "for gpus in (0.5, 1, 2):\n"
         "    print(refused(limit_gpus, gpus).splitlines()[0])\n"
         "    print(refused(device_in_use, gpus).splitlines()[0])\n"
-    )
-
-    done = in_fresh_process(code, tmp_path)
-
-    assert done.stdout.splitlines() == [
-        f"a trial was given {gpus} GPUs, but TensorFlow {does} none there."
-        for gpus in ("0.5", "1", "2")
-        for does in ("sees", "uses")
-    ]
-
-
-def test_without_gpus_it_trains_on_the_processor_and_may_be_told_twice(tmp_path: Path):
-    code = (
-        "from vae_search.vae.training.device import device_in_use\n"
-        "for _ in range(2):\n"
+        "for _ in range(2):\n"  # may be told twice
         "    limit_gpus(0)\n"
         "    print(device_in_use(0), float(tf.reduce_sum(tf.ones(3))))\n"
     )
 
-    assert in_fresh_process(code, tmp_path).stdout.splitlines() == ["cpu 3.0"] * 2
+    told = in_fresh_process(code, tmp_path).stdout.splitlines()
+
+    assert told == [
+        *(
+            f"a trial was given {gpus} GPUs, but TensorFlow {does} none there."
+            for gpus in ("0.5", "1", "2")
+            for does in ("sees", "uses")
+        ),
+        *["cpu 3.0"] * 2,
+    ]

@@ -143,7 +143,7 @@ def test_a_stranger_scores_images_as_the_evaluator_does(family, answers):
     np.testing.assert_allclose(answers[family]["part/elbo"], elbo[:7], rtol=2e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("family", ["mlp", "resnet"])
+@pytest.mark.parametrize("family", [pytest.param("mlp", marks=pytest.mark.exhaustive), "resnet"])
 def test_a_model_scores_the_same_in_a_fresh_process_by_both_ways(family, monkeypatch, tmp_path):
     put_hostile_modules(tmp_path, package=True)
     monkeypatch.chdir(tmp_path)

@@ -202,7 +202,7 @@ class Connection:
             raise VaeSearchError(f"{self.server}: its answer is larger than {MOST_BYTES // 1024**2} MiB. Ask for less.")
         try:
             return json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise VaeSearchError(f"{self.server}: its answer is no JSON: {error}.") from error
 
 

@@ -47,10 +47,17 @@ def read_events(lines: Lines) -> Iterator[StreamEvent | None]:
             name, _, value = text.partition(":")
             fields[name] = value.removeprefix(" ")
         elif "data" in fields:
-            data = json.loads(fields["data"])
+            data = _json(fields["data"])
             if not isinstance(data, dict):
                 raise ValueError("an event's data is no object")
             yield StreamEvent(number=fields.get("id", ""), kind=fields.get("event", "message"), data=data)
             fields = {}
         else:
             fields = {}
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("an event's data is nested too deeply") from error

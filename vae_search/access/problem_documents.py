@@ -62,7 +62,7 @@ def _document(media_type: str, content: bytes) -> dict[str, Any] | None:
         return None
     try:
         document = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 

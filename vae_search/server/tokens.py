@@ -63,8 +63,8 @@ class TokenFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._seen: tuple[int, int, int] | None = None
-        self._records: tuple[TokenRecord, ...] = ()
+        # One value, so that no thread pairs old tokens with the mark of a newer file.
+        self._kept: tuple[tuple[int, ...], tuple[TokenRecord, ...]] | None = None
 
     def create(self, name: str, role: Role, *, now: datetime) -> str:
         """Make a token; it is returned once and cannot be found out later.
@@ -112,10 +112,11 @@ class TokenFile:
             raise NotFound(
                 f"{self.path}: cannot be read: {error.strerror}. `vae-search token create` makes the file."
             ) from error
-        seen = (facts.st_mtime_ns, facts.st_ino, facts.st_mode)
-        if seen != self._seen:
-            self._records, self._seen = self._read(), seen
-        return self._records
+        seen = (facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, facts.st_mode, facts.st_size)
+        kept = self._kept
+        if kept is None or kept[0] != seen:
+            kept = self._kept = (seen, self._read())
+        return kept[1]
 
     def person(self, token: str) -> Person | None:
         """Holder of a token; None if nobody has it. Takes the same time whichever it is.
@@ -133,7 +134,7 @@ class TokenFile:
         content = read_private(self.path)
         try:
             return tuple(_record(each) for each in json.loads(content)["tokens"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise VaeSearchError(
                 f"{self.path}: damaged: {printable(str(error), 200)}.\n"
                 "Restore it from a copy, or remove it and make new tokens."

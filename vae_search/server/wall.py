@@ -7,15 +7,16 @@ origin of a change, the person, the role, the size of the body.
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi.routing import iter_route_contexts
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -47,6 +48,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s@/?#\\:\[\]]+))(?::[0-9]*)?")
 _ROLE = "vae_search_role"
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
@@ -150,7 +152,9 @@ class Wall:
         """
         headers = Headers(scope=scope)
         self._check_host(headers)
-        if scope["method"] not in SAFE_METHODS:
+        if scope["method"] in SAFE_METHODS:
+            _check_embedding(headers)
+        else:
             _check_origin(headers)
         role = None if route is None else declared_role(route)
         if role != ANYONE:
@@ -230,11 +234,9 @@ class Wall:
 
 
 def host_of(header: str) -> str:
-    """The host in a Host header, without its port; "" if it is none."""
-    try:
-        return urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
+    """The host in a Host header, without its port; "" if it holds anything else (RFC 9110, 7.2)."""
+    found = _HOST.fullmatch(header)
+    return "" if found is None else (found["address"] or found["name"]).lower()
 
 
 def presented(headers: Headers) -> str | None:
@@ -242,11 +244,8 @@ def presented(headers: Headers) -> str | None:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
-    try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return None
-    return None if morsel is None or not morsel.value else morsel.value
+    # Browsers send the cookies of every port of a host; whatever another program has put there must not hide ours.
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE) or None
 
 
 def _check_origin(headers: Headers) -> None:
@@ -258,6 +257,17 @@ def _check_origin(headers: Headers) -> None:
         is_own = origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
     if not is_own:
         raise RefusalError(HTTPStatus.FORBIDDEN, "A page of another site must not change anything here.")
+
+
+def _check_embedding(headers: Headers) -> None:
+    """Refuse what another site's page fetches in the background, as pictures or scripts: it may lead here by links.
+
+    It could not read the answer, but have it made: a query, a model's pictures. After the resource isolation policy of
+    W3C's Fetch Metadata Request Headers.
+    """
+    is_foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+    if is_foreign and headers.get("sec-fetch-mode") != "navigate":
+        raise RefusalError(HTTPStatus.FORBIDDEN, "A page of another site must not fetch anything here. Link to it.")
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -323,3 +323,20 @@ def test_a_promotion_is_waited_for_and_ends_as_the_service_says() -> None:
 
     assert found == {"outcome": "kept"}
     assert [path for path, _ in seen] == ["/api/v1/models/m:promote", "/api/v1/models/m/promotions"]
+
+
+def test_answers_that_are_nested_deeply_are_no_json_of_ours() -> None:
+    deep = b"[" * 100_000
+
+    with (
+        answering(lambda _: (200, {"Content-Type": "application/json"}, deep)) as (server, _),
+        pytest.raises(VaeSearchError, match="no JSON"),
+    ):
+        connected(server).ask(Request(path="/models"))
+    with (
+        answering(lambda _: (400, {"Content-Type": MEDIA_TYPE}, deep)) as (server, _),
+        pytest.raises(VaeSearchError, match="not as the service does"),
+    ):
+        connected(server).ask(Request(path="/models"))
+    with pytest.raises(ValueError, match="nested"):
+        [*read_events(Text(f"data: {deep.decode()}\n\n"))]

@@ -123,3 +123,12 @@ def test_of_many_that_create_at_once_none_is_lost(file, without_fsync):
 
     assert {name: file.person(token).name for name, token in tokens.items()} == {name: name for name in tokens}
     assert len(json.loads(file.path.read_text())["tokens"]) == 16
+
+
+def test_a_file_that_is_nested_deeply_is_told_as_damaged(tmp_path):
+    path = tmp_path / "tokens.json"
+    path.write_text("[" * 100_000)
+    path.chmod(0o600)
+
+    with pytest.raises(VaeSearchError, match="damaged"):
+        TokenFile(path).records()

@@ -228,3 +228,37 @@ def test_a_mistake_in_the_program_is_told_without_its_words(folder):
 def test_without_tokens_the_one_who_reaches_the_loopback_is_the_system_user(folder):
     with client_of(app_of(filled_store(folder / "local"))) as client:
         assert client.get("/api/v1/me").json()["role"] == "approver"
+
+
+@pytest.mark.parametrize("host", ["evil@localhost", "localhost/evil", "localhost#@evil", "localhost?a", "local\thost"])
+def test_a_host_header_that_holds_more_than_a_host_is_refused(host, anyone):
+    assert anyone.get("/healthz", headers={"Host": host}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "status"),
+    [
+        ("cross-site", "no-cors", 403),  # <img src=…>
+        ("same-site", "cors", 403),  # a program on another port of this machine
+        ("cross-site", "navigate", 200),  # a link in a chat
+        ("same-origin", "cors", 200),
+        ("none", "navigate", 200),
+    ],
+)
+def test_a_page_of_another_site_may_link_here_but_fetches_nothing(site, mode, status, anyone, tokens):
+    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Authorization": f"Bearer {tokens[1][Role.VIEWER]}"}
+
+    assert anyone.get("/api/v1/sweeps", headers=headers).status_code == status
+
+
+def test_a_cookie_of_another_program_on_this_machine_does_not_log_anybody_out(anyone, tokens):
+    cookies = f'other={{"theme": "dark"}}; vae_search={tokens[1][Role.VIEWER]}'
+
+    assert anyone.get("/api/v1/me", headers={"Cookie": cookies}).json()["role"] == "viewer"
+
+
+def test_a_login_that_is_nested_deeply_is_refused_like_any_other_nonsense(anyone):
+    answer = anyone.post("/api/v1/session", content=b'{"token": ' + b"[" * 100_000)
+
+    assert answer.status_code == 422
+    assert "token" in answer.json()["detail"]

@@ -179,3 +179,17 @@ def test_a_process_that_is_killed_is_no_answer(store: LocalStore, monkeypatch: p
 )
 def test_the_tables_of_a_query_are_found_by_its_syntax(sql: str, tables: set[str]) -> None:
     assert asked_tables(sql) == tables
+
+
+@pytest.mark.parametrize("opened", ["(", "[", "{'a': ", "abs((SELECT "])
+def test_brackets_that_the_parser_would_need_minutes_for_are_refused_unparsed(store: LocalStore, opened: str) -> None:
+    with pytest.raises(InvalidSpec, match="must nest at most 100 brackets"):
+        query(store, "SELECT " + opened * 20_000)
+    with pytest.raises(InvalidSpec, match="must nest at most 100 brackets"):
+        matching(store, "digits", opened * 2_000)
+
+
+def test_brackets_that_are_closed_again_may_be_many(store: LocalStore) -> None:
+    sql = f"SELECT {'+'.join(['(1)'] * 400)}, {'(' * 100}1{')' * 100}"
+
+    assert query(store, sql).rows == ((400, 1),)

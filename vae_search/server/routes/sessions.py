@@ -69,7 +69,7 @@ def _token(body: bytes, media_type: str) -> str:
             token = json.loads(text)["token"]
         if not isinstance(token, str):
             raise TypeError("it is no text")
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise RefusalError(
             HTTPStatus.UNPROCESSABLE_ENTITY, 'The body must be {"token": "…"}, or a form with it.'
         ) from None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 import duckdb
 import pyarrow as pa
@@ -19,6 +20,9 @@ from vae_search.store.queries.sql_worker import SETTINGS
 
 TABLES = tuple(SCHEMAS)
 STANDARD_LIMITS = QueryLimits()
+MOST_NESTED = (
+    100  # brackets; DuckDB's parser takes minutes for some thousands that are not closed, and nothing stops it
+)
 FUNCTIONS_WITHOUT_TABLES = {"range", "generate_series", "unnest", "repeat", "repeat_row"}
 CONDITION = 'Write one such as "param_latent_dim < 32 AND active_units > 8".'
 
@@ -133,6 +137,8 @@ def asked_tables(sql: str) -> set[str]:
     Raises:
         InvalidSpec: It is not one SELECT.
     """
+    if _is_nested_too_deeply(sql):
+        raise InvalidSpec(f"must nest at most {MOST_NESTED} brackets.", where="query")
     with parser() as connection:
         try:
             statements = connection.extract_statements(sql)
@@ -182,6 +188,8 @@ def _check_one_expression(condition: str) -> None:
 
     Whatever closes a bracket that it has not opened cannot stand between both kinds of brackets.
     """
+    if _is_nested_too_deeply(condition):
+        raise _refusal(condition, f"must nest at most {MOST_NESTED} brackets")
     with parser() as connection:
         for left, right in ("()", "[]"):
             try:
@@ -190,6 +198,12 @@ def _check_one_expression(condition: str) -> None:
                 raise _refusal(condition, first_line(str(error))) from error
             if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
                 raise _refusal(condition, "must be one expression")
+
+
+def _is_nested_too_deeply(sql: str) -> bool:
+    """True if more brackets are open at once than anybody needs; those in texts count, too."""
+    depth = accumulate(("([{".find(sign) >= 0) - (")]}".find(sign) >= 0) for sign in sql)
+    return max(depth, default=0) > MOST_NESTED
 
 
 def _refusal(condition: str, why: str) -> InvalidSpec:

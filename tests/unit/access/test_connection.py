@@ -334,7 +334,7 @@ def test_answers_that_are_nested_deeply_are_no_json_of_ours() -> None:
     ):
         connected(server).ask(Request(path="/models"))
     with (
-        answering(lambda _: (400, {"Content-Type": MEDIA_TYPE}, deep)) as (server, _),
+        answering(lambda _: (400, {"Content-Type": PROBLEM_MEDIA_TYPE}, deep)) as (server, _),
         pytest.raises(VaeSearchError, match="not as the service does"),
     ):
         connected(server).ask(Request(path="/models"))

@@ -276,12 +276,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results" / "service.json")
     options = parser.parse_args()
     found: dict[str, object] = {"machine": describe_machine(), "readers": options.readers, "target_s": TARGET_S}
+    found["load when it began"] = os.getloadavg()
     for kind in options.stores:
         for case in (large_sweep, many_sweeps):
             if options.only in (None, case.__name__):
                 found[f"{case.__name__}, {kind}"] = measured = case(kind, options)
                 print(f"{case.__name__} on {kind}: {json.dumps(measured, indent=1)}", flush=True)
-    options.out.write_text(json.dumps(found, indent=1) + "\n")
+                options.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

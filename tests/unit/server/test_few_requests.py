@@ -94,6 +94,16 @@ def test_a_change_that_was_ordered_here_shows_on_the_next_page(store):
     assert 'value="77"' not in before
 
 
+def test_the_cluster_page_counts_the_trials_at_once_that_were_set_while_the_sweep_runs(store):
+    fill(store)
+    with running(store), client_of(app_of(store, look_s=2.0, monotonic=Clock())) as client:
+        client.get("/api/v1/sweeps")
+        client.patch("/api/v1/sweeps/live", json={"settings": {"resources.concurrency": 1}})
+        (live,) = client.get("/api/v1/cluster").json()["sweeps"]
+
+    assert (live["sweep"], live["trials_at_once"]) == ("live", 1)
+
+
 def test_rankings_and_comparisons_of_what_is_kept_are_those_of_the_store(store):
     fill(store)
     with running(store):

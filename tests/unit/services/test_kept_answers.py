@@ -215,3 +215,17 @@ def test_all_who_waited_for_a_look_share_its_trouble():
 
     assert all(isinstance(trouble, StoreUnavailable) for trouble in troubles)
     assert looks == ["a"]
+
+
+def test_a_look_aside_that_never_comes_keeps_nobody_waiting():
+    source, dropped = Source(), []
+    kept = source.kept(aside=dropped.append)
+    kept.answer("a")
+    source.now_s = 2.0
+    assert kept.answer("a") == 1
+
+    source.now_s = 2.0 * STALE
+    assert kept.answer("a") == 2
+    source.now_s += 2.0
+    assert kept.answer("a") == 2
+    assert len(dropped) == 2

@@ -4,6 +4,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
@@ -29,6 +30,8 @@ class _Kept(Generic[T]):
     """that have ended, in an answer or in trouble"""
     trouble: VaeSearchError | None = None
     """of the last look"""
+    is_in_line: bool = False
+    """whether a look aside was asked for, which may never come: then whoever has too old an answer looks"""
 
     def will_do(self, since_s: float) -> bool:
         """True if there is an answer that was read since then, and nobody has outdated it."""
@@ -83,13 +86,13 @@ class KeptAnswers(Generic[T]):
         if value is not None and is_valid and age_s < fresh_s:
             return value
         will_do = is_valid and age_s < STALE * fresh_s
-        if not kept.lock.acquire(blocking=not will_do) and value is not None:
-            return value
         if will_do and self._aside is not None and value is not None:
-            try:
-                self._aside(lambda: self._renew(name, kept, looks))
-            except RuntimeError:  # the service ends
-                kept.lock.release()
+            if not kept.is_in_line:
+                kept.is_in_line = True
+                with suppress(RuntimeError):  # the service ends
+                    self._aside(lambda: self._renew(name, kept, looks))
+            return value
+        if not kept.lock.acquire(blocking=not will_do) and value is not None:
             return value
         try:
             if kept.looks != looks:  # somebody else has looked while this thread waited
@@ -127,13 +130,14 @@ class KeptAnswers(Generic[T]):
             return [kept.value for kept in self._kept.values() if kept.value is not None]
 
     def _renew(self, name: str, kept: _Kept[T], looks: int) -> None:
-        try:
-            if kept.looks == looks:
-                self._newer(name, kept)
-        except VaeSearchError as trouble:  # who asks next meets it, or finds the store well again
-            logger.warning("%s cannot be read anew: %s", name, trouble)
-        finally:
-            kept.lock.release()
+        with kept.lock:
+            try:
+                if kept.looks == looks:
+                    self._newer(name, kept)
+            except VaeSearchError as trouble:  # who asks next meets it, or finds the store well again
+                logger.warning("%s cannot be read anew: %s", name, trouble)
+            finally:
+                kept.is_in_line = False
 
     def _newer(self, name: str, kept: _Kept[T]) -> T:
         began_s = self._monotonic()
@@ -147,6 +151,7 @@ class KeptAnswers(Generic[T]):
                         del self._kept[name]
             raise
         kept.value, kept.read_at_s, kept.trouble, kept.looks = value, began_s, None, kept.looks + 1
+        kept.is_in_line = False
         self._drop()
         return value
 

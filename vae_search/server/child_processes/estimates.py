@@ -1,15 +1,12 @@
 """Cost estimates in a process of their own: they read images and load TensorFlow, which the service must not."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from vae_search.core.machine import PACKAGE_PARENT
 from vae_search.core.scratch import scratch_folder
-from vae_search.errors import ProcessLost, VaeSearchError, kinds_of_exit_code
+from vae_search.errors import VaeSearchError
+from vae_search.server.child_processes.commands import printed
 
 TIMEOUT_S = 120.0
 
@@ -28,19 +25,10 @@ def estimated(text: str, *, location: str, timeout_s: float = TIMEOUT_S) -> dict
     with scratch_folder("estimate-") as folder:
         spec = Path(folder) / "spec.yaml"
         spec.write_text(text, encoding="utf-8")
-        command = [sys.executable, "-m", "vae_search", "run", str(spec), "--dry-run", "--json", "--store", location]
-        environment = {**os.environ, "PYTHONPATH": str(PACKAGE_PARENT)}
+        command = ["run", str(spec), "--dry-run", "--json", "--store", location]
         try:
-            done = subprocess.run(
-                command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ProcessLost(f"the estimate did not end within {timeout_s:g} s and was stopped.") from error
-    if done.returncode == 0:
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
-    said = done.stderr.rpartition("error: ")[2].strip() or "the estimate ended without a word."
-    kind = next(iter(kinds_of_exit_code(done.returncode)), ProcessLost)
-    if kind is VaeSearchError:  # a mistake in the program, of which the command tells no more than its end
-        kind = ProcessLost
-    raise kind(said.replace(str(spec), "spec"))
+            said = printed(command, what="the estimate", folder=folder, timeout_s=timeout_s)
+        except VaeSearchError as error:
+            raise type(error)(str(error).replace(str(spec), "spec")) from error
+    found: dict[str, Any] = json.loads(said)
+    return found

@@ -22,6 +22,7 @@ from vae_search.queue.state import QueueState
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.server.child_processes.promotions import Promotions
 from vae_search.server.child_processes.traversals import TraversalReader
+from vae_search.server.child_processes.trial_pictures import TrialPictures
 from vae_search.server.metrics import Metrics
 from vae_search.server.problems import RefusalError
 from vae_search.server.submissions import DataRoots
@@ -98,6 +99,7 @@ class Service:
         self.digests = DigestReader(self.sweeps, now=options.now, monotonic=options.monotonic)
         self.running = RunningReader(self.store, monotonic=options.monotonic, look_s=options.look_s)
         self.traversals = TraversalReader(self.store, location=options.location, roots=options.roots)
+        self.pictures = TrialPictures(location=options.location, roots=options.roots)
         self.promotions = Promotions(options.location, now=options.now)
         self._queue = SweepQueue(self.store, now=options.now)
         self._queue_lock = threading.Lock()

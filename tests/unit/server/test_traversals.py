@@ -9,7 +9,8 @@ from tests.support.published_models import publish
 from tests.support.web_service import app_of, client_of
 from vae_search.errors import NotFound
 from vae_search.server.child_processes import traversals
-from vae_search.server.child_processes.traversals import KEPT, MOST_WAITING, TraversalReader
+from vae_search.server.child_processes.one_at_a_time import KEPT, MOST_WAITING
+from vae_search.server.child_processes.traversals import TraversalReader
 from vae_search.server.problems import RefusalError
 from vae_search.server.submissions import DataRoots
 from vae_search.services.models.traversals import Traversal, VersionKey
@@ -76,7 +77,7 @@ def test_those_who_come_while_it_is_decoded_share_it_and_too_many_are_refused(st
     for thread in threads:
         thread.start()
     assert decode.begun.acquire(timeout=10)
-    while read._waiting._value:  # until the last of them waits as well
+    while read._decoded._waiting._value:  # until the last of them waits as well
         threading.Event().wait(0.01)
 
     with pytest.raises(RefusalError) as refused:

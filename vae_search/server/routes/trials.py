@@ -1,17 +1,20 @@
 """Trials of a sweep: pages of them, one, its learning curve."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from vae_search.errors import NotFound
 from vae_search.server.routes.parameters import Limit, SweepName, TrialNumber, Where, page
-from vae_search.server.service import InService
+from vae_search.server.service import InService, Service
 from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
 from vae_search.services.browsing import trial_pages
 from vae_search.services.browsing.trial_pages import Order
+
+KEPT_BY_BROWSERS = "private, max-age=3600"  # the weights of a trial stay as they are
 
 router = APIRouter(tags=["trials"], prefix="/sweeps/{sweep}/trials")
 
@@ -64,3 +67,35 @@ def curve(service: InService, sweep: SweepName, trial: TrialNumber) -> dict[str,
             raise
         found = [{"epoch": epoch, "neg_elbo": neg_elbo} for epoch, neg_elbo in run["curve"]]
     return {"sweep": sweep, "trial": trial, "items": found}
+
+
+@router.get(
+    "/{trial}/pictures/{name}",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}},
+)
+@opened_to(Role.VIEWER)
+def picture(
+    service: InService,
+    sweep: SweepName,
+    trial: TrialNumber,
+    name: Annotated[Literal["samples.png", "reconstructions.png"], Path(description="Which of them.")],
+) -> Response:
+    """Show what a trial's model draws, if its weights are kept. The first time takes some seconds."""
+    found = pictures_of(service, sweep, trial).get(name)
+    if found is None:
+        raise NotFound(f"trial {sweep}/{trial}: its images may not be read, or are gone, so none is reconstructed.")
+    return Response(found, media_type="image/png", headers={"Cache-Control": KEPT_BY_BROWSERS})
+
+
+def pictures_of(service: Service, sweep: str, trial: int) -> Mapping[str, bytes]:
+    """Pictures of a trial, drawn if they have not been yet.
+
+    Raises:
+        NotFound: There is no such trial, or its weights were not kept.
+        RefusalError: Others are being drawn.
+    """
+    sha256 = trial_pages.one_trial(service.store, sweep, trial)["artifact_sha256"]
+    if sha256 is None:
+        raise NotFound(f"trial {sweep}/{trial}: its weights were not kept; only the best trials keep theirs.")
+    return service.pictures.read(sweep, trial, sha256=sha256, source=service.sweeps.facts(sweep)["source"])

@@ -29,4 +29,4 @@ def ended(command: Sequence[str], *, folder: Path, timeout_s: float, what: str) 
             command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise ProcessLost(f"the {what} did not end within {timeout_s:g} s and was stopped.") from error
+        raise ProcessLost(f"{what} did not end within {timeout_s:g} s and was stopped.") from error

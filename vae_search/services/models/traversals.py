@@ -90,7 +90,7 @@ def decoded(location: str, model: str, number: int, *, with_images: bool, timeou
         output.mkdir()
         command = [sys.executable, "-P", "-m", "vae_search.services.models.traversal_process"]
         command += [location, model, str(number), str(output), *(["--images"] if with_images else [])]
-        done = ended(command, folder=folder, timeout_s=timeout_s, what="decoding of the traversal")
+        done = ended(command, folder=folder, timeout_s=timeout_s, what="the decoding of the traversal")
         if done.returncode == 0:
             return Traversal(facts=json.loads((output / FACTS).read_bytes()), sheet=(output / SHEET).read_bytes())
         if (output / PROBLEM).is_file():

@@ -175,3 +175,39 @@ def test_a_page_follows_its_sweep_without_being_loaded_anew(service, tmp_path):
             return await tab.value("window.mark"), tab.said
 
     assert asyncio.run(follow()) == ("same page", [])
+
+
+@pytest.mark.exhaustive
+def test_a_fork_tells_what_fits_as_its_spec_is_typed_and_is_queued(service, tmp_path):
+    port, _, token = service
+    site = f"http://127.0.0.1:{port}"
+    said = "document.querySelector('#spec-errors').textContent"
+    spec = "document.querySelector('#spec')"
+
+    async def use() -> tuple[str, str, list[str]]:
+        async with chromium(tmp_path / "profile") as tab:
+            await tab.begin(**SCREENS["desktop"])
+            await log_in(tab, site, token)
+            tab.said.clear()
+            await tab.go(f"{site}/sweeps/digits/fork", until=WHOLE)
+
+            async def change(old: str, new: str) -> None:
+                await tab.value(f"{spec}.value = {spec}.value.replace({json.dumps(old)}, {json.dumps(new)})")
+                await tab.value(f"{spec}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+
+            await change("epochs: 27", "epochs: 81")
+            await tab.wait(f"{said}.includes('27 → 81')")
+            marked = await tab.value("document.querySelector('.gutter .wrong').textContent")
+            await change("epochs: 81", "epochs: 27")
+            await tab.wait(f"{said}.includes('18 of 18 completed trials of digits fit')")
+            await change("high: 32", "high: 16")
+            await tab.wait(f"{said}.includes('latent_dim:')")
+            await tab.value("document.querySelector('button[value=submit]').click()")
+            await tab.wait("location.pathname.startsWith('/queue/') && document.readyState === 'complete'")
+            return marked, await tab.value("document.querySelector('h1').textContent"), tab.said
+
+    marked, heading, console = asyncio.run(use())
+
+    assert marked == "38"
+    assert "digits-fork" in heading
+    assert console == []

@@ -6,12 +6,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vae_search.core.trial_state import Reason
-from vae_search.errors import CorruptStore, NotFound
+from vae_search.errors import CorruptStore, NotFound, VaeSearchError
 from vae_search.server.pages.rendering import render
 from vae_search.server.pages.sweeps.drawings import chart
 from vae_search.server.pages.sweeps.steering_forms import steering_of
+from vae_search.server.problems import RefusalError
 from vae_search.server.routes.parameters import SweepName, TrialNumber
-from vae_search.server.service import InService
+from vae_search.server.routes.trials import pictures_of
+from vae_search.server.service import InService, Service
 from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
 from vae_search.services.browsing import trial_pages
@@ -46,8 +48,10 @@ MEASURED = (
 
 @router.get("/sweeps/{sweep}/trials/{trial}")
 @opened_to(Role.VIEWER)
-def show_trial(service: InService, request: Request, sweep: SweepName, trial: TrialNumber) -> Response:
-    """Show a trial, finished or in flight."""
+def show_trial(
+    service: InService, request: Request, sweep: SweepName, trial: TrialNumber, draw: bool = False
+) -> Response:
+    """Show a trial, finished or in flight; and what its model draws, which takes some seconds, if that is asked for."""
     facts = service.sweeps.facts(sweep)
     path = f"/sweeps/{quote(sweep, safe='')}"
     try:
@@ -59,9 +63,12 @@ def show_trial(service: InService, request: Request, sweep: SweepName, trial: Tr
     except CorruptStore as error:
         epochs, damaged = [], str(error)
     points = [(each["epoch"], each["neg_elbo"]) for each in epochs if each["neg_elbo"] is not None]
+    pictures, trouble = _pictures(service, sweep, trial) if draw else ((), [])
     return render(
         request,
         "trial.html",
+        pictures=pictures,
+        trouble=trouble,
         here="home",
         twin=f"/api/v1{path}/trials/{trial}",
         path=path,
@@ -76,6 +83,16 @@ def show_trial(service: InService, request: Request, sweep: SweepName, trial: Tr
         chart=chart([(f"trial {trial}", points)], epochs=int(points[-1][0])) if points else None,
         version=None if facts["model"] is None else version_of_trial(service.store, facts["model"], sweep, trial),
     )
+
+
+def _pictures(service: Service, sweep: str, trial: int) -> tuple[tuple[str, ...], list[str]]:
+    """Names of the pictures that a trial's model draws, or why there are none."""
+    try:
+        return tuple(pictures_of(service, sweep, trial)), []
+    except RefusalError as refusal:
+        return (), [refusal.detail]
+    except VaeSearchError as error:
+        return (), str(error).splitlines()
 
 
 def _in_flight(service: InService, request: Request, sweep: str, trial: int, path: str) -> Response:

@@ -46,7 +46,7 @@ def test_a_sweep_outlives_its_client_is_stopped_and_continues(cluster: LocalClus
         tmp_path,
         "fashion",
         images,
-        trials=6,
+        trials=8,
         epochs=40,
         finalists=1,
         more=f"promote: {{model: slice, limits: {LIMITS}}}",
@@ -74,9 +74,9 @@ def test_a_sweep_outlives_its_client_is_stopped_and_continues(cluster: LocalClus
     assert [job["status"] == "SUCCEEDED" for job in jobs] == [True, False]
     assert stopped.returncode == 130
     assert "nothing is lost" in stopped.stdout
-    assert before  # all six where the stop fell among the confirm runs
+    assert before  # all eight where the stop fell among the confirm runs
     after = rows(tmp_path, "fashion")
-    assert sorted(after) == list(range(6))
+    assert sorted(after) == list(range(8))
     assert all(after[trial] == row for trial, row in before.items())
     assert len({row.node_id for row in after.values()}) == 2
     assert "is now slice:1, the champion of slice" in done.stdout
@@ -123,7 +123,7 @@ def test_what_takes_long_is_computed_on_a_worker_node_and_not_on_the_head(cluste
 
 
 def test_a_trial_goes_on_where_its_node_was_lost_and_a_new_node_trains(cluster: LocalCluster, tmp_path: Path):
-    spec = write_spec(tmp_path, "nodes", "digits", trials=5, epochs=800)  # long enough for a node to join
+    spec = write_spec(tmp_path, "nodes", "digits", trials=8, epochs=800)  # long enough for a node to join
     to = ("--address", cluster.address, "--store", tmp_path / "store")
     cluster.vae_search(tmp_path, "submit", spec, *to)
     until(lambda: len(nodes_in_use(tmp_path, "nodes")) == 2 and saved(tmp_path, "nodes") == 2, "both nodes to train")
@@ -135,7 +135,7 @@ def test_a_trial_goes_on_where_its_node_was_lost_and_a_new_node_trains(cluster: 
     until(lambda: not active(cluster, "nodes"), "the end of the sweep", patience_s=400)
 
     after = rows(tmp_path, "nodes")
-    assert sorted(after) == list(range(5))
+    assert sorted(after) == list(range(8))
     moved = [row for row in after.values() if row.attempts > 1]
     assert len(moved) == 1
     assert moved[0].node_id[:8] not in lost

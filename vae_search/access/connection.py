@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from vae_search.access.answers import answer_of
 from vae_search.access.problem_documents import error_of
 from vae_search.core.text import printable
 from vae_search.core.transfer.http_address import HttpAddress, is_loopback
@@ -109,7 +110,9 @@ class Connection:
             try:
                 return self._json(response) if read is None else read(response)
             except (OSError, http.client.HTTPException) as error:
-                raise StoreUnavailable(f"{self.server}: its answer broke off ({_reason(error)}).") from error
+                raise StoreUnavailable(
+                    f"{self.server}: its answer broke off ({_reason(error)}).{_doubt(request)}"
+                ) from error
 
     @contextmanager
     def answer(self, request: Request) -> Iterator[http.client.HTTPResponse]:
@@ -126,6 +129,19 @@ class Connection:
             response.close()
             connection.close()
 
+    def check_kind(self, response: http.client.HTTPResponse, wanted: str) -> None:
+        """Refuse an answer of another media type: a proxy's page, or another program's answer.
+
+        Raises:
+            VaeSearchError: It is of another one.
+        """
+        kind = response.headers.get_content_type()
+        if kind != wanted:
+            raise VaeSearchError(
+                f"{self.server}: must answer with {wanted}, as the service does, but sent {printable(kind, 100)}.\n"
+                "Is the address right?"
+            )
+
     def _opened(self, request: Request) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         waits = [*WAITS_S]
         while True:
@@ -133,7 +149,7 @@ class Connection:
                 connection, response = self._sent(request)
             except _LostError as lost:
                 if not waits or (lost.sent and not request.repeatable):
-                    more = "\nWhether it was carried out is not known." if lost.sent and not request.repeatable else ""
+                    more = _doubt(request) if lost.sent else "\nDoes the service run, and is the address right?"
                     raise StoreUnavailable(f"{self.server}: cannot be reached: {lost}.{more}") from lost
                 self._sleep(waits.pop(0))
                 continue
@@ -192,18 +208,21 @@ class Connection:
         return error_of(response.status, response.headers.get_content_type(), content, server=self.server)
 
     def _json(self, response: http.client.HTTPResponse) -> Any:
-        kind = response.headers.get_content_type()
-        if kind != "application/json":
-            raise VaeSearchError(f"{self.server}: must answer with JSON, as the service does, but sent {kind}.")
+        self.check_kind(response, "application/json")
         content = response.read(MOST_BYTES + 1)
         if response.length and len(content) <= MOST_BYTES:
             raise http.client.IncompleteRead(content, response.length)
         if len(content) > MOST_BYTES:
             raise VaeSearchError(f"{self.server}: its answer is larger than {MOST_BYTES // 1024**2} MiB. Ask for less.")
         try:
-            return json.loads(content)
+            return json.loads(content, object_hook=answer_of(self.server))
         except (ValueError, RecursionError) as error:
             raise VaeSearchError(f"{self.server}: its answer is no JSON: {error}.") from error
+
+
+def _doubt(request: Request) -> str:
+    """A line on what may have happened after an answer was lost."""
+    return "" if request.repeatable else "\nWhether it was carried out is not known."
 
 
 def _retry_after_s(response: http.client.HTTPResponse) -> float:
@@ -217,6 +236,8 @@ def _reason(error: Exception) -> str:
             return f"TLS fails ({error.reason or 'no reason given'})"
         case TimeoutError():
             return "no answer in time"
+        case http.client.IncompleteRead():
+            return "the connection was cut"
         case OSError():
             return (error.strerror or str(error) or type(error).__name__).lower()
         case _:

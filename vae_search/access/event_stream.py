@@ -1,10 +1,11 @@
 """Events of a server-sent stream (HTML Living Standard, 9.2)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+MakesObjects = Callable[[dict[str, Any]], Any]
 LONGEST_LINE = 4 * 1024**2  # bytes; a front of thousands of trials fits
 
 
@@ -28,8 +29,13 @@ class StreamEvent:
     data: dict[str, Any]
 
 
-def read_events(lines: Lines) -> Iterator[StreamEvent | None]:
+def read_events(
+    lines: Lines, *, objects: Callable[[dict[str, Any]], Any] | None = None
+) -> Iterator[StreamEvent | None]:
     """Events as they come, and None for each comment, which only says that the stream lives.
+
+    Args:
+        objects: makes the objects of their data.
 
     Raises:
         ValueError: A line is too long, or an event's data is no JSON object.
@@ -47,7 +53,7 @@ def read_events(lines: Lines) -> Iterator[StreamEvent | None]:
             name, _, value = text.partition(":")
             fields[name] = value.removeprefix(" ")
         elif "data" in fields:
-            data = _json(fields["data"])
+            data = _json(fields["data"], objects)
             if not isinstance(data, dict):
                 raise ValueError("an event's data is no object")
             yield StreamEvent(number=fields.get("id", ""), kind=fields.get("event", "message"), data=data)
@@ -56,8 +62,8 @@ def read_events(lines: Lines) -> Iterator[StreamEvent | None]:
             fields = {}
 
 
-def _json(text: str) -> object:
+def _json(text: str, objects: MakesObjects | None) -> object:
     try:
-        return json.loads(text)
+        return json.loads(text, object_hook=objects)
     except RecursionError as error:
         raise ValueError("an event's data is nested too deeply") from error

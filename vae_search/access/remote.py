@@ -7,9 +7,10 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from vae_search.access.answers import Answer, answer_of, strange
 from vae_search.access.connection import Connection, Request
 from vae_search.access.event_stream import read_events
 from vae_search.access.interface import Event
@@ -70,8 +71,8 @@ class RemoteAccess:
 
     def status(self, sweep: str, *, details: bool = False) -> "Facts":
         """Ask for one sweep."""
-        facts = dict(self._ask(Request(path=f"/sweeps/{_part(sweep)}", query={"details": details})))
-        return {name: value for name, value in facts.items() if name not in ("spec", "queued")}
+        facts = self._ask(Request(path=f"/sweeps/{_part(sweep)}", query={"details": details}))
+        return facts.without("spec", "queued")
 
     def latest_spec(self, sweep: str) -> "SweepSpec":
         """Ask for the spec of a sweep."""
@@ -92,38 +93,38 @@ class RemoteAccess:
             "pareto": pareto,
             "where": where,
         }
-        return dict(self._ask(Request(path=f"/sweeps/{_part(sweep)}/best", query=query)))
+        return self._ask(Request(path=f"/sweeps/{_part(sweep)}/best", query=query))
 
     def query(self, sql: str, *, sweep: str | None, timeout_s: float | None) -> "QueryResult":
         """Ask in SQL; the answer comes as an Arrow stream, which keeps the types."""
-        from vae_search.store.queries.query_result import read_stream
-
         limit_s = min(QUERY_TIMEOUT_S, SERVED_QUERY_TIMEOUT_S) if timeout_s is None else timeout_s
         request = Request.to_post(
             "/query.arrow", {"sql": sql, "sweep": sweep, "timeout_s": limit_s}, repeatable=True, answer_s=limit_s + 60
         )
         with self._understood():
-            result: QueryResult = self._connection.ask(request, read_stream)
+            result: QueryResult = self._connection.ask(request, self._table)
         return result
 
     def logs(self, sweep: str, *, trial: int | None) -> Iterator[str]:
         """Ask for a sweep's logs, and pass them on as they come."""
         request = Request(path=f"/sweeps/{_part(sweep)}/logs", query={"trial": trial, "whole": True})
-        with self._stream(request) as response:
+        with self._stream(request, "text/plain") as response:
             decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
             while piece := response.read1(PIECE_BYTES):
                 yield decoder.decode(piece)
+            if response.length:  # what was announced has not come; the library says so of pieces alone
+                raise http.client.IncompleteRead(b"", response.length)
 
     def events(self, sweep: str) -> Iterator[Event]:
         """Follow a sweep's stream; one that breaks off is opened again, from the last event on."""
         last = ""
-        alive_s = self._monotonic()
+        alive_s: float | None = None  # when it last said something; a service that never did is not waited for
         while True:
             headers = {"Last-Event-ID": last} if last else {}
             request = Request(path=f"/sweeps/{_part(sweep)}/events", headers=headers, answer_s=SILENCE_S)
             try:
-                with self._stream(request) as response, self._understood():
-                    for event in read_events(response):
+                with self._stream(request, "text/event-stream") as response, self._understood():
+                    for event in read_events(response, objects=answer_of(self._connection.server)):
                         alive_s = self._monotonic()
                         if event is None:
                             continue
@@ -132,8 +133,9 @@ class RemoteAccess:
                             yield event.kind, event.data
                         if event.kind == "end" or (event.kind == "progress" and not event.data["runs"]):
                             return
+                raise StoreUnavailable(f"{self._connection.server}: the stream ended. Is the service still there?")
             except StoreUnavailable:
-                if self._monotonic() - alive_s > AWAY_S:
+                if alive_s is None or self._monotonic() - alive_s > AWAY_S:
                     raise
             self._sleep(RECONNECT_S)
 
@@ -146,7 +148,7 @@ class RemoteAccess:
 
     def models(self) -> "Facts":
         """Ask for all models."""
-        return dict(self._ask(Request(path="/models")))
+        return self._ask(Request(path="/models"))
 
     def model(self, model: str) -> "ModelState":
         """Ask for a model's log, and fold it."""
@@ -171,11 +173,13 @@ class RemoteAccess:
             while asked["state"] == "running":
                 self._sleep(QUEUE_LOOK_S)
                 known = self._ask(Request(path=f"/models/{_part(name)}/promotions"))["items"]
-                asked = next((each for each in reversed(known) if each["asked_at"] == asked["asked_at"]), None)
-                if asked is None:
+                same = [each for each in known if each["asked_at"] == asked["asked_at"]]
+                if not same:
                     raise ProcessLost(f"{self._connection.server}: was started anew meanwhile. Ask again.")
+                asked = same[-1]
             if asked["decision"] is not None:
-                return dict(asked["decision"])
+                decision: Facts = asked["decision"]
+                return decision
             kind = error_kind(asked["exit_code"] or 1) or VaeSearchError
             raise kind(asked["error"])
 
@@ -185,7 +189,7 @@ class RemoteAccess:
         word = "approve" if approved else "reject"
         order = {"version": number, "why": why}
         # Twice is not the same as once: the second is told that the version does not wait any more.
-        return dict(self._ask(Request.to_post(f"/models/{_part(model)}:{word}", order, repeatable=False)))
+        return self._ask(Request.to_post(f"/models/{_part(model)}:{word}", order, repeatable=False))
 
     def enqueue(self, sweep: str, params: "Mapping[str, ParamValue]") -> "Facts":
         """Ask the service to have a config tried next; asked again after a lost answer, it is the same command."""
@@ -195,16 +199,16 @@ class RemoteAccess:
             body=json.dumps({"params": dict(params)}).encode(),
             headers={"Idempotency-Key": secrets.token_hex(16)},
         )
-        return dict(self._ask(request))
+        return self._ask(request)
 
     def stop_trial(self, sweep: str, trial: int) -> "Facts":
         """Ask the service to let a trial end as it stands."""
-        return dict(self._ask(Request.to_post(f"/sweeps/{_part(sweep)}/trials/{trial}:stop", {}, repeatable=False)))
+        return self._ask(Request.to_post(f"/sweeps/{_part(sweep)}/trials/{trial}:stop", {}, repeatable=False))
 
     def change(self, sweep: str, settings: "Mapping[str, ParamValue]") -> "Facts":
         """Ask the service to change settings of a sweep."""
         body = json.dumps({"settings": dict(settings)}).encode()
-        return dict(self._ask(Request(path=f"/sweeps/{_part(sweep)}", method="PATCH", body=body, repeatable=False)))
+        return self._ask(Request(path=f"/sweeps/{_part(sweep)}", method="PATCH", body=body, repeatable=False))
 
     def roll_back(self, model: str, *, to: int | None, why: str) -> int:
         """Ask the service to make an older version champion again."""
@@ -228,11 +232,11 @@ class RemoteAccess:
         request = Request(
             path="/sweeps", method="POST", body=text.encode(), media_type="application/yaml", headers=headers
         )
-        return dict(self._ask(request))
+        return self._ask(request)
 
     def item(self, number: int) -> "Facts":
         """Ask for an item of the queue."""
-        return dict(self._ask(Request(path=f"/queue/{number}")))
+        return self._ask(Request(path=f"/queue/{number}"))
 
     def events_of_item(self, number: int, *, sweep: str) -> Iterator[Event]:
         """Follow a sweep from the queue until its item is over, or is kept from running."""
@@ -246,21 +250,29 @@ class RemoteAccess:
                     yield from self.events(sweep)
             self._sleep(QUEUE_LOOK_S)
 
-    def _ask(self, request: Request) -> Any:
+    def _table(self, response: http.client.HTTPResponse) -> "QueryResult":
+        from vae_search.store.queries.query_result import read_stream
+
+        self._connection.check_kind(response, "application/vnd.apache.arrow.stream")
+        return read_stream(response)
+
+    def _ask(self, request: Request) -> Answer:
         found = self._connection.ask(request)
-        if not isinstance(found, Mapping):
-            raise self._strange("it is no object")
+        if not isinstance(found, Answer):
+            raise strange(self._connection.server, "it is no object")
         return found
 
     @contextmanager
-    def _stream(self, request: Request) -> Iterator[http.client.HTTPResponse]:
+    def _stream(self, request: Request, kind: str) -> Iterator[http.client.HTTPResponse]:
         """Open an answer that comes bit by bit.
 
         Raises:
             StoreUnavailable: It breaks off.
+            VaeSearchError: It is of another media type.
         """
         server = self._connection.server
         with self._connection.answer(request) as response:
+            self._connection.check_kind(response, kind)
             try:
                 yield response
             except (OSError, http.client.HTTPException) as error:
@@ -276,13 +288,7 @@ class RemoteAccess:
         try:
             yield
         except (KeyError, TypeError, ValueError) as error:
-            raise self._strange(f"{type(error).__name__}: {error}") from error
-
-    def _strange(self, problem: str) -> VaeSearchError:
-        return VaeSearchError(
-            f"{self._connection.server}: its answer is not what this program expects ({problem}).\n"
-            "Is the service there, and of the same version?"
-        )
+            raise strange(self._connection.server, f"{type(error).__name__}: {error}") from error
 
 
 def _part(name: str) -> str:

@@ -17,8 +17,14 @@ def _own_store(context: typer.Context, store: str) -> str:
         InvalidSpec: A service was given all the same.
     """
     if _given(context, "server", of_root=True):
-        raise InvalidSpec(f"{context.info_name}: works on the store itself, not through a service. Leave --server out.")
+        raise InvalidSpec(f"{_name(context)}: works on the store itself, not through a service. Leave --server out.")
     return store
+
+
+def _name(context: typer.Context) -> str:
+    """Name of a command as it is typed, such as `queue list`."""
+    group = context.parent
+    return f"{group.info_name} {context.info_name}" if group is not None and group.parent else f"{context.info_name}"
 
 
 def _store_or_service(context: typer.Context, store: str) -> str:

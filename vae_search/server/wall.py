@@ -147,15 +147,11 @@ class Wall:
         """The body of a request that may be passed on.
 
         Raises:
-            RefusalError: It may not.
-            VaeSearchError: The tokens cannot be read.
+            RefusalError: It may not, or the tokens cannot be read.
         """
         headers = Headers(scope=scope)
         self._check_host(headers)
-        if scope["method"] in SAFE_METHODS:
-            _check_embedding(headers)
-        else:
-            _check_origin(headers)
+        (_check_embedding if scope["method"] in SAFE_METHODS else _check_origin)(headers)
         role = None if route is None else declared_role(route)
         if role != ANYONE:
             person = await self._person(headers)
@@ -182,7 +178,7 @@ class Wall:
         if self._tokens is None:
             return self._local
         token = presented(headers)
-        person = None if token is None else await asyncio.to_thread(self._tokens.person, token)
+        person = None if token is None else await asyncio.to_thread(holder_of, self._tokens, token)
         if person is None:
             raise RefusalError(
                 HTTPStatus.UNAUTHORIZED,
@@ -227,9 +223,8 @@ class Wall:
                 headers={"Connection": "close"},
             ) from None
         if too_large:
-            raise RefusalError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A body may have at most {BODY_BYTES // 1024} KiB, as a spec."
-            )
+            most = f"A body may have at most {BODY_BYTES // 1024} KiB, as a spec."
+            raise RefusalError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, most)
         return bytes(body)
 
 
@@ -248,6 +243,20 @@ def presented(headers: Headers) -> str | None:
     return cookie_parser(headers.get("cookie", "")).get(COOKIE) or None
 
 
+def holder_of(tokens: TokenFile, token: str) -> Person | None:
+    """Holder of a token; None if nobody has it.
+
+    Raises:
+        RefusalError: The tokens cannot be read. Why is for the log: whoever asks is not known yet.
+    """
+    try:
+        return tokens.person(token)
+    except VaeSearchError as error:
+        logger.error("nobody is let in: %s", error)
+        said = "The tokens of this service cannot be read, so nobody is let in. Its log says why."
+        raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, said, headers={"Retry-After": "5"}) from error
+
+
 def _check_origin(headers: Headers) -> None:
     """Refuse a change that another site's page has sent. Programs send neither header, browsers at least one."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
@@ -260,10 +269,9 @@ def _check_origin(headers: Headers) -> None:
 
 
 def _check_embedding(headers: Headers) -> None:
-    """Refuse what another site's page fetches in the background, as pictures or scripts: it may lead here by links.
+    """Refuse what another site's page fetches beside itself, which costs us the answer: it may lead here by links.
 
-    It could not read the answer, but have it made: a query, a model's pictures. After the resource isolation policy of
-    W3C's Fetch Metadata Request Headers.
+    After the resource isolation policy of W3C's Fetch Metadata Request Headers.
     """
     is_foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
     if is_foreign and headers.get("sec-fetch-mode") != "navigate":

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import vae_search
+from tests.support.paths import ROOT
 from vae_search.access import connection as module
 from vae_search.access.connection import Connection, Request
 from vae_search.access.event_stream import read_events
@@ -159,7 +160,14 @@ def test_an_answer_that_is_too_large_or_none_is_refused(monkeypatch: pytest.Monk
         (404, {"Content-Type": "text/html"}, b"<h1>Not here</h1>"),
         (200, {"Content-Type": "application/json"}, b"[]"),
     ]
-    words = ["larger than", "must answer with JSON", "no JSON", "broke off", "answers 404", "not what this program"]
+    words = [
+        "larger than",
+        "must answer with application/json",
+        "no JSON",
+        "broke off",
+        "answers 404",
+        "not what this program",
+    ]
     for answer, said in zip(strange, words, strict=True):
         with answering(lambda _, answer=answer: answer) as (server, _), pytest.raises(VaeSearchError, match=said):
             RemoteAccess(connected(server)).models()
@@ -168,7 +176,7 @@ def test_an_answer_that_is_too_large_or_none_is_refused(monkeypatch: pytest.Monk
 def test_an_answer_without_what_is_needed_names_it() -> None:
     with (
         answering(lambda _: json_answer({"items": []})) as (server, _),
-        pytest.raises(VaeSearchError, match="KeyError: 'troubles'"),
+        pytest.raises(VaeSearchError, match="'troubles' is missing"),
     ):
         RemoteAccess(connected(server)).statuses()
 
@@ -186,14 +194,17 @@ def test_an_exit_code_has_a_class() -> None:
     assert error_kind(99) is None
 
 
-def test_nobody_at_the_address_is_said_in_a_line(tmp_path: Path) -> None:
+def test_nobody_at_the_address_is_said_in_two_lines(tmp_path: Path) -> None:
     with answering(lambda _: None) as (server, _):
         pass
 
     done = vae_search("--server", server, "status", folder=tmp_path)
 
     assert done.returncode == 7
-    assert done.stderr.decode() == f"error: {server}: cannot be reached: connection refused.\n"
+    assert done.stderr.decode().splitlines() == [
+        f"error: {server}: cannot be reached: connection refused.",
+        "Does the service run, and is the address right?",
+    ]
 
 
 def test_a_token_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
@@ -289,14 +300,90 @@ def test_a_stream_that_breaks_off_goes_on_from_the_last_event() -> None:
 
 def test_a_service_that_stays_away_is_given_up() -> None:
     clock = iter(range(0, 1000, 50))
+    event = b'event: progress\ndata: {"runs": true}\n\n'
+
+    def answer(handler: BaseHTTPRequestHandler) -> Answer:
+        return (200, {"Content-Type": "text/event-stream"}, event) if len(seen) == 1 else None
+
+    with answering(answer) as (server, seen):
+        access = RemoteAccess(connected(server), sleep=lambda _: None, monotonic=lambda: float(next(clock)))
+        with pytest.raises(StoreUnavailable, match="cannot be reached"):
+            [*access.events("digits")]
+
+    assert next(clock) == 200  # it was heard at 0 and looked for at 50, 100 and 150 s
+
+
+def test_a_service_that_never_was_there_is_told_at_once() -> None:
     with answering(lambda _: None) as (server, _):
         pass
-    access = RemoteAccess(connected(server), sleep=lambda _: None, monotonic=lambda: float(next(clock)))
+    waited: list[float] = []
 
-    with pytest.raises(StoreUnavailable, match="cannot be reached"):
-        [*access.events("digits")]
+    with pytest.raises(StoreUnavailable, match=r"cannot be reached.*\nDoes the service run"):
+        [*RemoteAccess(connected(server), sleep=waited.append).events("digits")]
+    assert waited == []
 
-    assert next(clock) == 200  # it was looked for at 50, 100 and 150 s
+
+def test_a_page_of_a_proxy_is_no_stream_no_log_and_no_table() -> None:
+    page = (200, {"Content-Type": "text/html"}, b"<h1>log in</h1>")
+    with answering(lambda _: page) as (server, _):
+        access = RemoteAccess(connected(server), sleep=lambda _: None)
+        for ask in (
+            lambda: [*access.events("digits")],
+            lambda: [*access.logs("digits", trial=None)],
+            lambda: access.query("SELECT 1", sweep=None, timeout_s=None),
+        ):
+            with pytest.raises(VaeSearchError, match=r"but sent text/html\.\nIs the address right"):
+                ask()
+
+
+def test_a_log_shorter_than_announced_is_no_whole_log() -> None:
+    headers = {"Content-Type": "text/plain", "Content-Length": "500"}
+    with (
+        answering(lambda _: (200, headers, b"one\ntwo")) as (server, _),
+        pytest.raises(StoreUnavailable, match="broke off"),
+    ):
+        [*RemoteAccess(connected(server)).logs("digits", trial=None)]
+
+
+def test_an_order_whose_answer_was_cut_off_may_have_been_carried_out() -> None:
+    headers = {"Content-Type": "application/json", "Content-Length": "500"}
+    with answering(lambda _: (200, headers, b"{")) as (server, _):
+        access = RemoteAccess(connected(server))
+        with pytest.raises(StoreUnavailable, match=r"connection was cut.*\nWhether it was carried out is not known"):
+            access.roll_back("m", to=None, why="x")
+        with pytest.raises(StoreUnavailable, match=r"connection was cut\)\.$"):
+            access.models()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["submit", str(ROOT / "search_spaces" / "digits.yaml")],
+        ["status"],
+        ["status", "a"],
+        ["watch", "a"],
+        ["best", "a"],
+        ["query", "SELECT 1"],
+        ["stop", "a"],
+        ["stop", "a/1"],
+        ["models"],
+        ["models", "a"],
+        ["promote", "a"],
+        ["approve", "a", "1", "--why", "x"],
+        ["rollback", "a", "--why", "x"],
+        ["enqueue", "a", "depth=1"],
+        ["change", "a", "--set", "budget.trials=9"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_each_command_tells_another_programs_answer_in_words(words: list[str], tmp_path: Path) -> None:
+    with answering(lambda _: json_answer({"hello": [{}]})) as (server, _):
+        done = vae_search("--server", server, *words, folder=tmp_path)
+
+    said = done.stderr.decode()
+    assert done.returncode in (1, 7)
+    assert said.startswith(f"error: {server}: ")
+    assert len(said.splitlines()) <= 3
 
 
 def test_a_log_that_breaks_off_is_no_whole_log() -> None:

@@ -135,15 +135,21 @@ def test_a_revoked_token_is_refused_from_the_next_request_on(folder):
     assert (before, after) == (200, 401)
 
 
-def test_a_tokens_file_that_others_can_read_closes_the_service(folder):
+def test_a_tokens_file_that_others_can_read_closes_the_service_and_only_its_log_says_why(folder, caplog):
     (folder / "open").mkdir()
     file, tokens = token_file(folder / "open")
     with client_of(app_of(filled_store(folder / "open" / "store"), tokens=file), tokens[Role.APPROVER]) as client:
         file.path.chmod(0o644)
-        answer = client.get("/api/v1/sweeps")
+        token = tokens[Role.APPROVER]
+        answers = [
+            client.get("/api/v1/sweeps"),
+            client.post("/api/v1/session", json={"token": token}),
+            client.post("/login", data={"token": token}),
+        ]
 
-    assert answer.status_code == 500
-    assert "chmod 600" in answer.json()["detail"]
+    assert [answer.status_code for answer in answers] == [503] * 3
+    assert not any(str(file.path) in answer.text or "chmod" in answer.text for answer in answers)
+    assert "chmod 600" in caplog.text
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "127.0.0.2", "localhost@evil.example"])

@@ -10,7 +10,7 @@ from vae_search.server.pages.forms import SentForm, local_path, see
 from vae_search.server.pages.rendering import render
 from vae_search.server.routes.sessions import keep_token
 from vae_search.server.service import InService
-from vae_search.server.wall import ANYONE, COOKIE, opened_to
+from vae_search.server.wall import ANYONE, COOKIE, holder_of, opened_to
 
 router = APIRouter(include_in_schema=False)
 
@@ -35,7 +35,7 @@ def log_in(request: Request, service: InService, form: SentForm) -> Response:
     if tokens is None:
         return see(wanted)
     token = form.text("token")
-    if token is None or tokens.person(token) is None:
+    if token is None or holder_of(tokens, token) is None:
         trouble = ["This token is not known, or was revoked."]
         return render(request, "login.html", status=HTTPStatus.UNAUTHORIZED, next=wanted, trouble=trouble)
     answer = see(wanted)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from vae_search.server.problems import RefusalError
 from vae_search.server.routes.queue import body_of
 from vae_search.server.service import InService
-from vae_search.server.wall import ANYONE, COOKIE, opened_to
+from vae_search.server.wall import ANYONE, COOKIE, holder_of, opened_to
 
 router = APIRouter(tags=["sessions"])
 
@@ -40,7 +40,7 @@ def log_in(
     """Log a browser in: its cookie holds the token from here on."""
     token = _token(body, request.headers.get("content-type", ""))
     tokens = service.options.tokens
-    person = service.local if tokens is None else tokens.person(token)
+    person = service.local if tokens is None else holder_of(tokens, token)
     if person is None:
         raise RefusalError(HTTPStatus.UNAUTHORIZED, "This token is not known, or was revoked.")
     if tokens is not None:

@@ -11,7 +11,8 @@ from math import prod
 import numpy as np
 
 from vae_search.data.pixel_statistics import PixelStatistics
-from vae_search.vae.networks.families import FAMILIES
+from vae_search.spec.networks.family import BUILT_IN
+from vae_search.vae.networks.families import layers_of
 from vae_search.vae.networks.layers import SCALE_PACE, WEIGHTED, Layer, LayerWeights, dense_weights, weights_along
 from vae_search.vae.networks.network_spec import NetworkSpec
 
@@ -134,8 +135,14 @@ class Network:
 
 
 def build(spec: NetworkSpec) -> Network:
-    """The network of `spec`."""
-    encoder, decoder = FAMILIES[spec.architecture](spec)
+    """The network of `spec`.
+
+    Raises:
+        InvalidSpec: Its family is from elsewhere, and is not here or broken.
+    """
+    encoder, decoder = layers_of(spec)
+    if spec.architecture not in BUILT_IN:
+        spec = replace(spec, layers=(tuple(encoder), tuple(decoder)))
     if spec.shares_scale:
         decoder.append(Layer("shared_scale"))
     return Network(spec=spec, encoder=tuple(encoder), decoder=tuple(decoder))

@@ -1,0 +1,81 @@
+"""Check of a submitted search space against the families from elsewhere that it names: is each there, what has it.
+
+A space that stands in a store is not checked again: it is read where their packages are not installed.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from vae_search.core.text import did_you_mean
+from vae_search.core.validation import Problems, dotted
+from vae_search.errors import InvalidSpec
+from vae_search.spec.hyperparameters import RULES, families_with, is_own
+from vae_search.spec.networks.family import BUILT_IN, Family
+from vae_search.spec.networks.plugins import family_of
+from vae_search.spec.networks.rule import ParamValue, Rule
+from vae_search.spec.parameters import (
+    CategoricalParameter,
+    FixedParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+)
+from vae_search.spec.search_space import SearchSpace, families_in, reached_families
+
+ROOT = "search_space"
+
+
+def own_problems(space: SearchSpace) -> Problems:
+    """Problems of the families from elsewhere that a space names, and of their parameters; paths from the spec on."""
+    found: Problems = []
+    families: dict[str, Family] = {}
+    for name in families_in(space.parameters):
+        if is_own(name):
+            try:
+                families[name] = family_of(name)
+            except InvalidSpec as error:
+                found.append(((ROOT, "architecture"), " ".join(str(error).splitlines())))
+    for entry in space.parameters:
+        for reached in reached_families(entry, space.parameters):
+            if reached in families:
+                found += [((ROOT, entry.name), text) for text in _entry_problems(entry, str(reached), families)]
+    return found
+
+
+def check_own(space: SearchSpace) -> None:
+    """Refuse a space whose families from elsewhere are not here.
+
+    Raises:
+        InvalidSpec: One line for each problem.
+    """
+    if found := own_problems(space):
+        raise InvalidSpec(*(f"{dotted(path)}: {text}" for path, text in found))
+
+
+def _entry_problems(entry: Parameter, name: str, families: Mapping[str, Family]) -> Iterator[str]:
+    family = families[name]
+    rule = family.parameters.get(entry.name)
+    if rule is None:
+        own = entry.name not in RULES or families_with(entry.name) != tuple(BUILT_IN)
+        if own or entry.name in family.ignores:
+            having = [other for other, each in families.items() if entry.name in each.parameters]
+            known = [*family.parameters, *(each for each in RULES if each not in family.ignores)]
+            hint = f"Let it apply only `when: {{architecture: {'|'.join(having)}}}`." if having else ""
+            yield f"{name} has no {entry.name}. {hint or did_you_mean(entry.name, known)}"
+        return
+    yield from _value_problems(entry, rule)
+
+
+def _value_problems(entry: Parameter, rule: Rule) -> Iterator[str]:
+    values: tuple[ParamValue, ...]
+    match entry:
+        case FixedParameter(value=value):
+            values = (value,)
+        case CategoricalParameter(choices=choices):
+            values = choices
+        case IntParameter() | FloatParameter():
+            kind = int if isinstance(entry, IntParameter) else float
+            if (problem := rule.kind_problem(entry.name, kind)) is not None:
+                yield problem
+                return
+            values = (entry.low, entry.high)
+    yield from dict.fromkeys(problem for value in values if (problem := rule.problem(value)) is not None)

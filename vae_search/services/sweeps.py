@@ -16,6 +16,8 @@ from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, InvalidSpec, NotFound, SweepFailed
 from vae_search.services.sweep_status import SweepStatus, status
 from vae_search.spec.hyperparameters import Config
+from vae_search.spec.networks.code_loading import provide
+from vae_search.spec.networks.submitted import check_own, code_in_use
 from vae_search.store.backends.base import Store, prove_exclusive
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.control.present_spec import begun_with, last_begun
@@ -98,6 +100,13 @@ def run(
             if before.ended_by_time:
                 observer.on_warning(f"sweep {spec.name}: {_time_is_used(before)}")
             return _outcome(store, before, cache=cache, observer=observer, address=address)
+    check_own(spec.search_space)
+    code = code_in_use(spec.search_space)
+    identities = {name: each.identity for name, each in code.items()}
+    if existing is not None:
+        beginning.check_code(existing, identities)
+    for each in code.values():
+        provide(each)
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
     from vae_search.core.machine import this_machine
     from vae_search.data.binarization import check_binarisation
@@ -123,12 +132,13 @@ def run(
         spec=spec,
         fingerprint=dataset.fingerprint,
         comparability_key=comparability_key(dataset, likelihood=spec.likelihood),
-        versions=versions(),
+        versions=versions() | {each.package: each.shown_version for each in identities.values()},
         pixels_key=pixels_key(dataset),
         incarnation=secrets.token_hex(16),
         images=dataset.summary,
         metric_version=METRIC_VERSION,
         keys_judged_alike=keys_judged_alike(dataset, likelihood=spec.likelihood),
+        code=identities,
     )
     prove_exclusive(store)
     start = SweepStart(record=record, text=text, must_exist=existing is not None)
@@ -280,6 +290,7 @@ def estimate(spec: "SweepSpec", *, store: Store, cache: Path, refresh: bool = Fa
         BadData: The images cannot be used.
     """
     check_limits(spec)
+    check_own(spec.search_space)
     from vae_search.core.machine import this_machine
     from vae_search.data.binarization import check_binarisation
     from vae_search.data.tasks import TrainingTask

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import Problems, raise_problems
-from vae_search.spec.networks.family import BUILT_IN, NETWORK_PARAMETERS
+from vae_search.spec.networks.family import BUILT_IN, KERAS, NETWORK_PARAMETERS
 from vae_search.spec.networks.rule import OPEN_RULE, ParamValue, Rule
 
 __all__ = ["ParamValue", "Rule"]  # beside what is defined here
@@ -15,6 +15,9 @@ __all__ = ["ParamValue", "Rule"]  # beside what is defined here
 ARCHITECTURES = tuple(BUILT_IN)
 ACTIVATIONS = ("tanh", "relu", "elu", "gelu", "gated")
 OWN_NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")  # of a family, or a parameter, that this package does not have
+OWN_NETWORK = re.compile(rf"{KERAS}[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+
+LONGEST_NETWORK = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +111,16 @@ _OF_TRAINING = {*RULES} - _OF_NETWORKS
 
 def is_own(architecture: object) -> bool:
     """True for a family, or a network, that is not this package's, if there is one."""
-    return isinstance(architecture, str) and architecture not in BUILT_IN and bool(OWN_NAME.fullmatch(architecture))
+    return (
+        isinstance(architecture, str)
+        and architecture not in BUILT_IN
+        and (is_keras(architecture) or bool(OWN_NAME.fullmatch(architecture)))
+    )
+
+
+def is_keras(architecture: str) -> bool:
+    """True for a Keras network of one's own, `keras:module:function`."""
+    return len(architecture) <= LONGEST_NETWORK and bool(OWN_NETWORK.fullmatch(architecture))
 
 
 def rule_of(name: str) -> Rule:

@@ -7,7 +7,7 @@ from typing import Any
 from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import InvalidValueError, KeyPath, Problems, raise_problems
 from vae_search.spec.hyperparameters import RULES, ParamValue, Rule, is_own, name_problems, rule_of
-from vae_search.spec.networks.family import BUILT_IN, Family
+from vae_search.spec.networks.family import BUILT_IN, KERAS, Family
 from vae_search.spec.networks.plugins import installed_families
 from vae_search.spec.parameters import (
     MAX_CHOICES,
@@ -40,12 +40,13 @@ def read_space(tree: object) -> SearchSpace:
         return tree
     if not isinstance(tree, dict):
         raise InvalidValueError([((), f"must be a mapping of parameters, but got {shown(tree)}.")])
-    written = [place for name, node in tree.items() for place in _entries(name, node)]
+    nodes: dict[str, object] = _plain(tree)
+    written = [place for name, node in nodes.items() for place in _entries(name, node)]
     if not 1 <= len(written) <= MAX_PARAMETERS:
         raise InvalidValueError([((), f"must have 1 to {MAX_PARAMETERS} parameters, but got {len(written)}.")])
     found: Problems = []
     entries: list[tuple[KeyPath, Parameter]] = []
-    own = _names_own_family(tree.get("architecture"))
+    own = _names_own_family(nodes.get("architecture"))
     for path, node in written:
         try:
             entries.append((path, _read_entry(str(path[0]), node, own=own)))
@@ -90,6 +91,7 @@ def read_configs(tree: object) -> tuple[dict[str, ParamValue], ...]:
         raise InvalidValueError([((), f"must be a list of configs, but got {shown(tree)}.")])
     if len(tree) > MAX_ENQUEUED:
         raise InvalidValueError([((), f"may list at most {MAX_ENQUEUED} configs, but got {len(tree)}.")])
+    tree = [_plain(config) for config in tree]
     found: Problems = []
     for position, config in enumerate(tree):
         if not isinstance(config, Mapping):
@@ -147,6 +149,18 @@ def _entries(name: str, node: object) -> list[tuple[KeyPath, object]]:
     if isinstance(node, list) and node and all(isinstance(item, dict) for item in node):
         return [((name, position), item) for position, item in enumerate(node)]
     return [((name,), node)]
+
+
+def _plain(node: Any) -> Any:
+    """The node with each `{keras: "module:function"}` as the name that it stands for."""
+    match node:
+        case {"keras": str(function)} if len(node) == 1:
+            return f"{KERAS}{function}"
+        case dict():
+            return {key: _plain(value) for key, value in node.items()}
+        case list():
+            return [_plain(value) for value in node]
+    return node
 
 
 def _names_own_family(node: object) -> bool:

@@ -10,6 +10,8 @@ from types import MappingProxyType
 
 from vae_search.spec.networks.rule import Rule
 
+KERAS = "keras:"
+"""before module:function, in the name that a network of one's own has as an architecture"""
 NETWORK_PARAMETERS = ("depth", "width", "activation")
 """parameters that every family has, unless it says that it ignores one"""
 

@@ -60,6 +60,7 @@ class Rule:
         return float(value) if self.kind is float and not isinstance(value, str) else value
 
     def _names(self, value: str) -> bool:
+        """True if the value is one of the names."""
         return value in self.choices
 
 

@@ -22,6 +22,8 @@ from vae_search.errors import (
 )
 from vae_search.services import sweeps
 from vae_search.services.datasets import BUCKETS, put, source_of
+from vae_search.spec.networks.code_loading import provide
+from vae_search.spec.networks.submitted import code_in_use
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.records import newest_lease
 
@@ -99,7 +101,8 @@ def submit(
     jobs.check_capacity(spec.resources, wait_s=wait_s)
     if images is not None and _put_from_here(store, spec.data.source, images):
         images = None
-    payload = JobPackage(spec=spec, text=text, store=store, images=images, refresh=refresh)
+    code = tuple(each for each in code_in_use(spec.search_space).values() if not each.is_installed)
+    payload = JobPackage(spec=spec, text=text, store=store, images=images, refresh=refresh, code=code)
     return jobs.submit(payload, lease=_next_lease(store, spec.name), wait_s=wait_s)
 
 
@@ -171,6 +174,8 @@ def drive(
     with _failure_told():
         payload, place = JobPackage.read(folder, store=store), open_store(store)
         set_for_job()
+        for each in payload.code:
+            provide(each)
         if payload.parts:
             _take_images(payload, place)
         return sweeps.run(

@@ -8,7 +8,7 @@ import importlib.abc
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -61,9 +61,9 @@ def provide(code: OwnCode) -> None:
     _provided[code.package] = code
 
 
-def provided() -> tuple[OwnCode, ...]:
-    """Code that was provided to this process, to hand it on."""
-    return tuple(_provided.values())
+def provided(packages: Container[str] | None = None) -> tuple[OwnCode, ...]:
+    """Code that was provided to this process, of some packages or all, to hand it on."""
+    return tuple(code for package, code in _provided.items() if packages is None or package in packages)
 
 
 def build_function(reference: KerasReference) -> Callable[..., Any]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "vae_search.families"
+NETWORKS = "vae_search.networks"
+"""group of Keras networks that specs over HTTP may name, by the object `module:function`"""
 
 
 def family_of(name: str) -> Family:
@@ -55,6 +57,13 @@ def installed_families() -> dict[str, Family]:
         with suppress(InvalidSpec):
             found[name] = family_of(name)
     return found
+
+
+def published_networks() -> frozenset[str]:
+    """Functions, as `module:function`, that installed packages offer to specs over HTTP."""
+    from importlib import metadata
+
+    return frozenset(point.value for point in metadata.entry_points(group=NETWORKS))
 
 
 def shown_packages(name: str) -> str:

@@ -13,7 +13,7 @@ from vae_search.spec.networks.code_loading import code_of
 from vae_search.spec.networks.family import BUILT_IN, KERAS, Family
 from vae_search.spec.networks.keras_network import BuildArguments, KerasReference, build_arguments
 from vae_search.spec.networks.own_code import OwnCode
-from vae_search.spec.networks.plugins import family_of
+from vae_search.spec.networks.plugins import NETWORKS, family_of, published_networks
 from vae_search.spec.networks.rule import ParamValue, Rule
 from vae_search.spec.parameters import (
     CategoricalParameter,
@@ -69,6 +69,20 @@ def code_in_use(space: SearchSpace) -> dict[str, OwnCode]:
             reference = KerasReference.parse(name)
             found[name] = code_of(family_of(name).layers.partition(":")[0] if reference is None else reference.module)
     return found
+
+
+def refuse_unpublished(space: SearchSpace) -> None:
+    """Refuse Keras networks that no installed package offers by an entry point: for specs that come over HTTP.
+
+    Raises:
+        InvalidSpec: It is one.
+    """
+    for name in families_in(space.parameters):
+        if is_keras(name) and name.removeprefix(KERAS) not in published_networks():
+            raise InvalidSpec(
+                f"search_space.architecture: {name.removeprefix(KERAS)}: a spec that comes over HTTP may name only "
+                f"networks that an installed package offers by an entry point of the group {NETWORKS}."
+            )
 
 
 def _arguments(name: str) -> BuildArguments:

@@ -9,7 +9,8 @@ from typing import Any
 from vae_search.core.text import printable
 from vae_search.data.image_checks import CHANNELS, LARGEST
 from vae_search.data.pixel_statistics import BINARY
-from vae_search.spec.hyperparameters import Config
+from vae_search.data.tasks import ImageShape
+from vae_search.spec.hyperparameters import Config, is_keras
 from vae_search.spec.networks.family import BUILT_IN
 from vae_search.vae.networks.layers import Layer, check_layers
 from vae_search.vae.networks.network_spec import Layers, NetworkSpec
@@ -91,6 +92,9 @@ def _network_of(*, likelihood: str, image_shape: Sequence[int], **fields: Any) -
         most = LARGEST if name != "channels" else max(CHANNELS)
         if type(side) is not int or not 1 <= side <= most:
             raise ValueError(f"`1 <= {name} <= {most}` must hold for a whole number, but got {side!r}")
+    arguments, code = fields.pop("arguments", None), fields.pop("code", None)
+    if code is not None:
+        return _keras_network_of(fields, (height, width, channels), likelihood, arguments, code)
     written = fields.pop("layers", None)
     special = {name: value for name, value in fields.items() if name not in NetworkSpec.__dataclass_fields__}
     Config.from_params(fields)
@@ -113,6 +117,23 @@ def _network_of(*, likelihood: str, image_shape: Sequence[int], **fields: Any) -
     return network
 
 
+def _keras_network_of(
+    fields: dict[str, Any], image_shape: ImageShape, likelihood: str, arguments: object, code: object
+) -> NetworkSpec:
+    architecture, latent_dim = fields.pop("architecture"), fields.pop("latent_dim")
+    if fields or not isinstance(arguments, dict) or not isinstance(code, str) or not is_keras(str(architecture)):
+        raise ValueError("a Keras network must have architecture, latent_dim, arguments and code, and nothing else")
+    Config.from_params({"architecture": architecture, "latent_dim": latent_dim, **arguments})
+    return NetworkSpec.of_keras(
+        architecture,
+        image_shape=image_shape,
+        latent_dim=latent_dim,
+        likelihood=likelihood,
+        arguments=arguments.items(),
+        code=code,
+    )
+
+
 def _layers_of(written: object) -> Layers:
     """The layers that `_written` has made plain values of.
 
@@ -133,6 +154,9 @@ def _written(layers: Layers) -> list[list[list[object]]]:
 def _given(network: NetworkSpec) -> dict[str, Any]:
     """Fields in plain values; those of its family alone stand beside the others, as before there were families."""
     fields = {name: getattr(network, name) for name in NetworkSpec.__dataclass_fields__}
-    del fields["special"], fields["layers"]
+    del fields["special"], fields["layers"], fields["code"]
+    if network.code is not None:
+        del fields["depth"], fields["width"], fields["activation"]
+        return fields | {"arguments": dict(network.special), "code": network.code}
     fields |= dict(network.special)
     return fields if network.layers is None else fields | {"layers": _written(network.layers)}

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from vae_search.data.tasks import ImageShape
 from vae_search.spec.hyperparameters import Config
+from vae_search.spec.networks.code_loading import code_of
 from vae_search.spec.networks.family import BUILT_IN
+from vae_search.spec.networks.keras_network import KerasReference
 from vae_search.spec.networks.plugins import family_of
 from vae_search.spec.networks.rule import ParamValue
 from vae_search.vae.networks.layers import Layer
@@ -23,6 +25,8 @@ class NetworkSpec:
         likelihood: by the name that a spec gives; it says what the decoder puts out for each value of a pixel.
         special: parameters that only some families have, exactly those of this one, by name.
         layers: that a family from elsewhere has made, as a model's file keeps them; its package is not needed then.
+        code: SHA-256 of the source of a Keras network of one's own, whose arguments are the special parameters; depth,
+            width and activation then mean nothing.
 
     Raises:
         ValueError: A special parameter is missing, or is given to a family that does not have it.
@@ -37,6 +41,7 @@ class NetworkSpec:
     likelihood: str = "bernoulli"
     special: tuple[tuple[str, ParamValue], ...] = ()
     layers: Layers | None = None
+    code: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "special", tuple(sorted(self.special)))
@@ -63,6 +68,16 @@ class NetworkSpec:
 
     @classmethod
     def of(cls, config: Config, image_shape: ImageShape, *, likelihood: str) -> "NetworkSpec":
+        reference = KerasReference.parse(config.architecture)
+        if reference is not None:
+            return cls.of_keras(
+                config.architecture,
+                image_shape=image_shape,
+                latent_dim=config.latent_dim,
+                likelihood=likelihood,
+                arguments=config.own,
+                code=code_of(reference.module).identity.sha256,
+            )
         return cls(
             architecture=config.architecture,
             image_shape=image_shape,
@@ -72,6 +87,30 @@ class NetworkSpec:
             activation=config.activation,
             likelihood=likelihood,
             special=tuple(_special_of(config)),
+        )
+
+    @classmethod
+    def of_keras(
+        cls,
+        architecture: str,
+        *,
+        image_shape: ImageShape,
+        latent_dim: int,
+        likelihood: str,
+        arguments: Iterable[tuple[str, ParamValue]],
+        code: str,
+    ) -> "NetworkSpec":
+        """Spec of a Keras network of one's own."""
+        return cls(
+            architecture=architecture,
+            image_shape=image_shape,
+            latent_dim=latent_dim,
+            depth=0,
+            width=0,
+            activation="",
+            likelihood=likelihood,
+            special=tuple(arguments),
+            code=code,
         )
 
 

@@ -115,7 +115,7 @@ def _outputs(part: str, model: keras.Model, shape: tuple[int, ...], *, where: st
 def _check_stateless(part: str, model: keras.Model, *, where: str) -> None:
     for layer in _layers(model):
         own = list(layer._non_trainable_variables)
-        seeds = [variable for generator in layer._seed_generators for variable in generator.variables]
+        seeds = list(layer._seed_generators)
         if own or seeds or (not layer.trainable and layer.weights):
             what = "random numbers" if seeds else "state" if own else "weights that are not trained"
             raise InvalidSpec(

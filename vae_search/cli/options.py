@@ -44,18 +44,10 @@ def _given(context: typer.Context, name: str, *, of_root: bool = False) -> bool:
 
 
 def _look_in(paths: list[Path] | None) -> list[Path] | None:
-    """Let this process look for networks from elsewhere there.
-
-    Raises:
-        InvalidSpec: There is nothing.
-    """
+    """Let this process look for networks from elsewhere there."""
     if paths:
-        from vae_search.errors import InvalidSpec
         from vae_search.spec.networks.code_loading import look_in
 
-        for path in paths:
-            if not path.exists():
-                raise InvalidSpec(f"--code {path}: there is no such file or folder.")
         look_in(paths)
     return paths
 

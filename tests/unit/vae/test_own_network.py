@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support.documented_code import lay_out
 from tests.support.networks import FAMILIES, binary, digits_task, network_spec
 from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import Config
@@ -246,3 +247,24 @@ def test_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
 
     assert again.train_epoch().neg_elbo == third.neg_elbo
     assert third.neg_elbo < measurements[0].neg_elbo
+
+
+def test_the_code_of_the_guide_builds_what_its_page_says_in_five_lines_each(tmp_path, monkeypatch):
+    lay_out(tmp_path, monkeypatch)
+    families = (
+        {"architecture": "rings", "squeeze": 4, "width": 16},
+        {"architecture": "keras:my_nets:build", "width": 16},
+    )
+
+    networks = [
+        build(NetworkSpec.of(Config.from_params({"latent_dim": 3, **params}), (13, 7, 3), likelihood="gaussian"))
+        for params in families
+    ]
+
+    assert all(network.parameters > 0 for network in networks)
+    assert "squeeze" in dict(networks[0].spec.special)
+    lines = {
+        path.name: [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "from"))]
+        for path in tmp_path.glob("my_*.py")
+    }
+    assert {name: len(each) for name, each in lines.items()} == {"my_nets.py": 5, "my_family.py": 2, "my_layers.py": 5}

@@ -6,7 +6,6 @@ Never what a store or a request over HTTP brings along.
 
 import hashlib
 import sys
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
@@ -109,6 +108,10 @@ def find_code(module: str, places: Sequence[Path] = ()) -> OwnCode:
         raise InvalidSpec(f"{module}: is a module of Python's or ours. Give yours another name.")
     installed = PathFinder.find_spec(package, [each for each in sys.path if each])
     for place in places:
+        if not place.exists():
+            raise InvalidSpec(
+                f"{printable(str(place), 200)}: there is no such file or folder, which should hold networks."
+            )
         files = _in_wheel(place, package) if place.suffix == ".whl" else _in_place(place, package)
         if files:
             if installed is not None and not _is_at(installed, place):
@@ -142,6 +145,8 @@ def _in_place(place: Path, package: str) -> dict[str, bytes]:
 
 
 def _in_wheel(place: Path, package: str) -> dict[str, bytes]:
+    import zipfile  # with all its compressions, which a spec without networks from elsewhere does not need
+
     try:
         with zipfile.ZipFile(place) as archive:
             inside = [

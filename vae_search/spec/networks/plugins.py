@@ -7,7 +7,6 @@ a network is built: a package that is broken is in the way of nobody who does no
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
-from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from vae_search.core.text import did_you_mean, printable
@@ -125,6 +124,8 @@ def _package(point: "EntryPoint") -> str:
 
 
 def _takes_one(function: Callable[..., Any]) -> bool:
+    from inspect import Parameter, signature
+
     try:
         signature(function).bind(None)
     except (TypeError, ValueError):

@@ -32,7 +32,7 @@ CHECK_SEED = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KerasTopology:
-    """What networks share that have one graph: the whole spec, since a Keras model fixes all sizes."""
+    """Part of a network that networks with one graph share: the whole spec, since a Keras model fixes all sizes."""
 
     spec: NetworkSpec
     ranks: tuple[int, ...]

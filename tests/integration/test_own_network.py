@@ -178,6 +178,21 @@ def test_a_trial_needs_the_code_that_it_was_trained_with(whole: Path, tmp_path: 
     assert galleries.subject(store, "attention/1").model.sample(1, seed=1).shape == (1, 8, 8, 1)
 
 
+def test_a_trial_comes_out_again_with_its_code_and_with_no_other(whole: Path, tmp_path: Path):
+    from vae_search.services.maintenance import reproduce
+
+    shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True)
+    code_loading.look_in([tmp_path])
+    store = open_store(str(whole / "store"))
+
+    again = reproduce(store, "attention/0", cache=tmp_path, on_epoch=lambda _: None)
+    (tmp_path / "attention_net.py").write_text("# other\n" + (tmp_path / "attention_net.py").read_text())
+    with pytest.raises(Conflict, match="it was trained with attention_net not installed, sha256"):
+        reproduce(store, "attention/0", cache=tmp_path, on_epoch=lambda _: None)
+
+    assert (again.difference, again.weights_compared) == (None, True)
+
+
 def _sha256(folder: Path) -> str:
     import hashlib
 

@@ -2,7 +2,7 @@
 
 A driver reads what `data.source` names, with the rights of the service's user and from its place in the network. So a
 spec may name a built-in data set, images in the store, and what lies below a data root: a folder, or the beginning of
-an address. What it may call by name, such as an architecture, is a closed list already.
+an address. Of networks that are not ours it may name what an installed package offers by an entry point.
 """
 
 import posixpath
@@ -13,9 +13,10 @@ from urllib.parse import unquote
 
 from vae_search.core.text import shown
 from vae_search.errors import InvalidSpec
-from vae_search.services.sweeps import check_limits
+from vae_search.services.checks.sweep_checks import check_limits
 from vae_search.spec.document import parse_yaml
 from vae_search.spec.fields import FAR, IN_STORE, NAMES
+from vae_search.spec.networks.submitted import refuse_unpublished
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 
 ORIGIN = "spec"
@@ -105,5 +106,6 @@ def checked_spec(content: bytes, roots: DataRoots) -> tuple[SweepSpec, str]:
         written = data.get("source") if isinstance(data, dict) else None
         if (reason := roots.refusal(spec.data.source, written=written)) is not None:
             raise document.refusal([(_SOURCE, f"{reason} Got {shown(written)}.")])
+    refuse_unpublished(spec.search_space)
     check_limits(spec)
     return spec, text

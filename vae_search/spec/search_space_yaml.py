@@ -1,11 +1,14 @@
 """YAML form of a search space and its enqueued configs: plain values in, plain values out, JSON Schema."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import InvalidValueError, KeyPath, Problems, raise_problems
-from vae_search.spec.hyperparameters import RULES, ParamValue, Rule, name_problems
+from vae_search.spec.hyperparameters import RULES, ParamValue, Rule, is_own, name_problems, rule_of
+from vae_search.spec.networks.family import BUILT_IN, KERAS, Family
+from vae_search.spec.networks.plugins import installed_families
 from vae_search.spec.parameters import (
     MAX_CHOICES,
     CategoricalParameter,
@@ -37,14 +40,16 @@ def read_space(tree: object) -> SearchSpace:
         return tree
     if not isinstance(tree, dict):
         raise InvalidValueError([((), f"must be a mapping of parameters, but got {shown(tree)}.")])
-    written = [place for name, node in tree.items() for place in _entries(name, node)]
+    nodes: dict[str, object] = _plain(tree)
+    written = [place for name, node in nodes.items() for place in _entries(name, node)]
     if not 1 <= len(written) <= MAX_PARAMETERS:
         raise InvalidValueError([((), f"must have 1 to {MAX_PARAMETERS} parameters, but got {len(written)}.")])
     found: Problems = []
     entries: list[tuple[KeyPath, Parameter]] = []
+    own = _names_own_family(nodes.get("architecture"))
     for path, node in written:
         try:
-            entries.append((path, _read_entry(str(path[0]), node)))
+            entries.append((path, _read_entry(str(path[0]), node, own=own)))
         except InvalidValueError as error:
             found += [(path + inner, sentence) for inner, sentence in error.found]
     broken = {path[0] for path, _ in found}
@@ -86,37 +91,58 @@ def read_configs(tree: object) -> tuple[dict[str, ParamValue], ...]:
         raise InvalidValueError([((), f"must be a list of configs, but got {shown(tree)}.")])
     if len(tree) > MAX_ENQUEUED:
         raise InvalidValueError([((), f"may list at most {MAX_ENQUEUED} configs, but got {len(tree)}.")])
+    tree = [_plain(config) for config in tree]
     found: Problems = []
     for position, config in enumerate(tree):
         if not isinstance(config, Mapping):
             found.append(((position,), f"must be a mapping from parameter to value, but got {shown(config)}."))
             continue
         for name, value in config.items():
-            unknown = name_problems(name)
-            problem = unknown[0][1] if unknown else RULES[name].problem(value)
+            unknown = name_problems(name, own=True)
+            problem = unknown[0][1] if unknown else rule_of(name).problem(value)
             if problem:
                 found.append(((position, name), problem))
     raise_problems(found)
-    return tuple({name: RULES[name].normal(value) for name, value in config.items()} for config in tree)
+    return tuple({name: rule_of(name).normal(value) for name, value in config.items()} for config in tree)
 
 
-def space_schema() -> dict[str, object]:
-    """The JSON Schema of `search_space`."""
+def space_schema(families: Mapping[str, Family] = BUILT_IN) -> dict[str, object]:
+    """The JSON Schema of `search_space`.
+
+    Args:
+        families: that a spec may name, those of other packages among them.
+    """
     return {
         "type": "object",
         "description": "Where each parameter may lie. A bare value is fixed; what is left out keeps its default.",
         "minProperties": 1,
         "maxProperties": MAX_PARAMETERS,
         "additionalProperties": False,
-        "properties": {name: _parameter_schema(rule) for name, rule in RULES.items()},
+        "properties": {name: _parameter_schema(rule) for name, rule in _rules_of(families).items()},
     }
 
 
-def configs_schema() -> dict[str, object]:
-    """The JSON Schema of `enqueue`."""
-    properties = {name: _value_schema(rule) for name, rule in RULES.items()}
+def configs_schema(families: Mapping[str, Family] = BUILT_IN) -> dict[str, object]:
+    """The JSON Schema of `enqueue`; see `space_schema`."""
+    properties = {name: _value_schema(rule) for name, rule in _rules_of(families).items()}
     config = {"type": "object", "additionalProperties": False, "properties": properties}
     return {"type": "array", "items": config, "maxItems": MAX_ENQUEUED, "description": "Configs that are tried first."}
+
+
+def with_installed_families(schema: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a spec, with the families that other packages bring."""
+    families = installed_families()
+    if families != BUILT_IN:
+        for key, part in (("search_space", space_schema(families)), ("enqueue", configs_schema(families))):
+            schema["properties"][key] = {**schema["properties"][key], **part}
+    return schema
+
+
+def _rules_of(families: Mapping[str, Family]) -> dict[str, Rule]:
+    """The rules of all parameters that these families have."""
+    special = {name: rule for family in families.values() for name, rule in family.parameters.items()}
+    named = replace(RULES["architecture"], choices=tuple(families))
+    return {**RULES, "architecture": named, **{name: rule for name, rule in special.items() if name not in RULES}}
 
 
 def _entries(name: str, node: object) -> list[tuple[KeyPath, object]]:
@@ -125,19 +151,40 @@ def _entries(name: str, node: object) -> list[tuple[KeyPath, object]]:
     return [((name,), node)]
 
 
-def _read_entry(name: str, node: object) -> Parameter:
-    if found := name_problems(name):
+def _plain(node: Any) -> Any:
+    """The node with each `{keras: "module:function"}` as the name that it stands for."""
+    match node:
+        case {"keras": str(function)} if len(node) == 1:
+            return f"{KERAS}{function}"
+        case dict():
+            return {key: _plain(value) for key, value in node.items()}
+        case list():
+            return [_plain(value) for value in node]
+    return node
+
+
+def _names_own_family(node: object) -> bool:
+    """True if the node of `architecture` may name a family or a network that is not ours."""
+    if isinstance(node, list):
+        return any(map(_names_own_family, node))
+    if isinstance(node, Mapping):
+        return any(map(_names_own_family, (node.get("value"), node.get("choices"))))
+    return is_own(node)
+
+
+def _read_entry(name: str, node: object, *, own: bool) -> Parameter:
+    if found := name_problems(name, own=own):
         raise InvalidValueError([((), sentence) for _, sentence in found])
     if isinstance(node, list):
         hint = f"{{type: categorical, choices: {shown(node)}}}"
         raise InvalidValueError([((), f"a list holds alternatives, mappings with `when`. For choices write {hint}.")])
     if not isinstance(node, dict):
-        raise_problems([((), problem)] if (problem := RULES[name].problem(node)) else [])
-        return _build("fixed", name, {"value": node}, ())
-    return _read_mapping(name, node)
+        raise_problems([((), problem)] if (problem := rule_of(name).problem(node)) else [])
+        return _build("fixed", name, {"value": node, "own": own}, ())
+    return _read_mapping(name, node, own=own)
 
 
-def _read_mapping(name: str, node: Mapping[str, object]) -> Parameter:
+def _read_mapping(name: str, node: Mapping[str, object], *, own: bool) -> Parameter:
     kind = node.get("type")
     if not isinstance(kind, str) or kind not in KEYS:
         said = f"but got {shown(kind)}" if "type" in node else "but it is missing"
@@ -155,7 +202,7 @@ def _read_mapping(name: str, node: Mapping[str, object]) -> Parameter:
         found += [(("when", *path), sentence) for path, sentence in error.found]
         when = ()
     try:
-        parameter = _build(kind, name, values, when)
+        parameter = _build(kind, name, values | {"own": own}, when)
     except InvalidValueError as error:
         raise_problems(found + [(path, sentence) for path, sentence in error.found if path[0] not in missing])
         raise

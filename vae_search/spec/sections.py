@@ -13,6 +13,7 @@ from vae_search.core.references import NAME_PATTERN
 from vae_search.core.text import shown
 from vae_search.core.validation import Problems, raise_problems
 from vae_search.spec.fields import NAMES, Concurrency, Gpus, Memory, PositiveAmount, ResourceName, Share
+from vae_search.spec.networks.submitted import own_problems
 from vae_search.spec.search_space import SearchSpace, point_problems
 
 
@@ -192,6 +193,9 @@ def new_sweep_problems(parts: Mapping[str, Any]) -> Problems:
             # Records of versions whose default was 1 hold it in sweeps of any length; a person means it.
             if aim.pareto is None and aim.stability_weight > 0 and (lack := _too_short(space, epochs)):
                 found.append((("objective", "stability_weight"), f"{lack} Raise it, or leave the weight out."))
+    match parts:
+        case {"search_space": SearchSpace() as space}:
+            found += own_problems(space)
     return found
 
 

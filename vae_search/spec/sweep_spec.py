@@ -31,7 +31,14 @@ from vae_search.spec.error_messages import found_by_pydantic
 from vae_search.spec.fields import Clamp, located
 from vae_search.spec.hyperparameters import RULES, Config, ParamValue
 from vae_search.spec.search_space import SearchSpace
-from vae_search.spec.search_space_yaml import configs_schema, read_configs, read_space, space_schema, write_space
+from vae_search.spec.search_space_yaml import (
+    configs_schema,
+    read_configs,
+    read_space,
+    space_schema,
+    with_installed_families,
+    write_space,
+)
 from vae_search.spec.sections import (
     EVALUATIONS_OF_INSTABILITY,
     Budget,
@@ -241,8 +248,9 @@ def overridden(spec: SweepSpec, overrides: Sequence[str]) -> SweepSpec:
 
 
 def json_schema() -> dict[str, object]:
-    """The JSON Schema of a spec, for editors that check and complete while one types."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SweepSpec.model_json_schema()}
+    """The JSON Schema of a spec, for editors that check and complete while one types; with the families installed."""
+    schema = with_installed_families(SweepSpec.model_json_schema())
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def identity_changes(old: SweepSpec, new: SweepSpec, *, besides: Collection[str] = ()) -> list[str]:

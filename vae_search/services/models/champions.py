@@ -215,7 +215,7 @@ def load_version(store: Store, model: str, number: int, *, sha256: str | None) -
         from vae_search.vae.inference.saved_model import CONFIG_FILE, WEIGHTS_FILE
     where = model_paths.version(model, number)
     try:
-        found = VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE])
+        found = VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE], saved_model=files)
         data = _data_of(files[CARD_FILE], where=where)
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptStore(f"{where}: cannot be loaded: {error}.") from error
@@ -256,7 +256,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
     if description.levels != task.pixels.levels:
         levels = task.pixels.levels
         raise BadData(f"{name}: pixels must have the model's {description.levels} levels, but have {levels}.")
-    judged = judge(loaded.model.weights(), description, task)
+    judged = judge(loaded.model.trained, description, task)
     return Evaluation(
         model=loaded.name,
         version=loaded.version,

@@ -9,6 +9,8 @@ from vae_search.core.image_bounds import ImageBounds, LadderStep
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import SampleQuality
 from vae_search.registry.promotion.model_backend import TestScore
+from vae_search.spec.networks.code_loading import provide, provided
+from vae_search.spec.networks.own_code import OwnCode
 from vae_search.spec.sections import Resources
 
 if TYPE_CHECKING:
@@ -59,14 +61,21 @@ class RemoteBackend:
                 backend_on_this_node,
                 self._load(),
                 self._resources.cpus_per_trial,
+                provided(),
                 address=self._address,
                 resources=self._resources,
             )
         )
 
 
-def backend_on_this_node(dataset: "Dataset", threads: int) -> "TensorFlowBackend":
-    """The backend, in a worker's process that has done nothing else yet."""
+def backend_on_this_node(dataset: "Dataset", threads: int, code: Sequence[OwnCode]) -> "TensorFlowBackend":
+    """The backend, in a worker's process that has done nothing else yet.
+
+    Args:
+        code: of networks that are not ours.
+    """
+    for each in code:
+        provide(each)
     from vae_search.services.models.tensorflow_backend import TensorFlowBackend
     from vae_search.vae.training.device import limit_gpus, limit_threads
 

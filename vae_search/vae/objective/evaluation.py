@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from vae_search.data.tasks import ImageShape
-from vae_search.vae.networks.forward import Tensors, WeightedNetwork
+from vae_search.vae.networks.forward import AnyTopology, Tensors, VaeFunctions, functions_of, latent_dim_of
 from vae_search.vae.networks.model_config import ModelDescription
-from vae_search.vae.networks.network import Topology, build
+from vae_search.vae.networks.network import build
 from vae_search.vae.objective.bounds import (
     distortions,
     gaussian_kl,
@@ -66,7 +66,7 @@ class Evaluator:
     """
 
     def __init__(
-        self, topology: Topology, image_shape: ImageShape, *, clamp: tuple[float, float], likelihood: Likelihood
+        self, topology: AnyTopology, image_shape: ImageShape, *, clamp: tuple[float, float], likelihood: Likelihood
     ) -> None:
         self._topology = topology
         self._image_shape = image_shape
@@ -78,14 +78,17 @@ class Evaluator:
         self._bound = tf.function(self._bound_of_images, input_signature=[weights, images, *numbers], autograph=False)
 
     @classmethod
-    def of(cls, description: ModelDescription) -> "Evaluator":
+    def of(cls, description: ModelDescription, topology: AnyTopology | None = None) -> "Evaluator":
         """The evaluator of a described model.
+
+        Args:
+            topology: of its network, where that does not follow from the description, as of a SavedModel.
 
         Raises:
             ValueError: Its likelihood is unknown.
         """
         return cls(
-            build(description.network).topology,
+            topology or build(description.network).topology,
             description.network.image_shape,
             clamp=description.clamp,
             likelihood=likelihood_of(description.likelihood, description.levels),
@@ -183,8 +186,8 @@ class Evaluator:
     def _seen(self, batch: tf.Tensor) -> tf.Tensor:
         return as_intensities(tf.convert_to_tensor(batch), self._likelihood.levels)
 
-    def _network(self, weights: Tensors) -> WeightedNetwork:
-        return WeightedNetwork(topology=self._topology, weights=weights)
+    def _network(self, weights: Tensors) -> VaeFunctions:
+        return functions_of(self._topology, weights)
 
     def _bound_of_images(
         self, weights: Tensors, images: tf.Tensor, draws: tf.Tensor, images_held: tf.Tensor, draws_held: tf.Tensor
@@ -227,8 +230,8 @@ class Evaluator:
         _, distortion, rate = tf.while_loop(lambda part, *_: part < count, score, start, **_ONE_BY_ONE)
         return distortion.concat(), rate.concat()
 
-    def _latent_dim(self, weights: Tensors) -> tf.Tensor:
-        return tf.shape(weights[self._topology.first_head + 1])[0]
+    def _latent_dim(self, weights: Tensors) -> tf.Tensor | int:
+        return latent_dim_of(self._topology, weights)
 
 
 def evaluation_noise(

@@ -12,8 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_search.data.tasks import TrainingTask
-from vae_search.vae.networks.forward import WeightedNetwork
-from vae_search.vae.networks.network import Topology
+from vae_search.vae.networks.forward import AnyTopology, functions_of, latent_dim_of
 from vae_search.vae.objective.bounds import elbo_terms
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.likelihoods import Likelihood
@@ -27,7 +26,7 @@ CHUNK_STEPS = 8  # noise is drawn, and the moving average of the weights updated
 class GraphKey:
     """Constants of a compiled epoch; whatever else a trial varies is a variable."""
 
-    topology: Topology
+    topology: AnyTopology
     likelihood: Likelihood
     clamp: tuple[float, float]
     clips: bool
@@ -161,7 +160,7 @@ class TrainingGraph:
         count = len(self._task.train)
         steps = count // size
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=seed)
-        latent_dim = tf.shape(self._weights[self.key.topology.first_head + 1])[0]
+        latent_dim = latent_dim_of(self.key.topology, self._weights)
 
         def train_chunk(first: tf.Tensor) -> tuple[tf.Tensor]:
             chunk = tf.minimum(CHUNK_STEPS, steps - first)
@@ -192,7 +191,7 @@ class TrainingGraph:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._weights)
             terms = elbo_terms(
-                WeightedNetwork(topology=self.key.topology, weights=self._weights),
+                functions_of(self.key.topology, self._weights),
                 images,
                 noise,
                 clamp=self.key.clamp,

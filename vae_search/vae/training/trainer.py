@@ -12,7 +12,7 @@ from vae_search.core.measurements import Costs, Diverged, EpochMeasurement, Inst
 from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import Config
 from vae_search.vae.networks.forward import Tensors
-from vae_search.vae.networks.network import Network, build, initial_weights
+from vae_search.vae.networks.network import BuiltNetwork, build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.aggregate_posterior import aggregate_posterior
 from vae_search.vae.objective.baseline import latent_free_nats
@@ -103,7 +103,7 @@ class TrainingRun:
     def __init__(
         self,
         graph: TrainingGraph,
-        network: Network,
+        network: BuiltNetwork,
         task: TrainingTask,
         train_scored: np.ndarray,
         config: Config,

@@ -1,16 +1,13 @@
-"""YAML form of a search space and its enqueued configs: plain values in, plain values out, JSON Schema."""
+"""YAML form of a search space and its enqueued configs: plain values in, plain values out."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import InvalidValueError, KeyPath, Problems, raise_problems
-from vae_search.spec.hyperparameters import RULES, ParamValue, Rule, is_own, name_problems, rule_of
-from vae_search.spec.networks.family import BUILT_IN, KERAS, Family
-from vae_search.spec.networks.plugins import installed_families
+from vae_search.spec.hyperparameters import ParamValue, is_own, name_problems, rule_of
+from vae_search.spec.networks.family import KERAS
 from vae_search.spec.parameters import (
-    MAX_CHOICES,
     CategoricalParameter,
     FixedParameter,
     FloatParameter,
@@ -104,45 +101,6 @@ def read_configs(tree: object) -> tuple[dict[str, ParamValue], ...]:
                 found.append(((position, name), problem))
     raise_problems(found)
     return tuple({name: rule_of(name).normal(value) for name, value in config.items()} for config in tree)
-
-
-def space_schema(families: Mapping[str, Family] = BUILT_IN) -> dict[str, object]:
-    """The JSON Schema of `search_space`.
-
-    Args:
-        families: that a spec may name, those of other packages among them.
-    """
-    return {
-        "type": "object",
-        "description": "Where each parameter may lie. A bare value is fixed; what is left out keeps its default.",
-        "minProperties": 1,
-        "maxProperties": MAX_PARAMETERS,
-        "additionalProperties": False,
-        "properties": {name: _parameter_schema(rule) for name, rule in _rules_of(families).items()},
-    }
-
-
-def configs_schema(families: Mapping[str, Family] = BUILT_IN) -> dict[str, object]:
-    """The JSON Schema of `enqueue`; see `space_schema`."""
-    properties = {name: _value_schema(rule) for name, rule in _rules_of(families).items()}
-    config = {"type": "object", "additionalProperties": False, "properties": properties}
-    return {"type": "array", "items": config, "maxItems": MAX_ENQUEUED, "description": "Configs that are tried first."}
-
-
-def with_installed_families(schema: dict[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of a spec, with the families that other packages bring."""
-    families = installed_families()
-    if families != BUILT_IN:
-        for key, part in (("search_space", space_schema(families)), ("enqueue", configs_schema(families))):
-            schema["properties"][key] = {**schema["properties"][key], **part}
-    return schema
-
-
-def _rules_of(families: Mapping[str, Family]) -> dict[str, Rule]:
-    """The rules of all parameters that these families have."""
-    special = {name: rule for family in families.values() for name, rule in family.parameters.items()}
-    named = replace(RULES["architecture"], choices=tuple(families))
-    return {**RULES, "architecture": named, **{name: rule for name, rule in special.items() if name not in RULES}}
 
 
 def _entries(name: str, node: object) -> list[tuple[KeyPath, object]]:
@@ -244,40 +202,3 @@ def _write_entry(entry: Parameter) -> dict[str, object]:
         case FixedParameter(value=value):
             node = {"type": "fixed", "value": value}
     return node | ({"when": {parent: list(allowed) for parent, allowed in entry.when}} if entry.when else {})
-
-
-def _value_schema(rule: Rule) -> dict[str, object]:
-    if rule.kind is str:
-        return {"enum": list(rule.choices)}
-    low = "exclusiveMinimum" if rule.above_low else "minimum"
-    return {"type": "integer" if rule.kind is int else "number", low: rule.low, "maximum": rule.high}
-
-
-def _parameter_schema(rule: Rule) -> dict[str, object]:
-    value = _value_schema(rule)
-    scalar_or_list = {"anyOf": [value_kind := {"type": ["string", "number"]}, {"type": "array", "items": value_kind}]}
-    shared = {"when": {"type": "object", "minProperties": 1, "additionalProperties": scalar_or_list}}
-    choices = {"type": "array", "items": value, "minItems": 1, "maxItems": MAX_CHOICES, "uniqueItems": True}
-    kinds = [
-        _entry_schema("categorical", {"choices": choices} | shared),
-        _entry_schema("fixed", {"value": value} | shared),
-    ]
-    if rule.kind is not str:
-        kind = "int" if rule.kind is int else "float"
-        step = {"type": "integer" if rule.kind is int else "number", "exclusiveMinimum": 0}
-        kinds.append(
-            _entry_schema(kind, {"low": value, "high": value, "log": {"type": "boolean"}, "step": step} | shared)
-        )
-    return {
-        "description": rule.meaning,
-        "anyOf": [value, *kinds, {"type": "array", "items": {"anyOf": kinds}, "minItems": 1}],
-    }
-
-
-def _entry_schema(kind: str, properties: Mapping[str, object]) -> dict[str, object]:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": [key for key in KEYS[kind] if key not in OPTIONAL],
-        "properties": {"type": {"const": kind}, **properties},
-    }

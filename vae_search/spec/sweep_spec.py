@@ -30,15 +30,9 @@ from vae_search.spec.document import SpecFile, override, parse_yaml, read_text
 from vae_search.spec.error_messages import found_by_pydantic
 from vae_search.spec.fields import Clamp, located
 from vae_search.spec.hyperparameters import RULES, Config, ParamValue
+from vae_search.spec.networks.space_schema import configs_schema, space_schema, with_installed_families
 from vae_search.spec.search_space import SearchSpace
-from vae_search.spec.search_space_yaml import (
-    configs_schema,
-    read_configs,
-    read_space,
-    space_schema,
-    with_installed_families,
-    write_space,
-)
+from vae_search.spec.search_space_yaml import read_configs, read_space, write_space
 from vae_search.spec.sections import (
     EVALUATIONS_OF_INSTABILITY,
     Budget,

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from vae_search.errors import CorruptStore, InvalidSpec, NodeTrouble
 from vae_search.runtime.cluster.job_package import JobPackage
@@ -16,7 +17,7 @@ from vae_search.spec.networks.code_loading import build_function, code_of, look_
 from vae_search.spec.networks.keras_network import KerasReference
 from vae_search.spec.networks.own_code import CodeIdentity, OwnCode, find_code
 from vae_search.spec.networks.submitted import code_in_use
-from vae_search.spec.sweep_spec import SweepSpec, parse_spec
+from vae_search.spec.sweep_spec import SweepSpec, json_schema, parse_spec
 
 SOURCE = """
 raise RuntimeError("a spec is checked without running this")
@@ -257,3 +258,20 @@ def test_over_http_only_networks_that_an_installed_package_offers_may_be_named(t
     spec, _ = checked_spec(content, DataRoots())
     assert spec.search_space.parameters[0].name == "architecture"
     assert "my_nets" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("space", "is_right"),
+    [
+        ({"architecture": {"keras": "my_nets:build"}, "heads": {"type": "int", "low": 1, "high": 4}}, True),
+        ({"architecture": {"type": "categorical", "choices": ["mlp", {"keras": "my_nets:build"}]}, "heads": 2}, True),
+        ({"architecture": "keras:my_nets:build", "mode": "wide"}, True),
+        ({"architecture": {"keras": "my_nets"}}, False),
+        ({"architecture": "mlp", "heads": 2}, False),
+        ({"heads": 2}, False),
+    ],
+)
+def test_editors_take_other_names_beside_such_a_network_only(space, is_right):
+    tree = {"name": "own", "data": {"source": "digits"}, "search_space": space, "budget": {"trials": 1, "epochs": 1}}
+
+    assert Draft202012Validator(json_schema()).is_valid(tree) == is_right

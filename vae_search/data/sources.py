@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,12 @@ from vae_search.data.formats.numpy_files import read_npy, read_npz, unread_note
 from vae_search.data.formats.parquet import read_parquet
 from vae_search.data.formats.photo_patches import VALIDATION_COUNT, read_photo_patches
 from vae_search.data.formats.safe_reading import place, reading, refuse_irregular
-from vae_search.data.image_checks import Images, check_images, check_pair
-from vae_search.data.random_access.image_reader import ImageReader, read_all
+from vae_search.data.image_checks import Images, check_images, check_pair, decoded_limit_bytes
+from vae_search.data.random_access.array_file import large_array
+from vae_search.data.random_access.identity import files_identity
+from vae_search.data.random_access.image_reader import ImageReader, read_all, size_bytes
+from vae_search.data.random_access.mapped_images import Keep, in_memory
+from vae_search.data.random_access.mapped_source import Room, mapped_source
 from vae_search.data.splits import Protocol
 from vae_search.errors import BadData
 from vae_search.spec.fields import NAMES
@@ -43,6 +48,8 @@ class Source:
         protocol: how the data set is usually split, if there is a usual way.
         train_labels: (count,) of the training images, if they came in the same file.
         notes: sentences on what was left out, and what was changed before it was read.
+        folder: of the cache, where images that do not fit in memory are mapped from; None if they are in memory.
+        decoded_as: fingerprint that those in the folder had when they were decoded.
     """
 
     name: str
@@ -51,6 +58,8 @@ class Source:
     protocol: Protocol | None = None
     train_labels: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    folder: Path | None = None
+    decoded_as: str | None = None
 
 
 def read_source(source: str, *, cache: Path) -> Source:
@@ -59,7 +68,7 @@ def read_source(source: str, *, cache: Path) -> Source:
     Args:
         source: one of NAMES, or the path of a .npz, .npy or .parquet file, of CIFAR-10's .tar.gz, or of a folder with
             IDX files, with CIFAR-10's files or of pictures.
-        cache: the folder for downloads.
+        cache: the folder for downloads, and for decoded images that do not fit in memory.
 
     Raises:
         BadData: There is nothing of that kind, it is damaged, it cannot be downloaded, or nobody can train on it.
@@ -78,7 +87,7 @@ def read_source(source: str, *, cache: Path) -> Source:
         case "cifar10":
             return _labelled(source, read_cifar10(cache=cache))
         case _:
-            return _read_path(Path(source))
+            return _read_path(Path(source), cache=cache)
 
 
 def _checked(
@@ -89,13 +98,37 @@ def _checked(
     protocol: Protocol | None = None,
     train_labels: np.ndarray | None = None,
     notes: tuple[str, ...] = (),
+    room: Room | None = None,
 ) -> Source:
-    where = printable(name, 400)
-    if test is None:
-        images, own_test = check_images(read_all(train), where=where), None
+    """Args:
+    room: for images that do not fit in memory.
+    """
+    parts = {"train": train} | ({} if test is None else {"test": test})
+
+    def check(arrays: Mapping[str, np.ndarray], keeps: Mapping[str, Keep]) -> Mapping[str, Images]:
+        where = printable(name, 400)
+        if "test" not in arrays:
+            return {"train": check_images(arrays["train"], where=where, keep=keeps["train"])}
+        pair = check_pair(arrays["train"], arrays["test"], where=where, keeps=(keeps["train"], keeps["test"]))
+        return dict(zip(("train", "test"), pair, strict=True))
+
+    folder = decoded_as = None
+    if room is None or sum(map(size_bytes, parts.values())) <= decoded_limit_bytes():
+        arrays = {part: read_all(images) for part, images in parts.items()}
+        checked = check(arrays, dict.fromkeys(arrays, in_memory))
     else:
-        images, own_test = check_pair(read_all(train), read_all(test), where=where)
-    return Source(name=name, train=images, test=own_test, protocol=protocol, train_labels=train_labels, notes=notes)
+        mapped = mapped_source(parts, room=room, check=check, where=printable(name, 400))
+        checked, folder, decoded_as = mapped.parts, mapped.folder, mapped.fingerprint
+    return Source(
+        name=name,
+        train=checked["train"],
+        test=checked.get("test"),
+        protocol=protocol,
+        train_labels=train_labels,
+        notes=notes,
+        folder=folder,
+        decoded_as=decoded_as,
+    )
 
 
 def _with_protocol(
@@ -124,7 +157,7 @@ def _missing(path: Path) -> str:
     )
 
 
-def _read_path(path: Path) -> Source:
+def _read_path(path: Path, *, cache: Path) -> Source:
     where, name = place(path), str(path)
     try:
         with reading(where):
@@ -150,7 +183,9 @@ def _read_path(path: Path) -> Source:
             train, test = read_npz(path, where=where)
             return _with_protocol(name, train, test, notes=unread_note(path))
         case ".npy":
-            return _checked(name, read_npy(path), None)
+            room = Room(cache=cache, identity=lambda: files_identity(path))
+            large = large_array(path)
+            return _checked(name, read_npy(path) if large is None else large, None, room=room)
         case ".parquet":
             decoded = read_parquet(path)
             return _checked(name, decoded.images, None, notes=(turned_note(decoded.turned),) if decoded.turned else ())

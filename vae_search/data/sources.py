@@ -62,13 +62,14 @@ class Source:
     decoded_as: str | None = None
 
 
-def read_source(source: str, *, cache: Path) -> Source:
+def read_source(source: str, *, cache: Path, held_bytes: int | None = None) -> Source:
     """Read the images of a data set.
 
     Args:
         source: one of NAMES, or the path of a .npz, .npy or .parquet file, of CIFAR-10's .tar.gz, or of a folder with
             IDX files, with CIFAR-10's files or of pictures.
         cache: the folder for downloads, and for decoded images that do not fit in memory.
+        held_bytes: most that decoded images may take in memory; None: as much as is fit here.
 
     Raises:
         BadData: There is nothing of that kind, it is damaged, it cannot be downloaded, or nobody can train on it.
@@ -87,7 +88,7 @@ def read_source(source: str, *, cache: Path) -> Source:
         case "cifar10":
             return _labelled(source, read_cifar10(cache=cache))
         case _:
-            return _read_path(Path(source), cache=cache)
+            return _read_path(Path(source), cache=cache, held_bytes=held_bytes)
 
 
 def _checked(
@@ -113,7 +114,7 @@ def _checked(
         return dict(zip(("train", "test"), pair, strict=True))
 
     folder = decoded_as = None
-    if room is None or sum(map(size_bytes, parts.values())) <= decoded_limit_bytes():
+    if room is None or sum(map(size_bytes, parts.values())) <= room.held_bytes:
         arrays = {part: read_all(images) for part, images in parts.items()}
         checked = check(arrays, dict.fromkeys(arrays, in_memory))
     else:
@@ -157,7 +158,7 @@ def _missing(path: Path) -> str:
     )
 
 
-def _read_path(path: Path, *, cache: Path) -> Source:
+def _read_path(path: Path, *, cache: Path, held_bytes: int | None = None) -> Source:
     where, name = place(path), str(path)
     try:
         with reading(where):
@@ -175,6 +176,8 @@ def _read_path(path: Path, *, cache: Path) -> Source:
         pictures = read_image_folder(path)
         return _checked(name, pictures.train, pictures.test, notes=pictures.notes)
     refuse_irregular(path)
+    limit = decoded_limit_bytes() if held_bytes is None else held_bytes
+    room = Room(cache=cache, identity=lambda: files_identity(path), held_bytes=limit)
     if path.name.lower().endswith(".tar.gz"):
         with reading(where), path.open("rb") as archive:
             return _labelled(name, read_cifar10_archive(archive, where=where))
@@ -183,8 +186,7 @@ def _read_path(path: Path, *, cache: Path) -> Source:
             train, test = read_npz(path, where=where)
             return _with_protocol(name, train, test, notes=unread_note(path))
         case ".npy":
-            room = Room(cache=cache, identity=lambda: files_identity(path))
-            large = large_array(path)
+            large = large_array(path, room.held_bytes)
             return _checked(name, read_npy(path) if large is None else large, None, room=room)
         case ".parquet":
             decoded = read_parquet(path)

@@ -29,10 +29,12 @@ class Room:
     Args:
         cache: folder whose `images` holds them.
         identity: of what they are read from; another one is decoded anew. It is asked for only if they do not fit.
+        held_bytes: most that fits.
     """
 
     cache: Path
     identity: Callable[[], str]
+    held_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,15 +18,16 @@ from vae_search.data.formats.numpy_files import read_npy, read_npz, unread_note
 from vae_search.data.formats.parquet import read_parquet
 from vae_search.data.formats.photo_patches import VALIDATION_COUNT, read_photo_patches
 from vae_search.data.formats.safe_reading import place, reading, refuse_irregular
-from vae_search.data.image_checks import Images, check_images, check_pair, decoded_limit_bytes
+from vae_search.data.image_checks import Images, check_images, check_pair
 from vae_search.data.random_access.array_file import large_array
 from vae_search.data.random_access.identity import files_identity
 from vae_search.data.random_access.image_reader import ImageReader, read_all, size_bytes
 from vae_search.data.random_access.mapped_images import Keep, in_memory
 from vae_search.data.random_access.mapped_source import Room, mapped_source
+from vae_search.data.random_access.plugin_source import PluginSource
 from vae_search.data.splits import Protocol
 from vae_search.errors import BadData
-from vae_search.spec.fields import NAMES
+from vae_search.spec.fields import NAMES, PLUGIN
 
 # How many of the training images a family of data sets is usually validated on, the last ones, by the shapes of its
 # training and test images: MNIST and the sets made in its image, CIFAR-10 (He et al. 2016, 4.2: 45,000 / 5,000) and
@@ -66,8 +67,8 @@ def read_source(source: str, *, cache: Path, held_bytes: int | None = None) -> S
     """Read the images of a data set.
 
     Args:
-        source: one of NAMES, or the path of a .npz, .npy or .parquet file, of CIFAR-10's .tar.gz, or of a folder with
-            IDX files, with CIFAR-10's files or of pictures.
+        source: one of NAMES, plugin:NAME of an installed package, or the path of a .npz, .npy or .parquet file, of
+            CIFAR-10's .tar.gz, or of a folder with IDX files, with CIFAR-10's files or of pictures.
         cache: the folder for downloads, and for decoded images that do not fit in memory.
         held_bytes: most that decoded images may take in memory; None: as much as is fit here.
 
@@ -87,6 +88,8 @@ def read_source(source: str, *, cache: Path, held_bytes: int | None = None) -> S
             return _with_protocol(source, *read_fashion_mnist(cache=cache, keras=keras))
         case "cifar10":
             return _labelled(source, read_cifar10(cache=cache))
+        case _ if source.startswith(PLUGIN):
+            return _read_plugin(source, cache=cache, held_bytes=held_bytes)
         case _:
             return _read_path(Path(source), cache=cache, held_bytes=held_bytes)
 
@@ -149,6 +152,13 @@ def _labelled(name: str, found: Cifar10) -> Source:
     return _with_protocol(name, found.train, found.test, found.train_labels)
 
 
+def _read_plugin(source: str, *, cache: Path, held_bytes: int | None) -> Source:
+    images = PluginSource(source)
+    note = f"Read from the package {images.package}."
+    room = Room.of(cache, images.identity, held_bytes)
+    return _checked(source, images, None, train_labels=images.labels, notes=(note,), room=room)
+
+
 def _missing(path: Path) -> str:
     hint = did_you_mean(path.name.replace("-", "_"), NAMES)
     return (
@@ -176,8 +186,7 @@ def _read_path(path: Path, *, cache: Path, held_bytes: int | None = None) -> Sou
         pictures = read_image_folder(path)
         return _checked(name, pictures.train, pictures.test, notes=pictures.notes)
     refuse_irregular(path)
-    limit = decoded_limit_bytes() if held_bytes is None else held_bytes
-    room = Room(cache=cache, identity=lambda: files_identity(path), held_bytes=limit)
+    room = Room.of(cache, lambda: files_identity(path), held_bytes)
     if path.name.lower().endswith(".tar.gz"):
         with reading(where), path.open("rb") as archive:
             return _labelled(name, read_cifar10_archive(archive, where=where))

@@ -32,11 +32,15 @@ def test_a_worker_gets_the_drivers_tasks_from_a_few_bytes(tmp_path):
     dataset, images = opened(tmp_path, held_bytes=0)
 
     sent = pickle.dumps(images.tasks)
-    task, judge_task = pickle.loads(sent)()
+    task, judge_task = pickle.loads(sent)()  # noqa: S301 - ours
 
     assert len(sent) < 2000
     assert task.memory_bytes == 0
-    for ours, theirs in ((task.train, dataset.train), (task.select, dataset.select), (judge_task.images, dataset.judge)):
+    for ours, theirs in (
+        (task.train, dataset.train),
+        (task.select, dataset.select),
+        (judge_task.images, dataset.judge),
+    ):
         np.testing.assert_array_equal(ours[:], theirs[:])
 
 

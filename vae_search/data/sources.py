@@ -117,7 +117,7 @@ def _checked(
         return dict(zip(("train", "test"), pair, strict=True))
 
     folder = decoded_as = None
-    if room is None or sum(map(size_bytes, parts.values())) <= room.held_bytes:
+    if room is None or sum(map(size_bytes, parts.values())) <= room.limit_bytes:
         arrays = {part: read_all(images) for part, images in parts.items()}
         checked = check(arrays, dict.fromkeys(arrays, in_memory))
     else:
@@ -155,7 +155,7 @@ def _labelled(name: str, found: Cifar10) -> Source:
 def _read_plugin(source: str, *, cache: Path, held_bytes: int | None) -> Source:
     images = PluginSource(source)
     note = f"Read from the package {images.package}."
-    room = Room.of(cache, images.identity, held_bytes)
+    room = Room(cache=cache, identity=images.identity, held_bytes=held_bytes)
     return _checked(source, images, None, train_labels=images.labels, notes=(note,), room=room)
 
 
@@ -186,7 +186,7 @@ def _read_path(path: Path, *, cache: Path, held_bytes: int | None = None) -> Sou
         pictures = read_image_folder(path)
         return _checked(name, pictures.train, pictures.test, notes=pictures.notes)
     refuse_irregular(path)
-    room = Room.of(cache, lambda: files_identity(path), held_bytes)
+    room = Room(cache=cache, identity=lambda: files_identity(path), held_bytes=held_bytes)
     if path.name.lower().endswith(".tar.gz"):
         with reading(where), path.open("rb") as archive:
             return _labelled(name, read_cifar10_archive(archive, where=where))
@@ -195,7 +195,7 @@ def _read_path(path: Path, *, cache: Path, held_bytes: int | None = None) -> Sou
             train, test = read_npz(path, where=where)
             return _with_protocol(name, train, test, notes=unread_note(path))
         case ".npy":
-            large = large_array(path, room.held_bytes)
+            large = large_array(path, room.limit_bytes)
             return _checked(name, read_npy(path) if large is None else large, None, room=room)
         case ".parquet":
             decoded = read_parquet(path)

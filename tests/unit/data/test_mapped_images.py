@@ -137,12 +137,14 @@ def test_a_file_that_has_changed_is_decoded_anew(tmp_path, too_large):
 
 
 @pytest.mark.parametrize("name", ["train.pixels", "images.json", "validation.drawn", "seal.json"])
-@pytest.mark.parametrize("damage", ["cut", "gone"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "other bytes"])
 def test_a_folder_that_is_not_whole_is_made_anew(name, damage, tmp_path, too_large):
     in_memory, _ = both_ways(saved(tmp_path), tmp_path, too_large, binarize="dynamic")
     (victim,) = (tmp_path / "cache/images").glob(f"*/{name}") if name != "seal.json" else _seals(tmp_path)[:1]
     if damage == "cut":
         os.truncate(victim, victim.stat().st_size // 2)
+    elif damage == "other bytes":
+        victim.write_bytes(bytes(victim.stat().st_size))
     else:
         victim.unlink()
 

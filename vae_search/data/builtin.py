@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from vae_search.data.download import DownloadFailed, PublishedFile, published
-from vae_search.data.formats.cifar10 import Cifar10, read_cifar10_archive
-from vae_search.data.formats.idx import read_idx
-from vae_search.data.formats.numpy_files import read_npz
+from vae_search.data.formats.published.cifar10 import Cifar10, read_cifar10_archive
+from vae_search.data.formats.published.idx import read_idx
+from vae_search.data.formats.arrays.numpy_files import read_npz
 from vae_search.data.formats.safe_reading import place
 from vae_search.errors import BadData
 

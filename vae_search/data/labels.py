@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_search.data.formats.idx import LABELS, TRAIN, idx_file
+from vae_search.data.formats.published.idx import LABELS, TRAIN, idx_file
 from vae_search.data.formats.safe_reading import DAMAGED
 
 NPZ_KEY = "y_train.npy"

@@ -9,13 +9,13 @@ import numpy as np
 
 from vae_search.core.text import did_you_mean, printable
 from vae_search.data.builtin import read_cifar10, read_digits, read_fashion_mnist, read_mnist
-from vae_search.data.formats.cifar10 import Cifar10, is_cifar10_folder, read_cifar10_archive, read_cifar10_folder
-from vae_search.data.formats.encoded_images import turned_note
-from vae_search.data.formats.idx import TEST, TRAIN, idx_advice, idx_file, read_idx_folder
-from vae_search.data.formats.image_folder import read_image_folder
-from vae_search.data.formats.numpy_files import read_npy, read_npz, unread_note
-from vae_search.data.formats.parquet import read_parquet
-from vae_search.data.formats.photo_patches import VALIDATION_COUNT, read_photo_patches
+from vae_search.data.formats.published.cifar10 import Cifar10, is_cifar10_folder, read_cifar10_archive, read_cifar10_folder
+from vae_search.data.formats.pictures.encoded_images import turned_note
+from vae_search.data.formats.published.idx import TEST, TRAIN, idx_advice, idx_file, read_idx_folder
+from vae_search.data.formats.pictures.image_folder import read_image_folder
+from vae_search.data.formats.arrays.numpy_files import read_npy, read_npz, unread_note
+from vae_search.data.formats.tables.parquet import read_parquet
+from vae_search.data.formats.published.photo_patches import VALIDATION_COUNT, read_photo_patches
 from vae_search.data.formats.safe_reading import place, reading, refuse_irregular
 from vae_search.data.image_checks import Images, check_images, check_pair
 from vae_search.data.splits import Protocol

@@ -9,7 +9,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from tests.support.pictures import grey, png_bytes, write_folder, write_idx
-from vae_search.data.formats.image_folder import role_of
+from vae_search.data.formats.pictures.image_folder import role_of
 from vae_search.data.sources import Source, read_source
 from vae_search.errors import BadData
 

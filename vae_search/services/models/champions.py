@@ -275,7 +275,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
 def _data_of(card: bytes, *, where: str) -> DataSpec:
     """The data that a version's card names."""
     fields: Any = from_json_bytes(card, where=where)["data"]
-    return DataSpec(**{name: fields[name] for name in DataSpec.model_fields})
+    return DataSpec(**{name: fields[name] for name in DataSpec.model_fields if name in fields})
 
 
 def _is_sweep(store: Store, name: str) -> bool:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vae_search.core.text import printable
-from vae_search.data.formats.encoded_images import SUFFIXES
+from vae_search.data.formats.pictures.encoded_images import SUFFIXES
+from vae_search.data.formats.pictures.parts import Parts
 from vae_search.data.formats.safe_reading import place, reading, refuse_irregular
 from vae_search.errors import BadData
 
-Parts = tuple[str, ...]
+LEFT_BEHIND = ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,8 @@ class FolderListing:
     """each with its path inside the folder"""
     left_out: Mapping[str, int]
     """files that are no pictures by their ending, by that; hidden ones are not counted"""
+    others: tuple[tuple[Parts, Path], ...]
+    """those files, in the order of their paths"""
     linked_twice: tuple[str, ...]
     """links to folders whose pictures are there already"""
 
@@ -41,7 +44,10 @@ def list_pictures(folder: Path) -> FolderListing:
     for _, file in walk.pictures:
         refuse_irregular(file)
     return FolderListing(
-        pictures=tuple(sorted(walk.pictures)), left_out=dict(walk.left_out), linked_twice=tuple(walk.linked_twice)
+        pictures=tuple(sorted(walk.pictures)),
+        left_out=dict(walk.left_out),
+        others=tuple(sorted(walk.others)),
+        linked_twice=tuple(walk.linked_twice),
     )
 
 
@@ -54,6 +60,7 @@ class _Walk:
         self._read: set[Path] = set()
         self.pictures: list[tuple[Parts, Path]] = []
         self.left_out: Counter[str] = Counter()
+        self.others: list[tuple[Parts, Path]] = []
         self.links: list[tuple[Parts, Path]] = []
         self.linked_twice: list[str] = []
 
@@ -67,7 +74,7 @@ class _Walk:
             self._read.add(true_place)
             with os.scandir(folder) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
-                    if _is_hidden(entry.name):
+                    if is_hidden(entry.name):
                         continue
                     inside = (*parts, entry.name)
                     if entry.is_dir(follow_symlinks=False):
@@ -78,6 +85,7 @@ class _Walk:
                         self.pictures.append((inside, folder / entry.name))
                     else:
                         self.left_out[Path(entry.name).suffix.lower() or "without an ending"] += 1
+                        self.others.append((inside, folder / entry.name))
 
     def follow(self, parts: Parts, link: Path) -> None:
         """Read the folder that a link leads to."""
@@ -95,5 +103,6 @@ class _Walk:
         self.enter(parts, link)
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+def is_hidden(name: str) -> bool:
+    """True for files and folders that systems and editors leave behind."""
+    return name.startswith(".") or name in LEFT_BEHIND

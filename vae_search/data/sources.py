@@ -18,6 +18,7 @@ from vae_search.data.formats.tables.parquet import read_parquet
 from vae_search.data.formats.published.photo_patches import VALIDATION_COUNT, read_photo_patches
 from vae_search.data.formats.safe_reading import place, reading, refuse_irregular
 from vae_search.data.image_checks import Images, check_images, check_pair
+from vae_search.data.random_access.image_reader import ImageReader, read_all
 from vae_search.data.splits import Protocol
 from vae_search.errors import BadData
 from vae_search.spec.fields import NAMES
@@ -82,8 +83,8 @@ def read_source(source: str, *, cache: Path) -> Source:
 
 def _checked(
     name: str,
-    train: np.ndarray,
-    test: np.ndarray | None,
+    train: np.ndarray | ImageReader,
+    test: np.ndarray | ImageReader | None,
     *,
     protocol: Protocol | None = None,
     train_labels: np.ndarray | None = None,
@@ -91,16 +92,16 @@ def _checked(
 ) -> Source:
     where = printable(name, 400)
     if test is None:
-        images, own_test = check_images(train, where=where), None
+        images, own_test = check_images(read_all(train), where=where), None
     else:
-        images, own_test = check_pair(train, test, where=where)
+        images, own_test = check_pair(read_all(train), read_all(test), where=where)
     return Source(name=name, train=images, test=own_test, protocol=protocol, train_labels=train_labels, notes=notes)
 
 
 def _with_protocol(
     name: str,
-    train: np.ndarray,
-    test: np.ndarray | None,
+    train: np.ndarray | ImageReader,
+    test: np.ndarray | ImageReader | None,
     train_labels: np.ndarray | None = None,
     *,
     notes: tuple[str, ...] = (),

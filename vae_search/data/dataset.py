@@ -11,6 +11,7 @@ from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.text import printable
 from vae_search.data.binarization import BINARISATION_SEED, above_half, bernoulli_entropy, draw_evaluation_sets
 from vae_search.data.duplicates import count_duplicates
+from vae_search.data.formats.choices import Choices
 from vae_search.data.image_checks import Images, blocks, grey_levels
 from vae_search.data.labels import train_labels
 from vae_search.data.pixel_statistics import BINARY, PixelStatistics
@@ -84,7 +85,7 @@ def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
     Raises:
         BadData: The images cannot be had, or cannot be used as they are.
     """
-    return split_dataset(read_source(spec.source, cache=cache), spec)
+    return split_dataset(read_source(spec.source, cache=cache, choices=Choices.of(spec)), spec)
 
 
 def split_dataset(source: Source, spec: DataSpec) -> Dataset:

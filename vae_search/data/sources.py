@@ -1,7 +1,6 @@
 """Data sources: a data set by name, a file, or a folder."""
 
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,17 +8,16 @@ import numpy as np
 
 from vae_search.core.text import did_you_mean, printable
 from vae_search.data.builtin import read_cifar10, read_digits, read_fashion_mnist, read_mnist
-from vae_search.data.formats.published.cifar10 import Cifar10, is_cifar10_folder, read_cifar10_archive, read_cifar10_folder
-from vae_search.data.formats.pictures.encoded_images import turned_note
-from vae_search.data.formats.published.idx import TEST, TRAIN, idx_advice, idx_file, read_idx_folder
-from vae_search.data.formats.pictures.image_folder import read_image_folder
-from vae_search.data.formats.arrays.numpy_files import read_npy, read_npz, unread_note
-from vae_search.data.formats.tables.parquet import read_parquet
+from vae_search.data.formats.any_path import read_path
+from vae_search.data.formats.choices import NONE, Choices
+from vae_search.data.formats.found import Found
+from vae_search.data.formats.published.cifar10 import Cifar10
 from vae_search.data.formats.published.photo_patches import VALIDATION_COUNT, read_photo_patches
-from vae_search.data.formats.safe_reading import place, reading, refuse_irregular
+from vae_search.data.formats.safe_reading import place, reading
 from vae_search.data.image_checks import Images, check_images, check_pair
+from vae_search.data.labels import class_numbers
 from vae_search.data.random_access.image_reader import ImageReader, read_all
-from vae_search.data.splits import Protocol
+from vae_search.data.splits import LEAST_PART, Protocol
 from vae_search.errors import BadData
 from vae_search.spec.fields import NAMES
 
@@ -53,13 +51,13 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
-def read_source(source: str, *, cache: Path) -> Source:
+def read_source(source: str, *, cache: Path, choices: Choices = NONE) -> Source:
     """Read the images of a data set.
 
     Args:
-        source: one of NAMES, or the path of a .npz, .npy or .parquet file, of CIFAR-10's .tar.gz, or of a folder with
-            IDX files, with CIFAR-10's files or of pictures.
+        source: one of NAMES, or the path of a file or folder of a kind that is read.
         cache: the folder for downloads.
+        choices: of the spec, where a file or folder leaves open what its images are.
 
     Raises:
         BadData: There is nothing of that kind, it is damaged, it cannot be downloaded, or nobody can train on it.
@@ -78,7 +76,7 @@ def read_source(source: str, *, cache: Path) -> Source:
         case "cifar10":
             return _labelled(source, read_cifar10(cache=cache))
         case _:
-            return _read_path(Path(source))
+            return _read_path(Path(source), choices)
 
 
 def _checked(
@@ -124,41 +122,37 @@ def _missing(path: Path) -> str:
     )
 
 
-def _read_path(path: Path) -> Source:
-    where, name = place(path), str(path)
+def _read_path(path: Path, choices: Choices) -> Source:
+    where = place(path)
     try:
         with reading(where):
             try:
-                is_folder = stat.S_ISDIR(path.stat().st_mode)
+                path.stat()
             except FileNotFoundError:
                 raise BadData(_missing(path)) from None
     except ValueError as error:  # a null character
         raise BadData(f"{where}: must be a path, but no path holds a null character.") from error
-    if is_folder:
-        if idx_file(path, TRAIN) or idx_file(path, TEST):
-            return _with_protocol(name, *read_idx_folder(path))
-        if is_cifar10_folder(path):
-            return _labelled(name, read_cifar10_folder(path))
-        pictures = read_image_folder(path)
-        return _checked(name, pictures.train, pictures.test, notes=pictures.notes)
-    refuse_irregular(path)
-    if path.name.lower().endswith(".tar.gz"):
-        with reading(where), path.open("rb") as archive:
-            return _labelled(name, read_cifar10_archive(archive, where=where))
-    match path.suffix.lower():
-        case ".npz":
-            train, test = read_npz(path, where=where)
-            return _with_protocol(name, train, test, notes=unread_note(path))
-        case ".npy":
-            return _checked(name, read_npy(path), None)
-        case ".parquet":
-            decoded = read_parquet(path)
-            return _checked(name, decoded.images, None, notes=(turned_note(decoded.turned),) if decoded.turned else ())
-        case _:
-            # A folder of MNIST's own names is read whole; other names must be given to it first.
-            known = [file for part in (TRAIN, TEST) if (file := idx_file(path.parent, part)) is not None]
-            advice = " Give the folder that it is in." if path in known else idx_advice(path)
-            raise BadData(
-                f"{where}: must be a .npz, .npy or .parquet file, a folder of IDX files or of pictures, CIFAR-10's\n"
-                f".tar.gz or folder, or one of {', '.join(NAMES)}, but it is another file.{advice}"
-            )
+    return _of_found(str(path), read_path(path, choices))
+
+
+def _of_found(name: str, found: Found) -> Source:
+    """The images of a path, with those to choose models by behind those to train on."""
+    labels, notes = class_numbers(found.labels.get("train"), len(found.train)), found.notes
+    if found.validation is None:
+        usual = _with_protocol if found.in_published_order else _checked
+        return usual(name, found.train, found.test, train_labels=labels, notes=notes)
+    where = printable(name, 400)
+    if found.validation.shape[1:] != found.train.shape[1:]:
+        sizes = " and ".join("×".join(map(str, part.shape[1:])) for part in (found.train, found.validation))
+        raise BadData(f"{where}: training and validation images must have the same size, but they are {sizes}.")
+    images = np.concatenate([found.train, found.validation])
+    if labels is not None:
+        beside = class_numbers(found.labels.get("validation"), len(found.validation))
+        labels = None if beside is None else np.concatenate([labels, beside])
+    count = len(found.validation)
+    if count < 2 * LEAST_PART:
+        few = f"Its {count} images for validation are fewer than {2 * LEAST_PART}: some are drawn from the others too."
+        return _checked(name, images, found.test, train_labels=labels, notes=(*notes, few))
+    return _checked(
+        name, images, found.test, protocol=Protocol(validation=count, is_own=True), train_labels=labels, notes=notes
+    )

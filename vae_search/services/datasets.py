@@ -93,17 +93,18 @@ def open_dataset(store: Store, data: DataSpec, *, cache: Path, refresh: bool = F
     """
     # These take long to import, and what only sends images needs none.
     from vae_search.data.dataset import split_dataset
+    from vae_search.data.formats.choices import Choices
     from vae_search.data.sources import read_source
 
     copy = local_copy(store, data, cache=cache, refresh=refresh)
     try:
         try:
-            source = read_source(copy.data.source, cache=cache)
+            source = read_source(copy.data.source, cache=cache, choices=Choices.of(copy.data))
         except BadData:
             if copy.place is None or copy.is_fresh:
                 raise
             copy = local_copy(store, data, cache=cache, refresh=True)  # what lay there may have been damaged since
-            source = read_source(copy.data.source, cache=cache)
+            source = read_source(copy.data.source, cache=cache, choices=Choices.of(copy.data))
     except BadData as error:
         if copy.place is None:
             raise

@@ -279,7 +279,6 @@ def _changes(path: KeyPath, old: object, new: object) -> list[str]:
 _KEYS: Mapping[KeyPath, Sequence[str]] = {
     (): tuple(SweepSpec.model_fields),
     ("data",): tuple(DataSpec.model_fields),
-    ("data", "resize"): tuple(Resize.model_fields),
     ("search_space",): tuple(RULES),
     ("budget",): tuple(Budget.model_fields),
     ("pruning",): tuple(Pruning.model_fields),
@@ -287,6 +286,7 @@ _KEYS: Mapping[KeyPath, Sequence[str]] = {
     ("confirm",): tuple(Confirm.model_fields),
     ("promote",): tuple(Promote.model_fields),
     ("resources",): tuple(Resources.model_fields),
+    ("data", "resize"): tuple(Resize.model_fields),
 }
 
 

@@ -1,4 +1,4 @@
-"""What a path holds, by its name and what is in it, and the reader for that."""
+"""Readers of any path, chosen by its name and by what is in it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -108,9 +108,9 @@ def _read_files(folder: Path, listing: FolderListing, choices: Choices) -> Found
         case "tfrecord":
             return read_tfrecords(_by_role(files, where), choices, where=where)
         case "archive":
-            parts = _by_role(files, where)
-            archives = [file for paths in parts.values() for file in paths]
-            roles = [role for role, paths in parts.items() for _ in paths] if len(parts) > 1 else None
+            by_role = _by_role(files, where)
+            archives = [file for paths in by_role.values() for file in paths]
+            roles = [role for role, paths in by_role.items() for _ in paths] if len(by_role) > 1 else None
             found = list_archives(archives)
             return read_archives(found, choices, where=where, roles=roles)
         case _:
@@ -183,13 +183,14 @@ def _read_archive(path: Path, choices: Choices) -> Found:
         with reading(where), path.open("rb") as archive:
             return _of_cifar10(read_cifar10_archive(archive, where=where))
     kinds = ", ".join(f"{count:,} {ending}" for ending, count in listing.left_out.items()) or "nothing"
-    raise BadData(f"{where}: must hold pictures ({', '.join(SUFFIXES[:3])} …), but it holds {kinds}. Unpack it, and give what is in it.")
+    raise BadData(
+        f"{where}: must hold pictures ({', '.join(SUFFIXES[:3])} …), but it holds {kinds}.\n"
+        "Unpack it, and give what is in it."
+    )
 
 
 def _of_cifar10(found: Cifar10) -> Found:
-    return Found(
-        train=found.train, test=found.test, labels={"train": found.train_labels}, in_published_order=True
-    )
+    return Found(train=found.train, test=found.test, labels={"train": found.train_labels}, in_published_order=True)
 
 
 def _idx_set_of(path: Path) -> dict[Role, Path] | None:
@@ -212,6 +213,6 @@ def _another(path: Path) -> str:
     else:
         hint = ""
     return (
-        f"{where}: must be one of {FILES},\na folder of pictures or of such files, or one of {', '.join(NAMES)}, but it "
-        f"is another file.{hint}"
+        f"{where}: must be one of {FILES},\n"
+        f"a folder of pictures or of such files, or one of {', '.join(NAMES)}, but it is another file.{hint}"
     )

@@ -6,10 +6,10 @@ from vae_search.core.text import printable
 
 # By ending, the longest first. {name} is the file's own name.
 LINES: dict[str, str] = {
-    ".pkl.gz": "a = pickle.load(gzip.open('{name}'), encoding='latin1'); numpy.save('x.npy', a[0][0])  # or where in a "
-    "the images are",
-    ".pkl": "a = pickle.load(open('{name}', 'rb'), encoding='latin1'); numpy.save('x.npy', a[0][0])  # or where in a the "
-    "images are",
+    ".pkl.gz": "a = pickle.load(gzip.open('{name}'), encoding='latin1'); numpy.save('x.npy', a[0][0])  # or where "
+    "the images are in a",
+    ".pkl": "a = pickle.load(open('{name}', 'rb'), encoding='latin1'); numpy.save('x.npy', a[0][0])  # or where "
+    "the images are in a",
     ".pt": "a = torch.load('{name}', weights_only=True); numpy.save('x.npy', (a[0] if isinstance(a, tuple) else "
     "a).numpy())",
     ".zarr": "numpy.save('x.npy', zarr.open('{name}', mode='r')['{inside}'][:])",

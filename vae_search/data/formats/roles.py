@@ -15,7 +15,7 @@ _FOLDERS = {
     role: re.compile(rf"(?:images?|imgs?|data|seg)?(?:{words})(?:set|data|images?|imgs?|split)?[0-9]*")
     for role, words in _WORDS.items()
 }
-_WORD = {role: re.compile(words) for role, words in _WORDS.items()}
+_WORD = {role: re.compile(rf"x?(?:{words})(?:set|data|images?|imgs?|x)?") for role, words in _WORDS.items()}
 # Parts of an array's or file's name that say that it holds no images.
 _NO_IMAGES = re.compile(
     "y|lab(?:el)?s?|labelnames|class(?:es)?|target|targets|latents?|attr(?:ibute)?s?|masks?|seg(?:mentation)?s?|ids?|"

@@ -46,9 +46,7 @@ def read_npy_folder(folder: Path, files: Listed, choices: Choices) -> Found:
     return replace(Found.of(images, notes=chosen.notes, in_published_order=True), labels=labels)
 
 
-def read_part_files(
-    folder: Path, files: Listed, read: Callable[[Path], Found]
-) -> Found:
+def read_part_files(folder: Path, files: Listed, read: Callable[[Path], Found]) -> Found:
     """The images of files that are a part of the data set each, such as `train_32x32.mat` and `test_32x32.mat`.
 
     Args:
@@ -79,7 +77,7 @@ def read_part_files(
     unread = [name for name in names if name.rpartition("/")[2] not in used and not names_no_images(name)]
     notes = [f"Read from {' and '.join(map(printable, used))}."]
     notes += [f"Left out: {first_few(unread)}."] if unread else []
-    notes += [note for note in dict.fromkeys(note for one in found.values() for note in one.notes)]
+    notes += dict.fromkeys(note for one in found.values() for note in one.notes)
     labels = {role: one.labels["train"] for role, one in found.items() if "train" in one.labels}
     images = {role: one.train for role, one in found.items()}
     return replace(Found.of(images, notes=tuple(notes), in_published_order=True), labels=labels)

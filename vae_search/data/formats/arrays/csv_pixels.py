@@ -1,9 +1,10 @@
-"""Tables with a column for each pixel, as Kaggle's: `label,pixel0,pixel1,…`, with a header or without, packed or not."""
+"""Tables with a column for each pixel, as Kaggle's `label,pixel0,…`: with a header or without, packed or not."""
 
 import gzip
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -32,9 +33,8 @@ def read_csv(path: Path) -> Found:
     with reading(where):
         has_names = _has_names(path, where)
         options = pv.ReadOptions(block_size=BLOCK_BYTES, autogenerate_column_names=not has_names)
-        packed = gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
         try:
-            with packed as file, pv.open_csv(file, read_options=options) as reader:
+            with _opened(path) as file, pv.open_csv(file, read_options=options) as reader:
                 return pixel_table(reader, names=reader.schema.names, has_names=has_names, where=where)
         except (pa.ArrowException, UnicodeDecodeError) as error:
             reason = printable(str(error), 160)
@@ -119,9 +119,13 @@ def _numbers(batch: pa.RecordBatch, names: list[str], where: str) -> np.ndarray:
     return stacked.astype(np.uint8) if stacked.dtype.kind in "iu" and low >= 0 and high <= 255 else stacked
 
 
+def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
+    return gzip.GzipFile(path) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
 def _has_names(path: Path, where: str) -> bool:
     """True unless the first line is numbers alone."""
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+    with _opened(path) as file:
         first = file.readline(BLOCK_BYTES)
     if not first.strip():
         raise BadData(f"{where}: there must be images, but it is empty.")
@@ -131,4 +135,3 @@ def _has_names(path: Path, where: str) -> bool:
     except ValueError:  # a UnicodeDecodeError is one
         return True
     return False
-

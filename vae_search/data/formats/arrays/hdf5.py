@@ -49,7 +49,9 @@ def read_hdf5(path: Path, choices: Choices, *, by_columns: bool = False) -> Foun
                 refuse_too_large(header.shape, header.dtype.itemsize, where=inside, beside_bytes=held)
                 parts[role] = _values(file, name, by_columns=by_columns)
                 held += parts[role].nbytes
-            labels = {role: _values(file, name, by_columns=by_columns).reshape(-1) for role, name in chosen.labels.items()}
+            labels = {
+                role: _values(file, name, by_columns=by_columns).reshape(-1) for role, name in chosen.labels.items()
+            }
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise BadData(
             f"{where}: must be a complete HDF5 file, but: {printable(str(error), 160)}. Get it again."

@@ -13,7 +13,9 @@ FEWEST = LEAST_TRAIN + 2 * LEAST_PART  # images that anything can be trained on
 COUNTED_LAST = "The images were counted last: (height, width, count) was read as (count, height, width)."
 COLOURS_COUNTED_LAST = "The images were counted last: (height, width, channels, count) was read so."
 CHANNELS_FIRST = "The channels came first: (count, channels, height, width) was read so."
-PLANES_COUNTED_LAST = "The images were counted last, their channels first: (channels, height, width, count) was read so."
+PLANES_COUNTED_LAST = (
+    "The images were counted last, their channels first: (channels, height, width, count) was read so."
+)
 FLAT = "Each row of {} numbers was read as an image of {}×{}."
 FLAT_COLUMNS = "Each column of {} numbers was read as an image of {}×{}, column by column, as MATLAB keeps it."
 

@@ -46,7 +46,9 @@ def read_matlab(path: Path, choices: Choices) -> Found:
             names = [*chosen.images.values(), *chosen.labels.values()]
             held = 0
             for name in names:
-                refuse_too_large(headers[name].shape, ITEM_BYTES, where=f"{where}: {printable(name)}", beside_bytes=held)
+                refuse_too_large(
+                    headers[name].shape, ITEM_BYTES, where=f"{where}: {printable(name)}", beside_bytes=held
+                )
                 held += ITEM_BYTES * int(np.prod(headers[name].shape))
             values = scipy.io.loadmat(path, variable_names=names)
             parts = {role: np.asarray(values[name]) for role, name in chosen.images.items()}

@@ -82,9 +82,12 @@ def choose_arrays(arrays: Mapping[str, ArrayHeader], *, array: str | None, where
 def _by_role(names: list[str]) -> dict[Role, str]:
     """Names by the part that they say they are; empty if that is not clear."""
     by_role: dict[Role, list[str]] = {role: [] for role in ROLE_NAMES}
+    rest: list[str] = []
     for name in names:
-        if (role := role_within(name)) is not None:
-            by_role[role].append(name)
+        role = role_within(name)
+        (rest if role is None else by_role[role]).append(name)
+    if not by_role["train"] and any(by_role.values()):  # as Omniglot's data and testdata
+        by_role["train"] = rest
     one = {role: _alone(found) for role, found in by_role.items() if found}
     if "train" not in one or not all(one.values()):
         return {}
@@ -154,4 +157,3 @@ def _listed(arrays: Mapping[str, ArrayHeader]) -> str:
         return "It holds no array."
     names = [f"{name} {header.shape}" for name, header in arrays.items()]
     return f"It holds {first_few(names, MOST_SHOWN)}."
-

@@ -62,9 +62,12 @@ def read_npz(file: Path | BinaryIO, *, where: str, choices: Choices = NONE) -> F
             members = {name.removesuffix(".npy"): name for name in archive.namelist()}
             if TRAIN_KEY in members and choices.array is None:
                 chosen = _as_keras(members)
-                notes = (f"Left out of the file: {first_few(chosen.left_out)}.",) if chosen.left_out else ()
+                left_out = f"Left out of the file: {first_few(chosen.left_out)}."
+                notes: tuple[str, ...] = (left_out,) if chosen.left_out else ()
             else:
-                headers = {key: _member_header(archive, name, f"{where}: {key}") for key, name in members.items()}
+                headers = {
+                    key: _member_header(archive, name, f"{where}: {printable(key)}") for key, name in members.items()
+                }
                 chosen = choose_arrays(headers, array=choices.array, where=where)
                 notes = chosen.notes
             return _read_chosen(archive, members, chosen, where, notes)

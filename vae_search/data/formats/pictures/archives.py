@@ -8,6 +8,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -95,11 +96,13 @@ def read_archives(
     else:
         positions, notes = _by_archive(listing, roles), ()
     sets = {
-        role: PictureSet(where=where, count=len(at), each=lambda at=at: _encoded(listing, at, where))
+        role: PictureSet(where=where, count=len(at), each=partial(_encoded, listing, at, where))
         for role, at in positions.items()
     }
     decoded = decode_parts(sets, choices)
-    images = {role: _sorted(listing, positions[role], decoded.kept[role], images) for role, images in decoded.images.items()}
+    images = {
+        role: _sorted(listing, positions[role], decoded.kept[role], images) for role, images in decoded.images.items()
+    }
     left = sum(listing.left_out.values())
     kinds = sorted(listing.left_out.items(), key=lambda item: (-item[1], item[0]))
     held = first_few([f"{count:,} {ending}" for ending, count in kinds])
@@ -126,9 +129,7 @@ def _encoded(listing: ArchiveListing, positions: Sequence[int], where: str) -> I
             yield f"{where}: {inside}", content
 
 
-def _sorted(
-    listing: ArchiveListing, positions: Sequence[int], kept: np.ndarray, images: np.ndarray
-) -> np.ndarray:
+def _sorted(listing: ArchiveListing, positions: Sequence[int], kept: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Images in the order of their paths, from the order in which they lie."""
     lying = np.argsort([listing.pictures[position][1] for position in positions])[kept]
     order = np.argsort(lying)
@@ -140,7 +141,9 @@ def _contents(archive: Path, wanted: Collection[str]) -> Iterator[tuple[str, byt
         if name in wanted:
             found = content()
             if len(found) != size:
-                raise BadData(f"{place(archive)}: {printable(name, 200)} must be complete, but it is not. Get it again.")
+                raise BadData(
+                    f"{place(archive)}: {printable(name, 200)} must be complete, but it is not. Get it again."
+                )
             yield name, found
 
 
@@ -161,7 +164,7 @@ def _zip_members(archive: Path, where: str) -> Members:
                 if member.is_dir() or member.filename in seen:
                     continue
                 seen.add(member.filename)
-                yield member.filename, member.file_size, lambda one=member: _zip_content(file, one)
+                yield member.filename, member.file_size, partial(_zip_content, file, member)
     except (RuntimeError, NotImplementedError, UnicodeDecodeError) as error:  # encrypted, or packed by another method
         reason = printable(str(error), 160)
         raise BadData(f"{where}: must be a .zip file without a password, but: {reason}.") from error
@@ -177,11 +180,11 @@ def _tar_members(archive: Path, where: str) -> Members:
     # A stream if it is packed: whatever the archive says, no place in it is gone to.
     with tarfile.open(archive, mode="r:*" if archive.suffix.lower() == ".tar" else "r|*") as file:
         while (member := file.next()) is not None:
-            file.members = []  # else it keeps every member that it has seen
+            vars(file)["members"] = []  # else it keeps every member that it has seen
             if not member.isreg() or member.name in seen:
                 continue
             seen.add(member.name)
-            yield member.name, member.size, lambda one=member: _tar_content(file, one)
+            yield member.name, member.size, partial(_tar_content, file, member)
 
 
 def _tar_content(file: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

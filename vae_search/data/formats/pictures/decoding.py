@@ -88,7 +88,9 @@ def _notes(
         notes.append(f"Set upright, or mirrored, as their EXIF orientation says: {turned:,} pictures.")
     if transparent:
         other = "black" if ground == "white" else "white"
-        notes.append(f"Laid on {ground}, as they are transparent: {transparent:,} pictures (else data.background: {other}).")
+        notes.append(
+            f"Laid on {ground}, as they are transparent: {transparent:,} pictures (else data.background: {other})."
+        )
     if fitted and choices.resize is not None:
         notes.append(resized_note(choices.resize))
     if damaged:

@@ -127,7 +127,9 @@ def _made_to_fit(images: np.ndarray, image: np.ndarray, *, name: str, first: str
         found = f"this one is {_size(image)} and {first} is {_size(images[0])}"
         raise BadData(f"{name}: all images must have one size, but {found}.\n{resize_advice(*image.shape[:2])}")
     if image.dtype != images.dtype:
-        bits = [f"{of.dtype.itemsize * 8}-bit {'floats' if of.dtype.kind == 'f' else 'numbers'}" for of in (image, images)]
+        bits = [
+            f"{of.dtype.itemsize * 8}-bit {'floats' if of.dtype.kind == 'f' else 'numbers'}" for of in (image, images)
+        ]
         raise BadData(
             f"{name}: all pictures must have one kind of pixel, but this one has {bits[0]} and {first} {bits[1]}.\n"
             f"Convert those of 16 bits: {TO_EIGHT_BITS}"
@@ -165,9 +167,7 @@ def _decoded(
             pool.shutdown(cancel_futures=True)
 
 
-def _decode_batch(
-    batch: list[Encoded], choices: Choices, ground: Ground
-) -> list[tuple[str, _Result | DamagedPicture]]:
+def _decode_batch(batch: list[Encoded], choices: Choices, ground: Ground) -> list[tuple[str, _Result | DamagedPicture]]:
     results: list[tuple[str, _Result | DamagedPicture]] = []
     for name, picture in batch:
         try:
@@ -194,7 +194,9 @@ def _decode(picture: Path | bytes, name: str, choices: Choices, ground: Ground) 
         raise BadData(f"{name}: pictures must be at most {LARGEST} pixels high and wide. Resize them.") from error
     except (OSError, *DAMAGED) as error:
         reason = printable(getattr(error, "strerror", None) or str(error))
-        raise DamagedPicture(f"{name}: must be a complete picture, but it is truncated or damaged ({reason}).") from error
+        raise DamagedPicture(
+            f"{name}: must be a complete picture, but it is truncated or damaged ({reason})."
+        ) from error
     if size is None or pixels.values.shape[:2] == (size.height, size.width):
         return _Result(pixels=pixels, is_fitted=False)
     if pixels.values.dtype.kind == "u" and pixels.values.itemsize > 1:

@@ -57,4 +57,3 @@ def _inner(found: tuple[int, int], size: Resize) -> tuple[int, int]:
     width, height = found
     factor = min(size.width / width, size.height / height)
     return min(size.width, max(1, round(width * factor))), min(size.height, max(1, round(height * factor)))
-

@@ -1,6 +1,7 @@
 """A folder of pictures, in class folders or not, with folders for training, validation and testing or without."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from vae_search.core.text import first_few, printable
@@ -26,14 +27,14 @@ def read_image_folder(folder: Path, listing: FolderListing, choices: Choices = N
     where = place(folder)
     divided = parts_of([parts for parts, _ in listing.pictures], where=where)
     sets = {
-        role: PictureSet(where=where, count=len(positions), each=lambda at=positions: _encoded(listing, at, where))
+        role: PictureSet(where=where, count=len(positions), each=partial(_encoded, listing, positions, where))
         for role, positions in divided.positions.items()
     }
     decoded = decode_parts(sets, choices)
     return Found.of(decoded.images, notes=(*divided.notes, *decoded.notes, *listing_notes(listing)))
 
 
-def _encoded(listing: FolderListing, positions: list[int], where: str) -> Iterator[Encoded]:
+def _encoded(listing: FolderListing, positions: Sequence[int], where: str) -> Iterator[Encoded]:
     for position in positions:
         parts, file = listing.pictures[position]
         yield f"{where}: {printable('/'.join(parts), 200)}", file

@@ -37,7 +37,9 @@ def read_stl10(path: Path) -> Found:
     for role, name in FILES.items():
         if (path / name).is_file():
             images[role] = _read(path / name, beside_bytes=sum(part.nbytes for part in images.values()))
-    notes = (f"Left out: {UNLABELLED}. Give it by its own path to train on it.",) if (path / UNLABELLED).exists() else ()
+    notes = (
+        (f"Left out: {UNLABELLED}. Give it by its own path to train on it.",) if (path / UNLABELLED).exists() else ()
+    )
     return Found.of(images, notes=notes, in_published_order=True)
 
 

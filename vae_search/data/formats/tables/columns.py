@@ -46,10 +46,8 @@ def choose_column(schema: pa.Schema, *, column: str | None, where: str) -> Image
             raise BadData(f"{where}: data.column is {printable(column)}, but there is no such column. {hint}")
         if column not in found:
             kind = printable(str(schema.field(column).type))
-            raise BadData(
-                f"{where}: data.column: {printable(column)} must hold encoded pictures or lists of pixels, but it holds "
-                f"{kind}."
-            )
+            law = "data.column must hold encoded pictures or lists of pixels"
+            raise BadData(f"{where}: {law}, but {printable(column)} holds {kind}.")
         return found[column]
     fitting = [*found]
     simple = [name for name, image in found.items() if image.depth <= 1 and not image.is_listed]

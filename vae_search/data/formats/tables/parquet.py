@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +46,7 @@ class _Shard:
     leaves: tuple[pq.ColumnChunkMetaData, ...]
 
 
-def read_parquet(
-    parts: Mapping[Role, Sequence[Path]], choices: Choices = NONE, *, where: str | None = None
-) -> Found:
+def read_parquet(parts: Mapping[Role, Sequence[Path]], choices: Choices = NONE, *, where: str | None = None) -> Found:
     """The images of a data set in Parquet files.
 
     The column is the only one of a fitting type, or the one called `image` or `img`. It holds encoded pictures (binary,
@@ -71,12 +70,14 @@ def read_parquet(
     shards = {role: [_shard(path, column, where) for path in paths] for role, paths in parts.items()}
     notes = () if choices.column is None else (f"Read from the column {printable(column.name)}.",)
     if column.depth:
-        images = {role: read_pixels([(s.path, s.rows, s.leaves) for s in found], column) for role, found in shards.items()}
+        images = {
+            role: read_pixels([(s.path, s.rows, s.leaves) for s in found], column) for role, found in shards.items()
+        }
         return Found.of(images, notes=notes, in_published_order=len(parts) > 1)
     limit = MAX_PICTURE_BYTES if choices.resize is None else MAX_LARGE_BYTES
     sets = {
         role: PictureSet(
-            where=where, count=sum(shard.rows for shard in found), each=lambda of=found: _pictures(of, column, limit)
+            where=where, count=sum(shard.rows for shard in found), each=partial(_pictures, found, column, limit)
         )
         for role, found in shards.items()
     }
@@ -204,7 +205,8 @@ def _check_length(size: int, where: str, limit: int) -> None:
 def _columns_of_pixels(
     parts: Mapping[Role, Sequence[Path]], schema: pa.Schema, pixels: Sequence[str], where: str
 ) -> Found:
-    images, notes = {}, ()
+    images: dict[Role, np.ndarray] = {}
+    notes: tuple[str, ...] = ()
     labelled = [name for name in schema.names if name.lower() in LABELS][:1]
     for role, paths in parts.items():
         found = []

@@ -8,6 +8,7 @@ format is https://protobuf.dev/programming-guides/encoding.
 import gzip
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def read_tfrecords(parts: Mapping[Role, Sequence[Path]], choices: Choices, *, wh
             role: PictureSet(
                 where=where,
                 count=sum(1 for path in paths for _ in _records(path)),
-                each=lambda of=paths: _pictures(of, name),
+                each=partial(_pictures, paths, name),
             )
             for role, paths in parts.items()
         }
@@ -147,13 +148,15 @@ def _records(path: Path) -> Iterator[bytes]:
     with reading(where), path.open("rb") as plain:
         is_packed = plain.read(2) == b"\x1f\x8b"
         plain.seek(0)
-        stream: Readable = gzip.open(plain) if is_packed else plain
+        stream: Readable = gzip.GzipFile(fileobj=plain) if is_packed else plain
         while header := stream.read(12):
             if len(header) < 12:
                 raise BadData(f"{where}: must be complete, but it ends within a record. Get it again.")
             (length,) = struct.unpack("<Q", header[:8])
             if length > MOST_RECORD_BYTES:
-                raise BadData(f"{where}: must hold TFRecords of at most {MOST_RECORD_BYTES >> 20} MiB, but it does not.")
+                raise BadData(
+                    f"{where}: must hold TFRecords of at most {MOST_RECORD_BYTES >> 20} MiB, but it does not."
+                )
             content = stream.read(length)
             if len(content) < length or len(stream.read(4)) < 4:
                 raise BadData(f"{where}: must be complete, but it ends within a record. Get it again.")

@@ -1,6 +1,7 @@
 """Data sources: a data set by name, a file, or a folder."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,13 @@ from vae_search.data.formats.found import Found
 from vae_search.data.formats.published.cifar10 import Cifar10
 from vae_search.data.formats.published.photo_patches import VALIDATION_COUNT, read_photo_patches
 from vae_search.data.formats.safe_reading import place, reading
-from vae_search.data.image_checks import Images, check_images, check_pair
+from vae_search.data.image_checks import Images, check_images, check_pair, decoded_limit_bytes
 from vae_search.data.labels import class_numbers
-from vae_search.data.random_access.image_reader import ImageReader, read_all
+from vae_search.data.random_access.derived_readers import joined
+from vae_search.data.random_access.identity import files_identity
+from vae_search.data.random_access.image_reader import ImageReader, read_all, size_bytes
+from vae_search.data.random_access.mapped_images import Keep, in_memory
+from vae_search.data.random_access.mapped_source import Room, mapped_source
 from vae_search.data.splits import LEAST_PART, Protocol
 from vae_search.errors import BadData
 from vae_search.spec.fields import NAMES
@@ -41,6 +46,8 @@ class Source:
         protocol: how the data set is usually split, if there is a usual way.
         train_labels: (count,) of the training images, if they came in the same file.
         notes: sentences on what was left out, and what was changed before it was read.
+        folder: of the cache, where images that do not fit in memory are mapped from; None if they are in memory.
+        decoded_as: fingerprint that those in the folder had when they were decoded.
     """
 
     name: str
@@ -49,6 +56,8 @@ class Source:
     protocol: Protocol | None = None
     train_labels: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    folder: Path | None = None
+    decoded_as: str | None = None
 
 
 def read_source(source: str, *, cache: Path, choices: Choices = NONE) -> Source:
@@ -56,7 +65,7 @@ def read_source(source: str, *, cache: Path, choices: Choices = NONE) -> Source:
 
     Args:
         source: one of NAMES, or the path of a file or folder of a kind that is read.
-        cache: the folder for downloads.
+        cache: the folder for downloads, and for decoded images that do not fit in memory.
         choices: of the spec, where a file or folder leaves open what its images are.
 
     Raises:
@@ -76,7 +85,7 @@ def read_source(source: str, *, cache: Path, choices: Choices = NONE) -> Source:
         case "cifar10":
             return _labelled(source, read_cifar10(cache=cache))
         case _:
-            return _read_path(Path(source), choices)
+            return _read_path(Path(source), choices, cache=cache)
 
 
 def _checked(
@@ -87,13 +96,37 @@ def _checked(
     protocol: Protocol | None = None,
     train_labels: np.ndarray | None = None,
     notes: tuple[str, ...] = (),
+    room: Room | None = None,
 ) -> Source:
-    where = printable(name, 400)
-    if test is None:
-        images, own_test = check_images(read_all(train), where=where), None
+    """Args:
+    room: for images that do not fit in memory.
+    """
+    parts = {"train": train} | ({} if test is None else {"test": test})
+
+    def check(arrays: Mapping[str, np.ndarray], keeps: Mapping[str, Keep]) -> Mapping[str, Images]:
+        where = printable(name, 400)
+        if "test" not in arrays:
+            return {"train": check_images(arrays["train"], where=where, keep=keeps["train"])}
+        pair = check_pair(arrays["train"], arrays["test"], where=where, keeps=(keeps["train"], keeps["test"]))
+        return dict(zip(("train", "test"), pair, strict=True))
+
+    folder = decoded_as = None
+    if room is None or sum(map(size_bytes, parts.values())) <= decoded_limit_bytes():
+        arrays = {part: read_all(images) for part, images in parts.items()}
+        checked = check(arrays, dict.fromkeys(arrays, in_memory))
     else:
-        images, own_test = check_pair(read_all(train), read_all(test), where=where)
-    return Source(name=name, train=images, test=own_test, protocol=protocol, train_labels=train_labels, notes=notes)
+        mapped = mapped_source(parts, room=room, check=check, where=printable(name, 400))
+        checked, folder, decoded_as = mapped.parts, mapped.folder, mapped.fingerprint
+    return Source(
+        name=name,
+        train=checked["train"],
+        test=checked.get("test"),
+        protocol=protocol,
+        train_labels=train_labels,
+        notes=notes,
+        folder=folder,
+        decoded_as=decoded_as,
+    )
 
 
 def _with_protocol(
@@ -103,10 +136,11 @@ def _with_protocol(
     train_labels: np.ndarray | None = None,
     *,
     notes: tuple[str, ...] = (),
+    room: Room | None = None,
 ) -> Source:
     validation = None if test is None else USUAL_VALIDATION.get((train.shape, test.shape))
     protocol = None if validation is None else Protocol(validation=validation)
-    return _checked(name, train, test, protocol=protocol, train_labels=train_labels, notes=notes)
+    return _checked(name, train, test, protocol=protocol, train_labels=train_labels, notes=notes, room=room)
 
 
 def _labelled(name: str, found: Cifar10) -> Source:
@@ -122,7 +156,7 @@ def _missing(path: Path) -> str:
     )
 
 
-def _read_path(path: Path, choices: Choices) -> Source:
+def _read_path(path: Path, choices: Choices, *, cache: Path) -> Source:
     where = place(path)
     try:
         with reading(where):
@@ -132,27 +166,27 @@ def _read_path(path: Path, choices: Choices) -> Source:
                 raise BadData(_missing(path)) from None
     except ValueError as error:  # a null character
         raise BadData(f"{where}: must be a path, but no path holds a null character.") from error
-    return _of_found(str(path), read_path(path, choices))
+    room = Room(cache=cache, identity=lambda: f"{files_identity(path)} {choices}")
+    return _of_found(str(path), read_path(path, choices), room=room)
 
 
-def _of_found(name: str, found: Found) -> Source:
+def _of_found(name: str, found: Found, *, room: Room) -> Source:
     """The images of a path, with those to choose models by behind those to train on."""
-    labels, notes = class_numbers(found.labels.get("train"), len(found.train)), found.notes
+    labels, notes = class_numbers(found.labels.get("train"), found.train.shape[0]), found.notes
     if found.validation is None:
         usual = _with_protocol if found.in_published_order else _checked
-        return usual(name, found.train, found.test, train_labels=labels, notes=notes)
+        return usual(name, found.train, found.test, train_labels=labels, notes=notes, room=room)
     where = printable(name, 400)
     if found.validation.shape[1:] != found.train.shape[1:]:
         sizes = " and ".join("×".join(map(str, part.shape[1:])) for part in (found.train, found.validation))
         raise BadData(f"{where}: training and validation images must have the same size, but they are {sizes}.")
-    images = np.concatenate([found.train, found.validation])
+    count = found.validation.shape[0]
     if labels is not None:
-        beside = class_numbers(found.labels.get("validation"), len(found.validation))
+        beside = class_numbers(found.labels.get("validation"), count)
         labels = None if beside is None else np.concatenate([labels, beside])
-    count = len(found.validation)
+    protocol: Protocol | None = Protocol(validation=count, is_own=True)
     if count < 2 * LEAST_PART:
         few = f"Its {count} images for validation are fewer than {2 * LEAST_PART}: some are drawn from the others too."
-        return _checked(name, images, found.test, train_labels=labels, notes=(*notes, few))
-    return _checked(
-        name, images, found.test, protocol=Protocol(validation=count, is_own=True), train_labels=labels, notes=notes
-    )
+        protocol, notes = None, (*notes, few)
+    images = joined(found.train, found.validation)
+    return _checked(name, images, found.test, protocol=protocol, train_labels=labels, notes=notes, room=room)

@@ -6,6 +6,7 @@ import numpy as np
 
 from vae_search.data.dataset import Dataset
 from vae_search.data.pixel_statistics import PixelStatistics
+from vae_search.data.random_access.mapped_images import PixelArray
 
 ImageShape = tuple[int, int, int]
 """(height, width, channels)"""
@@ -13,7 +14,8 @@ ImageShape = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingTask:
-    """Images that every trial of a sweep trains and is scored on; plain arrays, so that they travel without TensorFlow.
+    """Images that every trial of a sweep trains and is scored on: plain arrays, which travel without TensorFlow, or in
+    files of the cache.
 
     Args:
         train: (n, height, width, channels); intensity = train / scale in [0, 1].
@@ -24,8 +26,8 @@ class TrainingTask:
         pixels: of the training images.
     """
 
-    train: np.ndarray
-    select: np.ndarray
+    train: PixelArray
+    select: PixelArray
     scale: float
     dynamic: bool
     floor: float
@@ -59,7 +61,7 @@ class JudgeTask:
         train_labels: (count of training images,) int64, for what samples are compared in; None if there are none.
     """
 
-    images: np.ndarray
+    images: PixelArray
     pixels: PixelStatistics
     train_labels: np.ndarray | None = None
 

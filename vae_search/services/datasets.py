@@ -23,10 +23,9 @@ from vae_search.store.backends.uri import open_bucket_file
 from vae_search.store.maintenance.uploaded_images import mark_used
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vae_search.data.dataset import Dataset
     from vae_search.data.pixel_statistics import PixelStatistics
+    from vae_search.data.random_access.mapped_images import PixelArray
     from vae_search.data.remote.cache import CachedCopy
 
 DIGEST_DIGITS = 32
@@ -121,7 +120,7 @@ def open_dataset(store: Store, data: DataSpec, *, cache: Path, refresh: bool = F
         raise BadData(_by_address(error, copy.place, data.source)) from error
 
 
-def open_new_images(store: Store, source: str, *, binarize: str, cache: Path) -> "tuple[np.ndarray, PixelStatistics]":
+def open_new_images(store: Store, source: str, *, binarize: str, cache: Path) -> "tuple[PixelArray, PixelStatistics]":
     """Read images to score a finished model on; see `data.dataset.load_new_images`.
 
     Raises:

@@ -30,6 +30,7 @@ from vae_search.data.formats.roles import ROLE_NAMES, Role, role_of, role_within
 from vae_search.data.formats.safe_reading import place, reading, refuse_irregular
 from vae_search.data.formats.tables.parquet import read_parquet
 from vae_search.data.formats.tables.tfrecord import is_tfrecord, read_tfrecords
+from vae_search.data.random_access.array_file import large_array
 from vae_search.errors import BadData
 from vae_search.spec.fields import NAMES
 
@@ -160,7 +161,8 @@ def _read_file(path: Path, choices: Choices) -> Found:
         case ".npz":
             return read_npz(path, where=where, choices=choices)
         case ".npy":
-            return Found(train=read_npy(path))
+            large = large_array(path)
+            return Found(train=read_npy(path) if large is None else large)
         case ".parquet":
             return read_parquet({"train": [path]}, choices)
         case ".csv":

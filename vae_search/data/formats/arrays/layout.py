@@ -1,6 +1,6 @@
 """Axes of image arrays: what is counted last, has its channels first or is flat becomes (count, height, width, …)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -77,6 +77,16 @@ def _from_flat(images: np.ndarray, *, by_columns: bool) -> tuple[np.ndarray, str
         return images, ""
     height, width, _ = rows
     return images.reshape(-1, height, width), FLAT.format(images.shape[1], height, width)
+
+
+def image_change(shape: tuple[int, ...]) -> tuple[Callable[[np.ndarray], np.ndarray] | None, str]:
+    """Change of images, one by one, that puts their axes in order where it can be told; and the sentence on it."""
+    if len(shape) == 4 and shape[3] not in CHANNELS and shape[1] in CHANNELS and len(_sides(shape[2:])) == 2:
+        return lambda images: np.moveaxis(images, 1, -1), CHANNELS_FIRST
+    if len(shape) == 2 and (flat := flat_shape(shape[1])) is not None and flat[2] == 1:
+        height, width, _ = flat
+        return lambda images: images.reshape(-1, height, width), FLAT.format(shape[1], height, width)
+    return None, ""
 
 
 def _sides(sizes: tuple[int, ...]) -> list[int]:

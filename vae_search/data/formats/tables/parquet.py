@@ -22,6 +22,7 @@ from vae_search.data.formats.safe_reading import place, reading
 from vae_search.data.formats.tables.columns import ImageColumn, choose_column, pixel_names
 from vae_search.data.formats.tables.pixel_lists import read_pixels, refuse_swollen
 from vae_search.data.image_checks import LARGEST, refuse_too_large
+from vae_search.data.random_access.image_reader import read_all
 from vae_search.errors import BadData
 
 BATCH_BYTES = 2**24  # of unpacked values that are held beside the images, unless one row alone takes more
@@ -215,7 +216,7 @@ def _columns_of_pixels(
                 refuse_too_large((file.metadata.num_rows, len(pixels)), 8, where=place(path))
                 batches = file.iter_batches(MOST_ROWS, columns=[*labelled, *pixels])
                 one = pixel_table(batches, names=[*labelled, *pixels], has_names=True, where=where)
-            found.append(one.train)
+            found.append(read_all(one.train))
             notes = one.notes
         images[role] = np.concatenate(found)
     return Found.of(images, notes=notes, in_published_order=len(parts) > 1)

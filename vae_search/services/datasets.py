@@ -120,17 +120,22 @@ def open_dataset(store: Store, data: DataSpec, *, cache: Path, refresh: bool = F
         raise BadData(_by_address(error, copy.place, data.source)) from error
 
 
-def open_new_images(store: Store, source: str, *, binarize: str, cache: Path) -> "tuple[PixelArray, PixelStatistics]":
+def open_new_images(store: Store, source: str, *, like: DataSpec, cache: Path) -> "tuple[PixelArray, PixelStatistics]":
     """Read images to score a finished model on; see `data.dataset.load_new_images`.
+
+    Args:
+        like: data of the model, whose binarisation, size and the like they get.
 
     Raises:
         BadData: The images cannot be found or used.
         StoreUnavailable: Their bucket cannot be reached.
     """
     from vae_search.data.dataset import load_new_images
+    from vae_search.data.formats.choices import Choices
 
     local = local_copy(store, DataSpec(source=source), cache=cache)
-    return load_new_images(local.data.source, binarize=binarize, cache=cache)
+    choices = Choices.of_new_images(like)
+    return load_new_images(local.data.source, binarize=like.binarize, cache=cache, choices=choices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ NAMES = ("digits", "photo_patches", "mnist", "fashion_mnist", "cifar10")  # data
 IN_STORE = "store:"  # before the digest of images that were sent along, as in store:<digest>/<name>
 _SENT = re.compile(rf"{IN_STORE}[0-9a-f]{{32}}/[^/.][^/]*")
 FAR = ("https://", "http://", "s3://", "gs://")  # images that are fetched
-FILES = (".npz", ".npy", ".parquet")
+FILES = (".npz", ".npy", ".parquet", ".csv", ".csv.gz", ".h5", ".hdf5", ".mat", ".zip", ".tar", ".tar.gz", ".tgz")
 
 
 def located(source: str, folder: Path) -> str:

@@ -56,6 +56,7 @@ class DataSpec(Part):
         description="Ground under transparent pictures; none = white if almost nothing would be seen on black.",
     )
     skip_damaged: bool = Field(default=False, description="Leave out pictures that cannot be decoded.")
+    follow_links: bool = Field(default=False, description="Follow links that lead out of the folder of the images.")
 
 
 class Budget(Part):

@@ -24,7 +24,15 @@ from vae_search.data.formats.published.cifar10 import (
     read_cifar10_archive,
     read_cifar10_folder,
 )
-from vae_search.data.formats.published.idx import TEST, TRAIN, idx_file, idx_sets, read_idx_folder, read_other_idx
+from vae_search.data.formats.published.idx import (
+    TEST,
+    TRAIN,
+    idx_file,
+    idx_sets,
+    is_idx_name,
+    read_idx_folder,
+    read_other_idx,
+)
 from vae_search.data.formats.published.stl10 import is_stl10, read_stl10
 from vae_search.data.formats.roles import ROLE_NAMES, Role, role_of, role_within
 from vae_search.data.formats.safe_reading import place, reading, refuse_irregular
@@ -59,8 +67,8 @@ def _read_folder(folder: Path, choices: Choices) -> Found:
     if is_stl10(folder):
         return read_stl10(folder)
     if is_zarr(folder):
-        raise BadData(f"{where}: zarr is not read. Convert it, and give x.npy:{conversion(folder)}")
-    listing = list_pictures(folder)
+        raise BadData(f"{where}: zarr is not read. Convert it where it lies, and give x.npy:{conversion(folder)}")
+    listing = list_pictures(folder, follows_out=choices.follow_links)
     if listing.pictures:
         return read_image_folder(folder, listing, choices)
     sets = idx_sets(folder)
@@ -138,11 +146,16 @@ def _by_role(files: Listed, where: str) -> dict[Role, list[Path]]:
         found.setdefault(role, []).append(file)
     if [*found] == [None]:
         return {"train": found[None]}
-    if None in found or "train" not in found:
-        odd = (found.get(None) or next(iter(found.values())))[0].name
+    if None in found:
         raise BadData(
-            f"{where}: names of files must say which are to train on, but {odd} does not, and others say a part.\n"
-            "Put train into its name, or give it by its own path."
+            f"{where}: all names of files must say a part, or none, but {found[None][0].name} says none, unlike others."
+            "\nPut train into its name, or give it by its own path."
+        )
+    if "train" not in found:
+        first = next(iter(found.values()))[0].name
+        raise BadData(
+            f"{where}: there must be files to train on, but {first} says that it is none.\n"
+            "Give it by its own path to train on it, or put a file with train in its name beside it."
         )
     return {role: found[role] for role in ROLE_NAMES if role in found}
 
@@ -197,7 +210,7 @@ def _of_cifar10(found: Cifar10) -> Found:
 
 def _idx_set_of(path: Path) -> dict[Role, Path] | None:
     """The set that an IDX file of another name belongs to: itself, and the other part beside it."""
-    for parts in idx_sets(path.parent).values():
+    for parts in idx_sets(path.parent).values() if is_idx_name(path.name) else ():
         if path in parts.values():
             return parts
     return None
@@ -206,7 +219,7 @@ def _idx_set_of(path: Path) -> dict[Role, Path] | None:
 def _another(path: Path) -> str:
     where, advice = place(path), conversion(path)
     if advice:
-        return f"{where}: is not read as it is. Convert it, and give what comes of it:{advice}"
+        return f"{where}: is not read as it is. Convert it where it lies, and give what comes of it:{advice}"
     # A folder of MNIST's own names is read whole; other names must be given to it first.
     if path in [idx_file(path.parent, part) for part in (TRAIN, TEST)]:
         hint = " Give the folder that it is in."

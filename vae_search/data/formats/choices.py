@@ -1,6 +1,6 @@
 """Choices of a spec where a file or folder leaves open what its images are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from vae_search.spec.sections import DataSpec, Resize
@@ -17,6 +17,7 @@ class Choices:
         background: ground that transparent pictures are laid on; None = white where almost nothing would be seen on
             black, else black.
         skip_damaged: leave pictures out that cannot be decoded.
+        follow_links: follow links that lead out of the folder.
     """
 
     array: str | None = None
@@ -24,6 +25,7 @@ class Choices:
     resize: Resize | None = None
     background: Literal["white", "black"] | None = None
     skip_damaged: bool = False
+    follow_links: bool = False
 
     @classmethod
     def of(cls, spec: DataSpec) -> "Choices":
@@ -34,7 +36,13 @@ class Choices:
             resize=spec.resize,
             background=spec.background,
             skip_damaged=spec.skip_damaged,
+            follow_links=spec.follow_links,
         )
+
+    @classmethod
+    def of_new_images(cls, spec: DataSpec) -> "Choices":
+        """Choices for other images of a model's kind: names of arrays and columns are those of its own file."""
+        return replace(cls.of(spec), array=None, column=None)
 
 
 NONE = Choices()

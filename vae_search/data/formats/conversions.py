@@ -1,23 +1,29 @@
-"""Lines that convert what is not read into what is: for files whose readers run code, or that nobody here can read."""
+"""Commands that convert what is not read: files whose readers run code, or need more than is installed here."""
 
 from pathlib import Path
 
 from vae_search.core.text import printable
 
-# By ending, the longest first. {name} is the file's own name.
-LINES: dict[str, str] = {
-    ".pkl.gz": "a = pickle.load(gzip.open('{name}'), encoding='latin1'); numpy.save('x.npy', a[0][0])  # or where "
-    "the images are in a",
-    ".pkl": "a = pickle.load(open('{name}', 'rb'), encoding='latin1'); numpy.save('x.npy', a[0][0])  # or where "
-    "the images are in a",
-    ".pt": "a = torch.load('{name}', weights_only=True); numpy.save('x.npy', (a[0] if isinstance(a, tuple) else "
-    "a).numpy())",
-    ".zarr": "numpy.save('x.npy', zarr.open('{name}', mode='r')['{inside}'][:])",
-    ".arrow": "datasets.Dataset.from_file('{name}').to_parquet('x.parquet')",
-    ".nii": "numpy.save('x.npy', numpy.moveaxis(nibabel.load('{name}').get_fdata(), -1, 0))  # then into [0, 1]",
-    ".mp4": "ffmpeg -i '{name}' frames/%06d.png  # and give the folder frames",
-    ".rar": "unpack it, and give the folder",
+# By ending: Python, run in the folder of the file; {name} is the file's own name.
+PYTHON: dict[str, str] = {
+    ".pkl.gz": "import gzip, pickle, numpy; a = pickle.load(gzip.open('{name}'), encoding='latin1'); "
+    "numpy.save('x.npy', a[0][0])",
+    ".pkl": "import pickle, numpy; a = pickle.load(open('{name}', 'rb'), encoding='latin1'); "
+    "numpy.save('x.npy', a[0][0])",
+    ".pt": "import torch, numpy; a = torch.load('{name}', weights_only=True); "
+    "numpy.save('x.npy', (a[0] if isinstance(a, tuple) else a).numpy())",
+    ".zarr": "import zarr, numpy; numpy.save('x.npy', zarr.open('{name}', mode='r'){inside}[:])",
+    ".arrow": "import datasets; datasets.Dataset.from_file('{name}').to_parquet('x.parquet')",
+    ".nii": "import nibabel, numpy; a = nibabel.load('{name}').get_fdata(); "
+    "numpy.save('x.npy', numpy.moveaxis(a, -1, 0) / a.max())",
+    ".dcm": "import pydicom, numpy; a = pydicom.dcmread('{name}').pixel_array; numpy.save('x.npy', a)",
 }
+SHELL: dict[str, str] = {
+    ".mp4": "mkdir frames && ffmpeg -i '{name}' frames/%06d.png",
+    ".rar": "mkdir images && 7z x -oimages '{name}'",
+    ".zst": "mkdir images && tar --zstd -xf '{name}' -C images",
+}
+UNSURE = {".pkl": "  # a[0][0] if the images are there", ".pkl.gz": "  # a[0][0] if the images are there"}
 SAME = {
     ".pickle": ".pkl",
     ".pickle.gz": ".pkl.gz",
@@ -28,22 +34,22 @@ SAME = {
     ".mkv": ".mp4",
     ".webm": ".mp4",
     ".7z": ".rar",
-    ".zst": ".rar",
 }
 
 
 def conversion(path: Path) -> str:
-    """Advice on a file or folder that is not read, on a line of its own; empty if none is known."""
-    name = path.name.lower()
-    endings = sorted([*LINES, *SAME], key=len, reverse=True)
-    ending = next((ending for ending in endings if name.endswith(ending)), None)
+    """Command that converts a file or folder that is not read, on a line of its own; empty if none is known."""
+    lower = path.name.lower()
+    endings = sorted([*PYTHON, *SHELL, *SAME], key=len, reverse=True)
+    ending = next((ending for ending in endings if lower.endswith(ending)), None)
     if ending is None:
         return ""
-    line = LINES[SAME.get(ending, ending)]
-    inside = _zarr_array(path) if ending == ".zarr" else ""
-    if ending == ".zarr" and not inside:
-        line = line.replace("['{inside}']", "")
-    return f"\n{line.format(name=printable(path.name, 100), inside=inside)}"
+    kind, name = SAME.get(ending, ending), printable(path.name, 100)
+    if kind in SHELL:
+        return "\n" + SHELL[kind].format(name=name)
+    array = _zarr_array(path) if kind == ".zarr" else ""
+    inside = f"['{array}']" if array else ""
+    return f'\npython -c "{PYTHON[kind].format(name=name, inside=inside)}"{UNSURE.get(kind, "")}'
 
 
 def is_zarr(folder: Path) -> bool:

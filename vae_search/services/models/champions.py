@@ -245,7 +245,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
         dataset = open_dataset(store, loaded.data, cache=cache)
         task, remark = JudgeTask.of_test(dataset), MOVED_DRAW if dataset.moved_draw else None
     else:
-        images, pixels = open_new_images(store, name, binarize=loaded.data.binarize, cache=cache)
+        images, pixels = open_new_images(store, name, like=loaded.data, cache=cache)
         task, remark = JudgeTask(images=images, pixels=pixels), None
     from vae_search.vae.inference.scoring import judge
 

@@ -92,17 +92,18 @@ def pixel_columns(names: list[str], *, has_names: bool, where: str) -> tuple[lis
     if shape[2] != 1:
         height, width, _ = shape
         raise BadData(
-            f"{where}: its {len(pixels):,} columns may be colours of {height}×{width} pixels in either order. Convert "
-            "it, and give a.npy:\n"
+            f"{where}: its {len(pixels):,} columns may be colours of {height}×{width} pixels.\n"
+            "If they go pixel by pixel, convert it where it lies, and give a.npy: "
             f"{_conversion(where, height, width)}"
         )
     return pixels, label
 
 
 def _conversion(where: str, height: int, width: int) -> str:
+    file = where.rpartition("/")[2]
     return (
-        f"a = pandas.read_csv('{where}').drop(columns='label', errors='ignore').to_numpy('uint8'); "
-        f"numpy.save('a.npy', a.reshape(-1, {height}, {width}, 3))"
+        f"python -c \"import numpy, pandas; a = pandas.read_csv('{file}').drop(columns='label', errors='ignore'); "
+        f"numpy.save('a.npy', a.to_numpy('uint8').reshape(-1, {height}, {width}, 3))\""
     )
 
 

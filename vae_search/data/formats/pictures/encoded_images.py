@@ -1,8 +1,6 @@
 """Single encoded pictures (PNG, JPEG …) to arrays of images, several at once, in their order."""
 
-import struct
 import warnings
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +16,7 @@ from vae_search.core.machine import usable_cores
 from vae_search.core.text import printable
 from vae_search.data.formats.choices import Choices
 from vae_search.data.formats.pictures.fitting import resize_advice, resized
-from vae_search.data.formats.pictures.modes import GROUND_VALUE, Ground, Pixels, pixels_of
+from vae_search.data.formats.pictures.modes import DAMAGED, GROUND_VALUE, Ground, Pixels, pixels_of
 from vae_search.data.image_checks import LARGEST, refuse_too_large
 from vae_search.errors import BadData
 
@@ -29,8 +27,6 @@ SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"),
     *(".jfif", ".jpe", ".mpo", ENDING_OF_TGA),
 )
-# What Pillow's decoders raise for damaged files, beside OSError.
-DAMAGED = (SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 MOST_THREADS = 8
 AT_A_TIME = 8  # pictures that a thread decodes before it asks for more; so many for each thread are held in memory
 # Not Pillow's `convert`: it makes every value above 255 white.

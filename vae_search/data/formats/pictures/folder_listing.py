@@ -29,13 +29,16 @@ class FolderListing:
     """links to folders whose pictures are there already"""
 
 
-def list_pictures(folder: Path) -> FolderListing:
+def list_pictures(folder: Path, *, follows_out: bool = False) -> FolderListing:
     """List all pictures below a folder. Hidden files and folders are left out.
+
+    Args:
+        follows_out: links that lead out of the folder are followed too.
 
     Raises:
         BadData: A folder cannot be read, a link leads out of `folder` or to nothing, or a picture is no regular file.
     """
-    walk = _Walk(folder)
+    walk = _Walk(folder, follows_out=follows_out)
     with reading(place(folder)):
         walk.enter((), folder)
         # Folders come before links to them: so no order of names decides which of the two is read.
@@ -54,9 +57,10 @@ def list_pictures(folder: Path) -> FolderListing:
 class _Walk:
     """Folders that were read so far, by their true places, and links that are still to be looked at."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, follows_out: bool) -> None:
         self._folder = folder
         self._root = folder.resolve()
+        self._follows_out = follows_out
         self._read: set[Path] = set()
         self.pictures: list[tuple[Parts, Path]] = []
         self.left_out: Counter[str] = Counter()
@@ -93,10 +97,10 @@ class _Walk:
         if not link.is_dir():
             raise BadData(f"{place(self._folder)}: {name} is a link to nothing that can be read. Remove or mend it.")
         target = link.resolve()
-        if not target.is_relative_to(self._root):
+        if not (self._follows_out or target.is_relative_to(self._root)):
             raise BadData(
                 f"{place(self._folder)}: {name} is a link out of this folder, to {place(target)}, and is not followed."
-                "\nPut a copy of that folder in its place, or remove the link."
+                "\nSet data.follow_links: true, put a copy of that folder in its place, or remove the link."
             )
         if target in self._read:
             self.linked_twice.append(name)

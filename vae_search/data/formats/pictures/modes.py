@@ -1,11 +1,14 @@
 """One opened picture to pixels: modes, transparency, orientation."""
 
+import struct
+import zlib
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from vae_search.data.formats.pictures.fitting import resize_advice
 from vae_search.data.image_checks import LARGEST
 from vae_search.errors import BadData
 
@@ -13,6 +16,8 @@ GREY_MODES = ("1", "L", "LA", "La")
 COLOUR_MODES = ("RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 PALETTE_MODES = ("P", "PA")
 DEEP_MODES = ("I", "F")  # these, and those that begin with I;16
+# What Pillow's decoders raise for damaged files, beside OSError.
+DAMAGED = (SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 TURNED = range(2, 9)  # EXIF orientations of pictures that do not lie as they are to be seen
 LYING = range(5, 9)  # of these, height is width
 MOST_PIXELS = 2**27  # of a picture that is brought to another size
@@ -50,7 +55,10 @@ def pixels_of(picture: Image.Image, *, ground: Ground, is_resized: bool, where: 
     """
     width, height = picture.size
     if max(picture.size) > LARGEST and not is_resized:
-        raise BadData(f"{where}: must be at most {LARGEST} pixels high and wide, but it is {height}×{width}.")
+        raise BadData(
+            f"{where}: must be at most {LARGEST} pixels high and wide, but it is {height}×{width}.\n"
+            f"{resize_advice(height, width)}"
+        )
     if width * height > MOST_PIXELS:
         raise BadData(f"{where}: must have at most {MOST_PIXELS:,} pixels, but it has {width * height:,}. Remove it.")
     if getattr(picture, "is_animated", False) and picture.format != "MPO":  # of a camera: the others are previews
@@ -99,5 +107,5 @@ def _orientation(picture: Image.Image) -> int:
     """EXIF orientation, from 1 to 8; 1 as well if the metadata are damaged, as viewers have it."""
     try:
         return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001
+    except (OSError, *DAMAGED):
         return 1

@@ -27,7 +27,8 @@ class PictureParts:
         """Sentence on the folders that were taken as parts, if there are any beside those of Keras's names."""
         if "validation" not in self.positions:
             return ()
-        named = ", ".join(f"{printable(name)} ({role})" for name, role in self.roles.items())
+        by_part = sorted(self.roles.items(), key=lambda item: ROLE_NAMES.index(item[1]))
+        named = ", ".join(f"{printable(name)} ({role})" for name, role in by_part)
         return (f"Parts are those of the folders: {named}.",)
 
 

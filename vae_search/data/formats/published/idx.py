@@ -28,6 +28,11 @@ def idx_file(folder: Path, part: str) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
+def is_idx_name(name: str) -> bool:
+    """True if a file is called as IDX files of images are."""
+    return OTHER_NAMES.fullmatch(name) is not None
+
+
 def idx_sets(folder: Path) -> dict[str, dict[Role, Path]]:
     """Files of other names, such as `emnist-letters-train-images-idx3-ubyte.gz`, by what their names begin with."""
     found: dict[str, dict[Role, Path]] = {}

@@ -72,11 +72,11 @@ def pixel_names(names: Sequence[str], schema: pa.Schema) -> list[str]:
 def _nothing(schema: pa.Schema, where: str) -> str:
     for field in schema:
         if pa.types.is_struct(field.type) and field.type.get_field_index("path") >= 0:
+            file, name = where.rpartition("/")[2], printable(field.name)
             return (
-                f"{where}: column {printable(field.name)} names files, which are not followed. Give their folder "
-                "instead, or put them in:\n"
-                f"t = pandas.read_parquet('FILE'); t['{field.name}'] = [open(i['path'], 'rb').read() for i in "
-                f"t['{field.name}']]; t.to_parquet('new.parquet')"
+                f"{where}: column {name} names files, which are not followed. Give their folder instead, or put them "
+                f"in:\npython -c \"import pandas; t = pandas.read_parquet('{file}'); t['{name}'] = [open(i['path'], "
+                f"'rb').read() for i in t['{name}']]; t.to_parquet('new.parquet')\""
             )
     columns = [f"{field.name} ({field.type})" for field in schema]
     return (

@@ -224,7 +224,7 @@ CASES = [
     Case(
         name="symbolic links",
         shape="class folders that are symbolic links",
-        outcome="read, each folder once; refused by name if they lead out of the folder",
+        outcome="read, each folder once; those that lead out of the folder only with `data.follow_links: true`",
         make=linked,
         pixels=grey_pixels,
     ),
@@ -232,7 +232,14 @@ CASES = [
         name="symbolic links that lead out",
         shape="",
         make=partial(linked, outside=True),
-        refused="a is a link out of this folder",
+        refused="Set data.follow_links: true",
+    ),
+    Case(
+        name="symbolic links that lead out, followed",
+        shape="",
+        make=partial(linked, outside=True),
+        choices={"follow_links": True},
+        pixels=grey_pixels,
     ),
     Case(
         name="junk",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.support.people_files import arrays, other, pictures, tables
+from tests.support.paths import ROOT
 from tests.support.people_files.case import Case
 from vae_search.data.dataset import Dataset, load_dataset
 from vae_search.data.formats.choices import Choices
@@ -11,6 +12,7 @@ from vae_search.data.sources import read_source
 from vae_search.errors import BadData
 from vae_search.spec.sections import DataSpec
 
+TABLE_BEGINS = "| what you have | what becomes of it |\n|---|---|\n"
 CASES = [*pictures.CASES, *arrays.CASES, *tables.CASES, *other.CASES]
 READ = [case for case in CASES if case.refused is None]
 REFUSED = [case for case in CASES if case.refused is not None]
@@ -64,3 +66,12 @@ def test_parts_of_their_own_are_the_parts_that_are_scored(tmp_path):
     assert {image.tobytes() for image in held_out} == {image.tobytes() for image in images[200:240]}
     assert {image.tobytes() for image in dataset.test[..., 0]} == {image.tobytes() for image in images[240:]}
     assert len(dataset.train) == 200
+
+
+def test_the_table_of_the_docs_is_that_of_the_corpus():
+    page = (ROOT / "docs/guides/images.md").read_text()
+    table = page.partition(TABLE_BEGINS)[2].partition("\n\n")[0]
+
+    rows = [f"| {case.shape} | {case.outcome} |" for case in CASES if case.outcome]
+
+    assert table.strip().splitlines() == rows, "copy these into docs/guides/images.md:\n" + "\n".join(rows)

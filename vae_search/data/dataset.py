@@ -18,7 +18,7 @@ from vae_search.data.labels import train_labels
 from vae_search.data.pixel_statistics import BINARY, PixelStatistics
 from vae_search.data.random_access.identity import fingerprint
 from vae_search.data.random_access.kept_measures import TEST, VALIDATION, Measures, measures
-from vae_search.data.random_access.mapped_images import Keep, PixelArray, parted
+from vae_search.data.random_access.mapped_images import Keep, MappedImages, PixelArray, parted
 from vae_search.data.sources import Source, read_source
 from vae_search.data.splits import LEAST_PART, Split, split_images
 from vae_search.errors import BadData
@@ -79,17 +79,23 @@ class Dataset:
         height, width, channels = self.train.shape[1:]
         return height, width, channels
 
+    @property
+    def is_mapped(self) -> bool:
+        """True if the images do not fit in memory and stay in files of this node's cache."""
+        return isinstance(self.train, MappedImages)
 
-def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
+
+def load_dataset(spec: DataSpec, *, cache: Path, held_bytes: int | None = None) -> Dataset:
     """Read, check, split and binarise the images that a spec asks for.
 
     Args:
-        cache: the folder for downloads.
+        cache, held_bytes: see `read_source`.
 
     Raises:
         BadData: The images cannot be had, or cannot be used as they are.
     """
-    return split_dataset(read_source(spec.source, cache=cache, choices=Choices.of(spec)), spec)
+    choices = Choices.of(spec)
+    return split_dataset(read_source(spec.source, cache=cache, choices=choices, held_bytes=held_bytes), spec)
 
 
 def split_dataset(source: Source, spec: DataSpec) -> Dataset:

@@ -15,16 +15,17 @@ from vae_search.data.formats.found import Found
 from vae_search.data.formats.published.cifar10 import Cifar10
 from vae_search.data.formats.published.photo_patches import VALIDATION_COUNT, read_photo_patches
 from vae_search.data.formats.safe_reading import place, reading
-from vae_search.data.image_checks import Images, check_images, check_pair, decoded_limit_bytes
+from vae_search.data.image_checks import Images, check_images, check_pair
 from vae_search.data.labels import class_numbers
 from vae_search.data.random_access.derived_readers import joined
 from vae_search.data.random_access.identity import files_identity
 from vae_search.data.random_access.image_reader import ImageReader, read_all, size_bytes
 from vae_search.data.random_access.mapped_images import Keep, in_memory
 from vae_search.data.random_access.mapped_source import Room, mapped_source
+from vae_search.data.random_access.plugin_source import PluginSource
 from vae_search.data.splits import LEAST_PART, Protocol
 from vae_search.errors import BadData
-from vae_search.spec.fields import NAMES
+from vae_search.spec.fields import NAMES, PLUGIN
 
 # How many of the training images a family of data sets is usually validated on, the last ones, by the shapes of its
 # training and test images: MNIST and the sets made in its image, CIFAR-10 (He et al. 2016, 4.2: 45,000 / 5,000) and
@@ -60,13 +61,15 @@ class Source:
     decoded_as: str | None = None
 
 
-def read_source(source: str, *, cache: Path, choices: Choices = NONE) -> Source:
+def read_source(source: str, *, cache: Path, choices: Choices = NONE, held_bytes: int | None = None) -> Source:
     """Read the images of a data set.
 
     Args:
-        source: one of NAMES, or the path of a file or folder of a kind that is read.
+        source: one of NAMES, plugin:NAME of an installed package, or the path of a file or folder of a kind that is
+            read.
         cache: the folder for downloads, and for decoded images that do not fit in memory.
         choices: of the spec, where a file or folder leaves open what its images are.
+        held_bytes: most that decoded images may take in memory; None: as much as is fit here.
 
     Raises:
         BadData: There is nothing of that kind, it is damaged, it cannot be downloaded, or nobody can train on it.
@@ -84,8 +87,10 @@ def read_source(source: str, *, cache: Path, choices: Choices = NONE) -> Source:
             return _with_protocol(source, *read_fashion_mnist(cache=cache, keras=keras))
         case "cifar10":
             return _labelled(source, read_cifar10(cache=cache))
+        case _ if source.startswith(PLUGIN):
+            return _read_plugin(source, cache=cache, held_bytes=held_bytes)
         case _:
-            return _read_path(Path(source), choices, cache=cache)
+            return _read_path(Path(source), choices, cache=cache, held_bytes=held_bytes)
 
 
 def _checked(
@@ -111,7 +116,7 @@ def _checked(
         return dict(zip(("train", "test"), pair, strict=True))
 
     folder = decoded_as = None
-    if room is None or sum(map(size_bytes, parts.values())) <= decoded_limit_bytes():
+    if room is None or sum(map(size_bytes, parts.values())) <= room.held_bytes:
         arrays = {part: read_all(images) for part, images in parts.items()}
         checked = check(arrays, dict.fromkeys(arrays, in_memory))
     else:
@@ -147,6 +152,13 @@ def _labelled(name: str, found: Cifar10) -> Source:
     return _with_protocol(name, found.train, found.test, found.train_labels)
 
 
+def _read_plugin(source: str, *, cache: Path, held_bytes: int | None) -> Source:
+    images = PluginSource(source)
+    note = f"Read from the package {images.package}."
+    room = Room.of(cache, images.identity, held_bytes)
+    return _checked(source, images, None, train_labels=images.labels, notes=(note,), room=room)
+
+
 def _missing(path: Path) -> str:
     hint = did_you_mean(path.name.replace("-", "_"), NAMES)
     return (
@@ -156,7 +168,7 @@ def _missing(path: Path) -> str:
     )
 
 
-def _read_path(path: Path, choices: Choices, *, cache: Path) -> Source:
+def _read_path(path: Path, choices: Choices, *, cache: Path, held_bytes: int | None) -> Source:
     where = place(path)
     try:
         with reading(where):
@@ -166,8 +178,8 @@ def _read_path(path: Path, choices: Choices, *, cache: Path) -> Source:
                 raise BadData(_missing(path)) from None
     except ValueError as error:  # a null character
         raise BadData(f"{where}: must be a path, but no path holds a null character.") from error
-    room = Room(cache=cache, identity=lambda: f"{files_identity(path)} {choices}")
-    return _of_found(str(path), read_path(path, choices), room=room)
+    room = Room.of(cache, lambda: f"{files_identity(path)} {choices}", held_bytes)
+    return _of_found(str(path), read_path(path, choices, held_bytes=room.held_bytes), room=room)
 
 
 def _of_found(name: str, found: Found, *, room: Room) -> Source:

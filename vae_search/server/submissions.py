@@ -15,7 +15,7 @@ from vae_search.core.text import shown
 from vae_search.errors import InvalidSpec
 from vae_search.services.sweeps import check_limits
 from vae_search.spec.document import parse_yaml
-from vae_search.spec.fields import FAR, IN_STORE, NAMES
+from vae_search.spec.fields import FAR, IN_STORE, NAMES, PLUGIN, installed_sources
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 
 ORIGIN = "spec"
@@ -62,6 +62,8 @@ class DataRoots:
         """
         if source in NAMES or source.startswith(IN_STORE):
             return None
+        if source.startswith(PLUGIN):
+            return self._plugin_refusal(source)
         if source.startswith(FAR):
             return None if self._is_below_address(source) else self._law("an address below a data root")
         if not (isinstance(written, str) and posixpath.isabs(written)):
@@ -69,6 +71,11 @@ class DataRoots:
         if follow_links:
             return "must be read without data.follow_links, since what is read over HTTP stays in its data root."
         return None if self._is_below_folder(source) else self._law("a path below a data root")
+
+    def _plugin_refusal(self, source: str) -> str | None:
+        installed = installed_sources()
+        there = f"Installed are {', '.join(installed[:5])}." if installed else "None is installed."
+        return None if source in installed else f"must be a data set of a package that is installed here. {there}"
 
     def _is_below_address(self, source: str) -> bool:
         plain = unquote(unquote(source))

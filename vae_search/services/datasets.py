@@ -2,7 +2,8 @@
 
 A copy is used only if it is whole, of the version that its source has now, and can be decoded; see `data.remote.cache`.
 
-Only the driver of a sweep reads images: its workers get the decoded arrays through Ray, one copy per node.
+Only the driver of a sweep reads images: its workers get the decoded arrays through Ray, one copy per node; but images
+that do not fit in memory are read on each node.
 """
 
 import hashlib
@@ -78,13 +79,16 @@ def put(store: Store, source: str, place: Path) -> None:
             store.create(path, file.read_bytes())
 
 
-def open_dataset(store: Store, data: DataSpec, *, cache: Path, refresh: bool = False) -> "Dataset":
+def open_dataset(
+    store: Store, data: DataSpec, *, cache: Path, refresh: bool = False, held_bytes: int | None = None
+) -> "Dataset":
     """Read the images of a spec, wherever they are.
 
     Args:
         store: holds what `store:` sources name.
         cache: folder for downloads and copies.
         refresh: fetch far images anew, whatever is in the cache.
+        held_bytes: see `data.sources.read_source`.
 
     Raises:
         BadData: The images cannot be found or used.
@@ -95,15 +99,15 @@ def open_dataset(store: Store, data: DataSpec, *, cache: Path, refresh: bool = F
     from vae_search.data.formats.choices import Choices
     from vae_search.data.sources import read_source
 
-    copy = local_copy(store, data, cache=cache, refresh=refresh)
+    copy, choices = local_copy(store, data, cache=cache, refresh=refresh), Choices.of(data)
     try:
         try:
-            source = read_source(copy.data.source, cache=cache, choices=Choices.of(copy.data))
+            source = read_source(copy.data.source, cache=cache, choices=choices, held_bytes=held_bytes)
         except BadData:
             if copy.place is None or copy.is_fresh:
                 raise
             copy = local_copy(store, data, cache=cache, refresh=True)  # what lay there may have been damaged since
-            source = read_source(copy.data.source, cache=cache, choices=Choices.of(copy.data))
+            source = read_source(copy.data.source, cache=cache, choices=choices, held_bytes=held_bytes)
     except BadData as error:
         if copy.place is None:
             raise

@@ -105,6 +105,7 @@ def run(
     from vae_search.search.capacity import local_capacity
     from vae_search.search.driver_lifecycle import SweepStart
     from vae_search.services.datasets import open_dataset
+    from vae_search.services.models.node_images import NodeImages
 
     # Refuse what can never run before anything slow.
     if address is None:
@@ -140,7 +141,17 @@ def run(
     else:
         from vae_search.runtime.sweep_runner import search
 
-        search(start, task=task, judge_task=judge_task, store=store, observer=observer, address=address, wait_s=wait_s)
+        images = NodeImages.of(dataset, spec.data, store, cache=cache)
+        search(
+            start,
+            task=task,
+            judge_task=judge_task,
+            store=store,
+            observer=observer,
+            address=address,
+            wait_s=wait_s,
+            on_node=None if images is None else images.tasks,
+        )
     return _outcome(store, status(store, spec.name), cache=cache, observer=observer, address=address)
 
 

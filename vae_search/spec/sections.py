@@ -37,7 +37,8 @@ class DataSpec(Part):
 
     source: str = Field(
         min_length=1,
-        description=f"{', '.join(NAMES)}, a path (relative ones start at the spec), or the address of one file.",
+        description=f"{', '.join(NAMES)}, a path (relative ones start at the spec), the address of one file, "
+        "or plugin:NAME of an installed package.",
     )
     binarize: Literal["dynamic", "threshold", "none"] = Field(
         default="dynamic", description="dynamic: each epoch draws 0/1 pixels anew; threshold: > 0.5; none: as they are."

@@ -47,18 +47,21 @@ FILES = f".npy, .npz, HDF5, .mat, .csv, .parquet, TFRecord, {', '.join(ENDINGS[:
 Listed = Sequence[tuple[Parts, Path]]
 
 
-def read_path(path: Path, choices: Choices = NONE) -> Found:
+def read_path(path: Path, choices: Choices = NONE, *, held_bytes: int) -> Found:
     """The images of a file or folder, by part, in the form that is checked.
+
+    Args:
+        held_bytes: most that may be in memory; of what is more, some kinds are read in ranges.
 
     Raises:
         BadData: There is nothing of a kind that is read, it is damaged, or what its images are is not clear.
     """
     where = place(path)
-    found = _read_folder(path, choices) if path.is_dir() else _read_file(path, choices)
+    found = _read_folder(path, choices, held_bytes) if path.is_dir() else _read_file(path, choices, held_bytes)
     return in_normal_form(found, choices, where=where, by_columns=path.suffix.lower() == ".mat")
 
 
-def _read_folder(folder: Path, choices: Choices) -> Found:
+def _read_folder(folder: Path, choices: Choices, held_bytes: int) -> Found:
     where = place(folder)
     if idx_file(folder, TRAIN) or idx_file(folder, TEST):
         return read_idx_folder(folder)
@@ -80,10 +83,10 @@ def _read_folder(folder: Path, choices: Choices) -> Found:
             f"{where}: must hold one data set, but it holds {len(sets)}: {', '.join(sets)}.\n"
             f"Give one by its file, such as {files[0]}."
         )
-    return _read_files(folder, listing, choices)
+    return _read_files(folder, listing, choices, held_bytes)
 
 
-def _read_files(folder: Path, listing: FolderListing, choices: Choices) -> Found:
+def _read_files(folder: Path, listing: FolderListing, choices: Choices, held_bytes: int) -> Found:
     """The images of a folder of containers: shards, parts, or an array for each image."""
     where = place(folder)
     by_kind: dict[str, list[tuple[Parts, Path]]] = {}
@@ -105,8 +108,8 @@ def _read_files(folder: Path, listing: FolderListing, choices: Choices) -> Found
         refuse_irregular(file)
     readers: dict[str, Callable[[Path], Found]] = {
         ".npz": lambda file: read_npz(file, where=place(file), choices=choices),
-        ".mat": lambda file: read_matlab(file, choices),
-        ".h5": lambda file: read_hdf5(file, choices),
+        ".mat": lambda file: read_matlab(file, choices, held_bytes),
+        ".h5": lambda file: read_hdf5(file, choices, held_bytes),
         ".csv": read_csv,
     }
     match kind:
@@ -160,7 +163,7 @@ def _by_role(files: Listed, where: str) -> dict[Role, list[Path]]:
     return {role: found[role] for role in ROLE_NAMES if role in found}
 
 
-def _read_file(path: Path, choices: Choices) -> Found:
+def _read_file(path: Path, choices: Choices, held_bytes: int) -> Found:
     where = place(path)
     refuse_irregular(path)
     name = path.name.lower()
@@ -174,16 +177,16 @@ def _read_file(path: Path, choices: Choices) -> Found:
         case ".npz":
             return read_npz(path, where=where, choices=choices)
         case ".npy":
-            large = large_array(path)
+            large = large_array(path, held_bytes)
             return Found(train=read_npy(path) if large is None else large)
         case ".parquet":
             return read_parquet({"train": [path]}, choices)
         case ".csv":
             return read_csv(path)
         case ".mat":
-            return read_matlab(path, choices)
+            return read_matlab(path, choices, held_bytes)
         case ".h5":
-            return read_hdf5(path, choices)
+            return read_hdf5(path, choices, held_bytes)
     if (parts := _idx_set_of(path)) is not None:
         return read_other_idx(parts)
     raise BadData(_another(path))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_search.data.image_checks import Images, check_shape, check_type
+from vae_search.data.image_checks import Images, check_shape, check_type, decoded_limit_bytes
 from vae_search.data.random_access.identity import fingerprint
 from vae_search.data.random_access.image_reader import ImageReader, decoded_blocks, size_bytes
 from vae_search.data.random_access.kept_folders import FOLDER, KeptFile, check_room, full_disk, kept_folder
@@ -29,10 +29,18 @@ class Room:
     Args:
         cache: folder whose `images` holds them.
         identity: of what they are read from; another one is decoded anew. It is asked for only if they do not fit.
+        held_bytes: most that fits.
     """
 
     cache: Path
     identity: Callable[[], str]
+    held_bytes: int
+
+    @classmethod
+    def of(cls, cache: Path, identity: Callable[[], str], held_bytes: int | None) -> "Room":
+        """Room with the usual limit of what is held in memory, unless another one is given."""
+        limit = decoded_limit_bytes() if held_bytes is None else held_bytes
+        return cls(cache=cache, identity=identity, held_bytes=limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

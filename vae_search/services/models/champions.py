@@ -1,5 +1,6 @@
 """Lifecycle of models: promote from a sweep, list, roll back, load, evaluate."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -122,12 +123,18 @@ def promote(
             )
         return dataset
 
+    def on_node(dataset: "Dataset") -> "Callable[[], Dataset] | None":
+        from vae_search.services.models.node_images import NodeImages
+
+        images = NodeImages.of(dataset, spec.data, store, cache=cache)
+        return None if images is None else images.dataset
+
     with ExitStack() as stack:
         backend: ModelBackend
         if address is None:
             backend = LocalBackend(load)
         else:
-            backend = RemoteBackend(load, address=address, resources=spec.resources, stack=stack)
+            backend = RemoteBackend(load, on_node=on_node, address=address, resources=spec.resources, stack=stack)
         return promote_best(
             store, sweep, model=name, rules=rules, backend=backend, now=lambda: datetime.now(UTC), actor=actor
         )

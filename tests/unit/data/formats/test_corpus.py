@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.support.people_files import arrays, other, pictures, tables
 from tests.support.paths import ROOT
+from tests.support.people_files import arrays, other, pictures, tables
 from tests.support.people_files.case import Case
 from vae_search.data.dataset import Dataset, load_dataset
 from vae_search.data.formats.choices import Choices

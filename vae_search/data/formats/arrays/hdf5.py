@@ -17,7 +17,7 @@ from vae_search.data.formats.choices import Choices
 from vae_search.data.formats.found import AnyImages, Found
 from vae_search.data.formats.roles import Role
 from vae_search.data.formats.safe_reading import place, reading
-from vae_search.data.image_checks import check_type, decoded_limit_bytes, refuse_too_large
+from vae_search.data.image_checks import check_type, refuse_too_large
 from vae_search.errors import BadData
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ MOST_ARRAYS = 10_000
 OWN_OF_MATLAB = "#refs#"  # where MATLAB keeps what cells point to
 
 
-def read_hdf5(path: Path, choices: Choices, *, by_columns: bool = False) -> Found:
+def read_hdf5(path: Path, choices: Choices, held_bytes: int, *, by_columns: bool = False) -> Found:
     """The images of an HDF5 file.
 
     Args:
+        held_bytes: most that may be in memory; data sets that are more are read in ranges.
         by_columns: MATLAB wrote it, whose axes lie in the opposite order.
 
     Raises:
@@ -49,7 +50,7 @@ def read_hdf5(path: Path, choices: Choices, *, by_columns: bool = False) -> Foun
             for role, name in chosen.images.items():
                 header, inside = headers[name], f"{where}: {printable(name)}"
                 check_type(header.dtype, where=inside)
-                if (reader := _large(path, name, header, by_columns=by_columns, held=held)) is not None:
+                if (reader := _large(path, name, header, by_columns=by_columns, room=held_bytes - held)) is not None:
                     parts[role] = reader
                     continue
                 refuse_too_large(header.shape, header.dtype.itemsize, where=inside, beside_bytes=held)
@@ -91,9 +92,9 @@ class Hdf5Reader:
             raise BadData(f"{where}: must be a complete HDF5 file, but: {printable(str(error), 160)}.") from error
 
 
-def _large(path: Path, name: str, header: ArrayHeader, *, by_columns: bool, held: int) -> Hdf5Reader | None:
+def _large(path: Path, name: str, header: ArrayHeader, *, by_columns: bool, room: int) -> Hdf5Reader | None:
     """Reader of a data set that does not fit in memory; None if it fits, or its images are not counted first."""
-    if held + math.prod(header.shape) * header.dtype.itemsize <= decoded_limit_bytes():
+    if math.prod(header.shape) * header.dtype.itemsize <= room:
         return None
     axes = tuple(range(len(header.shape)))
     shape = header.shape

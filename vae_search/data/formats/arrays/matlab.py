@@ -23,8 +23,11 @@ TYPES = {"single": np.float32, "double": np.float64, "logical": np.uint8} | {
 DAMAGED = (ValueError, TypeError, KeyError, IndexError, NotImplementedError, OverflowError, MemoryError, zlib.error)
 
 
-def read_matlab(path: Path, choices: Choices) -> Found:
+def read_matlab(path: Path, choices: Choices, held_bytes: int) -> Found:
     """The images of a .mat file.
+
+    Args:
+        held_bytes: see `read_hdf5`.
 
     Raises:
         BadData: No variable, or more than one, may hold the images, or the file is damaged or too large.
@@ -33,7 +36,7 @@ def read_matlab(path: Path, choices: Choices) -> Found:
     with reading(where), path.open("rb") as file:
         begin = file.read(HEADER_BYTES + len(SIGNATURE))
     if begin.startswith(SIGNATURE) or begin[HEADER_BYTES:] == SIGNATURE:
-        return read_hdf5(path, choices, by_columns=True)
+        return read_hdf5(path, choices, held_bytes, by_columns=True)
     import scipy.io  # takes long to import, and few read such files
 
     try:

@@ -12,6 +12,7 @@ from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.text import printable
 from vae_search.data.binarization import BINARISATION_SEED, above_half, bernoulli_entropy, draw_evaluation_sets
 from vae_search.data.duplicates import count_duplicates
+from vae_search.data.formats.choices import NONE, Choices
 from vae_search.data.image_checks import Images, blocks, extremes, grey_levels
 from vae_search.data.labels import train_labels
 from vae_search.data.pixel_statistics import BINARY, PixelStatistics
@@ -93,7 +94,8 @@ def load_dataset(spec: DataSpec, *, cache: Path, held_bytes: int | None = None) 
     Raises:
         BadData: The images cannot be had, or cannot be used as they are.
     """
-    return split_dataset(read_source(spec.source, cache=cache, held_bytes=held_bytes), spec)
+    choices = Choices.of(spec)
+    return split_dataset(read_source(spec.source, cache=cache, choices=choices, held_bytes=held_bytes), spec)
 
 
 def split_dataset(source: Source, spec: DataSpec) -> Dataset:
@@ -161,12 +163,15 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
     )
 
 
-def load_new_images(source: str, *, binarize: str, cache: Path) -> tuple[PixelArray, PixelStatistics]:
+def load_new_images(
+    source: str, *, binarize: str, cache: Path, choices: Choices = NONE
+) -> tuple[PixelArray, PixelStatistics]:
     """Images to score a finished model on: all of a source, or its test images if it says which those are.
 
     Args:
         binarize: as the model's images were.
         cache: the folder for downloads.
+        choices: as of the model's images, such as their size.
 
     Returns:
         (count, height, width, channels) uint8 in 0 … levels - 1, and the statistics of what the source has to train on.
@@ -175,7 +180,7 @@ def load_new_images(source: str, *, binarize: str, cache: Path) -> tuple[PixelAr
         BadData: The images cannot be had, or cannot be used as they are.
     """
     where = printable(source, 400)
-    found = read_source(source, cache=cache)
+    found = read_source(source, cache=cache, choices=choices)
     images = found.train if found.test is None else found.test
     if binarize == "none" and (images.pixels.dtype != np.uint8 or images.scale <= 1):
         kind = "black and white" if images.pixels.dtype == np.uint8 else "floats in between"

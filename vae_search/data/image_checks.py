@@ -207,9 +207,11 @@ def check_shape(shape: tuple[int, ...], *, where: str) -> tuple[int, ...]:
         # Square but for the last axis, as MATLAB keeps grey images.
         is_counted_last = len(shape) == 3 and shape[0] == shape[1] <= LARGEST < shape[2]
         advice = "\nAre the images counted last? Then use np.moveaxis(images, -1, 0)." if is_counted_last else ""
+        is_small = min(shaped[1:3]) < SMALLEST
+        resize = "" if is_small else "\nSet data.resize: {height: 64, width: 64, fit: crop} (or pad, or stretch)."
         raise BadData(
             f"{where}: images must be {SMALLEST} to {LARGEST} pixels high and wide, but they are {_size(shaped)}."
-            f"{advice}"
+            f"{advice or resize}"
         )
     return shaped
 

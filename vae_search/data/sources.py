@@ -1,7 +1,6 @@
 """Data sources: a data set by name, a file, or a folder."""
 
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,22 +9,21 @@ import numpy as np
 
 from vae_search.core.text import did_you_mean, printable
 from vae_search.data.builtin import read_cifar10, read_digits, read_fashion_mnist, read_mnist
-from vae_search.data.formats.cifar10 import Cifar10, is_cifar10_folder, read_cifar10_archive, read_cifar10_folder
-from vae_search.data.formats.encoded_images import turned_note
-from vae_search.data.formats.idx import TEST, TRAIN, idx_advice, idx_file, read_idx_folder
-from vae_search.data.formats.image_folder import read_image_folder
-from vae_search.data.formats.numpy_files import read_npy, read_npz, unread_note
-from vae_search.data.formats.parquet import read_parquet
-from vae_search.data.formats.photo_patches import VALIDATION_COUNT, read_photo_patches
-from vae_search.data.formats.safe_reading import place, reading, refuse_irregular
+from vae_search.data.formats.any_path import read_path
+from vae_search.data.formats.choices import NONE, Choices
+from vae_search.data.formats.found import Found
+from vae_search.data.formats.published.cifar10 import Cifar10
+from vae_search.data.formats.published.photo_patches import VALIDATION_COUNT, read_photo_patches
+from vae_search.data.formats.safe_reading import place, reading
 from vae_search.data.image_checks import Images, check_images, check_pair
-from vae_search.data.random_access.array_file import large_array
+from vae_search.data.labels import class_numbers
+from vae_search.data.random_access.derived_readers import joined
 from vae_search.data.random_access.identity import files_identity
 from vae_search.data.random_access.image_reader import ImageReader, read_all, size_bytes
 from vae_search.data.random_access.mapped_images import Keep, in_memory
 from vae_search.data.random_access.mapped_source import Room, mapped_source
 from vae_search.data.random_access.plugin_source import PluginSource
-from vae_search.data.splits import Protocol
+from vae_search.data.splits import LEAST_PART, Protocol
 from vae_search.errors import BadData
 from vae_search.spec.fields import NAMES, PLUGIN
 
@@ -63,13 +61,14 @@ class Source:
     decoded_as: str | None = None
 
 
-def read_source(source: str, *, cache: Path, held_bytes: int | None = None) -> Source:
+def read_source(source: str, *, cache: Path, choices: Choices = NONE, held_bytes: int | None = None) -> Source:
     """Read the images of a data set.
 
     Args:
-        source: one of NAMES, plugin:NAME of an installed package, or the path of a .npz, .npy or .parquet file, of
-            CIFAR-10's .tar.gz, or of a folder with IDX files, with CIFAR-10's files or of pictures.
+        source: one of NAMES, plugin:NAME of an installed package, or the path of a file or folder of a kind that is
+            read.
         cache: the folder for downloads, and for decoded images that do not fit in memory.
+        choices: of the spec, where a file or folder leaves open what its images are.
         held_bytes: most that decoded images may take in memory; None: as much as is fit here.
 
     Raises:
@@ -91,7 +90,7 @@ def read_source(source: str, *, cache: Path, held_bytes: int | None = None) -> S
         case _ if source.startswith(PLUGIN):
             return _read_plugin(source, cache=cache, held_bytes=held_bytes)
         case _:
-            return _read_path(Path(source), cache=cache, held_bytes=held_bytes)
+            return _read_path(Path(source), choices, cache=cache, held_bytes=held_bytes)
 
 
 def _checked(
@@ -142,10 +141,11 @@ def _with_protocol(
     train_labels: np.ndarray | None = None,
     *,
     notes: tuple[str, ...] = (),
+    room: Room | None = None,
 ) -> Source:
     validation = None if test is None else USUAL_VALIDATION.get((train.shape, test.shape))
     protocol = None if validation is None else Protocol(validation=validation)
-    return _checked(name, train, test, protocol=protocol, train_labels=train_labels, notes=notes)
+    return _checked(name, train, test, protocol=protocol, train_labels=train_labels, notes=notes, room=room)
 
 
 def _labelled(name: str, found: Cifar10) -> Source:
@@ -168,43 +168,37 @@ def _missing(path: Path) -> str:
     )
 
 
-def _read_path(path: Path, *, cache: Path, held_bytes: int | None = None) -> Source:
-    where, name = place(path), str(path)
+def _read_path(path: Path, choices: Choices, *, cache: Path, held_bytes: int | None) -> Source:
+    where = place(path)
     try:
         with reading(where):
             try:
-                is_folder = stat.S_ISDIR(path.stat().st_mode)
+                path.stat()
             except FileNotFoundError:
                 raise BadData(_missing(path)) from None
     except ValueError as error:  # a null character
         raise BadData(f"{where}: must be a path, but no path holds a null character.") from error
-    if is_folder:
-        if idx_file(path, TRAIN) or idx_file(path, TEST):
-            return _with_protocol(name, *read_idx_folder(path))
-        if is_cifar10_folder(path):
-            return _labelled(name, read_cifar10_folder(path))
-        pictures = read_image_folder(path)
-        return _checked(name, pictures.train, pictures.test, notes=pictures.notes)
-    refuse_irregular(path)
-    room = Room(cache=cache, identity=lambda: files_identity(path), held_bytes=held_bytes)
-    if path.name.lower().endswith(".tar.gz"):
-        with reading(where), path.open("rb") as archive:
-            return _labelled(name, read_cifar10_archive(archive, where=where))
-    match path.suffix.lower():
-        case ".npz":
-            train, test = read_npz(path, where=where)
-            return _with_protocol(name, train, test, notes=unread_note(path))
-        case ".npy":
-            large = large_array(path, room.limit_bytes)
-            return _checked(name, read_npy(path) if large is None else large, None, room=room)
-        case ".parquet":
-            decoded = read_parquet(path)
-            return _checked(name, decoded.images, None, notes=(turned_note(decoded.turned),) if decoded.turned else ())
-        case _:
-            # A folder of MNIST's own names is read whole; other names must be given to it first.
-            known = [file for part in (TRAIN, TEST) if (file := idx_file(path.parent, part)) is not None]
-            advice = " Give the folder that it is in." if path in known else idx_advice(path)
-            raise BadData(
-                f"{where}: must be a .npz, .npy or .parquet file, a folder of IDX files or of pictures, CIFAR-10's\n"
-                f".tar.gz or folder, or one of {', '.join(NAMES)}, but it is another file.{advice}"
-            )
+    room = Room(cache=cache, identity=lambda: f"{files_identity(path)} {choices}", held_bytes=held_bytes)
+    return _of_found(str(path), read_path(path, choices, held_bytes=room.limit_bytes), room=room)
+
+
+def _of_found(name: str, found: Found, *, room: Room) -> Source:
+    """The images of a path, with those to choose models by behind those to train on."""
+    labels, notes = class_numbers(found.labels.get("train"), found.train.shape[0]), found.notes
+    if found.validation is None:
+        usual = _with_protocol if found.in_published_order else _checked
+        return usual(name, found.train, found.test, train_labels=labels, notes=notes, room=room)
+    where = printable(name, 400)
+    if found.validation.shape[1:] != found.train.shape[1:]:
+        sizes = " and ".join("×".join(map(str, part.shape[1:])) for part in (found.train, found.validation))
+        raise BadData(f"{where}: training and validation images must have the same size, but they are {sizes}.")
+    count = found.validation.shape[0]
+    if labels is not None:
+        beside = class_numbers(found.labels.get("validation"), count)
+        labels = None if beside is None else np.concatenate([labels, beside])
+    protocol: Protocol | None = Protocol(validation=count, is_own=True)
+    if count < 2 * LEAST_PART:
+        few = f"Its {count} images for validation are fewer than {2 * LEAST_PART}: some are drawn from the others too."
+        protocol, notes = None, (*notes, few)
+    images = joined(found.train, found.validation)
+    return _checked(name, images, found.test, protocol=protocol, train_labels=labels, notes=notes, room=room)

@@ -52,12 +52,13 @@ class DataRoots:
             folders.append(folder.resolve())
         return cls(folders=tuple(folders), addresses=addresses)
 
-    def refusal(self, source: str, *, written: object) -> str | None:
+    def refusal(self, source: str, *, written: object, follow_links: bool = False) -> str | None:
         """Reason why a spec over HTTP may not name a source; None if it may.
 
         Args:
             source: as the spec has it, with an absolute path.
             written: as it stands in the text.
+            follow_links: links out of the source would be followed.
         """
         if source in NAMES or source.startswith(IN_STORE):
             return None
@@ -67,6 +68,8 @@ class DataRoots:
             return None if self._is_below_address(source) else self._law("an address below a data root")
         if not (isinstance(written, str) and posixpath.isabs(written)):
             return "must be an absolute path, since a spec that comes over HTTP lies in no folder."
+        if follow_links:
+            return "must be read without data.follow_links, since what is read over HTTP stays in its data root."
         return None if self._is_below_folder(source) else self._law("a path below a data root")
 
     def _plugin_refusal(self, source: str) -> str | None:
@@ -110,7 +113,9 @@ def checked_spec(content: bytes, roots: DataRoots) -> tuple[SweepSpec, str]:
         document = parse_yaml(text, origin=ORIGIN)
         data = document.tree.get("data")
         written = data.get("source") if isinstance(data, dict) else None
-        if (reason := roots.refusal(spec.data.source, written=written)) is not None:
+        if (
+            reason := roots.refusal(spec.data.source, written=written, follow_links=spec.data.follow_links)
+        ) is not None:
             raise document.refusal([(_SOURCE, f"{reason} Got {shown(written)}.")])
     check_limits(spec)
     return spec, text

@@ -96,17 +96,18 @@ def open_dataset(
     """
     # These take long to import, and what only sends images needs none.
     from vae_search.data.dataset import split_dataset
+    from vae_search.data.formats.choices import Choices
     from vae_search.data.sources import read_source
 
-    copy = local_copy(store, data, cache=cache, refresh=refresh)
+    copy, choices = local_copy(store, data, cache=cache, refresh=refresh), Choices.of(data)
     try:
         try:
-            source = read_source(copy.data.source, cache=cache, held_bytes=held_bytes)
+            source = read_source(copy.data.source, cache=cache, choices=choices, held_bytes=held_bytes)
         except BadData:
             if copy.place is None or copy.is_fresh:
                 raise
             copy = local_copy(store, data, cache=cache, refresh=True)  # what lay there may have been damaged since
-            source = read_source(copy.data.source, cache=cache, held_bytes=held_bytes)
+            source = read_source(copy.data.source, cache=cache, choices=choices, held_bytes=held_bytes)
     except BadData as error:
         if copy.place is None:
             raise
@@ -123,17 +124,22 @@ def open_dataset(
         raise BadData(_by_address(error, copy.place, data.source)) from error
 
 
-def open_new_images(store: Store, source: str, *, binarize: str, cache: Path) -> "tuple[PixelArray, PixelStatistics]":
+def open_new_images(store: Store, source: str, *, like: DataSpec, cache: Path) -> "tuple[PixelArray, PixelStatistics]":
     """Read images to score a finished model on; see `data.dataset.load_new_images`.
+
+    Args:
+        like: data of the model, whose binarisation, size and the like they get.
 
     Raises:
         BadData: The images cannot be found or used.
         StoreUnavailable: Their bucket cannot be reached.
     """
     from vae_search.data.dataset import load_new_images
+    from vae_search.data.formats.choices import Choices
 
     local = local_copy(store, DataSpec(source=source), cache=cache)
-    return load_new_images(local.data.source, binarize=binarize, cache=cache)
+    choices = Choices.of_new_images(like)
+    return load_new_images(local.data.source, binarize=like.binarize, cache=cache, choices=choices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

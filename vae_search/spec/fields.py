@@ -25,7 +25,7 @@ PLUGIN = "plugin:"  # before the name of a data set that an installed package ha
 SOURCES_GROUP = "vae_search.sources"  # of the entry points that are such names
 _PLUGIN = re.compile(rf"{PLUGIN}[A-Za-z0-9][A-Za-z0-9_.-]*")
 FAR = ("https://", "http://", "s3://", "gs://")  # images that are fetched
-FILES = (".npz", ".npy", ".parquet")
+FILES = (".npz", ".npy", ".parquet", ".csv", ".csv.gz", ".h5", ".hdf5", ".mat", ".zip", ".tar", ".tar.gz", ".tgz")
 
 
 def located(source: str, folder: Path) -> str:

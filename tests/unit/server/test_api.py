@@ -256,6 +256,15 @@ def test_data_below_a_root_may_be_named(tmp_path, full_store):
             assert answer.status_code == 201, answer.text
 
 
+def test_links_out_of_a_data_root_are_not_followed_for_those_who_come_over_http(tmp_path, full_store):
+    (tmp_path / "data").mkdir()
+    with client_of(app_of(full_store, roots=DataRoots.parse([str(tmp_path / "data")]))) as client:
+        answer = client.post(f"{API}/sweeps", content=spec("x", source=f"'{tmp_path}/data/pets', follow_links: true"))
+
+    assert answer.status_code == 422
+    assert "without data.follow_links" in answer.json()["detail"]
+
+
 def test_data_of_an_installed_package_may_be_named(tmp_path, monkeypatch, full_store):
     entry_points = "[vae_search.sources]\nsquares = my_images:Squares\n"
     install(tmp_path, monkeypatch, name="my-images", code="raise SystemError", entry_points=entry_points)

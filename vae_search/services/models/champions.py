@@ -252,7 +252,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
         dataset = open_dataset(store, loaded.data, cache=cache)
         task, remark = JudgeTask.of_test(dataset), MOVED_DRAW if dataset.moved_draw else None
     else:
-        images, pixels = open_new_images(store, name, binarize=loaded.data.binarize, cache=cache)
+        images, pixels = open_new_images(store, name, like=loaded.data, cache=cache)
         task, remark = JudgeTask(images=images, pixels=pixels), None
     from vae_search.vae.inference.scoring import judge
 
@@ -282,7 +282,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
 def _data_of(card: bytes, *, where: str) -> DataSpec:
     """The data that a version's card names."""
     fields: Any = from_json_bytes(card, where=where)["data"]
-    return DataSpec(**{name: fields[name] for name in DataSpec.model_fields})
+    return DataSpec(**{name: fields[name] for name in DataSpec.model_fields if name in fields})
 
 
 def _is_sweep(store: Store, name: str) -> bool:

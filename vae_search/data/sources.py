@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from vae_search.data.random_access.image_reader import ImageReader, read_all, si
 from vae_search.data.random_access.mapped_images import Keep, in_memory
 from vae_search.data.random_access.mapped_source import Room, mapped_source
 from vae_search.data.random_access.plugin_source import PluginSource
+from vae_search.data.random_access.spool import Spool, recalled
 from vae_search.data.splits import LEAST_PART, Protocol
 from vae_search.errors import BadData
 from vae_search.spec.fields import NAMES, PLUGIN
@@ -179,7 +180,9 @@ def _read_path(path: Path, choices: Choices, *, cache: Path, held_bytes: int | N
     except ValueError as error:  # a null character
         raise BadData(f"{where}: must be a path, but no path holds a null character.") from error
     room = Room(cache=cache, identity=lambda: f"{files_identity(path)} {choices}", held_bytes=held_bytes)
-    return _of_found(str(path), read_path(path, choices, held_bytes=room.limit_bytes), room=room)
+    with_room = replace(choices, room_for=Spool(room).empty)
+    found = recalled(room, lambda: read_path(path, with_room, held_bytes=room.limit_bytes), where=where)
+    return _of_found(str(path), found, room=room)
 
 
 def _of_found(name: str, found: Found, *, room: Room) -> Source:

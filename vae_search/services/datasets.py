@@ -92,7 +92,7 @@ def _content(file: Path, store: Store) -> Iterator[bytes]:
     if store.location.startswith(BUCKETS):
         if size > BUCKET_BYTES:
             raise BadData(
-                f"{file}: has {size / 2**30:.1f} GiB, at most {BUCKET_BYTES / 2**30:.0f} GiB are sent in one file.\n"
+                f"{file}: has {size / 2**30:.1f} GiB, but at most {BUCKET_BYTES / 2**30:.0f} GiB are sent at once.\n"
                 "Put it into the bucket yourself, and name it: data.source: s3://… or gs://…"
             )
         yield file.read_bytes()

@@ -1,19 +1,24 @@
 """Decoded parts of a set of pictures: damage, ground and colour are judged over all of them together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 
 import numpy as np
 
 from vae_search.core.text import first_few
 from vae_search.data.formats.choices import Choices
-from vae_search.data.formats.pictures.encoded_images import Decoded, PictureSet, decode_set
+from vae_search.data.formats.found import AnyImages
+from vae_search.data.formats.pictures.damage import MOST_NAMED, damage
+from vae_search.data.formats.pictures.encoded_images import Decoded, PictureSet, decode_set, survey_set
 from vae_search.data.formats.pictures.fitting import resized_note
 from vae_search.data.formats.pictures.modes import Ground
+from vae_search.data.formats.pictures.streaming import PictureStream
 from vae_search.data.formats.roles import Role
 from vae_search.errors import BadData
 
-MOST_NAMED = 8
+FIRST_FEW = 8
 BRIGHT_SHARE = 0.01  # of the visible pixels; if no more could be seen on black, pictures are laid on white
 
 
@@ -26,55 +31,72 @@ class DecodedParts:
         notes: sentences on what was changed or left out.
     """
 
-    images: Mapping[Role, np.ndarray]
+    images: Mapping[Role, AnyImages]
     kept: Mapping[Role, np.ndarray]
     notes: tuple[str, ...]
 
 
-def decode_parts(sets: Mapping[Role, PictureSet], choices: Choices) -> DecodedParts:
-    """Decode the pictures of every part.
+def decode_parts(sets: Mapping[Role, PictureSet], choices: Choices, *, held_bytes: int) -> DecodedParts:
+    """Decode the pictures of every part, or hand them over in ranges if they do not fit in memory.
+
+    Args:
+        held_bytes: most that fits.
 
     Raises:
         BadData: Some cannot be decoded, and the spec does not say that they may be left out; or as `decode_set`.
     """
     ground: Ground = choices.background or "black"
     where = next(iter(sets.values())).where
-    parts = _decode(sets, choices, ground)
+    is_large = all(pictures.in_order for pictures in sets.values()) and _likely_bytes(sets, choices) > held_bytes
+    parts = _decode(sets, choices, ground, is_large=is_large)
+    if is_large and any(part.damaged for part in parts.values()):  # by their headers: there may be more
+        parts = _decode(sets, replace(choices, skip_damaged=True), ground, is_large=True)
     damaged = [name.removeprefix(f"{where}: ") for part in parts.values() for name in part.damaged]
     count = sum(pictures.count for pictures in sets.values())
     if damaged and not choices.skip_damaged:
-        raise BadData(_damage(damaged, count, parts, where))
+        raise BadData(damage(damaged, count, next(part.reason for part in parts.values() if part.reason), where))
     if any(len(part.images) == 0 for part in parts.values()):
         raise BadData(f"{where}: must hold pictures, but none of a part can be decoded.")
     visible, bright = (sum(getattr(part, name) for part in parts.values()) for name in ("visible", "bright"))
     if choices.background is None and bright < BRIGHT_SHARE * visible:
         ground = "white"
-        parts = _decode(sets, choices, ground)
+        parts = _decode(sets, choices, ground, is_large=is_large)
     channels = max(part.images.shape[3] for part in parts.values())
-    images = {
-        role: part.images if part.images.shape[3] == channels else np.repeat(part.images, channels, axis=3)
-        for role, part in parts.items()
-    }
+    images: dict[Role, AnyImages] = {}
+    for role, part in parts.items():
+        if is_large:
+            images[role] = PictureStream(sets[role], part, channels=channels, choices=choices, ground=ground)
+        else:
+            images[role] = part.images if part.images.shape[3] == channels else np.repeat(part.images, channels, axis=3)
     kept = {role: np.array(part.kept) for role, part in parts.items()}
     return DecodedParts(images=images, kept=kept, notes=_notes(parts, damaged, count, ground, choices))
 
 
-def _decode(sets: Mapping[Role, PictureSet], choices: Choices, ground: Ground) -> dict[Role, Decoded]:
+def _likely_bytes(sets: Mapping[Role, PictureSet], choices: Choices) -> int:
+    """Bytes that all pictures take if they are in colour, and as large as the first that can be decoded.
+
+    One in colour makes the others so. 0 if none of the first few can be decoded.
+    """
+    count = sum(pictures.count for pictures in sets.values())
+    for pictures in sets.values():
+        for picture in islice(pictures.each(), FIRST_FEW):
+            one = PictureSet(where=pictures.where, count=1, each=partial(list, [picture]))
+            if len(images := decode_set(one, choices, ground="black").images):
+                return count * images.nbytes * (3 if images.shape[3] == 1 and images.dtype == np.uint8 else 1)
+    return 0
+
+
+def _decode(
+    sets: Mapping[Role, PictureSet], choices: Choices, ground: Ground, *, is_large: bool
+) -> dict[Role, Decoded]:
     parts: dict[Role, Decoded] = {}
     for role, pictures in sets.items():
+        if is_large:
+            parts[role] = survey_set(pictures, choices, ground=ground)
+            continue
         held = sum(part.images.nbytes for part in parts.values())
         parts[role] = decode_set(pictures, choices, ground=ground, beside_bytes=held)
     return parts
-
-
-def _damage(damaged: list[str], count: int, parts: Mapping[Role, Decoded], where: str) -> str:
-    if len(damaged) == 1:
-        reason = next(part.reason for part in parts.values() if part.reason)
-        return f"{reason}\nGet it again, remove it, or set data.skip_damaged: true to leave it out."
-    return (
-        f"{where}: {len(damaged):,} of {count:,} pictures cannot be decoded: {first_few(damaged, MOST_NAMED)}.\n"
-        "Get them again, remove them, or set data.skip_damaged: true to leave them out."
-    )
 
 
 def _notes(

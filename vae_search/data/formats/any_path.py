@@ -73,7 +73,7 @@ def _read_folder(folder: Path, choices: Choices, held_bytes: int) -> Found:
         raise BadData(f"{where}: zarr is not read. Convert it where it lies, and give x.npy:{conversion(folder)}")
     listing = list_pictures(folder, follows_out=choices.follow_links)
     if listing.pictures:
-        return read_image_folder(folder, listing, choices, held_bytes=held_bytes)
+        return read_image_folder(folder, listing, choices)
     sets = idx_sets(folder)
     if len(sets) == 1:
         return read_other_idx(next(iter(sets.values())))
@@ -116,9 +116,9 @@ def _read_files(folder: Path, listing: FolderListing, choices: Choices, held_byt
         case ".npy":
             return read_npy_folder(folder, files, choices)
         case ".parquet":
-            return read_parquet(_by_role(files, where), choices, held_bytes=held_bytes, where=where)
+            return read_parquet(_by_role(files, where), choices, where=where)
         case "tfrecord":
-            return read_tfrecords(_by_role(files, where), choices, held_bytes=held_bytes, where=where)
+            return read_tfrecords(_by_role(files, where), choices, where=where)
         case "archive":
             by_role = _by_role(files, where)
             archives = [file for paths in by_role.values() for file in paths]
@@ -170,7 +170,7 @@ def _read_file(path: Path, choices: Choices, held_bytes: int) -> Found:
     if is_archive(name):
         return _read_archive(path, choices)
     if is_tfrecord(name):
-        return read_tfrecords({"train": [path]}, choices, held_bytes=held_bytes, where=where)
+        return read_tfrecords({"train": [path]}, choices, where=where)
     if is_stl10(path):
         return read_stl10(path)
     match _kind(name):
@@ -180,7 +180,7 @@ def _read_file(path: Path, choices: Choices, held_bytes: int) -> Found:
             large = large_array(path, held_bytes)
             return Found(train=read_npy(path) if large is None else large)
         case ".parquet":
-            return read_parquet({"train": [path]}, choices, held_bytes=held_bytes)
+            return read_parquet({"train": [path]}, choices)
         case ".csv":
             return read_csv(path)
         case ".mat":

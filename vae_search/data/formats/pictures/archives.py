@@ -22,7 +22,6 @@ from vae_search.data.formats.pictures.folder_listing import is_hidden
 from vae_search.data.formats.pictures.parts import Parts, parts_of
 from vae_search.data.formats.roles import Role
 from vae_search.data.formats.safe_reading import place, reading
-from vae_search.data.random_access.image_reader import read_all
 from vae_search.errors import BadData
 
 MOST_MEMBERS = 20_000_000
@@ -97,13 +96,12 @@ def read_archives(
     else:
         positions, notes = _by_archive(listing, roles), ()
     sets = {
-        role: PictureSet(where=where, count=len(at), each=partial(_encoded, listing, at, where), in_order=False)
+        role: PictureSet(where=where, count=len(at), each=partial(_encoded, listing, at, where))
         for role, at in positions.items()
     }
-    decoded = decode_parts(sets, choices, held_bytes=0)
+    decoded = decode_parts(sets, choices)
     images = {
-        role: _sorted(listing, positions[role], decoded.kept[role], read_all(images))
-        for role, images in decoded.images.items()
+        role: _sorted(listing, positions[role], decoded.kept[role], images) for role, images in decoded.images.items()
     }
     left = sum(listing.left_out.values())
     kinds = sorted(listing.left_out.items(), key=lambda item: (-item[1], item[0]))

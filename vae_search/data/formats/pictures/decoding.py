@@ -1,24 +1,19 @@
 """Decoded parts of a set of pictures: damage, ground and colour are judged over all of them together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import islice
+from dataclasses import dataclass
 
 import numpy as np
 
 from vae_search.core.text import first_few
 from vae_search.data.formats.choices import Choices
-from vae_search.data.formats.found import AnyImages
-from vae_search.data.formats.pictures.damage import MOST_NAMED, damage
-from vae_search.data.formats.pictures.encoded_images import Decoded, PictureSet, decode_set, survey_set
+from vae_search.data.formats.pictures.encoded_images import Decoded, PictureSet, decode_set
 from vae_search.data.formats.pictures.fitting import resized_note
 from vae_search.data.formats.pictures.modes import Ground
-from vae_search.data.formats.pictures.streaming import PictureStream
 from vae_search.data.formats.roles import Role
 from vae_search.errors import BadData
 
-FIRST_FEW = 8
+MOST_NAMED = 8
 BRIGHT_SHARE = 0.01  # of the visible pixels; if no more could be seen on black, pictures are laid on white
 
 
@@ -31,72 +26,55 @@ class DecodedParts:
         notes: sentences on what was changed or left out.
     """
 
-    images: Mapping[Role, AnyImages]
+    images: Mapping[Role, np.ndarray]
     kept: Mapping[Role, np.ndarray]
     notes: tuple[str, ...]
 
 
-def decode_parts(sets: Mapping[Role, PictureSet], choices: Choices, *, held_bytes: int) -> DecodedParts:
-    """Decode the pictures of every part, or hand them over in ranges if they do not fit in memory.
-
-    Args:
-        held_bytes: most that fits.
+def decode_parts(sets: Mapping[Role, PictureSet], choices: Choices) -> DecodedParts:
+    """Decode the pictures of every part.
 
     Raises:
         BadData: Some cannot be decoded, and the spec does not say that they may be left out; or as `decode_set`.
     """
     ground: Ground = choices.background or "black"
     where = next(iter(sets.values())).where
-    is_large = all(pictures.in_order for pictures in sets.values()) and _likely_bytes(sets, choices) > held_bytes
-    parts = _decode(sets, choices, ground, is_large=is_large)
-    if is_large and any(part.damaged for part in parts.values()):  # by their headers: there may be more
-        parts = _decode(sets, replace(choices, skip_damaged=True), ground, is_large=True)
+    parts = _decode(sets, choices, ground)
     damaged = [name.removeprefix(f"{where}: ") for part in parts.values() for name in part.damaged]
     count = sum(pictures.count for pictures in sets.values())
     if damaged and not choices.skip_damaged:
-        raise BadData(damage(damaged, count, next(part.reason for part in parts.values() if part.reason), where))
+        raise BadData(_damage(damaged, count, parts, where))
     if any(len(part.images) == 0 for part in parts.values()):
         raise BadData(f"{where}: must hold pictures, but none of a part can be decoded.")
     visible, bright = (sum(getattr(part, name) for part in parts.values()) for name in ("visible", "bright"))
     if choices.background is None and bright < BRIGHT_SHARE * visible:
         ground = "white"
-        parts = _decode(sets, choices, ground, is_large=is_large)
+        parts = _decode(sets, choices, ground)
     channels = max(part.images.shape[3] for part in parts.values())
-    images: dict[Role, AnyImages] = {}
-    for role, part in parts.items():
-        if is_large:
-            images[role] = PictureStream(sets[role], part, channels=channels, choices=choices, ground=ground)
-        else:
-            images[role] = part.images if part.images.shape[3] == channels else np.repeat(part.images, channels, axis=3)
+    images = {
+        role: part.images if part.images.shape[3] == channels else np.repeat(part.images, channels, axis=3)
+        for role, part in parts.items()
+    }
     kept = {role: np.array(part.kept) for role, part in parts.items()}
     return DecodedParts(images=images, kept=kept, notes=_notes(parts, damaged, count, ground, choices))
 
 
-def _likely_bytes(sets: Mapping[Role, PictureSet], choices: Choices) -> int:
-    """Bytes that all pictures take if they are in colour, and as large as the first that can be decoded.
-
-    One in colour makes the others so. 0 if none of the first few can be decoded.
-    """
-    count = sum(pictures.count for pictures in sets.values())
-    for pictures in sets.values():
-        for picture in islice(pictures.each(), FIRST_FEW):
-            one = PictureSet(where=pictures.where, count=1, each=partial(list, [picture]))
-            if len(images := decode_set(one, choices, ground="black").images):
-                return count * images.nbytes * (3 if images.shape[3] == 1 and images.dtype == np.uint8 else 1)
-    return 0
-
-
-def _decode(
-    sets: Mapping[Role, PictureSet], choices: Choices, ground: Ground, *, is_large: bool
-) -> dict[Role, Decoded]:
+def _decode(sets: Mapping[Role, PictureSet], choices: Choices, ground: Ground) -> dict[Role, Decoded]:
     parts: dict[Role, Decoded] = {}
     for role, pictures in sets.items():
-        if is_large:
-            parts[role] = survey_set(pictures, choices, ground=ground)
-            continue
         held = sum(part.images.nbytes for part in parts.values())
         parts[role] = decode_set(pictures, choices, ground=ground, beside_bytes=held)
     return parts
+
+
+def _damage(damaged: list[str], count: int, parts: Mapping[Role, Decoded], where: str) -> str:
+    if len(damaged) == 1:
+        reason = next(part.reason for part in parts.values() if part.reason)
+        return f"{reason}\nGet it again, remove it, or set data.skip_damaged: true to leave it out."
+    return (
+        f"{where}: {len(damaged):,} of {count:,} pictures cannot be decoded: {first_few(damaged, MOST_NAMED)}.\n"
+        "Get them again, remove them, or set data.skip_damaged: true to leave them out."
+    )
 
 
 def _notes(

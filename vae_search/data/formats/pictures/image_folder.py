@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from vae_search.core.text import first_few, printable
-from vae_search.data.formats.choices import Choices
+from vae_search.data.formats.choices import NONE, Choices
 from vae_search.data.formats.found import Found
 from vae_search.data.formats.pictures.decoding import decode_parts
 from vae_search.data.formats.pictures.encoded_images import Encoded, PictureSet
@@ -14,12 +14,11 @@ from vae_search.data.formats.pictures.parts import parts_of
 from vae_search.data.formats.safe_reading import place
 
 
-def read_image_folder(folder: Path, listing: FolderListing, choices: Choices, *, held_bytes: int) -> Found:
+def read_image_folder(folder: Path, listing: FolderListing, choices: Choices = NONE) -> Found:
     """All pictures of a folder in the order of their paths, by part if its folders say so.
 
     Args:
         listing: of its pictures, of which there are some.
-        held_bytes: most that may be in memory; more are read in ranges.
 
     Raises:
         BadData: One cannot be decoded, sizes differ, or names of folders do not tell which pictures are to be trained
@@ -31,7 +30,7 @@ def read_image_folder(folder: Path, listing: FolderListing, choices: Choices, *,
         role: PictureSet(where=where, count=len(positions), each=partial(_encoded, listing, positions, where))
         for role, positions in divided.positions.items()
     }
-    decoded = decode_parts(sets, choices, held_bytes=held_bytes)
+    decoded = decode_parts(sets, choices)
     return Found.of(decoded.images, notes=(*divided.notes, *decoded.notes, *listing_notes(listing)))
 
 

@@ -36,37 +36,12 @@ class Pixels:
         is_turned: it was set upright, or mirrored.
         visible: pixels that are not transparent, of a picture that has transparent ones; else 0.
         bright: of these, those that could be seen on black.
-        is_fitted: it was brought to another size.
     """
 
     values: np.ndarray
     is_turned: bool
     visible: int = 0
     bright: int = 0
-    is_fitted: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
-    """Size and channels of a picture, upright, as far as they are known without its pixels."""
-
-    shape: tuple[int, int, int]
-    is_turned: bool
-
-
-def header_of(picture: Image.Image, *, is_resized: bool, where: str) -> Header | None:
-    """Header of an opened picture; None if its pixels must be seen to know what they will be.
-
-    Raises:
-        BadData: As `pixels_of`.
-    """
-    is_turned = _check(picture, is_resized=is_resized, where=where) in TURNED
-    if picture.mode not in (*GREY_MODES, *COLOUR_MODES) or picture.has_transparency_data:
-        return None
-    width, height = picture.size
-    if _orientation(picture) in LYING:
-        width, height = height, width
-    return Header(shape=(height, width, 1 if picture.mode in GREY_MODES else 3), is_turned=is_turned)
 
 
 def pixels_of(picture: Image.Image, *, ground: Ground, is_resized: bool, where: str) -> Pixels:
@@ -78,10 +53,30 @@ def pixels_of(picture: Image.Image, *, ground: Ground, is_resized: bool, where: 
     Raises:
         BadData: It is too large, moves, or has pixels whose meaning is not clear.
     """
-    is_turned = _check(picture, is_resized=is_resized, where=where) in TURNED
+    width, height = picture.size
+    if max(picture.size) > LARGEST and not is_resized:
+        raise BadData(
+            f"{where}: must be at most {LARGEST} pixels high and wide, but it is {height}×{width}.\n"
+            f"{resize_advice(height, width)}"
+        )
+    if width * height > MOST_PIXELS:
+        raise BadData(f"{where}: must have at most {MOST_PIXELS:,} pixels, but it has {width * height:,}. Remove it.")
+    if getattr(picture, "is_animated", False) and picture.format != "MPO":  # of a camera: the others are previews
+        raise BadData(f"{where}: must be one picture, but it holds several. Save one file for each.")
+    is_deep = picture.mode in DEEP_MODES or picture.mode.startswith("I;16")
+    if not is_deep and picture.mode not in (*GREY_MODES, *COLOUR_MODES, *PALETTE_MODES):
+        raise BadData(f"{where}: its mode is {picture.mode}, which is not read. Save all pictures as PNG of 8 bits.")
+    orientation = _orientation(picture)
+    is_turned = orientation in TURNED
+    # Pillow 13 mixes up the rows of these; it reads every other TIFF upright by itself.
+    if picture.format == "TIFF" and orientation in LYING and picture.info.get("compression") == "raw":
+        raise BadData(
+            f"{where}: a TIFF that is not compressed must not be turned by its orientation, but this is.\n"
+            "Save the pictures upright, or compressed."
+        )
     if is_turned:
         ImageOps.exif_transpose(picture, in_place=True)
-    if _is_deep(picture):
+    if is_deep:
         return Pixels(values=_deep(picture), is_turned=is_turned)
     visible = bright = 0
     if picture.has_transparency_data:
@@ -98,34 +93,6 @@ def pixels_of(picture: Image.Image, *, ground: Ground, is_resized: bool, where: 
     is_grey = picture.mode in GREY_MODES or (picture.mode in PALETTE_MODES and bool((colour == colour[..., :1]).all()))
     values = colour[..., :1] if is_grey else colour
     return Pixels(values=values, is_turned=is_turned, visible=visible, bright=bright)
-
-
-def _check(picture: Image.Image, *, is_resized: bool, where: str) -> int:
-    """Check what the header says; returns the orientation."""
-    width, height = picture.size
-    if max(picture.size) > LARGEST and not is_resized:
-        raise BadData(
-            f"{where}: must be at most {LARGEST} pixels high and wide, but it is {height}×{width}.\n"
-            f"{resize_advice(height, width)}"
-        )
-    if width * height > MOST_PIXELS:
-        raise BadData(f"{where}: must have at most {MOST_PIXELS:,} pixels, but it has {width * height:,}. Remove it.")
-    if getattr(picture, "is_animated", False) and picture.format != "MPO":  # of a camera: the others are previews
-        raise BadData(f"{where}: must be one picture, but it holds several. Save one file for each.")
-    if not _is_deep(picture) and picture.mode not in (*GREY_MODES, *COLOUR_MODES, *PALETTE_MODES):
-        raise BadData(f"{where}: its mode is {picture.mode}, which is not read. Save all pictures as PNG of 8 bits.")
-    orientation = _orientation(picture)
-    # Pillow 13 mixes up the rows of these; it reads every other TIFF upright by itself.
-    if picture.format == "TIFF" and orientation in LYING and picture.info.get("compression") == "raw":
-        raise BadData(
-            f"{where}: a TIFF that is not compressed must not be turned by its orientation, but this is.\n"
-            "Save the pictures upright, or compressed."
-        )
-    return orientation
-
-
-def _is_deep(picture: Image.Image) -> bool:
-    return picture.mode in DEEP_MODES or picture.mode.startswith("I;16")
 
 
 def _deep(picture: Image.Image) -> np.ndarray:

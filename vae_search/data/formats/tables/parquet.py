@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from vae_search.core.text import printable
 from vae_search.data.formats.arrays.csv_pixels import LABELS, pixel_table
-from vae_search.data.formats.choices import Choices
+from vae_search.data.formats.choices import NONE, Choices
 from vae_search.data.formats.found import Found
 from vae_search.data.formats.pictures.decoding import decode_parts
 from vae_search.data.formats.pictures.encoded_images import Encoded, PictureSet
@@ -47,9 +47,7 @@ class _Shard:
     leaves: tuple[pq.ColumnChunkMetaData, ...]
 
 
-def read_parquet(
-    parts: Mapping[Role, Sequence[Path]], choices: Choices, *, held_bytes: int, where: str | None = None
-) -> Found:
+def read_parquet(parts: Mapping[Role, Sequence[Path]], choices: Choices = NONE, *, where: str | None = None) -> Found:
     """The images of a data set in Parquet files.
 
     The column is the only one of a fitting type, or the one called `image` or `img`. It holds encoded pictures (binary,
@@ -58,7 +56,6 @@ def read_parquet(
 
     Args:
         parts: files, by part; all of one schema.
-        held_bytes: most that may be in memory; more pictures are read in ranges.
 
     Raises:
         BadData: There is no such column, a row is empty or differs in size, or a file is damaged or too large.
@@ -85,7 +82,7 @@ def read_parquet(
         )
         for role, found in shards.items()
     }
-    decoded = decode_parts(sets, choices, held_bytes=held_bytes)
+    decoded = decode_parts(sets, choices)
     return Found.of(decoded.images, notes=(*notes, *decoded.notes), in_published_order=len(parts) > 1)
 
 

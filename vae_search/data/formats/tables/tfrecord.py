@@ -39,11 +39,8 @@ def is_tfrecord(name: str) -> bool:
     return ".tfrecord" in name.lower()
 
 
-def read_tfrecords(parts: Mapping[Role, Sequence[Path]], choices: Choices, *, held_bytes: int, where: str) -> Found:
+def read_tfrecords(parts: Mapping[Role, Sequence[Path]], choices: Choices, *, where: str) -> Found:
     """The images of TFRecord files, by part.
-
-    Args:
-        held_bytes: most that may be in memory; more pictures are read in ranges.
 
     Raises:
         BadData: Records are no Examples, none or several of their features may be the image, or a file is damaged.
@@ -64,7 +61,7 @@ def read_tfrecords(parts: Mapping[Role, Sequence[Path]], choices: Choices, *, he
             )
             for role, paths in parts.items()
         }
-        decoded = decode_parts(sets, choices, held_bytes=held_bytes)
+        decoded = decode_parts(sets, choices)
         return Found.of(decoded.images, notes=(*notes, *decoded.notes))
     shape = _shape(example, value, name, where)
     images = {role: _raw(paths, name, shape) for role, paths in parts.items()}

@@ -152,7 +152,8 @@ def refuse_too_large(shape: Sequence[int], item_bytes: int, *, where: str, besid
         beside = f" with {beside_bytes / 2**30:,.1f} GiB of others" if beside_bytes else ""
         raise BadData(
             f"{where}: decoded images must fit in {limit / 2**30:.3g} GiB ({limit_words(limit)}),\n"
-            f"but {tuple(shape)} values{beside} take {size / 2**30:,.1f} GiB. Use fewer or smaller images."
+            f"but {tuple(shape)} values{beside} take {size / 2**30:,.1f} GiB.\n"
+            "Save them as a .npy file, which may be of any size, or use fewer or smaller images."
         )
 
 
@@ -163,7 +164,7 @@ def decoded_limit_bytes() -> int:
 
 def limit_words(limit: int) -> str:
     """Grounds of a limit, in words."""
-    return "the most that is read" if limit == MAX_BYTES else f"{MEMORY_SHARE:.0%} of the memory here"
+    return "the most that is held in memory" if limit == MAX_BYTES else f"{MEMORY_SHARE:.0%} of the memory here"
 
 
 def blocks(array: PixelArray) -> Iterator[np.ndarray]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from vae_search.data.random_access.image_reader import ImageReader, read_all, si
 from vae_search.data.random_access.mapped_images import Keep, in_memory
 from vae_search.data.random_access.mapped_source import Room, mapped_source
 from vae_search.data.random_access.plugin_source import PluginSource
+from vae_search.data.random_access.spool import Spool, recalled
 from vae_search.data.splits import LEAST_PART, Protocol
 from vae_search.errors import BadData
 from vae_search.spec.fields import NAMES, PLUGIN
@@ -116,7 +117,7 @@ def _checked(
         return dict(zip(("train", "test"), pair, strict=True))
 
     folder = decoded_as = None
-    if room is None or sum(map(size_bytes, parts.values())) <= room.held_bytes:
+    if room is None or sum(map(size_bytes, parts.values())) <= room.limit_bytes:
         arrays = {part: read_all(images) for part, images in parts.items()}
         checked = check(arrays, dict.fromkeys(arrays, in_memory))
     else:
@@ -155,7 +156,7 @@ def _labelled(name: str, found: Cifar10) -> Source:
 def _read_plugin(source: str, *, cache: Path, held_bytes: int | None) -> Source:
     images = PluginSource(source)
     note = f"Read from the package {images.package}."
-    room = Room.of(cache, images.identity, held_bytes)
+    room = Room(cache=cache, identity=images.identity, held_bytes=held_bytes)
     return _checked(source, images, None, train_labels=images.labels, notes=(note,), room=room)
 
 
@@ -178,8 +179,10 @@ def _read_path(path: Path, choices: Choices, *, cache: Path, held_bytes: int | N
                 raise BadData(_missing(path)) from None
     except ValueError as error:  # a null character
         raise BadData(f"{where}: must be a path, but no path holds a null character.") from error
-    room = Room.of(cache, lambda: f"{files_identity(path)} {choices}", held_bytes)
-    return _of_found(str(path), read_path(path, choices, held_bytes=room.held_bytes), room=room)
+    room = Room(cache=cache, identity=lambda: f"{files_identity(path)} {choices}", held_bytes=held_bytes)
+    with_room = replace(choices, room_for=Spool(room).empty)
+    found = recalled(room, lambda: read_path(path, with_room, held_bytes=room.limit_bytes), where=where)
+    return _of_found(str(path), found, room=room)
 
 
 def _of_found(name: str, found: Found, *, room: Room) -> Source:

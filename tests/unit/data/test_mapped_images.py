@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ import pytest
 from tests.support.paths import ROOT
 from vae_search.data import image_checks
 from vae_search.data.dataset import Dataset, load_dataset, load_new_images
+from vae_search.data.random_access import image_reader
 from vae_search.data.random_access.mapped_images import MappedImages
 from vae_search.data.random_access.mapped_source import mapped_source
 from vae_search.errors import BadData
@@ -45,6 +47,7 @@ def too_large(monkeypatch):
 
 
 def saved(folder: Path, kind: str = "bytes") -> str:
+    folder.mkdir(exist_ok=True)
     np.save(folder / "images.npy", pixels(kind))
     return str(folder / "images.npy")
 
@@ -103,6 +106,26 @@ def test_new_images_in_files_are_the_same_as_in_memory(binarize, tmp_path, too_l
     np.testing.assert_array_equal(statistics.variance, statistics_of_files.variance)
 
 
+@pytest.mark.parametrize("binarize", ["dynamic", "threshold", "none"])
+def test_a_data_set_is_made_ready_in_a_quarter_of_its_bytes(binarize, tmp_path, monkeypatch):
+    for module in (image_checks, image_reader):
+        monkeypatch.setattr(module, "BLOCK_PIXELS" if module is image_checks else "BLOCK_BYTES", 2**13)
+    images = np.random.default_rng(8).integers(0, 256, (1500, 64, 64)).astype(np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    spec = DataSpec.model_validate({"source": str(tmp_path / "images.npy"), "binarize": binarize})
+    load_dataset(DataSpec(source=saved(tmp_path / "small")), cache=tmp_path, held_bytes=0)  # imports
+
+    tracemalloc.start()  # counts NumPy's arrays, and no pages of mapped files
+    try:
+        dataset = load_dataset(spec, cache=tmp_path, held_bytes=0)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert len(dataset.train) == 1000
+    assert peak_bytes < images.nbytes / 4
+
+
 def test_any_index_reads_what_an_array_would_give(tmp_path, too_large):
     in_memory, in_files = both_ways(saved(tmp_path), tmp_path, too_large, binarize="none")
 
@@ -137,12 +160,14 @@ def test_a_file_that_has_changed_is_decoded_anew(tmp_path, too_large):
 
 
 @pytest.mark.parametrize("name", ["train.pixels", "images.json", "validation.drawn", "seal.json"])
-@pytest.mark.parametrize("damage", ["cut", "gone"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "other bytes"])
 def test_a_folder_that_is_not_whole_is_made_anew(name, damage, tmp_path, too_large):
     in_memory, _ = both_ways(saved(tmp_path), tmp_path, too_large, binarize="dynamic")
     (victim,) = (tmp_path / "cache/images").glob(f"*/{name}") if name != "seal.json" else _seals(tmp_path)[:1]
     if damage == "cut":
         os.truncate(victim, victim.stat().st_size // 2)
+    elif damage == "other bytes":
+        victim.write_bytes(bytes(victim.stat().st_size))
     else:
         victim.unlink()
 

@@ -1,6 +1,8 @@
 """Data sets of installed packages."""
 
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,21 @@ def test_images_in_files_are_decoded_anew_when_the_package_says_that_they_may_di
 
     assert len(decoded) == 1
     assert len(list((tmp_path / "cache/images").glob("*/train.pixels"))) == 2
+
+
+def test_the_source_of_the_guide_is_one(tmp_path, monkeypatch):
+    page = (ROOT / "docs/guides/images.md").read_text()
+    (table,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    ((name, value),) = tomllib.loads(table)["project"]["entry-points"]["vae_search.sources"].items()
+    entry_points = f"[vae_search.sources]\n{name} = {value}\n"
+    install(tmp_path / "site", monkeypatch, name="my-images", code=code, entry_points=entry_points)
+
+    found = load(tmp_path, source=f"plugin:{name}")
+
+    assert len(code.strip().splitlines()) <= 5
+    assert f"`data: {{source: plugin:{name}}}`" in page
+    assert (found.summary.images, found.image_shape, found.summary.copies) == (600, (16, 16, 1), 0)
 
 
 BROKEN = {

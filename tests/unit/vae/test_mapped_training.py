@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.networks import description, weights
 from tests.unit.vae.test_trainer import train, without_clocks
 from vae_search.data import image_checks
 from vae_search.data.dataset import load_dataset
@@ -14,8 +15,10 @@ from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sections import DataSpec
 from vae_search.vae.inference.feature_space import feature_space_of
+from vae_search.vae.inference.scoring import judge
 from vae_search.vae.objective import evaluation
 from vae_search.vae.objective.pixels import fixed_train
+from vae_search.vae.training.graph import CHUNK_STEPS
 from vae_search.vae.training.trainer import Trainer
 
 pytestmark = pytest.mark.needs_tensorflow
@@ -67,6 +70,31 @@ def test_images_in_files_train_to_the_same_bits_and_go_on_to_them_after_a_kill(t
         assert run.scores() == expected.scores()
         for name, value in expected.state().items():
             np.testing.assert_array_equal(run.state()[name], value, err_msg=name)
+
+
+def test_images_in_files_are_judged_to_the_same_bits(tasks, likelihood):
+    (_, in_memory), (_, in_files) = tasks
+    described = description(image_shape=(7, 5, 1), likelihood=likelihood)
+    described = replace(described, levels=in_memory.pixels.levels)
+
+    bounds = [judge(weights(described), described, task) for task in (in_memory, in_files)]
+
+    for name in bounds[0].__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(bounds[0], name), getattr(bounds[1], name), err_msg=name)
+
+
+def test_an_epoch_asks_for_the_images_of_a_few_steps_at_a_time(tmp_path, monkeypatch, plan):
+    (_, _), (task, _) = both_tasks(tmp_path, monkeypatch, "threshold")
+    asked, read = [], MappedImages.__getitem__
+    run = Trainer(task, threads=1).start(CONFIG, plan, seed=5)
+    monkeypatch.setattr(
+        MappedImages, "__getitem__", lambda self, key: asked.append(len(read(self, key))) or read(self, key)
+    )
+
+    run.train_epoch()
+
+    assert max(asked) == CHUNK_STEPS * CONFIG.batch_size
+    assert sum(count for count in asked if count >= CONFIG.batch_size) >= len(task.train) // 16 * 16
 
 
 def test_fixed_draws_of_training_images_in_files_are_those_of_images_in_memory(tmp_path, monkeypatch):

@@ -1,9 +1,21 @@
 """Choices of a spec where a file or folder leaves open what its images are."""
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+import numpy as np
 
 from vae_search.spec.sections import DataSpec, Resize
+
+
+class RoomFor(Protocol):
+    """Makes an array of this shape and type, for pictures that are `beside_bytes` of others; its contents are anything.
+
+    Raises:
+        BadData: There is no room for it.
+    """
+
+    def __call__(self, shape: tuple[int, ...], dtype: np.dtype, *, where: str, beside_bytes: int = 0) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +30,7 @@ class Choices:
             black, else black.
         skip_damaged: leave pictures out that cannot be decoded.
         follow_links: follow links that lead out of the folder.
+        room_for: makes an array of pictures that may not fit in memory; no choice of the spec's. None = they must fit.
     """
 
     array: str | None = None
@@ -26,6 +39,7 @@ class Choices:
     background: Literal["white", "black"] | None = None
     skip_damaged: bool = False
     follow_links: bool = False
+    room_for: RoomFor | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, spec: DataSpec) -> "Choices":

@@ -56,6 +56,6 @@ class ChangedReader:
 
 def joined(first: np.ndarray | ImageReader, second: np.ndarray | ImageReader) -> np.ndarray | ImageReader:
     """Images one after another; in memory if both are."""
-    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+    if type(first) is np.ndarray and type(second) is np.ndarray:  # no memory map
         return np.concatenate([first, second])
     return JoinedReader(as_reader(first), as_reader(second))

@@ -1,7 +1,8 @@
 """Folders of the cache that hold decoded images: whole, or not there.
 
-One process makes a folder and others that want it at the same time wait for that. It is made under another name, and a
-seal, written last, lists its files with their sizes; so whatever is interrupted, nothing half-made is ever read.
+One process makes a folder, and others that want it at the same time wait for that. It is made under another name, and a
+seal, written last, lists its files with their sizes and times of change; so whatever is interrupted, nothing half-made
+is ever read, and nothing that somebody has written into since.
 """
 
 import errno
@@ -56,12 +57,18 @@ def kept_folder(folder: Path, make: Callable[[Path], None]) -> Path:
 
 
 def is_whole(folder: Path) -> bool:
-    """True if all files are there that the folder was sealed with, in their sizes."""
+    """True if all files are there that the folder was sealed with, as they were then."""
     try:
-        sizes = json.loads((folder / SEAL).read_bytes())
-        return bool(sizes) and all((folder / name).stat().st_size == size for name, size in sizes.items())
+        sealed = json.loads((folder / SEAL).read_bytes())
+        return bool(sealed) and all(_facts(folder / name) == facts for name, facts in sealed.items())
     except (OSError, ValueError, AttributeError):
         return False
+
+
+def _facts(path: Path) -> list[int]:
+    """Size and time of change: what tells that somebody has written into a file since."""
+    facts = path.stat()
+    return [facts.st_size, facts.st_mtime_ns]
 
 
 class KeptFile:
@@ -116,14 +123,14 @@ def _no_room(folder: Path, found: str, where: str) -> BadData:
 
 
 def _seal(folder: Path) -> None:
-    sizes = {}
+    sealed = {}
     for path in sorted(folder.iterdir()):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-        sizes[path.name] = path.stat().st_size
+        sealed[path.name] = _facts(path)
     path = folder / SEAL
     with path.open("w") as file:
-        json.dump(sizes, file)
+        json.dump(sealed, file)
         file.flush()
         os.fsync(file.fileno())
     _sync(folder)

@@ -29,18 +29,17 @@ class Room:
     Args:
         cache: folder whose `images` holds them.
         identity: of what they are read from; another one is decoded anew. It is asked for only if they do not fit.
-        held_bytes: most that fits.
+        held_bytes: most that is held in memory; None: as much as fits here.
     """
 
     cache: Path
     identity: Callable[[], str]
-    held_bytes: int
+    held_bytes: int | None = None
 
-    @classmethod
-    def of(cls, cache: Path, identity: Callable[[], str], held_bytes: int | None) -> "Room":
-        """Room with the usual limit of what is held in memory, unless another one is given."""
-        limit = decoded_limit_bytes() if held_bytes is None else held_bytes
-        return cls(cache=cache, identity=identity, held_bytes=limit)
+    @property
+    def limit_bytes(self) -> int:
+        """Most that is held in memory."""
+        return decoded_limit_bytes() if self.held_bytes is None else self.held_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from vae_search.core.text import first_few
 from vae_search.data.formats.choices import Choices
-from vae_search.data.formats.pictures.encoded_images import Decoded, PictureSet, decode_set
+from vae_search.data.formats.pictures.encoded_images import Decoded, PictureSet, decode_set, room_for
 from vae_search.data.formats.pictures.fitting import resized_note
 from vae_search.data.formats.pictures.modes import Ground
 from vae_search.data.formats.roles import Role
@@ -51,12 +51,17 @@ def decode_parts(sets: Mapping[Role, PictureSet], choices: Choices) -> DecodedPa
         ground = "white"
         parts = _decode(sets, choices, ground)
     channels = max(part.images.shape[3] for part in parts.values())
-    images = {
-        role: part.images if part.images.shape[3] == channels else np.repeat(part.images, channels, axis=3)
-        for role, part in parts.items()
-    }
+    images = {role: _in_channels(part.images, channels, choices, where) for role, part in parts.items()}
     kept = {role: np.array(part.kept) for role, part in parts.items()}
     return DecodedParts(images=images, kept=kept, notes=_notes(parts, damaged, count, ground, choices))
+
+
+def _in_channels(images: np.ndarray, channels: int, choices: Choices, where: str) -> np.ndarray:
+    if images.shape[3] == channels:
+        return images
+    wide = room_for(choices, (*images.shape[:3], channels), images.dtype, where, images.nbytes)
+    wide[...] = images
+    return wide
 
 
 def _decode(sets: Mapping[Role, PictureSet], choices: Choices, ground: Ground) -> dict[Role, Decoded]:

@@ -101,10 +101,13 @@ def decode_set(pictures: PictureSet, choices: Choices, *, ground: Ground, beside
         image = result.pixels.values
         if count == 0:
             first = name
-            refuse_too_large((pictures.count, *image.shape), image.itemsize, where=name, beside_bytes=beside_bytes)
-            images = np.empty((pictures.count, *image.shape), image.dtype)
+            images = room_for(choices, (pictures.count, *image.shape), image.dtype, name, beside_bytes)
         of_first = first.removeprefix(f"{pictures.where}: ")
-        images = _made_to_fit(images, image, name=name, first=of_first, beside_bytes=beside_bytes)
+        _refuse_unlike(images, image, name=name, first=of_first)
+        if image.shape[2] > images.shape[3]:
+            wide = room_for(choices, (len(images), *image.shape), image.dtype, name, beside_bytes + images.nbytes)
+            wide[:count] = images[:count]
+            images = wide
         images[count] = image
         count += 1
         found.kept.append(index)
@@ -117,8 +120,15 @@ def decode_set(pictures: PictureSet, choices: Choices, *, ground: Ground, beside
     return found
 
 
-def _made_to_fit(images: np.ndarray, image: np.ndarray, *, name: str, first: str, beside_bytes: int) -> np.ndarray:
-    """The array that one more image fits into."""
+def room_for(choices: Choices, shape: tuple[int, ...], dtype: np.dtype, where: str, beside_bytes: int) -> np.ndarray:
+    """An array for pictures, in memory unless the choices know more room."""
+    if choices.room_for is not None:
+        return choices.room_for(shape, dtype, where=where, beside_bytes=beside_bytes)
+    refuse_too_large(shape, dtype.itemsize, where=where, beside_bytes=beside_bytes)
+    return np.empty(shape, dtype)
+
+
+def _refuse_unlike(images: np.ndarray, image: np.ndarray, *, name: str, first: str) -> None:
     if image.shape[:2] != images.shape[1:3]:
         found = f"this one is {_size(image)} and {first} is {_size(images[0])}"
         raise BadData(f"{name}: all images must have one size, but {found}.\n{resize_advice(*image.shape[:2])}")
@@ -130,11 +140,6 @@ def _made_to_fit(images: np.ndarray, image: np.ndarray, *, name: str, first: str
             f"{name}: all pictures must have one kind of pixel, but this one has {bits[0]} and {first} {bits[1]}.\n"
             f"Convert those of 16 bits: {TO_EIGHT_BITS}"
         )
-    if image.shape[2] <= images.shape[3]:
-        return images
-    shape = (len(images), *image.shape)
-    refuse_too_large(shape, image.itemsize, where=name, beside_bytes=beside_bytes + images.nbytes)
-    return np.repeat(images, 3, axis=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

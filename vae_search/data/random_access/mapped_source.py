@@ -11,7 +11,7 @@ import numpy as np
 from vae_search.data.image_checks import Images, check_shape, check_type, decoded_limit_bytes
 from vae_search.data.random_access.identity import fingerprint
 from vae_search.data.random_access.image_reader import ImageReader, decoded_blocks, size_bytes
-from vae_search.data.random_access.kept_folders import FOLDER, KeptFile, check_room, full_disk, kept_folder
+from vae_search.data.random_access.kept_folders import FOLDER, KeptFile, check_room, full_disk, kept
 from vae_search.data.random_access.mapped_images import Keep, MappedImages
 
 VERSION = 1  # of these files; another one has other names
@@ -75,7 +75,7 @@ def mapped_source(parts: Parts, *, room: Room, check: Check, where: str) -> Mapp
     try:
         kinds = [(name, *map(str, (images.shape, images.dtype))) for name, images in parts.items()]
         identity = json.dumps([VERSION, room.identity(), kinds])
-        return _opened(kept_folder(cache / FOLDER / hashlib.sha256(identity.encode()).hexdigest()[:32], make))
+        return kept(cache / FOLDER / hashlib.sha256(identity.encode()).hexdigest()[:32], make, _opened)
     except OSError as error:
         raise full_disk(error, cache, where=where) from error
 

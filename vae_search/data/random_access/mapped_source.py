@@ -87,13 +87,13 @@ def _most_bytes(images: np.ndarray | ImageReader) -> int:
 
 
 def _decode(parts: Parts, folder: Path, check: Check, *, where: str) -> None:
-    arrays, kept = {}, {name: KeptFile(folder / f"{name}.pixels") for name in parts}
+    arrays, files = {}, {name: KeptFile(folder / f"{name}.pixels") for name in parts}
     for name, images in parts.items():
         check_type(images.dtype, where=where)
         shape = check_shape(images.shape, where=where)
         arrays[name] = KeptFile(_read_file(folder, name))(_as_announced(images, where), shape, images.dtype)
-    checked = check(arrays, kept)
-    for name, file in kept.items():
+    checked = check(arrays, files)
+    for name, file in files.items():
         if file.path.exists():
             _read_file(folder, name).unlink()
         else:

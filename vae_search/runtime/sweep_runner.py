@@ -7,7 +7,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from vae_search.core.machine import this_machine
-from vae_search.data.tasks import JudgeTask, TrainingTask
+from vae_search.data.random_access.mapped_images import resident_bytes
+from vae_search.data.tasks import HeldTasks, JudgeTask, Tasks, TrainingTask
 from vae_search.runtime.cluster.autoscaler import asking_for_nodes
 from vae_search.runtime.cluster.gcs import grows
 from vae_search.runtime.node_wait import await_node
@@ -50,6 +51,7 @@ def search(
     address: str | None = None,
     wait_s: float | None = None,
     trials_per_process: int = TRIALS_PER_PROCESS,
+    on_node: Tasks | None = None,
 ) -> None:
     """Train the sweep's trials until its budget is used.
 
@@ -57,6 +59,7 @@ def search(
         address: of the cluster to train on, see `joined_cluster`; None: a Ray of our own on this machine.
         wait_s: for a node of the cluster that holds a trial, see `await_node`.
         trials_per_process: after so many a worker is replaced by a fresh one.
+        on_node: opens the same tasks where a worker runs; None: their images travel there.
 
     Raises:
         ClusterTrouble: Ray cannot be started or joined, or no node could ever hold a trial.
@@ -66,7 +69,7 @@ def search(
     """
     refuse_second_ray()
     spec = start.record.spec
-    data_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
+    data_bytes = task.memory_bytes + resident_bytes(judge_task.images)
     local = local_capacity(spec.resources, this_machine(), data_bytes=data_bytes) if address is None else None
     slots = Slots(spec.resources, before=local.trials if local is not None else 1, monotonic=time.monotonic)
 
@@ -109,8 +112,7 @@ def search(
                 run_trials(
                     coordinator,
                     config=config,
-                    task=task,
-                    judge_task=judge_task,
+                    tasks=on_node or HeldTasks(task=task, judge_task=judge_task),
                     limit=slots.limit,
                     stop_requested=session.stop_requested,
                     scratch=scratch,

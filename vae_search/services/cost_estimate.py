@@ -69,7 +69,7 @@ def estimate(spec: SweepSpec, task: TrainingTask, images: DatasetSummary) -> Est
     ]
     flops = float(np.mean([network.forward_flops for network in networks]))
     parameters = float(np.mean([network.parameters for network in networks]))
-    image_bytes = task.train.nbytes + task.select.nbytes
+    image_bytes = task.memory_bytes
     capacity = local_capacity(spec.resources, this_machine(), data_bytes=image_bytes)
     slots = capacity.trials
     epochs = spec.budget.trials * expected_epochs(spec) + spec.confirm.runs * spec.confirm_epochs

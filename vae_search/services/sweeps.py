@@ -81,13 +81,18 @@ def run(
         return outcome_of(store, finished, cache=cache, observer=observer, address=address)
     code = checked_code(spec, existing)
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
+    from vae_search.data.random_access.kept_folders import drop_damaged
     from vae_search.data.tasks import JudgeTask, TrainingTask
     from vae_search.search.driver_lifecycle import SweepStart
     from vae_search.services.datasets import open_dataset
+    from vae_search.services.models.node_images import NodeImages
 
     check_capacity(spec, address=address, wait_s=wait_s)  # refuse what can never run before anything slow
     observer.on_phase(f"reading {spec.data.source}")
     dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
+    if drop_damaged(dataset.folders):
+        observer.on_warning(f"{spec.data.source}: its decoded images in the cache were damaged; they are made anew.")
+        dataset = open_dataset(store, spec.data, cache=cache)
     observer.on_images(dataset.summary)
     check_images(spec, dataset, is_new=existing is None)
     prove_exclusive(store)
@@ -100,7 +105,17 @@ def run(
     else:
         from vae_search.runtime.sweep_runner import search
 
-        search(start, task=task, judge_task=judge_task, store=store, observer=observer, address=address, wait_s=wait_s)
+        images = NodeImages.of(dataset, spec.data, store, cache=cache)
+        search(
+            start,
+            task=task,
+            judge_task=judge_task,
+            store=store,
+            observer=observer,
+            address=address,
+            wait_s=wait_s,
+            on_node=None if images is None else images.tasks,
+        )
     return outcome_of(store, status(store, spec.name), cache=cache, observer=observer, address=address)
 
 

@@ -42,6 +42,7 @@ from vae_search.spec.sections import (
     Part,
     Promote,
     Pruning,
+    Resize,
     Resources,
     default_pruning,
     new_sweep_problems,
@@ -147,6 +148,9 @@ class SweepSpec(Part):
         budget = {"epochs": self.budget.epochs}
         if self.budget.patience is not None:  # else as it was before there was any
             budget["patience"] = self.budget.patience
+        for name in ("array", "column", "resize", "background", "skip_damaged", "follow_links"):
+            if not tree["data"][name]:  # as it was before there were any
+                del tree["data"][name]
         return {key: value for key, value in tree.items() if key not in free} | {
             "budget": budget,
             "resources": {"cpus_per_trial": self.resources.cpus_per_trial},
@@ -270,6 +274,7 @@ _KEYS: Mapping[KeyPath, Sequence[str]] = {
     ("confirm",): tuple(Confirm.model_fields),
     ("promote",): tuple(Promote.model_fields),
     ("resources",): tuple(Resources.model_fields),
+    ("data", "resize"): tuple(Resize.model_fields),
 }
 
 

@@ -1,5 +1,6 @@
 """Lifecycle of models: promote from a sweep, list, roll back, load, evaluate."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -122,12 +123,18 @@ def promote(
             )
         return dataset
 
+    def on_node(dataset: "Dataset") -> "Callable[[], Dataset] | None":
+        from vae_search.services.models.node_images import NodeImages
+
+        images = NodeImages.of(dataset, spec.data, store, cache=cache)
+        return None if images is None else images.dataset
+
     with ExitStack() as stack:
         backend: ModelBackend
         if address is None:
             backend = LocalBackend(load)
         else:
-            backend = RemoteBackend(load, address=address, resources=spec.resources, stack=stack)
+            backend = RemoteBackend(load, on_node=on_node, address=address, resources=spec.resources, stack=stack)
         return promote_best(
             store, sweep, model=name, rules=rules, backend=backend, now=lambda: datetime.now(UTC), actor=actor
         )
@@ -245,7 +252,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
         dataset = open_dataset(store, loaded.data, cache=cache)
         task, remark = JudgeTask.of_test(dataset), MOVED_DRAW if dataset.moved_draw else None
     else:
-        images, pixels = open_new_images(store, name, binarize=loaded.data.binarize, cache=cache)
+        images, pixels = open_new_images(store, name, like=loaded.data, cache=cache)
         task, remark = JudgeTask(images=images, pixels=pixels), None
     from vae_search.vae.inference.scoring import judge
 
@@ -275,7 +282,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
 def _data_of(card: bytes, *, where: str) -> DataSpec:
     """The data that a version's card names."""
     fields: Any = from_json_bytes(card, where=where)["data"]
-    return DataSpec(**{name: fields[name] for name in DataSpec.model_fields})
+    return DataSpec(**{name: fields[name] for name in DataSpec.model_fields if name in fields})
 
 
 def _is_sweep(store: Store, name: str) -> bool:

@@ -23,13 +23,23 @@ class RemoteBackend:
 
     Args:
         load: the data set, for this machine to read and to hand over.
+        on_node: opens it where it is needed instead, if it does not fit in memory.
         address: of the cluster.
         resources: of a trial.
         stack: ends the stay on the cluster.
     """
 
-    def __init__(self, load: "Callable[[], Dataset]", *, address: str, resources: Resources, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        load: "Callable[[], Dataset]",
+        *,
+        on_node: "Callable[[Dataset], Callable[[], Dataset] | None]",
+        address: str,
+        resources: Resources,
+        stack: ExitStack,
+    ) -> None:
         self._load = load
+        self._on_node = on_node
         self._address = address
         self._resources = resources
         self._stack = stack
@@ -56,10 +66,11 @@ class RemoteBackend:
     def _call(self) -> Callable[..., Any]:
         from vae_search.runtime.remote_object import on_worker_node
 
+        dataset = self._load()
         return self._stack.enter_context(
             on_worker_node(
                 backend_on_this_node,
-                self._load(),
+                self._on_node(dataset) or dataset,
                 self._resources.cpus_per_trial,
                 provided(),
                 address=self._address,
@@ -68,10 +79,13 @@ class RemoteBackend:
         )
 
 
-def backend_on_this_node(dataset: "Dataset", threads: int, code: Sequence[OwnCode]) -> "TensorFlowBackend":
+def backend_on_this_node(
+    dataset: "Dataset | Callable[[], Dataset]", threads: int, code: Sequence[OwnCode]
+) -> "TensorFlowBackend":
     """The backend, in a worker's process that has done nothing else yet.
 
     Args:
+        dataset: as it came here, or what opens it.
         code: of networks that are not ours.
     """
     for each in code:
@@ -81,4 +95,4 @@ def backend_on_this_node(dataset: "Dataset", threads: int, code: Sequence[OwnCod
 
     limit_gpus(0)
     limit_threads(threads)
-    return TensorFlowBackend(lambda: dataset)
+    return TensorFlowBackend(dataset if callable(dataset) else lambda: dataset)

@@ -9,6 +9,7 @@ import numpy as np
 from vae_search.core.image_bounds import ImageBounds, LadderStep
 from vae_search.data.dataset import Dataset
 from vae_search.data.pixel_statistics import BINARY, intensities
+from vae_search.data.random_access.mapped_images import PixelArray
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import SampleQuality
@@ -114,7 +115,7 @@ class TensorFlowBackend:
         return feature_space_of(TrainingTask.of(self._dataset), JudgeTask.of(self._dataset))
 
     @cached_property
-    def _train(self) -> np.ndarray:
+    def _train(self) -> PixelArray:
         return feature_train_images(TrainingTask.of(self._dataset))
 
 

@@ -17,6 +17,7 @@ from vae_search.vae.objective.bounds import elbo_terms
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.likelihoods import Likelihood
 from vae_search.vae.objective.pixels import as_intensities, draw_binary
+from vae_search.vae.training.image_feed import Gather
 from vae_search.vae.training.optimizer import Adam, unsized
 
 CHUNK_STEPS = 8  # noise is drawn, and the moving average of the weights updated, once in so many steps
@@ -65,11 +66,11 @@ class EpochSteps:
 class TrainingGraph:
     """The compiled epoch of one topology, with the weights, optimizer and averaged weights of one trial at a time."""
 
-    def __init__(self, key: GraphKey, task: TrainingTask, train: tf.Tensor) -> None:
+    def __init__(self, key: GraphKey, task: TrainingTask, gather: Gather) -> None:
         self.key = key
         self.evaluator = Evaluator(key.topology, task.image_shape, clamp=key.clamp, likelihood=key.likelihood)
         self._task = task
-        self._train = train
+        self._gather = gather
         self._batch_size = 0
         self._weights = [unsized(rank) for rank in key.topology.ranks]
         self._averages = [unsized(rank) for rank in key.topology.ranks]
@@ -167,7 +168,8 @@ class TrainingGraph:
             chosen = order[first * size : (first + chunk) * size]
             # Two independent streams: the shuffle's seed is (seed, epoch), these are offset by the chunk.
             chunk_seed = seed + tf.stack([1, 0]) * (2 * first + 1) * 7919
-            images = tf.gather(self._train, chosen)
+            coming = order[(first + chunk) * size : tf.minimum(first + chunk + CHUNK_STEPS, steps) * size]
+            images = self._gather(chosen, coming)
             if self._task.dynamic:
                 images = draw_binary(images, chunk_seed, scale=self._task.scale)
             else:

@@ -24,6 +24,7 @@ from vae_search.server.app import create_app
 from vae_search.server.problems import STATUSES
 from vae_search.server.service import Options
 from vae_search.spec.hyperparameters import RULES, Config, Rule
+from vae_search.spec.networks.plugins import installed_families
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.confirm_runs import ConfirmRow
@@ -69,6 +70,16 @@ def spec_page() -> str:
         "| key | type | default | meaning |",
         "|---|---|---|---|",
         *(_row(f"`{key}`", kind, default, meaning) for key, kind, default, meaning in _spec_keys(SweepSpec)),
+        "",
+        "## Families of networks",
+        "Those that were installed when this page was built; [others](../guides/own_networks.md) come by entry points.",
+        "",
+        "| `architecture` | encoder; the decoder is its mirror image | parameters of its own |",
+        "|---|---|---|",
+        *(
+            _row(f"`{name}`", family.meaning, ", ".join(f"`{each}`" for each in family.parameters) or "–")
+            for name, family in installed_families().items()
+        ),
         "",
         "## Parameters of `search_space`",
         "A parameter is a value, a range (`low`, `high`, both included; `log`, `step`), `choices`, or a list of",

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.cluster_sweeps import active, nodes_in_use, ray_nodes_of, rows, saved, write_spec
 from tests.support.local_cluster import LocalCluster, command, facts, local_cluster, until
-from vae_search.data.formats.idx import read_idx_folder
+from vae_search.data.formats.published.idx import read_idx_folder
 from vae_search.runtime.cluster.job_package import store_digest
 from vae_search.store import paths as store_paths
 from vae_search.store.paths import SweepPaths

@@ -15,6 +15,7 @@ import pytest
 import typer
 
 import vae_search
+from tests.support.documented_code import lay_out
 from tests.support.paths import ROOT
 from tests.support.reported_sweeps import mixed, put_sweep
 from vae_search.cli.app import app
@@ -107,7 +108,8 @@ def test_the_results_of_the_guide_are_read_as_it_says(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("block", list(blocks("yaml")), ids=str)
-def test_every_spec_is_valid(block: Block, tmp_path: Path):
+def test_every_spec_is_valid(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    lay_out(tmp_path, monkeypatch)  # the modules that one of the guides has
     spec = parse_spec(block.text, base=tmp_path)
 
     assert f"name: {spec.name}" in block.text

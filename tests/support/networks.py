@@ -16,8 +16,13 @@ FAMILIES = ARCHITECTURES
 
 
 def network_spec(**fields) -> NetworkSpec:
-    """Small network spec, with two blocks per stage in the family that has any."""
-    return NetworkSpec(**({"blocks": 2} if fields["architecture"] in families_with("blocks") else {}) | fields)
+    """Small network spec, with two blocks per stage in the family that has any.
+
+    `blocks` may stand beside the other fields; None means none.
+    """
+    usual = 2 if fields["architecture"] in families_with("blocks") else None
+    blocks = fields.pop("blocks", usual)
+    return NetworkSpec(**fields, special=() if blocks is None else (("blocks", blocks),))
 
 
 def description(**changes) -> ModelDescription:

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "vae_search"
 MAY_IMPORT = {
     "core": "numpy",
     "spec": "core pydantic pydantic_core ruamel",
-    "data": "core spec filelock numpy PIL pyarrow sklearn",
+    "data": "core spec filelock numpy PIL pyarrow sklearn h5py scipy",
     "vae/quiet_import": "",
     "vae/networks": "core spec data numpy keras tensorflow",
     "vae/objective": "core spec data vae/networks numpy tensorflow",

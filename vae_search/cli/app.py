@@ -19,7 +19,7 @@ import typer
 
 from vae_search.access.opening import is_service
 from vae_search.cli import cluster, doctor, export, maintenance, models, query, run
-from vae_search.cli.options import JsonOption, SetOption, SpecArgument
+from vae_search.cli.options import CodeOption, JsonOption, SetOption, SpecArgument
 from vae_search.cli.service import control, queue, serve, webhooks
 from vae_search.core.settings import PLAIN_HTTP_VARIABLE, SERVER_VARIABLE, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
 from vae_search.errors import InvalidSpec, VaeSearchError
@@ -118,15 +118,19 @@ def init(
 
 
 @app.command()
-def validate(spec: SpecArgument, overrides: SetOption = None, json: JsonOption = False) -> None:
+def validate(
+    spec: SpecArgument, overrides: SetOption = None, code: CodeOption = None, json: JsonOption = False
+) -> None:
     """Check a spec and print it with every default filled in.
 
     Example: vae-search validate search_spaces/digits.yaml --set budget.trials=8
     """
     from vae_search.display.console import show_spec
-    from vae_search.services.sweeps import check_limits
+    from vae_search.services.checks.sweep_checks import check_limits
+    from vae_search.spec.networks.code_loading import look_in
     from vae_search.spec.sweep_spec import read_spec
 
+    look_in([spec.absolute().parent])
     document = read_spec(spec, overrides or ())
     check_limits(document.spec)
     show_spec(document.spec, as_json=json)

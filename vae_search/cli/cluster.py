@@ -9,6 +9,7 @@ import typer
 
 from vae_search.cli.completion import complete_subject
 from vae_search.cli.options import (
+    CodeOption,
     JsonOption,
     RefreshOption,
     ServedStoreOption,
@@ -40,6 +41,7 @@ def submit(
     overrides: SetOption = None,
     store: ServedStoreOption = DEFAULT_STORE,
     follow: Annotated[bool, typer.Option("--follow", help="Show what the sweep prints until it ends.")] = False,
+    code: CodeOption = None,
     upload_data: Annotated[
         bool, typer.Option("--upload-data", help="Bring the images into the store; else the head has data.source.")
     ] = False,

@@ -49,6 +49,15 @@ def _given(context: typer.Context, name: str, *, of_root: bool = False) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
+def _look_in(paths: list[Path] | None) -> list[Path] | None:
+    """Let this process look for networks from elsewhere there."""
+    if paths:
+        from vae_search.spec.networks.code_loading import look_in
+
+        look_in(paths)
+    return paths
+
+
 StoreOption = Annotated[
     str,
     typer.Option(
@@ -71,6 +80,16 @@ ServedStoreOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the spec; repeatable.")
+]
+CodeOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--code",
+        metavar="PATH",
+        callback=_look_in,
+        help="File, package folder or wheel with networks of your own; repeatable. Else what is installed is used, and "
+        "what VAE_SEARCH_CODE names.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV with raw values; import foreign text as text.")]

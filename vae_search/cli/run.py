@@ -7,6 +7,7 @@ import typer
 
 from vae_search.cli.options import (
     AddressOption,
+    CodeOption,
     InlineOption,
     JsonOption,
     RefreshOption,
@@ -28,6 +29,7 @@ app = typer.Typer()
 def run(
     spec: SpecArgument,
     overrides: SetOption = None,
+    code: CodeOption = None,
     store: StoreOption = DEFAULT_STORE,
     address: AddressOption = None,
     inline: InlineOption = False,
@@ -43,9 +45,11 @@ def run(
     from vae_search.display.console import output_without_reader, show_estimate
     from vae_search.display.live import observer
     from vae_search.services import sweeps
+    from vae_search.spec.networks.code_loading import look_in
     from vae_search.spec.sweep_spec import read_spec
     from vae_search.store.backends.uri import open_store
 
+    look_in([spec.absolute().parent])
     document = read_spec(spec, overrides or ())
     if dry_run:
         estimate = sweeps.estimate(document.spec, store=open_store(store), cache=cache_folder(), refresh=refresh)
@@ -70,6 +74,7 @@ def run(
 def resume(
     sweep: SweepArgument,
     overrides: SetOption = None,
+    code: CodeOption = None,
     store: StoreOption = DEFAULT_STORE,
     address: AddressOption = None,
     inline: InlineOption = False,

@@ -4,25 +4,34 @@ import numpy as np
 
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.data.image_checks import BLACK_AND_WHITE, Images, blocks
+from vae_search.data.random_access.mapped_images import Keep, MappedImages, PixelArray, in_memory
 from vae_search.errors import BadData
 
 BINARISATION_SEED = 777
 
 
-def draw_evaluation_sets(validation: Images, test: Images) -> tuple[np.ndarray, np.ndarray]:
+def draw_evaluation_sets(
+    validation: Images, test: Images, *, keep_validation: Keep = in_memory, keep_test: Keep = in_memory
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw each pixel of the validation images, then of the test images, from Bernoulli(intensity): uint8 0/1.
 
     The published protocol for dynamically binarised MNIST and Fashion-MNIST (Exemplar VAE, Norouzi et al. 2020): both
     sets once, in this order, from NumPy's legacy generator with seed 777, so that scores compare with the literature.
+
+    Args:
+        keep_validation, keep_test: put what is drawn where there is room for it.
     """
     # The protocol names this generator, and its stream is frozen for good, which default_rng's is not.
     generator = np.random.RandomState(BINARISATION_SEED)
-    return _drawn(validation, generator), _drawn(test, generator)
+    return _drawn(validation, generator, keep_validation), _drawn(test, generator, keep_test)
 
 
-def above_half(images: Images) -> np.ndarray:
+def above_half(images: Images) -> PixelArray:
     """Intensity > 0.5: uint8 0/1."""
-    return (images.pixels > images.scale / 2).astype(np.uint8)
+    if isinstance(images.pixels, MappedImages):
+        return images.pixels.above(images.scale / 2)
+    found = ((block > images.scale / 2).astype(np.uint8) for block in blocks(images.pixels))
+    return in_memory(found, images.pixels.shape, np.dtype(np.uint8))
 
 
 def bernoulli_entropy(images: Images) -> np.ndarray:
@@ -55,12 +64,10 @@ def check_binarisation(images: DatasetSummary, *, binarize: str, where: str) -> 
         )
 
 
-def _drawn(images: Images, generator: np.random.RandomState) -> np.ndarray:
-    drawn = np.empty(images.pixels.shape, np.uint8)
+def _drawn(images: Images, generator: np.random.RandomState, keep: Keep) -> np.ndarray:
     # NumPy draws pixel by pixel, so that blocks give what one call would; that one would need 17 bytes per pixel.
-    for target, block in zip(blocks(drawn), blocks(images.pixels), strict=True):
-        target[...] = generator.binomial(1, block.astype(np.float64) / images.scale)
-    return drawn
+    drawn = (generator.binomial(1, block.astype(np.float64) / images.scale) for block in blocks(images.pixels))
+    return keep(drawn, images.pixels.shape, np.dtype(np.uint8))
 
 
 def _pixel_entropy(intensity: np.ndarray) -> np.ndarray:

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from vae_search.data.download import DownloadFailed, PublishedFile, published
-from vae_search.data.formats.cifar10 import Cifar10, read_cifar10_archive
-from vae_search.data.formats.idx import read_idx
-from vae_search.data.formats.numpy_files import read_npz
+from vae_search.data.formats.arrays.numpy_files import read_npz
+from vae_search.data.formats.published.cifar10 import Cifar10, read_cifar10_archive
+from vae_search.data.formats.published.idx import read_idx
 from vae_search.data.formats.safe_reading import place
+from vae_search.data.random_access.image_reader import read_all
 from vae_search.errors import BadData
 
 PUBLISHED_AT = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
@@ -62,7 +63,8 @@ def read_mnist(*, cache: Path, keras: Path) -> tuple[np.ndarray, np.ndarray | No
         BadData: It is in neither and cannot be downloaded.
     """
     content = _fetched("mnist", MNIST, cache=cache, elsewhere=keras)
-    return read_npz(BytesIO(content), where="mnist")
+    found = read_npz(BytesIO(content), where="mnist")
+    return read_all(found.train), None if found.test is None else read_all(found.test)
 
 
 def read_fashion_mnist(*, cache: Path, keras: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,13 @@ from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.text import printable
 from vae_search.data.binarization import BINARISATION_SEED, above_half, bernoulli_entropy, draw_evaluation_sets
 from vae_search.data.duplicates import count_duplicates
-from vae_search.data.image_checks import Images, blocks, grey_levels
+from vae_search.data.formats.choices import NONE, Choices
+from vae_search.data.image_checks import Images, blocks, extremes, grey_levels
 from vae_search.data.labels import train_labels
 from vae_search.data.pixel_statistics import BINARY, PixelStatistics
+from vae_search.data.random_access.identity import fingerprint
+from vae_search.data.random_access.kept_measures import TEST, VALIDATION, Measures, measures
+from vae_search.data.random_access.mapped_images import Keep, MappedImages, PixelArray, parted
 from vae_search.data.sources import Source, read_source
 from vae_search.data.splits import LEAST_PART, Split, split_images
 from vae_search.errors import BadData
@@ -31,7 +36,7 @@ JUDGED_ALIKE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dataset:
-    """The four parts of a data set. Shapes: (count, height, width, channels).
+    """The four parts of a data set. Shapes: (count, height, width, channels); arrays, or in files of the cache.
 
     Args:
         source: as the spec gives it.
@@ -51,15 +56,16 @@ class Dataset:
         summary: of the images as they were read, for people; no part of the task's identity either.
         moved_draw: the test images' binarisation is not the published one, although the source has one: it follows
             that of the validation images in one stream, and these are not as many as the protocol's.
+        folders: of the cache, that the images are in; none if they are in memory.
     """
 
     source: str
     scale: float
     binarize: str
-    train: np.ndarray
-    select: np.ndarray
-    judge: np.ndarray
-    test: np.ndarray
+    train: PixelArray
+    select: PixelArray
+    judge: PixelArray
+    test: PixelArray
     split: str
     fingerprint: str
     floor: float
@@ -67,6 +73,7 @@ class Dataset:
     train_labels: np.ndarray | None
     summary: DatasetSummary
     moved_draw: bool = False
+    folders: tuple[Path, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -74,17 +81,23 @@ class Dataset:
         height, width, channels = self.train.shape[1:]
         return height, width, channels
 
+    @property
+    def is_mapped(self) -> bool:
+        """True if the images do not fit in memory and stay in files of this node's cache."""
+        return isinstance(self.train, MappedImages)
 
-def load_dataset(spec: DataSpec, *, cache: Path) -> Dataset:
+
+def load_dataset(spec: DataSpec, *, cache: Path, held_bytes: int | None = None) -> Dataset:
     """Read, check, split and binarise the images that a spec asks for.
 
     Args:
-        cache: the folder for downloads.
+        cache, held_bytes: see `read_source`.
 
     Raises:
         BadData: The images cannot be had, or cannot be used as they are.
     """
-    return split_dataset(read_source(spec.source, cache=cache), spec)
+    choices = Choices.of(spec)
+    return split_dataset(read_source(spec.source, cache=cache, choices=choices, held_bytes=held_bytes), spec)
 
 
 def split_dataset(source: Source, spec: DataSpec) -> Dataset:
@@ -99,37 +112,53 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
     where = printable(spec.source, 400)
     images, own_test = source.train, source.test
     split = _split(source, spec, where)
-    fingerprint = _fingerprint(images, own_test)
     labels = train_labels(spec.source, len(images)) if source.train_labels is None else source.train_labels
     train, validation = images.chosen(split.train), images.chosen(split.validation)
     test = images.chosen(split.test) if split.test is not None else own_test
     if test is None:
         raise ValueError("a split without test images needs a source that has some")
-    floor, levels = 0.0, BINARY
+    levels = BINARY
+    if spec.binarize == "threshold":
+        train = Images(pixels=above_half(train), scale=1.0)
+    elif spec.binarize == "none":
+        levels = grey_levels(*(part for part in (images, own_test) if part is not None), where=where)
+
+    def measure(keeps: Mapping[str, Keep]) -> Measures:
+        statistics, summary = PixelStatistics.of(train, levels=levels), _summary(source, split)
+        if spec.binarize != "dynamic":
+            return Measures(pixels=statistics, summary=summary)
+        floor = float(bernoulli_entropy(validation).mean())
+        drawn = draw_evaluation_sets(validation, test, keep_validation=keeps[VALIDATION], keep_test=keeps[TEST])
+        return Measures(
+            pixels=statistics, summary=summary, floor=floor, drawn=dict(zip((VALIDATION, TEST), drawn, strict=True))
+        )
+
+    task = [split.sha256, spec.binarize, BINARISATION_SEED]
+    found = measures(measure, folder=source.folder, task=task, where=where)
+    if found.summary is None:
+        raise ValueError("a summary is made of every data set that is split")
     match spec.binarize:
         case "dynamic":
-            floor = float(bernoulli_entropy(validation).mean())
-            scored_validation, scored_test = draw_evaluation_sets(validation, test)
+            scored_validation, scored_test = found.drawn[VALIDATION], found.drawn[TEST]
         case "threshold":
-            train = Images(pixels=above_half(train), scale=1.0)
             scored_validation, scored_test = above_half(validation), above_half(test)
         case "none":
-            levels = grey_levels(*(part for part in (images, own_test) if part is not None), where=where)
             scored_validation, scored_test = validation.pixels, test.pixels
     return Dataset(
         source=spec.source,
         scale=train.scale,
         binarize=spec.binarize,
         train=train.pixels,
-        select=scored_validation[: len(split.select)],
-        judge=scored_validation[len(split.select) :],
+        select=parted(scored_validation, 0, len(split.select)),
+        judge=parted(scored_validation, len(split.select), len(split.validation)),
         test=scored_test,
         split=split.sha256,
-        fingerprint=fingerprint,
-        floor=floor,
+        fingerprint=source.decoded_as or fingerprint(images, own_test),
+        floor=found.floor,
         train_labels=None if labels is None else labels[split.train],
-        pixels=PixelStatistics.of(train, levels=levels),
-        summary=_summary(source, split),
+        pixels=found.pixels,
+        summary=found.summary,
+        folders=tuple(folder for folder in (source.folder, found.folder) if folder is not None),
         moved_draw=spec.binarize == "dynamic"
         and source.protocol is not None
         and source.protocol.test is None  # the test images have been published apart
@@ -137,12 +166,15 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
     )
 
 
-def load_new_images(source: str, *, binarize: str, cache: Path) -> tuple[np.ndarray, PixelStatistics]:
+def load_new_images(
+    source: str, *, binarize: str, cache: Path, choices: Choices = NONE
+) -> tuple[PixelArray, PixelStatistics]:
     """Images to score a finished model on: all of a source, or its test images if it says which those are.
 
     Args:
         binarize: as the model's images were.
         cache: the folder for downloads.
+        choices: as of the model's images, such as their size.
 
     Returns:
         (count, height, width, channels) uint8 in 0 … levels - 1, and the statistics of what the source has to train on.
@@ -151,7 +183,7 @@ def load_new_images(source: str, *, binarize: str, cache: Path) -> tuple[np.ndar
         BadData: The images cannot be had, or cannot be used as they are.
     """
     where = printable(source, 400)
-    found = read_source(source, cache=cache)
+    found = read_source(source, cache=cache, choices=choices)
     images = found.train if found.test is None else found.test
     if binarize == "none" and (images.pixels.dtype != np.uint8 or images.scale <= 1):
         kind = "black and white" if images.pixels.dtype == np.uint8 else "floats in between"
@@ -164,14 +196,19 @@ def load_new_images(source: str, *, binarize: str, cache: Path) -> tuple[np.ndar
         return dataset.test, dataset.pixels
     if len(images) < LEAST_SCORED:
         raise BadData(f"{where}: at least {LEAST_SCORED} images are needed for a mean and its error, but there is one.")
-    match binarize:
-        case "dynamic":
-            nothing = images.chosen(np.arange(0))
-            return draw_evaluation_sets(nothing, images)[1], PixelStatistics.of(images, levels=BINARY)
-        case "threshold":
-            return above_half(images), PixelStatistics.of(images, levels=BINARY)
-        case _:
-            return images.pixels, PixelStatistics.of(images, levels=grey_levels(images, where=where))
+    scored = Images(pixels=above_half(images), scale=1.0) if binarize == "threshold" else images
+    levels = grey_levels(images, where=where) if binarize == "none" else BINARY
+
+    def measure(keeps: Mapping[str, Keep]) -> Measures:
+        statistics = PixelStatistics.of(images, levels=levels)
+        if binarize != "dynamic":
+            return Measures(pixels=statistics)
+        _, drawn = draw_evaluation_sets(images.chosen(np.arange(0)), images, keep_test=keeps[TEST])
+        return Measures(pixels=statistics, drawn={TEST: drawn})
+
+    task = ["all", found.test is not None, binarize, BINARISATION_SEED]
+    measured = measures(measure, folder=found.folder, task=task, where=where)
+    return measured.drawn.get(TEST, scored.pixels), measured.pixels
 
 
 def comparability_key(dataset: Dataset, *, likelihood: str, metric_version: int = METRIC_VERSION) -> str:
@@ -220,8 +257,8 @@ def _summary(source: Source, split: Split) -> DatasetSummary:
         channels=channels,
         white=source.train.scale,
         range=(
-            min(float(part.pixels.min()) / part.scale for part in parts),
-            max(float(part.pixels.max()) / part.scale for part in parts),
+            min(extremes(part.pixels)[0] / part.scale for part in parts),
+            max(extremes(part.pixels)[1] / part.scale for part in parts),
         ),
         is_binary=all(_is_binary(part) for part in parts),
         is_coloured=any(_is_coloured(part) for part in parts),
@@ -257,15 +294,3 @@ def _split(source: Source, spec: DataSpec, where: str) -> Split:
         test=spec.test,
         where=where,
     )
-
-
-def _fingerprint(*parts: Images | None) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        if part is None:
-            digest.update(b"none")
-            continue
-        header = [part.pixels.dtype.str, part.pixels.shape, part.scale]
-        digest.update(json.dumps(header).encode())
-        digest.update(part.pixels.data)
-    return digest.hexdigest()

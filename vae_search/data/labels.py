@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_search.data.formats.idx import LABELS, TRAIN, idx_file
+from vae_search.data.formats.published.idx import LABELS, TRAIN, idx_file
 from vae_search.data.formats.safe_reading import DAMAGED
 
 NPZ_KEY = "y_train.npy"
@@ -29,7 +29,14 @@ def train_labels(source: str, count: int) -> np.ndarray | None:
         found = _digits() if source == "digits" else _beside(Path(source), count)
     except (*DAMAGED, OSError, ValueError, RuntimeError):
         return None
-    if found is None or found.dtype.kind not in "iu" or found.shape != (count,):
+    return None if found is None or found.dtype.kind == "f" else class_numbers(found, count)
+
+
+def class_numbers(found: np.ndarray | None, count: int) -> np.ndarray | None:
+    """Labels as (count,) int64 from 0 on; None if they are no class numbers of so many images."""
+    if found is None or found.dtype.kind not in "iuf" or found.shape != (count,):
+        return None
+    if found.dtype.kind == "f" and not (found == np.rint(found)).all():  # MATLAB keeps whole numbers as floats
         return None
     labels = found.astype(np.int64)
     return labels if 0 <= labels.min() < labels.max() < MOST_CLASSES else None

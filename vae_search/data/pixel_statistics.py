@@ -34,7 +34,14 @@ class PixelStatistics:
     def of(cls, train: Images, *, levels: int) -> "PixelStatistics":
         """Statistics of training images, (count, height, width, channels)."""
         count, shape = len(train), train.pixels.shape[1:]
-        mean = train.pixels.mean(axis=0, dtype=np.float64) / train.scale
+        total = np.zeros(shape)
+        for block in blocks(train.pixels):
+            if block.dtype == np.uint8:
+                total += block.sum(axis=0)  # exact, in whatever order
+                continue
+            for image in block:  # one after another, as NumPy adds up a whole array along its first axis
+                total += image
+        mean = total / count / train.scale
         squares, lowest, highest = np.zeros(shape), np.full(shape, 0.5), np.full(shape, 0.5)
         for block in blocks(train.pixels):  # the squares of a data set of bytes would take eight times its memory
             squares += np.square(block / train.scale - mean).sum(axis=0)

@@ -1,26 +1,34 @@
 """Data sources: a data set by name, a file, or a folder."""
 
 import os
-import stat
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from vae_search.core.text import did_you_mean, printable
 from vae_search.data.builtin import read_cifar10, read_digits, read_fashion_mnist, read_mnist
-from vae_search.data.formats.cifar10 import Cifar10, is_cifar10_folder, read_cifar10_archive, read_cifar10_folder
-from vae_search.data.formats.encoded_images import turned_note
-from vae_search.data.formats.idx import TEST, TRAIN, idx_advice, idx_file, read_idx_folder
-from vae_search.data.formats.image_folder import read_image_folder
-from vae_search.data.formats.numpy_files import read_npy, read_npz, unread_note
-from vae_search.data.formats.parquet import read_parquet
-from vae_search.data.formats.photo_patches import VALIDATION_COUNT, read_photo_patches
-from vae_search.data.formats.safe_reading import place, reading, refuse_irregular
+from vae_search.data.formats.any_path import read_path
+from vae_search.data.formats.arrays.normal_form import in_normal_form
+from vae_search.data.formats.choices import NONE, Choices
+from vae_search.data.formats.found import Found
+from vae_search.data.formats.published.cifar10 import Cifar10
+from vae_search.data.formats.published.photo_patches import VALIDATION_COUNT, read_photo_patches
+from vae_search.data.formats.roles import Role
+from vae_search.data.formats.safe_reading import place, reading
 from vae_search.data.image_checks import Images, check_images, check_pair
-from vae_search.data.splits import Protocol
+from vae_search.data.labels import class_numbers
+from vae_search.data.random_access.derived_readers import joined
+from vae_search.data.random_access.identity import files_identity
+from vae_search.data.random_access.image_reader import ImageReader, read_all, size_bytes
+from vae_search.data.random_access.mapped_images import Keep, in_memory
+from vae_search.data.random_access.mapped_source import Room, mapped_source
+from vae_search.data.random_access.plugin_source import PluginSource
+from vae_search.data.random_access.spool import Spool, recalled
+from vae_search.data.splits import LEAST_PART, Protocol
 from vae_search.errors import BadData
-from vae_search.spec.fields import NAMES
+from vae_search.spec.fields import NAMES, PLUGIN
 
 # How many of the training images a family of data sets is usually validated on, the last ones, by the shapes of its
 # training and test images: MNIST and the sets made in its image, CIFAR-10 (He et al. 2016, 4.2: 45,000 / 5,000) and
@@ -42,6 +50,8 @@ class Source:
         protocol: how the data set is usually split, if there is a usual way.
         train_labels: (count,) of the training images, if they came in the same file.
         notes: sentences on what was left out, and what was changed before it was read.
+        folder: of the cache, where images that do not fit in memory are mapped from; None if they are in memory.
+        decoded_as: fingerprint that those in the folder had when they were decoded.
     """
 
     name: str
@@ -50,15 +60,19 @@ class Source:
     protocol: Protocol | None = None
     train_labels: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    folder: Path | None = None
+    decoded_as: str | None = None
 
 
-def read_source(source: str, *, cache: Path) -> Source:
+def read_source(source: str, *, cache: Path, choices: Choices = NONE, held_bytes: int | None = None) -> Source:
     """Read the images of a data set.
 
     Args:
-        source: one of NAMES, or the path of a .npz, .npy or .parquet file, of CIFAR-10's .tar.gz, or of a folder with
-            IDX files, with CIFAR-10's files or of pictures.
-        cache: the folder for downloads.
+        source: one of NAMES, plugin:NAME of an installed package, or the path of a file or folder of a kind that is
+            read.
+        cache: the folder for downloads, and for decoded images that do not fit in memory.
+        choices: of the spec, where a file or folder leaves open what its images are.
+        held_bytes: most that decoded images may take in memory; None: as much as is fit here.
 
     Raises:
         BadData: There is nothing of that kind, it is damaged, it cannot be downloaded, or nobody can train on it.
@@ -76,42 +90,77 @@ def read_source(source: str, *, cache: Path) -> Source:
             return _with_protocol(source, *read_fashion_mnist(cache=cache, keras=keras))
         case "cifar10":
             return _labelled(source, read_cifar10(cache=cache))
+        case _ if source.startswith(PLUGIN):
+            return _read_plugin(source, choices, cache=cache, held_bytes=held_bytes)
         case _:
-            return _read_path(Path(source))
+            return _read_path(Path(source), choices, cache=cache, held_bytes=held_bytes)
 
 
 def _checked(
     name: str,
-    train: np.ndarray,
-    test: np.ndarray | None,
+    train: np.ndarray | ImageReader,
+    test: np.ndarray | ImageReader | None,
     *,
     protocol: Protocol | None = None,
     train_labels: np.ndarray | None = None,
     notes: tuple[str, ...] = (),
+    room: Room | None = None,
 ) -> Source:
-    where = printable(name, 400)
-    if test is None:
-        images, own_test = check_images(train, where=where), None
+    """Args:
+    room: for images that do not fit in memory.
+    """
+    parts = {"train": train} | ({} if test is None else {"test": test})
+
+    def check(arrays: Mapping[str, np.ndarray], keeps: Mapping[str, Keep]) -> Mapping[str, Images]:
+        where = printable(name, 400)
+        if "test" not in arrays:
+            return {"train": check_images(arrays["train"], where=where, keep=keeps["train"])}
+        pair = check_pair(arrays["train"], arrays["test"], where=where, keeps=(keeps["train"], keeps["test"]))
+        return dict(zip(("train", "test"), pair, strict=True))
+
+    folder = decoded_as = None
+    if room is None or sum(map(size_bytes, parts.values())) <= room.limit_bytes:
+        arrays = {part: read_all(images) for part, images in parts.items()}
+        checked = check(arrays, dict.fromkeys(arrays, in_memory))
     else:
-        images, own_test = check_pair(train, test, where=where)
-    return Source(name=name, train=images, test=own_test, protocol=protocol, train_labels=train_labels, notes=notes)
+        mapped = mapped_source(parts, room=room, check=check, where=printable(name, 400))
+        checked, folder, decoded_as = mapped.parts, mapped.folder, mapped.fingerprint
+    return Source(
+        name=name,
+        train=checked["train"],
+        test=checked.get("test"),
+        protocol=protocol,
+        train_labels=train_labels,
+        notes=notes,
+        folder=folder,
+        decoded_as=decoded_as,
+    )
 
 
 def _with_protocol(
     name: str,
-    train: np.ndarray,
-    test: np.ndarray | None,
+    train: np.ndarray | ImageReader,
+    test: np.ndarray | ImageReader | None,
     train_labels: np.ndarray | None = None,
     *,
     notes: tuple[str, ...] = (),
+    room: Room | None = None,
 ) -> Source:
     validation = None if test is None else USUAL_VALIDATION.get((train.shape, test.shape))
     protocol = None if validation is None else Protocol(validation=validation)
-    return _checked(name, train, test, protocol=protocol, train_labels=train_labels, notes=notes)
+    return _checked(name, train, test, protocol=protocol, train_labels=train_labels, notes=notes, room=room)
 
 
 def _labelled(name: str, found: Cifar10) -> Source:
     return _with_protocol(name, found.train, found.test, found.train_labels)
+
+
+def _read_plugin(source: str, choices: Choices, *, cache: Path, held_bytes: int | None) -> Source:
+    images = PluginSource(source)
+    labels: dict[Role, np.ndarray] = {} if images.labels is None else {"train": images.labels}
+    found = Found(train=images, labels=labels, notes=(f"Read from the package {images.package}.",))
+    room = Room(cache=cache, identity=lambda: f"{images.identity()} {choices}", held_bytes=held_bytes)
+    return _of_found(source, in_normal_form(found, choices, where=source), room=room)
 
 
 def _missing(path: Path) -> str:
@@ -123,41 +172,39 @@ def _missing(path: Path) -> str:
     )
 
 
-def _read_path(path: Path) -> Source:
-    where, name = place(path), str(path)
+def _read_path(path: Path, choices: Choices, *, cache: Path, held_bytes: int | None) -> Source:
+    where = place(path)
     try:
         with reading(where):
             try:
-                is_folder = stat.S_ISDIR(path.stat().st_mode)
+                path.stat()
             except FileNotFoundError:
                 raise BadData(_missing(path)) from None
     except ValueError as error:  # a null character
         raise BadData(f"{where}: must be a path, but no path holds a null character.") from error
-    if is_folder:
-        if idx_file(path, TRAIN) or idx_file(path, TEST):
-            return _with_protocol(name, *read_idx_folder(path))
-        if is_cifar10_folder(path):
-            return _labelled(name, read_cifar10_folder(path))
-        pictures = read_image_folder(path)
-        return _checked(name, pictures.train, pictures.test, notes=pictures.notes)
-    refuse_irregular(path)
-    if path.name.lower().endswith(".tar.gz"):
-        with reading(where), path.open("rb") as archive:
-            return _labelled(name, read_cifar10_archive(archive, where=where))
-    match path.suffix.lower():
-        case ".npz":
-            train, test = read_npz(path, where=where)
-            return _with_protocol(name, train, test, notes=unread_note(path))
-        case ".npy":
-            return _checked(name, read_npy(path), None)
-        case ".parquet":
-            decoded = read_parquet(path)
-            return _checked(name, decoded.images, None, notes=(turned_note(decoded.turned),) if decoded.turned else ())
-        case _:
-            # A folder of MNIST's own names is read whole; other names must be given to it first.
-            known = [file for part in (TRAIN, TEST) if (file := idx_file(path.parent, part)) is not None]
-            advice = " Give the folder that it is in." if path in known else idx_advice(path)
-            raise BadData(
-                f"{where}: must be a .npz, .npy or .parquet file, a folder of IDX files or of pictures, CIFAR-10's\n"
-                f".tar.gz or folder, or one of {', '.join(NAMES)}, but it is another file.{advice}"
-            )
+    room = Room(cache=cache, identity=lambda: f"{files_identity(path)} {choices}", held_bytes=held_bytes)
+    with_room = replace(choices, room_for=Spool(room).empty)
+    found = recalled(room, lambda: read_path(path, with_room, held_bytes=room.limit_bytes), where=where)
+    return _of_found(str(path), found, room=room)
+
+
+def _of_found(name: str, found: Found, *, room: Room) -> Source:
+    """The images of a path, with those to choose models by behind those to train on."""
+    labels, notes = class_numbers(found.labels.get("train"), found.train.shape[0]), found.notes
+    if found.validation is None:
+        usual = _with_protocol if found.in_published_order else _checked
+        return usual(name, found.train, found.test, train_labels=labels, notes=notes, room=room)
+    where = printable(name, 400)
+    if found.validation.shape[1:] != found.train.shape[1:]:
+        sizes = " and ".join("×".join(map(str, part.shape[1:])) for part in (found.train, found.validation))
+        raise BadData(f"{where}: training and validation images must have the same size, but they are {sizes}.")
+    count = found.validation.shape[0]
+    if labels is not None:
+        beside = class_numbers(found.labels.get("validation"), count)
+        labels = None if beside is None else np.concatenate([labels, beside])
+    protocol: Protocol | None = Protocol(validation=count, is_own=True)
+    if count < 2 * LEAST_PART:
+        few = f"Its {count} images for validation are fewer than {2 * LEAST_PART}: some are drawn from the others too."
+        protocol, notes = None, (*notes, few)
+    images = joined(found.train, found.validation)
+    return _checked(name, images, found.test, protocol=protocol, train_labels=labels, notes=notes, room=room)

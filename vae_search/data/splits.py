@@ -48,11 +48,13 @@ class Protocol:
         validation: count of validation images.
         test: count of test images; None if the source has its own.
         is_fixed: other counts would put images that overlap into two parts.
+        is_own: the source sets the last `validation` images apart to choose models by; the others are in no order.
     """
 
     validation: int
     test: int | None = None
     is_fixed: bool = False
+    is_own: bool = False
 
 
 def split_images(
@@ -66,8 +68,8 @@ def split_images(
 ) -> Split:
     """Split `count` images.
 
-    What is not asked for follows the protocol. Without a protocol it is one sixth, and the images are permuted first,
-    by a fixed permutation, because folders and files are often sorted by class.
+    What is not asked for follows the protocol. Without a protocol it is one sixth, or the least that is enough, and the
+    images are permuted first, by a fixed permutation, because folders and files are often sorted by class.
 
     Args:
         own_test: how many test images the source has beside these, or None.
@@ -85,13 +87,16 @@ def split_images(
         raise BadData(
             f"{where}: at least {least} images are needed to train, validate and test, but there are {count}."
         )
-    tested = 0 if own_test is not None else _count(test, protocol.test if protocol else None, count)
-    validated = _count(validation, protocol.validation if protocol else None, count)
+    own_validation = protocol.validation if protocol is not None and protocol.is_own else None
+    usual = None if own_validation is not None else protocol
+    pool = count - (own_validation or 0)
+    tested = 0 if own_test is not None else _count(test, usual.test if usual else None, pool, least=LEAST_PART)
+    validated = own_validation or _count(validation, usual.validation if usual else None, count, least=2 * LEAST_PART)
     trained = count - validated - tested
     _check_counts(
         count, trained=trained, validated=validated, tested=None if own_test is not None else tested, where=where
     )
-    order = np.arange(count) if protocol else np.random.default_rng(SPLIT_SEED).permutation(count)
+    order = np.arange(count) if usual else _permuted(pool, own_validation, trained)
     middle, end = trained + validated // 2, trained + validated
     return Split(
         train=order[:trained],
@@ -99,6 +104,17 @@ def split_images(
         judge=order[middle:end],
         test=order[end:] if own_test is None else None,
     )
+
+
+def _permuted(pool: int, own_validation: int | None, trained: int) -> np.ndarray:
+    """All positions by a fixed permutation: those to train on, the validation images, and those to test with."""
+    drawn = np.random.default_rng(SPLIT_SEED)
+    order = drawn.permutation(pool)
+    if own_validation is None:
+        return order
+    # Among themselves too: else the two halves would be of different classes where they are sorted.
+    validation = pool + drawn.permutation(own_validation)
+    return np.concatenate([order[:trained], validation, order[trained:]])
 
 
 def _check_asked(
@@ -114,6 +130,11 @@ def _check_asked(
             f"{where}: at least {LEAST_PART} test images are needed, but the source has {own_test} of its own.\n"
             "Bring more, or leave them out: some of the others are set aside then."
         )
+    if protocol is not None and protocol.is_own and validation not in (None, protocol.validation):
+        raise BadData(
+            f"{where}: data.validation must be left out, because the source has {protocol.validation:,} validation "
+            f"images of its own, but it is {validation:,}. Remove it."
+        )
     if protocol is not None and protocol.is_fixed and validation not in (None, protocol.validation):
         raise BadData(
             f"{where}: data.validation must be left out, because {protocol.validation:,} images are set aside for it "
@@ -123,15 +144,18 @@ def _check_asked(
 
 def _check_counts(count: int, *, trained: int, validated: int, tested: int | None, where: str) -> None:
     """`tested` is None if the source has test images of its own."""
-    if tested is not None and tested < LEAST_PART:
-        raise BadData(
-            f"{where}: data.test must be at least {LEAST_PART} images, but it is {tested} of {count:,}. Raise it."
-        )
+    problems = []
     if validated < 2 * LEAST_PART:
-        raise BadData(
-            f"{where}: data.validation must be at least {2 * LEAST_PART} images, half to select and half to judge by,\n"
-            f"but it is {validated} of {count:,}. Raise it."
+        problems.append(
+            f"data.validation must be at least {2 * LEAST_PART} images, half to select and half to judge by, "
+            f"but it is {validated} of {count:,}."
         )
+    if tested is not None and tested < LEAST_PART:
+        problems.append(f"data.test must be at least {LEAST_PART} images, but it is {tested} of {count:,}.")
+    if problems:
+        also = " and ".join(problem.partition(" ")[0] for problem in problems)
+        both = "\n".join(problems)
+        raise BadData(f"{where}: {both}\nRaise {also}, or leave {'it' if len(problems) == 1 else 'both'} out.")
     if trained < LEAST_TRAIN:
         tests = f" and {tested:,} for the test" if tested is not None else ""
         raise BadData(
@@ -140,9 +164,9 @@ def _check_counts(count: int, *, trained: int, validated: int, tested: int | Non
         )
 
 
-def _count(asked: float | None, usual: int | None, count: int) -> int:
+def _count(asked: float | None, usual: int | None, count: int, *, least: int) -> int:
     if isinstance(asked, float):
         return round(asked * count)
     if asked is not None:
         return asked
-    return round(count / 6) if usual is None else usual
+    return max(least, round(count / 6)) if usual is None else usual

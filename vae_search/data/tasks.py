@@ -1,11 +1,13 @@
 """Tasks: the images of a data set that a worker may train on and be scored on, and no others."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from vae_search.data.dataset import Dataset
 from vae_search.data.pixel_statistics import PixelStatistics
+from vae_search.data.random_access.mapped_images import PixelArray, resident_bytes
 
 ImageShape = tuple[int, int, int]
 """(height, width, channels)"""
@@ -13,7 +15,8 @@ ImageShape = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingTask:
-    """Images that every trial of a sweep trains and is scored on; plain arrays, so that they travel without TensorFlow.
+    """Images that every trial of a sweep trains and is scored on: plain arrays, which travel without TensorFlow, or in
+    files of the cache.
 
     Args:
         train: (n, height, width, channels); intensity = train / scale in [0, 1].
@@ -24,8 +27,8 @@ class TrainingTask:
         pixels: of the training images.
     """
 
-    train: np.ndarray
-    select: np.ndarray
+    train: PixelArray
+    select: PixelArray
     scale: float
     dynamic: bool
     floor: float
@@ -48,6 +51,11 @@ class TrainingTask:
         height, width, channels = self.train.shape[1:]
         return height, width, channels
 
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of memory that the images take in each process: none if they stay in files."""
+        return resident_bytes(self.train) + resident_bytes(self.select)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JudgeTask:
@@ -59,7 +67,7 @@ class JudgeTask:
         train_labels: (count of training images,) int64, for what samples are compared in; None if there are none.
     """
 
-    images: np.ndarray
+    images: PixelArray
     pixels: PixelStatistics
     train_labels: np.ndarray | None = None
 
@@ -72,3 +80,18 @@ class JudgeTask:
     def of_test(cls, dataset: Dataset) -> "JudgeTask":
         """The test images, for a candidate that has passed every gate, or a version that somebody evaluates."""
         return cls(images=dataset.test, pixels=dataset.pixels)
+
+
+Tasks = Callable[[], tuple[TrainingTask, JudgeTask]]
+"""Tasks of a sweep, for a worker to ask for where it runs"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldTasks:
+    """Tasks whose images travel to the workers: Ray keeps one copy of their arrays on a node."""
+
+    task: TrainingTask
+    judge_task: JudgeTask
+
+    def __call__(self) -> tuple[TrainingTask, JudgeTask]:
+        return self.task, self.judge_task

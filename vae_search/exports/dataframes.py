@@ -57,7 +57,9 @@ def best_frame(
     for name in columns.column_names:
         chosen = chosen.append_column(name, columns[name])
     for name in searched:
-        chosen = chosen.append_column(f"param_{name}", table[f"param_{name}"])
+        held = f"param_{name}" in table.column_names  # a network from elsewhere has parameters without a column
+        values = table[f"param_{name}"] if held else pa.array([row.params.get(name) for row in rows])
+        chosen = chosen.append_column(f"param_{name}", values)
     return frame(chosen)
 
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from vae_search.core.machine import this_machine
-from vae_search.data.tasks import JudgeTask, TrainingTask
+from vae_search.data.random_access.mapped_images import resident_bytes
+from vae_search.data.tasks import HeldTasks, JudgeTask, Tasks, TrainingTask
 from vae_search.runtime.cluster.autoscaler import asking_for_nodes
 from vae_search.runtime.cluster.gcs import grows
 from vae_search.runtime.node_wait import await_node
@@ -33,6 +34,7 @@ from vae_search.search.capacity import (
 from vae_search.search.driver_lifecycle import DriverSession, SweepStart, run_sweep
 from vae_search.search.messages import TRIALS_PER_PROCESS, WorkerConfig
 from vae_search.search.progress import Observer
+from vae_search.spec.networks.code_loading import provided
 from vae_search.spec.sections import Resources
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import location_everywhere
@@ -49,6 +51,7 @@ def search(
     address: str | None = None,
     wait_s: float | None = None,
     trials_per_process: int = TRIALS_PER_PROCESS,
+    on_node: Tasks | None = None,
 ) -> None:
     """Train the sweep's trials until its budget is used.
 
@@ -56,6 +59,7 @@ def search(
         address: of the cluster to train on, see `joined_cluster`; None: a Ray of our own on this machine.
         wait_s: for a node of the cluster that holds a trial, see `await_node`.
         trials_per_process: after so many a worker is replaced by a fresh one.
+        on_node: opens the same tasks where a worker runs; None: their images travel there.
 
     Raises:
         ClusterTrouble: Ray cannot be started or joined, or no node could ever hold a trial.
@@ -65,7 +69,7 @@ def search(
     """
     refuse_second_ray()
     spec = start.record.spec
-    data_bytes = task.train.nbytes + task.select.nbytes + judge_task.images.nbytes
+    data_bytes = task.memory_bytes + resident_bytes(judge_task.images)
     local = local_capacity(spec.resources, this_machine(), data_bytes=data_bytes) if address is None else None
     slots = Slots(spec.resources, before=local.trials if local is not None else 1, monotonic=time.monotonic)
 
@@ -80,6 +84,7 @@ def search(
             if store.local_path(SweepPaths(spec.name).logs) is None
             else str(session.log_folder.absolute()),
             trials_per_process=trials_per_process,
+            code=provided(start.record.versions),
         )
         slots.training = lambda: coordinator.training
         slots.resources = lambda: session.control.resources
@@ -107,8 +112,7 @@ def search(
                 run_trials(
                     coordinator,
                     config=config,
-                    task=task,
-                    judge_task=judge_task,
+                    tasks=on_node or HeldTasks(task=task, judge_task=judge_task),
                     limit=slots.limit,
                     stop_requested=session.stop_requested,
                     scratch=scratch,

@@ -2,7 +2,7 @@
 
 A driver reads what `data.source` names, with the rights of the service's user and from its place in the network. So a
 spec may name a built-in data set, images in the store, and what lies below a data root: a folder, or the beginning of
-an address. What it may call by name, such as an architecture, is a closed list already.
+an address. Of networks that are not ours it may name what an installed package offers by an entry point.
 """
 
 import posixpath
@@ -13,9 +13,10 @@ from urllib.parse import unquote
 
 from vae_search.core.text import shown
 from vae_search.errors import InvalidSpec
-from vae_search.services.sweeps import check_limits
+from vae_search.services.checks.sweep_checks import check_limits
 from vae_search.spec.document import parse_yaml
-from vae_search.spec.fields import FAR, IN_STORE, NAMES
+from vae_search.spec.fields import FAR, IN_STORE, NAMES, PLUGIN, installed_sources
+from vae_search.spec.networks.submitted import refuse_unpublished
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 
 ORIGIN = "spec"
@@ -52,20 +53,30 @@ class DataRoots:
             folders.append(folder.resolve())
         return cls(folders=tuple(folders), addresses=addresses)
 
-    def refusal(self, source: str, *, written: object) -> str | None:
+    def refusal(self, source: str, *, written: object, follow_links: bool = False) -> str | None:
         """Reason why a spec over HTTP may not name a source; None if it may.
 
         Args:
             source: as the spec has it, with an absolute path.
             written: as it stands in the text.
+            follow_links: links out of the source would be followed.
         """
         if source in NAMES or source.startswith(IN_STORE):
             return None
+        if source.startswith(PLUGIN):
+            return self._plugin_refusal(source)
         if source.startswith(FAR):
             return None if self._is_below_address(source) else self._law("an address below a data root")
         if not (isinstance(written, str) and posixpath.isabs(written)):
             return "must be an absolute path, since a spec that comes over HTTP lies in no folder."
+        if follow_links:
+            return "must be read without data.follow_links, since what is read over HTTP stays in its data root."
         return None if self._is_below_folder(source) else self._law("a path below a data root")
+
+    def _plugin_refusal(self, source: str) -> str | None:
+        installed = installed_sources()
+        there = f"Installed are {', '.join(installed[:5])}." if installed else "None is installed."
+        return None if source in installed else f"must be a data set of a package that is installed here. {there}"
 
     def _is_below_address(self, source: str) -> bool:
         plain = unquote(unquote(source))
@@ -103,7 +114,10 @@ def checked_spec(content: bytes, roots: DataRoots) -> tuple[SweepSpec, str]:
         document = parse_yaml(text, origin=ORIGIN)
         data = document.tree.get("data")
         written = data.get("source") if isinstance(data, dict) else None
-        if (reason := roots.refusal(spec.data.source, written=written)) is not None:
+        if (
+            reason := roots.refusal(spec.data.source, written=written, follow_links=spec.data.follow_links)
+        ) is not None:
             raise document.refusal([(_SOURCE, f"{reason} Got {shown(written)}.")])
+    refuse_unpublished(spec.search_space)
     check_limits(spec)
     return spec, text

@@ -19,8 +19,11 @@ from vae_search.errors import (
     kind_of_exit_code,
 )
 from vae_search.services import sweeps
+from vae_search.services.checks.sweep_checks import check_limits
 from vae_search.services.datasets import BUCKETS, put, source_of
 from vae_search.services.models.sweep_outcome import SweepOutcome
+from vae_search.spec.networks.code_loading import provide
+from vae_search.spec.networks.submitted import code_in_use
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.records import newest_lease
 
@@ -79,7 +82,7 @@ def submit(
         InvalidSpec: The store or the images are nothing that a cluster can find, or a gate's limit is wrong.
         VaeSearchError: What `Jobs.submit` raises.
     """
-    sweeps.check_limits(spec)
+    check_limits(spec)
     from vae_search.runtime.cluster.job_package import JobPackage
 
     if "://" not in store.removeprefix("file://") and not Path(store.removeprefix("file://")).is_absolute():
@@ -97,7 +100,8 @@ def submit(
     jobs.check_capacity(spec.resources, wait_s=wait_s)
     if images is not None and _put_from_here(store, spec.data.source, images):
         images = None
-    payload = JobPackage(spec=spec, text=text, store=store, images=images, refresh=refresh)
+    code = tuple(each for each in code_in_use(spec.search_space).values() if not each.is_installed)
+    payload = JobPackage(spec=spec, text=text, store=store, images=images, refresh=refresh, code=code)
     return jobs.submit(payload, lease=_next_lease(store, spec.name), wait_s=wait_s)
 
 
@@ -169,6 +173,8 @@ def drive(
     with _failure_told():
         payload, place = JobPackage.read(folder, store=store), open_store(store)
         set_for_job()
+        for each in payload.code:
+            provide(each)
         if payload.parts:
             _take_images(payload, place)
         return sweeps.run(

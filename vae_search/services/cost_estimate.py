@@ -16,7 +16,7 @@ from vae_search.search.study.study import SweepStudy
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.vae.inference.scoring import JUDGE_IWAE_SAMPLES
-from vae_search.vae.networks.network import Network, build
+from vae_search.vae.networks.network import BuiltNetwork, build
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.evaluation_size import LIKELIHOOD_COPIES, TRIAL_IWAE_SAMPLES, elbo_draws, held_at_once
 
@@ -69,7 +69,7 @@ def estimate(spec: SweepSpec, task: TrainingTask, images: DatasetSummary) -> Est
     ]
     flops = float(np.mean([network.forward_flops for network in networks]))
     parameters = float(np.mean([network.parameters for network in networks]))
-    image_bytes = task.train.nbytes + task.select.nbytes
+    image_bytes = task.memory_bytes
     capacity = local_capacity(spec.resources, this_machine(), data_bytes=image_bytes)
     slots = capacity.trials
     epochs = spec.budget.trials * expected_epochs(spec) + spec.confirm.runs * spec.confirm_epochs
@@ -119,7 +119,7 @@ def _scoring_flops(spec: SweepSpec, parts: Mapping[str, int], *, flops: float, d
     return select + judge + test
 
 
-def _working_bytes(spec: SweepSpec, networks: Sequence[Network], parts: Mapping[str, int]) -> int:
+def _working_bytes(spec: SweepSpec, networks: Sequence[BuiltNetwork], parts: Mapping[str, int]) -> int:
     """Memory of one worker beside images and TensorFlow: weights of the largest network, a step or an evaluation."""
     batch = spec.search_space.largest("batch_size", default=Config().batch_size)
     scored = max(parts["select"], parts["judge"] if spec.confirm.runs else 0)

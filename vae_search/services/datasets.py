@@ -2,15 +2,18 @@
 
 A copy is used only if it is whole, of the version that its source has now, and can be decoded; see `data.remote.cache`.
 
-Only the driver of a sweep reads images: its workers get the decoded arrays through Ray, one copy per node.
+Only the driver of a sweep reads images: its workers get the decoded arrays through Ray, one copy per node; but images
+that do not fit in memory are read on each node.
 """
 
 import hashlib
+import mmap
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from vae_search.core.transfer.remote_file import RemoteFailure, RemoteFile
 from vae_search.errors import BadData, StoreUnavailable
@@ -23,15 +26,15 @@ from vae_search.store.backends.uri import open_bucket_file
 from vae_search.store.maintenance.uploaded_images import mark_used
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vae_search.data.dataset import Dataset
     from vae_search.data.pixel_statistics import PixelStatistics
+    from vae_search.data.random_access.mapped_images import PixelArray
     from vae_search.data.remote.cache import CachedCopy
 
 DIGEST_DIGITS = 32
 BUCKETS = ("s3://", "gs://")
 LARGE_BYTES = 64 * 2**20  # of a sent file: larger ones are not read through memory
+BUCKET_BYTES = 2**30  # of a file that is put into a bucket: the driver holds it in memory meanwhile
 FILES_AT_ONCE = 32
 
 
@@ -64,7 +67,7 @@ def put(store: Store, source: str, place: Path) -> None:
         source: `source_of` them.
 
     Raises:
-        BadData: `place` holds other images.
+        BadData: `place` holds other images, or a file that is too large for a bucket to take at once.
     """
     if source_of(place) != source:
         raise BadData(f"{place}: these are not the images that were sent as {source}. Submit the sweep again.")
@@ -75,17 +78,39 @@ def put(store: Store, source: str, place: Path) -> None:
         path = f"{folder}/{file.relative_to(place.parent).as_posix()}"
         if there.get(path) == file.stat().st_size:
             continue  # `source` is of the content, and whoever copies it from there compares
-        with suppress(AlreadyThere):
-            store.create(path, file.read_bytes())
+        with suppress(AlreadyThere), _content(file, store) as content:
+            store.create(path, content)
 
 
-def open_dataset(store: Store, data: DataSpec, *, cache: Path, refresh: bool = False) -> "Dataset":
+@contextmanager
+def _content(file: Path, store: Store) -> Iterator[bytes]:
+    """Bytes of a file to send; a large one is mapped where it goes to a disk, and too large for a bucket."""
+    size = file.stat().st_size
+    if size <= LARGE_BYTES:
+        yield file.read_bytes()
+        return
+    if store.location.startswith(BUCKETS):
+        if size > BUCKET_BYTES:
+            raise BadData(
+                f"{file}: has {size / 2**30:.1f} GiB, but at most {BUCKET_BYTES / 2**30:.0f} GiB are sent at once.\n"
+                "Put it into the bucket yourself, and name it: data.source: s3://… or gs://…"
+            )
+        yield file.read_bytes()
+        return
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as pages:
+        yield cast("bytes", pages)  # written as bytes are, without being in memory at once
+
+
+def open_dataset(
+    store: Store, data: DataSpec, *, cache: Path, refresh: bool = False, held_bytes: int | None = None
+) -> "Dataset":
     """Read the images of a spec, wherever they are.
 
     Args:
         store: holds what `store:` sources name.
         cache: folder for downloads and copies.
         refresh: fetch far images anew, whatever is in the cache.
+        held_bytes: see `data.sources.read_source`.
 
     Raises:
         BadData: The images cannot be found or used.
@@ -93,17 +118,18 @@ def open_dataset(store: Store, data: DataSpec, *, cache: Path, refresh: bool = F
     """
     # These take long to import, and what only sends images needs none.
     from vae_search.data.dataset import split_dataset
+    from vae_search.data.formats.choices import Choices
     from vae_search.data.sources import read_source
 
-    copy = local_copy(store, data, cache=cache, refresh=refresh)
+    copy, choices = local_copy(store, data, cache=cache, refresh=refresh), Choices.of(data)
     try:
         try:
-            source = read_source(copy.data.source, cache=cache)
+            source = read_source(copy.data.source, cache=cache, choices=choices, held_bytes=held_bytes)
         except BadData:
             if copy.place is None or copy.is_fresh:
                 raise
             copy = local_copy(store, data, cache=cache, refresh=True)  # what lay there may have been damaged since
-            source = read_source(copy.data.source, cache=cache)
+            source = read_source(copy.data.source, cache=cache, choices=choices, held_bytes=held_bytes)
     except BadData as error:
         if copy.place is None:
             raise
@@ -120,17 +146,22 @@ def open_dataset(store: Store, data: DataSpec, *, cache: Path, refresh: bool = F
         raise BadData(_by_address(error, copy.place, data.source)) from error
 
 
-def open_new_images(store: Store, source: str, *, binarize: str, cache: Path) -> "tuple[np.ndarray, PixelStatistics]":
+def open_new_images(store: Store, source: str, *, like: DataSpec, cache: Path) -> "tuple[PixelArray, PixelStatistics]":
     """Read images to score a finished model on; see `data.dataset.load_new_images`.
+
+    Args:
+        like: data of the model, whose binarisation, size and the like they get.
 
     Raises:
         BadData: The images cannot be found or used.
         StoreUnavailable: Their bucket cannot be reached.
     """
     from vae_search.data.dataset import load_new_images
+    from vae_search.data.formats.choices import Choices
 
     local = local_copy(store, DataSpec(source=source), cache=cache)
-    return load_new_images(local.data.source, binarize=binarize, cache=cache)
+    choices = Choices.of_new_images(like)
+    return load_new_images(local.data.source, binarize=like.binarize, cache=cache, choices=choices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from vae_search.runtime.cluster.node_check import ask_nodes
 from vae_search.runtime.cluster.preflight_checks import Area, Check, in_trouble
 from vae_search.runtime.cluster.token import Token, locate_token
 from vae_search.search.capacity import AUTOSCALER_S, CPU, NodeCapacity, cluster_capacity, shown_needs
+from vae_search.spec.networks.plugins import entry_points, family_of, shown_packages
 from vae_search.spec.sections import Resources
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store, prove_exclusive
@@ -46,6 +47,7 @@ def examine(
     """
     here = {name: _version(name) for name in preflight_checks.PACKAGES}
     checks = [preflight_checks.check_versions(here, python=platform.python_version())]
+    checks.extend(_families())
     token: Token | None = None
     try:
         token = locate_token(os.environ, home=Path.home())
@@ -80,6 +82,17 @@ class _Waiting:
             needed = shown_needs(resources)
             self.on_wait(f"waiting up to {patience_s:.0f} s for a node that holds a trial ({needed}); it is asked for")
         return patience_s
+
+
+def _families() -> Iterator[Check]:
+    """Families of networks that other packages bring; nothing where there are none."""
+    for name in entry_points():
+        try:
+            meaning = family_of(name).meaning
+        except VaeSearchError as error:
+            yield in_trouble(f"family {name}", error)
+        else:
+            yield Check(name=f"family {name}", ok=True, found=f"{meaning} ({shown_packages(name)})")
 
 
 def _this_machine(resources: Resources) -> Iterator[Check]:

@@ -5,15 +5,22 @@ Ray, Optuna and TensorFlow are imported inside the functions that need them: a s
 
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vae_search.core.text import printable
 from vae_search.errors import InvalidSpec, NotFound
+from vae_search.services.checks.sweep_checks import (
+    check_capacity,
+    check_images,
+    check_limits,
+    check_machines,
+    checked_code,
+)
 from vae_search.services.models.sweep_outcome import SweepOutcome, outcome_of, time_is_used
 from vae_search.services.sweep_status import SweepStatus, status
-from vae_search.spec.hyperparameters import Config
+from vae_search.spec.networks.own_code import CodeIdentity
+from vae_search.spec.networks.submitted import check_own
 from vae_search.store.backends.base import Store, prove_exclusive
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.control.present_spec import begun_with, last_begun
@@ -63,7 +70,7 @@ def run(
         InvalidSpec: `inline` with an address, or `wait_s` without one.
         VaeSearchError: See `errors.py`; whatever happens, the sweep stays resumable.
     """
-    _check_machines(address=address, inline=inline, wait_s=wait_s)
+    check_machines(address=address, inline=inline, wait_s=wait_s)
     check_limits(spec)
     _warn_of_former_limit(spec, observer)
     existing = sweep_record.find(store, spec.name)
@@ -72,18 +79,24 @@ def run(
         if finished.ended_by_time:
             observer.on_warning(f"sweep {spec.name}: {time_is_used(finished)}")
         return outcome_of(store, finished, cache=cache, observer=observer, address=address)
+    code = checked_code(spec, existing)
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
+    from vae_search.data.random_access.kept_folders import drop_damaged
     from vae_search.data.tasks import JudgeTask, TrainingTask
     from vae_search.search.driver_lifecycle import SweepStart
     from vae_search.services.datasets import open_dataset
+    from vae_search.services.models.node_images import NodeImages
 
-    _check_capacity(spec, address=address, wait_s=wait_s)  # refuse what can never run before anything slow
+    check_capacity(spec, address=address, wait_s=wait_s)  # refuse what can never run before anything slow
     observer.on_phase(f"reading {spec.data.source}")
     dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
+    if drop_damaged(dataset.folders):
+        observer.on_warning(f"{spec.data.source}: its decoded images in the cache were damaged; they are made anew.")
+        dataset = open_dataset(store, spec.data, cache=cache)
     observer.on_images(dataset.summary)
-    _check_images(spec, dataset, is_new=existing is None)
+    check_images(spec, dataset, is_new=existing is None)
     prove_exclusive(store)
-    start = SweepStart(record=_record_of(spec, dataset), text=text, must_exist=existing is not None)
+    start = SweepStart(record=_record_of(spec, dataset, code), text=text, must_exist=existing is not None)
     task, judge_task = TrainingTask.of(dataset), JudgeTask.of(dataset)
     if inline:
         from vae_search.search.worker.inline import search as search_inline
@@ -92,20 +105,18 @@ def run(
     else:
         from vae_search.runtime.sweep_runner import search
 
-        search(start, task=task, judge_task=judge_task, store=store, observer=observer, address=address, wait_s=wait_s)
+        images = NodeImages.of(dataset, spec.data, store, cache=cache)
+        search(
+            start,
+            task=task,
+            judge_task=judge_task,
+            store=store,
+            observer=observer,
+            address=address,
+            wait_s=wait_s,
+            on_node=None if images is None else images.tasks,
+        )
     return outcome_of(store, status(store, spec.name), cache=cache, observer=observer, address=address)
-
-
-def _check_machines(*, address: str | None, inline: bool, wait_s: float | None) -> None:
-    """Refuse options that contradict each other.
-
-    Raises:
-        InvalidSpec: `inline` with an address, or `wait_s` without one.
-    """
-    if inline and address is not None:
-        raise InvalidSpec("--inline: trains in this process, so it cannot go with --address. Leave one of them out.")
-    if wait_s is not None and address is None:
-        raise InvalidSpec("--wait-for-nodes: goes with --address; this machine alone has no other nodes. Leave it out.")
 
 
 def _warn_of_former_limit(spec: "SweepSpec", observer: "Observer") -> None:
@@ -135,24 +146,7 @@ def _finished(store: Store, existing: SweepRecord, spec: "SweepSpec") -> SweepSt
     return found
 
 
-def _check_capacity(spec: "SweepSpec", *, address: str | None, wait_s: float | None) -> None:
-    """Refuse trials that find no room on this machine, or on the cluster.
-
-    Raises:
-        InvalidSpec, ClusterTrouble: They never will.
-    """
-    if address is None:
-        from vae_search.core.machine import this_machine
-        from vae_search.search.capacity import local_capacity
-
-        local_capacity(spec.resources, this_machine())
-    else:
-        from vae_search.runtime.cluster.gcs import check_cluster
-
-        check_cluster(address, spec.resources, wait_s=wait_s)
-
-
-def _record_of(spec: "SweepSpec", dataset: "Dataset") -> SweepRecord:
+def _record_of(spec: "SweepSpec", dataset: "Dataset", code: Mapping[str, CodeIdentity]) -> SweepRecord:
     """The record of a sweep that begins now."""
     from vae_search.data.dataset import METRIC_VERSION, comparability_key, keys_judged_alike, pixels_key
 
@@ -160,12 +154,13 @@ def _record_of(spec: "SweepSpec", dataset: "Dataset") -> SweepRecord:
         spec=spec,
         fingerprint=dataset.fingerprint,
         comparability_key=comparability_key(dataset, likelihood=spec.likelihood),
-        versions=versions(),
+        versions=versions() | {each.package: each.shown_version for each in code.values()},
         pixels_key=pixels_key(dataset),
         incarnation=secrets.token_hex(16),
         images=dataset.summary,
         metric_version=METRIC_VERSION,
         keys_judged_alike=keys_judged_alike(dataset, likelihood=spec.likelihood),
+        code=code,
     )
 
 
@@ -220,40 +215,6 @@ def _text_of(store: Store, spec: "SweepSpec") -> str:
         return to_json_bytes(spec.to_json()).decode()  # JSON is YAML
 
 
-def check_limits(spec: "SweepSpec") -> None:
-    """Refuse gate limits of the spec that cannot be used, before hours of search.
-
-    Raises:
-        InvalidSpec: `promote.limits` names a gate that does not exist.
-    """
-    if spec.promote is not None and spec.promote.limits:
-        from vae_search.services.models.champions import policy_of
-
-        policy_of(spec)
-
-
-def _check_images(spec: "SweepSpec", dataset: "Dataset", *, is_new: bool) -> None:
-    """Refuse images that a sweep cannot be trained on; before Ray starts.
-
-    Args:
-        is_new: whether the sweep begins; an older one goes on as it began.
-
-    Raises:
-        BadData: They do not go with `data.binarize`.
-        InvalidSpec: They do not fill a batch.
-    """
-    from vae_search.data.binarization import check_binarisation
-
-    if is_new:
-        check_binarisation(dataset.summary, binarize=spec.data.binarize, where=printable(spec.data.source, 400))
-    largest, train_images = spec.search_space.largest("batch_size", default=Config().batch_size), len(dataset.train)
-    if largest > train_images:
-        raise InvalidSpec(
-            f"search_space.batch_size: must be at most the number of training images, {train_images:,}, but may become "
-            f"{largest:,}. Lower it."
-        )
-
-
 def estimate(spec: "SweepSpec", *, store: Store, cache: Path, refresh: bool = False) -> "Estimate":
     """Estimate what a sweep would try and cost, without training anything.
 
@@ -266,12 +227,13 @@ def estimate(spec: "SweepSpec", *, store: Store, cache: Path, refresh: bool = Fa
         BadData: The images cannot be used.
     """
     check_limits(spec)
+    check_own(spec.search_space)
     from vae_search.data.tasks import TrainingTask
     from vae_search.services.datasets import open_dataset
 
-    _check_capacity(spec, address=None, wait_s=None)  # refuse what can never run before anything slow
+    check_capacity(spec, address=None, wait_s=None)  # refuse what can never run before anything slow
     dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
-    _check_images(spec, dataset, is_new=sweep_record.find(store, spec.name) is None)
+    check_images(spec, dataset, is_new=sweep_record.find(store, spec.name) is None)
     from vae_search.services.cost_estimate import estimate as estimate_costs
 
     return estimate_costs(spec, TrainingTask.of(dataset), dataset.summary)

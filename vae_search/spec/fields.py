@@ -21,8 +21,11 @@ _RAYS_OWN = ("CPU", "GPU", "memory", "object_store_memory")
 NAMES = ("digits", "photo_patches", "mnist", "fashion_mnist", "cifar10")  # data sets that need no path
 IN_STORE = "store:"  # before the digest of images that were sent along, as in store:<digest>/<name>
 _SENT = re.compile(rf"{IN_STORE}[0-9a-f]{{32}}/[^/.][^/]*")
+PLUGIN = "plugin:"  # before the name of a data set that an installed package has
+SOURCES_GROUP = "vae_search.sources"  # of the entry points that are such names
+_PLUGIN = re.compile(rf"{PLUGIN}[A-Za-z0-9][A-Za-z0-9_.-]*")
 FAR = ("https://", "http://", "s3://", "gs://")  # images that are fetched
-FILES = (".npz", ".npy", ".parquet")
+FILES = (".npz", ".npy", ".parquet", ".csv", ".csv.gz", ".h5", ".hdf5", ".mat", ".zip", ".tar", ".tar.gz", ".tgz")
 
 
 def located(source: str, folder: Path) -> str:
@@ -36,6 +39,10 @@ def located(source: str, folder: Path) -> str:
     if source.startswith(IN_STORE):
         if not _SENT.fullmatch(source):
             raise ValueError("must be store:<digest>/<name>, as `vae-search submit --upload-data` writes it.")
+        return source
+    if source.startswith(PLUGIN):
+        if not _PLUGIN.fullmatch(source):
+            raise ValueError("must be plugin:NAME, the name in letters, digits, dots, hyphens and underscores.")
         return source
     if "://" in source:
         hidden = source.rpartition("/")[2].startswith(".")
@@ -54,6 +61,13 @@ def located(source: str, folder: Path) -> str:
         )
     path = Path(source).expanduser() if source.startswith("~/") else Path(source)
     return os.path.normpath(folder / path) if source else source
+
+
+def installed_sources() -> list[str]:
+    """Data sets that installed packages have, as a spec names them."""
+    from importlib.metadata import entry_points  # not loaded by commands that need none
+
+    return sorted({f"{PLUGIN}{entry.name}" for entry in entry_points(group=SOURCES_GROUP)})
 
 
 def _share(value: object) -> object:

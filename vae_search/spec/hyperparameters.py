@@ -1,20 +1,23 @@
 """Hyperparameters: a config with every field filled in, and the rules of each field in any sweep."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 
 from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import Problems, raise_problems
+from vae_search.spec.networks.family import BUILT_IN, KERAS, NETWORK_PARAMETERS
+from vae_search.spec.networks.rule import OPEN_RULE, ParamValue, Rule
 
-ParamValue = int | float | str  # never bool
+__all__ = ["ParamValue", "Rule"]  # beside what is defined here
 
-# Each family of networks, and the parameters that not every family has. Its layers stand in `vae.networks.families`.
-FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"mlp": (), "pyramid": (), "conv": (), "resnet": ("blocks",)}
-)
-ARCHITECTURES = tuple(FAMILIES)
+ARCHITECTURES = tuple(BUILT_IN)
 ACTIVATIONS = ("tanh", "relu", "elu", "gelu", "gated")
+OWN_NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")  # of a family, or a parameter, that this package does not have
+OWN_NETWORK = re.compile(rf"{KERAS}[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+
+LONGEST_NETWORK = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +41,12 @@ class Config:
     free_bits: float = 0.0  # nats per latent dimension; 0 = off
     grad_clip: float = 0.0  # clip at this multiple of the running gradient norm; 0 = off
     weight_decay: float = 0.0  # a step takes learning_rate · weight_decay of each weight; 0 = off
+    own: tuple[tuple[str, ParamValue], ...] = ()  # what was given to a network from elsewhere, by name, sorted
 
     def __post_init__(self) -> None:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        raise_problems(
-            [((name,), problem) for name, value in values.items() if (problem := RULES[name].problem(value))]
-        )
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "own"}
+        given = [*values.items(), *self.own]
+        raise_problems([((name,), problem) for name, value in given if (problem := rule_of(name).problem(value))])
         set_frozen(self, **{name: RULES[name].normal(value) for name, value in values.items()})
 
     @classmethod
@@ -53,56 +56,38 @@ class Config:
         Raises:
             ValueError: A name is unknown, or a value has the wrong type or lies outside its hard limits.
         """
-        raise_problems([problem for name in params for problem in name_problems(name)])
-        return cls(**params)  # type: ignore[arg-type]  # __post_init__ checks the types
+        from_elsewhere = is_own(params.get("architecture"))
+        raise_problems([problem for name in params for problem in name_problems(name, own=from_elsewhere)])
+        ours = {name: value for name, value in params.items() if name in RULES}
+        own = [(name, value) for name, value in params.items() if name not in _OF_TRAINING] if from_elsewhere else []
+        return cls(**ours, own=tuple(sorted(own)))  # type: ignore[arg-type]  # __post_init__ checks the types
+
+    def value(self, name: str) -> ParamValue | None:
+        """Value of a parameter; None if only networks from elsewhere have it, and this one was not given it."""
+        found: ParamValue | None = dict(self.own).get(name, getattr(self, name, None) if name in RULES else None)
+        return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """The kind and the hard limits of one parameter; for a name, what it may be."""
+class ArchitectureRule(Rule):
+    """Rule of the family's name: one of ours, or a name that an installed package may have.
 
-    kind: type[int] | type[float] | type[str]
-    low: float = 0
-    high: float = 0
-    above_low: bool = False  # `low` itself is excluded
-    choices: tuple[str, ...] = ()
-    meaning: str
+    Whether there is such a family is asked when a spec is submitted: stores are read without the package.
+    """
 
-    @property
-    def kind_name(self) -> str:
-        """The kind in words, with its article."""
-        return {int: "a whole number", float: "a number", str: "a name"}[self.kind]
+    __slots__ = ()
 
-    def problem(self, value: object) -> str | None:
-        """Reason why `value` cannot be a value of this parameter, or None."""
-        if self.kind is str:
-            if not isinstance(value, str):
-                return f"must be one of {', '.join(self.choices)}, but got {shown(value)}."
-            return None if value in self.choices else f"{shown(value)} is unknown. {did_you_mean(value, self.choices)}"
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or (self.kind is int and isinstance(value, float))
-        ):
-            return f"must be {self.kind_name}, but got {shown(value)}."
-        if not self.low <= value <= self.high or (self.above_low and value == self.low):  # NaN fails, too
-            limits = f"{'>' if self.above_low else '>='} {self.low:g} and <= {self.high:g}"
-            return f"must be {limits}, but got {shown(value)}."
-        return None
-
-    def normal(self, value: ParamValue) -> ParamValue:
-        """`value` in the parameter's own type: 1 becomes 1.0 where real numbers are meant."""
-        return float(value) if self.kind is float and not isinstance(value, str) else value
+    def _names(self, value: str) -> bool:
+        return value in self.choices or is_own(value)
 
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "architecture": Rule(kind=str, choices=ARCHITECTURES, meaning="the family of encoder and decoder"),
+        "architecture": ArchitectureRule(kind=str, choices=ARCHITECTURES, meaning="the family of encoder and decoder"),
         "latent_dim": Rule(kind=int, low=1, high=1024, meaning="number of latent dimensions"),
         "beta": Rule(kind=float, above_low=True, high=100, meaning="weight of the KL term in training"),
         "learning_rate": Rule(kind=float, above_low=True, high=1, meaning="step size of the optimizer"),
         "depth": Rule(kind=int, low=1, high=8, meaning="hidden layers or stages of the encoder, and of the decoder"),
-        "blocks": Rule(kind=int, low=1, high=8, meaning="residual blocks per stage"),
+        "blocks": BUILT_IN["resnet"].parameters["blocks"],
         "width": Rule(
             kind=int, low=1, high=4096, meaning="units of a layer (mlp), or channels of the first (conv, resnet)"
         ),
@@ -119,15 +104,47 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     }
 )
 
+_OF_NETWORKS = {*NETWORK_PARAMETERS, *(name for family in BUILT_IN.values() for name in family.parameters)}
+_OF_TRAINING = {*RULES} - _OF_NETWORKS
+"""parameters that every trial has, whatever its network"""
+
+
+def is_own(architecture: object) -> bool:
+    """True for a family, or a network, that is not this package's, if there is one."""
+    return (
+        isinstance(architecture, str)
+        and architecture not in BUILT_IN
+        and (is_keras(architecture) or bool(OWN_NAME.fullmatch(architecture)))
+    )
+
+
+def is_keras(architecture: str) -> bool:
+    """True for a Keras network of one's own, `keras:module:function`."""
+    return len(architecture) <= LONGEST_NETWORK and bool(OWN_NETWORK.fullmatch(architecture))
+
+
+def rule_of(name: str) -> Rule:
+    """The rule of a parameter; of one that only networks from elsewhere have, a rule that leaves everything open."""
+    return RULES.get(name, OPEN_RULE)
+
 
 def families_with(name: str) -> tuple[str, ...]:
-    """Families that have the parameter `name`; all of them, unless it is a special one of some."""
-    return tuple(family for family, special in FAMILIES.items() if name in special) or ARCHITECTURES
+    """Families of ours that have the parameter `name`; all of them, unless it is a special one of some."""
+    special = {each for family in BUILT_IN.values() for each in family.parameters}
+    if name in RULES and name not in special:
+        return ARCHITECTURES
+    return tuple(name_of for name_of, family in BUILT_IN.items() if name in family.parameters)
 
 
-def name_problems(name: str) -> Problems:
-    """Problems of a parameter's name: unknown names, with a suggestion."""
-    return [] if name in RULES else [(("name",), f"no parameter is called {shown(name)}. {did_you_mean(name, RULES)}")]
+def name_problems(name: str, *, own: bool = False) -> Problems:
+    """Problems of a parameter's name: unknown names, with a suggestion.
+
+    Args:
+        own: networks from elsewhere may have parameters of their own.
+    """
+    if name in RULES or (own and OWN_NAME.fullmatch(name)):
+        return []
+    return [(("name",), f"no parameter is called {shown(name)}. {did_you_mean(name, RULES)}")]
 
 
 def set_frozen(instance: object, **values: object) -> None:

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import Problems, raise_problems
-from vae_search.spec.hyperparameters import RULES, ParamValue, name_problems, set_frozen
+from vae_search.spec.hyperparameters import RULES, ParamValue, name_problems, rule_of, set_frozen
+from vae_search.spec.networks.rule import same_kind
 
 When = tuple[tuple[str, tuple[ParamValue, ...]], ...]  # each parent and the values under which the child applies
 MAX_CHOICES = 1000
@@ -16,10 +17,15 @@ _GRID_SLACK = 1e-6  # of a step: 0.1 + 0.2 is a point of the grid 0, 0.1 … 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
-    """Common part of all kinds of parameters: a name and the conditions under which it applies."""
+    """Common part of all kinds of parameters: a name and the conditions under which it applies.
+
+    Args:
+        own: the space names a family or network from elsewhere, so names may be those of its parameters.
+    """
 
     name: str
     when: When = ()
+    own: bool = field(default=False, compare=False, repr=False)
 
     @property
     def key(self) -> str:
@@ -38,13 +44,13 @@ class FloatParameter(_Entry):
 
     def __post_init__(self) -> None:
         bounds = {"low": self.low, "high": self.high, "log": self.log, "step": self.step}
-        raise_problems(_range_problems(self.name, float, bounds) + _when_problems(self))
+        raise_problems(_range_problems(self, float, bounds) + _when_problems(self))
         step = None if self.step is None else float(self.step)
         set_frozen(self, low=float(self.low), high=float(self.high), step=step, when=_settled_when(self.when))
 
     def problem(self, value: ParamValue) -> str | None:
         """Why `value` is not in this range, or None."""
-        return RULES[self.name].problem(value) or _outside(value, self.low, self.high, self.step)
+        return rule_of(self.name).problem(value) or _outside(value, self.low, self.high, self.step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +64,12 @@ class IntParameter(_Entry):
 
     def __post_init__(self) -> None:
         bounds = {"low": self.low, "high": self.high, "log": self.log, "step": self.step}
-        raise_problems(_range_problems(self.name, int, bounds) + _when_problems(self))
+        raise_problems(_range_problems(self, int, bounds) + _when_problems(self))
         set_frozen(self, when=_settled_when(self.when))
 
     def problem(self, value: ParamValue) -> str | None:
         """Why `value` is not in this range, or None."""
-        return RULES[self.name].problem(value) or _outside(value, self.low, self.high, self.step)
+        return rule_of(self.name).problem(value) or _outside(value, self.low, self.high, self.step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +79,13 @@ class CategoricalParameter(_Entry):
     choices: tuple[ParamValue, ...]
 
     def __post_init__(self) -> None:
-        raise_problems(_choices_problems(self.name, self.choices) + _when_problems(self))
-        choices = tuple(RULES[self.name].normal(choice) for choice in self.choices)
+        raise_problems(_choices_problems(self, self.choices) + _when_problems(self))
+        choices = tuple(rule_of(self.name).normal(choice) for choice in self.choices)
         set_frozen(self, choices=choices, when=_settled_when(self.when))
 
     def problem(self, value: ParamValue) -> str | None:
         """Why `value` is not one of the choices, or None."""
-        if (problem := RULES[self.name].problem(value)) or value in self.choices:
+        if (problem := rule_of(self.name).problem(value)) or value in self.choices:
             return problem
         return f"must be one of {shown(self.choices)}, but got {shown(value)}."
 
@@ -91,20 +97,25 @@ class FixedParameter(_Entry):
     value: ParamValue
 
     def __post_init__(self) -> None:
-        found = name_problems(self.name)
-        if not found and (problem := RULES[self.name].problem(self.value)):
+        found = name_problems(self.name, own=self.own)
+        if not found and (problem := rule_of(self.name).problem(self.value)):
             found = [(("value",), problem)]
         raise_problems(found + _when_problems(self))
-        set_frozen(self, value=RULES[self.name].normal(self.value), when=_settled_when(self.when))
+        set_frozen(self, value=rule_of(self.name).normal(self.value), when=_settled_when(self.when))
 
     def problem(self, value: ParamValue) -> str | None:
         """Why `value` is not the fixed one, or None."""
-        if (problem := RULES[self.name].problem(value)) or value == self.value:
+        if (problem := rule_of(self.name).problem(value)) or value == self.value:
             return problem
         return f"is fixed at {shown(self.value)}, but got {shown(value)}."
 
 
 Parameter = FloatParameter | IntParameter | CategoricalParameter | FixedParameter
+
+
+def place_of(name: str) -> tuple[int, str]:
+    """Place of a parameter in the order of all: as in `RULES`, then those that only networks from elsewhere have."""
+    return (list(RULES).index(name) if name in RULES else len(RULES), name)
 
 
 def condition_text(when: When) -> str:
@@ -113,9 +124,8 @@ def condition_text(when: When) -> str:
 
 
 def _settled_when(when: When) -> When:
-    order = list(RULES)
-    settled = [(name, tuple(RULES[name].normal(value) for value in allowed)) for name, allowed in when]
-    return tuple(sorted(settled, key=lambda condition: order.index(condition[0])))
+    settled = [(name, tuple(rule_of(name).normal(value) for value in allowed)) for name, allowed in when]
+    return tuple(sorted(settled, key=lambda condition: place_of(condition[0])))
 
 
 def _when_problems(entry: _Entry) -> Problems:
@@ -123,24 +133,24 @@ def _when_problems(entry: _Entry) -> Problems:
     for parent, allowed in entry.when:
         if parent == entry.name:
             found.append((("when", parent), "a parameter cannot depend on itself. Drop the condition."))
-        elif parent not in RULES:
+        elif name_problems(parent, own=entry.own):
             found.append((("when", parent), f"no parameter is called {shown(parent)}. {did_you_mean(parent, RULES)}"))
         elif not allowed:
             found.append((("when", parent), "must list at least one value, but got []."))
         else:
-            problems = (RULES[parent].problem(value) for value in allowed)
+            problems = (rule_of(parent).problem(value) for value in allowed)
             found += [(("when", parent), problem) for problem in problems if problem]
     return found
 
 
-def _range_problems(name: str, kind: type[int] | type[float], bounds: Mapping[str, object]) -> Problems:
+def _range_problems(entry: _Entry, kind: type[int] | type[float], bounds: Mapping[str, object]) -> Problems:
     """Problems of a range of whole or real numbers; `bounds` has `low`, `high`, `log` and `step`."""
-    if found := name_problems(name):
+    name = entry.name
+    if found := name_problems(name, own=entry.own):
         return found
-    rule, (low, high, log, step) = RULES[name], (bounds[key] for key in ("low", "high", "log", "step"))
-    if rule.kind is not kind:
-        right = {int: "type: int", float: "type: float", str: "type: categorical"}[rule.kind]
-        return [(("type",), f"{name} is {rule.kind_name}, so it needs {right}, but got type: {kind.__name__}.")]
+    rule, (low, high, log, step) = rule_of(name), (bounds[key] for key in ("low", "high", "log", "step"))
+    if (problem := rule.kind_problem(name, kind)) is not None:
+        return [(("type",), problem)]
     for key, bound in (("low", low), ("high", high)):
         by_log = log is True and key == "low" and _is_number(bound, kind) and bound <= 0  # said better below
         if not by_log and (problem := rule.problem(bound)):
@@ -157,19 +167,22 @@ def _range_problems(name: str, kind: type[int] | type[float], bounds: Mapping[st
     return found + _relation_problems(low, high, log is True, grid)
 
 
-def _choices_problems(name: str, choices: object) -> Problems:
+def _choices_problems(entry: _Entry, choices: object) -> Problems:
     """Problems of a list of choices."""
-    if found := name_problems(name):
+    name = entry.name
+    if found := name_problems(name, own=entry.own):
         return found
     if not isinstance(choices, list | tuple) or not choices:
         return [(("choices",), f"must list at least one value, but got {shown(choices)}.")]
     if len(choices) > MAX_CHOICES:
         return [(("choices",), f"may list at most {MAX_CHOICES} values, but got {len(choices)}. Use a range.")]
     for position, choice in enumerate(choices):
-        if problem := RULES[name].problem(choice):
+        if problem := rule_of(name).problem(choice):
             found.append((("choices", position), problem))
         elif (first := choices.index(choice)) < position:
             found.append((("choices", position), f"{shown(choice)} is already choice {first + 1}. Keep one."))
+    if not found and not same_kind(choices):
+        found.append((("choices",), f"must all be names, or all numbers, but got {shown(choices)}."))
     return found
 
 

@@ -11,7 +11,16 @@ from typing import Literal
 
 from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import Problems, raise_problems
-from vae_search.spec.hyperparameters import ARCHITECTURES, RULES, Config, ParamValue, families_with, set_frozen
+from vae_search.spec.hyperparameters import (
+    ARCHITECTURES,
+    RULES,
+    Config,
+    ParamValue,
+    families_with,
+    is_own,
+    rule_of,
+    set_frozen,
+)
 from vae_search.spec.parameters import (
     CategoricalParameter,
     FixedParameter,
@@ -20,6 +29,7 @@ from vae_search.spec.parameters import (
     Parameter,
     When,
     condition_text,
+    place_of,
 )
 
 MAX_PARAMETERS = 64
@@ -118,7 +128,7 @@ def _edges(entry: FloatParameter | IntParameter, value: int | float) -> list[Ran
     if entry.low == entry.high:
         return []
     low, at, high = (math.log(of) if entry.log else of for of in (entry.low, value, entry.high))
-    share, rule = (at - low) / (high - low), RULES[entry.name]
+    share, rule = (at - low) / (high - low), rule_of(entry.name)
     if share <= EDGE_SHARE and entry.low > rule.low:
         return [RangeEdge(name=entry.name, value=value, end="lower", limit=entry.low)]
     if share >= 1 - EDGE_SHARE and entry.high < rule.high:
@@ -173,8 +183,7 @@ def _space_problems(parameters: tuple[Parameter, ...]) -> Problems:
                 if not parents:
                     reason = f"{parent} is not in the search space, so it is always {shown(getattr(Config(), parent))}"
                 found.append(((position, "when", parent), f"{reason}. Change the condition or {parent}."))
-        reached = dict(entry.when).get("architecture") or _families(parameters)
-        if problem := _family_problem(entry.name, reached):
+        if problem := _family_problem(entry.name, reached_families(entry, parameters)):
             found.append(((position, "when", "architecture"), problem))
         for other in parameters[:position]:
             if other.name == entry.name and not _exclude(other.when, entry.when):
@@ -185,19 +194,35 @@ def _space_problems(parameters: tuple[Parameter, ...]) -> Problems:
     return found or _cycle_problems(parameters)
 
 
+def reached_families(entry: Parameter, parameters: Sequence[Parameter]) -> Sequence[ParamValue]:
+    """The families of a space in which one of its parameters applies."""
+    return dict(entry.when).get("architecture") or families_in(parameters)
+
+
 def _family_problem(name: str, reached: Sequence[ParamValue]) -> str | None:
-    """Reason why a parameter may not apply to all of these families, or None. A sampler would search without effect."""
-    families = families_with(name)
+    """Reason why a parameter may not apply to all of these families, or None. A sampler would search without effect.
+
+    What a family from elsewhere has is asked when a spec is submitted.
+    """
+    families = [*families_with(name), *(str(family) for family in reached if is_own(family))]
     strangers = [family for family in reached if family not in families]
     if not strangers:
         return None
+    if not families:
+        return f"no parameter is called {shown(name)}. {did_you_mean(name, RULES)}"
     return f"{strangers[0]} has no {name}. Let it apply only `when: {{architecture: {'|'.join(families)}}}`."
 
 
-def _families(parameters: tuple[Parameter, ...]) -> list[str]:
+def families_in(parameters: Sequence[Parameter]) -> list[str]:
     """The values that `architecture` can have."""
     entries = [entry for entry in parameters if entry.name == "architecture"]
     found = [name for name in ARCHITECTURES if any(_can_be(entry, name) for entry in entries)]
+    for entry in entries:
+        match entry:
+            case FixedParameter(value=value):
+                found += [str(value)] if is_own(value) else []
+            case CategoricalParameter(choices=choices):
+                found += [str(choice) for choice in choices if is_own(choice)]
     return found if entries else [Config().architecture]
 
 
@@ -232,9 +257,8 @@ def _cycle_problems(parameters: tuple[Parameter, ...]) -> Problems:
 def _in_order(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
     """Sort parents first, otherwise as in `RULES`: the order in which a spec names its parameters must not matter."""
     parents = _parents(parameters)
+    names = sorted(parents, key=place_of)
     order: list[str] = []
     while len(order) < len(parents):
-        order.append(
-            next(name for name in RULES if name in parents and name not in order and {*parents[name]} <= {*order})
-        )
+        order.append(next(name for name in names if name not in order and {*parents[name]} <= {*order}))
     return tuple(sorted(parameters, key=lambda parameter: order.index(parameter.name)))

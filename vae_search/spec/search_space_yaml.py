@@ -1,13 +1,13 @@
-"""YAML form of a search space and its enqueued configs: plain values in, plain values out, JSON Schema."""
+"""YAML form of a search space and its enqueued configs: plain values in, plain values out."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import InvalidValueError, KeyPath, Problems, raise_problems
-from vae_search.spec.hyperparameters import RULES, ParamValue, Rule, name_problems
+from vae_search.spec.hyperparameters import ParamValue, is_own, name_problems, rule_of
+from vae_search.spec.networks.family import KERAS
 from vae_search.spec.parameters import (
-    MAX_CHOICES,
     CategoricalParameter,
     FixedParameter,
     FloatParameter,
@@ -37,14 +37,16 @@ def read_space(tree: object) -> SearchSpace:
         return tree
     if not isinstance(tree, dict):
         raise InvalidValueError([((), f"must be a mapping of parameters, but got {shown(tree)}.")])
-    written = [place for name, node in tree.items() for place in _entries(name, node)]
+    nodes: dict[str, object] = _plain(tree)
+    written = [place for name, node in nodes.items() for place in _entries(name, node)]
     if not 1 <= len(written) <= MAX_PARAMETERS:
         raise InvalidValueError([((), f"must have 1 to {MAX_PARAMETERS} parameters, but got {len(written)}.")])
     found: Problems = []
     entries: list[tuple[KeyPath, Parameter]] = []
+    own = _names_own_family(nodes.get("architecture"))
     for path, node in written:
         try:
-            entries.append((path, _read_entry(str(path[0]), node)))
+            entries.append((path, _read_entry(str(path[0]), node, own=own)))
         except InvalidValueError as error:
             found += [(path + inner, sentence) for inner, sentence in error.found]
     broken = {path[0] for path, _ in found}
@@ -86,37 +88,19 @@ def read_configs(tree: object) -> tuple[dict[str, ParamValue], ...]:
         raise InvalidValueError([((), f"must be a list of configs, but got {shown(tree)}.")])
     if len(tree) > MAX_ENQUEUED:
         raise InvalidValueError([((), f"may list at most {MAX_ENQUEUED} configs, but got {len(tree)}.")])
+    tree = [_plain(config) for config in tree]
     found: Problems = []
     for position, config in enumerate(tree):
         if not isinstance(config, Mapping):
             found.append(((position,), f"must be a mapping from parameter to value, but got {shown(config)}."))
             continue
         for name, value in config.items():
-            unknown = name_problems(name)
-            problem = unknown[0][1] if unknown else RULES[name].problem(value)
+            unknown = name_problems(name, own=True)
+            problem = unknown[0][1] if unknown else rule_of(name).problem(value)
             if problem:
                 found.append(((position, name), problem))
     raise_problems(found)
-    return tuple({name: RULES[name].normal(value) for name, value in config.items()} for config in tree)
-
-
-def space_schema() -> dict[str, object]:
-    """The JSON Schema of `search_space`."""
-    return {
-        "type": "object",
-        "description": "Where each parameter may lie. A bare value is fixed; what is left out keeps its default.",
-        "minProperties": 1,
-        "maxProperties": MAX_PARAMETERS,
-        "additionalProperties": False,
-        "properties": {name: _parameter_schema(rule) for name, rule in RULES.items()},
-    }
-
-
-def configs_schema() -> dict[str, object]:
-    """The JSON Schema of `enqueue`."""
-    properties = {name: _value_schema(rule) for name, rule in RULES.items()}
-    config = {"type": "object", "additionalProperties": False, "properties": properties}
-    return {"type": "array", "items": config, "maxItems": MAX_ENQUEUED, "description": "Configs that are tried first."}
+    return tuple({name: rule_of(name).normal(value) for name, value in config.items()} for config in tree)
 
 
 def _entries(name: str, node: object) -> list[tuple[KeyPath, object]]:
@@ -125,19 +109,40 @@ def _entries(name: str, node: object) -> list[tuple[KeyPath, object]]:
     return [((name,), node)]
 
 
-def _read_entry(name: str, node: object) -> Parameter:
-    if found := name_problems(name):
+def _plain(node: Any) -> Any:
+    """The node with each `{keras: "module:function"}` as the name that it stands for."""
+    match node:
+        case {"keras": str(function)} if len(node) == 1:
+            return f"{KERAS}{function}"
+        case dict():
+            return {key: _plain(value) for key, value in node.items()}
+        case list():
+            return [_plain(value) for value in node]
+    return node
+
+
+def _names_own_family(node: object) -> bool:
+    """True if the node of `architecture` may name a family or a network that is not ours."""
+    if isinstance(node, list):
+        return any(map(_names_own_family, node))
+    if isinstance(node, Mapping):
+        return any(map(_names_own_family, (node.get("value"), node.get("choices"))))
+    return is_own(node)
+
+
+def _read_entry(name: str, node: object, *, own: bool) -> Parameter:
+    if found := name_problems(name, own=own):
         raise InvalidValueError([((), sentence) for _, sentence in found])
     if isinstance(node, list):
         hint = f"{{type: categorical, choices: {shown(node)}}}"
         raise InvalidValueError([((), f"a list holds alternatives, mappings with `when`. For choices write {hint}.")])
     if not isinstance(node, dict):
-        raise_problems([((), problem)] if (problem := RULES[name].problem(node)) else [])
-        return _build("fixed", name, {"value": node}, ())
-    return _read_mapping(name, node)
+        raise_problems([((), problem)] if (problem := rule_of(name).problem(node)) else [])
+        return _build("fixed", name, {"value": node, "own": own}, ())
+    return _read_mapping(name, node, own=own)
 
 
-def _read_mapping(name: str, node: Mapping[str, object]) -> Parameter:
+def _read_mapping(name: str, node: Mapping[str, object], *, own: bool) -> Parameter:
     kind = node.get("type")
     if not isinstance(kind, str) or kind not in KEYS:
         said = f"but got {shown(kind)}" if "type" in node else "but it is missing"
@@ -155,7 +160,7 @@ def _read_mapping(name: str, node: Mapping[str, object]) -> Parameter:
         found += [(("when", *path), sentence) for path, sentence in error.found]
         when = ()
     try:
-        parameter = _build(kind, name, values, when)
+        parameter = _build(kind, name, values | {"own": own}, when)
     except InvalidValueError as error:
         raise_problems(found + [(path, sentence) for path, sentence in error.found if path[0] not in missing])
         raise
@@ -197,40 +202,3 @@ def _write_entry(entry: Parameter) -> dict[str, object]:
         case FixedParameter(value=value):
             node = {"type": "fixed", "value": value}
     return node | ({"when": {parent: list(allowed) for parent, allowed in entry.when}} if entry.when else {})
-
-
-def _value_schema(rule: Rule) -> dict[str, object]:
-    if rule.kind is str:
-        return {"enum": list(rule.choices)}
-    low = "exclusiveMinimum" if rule.above_low else "minimum"
-    return {"type": "integer" if rule.kind is int else "number", low: rule.low, "maximum": rule.high}
-
-
-def _parameter_schema(rule: Rule) -> dict[str, object]:
-    value = _value_schema(rule)
-    scalar_or_list = {"anyOf": [value_kind := {"type": ["string", "number"]}, {"type": "array", "items": value_kind}]}
-    shared = {"when": {"type": "object", "minProperties": 1, "additionalProperties": scalar_or_list}}
-    choices = {"type": "array", "items": value, "minItems": 1, "maxItems": MAX_CHOICES, "uniqueItems": True}
-    kinds = [
-        _entry_schema("categorical", {"choices": choices} | shared),
-        _entry_schema("fixed", {"value": value} | shared),
-    ]
-    if rule.kind is not str:
-        kind = "int" if rule.kind is int else "float"
-        step = {"type": "integer" if rule.kind is int else "number", "exclusiveMinimum": 0}
-        kinds.append(
-            _entry_schema(kind, {"low": value, "high": value, "log": {"type": "boolean"}, "step": step} | shared)
-        )
-    return {
-        "description": rule.meaning,
-        "anyOf": [value, *kinds, {"type": "array", "items": {"anyOf": kinds}, "minItems": 1}],
-    }
-
-
-def _entry_schema(kind: str, properties: Mapping[str, object]) -> dict[str, object]:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": [key for key in KEYS[kind] if key not in OPTIONAL],
-        "properties": {"type": {"const": kind}, **properties},
-    }

@@ -13,6 +13,7 @@ from vae_search.core.references import NAME_PATTERN
 from vae_search.core.text import shown
 from vae_search.core.validation import Problems, raise_problems
 from vae_search.spec.fields import NAMES, Concurrency, Gpus, Memory, PositiveAmount, ResourceName, Share
+from vae_search.spec.networks.submitted import own_problems
 from vae_search.spec.search_space import SearchSpace, point_problems
 
 
@@ -22,12 +23,23 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
 
 
+class Resize(Part):
+    """One size that all images are brought to, antialiased."""
+
+    height: int = Field(ge=4, le=512, description="Pixels.")
+    width: int = Field(ge=4, le=512, description="Pixels.")
+    fit: Literal["crop", "pad", "stretch"] = Field(
+        default="crop", description="crop: cut what is too long, evenly; pad: add black; stretch: change proportions."
+    )
+
+
 class DataSpec(Part):
     """Images of the sweep, and their split."""
 
     source: str = Field(
         min_length=1,
-        description=f"{', '.join(NAMES)}, a path (relative ones start at the spec), or the address of one file.",
+        description=f"{', '.join(NAMES)}, a path (relative ones start at the spec), the address of one file, "
+        "or plugin:NAME of an installed package.",
     )
     binarize: Literal["dynamic", "threshold", "none"] = Field(
         default="dynamic", description="dynamic: each epoch draws 0/1 pixels anew; threshold: > 0.5; none: as they are."
@@ -36,6 +48,17 @@ class DataSpec(Part):
     test: Share = Field(
         default=None, description="Count or fraction for the final test, if the source has no test split."
     )
+    array: str | None = Field(
+        default=None, min_length=1, description="Array of a container (.npz, HDF5, .mat) that holds the images."
+    )
+    column: str | None = Field(default=None, min_length=1, description="Column of a table that holds the images.")
+    resize: Resize | None = Field(default=None, description="Size that images are brought to; none = they have one.")
+    background: Literal["white", "black"] | None = Field(
+        default=None,
+        description="Ground under transparent pictures; none = white if almost nothing would be seen on black.",
+    )
+    skip_damaged: bool = Field(default=False, description="Leave out pictures that cannot be decoded.")
+    follow_links: bool = Field(default=False, description="Follow links that lead out of the folder of the images.")
 
 
 class Budget(Part):
@@ -192,6 +215,9 @@ def new_sweep_problems(parts: Mapping[str, Any]) -> Problems:
             # Records of versions whose default was 1 hold it in sweeps of any length; a person means it.
             if aim.pareto is None and aim.stability_weight > 0 and (lack := _too_short(space, epochs)):
                 found.append((("objective", "stability_weight"), f"{lack} Raise it, or leave the weight out."))
+    match parts:
+        case {"search_space": SearchSpace() as space}:
+            found += own_problems(space)
     return found
 
 

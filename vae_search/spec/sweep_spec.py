@@ -30,8 +30,9 @@ from vae_search.spec.document import SpecFile, override, parse_yaml, read_text
 from vae_search.spec.error_messages import found_by_pydantic
 from vae_search.spec.fields import Clamp, located
 from vae_search.spec.hyperparameters import RULES, Config, ParamValue
+from vae_search.spec.networks.space_schema import configs_schema, space_schema, with_installed_families
 from vae_search.spec.search_space import SearchSpace
-from vae_search.spec.search_space_yaml import configs_schema, read_configs, read_space, space_schema, write_space
+from vae_search.spec.search_space_yaml import read_configs, read_space, write_space
 from vae_search.spec.sections import (
     EVALUATIONS_OF_INSTABILITY,
     Budget,
@@ -41,6 +42,7 @@ from vae_search.spec.sections import (
     Part,
     Promote,
     Pruning,
+    Resize,
     Resources,
     default_pruning,
     new_sweep_problems,
@@ -146,6 +148,9 @@ class SweepSpec(Part):
         budget = {"epochs": self.budget.epochs}
         if self.budget.patience is not None:  # else as it was before there was any
             budget["patience"] = self.budget.patience
+        for name in ("array", "column", "resize", "background", "skip_damaged", "follow_links"):
+            if not tree["data"][name]:  # as it was before there were any
+                del tree["data"][name]
         return {key: value for key, value in tree.items() if key not in free} | {
             "budget": budget,
             "resources": {"cpus_per_trial": self.resources.cpus_per_trial},
@@ -241,8 +246,9 @@ def overridden(spec: SweepSpec, overrides: Sequence[str]) -> SweepSpec:
 
 
 def json_schema() -> dict[str, object]:
-    """The JSON Schema of a spec, for editors that check and complete while one types."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SweepSpec.model_json_schema()}
+    """The JSON Schema of a spec, for editors that check and complete while one types; with the families installed."""
+    schema = with_installed_families(SweepSpec.model_json_schema())
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def identity_changes(old: SweepSpec, new: SweepSpec, *, besides: Collection[str] = ()) -> list[str]:
@@ -268,6 +274,7 @@ _KEYS: Mapping[KeyPath, Sequence[str]] = {
     ("confirm",): tuple(Confirm.model_fields),
     ("promote",): tuple(Promote.model_fields),
     ("resources",): tuple(Resources.model_fields),
+    ("data", "resize"): tuple(Resize.model_fields),
 }
 
 

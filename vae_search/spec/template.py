@@ -20,6 +20,7 @@ data:
                                   # none: grey and colour as they are, for the other two likelihoods
   # validation: 0.1667            # to choose models by: a fraction, or a count such as 10000
   # test: 0.1667                  # for the final test, if the source has no test split of its own
+  # resize: {{height: 64, width: 64, fit: crop}}  # or pad, or stretch: pictures of other sizes are brought to it
 
 # likelihood: bernoulli           # of black and white; gaussian or discretized_logistic of grey and colour
 

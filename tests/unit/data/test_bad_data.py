@@ -119,7 +119,9 @@ def folder_beside(folder: Path) -> Path:
 
 def folder_16_bits(folder: Path) -> Path:
     deep = np.random.default_rng(9).integers(0, 2**16, (100, 6, 5)).astype(np.uint16)
-    return write_folder(folder / "p", deep)
+    write_folder(folder / "p", deep)
+    written(folder / "p", "0100.png", png_bytes(grey()[0]))
+    return folder / "p"
 
 
 def pipe(path: Path) -> Path:
@@ -155,7 +157,7 @@ def lists(folder: Path, lengths: list[int]) -> Path:
 # name, how to make it, what the message must say, what goes into the spec beside the source
 CASES: list[tuple[str, Callable[[Path], Path], str, dict[str, object]]] = [
     ("missing", lambda f: f / "nowhere", "No such file", {}),
-    ("suffix", lambda f: written(f, "a.csv", b"1,2"), "it is another file", {}),
+    ("suffix", lambda f: written(f, "a.xyz", b"1,2"), "it is another file", {}),
     ("no suffix", lambda f: written(f, "a", b"1,2"), "it is another file", {}),
     ("npy text", lambda f: written(f, "a.npy", b"hello"), "NumPy's format", {}),
     ("npy empty file", lambda f: written(f, "a.npy", b""), "NumPy's format", {}),
@@ -164,7 +166,9 @@ CASES: list[tuple[str, Callable[[Path], Path], str, dict[str, object]]] = [
     ("npy giant", lambda f: written(f, "a.npy", giant_header()), "decoded images must fit in", {}),
     ("npz text", lambda f: written(f, "a.npz", b"hello"), "truncated or damaged", {}),
     ("npz cut", lambda f: cut(npz(f, x_train=grey()), 0.5), "truncated or damaged", {}),
-    ("npz other key", lambda f: npz(f, images=grey()), "holds images", {}),
+    ("npz no images", lambda f: npz(f, ages=np.zeros(100)), "It holds ages (100,)", {}),
+    ("npz two of images", lambda f: npz(f, a=grey(), b=grey()), "data.array: a", {}),
+    ("csv of two columns", lambda f: written(f, "a.csv", b"1,2\n3,4\n"), "a column for each pixel", {}),
     ("npz pickle", lambda f: npz(f, x_train=np.array([{}], dtype=object)), "Python objects", {}),
     ("npz shapes differ", lambda f: npz(f, x_train=grey(), x_test=grey(50, 7, 7)), "same size", {}),
     ("npz ranges differ", lambda f: npz(f, x_train=grey(), x_test=(grey() > 9)), "share a scale", {}),
@@ -179,7 +183,7 @@ CASES: list[tuple[str, Callable[[Path], Path], str, dict[str, object]]] = [
     ),
     ("parquet text", lambda f: written(f, "a.parquet", b"hello"), "complete Parquet file", {}),
     ("parquet cut", lambda f: cut(lists(f, [9] * 100), 0.8), "complete Parquet file", {}),
-    ("parquet no column", lambda f: write_parquet(f / "a.parquet", label=[1, 2]), "Call the right one image", {}),
+    ("parquet no column", lambda f: write_parquet(f / "a.parquet", label=[1, 2]), "but none does", {}),
     ("parquet lengths", lambda f: lists(f, [16] * 99 + [9]), "row 99 holds 9", {}),
     ("parquet not square", lambda f: lists(f, [15] * 100), "they hold 15", {}),
     ("parquet null", lambda f: write_parquet(f / "a.parquet", image=[b"x", None]), "row 1 holds none", {}),
@@ -193,16 +197,16 @@ CASES: list[tuple[str, Callable[[Path], Path], str, dict[str, object]]] = [
     ("idx half", idx_half, "needs train-images", {}),
     ("empty", lambda f: npy(f, grey(0)), "there must be images", {}),
     ("one image", lambda f: npy(f, grey(1)), "but there are 1.", {}),
-    ("rank 2", lambda f: npy(f, np.zeros((100, 64))), "Flattened?", {}),
+    ("rank 2", lambda f: npy(f, np.zeros((100, 65))), "Are they flattened?", {}),
     ("rank 5", lambda f: npy(f, np.zeros((100, 1, 6, 6, 1))), "images must be (count", {}),
-    ("channels first", lambda f: npy(f, np.zeros((100, 3, 8, 8))), "np.moveaxis(images, 1, -1)", {}),
+    ("four channels first", lambda f: npy(f, np.zeros((100, 4, 8, 8))), "with 1 or 3 channels", {}),
     ("two channels", lambda f: npy(f, np.zeros((100, 8, 8, 2))), "with 1 or 3 channels", {}),
     ("too small", lambda f: npy(f, grey(100, 3, 3)), "they are 3×3", {}),
     ("too large", lambda f: npy(f, np.zeros((100, 600, 5), np.uint8)), "they are 600×5", {}),
     ("nan", lambda f: npy(f, with_value(np.nan)), "1 of 100 images hold NaN or infinity (first: image 3)", {}),
     ("inf", lambda f: npy(f, with_value(np.inf)), "(first: image 3)", {}),
-    ("floats 0..255", lambda f: npy(f, grey().astype(np.float32)), "Divide by 255", {}),
-    ("floats -1..1", lambda f: npy(f, grey() / 127.5 - 1), "(images + 1) / 2", {}),
+    ("floats 0..300", lambda f: npy(f, grey().astype(np.float32) * 1.2), "[0, 306]", {}),
+    ("floats -0.3..1", lambda f: npy(f, grey() / 255 * 1.2 - 0.3), "(images + 1) / 2", {}),
     ("floats wild", lambda f: npy(f, with_value(-700.0)), "[-700", {}),
     ("negative ints", lambda f: npy(f, grey().astype(np.int16) - 5), "lie in -5 …", {}),
     ("large ints", lambda f: npy(f, grey().astype(np.int32) * 2), "0 … 255", {}),
@@ -213,7 +217,7 @@ CASES: list[tuple[str, Callable[[Path], Path], str, dict[str, object]]] = [
     ("validation too large", lambda f: npy(f, grey()), "data.validation", {"validation": 95}),
     ("validation too small", lambda f: npy(f, grey()), "at least 32 images", {"validation": 4}),
     ("test too small", lambda f: npy(f, grey(400)), "data.test must be at least 16", {"test": 5}),
-    ("16-bit pictures", folder_16_bits, "8 bits per channel", {}),
+    ("pictures of 16 bits and of 8", folder_16_bits, "must have one kind of pixel", {}),
     ("white is 16", lambda f: npy(f, (grey() // 16).astype(np.uint8)), "white is 255", {}),
     ("one image 200 times", lambda f: npy(f, np.repeat(grey(1), 200, axis=0)), "all 200 are the same", {}),
     ("pictures beside train and test", folder_beside, "(first: stray.png)", {}),

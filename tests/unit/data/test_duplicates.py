@@ -77,7 +77,7 @@ def test_fashion_mnist_has_no_copies(fashion_mnist_path, tmp_path):
 
 def test_a_summary_says_what_was_left_out(tmp_path):
     write_folder(tmp_path / "p", grey(200))
-    (tmp_path / "p" / "a.jfif").write_bytes(png_bytes(grey()[0]))
+    (tmp_path / "p" / "a.svg").write_bytes(png_bytes(grey()[0]))
 
     assert load(tmp_path / "p").summary.sentences[-1].startswith("Left out, as no pictures by their endings: 1 files")
 

@@ -9,8 +9,9 @@ import pytest
 from PIL import ExifTags, Image
 
 from tests.support.pictures import grey, png_bytes, write_folder, write_idx
-from vae_search.data.formats.image_folder import role_of
+from vae_search.data.formats.roles import role_of
 from vae_search.data.sources import Source, read_source
+from vae_search.data.splits import Protocol
 from vae_search.errors import BadData
 
 
@@ -47,55 +48,63 @@ def test_folders_that_say_training_and_testing_are_the_two_splits(tmp_path, trai
     np.testing.assert_array_equal(source.test.pixels[..., 0], grey(30)[::-1])
 
 
-@pytest.mark.parametrize("name", ["val", "valid", "Validation", "dev", "eval", "holdout", "held_out", "val2017"])
-@pytest.mark.parametrize("beside", ["train", "cats"])
-def test_a_folder_that_holds_pictures_out_is_refused_by_name(tmp_path, name, beside):
-    write_folder(tmp_path / beside, grey())
+HELD_OUT = ["val", "valid", "Validation", "dev", "eval", "holdout", "held_out", "val2017"]
+
+
+@pytest.mark.parametrize("name", HELD_OUT)
+def test_a_folder_that_holds_pictures_out_is_the_part_to_choose_models_by(tmp_path, name):
+    write_folder(tmp_path / "train", grey())
+    write_folder(tmp_path / name, grey(40)[::-1])
+
+    source = read(tmp_path)
+
+    assert source.protocol == Protocol(validation=40, is_own=True)
+    np.testing.assert_array_equal(source.train.pixels[100:, ..., 0], grey(40)[::-1])
+
+
+@pytest.mark.parametrize("name", HELD_OUT)
+def test_beside_folders_that_say_nothing_a_folder_that_holds_pictures_out_is_refused_by_name(tmp_path, name):
+    write_folder(tmp_path / "cats", grey())
     write_folder(tmp_path / name, grey(30))
 
-    message = refusal(tmp_path)
-
-    assert f"{name} says that its 30 pictures are not to be trained on" in message
+    assert f"{name} says that its 30 pictures are not to be trained on" in refusal(tmp_path)
 
 
-def move_out(folder: Path) -> None:
-    shutil.move(folder / "val", folder.parent / "elsewhere")
+def sort_into_train(folder: Path) -> None:
+    (folder / "train").mkdir()
+    shutil.move(folder / "cats", folder / "train" / "cats")
 
 
-def rename_to_test(folder: Path) -> None:
-    (folder / "val").rename(folder / "test")
-
-
-def move_into_train(folder: Path) -> None:
-    shutil.move(folder / "val", folder / "train" / "from_val")
-    (folder / "train" / "from_val").rename(folder / "train" / "more")
+def rename_the_class(folder: Path) -> None:
+    (folder / "val").rename(folder / "class_val")
 
 
 @pytest.mark.parametrize(
-    ("hint", "follow", "counts"),
+    ("hint", "follow", "count"),
     [
-        ("Move val out of the folder", move_out, (100, None)),
-        ("rename it to test", rename_to_test, (100, 30)),
-        ("move them into train", move_into_train, (130, None)),
+        ("Move the others into a folder train beside it, class folders inside", sort_into_train, 140),
+        ("If it is a class, rename it to class_val", rename_the_class, 140),
     ],
 )
-def test_the_hints_for_a_validation_folder_work(tmp_path, hint, follow: Callable[[Path], None], counts):
+def test_the_hints_for_a_validation_folder_work(tmp_path, hint, follow: Callable[[Path], None], count):
     folder = tmp_path / "pets"
-    write_folder(folder / "train", grey())
-    write_folder(folder / "val", grey(30))
+    write_folder(folder / "cats", grey())
+    write_folder(folder / "val", grey(40))
     assert hint in refusal(folder).replace("\n", " ")
 
     follow(folder)
 
-    source = read(folder)
-    assert (len(source.train), source.test and len(source.test)) == counts
+    assert len(read(folder).train) == count
 
 
-def test_beside_a_test_folder_nobody_is_told_to_make_another(tmp_path):
-    for name in ("train", "valid", "test"):
-        write_folder(tmp_path / name, grey(40))
+def test_too_few_pictures_to_choose_models_by_are_pooled_and_said(tmp_path):
+    write_folder(tmp_path / "train", grey())
+    write_folder(tmp_path / "val", grey(16))
 
-    assert "rename it to test" not in refusal(tmp_path)
+    source = read(tmp_path)
+
+    assert (len(source.train), source.protocol) == (116, None)
+    assert "16 images for validation are fewer than 32" in " ".join(source.notes)
 
 
 @pytest.mark.parametrize("inside", ["cats/test", "cats/val/1", "train/cats/test"])
@@ -185,12 +194,12 @@ def test_a_link_to_nothing_is_refused(tmp_path):
 
 def test_files_that_are_no_pictures_by_their_endings_are_counted(tmp_path):
     write_folder(tmp_path, grey())
-    for name in ("a.jfif", "b.JFIF", "labels.csv", "README", ".hidden"):
+    for name in ("a.svg", "b.SVG", "labels.csv", "README", ".hidden"):
         (tmp_path / name).write_bytes(b"x")
 
     (note,) = read(tmp_path).notes
 
-    assert note == "Left out, as no pictures by their endings: 4 files (2 .jfif, 1 .csv, 1 without an ending)."
+    assert note == "Left out, as no pictures by their endings: 4 files (2 .svg, 1 .csv, 1 without an ending)."
 
 
 def turned(image: np.ndarray, path: Path, orientation: int) -> None:
@@ -250,49 +259,48 @@ def test_listing_takes_a_few_steps_for_each_file_however_many_there_are(tmp_path
 
 
 @pytest.mark.parametrize("given", ["folder", "file"])
-def test_idx_files_of_other_names_are_read_once_they_are_copied_as_the_refusal_says(tmp_path, given):
-    write_idx(tmp_path / "emnist", grey(), grey(30))
-    for file in sorted((tmp_path / "emnist").iterdir()):
-        file.rename(file.with_name("emnist-letters-" + file.name.replace("t10k", "test")))
-    train = tmp_path / "emnist" / "emnist-letters-train-images-idx3-ubyte.gz"
-    message = refusal(train if given == "file" else tmp_path / "emnist")
-    assert f"Copy emnist-letters-{'train' if given == 'file' else 'test'}-images-idx3-ubyte.gz" in message
-    assert "train-images-idx3-ubyte and t10k-images-idx3-ubyte (with .gz if packed)" in message
+def test_idx_files_of_other_names_are_read_with_the_part_beside_them(tmp_path, given):
+    write_idx(tmp_path / "k49", grey(), grey(30))
+    for file in sorted((tmp_path / "k49").iterdir()):
+        file.rename(file.with_name("k49-" + file.name.replace("t10k", "test")))
 
-    (tmp_path / "new").mkdir()
-    shutil.copy(train, tmp_path / "new" / "train-images-idx3-ubyte.gz")
+    source = read(tmp_path / "k49" / ("k49-train-images-idx3-ubyte.gz" if given == "file" else ""))
 
-    np.testing.assert_array_equal(read(tmp_path / "new").train.pixels[..., 0], grey())
+    np.testing.assert_array_equal(source.train.pixels[..., 0], grey())
+    np.testing.assert_array_equal(source.test.pixels[..., 0], grey(30))
 
 
-def test_an_idx_file_of_a_folder_that_can_be_read_is_answered_with_that_folder(tmp_path):
+def test_idx_files_of_two_sets_are_refused_and_one_of_them_is_read_by_its_file(tmp_path):
+    for name in ("letters", "digits"):
+        write_idx(tmp_path / name, grey(), grey(30))
+        for file in sorted((tmp_path / name).iterdir()):
+            file.rename(tmp_path / f"emnist-{name}-{file.name.replace('t10k', 'test')}")
+        (tmp_path / name).rmdir()
+    message = refusal(tmp_path)
+    assert "it holds 2: emnist-digits, emnist-letters" in message
+
+    given = message.rpartition("such as ")[2].removesuffix(".")
+
+    np.testing.assert_array_equal(read(tmp_path / given).train.pixels[..., 0], grey().swapaxes(1, 2))
+
+
+def test_an_idx_file_of_a_folder_that_can_be_read_stands_for_that_folder(tmp_path):
     write_idx(tmp_path, grey(), grey(30))
 
-    assert "Give the folder that it is in." in refusal(tmp_path / "train-images-idx3-ubyte.gz")
+    assert len(read(tmp_path / "train-images-idx3-ubyte.gz").test) == 30
 
 
-def test_pictures_of_16_bits_are_read_once_they_are_converted_as_the_refusal_says(tmp_path):
+def test_pictures_of_several_depths_are_read_once_they_are_converted_as_the_refusal_says(tmp_path):
     deep = np.random.default_rng(9).integers(0, 2**16, (100, 6, 5)).astype(np.uint16)
-    folder = write_folder(tmp_path, deep)
-    line = refusal(folder).splitlines()[-1]
+    folder = write_folder(tmp_path / "a", deep)
+    write_folder(tmp_path / "b", grey(20))
+    line = refusal(tmp_path).rpartition("Convert those of 16 bits: ")[2]
 
     for file in sorted(folder.glob("*.png")):
         with Image.open(file) as picture:
             eval(line, {"Image": Image, "numpy": np, "picture": picture}).save(file)  # noqa: S307 - our own text
 
-    np.testing.assert_array_equal(read(folder).train.pixels[..., 0], deep >> 8)
-
-
-def test_pictures_of_floats_are_read_once_they_are_converted_as_the_refusal_says(tmp_path):
-    for number, image in enumerate(grey()):
-        Image.fromarray((image / 255).astype(np.float32)).save(tmp_path / f"{number:03}.tif")
-    line = refusal(tmp_path).splitlines()[-1]
-
-    for file in sorted(tmp_path.glob("*.tif")):
-        with Image.open(file) as picture:
-            eval(line, {"Image": Image, "numpy": np, "picture": picture}).save(file)  # noqa: S307 - our own text
-
-    np.testing.assert_array_equal(read(tmp_path).train.pixels[..., 0], grey())
+    np.testing.assert_array_equal(read(tmp_path).train.pixels[:100, ..., 0], deep >> 8)
 
 
 def test_a_picture_bomb_among_good_pictures_ends_all_threads(tmp_path):

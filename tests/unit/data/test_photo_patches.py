@@ -6,7 +6,7 @@ from sklearn import datasets
 from sklearn.utils import Bunch
 
 from vae_search.data.dataset import load_dataset
-from vae_search.data.formats.photo_patches import VALIDATION_COUNT, read_photo_patches
+from vae_search.data.formats.published.photo_patches import VALIDATION_COUNT, read_photo_patches
 from vae_search.errors import BadData
 from vae_search.spec.sections import DataSpec
 

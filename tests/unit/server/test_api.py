@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
+from tests.support.installed_package import install
 from tests.support.rows import trial_row
 from tests.support.stores import filled_store
 from tests.support.web_service import NOW, app_of, client_of, token_file
@@ -235,6 +236,8 @@ def test_an_architecture_that_is_not_installed_is_refused_at_its_line(reader):
         "https://allowed.example/data/%2e%2e/x.npz",
         "https://allowed.example.evil.example/data/x.npz",
         "store:../../etc",
+        "plugin:not-installed",
+        "plugin:/etc/passwd",
     ],
 )
 def test_data_that_the_service_was_not_told_of_is_refused(source, tmp_path, full_store):
@@ -261,6 +264,24 @@ def test_data_below_a_root_may_be_named(tmp_path, full_store):
         for number, source in enumerate(sources):
             answer = client.post(f"{API}/sweeps", content=spec(f"x{number}", source=f"'{source}'"))
             assert answer.status_code == 201, answer.text
+
+
+def test_links_out_of_a_data_root_are_not_followed_for_those_who_come_over_http(tmp_path, full_store):
+    (tmp_path / "data").mkdir()
+    with client_of(app_of(full_store, roots=DataRoots.parse([str(tmp_path / "data")]))) as client:
+        answer = client.post(f"{API}/sweeps", content=spec("x", source=f"'{tmp_path}/data/pets', follow_links: true"))
+
+    assert answer.status_code == 422
+    assert "without data.follow_links" in answer.json()["detail"]
+
+
+def test_data_of_an_installed_package_may_be_named(tmp_path, monkeypatch, full_store):
+    entry_points = "[vae_search.sources]\nsquares = my_images:Squares\n"
+    install(tmp_path, monkeypatch, name="my-images", code="raise SystemError", entry_points=entry_points)
+    with client_of(app_of(full_store, roots=DataRoots())) as client:
+        answer = client.post(f"{API}/sweeps", content=spec("x", source="'plugin:squares'"))
+
+    assert answer.status_code == 201, answer.text
 
 
 def test_an_order_that_is_sent_twice_with_its_mark_is_one_item(client):

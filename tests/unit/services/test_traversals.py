@@ -35,7 +35,7 @@ def test_every_tile_of_the_sheet_is_what_the_champion_decodes_there(store, with_
     loaded, facts = champions.load(store, "digits"), found.facts
     base = np.zeros(5, np.float32)
     if with_images:
-        images = held_out(store, Subject(model=loaded.model, data=loaded.data), tmp_path)[:TRAVERSED_IMAGES]
+        images = held_out(store, Subject(model=loaded.model, data=loaded.data), tmp_path, TRAVERSED_IMAGES)
         base = loaded.model.encode(images)[0][0]
     sheet = np.asarray(Image.open(io.BytesIO(found.sheet)))
     tall, wide, gap = facts["tile_height"], facts["tile_width"], facts["gap"]

@@ -57,7 +57,9 @@ def test_every_field_of_a_config_has_a_rule_that_its_default_obeys() -> None:
     config = Config()
 
     assert {
-        field.name: RULES[field.name].problem(getattr(config, field.name)) for field in fields(Config)
+        field.name: RULES[field.name].problem(getattr(config, field.name))
+        for field in fields(Config)
+        if field.name != "own"  # parameters of networks from elsewhere, which bring their rules along
     } == dict.fromkeys(RULES)
 
 

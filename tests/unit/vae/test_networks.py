@@ -115,8 +115,8 @@ def test_a_resnet_is_the_conv_of_its_size_with_blocks_in_each_stage():
 def test_only_a_residual_network_has_blocks():
     shape = (8, 8, 1)
 
-    assert NetworkSpec.of(Config(architecture="resnet", blocks=3), shape, likelihood="bernoulli").blocks == 3
-    assert NetworkSpec.of(Config(architecture="conv", blocks=3), shape, likelihood="bernoulli").blocks is None
+    assert NetworkSpec.of(Config(architecture="resnet", blocks=3), shape, likelihood="bernoulli")["blocks"] == 3
+    assert NetworkSpec.of(Config(architecture="conv", blocks=3), shape, likelihood="bernoulli").special == ()
     with pytest.raises(ValueError, match="conv has 3"):
         spec(architecture="conv", blocks=3)
     with pytest.raises(ValueError, match="resnet has None"):

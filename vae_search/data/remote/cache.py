@@ -24,12 +24,10 @@ from vae_search.core.transfer.spans import (
     next_span,
     patiently,
 )
-from vae_search.data.image_checks import MAX_BYTES
 from vae_search.data.remote.partial_file import PartialFile, done_of, drop_part, version_begun, write_record
 
 logger = logging.getLogger(__name__)
 
-MOST_BYTES = 8 * MAX_BYTES  # of one file: as many pixels as can be used, as float64 and not packed
 OPENINGS = 3  # attempts to get a first answer
 STARTS = 3  # of a file that changes under way; the last one in one piece
 
@@ -130,7 +128,7 @@ def _keep(remote: RemoteFile, target: Path, first: Reply, *, sleep: Callable[[fl
             )
             came = version.size_bytes or 0
         else:
-            came = copy_whole(first, part.write, most_bytes=MOST_BYTES)
+            came = copy_whole(first, part.write, most_bytes=shutil.disk_usage(target.parent).free)
         _record_of(target).unlink(missing_ok=True)  # of the copy that is replaced now
         part.become(came)
         write_record(_record_of(target), _with_size(version, came).to_json())
@@ -149,8 +147,6 @@ def _check_room(target: Path, version: Version) -> None:
     size = version.size_bytes
     if size is None:
         return
-    if size > MOST_BYTES:
-        raise RemoteFailure(f"it has {size:,} bytes, more than the {MOST_BYTES:,} that are fetched")
     here = sum(done_of(target, version) or [0])
     free = shutil.disk_usage(target.parent).free
     if size - here > free:

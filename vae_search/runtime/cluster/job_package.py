@@ -1,4 +1,4 @@
-"""The package that a job takes along: the spec as written and as resolved, and the names of sent images.
+"""The package that a job takes along: the spec as written and as resolved, names of sent images, code of networks.
 
 Images are no part of it: every node unpacks a job's package, and only the driver reads images. They go to the head in
 parts, under names of their own, and the driver takes them from there.
@@ -17,9 +17,11 @@ from typing import Self
 from vae_search.core.text import printable
 from vae_search.errors import BadData, ClusterTrouble, CorruptStore
 from vae_search.runtime.cluster.http_client import Address, NoAnswer, NotHttp, ask
+from vae_search.spec.networks.own_code import CodeIdentity, OwnCode
 from vae_search.spec.sweep_spec import SweepSpec
 
 TEXT, RESOLVED, IMAGES = "spec.yaml", "resolved.json", "images.json"
+CODE, CODE_LIST = "code", "code.json"
 MOST_BYTES = 500 * 2**20  # the head holds them in memory until the driver has them
 PACKAGE_S = 600.0  # to bring one part of the images to the head, over a slow line
 PART_BYTES = 64 * 2**20  # Ray's dashboard takes bodies of up to 100 MiB
@@ -42,6 +44,8 @@ class JobPackage:
     """the driver shall fetch far images anew"""
     parts: tuple[str, ...] = ()
     """names of the sent images' parts at the head, in their order"""
+    code: tuple[OwnCode, ...] = ()
+    """of networks of one's own that are not installed"""
 
     @property
     def sweep(self) -> str:
@@ -49,8 +53,9 @@ class JobPackage:
 
     @property
     def sha256(self) -> str:
-        """Of the whole spec, its free keys included."""
-        return hashlib.sha256(json.dumps(self.spec.to_json(), sort_keys=True).encode()).hexdigest()
+        """Of the whole spec, its free keys included, and of the code that goes along."""
+        content = json.dumps(self.spec.to_json(), sort_keys=True) + "".join(each.identity.sha256 for each in self.code)
+        return hashlib.sha256(content.encode()).hexdigest()
 
     def write(self, folder: Path) -> None:
         """Lay everything but images out in a folder."""
@@ -58,6 +63,14 @@ class JobPackage:
         (folder / RESOLVED).write_text(json.dumps(self.spec.to_json()), encoding="utf-8")
         if self.parts:
             (folder / IMAGES).write_text(json.dumps(self.parts), encoding="utf-8")
+        for each in self.code:
+            for path, content in each.files.items():
+                target = folder / CODE / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+        if self.code:
+            identities = [each.identity.to_json() for each in self.code]
+            (folder / CODE_LIST).write_text(json.dumps(identities), encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path, *, store: str) -> Self:
@@ -73,7 +86,32 @@ class JobPackage:
             parts = tuple(str(name) for name in json.loads(names))
         except (OSError, ValueError, TypeError) as error:
             raise CorruptStore(f"{folder}: holds no job of a sweep. It is made by `vae-search submit`.") from error
-        return cls(spec=SweepSpec.from_json(tree), text=text, store=store, images=None, parts=parts)
+        code = _read_code(folder)
+        return cls(spec=SweepSpec.from_json(tree), text=text, store=store, images=None, parts=parts, code=code)
+
+
+def _read_code(folder: Path) -> tuple[OwnCode, ...]:
+    """Code that came along, if it is what was sent.
+
+    Raises:
+        CorruptStore: It is not.
+    """
+    if not (folder / CODE_LIST).exists():
+        return ()
+    found = []
+    try:
+        for fields in json.loads((folder / CODE_LIST).read_text(encoding="utf-8")):
+            sent = CodeIdentity.from_json(fields)
+            if sent is None or any(".." in path.split("/") or path.startswith("/") for path in sent.files):
+                raise ValueError("the list of files is damaged")
+            files = {path: (folder / CODE / path).read_bytes() for path in sent.files}
+            code = OwnCode(package=sent.package, version=sent.version, is_installed=False, files=files)
+            if code.identity.files != sent.files:
+                raise ValueError(f"{sent.package} has another digest than was sent")
+            found.append(code)
+    except (OSError, ValueError, TypeError) as error:
+        raise CorruptStore(f"{folder}: the code that was sent has not arrived whole: {error}. Submit again.") from error
+    return tuple(found)
 
 
 def image_parts(place: Path) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from vae_search.data.tasks import JudgeTask, TrainingTask
+from vae_search.data.tasks import Tasks
 from vae_search.errors import ClusterTrouble, VaeSearchError
 from vae_search.runtime.process_state import set_for_tune
 from vae_search.runtime.ray_cluster import node_of_actor
@@ -207,8 +207,7 @@ def run_trials(
     coordinator: SweepCoordinator,
     *,
     config: WorkerConfig,
-    task: TrainingTask,
-    judge_task: JudgeTask,
+    tasks: Tasks,
     limit: Callable[[], int],
     stop_requested: Callable[[], bool],
     scratch: Path,
@@ -217,6 +216,7 @@ def run_trials(
     """Train trials until the driver has no more, or somebody stops the sweep. Needs a connected Ray.
 
     Args:
+        tasks: asked for in each worker.
         limit: how many trials may be in flight now.
         stop_requested: asked often; once true, no trial is issued and those in flight stay as they are.
         scratch: folder for Tune's own files; nothing in it is ever read.
@@ -238,7 +238,7 @@ def run_trials(
         return nodes
 
     # Trainables are registered by name for a whole cluster: two sweeps must not share one.
-    trainable = tune.with_parameters(Worker, worker_config=config, task=task, judge_task=judge_task)
+    trainable = tune.with_parameters(Worker, worker_config=config, tasks=tasks)
     trainable.__name__ = f"{spec.name}-l{config.lease}"
     tuner = tune.Tuner(
         tune.with_resources(trainable, _bundle(spec.resources)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
-from vae_search.data.tasks import JudgeTask, TrainingTask
+from vae_search.data.tasks import Tasks
 from vae_search.runtime.process_state import import_hidden, set_for_worker
 from vae_search.runtime.ray_cluster import is_draining
 from vae_search.runtime.store_probe import check_same_store
@@ -30,9 +30,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     `step`.
     """
 
-    def setup(
-        self, config: dict[str, Any], worker_config: WorkerConfig, task: TrainingTask, judge_task: JudgeTask
-    ) -> None:
+    def setup(self, config: dict[str, Any], worker_config: WorkerConfig, tasks: Tasks) -> None:
         """Quick, so that Tune sees the actor started: TensorFlow is loaded in the first step.
 
         While an actor is still starting, Tune gives its trial to any other that becomes free and kills it; with an
@@ -40,8 +38,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         """
         set_for_worker()
         self._config = worker_config
-        self._task = task
-        self._judge_task = judge_task
+        self._tasks = tasks
         self._assignment = TrialAssignment(**config)
         self._node_id = ray.get_runtime_context().get_node_id()
         self._runner: TrialRunner | None = None
@@ -70,10 +67,11 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         store = RetryingStore(open_store(self._config.store), wait=threading.Event().wait)
         check_same_store(store, self._config.spec.name, self._config.lease)
         self._log = WorkerLog(self._config, store, name=f"worker-{self._node_id[:8]}-{os.getpid()}.log")
+        task, judge_task = self._tasks()
         return TrialRunner(
             self._config,
-            self._task,
-            self._judge_task,
+            task,
+            judge_task,
             store,
             node_id=self._node_id,
             leaves_soon=lambda: is_draining(self._node_id),

@@ -1,5 +1,6 @@
 """Training a finished trial once more, to see whether its row comes out again (invariant I5)."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,8 @@ import numpy as np
 from vae_search.core.measurements import Diverged, EpochMeasurement
 from vae_search.data.tasks import TrainingTask
 from vae_search.search.pruning import rung_epochs
-from vae_search.spec.hyperparameters import Config
+from vae_search.spec.hyperparameters import Config, is_own
+from vae_search.spec.networks.submitted import code_in_use
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.vae.training.plan import TrainingPlan
@@ -58,6 +60,8 @@ def reproduce(
         weights: those that were kept, by name; None if they were not.
         on_epoch: called after each epoch that came out again.
     """
+    if (difference := _other_code(row, spec)) is not None:
+        return Reproduction(epochs=0, difference=difference, weights_compared=False)
     plan = TrainingPlan.of(spec, rungs=rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs))
     trainer = Trainer(task, threads=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
     run = trainer.start(Config.from_params(row.params), plan, seed=row.seed)
@@ -76,6 +80,24 @@ def reproduce(
     other = [name for name in weights if name not in again or not np.array_equal(weights[name], again[name])]
     difference = f"the weights {', '.join(other)} are others" if other or len(again) != len(weights) else None
     return Reproduction(epochs=run.epoch, difference=difference, weights_compared=True)
+
+
+def _other_code(row: TrialRow, spec: SweepSpec) -> str | None:
+    """Difference of the code that a network from elsewhere has here to that of its row; None if there is none.
+
+    Raises:
+        InvalidSpec: The code is not here.
+    """
+    architecture = row.params.get("architecture")
+    if not is_own(architecture):
+        return None
+    code = code_in_use(spec.search_space)[str(architecture)]
+    before, now = json.loads(row.versions_json or "{}").get(code.package, ""), code.identity.shown_version
+    return (
+        None
+        if before.endswith(code.identity.sha256)
+        else f"it was trained with {code.package} {before}, but here is {now}"
+    )
 
 
 def _difference(expected: EpochRow, found: EpochMeasurement) -> str | None:

@@ -12,7 +12,7 @@ from vae_search.core.image_bounds import ImageBounds
 from vae_search.core.measurements import Diverged, EpochMeasurement
 from vae_search.core.trial_state import Reason
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.errors import VaeSearchError
+from vae_search.errors import InvalidSpec, VaeSearchError
 from vae_search.search.messages import (
     MEASUREMENTS_FILE,
     STATE_FILE,
@@ -23,6 +23,7 @@ from vae_search.search.messages import (
 )
 from vae_search.search.worker.watchdog import Watchdog, end_process
 from vae_search.spec.hyperparameters import Config
+from vae_search.spec.networks.code_loading import provide
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.records import stop_requested
 from vae_search.store.ledger import checkpoints
@@ -56,6 +57,8 @@ class TrialRunner:
         monotonic: Callable[[], float] = time.monotonic,
         end_process: Callable[[], None] = end_process,
     ) -> None:
+        for each in config.code:
+            provide(each)
         self._config = config
         self._judge_task = judge_task
         self._store = store
@@ -132,6 +135,9 @@ class TrialRunner:
             if self._failures_of(assignment)[Reason.OOM] >= MAX_FAILURES:
                 return self._failed(assignment, Failure(reason=Reason.OOM, error=told))
             return None
+        except InvalidSpec as error:  # of a network from elsewhere, which cannot be built with these parameters
+            logger.warning("run %s has no network: %s", assignment.key, error)
+            return self._failed(assignment, Failure(reason=Reason.RAISED, error=str(error)))
         except (VaeSearchError, OSError):
             raise  # the store's or the machine's trouble, not the config's
         except Exception as error:  # any other is the config's own fault, whatever library it comes from

@@ -18,6 +18,7 @@ from vae_search.server.wall import opened_to
 from vae_search.services.browsing.queue_facts import item_facts
 from vae_search.services.control import commands, forking
 from vae_search.spec.from_trial import to_yaml
+from vae_search.spec.sections import DataSpec
 from vae_search.store.control.present_spec import read_present_spec
 from vae_search.store.leases.heartbeat import read_heartbeat
 
@@ -124,7 +125,7 @@ def resume(service: InService, person: ByPerson, sweep: SweepName) -> dict[str, 
             return {"sweep": sweep, "queued": item_facts(released)}
     spec = read_present_spec(service.store, sweep)
     _check_may_control(service, person, sweep)
-    _check_source(service, spec.data.source)
+    _check_source(service, spec.data)
     beat = read_heartbeat(service.store, sweep)
     if beat is not None and beat.alive is not False:
         raise Conflict(f"sweep {sweep}: {beat.holder} runs it already.")
@@ -147,7 +148,7 @@ def fork(
 ) -> dict[str, Any]:
     """Queue a search of another space or budget, whose sampler knows the completed trials of a sweep that fit it."""
     given = None if wanted.spec is None else checked_spec(wanted.spec.encode(), service.options.roots)[0]
-    _check_source(service, read_present_spec(service.store, sweep).data.source)
+    _check_source(service, read_present_spec(service.store, sweep).data)
     texts = [f"{key}={json.dumps(value)}" for key, value in wanted.changes.items()]
     with service.queue() as queue:
         present, before = queue.state().of_sweep(wanted.name), queue.state().newest_of(wanted.name)
@@ -179,11 +180,12 @@ def _check_may_control(service: Service, person: Person, sweep: str) -> None:
     check_owner(person, owner_of(service, sweep))
 
 
-def _check_source(service: Service, source: str) -> None:
+def _check_source(service: Service, data: DataSpec) -> None:
     """Refuse to read, for somebody over HTTP, images that a spec over HTTP may not name.
 
     Raises:
         InvalidSpec: They are refused.
     """
-    if (reason := service.options.roots.refusal(source, written=source)) is not None:
+    roots, source = service.options.roots, data.source
+    if (reason := roots.refusal(source, written=source, follow_links=data.follow_links)) is not None:
         raise InvalidSpec(f"spec: data.source: {reason}")

@@ -147,7 +147,7 @@ def _checked_config(spec: "SweepSpec", params: "Mapping[str, ParamValue]") -> "d
     Raises:
         InvalidSpec: One line for each mistake.
     """
-    from vae_search.spec.hyperparameters import RULES
+    from vae_search.spec.hyperparameters import rule_of
 
     space = spec.search_space
     problems = [
@@ -161,7 +161,7 @@ def _checked_config(spec: "SweepSpec", params: "Mapping[str, ParamValue]") -> "d
     ]
     if problems:
         raise InvalidSpec(*problems)
-    return {name: RULES[name].normal(value) for name, value in params.items()}
+    return {name: rule_of(name).normal(value) for name, value in params.items()}
 
 
 def _changed(spec: "SweepSpec", settings: Settings) -> "SweepSpec":

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, InvalidSpec
-from vae_search.services.sweeps import check_limits, versions
+from vae_search.services.checks.sweep_checks import check_limits
+from vae_search.services.sweeps import versions
 from vae_search.spec.from_trial import to_yaml
 from vae_search.spec.sweep_spec import overridden
 from vae_search.store.backends.base import Store, prove_exclusive

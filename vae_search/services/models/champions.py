@@ -1,5 +1,6 @@
 """Lifecycle of models: promote from a sweep, list, roll back, load, evaluate."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -122,12 +123,18 @@ def promote(
             )
         return dataset
 
+    def on_node(dataset: "Dataset") -> "Callable[[], Dataset] | None":
+        from vae_search.services.models.node_images import NodeImages
+
+        images = NodeImages.of(dataset, spec.data, store, cache=cache)
+        return None if images is None else images.dataset
+
     with ExitStack() as stack:
         backend: ModelBackend
         if address is None:
             backend = LocalBackend(load)
         else:
-            backend = RemoteBackend(load, address=address, resources=spec.resources, stack=stack)
+            backend = RemoteBackend(load, on_node=on_node, address=address, resources=spec.resources, stack=stack)
         return promote_best(
             store, sweep, model=name, rules=rules, backend=backend, now=lambda: datetime.now(UTC), actor=actor
         )
@@ -215,7 +222,7 @@ def load_version(store: Store, model: str, number: int, *, sha256: str | None) -
         from vae_search.vae.inference.saved_model import CONFIG_FILE, WEIGHTS_FILE
     where = model_paths.version(model, number)
     try:
-        found = VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE])
+        found = VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE], saved_model=files)
         data = _data_of(files[CARD_FILE], where=where)
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptStore(f"{where}: cannot be loaded: {error}.") from error
@@ -245,7 +252,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
         dataset = open_dataset(store, loaded.data, cache=cache)
         task, remark = JudgeTask.of_test(dataset), MOVED_DRAW if dataset.moved_draw else None
     else:
-        images, pixels = open_new_images(store, name, binarize=loaded.data.binarize, cache=cache)
+        images, pixels = open_new_images(store, name, like=loaded.data, cache=cache)
         task, remark = JudgeTask(images=images, pixels=pixels), None
     from vae_search.vae.inference.scoring import judge
 
@@ -256,7 +263,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
     if description.levels != task.pixels.levels:
         levels = task.pixels.levels
         raise BadData(f"{name}: pixels must have the model's {description.levels} levels, but have {levels}.")
-    judged = judge(loaded.model.weights(), description, task)
+    judged = judge(loaded.model.trained, description, task)
     return Evaluation(
         model=loaded.name,
         version=loaded.version,
@@ -275,7 +282,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
 def _data_of(card: bytes, *, where: str) -> DataSpec:
     """The data that a version's card names."""
     fields: Any = from_json_bytes(card, where=where)["data"]
-    return DataSpec(**{name: fields[name] for name in DataSpec.model_fields})
+    return DataSpec(**{name: fields[name] for name in DataSpec.model_fields if name in fields})
 
 
 def _is_sweep(store: Store, name: str) -> bool:

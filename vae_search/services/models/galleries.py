@@ -64,7 +64,7 @@ def reconstruct(store: Store, address: str, *, count: int, cache: Path, output: 
     found = subject(store, address)
     from vae_search.vae.inference.image_grids import reconstructions, sheet_png
 
-    images = held_out(store, found, cache)[:count]
+    images = held_out(store, found, cache, count)
     return write_output(output, sheet_png(reconstructions(found.model, images, columns=COLUMNS)))
 
 
@@ -74,7 +74,7 @@ def traverse(store: Store, address: str, *, rows: int, cache: Path, output: Path
     found = subject(store, address)
     from vae_search.vae.inference.image_grids import sheet_png, traversals
 
-    images = held_out(store, found, cache)[:TRAVERSED_IMAGES]
+    images = held_out(store, found, cache, TRAVERSED_IMAGES)
     return write_output(output, sheet_png(traversals(found.model, images, rows=rows, columns=COLUMNS)))
 
 
@@ -84,7 +84,7 @@ def interpolate(store: Store, address: str, *, rows: int, cache: Path, output: P
     found = subject(store, address)
     from vae_search.vae.inference.image_grids import interpolations, sheet_png
 
-    images = held_out(store, found, cache)
+    images = held_out(store, found, cache, 2 * rows)
     rows = min(rows, len(images) // 2)
     pairs = images[: 2 * rows].reshape(rows, 2, *images.shape[1:])
     return write_output(output, sheet_png(interpolations(found.model, pairs, columns=COLUMNS)))
@@ -162,10 +162,10 @@ def _kept_files(store: Store, record: SweepRecord, row: TrialRow) -> Mapping[str
         ) from None
 
 
-def held_out(store: Store, found: Subject, cache: Path) -> np.ndarray:
-    """Judge images, as networks see them: no model was trained or chosen by a search on them."""
+def held_out(store: Store, found: Subject, cache: Path, count: int) -> np.ndarray:
+    """The first `count` judge images, as networks see them: no model was trained or chosen by a search on them."""
     from vae_search.data.pixel_statistics import intensities
     from vae_search.services.datasets import open_dataset
 
     dataset = open_dataset(store, found.data, cache=cache)
-    return intensities(dataset.judge, dataset.pixels.levels)
+    return intensities(dataset.judge[:count], dataset.pixels.levels)

@@ -9,6 +9,8 @@ from vae_search.core.image_bounds import ImageBounds, LadderStep
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import SampleQuality
 from vae_search.registry.promotion.model_backend import TestScore
+from vae_search.spec.networks.code_loading import provide, provided
+from vae_search.spec.networks.own_code import OwnCode
 from vae_search.spec.sections import Resources
 
 if TYPE_CHECKING:
@@ -21,13 +23,23 @@ class RemoteBackend:
 
     Args:
         load: the data set, for this machine to read and to hand over.
+        on_node: opens it where it is needed instead, if it does not fit in memory.
         address: of the cluster.
         resources: of a trial.
         stack: ends the stay on the cluster.
     """
 
-    def __init__(self, load: "Callable[[], Dataset]", *, address: str, resources: Resources, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        load: "Callable[[], Dataset]",
+        *,
+        on_node: "Callable[[Dataset], Callable[[], Dataset] | None]",
+        address: str,
+        resources: Resources,
+        stack: ExitStack,
+    ) -> None:
         self._load = load
+        self._on_node = on_node
         self._address = address
         self._resources = resources
         self._stack = stack
@@ -54,22 +66,33 @@ class RemoteBackend:
     def _call(self) -> Callable[..., Any]:
         from vae_search.runtime.remote_object import on_worker_node
 
+        dataset = self._load()
         return self._stack.enter_context(
             on_worker_node(
                 backend_on_this_node,
-                self._load(),
+                self._on_node(dataset) or dataset,
                 self._resources.cpus_per_trial,
+                provided(),
                 address=self._address,
                 resources=self._resources,
             )
         )
 
 
-def backend_on_this_node(dataset: "Dataset", threads: int) -> "TensorFlowBackend":
-    """The backend, in a worker's process that has done nothing else yet."""
+def backend_on_this_node(
+    dataset: "Dataset | Callable[[], Dataset]", threads: int, code: Sequence[OwnCode]
+) -> "TensorFlowBackend":
+    """The backend, in a worker's process that has done nothing else yet.
+
+    Args:
+        dataset: as it came here, or what opens it.
+        code: of networks that are not ours.
+    """
+    for each in code:
+        provide(each)
     from vae_search.services.models.tensorflow_backend import TensorFlowBackend
     from vae_search.vae.training.device import limit_gpus, limit_threads
 
     limit_gpus(0)
     limit_threads(threads)
-    return TensorFlowBackend(lambda: dataset)
+    return TensorFlowBackend(dataset if callable(dataset) else lambda: dataset)

@@ -9,6 +9,7 @@ import numpy as np
 from vae_search.core.image_bounds import ImageBounds, LadderStep
 from vae_search.data.dataset import Dataset
 from vae_search.data.pixel_statistics import BINARY, intensities
+from vae_search.data.random_access.mapped_images import PixelArray
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import SampleQuality
@@ -23,9 +24,7 @@ from vae_search.vae.inference.reload_check import score_in_fresh_process
 from vae_search.vae.inference.sample_quality import sample_quality
 from vae_search.vae.inference.saved_model import CONFIG_FILE, WEIGHTS_FILE, model_files
 from vae_search.vae.inference.scoring import judge, judge_ladder
-from vae_search.vae.inference.weights_file import read_weights
 from vae_search.vae.networks.model_config import ModelDescription
-from vae_search.vae.networks.network import build
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +75,7 @@ class TensorFlowBackend:
         people see the means, and independent noise of each pixel would drown what tells two models apart.
         """
         held_out = self._dataset.judge[:COMPARED_IMAGES]
-        model = VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE])
+        model = _model_of(files)
         levels, kind = self._dataset.pixels.levels, ""
         if levels == BINARY:
             made = model.draw(len(held_out), seed=COMPARED_SEED)
@@ -92,13 +91,13 @@ class TensorFlowBackend:
 
     def importance_ladder(self, files: Mapping[str, bytes]) -> Sequence[LadderStep]:
         """IWAE-50, -500 and -5000 on 500 judge images; half a minute per core for 28×28 images and a 2×256 MLP."""
-        description, weights = _described(files)
-        return judge_ladder(weights, description, JudgeTask.of(self._dataset))
+        model = _model_of(files)
+        return judge_ladder(model.trained, model.description, JudgeTask.of(self._dataset))
 
     def test_score(self, files: Mapping[str, bytes]) -> TestScore:
         """IWAE-500 on the test images."""
-        description, weights = _described(files)
-        found = judge(weights, description, JudgeTask.of_test(self._dataset))
+        model = _model_of(files)
+        found = judge(model.trained, model.description, JudgeTask.of_test(self._dataset))
         return TestScore(
             neg_elbo=float(found.neg_elbo.mean()),
             neg_iwae=-float(found.iwae.mean()),
@@ -116,11 +115,10 @@ class TensorFlowBackend:
         return feature_space_of(TrainingTask.of(self._dataset), JudgeTask.of(self._dataset))
 
     @cached_property
-    def _train(self) -> np.ndarray:
+    def _train(self) -> PixelArray:
         return feature_train_images(TrainingTask.of(self._dataset))
 
 
-def _described(files: Mapping[str, bytes]) -> tuple[ModelDescription, dict[str, np.ndarray]]:
-    """A version's description, and its weights by name."""
-    description = ModelDescription.from_json(files[CONFIG_FILE])
-    return description, read_weights(files[WEIGHTS_FILE], build(description.network))
+def _model_of(files: Mapping[str, bytes]) -> VaeModel:
+    """A version's model, from its files."""
+    return VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE], saved_model=files)

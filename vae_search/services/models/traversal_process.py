@@ -43,7 +43,7 @@ def main(location: str, model: str, number: int, folder: Path, *, with_images: b
 def _images(store: Store, loaded: LoadedModel) -> np.ndarray | None:
     """Held-out images that the model was made for; None if they cannot be had here: it is shown all the same."""
     try:
-        images = held_out(store, Subject(model=loaded.model, data=loaded.data), cache_folder())[:TRAVERSED_IMAGES]
+        images = held_out(store, Subject(model=loaded.model, data=loaded.data), cache_folder(), TRAVERSED_IMAGES)
     except VaeSearchError as error:
         logger.warning("the images cannot be read: %s", error)
         return None

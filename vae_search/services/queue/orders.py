@@ -12,6 +12,7 @@ from vae_search.queue.leadership import may_be_led
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.services import sweeps
 from vae_search.services.browsing.queue_facts import item_facts, queue_facts
+from vae_search.services.checks.sweep_checks import check_limits
 from vae_search.services.payloads import Facts
 from vae_search.spec.from_trial import portable_text
 from vae_search.store.backends.base import Store
@@ -28,7 +29,7 @@ def check_may_run(store: Store, spec: "SweepSpec") -> None:
         InvalidSpec: It limits a gate that does not exist.
         Conflict: The store holds another sweep of this name.
     """
-    sweeps.check_limits(spec)
+    check_limits(spec)
     existing = sweep_record.find(store, spec.name)
     if existing is not None:
         beginning.check_same(existing, spec.with_bound(existing.spec))

@@ -15,6 +15,9 @@ from typing import Annotated, Any, get_args, get_type_hints
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vae_search.spec.hyperparameters import RULES, ParamValue, is_own, name_problems
+from vae_search.spec.networks.rule import OPEN_RULE
+
 Int32 = Annotated[int, pa.int32()]
 Int64 = Annotated[int, pa.int64()]
 Double = Annotated[float, pa.float64()]
@@ -120,3 +123,32 @@ def _finite(name: str, value: Any) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{name}: must be finite (NULL, never NaN), but got {value}")
     return float(value)
+
+
+PARAM_COLUMNS = {
+    name: Column(rule.kind, {int: pa.int64(), float: pa.float64(), str: pa.string()}[rule.kind], required=True)
+    for name, rule in RULES.items()
+}
+
+
+def checked_params(params: Mapping[str, object]) -> dict[str, ParamValue]:
+    """Parameters of a trial, each in its column's own Python type.
+
+    Those that only networks from elsewhere have are numbers or names, and have no column.
+
+    Raises:
+        ValueError: A name is unknown, or a value does not fit.
+    """
+    own = is_own(params.get("architecture"))
+    if unknown := sorted(name for name in params if name_problems(name, own=own)):
+        raise ValueError(f"params: no parameter is called {', '.join(unknown)}")
+    return {name: _checked_param(name, value) for name, value in params.items()}
+
+
+def _checked_param(name: str, value: object) -> ParamValue:
+    if name in PARAM_COLUMNS:
+        found: ParamValue = checked(f"params.{name}", value, PARAM_COLUMNS[name])
+        return found
+    if (problem := OPEN_RULE.problem(value)) is not None:
+        raise ValueError(f"params.{name}: {problem}")
+    return value  # type: ignore[return-value]  # the rule has seen to it

@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore
-from vae_search.spec.hyperparameters import RULES, ParamValue
+from vae_search.spec.hyperparameters import ParamValue
 from vae_search.store.ledger.checksums import decode_checked, encode_checked
 from vae_search.store.ledger.columns import (
+    PARAM_COLUMNS,
     Column,
     Double,
     Doubles,
@@ -25,7 +26,7 @@ from vae_search.store.ledger.columns import (
     Text,
     Time,
     check_columns,
-    checked,
+    checked_params,
     columns_of,
     int64_array,
     joined,
@@ -108,7 +109,7 @@ class TrialRow:
 
     def __post_init__(self) -> None:
         check_columns(self, _TRIAL_COLUMNS)
-        object.__setattr__(self, "params", _checked_params(self.params))
+        object.__setattr__(self, "params", checked_params(self.params))
         if not self.state.is_finished:
             raise ValueError(f"trial {self.trial}: a row is a finished trial, but its state is {self.state}")
         if (State.COMPLETE if self.reason is None else self.reason.state) is not self.state:
@@ -178,7 +179,8 @@ def trials_from_parquet(content: bytes, *, path: str, places: Sequence[int] | No
 def trial_record(row: TrialRow) -> dict[str, object]:
     """`row` as a record with the columns of `TRIAL_SCHEMA`."""
     record = _record(row, _TRIAL_COLUMNS)
-    record |= {f"param_{name}": value for name, value in row.params.items()}
+    # Parameters of networks from elsewhere stand in `params_json` alone: a table has the same columns everywhere.
+    record |= {f"param_{name}": value for name, value in row.params.items() if name in PARAM_COLUMNS}
     record["params_json"] = json.dumps(dict(row.params), sort_keys=True, ensure_ascii=False)
     return record
 
@@ -261,17 +263,13 @@ def epochs_from_parquet(content: bytes, *, path: str, trials: Collection[int] | 
 
 _TRIAL_COLUMNS = columns_of(TrialRow)
 _EPOCH_COLUMNS = columns_of(EpochRow)
-_PARAM_COLUMNS = {
-    name: Column(rule.kind, {int: pa.int64(), float: pa.float64(), str: pa.string()}[rule.kind], required=True)
-    for name, rule in RULES.items()
-}
 
 
 def _trial_schema() -> pa.Schema:
     columns: list[tuple[str, Any]] = []
     for field in fields(TrialRow):
         if field.name == "params":
-            columns += [(f"param_{name}", column.arrow) for name, column in _PARAM_COLUMNS.items()]
+            columns += [(f"param_{name}", column.arrow) for name, column in PARAM_COLUMNS.items()]
             columns.append(("params_json", pa.string()))
         else:
             columns.append((field.name, _TRIAL_COLUMNS[field.name].arrow))
@@ -280,13 +278,6 @@ def _trial_schema() -> pa.Schema:
 
 TRIAL_SCHEMA = _trial_schema()
 EPOCH_SCHEMA = pa.schema([(name, column.arrow) for name, column in _EPOCH_COLUMNS.items()])
-
-
-def _checked_params(params: Mapping[str, object]) -> dict[str, ParamValue]:
-    unknown = sorted(set(params) - set(_PARAM_COLUMNS))
-    if unknown:
-        raise ValueError(f"params: no parameter is called {', '.join(unknown)}")
-    return {name: checked(f"params.{name}", value, _PARAM_COLUMNS[name]) for name, value in params.items()}
 
 
 def _record(row: object, columns: Mapping[str, Column]) -> dict[str, object]:

@@ -1,10 +1,12 @@
 """Beginning of a sweep: write its record, or make sure that the stored one is the same sweep's."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vae_search.errors import Conflict
+from vae_search.spec.networks.own_code import CodeIdentity
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import to_json_bytes
@@ -60,6 +62,7 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str, must_exist:
             "keys_judged_alike": [*record.keys_judged_alike],
         }
         | ({} if record.borrowing is None else {"borrowing": record.borrowing.to_json()})
+        | ({"code": {name: each.to_json() for name, each in record.code.items()}} if record.code else {})
     )
     try:
         store.create(SweepPaths(name).resolved, content)
@@ -100,6 +103,21 @@ def check_same(existing: SweepRecord, spec: "SweepSpec") -> None:
         )
 
 
+def check_code(existing: SweepRecord, code: Mapping[str, CodeIdentity]) -> None:
+    """Refuse to continue a sweep with other code of a family or network that is not ours.
+
+    Raises:
+        Conflict: With what has changed.
+    """
+    for name, began_with in existing.code.items():
+        changes = began_with.changes(code[name]) if name in code else []
+        if changes:
+            raise Conflict(
+                f"sweep {existing.spec.name}: the code of {name} has changed since the sweep began: "
+                f"{'; '.join(changes[:3])}.\nBring it back, or give the spec another name."
+            )
+
+
 def check_metric(existing: SweepRecord, metric_version: int) -> None:
     """Refuse to continue a sweep whose trials were ranked by another version of the metric.
 
@@ -120,6 +138,7 @@ def check_metric(existing: SweepRecord, metric_version: int) -> None:
 def _check(existing: SweepRecord, record: SweepRecord) -> None:
     check_same(existing, record.spec)
     check_metric(existing, record.metric_version)
+    check_code(existing, record.code)
     if existing.fingerprint != record.fingerprint:
         raise Conflict(
             f"sweep {record.spec.name}: the images at {record.spec.data.source} have changed since the sweep began "

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from vae_search.core.seeds import derived_seed
 from vae_search.spec.hyperparameters import RULES, Config, ParamValue
+from vae_search.spec.parameters import Parameter
 from vae_search.spec.search_space import SearchSpace, point_problems
 from vae_search.spec.sections import longest_warmup_epochs, measures_instability
 from vae_search.spec.sweep_spec import SweepSpec, identity_changes, overridden
@@ -46,9 +47,19 @@ def point_of(space: SearchSpace, params: Mapping[str, ParamValue]) -> dict[str, 
     A parameter that one of them leaves out has its default there.
     """
     config = Config.from_params(params)
-    point = space.suggest(lambda parameter: getattr(config, parameter.name))
+    unknown: list[str] = []  # of a network from elsewhere, whose own defaults nobody here knows
+
+    def draw(parameter: Parameter) -> ParamValue:
+        value = config.value(parameter.name)
+        if value is None:
+            unknown.append(parameter.name)
+        return 0 if value is None else value
+
+    point = space.suggest(draw)
+    if unknown:
+        return unknown[0]
     same = Config.from_params(point)
-    strange = [name for name in RULES if getattr(same, name) != getattr(config, name)]
+    strange = [name for name in [*RULES, *dict(config.own)] if same.value(name) != config.value(name)]
     outside = strange or [name for name, _ in point_problems(space, point)]
     return outside[0] if outside else point
 

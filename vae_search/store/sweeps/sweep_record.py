@@ -4,13 +4,14 @@ The spec's classes are imported where one is read: they take a tenth of a second
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.text import printable
 from vae_search.core.validation import InvalidValueError
 from vae_search.errors import CorruptStore, InvalidSpec, NotFound
+from vae_search.spec.networks.own_code import CodeIdentity
 from vae_search.spec.search_space_yaml import read_space
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -44,6 +45,8 @@ class SweepRecord:
     """of the same task under earlier versions of the metric, whose bounds on judge images are the same measure"""
     borrowing: Borrowing | None = None
     """of a fork"""
+    code: Mapping[str, CodeIdentity] = field(default_factory=dict)
+    """of the families and networks that are not ours, by architecture"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +151,7 @@ class StoredRecord:
             metric_version=self.metric_version,
             keys_judged_alike=tuple(map(str, alike)) if isinstance(alike, list) else (),
             borrowing=self.borrowing,
+            code=self._code,
         )
 
     def latest_spec(self, store: Store) -> "SweepSpec":
@@ -167,6 +171,15 @@ class StoredRecord:
     @property
     def _path(self) -> str:
         return SweepPaths(self.sweep).resolved
+
+    @property
+    def _code(self) -> dict[str, CodeIdentity]:
+        """Code of families and networks that are not ours; none in the records of other sweeps."""
+        fields = self.fields.get("code")
+        found = (
+            {name: CodeIdentity.from_json(each) for name, each in fields.items()} if isinstance(fields, dict) else {}
+        )
+        return {name: each for name, each in found.items() if each is not None}
 
     @property
     def _spec_tree(self) -> Mapping[str, object]:

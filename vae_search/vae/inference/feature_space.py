@@ -13,6 +13,7 @@ import numpy as np
 from keras import layers
 
 from vae_search.data.pixel_statistics import BINARY, intensities
+from vae_search.data.random_access.mapped_images import PixelArray
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.vae.objective.pixels import fixed_train
 
@@ -49,18 +50,19 @@ def feature_space_of(task: TrainingTask, judge_task: JudgeTask) -> FeatureSpace:
     return classifier_features(train, judge_task.train_labels, levels=levels)
 
 
-def feature_train_images(task: TrainingTask) -> np.ndarray:
+def feature_train_images(task: TrainingTask) -> PixelArray:
     """The training images as the judge images are, binarised once if those are: uint8 in 0 … levels - 1."""
     return fixed_train(task, len(task.train), seed=TRAIN_IMAGES_SEED)
 
 
-def principal_components(train: np.ndarray, *, levels: int) -> FeatureSpace:
+def principal_components(train: PixelArray, *, levels: int) -> FeatureSpace:
     """The coordinates along the training images' first 64 principal components: for data without labels.
 
     Args:
         train: (n, height, width, channels) uint8 in 0 … levels - 1.
     """
-    images = intensities(train[:PCA_IMAGES].reshape(min(len(train), PCA_IMAGES), -1), levels)
+    first = train[:PCA_IMAGES]
+    images = intensities(first.reshape(len(first), -1), levels)
     mean = images.mean(axis=0)
     centred = images - mean
     # The smaller of the two products has the same eigenvalues; large images are many pixels, small sets few images.
@@ -79,12 +81,12 @@ def principal_components(train: np.ndarray, *, levels: int) -> FeatureSpace:
         along: np.ndarray = (of.reshape(len(of), -1) / (levels - 1.0) - mean) @ components
         return along
 
-    kept_images = np.packbits(train[:PCA_IMAGES]) if levels == BINARY else train[:PCA_IMAGES]
+    kept_images = np.packbits(first) if levels == BINARY else first
     # Signs of components are arbitrary, and no distance depends on them: the id is that of the images.
     return FeatureSpace(name=f"pca{components.shape[1]}_{_id(kept_images)}", features=coordinates, accuracy=None)
 
 
-def classifier_features(train: np.ndarray, labels: np.ndarray, *, levels: int) -> FeatureSpace:
+def classifier_features(train: PixelArray, labels: np.ndarray, *, levels: int) -> FeatureSpace:
     """The last hidden layer of a small convolutional classifier, trained here and now with fixed seeds.
 
     Another machine type may end with other bits; the features then have another name.

@@ -1,40 +1,42 @@
-"""A trained model rebuilt from plain files. No code is loaded."""
+"""A trained model rebuilt from plain files. No code is loaded, but that of a trial with a network of one's own."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from vae_search.vae.inference.npz import arrays_of
+from vae_search.vae.inference.saved_network import SavedNetwork
 from vae_search.vae.inference.weights_file import read_weights
 from vae_search.vae.networks.keras_models import decoder_model, encoder_model
 from vae_search.vae.networks.model_config import ModelDescription
-from vae_search.vae.networks.network import build
+from vae_search.vae.networks.network import Network, build
+from vae_search.vae.networks.own.own_network import OwnNetwork
 from vae_search.vae.objective.likelihoods import likelihood_of
 
 USE_BATCH = 1000  # images at once; a convolution's intermediate results would fill the memory otherwise
+
+Trained = Mapping[str, np.ndarray] | SavedNetwork  # weights by name; or a SavedModel, which has them
 
 
 class VaeModel:
     """Encoder and decoder with their trained weights."""
 
-    def __init__(self, description: ModelDescription, weights: Mapping[str, np.ndarray]) -> None:
-        """Build the Keras models.
+    def __init__(self, description: ModelDescription, trained: Trained) -> None:
+        """Build the Keras models, or take what a SavedModel holds.
 
         Args:
-            weights: by the network's names.
+            trained: weights by the network's names, or a SavedModel.
 
         Raises:
             ValueError: Names or shapes are not the network's, or the likelihood is unknown.
+            InvalidSpec: It is a network of somebody's own, whose code is not here.
         """
         self.description = description
+        self.trained = trained
         self.likelihood = likelihood_of(description.likelihood, description.levels)
-        network = build(description.network)
-        arrays = network.ordered(weights)
-        self.encoder = encoder_model(network)
-        self.decoder = decoder_model(network)
-        self.encoder.set_weights(arrays[: len(self.encoder.weights)])
-        self.decoder.set_weights(arrays[len(self.encoder.weights) :])
+        self.encoder, self.decoder = _both(description, trained)
 
     @classmethod
     def from_files(cls, description: bytes, weights: bytes) -> "VaeModel":
@@ -42,17 +44,27 @@ class VaeModel:
 
         Raises:
             ValueError: The files do not describe a model that this version can build.
+            InvalidSpec: It is a network of somebody's own, whose code is not here.
         """
         return cls(ModelDescription.from_json(description), arrays_of(weights))
 
     @classmethod
-    def from_version(cls, config: bytes, weights: bytes) -> "VaeModel":
+    def from_version(
+        cls, config: bytes, weights: bytes, *, saved_model: Mapping[str, bytes] | None = None
+    ) -> "VaeModel":
         """The model of a version's `config.json` and `model.weights.h5`; whoever wrote them is not trusted.
+
+        One with a Keras network of somebody's own comes from its SavedModel, whether or not its code is here.
+
+        Args:
+            saved_model: files of the version by path, checked against the log.
 
         Raises:
             ValueError: They are damaged, hostile, or not of a model that this version can build. One line.
         """
         description = ModelDescription.from_json(config)
+        if description.network.code is not None:
+            return cls(description, SavedNetwork(saved_model or {}, latent_dim=description.network.latent_dim))
         return cls(description, read_weights(weights, build(description.network)))
 
     @property
@@ -60,7 +72,13 @@ class VaeModel:
         return self.description.network.latent_dim
 
     def weights(self) -> dict[str, np.ndarray]:
-        """Weights by the network's names."""
+        """Weights by the network's names.
+
+        Raises:
+            ValueError: The model runs from its SavedModel, so that nobody here knows their names.
+        """
+        if isinstance(self.trained, SavedNetwork):
+            raise ValueError("a model that runs from its SavedModel has no weights by name")
         arrays = [*self.encoder.get_weights(), *self.decoder.get_weights()]
         return dict(zip(build(self.description.network).names, arrays, strict=True))
 
@@ -105,6 +123,22 @@ class VaeModel:
     def _latents(self, count: int, seed: int) -> np.ndarray:
         latents: np.ndarray = tf.random.stateless_normal([count, self.latent_dim], [seed, 0]).numpy()
         return latents
+
+
+def _both(description: ModelDescription, trained: Trained) -> tuple[Any, Any]:
+    """Encoder and decoder, each to be called with a batch."""
+    if isinstance(trained, SavedNetwork):
+        return trained.encoder, trained.decoder
+    network = build(description.network)
+    arrays = network.ordered(trained)
+    if isinstance(network, OwnNetwork):
+        return network.trained_models(arrays)
+    if not isinstance(network, Network):
+        raise TypeError(f"a {type(network).__name__} has no Keras models")
+    encoder, decoder = encoder_model(network), decoder_model(network)
+    encoder.set_weights(arrays[: len(encoder.weights)])
+    decoder.set_weights(arrays[len(encoder.weights) :])
+    return encoder, decoder
 
 
 def _batches(array: np.ndarray) -> list[np.ndarray]:

@@ -18,6 +18,8 @@ import numpy as np
 from vae_search.core.machine import PACKAGE_PARENT
 from vae_search.core.scratch import scratch_folder
 from vae_search.core.text import printable
+from vae_search.data.image_checks import blocks
+from vae_search.data.random_access.mapped_images import PixelArray
 from vae_search.errors import ProcessLost
 
 TIMEOUT_S = 600.0
@@ -44,7 +46,7 @@ class ReloadedScore:
 
 def score_in_fresh_process(
     files: Mapping[str, bytes],
-    images: np.ndarray,
+    images: PixelArray,
     *,
     timeout_s: float = TIMEOUT_S,
     python: Sequence[str] = (sys.executable,),
@@ -69,7 +71,12 @@ def score_in_fresh_process(
                 raise ValueError(f"{printable(name)}: a version's files must lie within its folder")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-        np.save(images_path, images, allow_pickle=False)
+        with images_path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": images.dtype.str, "fortran_order": False, "shape": images.shape}
+            )
+            for block in blocks(images):
+                file.write(np.ascontiguousarray(block).data)
         command = [*python, "-P", "-m", "vae_search.vae.inference.reload_process", str(folder), str(images_path)]
         try:
             done = subprocess.run(

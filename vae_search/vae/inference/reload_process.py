@@ -12,14 +12,17 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from vae_search.data.image_checks import decoded_limit_bytes
 from vae_search.data.pixel_statistics import intensities
+from vae_search.vae.inference.model import VaeModel
 from vae_search.vae.inference.reload_check import PROBLEM, ReloadedScore
 from vae_search.vae.inference.saved_model import CONFIG_FILE, WEIGHTS_FILE
-from vae_search.vae.inference.weights_file import read_weights
+from vae_search.vae.inference.scoring import scored
 from vae_search.vae.networks.model_config import ModelDescription
-from vae_search.vae.networks.network import build
 from vae_search.vae.objective.evaluation import Evaluator
+from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH
 
+FLOAT_BYTES = 4
 MACHINE_TROUBLE = (
     tf.errors.ResourceExhaustedError,
     tf.errors.AbortedError,
@@ -32,6 +35,8 @@ MACHINE_TROUBLE = (
 def score_folder(folder: Path, images: np.ndarray) -> ReloadedScore:
     """Load both forms of a model from `folder` and score them on images.
 
+    Of a Keras network of somebody's own there is one form that needs no code: its SavedModel, scored in two ways.
+
     Args:
         images: (n, height, width, channels) uint8 in 0 … levels - 1.
 
@@ -40,12 +45,14 @@ def score_folder(folder: Path, images: np.ndarray) -> ReloadedScore:
         OSError: A file is missing.
     """
     description = ModelDescription.from_json((folder / CONFIG_FILE).read_bytes())
-    network = build(description.network)
-    weights = network.ordered(read_weights((folder / WEIGHTS_FILE).read_bytes(), network))
-    evaluator = Evaluator.of(description)
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    model = VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE], saved_model=files)
+    topology, weights = scored(model.trained, description)
+    evaluator = Evaluator.of(description, topology)
     distortion, rate = evaluator.neg_elbo(weights, images)
-    of_one_draw = evaluator.neg_elbo(weights, images, draws=1)  # as the SavedModel's signature has it
-    seen = tf.constant(intensities(images, description.levels))
+    some = images[: max(EVALUATION_BATCH, decoded_limit_bytes() // (FLOAT_BYTES * images[0].size))]
+    of_one_draw = evaluator.neg_elbo(weights, some, draws=1)  # as the SavedModel's signature has it
+    seen = tf.constant(intensities(some, description.levels))
     elbo = tf.saved_model.load(str(folder)).signatures["elbo"](images=seen)["elbo"]
     return ReloadedScore(
         neg_elbo=distortion + rate,
@@ -64,5 +71,6 @@ def answer(folder: Path, images: np.ndarray) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    told = answer(Path(sys.argv[1]), np.load(sys.argv[2], allow_pickle=False))
+    fits = Path(sys.argv[2]).stat().st_size <= decoded_limit_bytes()
+    told = answer(Path(sys.argv[1]), np.load(sys.argv[2], mmap_mode=None if fits else "r", allow_pickle=False))
     sys.stdout.write(json.dumps(told) + "\n")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vae_search.data.random_access.mapped_images import PixelArray
 from vae_search.vae.inference.feature_space import FeatureSpace
 
 NEIGHBOURS = 5  # as Naeem et al. 2020 take it
@@ -40,7 +41,7 @@ class SampleQuality:
     coverage: float
 
 
-def sample_quality(space: FeatureSpace, drawn: np.ndarray, *, held_out: np.ndarray, train: np.ndarray) -> SampleQuality:
+def sample_quality(space: FeatureSpace, drawn: np.ndarray, *, held_out: np.ndarray, train: PixelArray) -> SampleQuality:
     """Compare images that a model drew with held-out ones.
 
     Args:

@@ -9,8 +9,10 @@ import tensorflow as tf
 
 from vae_search.core.scratch import scratch_folder
 from vae_search.vae.inference.model import VaeModel
+from vae_search.vae.inference.saved_network import DECODER_OUTPUTS, WIDEST_LAYER
 from vae_search.vae.inference.weights_file import weights_file
 from vae_search.vae.networks.model_config import ModelDescription
+from vae_search.vae.networks.network import build
 from vae_search.vae.objective.bounds import elbo_terms
 from vae_search.vae.objective.evaluation import evaluation_noise
 from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH
@@ -49,6 +51,10 @@ def saved_model_files(model: VaeModel) -> dict[str, bytes]:
             largest, so {0, 1} for bernoulli -> elbo (batch,) in nats, one draw of z whose noise is fixed by the
             position in the batch, as the package's own evaluation draws its first
 
+    That of a Keras network of somebody's own has two more, by which it is scored where its code is not installed:
+        decoder_outputs: latents (batch, latent_dim) -> outputs, as the network puts them out
+        widest_layer: -> values () int64, the most that an operation puts out for one image
+
     `encode` is what serving calls by default. Two exports of one model may differ in bytes: TensorFlow numbers the
     functions of a process.
     """
@@ -63,6 +69,10 @@ def saved_model_files(model: VaeModel) -> dict[str, bytes]:
     numbers = [tf.TensorSpec([], tf.int32, name=name) for name in ("count", "seed")]
     archive.add_endpoint("sample", signatures.sample, numbers)
     archive.add_endpoint("elbo", signatures.elbo, [images])
+    if model.description.network.code is not None:
+        latents = tf.TensorSpec([None, latent_dim], tf.float32, name="latents")
+        archive.add_endpoint(DECODER_OUTPUTS, signatures.decoder_outputs, [latents])
+        archive.add_endpoint(WIDEST_LAYER, signatures.widest_layer, [])
     with scratch_folder() as scratch:
         folder = scratch / "model"
         archive.write_out(str(folder), verbose=False)
@@ -87,6 +97,12 @@ class Signatures:
     def sample(self, count: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         latents = tf.random.stateless_normal(tf.stack([count, self.model.latent_dim]), tf.stack([seed, 0]))
         return {"images": self.model.likelihood.mean(self.model.decoder(latents))}
+
+    def decoder_outputs(self, latents: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"outputs": self.model.decoder(latents)}
+
+    def widest_layer(self) -> dict[str, tf.Tensor]:
+        return {"values": tf.constant(max(build(self.model.description.network).layer_outputs), tf.int64)}
 
     def elbo(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         noise = _evaluation_noise(tf.shape(images)[0], self.model.latent_dim)

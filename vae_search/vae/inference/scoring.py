@@ -1,7 +1,7 @@
 """Per-image scores of a finished model on the judge images, the input of champion test and gates."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from vae_search.vae.networks.network import build
 from vae_search.vae.objective.baseline import latent_free_nats
 
 if TYPE_CHECKING:
+    from vae_search.vae.inference.model import Trained
     from vae_search.vae.objective.likelihoods import Likelihood
 
 JUDGE_IWAE_SAMPLES = 500
@@ -23,7 +24,7 @@ LADDER_IMAGES = 500
 
 
 def judge(
-    weights: Mapping[str, np.ndarray],
+    trained: "Trained",
     description: ModelDescription,
     task: JudgeTask,
     *,
@@ -32,7 +33,7 @@ def judge(
     """Score averaged weights on the judge images; equal weights get equal bits, however they were trained (I6).
 
     Args:
-        weights: by the network's names, as `TrainingRun.averaged_weights` gives them.
+        trained: weights by the network's names, as `TrainingRun.averaged_weights` gives them; or a SavedModel.
 
     Raises:
         ValueError: The weights are not the described network's, its likelihood is unknown, the images have other
@@ -44,8 +45,8 @@ def judge(
     from vae_search.vae.objective.evaluation import Evaluator
     from vae_search.vae.objective.likelihoods import likelihood_of
 
-    ordered = build(description.network).ordered(weights)
-    evaluator = Evaluator.of(description)
+    topology, ordered = scored(trained, description)
+    evaluator = Evaluator.of(description, topology)
     evaluation = evaluator.evaluate(ordered, task.images)
     return ImageBounds(
         distortion=evaluation.distortion.astype(np.float64),
@@ -56,7 +57,19 @@ def judge(
     )
 
 
-def judge_ladder(weights: Mapping[str, np.ndarray], description: ModelDescription, task: JudgeTask) -> list[LadderStep]:
+def scored(trained: "Trained", description: ModelDescription) -> tuple[Any, list[np.ndarray]]:
+    """Topology of a model and its weights in order, as evaluations take them; a SavedModel has its weights.
+
+    Raises:
+        ValueError: The weights are not the described network's.
+    """
+    if not isinstance(trained, Mapping):
+        return trained, []
+    network = build(description.network)
+    return network.topology, network.ordered(trained)
+
+
+def judge_ladder(trained: "Trained", description: ModelDescription, task: JudgeTask) -> list[LadderStep]:
     """Bounds and effective sample sizes on the first judge images for each K of `LADDER`: how tight the bound is.
 
     Raises:
@@ -64,7 +77,8 @@ def judge_ladder(weights: Mapping[str, np.ndarray], description: ModelDescriptio
     """
     from vae_search.vae.objective.importance_ladder import importance_ladder
 
-    return importance_ladder(weights, description, task.images[:LADDER_IMAGES], LADDER)
+    topology, ordered = scored(trained, description)
+    return importance_ladder(ordered, topology, description, task.images[:LADDER_IMAGES], LADDER)
 
 
 def latent_free_baseline(task: JudgeTask, likelihood: "Likelihood") -> np.ndarray:

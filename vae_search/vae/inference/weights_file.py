@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from vae_search.core.text import printable
-from vae_search.vae.networks.network import Network
+from vae_search.vae.networks.network import BuiltNetwork
 
 OVERHEAD_BYTES = 2**16  # of HDF5's own records, and as much again for each array: more than it ever needs
 
@@ -28,7 +28,7 @@ def weights_file(weights: Mapping[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def read_weights(content: bytes, network: Network) -> dict[str, np.ndarray]:
+def read_weights(content: bytes, network: BuiltNetwork) -> dict[str, np.ndarray]:
     """The weights of `network` in a file of `weights_file`.
 
     Raises:

@@ -22,6 +22,24 @@ ACTIVATIONS: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = MappingProxyType(
 Tensors = Sequence[tf.Tensor | tf.Variable]
 
 
+class OwnTopology(Protocol):
+    """Topology of a Keras network of one's own, which this module need not know."""
+
+    ranks: tuple[int, ...]
+
+    def latent_dim(self, weights: Tensors) -> int:
+        """Number of latents."""
+
+    def functions(self, weights: Tensors) -> "VaeFunctions":
+        """Both directions, with these weights."""
+
+    def layer_outputs(self, shapes: Sequence[tuple[int, ...]], image_shape: tuple[int, int, int]) -> list[int]:
+        """See `Topology.layer_outputs`."""
+
+
+AnyTopology = Topology | OwnTopology
+
+
 class VaeFunctions(Protocol):
     """Both directions of a variational autoencoder.
 
@@ -48,6 +66,20 @@ class WeightedNetwork:
 
     def decoder(self, latents: tf.Tensor) -> tf.Tensor:
         return _run(self.topology.decoder, latents, iter(self.weights[self.topology.first_head + HEAD_WEIGHTS :]))
+
+
+def functions_of(topology: AnyTopology, weights: Tensors) -> VaeFunctions:
+    """Both directions of a network with these weights, in the order of its shapes."""
+    if isinstance(topology, Topology):
+        return WeightedNetwork(topology=topology, weights=weights)
+    return topology.functions(weights)
+
+
+def latent_dim_of(topology: AnyTopology, weights: Tensors) -> tf.Tensor | int:
+    """Number of latents of a network with these weights, known only when a described network's graph runs."""
+    if isinstance(topology, Topology):
+        return tf.shape(weights[topology.first_head + 1])[0]
+    return topology.latent_dim(weights)
 
 
 def _run(layers: Sequence[Layer], inputs: tf.Tensor, weights: Iterator[tf.Tensor]) -> tf.Tensor:

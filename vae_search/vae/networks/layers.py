@@ -10,9 +10,13 @@ SAME_KERNEL = 3  # of the convolutions that keep the size; they have stride 1
 ZERO = "zero"  # detail of a layer whose kernel starts at zero
 # Adam moves every weight by about the learning rate in a step; a log scale has further to go than a kernel's entries.
 SCALE_PACE = 10.0
+# Of networks from elsewhere; no search of ours gets near.
+MOST_LAYERS, MOST_UNITS, MOST_WEIGHTS = 1000, 2**20, 2**31
+ACTIVATION_NAMES = ("tanh", "relu", "elu", "gelu")
 
 Weighted = Literal["dense", "conv", "same_conv", "transposed_conv"]
-Kind = Weighted | Literal["activation", "gated", "flatten", "reshape", "pad", "crop", "fork", "add", "shared_scale"]
+Plain = Literal["activation", "gated", "flatten", "reshape", "pad", "crop", "fork", "add", "shared_scale"]
+Kind = Weighted | Plain
 WEIGHTED: tuple[Weighted, ...] = get_args(Weighted)  # these have a kernel and a bias
 
 
@@ -118,3 +122,60 @@ def activated(kind: Kind, sizes: Iterable[int], activation: str) -> list[Layer]:
     if activation == "gated":
         return [part for size in sizes for part in (Layer(kind, 2 * size), Layer("gated"))]
     return [part for size in sizes for part in (Layer(kind, size), Layer("activation", detail=(activation,)))]
+
+
+def check_layers(
+    encoder: Sequence[Layer],
+    decoder: Sequence[Layer],
+    *,
+    image_shape: tuple[int, int, int],
+    latent_dim: int,
+    outputs_per_value: int,
+) -> None:
+    """Refuse layers from elsewhere that are no autoencoder of these images.
+
+    Raises:
+        ValueError: Saying what must hold. One line, without a full stop.
+    """
+    height, width, channels = image_shape
+    ends = {"encoder": (image_shape, None), "decoder": ((latent_dim,), (height, width, outputs_per_value * channels))}
+    for (part, (begins, ends_as)), layers in zip(ends.items(), (encoder, decoder), strict=True):
+        if len(layers) > MOST_LAYERS:
+            raise ValueError(f"the {part} must have at most {MOST_LAYERS} layers, but has {len(layers):,}")
+        for layer in layers:
+            _check_layer(part, layer)
+        if [layer.kind for layer in layers].count("fork") != [layer.kind for layer in layers].count("add"):
+            raise ValueError(f"the {part} must have one `add` for each `fork`")
+        try:
+            weights, shape = weights_along(layers, begins)
+        except (ValueError, TypeError, ZeroDivisionError) as error:
+            raise ValueError(f"the {part}'s layers do not fit each other: {error}") from error
+        if sum(prod(each) for layer in weights for each in layer.shapes.values()) > MOST_WEIGHTS:
+            raise ValueError(f"the {part} must have at most {MOST_WEIGHTS:,} weights")
+        if ends_as is None and len(shape) != 1:
+            raise ValueError(
+                f"the encoder must end with one row of values, after `flatten` or `dense`, but has {shape}"
+            )
+        if ends_as is not None and shape != ends_as:
+            raise ValueError(f"the decoder must put out {ends_as}, but puts out {shape}")
+
+
+def _check_layer(part: str, layer: Layer) -> None:
+    if not isinstance(layer, Layer) or layer.kind not in (*WEIGHTED, *get_args(Plain)):
+        raise ValueError(f"the {part} must consist of layers of known kinds, but has {layer!r:.80}")
+    if layer.kind == "shared_scale":
+        raise ValueError(f"the {part} must not have a `shared_scale`: the likelihood adds it")
+    if type(layer.size) is not int or not (1 if layer.kind in WEIGHTED else 0) <= layer.size <= MOST_UNITS:
+        raise ValueError(
+            f"the {part}'s layer {layer.kind} must have a size of 1 to {MOST_UNITS:,}, not {layer.size!r:.40}"
+        )
+    if not isinstance(layer.detail, tuple) or any(type(each) not in (int, str) for each in layer.detail):
+        raise ValueError(f"the {part}'s layer {layer.kind} must have a tuple as `detail`, not {layer.detail!r:.40}")
+    if layer.kind == "activation" and (len(layer.detail) != 1 or layer.detail[0] not in ACTIVATION_NAMES):
+        raise ValueError(f"an activation must be one of {', '.join(ACTIVATION_NAMES)}, not {layer.detail!r:.40}")
+    places = {"reshape": 1, "crop": 1, "pad": 0}  # the least that each may name
+    if layer.kind in places and not (
+        len(layer.detail) == 2
+        and all(type(each) is int and places[layer.kind] <= each <= MOST_UNITS for each in layer.detail)
+    ):
+        raise ValueError(f"a {layer.kind} must name rows and columns, not {layer.detail!r:.40}")

@@ -3,14 +3,17 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from vae_search.core.text import printable
 from vae_search.data.image_checks import CHANNELS, LARGEST
 from vae_search.data.pixel_statistics import BINARY
-from vae_search.spec.hyperparameters import Config, ParamValue
-from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.data.tasks import ImageShape
+from vae_search.spec.hyperparameters import Config, is_keras
+from vae_search.spec.networks.family import BUILT_IN
+from vae_search.vae.networks.layers import Layer, check_layers
+from vae_search.vae.networks.network_spec import Layers, NetworkSpec
 
 MODEL_FORMAT = 1
 MAX_BYTES = 2**16
@@ -77,7 +80,7 @@ class ModelDescription:
         return cls(network=network, levels=levels, clamp=(low, high))
 
 
-def _network_of(*, likelihood: str, image_shape: Sequence[int], **fields: ParamValue) -> NetworkSpec:
+def _network_of(*, likelihood: str, image_shape: Sequence[int], **fields: Any) -> NetworkSpec:
     """A network within the limits of every search; without them a file could ask for 10^9 layers.
 
     Raises:
@@ -89,16 +92,71 @@ def _network_of(*, likelihood: str, image_shape: Sequence[int], **fields: ParamV
         most = LARGEST if name != "channels" else max(CHANNELS)
         if type(side) is not int or not 1 <= side <= most:
             raise ValueError(f"`1 <= {name} <= {most}` must hold for a whole number, but got {side!r}")
+    arguments, code = fields.pop("arguments", None), fields.pop("code", None)
+    if code is not None:
+        return _keras_network_of(fields, (height, width, channels), likelihood, arguments, code)
+    written = fields.pop("layers", None)
+    special = {name: value for name, value in fields.items() if name not in NetworkSpec.__dataclass_fields__}
+    Config.from_params(fields)
     network = NetworkSpec(
         image_shape=(height, width, channels),
         likelihood=likelihood,
-        **fields,  # type: ignore[arg-type]  # checked next
+        special=tuple(special.items()),
+        layers=None if written is None else _layers_of(written),
+        **{name: value for name, value in fields.items() if name not in special},
     )
-    params = {name: value for name, value in _given(network).items() if name not in ("image_shape", "likelihood")}
-    Config.from_params(params)
+    if (network.layers is None) != (network.architecture in BUILT_IN):
+        raise ValueError(f"`layers` must stand beside a family that is not ours, but got {network.architecture}")
+    if network.layers is not None:
+        check_layers(
+            *network.layers,
+            image_shape=network.image_shape,
+            latent_dim=network.latent_dim,
+            outputs_per_value=network.outputs_per_value,
+        )
     return network
 
 
+def _keras_network_of(
+    fields: dict[str, Any], image_shape: ImageShape, likelihood: str, arguments: object, code: object
+) -> NetworkSpec:
+    architecture, latent_dim = fields.pop("architecture"), fields.pop("latent_dim")
+    if fields or not isinstance(arguments, dict) or not isinstance(code, str) or not is_keras(str(architecture)):
+        raise ValueError("a Keras network must have architecture, latent_dim, arguments and code, and nothing else")
+    Config.from_params({"architecture": architecture, "latent_dim": latent_dim, **arguments})
+    return NetworkSpec.of_keras(
+        architecture,
+        image_shape=image_shape,
+        latent_dim=latent_dim,
+        likelihood=likelihood,
+        arguments=arguments.items(),
+        code=code,
+    )
+
+
+def _layers_of(written: object) -> Layers:
+    """The layers that `_written` has made plain values of.
+
+    Raises:
+        TypeError, ValueError: They are none.
+    """
+    encoder, decoder = (
+        tuple(Layer(kind, size, tuple(detail)) for kind, size, detail in part)
+        for part in written  # type: ignore[attr-defined]  # the error of another type says so
+    )
+    return encoder, decoder
+
+
+def _written(layers: Layers) -> list[list[list[object]]]:
+    return [[[layer.kind, layer.size, list(layer.detail)] for layer in part] for part in layers]
+
+
 def _given(network: NetworkSpec) -> dict[str, Any]:
-    """Fields that the network's family has. Others are not written, so that older programs can read the file."""
-    return {name: value for name, value in asdict(network).items() if value is not None}
+    """Fields in plain values; those of its family alone stand beside the others, as before there were families."""
+    fields = {name: getattr(network, name) for name in NetworkSpec.__dataclass_fields__}
+    del fields["special"], fields["layers"], fields["code"]
+    if network.code is not None:
+        del fields["depth"], fields["width"], fields["activation"]
+        return fields | {"arguments": dict(network.special), "code": network.code}
+    fields |= dict(network.special)
+    return fields if network.layers is None else fields | {"layers": _written(network.layers)}

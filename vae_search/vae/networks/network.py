@@ -7,15 +7,42 @@ A network is a function of its `NetworkSpec` and nothing else. `forward.py` runs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any, Protocol
 
 import numpy as np
 
 from vae_search.data.pixel_statistics import PixelStatistics
-from vae_search.vae.networks.families import FAMILIES
+from vae_search.spec.networks.family import BUILT_IN
+from vae_search.vae.networks.families import layers_of
 from vae_search.vae.networks.layers import SCALE_PACE, WEIGHTED, Layer, LayerWeights, dense_weights, weights_along
 from vae_search.vae.networks.network_spec import NetworkSpec
 
 HEAD_WEIGHTS = 4  # kernel and bias of mean and of log-variance
+
+
+class BuiltNetwork(Protocol):
+    """A network with sizes: a described one, `Network`, or a Keras network of one's own."""
+
+    @property
+    def spec(self) -> NetworkSpec: ...
+    @property
+    def shapes(self) -> list[tuple[int, ...]]: ...
+    @property
+    def names(self) -> list[str]: ...
+    @property
+    def parameters(self) -> int: ...
+    @property
+    def forward_flops(self) -> int: ...
+    @property
+    def decoder_flops(self) -> int: ...
+    @property
+    def layer_outputs(self) -> list[int]: ...
+    @property
+    def topology(self) -> Any: ...
+
+    def ordered(self, weights: Mapping[str, np.ndarray]) -> list[np.ndarray]: ...
+    def biased_alike(self, pixels: PixelStatistics) -> PixelStatistics: ...
+    def initial_weights(self, *, seed: int, latent_free: np.ndarray) -> list[np.ndarray]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +119,7 @@ class Network:
         Raises:
             ValueError: Names or shapes are not the network's.
         """
-        expected = dict(zip(self.names, self.shapes, strict=True))
-        found = {name: array.shape for name, array in weights.items()}
-        if expected != found:
-            wrong = sorted({*expected.items()} ^ {*found.items()})[:4]
-            raise ValueError(f"weights must have the network's names and shapes, but differ in {wrong}")
-        return [weights[name] for name in expected]
+        return ordered(dict(zip(self.names, self.shapes, strict=True)), weights)
 
     @property
     def parameters(self) -> int:
@@ -124,6 +146,26 @@ class Network:
         last = [layer.kind for layer in self.decoder if layer.kind in WEIGHTED][-1]
         return pixels if last == "dense" else pixels.pooled
 
+    def initial_weights(self, *, seed: int, latent_free: np.ndarray) -> list[np.ndarray]:
+        """Fresh weights; see the function.
+
+        Kernels are Glorot uniform (Glorot & Bengio 2010, eq. 16) or zero, biases zero, and the last bias is what the
+        likelihood would put out without latents, which saves the first epochs.
+        """
+        rng = np.random.default_rng(seed)
+        weights = []
+        for layer in (*self.encoder_weights, *self.decoder_weights):
+            if layer.kernel is not None:
+                weights.append(_kernel(layer.kernel, rng, zero=layer.starts_at_zero))
+            weights.append(np.zeros(layer.bias, np.float32))
+        if not self.spec.shares_scale:
+            weights[-1] = latent_free.astype(np.float32).ravel()
+            return weights
+        location, log_scale = np.split(latent_free.astype(np.float32), 2, axis=-1)
+        weights[-2] = location.ravel()
+        weights[-1] = np.full(1, log_scale.mean() / SCALE_PACE, np.float32)
+        return weights
+
     @property
     def topology(self) -> Topology:
         return Topology(
@@ -133,37 +175,45 @@ class Network:
         )
 
 
-def build(spec: NetworkSpec) -> Network:
-    """The network of `spec`."""
-    encoder, decoder = FAMILIES[spec.architecture](spec)
+def ordered(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Named weights in the expected order.
+
+    Raises:
+        ValueError: Names or shapes are others.
+    """
+    found = {name: array.shape for name, array in weights.items()}
+    if dict(expected) != found:
+        wrong = sorted({*expected.items()} ^ {*found.items()})[:4]
+        raise ValueError(f"weights must have the network's names and shapes, but differ in {wrong}")
+    return [weights[name] for name in expected]
+
+
+def build(spec: NetworkSpec) -> BuiltNetwork:
+    """The network of `spec`.
+
+    Raises:
+        InvalidSpec: It is from elsewhere, and is not here or broken.
+    """
+    if spec.code is not None:
+        from vae_search.vae.networks.own.own_network import own_network  # with TensorFlow
+
+        return own_network(spec)
+    encoder, decoder = layers_of(spec)
+    if spec.architecture not in BUILT_IN:
+        spec = replace(spec, layers=(tuple(encoder), tuple(decoder)))
     if spec.shares_scale:
         decoder.append(Layer("shared_scale"))
     return Network(spec=spec, encoder=tuple(encoder), decoder=tuple(decoder))
 
 
-def initial_weights(network: Network, *, seed: int, latent_free: np.ndarray) -> list[np.ndarray]:
+def initial_weights(network: BuiltNetwork, *, seed: int, latent_free: np.ndarray) -> list[np.ndarray]:
     """Fresh weights, in the order of `network.shapes`: a pure function of the seed.
-
-    Kernels are Glorot uniform (Glorot & Bengio 2010, eq. 16) or zero, biases zero, and the last bias is what the
-    likelihood would put out without latents, which saves the first epochs.
 
     Args:
         latent_free: of the likelihood for the statistics of `network.biased_alike`: (height, width, outputs ·
             channels), or (1, 1, outputs · channels) where places share a bias.
     """
-    rng = np.random.default_rng(seed)
-    weights = []
-    for layer in (*network.encoder_weights, *network.decoder_weights):
-        if layer.kernel is not None:
-            weights.append(_kernel(layer.kernel, rng, zero=layer.starts_at_zero))
-        weights.append(np.zeros(layer.bias, np.float32))
-    if not network.spec.shares_scale:
-        weights[-1] = latent_free.astype(np.float32).ravel()
-        return weights
-    location, log_scale = np.split(latent_free.astype(np.float32), 2, axis=-1)
-    weights[-2] = location.ravel()
-    weights[-1] = np.full(1, log_scale.mean() / SCALE_PACE, np.float32)
-    return weights
+    return network.initial_weights(seed=seed, latent_free=latent_free)
 
 
 def _kernel(shape: tuple[int, ...], rng: np.random.Generator, *, zero: bool) -> np.ndarray:

@@ -1,21 +1,35 @@
 """Network spec: the part of a config that the shapes of a network's weights depend on."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vae_search.data.tasks import ImageShape
-from vae_search.spec.hyperparameters import Config, families_with
+from vae_search.spec.hyperparameters import Config
+from vae_search.spec.networks.code_loading import code_of
+from vae_search.spec.networks.family import BUILT_IN
+from vae_search.spec.networks.keras_network import KerasReference
+from vae_search.spec.networks.plugins import family_of
+from vae_search.spec.networks.rule import ParamValue
+from vae_search.vae.networks.layers import Layer
+
+Layers = tuple[tuple[Layer, ...], tuple[Layer, ...]]  # of encoder and decoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSpec:
     """Everything that determines the shapes of a network's weights; equal specs have interchangeable weights.
 
+    `spec["blocks"]` is a parameter that only some families have.
+
     Args:
         likelihood: by the name that a spec gives; it says what the decoder puts out for each value of a pixel.
-        blocks: None in the families that have none.
+        special: parameters that only some families have, exactly those of this one, by name.
+        layers: that a family from elsewhere has made, as a model's file keeps them; its package is not needed then.
+        code: SHA-256 of the source of a Keras network of one's own, whose arguments are the special parameters; depth,
+            width and activation then mean nothing.
 
     Raises:
-        ValueError: `blocks` is missing, or is given to a family that has none.
+        ValueError: A special parameter is missing, or is given to a family that does not have it.
     """
 
     architecture: str
@@ -25,12 +39,22 @@ class NetworkSpec:
     width: int
     activation: str
     likelihood: str = "bernoulli"
-    blocks: int | None = None
+    special: tuple[tuple[str, ParamValue], ...] = ()
+    layers: Layers | None = None
+    code: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.blocks is not None) != (self.architecture in families_with("blocks")):
-            families = ", ".join(families_with("blocks"))
-            raise ValueError(f"{families} must have `blocks`, others none, but {self.architecture} has {self.blocks}")
+        object.__setattr__(self, "special", tuple(sorted(self.special)))
+        if self.architecture in BUILT_IN:
+            names, found = {*BUILT_IN[self.architecture].parameters}, {name for name, _ in self.special}
+            for name in sorted(names ^ found):
+                having = ", ".join(of for of, family in BUILT_IN.items() if name in family.parameters)
+                given = f"{self.architecture} has {dict(self.special).get(name)}"
+                raise ValueError(f"{having or 'no family of ours'} must have `{name}`, others none, but {given}")
+
+    def __getitem__(self, name: str) -> ParamValue:
+        """Value of a special parameter."""
+        return dict(self.special)[name]
 
     @property
     def outputs_per_value(self) -> int:
@@ -44,6 +68,16 @@ class NetworkSpec:
 
     @classmethod
     def of(cls, config: Config, image_shape: ImageShape, *, likelihood: str) -> "NetworkSpec":
+        reference = KerasReference.parse(config.architecture)
+        if reference is not None:
+            return cls.of_keras(
+                config.architecture,
+                image_shape=image_shape,
+                latent_dim=config.latent_dim,
+                likelihood=likelihood,
+                arguments=config.own,
+                code=code_of(reference.module).identity.sha256,
+            )
         return cls(
             architecture=config.architecture,
             image_shape=image_shape,
@@ -52,5 +86,44 @@ class NetworkSpec:
             width=config.width,
             activation=config.activation,
             likelihood=likelihood,
-            blocks=config.blocks if config.architecture in families_with("blocks") else None,
+            special=tuple(_special_of(config)),
         )
+
+    @classmethod
+    def of_keras(
+        cls,
+        architecture: str,
+        *,
+        image_shape: ImageShape,
+        latent_dim: int,
+        likelihood: str,
+        arguments: Iterable[tuple[str, ParamValue]],
+        code: str,
+    ) -> "NetworkSpec":
+        """Spec of a Keras network of one's own."""
+        return cls(
+            architecture=architecture,
+            image_shape=image_shape,
+            latent_dim=latent_dim,
+            depth=0,
+            width=0,
+            activation="",
+            likelihood=likelihood,
+            special=tuple(arguments),
+            code=code,
+        )
+
+
+def _special_of(config: Config) -> Iterable[tuple[str, ParamValue]]:
+    """The special parameters of the config's family, in their own types.
+
+    Raises:
+        InvalidSpec: The family is from elsewhere, and its package is not here or is broken.
+    """
+    for name, rule in family_of(config.architecture).parameters.items():
+        value = config.value(name)
+        default = rule.default
+        if value is None and default is not None:
+            value = default
+        if value is not None:
+            yield name, rule.normal(value)

@@ -10,13 +10,8 @@ def resnet(spec: NetworkSpec) -> tuple[list[Layer], list[Layer]]:
 
     No normalisation: over a batch it would make an image's score depend on its neighbours. What it is for, a network
     that starts well however deep it is, comes from blocks that start as the identity (Zhang et al. 2019, Fixup).
-
-    Raises:
-        ValueError: The spec does not say how many blocks a stage has.
     """
-    if spec.blocks is None:
-        raise ValueError("`blocks` must be a whole number in a resnet, but got None")
-    blocks = spec.blocks
+    blocks = int(spec["blocks"])
     return strided(spec, lambda channels: _block(channels, spec.activation) * blocks)
 
 

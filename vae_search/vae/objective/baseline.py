@@ -6,12 +6,13 @@ import numpy as np
 
 from vae_search.data.image_checks import blocks
 from vae_search.data.pixel_statistics import PixelStatistics, intensities
+from vae_search.data.random_access.mapped_images import PixelArray
 
 if TYPE_CHECKING:
     from vae_search.vae.objective.likelihoods import Likelihood
 
 
-def latent_free_nats(images: np.ndarray, pixels: PixelStatistics, likelihood: "Likelihood") -> np.ndarray:
+def latent_free_nats(images: PixelArray, pixels: PixelStatistics, likelihood: "Likelihood") -> np.ndarray:
     """-log p(x) of each image if its pixels are independent of each other, in nats: (n,) float64.
 
     Under the likelihood's `latent_free` output, which is the model that every decoder starts from.

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import tensorflow as tf
 
+from vae_search.data.random_access.image_reader import BLOCK_BYTES
+from vae_search.data.random_access.mapped_images import PixelArray
 from vae_search.data.tasks import ImageShape
-from vae_search.vae.networks.forward import Tensors, WeightedNetwork
+from vae_search.vae.networks.forward import AnyTopology, Tensors, VaeFunctions, functions_of, latent_dim_of
 from vae_search.vae.networks.model_config import ModelDescription
-from vae_search.vae.networks.network import Topology, build
+from vae_search.vae.networks.network import build
 from vae_search.vae.objective.bounds import (
     distortions,
     gaussian_kl,
@@ -66,7 +69,7 @@ class Evaluator:
     """
 
     def __init__(
-        self, topology: Topology, image_shape: ImageShape, *, clamp: tuple[float, float], likelihood: Likelihood
+        self, topology: AnyTopology, image_shape: ImageShape, *, clamp: tuple[float, float], likelihood: Likelihood
     ) -> None:
         self._topology = topology
         self._image_shape = image_shape
@@ -74,24 +77,27 @@ class Evaluator:
         self._likelihood = likelihood
         weights = [tf.TensorSpec([None] * rank, tf.float32) for rank in topology.ranks]
         images = tf.TensorSpec([None, *image_shape], tf.uint8)
-        numbers = [tf.TensorSpec([], tf.int32)] * 3
+        numbers = [tf.TensorSpec([], tf.int32)] * 4
         self._bound = tf.function(self._bound_of_images, input_signature=[weights, images, *numbers], autograph=False)
 
     @classmethod
-    def of(cls, description: ModelDescription) -> "Evaluator":
+    def of(cls, description: ModelDescription, topology: AnyTopology | None = None) -> "Evaluator":
         """The evaluator of a described model.
+
+        Args:
+            topology: of its network, where that does not follow from the description, as of a SavedModel.
 
         Raises:
             ValueError: Its likelihood is unknown.
         """
         return cls(
-            build(description.network).topology,
+            topology or build(description.network).topology,
             description.network.image_shape,
             clamp=description.clamp,
             likelihood=likelihood_of(description.likelihood, description.levels),
         )
 
-    def neg_elbo(self, weights: Tensors, images: np.ndarray, *, draws: int | None = None) -> tuple[float, float]:
+    def neg_elbo(self, weights: Tensors, images: PixelArray, *, draws: int | None = None) -> tuple[float, float]:
         """Mean (distortion, rate), nats per image.
 
         Args:
@@ -99,10 +105,18 @@ class Evaluator:
         """
         read = _read(weights)
         held = self._held_at_once(read)
-        distortion, rate = self._bound(read, images, draws or elbo_draws(len(images)), held.images, held.draws)
-        return float(np.mean(distortion.numpy(), dtype=np.float64)), float(np.mean(rate.numpy(), dtype=np.float64))
+        draws = draws or elbo_draws(len(images))
+        at_once = len(images)
+        if type(images) is not np.ndarray:  # in a file: too many to be held in one tensor
+            at_once = held.images * max(1, BLOCK_BYTES // (held.images * prod(self._image_shape)))
+        parts = [
+            self._bound(read, images[first : first + at_once], first, draws, held.images, held.draws)
+            for first in range(0, len(images), at_once)
+        ]
+        distortion, rate = (np.concatenate([part.numpy() for part in found]) for found in zip(*parts, strict=True))
+        return float(np.mean(distortion, dtype=np.float64)), float(np.mean(rate, dtype=np.float64))
 
-    def evaluate(self, weights: Tensors, images: np.ndarray, *, draws: int | None = None) -> Evaluation:
+    def evaluate(self, weights: Tensors, images: PixelArray, *, draws: int | None = None) -> Evaluation:
         """All per-image results.
 
         Eager: this runs once in a trial, and tracing a graph for it would take longer.
@@ -135,7 +149,7 @@ class Evaluator:
                 parts[name].append(value)
         return Evaluation(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
 
-    def iwae(self, weights: Tensors, images: np.ndarray, samples: int) -> np.ndarray:
+    def iwae(self, weights: Tensors, images: PixelArray, samples: int) -> np.ndarray:
         """The IWAE-`samples` bound on log p(x) of each image (Burda et al. 2016, eq. 8): (n,), nats; higher is better.
 
         The noise is fixed by position and draw. Eager, as `evaluate`: its operations are large.
@@ -164,7 +178,7 @@ class Evaluator:
             for part in range(0, noise.shape[0], held.draws):
                 yield noise[part : part + held.draws, place : place + count]
 
-    def _latents_before(self, weights: Tensors, images: np.ndarray, first: int) -> tf.Tensor:
+    def _latents_before(self, weights: Tensors, images: PixelArray, first: int) -> tf.Tensor:
         """Latents of the image before `first` in its batch, which is filled up with the first images: (1, latent_dim).
 
         Before the first image of a batch comes its last.
@@ -183,12 +197,19 @@ class Evaluator:
     def _seen(self, batch: tf.Tensor) -> tf.Tensor:
         return as_intensities(tf.convert_to_tensor(batch), self._likelihood.levels)
 
-    def _network(self, weights: Tensors) -> WeightedNetwork:
-        return WeightedNetwork(topology=self._topology, weights=weights)
+    def _network(self, weights: Tensors) -> VaeFunctions:
+        return functions_of(self._topology, weights)
 
     def _bound_of_images(
-        self, weights: Tensors, images: tf.Tensor, draws: tf.Tensor, images_held: tf.Tensor, draws_held: tf.Tensor
+        self,
+        weights: Tensors,
+        images: tf.Tensor,
+        begin: tf.Tensor,
+        draws: tf.Tensor,
+        images_held: tf.Tensor,
+        draws_held: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Distortion and rate of each image; `begin` is the place of the first one among all that are scored."""
         network = self._network(weights)
         latent_dim = self._latent_dim(weights)
         count = -(-tf.shape(images)[0] // images_held)
@@ -200,7 +221,7 @@ class Evaluator:
             part: tf.Tensor, distortion: tf.TensorArray, rate: tf.TensorArray
         ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray]:
             first = part * images_held
-            position, place = first // EVALUATION_BATCH, first % EVALUATION_BATCH
+            position, place = (begin + first) // EVALUATION_BATCH, (begin + first) % EVALUATION_BATCH
             seen = self._seen(images[first : first + images_held])
             mean, log_variance, _ = posterior(network, seen, self._clamp)
 
@@ -227,8 +248,8 @@ class Evaluator:
         _, distortion, rate = tf.while_loop(lambda part, *_: part < count, score, start, **_ONE_BY_ONE)
         return distortion.concat(), rate.concat()
 
-    def _latent_dim(self, weights: Tensors) -> tf.Tensor:
-        return tf.shape(weights[self._topology.first_head + 1])[0]
+    def _latent_dim(self, weights: Tensors) -> tf.Tensor | int:
+        return latent_dim_of(self._topology, weights)
 
 
 def evaluation_noise(

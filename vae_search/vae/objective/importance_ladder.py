@@ -5,16 +5,15 @@ far a bound is from what it bounds. The effective sample size (Kong 1992), (Σw)
 outweighs all others and the bound hangs on it, and K, where q(z|x) is the posterior.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from vae_search.core.image_bounds import LadderStep
-from vae_search.vae.networks.forward import WeightedNetwork
+from vae_search.vae.networks.forward import AnyTopology, functions_of
 from vae_search.vae.networks.model_config import ModelDescription
-from vae_search.vae.networks.network import build
 from vae_search.vae.objective.bounds import log_importance_weights
 from vae_search.vae.objective.evaluation_size import held_at_once
 from vae_search.vae.objective.likelihoods import likelihood_of
@@ -49,25 +48,28 @@ class _Sums:
 
 
 def importance_ladder(
-    weights: Mapping[str, np.ndarray], description: ModelDescription, images: np.ndarray, ladder: Sequence[int]
+    weights: Sequence[np.ndarray],
+    topology: AnyTopology,
+    description: ModelDescription,
+    images: np.ndarray,
+    ladder: Sequence[int],
 ) -> list[LadderStep]:
     """Bound and effective sample size of each K of `ladder`, which rises; each K's draws are the first of the next's.
 
     Its cost is that of the largest K alone. The noise is fixed, so equal weights get equal figures.
 
     Args:
-        weights: by the network's names.
+        weights: in the order of the network's shapes.
         images: uint8 in 0 … levels - 1, (n, height, width, channels).
 
     Raises:
-        ValueError: The weights are not the described network's, or its likelihood is unknown.
+        ValueError: The likelihood is unknown.
     """
-    network = build(description.network)
-    ordered = [tf.convert_to_tensor(array) for array in network.ordered(weights)]
-    functions = WeightedNetwork(topology=network.topology, weights=ordered)
+    ordered = [tf.convert_to_tensor(array) for array in weights]
+    functions = functions_of(topology, ordered)
     likelihood = likelihood_of(description.likelihood, description.levels)
     shape, outputs = description.network.image_shape, 1 if likelihood.limits is None else 2
-    held = held_at_once(shape, outputs, network.topology.layer_outputs([tuple(w.shape) for w in ordered], shape))
+    held = held_at_once(shape, outputs, topology.layer_outputs([tuple(w.shape) for w in ordered], shape))
     bounds: dict[int, list[np.ndarray]] = {k: [] for k in ladder}
     sizes: dict[int, list[np.ndarray]] = {k: [] for k in ladder}
     for first in range(0, len(images), held.images):

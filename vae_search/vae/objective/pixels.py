@@ -1,8 +1,12 @@
 """Pixels as networks see them; binarisation of training images, in the graph and once for scoring."""
 
+import math
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
+from vae_search.data.random_access.mapped_images import MappedImages, PixelArray, parted
 from vae_search.data.tasks import TrainingTask
 
 
@@ -25,10 +29,55 @@ def draw_binary(images: tf.Tensor, seed: tf.Tensor, *, scale: float) -> tf.Tenso
     return tf.cast(tf.cast(tf.reshape(uniform, tf.shape(images)), tf.float32) < threshold, tf.float32)
 
 
-def fixed_train(task: TrainingTask, count: int, *, seed: int) -> np.ndarray:
+def fixed_train(task: TrainingTask, count: int, *, seed: int) -> PixelArray:
     """The first `count` training images as held-out ones are, binarised once if those are; the same for every trial."""
-    images = task.train[:count]
+    images = parted(task.train, 0, min(count, len(task.train)))
     if not task.dynamic:
         return images
-    draws = np.random.default_rng(seed).random(images.shape, np.float32)
-    return (draws * task.scale < images).astype(np.uint8)
+    drawn = FixedDraws(images, scale=task.scale, seed=seed)
+    return drawn if isinstance(images, MappedImages) else drawn[:]
+
+
+class FixedDraws:
+    """Images binarised once, each pixel by a random number of its own in one stream; drawn when they are asked for.
+
+    Args:
+        images: intensity = images / scale.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, images: PixelArray, *, scale: float, seed: int) -> None:
+        self._images = images
+        self._scale = scale
+        self._seed = seed
+        self._values = math.prod(images.shape[1:])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(count, height, width, channels)"""
+        return self._images.shape
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that all images would take in memory."""
+        return math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, key: Any, /) -> np.ndarray:
+        if isinstance(key, slice):
+            first, stop, step = key.indices(len(self))
+            if step == 1:
+                return self._drawn(self._images[key], first)
+            key = np.arange(first, stop, step)
+        return np.stack([self._drawn(self._images[int(place) : int(place) + 1], int(place))[0] for place in key])
+
+    def _drawn(self, images: np.ndarray, first: int) -> np.ndarray:
+        """Consecutive images, of which `first` is the place of the first one."""
+        # A word of the generator makes two single floats, so that an odd place begins in the middle of one.
+        words, inside = divmod(first * self._values, 2)
+        generator = np.random.Generator(np.random.PCG64(self._seed).advance(words))
+        draws = generator.random(inside + images.size, np.float32)[inside:].reshape(images.shape)
+        return (draws * self._scale < images).astype(np.uint8)

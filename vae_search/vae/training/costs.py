@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 
 from vae_search.core.measurements import Costs, EpochMeasurement
-from vae_search.vae.networks.network import Network
+from vae_search.vae.networks.network import BuiltNetwork
 
 
-def costs_of(measurements: Sequence[EpochMeasurement], network: Network, *, images: int, device: str) -> Costs:
+def costs_of(measurements: Sequence[EpochMeasurement], network: BuiltNetwork, *, images: int, device: str) -> Costs:
     """Cost of the epochs that were measured, scoring after each of them included.
 
     Args:

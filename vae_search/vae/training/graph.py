@@ -12,12 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from vae_search.data.tasks import TrainingTask
-from vae_search.vae.networks.forward import WeightedNetwork
-from vae_search.vae.networks.network import Topology
+from vae_search.vae.networks.forward import AnyTopology, functions_of, latent_dim_of
 from vae_search.vae.objective.bounds import elbo_terms
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.likelihoods import Likelihood
 from vae_search.vae.objective.pixels import as_intensities, draw_binary
+from vae_search.vae.training.image_feed import Gather
 from vae_search.vae.training.optimizer import Adam, unsized
 
 CHUNK_STEPS = 8  # noise is drawn, and the moving average of the weights updated, once in so many steps
@@ -27,7 +27,7 @@ CHUNK_STEPS = 8  # noise is drawn, and the moving average of the weights updated
 class GraphKey:
     """Constants of a compiled epoch; whatever else a trial varies is a variable."""
 
-    topology: Topology
+    topology: AnyTopology
     likelihood: Likelihood
     clamp: tuple[float, float]
     clips: bool
@@ -66,11 +66,11 @@ class EpochSteps:
 class TrainingGraph:
     """The compiled epoch of one topology, with the weights, optimizer and averaged weights of one trial at a time."""
 
-    def __init__(self, key: GraphKey, task: TrainingTask, train: tf.Tensor) -> None:
+    def __init__(self, key: GraphKey, task: TrainingTask, gather: Gather) -> None:
         self.key = key
         self.evaluator = Evaluator(key.topology, task.image_shape, clamp=key.clamp, likelihood=key.likelihood)
         self._task = task
-        self._train = train
+        self._gather = gather
         self._batch_size = 0
         self._weights = [unsized(rank) for rank in key.topology.ranks]
         self._averages = [unsized(rank) for rank in key.topology.ranks]
@@ -161,14 +161,15 @@ class TrainingGraph:
         count = len(self._task.train)
         steps = count // size
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=seed)
-        latent_dim = tf.shape(self._weights[self.key.topology.first_head + 1])[0]
+        latent_dim = latent_dim_of(self.key.topology, self._weights)
 
         def train_chunk(first: tf.Tensor) -> tuple[tf.Tensor]:
             chunk = tf.minimum(CHUNK_STEPS, steps - first)
             chosen = order[first * size : (first + chunk) * size]
             # Two independent streams: the shuffle's seed is (seed, epoch), these are offset by the chunk.
             chunk_seed = seed + tf.stack([1, 0]) * (2 * first + 1) * 7919
-            images = tf.gather(self._train, chosen)
+            coming = order[(first + chunk) * size : tf.minimum(first + chunk + CHUNK_STEPS, steps) * size]
+            images = self._gather(chosen, coming)
             if self._task.dynamic:
                 images = draw_binary(images, chunk_seed, scale=self._task.scale)
             else:
@@ -192,7 +193,7 @@ class TrainingGraph:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._weights)
             terms = elbo_terms(
-                WeightedNetwork(topology=self.key.topology, weights=self._weights),
+                functions_of(self.key.topology, self._weights),
                 images,
                 noise,
                 clamp=self.key.clamp,

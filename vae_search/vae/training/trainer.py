@@ -9,10 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from vae_search.core.measurements import Costs, Diverged, EpochMeasurement, Instability, Scores
+from vae_search.data.random_access.mapped_images import PixelArray, resident_bytes
 from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import Config
 from vae_search.vae.networks.forward import Tensors
-from vae_search.vae.networks.network import Network, build, initial_weights
+from vae_search.vae.networks.network import BuiltNetwork, build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.aggregate_posterior import aggregate_posterior
 from vae_search.vae.objective.baseline import latent_free_nats
@@ -30,6 +31,7 @@ from vae_search.vae.training.diagnostics import (
     spike_excess,
 )
 from vae_search.vae.training.graph import GraphKey, Scalars, TrainingGraph
+from vae_search.vae.training.image_feed import image_feed
 from vae_search.vae.training.plan import TrainingPlan
 
 KEPT_GRAPHS = 8  # held at once; each costs 20–50 MB, and about a second to make again
@@ -51,10 +53,10 @@ class Trainer:
 
     def __init__(self, task: TrainingTask, *, threads: int, gpus: float = 0.0) -> None:
         limit_threads(threads)
-        limit_gpus(gpus, data_bytes=task.train.nbytes)
+        limit_gpus(gpus, data_bytes=resident_bytes(task.train))
         self._device = device_in_use(gpus)
         self.task = task
-        self._train = tf.convert_to_tensor(task.train)
+        self._gather = image_feed(task.train)
         self._train_scored = fixed_train(task, len(task.select), seed=TRAIN_SCORE_SEED)
         self._graphs: OrderedDict[GraphKey, TrainingGraph] = OrderedDict()
         self._baselines: dict[Likelihood, float] = {}
@@ -92,7 +94,7 @@ class Trainer:
             while len(self._graphs) >= KEPT_GRAPHS:
                 self._graphs.popitem(last=False)
                 gc.collect()  # graphs and the functions that made them refer to each other
-            self._graphs[key] = TrainingGraph(key, self.task, self._train)
+            self._graphs[key] = TrainingGraph(key, self.task, self._gather)
         self._graphs.move_to_end(key)
         return self._graphs[key]
 
@@ -103,9 +105,9 @@ class TrainingRun:
     def __init__(
         self,
         graph: TrainingGraph,
-        network: Network,
+        network: BuiltNetwork,
         task: TrainingTask,
-        train_scored: np.ndarray,
+        train_scored: PixelArray,
         config: Config,
         plan: TrainingPlan,
         *,

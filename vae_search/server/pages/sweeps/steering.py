@@ -20,7 +20,7 @@ from vae_search.server.service import ByPerson, InService, Service
 from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
 from vae_search.services.control.commands import NO_LIMIT
-from vae_search.spec.hyperparameters import RULES
+from vae_search.spec.hyperparameters import rule_of
 from vae_search.store.control.present_spec import live_values, read_present_spec
 
 router = APIRouter(include_in_schema=False, prefix="/sweeps/{sweep}")
@@ -126,7 +126,7 @@ def _config(form: Form) -> dict[str, Any]:
 
 def _value(name: str, text: str) -> int | float | str:
     """A value as YAML reads it; the search space says whether it may be."""
-    kind = RULES[name].kind if name in RULES else str
+    kind = rule_of(name).kind
     for convert in (int, float):
         if kind is not str:
             try:

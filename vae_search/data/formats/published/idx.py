@@ -1,12 +1,16 @@
 """IDX files, the format of MNIST and its family: http://yann.lecun.com/exdb/mnist (big-endian header, then bytes)."""
 
 import gzip
+import re
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from vae_search.core.text import first_few
+from vae_search.core.text import printable
+from vae_search.data.formats.found import Found
+from vae_search.data.formats.roles import ROLE_NAMES, Role
 from vae_search.data.formats.safe_reading import Readable, place, read_exactly, reading
 from vae_search.data.image_checks import refuse_too_large
 from vae_search.errors import BadData
@@ -14,6 +18,8 @@ from vae_search.errors import BadData
 TRAIN, TEST = "train-images", "t10k-images"
 MAGIC = b"\x00\x00\x08\x03"  # unsigned bytes, three dimensions
 LABELS = b"\x00\x00\x08\x01"
+OTHER_NAMES = re.compile(r"(?P<set>.*?)[-_]?(?P<part>train|test|t10k)-images[-.]idx3-ubyte(?:\.gz)?")
+TRANSPOSED = "EMNIST's images were published with rows and columns exchanged: they were set upright."
 
 
 def idx_file(folder: Path, part: str) -> Path | None:
@@ -22,20 +28,44 @@ def idx_file(folder: Path, part: str) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def idx_advice(place_of: Path) -> str:
-    """Advice for an IDX file, or a folder of some, under names that are not looked for; empty for anything else."""
-    folder = place_of if place_of.is_dir() else place_of.parent
-    found = [file.name for file in sorted(folder.iterdir())] if folder == place_of else [place_of.name]
-    others = [name for name in found if "idx3-ubyte" in name and not name.startswith(".")]
-    if not others:
-        return ""
-    return (
-        f"\nCopy {first_few(others)} into a folder as {TRAIN}-idx3-ubyte and {TEST}-idx3-ubyte (with .gz if packed), "
-        "and give that."
-    )
+def is_idx_name(name: str) -> bool:
+    """True if a file is called as IDX files of images are."""
+    return OTHER_NAMES.fullmatch(name) is not None
 
 
-def read_idx_folder(folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def idx_sets(folder: Path) -> dict[str, dict[Role, Path]]:
+    """Files of other names, such as `emnist-letters-train-images-idx3-ubyte.gz`, by what their names begin with."""
+    found: dict[str, dict[Role, Path]] = {}
+    for file in sorted(folder.iterdir()):
+        if (named := OTHER_NAMES.fullmatch(file.name)) and not file.name.startswith(".") and file.is_file():
+            role: Role = "train" if named["part"] == "train" else "test"
+            found.setdefault(named["set"], {}).setdefault(role, file)
+    return found
+
+
+def read_other_idx(parts: Mapping[Role, Path]) -> Found:
+    """Images of an IDX file to train with, and of one to test with if there is one, by whatever names.
+
+    Those of EMNIST (Cohen et al. 2017) were published with rows and columns exchanged, which is undone.
+
+    Raises:
+        BadData: There is nothing to train with, or a file is damaged or no IDX file of images.
+    """
+    if "train" not in parts:
+        test = parts["test"]
+        raise BadData(f"{place(test)}: needs the file of the same name with train in it beside it, but there is none.")
+    images: dict[Role, np.ndarray] = {}
+    for role in (role for role in ROLE_NAMES if role in parts):
+        held = sum(part.nbytes for part in images.values())
+        images[role] = _read_file(parts[role], beside_bytes=held)
+    names = f"Read from {' and '.join(printable(parts[role].name) for role in images)}."
+    if not parts["train"].name.lower().startswith("emnist"):
+        return Found.of(images, notes=(names,), in_published_order=True)
+    upright = {role: part.swapaxes(1, 2) for role, part in images.items()}
+    return Found.of(upright, notes=(names, TRANSPOSED), in_published_order=True)
+
+
+def read_idx_folder(folder: Path) -> Found:
     """Training images, and test images if they are there; each (count, height, width) uint8.
 
     Raises:
@@ -46,7 +76,8 @@ def read_idx_folder(folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
         raise BadData(f"{place(folder)}: {TEST} needs {TRAIN}-idx3-ubyte[.gz] beside it, but that is not there.")
     test = idx_file(folder, TEST)
     images = _read_file(train)
-    return images, None if test is None else _read_file(test, beside_bytes=images.nbytes)
+    tested = None if test is None else _read_file(test, beside_bytes=images.nbytes)
+    return Found(train=images, test=tested, in_published_order=True)
 
 
 def read_idx(stream: Readable, *, where: str, beside_bytes: int = 0) -> np.ndarray:

@@ -6,6 +6,7 @@ green and of blue. Nothing is unpickled, and an archive is read without being un
 
 import gzip
 import tarfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -41,6 +42,11 @@ class Cifar10:
 def is_cifar10_folder(folder: Path) -> bool:
     """True if a folder holds a file of CIFAR-10's, of the binary version or of the pickled one, which is refused."""
     return any((folder / name).exists() for file in FILES for name in (file, file.removesuffix(".bin")))
+
+
+def holds_cifar10(endings: Collection[str]) -> bool:
+    """True if an archive without pictures, of files with these endings, may be CIFAR-10's."""
+    return not endings or ".bin" in endings or "without an ending" in endings
 
 
 def read_cifar10_folder(folder: Path) -> Cifar10:

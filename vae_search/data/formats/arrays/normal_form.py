@@ -1,0 +1,63 @@
+"""Arrays as people keep them, brought into the form that is checked: axes, range, size."""
+
+from functools import partial
+
+import numpy as np
+
+from vae_search.data.formats.arrays.layout import image_change, in_order
+from vae_search.data.formats.arrays.ranges import in_range
+from vae_search.data.formats.choices import Choices
+from vae_search.data.formats.found import AnyImages, Found
+from vae_search.data.formats.pictures.fitting import resized, resized_note
+from vae_search.data.formats.roles import Role
+from vae_search.data.image_checks import refuse_too_large
+from vae_search.data.random_access.derived_readers import ChangedReader
+from vae_search.data.random_access.image_reader import as_reader
+from vae_search.spec.sections import Resize
+
+
+def in_normal_form(found: Found, choices: Choices, *, where: str, by_columns: bool = False) -> Found:
+    """The same images, axes and range as they are usually kept, and in the size that the spec asks for.
+
+    Args:
+        by_columns: they come from MATLAB.
+    """
+    arrays = {role: part for role, part in found.parts.items() if isinstance(part, np.ndarray)}
+    if len(arrays) < len(found.parts):
+        return _read_in_ranges(found, choices, where=where)
+    ordered, axes = in_order(arrays, by_columns=by_columns)
+    parts, ranges = in_range(ordered)
+    sizes: list[str] = []
+    if (size := choices.resize) is not None:
+        before = {images.shape[1:3] for images in parts.values()}
+        parts = {role: _resized(images, size, choices, where) for role, images in parts.items()}
+        sizes = [resized_note(size)] if before != {(size.height, size.width)} else []
+    return found.changed(parts, (*axes, *ranges, *sizes))
+
+
+def _read_in_ranges(found: Found, choices: Choices, *, where: str) -> Found:
+    """Images that do not fit in memory: what can be done image by image is done when they are read."""
+    parts: dict[Role, AnyImages] = {}
+    notes: list[str] = []
+    for role, part in found.parts.items():
+        reader = as_reader(part)
+        change, note = image_change(reader.shape)
+        if change is not None:
+            reader, notes = ChangedReader(reader, change), [*notes, note]
+        if (size := choices.resize) is not None and reader.shape[1:3] != (size.height, size.width):
+            reader = ChangedReader(reader, partial(_resized, size=size, choices=choices, where=where))
+            notes.append(resized_note(size))
+        parts[role] = reader
+    return found.changed(parts, tuple(dict.fromkeys(notes)))
+
+
+def _resized(images: np.ndarray, size: Resize, choices: Choices, where: str) -> np.ndarray:
+    if images.ndim not in (3, 4) or images.shape[1:3] == (size.height, size.width) or not images.size:
+        return images  # what is no set of images is refused later
+    if images.dtype != np.uint8 and images.dtype.kind != "f":
+        return images
+    refuse_too_large((len(images), size.height, size.width, *images.shape[3:]), images.itemsize, where=where)
+    scaled = np.empty((len(images), size.height, size.width, *images.shape[3:]), images.dtype)
+    for target, image in zip(scaled, images, strict=True):
+        target[...] = resized(image, size, ground=255 if choices.background == "white" else 0)
+    return scaled

@@ -1,0 +1,44 @@
+"""Identities: of decoded pixels by their bytes, and of files by what tells that they have changed."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from vae_search.data.image_checks import Images, blocks
+
+
+def fingerprint(*parts: Images | None) -> str:
+    """SHA-256 of decoded images: their type, shape and scale, and every pixel in the source's order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if part is None:
+            digest.update(b"none")
+            continue
+        header = [part.pixels.dtype.str, part.pixels.shape, part.scale]
+        digest.update(json.dumps(header).encode())
+        for block in blocks(part.pixels):
+            digest.update(block.data)
+    return digest.hexdigest()
+
+
+def files_identity(place: Path) -> str:
+    """SHA-256 of path, size and time of change of a file, or of every file below a folder.
+
+    Raises:
+        OSError: They cannot be looked at.
+    """
+    digest = hashlib.sha256(str(place.absolute()).encode(errors="surrogateescape"))
+    for path in sorted(_files(place)):
+        facts = path.stat()
+        digest.update(f"\0{path}\0{facts.st_size}\0{facts.st_mtime_ns}".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _files(place: Path) -> Iterator[Path]:
+    if not place.is_dir():
+        yield place
+        return
+    for folder, _, names in os.walk(place):  # links to folders are followed by those who read them, inside of it only
+        yield from (path for name in names if (path := Path(folder, name)).is_file())

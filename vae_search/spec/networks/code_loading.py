@@ -1,0 +1,130 @@
+"""Code of own networks in this process: where a person has said that it may be looked for, and its import from memory.
+
+A process runs code that it was handed (a worker, by its driver) or that it finds where its command line says. What is
+run are the very bytes that were hashed.
+"""
+
+import importlib.abc
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Container, Iterable, Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from vae_search.core.text import printable
+from vae_search.errors import InvalidSpec, NodeTrouble
+from vae_search.spec.networks.keras_network import KerasReference
+from vae_search.spec.networks.own_code import OwnCode, find_code
+
+VARIABLE = "VAE_SEARCH_CODE"
+_places: list[Path] = []
+_provided: dict[str, OwnCode] = {}
+
+
+def look_in(places: Iterable[Path]) -> None:
+    """Let this process look for own networks in files, folders and wheels that its command line names."""
+    _places.extend(place.absolute() for place in places if place.absolute() not in _places)
+
+
+def code_places() -> Sequence[Path]:
+    """Places of `look_in`, then those in the environment."""
+    named = [Path(each).expanduser() for each in os.environ.get(VARIABLE, "").split(os.pathsep) if each]
+    return [*_places, *named]
+
+
+def code_of(module: str) -> OwnCode:
+    """The code that was provided to this process, or else is found where it may look.
+
+    Raises:
+        InvalidSpec: There is none.
+    """
+    provided = _provided.get(module.partition(".")[0])
+    return find_code(module, code_places()) if provided is None else provided
+
+
+def provide(code: OwnCode) -> None:
+    """Make this process use this code, and no other of its name.
+
+    Raises:
+        NodeTrouble: It is installed, and this machine has another one.
+    """
+    if code.is_installed:
+        here = find_code(code.package)
+        if changes := code.identity.changes(here.identity):
+            raise NodeTrouble(
+                f"{code.package}: this machine has other code of it than the driver ({'; '.join(changes[:3])}).\n"
+                "Install the same version on all machines."
+            )
+    _provided[code.package] = code
+
+
+def provided(packages: Container[str] | None = None) -> tuple[OwnCode, ...]:
+    """Code that was provided to this process, of some packages or all, to hand it on."""
+    return tuple(code for package, code in _provided.items() if packages is None or package in packages)
+
+
+def build_function(reference: KerasReference) -> Callable[..., Any]:
+    """The function that a spec names, imported.
+
+    Raises:
+        InvalidSpec: There is no such code, or it cannot be imported.
+    """
+    code = code_of(reference.module)
+    where = f"{reference.module}:{reference.function}"
+    try:
+        module = _imported(code, reference.module)
+        found: Callable[..., Any] = getattr(module, reference.function)
+    except Exception as error:  # whatever a module of somebody else does when it is imported
+        raise InvalidSpec(
+            f"{where}: cannot be imported: {type(error).__name__}: {printable(str(error), 300)}."
+        ) from error
+    return found
+
+
+def _imported(code: OwnCode, module: str) -> ModuleType:
+    known = sys.modules.get(code.package)
+    loader = getattr(getattr(known, "__spec__", None), "loader", None)
+    if known is not None and not (isinstance(loader, _MemoryLoader) and loader.code == code):
+        # Of other bytes, from an earlier sweep of this process, or imported in another way before.
+        for name in [name for name in sys.modules if name == code.package or name.startswith(f"{code.package}.")]:
+            del sys.modules[name]
+    finder = _MemoryFinder(code)
+    sys.meta_path.insert(0, finder)
+    try:
+        return importlib.import_module(module)
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _MemoryFinder(importlib.abc.MetaPathFinder):
+    """Finds the modules of one package in memory."""
+
+    def __init__(self, code: OwnCode) -> None:
+        self._code = code
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        file = self._code.file_of(fullname) if fullname.partition(".")[0] == self._code.package else None
+        if file is None:
+            return None
+        loader = _MemoryLoader(self._code, file)
+        return importlib.util.spec_from_loader(fullname, loader, is_package=file.endswith("/__init__.py"))
+
+
+class _MemoryLoader(importlib.abc.InspectLoader):
+    """Loads a module from its source in memory."""
+
+    def __init__(self, code: OwnCode, file: str) -> None:
+        self.code = code
+        self._file = file
+
+    def get_source(self, fullname: str) -> str:
+        return importlib.util.decode_source(self.code.files[self._file])
+
+    def is_package(self, fullname: str) -> bool:
+        return self._file.endswith("/__init__.py")
+
+    def get_code(self, fullname: str) -> CodeType:
+        return compile(self.get_source(fullname), f"<{self._file}>", "exec", dont_inherit=True)

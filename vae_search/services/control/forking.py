@@ -6,7 +6,7 @@ promoted as the fork's own.
 
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, InvalidSpec
 from vae_search.services.sweeps import check_limits, versions
 from vae_search.spec.from_trial import to_yaml
+from vae_search.spec.networks.submitted import check_own, code_in_use
 from vae_search.spec.sweep_spec import overridden
 from vae_search.store.backends.base import Store, prove_exclusive
 from vae_search.store.control.present_spec import BegunSpec, read_present_spec
@@ -56,7 +57,13 @@ class FittingTrials:
 
 
 def fork(
-    store: Store, sweep: str, name: str, *, overrides: Sequence[str] = (), spec: "SweepSpec | None" = None
+    store: Store,
+    sweep: str,
+    name: str,
+    *,
+    overrides: Sequence[str] = (),
+    spec: "SweepSpec | None" = None,
+    check: "Callable[[SweepSpec], None]" = lambda _: None,
 ) -> Fork:
     """Make a new sweep out of another one: its record, and copies of the completed trials that fit it.
 
@@ -67,6 +74,7 @@ def fork(
         name: of the fork.
         overrides: `key.key=value`, laid over the other sweep's present spec, or over `spec`.
         spec: for the fork, under any name; None: the other sweep's.
+        check: raises what it has against the fork's spec.
 
     Raises:
         NotFound: There is no such sweep.
@@ -80,6 +88,10 @@ def fork(
     if new.name == sweep:
         raise InvalidSpec(f"{name}: a fork needs a name of its own. To extend {sweep}, resume it with another budget.")
     check_limits(new)
+    check(new)
+    check_own(new.search_space)
+    code = {name: each.identity for name, each in code_in_use(new.search_space).items()}
+    beginning.check_code(record, code)  # the value of a config depends on it
     new = new.with_bound(record.spec)
     beginning.check_metric(record, METRIC_VERSION)
     if changes := measure_changes(present, new):
@@ -116,13 +128,14 @@ def fork(
             spec=new,
             fingerprint=record.fingerprint,
             comparability_key=record.comparability_key,
-            versions=versions(),
+            versions=versions() | {each.package: each.shown_version for each in code.values()},
             pixels_key=record.pixels_key,
             incarnation=secrets.token_hex(16),
             images=record.images,
             metric_version=record.metric_version,
             keys_judged_alike=record.keys_judged_alike,
             borrowing=borrowing,
+            code=code,
         )
         beginning.create_or_check(store, forked, text=to_yaml(new))
         lease.begin_anew()

@@ -18,6 +18,7 @@ from vae_search.server.wall import opened_to
 from vae_search.services.browsing.queue_facts import item_facts
 from vae_search.services.control import commands, forking
 from vae_search.spec.from_trial import to_yaml
+from vae_search.spec.networks.submitted import refuse_unpublished
 from vae_search.spec.sections import DataSpec
 from vae_search.store.control.present_spec import read_present_spec
 from vae_search.store.leases.heartbeat import read_heartbeat
@@ -156,7 +157,14 @@ def fork(
         check_owner(person, before.owner)
     if present is not None and (idempotency_key is None or present.idempotency_key != idempotency_key):
         raise Conflict(f"sweep {wanted.name}: is in the queue already, as item {present.number}. Give another name.")
-    made = forking.fork(service.store, sweep, wanted.name, overrides=texts, spec=given)
+    made = forking.fork(
+        service.store,
+        sweep,
+        wanted.name,
+        overrides=texts,
+        spec=given,
+        check=lambda spec: refuse_unpublished(spec.search_space),
+    )
     with service.queue() as queue:
         item = queue.submit(
             made.text,

@@ -10,10 +10,12 @@ import numpy as np
 from vae_search.core.text import did_you_mean, printable
 from vae_search.data.builtin import read_cifar10, read_digits, read_fashion_mnist, read_mnist
 from vae_search.data.formats.any_path import read_path
+from vae_search.data.formats.arrays.normal_form import in_normal_form
 from vae_search.data.formats.choices import NONE, Choices
 from vae_search.data.formats.found import Found
 from vae_search.data.formats.published.cifar10 import Cifar10
 from vae_search.data.formats.published.photo_patches import VALIDATION_COUNT, read_photo_patches
+from vae_search.data.formats.roles import Role
 from vae_search.data.formats.safe_reading import place, reading
 from vae_search.data.image_checks import Images, check_images, check_pair
 from vae_search.data.labels import class_numbers
@@ -89,7 +91,7 @@ def read_source(source: str, *, cache: Path, choices: Choices = NONE, held_bytes
         case "cifar10":
             return _labelled(source, read_cifar10(cache=cache))
         case _ if source.startswith(PLUGIN):
-            return _read_plugin(source, cache=cache, held_bytes=held_bytes)
+            return _read_plugin(source, choices, cache=cache, held_bytes=held_bytes)
         case _:
             return _read_path(Path(source), choices, cache=cache, held_bytes=held_bytes)
 
@@ -153,11 +155,12 @@ def _labelled(name: str, found: Cifar10) -> Source:
     return _with_protocol(name, found.train, found.test, found.train_labels)
 
 
-def _read_plugin(source: str, *, cache: Path, held_bytes: int | None) -> Source:
+def _read_plugin(source: str, choices: Choices, *, cache: Path, held_bytes: int | None) -> Source:
     images = PluginSource(source)
-    note = f"Read from the package {images.package}."
-    room = Room(cache=cache, identity=images.identity, held_bytes=held_bytes)
-    return _checked(source, images, None, train_labels=images.labels, notes=(note,), room=room)
+    labels: dict[Role, np.ndarray] = {} if images.labels is None else {"train": images.labels}
+    found = Found(train=images, labels=labels, notes=(f"Read from the package {images.package}.",))
+    room = Room(cache=cache, identity=lambda: f"{images.identity()} {choices}", held_bytes=held_bytes)
+    return _of_found(source, in_normal_form(found, choices, where=source), room=room)
 
 
 def _missing(path: Path) -> str:

@@ -7,11 +7,13 @@ that do not fit in memory are read on each node.
 """
 
 import hashlib
+import mmap
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from vae_search.core.transfer.remote_file import RemoteFailure, RemoteFile
 from vae_search.errors import BadData, StoreUnavailable
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 DIGEST_DIGITS = 32
 BUCKETS = ("s3://", "gs://")
 LARGE_BYTES = 64 * 2**20  # of a sent file: larger ones are not read through memory
+BUCKET_BYTES = 2**30  # of a file that is put into a bucket: the driver holds it in memory meanwhile
 FILES_AT_ONCE = 32
 
 
@@ -64,7 +67,7 @@ def put(store: Store, source: str, place: Path) -> None:
         source: `source_of` them.
 
     Raises:
-        BadData: `place` holds other images.
+        BadData: `place` holds other images, or a file that is too large for a bucket to take at once.
     """
     if source_of(place) != source:
         raise BadData(f"{place}: these are not the images that were sent as {source}. Submit the sweep again.")
@@ -75,8 +78,27 @@ def put(store: Store, source: str, place: Path) -> None:
         path = f"{folder}/{file.relative_to(place.parent).as_posix()}"
         if there.get(path) == file.stat().st_size:
             continue  # `source` is of the content, and whoever copies it from there compares
-        with suppress(AlreadyThere):
-            store.create(path, file.read_bytes())
+        with suppress(AlreadyThere), _content(file, store) as content:
+            store.create(path, content)
+
+
+@contextmanager
+def _content(file: Path, store: Store) -> Iterator[bytes]:
+    """Bytes of a file to send; a large one is mapped where it goes to a disk, and too large for a bucket."""
+    size = file.stat().st_size
+    if size <= LARGE_BYTES:
+        yield file.read_bytes()
+        return
+    if store.location.startswith(BUCKETS):
+        if size > BUCKET_BYTES:
+            raise BadData(
+                f"{file}: has {size / 2**30:.1f} GiB, but at most {BUCKET_BYTES / 2**30:.0f} GiB are sent at once.\n"
+                "Put it into the bucket yourself, and name it: data.source: s3://… or gs://…"
+            )
+        yield file.read_bytes()
+        return
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as pages:
+        yield cast("bytes", pages)  # written as bytes are, without being in memory at once
 
 
 def open_dataset(

@@ -72,6 +72,16 @@ def test_an_installed_data_set_is_used_as_a_file_is(held_bytes, installed, tmp_p
     assert [label_of[image.tobytes()] for image in found.train[:]] == found.train_labels.tolist()
 
 
+@pytest.mark.parametrize("held_bytes", [None, 0])
+def test_installed_images_are_brought_to_the_size_that_a_spec_asks_for(held_bytes, installed, tmp_path):
+    installed()
+
+    found = load(tmp_path, held_bytes=held_bytes, resize={"height": 8, "width": 8})
+
+    assert found.image_shape == (8, 8, 1)
+    assert any("8×8" in note for note in found.summary.notes)
+
+
 @pytest.mark.parametrize(
     "change",
     [

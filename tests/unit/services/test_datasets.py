@@ -94,6 +94,31 @@ def test_a_folder_put_into_a_store_on_this_machine_is_read_where_it_lies(store, 
     assert not (tmp_path / "cache").exists()
 
 
+def test_a_large_file_put_into_a_store_on_this_machine_does_not_pass_through_memory(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(Path, "read_bytes", lambda path, read=Path.read_bytes: read(path) if path != place else None)
+    place = tmp_path / "large.npy"
+    place.write_bytes(bytes(range(250)) * 20)
+    source = source_of(place)
+
+    put(store, source, place)
+
+    (path,) = store.list("images")
+    assert store.read(path) == bytes(range(250)) * 20
+
+
+def test_a_file_that_no_bucket_takes_at_once_is_refused_with_the_way_out(
+    s3_location, s3_endpoint, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(datasets, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(datasets, "BUCKET_BYTES", 2000)
+    place = tmp_path / "large.npy"
+    place.write_bytes(bytes(5000))
+
+    with pytest.raises(BadData, match=r"Put it into the bucket yourself, and name it: data.source: s3://"):
+        put(open_store(s3_location), source_of(place), place)
+
+
 def test_other_images_are_not_put_under_a_name_that_is_not_theirs(store, tmp_path):
     place = pictures(tmp_path)
     source = source_of(place)

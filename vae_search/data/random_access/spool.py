@@ -57,7 +57,8 @@ class Spool:
         try:
             check_room(self._room.cache, size, where=where)
             with tempfile.TemporaryFile(dir=self._room.cache / FOLDER) as file:
-                os.posix_fallocate(file.fileno(), 0, size)  # a page that finds no room later would end the process
+                if hasattr(os, "posix_fallocate"):  # a page that finds no room later would end the process
+                    os.posix_fallocate(file.fileno(), 0, size)
                 return np.memmap(cast(Any, file), dtype, "r+", shape=shape)
         except OSError as error:
             raise full_disk(error, self._room.cache, where=where) from error

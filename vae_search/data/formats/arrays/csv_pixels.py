@@ -1,7 +1,8 @@
 """Tables with a column for each pixel, as Kaggle's `label,pixel0,…`: with a header or without, packed or not."""
 
 import gzip
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -48,6 +49,7 @@ def pixel_table(batches: Iterable[pa.RecordBatch], *, names: list[str], has_name
         names: of the table's columns.
         has_names: they are its own.
     """
+    refuse_twice_named(names, where=where)
     pixels, label = pixel_columns(names, has_names=has_names, where=where)
     shape = flat_shape(len(pixels))
     if shape is None:
@@ -69,6 +71,17 @@ def pixel_table(batches: Iterable[pa.RecordBatch], *, names: list[str], has_name
     notes += [f"Left out of the table: {first_few(left_out)}."] if left_out else []
     found = Found(train=table.reshape(len(table), height, width), notes=tuple(notes), in_published_order=True)
     return found if label is None else replace(found, labels={"train": np.concatenate(labels)})
+
+
+def refuse_twice_named(names: Sequence[str], *, where: str) -> None:
+    """Refuse a table in which a name does not say which column is meant.
+
+    Raises:
+        BadData: Two columns have one name.
+    """
+    if len({*names}) < len(names):
+        name = next(name for name, count in Counter(names).items() if count > 1)
+        raise BadData(f"{where}: columns must have different names, but several are called {printable(name)}.")
 
 
 def pixel_columns(names: list[str], *, has_names: bool, where: str) -> tuple[list[str], str | None]:

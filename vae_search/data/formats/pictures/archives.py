@@ -21,9 +21,10 @@ from vae_search.data.formats.pictures.encoded_images import SUFFIXES, Encoded, P
 from vae_search.data.formats.pictures.folder_listing import is_hidden
 from vae_search.data.formats.pictures.parts import Parts, parts_of
 from vae_search.data.formats.roles import Role
-from vae_search.data.formats.safe_reading import place, reading
+from vae_search.data.formats.safe_reading import DAMAGED, place, reading
 from vae_search.errors import BadData
 
+ENCRYPTED = 1  # bit of a member's flags
 MOST_MEMBERS = 20_000_000
 MOST_PICTURE_BYTES = 2**27  # encoded
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -137,14 +138,10 @@ def _sorted(listing: ArchiveListing, positions: Sequence[int], kept: np.ndarray,
 
 
 def _contents(archive: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    for name, size, content in _members(archive) if wanted else ():
+    for name, _, content in _members(archive) if wanted else ():
         if name in wanted:
-            found = content()
-            if len(found) != size:
-                raise BadData(
-                    f"{place(archive)}: {printable(name, 200)} must be complete, but it is not. Get it again."
-                )
-            yield name, found
+            with reading(place(archive)):
+                yield name, content()
 
 
 def _members(archive: Path) -> Members:
@@ -163,16 +160,21 @@ def _zip_members(archive: Path, where: str) -> Members:
             for member in file.infolist():
                 if member.is_dir() or member.filename in seen:
                     continue
+                if member.flag_bits & ENCRYPTED:
+                    raise BadData(f"{where}: must be a .zip file without a password. Unpack it, and give the folder.")
                 seen.add(member.filename)
                 yield member.filename, member.file_size, partial(_zip_content, file, member)
-    except (RuntimeError, NotImplementedError, UnicodeDecodeError) as error:  # encrypted, or packed by another method
-        reason = printable(str(error), 160)
-        raise BadData(f"{where}: must be a .zip file without a password, but: {reason}.") from error
+    except (RuntimeError, NotImplementedError, UnicodeDecodeError) as error:
+        raise BadData(f"{where}: must be a usual .zip file, but: {printable(str(error), 160)}.") from error
 
 
 def _zip_content(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    with file.open(member) as stream:
-        return stream.read(member.file_size + 1)
+    """Content of a member; nothing if it is damaged, which is then a damaged picture."""
+    try:
+        with file.open(member) as stream:
+            return stream.read(member.file_size + 1)
+    except (*DAMAGED, RuntimeError, NotImplementedError, ValueError, OSError):
+        return b""
 
 
 def _tar_members(archive: Path, where: str) -> Members:

@@ -203,7 +203,7 @@ def _decode(picture: Path | bytes, name: str, choices: Choices, ground: Ground) 
     if pixels.values.dtype.kind == "u" and pixels.values.itemsize > 1:
         values = np.rint(resized(pixels.values.astype(np.float32), size)).astype(pixels.values.dtype)
     else:
-        values = resized(pixels.values, size, ground=GROUND_VALUE[choices.background or "black"])
+        values = resized(pixels.values, size, ground=GROUND_VALUE[ground])
     fitted = Pixels(values=values, is_turned=pixels.is_turned, visible=pixels.visible, bright=pixels.bright)
     return _Result(pixels=fitted, is_fitted=True)
 

@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -91,6 +91,7 @@ def read_archives(
     Raises:
         BadData: One cannot be decoded, sizes differ, or names do not tell which pictures are to be trained on.
     """
+    listing = _one_of_each_sample(listing, choices, where)
     if roles is None:
         divided = parts_of([_split(name) for *_, name in listing.pictures], where=where)
         positions, notes = divided.positions, divided.notes
@@ -109,6 +110,25 @@ def read_archives(
     held = first_few([f"{count:,} {ending}" for ending, count in kinds])
     unread = (f"Left out, as no pictures by their endings: {left:,} files ({held}).",) if left else ()
     return Found.of(images, notes=(*notes, *decoded.notes, *unread))
+
+
+def _one_of_each_sample(listing: ArchiveListing, choices: Choices, where: str) -> ArchiveListing:
+    """One picture of each sample, where every sample has several: `000.input.png` and `000.target.png`."""
+    by_ending = Counter(_ending(name) for *_, name in listing.pictures)
+    keys = {(number, name[: len(name) - len(_ending(name))]) for number, _, name in listing.pictures}
+    if len(by_ending) < 2 or any(count != len(keys) for count in by_ending.values()):
+        return listing
+    wanted = [ending for ending in by_ending if choices.column in (ending, ending.partition(".")[0])]
+    if len(wanted) != 1:
+        raise BadData(
+            f"{where}: each sample must have one picture, but it has {len(by_ending)}: {first_few([*by_ending], 8)}.\n"
+            f"Say which: data.column: {next(iter(by_ending)).partition('.')[0]}"
+        )
+    return replace(listing, pictures=tuple(picture for picture in listing.pictures if _ending(picture[2]) == wanted[0]))
+
+
+def _ending(name: str) -> str:
+    return name.rpartition("/")[2].partition(".")[2]
 
 
 def _by_archive(listing: ArchiveListing, roles: Sequence[Role]) -> dict[Role, list[int]]:

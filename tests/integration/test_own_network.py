@@ -36,7 +36,7 @@ SMALL = [
     "search_space.learning_rate=6e-3",
     "search_space.latent_dim=8",
     "search_space.heads=2",
-    "promote.limits={seed_spread: 2}",  # so short a training leaves seeds apart
+    "promote.limits={seed_spread: 10}",  # so short a training leaves seeds apart
 ]
 KILLED_AFTER = 7  # epochs, with a checkpoint of each
 KILL = f"""

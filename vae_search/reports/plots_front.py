@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from vae_search.core.criteria import WORDS
+from vae_search.core.criteria import words_of
 from vae_search.core.trial_state import State
 from vae_search.reports.facts import ReportData, thinned
 from vae_search.reports.figures import (
@@ -75,9 +75,9 @@ def front(findings: ReportData) -> Plot:
         limits = focus([value for row in shown if (value := _at(row, y)) is not None])
         limits_x = focus([value for row in shown if (value := _at(row, x)) is not None]) if scale == "linear" else None
         zoomed = zoomed or limits is not None or limits_x is not None
-        drawn.update_xaxes(title_text=WORDS[x].axis, type=scale, range=limits_x, row=place, col=1)
+        drawn.update_xaxes(title_text=words_of(x).axis, type=scale, range=limits_x, row=place, col=1)
         drawn.update_xaxes(exponentformat="power", row=place, col=1)  # else 10¹⁰ would be written 10B
-        drawn.update_yaxes(title_text=WORDS[y].axis, range=limits, row=place, col=1)
+        drawn.update_yaxes(title_text=words_of(y).axis, range=limits, row=place, col=1)
     text = (
         f"Of {len(complete):,} completed trials, {len(members):,} are on the front: no other beats them in all of "
         f"{', '.join(criteria)}. Whatever lies above the staircase is beaten in the two criteria that are drawn."

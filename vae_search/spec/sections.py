@@ -177,7 +177,7 @@ class Promote(Part):
 
     model: str = Field(pattern=NAME_PATTERN, description="The model that it may become champion of.")
     min_gain: float = Field(default=0.1, ge=0, description="Nats that it must be better by than the champion.")
-    limits: dict[str, float] = Field(default={}, description="Other limits of single gates, by the gate's name.")
+    limits: dict[str, float] = Field(default={}, description="Limits of gates by name, and of metrics as metric_NAME.")
     approval: Literal["none", "required"] = Field(
         default="none",
         description="required = who passes waits for somebody's approval; the model then asks it of every sweep.",

@@ -39,7 +39,7 @@ def check_limits(spec: "SweepSpec") -> None:
         InvalidSpec: `promote.limits` names a gate that does not exist.
     """
     if spec.promote is not None and spec.promote.limits:
-        from vae_search.services.models.champions import policy_of
+        from vae_search.services.checks.promotion_rules import policy_of
 
         policy_of(spec)
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 import vae_search
+from tests.support.page_reading import read
 from tests.support.paths import ROOT
+from tests.support.web_service import app_of, client_of
 from vae_search.errors import Conflict, InvalidSpec
 from vae_search.spec.networks import code_loading
 from vae_search.store.backends.uri import open_store
@@ -86,6 +88,24 @@ def test_sql_and_the_command_line_know_the_columns(folder):
     found = vae_search.query("SELECT trial FROM trials WHERE metric_ssim IS NOT NULL", store=folder / "store")
 
     assert len(found) == 4
+
+
+def test_the_report_draws_the_front_of_bound_and_metric(folder):
+    written = vae_search.report("own-measure", folder / "report.html", store=folder / "store").read_text()
+
+    assert "in all of neg_elbo, metric_sameness" in written
+    assert "metric_sameness -" in written
+
+
+def test_pages_and_http_show_metrics(folder):
+    with client_of(app_of(open_store(str(folder / "store")))) as client:
+        page = read(client, "/sweeps/own-measure/trials/0").text
+        ranked = client.get("/api/v1/sweeps/own-measure/best", params={"by": "metric_ssim"}).json()["items"]
+        refused = client.get("/api/v1/sweeps/own-measure/best", params={"by": "metric_mig"})
+
+    assert "metric_ssim" in page
+    assert [each["metric_ssim"] for each in ranked] == sorted((each["metric_ssim"] for each in ranked), reverse=True)
+    assert refused.status_code in (400, 422)
 
 
 def test_what_is_no_metric_of_the_sweep_is_refused_with_those_that_are(folder):

@@ -115,6 +115,7 @@ def fork(
         Path | None,
         typer.Option("--spec", metavar="FILE", help="Spec of the fork; default: the sweep's, with what --set changes."),
     ] = None,
+    code: CodeOption = None,
     queue: Annotated[bool, typer.Option("--queue", help="Put it into the queue instead of running it here.")] = False,
     store: StoreOption = DEFAULT_STORE,
     address: AddressOption = None,
@@ -130,10 +131,13 @@ def fork(
     from vae_search.display.console import say
     from vae_search.display.maintenance import fork_sentence
     from vae_search.services.control.forking import fork as make_fork
+    from vae_search.spec.networks.code_loading import look_in
     from vae_search.spec.sweep_spec import read_spec
     from vae_search.store.backends.uri import open_store
 
     opened = open_store(store)
+    if spec is not None:
+        look_in([spec.absolute().parent])
     given = None if spec is None else read_spec(spec).spec
     made = make_fork(opened, sweep, name, overrides=overrides or (), spec=given)
     if not json:

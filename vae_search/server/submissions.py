@@ -119,7 +119,16 @@ def checked_spec(content: bytes, roots: DataRoots) -> tuple[SweepSpec, str]:
             reason := roots.refusal(spec.data.source, written=written, follow_links=spec.data.follow_links)
         ) is not None:
             raise document.refusal([(_SOURCE, f"{reason} Got {shown(written)}.")])
-    refuse_unpublished(spec.search_space)
-    refuse_unoffered(spec.metrics)
+    refuse_own_code(spec)
     check_limits(spec)
     return spec, text
+
+
+def refuse_own_code(spec: SweepSpec) -> None:
+    """Refuse networks and metrics that no installed package offers to specs over HTTP.
+
+    Raises:
+        InvalidSpec: There is one.
+    """
+    refuse_unpublished(spec.search_space)
+    refuse_unoffered(spec.metrics)

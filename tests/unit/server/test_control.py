@@ -273,6 +273,19 @@ def test_a_fork_reads_no_images_that_a_spec_over_http_may_not_name(source, submi
     assert sweep_record.find(store, "wide") is None
 
 
+def test_a_fork_names_no_network_that_a_spec_over_http_may_not_name(submitter, store, tmp_path, monkeypatch):
+    (tmp_path / "my_nets.py").write_text("def build(image_shape, latent_dim, outputs_per_value): 1 / 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))  # installed, but not offered
+
+    told = submitter.post(
+        f"{SWEEP}:fork", json=FORK | {"changes": {"search_space.architecture": "keras:my_nets:build"}}
+    )
+
+    assert told.status_code == 422
+    assert "may name only networks that an installed package offers" in told.text
+    assert sweep_record.find(store, "wide") is None
+
+
 def test_images_outside_the_data_roots_are_not_read_again_for_somebody_over_http(store, tmp_path):
     file, tokens = token_file(tmp_path)
     client = client_of(app_of(store, tokens=file), tokens[Role.APPROVER])

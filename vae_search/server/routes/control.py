@@ -12,7 +12,7 @@ from vae_search.queue.entries import PRIORITIES, QueueAction
 from vae_search.server.routes.parameters import SweepName, TrialNumber
 from vae_search.server.routes.sweeps import check_owner, owner_of
 from vae_search.server.service import ByPerson, InService, Service
-from vae_search.server.submissions import checked_spec
+from vae_search.server.submissions import checked_spec, refuse_own_code
 from vae_search.server.tokens import Person, Role
 from vae_search.server.wall import opened_to
 from vae_search.services.browsing.queue_facts import item_facts
@@ -156,7 +156,14 @@ def fork(
         check_owner(person, before.owner)
     if present is not None and (idempotency_key is None or present.idempotency_key != idempotency_key):
         raise Conflict(f"sweep {wanted.name}: is in the queue already, as item {present.number}. Give another name.")
-    made = forking.fork(service.store, sweep, wanted.name, overrides=texts, spec=given)
+    made = forking.fork(
+        service.store,
+        sweep,
+        wanted.name,
+        overrides=texts,
+        spec=given,
+        check=refuse_own_code,
+    )
     with service.queue() as queue:
         item = queue.submit(
             made.text,

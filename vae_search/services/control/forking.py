@@ -6,7 +6,7 @@ promoted as the fork's own.
 
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,9 @@ from vae_search.errors import Conflict, InvalidSpec
 from vae_search.services.checks.sweep_checks import check_limits
 from vae_search.services.sweeps import versions
 from vae_search.spec.from_trial import to_yaml
+from vae_search.spec.measures.metrics import metrics_code
+from vae_search.spec.networks.own_code import CodeIdentity
+from vae_search.spec.networks.submitted import check_own, code_in_use
 from vae_search.spec.sweep_spec import overridden
 from vae_search.store.backends.base import Store, prove_exclusive
 from vae_search.store.control.present_spec import BegunSpec, present_spec
@@ -76,7 +79,13 @@ class FittingTrials:
 
 
 def fork(
-    store: Store, sweep: str, name: str, *, overrides: Sequence[str] = (), spec: "SweepSpec | None" = None
+    store: Store,
+    sweep: str,
+    name: str,
+    *,
+    overrides: Sequence[str] = (),
+    spec: "SweepSpec | None" = None,
+    check: "Callable[[SweepSpec], None]" = lambda _: None,
 ) -> Fork:
     """Make a new sweep out of another one: its record, and copies of the completed trials that fit it.
 
@@ -87,6 +96,7 @@ def fork(
         name: of the fork.
         overrides: `key.key=value`, laid over the other sweep's present spec, or over `spec`.
         spec: for the fork, under any name; None: the other sweep's.
+        check: raises what it has against the fork's spec.
 
     Raises:
         NotFound: There is no such sweep.
@@ -97,6 +107,11 @@ def fork(
     record, present = stored.checked(), present_spec(store, stored)
     new = forked_spec(present, name, overrides) if spec is None else overridden(spec, [f"name={name}", *overrides])
     check_limits(new)
+    check(new)
+    check_own(new.search_space)
+    in_use = code_in_use(new.search_space) | metrics_code(new.metrics)
+    code = {name: each.identity for name, each in in_use.items()}
+    beginning.check_code(record, code)  # the value of a config depends on it
     new = new.with_bound(record.spec)
     _check_comparable(record, present, new)
     if (there := _already_there(store, record, new)) is not None:
@@ -116,7 +131,7 @@ def fork(
         trials = BorrowedTrials(rows=fitting.rows, curves=curves)
         borrowing = write_borrowed(store, new.name, trials, lender=sweep, incarnation=record.incarnation)
         lease.check()
-        beginning.create_or_check(store, _record_of(new, record, borrowing), text=to_yaml(new))
+        beginning.create_or_check(store, _record_of(new, record, borrowing, code=code), text=to_yaml(new))
         lease.begin_anew()
     finally:
         lease.release()
@@ -167,9 +182,22 @@ def _read_fitting(
     return fitting, curves
 
 
-def _record_of(spec: "SweepSpec", lender: SweepRecord, borrowing: Borrowing) -> SweepRecord:
-    """The record of a fork, which is judged as its lender is."""
-    return replace(lender, spec=spec, versions=versions(), incarnation=secrets.token_hex(16), borrowing=borrowing)
+def _record_of(
+    spec: "SweepSpec", lender: SweepRecord, borrowing: Borrowing, *, code: Mapping[str, CodeIdentity]
+) -> SweepRecord:
+    """The record of a fork, which is judged as its lender is.
+
+    Args:
+        code: identities of the packages in use, by name.
+    """
+    return replace(
+        lender,
+        spec=spec,
+        versions=versions() | {each.package: each.shown_version for each in code.values()},
+        incarnation=secrets.token_hex(16),
+        borrowing=borrowing,
+        code=code,
+    )
 
 
 def fork_outlook(store: Store, sweep: str, spec: "SweepSpec") -> ForkOutlook:

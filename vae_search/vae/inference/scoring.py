@@ -75,10 +75,10 @@ def judge_ladder(trained: "Trained", description: ModelDescription, task: JudgeT
     Raises:
         ValueError: The weights are not the described network's, or its likelihood is unknown.
     """
-    from vae_search.vae.objective.importance_ladder import importance_ladder
+    from vae_search.vae.objective.importance_ladder import ladder_of
 
     topology, ordered = scored(trained, description)
-    return importance_ladder(ordered, topology, description, task.images[:LADDER_IMAGES], LADDER)
+    return ladder_of(ordered, topology, description, task.images[:LADDER_IMAGES], LADDER)
 
 
 def latent_free_baseline(task: JudgeTask, likelihood: "Likelihood") -> np.ndarray:

@@ -5,7 +5,7 @@ far a bound is from what it bounds. The effective sample size (Kong 1992), (Σw)
 outweighs all others and the bound hangs on it, and K, where q(z|x) is the posterior.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ import tensorflow as tf
 from vae_search.core.image_bounds import LadderStep
 from vae_search.vae.networks.forward import AnyTopology, functions_of
 from vae_search.vae.networks.model_config import ModelDescription
+from vae_search.vae.networks.network import build
 from vae_search.vae.objective.bounds import log_importance_weights
 from vae_search.vae.objective.evaluation_size import held_at_once
 from vae_search.vae.objective.likelihoods import likelihood_of
@@ -48,6 +49,22 @@ class _Sums:
 
 
 def importance_ladder(
+    weights: Mapping[str, np.ndarray], description: ModelDescription, images: np.ndarray, ladder: Sequence[int]
+) -> list[LadderStep]:
+    """The ladder of a described model.
+
+    Args:
+        weights: by the network's names.
+        images, ladder: see `ladder_of`.
+
+    Raises:
+        ValueError: The weights are not the described network's, or its likelihood is unknown.
+    """
+    network = build(description.network)
+    return ladder_of(network.ordered(weights), network.topology, description, images, ladder)
+
+
+def ladder_of(
     weights: Sequence[np.ndarray],
     topology: AnyTopology,
     description: ModelDescription,

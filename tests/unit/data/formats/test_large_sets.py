@@ -1,0 +1,98 @@
+"""Pictures and arrays that do not fit in memory: read in ranges, to the same images as in memory."""
+
+from functools import partial
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests.support.people_files import arrays, pictures, tables
+from tests.support.people_files.drawings import drawings, encoded
+from vae_search.data.formats.choices import NONE, Choices
+from vae_search.data.random_access.mapped_images import MappedImages
+from vae_search.data.sources import Source, read_source
+from vae_search.errors import BadData
+from vae_search.spec.sections import Resize
+
+
+def large(source: Path, folder: Path, choices: Choices = NONE) -> Source:
+    return read_source(str(source), cache=folder / "cache", choices=choices, held_bytes=1000)
+
+
+def parquet(folder: Path) -> Path:
+    return tables.parquet(folder, image=[encoded(image) for image in drawings(200, 24, 24)])
+
+
+KINDS = {
+    "parts": (partial(pictures.parted, names=("train", "val", "test")), NONE),
+    "grey and colour": (partial(pictures.moded, kind="greymix"), NONE),
+    "16 bits": (partial(pictures.moded, kind="jfif"), NONE),
+    "turned": (pictures.turned, NONE),
+    "transparent": (partial(pictures.transparent, mode="palette"), NONE),
+    "resized": (pictures.mixed_sizes, Choices(resize=Resize(height=32, width=48))),
+    "damaged": (pictures.damaged, Choices(skip_damaged=True)),
+    "zip": (pictures.parted_zip, NONE),
+    "parquet": (parquet, NONE),
+    "shards": (tables.hub_folder, NONE),
+    "hdf5": (partial(arrays.hdf5, images=drawings(200, 16, 16, 3)), NONE),
+    "hdf5, channels first": (partial(arrays.hdf5, images=np.moveaxis(drawings(200, 16, 16, 3), -1, 1)), NONE),
+    "matlab 7.3": (partial(arrays.matlab_73, X=np.moveaxis(drawings(200, 16, 16, 3), 0, -1)), NONE),
+    "matlab 7.3, grey": (partial(arrays.matlab_73, X=np.moveaxis(drawings(200, 16, 12), 0, -1)), NONE),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_are_the_same_whether_they_fit_in_memory_or_not(tmp_path, kind):
+    make, choices = KINDS[kind]
+    path = make(tmp_path)
+
+    in_memory, in_files = read_source(str(path), cache=tmp_path, choices=choices), large(path, tmp_path, choices)
+
+    assert isinstance(in_files.train.pixels, MappedImages)
+    assert (in_files.protocol, in_files.train.scale) == (in_memory.protocol, in_memory.train.scale)
+    for one, other in ((in_memory.train, in_files.train), (in_memory.test, in_files.test)):
+        if one is not None:
+            np.testing.assert_array_equal(other.pixels[0 : len(other)], one.pixels)
+    if not kind.startswith(("hdf5", "matlab")):
+        assert in_files.notes == in_memory.notes
+
+
+def test_all_damaged_pictures_are_named_although_they_are_decoded_in_ranges(tmp_path):
+    folder = pictures.damaged(tmp_path)
+    for number in (3, 4):
+        file = folder / "b" / f"{150 + number:04}.png"
+        file.write_bytes(file.read_bytes()[:-30])
+
+    with pytest.raises(BadData, match=r"5 of 203 pictures cannot be decoded: a/x00.png, .*, b/0154.png"):
+        large(folder, tmp_path)
+
+
+def test_only_damage_behind_headers_is_named_too(tmp_path):
+    pictures.classes(tmp_path / "p", drawings())
+    for number in (3, 4):
+        file = tmp_path / "p" / "a" / f"{number:04}.png"
+        file.write_bytes(file.read_bytes()[:-30])
+
+    with pytest.raises(BadData, match=r"2 of 200 pictures cannot be decoded: a/0003.png, a/0004.png"):
+        large(tmp_path / "p", tmp_path)
+
+
+def test_hdf5_that_has_changed_its_file_is_read_anew(tmp_path):
+    path = arrays.hdf5(tmp_path, images=drawings(200, 16, 16, 3))
+    large(path, tmp_path)
+    with h5py.File(path, "r+") as file:
+        file["images"][0] = 7
+
+    assert (large(path, tmp_path).train.pixels[0:1] == 7).all()
+
+
+def test_lists_of_numbers_are_refused_where_they_do_not_fit(tmp_path, monkeypatch):
+    from vae_search.data import image_checks
+
+    monkeypatch.setattr(image_checks, "usable_memory_bytes", lambda: 4000)
+    path = tables.parquet(tmp_path, image=pa.array([image.ravel().tolist() for image in drawings()]))
+
+    with pytest.raises(BadData, match="must fit in"):
+        large(path, tmp_path)

@@ -35,6 +35,9 @@ def spoils(model, images, labels):
 def nowhere(model, images, labels):
     return float("nan")
 
+def huge(model, images, labels):
+    raise MemoryError
+
 def words(model, images, labels):
     return "good"
 """
@@ -120,3 +123,8 @@ def test_a_metric_that_fails_is_null_with_its_reason_and_in_nobodys_way(own, tas
     assert -1 <= found.values["metric_ssim"] <= 1
     assert found.trouble.startswith(f"metric_{name}: ")
     assert reason in found.trouble
+
+
+def test_a_process_without_memory_is_not_the_metrics_answer(own, task, description, weights):
+    with pytest.raises(MemoryError):
+        own(task, "huge").measure(weights, description, task.select)

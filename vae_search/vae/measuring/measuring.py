@@ -24,6 +24,7 @@ from vae_search.vae.inference.feature_space import FeatureSpace, feature_train_i
 from vae_search.vae.inference.model import Trained
 from vae_search.vae.measuring.model_view import MeasuredModel
 from vae_search.vae.networks.model_config import ModelDescription
+from vae_search.vae.training.trainer import OUT_OF_MEMORY
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,8 @@ class MetricsEngine:
         for metric in self.metrics:
             try:
                 values[metric.column] = _value(_function(metric), model, shown, labels)
+            except OUT_OF_MEMORY:
+                raise  # of the process: the trial may have it elsewhere, and equal weights must get equal values
             except Exception as error:  # whatever a function of somebody else does
                 values[metric.column] = None
                 told = next(iter(f"{type(error).__name__}: {error}".splitlines()))

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "vae/objective": "core spec data vae/networks numpy tensorflow",
     "vae/training": "core spec data vae/networks vae/objective numpy tensorflow",
     "vae/inference": "core spec data vae numpy tensorflow keras h5py PIL",
+    "vae/measuring": "core spec data vae numpy keras",
     "store/paths": "",
     "store/backends": "core store/paths obstore",
     "store/logs": "store/paths store/backends",

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from vae_search.access.interface import Event
-from vae_search.core.criteria import RankedBy
 from vae_search.core.machine import system_user
 from vae_search.core.settings import QUERY_TIMEOUT_S, cache_folder
 from vae_search.services import queries, sweep_status
@@ -64,7 +63,7 @@ class DirectAccess:
         return read_present_spec(self._store, sweep)
 
     def best(
-        self, sweep: str, *, count: int | None, by: RankedBy, every_state: bool, pareto: bool, where: str | None
+        self, sweep: str, *, count: int | None, by: str, every_state: bool, pareto: bool, where: str | None
     ) -> Facts:
         """Rank a sweep's trials."""
         if pareto:

@@ -6,8 +6,6 @@ Answers are payloads (`services/payloads`), so that both show the same.
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vae_search.core.criteria import RankedBy
-
 if TYPE_CHECKING:
     from vae_search.registry.state import ModelState
     from vae_search.services.payloads import Facts
@@ -32,7 +30,7 @@ class StoreAccess(Protocol):
         """The spec that the sweep is run with now, or will be."""
 
     def best(
-        self, sweep: str, *, count: int | None, by: RankedBy, every_state: bool, pareto: bool, where: str | None
+        self, sweep: str, *, count: int | None, by: str, every_state: bool, pareto: bool, where: str | None
     ) -> "Facts":
         """A ranking, of `best_facts`; all of it if `count` is None."""
 

@@ -15,7 +15,6 @@ from vae_search.access.connection import Connection, Request
 from vae_search.access.event_stream import read_events
 from vae_search.access.interface import Event
 from vae_search.access.problem_documents import error_kind
-from vae_search.core.criteria import RankedBy
 from vae_search.core.settings import QUERY_TIMEOUT_S, SERVED_QUERY_TIMEOUT_S
 from vae_search.errors import InvalidSpec, NotFound, ProcessLost, StoreUnavailable, VaeSearchError
 
@@ -83,7 +82,7 @@ class RemoteAccess:
             return SweepSpec.from_json(facts["spec"])
 
     def best(
-        self, sweep: str, *, count: int | None, by: RankedBy, every_state: bool, pareto: bool, where: str | None
+        self, sweep: str, *, count: int | None, by: str, every_state: bool, pareto: bool, where: str | None
     ) -> "Facts":
         """Ask for a ranking."""
         query = {

@@ -9,14 +9,12 @@ from vae_search.core.settings import QUERY_TIMEOUT_S
 if TYPE_CHECKING:
     import pandas
 
-    from vae_search.core.criteria import RankedBy
-
 
 def best(
     sweep: str,
     *,
     count: int | None = None,
-    by: "RankedBy" = "objective",
+    by: str = "objective",
     every_state: bool = False,
     where: str | None = None,
     store: str | Path | None = None,
@@ -25,7 +23,7 @@ def best(
 
     Args:
         count: how many; None means all.
-        by: what to rank by, least first: `objective`, `neg_elbo`, `instability` or `train_flops`.
+        by: what to rank by, the best first: `objective`, `neg_elbo`, `instability`, `train_flops` or `metric_<name>`.
         every_state: let pruned and failed trials follow, by their last held-out value.
         where: a condition in SQL over the columns of `trials`, as in `"param_latent_dim < 32"`.
 

@@ -7,7 +7,6 @@ import typer
 
 from vae_search.cli.completion import complete_sweep
 from vae_search.cli.options import CsvOption, JsonOption, ServedStoreOption, StoreOption, SweepArgument
-from vae_search.core.criteria import RankedBy
 from vae_search.core.settings import DEFAULT_STORE, QUERY_TIMEOUT_S, SERVED_QUERY_TIMEOUT_S
 from vae_search.errors import InvalidSpec, NotFound
 
@@ -68,8 +67,11 @@ def best(
         int | None, typer.Option("-n", min=1, help="How many to show; default: 5, with --all or --pareto all of them.")
     ] = None,
     by: Annotated[
-        RankedBy | None,
-        typer.Option("--by", help="What to rank by, least first; default: objective, confirmed configs first."),
+        str | None,
+        typer.Option(
+            "--by",
+            help="objective (default; confirmed first), neg_elbo, instability, train_flops, or metric_NAME.",
+        ),
     ] = None,
     where: Annotated[
         str | None, typer.Option("--where", metavar="SQL", help="Only trials whose row meets this condition.")

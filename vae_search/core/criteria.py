@@ -1,11 +1,12 @@
 """Criteria of Pareto sweeps: names, units and the words for them. Of each, less is better."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
-Criterion = Literal["neg_elbo", "instability", "train_flops"]
-RankedBy = Literal["objective", Criterion]
-CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
+CRITERIA = ("neg_elbo", "instability", "train_flops")
+METRIC = "metric_"
+"""before the name of a metric of the spec, which may be a criterion as well"""
+RANKED_BY = ("objective", *CRITERIA)
+"""columns that trials of every sweep may be ranked by; a sweep's metrics are others"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +48,14 @@ WORDS: dict[str, CriterionWords] = {
         axis="training cost, FLOPs",
     ),
 }
+
+
+def words_of(criterion: str) -> CriterionWords:
+    """The words for a criterion; of a metric they are its name."""
+    return WORDS.get(criterion) or CriterionWords(
+        value="{:.4g}",
+        named_value=f"{criterion} {{:.4g}}",
+        end=f"lowest {criterion}",
+        leads=f"has the lowest {criterion}",
+        axis=criterion,
+    )

@@ -1,7 +1,7 @@
 """Measurements of a training run: scores of an epoch, scores at the end, costs. Plain numbers, no TensorFlow."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 COLLAPSED_NATS = 1.0  # of KL per image: with less a model's code says nothing, and the gate `rate` refuses it
 
@@ -134,6 +134,10 @@ class Scores:
     """I_q(x; z), the part of the rate that tells images apart; at most log n of the n images"""
     marginal_kl: float | None = None
     """KL(q(z) ‖ p(z)), the rest of the rate"""
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    """the spec's metrics by column; None: it could not be measured"""
+    metric_trouble: str | None = None
+    """reasons why metrics could not be measured, one a line"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Validation: collect every mistake in a value, each with the path inside it, and raise them as one error."""
 
-from vae_search.core.text import printable
+from vae_search.core.text import printable, shown
 
 KeyPath = tuple[str | int, ...]  # keys and list positions, from the outside in
 Problems = list[tuple[KeyPath, str]]
@@ -29,3 +29,11 @@ def dotted(path: KeyPath) -> str:
         else:
             text += f".{printable(part)}" if text else printable(part)
     return text
+
+
+def changes_between(old: object, new: object, *, path: KeyPath = ()) -> list[str]:
+    """Differences between two trees of plain values, one `budget.epochs: 9 → 12` each."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = dict.fromkeys([*old, *new])
+        return [line for key in keys for line in changes_between(old.get(key), new.get(key), path=(*path, key))]
+    return [] if old == new else [f"{dotted(path)}: {shown(old)} → {shown(new)}"]

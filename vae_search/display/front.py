@@ -1,6 +1,6 @@
 """Front of a Pareto sweep in words: its size, its ends, and the trial that `objective.prefer` picks."""
 
-from vae_search.core.criteria import WORDS
+from vae_search.core.criteria import words_of
 from vae_search.store.queries.front import Front
 
 
@@ -12,7 +12,7 @@ def front_ends(front: Front) -> dict[str, str]:
         member = front.extreme(name)
         if member is not None:
             preferred = ", preferred" if name == front.prefer else ""
-            words = WORDS[name]
+            words = words_of(name)
             found[words.end] = f"{words.value.format(member.values[name])} (trial {member.trial}{preferred})"
     return found
 

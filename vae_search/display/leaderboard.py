@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from vae_search.core.criteria import METRIC
 from vae_search.core.settings import DEFAULT_STORE
 from vae_search.core.text import printable
 from vae_search.display.console import console, say, show_json
@@ -131,16 +132,19 @@ def _show_best_table(ranking: Facts, *, by: str) -> None:
     no_objective = by == "objective" and not any(row["objective"] is not None for row in rows)  # of a Pareto sweep
     order = f"beaten by no other in {', '.join(front)}" if front else f"by {'neg_elbo' if no_objective else by}"
     bound = f" of the {ranking['bound'].upper()} bound" if by == "objective" and not (front or no_objective) else ""
-    say(f"{ranking['sweep']}: {order}{bound}, nats per image, lower is better")
+    metrics = metrics_of(rows)
+    unit = "" if by.startswith(METRIC) else ", nats per image, lower is better"
+    say(f"{ranking['sweep']}: {order}{bound}{unit}")
     ks = [row["iwae_k"] for row in rows if row["iwae_k"] is not None]
     with_seeds = by == "objective" and any(row["confirmed"] or row["not_confirmed"] for row in rows)
     with_flops = "train_flops" in (by, *front)
     if with_seeds and ks:  # all the same, else they could not be ranked together
         say(f"confirmed configs first: -log p(x) by iwae_{ks[0]}, mean ± sd over (so many) fresh seeds")
     failed = any(row.get("error") for row in rows)
-    heads = [*SCORES, *(["train_flops"] if with_flops else []), *(["confirmed"] if with_seeds else [])]
+    heads = [*SCORES, *metrics, *(["train_flops"] if with_flops else []), *(["confirmed"] if with_seeds else [])]
     scores = [
         _scores(row)
+        + ["-" if (value := row.get(name)) is None else f"{value:.4g}" for name in metrics]
         + ([_flops(row["train_flops"])] if with_flops else [])
         + ([_confirmed_cell(row)] if with_seeds else [])
         for row in rows
@@ -158,11 +162,16 @@ def _show_best_table(ranking: Facts, *, by: str) -> None:
     show_table(out, names, cells, left=LEFT)
 
 
+def metrics_of(rows: Sequence[Facts]) -> list[str]:
+    """Columns of the metrics that trials of a ranking have."""
+    return sorted({name for row in rows for name in row if name.startswith(METRIC)})
+
+
 def _best_csv(ranking: Facts) -> tuple[list[str], list[list[object]]]:
     items = ranking["items"]
     params = list(dict.fromkeys([*ranking["searched"], *(name for row in items for name in sorted(row["params"]))]))
     facts = ["trial", "state", "reason", "objective", "neg_elbo", "instability", "active_units", "epochs"]
-    facts.append("train_flops")
+    facts += ["train_flops", *metrics_of(items)]
     heads = [*facts, "confirmed_seeds", "confirmed_mean", "confirmed_sd", *(f"param_{name}" for name in params)]
     rows: list[list[object]] = []
     for row in items:

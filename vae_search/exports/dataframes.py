@@ -43,7 +43,7 @@ def frame(table: pa.Table) -> pd.DataFrame:
 def best_frame(
     rows: Sequence[TrialRow], searched: Sequence[str], verdicts: Mapping[int, Confirmed | FailedConfirmation]
 ) -> pd.DataFrame:
-    """One line for each row, in their order: `BEST_COLUMNS`, `CONFIRM_SCHEMA`, and what was searched."""
+    """One line for each row, in their order: `BEST_COLUMNS`, `CONFIRM_SCHEMA`, metrics, and what was searched."""
     table = pa.Table.from_pylist([trial_record(row) for row in rows], schema=TRIAL_SCHEMA)
     found = [verdicts.get(row.trial) for row in rows]
     confirms = [
@@ -56,6 +56,8 @@ def best_frame(
     chosen = table.select(BEST_COLUMNS)
     for name in columns.column_names:
         chosen = chosen.append_column(name, columns[name])
+    for name in sorted({name for row in rows for name in row.metrics}):
+        chosen = chosen.append_column(name, pa.array([row.value(name) for row in rows], pa.float64()))
     for name in searched:
         held = f"param_{name}" in table.column_names  # a network from elsewhere has parameters without a column
         values = table[f"param_{name}"] if held else pa.array([row.params.get(name) for row in rows])

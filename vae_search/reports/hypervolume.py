@@ -76,7 +76,7 @@ def _values(row: TrialRow, criteria: Sequence[str]) -> tuple[float, ...] | None:
     if row.state is not State.COMPLETE:
         return None
     known = [
-        value for name in criteria if (value := getattr(row, name)) is not None and (value > 0 or name != "train_flops")
+        value for name in criteria if (value := row.value(name)) is not None and (value > 0 or name != "train_flops")
     ]
     return tuple(known) if len(known) == len(criteria) else None
 

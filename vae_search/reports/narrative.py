@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import timedelta
 
-from vae_search.core.criteria import WORDS
+from vae_search.core.criteria import words_of
 from vae_search.core.trial_state import State
 from vae_search.registry.log import Action, Entry
 from vae_search.registry.promotion.champion_test import CONFIDENCE
@@ -32,7 +32,7 @@ def number(value: float | None, digits: int) -> str:
 
 def value_of(criterion: str, value: float) -> str:
     """A criterion's value with its unit: `neg_elbo 98.21 nats`, `1.25e+09 FLOPs`."""
-    return WORDS[criterion].named_value.format(value)
+    return words_of(criterion).named_value.format(value)
 
 
 def summary(findings: ReportData) -> list[str]:
@@ -120,7 +120,7 @@ def _on_front(findings: ReportData, front: Front) -> str:
             for other in front.criteria
             if other != name and (at := member.values[other]) is not None
         )
-        part = f"Trial {member.trial} {WORDS[name].leads}, {value_of(name, value)} ({others})"
+        part = f"Trial {member.trial} {words_of(name).leads}, {value_of(name, value)} ({others})"
         if name == front.prefer:
             known = rows[member.trial].params
             params = ", ".join(f"{each} {shown(known[each])}" for each in findings.searched if each in known)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from vae_search.core.criteria import WORDS
+from vae_search.core.criteria import METRIC, words_of
 from vae_search.core.trial_state import State
 from vae_search.reports.facts import ReportData, thinned
 from vae_search.reports.figures import (
@@ -42,6 +42,7 @@ def front(findings: ReportData) -> Plot:
     beaten = thinned([row for row in complete if row.trial not in members], MAX_TRIALS)
     pruned = thinned([row for row in findings.rows if row.state is State.PRUNED], MAX_TRIALS)
     pairs = [pair for pair in PAIRS if {*pair} <= {*criteria}]
+    pairs += [(name, "neg_elbo") for name in criteria if name.startswith(METRIC)]
     drawn = make_subplots(rows=len(pairs), cols=1, vertical_spacing=0.24 / len(pairs))
     style_axes(drawn, height_px=HEIGHT_PX * len(pairs))
     zoomed, in_legend = False, set[str]()
@@ -75,9 +76,9 @@ def front(findings: ReportData) -> Plot:
         limits = focus([value for row in shown if (value := _at(row, y)) is not None])
         limits_x = focus([value for row in shown if (value := _at(row, x)) is not None]) if scale == "linear" else None
         zoomed = zoomed or limits is not None or limits_x is not None
-        drawn.update_xaxes(title_text=WORDS[x].axis, type=scale, range=limits_x, row=place, col=1)
+        drawn.update_xaxes(title_text=words_of(x).axis, type=scale, range=limits_x, row=place, col=1)
         drawn.update_xaxes(exponentformat="power", row=place, col=1)  # else 10¹⁰ would be written 10B
-        drawn.update_yaxes(title_text=WORDS[y].axis, range=limits, row=place, col=1)
+        drawn.update_yaxes(title_text=words_of(y).axis, range=limits, row=place, col=1)
     text = (
         f"Of {len(complete):,} completed trials, {len(members):,} are on the front: no other beats them in all of "
         f"{', '.join(criteria)}. Whatever lies above the staircase is beaten in the two criteria that are drawn."
@@ -156,10 +157,10 @@ def _add_staircase(drawn: go.Figure, rows: Sequence[TrialRow], x: str, y: str, *
 
 def _at(row: TrialRow, criterion: str) -> float | None:
     """A cost of nothing has no place on a logarithmic axis."""
-    value: float | None = getattr(row, criterion)
+    value = row.value(criterion)
     return None if criterion == "train_flops" and not value else value
 
 
 def _hover(row: TrialRow, criteria: Sequence[str]) -> str:
-    known = [value_of(name, value) for name in criteria if (value := getattr(row, name)) is not None]
+    known = [value_of(name, value) for name in criteria if (value := row.value(name)) is not None]
     return f"trial {row.trial}: {', '.join(known)}"

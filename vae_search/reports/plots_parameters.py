@@ -207,7 +207,7 @@ def _dimension(findings: ReportData, name: str, rows: Sequence[TrialRow]) -> dic
 
 def _criterion(name: str, rows: Sequence[TrialRow]) -> dict[str, object]:
     """The axis of another criterion of a Pareto sweep; costs by their logarithm."""
-    values: list[float | None] = [getattr(row, name) for row in rows]
+    values: list[float | None] = [row.value(name) for row in rows]
     known = [value for value in values if value is not None]
     if name == "train_flops" and known and all(known):
         places = [None if value is None else math.log10(value) for value in values]

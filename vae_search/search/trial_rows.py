@@ -49,9 +49,9 @@ def criteria_of(row: TrialRow, names: Sequence[str], *, epochs: int) -> tuple[fl
 
     Of a PRUNED trial the bound that it had reached, which more epochs would have lowered, and the cost of all epochs.
     """
-    values = {name: getattr(row, name) for name in names}
-    if row.state is State.PRUNED and row.epochs and values.get("train_flops") is not None:
-        values["train_flops"] *= epochs / row.epochs
+    values = {name: row.value(name) for name in names}
+    if row.state is State.PRUNED and row.epochs and (flops := values.get("train_flops")) is not None:
+        values["train_flops"] = flops * epochs / row.epochs
     known = [value for value in values.values() if value is not None]
     return tuple(known) if row.state in (State.COMPLETE, State.PRUNED) and len(known) == len(names) else ()
 
@@ -98,7 +98,7 @@ def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, fi
         trial=running.assignment.trial,
         state=end.state,
         reason=end.reason,
-        error=running.failure.error if running.failure else None,
+        error=running.failure.error if running.failure else scores.metric_trouble if scores else None,
         seed=running.assignment.seed,
         attempts=running.attempts,
         lease=context.lease,
@@ -140,6 +140,7 @@ def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, fi
         compiled=costs.compiled if costs else None,
         device=costs.device if costs else None,
         params=dict(running.assignment.params),
+        metrics=scores.metrics if scores else {metric.column: None for metric in spec.metrics},
         comparability_key=context.comparability_key,
         spec_sha256=spec.sha256,
         versions_json=json.dumps(dict(context.versions), sort_keys=True),

@@ -16,6 +16,7 @@ from vae_search.errors import InvalidSpec
 from vae_search.services.checks.sweep_checks import check_limits
 from vae_search.spec.document import parse_yaml
 from vae_search.spec.fields import FAR, IN_STORE, NAMES, PLUGIN, installed_sources
+from vae_search.spec.measures.metrics import refuse_unoffered
 from vae_search.spec.networks.submitted import refuse_unpublished
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 
@@ -118,6 +119,16 @@ def checked_spec(content: bytes, roots: DataRoots) -> tuple[SweepSpec, str]:
             reason := roots.refusal(spec.data.source, written=written, follow_links=spec.data.follow_links)
         ) is not None:
             raise document.refusal([(_SOURCE, f"{reason} Got {shown(written)}.")])
-    refuse_unpublished(spec.search_space)
+    refuse_own_code(spec)
     check_limits(spec)
     return spec, text
+
+
+def refuse_own_code(spec: SweepSpec) -> None:
+    """Refuse networks and metrics that no installed package offers to specs over HTTP.
+
+    Raises:
+        InvalidSpec: There is one.
+    """
+    refuse_unpublished(spec.search_space)
+    refuse_unoffered(spec.metrics)

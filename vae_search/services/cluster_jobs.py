@@ -22,6 +22,7 @@ from vae_search.services import sweeps
 from vae_search.services.checks.sweep_checks import check_limits
 from vae_search.services.datasets import BUCKETS, put, source_of
 from vae_search.services.models.sweep_outcome import SweepOutcome
+from vae_search.spec.measures.metrics import metrics_code
 from vae_search.spec.networks.code_loading import provide
 from vae_search.spec.networks.submitted import code_in_use
 from vae_search.store.backends.uri import open_store
@@ -100,7 +101,8 @@ def submit(
     jobs.check_capacity(spec.resources, wait_s=wait_s)
     if images is not None and _put_from_here(store, spec.data.source, images):
         images = None
-    code = tuple(each for each in code_in_use(spec.search_space).values() if not each.is_installed)
+    in_use = {each.package: each for each in (code_in_use(spec.search_space) | metrics_code(spec.metrics)).values()}
+    code = tuple(each for each in in_use.values() if not each.is_installed)
     payload = JobPackage(spec=spec, text=text, store=store, images=images, refresh=refresh, code=code)
     return jobs.submit(payload, lease=_next_lease(store, spec.name), wait_s=wait_s)
 

@@ -127,16 +127,20 @@ def table_facts(row: "TrialRow", verdicts: "Verdicts") -> Facts:
 
 def trial_facts(row: "TrialRow") -> Facts:
     """One trial: scores, costs, parameters and, unless it completed, why."""
-    return {
-        "trial": row.trial,
-        "state": row.state,
-        "objective": row.objective,
-        "neg_elbo": row.neg_elbo,
-        "instability": row.instability,
-        "epochs": row.epochs,
-        "train_flops": row.train_flops,
-        "params": dict(row.params),
-    } | ({"reason": row.reason, "error": row.error} if row.reason else {})
+    return (
+        {
+            "trial": row.trial,
+            "state": row.state,
+            "objective": row.objective,
+            "neg_elbo": row.neg_elbo,
+            "instability": row.instability,
+            "epochs": row.epochs,
+            "train_flops": row.train_flops,
+            "params": dict(row.params),
+        }
+        | dict(row.metrics)
+        | ({"reason": row.reason, "error": row.error} if row.reason else {})
+    )
 
 
 def confirmed_facts(verdict: Confirmed | FailedConfirmation | None) -> Facts | None:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from vae_search.core.criteria import CRITERIA, RankedBy
+from vae_search.core.criteria import CRITERIA, METRIC, RANKED_BY
 from vae_search.core.settings import QUERY_TIMEOUT_S
+from vae_search.core.text import shown as shown_value
 from vae_search.core.trial_state import State
+from vae_search.errors import InvalidSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRunRows, ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vae_search.services.sweep_status import SweepStatus
-    from vae_search.spec.sections import Objective
+    from vae_search.spec.measures.metrics import Metric
     from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.queries.query_result import QueryResult
     from vae_search.store.queries.sql_views import ModelVersions
@@ -62,7 +64,7 @@ def best(
     sweep: str,
     *,
     count: int | None,
-    by: RankedBy = "objective",
+    by: str = "objective",
     every_state: bool = False,
     where: str | None = None,
     known: KnownSweep | None = None,
@@ -81,19 +83,22 @@ def best(
 
     Raises:
         NotFound: There is no such sweep.
-        InvalidSpec: `where` is no condition.
+        InvalidSpec: `where` is no condition, or trials are not ranked by `by`.
         Conflict: The rows do not all belong to one comparability key (invariant I7).
     """
     found = _read(store, sweep, where, known)
+    highest_first = by not in RANKED_BY and _more_is_better(by, found.spec().metrics, sweep)
     leaderboard, judged = found.leaderboard, verdicts(found.confirm_rows)
     first = confirmed_first(judged) if by == "objective" else []
     front: tuple[str, ...] = ()
     if by == "objective" and not every_state and leaderboard.states[State.COMPLETE] and leaderboard.best is None:
-        objective = found.objective()  # of a Pareto sweep, else there would be a best
+        objective = found.spec().objective  # of a Pareto sweep, else there would be a best
         front = objective.pareto or ()
         shown = leaderboard.best_first(objective, count=count, first=first)
     else:
-        shown = leaderboard.ranked(by=by, every_state=every_state, count=count, first=first)
+        shown = leaderboard.ranked(
+            by=by, every_state=every_state, count=count, first=first, highest_first=highest_first
+        )
     return Ranking(
         sweep=sweep,
         searched=found.searched,
@@ -192,7 +197,7 @@ class _Found:
 
     searched: tuple[str, ...]
     bound: Literal["elbo", "iwae"]
-    objective: "Callable[[], Objective]"
+    spec: "Callable[[], SweepSpec]"
     leaderboard: Leaderboard
     confirm_rows: Sequence[ConfirmRow]
     damaged: tuple[str, ...]
@@ -221,11 +226,25 @@ def _read(store: Store, sweep: str, where: str | None, known: KnownSweep | None)
     return _Found(
         searched=searched,
         bound=bound,
-        objective=lambda: record.latest_spec(store).objective if known is None else known.spec.objective,
+        spec=lambda: record.latest_spec(store) if known is None else known.spec,
         leaderboard=leaderboard,
         confirm_rows=rows,
         damaged=tuple(sorted(damaged)),
     )
+
+
+def _more_is_better(by: str, metrics: "Sequence[Metric]", sweep: str) -> bool:
+    """True if of a sweep's metric more is better.
+
+    Raises:
+        InvalidSpec: It is no column that trials are ranked by.
+    """
+    better = {metric.column: metric.better for metric in metrics}
+    if by not in better:
+        if by.startswith(METRIC) and not better:
+            raise InvalidSpec(f"by: the spec of sweep {sweep} has no metrics.")
+        raise InvalidSpec(f"by: must be one of {', '.join([*RANKED_BY, *better])}, but got {shown_value(by)}.")
+    return better[by] == "higher"
 
 
 def _searched(spec: "SweepSpec") -> tuple[str, ...]:

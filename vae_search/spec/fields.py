@@ -6,8 +6,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
+from vae_search.core.criteria import CRITERIA, METRIC
 from vae_search.core.text import shown
 
 MAX_MEMORY_BYTES = 2**50
@@ -154,4 +155,17 @@ Clamp = Annotated[
     WithJsonSchema(
         {"type": "array", "items": {"type": "number", "minimum": -50, "maximum": 50}, "minItems": 2, "maxItems": 2}
     ),
+]
+
+
+def _is_criterion(value: str) -> str:
+    if value not in CRITERIA and not value.startswith(METRIC):
+        raise ValueError(f"must be one of {', '.join(CRITERIA)}, or {METRIC}NAME of a metric, but got {shown(value)}.")
+    return value
+
+
+Criterion = Annotated[
+    str,
+    AfterValidator(_is_criterion),
+    WithJsonSchema({"anyOf": [{"enum": [*CRITERIA]}, {"type": "string", "pattern": f"^{METRIC}"}]}),
 ]

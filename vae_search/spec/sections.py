@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from vae_search.core.criteria import Criterion
 from vae_search.core.references import NAME_PATTERN
 from vae_search.core.text import shown
 from vae_search.core.validation import Problems, raise_problems
-from vae_search.spec.fields import NAMES, Concurrency, Gpus, Memory, PositiveAmount, ResourceName, Share
+from vae_search.spec.fields import NAMES, Concurrency, Criterion, Gpus, Memory, PositiveAmount, ResourceName, Share
+from vae_search.spec.measures.metrics import criteria_problems
 from vae_search.spec.networks.submitted import own_problems
 from vae_search.spec.search_space import SearchSpace, point_problems
 
@@ -142,8 +142,8 @@ class Objective(Part):
         if self.pareto is None:
             if self.prefer != "neg_elbo":
                 found.append((("prefer",), f"orders the front of `pareto`, but got {self.prefer} without one."))
-        elif len({*self.pareto}) != len(self.pareto) or len(self.pareto) < 2 or "neg_elbo" not in self.pareto:
-            law = "must be neg_elbo and one or two others of instability, train_flops, each once"
+        elif len({*self.pareto}) != len(self.pareto) or not 2 <= len(self.pareto) <= 3 or "neg_elbo" not in self.pareto:
+            law = "must be neg_elbo and one or two others of instability, train_flops or metrics, each once"
             found.append((("pareto",), f"{law}, but got {shown(list(self.pareto))}."))
         else:
             if self.prefer not in self.pareto:
@@ -177,7 +177,7 @@ class Promote(Part):
 
     model: str = Field(pattern=NAME_PATTERN, description="The model that it may become champion of.")
     min_gain: float = Field(default=0.1, ge=0, description="Nats that it must be better by than the champion.")
-    limits: dict[str, float] = Field(default={}, description="Other limits of single gates, by the gate's name.")
+    limits: dict[str, float] = Field(default={}, description="Limits of gates by name, and of metrics as metric_NAME.")
     approval: Literal["none", "required"] = Field(
         default="none",
         description="required = who passes waits for somebody's approval; the model then asks it of every sweep.",
@@ -277,4 +277,7 @@ def relation_problems(parts: Mapping[str, Any]) -> Problems:
         case {"search_space": SearchSpace() as space, "budget": Budget(epochs=epochs), "objective": Objective() as aim}:
             if aim.pareto and "instability" in aim.pareto and (lack := _too_short(space, epochs)):
                 found.append((("objective", "pareto"), f"{lack} Raise it."))
+    match parts:
+        case {"metrics": tuple(metrics), "objective": Objective(pareto=tuple(criteria))}:
+            found += [(("objective", "pareto"), text) for text in criteria_problems(metrics, criteria)]
     return found

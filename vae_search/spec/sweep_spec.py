@@ -24,12 +24,13 @@ from pydantic import (
 
 from vae_search.core.measurements import StoppingRule
 from vae_search.core.references import NAME_PATTERN
-from vae_search.core.text import printable, short_path, shown
-from vae_search.core.validation import KeyPath, dotted, raise_problems
+from vae_search.core.text import printable, short_path
+from vae_search.core.validation import KeyPath, changes_between, raise_problems
 from vae_search.spec.document import SpecFile, override, parse_yaml, read_text
 from vae_search.spec.error_messages import found_by_pydantic
 from vae_search.spec.fields import Clamp, located
 from vae_search.spec.hyperparameters import RULES, Config, ParamValue
+from vae_search.spec.measures.metrics import Metric, read_metrics
 from vae_search.spec.networks.space_schema import configs_schema, space_schema, with_installed_families
 from vae_search.spec.search_space import SearchSpace
 from vae_search.spec.search_space_yaml import read_configs, read_space, write_space
@@ -86,6 +87,9 @@ class SweepSpec(Part):
     ] = Field(
         default_factory=lambda parts: default_pruning(parts["budget"].epochs),
         description="Rungs, or off; default: the first rung after a ninth of the epochs, one in three advances.",
+    )
+    metrics: Annotated[tuple[Metric, ...], BeforeValidator(read_metrics)] = Field(
+        default=(), description="Measures of every trial that completes: ssim, frechet, or functions of your own."
     )
     objective: Objective = Objective()
     confirm: Confirm = Confirm()
@@ -145,6 +149,8 @@ class SweepSpec(Part):
         tree["objective"].pop("bound", None)  # as it was when there was one bound
         if self.bound == "iwae":
             tree["objective"]["bound"] = "iwae"
+        if not self.metrics:  # as it was before there were any
+            del tree["metrics"]
         budget = {"epochs": self.budget.epochs}
         if self.budget.patience is not None:  # else as it was before there was any
             budget["patience"] = self.budget.patience
@@ -254,14 +260,7 @@ def json_schema() -> dict[str, object]:
 def identity_changes(old: SweepSpec, new: SweepSpec, *, besides: Collection[str] = ()) -> list[str]:
     """Differences between the identities of two specs, one `budget.epochs: 9 → 12` each; none `besides` some keys."""
     trees = ({key: part for key, part in spec.identity().items() if key not in besides} for spec in (old, new))
-    return _changes((), *trees)
-
-
-def _changes(path: KeyPath, old: object, new: object) -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = dict.fromkeys([*old, *new])
-        return [line for key in keys for line in _changes((*path, key), old.get(key), new.get(key))]
-    return [] if old == new else [f"{dotted(path)}: {shown(old)} → {shown(new)}"]
+    return changes_between(*trees)
 
 
 _KEYS: Mapping[KeyPath, Sequence[str]] = {

@@ -61,6 +61,8 @@ pruning:                          # or off
   min_epochs: 3                   # trials are first compared here, then at 3 · 3, 3 · 3 · 3, ...
   reduction_factor: 3             # each time about one in three goes on
 
+# metrics:                        # of every trial that completes, beside the bounds; columns metric_<name>
+#   - ssim                        # ssim and frechet are ours; a function of your own is my_measures:mig
 # objective:
 #   bound: elbo                   # ranks trials; iwae is tighter, and the default where `promote` is given
 #   stability_weight: 0.0         # minimised is bound + stability_weight * instability, both in nats

@@ -12,7 +12,7 @@ from vae_search.errors import Conflict, NotFound
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.pipeline import promote_best
 from vae_search.registry.registry import Registry
-from vae_search.services.models.champions import policy_of
+from vae_search.services.checks.promotion_rules import policy_of
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.local import LocalStore
 

@@ -291,3 +291,29 @@ def test_limits_in_nats_grow_with_bounds_that_count_thousands():
     assert not passed(with_seed(1, instability_regression=4.0), 0.0)["regression"]
     worse = replace(wide, rows=tuple(replace(row, instability_regression=6.0) for row in wide.rows))
     assert not passed(worse, 0.0)["regression"]
+
+
+def test_a_metric_with_a_limit_is_a_gate_on_the_worst_seed_in_its_direction():
+    def judged(limit: float, *values: float | None, more: bool) -> bool:
+        rows = [replace(row, metrics={"metric_x": value}) for row, value in zip(candidate().rows, values, strict=False)]
+        rows += candidate().rows[len(values) :]
+        given = replace(candidate(), rows=tuple(rows))
+        found = judge(given, FACTS, {"metric_x": limit}, more_is_better={"metric_x"} if more else ())
+        return {gate.name: gate.passed for gate in found}["metric_x"]
+
+    many = len(candidate().rows)
+
+    assert judged(0.7, *[0.8] * many, more=True)
+    assert not judged(0.7, *[0.8] * (many - 1), 0.6, more=True)
+    assert judged(0.7, *[0.6] * many, more=False)
+    assert not judged(0.7, *[0.6] * (many - 1), 0.8, more=False)
+    assert not judged(0.7, *[0.8] * (many - 1), None, more=True)  # not measured
+
+
+def test_rules_without_metrics_are_the_rules_that_they_were():
+    assert PromotionPolicy().sha256 == PromotionPolicy(limits={"seeds": 3}).sha256
+    assert PromotionPolicy(limits={"metric_x": 1.0}).sha256 != PromotionPolicy().sha256
+    assert (
+        PromotionPolicy(limits={"metric_x": 1.0}, more_is_better=frozenset({"metric_x"})).sha256
+        != PromotionPolicy(limits={"metric_x": 1.0}).sha256
+    )

@@ -241,3 +241,31 @@ def test_a_compaction_that_died_after_its_first_file_is_no_copy_and_is_made_agai
     assert answers(swept) == original
     assert compacted(swept) == copies(11)
     assert answers(swept) == original
+
+
+def test_a_copy_keeps_metrics_beside_rows_that_have_none(tmp_path):
+    store = LocalStore(tmp_path)
+    ledger = Ledger(store, "digits")
+    ledger.commit(trial_row(0), epoch_rows(0))
+    ledger.compact()
+    for trial in (1, 2):
+        ledger.commit(
+            trial_row(trial, metrics={"metric_ssim": 0.5 + trial / 10, "metric_mig": None}), epoch_rows(trial)
+        )
+        ledger.compact()
+
+    rows = Ledger(store, "digits").read().rows
+    path = SweepPaths("digits").compact_trials(3)
+    found = decode_checked(store.read(path), path=path, columns=["trial", "metric_ssim"]).to_pylist()
+
+    assert [row.value("metric_ssim") for row in rows] == [None, 0.6, 0.7]
+    assert [each["metric_ssim"] for each in found] == [None, 0.6, 0.7]
+
+
+def test_a_row_without_metrics_has_the_columns_that_it_always_had(tmp_path):
+    store = LocalStore(tmp_path)
+    Ledger(store, "digits").commit(trial_row(0), epoch_rows(0))
+
+    table = decode_checked(store.read(SweepPaths("digits").trial(0)), path=SweepPaths("digits").trial(0))
+
+    assert not [name for name in table.column_names if name.startswith("metric")]

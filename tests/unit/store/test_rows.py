@@ -13,13 +13,12 @@ from tests.support.rows import epoch_rows, trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore
 from vae_search.spec.hyperparameters import RULES
-from vae_search.store.ledger.checksums import GROUP_ROWS, decode_checked, encode_checked
+from vae_search.store.ledger.checksums import GROUP_ROWS, columns_from_parquet, decode_checked, encode_checked
 from vae_search.store.ledger.rows import (
     EPOCH_SCHEMA,
     TRIAL_SCHEMA,
     EpochRow,
     TrialRow,
-    columns_from_parquet,
     epochs_from_parquet,
     epochs_to_parquet,
     trial_from_parquet,

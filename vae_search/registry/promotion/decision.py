@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from vae_search.core.criteria import METRIC
 from vae_search.registry.log import Entry
 from vae_search.registry.promotion import champion_test as contests
 from vae_search.registry.promotion import gates as health
@@ -24,6 +25,7 @@ class PromotionPolicy:
 
     Args:
         needs_approval: whether who passes waits for somebody's approval; a model that once asked for it asks always.
+        more_is_better: metrics with a limit that must be at least that; others at most.
 
     Raises:
         InvalidSpec: A limit is no gate's, or cannot be one.
@@ -32,6 +34,7 @@ class PromotionPolicy:
     min_gain: float = MIN_GAIN_NATS
     limits: Mapping[str, float] = field(default_factory=dict)
     needs_approval: bool = False
+    more_is_better: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "limits", health.checked_limits(self.limits))
@@ -41,7 +44,10 @@ class PromotionPolicy:
         """Equal for equal rules of the verdicts, whether a limit was set or is the list's own."""
         limits = {gate.name: float(self.limits.get(gate.name, gate.limit)) for gate in health.GATES}
         levels = [contests.CONFIDENCE, contests.LIFE_LEVEL, contests.level_of(1)]
-        content = json.dumps([self.min_gain, levels, limits], sort_keys=True)
+        rules: list[object] = [self.min_gain, levels, limits]
+        if metrics := {name: limit for name, limit in self.limits.items() if name.startswith(METRIC)}:
+            rules += [metrics, sorted(self.more_is_better)]
+        content = json.dumps(rules, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -112,7 +118,9 @@ def decide(
     Raises:
         Conflict: Candidate and champion cannot be compared (invariant I7).
     """
-    verdicts = health.judge(candidate, replace(facts, min_gain=rules.min_gain), rules.limits)
+    verdicts = health.judge(
+        candidate, replace(facts, min_gain=rules.min_gain), rules.limits, more_is_better=rules.more_is_better
+    )
     if champion is None or not all(gate.passed for gate in verdicts):
         return PromotionDecision(gates=verdicts, contest=None)
     result = contests.champion_test(candidate.evidence, champion, turn=turn, min_gain=rules.min_gain)

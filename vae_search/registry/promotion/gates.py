@@ -7,11 +7,12 @@ worst of them. A gate without its measurement fails and says so; a gate that can
 too few epochs to see a regression) passes and says so. `GATES` at the end is the whole list.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from vae_search.core.criteria import METRIC
 from vae_search.core.image_bounds import ImageBounds
 from vae_search.core.text import did_you_mean
 from vae_search.errors import InvalidSpec
@@ -54,13 +55,33 @@ class Gate:
     judge: Callable[[Candidate, GateInputs, float], GateResult]
 
 
-def judge(candidate: Candidate, facts: GateInputs, limits: Mapping[str, float]) -> tuple[GateResult, ...]:
-    """The verdicts of all gates, in the order of the list.
+def judge(
+    candidate: Candidate,
+    facts: GateInputs,
+    limits: Mapping[str, float],
+    *,
+    more_is_better: Collection[str] = (),
+) -> tuple[GateResult, ...]:
+    """The verdicts of all gates, in the order of the list; then of the metrics that have a limit, by name.
 
     Args:
         limits: by gate, instead of the list's own; see `checked_limits`.
+        more_is_better: metrics that must be at least their limit; others at most.
     """
-    return tuple(gate.judge(candidate, facts, limits.get(gate.name, gate.limit)) for gate in GATES)
+    listed = [gate.judge(candidate, facts, limits.get(gate.name, gate.limit)) for gate in GATES]
+    metrics = [name for name in sorted(limits) if name.startswith(METRIC)]
+    return (
+        *listed,
+        *(metric_holds(name, candidate, limits[name], at_least=name in more_is_better) for name in metrics),
+    )
+
+
+def metric_holds(name: str, candidate: Candidate, limit: float, *, at_least: bool) -> GateResult:
+    """A metric of the spec on judge images, of the worst seed."""
+    what = f"{name} on judge images"
+    return of_worst_seed(
+        name, candidate, lambda row, _: row.metrics.get(name), lambda *_: limit, what, at_least=at_least
+    )
 
 
 def checked_limits(limits: Mapping[str, float]) -> dict[str, float]:
@@ -71,7 +92,9 @@ def checked_limits(limits: Mapping[str, float]) -> dict[str, float]:
     """
     names = [gate.name for gate in GATES]
     problems = [
-        f"promote.limits: no gate is called {n!r:.80}. {did_you_mean(n, names)}" for n in limits if n not in names
+        f"promote.limits: no gate is called {n!r:.80}. {did_you_mean(n, names)}"
+        for n in limits
+        if n not in names and not n.startswith(METRIC)
     ]
     problems += [f"promote.limits.{n}: must be finite, but got {v}." for n, v in limits.items() if not np.isfinite(v)]
     if limits.get("seeds", MIN_SEEDS) < MIN_SEEDS:

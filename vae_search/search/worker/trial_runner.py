@@ -32,6 +32,7 @@ from vae_search.store.ledger.failure_counts import MAX_FAILURES, failure_counts,
 from vae_search.store.ledger.image_bounds_file import bounds_from_parquet, bounds_to_parquet
 from vae_search.vae.inference.npz import arrays_of, npz_of
 from vae_search.vae.inference.scoring import judge
+from vae_search.vae.measuring.measuring import MetricsEngine
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.training.plan import TrainingPlan
 from vae_search.vae.training.trainer import OUT_OF_MEMORY, Trainer, TrainingRun
@@ -69,6 +70,7 @@ class TrialRunner:
         self._trial_plan = TrainingPlan.of(spec, rungs=config.rungs)
         self._confirm_plan = self._trial_plan.confirming(spec.confirm_epochs)
         self._trainer = Trainer(task, threads=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
+        self._metrics = MetricsEngine(metrics=spec.metrics, task=task) if spec.metrics else None
         self._assignment: TrialAssignment | None = None
         self._run: TrainingRun | None = None
         self._bounds: ImageBounds | None = None  # of a confirm run after its last epoch
@@ -181,11 +183,7 @@ class TrialRunner:
         if last:
             weights = run.averaged_weights()
             files[WEIGHTS_FILE] = npz_of(weights)
-            description = ModelDescription(
-                network=run.network_spec,
-                levels=self._trainer.task.pixels.levels,
-                clamp=self._config.spec.log_variance_clamp,
-            )
+            description = self._description_of(run)
             files[MODEL_FILE] = description.to_json()
             if assignment.confirms:
                 self._bounds = judge(weights, description, self._judge_task)
@@ -196,6 +194,13 @@ class TrialRunner:
         checkpoints.prune(self._store, self._config.spec.name, assignment.key, lease=self._config.lease)
         self._saved_at = self._monotonic()
         self._saved_epoch = run.epoch
+
+    def _description_of(self, run: TrainingRun) -> ModelDescription:
+        return ModelDescription(
+            network=run.network_spec,
+            levels=self._trainer.task.pixels.levels,
+            clamp=self._config.spec.log_variance_clamp,
+        )
 
     def _must_leave(self) -> bool:
         """True if the driver or the node is about to go, so that every epoch is saved; looked up now and then."""
@@ -232,6 +237,10 @@ class TrialRunner:
         scores = run.scores() if run.is_over else None
         if scores is not None and self._bounds is not None:
             scores = replace(scores, iwae=float(self._bounds.iwae.mean()), iwae_k=self._bounds.iwae_k)
+        if scores is not None and self._metrics is not None:
+            images = self._judge_task.images if assignment.confirms else self._trainer.task.select
+            measured = self._metrics.measure(run.averaged_weights(), self._description_of(run), images)
+            scores = replace(scores, metrics=measured.values, metric_trouble=measured.trouble)
         return TrialReport(
             key=assignment.key,
             epoch=run.epoch,

@@ -12,13 +12,12 @@ from vae_search.queue.entries import PRIORITIES, QueueAction
 from vae_search.server.routes.parameters import SweepName, TrialNumber
 from vae_search.server.routes.sweeps import check_owner, owner_of
 from vae_search.server.service import ByPerson, InService, Service
-from vae_search.server.submissions import checked_spec
+from vae_search.server.submissions import checked_spec, refuse_own_code
 from vae_search.server.tokens import Person, Role
 from vae_search.server.wall import opened_to
 from vae_search.services.browsing.queue_facts import item_facts
 from vae_search.services.control import commands, forking
 from vae_search.spec.from_trial import to_yaml
-from vae_search.spec.networks.submitted import refuse_unpublished
 from vae_search.spec.sections import DataSpec
 from vae_search.store.control.present_spec import read_present_spec
 from vae_search.store.leases.heartbeat import read_heartbeat
@@ -163,7 +162,7 @@ def fork(
         wanted.name,
         overrides=texts,
         spec=given,
-        check=lambda spec: refuse_unpublished(spec.search_space),
+        check=refuse_own_code,
     )
     with service.queue() as queue:
         item = queue.submit(

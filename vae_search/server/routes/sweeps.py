@@ -11,7 +11,6 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from vae_search.core.criteria import RankedBy
 from vae_search.server.event_streams import stream
 from vae_search.server.problems import RefusalError
 from vae_search.server.routes.parameters import Limit, SweepName, TrialNumber, Where, page
@@ -81,7 +80,9 @@ def best(
     service: InService,
     sweep: SweepName,
     n: Annotated[int, Query(description="How many.", ge=1, le=MOST_RANKED)] = 5,
-    by: Annotated[RankedBy, Query(description="Rank by it, least first.")] = "objective",
+    by: Annotated[
+        str, Query(description="objective, neg_elbo, instability, train_flops, metric_NAME.", max_length=60)
+    ] = "objective",
     where: Where = None,
     pareto: Annotated[bool, Query(description="Those that no other beats in any criterion.")] = False,
     every_state: Annotated[bool, Query(alias="all", description="Pruned and failed trials as well.")] = False,

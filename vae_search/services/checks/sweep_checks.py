@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vae_search.core.text import printable
 from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import Config
+from vae_search.spec.measures.metrics import metrics_code
 from vae_search.spec.networks.code_loading import provide
 from vae_search.spec.networks.own_code import CodeIdentity
 from vae_search.spec.networks.submitted import check_own, code_in_use
@@ -38,20 +39,20 @@ def check_limits(spec: "SweepSpec") -> None:
         InvalidSpec: `promote.limits` names a gate that does not exist.
     """
     if spec.promote is not None and spec.promote.limits:
-        from vae_search.services.models.champions import policy_of
+        from vae_search.services.checks.promotion_rules import policy_of
 
         policy_of(spec)
 
 
 def checked_code(spec: "SweepSpec", existing: SweepRecord | None) -> dict[str, CodeIdentity]:
-    """Identities of the code of families and networks that are not ours, by architecture; workers get the code.
+    """Identities of code that is not ours, of networks by architecture, of metrics by column; workers get the code.
 
     Raises:
         InvalidSpec: The code is not here, or has other parameters than the search space.
         Conflict: It has changed since the sweep began.
     """
     check_own(spec.search_space)
-    code = code_in_use(spec.search_space)
+    code = code_in_use(spec.search_space) | metrics_code(spec.metrics)
     identities = {name: each.identity for name, each in code.items()}
     if existing is not None:
         beginning.check_code(existing, identities)

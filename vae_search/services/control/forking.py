@@ -15,6 +15,7 @@ from vae_search.errors import Conflict, InvalidSpec
 from vae_search.services.checks.sweep_checks import check_limits
 from vae_search.services.sweeps import versions
 from vae_search.spec.from_trial import to_yaml
+from vae_search.spec.measures.metrics import metrics_code
 from vae_search.spec.networks.own_code import CodeIdentity
 from vae_search.spec.networks.submitted import check_own, code_in_use
 from vae_search.spec.sweep_spec import overridden
@@ -108,7 +109,8 @@ def fork(
     check_limits(new)
     check(new)
     check_own(new.search_space)
-    code = {name: each.identity for name, each in code_in_use(new.search_space).items()}
+    in_use = code_in_use(new.search_space) | metrics_code(new.metrics)
+    code = {name: each.identity for name, each in in_use.items()}
     beginning.check_code(record, code)  # the value of a config depends on it
     new = new.with_bound(record.spec)
     _check_comparable(record, present, new)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from vae_search.errors import BadData, Conflict, CorruptStore, InvalidSpec, NotFound
 from vae_search.registry import model_paths
 from vae_search.registry.log import model_names
-from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.model_backend import ModelBackend
 from vae_search.registry.promotion.pipeline import Decision, promote_best
 from vae_search.registry.registry import ModelAddress, Registry
 from vae_search.registry.state import ModelState
 from vae_search.registry.version_files import CARD_FILE, read_version
+from vae_search.services.checks.promotion_rules import policy_of
 from vae_search.services.models.local_backend import LocalBackend
 from vae_search.services.models.remote_backend import RemoteBackend
 from vae_search.spec.fields import located
@@ -64,18 +64,6 @@ class Evaluation:
     """of `neg_iwae`"""
     remark: str | None = None
     """on what the scores may be compared with"""
-
-
-def policy_of(spec: SweepSpec) -> PromotionPolicy:
-    """Gates and gain that a sweep's finalists must meet.
-
-    Raises:
-        InvalidSpec: `promote.limits` names a gate that does not exist.
-    """
-    asks = spec.promote
-    if asks is None:
-        return PromotionPolicy()
-    return PromotionPolicy(min_gain=asks.min_gain, limits=asks.limits, needs_approval=asks.approval == "required")
 
 
 def promote(

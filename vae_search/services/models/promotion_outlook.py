@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from vae_search.errors import Conflict, CorruptStore, NotFound, VaeSearchError
 from vae_search.registry.promotion.pipeline import candidates
 from vae_search.registry.state import ModelState
+from vae_search.services.checks.promotion_rules import policy_of
 from vae_search.services.models import champions
 from vae_search.store.backends.base import Store
 from vae_search.store.sweeps import beginning, sweep_record
@@ -64,7 +65,7 @@ def promotion_outlook(store: Store, sweep: str, *, model: str | None = None) -> 
         CorruptStore: Its record, or the model's log, is damaged.
     """
     spec = sweep_record.latest_spec(store, sweep)
-    rules = champions.policy_of(spec)
+    rules = policy_of(spec)
     name = model or (spec.promote.model if spec.promote else None)
     state = None if name is None else _state(store, name)
     asking, refusal = _asking(store, sweep, state)

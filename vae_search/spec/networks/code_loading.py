@@ -72,11 +72,20 @@ def build_function(reference: KerasReference) -> Callable[..., Any]:
     Raises:
         InvalidSpec: There is no such code, or it cannot be imported.
     """
-    code = code_of(reference.module)
-    where = f"{reference.module}:{reference.function}"
+    return function_in(reference.module, reference.function)
+
+
+def function_in(module: str, function: str) -> Callable[..., Any]:
+    """A function of code from elsewhere, imported.
+
+    Raises:
+        InvalidSpec: There is no such code, or it cannot be imported.
+    """
+    where = f"{module}:{function}"
     try:
-        module = _imported(code, reference.module)
-        found: Callable[..., Any] = getattr(module, reference.function)
+        found: Callable[..., Any] = getattr(_imported(code_of(module), module), function)
+    except InvalidSpec:
+        raise
     except Exception as error:  # whatever a module of somebody else does when it is imported
         raise InvalidSpec(
             f"{where}: cannot be imported: {type(error).__name__}: {printable(str(error), 300)}."

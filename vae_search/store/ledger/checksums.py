@@ -15,6 +15,7 @@ from itertools import accumulate
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vae_search.core.criteria import METRIC
 from vae_search.errors import CorruptStore
 from vae_search.store.ledger.columns import int64_array
 
@@ -102,3 +103,40 @@ def _digest(content: bytes, place: re.Match[bytes], path: str) -> bytes:
     for part in (content[: place.start(1)], _BLANK, content[place.end(1) :]):
         whole.update(part)
     return whole.hexdigest().encode()
+
+
+def with_metrics_from_parquet(content: bytes, *, path: str, schema: pa.Schema) -> pa.Table:
+    """`columns_from_parquet`, and the columns of the file's metrics.
+
+    Raises:
+        CorruptStore: As for `columns_from_parquet`.
+    """
+    table = columns_from_parquet(content, path=path, schema=schema)
+    held = decode_checked(content, path=path)
+    for name in held.column_names:
+        if name.startswith(METRIC):
+            table = table.append_column(name, held.column(name))
+    return table
+
+
+def columns_from_parquet(content: bytes, *, path: str, schema: pa.Schema) -> pa.Table:
+    """Some columns of the file `path`; one that the file lacks is NULL.
+
+    Args:
+        schema: a part of `TRIAL_SCHEMA` or `EPOCH_SCHEMA`, in its order.
+
+    Raises:
+        CorruptStore: The file is damaged or misplaced, or a column holds something else.
+    """
+    table = decode_checked(content, path=path, columns=schema.names)
+    if table.schema.equals(schema):
+        return table
+    held = set(table.column_names)
+    try:
+        columns = [
+            table.column(field.name).cast(field.type) if field.name in held else pa.nulls(table.num_rows, field.type)
+            for field in schema
+        ]
+    except pa.ArrowException as error:
+        raise CorruptStore(f"holds something else: {error}.", path=path, advice="Restore it from a copy.") from error
+    return pa.table(columns, schema=schema)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vae_search.core.criteria import METRIC
 from vae_search.spec.hyperparameters import RULES, ParamValue, is_own, name_problems
 from vae_search.spec.networks.rule import OPEN_RULE
 
@@ -109,7 +110,9 @@ def joined(first: pa.Table | None, then: pa.Table, *, by: Sequence[str]) -> pa.T
     if first is None:
         return then
     # The empty piece gives its schema to the whole: read from a file, a list's items have another name.
-    both = pa.concat_tables([then.slice(0, 0), first, then]).combine_chunks()
+    pieces = [then.slice(0, 0), first, then]
+    # Metrics that one of them lacks are NULL there.
+    both = pa.concat_tables(pieces, promote_options="default").combine_chunks()
     return both.take(pc.sort_indices(both, sort_keys=[(name, "ascending") for name in by])).combine_chunks()
 
 
@@ -152,3 +155,17 @@ def _checked_param(name: str, value: object) -> ParamValue:
     if (problem := OPEN_RULE.problem(value)) is not None:
         raise ValueError(f"params.{name}: {problem}")
     return value  # type: ignore[return-value]  # the rule has seen to it
+
+
+_METRIC_COLUMN = Column(float, pa.float64(), required=False)
+
+
+def checked_metrics(metrics: Mapping[str, object]) -> dict[str, float | None]:
+    """Metrics of a trial by column, finite or NULL.
+
+    Raises:
+        ValueError: A name or a value is none.
+    """
+    if unknown := sorted(name for name in metrics if not name.startswith(METRIC)):
+        raise ValueError(f"metrics: must be called {METRIC}…, but got {', '.join(unknown)}")
+    return {name: checked(name, value, _METRIC_COLUMN) for name, value in metrics.items()}

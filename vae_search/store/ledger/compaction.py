@@ -14,13 +14,12 @@ import pyarrow as pa
 
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store.backends.base import Store
-from vae_search.store.ledger.checksums import check_seal
+from vae_search.store.ledger.checksums import check_seal, columns_from_parquet, with_metrics_from_parquet
 from vae_search.store.ledger.rows import (
     EPOCH_SCHEMA,
     TRIAL_SCHEMA,
     EpochRow,
     TrialRow,
-    columns_from_parquet,
     epochs_from_parquet,
     epochs_to_parquet,
     trials_from_parquet,
@@ -125,7 +124,7 @@ def usable_copy(store: Store, sweep: str, raw: Collection[int], identity: SweepI
     try:
         return Copy(
             held=replace(held, size=len(held.trials)),  # those of older versions were named by the end of a range
-            trials=columns_from_parquet(store.read(trials_path), path=trials_path, schema=TRIAL_SCHEMA),
+            trials=with_metrics_from_parquet(store.read(trials_path), path=trials_path, schema=TRIAL_SCHEMA),
             epochs=columns_from_parquet(store.read(epochs_path), path=epochs_path, schema=EPOCH_SCHEMA),
         )
     except (CorruptStore, NotFound):  # somebody has removed it since

@@ -11,7 +11,7 @@ from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.ledger.checksums import decode_checked, encode_checked
 from vae_search.store.ledger.columns import Int32, checked, columns_of, records_of
-from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow, trial_fields, trial_record
+from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow, trial_fields, trial_record, with_metrics
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps.identity import foreign_rows, identity_of
 from vae_search.store.sweeps.sweep_record import StoredRecord
@@ -178,7 +178,7 @@ def testifying(runs: Sequence[ConfirmRow], *, selecting: int | None) -> list[Con
 def finalist_to_parquet(row: ConfirmRow, *, path: str) -> bytes:
     """`row` as a sealed Parquet file for `path`, with the columns of `FINALIST_SCHEMA`."""
     record = trial_record(row) | {"confirm_seed": row.confirm_seed}
-    return encode_checked(pa.Table.from_pylist([record], schema=FINALIST_SCHEMA), path=path)
+    return encode_checked(pa.Table.from_pylist([record], schema=with_metrics(FINALIST_SCHEMA, [row])), path=path)
 
 
 def finalist_from_parquet(content: bytes, *, path: str) -> ConfirmRow:

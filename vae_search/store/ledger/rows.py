@@ -6,12 +6,13 @@ reader ever sorts or averages them.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vae_search.core.criteria import METRIC
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import CorruptStore
 from vae_search.spec.hyperparameters import ParamValue
@@ -26,6 +27,7 @@ from vae_search.store.ledger.columns import (
     Text,
     Time,
     check_columns,
+    checked_metrics,
     checked_params,
     columns_of,
     int64_array,
@@ -52,7 +54,7 @@ class TrialRow:
     trial: Int64  # number of the trial, from 0
     state: Annotated[State, pa.string()]  # COMPLETE, PRUNED or FAIL
     reason: Annotated[Reason, pa.string()] | None = None  # rung, time, stopped, diverged, raised, oom, timeout; or NULL
-    error: Text | None = None  # last words of a FAIL
+    error: Text | None = None  # last words of a FAIL; of a COMPLETE trial the reason why a metric is NULL
     seed: Int64  # what the trial's weights, order and noise follow from
     attempts: Int32  # how often a worker began with it
     lease: Int32  # number of the driver that wrote the row
@@ -94,6 +96,7 @@ class TrialRow:
     compiled: Text | None = None  # graph or xla
     device: Text | None = None  # that trained: cpu, or the GPU's name; NULL in rows of versions that did not record it
     params: Mapping[str, ParamValue]  # the active parameters: columns param_<name> and params_json
+    metrics: Mapping[str, float | None] = field(default_factory=dict)  # of the spec's metrics: columns metric_<name>
     comparability_key: Text  # hash of the task; values are ranked only within one
     spec_sha256: Text  # hash of the spec's identity
     versions_json: Text | None = None  # versions of everything that a result depends on
@@ -107,9 +110,15 @@ class TrialRow:
         """The trial's number as it stands in paths; a confirm run's has its seed as well."""
         return trial_key(self.trial)
 
+    def value(self, column: str) -> float | None:
+        """Value of a column of numbers, such as `neg_elbo` or `metric_ssim`."""
+        found = self.metrics.get(column) if column.startswith(METRIC) else getattr(self, column)
+        return None if found is None else float(found)
+
     def __post_init__(self) -> None:
         check_columns(self, _TRIAL_COLUMNS)
         object.__setattr__(self, "params", checked_params(self.params))
+        object.__setattr__(self, "metrics", checked_metrics(self.metrics))
         if not self.state.is_finished:
             raise ValueError(f"trial {self.trial}: a row is a finished trial, but its state is {self.state}")
         if (State.COMPLETE if self.reason is None else self.reason.state) is not self.state:
@@ -159,8 +168,15 @@ def trials_to_parquet(rows: Sequence[TrialRow], *, path: str, after: pa.Table | 
     Args:
         after: others that go into the file with them, with the same columns.
     """
-    records = [trial_record(row) for row in rows]
-    return encode_checked(joined(after, pa.Table.from_pylist(records, schema=TRIAL_SCHEMA), by=["trial"]), path=path)
+    table = pa.Table.from_pylist([trial_record(row) for row in rows], schema=with_metrics(TRIAL_SCHEMA, rows))
+    return encode_checked(joined(after, table, by=["trial"]), path=path)
+
+
+def with_metrics(schema: pa.Schema, rows: Sequence[TrialRow]) -> pa.Schema:
+    """`schema` with the metrics of some rows behind it; sweeps without metrics have files as they always were."""
+    for name in sorted({name for row in rows for name in row.metrics}):
+        schema = schema.append(pa.field(name, pa.float64()))
+    return schema
 
 
 def trials_from_parquet(content: bytes, *, path: str, places: Sequence[int] | None = None) -> list[TrialRow]:
@@ -181,6 +197,7 @@ def trial_record(row: TrialRow) -> dict[str, object]:
     record = _record(row, _TRIAL_COLUMNS)
     # Parameters of networks from elsewhere stand in `params_json` alone: a table has the same columns everywhere.
     record |= {f"param_{name}": value for name, value in row.params.items() if name in PARAM_COLUMNS}
+    record |= row.metrics
     record["params_json"] = json.dumps(dict(row.params), sort_keys=True, ensure_ascii=False)
     return record
 
@@ -191,30 +208,9 @@ def trial_fields(record: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         KeyError, ValueError: There is none.
     """
-    return {name: record.get(name) for name in _TRIAL_COLUMNS} | {"params": json.loads(record["params_json"])}
-
-
-def columns_from_parquet(content: bytes, *, path: str, schema: pa.Schema) -> pa.Table:
-    """Some columns of the file `path`; one that the file lacks is NULL.
-
-    Args:
-        schema: a part of `TRIAL_SCHEMA` or `EPOCH_SCHEMA`, in its order.
-
-    Raises:
-        CorruptStore: The file is damaged or misplaced, or a column holds something else.
-    """
-    table = decode_checked(content, path=path, columns=schema.names)
-    if table.schema.equals(schema):
-        return table
-    held = set(table.column_names)
-    try:
-        columns = [
-            table.column(field.name).cast(field.type) if field.name in held else pa.nulls(table.num_rows, field.type)
-            for field in schema
-        ]
-    except pa.ArrowException as error:
-        raise CorruptStore(f"holds something else: {error}.", path=path, advice="Restore it from a copy.") from error
-    return pa.table(columns, schema=schema)
+    metrics = {name: value for name, value in record.items() if name.startswith(METRIC)}
+    found = {name: record.get(name) for name in _TRIAL_COLUMNS}
+    return found | {"params": json.loads(record["params_json"]), "metrics": metrics}
 
 
 def trial_to_parquet(row: TrialRow, *, path: str) -> bytes:
@@ -267,12 +263,12 @@ _EPOCH_COLUMNS = columns_of(EpochRow)
 
 def _trial_schema() -> pa.Schema:
     columns: list[tuple[str, Any]] = []
-    for field in fields(TrialRow):
-        if field.name == "params":
+    for each in fields(TrialRow):
+        if each.name == "params":
             columns += [(f"param_{name}", column.arrow) for name, column in PARAM_COLUMNS.items()]
             columns.append(("params_json", pa.string()))
-        else:
-            columns.append((field.name, _TRIAL_COLUMNS[field.name].arrow))
+        elif each.name in _TRIAL_COLUMNS:
+            columns.append((each.name, _TRIAL_COLUMNS[each.name].arrow))
     return pa.schema(columns)
 
 

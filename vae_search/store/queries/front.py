@@ -36,7 +36,7 @@ class Front:
 
 def member_of(row: TrialRow, criteria: Iterable[str]) -> Member:
     """A row, by what counts."""
-    values = {name: getattr(row, name) for name in criteria}
+    values = {name: row.value(name) for name in criteria}
     return Member(trial=row.trial, values=values, rate=row.rate)
 
 

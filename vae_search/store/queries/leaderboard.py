@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vae_search.core.criteria import CRITERIA, RankedBy
+from vae_search.core.criteria import CRITERIA, METRIC
 from vae_search.core.trial_state import State
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.columns import int64_array
@@ -100,12 +100,19 @@ class Leaderboard:
         return (first["trial"][0].as_py(), first["by"][0].as_py()) if len(first) else None
 
     def ranked(
-        self, *, by: RankedBy, every_state: bool, count: int | None = None, first: Sequence[int] = ()
+        self,
+        *,
+        by: str,
+        every_state: bool,
+        count: int | None = None,
+        first: Sequence[int] = (),
+        highest_first: bool = False,
     ) -> list[TrialRow]:
         """The first `count` of what `ranking.ranked` makes of all rows; None means all of it.
 
         Args:
             first: trials that come before all others if they are COMPLETE, in this order.
+            highest_first: of `by` more is better.
 
         Raises:
             Conflict: The rows belong to different comparability keys (invariant I7).
@@ -113,7 +120,8 @@ class Leaderboard:
         """
         check_comparable(self.comparability_keys, trials=self.finished)
         complete = self._complete()
-        order = self._first(complete, by, None if first or count is None else count)
+        limit = None if first or count is None else count
+        order = self._first(complete, by, limit, highest_first=highest_first)
         if first:
             order = _moved_up(order, first)
         if every_state:
@@ -152,7 +160,7 @@ class Leaderboard:
             Conflict, CorruptStore: As for `ranked`.
         """
         check_comparable(self.comparability_keys, trials=self.finished)
-        order = self._table.filter(self._complete())
+        order = self._with_metrics((*criteria, prefer)).filter(self._complete())
         keys = [(name, "ascending") for name in dict.fromkeys([prefer, "neg_elbo", "trial"])]
         order = order.take(pc.sort_indices(order, sort_keys=keys))
         columns = [order[name].to_pylist() for name in criteria]
@@ -165,7 +173,7 @@ class Leaderboard:
         """The front of a Pareto sweep, from the columns alone; None for another sweep."""
         if objective.pareto is None:
             return None
-        complete = self._table.filter(self._complete())
+        complete = self._with_metrics(objective.pareto).filter(self._complete())
         columns = [complete[name].to_pylist() for name in ("trial", "rate", *objective.pareto)]
         trials = (
             Member(trial=trial, values=dict(zip(objective.pareto, values, strict=True)), rate=rate)
@@ -176,17 +184,32 @@ class Leaderboard:
     def _complete(self) -> pa.ChunkedArray:
         return pc.match_like(self._table["state"], State.COMPLETE.value)  # `pc.equal` would load pandas
 
-    def _first(self, chosen: pa.ChunkedArray, by: str, count: int | None) -> pa.Table:
+    def _with_metrics(self, names: Sequence[str]) -> pa.Table:
+        """The table, with the metrics among these columns from the whole rows, which alone have them."""
+        table = self._table
+        for name in {name for name in names if name.startswith(METRIC)}:
+            table = table.append_column(
+                name, pa.array([row.value(name) for row in self.rows(self.numbers)], pa.float64())
+            )
+        return table
+
+    def _first(self, chosen: pa.ChunkedArray, by: str, count: int | None, *, highest_first: bool = False) -> pa.Table:
         """Of the chosen rows the first `count` by the column `by`, least first, NULL last; equal values by number.
 
         Those that are NULL there come by neg_elbo.
         """
         trial = self._table["trial"]
         zeros = pc.cast(pc.subtract(trial, trial), pa.float64())  # a scalar in its place would load pandas
-        instead = pc.if_else(pc.is_valid(self._table[by]), zeros, self._table["neg_elbo"])
-        table = self._table.select([by, "trial"]).append_column("instead", instead).filter(chosen)
+        whole = self._with_metrics([by])
+        instead = pc.if_else(pc.is_valid(whole[by]), zeros, whole["neg_elbo"])
+        table = whole.select([by, "trial"]).append_column("instead", instead).filter(chosen)
         table = table.rename_columns(["by", "trial", "instead"])
-        order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in ("by", "instead", "trial")])
+        keys = [
+            ("by", "descending" if highest_first else "ascending"),
+            ("instead", "ascending"),
+            ("trial", "ascending"),
+        ]
+        order = pc.sort_indices(table, sort_keys=keys)
         return table.take(order.slice(0, count)).select(["by", "trial"])
 
 

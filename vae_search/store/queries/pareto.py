@@ -13,9 +13,12 @@ Point = tuple[float | None, float | None, float | None]
 
 
 def point_of(values: Mapping[str, float | None]) -> Point:
-    """The point with these criteria; the others decide nothing."""
-    neg_elbo, instability, train_flops = (values.get(name) for name in CRITERIA)
-    return (neg_elbo, instability, train_flops)
+    """The point with these criteria, at most three; the others decide nothing."""
+    metrics = [value for name, value in values.items() if name not in CRITERIA]
+    absent = [name for name in CRITERIA if name not in values]
+    filled = {**values, **dict(zip(absent, metrics, strict=False))}
+    neg_elbo, second, third = (filled.get(name) for name in CRITERIA)
+    return (neg_elbo, second, third)
 
 
 def front(points: Sequence[Point]) -> list[int]:

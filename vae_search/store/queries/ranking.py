@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from vae_search.core.criteria import RankedBy
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
 from vae_search.store.ledger.rows import TrialRow
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from vae_search.spec.sections import Objective  # its library takes as long to load as `best` does
 
 
-def ranked(rows: Sequence[TrialRow], *, by: RankedBy, every_state: bool, first: Sequence[int] = ()) -> list[TrialRow]:
+def ranked(rows: Sequence[TrialRow], *, by: str, every_state: bool, first: Sequence[int] = ()) -> list[TrialRow]:
     """COMPLETE trials by the column `by`, least first, NULL last; with `every_state` then the others by `neg_elbo`.
 
     Those that are NULL in `by`, as all are of a Pareto sweep by the objective, come by `neg_elbo`.
@@ -29,7 +28,7 @@ def ranked(rows: Sequence[TrialRow], *, by: RankedBy, every_state: bool, first: 
     check_comparable({row.comparability_key for row in rows}, trials=len(rows))
 
     def place(row: TrialRow) -> tuple[bool, float, bool, float, int]:
-        value = getattr(row, by if row.state is State.COMPLETE else "neg_elbo")
+        value = row.value(by if row.state is State.COMPLETE else "neg_elbo")
         if value is not None:
             return (False, value, False, 0.0, row.trial)
         return (True, 0.0, row.neg_elbo is None, row.neg_elbo or 0.0, row.trial)
@@ -69,11 +68,11 @@ def front_of(rows: Sequence[TrialRow], *, criteria: Sequence[str], prefer: str) 
     """
     check_comparable({row.comparability_key for row in rows}, trials=len(rows))
     complete = [row for row in rows if row.state is State.COMPLETE]
-    points = [point_of({name: getattr(row, name) for name in criteria}) for row in complete]
+    points = [point_of({name: row.value(name) for name in criteria}) for row in complete]
     places = front_of_learners(points, [row.rate for row in complete])
 
     def order(row: TrialRow) -> tuple[bool, float, float, int]:
-        value = getattr(row, prefer)
+        value = row.value(prefer)
         return (value is None, value or 0.0, row.neg_elbo or 0.0, row.trial)
 
     return sorted((complete[place] for place in places), key=order)

@@ -13,12 +13,12 @@ from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
+from vae_search.store.ledger.checksums import columns_from_parquet
 from vae_search.store.ledger.columns import int64_array
 from vae_search.store.ledger.compaction import compact_sizes
 from vae_search.store.ledger.rows import (
     TRIAL_SCHEMA,
     TrialRow,
-    columns_from_parquet,
     trial_from_parquet,
     trials_from_parquet,
 )

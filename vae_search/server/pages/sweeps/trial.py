@@ -5,6 +5,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from vae_search.core.criteria import METRIC
 from vae_search.core.trial_state import Reason
 from vae_search.errors import CorruptStore, NotFound, VaeSearchError
 from vae_search.server.pages.rendering import render
@@ -64,6 +65,7 @@ def show_trial(
         epochs, damaged = [], str(error)
     points = [(each["epoch"], each["neg_elbo"]) for each in epochs if each["neg_elbo"] is not None]
     pictures, trouble = _pictures(service, sweep, trial) if draw else ((), [])
+    labels = [*MEASURED, *((name, name) for name in sorted(row) if name.startswith(METRIC))]
     return render(
         request,
         "trial.html",
@@ -76,7 +78,7 @@ def show_trial(
         trial=trial,
         row=row,
         params=row["params"],
-        measured=[(label, row[name]) for name, label in MEASURED if row.get(name) is not None],
+        measured=[(label, row[name]) for name, label in labels if row.get(name) is not None],
         why=WHY.get(row["reason"], f"It ended: {row['reason']}.") if row["reason"] else None,
         epochs=epochs,
         damaged=damaged,

@@ -1,0 +1,130 @@
+"""Metrics of a trained model: ours against other implementations, and what functions of others may do wrong."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vae_search.data.tasks import TrainingTask
+from vae_search.spec.hyperparameters import Config
+from vae_search.spec.measures.metrics import Metric
+from vae_search.spec.networks import code_loading
+from vae_search.vae.measuring.frechet import SAMPLES_SEED, frechet
+from vae_search.vae.measuring.measuring import MetricsEngine
+from vae_search.vae.measuring.model_view import MeasuredModel
+from vae_search.vae.measuring.ssim import ssim
+from vae_search.vae.networks.model_config import ModelDescription
+from vae_search.vae.networks.network import build, initial_weights
+from vae_search.vae.networks.network_spec import NetworkSpec
+
+pytestmark = pytest.mark.needs_tensorflow
+
+MEASURES = """
+import random
+import numpy as np
+
+def lucky(model, images, labels):
+    return random.random() + np.random.random() + float(__import__("tensorflow").random.uniform([]))
+
+def code(model, images, labels):
+    return float(model.encode(images)[0].mean())
+
+def spoils(model, images, labels):
+    images[:] = 0
+    return 1.0
+
+def nowhere(model, images, labels):
+    return float("nan")
+
+def huge(model, images, labels):
+    raise MemoryError
+
+def words(model, images, labels):
+    return "good"
+"""
+
+
+@pytest.fixture
+def description(task: TrainingTask) -> ModelDescription:
+    network = NetworkSpec.of(Config(latent_dim=4, width=16, depth=1), task.image_shape, likelihood="bernoulli")
+    return ModelDescription(network=network, levels=task.pixels.levels, clamp=(-6.0, 2.0))
+
+
+@pytest.fixture
+def weights(description: ModelDescription) -> dict[str, np.ndarray]:
+    network = build(description.network)
+    arrays = initial_weights(network, seed=3, latent_free=np.zeros(description.network.image_shape, np.float32))
+    return dict(zip(network.names, map(np.asarray, arrays), strict=True))
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A maker of the engine with some of the functions of MEASURES."""
+    (tmp_path / "odd_measures.py").write_text(MEASURES)
+    monkeypatch.setattr(code_loading, "_places", [tmp_path])
+    monkeypatch.setattr(code_loading, "_provided", {})
+
+    def engine(task: TrainingTask, *names: str) -> MetricsEngine:
+        metrics = [Metric(name=name, function=name if name == "ssim" else f"odd_measures:{name}") for name in names]
+        return MetricsEngine(metrics=metrics, task=task)
+
+    return engine
+
+
+@pytest.mark.parametrize(("shape", "window"), [((28, 28, 1), 11), ((32, 24, 3), 11), ((8, 8, 1), 7)])
+def test_structural_similarity_is_that_of_tensorflow(shape, window):
+    rng = np.random.default_rng(5)
+    first = rng.random((4, *shape), np.float32)
+    second = np.clip(first + rng.normal(0, 0.2, first.shape), 0, 1).astype(np.float32)
+
+    expected = tf.image.ssim(first, second, max_val=1.0, filter_size=window).numpy()
+
+    np.testing.assert_allclose(ssim(first, second), expected, atol=2e-5)
+    np.testing.assert_allclose(ssim(first, first), 1.0)
+
+
+def test_the_distance_of_a_models_own_samples_is_nothing_and_of_noise_much(task, description, weights):
+    engine = MetricsEngine(metrics=(), task=task)
+    model = MeasuredModel(description, weights, space=lambda: engine._space)
+    drawn = model.draw(200, seed=SAMPLES_SEED).astype(np.float32)
+
+    assert frechet(model, drawn, None) == pytest.approx(0, abs=1e-6)
+    assert frechet(model, np.zeros_like(drawn), None) > 1
+
+
+def test_equal_weights_get_equal_numbers_whatever_ran_before(own, task, description, weights):
+    engine = own(task, "lucky", "code")
+    first = engine.measure(weights, description, task.select)
+    np.random.random(7)  # noqa: NPY002 - the stream that a function may use
+
+    again = own(task, "code", "lucky").measure(weights, description, task.select)
+
+    assert first.trouble is None
+    assert dict(first.values) == dict(again.values)
+
+
+def test_streams_of_others_go_on_as_if_nothing_had_been_measured(own, task, description, weights):
+    np.random.seed(4)  # noqa: NPY002
+    expected = np.random.random(3)  # noqa: NPY002
+    np.random.seed(4)  # noqa: NPY002
+
+    own(task, "lucky").measure(weights, description, task.select)
+
+    assert np.array_equal(np.random.random(3), expected)  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("spoils", "read-only"), ("nowhere", "must give a finite number, but gave nan"), ("words", "but gave 'good'")],
+)
+def test_a_metric_that_fails_is_null_with_its_reason_and_in_nobodys_way(own, task, description, weights, name, reason):
+    found = own(task, name, "ssim").measure(weights, description, task.select)
+
+    assert found.values[f"metric_{name}"] is None
+    assert -1 <= found.values["metric_ssim"] <= 1
+    assert found.trouble.startswith(f"metric_{name}: ")
+    assert reason in found.trouble
+
+
+def test_a_process_without_memory_is_not_the_metrics_answer(own, task, description, weights):
+    with pytest.raises(MemoryError):
+        own(task, "huge").measure(weights, description, task.select)

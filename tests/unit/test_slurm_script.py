@@ -69,7 +69,7 @@ class Batch:
                 },
                 stderr=errors,
             )
-        begun = [folder / "pids" / name for name in ("worker1", "worker2", "search")]
+        begun = [folder / "pids" / name for name in ("localhost", "worker1", "worker2", "search")]
         self.until(lambda: all(file.exists() and file.read_text() for file in begun))
 
     def until(self, happened: Callable[[], bool]) -> None:

@@ -229,3 +229,35 @@ def test_a_look_aside_that_never_comes_keeps_nobody_waiting():
     source.now_s += 2.0
     assert kept.answer("a") == 2
     assert len(dropped) == 2
+
+
+def test_an_answer_that_another_look_replaces_meanwhile_does_not_pass_for_the_newer_one():
+    source = Source()
+    changed: list[bool] = []
+
+    def fresh_s(value: int) -> float:
+        if value == 1 and not changed:  # between taking the answer and judging it, a change is made and looked at
+            changed.append(True)
+            source.now_s = 1.0
+            kept.outdate("a")
+            source.now_s = 1.5
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(kept.answer, "a").result() == 2
+        return 5.0
+
+    kept = source.kept(fresh_s=fresh_s)
+    kept.answer("a")
+
+    assert kept.answer("a") == 2
+
+
+def test_names_that_never_had_an_answer_are_not_kept_while_the_source_is_away():
+    def away(name: str, before: int | None) -> int:
+        raise StoreUnavailable("is away.")
+
+    kept = KeptAnswers(away, fresh_s=lambda _: 2.0, monotonic=lambda: 0.0, most=10)
+    for name in "abc":
+        with pytest.raises(StoreUnavailable):
+            kept.answer(name)
+
+    assert not kept._kept  # nothing else tells what is held

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.stores import KEY, SPEC, filled_store
-from vae_search.errors import Conflict, CorruptStore, NotFound
+from vae_search.errors import Conflict, CorruptStore, NotFound, StoreUnavailable
 from vae_search.services import maintenance
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.local import LocalStore
@@ -186,3 +186,29 @@ def test_verify_names_a_damaged_command_and_gc_removes_those_to_removed_sweeps(s
     assert [finding.path for finding in verified.before.damaged] == [path]
     assert [*cleaned.removed] == [SweepPaths("digits").commands("removed")]
     assert store.list(SweepPaths("digits").control) == [path]
+
+
+class StoreThatGoesAway(LocalStore):
+    """A store that nobody reaches once something was written."""
+
+    is_away = False
+
+    def create(self, path: str, content: bytes) -> None:
+        super().create(path, content)
+        self.is_away = True
+
+    def read(self, path: str) -> bytes:
+        if self.is_away:
+            raise StoreUnavailable("is away.")
+        return super().read(path)
+
+
+def test_a_command_that_is_durable_is_given_although_the_store_goes_away_then(store):
+    begun(store, "first")
+    away = StoreThatGoesAway(store.root)
+
+    number = command(
+        away, "digits", CommandAction.STOP_TRIAL, incarnation="first", actor=None, now=lambda: NOW, trial=3
+    )
+
+    assert CommandLog(store, "digits", incarnation="first").control().stopped_trials == {3: number}

@@ -189,6 +189,13 @@ def test_brackets_that_the_parser_would_need_minutes_for_are_refused_unparsed(st
         matching(store, "digits", opened * 2_000)
 
 
+def test_closing_brackets_in_a_text_close_nothing_that_is_opened_after_it(store: LocalStore) -> None:
+    with pytest.raises(InvalidSpec, match="must nest at most 100 brackets"):
+        query(store, f"SELECT '{')' * 20_000}', {'(' * 20_000}")
+    with pytest.raises(InvalidSpec, match="must nest at most 100 brackets"):
+        matching(store, "digits", f"'{')' * 2_000}' = {'(' * 2_000}")
+
+
 def test_brackets_that_are_closed_again_may_be_many(store: LocalStore) -> None:
     sql = f"SELECT {'+'.join(['(1)'] * 400)}, {'(' * 100}1{')' * 100}"
 

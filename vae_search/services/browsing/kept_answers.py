@@ -22,8 +22,8 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class _Kept(Generic[T]):
     lock: threading.Lock = field(default_factory=threading.Lock)
-    value: T | None = None
-    read_at_s: float = -math.inf
+    found: tuple[T, float] | None = None
+    """the answer, and when the look that it came from began; one value, so that no thread mixes two looks"""
     outdated_at_s: float = -math.inf
     """what was read until then will not do"""
     looks: int = 0
@@ -33,9 +33,9 @@ class _Kept(Generic[T]):
     is_in_line: bool = False
     """whether a look aside was asked for, which may never come: then whoever has too old an answer looks"""
 
-    def will_do(self, since_s: float) -> bool:
-        """True if there is an answer that was read since then, and nobody has outdated it."""
-        return self.value is not None and self.read_at_s >= since_s and self.read_at_s > self.outdated_at_s
+    def will_do(self, read_at_s: float, since_s: float) -> bool:
+        """True if an answer that was read then was read since `since_s`, and nobody has outdated it."""
+        return read_at_s >= since_s and read_at_s > self.outdated_at_s
 
 
 class KeptAnswers(Generic[T]):
@@ -79,27 +79,29 @@ class KeptAnswers(Generic[T]):
         with self._lock:
             kept = self._kept.pop(name, None) or _Kept()
             self._kept[name] = kept
-        looks, seen_at_s, value = kept.looks, kept.read_at_s, kept.value
-        fresh_s = 0.0 if value is None else self._fresh_s(value)
-        age_s = self._monotonic() - seen_at_s
-        is_valid = value is not None and kept.will_do(since_s)
-        if value is not None and is_valid and age_s < fresh_s:
-            return value
-        will_do = is_valid and age_s < STALE * fresh_s
-        if will_do and self._aside is not None and value is not None:
-            if not kept.is_in_line:
-                kept.is_in_line = True
-                with suppress(RuntimeError):  # the service ends
-                    self._aside(lambda: self._renew(name, kept, looks))
-            return value
-        if not kept.lock.acquire(blocking=not will_do) and value is not None:
-            return value
+        looks, found = kept.looks, kept.found
+        will_do = False
+        if found is not None:
+            value, read_at_s = found
+            fresh_s, age_s = self._fresh_s(value), self._monotonic() - read_at_s
+            is_valid = kept.will_do(read_at_s, since_s)
+            if is_valid and age_s < fresh_s:
+                return value
+            will_do = is_valid and age_s < STALE * fresh_s
+            if will_do and self._aside is not None:
+                if not kept.is_in_line:
+                    kept.is_in_line = True
+                    with suppress(RuntimeError):  # the service ends
+                        self._aside(lambda: self._renew(name, kept, looks))
+                return value
+        if not kept.lock.acquire(blocking=not will_do) and found is not None:
+            return found[0]
         try:
             if kept.looks != looks:  # somebody else has looked while this thread waited
                 if kept.trouble is not None:
                     raise kept.trouble.with_traceback(None)
-                if kept.value is not None and kept.will_do(since_s):
-                    return kept.value
+                if (newer := kept.found) is not None and kept.will_do(newer[1], since_s):
+                    return newer[0]
             return self._newer(name, kept)
         finally:
             kept.lock.release()
@@ -114,9 +116,10 @@ class KeptAnswers(Generic[T]):
         """True if there is an answer that nobody would wait for."""
         with self._lock:
             kept = self._kept.get(name)
-        if kept is None or (value := kept.value) is None:
+        if kept is None or kept.found is None:
             return False
-        return kept.will_do(-math.inf) and self._monotonic() - kept.read_at_s < STALE * self._fresh_s(value)
+        value, read_at_s = kept.found
+        return kept.will_do(read_at_s, -math.inf) and self._monotonic() - read_at_s < STALE * self._fresh_s(value)
 
     def keep_only(self, names: set[str]) -> None:
         """Forget all others."""
@@ -127,7 +130,7 @@ class KeptAnswers(Generic[T]):
     def values(self) -> list[T]:
         """All answers as they were read last."""
         with self._lock:
-            return [kept.value for kept in self._kept.values() if kept.value is not None]
+            return [kept.found[0] for kept in self._kept.values() if kept.found is not None]
 
     def _renew(self, name: str, kept: _Kept[T], looks: int) -> None:
         with kept.lock:
@@ -136,28 +139,32 @@ class KeptAnswers(Generic[T]):
                     self._newer(name, kept)
             except VaeSearchError as trouble:  # who asks next meets it, or finds the store well again
                 logger.warning("%s cannot be read anew: %s", name, trouble)
+            except Exception:  # nobody waits for this thread's end, so that a mistake would be silent
+                logger.exception("%s cannot be read anew", name)
             finally:
                 kept.is_in_line = False
 
     def _newer(self, name: str, kept: _Kept[T]) -> T:
         began_s = self._monotonic()
         try:
-            value = self._read(name, kept.value)
+            value = self._read(name, None if kept.found is None else kept.found[0])
         except VaeSearchError as trouble:
             kept.trouble, kept.looks = trouble, kept.looks + 1
-            if isinstance(trouble, NotFound | CorruptStore):
+            if kept.found is None or isinstance(trouble, NotFound | CorruptStore):
                 with self._lock:
                     if self._kept.get(name) is kept:
                         del self._kept[name]
             raise
-        kept.value, kept.read_at_s, kept.trouble, kept.looks = value, began_s, None, kept.looks + 1
+        kept.found, kept.trouble, kept.looks = (value, began_s), None, kept.looks + 1
         kept.is_in_line = False
         self._drop()
         return value
 
     def _drop(self) -> None:
         with self._lock:
-            weights = {name: 1 if kept.value is None else self._weigh(kept.value) for name, kept in self._kept.items()}
+            weights = {
+                name: 1 if kept.found is None else self._weigh(kept.found[0]) for name, kept in self._kept.items()
+            }
             total = sum(weights.values())
             for name in [*weights][:-1]:
                 if total <= self._most:

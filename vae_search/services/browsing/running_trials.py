@@ -80,15 +80,14 @@ class RunningReader:
         kept = {} if before is None else {run["key"]: run["curve"] for run in before.runs}
         known = {} if before is None else before.folders
         new = {key: folder for key, folder in folders.items() if known.get(key) != folder}
-        curves = kept | {
-            key: curve_of(content) for key, content in read_one_file(self._store, new, MEASUREMENTS_FILE).items()
-        }
+        read = read_one_file(self._store, new, MEASUREMENTS_FILE)
+        curves = kept | {key: curve_of(content) for key, content in read.items()}
         return InFlight(
             runs=tuple(run | {"curve": curves.get(run["key"], ())} for run in _runs(listed)),
             rungs=rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs),
             epochs=spec.budget.epochs,
-            best=before.best if before is not None else _finished_curve(self._store, sweep, best),
-            folders=folders,
+            best=before.best if before is not None and before.best else _finished_curve(self._store, sweep, best),
+            folders={key: folder for key, folder in folders.items() if key in read or key not in new},
             incarnation=incarnation,
         )
 

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from vae_search.errors import Conflict, CorruptStore
+from vae_search.errors import Conflict, CorruptStore, StoreUnavailable
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.control.commands import CommandAction, SweepCommand, SweepControl, fold, given_before
@@ -116,7 +116,11 @@ def command(
         **what,  # type: ignore[arg-type]
     )
     number = CommandLog(store, sweep, incarnation=incarnation).add(given)
-    if sweep_record.read_stored(store, sweep).incarnation != incarnation:
+    try:
+        present = sweep_record.read_stored(store, sweep).incarnation
+    except StoreUnavailable:  # the command is durable, and who repeats it would give it twice
+        return number
+    if present != incarnation:
         raise Conflict(
             f"sweep {sweep}: was removed while it was given a command, and another one has its name now; that one was "
             "told nothing.\nLook at it, and give the command again if you mean it."

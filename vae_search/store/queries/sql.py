@@ -201,9 +201,13 @@ def _check_one_expression(condition: str) -> None:
 
 
 def _is_nested_too_deeply(sql: str) -> bool:
-    """True if more brackets are open at once than anybody needs; those in texts count, too."""
-    depth = accumulate(("([{".find(sign) >= 0) - (")]}".find(sign) >= 0) for sign in sql)
-    return max(depth, default=0) > MOST_NESTED
+    """True if more brackets are open at once than anybody needs.
+
+    Those in texts count, too, and closing ones in a text close nothing before it.
+    """
+    steps = (("([{".find(sign) >= 0) - (")]}".find(sign) >= 0) for sign in sql)
+    depth = accumulate(steps, lambda open_now, step: max(0, open_now + step), initial=0)
+    return max(depth) > MOST_NESTED
 
 
 def _refusal(condition: str, why: str) -> InvalidSpec:

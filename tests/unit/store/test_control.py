@@ -203,9 +203,9 @@ class StoreThatGoesAway(LocalStore):
         return super().read(path)
 
 
-def test_a_command_that_is_durable_is_given_although_the_store_goes_away_then(store):
-    begun(store, "first")
-    away = StoreThatGoesAway(store.root)
+def test_a_command_that_is_durable_is_given_although_the_store_goes_away_then(tmp_path):
+    store = begun(LocalStore(tmp_path), "first")
+    away = StoreThatGoesAway(tmp_path)
 
     number = command(
         away, "digits", CommandAction.STOP_TRIAL, incarnation="first", actor=None, now=lambda: NOW, trial=3

@@ -79,11 +79,11 @@ class KeptAnswers(Generic[T]):
         with self._lock:
             kept = self._kept.pop(name, None) or _Kept()
             self._kept[name] = kept
-        looks, found = kept.looks, kept.found
+        looks, found, now_s = kept.looks, kept.found, self._monotonic()
         will_do = False
         if found is not None:
             value, read_at_s = found
-            fresh_s, age_s = self._fresh_s(value), self._monotonic() - read_at_s
+            fresh_s, age_s = self._fresh_s(value), now_s - read_at_s
             is_valid = kept.will_do(read_at_s, since_s)
             if is_valid and age_s < fresh_s:
                 return value

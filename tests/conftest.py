@@ -132,6 +132,16 @@ def store(tmp_path: Path) -> LocalStore:
     return LocalStore(tmp_path / STORE_FOLDER)
 
 
+@pytest.fixture(autouse=True)
+def no_code_of_others() -> Iterator[None]:
+    """Own networks and measures that a test was told of are none of the next one's: they are kept by the process."""
+    yield
+    loaded = sys.modules.get("vae_search.spec.networks.code_loading")
+    if loaded is not None:
+        loaded._places.clear()
+        loaded._provided.clear()
+
+
 @pytest.fixture
 def without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """Never wait for the disk: for tests of hundreds of writes that are not about it."""

@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (found / "my_measures.py").write_text(block("python"))
     (found / "sweep.yaml").write_text(block("yaml"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(code_loading, "_places", [])
+        patch.setattr(code_loading, "_places", {})
         patch.setattr(code_loading, "_provided", {})
         vae_search.run(found / "sweep.yaml", store=found / "store", inline=True, overrides=["pruning=off"])
         yield found

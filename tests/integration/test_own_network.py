@@ -58,7 +58,7 @@ COSTS |= {"incarnation", "epochs_sha256", "spec_sha256", "node_id"}
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was told of no code."""
-    monkeypatch.setattr(code_loading, "_places", [])
+    monkeypatch.setattr(code_loading, "_places", {})
     monkeypatch.setattr(code_loading, "_provided", {})
     monkeypatch.delenv(code_loading.VARIABLE, raising=False)
 

@@ -22,5 +22,5 @@ def lay_out(folder: Path, patch: pytest.MonkeyPatch) -> None:
     (group, points), *_ = re.findall(r'^```toml\n\[project\.entry-points\."(.*?)"\]\n(.*?)^```$', content, re.M | re.S)
     (metadata / "entry_points.txt").write_text(f"[{group}]\n{points.replace(chr(34), '')}")
     patch.syspath_prepend(str(folder))
-    patch.setattr(code_loading, "_places", [])
+    patch.setattr(code_loading, "_places", {})
     patch.setattr(code_loading, "_provided", {})

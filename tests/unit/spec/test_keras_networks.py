@@ -31,7 +31,7 @@ ARCHITECTURE = '{keras: "my_nets:build"}'
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was told of no code."""
-    monkeypatch.setattr(code_loading, "_places", [])
+    monkeypatch.setattr(code_loading, "_places", {})
     monkeypatch.setattr(code_loading, "_provided", {})
     monkeypatch.delenv(code_loading.VARIABLE, raising=False)
     for name in [name for name in sys.modules if name.startswith(("my_nets", "my_pack"))]:
@@ -129,7 +129,7 @@ def test_a_module_that_is_nowhere_is_told_with_what_to_do(tmp_path):
 
 def test_a_stored_spec_is_read_where_the_code_is_not(nets, monkeypatch):
     tree = read(f"architecture: {ARCHITECTURE}, heads: {{type: int, low: 1, high: 4}}").to_json()
-    monkeypatch.setattr(code_loading, "_places", [])
+    monkeypatch.setattr(code_loading, "_places", {})
 
     assert SweepSpec.from_json(tree).to_json() == tree
 
@@ -275,3 +275,15 @@ def test_editors_take_other_names_beside_such_a_network_only(space, is_right):
     tree = {"name": "own", "data": {"source": "digits"}, "search_space": space, "budget": {"trials": 1, "epochs": 1}}
 
     assert Draft202012Validator(json_schema()).is_valid(tree) == is_right
+
+
+def test_a_folder_that_an_earlier_call_named_and_that_is_gone_hinders_no_later_one(nets: Path) -> None:
+    gone = nets / "earlier"
+    gone.mkdir()
+    look_in([gone])
+    gone.rmdir()
+
+    assert read().search_space
+
+    look_in([nets / "misspelt"])
+    assert "misspelt: there is no such file or folder" in problem('architecture: {keras: "others:build"}')

@@ -68,7 +68,7 @@ def test_a_limit_of_what_is_no_metric_is_refused():
 
 def test_the_code_is_found_where_it_may_be_looked_for_and_read_only(tmp_path, monkeypatch):
     (tmp_path / "my_measures.py").write_text(f"raise RuntimeError('is not run to be checked')\n{SOURCE}")
-    monkeypatch.setattr(code_loading, "_places", [tmp_path])
+    monkeypatch.setattr(code_loading, "_places", {tmp_path: True})
     monkeypatch.setattr(code_loading, "_provided", {})
 
     assert [*metrics_code(spec_with("[ssim, 'my_measures:mig']").metrics)] == ["metric_mig"]

@@ -60,7 +60,7 @@ def weights(description: ModelDescription) -> dict[str, np.ndarray]:
 def own(tmp_path, monkeypatch):
     """A maker of the engine with some of the functions of MEASURES."""
     (tmp_path / "odd_measures.py").write_text(MEASURES)
-    monkeypatch.setattr(code_loading, "_places", [tmp_path])
+    monkeypatch.setattr(code_loading, "_places", {tmp_path: True})
     monkeypatch.setattr(code_loading, "_provided", {})
 
     def engine(task: TrainingTask, *names: str) -> MetricsEngine:

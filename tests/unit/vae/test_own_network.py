@@ -49,7 +49,7 @@ MIXED = "x = layers.Lambda(lambda each: each - ops.mean(each, axis=0))(x)\n    e
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was told of no code, and has built nothing."""
-    monkeypatch.setattr(code_loading, "_places", [])
+    monkeypatch.setattr(code_loading, "_places", {})
     monkeypatch.setattr(code_loading, "_provided", {})
 
 
@@ -199,7 +199,7 @@ def test_a_version_scores_the_same_from_its_savedmodel_without_the_code(tmp_path
     with_code = Evaluator.of(description).neg_elbo(network.ordered(weights), images)
     samples = VaeModel(description, weights).sample(3, seed=2)
     files = model_files(description, weights)
-    monkeypatch.setattr(code_loading, "_places", [])
+    monkeypatch.setattr(code_loading, "_places", {})
     own_network.own_network.cache_clear()
 
     model = VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE], saved_model=files)

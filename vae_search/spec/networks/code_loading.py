@@ -20,19 +20,19 @@ from vae_search.spec.networks.keras_network import KerasReference
 from vae_search.spec.networks.own_code import OwnCode, find_code
 
 VARIABLE = "VAE_SEARCH_CODE"
-_places: list[Path] = []
+_places: dict[Path, bool] = {}  # and whether there was anything when it was named
 _provided: dict[str, OwnCode] = {}
 
 
 def look_in(places: Iterable[Path]) -> None:
     """Let this process look for own networks in files, folders and wheels that its command line names."""
-    _places.extend(place.absolute() for place in places if place.absolute() not in _places)
+    _places.update((place.absolute(), place.exists()) for place in places)
 
 
 def code_places() -> Sequence[Path]:
-    """Places of `look_in`, then those in the environment."""
+    """Places of `look_in`, without what an earlier call of this process named and is gone, then the environment's."""
     named = [Path(each).expanduser() for each in os.environ.get(VARIABLE, "").split(os.pathsep) if each]
-    return [*_places, *named]
+    return [*(place for place, was_there in _places.items() if place.exists() or not was_there), *named]
 
 
 def code_of(module: str) -> OwnCode:

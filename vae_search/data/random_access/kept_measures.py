@@ -58,7 +58,7 @@ def measures(measure: Measure, *, folder: Path | None, task: object, where: str)
 
     def make(part: Path) -> None:
         found = measure({name: KeptFile(_file(part, name)) for name in (VALIDATION, TEST)})
-        np.savez(part / STATISTICS, **{name: getattr(found.pixels, name) for name in ARRAYS})
+        np.savez(part / STATISTICS, allow_pickle=False, **{name: getattr(found.pixels, name) for name in ARRAYS})
         facts = {
             "floor": found.floor,
             "levels": found.pixels.levels,
@@ -76,7 +76,7 @@ def measures(measure: Measure, *, folder: Path | None, task: object, where: str)
 
 def _read(folder: Path) -> Measures:
     facts = json.loads((folder / FACTS).read_bytes())
-    with np.load(folder / STATISTICS) as arrays:
+    with np.load(folder / STATISTICS, allow_pickle=False) as arrays:
         pixels = PixelStatistics(levels=facts["levels"], **{name: arrays[name] for name in ARRAYS})
     drawn = {
         name: MappedImages.open(_file(folder, name), shape, np.dtype(np.uint8))

@@ -110,7 +110,7 @@ def _write(found: Found, folder: Path) -> None:
         "in_published_order": found.in_published_order,
     }
     (folder / FACTS).write_text(json.dumps(facts))
-    np.savez(folder / LABELS, **cast(dict[str, Any], found.labels))
+    np.savez(folder / LABELS, allow_pickle=False, **cast(dict[str, Any], found.labels))
 
 
 def _from(folder: Path, read: Callable[[], Found]) -> Found:

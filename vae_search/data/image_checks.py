@@ -263,6 +263,8 @@ def _on_grid(block: np.ndarray, levels: int) -> bool:
 def _into_unit_range(low: float, high: float) -> str:
     if low >= -0.05 and high <= 1.05:
         return "A trace of resizing? Use np.clip(images, 0, 1)."
+    if low >= -0.5 and high <= 0.5:
+        return "From [-0.5, 0.5] use images + 0.5."
     if low >= -1 and high <= 1:
         return "From [-1, 1] use (images + 1) / 2."
     if low >= 0 and high <= 255:

@@ -13,12 +13,16 @@ from vae_search.data.formats.arrays.numpy_files import npy_header, read_npy
 from vae_search.data.formats.choices import Choices
 from vae_search.data.formats.found import Found
 from vae_search.data.formats.pictures.parts import Parts, parts_of
-from vae_search.data.formats.roles import ROLE_NAMES, Role, names_no_images, role_within
+from vae_search.data.formats.roles import ROLE_NAMES, Role, names_no_images, role_within, words_of
 from vae_search.data.formats.safe_reading import place
 from vae_search.data.image_checks import check_type, refuse_too_large
 from vae_search.errors import BadData
 
 Listed = Sequence[tuple[Parts, Path]]
+# Words of files that hold several views of the same samples, and no classes.
+VIEWS = {"image", "images", "img", "imgs", "rgb", "depth", "mask", "masks", "noisy", "clean", "noise", "x", "y"} | {
+    *("input", "inputs", "target", "targets", "output", "outputs", "source", "left", "right")
+}
 
 
 def read_npy_folder(folder: Path, files: Listed, choices: Choices) -> Found:
@@ -39,6 +43,12 @@ def read_npy_folder(folder: Path, files: Listed, choices: Choices) -> Found:
         return _an_image_each(files, next(iter(headers.values())), where)
     likely = {name: header for name, header in headers.items() if not names_no_images(name)}
     if choices.array is None and not any(role_within(name) for name in likely) and _one_size(likely):
+        if _may_be_views(likely):
+            raise BadData(
+                f"{where}: one array must hold the images, but {first_few([*likely], 8)} may be views of the same.\n"
+                f"Say which: data.array: {printable(next(iter(likely)))}\n"
+                "Are they a class each? Then save them as one .npy file, one after another."
+            )
         return _a_class_each(likely, paths, where)
     chosen = choose_arrays(headers, array=choices.array, where=where)
     images = {role: read_npy(paths[name]) for role, name in chosen.images.items()}
@@ -102,6 +112,14 @@ def _an_image_each(files: Listed, header: ArrayHeader, where: str) -> Found:
 def _one_size(headers: Mapping[str, ArrayHeader]) -> bool:
     kinds = {(header.shape[1:], header.dtype.str) for header in headers.values()}
     return len(headers) > 1 and len(kinds) == 1 and len(next(iter(kinds))[0]) in (1, 2, 3)
+
+
+def _may_be_views(headers: Mapping[str, ArrayHeader]) -> bool:
+    """True if files may show the same samples: two of one count, or of names that are given to pairs."""
+    counts = [header.shape[0] for header in headers.values()]
+    words = [{*words_of(name)} for name in headers]
+    shared = set.intersection(*words)
+    return (len(counts) == 2 and counts[0] == counts[1]) or any((own - shared) & VIEWS for own in words)
 
 
 def _a_class_each(headers: Mapping[str, ArrayHeader], paths: Mapping[str, Path], where: str) -> Found:

@@ -49,9 +49,14 @@ def _in_order(images: np.ndarray, *, by_columns: bool) -> tuple[np.ndarray, str]
 
 
 def _is_counted_last(shape: tuple[int, ...], *, by_columns: bool) -> bool:
-    """True if (height, width, count) can be meant and (count, height, width) cannot: of squares, or from MATLAB."""
+    """True if (height, width, count) can be meant and (count, height, width) cannot: of squares, or from MATLAB.
+
+    Of what MATLAB wrote, (side, side, count) is squares, although as many images of side × count are possible.
+    """
     if shape[0] != shape[1] and not by_columns:
         return False
+    if by_columns and shape[0] == shape[1] != shape[2] and len(_sides(shape[:2])) == 2:
+        return True
     usual = len(_sides(shape[1:])) == 2 and shape[0] >= FEWEST
     return not usual and len(_sides(shape[:2])) == 2 and shape[2] >= FEWEST
 

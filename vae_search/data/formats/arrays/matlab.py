@@ -4,6 +4,7 @@ SciPy reads in a process of its own: of some damaged files it does not raise, bu
 """
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,6 @@ from vae_search.data.image_checks import refuse_too_large
 from vae_search.errors import BadData
 
 HEADER_BYTES = 512  # before the HDF5 of version 7.3
-ITEM_BYTES = 8  # of a number at most
 TYPES = {"single": np.float32, "double": np.float64, "logical": np.uint8} | {
     f"{sign}int{bits}": np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
@@ -63,8 +63,9 @@ def read_matlab(path: Path, choices: Choices, held_bytes: int) -> Found:
         names = [*chosen.images.values(), *chosen.labels.values()]
         held = 0
         for name in names:
-            refuse_too_large(headers[name].shape, ITEM_BYTES, where=f"{where}: {printable(name)}", beside_bytes=held)
-            held += ITEM_BYTES * int(np.prod(headers[name].shape))
+            shape, item_bytes = headers[name].shape, headers[name].dtype.itemsize
+            refuse_too_large(shape, item_bytes, where=f"{where}: {printable(name)}", beside_bytes=held)
+            held += item_bytes * math.prod(shape)
         process.stdin.write(json.dumps(names).encode() + b"\n")
         process.stdin.flush()
         try:

@@ -10,10 +10,11 @@ from vae_search.data.image_checks import blocks
 CENTRED = "The pixels lay in [-1, 1]: (x + 1) / 2 was read."
 BYTES_AS_FLOATS = "The pixels were floats in 0 … 255: they were divided by 255."
 DEEP = "The pixels had {} bits, with white at {:,}: the highest eight were read."
-DARKEST_CENTRE = -0.5  # of the least pixel, above which it may be a trace of resizing, or standardised
+CENTRED_ENDS = 0.9  # that pixels in [-1, 1] reach on both sides; what does not may be in [-0.5, 0.5] or standardised
 DEPTHS = (12, 14, 16)  # bits of cameras and scanners, in files of 16
 BYTE = 255
 TOLERANCE = 4  # units of the last place that scaling may have cost
+MOST_TOLERANCE = 0.05  # grey levels; of half precision, four units are a whole one
 
 
 def in_range(parts: Mapping[Role, np.ndarray]) -> tuple[dict[Role, np.ndarray], list[str]]:
@@ -24,7 +25,7 @@ def in_range(parts: Mapping[Role, np.ndarray]) -> tuple[dict[Role, np.ndarray], 
     low, high = _extremes(parts)
     kinds = {images.dtype.kind for images in parts.values()}
     if kinds == {"f"}:
-        if -1 <= low <= DARKEST_CENTRE and high <= 1:
+        if -1 <= low <= -CENTRED_ENDS and CENTRED_ENDS <= high <= 1:
             return {role: _bytes_if_exact(images, 127.5, 127.5) for role, images in parts.items()}, [CENTRED]
         if low >= 0 and BYTE // 2 < high <= BYTE:
             return {role: _bytes_if_exact(images, 1, 0) for role, images in parts.items()}, [BYTES_AS_FLOATS]
@@ -44,7 +45,7 @@ def _extremes(parts: Mapping[Role, np.ndarray]) -> tuple[float, float]:
 
 def _bytes_if_exact(images: np.ndarray, factor: float, offset: float) -> np.ndarray:
     """images · factor + offset as uint8 if these are whole numbers but for rounding, else in [0, 1] as float32."""
-    tolerance = TOLERANCE * BYTE * float(np.finfo(images.dtype).eps)
+    tolerance = min(MOST_TOLERANCE, TOLERANCE * BYTE * float(np.finfo(images.dtype).eps))
     scaled = np.empty(images.shape, np.float32)
     exact = True
     for target, block in zip(blocks(scaled), blocks(images), strict=True):

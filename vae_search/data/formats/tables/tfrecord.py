@@ -30,6 +30,11 @@ SIDES = (("height", "width"), ("image/height", "image/width"), ("rows", "cols"))
 DEPTHS = ("depth", "channels", "image/channels", "image/depth")
 # How the encoded formats begin.
 MARKS = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"P5", b"P6")
+LEAST_FLOAT, MOST_FLOAT = 1e-6, 1e5  # sizes of pixels as floats, in [0, 1], standardised, or 0 … 255
+AS_ARRAY = (
+    "Save the images as a .npy file: numpy.save('x.npy', numpy.stack([...]))  # (count, height, width), read with the "
+    "program that wrote them"
+)
 
 Feature = bytes | list[int]
 
@@ -122,13 +127,43 @@ def _shape(example: Mapping[str, Feature], value: Feature, name: str, where: str
             height, width = (side[0] for side in sides if isinstance(side, list))
             if size in (height * width, 3 * height * width):
                 return height, width, size // (height * width)
+            raise BadData(
+                f"{where}: feature {printable(name)} must hold 1 or 3 bytes for each of {height}×{width} pixels, but "
+                f"it holds {size:,}{_wide_words(size, height * width)}.\n{AS_ARRAY}"
+            )
     shape = flat_shape(size)
+    if shape is not None and (kind := _may_be_wide(value)):
+        height, width, _ = shape
+        raise BadData(
+            f"{where}: feature {printable(name)} must hold bytes of pixels, but its {size:,} may be {kind} of "
+            f"{height // 2}×{width // 2} pixels, or bytes of {height}×{width}.\n{AS_ARRAY}"
+        )
     if shape is None:
         raise BadData(
             f"{where}: feature {printable(name)} must hold an encoded picture, or pixels of a size that the features "
             f"height and width say, but it holds {size:,} values."
         )
     return shape
+
+
+def _wide_words(size: int, pixels: int) -> str:
+    kinds = {4: "float32 or RGBA", 12: "float32 in colour", 2: "16-bit numbers", 8: "float64"}
+    return f", as of {kinds[size // pixels]}" if size % pixels == 0 and size // pixels in kinds else ""
+
+
+def _may_be_wide(value: Feature) -> str:
+    """Kind of the pixels of 4 values each that these may be, of a square of half the side; empty if they are bytes.
+
+    Bytes of pixels hardly ever make floats that are all 0 or of a usual size, and no column in four is of one value.
+    """
+    if len(value) % 4:
+        return ""
+    if isinstance(value, bytes):
+        floats = np.abs(np.frombuffer(value, "<f4").astype(np.float64))
+        if ((floats == 0) | ((floats >= LEAST_FLOAT) & (floats <= MOST_FLOAT))).all():
+            return "float32"
+    alpha = value[3::4]
+    return "RGBA" if alpha[0] and all(one == alpha[0] for one in alpha) else ""
 
 
 def _examples(path: Path) -> Iterator[dict[str, Feature]]:

@@ -118,3 +118,16 @@ def test_lists_of_numbers_are_refused_where_they_do_not_fit(tmp_path, monkeypatc
 
     with pytest.raises(BadData, match="must fit in"):
         large(path, tmp_path)
+
+
+@pytest.mark.parametrize("held_bytes", [1000, 2**30])
+def test_matlabs_files_in_a_folder_have_their_axes_put_in_order_as_one_alone(tmp_path, held_bytes):
+    images = drawings(300)
+    for name, part in (("train", images[:200]), ("test", images[200:])):
+        (tmp_path / "parts").mkdir(exist_ok=True)
+        arrays.matlab_73(tmp_path, X=part.reshape(len(part), -1).T).rename(tmp_path / "parts" / f"{name}.mat")
+
+    found = read_source(str(tmp_path / "parts"), cache=tmp_path, held_bytes=held_bytes)
+
+    np.testing.assert_array_equal(found.train.pixels[0:200], images[:200].swapaxes(1, 2)[..., None])
+    np.testing.assert_array_equal(found.test.pixels[0:100], images[200:].swapaxes(1, 2)[..., None])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vae_search.core.text import printable
-from vae_search.data.formats.arrays.layout import order_of
+from vae_search.data.formats.arrays.layout import in_order, order_of
 from vae_search.data.formats.arrays.naming import ArrayHeader, choose_arrays
 from vae_search.data.formats.choices import Choices
 from vae_search.data.formats.found import AnyImages, Found
@@ -68,6 +68,11 @@ def read_hdf5(path: Path, choices: Choices, held_bytes: int, *, by_columns: bool
         raise BadData(
             f"{where}: must be a complete HDF5 file, but: {printable(str(error), 160)}. Get it again."
         ) from error
+    if by_columns:
+        arrays, axes = in_order(
+            {role: part for role, part in parts.items() if isinstance(part, np.ndarray)}, by_columns=True
+        )
+        parts, notes = {**parts, **arrays}, [*dict.fromkeys((*notes, *axes))]
     return replace(Found.of(parts, notes=tuple(notes), in_published_order=True), labels=labels)
 
 
@@ -104,7 +109,7 @@ class Hdf5Reader:
 
 
 def _large(path: Path, name: str, header: ArrayHeader, *, by_columns: bool) -> tuple[ImageReader, str]:
-    """Reader of a data set that does not fit in memory, its axes in the order that they have in memory; a note on it."""
+    """Reader of a data set that does not fit in memory, its axes in order; and the sentence on what was changed."""
     order = order_of(header.shape, by_columns=by_columns)
     others = tuple(size for axis, size in enumerate(header.shape) if axis != order.counted)
     reader = Hdf5Reader(

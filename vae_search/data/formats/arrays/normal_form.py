@@ -16,16 +16,12 @@ from vae_search.data.random_access.image_reader import ImageReader, as_reader
 from vae_search.spec.sections import Resize
 
 
-def in_normal_form(found: Found, choices: Choices, *, where: str, by_columns: bool = False) -> Found:
-    """The same images, axes and range as they are usually kept, and in the size that the spec asks for.
-
-    Args:
-        by_columns: they come from MATLAB.
-    """
+def in_normal_form(found: Found, choices: Choices, *, where: str) -> Found:
+    """The same images, axes and range as they are usually kept, and in the size that the spec asks for."""
     arrays = {role: part for role, part in found.parts.items() if isinstance(part, np.ndarray)}
     if len(arrays) < len(found.parts):
-        return _read_in_ranges(found, choices, where=where, by_columns=by_columns)
-    ordered, axes = in_order(arrays, by_columns=by_columns)
+        return _read_in_ranges(found, choices, where=where)
+    ordered, axes = in_order(arrays)
     parts, ranges = in_range(ordered)
     sizes: list[str] = []
     if (size := choices.resize) is not None:
@@ -35,7 +31,7 @@ def in_normal_form(found: Found, choices: Choices, *, where: str, by_columns: bo
     return found.changed(parts, (*axes, *ranges, *sizes))
 
 
-def _read_in_ranges(found: Found, choices: Choices, *, where: str, by_columns: bool) -> Found:
+def _read_in_ranges(found: Found, choices: Choices, *, where: str) -> Found:
     """Images that do not fit in memory: what can be done image by image is done when they are read.
 
     Readers count their images along the first axis, whoever wrote the file.
@@ -45,7 +41,7 @@ def _read_in_ranges(found: Found, choices: Choices, *, where: str, by_columns: b
     reader: ImageReader
     for role, part in found.parts.items():
         if isinstance(part, np.ndarray):
-            ordered, axes = in_order({role: part}, by_columns=by_columns)
+            ordered, axes = in_order({role: part})
             reader, notes = as_reader(ordered[role]), [*notes, *axes]
         else:
             reader, order = part, order_of(part.shape)

@@ -39,7 +39,7 @@ def test_labels_sorted_by_class_are_found_although_the_first_rows_are_of_one(tmp
 @pytest.mark.parametrize("is_last", [False, True])
 def test_labels_written_as_floats_leave_the_pixels_bytes(tmp_path, is_last):
     rows = [
-        row + [f"{label}.0"] if is_last else [f"{label}.0", *row]
+        [*row, f"{label}.0"] if is_last else [f"{label}.0", *row]
         for row, label in zip(ROWS.tolist(), SORTED, strict=True)
     ]
     (tmp_path / "a.csv").write_text("".join(",".join(map(str, row)) + "\n" for row in rows))

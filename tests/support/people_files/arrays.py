@@ -320,7 +320,7 @@ CASES = [
     Case(
         name="kaggle",
         shape="CSV with a column for each pixel (Kaggle), with a label or without, with a header or without, `.gz` too",
-        outcome="square images; the label is no pixel",
+        outcome="square images; the label is no pixel; without a header the one end that can be, or refused",
         make=csv,
         pixels=grey_pixels,
         said=("one column for each pixel",),
@@ -342,7 +342,7 @@ CASES = [
     Case(
         name="npy folder",
         shape="a folder of `.npy` files: an image each, a class each (QuickDraw), or a part each (`x_train.npy` …)",
-        outcome="put together",
+        outcome="put together; two of one count, or called image, clean …: refused with `data.array: NAME`",
         make=npy_each,
         pixels=grey_pixels,
         said=("Each of 200 .npy files",),

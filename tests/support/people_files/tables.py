@@ -207,7 +207,7 @@ CASES = [
     Case(
         name="tfds",
         shape="TFRecord of `tf.train.Example`, one file or shards, packed or not",
-        outcome="its pictures, encoded, or raw with `height` and `width`; several may be meant: `data.column: NAME`",
+        outcome="its pictures, encoded, or raw bytes with `height` and `width`; of several: `data.column: NAME`",
         make=tfds,
         parts=(200, None, 60),
         pixels=grey_pixels,

@@ -59,7 +59,7 @@ def read_path(path: Path, choices: Choices = NONE, *, held_bytes: int) -> Found:
     """
     where = place(path)
     found = _read_folder(path, choices, held_bytes) if path.is_dir() else _read_file(path, choices, held_bytes)
-    return in_normal_form(found, choices, where=where, by_columns=path.suffix.lower() == ".mat")
+    return in_normal_form(found, choices, where=where)
 
 
 def _read_folder(folder: Path, choices: Choices, held_bytes: int) -> Found:

@@ -40,6 +40,17 @@ KINDS = {
     "hdf5, channels first": (partial(arrays.hdf5, images=np.moveaxis(drawings(200, 16, 16, 3), -1, 1)), NONE),
     "matlab 7.3": (partial(arrays.matlab_73, X=np.moveaxis(drawings(200, 16, 16, 3), 0, -1)), NONE),
     "matlab 7.3, grey": (partial(arrays.matlab_73, X=np.moveaxis(drawings(200, 16, 12), 0, -1)), NONE),
+    "matlab 7.3, flat in columns": (partial(arrays.matlab_73, X=drawings(200).reshape(200, -1).T), NONE),
+    "matlab 7.3, flat in rows": (partial(arrays.matlab_73, X=drawings(200).reshape(200, -1)), NONE),
+    "matlab 7.3, counted first": (partial(arrays.matlab_73, X=drawings(200, 16, 12)), NONE),
+    "matlab 7.3, as many rows": (partial(arrays.matlab_73, X=np.moveaxis(drawings(200, 64, 64), 0, -1)), NONE),
+    "matlab 7.3, planes": (partial(arrays.matlab_73, X=drawings(200, 16, 12, 3).transpose(3, 1, 2, 0)), NONE),
+    "matlab 7.3, channels first": (partial(arrays.matlab_73, X=drawings(200, 16, 12, 3).transpose(0, 3, 1, 2)), NONE),
+    "matlab 7.3, colours first": (partial(arrays.matlab_73, X=drawings(200, 16, 12, 3)), NONE),
+    "hdf5, flat": (partial(arrays.hdf5, images=drawings(200).reshape(200, -1)), NONE),
+    "hdf5, counted last": (partial(arrays.hdf5, images=np.moveaxis(drawings(200), 0, -1)), NONE),
+    "hdf5, colours counted last": (partial(arrays.hdf5, images=np.moveaxis(drawings(200, 16, 12, 3), 0, -1)), NONE),
+    "hdf5, planes": (partial(arrays.hdf5, images=drawings(200, 16, 12, 3).transpose(3, 1, 2, 0)), NONE),
 }
 
 
@@ -55,8 +66,19 @@ def test_images_are_the_same_whether_they_fit_in_memory_or_not(tmp_path, kind):
     for one, other in ((in_memory.train, in_files.train), (in_memory.test, in_files.test)):
         if one is not None:
             np.testing.assert_array_equal(other.pixels[0 : len(other)], one.pixels)
-    if not kind.startswith(("hdf5", "matlab")):
-        assert in_files.notes == in_memory.notes
+    assert in_files.notes == in_memory.notes
+
+
+def test_parts_of_which_one_fits_in_memory_have_their_axes_in_one_order(tmp_path):
+    flat = drawings(300).reshape(300, -1).T
+    path = arrays.matlab_73(tmp_path, train_x=flat[:, :200], test_x=flat[:, 200:])
+
+    found = read_source(str(path), cache=tmp_path, held_bytes=100_000)
+
+    assert isinstance(found.train.pixels, MappedImages)
+    in_memory = read_source(str(path), cache=tmp_path)
+    np.testing.assert_array_equal(found.train.pixels[0:200], in_memory.train.pixels)
+    np.testing.assert_array_equal(found.test.pixels[0:100], in_memory.test.pixels)
 
 
 def test_all_damaged_pictures_are_named_although_they_are_decoded_in_ranges(tmp_path):
@@ -96,3 +118,16 @@ def test_lists_of_numbers_are_refused_where_they_do_not_fit(tmp_path, monkeypatc
 
     with pytest.raises(BadData, match="must fit in"):
         large(path, tmp_path)
+
+
+@pytest.mark.parametrize("held_bytes", [1000, 2**30])
+def test_matlabs_files_in_a_folder_have_their_axes_put_in_order_as_one_alone(tmp_path, held_bytes):
+    images = drawings(300)
+    for name, part in (("train", images[:200]), ("test", images[200:])):
+        (tmp_path / "parts").mkdir(exist_ok=True)
+        arrays.matlab_73(tmp_path, X=part.reshape(len(part), -1).T).rename(tmp_path / "parts" / f"{name}.mat")
+
+    found = read_source(str(tmp_path / "parts"), cache=tmp_path, held_bytes=held_bytes)
+
+    np.testing.assert_array_equal(found.train.pixels[0:200], images[:200].swapaxes(1, 2)[..., None])
+    np.testing.assert_array_equal(found.test.pixels[0:100], images[200:].swapaxes(1, 2)[..., None])

@@ -22,6 +22,9 @@ from vae_search.errors import BadData
 
 BLOCK_BYTES = 2**23
 NUMBER_BYTES = 8
+BYTE = 255
+MOST_CLASSES = 200
+LEAST_OF_CLASS = 2  # rows, on average
 LABELS = ("label", "labels", "class", "y", "target", "emotion")
 
 
@@ -57,20 +60,27 @@ def pixel_table(batches: Iterable[pa.RecordBatch], *, names: list[str], has_name
         raise ValueError("pixel_columns returns the columns of a square image")
     images: list[np.ndarray] = []
     labels: list[np.ndarray] = []
+    ends: list[np.ndarray] = []
     held = 0
     for batch in batches:
-        if not has_names and label is not None and not images:
-            label = _label_column(batch, names)
-            pixels = [name for name in names if name != label]
-        rows = _numbers(batch, pixels, where)
+        if label is not None and not has_names:  # at one of the ends; all rows tell at which
+            ends.append(_numbers(batch, [names[0], names[-1]], where))
+        rows = _numbers(batch, pixels if not ends else names[1:-1], where)
         held += rows.size * NUMBER_BYTES
         refuse_too_large((held,), 1, where=where)
         images.append(rows)
-        if label is not None:
+        if label is not None and has_names:
             labels.append(batch.column(label).to_numpy(zero_copy_only=False))
     if not images:
         raise BadData(f"{where}: there must be images, but it has no rows.")
     table = np.concatenate(images)
+    if ends:
+        outer = np.concatenate(ends)
+        at = _label_end(outer, table, where=where)
+        label, labels = names[at], [outer[:, at].astype(np.int64)]
+        corner = outer[:, [-1 - at]]
+        corner = corner.astype(table.dtype) if (corner == np.rint(corner)).all() else corner
+        table = np.concatenate([table, corner] if at == 0 else [corner, table], axis=1)
     height, width, _ = shape
     numbered = ("", *(name for name in names if name.startswith("Unnamed")))  # rows, as pandas counts them
     left_out = [name for name in names if name not in (*pixels, *numbered, label)] if has_names else []
@@ -82,10 +92,38 @@ def pixel_table(batches: Iterable[pa.RecordBatch], *, names: list[str], has_name
     return found if label is None else replace(found, labels={"train": np.concatenate(labels)})
 
 
-def _label_column(batch: pa.RecordBatch, names: Sequence[str]) -> str:
-    """The first or the last column: the one that varies, as a corner seldom does; the first if both do."""
-    varies = [len(batch.column(name).unique()) > 1 for name in (names[0], names[-1])]
-    return names[-1] if varies == [False, True] else names[0]
+def _label_end(outer: np.ndarray, inner: np.ndarray, *, where: str) -> int:
+    """Column of the labels, 0 or -1, of rows without names: the one end of them that can be labels.
+
+    Args:
+        outer: (count, 2), the first and the last column.
+        inner: (count, …), all between them.
+
+    Raises:
+        BadData: Both ends can be labels, or neither, or the other end is no pixel.
+    """
+    low, high = inner.min(), inner.max()
+    ends = [at for at in (0, -1) if _may_be_labels(outer[:, at])]
+    if len(ends) == 1:
+        other = outer[:, -1 - ends[0]]
+        if low <= other.min() and other.max() <= high:
+            return ends[0]
+    file, count = in_command(where.rpartition("/")[2]), inner.shape[1] + 1
+    packed = "gunzip -c" if where.lower().endswith(".gz") else "cat"
+    raise BadData(
+        f"{where}: its first or its last column must hold labels, but which is not clear. Add a header where it lies:\n"
+        f"(python -c \"p = [f'p{{i}}' for i in range({count})]; print(','.join(['label'] + p))\"; {packed} '{file}') "
+        "> named.csv  # p + ['label'] if it is the last"
+    )
+
+
+def _may_be_labels(values: np.ndarray) -> bool:
+    """True for small whole numbers in few values with few gaps; a pixel in a corner is of one value, or has many."""
+    found = np.unique(values)
+    if not 2 <= len(found) <= min(MOST_CLASSES, len(values) // LEAST_OF_CLASS):
+        return False
+    span = float(found[-1]) - float(found[0]) + 1
+    return bool((found == np.rint(found)).all()) and found[0] >= 0 and found[-1] <= BYTE and 2 * len(found) > span
 
 
 def refuse_twice_named(names: Sequence[str], *, where: str) -> None:
@@ -158,7 +196,7 @@ def _numbers(batch: pa.RecordBatch, names: list[str], where: str) -> np.ndarray:
         columns.append(column.to_numpy(zero_copy_only=False))
     stacked: np.ndarray = np.stack(columns, axis=1)
     low, high = stacked.min(initial=0), stacked.max(initial=0)
-    return stacked.astype(np.uint8) if stacked.dtype.kind in "iu" and low >= 0 and high <= 255 else stacked
+    return stacked.astype(np.uint8) if stacked.dtype.kind in "iu" and low >= 0 and high <= BYTE else stacked
 
 
 def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vae_search.core.text import printable
+from vae_search.data.formats.arrays.layout import in_order, order_of
 from vae_search.data.formats.arrays.naming import ArrayHeader, choose_arrays
 from vae_search.data.formats.choices import Choices
 from vae_search.data.formats.found import AnyImages, Found
 from vae_search.data.formats.roles import Role
 from vae_search.data.formats.safe_reading import place, reading
 from vae_search.data.image_checks import check_type, refuse_too_large
+from vae_search.data.random_access.derived_readers import ChangedReader
+from vae_search.data.random_access.image_reader import ImageReader
 from vae_search.errors import BadData
 
 if TYPE_CHECKING:
@@ -46,12 +49,14 @@ def read_hdf5(path: Path, choices: Choices, held_bytes: int, *, by_columns: bool
             headers = _headers(file, where, by_columns=by_columns)
             chosen = choose_arrays(headers, array=choices.array, where=where)
             parts: dict[Role, AnyImages] = {}
+            notes = [*chosen.notes]
             held = 0
             for role, name in chosen.images.items():
                 header, inside = headers[name], f"{where}: {printable(name)}"
                 check_type(header.dtype, where=inside)
-                if (reader := _large(path, name, header, by_columns=by_columns, room=held_bytes - held)) is not None:
-                    parts[role] = reader
+                if math.prod(header.shape) * header.dtype.itemsize > held_bytes - held:
+                    parts[role], note = _large(path, name, header, by_columns=by_columns)
+                    notes += [note] if note and note not in notes else []
                     continue
                 refuse_too_large(header.shape, header.dtype.itemsize, where=inside, beside_bytes=held)
                 parts[role] = values = _values(file, name, by_columns=by_columns)
@@ -63,7 +68,12 @@ def read_hdf5(path: Path, choices: Choices, held_bytes: int, *, by_columns: bool
         raise BadData(
             f"{where}: must be a complete HDF5 file, but: {printable(str(error), 160)}. Get it again."
         ) from error
-    return replace(Found.of(parts, notes=chosen.notes, in_published_order=True), labels=labels)
+    if by_columns:
+        arrays, axes = in_order(
+            {role: part for role, part in parts.items() if isinstance(part, np.ndarray)}, by_columns=True
+        )
+        parts, notes = {**parts, **arrays}, [*dict.fromkeys((*notes, *axes))]
+    return replace(Found.of(parts, notes=tuple(notes), in_published_order=True), labels=labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,14 +81,17 @@ class Hdf5Reader:
     """Random access to a data set that does not fit in memory.
 
     Args:
-        axes: order of its axes in which it is (count, height, width), or with channels.
+        shape: with the count first.
+        counted: axis along which the images are counted, of the axes as whoever wrote the file counts them.
+        by_columns: MATLAB wrote it, whose axes lie in the opposite order.
     """
 
     path: Path
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype
-    axes: tuple[int, ...]
+    counted: int
+    by_columns: bool
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Images start … stop - 1; see `ImageReader`."""
@@ -87,20 +100,27 @@ class Hdf5Reader:
         where = place(self.path)
         try:
             with reading(where), h5py.File(self.path, "r") as file:
-                return np.asarray(file[self.name][start:stop]).transpose(self.axes)
+                ranges = [slice(None)] * len(self.shape)
+                ranges[self.counted] = slice(start, stop)
+                values: np.ndarray = np.asarray(file[self.name][tuple(ranges[::-1] if self.by_columns else ranges)])
+                return np.moveaxis(values.transpose() if self.by_columns else values, self.counted, 0)
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise BadData(f"{where}: must be a complete HDF5 file, but: {printable(str(error), 160)}.") from error
 
 
-def _large(path: Path, name: str, header: ArrayHeader, *, by_columns: bool, room: int) -> Hdf5Reader | None:
-    """Reader of a data set that does not fit in memory; None if it fits, or its images are not counted first."""
-    if math.prod(header.shape) * header.dtype.itemsize <= room:
-        return None
-    axes = tuple(range(len(header.shape)))
-    shape = header.shape
-    if by_columns:  # counted last by MATLAB is counted first in the file
-        axes, shape = (0, *reversed(axes[1:])), (shape[-1], *shape[:-1])
-    return Hdf5Reader(path=path, name=name, shape=shape, dtype=header.dtype, axes=axes)
+def _large(path: Path, name: str, header: ArrayHeader, *, by_columns: bool) -> tuple[ImageReader, str]:
+    """Reader of a data set that does not fit in memory, its axes in order; and the sentence on what was changed."""
+    order = order_of(header.shape, by_columns=by_columns)
+    others = tuple(size for axis, size in enumerate(header.shape) if axis != order.counted)
+    reader = Hdf5Reader(
+        path=path,
+        name=name,
+        shape=(header.shape[order.counted], *others),
+        dtype=header.dtype,
+        counted=order.counted,
+        by_columns=by_columns,
+    )
+    return reader if order.change is None else ChangedReader(reader, order.change), order.note
 
 
 def _headers(file: "h5py.File", where: str, *, by_columns: bool) -> Mapping[str, ArrayHeader]:

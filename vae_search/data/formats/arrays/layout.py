@@ -1,6 +1,7 @@
 """Axes of image arrays: what is counted last, has its channels first or is flat becomes (count, height, width, …)."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +21,24 @@ FLAT = "Each row of {} numbers was read as an image of {}×{}."
 FLAT_COLUMNS = "Each column of {} numbers was read as an image of {}×{}, column by column, as MATLAB keeps it."
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Order of the axes of an array of images.
+
+    Args:
+        counted: axis along which the images are counted.
+        change: puts the other axes in order, once that axis is the first; image by image. None = they are.
+        note: sentence on what is changed; empty if nothing is.
+    """
+
+    counted: int = 0
+    change: Callable[[np.ndarray], np.ndarray] | None = None
+    note: str = ""
+
+
+AS_IT_IS = Order()
+
+
 def in_order(parts: Mapping[Role, np.ndarray], *, by_columns: bool = False) -> tuple[dict[Role, np.ndarray], list[str]]:
     """Images by part with their axes in the usual order, and sentences on what was changed.
 
@@ -37,15 +56,27 @@ def in_order(parts: Mapping[Role, np.ndarray], *, by_columns: bool = False) -> t
 
 
 def _in_order(images: np.ndarray, *, by_columns: bool) -> tuple[np.ndarray, str]:
-    match images.ndim:
+    order = order_of(images.shape, by_columns=by_columns)
+    if order.counted:
+        images = np.moveaxis(images, order.counted, 0)
+    return images if order.change is None else order.change(images), order.note
+
+
+def order_of(shape: tuple[int, ...], *, by_columns: bool = False) -> Order:
+    """Order of the axes of an array of this shape, as far as it can be told.
+
+    Args:
+        by_columns: it comes from MATLAB, which keeps flat images in columns.
+    """
+    match len(shape):
         case 2:
-            return _from_flat(images, by_columns=by_columns)
-        case 3 if _is_counted_last(images.shape, by_columns=by_columns):
-            return np.moveaxis(images, -1, 0), COUNTED_LAST
+            return _of_flat(shape, by_columns=by_columns)
+        case 3 if _is_counted_last(shape, by_columns=by_columns):
+            return Order(counted=2, note=COUNTED_LAST)
         case 4:
-            return _from_four(images)
+            return _of_four(shape)
         case _:
-            return images, ""
+            return AS_IT_IS
 
 
 def _is_counted_last(shape: tuple[int, ...], *, by_columns: bool) -> bool:
@@ -61,39 +92,36 @@ def _is_counted_last(shape: tuple[int, ...], *, by_columns: bool) -> bool:
     return not usual and len(_sides(shape[:2])) == 2 and shape[2] >= FEWEST
 
 
-def _from_four(images: np.ndarray) -> tuple[np.ndarray, str]:
-    first, second, third, last = images.shape
+def _of_four(shape: tuple[int, ...]) -> Order:
+    first, second, third, last = shape
     if last in CHANNELS and len(_sides((second, third))) == 2:
-        return images, ""
+        return AS_IT_IS
     if second in CHANNELS and len(_sides((third, last))) == 2:
-        return np.moveaxis(images, 1, -1), CHANNELS_FIRST
+        return Order(change=_channels_last, note=CHANNELS_FIRST)
     if third in CHANNELS and len(_sides((first, second))) == 2:
-        return np.moveaxis(images, -1, 0), COLOURS_COUNTED_LAST
+        return Order(counted=3, note=COLOURS_COUNTED_LAST)
     if first in CHANNELS and len(_sides((second, third))) == 2:
-        return np.moveaxis(images, (-1, 0), (0, -1)), PLANES_COUNTED_LAST
-    return images, ""
+        return Order(counted=3, change=_channels_last, note=PLANES_COUNTED_LAST)
+    return AS_IT_IS
 
 
-def _from_flat(images: np.ndarray, *, by_columns: bool) -> tuple[np.ndarray, str]:
-    rows, columns = (flat_shape(size) for size in (images.shape[1], images.shape[0]))
+def _channels_last(images: np.ndarray) -> np.ndarray:
+    return np.moveaxis(images, 1, -1)
+
+
+def _of_flat(shape: tuple[int, ...], *, by_columns: bool) -> Order:
+    rows, columns = flat_shape(shape[1]), flat_shape(shape[0])
     if by_columns and columns is not None and columns[2] == 1:
         height, width, _ = columns
-        square = images.T.reshape(-1, width, height).swapaxes(1, 2)
-        return square, FLAT_COLUMNS.format(images.shape[0], height, width)
+        return Order(
+            counted=1,
+            change=lambda images: images.reshape(-1, width, height).swapaxes(1, 2),
+            note=FLAT_COLUMNS.format(shape[0], height, width),
+        )
     if rows is None or rows[2] != 1:  # of colours nobody knows whether all of red comes first
-        return images, ""
+        return AS_IT_IS
     height, width, _ = rows
-    return images.reshape(-1, height, width), FLAT.format(images.shape[1], height, width)
-
-
-def image_change(shape: tuple[int, ...]) -> tuple[Callable[[np.ndarray], np.ndarray] | None, str]:
-    """Change of images, one by one, that puts their axes in order where it can be told; and the sentence on it."""
-    if len(shape) == 4 and shape[3] not in CHANNELS and shape[1] in CHANNELS and len(_sides(shape[2:])) == 2:
-        return lambda images: np.moveaxis(images, 1, -1), CHANNELS_FIRST
-    if len(shape) == 2 and (flat := flat_shape(shape[1])) is not None and flat[2] == 1:
-        height, width, _ = flat
-        return lambda images: images.reshape(-1, height, width), FLAT.format(shape[1], height, width)
-    return None, ""
+    return Order(change=lambda images: images.reshape(-1, height, width), note=FLAT.format(shape[1], height, width))
 
 
 def _sides(sizes: tuple[int, ...]) -> list[int]:

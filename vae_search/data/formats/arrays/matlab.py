@@ -17,6 +17,7 @@ import numpy as np
 
 from vae_search.core.text import printable
 from vae_search.data.formats.arrays.hdf5 import SIGNATURE, read_hdf5
+from vae_search.data.formats.arrays.layout import in_order
 from vae_search.data.formats.arrays.naming import ArrayHeader, choose_arrays
 from vae_search.data.formats.arrays.numpy_files import read_array
 from vae_search.data.formats.choices import Choices
@@ -74,9 +75,9 @@ def read_matlab(path: Path, choices: Choices, held_bytes: int) -> Found:
             if process.wait() != 0:
                 raise BadData(_damaged(where)) from error
             raise
-    parts = dict(zip(chosen.images, found, strict=False))
+    parts, axes = in_order(dict(zip(chosen.images, found, strict=False)), by_columns=True)
     labels = {role: values.reshape(-1) for role, values in zip(chosen.labels, found[len(chosen.images) :], strict=True)}
-    return replace(Found.of(parts, notes=chosen.notes, in_published_order=True), labels=labels)
+    return replace(Found.of(parts, notes=(*chosen.notes, *axes), in_published_order=True), labels=labels)
 
 
 @contextmanager

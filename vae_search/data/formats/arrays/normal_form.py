@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from vae_search.data.formats.arrays.layout import image_change, in_order
+from vae_search.data.formats.arrays.layout import in_order, order_of
 from vae_search.data.formats.arrays.ranges import in_range
 from vae_search.data.formats.choices import Choices
 from vae_search.data.formats.found import AnyImages, Found
@@ -12,20 +12,16 @@ from vae_search.data.formats.pictures.fitting import resized, resized_note
 from vae_search.data.formats.roles import Role
 from vae_search.data.image_checks import refuse_too_large
 from vae_search.data.random_access.derived_readers import ChangedReader
-from vae_search.data.random_access.image_reader import as_reader
+from vae_search.data.random_access.image_reader import ImageReader, as_reader
 from vae_search.spec.sections import Resize
 
 
-def in_normal_form(found: Found, choices: Choices, *, where: str, by_columns: bool = False) -> Found:
-    """The same images, axes and range as they are usually kept, and in the size that the spec asks for.
-
-    Args:
-        by_columns: they come from MATLAB.
-    """
+def in_normal_form(found: Found, choices: Choices, *, where: str) -> Found:
+    """The same images, axes and range as they are usually kept, and in the size that the spec asks for."""
     arrays = {role: part for role, part in found.parts.items() if isinstance(part, np.ndarray)}
     if len(arrays) < len(found.parts):
         return _read_in_ranges(found, choices, where=where)
-    ordered, axes = in_order(arrays, by_columns=by_columns)
+    ordered, axes = in_order(arrays)
     parts, ranges = in_range(ordered)
     sizes: list[str] = []
     if (size := choices.resize) is not None:
@@ -36,14 +32,21 @@ def in_normal_form(found: Found, choices: Choices, *, where: str, by_columns: bo
 
 
 def _read_in_ranges(found: Found, choices: Choices, *, where: str) -> Found:
-    """Images that do not fit in memory: what can be done image by image is done when they are read."""
+    """Images that do not fit in memory: what can be done image by image is done when they are read.
+
+    Readers count their images along the first axis, whoever wrote the file.
+    """
     parts: dict[Role, AnyImages] = {}
     notes: list[str] = []
+    reader: ImageReader
     for role, part in found.parts.items():
-        reader = as_reader(part)
-        change, note = image_change(reader.shape)
-        if change is not None:
-            reader, notes = ChangedReader(reader, change), [*notes, note]
+        if isinstance(part, np.ndarray):
+            ordered, axes = in_order({role: part})
+            reader, notes = as_reader(ordered[role]), [*notes, *axes]
+        else:
+            reader, order = part, order_of(part.shape)
+            if order.change is not None and order.counted == 0:
+                reader, notes = ChangedReader(reader, order.change), [*notes, order.note]
         if (size := choices.resize) is not None and reader.shape[1:3] != (size.height, size.width):
             reader = ChangedReader(reader, partial(_resized, size=size, choices=choices, where=where))
             notes.append(resized_note(size))

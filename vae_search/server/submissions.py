@@ -18,6 +18,7 @@ from vae_search.spec.document import parse_yaml
 from vae_search.spec.fields import FAR, IN_STORE, NAMES, PLUGIN, installed_sources
 from vae_search.spec.measures.metrics import refuse_unoffered
 from vae_search.spec.networks.submitted import refuse_unpublished
+from vae_search.spec.sections import DataSpec
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 
 ORIGIN = "spec"
@@ -74,6 +75,10 @@ class DataRoots:
             return "must be read without data.follow_links, since what is read over HTTP stays in its data root."
         return None if self._is_below_folder(source) else self._law("a path below a data root")
 
+    def refusal_of(self, data: DataSpec) -> str | None:
+        """Reason why the images of a stored spec may not be read for somebody over HTTP; None if they may."""
+        return self.refusal(data.source, written=data.source, follow_links=data.follow_links)
+
     def _plugin_refusal(self, source: str) -> str | None:
         installed = installed_sources()
         there = f"Installed are {', '.join(installed[:5])}." if installed else "None is installed."
@@ -110,7 +115,7 @@ def checked_spec(content: bytes, roots: DataRoots) -> tuple[SweepSpec, str]:
         raise InvalidSpec(
             f"{ORIGIN}:{line}: a spec is UTF-8 text, but here is byte {content[error.start]:#04x}."
         ) from error
-    spec = parse_spec(text, origin=ORIGIN, base=Path("/"))
+    spec = parse_spec(text, origin=ORIGIN, base=Path("/"), over_http=True)
     if spec.data.source not in NAMES:
         document = parse_yaml(text, origin=ORIGIN)
         data = document.tree.get("data")

@@ -202,8 +202,12 @@ def default_pruning(epochs: int) -> Pruning:
     return Pruning(min_epochs=max(1, epochs // 9))
 
 
-def new_sweep_problems(parts: Mapping[str, Any]) -> Problems:
-    """Problems of a spec that a person submits; one that a sweep goes on with may have a smaller budget by now."""
+def new_sweep_problems(parts: Mapping[str, Any], *, over_http: bool = False) -> Problems:
+    """Problems of a spec that a person submits; one that a sweep goes on with may have a smaller budget by now.
+
+    Args:
+        over_http: see `own_problems`.
+    """
     found: Problems = []
     match parts:
         case {"enqueue": tuple(configs), "budget": Budget(trials=trials)} if len(configs) > trials:
@@ -217,7 +221,7 @@ def new_sweep_problems(parts: Mapping[str, Any]) -> Problems:
                 found.append((("objective", "stability_weight"), f"{lack} Raise it, or leave the weight out."))
     match parts:
         case {"search_space": SearchSpace() as space}:
-            found += own_problems(space)
+            found += own_problems(space, over_http=over_http)
     return found
 
 

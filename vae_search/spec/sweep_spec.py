@@ -223,8 +223,13 @@ def read_spec(path: Path, overrides: Sequence[str] = ()) -> SpecDocument:
     return SpecDocument(spec=spec, text=text)
 
 
-def parse_spec(text: str, *, origin: str = "spec", base: Path, overrides: Sequence[str] = ()) -> SweepSpec:
+def parse_spec(
+    text: str, *, origin: str = "spec", base: Path, overrides: Sequence[str] = (), over_http: bool = False
+) -> SweepSpec:
     """The spec in a YAML text; relative paths in it start at `base`, those of overrides at the current folder.
+
+    Args:
+        over_http: whether it came so; then it may name no network but those that a package offers.
 
     Raises:
         InvalidSpec: The spec is wrong; one line for each mistake, in the order of the file.
@@ -239,7 +244,7 @@ def parse_spec(text: str, *, origin: str = "spec", base: Path, overrides: Sequen
             data["source"] = located(data["source"], folder)
         except ValueError as error:
             written.found.append((("data", "source"), str(error)))
-    return _validated(written, is_submitted=True)
+    return _validated(written, is_submitted=True, over_http=over_http)
 
 
 def overridden(spec: SweepSpec, overrides: Sequence[str]) -> SweepSpec:
@@ -277,7 +282,7 @@ _KEYS: Mapping[KeyPath, Sequence[str]] = {
 }
 
 
-def _validated(written: SpecFile, *, is_submitted: bool = False) -> SweepSpec:
+def _validated(written: SpecFile, *, is_submitted: bool = False, over_http: bool = False) -> SweepSpec:
     """Check the values of a spec; `is_submitted`: by a person, who is told of what would be passed over."""
     parts: dict[str, Any] = {}
     found = list(written.found)
@@ -287,9 +292,9 @@ def _validated(written: SpecFile, *, is_submitted: bool = False) -> SweepSpec:
         if "pruning" not in written.tree and "budget" in parts:
             parts["pruning"] = default_pruning(parts["budget"].epochs)
         found += found_by_pydantic(error, _KEYS) + relation_problems(parts)
-        found += new_sweep_problems(parts) if is_submitted else []
+        found += new_sweep_problems(parts, over_http=over_http) if is_submitted else []
         raise written.refusal(found) from error
-    found += new_sweep_problems(parts) if is_submitted else []
+    found += new_sweep_problems(parts, over_http=over_http) if is_submitted else []
     if found:
         raise written.refusal(found)
     return spec

@@ -284,6 +284,23 @@ def test_data_of_an_installed_package_may_be_named(tmp_path, monkeypatch, full_s
     assert answer.status_code == 201, answer.text
 
 
+def test_nobody_is_told_over_http_what_is_installed_here(full_store):
+    modules = ("filelock._api:nothing", "nobody_has_this:nothing")
+    with client_of(app_of(full_store, roots=DataRoots())) as client:
+        told = {
+            client.post(
+                f"{API}/sweeps",
+                content=spec("x").replace("architecture: mlp", f"architecture: {{keras: '{module}'}}"),
+            )
+            .json()["detail"]
+            .replace(module, "")
+            for module in modules
+        }
+
+    assert len(told) == 1
+    assert "may name only networks that an installed package offers" in told.pop()
+
+
 def test_an_order_that_is_sent_twice_with_its_mark_is_one_item(client):
     mark = {"Idempotency-Key": "once"}
     first, second = (submitted(client, "new", headers=mark) for _ in range(2))

@@ -40,5 +40,8 @@ def _files(place: Path) -> Iterator[Path]:
     if not place.is_dir():
         yield place
         return
-    for folder, _, names in os.walk(place):  # links to folders are followed by those who read them, inside of it only
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(place, followlinks=True):  # as those follow links who read the pictures
+        seen.add(os.path.realpath(folder))
+        folders[:] = [name for name in folders if os.path.realpath(Path(folder, name)) not in seen]
         yield from (path for name in names if (path := Path(folder, name)).is_file())

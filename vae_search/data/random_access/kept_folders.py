@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock
 
 from vae_search.core.text import short_path
 from vae_search.errors import BadData
@@ -42,7 +42,7 @@ def kept_folder(folder: Path, make: Callable[[Path], None]) -> Path:
     if is_whole(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
+    with _lock(folder):
         if is_whole(folder):
             return folder
         for left in [*folder.parent.glob(f".{folder.name}.*.part"), *folder.parent.glob(folder.name)]:
@@ -60,17 +60,25 @@ def kept_folder(folder: Path, make: Callable[[Path], None]) -> Path:
     return folder
 
 
+def _lock(folder: Path) -> BaseFileLock:
+    """The lock of whoever makes or removes a kept folder."""
+    return FileLock(folder.with_name(f".{folder.name}.lock"))
+
+
 def kept(folder: Path, make: Callable[[Path], None], read: Callable[[Path], Content]) -> Content:
     """Contents of a kept folder; one that looks whole and cannot be read is made anew.
 
     Raises:
         BadData, OSError: As for `kept_folder`.
     """
-    whole = kept_folder(folder, make)
     try:
-        return read(whole)
+        return read(kept_folder(folder, make))
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile):
-        shutil.rmtree(whole)
+        with _lock(folder):  # another process may have made it anew meanwhile
+            try:
+                return read(folder)
+            except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+                shutil.rmtree(folder, ignore_errors=True)
         return read(kept_folder(folder, make))
 
 

@@ -40,8 +40,8 @@ class TraversalReader:
             VaeSearchError: It cannot be decoded.
         """
         key = version_key(self._store, model, number)
-        allowed = self._roots.refusal(key.source, written=key.source) is None
+        allowed = self._roots.refusal(key.source, written=key.source, follow_links=key.follow_links) is None
         return self._decoded.get(
-            f"{model}:{number}:{key.sha256}",
+            f"{model}:{number}:{key.sha256}:{allowed}",
             lambda: self._decode(self._location, model, number, with_images=allowed),
         )

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Protocol
 
 from vae_search.core.scratch import scratch_folder
-from vae_search.errors import InvalidSpec, NotFound, VaeSearchError
+from vae_search.errors import BadData, InvalidSpec, NotFound
 from vae_search.server.child_processes.commands import printed
 from vae_search.server.child_processes.one_at_a_time import WAIT_S, OneAtATime
 from vae_search.server.submissions import DataRoots
+from vae_search.spec.sections import DataSpec
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def drawn(location: str, sweep: str, trial: int, *, with_images: bool) -> Pictur
         if with_images:
             try:
                 found[RECONSTRUCTIONS] = draw("reconstruct", RECONSTRUCTIONS)
-            except VaeSearchError as error:  # the images have moved; the samples are worth seeing all the same
+            except (NotFound, BadData) as error:  # the images have moved; the samples are worth seeing all the same
                 logger.warning("%s/%d: %s", sweep, trial, error)
     return found
 
@@ -69,19 +70,19 @@ class TrialPictures:
         self._draw = draw
         self._drawn = OneAtATime[Pictures](wait_s=wait_s)
 
-    def read(self, sweep: str, trial: int, *, sha256: str, source: str) -> Pictures:
+    def read(self, sweep: str, trial: int, *, sha256: str, data: DataSpec) -> Pictures:
         """The pictures of a trial: at once if they were drawn before, else after some seconds.
 
         Args:
             sha256: of its weights.
-            source: of the sweep's images.
+            data: of the sweep, read together with the digest.
 
         Raises:
             RefusalError: Others are being drawn.
             VaeSearchError: They cannot be drawn.
         """
-        allowed = self._roots.refusal(source, written=source) is None
+        allowed = self._roots.refusal_of(data) is None
         return self._drawn.get(
-            f"{sweep}/{trial}:{sha256}",
+            f"{sweep}/{trial}:{sha256}:{allowed}",
             lambda: self._draw(self._location, sweep, trial, with_images=allowed),
         )

@@ -126,6 +126,7 @@ def resume(service: InService, person: ByPerson, sweep: SweepName) -> dict[str, 
     spec = read_present_spec(service.store, sweep)
     _check_may_control(service, person, sweep)
     _check_source(service, spec.data)
+    refuse_own_code(spec)
     beat = read_heartbeat(service.store, sweep)
     if beat is not None and beat.alive is not False:
         raise Conflict(f"sweep {sweep}: {beat.holder} runs it already.")
@@ -193,6 +194,5 @@ def _check_source(service: Service, data: DataSpec) -> None:
     Raises:
         InvalidSpec: They are refused.
     """
-    roots, source = service.options.roots, data.source
-    if (reason := roots.refusal(source, written=source, follow_links=data.follow_links)) is not None:
+    if (reason := service.options.roots.refusal_of(data)) is not None:
         raise InvalidSpec(f"spec: data.source: {reason}")

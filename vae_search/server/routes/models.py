@@ -119,9 +119,7 @@ def promote(
     """
     record = sweep_record.read(service.store, wanted.sweep)
     check_owner(person, owner_of(service, wanted.sweep))
-    source, follow_links = record.spec.data.source, record.spec.data.follow_links
-    reason = service.options.roots.refusal(source, written=source, follow_links=follow_links)
-    if reason is not None:
+    if (reason := service.options.roots.refusal_of(record.spec.data)) is not None:
         raise RefusalError(HTTPStatus.FORBIDDEN, f"The images of {wanted.sweep} {reason}")
     return _promotion(service.promotions.ask(wanted.sweep, model=model, actor=person.name))
 

@@ -13,6 +13,7 @@ from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
 from vae_search.services.browsing import trial_pages
 from vae_search.services.browsing.trial_pages import Order
+from vae_search.store.sweeps import sweep_record
 
 KEPT_BY_BROWSERS = "private, max-age=3600"  # the weights of a trial stay as they are
 
@@ -98,4 +99,4 @@ def pictures_of(service: Service, sweep: str, trial: int) -> Mapping[str, bytes]
     sha256 = trial_pages.one_trial(service.store, sweep, trial)["artifact_sha256"]
     if sha256 is None:
         raise NotFound(f"trial {sweep}/{trial}: its weights were not kept; only the best trials keep theirs.")
-    return service.pictures.read(sweep, trial, sha256=sha256, source=service.sweeps.facts(sweep)["source"])
+    return service.pictures.read(sweep, trial, sha256=sha256, data=sweep_record.read(service.store, sweep).spec.data)

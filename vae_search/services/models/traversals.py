@@ -30,12 +30,14 @@ class VersionKey:
     Args:
         sha256: of its manifest, which stands for all files.
         source: of the images that it was made for.
+        follow_links: whether links were followed out of their folder.
     """
 
     model: str
     number: int
     sha256: str
     source: str
+    follow_links: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +70,11 @@ def version_key(store: Store, model: str, number: int) -> VersionKey:
         raise NotFound(f"model {model}: version {number} has no files.") from None
     fields: Any = from_json_bytes(card, where=f"{folder}/{CARD_FILE}")
     try:
-        source = str(fields["data"]["source"])
+        source, follow_links = str(fields["data"]["source"]), bool(fields["data"].get("follow_links", False))
     except (KeyError, TypeError) as error:
         raise CorruptStore("names no data.", path=f"{folder}/{CARD_FILE}") from error
-    return VersionKey(model=model, number=number, sha256=hashlib.sha256(manifest).hexdigest(), source=source)
+    sha256 = hashlib.sha256(manifest).hexdigest()
+    return VersionKey(model=model, number=number, sha256=sha256, source=source, follow_links=follow_links)
 
 
 def decoded(location: str, model: str, number: int, *, with_images: bool, timeout_s: float = TIMEOUT_S) -> Traversal:

@@ -27,12 +27,18 @@ from vae_search.spec.search_space import SearchSpace, families_in, reached_famil
 ROOT = "search_space"
 
 
-def own_problems(space: SearchSpace) -> Problems:
-    """Problems of the families from elsewhere that a space names, and of their parameters; paths from the spec on."""
+def own_problems(space: SearchSpace, *, over_http: bool = False) -> Problems:
+    """Problems of the families from elsewhere that a space names, and of their parameters; paths from the spec on.
+
+    Args:
+        over_http: refuse, unseen, what no installed package offers: nobody is told what else is installed here.
+    """
     found: Problems = []
     families: dict[str, Family | BuildArguments] = {}
     for name in families_in(space.parameters):
-        if is_own(name):
+        if over_http and _is_unpublished(name):
+            found.append(((ROOT, "architecture"), _unpublished(name)))
+        elif is_own(name):
             try:
                 families[name] = _arguments(name) if is_keras(name) else family_of(name)
             except InvalidSpec as error:
@@ -78,11 +84,19 @@ def refuse_unpublished(space: SearchSpace) -> None:
         InvalidSpec: It is one.
     """
     for name in families_in(space.parameters):
-        if is_keras(name) and name.removeprefix(KERAS) not in published_networks():
-            raise InvalidSpec(
-                f"search_space.architecture: {name.removeprefix(KERAS)}: a spec that comes over HTTP may name only "
-                f"networks that an installed package offers by an entry point of the group {NETWORKS}."
-            )
+        if _is_unpublished(name):
+            raise InvalidSpec(f"search_space.architecture: {_unpublished(name)}")
+
+
+def _is_unpublished(name: str) -> bool:
+    return is_keras(name) and name.removeprefix(KERAS) not in published_networks()
+
+
+def _unpublished(name: str) -> str:
+    return (
+        f"{name.removeprefix(KERAS)}: a spec that comes over HTTP may name only networks that an installed package "
+        f"offers by an entry point of the group {NETWORKS}."
+    )
 
 
 def _arguments(name: str) -> BuildArguments:

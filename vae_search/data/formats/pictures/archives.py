@@ -17,7 +17,7 @@ from vae_search.core.text import first_few, printable
 from vae_search.data.formats.choices import Choices
 from vae_search.data.formats.found import Found
 from vae_search.data.formats.pictures.decoding import decode_parts
-from vae_search.data.formats.pictures.encoded_images import SUFFIXES, Encoded, PictureSet
+from vae_search.data.formats.pictures.encoded_images import SUFFIXES, Encoded, PictureSet, room_for
 from vae_search.data.formats.pictures.folder_listing import is_hidden
 from vae_search.data.formats.pictures.parts import Parts, parts_of
 from vae_search.data.formats.roles import Role
@@ -27,6 +27,7 @@ from vae_search.errors import BadData
 ENCRYPTED = 1  # bit of a member's flags
 MOST_MEMBERS = 20_000_000
 MOST_PICTURE_BYTES = 2**27  # encoded
+SORTED_AT_ONCE = 256  # pictures, which are held beside those in files
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 Members = Iterator[tuple[str, int, Callable[[], bytes]]]
@@ -103,7 +104,8 @@ def read_archives(
     }
     decoded = decode_parts(sets, choices)
     images = {
-        role: _sorted(listing, positions[role], decoded.kept[role], images) for role, images in decoded.images.items()
+        role: _sorted(listing, positions[role], decoded.kept[role], images, choices, where)
+        for role, images in decoded.images.items()
     }
     left = sum(listing.left_out.values())
     kinds = sorted(listing.left_out.items(), key=lambda item: (-item[1], item[0]))
@@ -150,11 +152,24 @@ def _encoded(listing: ArchiveListing, positions: Sequence[int], where: str) -> I
             yield f"{where}: {inside}", content
 
 
-def _sorted(listing: ArchiveListing, positions: Sequence[int], kept: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Images in the order of their paths, from the order in which they lie."""
+def _sorted(
+    listing: ArchiveListing,
+    positions: Sequence[int],
+    kept: np.ndarray,
+    images: np.ndarray,
+    choices: Choices,
+    where: str,
+) -> np.ndarray:
+    """Images in the order of their paths, from the order in which they lie; outside of memory if they are."""
     lying = np.argsort([listing.pictures[position][1] for position in positions])[kept]
     order = np.argsort(lying)
-    return images if (order == np.arange(len(order))).all() else images[order]
+    if (order == np.arange(len(order))).all():
+        return images
+    found = room_for(choices, images.shape, images.dtype, where, images.nbytes)
+    for first in range(0, len(order), SORTED_AT_ONCE):
+        block = slice(first, first + SORTED_AT_ONCE)
+        found[block] = images[order[block]]
+    return found
 
 
 def _contents(archive: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:

@@ -118,8 +118,7 @@ def _refusal(service: Service, person: Person, sweep: str) -> str | None:
         check_owner(person, owner_of(service, sweep))
     except RefusalError as refusal:
         return refusal.detail
-    source = service.sweeps.facts(sweep)["source"]
-    reason = service.options.roots.refusal(source, written=source)
+    reason = service.options.roots.refusal_of(service.sweeps.standing(sweep).spec.data)
     return None if reason is None else f"The images of {sweep} {reason}"
 
 

@@ -1,0 +1,180 @@
+"""Choices of a first spec for given images: a pure function of their summary, with a reason for each choice.
+
+The numbers are measured, with first sweeps of three folders on two cores: 500 colour pictures of 64×64, 2,000 grey ones
+of 28×28 (Fashion-MNIST), and 120 of 64×64.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vae_search.core.dataset_summary import DatasetSummary
+from vae_search.errors import BadData
+
+SMALLEST_CONV = 12  # pixels a side; below, strided convolutions leave next to nothing to look at
+COARSEST = 8  # pixels a side that the last stage of a network comes down to, or a little less
+DEEPEST = 6
+MANY_VALUES = 64 * 64  # of an image; from here on the first stage has fewer channels
+FEW_IMAGES, MANY_IMAGES = 1_000, 20_000  # to train on
+STEPS = 3_000  # gradient steps of a whole trial; pictures are blurred before
+LEAST_EPOCHS, MOST_EPOCHS = 9, 150
+EVALUATED = 10_000  # validation images that are enough; a sixth of many images costs every trial a long pass
+MINUTES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One line of a spec.
+
+    Args:
+        key: dotted.
+        value: as YAML has it.
+        why: a reason, in a few words.
+    """
+
+    key: str
+    value: str
+    why: str
+
+
+def fitting_choices(images: DatasetSummary, *, validation_is_open: bool = True) -> tuple[Choice, ...]:
+    """Choices for a first sweep of these images, in the order of the spec.
+
+    Args:
+        validation_is_open: the number of validation images may still be chosen.
+
+    Raises:
+        BadData: No likelihood explains such pixels.
+    """
+    return (
+        *_pixels(images),
+        *(_validation(images) if validation_is_open else ()),
+        *_networks(images),
+        *_training(images),
+        *_budget(images),
+    )
+
+
+def _pixels(images: DatasetSummary) -> Iterator[Choice]:
+    levels = round(images.white)
+    if images.is_binary:
+        yield Choice(key="data.binarize", value="threshold", why="every pixel is black or white")
+        yield Choice(key="likelihood", value="bernoulli", why="the probability of white")
+    elif levels > 1:
+        kind = "colours" if images.is_coloured else "greys"
+        yield Choice(key="data.binarize", value="none", why=f"{kind} stay as they are; dynamic would make them 0 or 1")
+        yield Choice(
+            key="likelihood",
+            value="discretized_logistic",
+            why=f"a probability for each of {levels + 1} levels; gaussian has one width for all",
+        )
+        yield Choice(
+            key="log_variance_clamp",
+            value="[-10, 2]",
+            why="many levels say more than black and white, so posteriors are narrower than the usual -6",
+        )
+    elif images.is_coloured:
+        raise BadData(
+            "these are colours as floats in between, and likelihoods of colours explain whole numbers.\n"
+            "Save them as uint8 in 0 … 255."
+        )
+    else:
+        yield Choice(
+            key="data.binarize",
+            value="dynamic",
+            why="floats in between are taken as the chance of white; uint8 in 0 … 255 would keep greys",
+        )
+        yield Choice(key="likelihood", value="bernoulli", why="the probability of white")
+
+
+def _validation(images: DatasetSummary) -> Iterator[Choice]:
+    held_out = images.parts["select"] + images.parts["judge"]
+    if held_out > EVALUATED:
+        yield Choice(
+            key="data.validation", value=f"{EVALUATED}", why=f"enough to choose by; a sixth would be {held_out:,}"
+        )
+
+
+def _networks(images: DatasetSummary) -> Iterator[Choice]:
+    side = min(images.height, images.width)
+    values = images.height * images.width * images.channels
+    train = images.parts["train"]
+    size = f"{images.height}×{images.width}"
+    if side < SMALLEST_CONV:
+        yield Choice(key="search_space.architecture", value="mlp", why=f"{size} pixels are few for convolutions")
+        yield Choice(key="search_space.depth", value="{type: int, low: 1, high: 3}", why="hidden layers")
+        yield Choice(key="search_space.width", value=_choices(64, 128, 256), why="units of a layer")
+    else:
+        yield Choice(key="search_space.architecture", value="conv", why=f"pixels of {size} have neighbours")
+        depth = min(DEEPEST, max(2, math.ceil(math.log2(side / COARSEST))))
+        last = "×".join(str(-(-length // 2**depth)) for length in (images.height, images.width))
+        yield Choice(
+            key="search_space.depth", value=str(depth), why=f"halves the sides so often: the last stage is {last}"
+        )
+        widths = (8, 16) if values > 4 * MANY_VALUES else (16, 32)
+        yield Choice(
+            key="search_space.width", value=_choices(*widths), why="channels of the first stage; doubled by each"
+        )
+    low, high = _latents(values)
+    detail = "much" if values > MANY_VALUES else "some" if values > 256 else "little"
+    yield Choice(
+        key="search_space.latent_dim",
+        value=f"{{type: int, low: {low}, high: {high}, log: true}}",
+        why=f"{detail} to say of {values:,} values; unused dimensions cost little",
+    )
+    if train < FEW_IMAGES:
+        yield Choice(
+            key="search_space.weight_decay",
+            value="{type: float, low: 1e-3, high: 0.3, log: true}",
+            why=f"{train:,} images are soon known by heart",
+        )
+    yield Choice(key="search_space.activation", value="gelu", why="smooth")
+
+
+def _latents(values: int) -> tuple[int, int]:
+    return (32, 128) if values > MANY_VALUES else (8, 64) if values > 256 else (2, 32)
+
+
+def _training(images: DatasetSummary) -> Iterator[Choice]:
+    train = images.parts["train"]
+    batches = _batches(train)
+    yield Choice(
+        key="search_space.batch_size",
+        value=_choices(*batches),
+        why=f"{train // batches[-1]:,} to {train // batches[0]:,} steps an epoch of {train:,} images",
+    )
+    yield Choice(
+        key="search_space.learning_rate",
+        value="{type: float, low: 5e-4, high: 3e-3, log: true}",
+        why="the largest step that stays stable is best where epochs are few",
+    )
+    yield Choice(
+        key="search_space.beta",
+        value="{type: float, low: 0.5, high: 2.0, log: true}",
+        why="in training only: below 1 sharper, above 1 smoother; trials are compared at 1",
+    )
+    yield Choice(key="lr_schedule", value="cosine", why="small steps at the end bring details")
+
+
+def _batches(train: int) -> tuple[int, ...]:
+    return (16, 32) if train < FEW_IMAGES else (32, 64) if train < MANY_IMAGES else (64, 128)
+
+
+def _budget(images: DatasetSummary) -> Iterator[Choice]:
+    train = images.parts["train"]
+    steps = train / _batches(train)[0]
+    epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, round(STEPS / steps)))
+    yield Choice(key="budget.trials", value="16", why="a first look; raise it, and the same command goes on")
+    yield Choice(
+        key="budget.epochs",
+        value=str(epochs),
+        why=f"{round(epochs * steps, -2):,.0f} steps, or half as many in large batches",
+    )
+    yield Choice(key="budget.minutes", value=str(MINUTES), why="to try configs in; raise it as well")
+    yield Choice(key="pruning.min_epochs", value=str(max(1, epochs // 9)), why="trials are first compared here")
+    yield Choice(key="confirm.finalists", value="1", why="the best config is trained again")
+    yield Choice(key="confirm.seeds", value="3", why="with so many fresh seeds, the fewest that a promotion takes")
+
+
+def _choices(*values: int) -> str:
+    return f"{{type: categorical, choices: [{', '.join(map(str, values))}]}}"

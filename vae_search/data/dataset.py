@@ -56,6 +56,7 @@ class Dataset:
         summary: of the images as they were read, for people; no part of the task's identity either.
         moved_draw: the test images' binarisation is not the published one, although the source has one: it follows
             that of the validation images in one stream, and these are not as many as the protocol's.
+        folders: of the cache, that the images are in; none if they are in memory.
     """
 
     source: str
@@ -72,6 +73,7 @@ class Dataset:
     train_labels: np.ndarray | None
     summary: DatasetSummary
     moved_draw: bool = False
+    folders: tuple[Path, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -156,6 +158,7 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
         train_labels=None if labels is None else labels[split.train],
         pixels=found.pixels,
         summary=found.summary,
+        folders=tuple(folder for folder in (source.folder, found.folder) if folder is not None),
         moved_draw=spec.binarize == "dynamic"
         and source.protocol is not None
         and source.protocol.test is None  # the test images have been published apart

@@ -200,6 +200,8 @@ def check_shape(shape: tuple[int, ...], *, where: str) -> tuple[int, ...]:
         )
         if shape[1] in CHANNELS:
             advice = "The channels come first here: use np.moveaxis(images, 1, -1)."
+        elif len(shape) == 4 and channels not in (2, 4) and all(SMALLEST <= side <= LARGEST for side in shape[2:]):
+            advice = "Are they films? Take one frame of each, such as images[0] or images[:, 0]."
         elif len(shape) == 4 and shape[2] in CHANNELS:
             advice = "The images are counted last here: use np.moveaxis(images, -1, 0)."
         raise BadData(f"{where}: {law}, but their shape is {shape}.\n{advice}".rstrip())

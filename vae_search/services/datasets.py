@@ -9,9 +9,9 @@ that do not fit in memory are read on each node.
 import hashlib
 import mmap
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -102,7 +102,13 @@ def _content(file: Path, store: Store) -> Iterator[bytes]:
 
 
 def open_dataset(
-    store: Store, data: DataSpec, *, cache: Path, refresh: bool = False, held_bytes: int | None = None
+    store: Store,
+    data: DataSpec,
+    *,
+    cache: Path,
+    refresh: bool = False,
+    held_bytes: int | None = None,
+    on_progress: Callable[[str], None] | None = None,
 ) -> "Dataset":
     """Read the images of a spec, wherever they are.
 
@@ -111,6 +117,7 @@ def open_dataset(
         cache: folder for downloads and copies.
         refresh: fetch far images anew, whatever is in the cache.
         held_bytes: see `data.sources.read_source`.
+        on_progress: told now and then how far a set of many pictures is.
 
     Raises:
         BadData: The images cannot be found or used.
@@ -121,7 +128,8 @@ def open_dataset(
     from vae_search.data.formats.choices import Choices
     from vae_search.data.sources import read_source
 
-    copy, choices = local_copy(store, data, cache=cache, refresh=refresh), Choices.of(data)
+    copy = local_copy(store, data, cache=cache, refresh=refresh)
+    choices = replace(Choices.of(data), on_progress=on_progress)
     try:
         try:
             source = read_source(copy.data.source, cache=cache, choices=choices, held_bytes=held_bytes)

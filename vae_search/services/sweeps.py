@@ -101,6 +101,7 @@ def run(
     # Only now: a wrong name or spec, or a finished sweep, must not wait for Ray's import.
     from vae_search.core.machine import this_machine
     from vae_search.data.binarization import check_binarisation
+    from vae_search.data.random_access.kept_folders import drop_damaged
     from vae_search.data.tasks import JudgeTask, TrainingTask
     from vae_search.search.capacity import local_capacity
     from vae_search.search.driver_lifecycle import SweepStart
@@ -116,6 +117,9 @@ def run(
         check_cluster(address, spec.resources, wait_s=wait_s)
     observer.on_phase(f"reading {spec.data.source}")
     dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
+    if drop_damaged(dataset.folders):
+        observer.on_warning(f"{spec.data.source}: its decoded images in the cache were damaged; they are made anew.")
+        dataset = open_dataset(store, spec.data, cache=cache)
     observer.on_images(dataset.summary)
     if existing is None:
         check_binarisation(dataset.summary, binarize=spec.data.binarize, where=printable(spec.data.source, 400))

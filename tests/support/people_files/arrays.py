@@ -102,6 +102,11 @@ def csv(folder: Path, *, header: bool = True, label: bool = True, name: str = "t
     return folder / name
 
 
+def labels_last(folder: Path) -> Path:
+    np.savetxt(folder / "a.csv", np.c_[GREY().reshape(200, -1), np.arange(200) % 9], fmt="%d", delimiter=",")
+    return folder / "a.csv"
+
+
 def npy_each(folder: Path) -> Path:
     (folder / "npys").mkdir()
     for number, image in enumerate(drawings()):
@@ -325,6 +330,13 @@ CASES = [
         shape="",
         make=partial(csv, label=False, name="test.csv.gz"),
         pixels=grey_pixels,
+    ),
+    Case(
+        name="csv without a header, labels last",
+        shape="",
+        make=labels_last,
+        pixels=grey_pixels,
+        said=("Its last column was read as labels.",),
     ),
     Case(name="csv without a header", shape="", make=partial(csv, header=False), pixels=grey_pixels),
     Case(

@@ -396,4 +396,17 @@ CASES = [
         said=("400 files (200 .cls, 200 .json)",),
     ),
     Case(name="webdataset with parts", shape="", make=webdataset_parts, parts=(200, 40, 60), pixels=None),
+    Case(
+        name="webdataset with two pictures in each sample",
+        shape="",
+        make=lambda f: archive(f / "a.tar", pictures(GREY(), "{:04}.input.png") | pictures(GREY(), "{:04}.target.png")),
+        refused="data.column: input",
+    ),
+    Case(
+        name="webdataset with two pictures, one chosen",
+        shape="",
+        make=lambda f: archive(f / "a.tar", pictures(GREY()[::-1], "{:04}.in.png") | pictures(GREY(), "{:04}.out.png")),
+        choices={"column": "out"},
+        pixels=grey_pixels,
+    ),
 ]

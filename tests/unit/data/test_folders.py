@@ -9,6 +9,8 @@ import pytest
 from PIL import ExifTags, Image
 
 from tests.support.pictures import grey, png_bytes, write_folder, write_idx
+from vae_search.data.formats.choices import Choices
+from vae_search.data.formats.pictures import encoded_images
 from vae_search.data.formats.roles import role_of
 from vae_search.data.sources import Source, read_source
 from vae_search.data.splits import Protocol
@@ -256,6 +258,16 @@ def test_listing_takes_a_few_steps_for_each_file_however_many_there_are(tmp_path
     read(tmp_path)
 
     assert hashed < 20 * 400  # a set of all paths for each of them is 160,000
+
+
+def test_how_far_many_pictures_are_is_told_now_and_then(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoded_images, "TOLD_EACH", 40)
+    write_folder(tmp_path, grey())
+    told: list[str] = []
+
+    read_source(str(tmp_path), cache=tmp_path, choices=Choices(on_progress=told.append))
+
+    assert told == ["decoded 40 of 100 pictures", "decoded 80 of 100 pictures"]
 
 
 @pytest.mark.parametrize("given", ["folder", "file"])

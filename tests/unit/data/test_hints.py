@@ -26,6 +26,7 @@ def sixteenths() -> np.ndarray:
 CASES: list[tuple[str, np.ndarray, str, Callable[[np.ndarray], np.ndarray]]] = [
     ("digits as floats", sixteenths(), "Is 16 white? Then divide by 16.", lambda a: a / 16),
     ("digits as numbers", sixteenths().astype(np.uint8), "Divide them by it and save floats", lambda a: a / 16),
+    ("films", np.stack([grey(), grey()[::-1]]), "such as images[0]", lambda a: a[0]),
     ("floats up to 120", grey() % 121 + 0.0, "Is 120 white? Then divide by 120.", lambda a: a / 120),
     ("half centred", grey() / 255 * 1.4 - 0.4, "(images + 1) / 2", lambda a: (a + 1) / 2),
     ("alpha", np.zeros((100, 8, 8, 4), np.uint8) + grey(100, 8, 8)[..., None], "images[..., :3]", lambda a: a[..., :3]),

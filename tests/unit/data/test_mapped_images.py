@@ -16,6 +16,7 @@ from tests.support.paths import ROOT
 from vae_search.data import image_checks
 from vae_search.data.dataset import Dataset, load_dataset, load_new_images
 from vae_search.data.random_access import image_reader
+from vae_search.data.random_access.kept_folders import drop_damaged
 from vae_search.data.random_access.mapped_images import MappedImages
 from vae_search.data.random_access.mapped_source import mapped_source
 from vae_search.errors import BadData
@@ -170,6 +171,37 @@ def test_a_folder_that_is_not_whole_is_made_anew(name, damage, tmp_path, too_lar
         victim.write_bytes(bytes(victim.stat().st_size))
     else:
         victim.unlink()
+
+    again = load_dataset(DataSpec(source=str(tmp_path / "images.npy")), cache=tmp_path / "cache")
+
+    assert_same(in_memory, again)
+
+
+@pytest.mark.parametrize("name", ["train.pixels", "test.drawn"])
+def test_bytes_that_a_disk_has_changed_are_found_when_all_are_read(name, tmp_path, too_large):
+    in_memory, in_files = both_ways(saved(tmp_path), tmp_path, too_large, binarize="dynamic")
+    (victim,) = (tmp_path / "cache/images").glob(f"*/{name}")
+    times, content = victim.stat(), bytearray(victim.read_bytes())
+    content[100] ^= 1
+    victim.write_bytes(content)
+    os.utime(victim, ns=(times.st_atime_ns, times.st_mtime_ns))
+    spec = DataSpec(source=str(tmp_path / "images.npy"))
+    load_dataset(spec, cache=tmp_path / "cache")  # it looks whole
+
+    assert drop_damaged(in_files.folders) == [victim.parent]
+
+    again = load_dataset(spec, cache=tmp_path / "cache")
+    assert_same(in_memory, again)
+    assert drop_damaged(again.folders) == []
+
+
+def test_statistics_that_cannot_be_read_are_made_anew(tmp_path, too_large):
+    in_memory, _ = both_ways(saved(tmp_path), tmp_path, too_large, binarize="dynamic")
+    (victim,) = (tmp_path / "cache/images").glob("*/statistics.npz")
+    times, content = victim.stat(), bytearray(victim.read_bytes())
+    content[100] ^= 1
+    victim.write_bytes(content)
+    os.utime(victim, ns=(times.st_atime_ns, times.st_mtime_ns))
 
     again = load_dataset(DataSpec(source=str(tmp_path / "images.npy")), cache=tmp_path / "cache")
 

@@ -15,6 +15,9 @@ from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sections import DataSpec
 from vae_search.vae.inference.feature_space import feature_space_of
+from vae_search.vae.inference.reload_check import score_in_fresh_process
+from vae_search.vae.inference.reload_process import score_folder
+from vae_search.vae.inference.saved_model import model_files
 from vae_search.vae.inference.scoring import judge
 from vae_search.vae.objective import evaluation
 from vae_search.vae.objective.pixels import fixed_train
@@ -81,6 +84,23 @@ def test_images_in_files_are_judged_to_the_same_bits(tasks, likelihood):
 
     for name in bounds[0].__dataclass_fields__:
         np.testing.assert_array_equal(getattr(bounds[0], name), getattr(bounds[1], name), err_msg=name)
+
+
+@pytest.mark.exhaustive
+def test_a_written_model_is_reloaded_and_scored_on_images_in_files_as_on_those_in_memory(tmp_path, monkeypatch):
+    (_, in_memory), (_, in_files) = both_tasks(tmp_path, monkeypatch, "threshold")
+    described = description(image_shape=(7, 5, 1))
+    for name, content in model_files(described, weights(described)).items():
+        (tmp_path / "version" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "version" / name).write_bytes(content)
+    np.save(tmp_path / "judge.npy", in_memory.images)
+    mapped = np.load(tmp_path / "judge.npy", mmap_mode="r")
+
+    expected, found = (score_folder(tmp_path / "version", images) for images in (in_memory.images, mapped))
+    in_a_process = score_in_fresh_process(model_files(described, weights(described)), in_files.images)
+
+    assert found.neg_elbo == expected.neg_elbo == in_a_process.neg_elbo
+    assert found.saved_model_difference == expected.saved_model_difference < 1e-3
 
 
 def test_an_epoch_asks_for_the_images_of_a_few_steps_at_a_time(tmp_path, monkeypatch, plan):

@@ -44,6 +44,7 @@ from vae_search.spec.fields import NAMES
 
 ARRAYS = (".npy", ".npz", ".mat", ".h5", ".hdf5", ".csv", ".csv.gz")
 FILES = f".npy, .npz, HDF5, .mat, .csv, .parquet, TFRecord, {', '.join(ENDINGS[:3])}"
+LEAD_IN = " Convert them where they lie:"
 Listed = Sequence[tuple[Parts, Path]]
 
 
@@ -97,11 +98,11 @@ def _read_files(folder: Path, listing: FolderListing, choices: Choices, held_byt
         some = ", ".join(f"{files[0][1].name}" for files in by_kind.values())
         raise BadData(f"{where}: must hold files of one kind, but it holds {some}. Give one by its own path.")
     if not by_kind:
-        held_words = f" but {held(listing)}" if listing.left_out else ""
+        held_words = f", only {held(listing)}" if listing.left_out else ""
         advice = next((line for _, file in listing.others if (line := conversion(file))), "")
         raise BadData(
             f"{where}: must hold pictures ({', '.join(SUFFIXES[:3])} …) or train-images-idx3-ubyte[.gz], "
-            f"but it holds neither{held_words}.{advice}"
+            f"but it holds neither{held_words}.{advice and LEAD_IN}{advice}"
         )
     ((kind, files),) = by_kind.items()
     for _, file in files:

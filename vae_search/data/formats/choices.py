@@ -1,5 +1,6 @@
 """Choices of a spec where a file or folder leaves open what its images are."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -31,6 +32,7 @@ class Choices:
         skip_damaged: leave pictures out that cannot be decoded.
         follow_links: follow links that lead out of the folder.
         room_for: makes an array of pictures that may not fit in memory; no choice of the spec's. None = they must fit.
+        on_progress: told now and then how many pictures have been decoded; no choice of the spec's either.
     """
 
     array: str | None = None
@@ -40,6 +42,7 @@ class Choices:
     skip_damaged: bool = False
     follow_links: bool = False
     room_for: RoomFor | None = field(default=None, repr=False, compare=False)
+    on_progress: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, spec: DataSpec) -> "Choices":

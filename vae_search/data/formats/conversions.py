@@ -1,8 +1,7 @@
 """Commands that convert what is not read: files whose readers run code, or need more than is installed here."""
 
+import re
 from pathlib import Path
-
-from vae_search.core.text import printable
 
 # By ending: Python, run in the folder of the file; {name} is the file's own name.
 PYTHON: dict[str, str] = {
@@ -14,14 +13,21 @@ PYTHON: dict[str, str] = {
     "numpy.save('x.npy', (a[0] if isinstance(a, tuple) else a).numpy())",
     ".zarr": "import zarr, numpy; numpy.save('x.npy', zarr.open('{name}', mode='r'){inside}[:])",
     ".arrow": "import datasets; datasets.Dataset.from_file('{name}').to_parquet('x.parquet')",
+    ".feather": "import pandas; pandas.read_feather('{name}').to_parquet('x.parquet')",
     ".nii": "import nibabel, numpy; a = nibabel.load('{name}').get_fdata(); "
     "numpy.save('x.npy', numpy.moveaxis(a, -1, 0) / a.max())",
     ".dcm": "import pydicom, numpy; a = pydicom.dcmread('{name}').pixel_array; numpy.save('x.npy', a)",
 }
+HARMLESS = re.compile(r"[\w .,()+=@-]+")
 SHELL: dict[str, str] = {
     ".mp4": "mkdir frames && ffmpeg -i '{name}' frames/%06d.png",
     ".rar": "mkdir images && 7z x -oimages '{name}'",
     ".zst": "mkdir images && tar --zstd -xf '{name}' -C images",
+    ".gz": "gunzip -k '{name}'",
+    ".heic": "magick mogrify -format png *.heic",
+    ".jp2": "magick mogrify -format png *.jp2",
+    ".avif": "magick mogrify -format png *.avif",
+    ".svg": "magick mogrify -format png *.svg",
 }
 UNSURE = {".pkl": "  # a[0][0] if the images are there", ".pkl.gz": "  # a[0][0] if the images are there"}
 SAME = {
@@ -44,12 +50,17 @@ def conversion(path: Path) -> str:
     ending = next((ending for ending in endings if lower.endswith(ending)), None)
     if ending is None:
         return ""
-    kind, name = SAME.get(ending, ending), printable(path.name, 100)
+    kind, name = SAME.get(ending, ending), in_command(path.name)
     if kind in SHELL:
         return "\n" + SHELL[kind].format(name=name)
     array = _zarr_array(path) if kind == ".zarr" else ""
-    inside = f"['{array}']" if array else ""
+    inside = f"['{in_command(array, 'ARRAY')}']" if array else ""
     return f'\npython -c "{PYTHON[kind].format(name=name, inside=inside)}"{UNSURE.get(kind, "")}'
+
+
+def in_command(name: str, otherwise: str = "FILE") -> str:
+    """A name as it may stand in a command that people copy; another word for one that a shell would read otherwise."""
+    return name if HARMLESS.fullmatch(name) else otherwise
 
 
 def is_zarr(folder: Path) -> bool:
@@ -61,4 +72,4 @@ def _zarr_array(folder: Path) -> str:
     """Name of the largest array of a zarr group; empty for an array."""
     found = [file.parent for name in (".zarray", "zarr.json") for file in folder.glob(f"*/{name}")]
     largest = max(found, key=lambda array: sum(file.stat().st_size for file in array.rglob("*")), default=None)
-    return "" if largest is None else printable(largest.name)
+    return "" if largest is None else largest.name

@@ -53,16 +53,17 @@ def reading(where: str) -> Iterator[None]:
         raise BadData(f"{where}: must be readable, but: {error.strerror or error}.") from error
 
 
-def read_exactly(stream: Readable, size: int, *, where: str) -> bytearray:
-    """The rest of `stream`, which must be `size` bytes.
+def read_exactly(stream: Readable, size: int, *, where: str, is_last: bool = True) -> bytearray:
+    """The next `size` bytes of `stream`, which must be the rest of it if they are the last.
 
     Block by block: a header may announce far more than there is, and that much must not be allocated for it.
 
     Raises:
         BadData: There is less or more.
     """
+    most = size + 1 if is_last else size
     content = bytearray()
-    while len(content) <= size and (block := stream.read(min(BLOCK_BYTES, size + 1 - len(content)))):
+    while len(content) < most and (block := stream.read(min(BLOCK_BYTES, most - len(content)))):
         content += block
     if len(content) != size:
         found = f"holds {len(content):,}: it is truncated" if len(content) < size else "holds more"

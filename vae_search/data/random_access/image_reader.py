@@ -62,7 +62,9 @@ def size_bytes(images: np.ndarray | ImageReader) -> int:
 
 def read_all(images: np.ndarray | ImageReader) -> np.ndarray:
     """All of the images, in memory."""
-    return images if isinstance(images, np.ndarray) else images.read(0, images.shape[0])
+    if isinstance(images, np.memmap):
+        return np.array(images)
+    return images if isinstance(images, np.ndarray) else np.asarray(images.read(0, images.shape[0]))
 
 
 def decoded_blocks(images: np.ndarray | ImageReader) -> Iterator[np.ndarray]:

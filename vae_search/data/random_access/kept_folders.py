@@ -1,18 +1,21 @@
 """Folders of the cache that hold decoded images: whole, or not there.
 
 One process makes a folder, and others that want it at the same time wait for that. It is made under another name, and a
-seal, written last, lists its files with their sizes and times of change; so whatever is interrupted, nothing half-made
-is ever read, and nothing that somebody has written into since.
+seal, written last, lists its files with their sizes, times of change and digests; so whatever is interrupted, nothing
+half-made is ever read, and nothing that somebody has written into since.
 """
 
 import errno
+import hashlib
 import json
 import os
 import secrets
 import shutil
+import zipfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from filelock import FileLock
@@ -20,6 +23,7 @@ from filelock import FileLock
 from vae_search.core.text import short_path
 from vae_search.errors import BadData
 
+Content = TypeVar("Content")
 FOLDER = "images"  # of the cache
 SEAL = "seal.json"
 SPARE_BYTES = 2**28  # left free: a disk that is full to the last byte stops others
@@ -56,13 +60,50 @@ def kept_folder(folder: Path, make: Callable[[Path], None]) -> Path:
     return folder
 
 
+def kept(folder: Path, make: Callable[[Path], None], read: Callable[[Path], Content]) -> Content:
+    """Contents of a kept folder; one that looks whole and cannot be read is made anew.
+
+    Raises:
+        BadData, OSError: As for `kept_folder`.
+    """
+    whole = kept_folder(folder, make)
+    try:
+        return read(whole)
+    except (ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        shutil.rmtree(whole)
+        return read(kept_folder(folder, make))
+
+
 def is_whole(folder: Path) -> bool:
     """True if all files are there that the folder was sealed with, as they were then."""
     try:
         sealed = json.loads((folder / SEAL).read_bytes())
-        return bool(sealed) and all(_facts(folder / name) == facts for name, facts in sealed.items())
-    except (OSError, ValueError, AttributeError):
+        return bool(sealed) and all(_facts(folder / name) == facts[:2] for name, facts in sealed.items())
+    except (OSError, ValueError, AttributeError, TypeError):
         return False
+
+
+def drop_damaged(folders: Iterable[Path]) -> list[Path]:
+    """Read all files of whole folders and remove those folders in which one has other bytes; returns these.
+
+    That takes about a second for each GB. Processes that have mapped such a file keep it.
+    """
+    damaged = []
+    for folder in folders:
+        try:
+            sealed = json.loads((folder / SEAL).read_bytes())
+            same = all(_sha256(folder / name) == facts[2] for name, facts in sealed.items())
+        except (OSError, ValueError, AttributeError, TypeError, IndexError):
+            same = False
+        if not same:
+            shutil.rmtree(folder, ignore_errors=True)
+            damaged.append(folder)
+    return damaged
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _facts(path: Path) -> list[int]:
@@ -123,11 +164,11 @@ def _no_room(folder: Path, found: str, where: str) -> BadData:
 
 
 def _seal(folder: Path) -> None:
-    sealed = {}
+    sealed: dict[str, list[int | str]] = {}
     for path in sorted(folder.iterdir()):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-        sealed[path.name] = _facts(path)
+        sealed[path.name] = [*_facts(path), _sha256(path)]
     path = folder / SEAL
     with path.open("w") as file:
         json.dump(sealed, file)

@@ -10,7 +10,7 @@ import numpy as np
 
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.data.pixel_statistics import PixelStatistics
-from vae_search.data.random_access.kept_folders import KeptFile, full_disk, kept_folder
+from vae_search.data.random_access.kept_folders import KeptFile, full_disk, kept
 from vae_search.data.random_access.mapped_images import Keep, MappedImages, PixelArray, in_memory
 
 VERSION = 1  # of these files; another one has other names
@@ -27,6 +27,7 @@ class Measures:
         pixels: of the training images.
         floor: see `Dataset`.
         summary: None for images that are only scored.
+        folder: of the cache, that they are kept in.
         drawn: of validation and test, images that were binarised once; empty if pixels are scored as they are.
     """
 
@@ -34,6 +35,7 @@ class Measures:
     floor: float = 0.0
     summary: DatasetSummary | None = None
     drawn: Mapping[str, PixelArray] = field(default_factory=dict)
+    folder: Path | None = None
 
 
 Measure = Callable[[Mapping[str, Keep]], Measures]
@@ -67,7 +69,7 @@ def measures(measure: Measure, *, folder: Path | None, task: object, where: str)
 
     name = hashlib.sha256(json.dumps([VERSION, task]).encode()).hexdigest()[:16]
     try:
-        return _read(kept_folder(folder.with_name(f"{folder.name}-{name}"), make))
+        return kept(folder.with_name(f"{folder.name}-{name}"), make, _read)
     except OSError as error:
         raise full_disk(error, folder.parents[1], where=where) from error
 
@@ -81,7 +83,7 @@ def _read(folder: Path) -> Measures:
         for name, shape in facts["drawn"].items()
     }
     summary = DatasetSummary.from_json(facts["summary"])
-    return Measures(floor=facts["floor"], pixels=pixels, summary=summary, drawn=drawn)
+    return Measures(floor=facts["floor"], pixels=pixels, summary=summary, drawn=drawn, folder=folder)
 
 
 def _file(folder: Path, part: str) -> Path:

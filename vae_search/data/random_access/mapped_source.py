@@ -11,7 +11,7 @@ import numpy as np
 from vae_search.data.image_checks import Images, check_shape, check_type, decoded_limit_bytes
 from vae_search.data.random_access.identity import fingerprint
 from vae_search.data.random_access.image_reader import ImageReader, decoded_blocks, size_bytes
-from vae_search.data.random_access.kept_folders import FOLDER, KeptFile, check_room, full_disk, kept_folder
+from vae_search.data.random_access.kept_folders import FOLDER, KeptFile, check_room, full_disk, kept
 from vae_search.data.random_access.mapped_images import Keep, MappedImages
 
 VERSION = 1  # of these files; another one has other names
@@ -75,7 +75,7 @@ def mapped_source(parts: Parts, *, room: Room, check: Check, where: str) -> Mapp
     try:
         kinds = [(name, *map(str, (images.shape, images.dtype))) for name, images in parts.items()]
         identity = json.dumps([VERSION, room.identity(), kinds])
-        return _opened(kept_folder(cache / FOLDER / hashlib.sha256(identity.encode()).hexdigest()[:32], make))
+        return kept(cache / FOLDER / hashlib.sha256(identity.encode()).hexdigest()[:32], make, _opened)
     except OSError as error:
         raise full_disk(error, cache, where=where) from error
 
@@ -87,13 +87,13 @@ def _most_bytes(images: np.ndarray | ImageReader) -> int:
 
 
 def _decode(parts: Parts, folder: Path, check: Check, *, where: str) -> None:
-    arrays, kept = {}, {name: KeptFile(folder / f"{name}.pixels") for name in parts}
+    arrays, files = {}, {name: KeptFile(folder / f"{name}.pixels") for name in parts}
     for name, images in parts.items():
         check_type(images.dtype, where=where)
         shape = check_shape(images.shape, where=where)
         arrays[name] = KeptFile(_read_file(folder, name))(_as_announced(images, where), shape, images.dtype)
-    checked = check(arrays, kept)
-    for name, file in kept.items():
+    checked = check(arrays, files)
+    for name, file in files.items():
         if file.path.exists():
             _read_file(folder, name).unlink()
         else:

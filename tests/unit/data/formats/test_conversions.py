@@ -102,8 +102,32 @@ def test_a_table_of_colours_is_converted_by_the_command(tmp_path):
     np.testing.assert_array_equal(read_source(str(tmp_path / "a.npy"), cache=tmp_path).train.pixels, images)
 
 
+@pytest.mark.slow
+def test_pixels_in_one_column_are_split_by_the_command(tmp_path):
+    rows = "".join(f"3,{' '.join(map(str, image.ravel()))},Training\n" for image in drawings())
+    (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n" + rows)
+
+    run(refusal(tmp_path / "fer2013.csv").splitlines()[-1], tmp_path)
+
+    source = read_source(str(tmp_path / "a.npy"), cache=tmp_path)
+    np.testing.assert_array_equal(source.train.pixels[..., 0], drawings())
+
+
+def test_semicolons_become_commas_by_the_command(tmp_path):
+    (tmp_path / "a.csv").write_text("\n".join(";".join(map(str, image.ravel())) for image in drawings()))
+
+    subprocess.run(refusal(tmp_path / "a.csv").splitlines()[-1], shell=True, cwd=tmp_path, check=True)  # noqa: S602
+
+    source = read_source(str(tmp_path / "commas.csv"), cache=tmp_path)
+    np.testing.assert_array_equal(source.train.pixels[..., 0], drawings())
+
+
+def test_a_name_that_a_shell_would_run_is_in_no_command():
+    assert conversion(Path("$(rm -rf x)';.mp4")) == "\nmkdir frames && ffmpeg -i 'FILE' frames/%06d.png"
+
+
 @pytest.mark.parametrize("ending", sorted({*PYTHON, *SHELL, *SAME}))
 def test_every_ending_has_one_command(ending):
     (command,) = conversion(Path(f"my 'own{ending}".replace("'", ""))).strip().splitlines()
 
-    assert f"my own{ending}" in command
+    assert f"my own{ending}" in command or f"*{ending}" in command

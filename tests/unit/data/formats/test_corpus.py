@@ -1,7 +1,11 @@
 """Files as people have them: each is read as it is meant, or refused with the line that mends it."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from tests.support.paths import ROOT
 from tests.support.people_files import arrays, other, pictures, tables
@@ -75,3 +79,32 @@ def test_the_table_of_the_docs_is_that_of_the_corpus():
     rows = [f"| {case.shape} | {case.outcome} |" for case in CASES if case.outcome]
 
     assert table.strip().splitlines() == rows, "copy these into docs/guides/images.md:\n" + "\n".join(rows)
+
+
+CHOICE = re.compile(r"data\.(\w+): (\{.*?\}|\S+?)(?=[.,]?(?:\s|$))")
+MENDED = [case for case in REFUSED if CHOICE.search(case.refused) or case.name == "damaged"]
+
+
+@pytest.mark.parametrize("case", MENDED, ids=[case.name for case in MENDED])
+def test_the_line_that_a_refusal_names_mends_the_spec(tmp_path, case):
+    spec = spec_of(case, case.make(tmp_path))
+    with pytest.raises(BadData) as error:
+        read_source(spec.source, cache=tmp_path, choices=Choices.of(spec))
+    ((key, value),) = CHOICE.findall(str(error.value))
+
+    mended = spec_of(replace(case, choices={key: YAML(typ="safe").load(value)}), spec.source)
+
+    assert len(read_source(spec.source, cache=tmp_path, choices=Choices.of(mended)).train) > 80
+
+
+def test_arrays_of_too_large_images_are_read_in_the_size_that_the_refusal_names(tmp_path):
+    np.save(tmp_path / "a.npy", arrays.drawings(100, 20, 600))
+    with pytest.raises(BadData) as error:
+        read_source(str(tmp_path / "a.npy"), cache=tmp_path)
+    ((key, value),) = CHOICE.findall(str(error.value))
+
+    spec = DataSpec.model_validate({"source": "x", key: YAML(typ="safe").load(value)})
+
+    source = read_source(str(tmp_path / "a.npy"), cache=tmp_path, choices=Choices.of(spec))
+    assert source.train.pixels.shape == (100, 64, 64, 1)
+    assert "Brought to 64×64" in source.notes[-1]

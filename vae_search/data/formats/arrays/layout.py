@@ -40,7 +40,7 @@ def _in_order(images: np.ndarray, *, by_columns: bool) -> tuple[np.ndarray, str]
     match images.ndim:
         case 2:
             return _from_flat(images, by_columns=by_columns)
-        case 3 if _is_counted_last(images.shape):
+        case 3 if _is_counted_last(images.shape, by_columns=by_columns):
             return np.moveaxis(images, -1, 0), COUNTED_LAST
         case 4:
             return _from_four(images)
@@ -48,8 +48,10 @@ def _in_order(images: np.ndarray, *, by_columns: bool) -> tuple[np.ndarray, str]
             return images, ""
 
 
-def _is_counted_last(shape: tuple[int, ...]) -> bool:
-    """True if (height, width, count) can be meant and (count, height, width) cannot."""
+def _is_counted_last(shape: tuple[int, ...], *, by_columns: bool) -> bool:
+    """True if (height, width, count) can be meant and (count, height, width) cannot: of squares, or from MATLAB."""
+    if shape[0] != shape[1] and not by_columns:
+        return False
     usual = len(_sides(shape[1:])) == 2 and shape[0] >= FEWEST
     return not usual and len(_sides(shape[:2])) == 2 and shape[2] >= FEWEST
 

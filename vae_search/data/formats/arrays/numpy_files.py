@@ -35,7 +35,7 @@ def read_npy(path: Path) -> np.ndarray:
     """
     where = place(path)
     with reading(where), path.open("rb") as file:
-        return _read_array(file, where)
+        return read_array(file, where)
 
 
 def npy_header(path: Path) -> ArrayHeader:
@@ -93,13 +93,13 @@ def _read_chosen(
     parts, held = {}, 0
     for role, key in chosen.images.items():
         with archive.open(members[key]) as member:
-            parts[role] = _read_array(member, f"{where}: {printable(key)}", beside_bytes=held)
+            parts[role] = read_array(member, f"{where}: {printable(key)}", beside_bytes=held)
         held += parts[role].nbytes
     labels = {}
     for role, key in chosen.labels.items():
         if archive.getinfo(members[key]).file_size <= LABEL_BYTES * len(parts[role]) + 2**12:
             with archive.open(members[key]) as member:
-                labels[role] = _read_array(member, f"{where}: {printable(key)}").reshape(-1)
+                labels[role] = read_array(member, f"{where}: {printable(key)}").reshape(-1)
     return replace(Found.of(parts, notes=notes, in_published_order=True), labels=labels)
 
 
@@ -117,11 +117,20 @@ def _read_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, 
         raise BadData(f"{where}: must be an array in NumPy's format, but its header is not. Save it again.") from error
 
 
-def _read_array(stream: IO[bytes], where: str, *, beside_bytes: int = 0) -> np.ndarray:
+def read_array(stream: IO[bytes], where: str, *, beside_bytes: int = 0, is_last: bool = True) -> np.ndarray:
+    """The array of a stream in NumPy's format.
+
+    Args:
+        beside_bytes: size of the data set's other images.
+        is_last: nothing may follow it.
+
+    Raises:
+        BadData: It is damaged, empty or too large, or holds Python objects.
+    """
     shape, by_columns, dtype = _read_header(stream, where)
     check_type(dtype, where=where)
     if any(size <= 0 for size in shape):
         raise BadData(f"{where}: there must be images, but the shape is {shape}.")
     refuse_too_large(shape, dtype.itemsize, where=where, beside_bytes=beside_bytes)
-    content = read_exactly(stream, math.prod(shape) * dtype.itemsize, where=where)
+    content = read_exactly(stream, math.prod(shape) * dtype.itemsize, where=where, is_last=is_last)
     return np.frombuffer(content, dtype).reshape(shape, order="F" if by_columns else "C")

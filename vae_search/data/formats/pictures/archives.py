@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +21,10 @@ from vae_search.data.formats.pictures.encoded_images import SUFFIXES, Encoded, P
 from vae_search.data.formats.pictures.folder_listing import is_hidden
 from vae_search.data.formats.pictures.parts import Parts, parts_of
 from vae_search.data.formats.roles import Role
-from vae_search.data.formats.safe_reading import place, reading
+from vae_search.data.formats.safe_reading import DAMAGED, place, reading
 from vae_search.errors import BadData
 
+ENCRYPTED = 1  # bit of a member's flags
 MOST_MEMBERS = 20_000_000
 MOST_PICTURE_BYTES = 2**27  # encoded
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -90,6 +91,7 @@ def read_archives(
     Raises:
         BadData: One cannot be decoded, sizes differ, or names do not tell which pictures are to be trained on.
     """
+    listing = _one_of_each_sample(listing, choices, where)
     if roles is None:
         divided = parts_of([_split(name) for *_, name in listing.pictures], where=where)
         positions, notes = divided.positions, divided.notes
@@ -108,6 +110,25 @@ def read_archives(
     held = first_few([f"{count:,} {ending}" for ending, count in kinds])
     unread = (f"Left out, as no pictures by their endings: {left:,} files ({held}).",) if left else ()
     return Found.of(images, notes=(*notes, *decoded.notes, *unread))
+
+
+def _one_of_each_sample(listing: ArchiveListing, choices: Choices, where: str) -> ArchiveListing:
+    """One picture of each sample, where every sample has several: `000.input.png` and `000.target.png`."""
+    by_ending = Counter(_ending(name) for *_, name in listing.pictures)
+    keys = {(number, name[: len(name) - len(_ending(name))]) for number, _, name in listing.pictures}
+    if len(by_ending) < 2 or any(count != len(keys) for count in by_ending.values()):
+        return listing
+    wanted = [ending for ending in by_ending if choices.column in (ending, ending.partition(".")[0])]
+    if len(wanted) != 1:
+        raise BadData(
+            f"{where}: each sample must have one picture, but it has {len(by_ending)}: {first_few([*by_ending], 8)}.\n"
+            f"Say which: data.column: {next(iter(by_ending)).partition('.')[0]}"
+        )
+    return replace(listing, pictures=tuple(picture for picture in listing.pictures if _ending(picture[2]) == wanted[0]))
+
+
+def _ending(name: str) -> str:
+    return name.rpartition("/")[2].partition(".")[2]
 
 
 def _by_archive(listing: ArchiveListing, roles: Sequence[Role]) -> dict[Role, list[int]]:
@@ -137,14 +158,10 @@ def _sorted(listing: ArchiveListing, positions: Sequence[int], kept: np.ndarray,
 
 
 def _contents(archive: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    for name, size, content in _members(archive) if wanted else ():
+    for name, _, content in _members(archive) if wanted else ():
         if name in wanted:
-            found = content()
-            if len(found) != size:
-                raise BadData(
-                    f"{place(archive)}: {printable(name, 200)} must be complete, but it is not. Get it again."
-                )
-            yield name, found
+            with reading(place(archive)):
+                yield name, content()
 
 
 def _members(archive: Path) -> Members:
@@ -163,16 +180,21 @@ def _zip_members(archive: Path, where: str) -> Members:
             for member in file.infolist():
                 if member.is_dir() or member.filename in seen:
                     continue
+                if member.flag_bits & ENCRYPTED:
+                    raise BadData(f"{where}: must be a .zip file without a password. Unpack it, and give the folder.")
                 seen.add(member.filename)
                 yield member.filename, member.file_size, partial(_zip_content, file, member)
-    except (RuntimeError, NotImplementedError, UnicodeDecodeError) as error:  # encrypted, or packed by another method
-        reason = printable(str(error), 160)
-        raise BadData(f"{where}: must be a .zip file without a password, but: {reason}.") from error
+    except (RuntimeError, NotImplementedError, UnicodeDecodeError) as error:
+        raise BadData(f"{where}: must be a usual .zip file, but: {printable(str(error), 160)}.") from error
 
 
 def _zip_content(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    with file.open(member) as stream:
-        return stream.read(member.file_size + 1)
+    """Content of a member; nothing if it is damaged, which is then a damaged picture."""
+    try:
+        with file.open(member) as stream:
+            return stream.read(member.file_size + 1)
+    except (*DAMAGED, RuntimeError, NotImplementedError, ValueError, OSError):
+        return b""
 
 
 def _tar_members(archive: Path, where: str) -> Members:

@@ -28,6 +28,7 @@ SUFFIXES = (
     *(".jfif", ".jpe", ".mpo", ENDING_OF_TGA),
 )
 MOST_THREADS = 8
+TOLD_EACH = 10_000  # pictures between one word of progress and the next
 AT_A_TIME = 8  # pictures that a thread decodes before it asks for more; so many for each thread are held in memory
 # Not Pillow's `convert`: it makes every value above 255 white.
 TO_EIGHT_BITS = "Image.fromarray((numpy.asarray(picture) >> 8).astype('uint8'))"
@@ -94,6 +95,8 @@ def decode_set(pictures: PictureSet, choices: Choices, *, ground: Ground, beside
     found = Decoded(images=np.empty((0, 0, 0, 1), np.uint8))
     first, count, images = "", 0, found.images
     for index, (name, result) in enumerate(_decoded(pictures.each(), choices, ground)):
+        if choices.on_progress is not None and index and index % TOLD_EACH == 0:
+            choices.on_progress(f"decoded {index:,} of {pictures.count:,} pictures")
         if isinstance(result, DamagedPicture):
             found.damaged.append(name)
             found.reason = found.reason or str(result)
@@ -203,7 +206,7 @@ def _decode(picture: Path | bytes, name: str, choices: Choices, ground: Ground) 
     if pixels.values.dtype.kind == "u" and pixels.values.itemsize > 1:
         values = np.rint(resized(pixels.values.astype(np.float32), size)).astype(pixels.values.dtype)
     else:
-        values = resized(pixels.values, size, ground=GROUND_VALUE[choices.background or "black"])
+        values = resized(pixels.values, size, ground=GROUND_VALUE[ground])
     fitted = Pixels(values=values, is_turned=pixels.is_turned, visible=pixels.visible, bright=pixels.bright)
     return _Result(pixels=fitted, is_fitted=True)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from vae_search.core.text import did_you_mean, first_few, printable
+from vae_search.data.formats.conversions import in_command
 from vae_search.data.formats.roles import names_no_images
 from vae_search.errors import BadData
 
@@ -72,7 +73,7 @@ def pixel_names(names: Sequence[str], schema: pa.Schema) -> list[str]:
 def _nothing(schema: pa.Schema, where: str) -> str:
     for field in schema:
         if pa.types.is_struct(field.type) and field.type.get_field_index("path") >= 0:
-            file, name = where.rpartition("/")[2], printable(field.name)
+            file, name = in_command(where.rpartition("/")[2]), in_command(field.name, "COLUMN")
             return (
                 f"{where}: column {name} names files, which are not followed. Give their folder instead, or put them "
                 f"in:\npython -c \"import pandas; t = pandas.read_parquet('{file}'); t['{name}'] = [open(i['path'], "

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vae_search.core.text import printable
-from vae_search.data.formats.arrays.csv_pixels import LABELS, pixel_table
+from vae_search.data.formats.arrays.csv_pixels import LABELS, pixel_table, refuse_twice_named
 from vae_search.data.formats.choices import NONE, Choices
 from vae_search.data.formats.found import Found
 from vae_search.data.formats.pictures.decoding import decode_parts
@@ -64,6 +64,7 @@ def read_parquet(parts: Mapping[Role, Sequence[Path]], choices: Choices = NONE, 
     where = place(first) if where is None else where
     with _opened(first) as file:
         schema = file.schema_arrow
+        refuse_twice_named(schema.names, where=where)
         pixels = pixel_names(schema.names, schema)
         if len(pixels) >= FEWEST_PIXEL_COLUMNS and choices.column is None:
             return _columns_of_pixels(parts, schema, pixels, where)

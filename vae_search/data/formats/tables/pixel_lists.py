@@ -92,6 +92,8 @@ def _rows(
     if values.null_count:
         raise BadData(f"{where}: every pixel must be a number, but {values.null_count:,} are missing.")
     shape = column.shape or _shape(sizes, where)
+    if min(shape) < 1 or math.prod(shape) != math.prod(sizes):
+        raise BadData(f"{where}: tensors must have as many numbers as their shape {shape} says, but they have others.")
     if expected is not None and math.prod(expected) != math.prod(sizes):
         raise BadData(
             f"{where}: all rows must have the same number of pixels, but row {first} holds {math.prod(sizes):,} and "

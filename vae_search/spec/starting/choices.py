@@ -12,14 +12,17 @@ from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.errors import BadData
 
 SMALLEST_CONV = 12  # pixels a side; below, strided convolutions leave next to nothing to look at
-COARSEST = 8  # pixels a side that the last stage of a network comes down to, or a little less
+COARSEST = 7  # pixels a side at most, that the last stage comes down to: of 64 to 4, which was better than 8
 DEEPEST = 6
 MANY_VALUES = 64 * 64  # of an image; from here on the first stage has fewer channels
 FEW_IMAGES, MANY_IMAGES = 1_000, 20_000  # to train on
-STEPS = 3_000  # gradient steps of a whole trial; pictures are blurred before
-LEAST_EPOCHS, MOST_EPOCHS = 9, 150
+STEPS = 2_000  # gradient steps of a whole trial; pictures are blurred before
+LEAST_EPOCHS, MOST_EPOCHS = 9, 120
+TRIALS = 12
+PRUNED_SHARE = 0.26  # epochs of a trial on average with rungs at a ninth and a third, of those of a whole one
+SECONDS_PER_VALUE = 2e-7  # of one core, to train on one value of one image once
 EVALUATED = 10_000  # validation images that are enough; a sixth of many images costs every trial a long pass
-MINUTES = 8
+LEAST_MINUTES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +31,7 @@ class Choice:
 
     Args:
         key: dotted.
-        value: as YAML has it.
+        value: as YAML has it; an item of a list begins with a hyphen.
         why: a reason, in a few words.
     """
 
@@ -71,7 +74,7 @@ def _pixels(images: DatasetSummary) -> Iterator[Choice]:
         yield Choice(
             key="log_variance_clamp",
             value="[-10, 2]",
-            why="many levels say more than black and white, so posteriors are narrower than the usual -6",
+            why="images of many levels make narrower posteriors than the usual -6",
         )
     elif images.is_coloured:
         raise BadData(
@@ -96,85 +99,105 @@ def _validation(images: DatasetSummary) -> Iterator[Choice]:
 
 
 def _networks(images: DatasetSummary) -> Iterator[Choice]:
-    side = min(images.height, images.width)
-    values = images.height * images.width * images.channels
-    train = images.parts["train"]
+    side, values, train = min(images.height, images.width), _values(images), images.parts["train"]
     size = f"{images.height}×{images.width}"
     if side < SMALLEST_CONV:
         yield Choice(key="search_space.architecture", value="mlp", why=f"{size} pixels are few for convolutions")
         yield Choice(key="search_space.depth", value="{type: int, low: 1, high: 3}", why="hidden layers")
-        yield Choice(key="search_space.width", value=_choices(64, 128, 256), why="units of a layer")
+        yield Choice(key="search_space.width", value=_choices((64, 128, 256)), why="units of a layer")
     else:
-        yield Choice(key="search_space.architecture", value="conv", why=f"pixels of {size} have neighbours")
-        depth = min(DEEPEST, max(2, math.ceil(math.log2(side / COARSEST))))
+        yield Choice(
+            key="search_space.architecture", value="conv", why=f"neighbours among {size} pixels belong together"
+        )
+        depth = _depth(side)
         last = "×".join(str(-(-length // 2**depth)) for length in (images.height, images.width))
         yield Choice(
-            key="search_space.depth", value=str(depth), why=f"halves the sides so often: the last stage is {last}"
+            key="search_space.depth", value=str(depth), why=f"sides are halved so often: the last stage is {last}"
         )
-        widths = (8, 16) if values > 4 * MANY_VALUES else (16, 32)
-        yield Choice(
-            key="search_space.width", value=_choices(*widths), why="channels of the first stage; doubled by each"
-        )
+        why = "channels of the first stage, twice as many in each further one"
+        yield Choice(key="search_space.width", value=_choices(_channels(values)), why=why)
     low, high = _latents(values)
-    detail = "much" if values > MANY_VALUES else "some" if values > 256 else "little"
+    detail = "much" if values > MANY_VALUES else "something" if values > 256 else "little"
     yield Choice(
         key="search_space.latent_dim",
         value=f"{{type: int, low: {low}, high: {high}, log: true}}",
-        why=f"{detail} to say of {values:,} values; unused dimensions cost little",
+        why=f"there is {detail} to say of {values:,} values",
     )
-    if train < FEW_IMAGES:
+    if train < MANY_IMAGES:
+        low_decay, high_decay = ("0.1", "0.8") if train < FEW_IMAGES else ("1e-3", "0.3")
         yield Choice(
             key="search_space.weight_decay",
-            value="{type: float, low: 1e-3, high: 0.3, log: true}",
-            why=f"{train:,} images are soon known by heart",
+            value=f"{{type: float, low: {low_decay}, high: {high_decay}, log: true}}",
+            why=f"against knowing {train:,} images by heart",
         )
-    yield Choice(key="search_space.activation", value="gelu", why="smooth")
-
-
-def _latents(values: int) -> tuple[int, int]:
-    return (32, 128) if values > MANY_VALUES else (8, 64) if values > 256 else (2, 32)
+    yield Choice(key="search_space.activation", value=_choices(("gelu", "elu")), why="both are smooth")
 
 
 def _training(images: DatasetSummary) -> Iterator[Choice]:
     train = images.parts["train"]
-    batches = _batches(train)
+    small, large = _batches(train)
     yield Choice(
         key="search_space.batch_size",
-        value=_choices(*batches),
-        why=f"{train // batches[-1]:,} to {train // batches[0]:,} steps an epoch of {train:,} images",
+        value=_choices((small, large)),
+        why=f"{train // large:,} or {train // small:,} steps an epoch",
     )
     yield Choice(
         key="search_space.learning_rate",
         value="{type: float, low: 5e-4, high: 3e-3, log: true}",
-        why="the largest step that stays stable is best where epochs are few",
+        why="of the first steps",
     )
     yield Choice(
         key="search_space.beta",
         value="{type: float, low: 0.5, high: 2.0, log: true}",
-        why="in training only: below 1 sharper, above 1 smoother; trials are compared at 1",
+        why="in training only: trials are compared at 1",
     )
-    yield Choice(key="lr_schedule", value="cosine", why="small steps at the end bring details")
-
-
-def _batches(train: int) -> tuple[int, ...]:
-    return (16, 32) if train < FEW_IMAGES else (32, 64) if train < MANY_IMAGES else (64, 128)
+    yield Choice(key="lr_schedule", value="cosine", why="small steps at the end bring out details")
+    if min(images.height, images.width) >= SMALLEST_CONV:
+        decay = ", weight_decay: 0.3" if train < FEW_IMAGES else ", weight_decay: 0.03" if train < MANY_IMAGES else ""
+        latents, channels = max(_latents(_values(images))), max(_channels(_values(images)))
+        config = f"latent_dim: {latents}, width: {channels}, batch_size: {large}, activation: elu, beta: 1.0"
+        yield Choice(
+            key="enqueue",
+            value=f"- {{{config}, learning_rate: 2e-3{decay}}}",
+            why="a config to try first, that did well on pictures like these",
+        )
 
 
 def _budget(images: DatasetSummary) -> Iterator[Choice]:
     train = images.parts["train"]
     steps = train / _batches(train)[0]
     epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, round(STEPS / steps)))
-    yield Choice(key="budget.trials", value="16", why="a first look; raise it, and the same command goes on")
+    searched = TRIALS * PRUNED_SHARE * epochs * train * _values(images) * SECONDS_PER_VALUE / 60 / 2
+    minutes = max(LEAST_MINUTES, round(2 * searched))
+    yield Choice(key="budget.trials", value=str(TRIALS), why="a first look: raise it, and the same command goes on")
+    yield Choice(key="budget.epochs", value=str(epochs), why=f"up to {epochs * steps:,.0f} steps of a trial")
     yield Choice(
-        key="budget.epochs",
-        value=str(epochs),
-        why=f"{round(epochs * steps, -2):,.0f} steps, or half as many in large batches",
+        key="budget.minutes", value=str(minutes), why=f"about {max(1, round(searched)):,} of them are used on two cores"
     )
-    yield Choice(key="budget.minutes", value=str(MINUTES), why="to try configs in; raise it as well")
     yield Choice(key="pruning.min_epochs", value=str(max(1, epochs // 9)), why="trials are first compared here")
     yield Choice(key="confirm.finalists", value="1", why="the best config is trained again")
     yield Choice(key="confirm.seeds", value="3", why="with so many fresh seeds, the fewest that a promotion takes")
 
 
-def _choices(*values: int) -> str:
+def _values(images: DatasetSummary) -> int:
+    return images.height * images.width * images.channels
+
+
+def _depth(side: int) -> int:
+    return min(DEEPEST, max(2, math.ceil(math.log2(side / COARSEST))))
+
+
+def _channels(values: int) -> tuple[int, int]:
+    return (8, 16) if values > MANY_VALUES else (16, 32)
+
+
+def _latents(values: int) -> tuple[int, int]:
+    return (32, 128) if values > MANY_VALUES else (8, 64) if values > 256 else (2, 32)
+
+
+def _batches(train: int) -> tuple[int, int]:
+    return (8, 16) if train < FEW_IMAGES else (32, 64) if train < MANY_IMAGES else (64, 128)
+
+
+def _choices(values: tuple[int | str, ...]) -> str:
     return f"{{type: categorical, choices: [{', '.join(map(str, values))}]}}"

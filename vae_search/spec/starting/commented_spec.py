@@ -54,6 +54,10 @@ def quoted(text: str) -> str:
 
 
 def _entry(key: str, choice: Choice, *, indent: str) -> Iterator[str]:
+    if choice.value.startswith("- "):
+        yield f"{f'{indent}{key}:':{COLUMN}}  # {choice.why}"
+        yield f"{indent}  {choice.value}"
+        return
     line = f"{indent}{key}: {choice.value}"
     if not choice.why:
         yield line

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support.people_files import arrays, other, pictures, tables
 from tests.support.people_files.case import Case
@@ -46,13 +47,16 @@ def test_files_as_people_have_them_get_a_spec_that_a_sweep_would_begin_with(tmp_
     assert estimate.images.notes or not case.said
 
 
-def test_greys_of_a_folder_named_as_a_data_set_stay_greys(tmp_path, monkeypatch):
-    np.save(tmp_path / "digits", grey(300, 8, 8))
-    (tmp_path / "digits.npy").rename(tmp_path / "digits")
+def test_a_folder_that_is_called_as_a_data_set_is_meant_by_its_path(tmp_path, monkeypatch):
+    (tmp_path / "digits").mkdir()
+    for k, image in enumerate(grey(100, 12, 12)):
+        Image.fromarray(image).save(tmp_path / f"digits/{k}.png")
     monkeypatch.chdir(tmp_path)
 
-    with pytest.raises(BadData):  # a file without an ending is of no kind, but it is that file that is meant
-        spec_for("./digits", tmp_path)
+    spec = spec_for("./digits", tmp_path)
+
+    assert spec.data.source == str(tmp_path / "digits")
+    assert "  source: ./digits\n" in (tmp_path / "first.yaml").read_text()
 
 
 def test_a_source_is_written_relative_to_the_spec_if_it_lies_below(tmp_path):
@@ -93,6 +97,16 @@ def test_colours_as_floats_are_refused_by_their_name(tmp_path):
         spec_for(tmp_path / "a.npy", tmp_path)
 
     assert len(str(error.value).splitlines()) == 2
+
+
+def test_a_refusal_that_asks_for_a_key_says_how_init_takes_it(tmp_path):
+    np.savez(tmp_path / "a.npz", left=grey(300, 8, 8), right=grey(300, 8, 8))
+
+    with pytest.raises(BadData, match=r'data\.array: .* Here: --set "data\.KEY=VALUE"\.$') as error:
+        spec_for(tmp_path / "a.npz", tmp_path)
+
+    assert len(str(error.value).splitlines()) <= 3
+    assert spec_for(tmp_path / "a.npz", tmp_path, "data.array=right").data.array == "right"
 
 
 def test_nothing_is_written_into_a_store(tmp_path):

@@ -39,7 +39,11 @@ def fitted_spec(path: Path, *, name: str, source: str, overrides: Sequence[str],
     data = parse_spec(least, origin="init", base=Path.cwd(), overrides=overrides).data
     # Cut at one half: what is asked of them here is the same however they are binarised, and nothing is drawn.
     looked_at = data.model_copy(update={"binarize": "threshold"})
-    images = open_dataset(store, looked_at, cache=cache).summary
+    try:
+        images = open_dataset(store, looked_at, cache=cache).summary
+    except BadData as error:
+        here = ' Here: --set "data.KEY=VALUE".' if "data." in str(error) else ""
+        raise BadData(f"{error}{here}") from error
     try:
         choices = fitting_choices(images, validation_is_open=data.validation is None)
     except BadData as error:

@@ -143,7 +143,11 @@ def _training(images: DatasetSummary) -> Iterator[Choice]:
         value=_choices((small, large)),
         why=f"{train // large:,} or {train // small:,} steps an epoch",
     )
-    highest, why = ("2e-3", "7e-4 did best on 500 pictures") if is_conv else ("5e-3", "evenly over orders of magnitude")
+    highest, why = (
+        ("2e-3", f"{_first_step(images)} did best on pictures like these")
+        if is_conv
+        else ("5e-3", "evenly over orders of magnitude")
+    )
     yield Choice(
         key="search_space.learning_rate", value=f"{{type: float, low: 3e-4, high: {highest}, log: true}}", why=why
     )
@@ -160,7 +164,7 @@ def _training(images: DatasetSummary) -> Iterator[Choice]:
         config = f"latent_dim: {latents}, width: {channels}, batch_size: {small}, beta: 1.0"
         yield Choice(
             key="enqueue",
-            value=f"- {{{config}, learning_rate: 7e-4{decayed}}}",
+            value=f"- {{{config}, learning_rate: {_first_step(images)}{decayed}}}",
             why="a config to try first, that did well on pictures like these",
         )
 
@@ -196,6 +200,11 @@ def _channels(values: int) -> tuple[int, int]:
 
 def _latents(values: int) -> tuple[int, int]:
     return (32, 128) if values > MANY_VALUES else (8, 64) if values > 256 else (2, 32)
+
+
+def _first_step(images: DatasetSummary) -> str:
+    """Learning rate that did best: of 500 colour pictures of 64×64, and of 2,000 grey ones of 28×28."""
+    return "7e-4" if _values(images) > MANY_VALUES else "1.5e-3"
 
 
 def _weight_decay(train: int) -> tuple[str, str, str] | None:

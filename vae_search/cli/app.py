@@ -21,7 +21,14 @@ from vae_search.access.opening import is_service
 from vae_search.cli import cluster, doctor, export, maintenance, models, query, run
 from vae_search.cli.options import CodeOption, JsonOption, SetOption, SpecArgument
 from vae_search.cli.service import control, queue, serve, webhooks
-from vae_search.core.settings import PLAIN_HTTP_VARIABLE, SERVER_VARIABLE, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
+from vae_search.core.settings import (
+    PLAIN_HTTP_VARIABLE,
+    SERVER_VARIABLE,
+    TOKEN_FILE_VARIABLE,
+    TOKEN_VARIABLE,
+    cache_folder,
+    default_store,
+)
 from vae_search.errors import InvalidSpec, VaeSearchError
 from vae_search.version import VERSION
 
@@ -95,18 +102,34 @@ def _options(
 def init(
     path: Annotated[Path, typer.Argument(metavar="SPEC", help="The file to write.")] = Path("sweep.yaml"),
     name: Annotated[str | None, typer.Option("--name", help="Name of the sweep; default: the file's.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="SOURCE", help="Look at these images, and write a spec that fits them."),
+    ] = None,
+    overrides: SetOption = None,
 ) -> None:
-    """Write a commented spec to start from.
+    """Write a commented spec to start from; with --data one that fits images, with a reason on each line.
 
-    Example: vae-search init my-sweep.yaml
+    Example: vae-search init my-sweep.yaml --data pictures
     """
     from vae_search.display.console import say
     from vae_search.errors import Conflict
     from vae_search.spec.sweep_spec import parse_spec
     from vae_search.spec.template import template
 
-    text = template(name or re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "sweep")
+    name = name or re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "sweep"
+    text = template(name)
     parse_spec(text, origin="--name", base=Path())
+    if path.exists():  # before images are read, which takes long
+        raise Conflict(f"{path}: exists already and was left as it is. Give another file name.")
+    if data is not None:
+        from vae_search.services.starting.fitted_spec import fitted_spec
+        from vae_search.store.backends.uri import open_store
+
+        store = open_store(default_store())
+        text = fitted_spec(path, name=name, source=data, overrides=overrides or (), store=store, cache=cache_folder())
+    elif overrides:
+        raise InvalidSpec("--set: goes with --data; a spec without images to look at is edited by hand.")
     try:
         with path.open("xb") as file:
             file.write(text.encode())

@@ -4,6 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
@@ -26,6 +27,18 @@ def test_init_writes_a_spec_that_validates(tmp_path):
 
     assert written.returncode == checked.returncode == 0, written.stderr + checked.stderr
     assert json.loads(checked.stdout)["name"] == "mine"
+
+
+def test_init_looks_at_images_and_writes_a_spec_that_a_sweep_would_begin_with(tmp_path):
+    np.save(tmp_path / "grey.npy", np.random.default_rng(0).integers(0, 256, (200, 16, 16), np.uint8))
+
+    written = vae_search("init", "mine.yaml", "--data", "grey.npy", folder=tmp_path)
+
+    assert written.returncode == 0, written.stderr
+    assert "source: ./grey.npy" in (tmp_path / "mine.yaml").read_text()
+    tried = vae_search("run", "mine.yaml", "--dry-run", "--json", folder=tmp_path)
+    assert tried.returncode == 0, tried.stderr
+    assert json.loads(tried.stdout)["trials"] > 1
 
 
 def test_init_leaves_an_existing_file_alone(tmp_path):
@@ -69,6 +82,9 @@ def test_the_schema_is_json(tmp_path):
         (["run", "digits.yaml", "--set", "resources.cpus_per_trial=1000"], 4, "1000 cores"),
         (["query", "SELECT DATE '290000-01-01' AS d"], 2, "query:"),
         (["init", "ok.yaml", "--name", "x: [y"], 2, "--name"),
+        (["init", "ok.yaml", "--set", "seed=1"], 2, "goes with --data"),
+        (["init", "ok.yaml", "--data", "./nowhere"], 3, "nowhere"),
+        (["init", "ok.yaml", "--data", "mnits"], 2, "Did you mean mnist?"),
     ],
     ids=lambda value: "-".join(value)[:30] if isinstance(value, list) else None,
 )

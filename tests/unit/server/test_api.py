@@ -290,7 +290,7 @@ def test_nobody_is_told_over_http_what_is_installed_here(full_store):
         told = {
             client.post(
                 f"{API}/sweeps",
-                content=spec("x").replace("architecture: mlp", f"architecture: {{keras: '{module}'}}"),
+                content=spec("x").replace("search_space:", f"search_space:\n  architecture: {{keras: '{module}'}}"),
             )
             .json()["detail"]
             .replace(module, "")

@@ -12,7 +12,7 @@ from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.errors import BadData
 
 SMALLEST_CONV = 12  # pixels a side; below, strided convolutions leave next to nothing to look at
-COARSEST = 7  # pixels a side at most, that the last stage comes down to: of 64 to 4, which was better than 8
+COARSEST = 7  # pixels a side at most, that the last stage comes down to: of 64 to 4
 DEEPEST = 6
 MANY_VALUES = 64 * 64  # of an image; from here on the first stage has fewer channels
 FEW_IMAGES, SOME_IMAGES, MANY_IMAGES = 1_000, 2_000, 20_000  # to train on
@@ -131,7 +131,7 @@ def _networks(images: DatasetSummary) -> Iterator[Choice]:
             value=f"{{type: float, low: {lowest}, high: {highest}, log: true}}",
             why=f"against knowing {train:,} images by heart",
         )
-    yield Choice(key="search_space.activation", value="elu", why="went further than gelu on 500 pictures")
+    yield Choice(key="search_space.activation", value="elu", why="smooth; gelu and gated are worth a try")
 
 
 def _training(images: DatasetSummary) -> Iterator[Choice]:

@@ -1,7 +1,6 @@
 """Measures of somebody's own in a sweep: the guide's function from spec to ranking, and the identity of its code."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,16 +27,13 @@ def block(language: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the guide's sweep has run."""
     found = tmp_path_factory.mktemp("measures")
     (found / "my_measures.py").write_text(block("python"))
     (found / "sweep.yaml").write_text(block("yaml"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(code_loading, "_places", {})
-        patch.setattr(code_loading, "_provided", {})
-        vae_search.run(found / "sweep.yaml", store=found / "store", inline=True, overrides=["pruning=off"])
-        yield found
+    vae_search.run(found / "sweep.yaml", store=found / "store", inline=True, overrides=["pruning=off"])
+    return found
 
 
 def rows_of(folder: Path) -> list[TrialRow]:
@@ -117,7 +113,7 @@ def test_a_sweep_goes_on_with_no_other_code_of_its_metric(folder):
     source = folder / "my_measures.py"
     before = source.read_text()
     source.write_text(before.replace("200", "100"))
-    code_loading._provided.clear()
+    code_loading.look_in([folder])
     try:
         with pytest.raises(Conflict, match=r"metric_sameness has changed .*my_measures\.py: SHA-256"):
             vae_search.resume("own-measure", store=folder / "store", inline=True, overrides=["budget.trials=5"])

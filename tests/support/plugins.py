@@ -51,5 +51,6 @@ def write(
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
     lines = [f"{point} = {value}" for point, value in points.items()]
     (metadata / "entry_points.txt").write_text("\n".join(["[vae_search.families]", *lines]) + "\n")
+    (metadata / "top_level.txt").write_text("".join(f"{Path(path).stem}\n" for path in modules))
     for path, text in modules.items():
         (folder / path).write_text(text)

@@ -65,6 +65,21 @@ def test_its_declaration_is_imported_without_its_layers_and_without_tensorflow(r
     assert "ring_layers" not in sys.modules
 
 
+def test_an_edited_declaration_counts_at_once_in_a_process_that_has_imported_the_old_one(rings, tmp_path):
+    read("architecture: rings, squeeze: 8")
+
+    (tmp_path / "ring_family.py").write_text(RINGS.replace("high=8", "high=4"))
+
+    assert "must be >= 1 and <= 4, but got 8." in problem("architecture: rings, squeeze: 8")
+
+
+def test_a_declaration_may_lie_in_another_object_of_its_module(tmp_path, monkeypatch):
+    files = {"ring_family.py": f"{RINGS}\nclass Shapes:\n    RINGS = RINGS\n"}
+    install(tmp_path, monkeypatch, points={"rings": "ring_family:Shapes.RINGS"}, files=files)
+
+    assert read("architecture: rings, squeeze: 3")
+
+
 def test_beside_other_families_its_parameter_must_have_a_condition(rings):
     choices = "architecture: {type: categorical, choices: [mlp, rings]}"
 

@@ -1,5 +1,6 @@
 """Families of networks: declared without TensorFlow, ours and those of other packages through one door."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tests.support.networks import network_spec
 from tests.support.plugins import LAYERS, RINGS, install
 from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import ARCHITECTURES, RULES, Config, families_with
+from vae_search.spec.networks.code_loading import code_of
 from vae_search.spec.networks.family import BUILT_IN, NETWORK_PARAMETERS
 from vae_search.vae.inference.model import VaeModel
 from vae_search.vae.inference.weights_file import weights_file
@@ -83,6 +85,19 @@ def test_a_family_from_elsewhere_gets_its_parameters_and_their_defaults(installe
     widths = [build(rings_spec(**given)).shapes[2] for given in ({}, {"squeeze": 4})]
 
     assert widths == [(8, 4), (8, 2)]
+
+
+def test_the_layers_that_run_are_of_the_code_that_is_hashed_whatever_was_imported_before(installed, monkeypatch):
+    install(installed, monkeypatch)
+    importlib.import_module("ring_layers")  # as by some other package
+    built = [build(rings_spec()).shapes[2]]
+    before = code_of("ring_layers").identity.sha256
+
+    (installed / "ring_layers.py").write_text(LAYERS.replace('spec["squeeze"]', '(2 * spec["squeeze"])'))
+    built.append(build(rings_spec()).shapes[2])
+
+    assert code_of("ring_layers").identity.sha256 != before
+    assert built == [(8, 4), (8, 2)]
 
 
 def test_a_model_of_a_family_from_elsewhere_runs_where_its_package_is_not_installed(installed, monkeypatch):

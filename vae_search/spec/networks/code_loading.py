@@ -10,7 +10,9 @@ import os
 import sys
 from collections.abc import Callable, Container, Iterable, Sequence
 from importlib.machinery import ModuleSpec
+from operator import attrgetter
 from pathlib import Path
+from threading import RLock
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -22,6 +24,7 @@ from vae_search.spec.networks.own_code import OwnCode, find_code
 VARIABLE = "VAE_SEARCH_CODE"
 _places: dict[Path, bool] = {}  # and whether there was anything when it was named
 _provided: dict[str, OwnCode] = {}
+_importing = RLock()  # of the threads of a service; code may import other code while it is imported
 
 
 def look_in(places: Iterable[Path]) -> None:
@@ -76,14 +79,17 @@ def build_function(reference: KerasReference) -> Callable[..., Any]:
 
 
 def function_in(module: str, function: str) -> Callable[..., Any]:
-    """A function of code from elsewhere, imported.
+    """A function, or another object, of code from elsewhere, imported.
+
+    Args:
+        function: its name in the module, with dots if it lies in another object.
 
     Raises:
         InvalidSpec: There is no such code, or it cannot be imported.
     """
     where = f"{module}:{function}"
     try:
-        found: Callable[..., Any] = getattr(_imported(code_of(module), module), function)
+        found: Callable[..., Any] = attrgetter(function)(_imported(code_of(module), module))
     except InvalidSpec:
         raise
     except Exception as error:  # whatever a module of somebody else does when it is imported
@@ -94,18 +100,19 @@ def function_in(module: str, function: str) -> Callable[..., Any]:
 
 
 def _imported(code: OwnCode, module: str) -> ModuleType:
-    known = sys.modules.get(code.package)
-    loader = getattr(getattr(known, "__spec__", None), "loader", None)
-    if known is not None and not (isinstance(loader, _MemoryLoader) and loader.code == code):
-        # Of other bytes, from an earlier sweep of this process, or imported in another way before.
-        for name in [name for name in sys.modules if name == code.package or name.startswith(f"{code.package}.")]:
-            del sys.modules[name]
-    finder = _MemoryFinder(code)
-    sys.meta_path.insert(0, finder)
-    try:
-        return importlib.import_module(module)
-    finally:
-        sys.meta_path.remove(finder)
+    with _importing:
+        known = sys.modules.get(code.package)
+        loader = getattr(getattr(known, "__spec__", None), "loader", None)
+        if known is not None and not (isinstance(loader, _MemoryLoader) and loader.code == code):
+            # Of other bytes, from an earlier sweep of this process, or imported in another way before.
+            for name in [name for name in sys.modules if name == code.package or name.startswith(f"{code.package}.")]:
+                del sys.modules[name]
+        finder = _MemoryFinder(code)
+        sys.meta_path.insert(0, finder)
+        try:
+            return importlib.import_module(module)
+        finally:
+            sys.meta_path.remove(finder)
 
 
 class _MemoryFinder(importlib.abc.MetaPathFinder):

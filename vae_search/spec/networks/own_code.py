@@ -7,6 +7,7 @@ Never what a store or a request over HTTP brings along.
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,7 @@ from vae_search.errors import InvalidSpec
 
 MOST_FILES, MOST_BYTES = 200, 4 * 2**20
 """of a package's source: networks are small, and every worker gets a copy"""
+_distributions: dict[str, str] = {}  # by package; to read them from all metadata takes a tenth of a second and more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,8 +188,12 @@ def _is_at(spec: ModuleSpec, place: Path) -> bool:
 def _version(package: str) -> str | None:
     from importlib import metadata
 
-    names = metadata.packages_distributions().get(package, [])
-    return metadata.version(names[0]) if names else None
+    with suppress(KeyError, metadata.PackageNotFoundError):  # another one may have been installed since
+        return metadata.version(_distributions[package])
+    _distributions.update((each, names[0]) for each, names in metadata.packages_distributions().items())
+    with suppress(KeyError, metadata.PackageNotFoundError):
+        return metadata.version(_distributions[package])
+    return None
 
 
 def _read(path: Path) -> bytes:

@@ -1,7 +1,8 @@
 """Families that other packages bring, by entry points of the group `vae_search.families`.
 
 Their names are read from the packages' metadata. A declaration is imported when its family is used, and its layers when
-a network is built: a package that is broken is in the way of nobody who does not name it.
+a network is built: a package that is broken is in the way of nobody who does not name it. Both are run from the very
+bytes that `code_of` finds and hashes, as own networks are, and never from what this process has imported before.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vae_search.core.text import did_you_mean, printable
 from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import RULES
+from vae_search.spec.networks.code_loading import function_in
 from vae_search.spec.networks.family import BUILT_IN, Family
 
 if TYPE_CHECKING:
@@ -82,13 +84,7 @@ def layers_function(name: str) -> Callable[[Any], Any]:
         found: Callable[[Any], Any] = getattr(import_module(module), function)
         return found
     where = f"family {name} of {shown_packages(name)}"
-    try:
-        found = getattr(import_module(module), function)
-    except Exception as error:  # whatever a module of somebody else does when it is imported
-        raise InvalidSpec(
-            f"{where}: {family.layers} cannot be imported: {type(error).__name__}: {printable(str(error), 200)}.\n"
-            "Mend or update the package, or use another architecture."
-        ) from error
+    found = _loaded(module, function, where=where)
     if not callable(found) or not _takes_one(found):
         raise InvalidSpec(f"{where}: {family.layers} must be a function of one argument, the NetworkSpec.")
     return found
@@ -102,19 +98,21 @@ def _declared(points: "tuple[EntryPoint, ...]") -> Family:
             "\nUninstall one of them."
         )
     where = f"family {name} of {_package(point)}"
-    try:
-        found = point.load()
-    except Exception as error:  # whatever a module of somebody else does when it is imported
-        raise InvalidSpec(
-            f"{where}: {point.value} cannot be imported: {type(error).__name__}: {printable(str(error), 200)}.\n"
-            "Mend or update the package, or use another architecture."
-        ) from error
+    found = _loaded(point.module, point.attr, where=where)
     if not isinstance(found, Family):
         raise InvalidSpec(f"{where}: {point.value} must be a vae_search Family, but is a {type(found).__name__}.")
     for parameter, rule in found.parameters.items():
         if RULES.get(parameter, rule) != rule:
             raise InvalidSpec(f"{where}: its parameter {parameter} must have another name, since every spec knows one.")
     return found
+
+
+def _loaded(module: str, name: str, *, where: str) -> Any:
+    try:
+        return function_in(module, name)
+    except InvalidSpec as error:
+        told = " ".join(str(error).splitlines())
+        raise InvalidSpec(f"{where}: {told}\nMend or update the package, or use another architecture.") from error
 
 
 def _package(point: "EntryPoint") -> str:

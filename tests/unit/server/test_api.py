@@ -284,21 +284,29 @@ def test_data_of_an_installed_package_may_be_named(tmp_path, monkeypatch, full_s
     assert answer.status_code == 201, answer.text
 
 
-def test_nobody_is_told_over_http_what_is_installed_here(full_store):
+@pytest.mark.parametrize("door", ["sweeps", "specs:validate", "specs:estimate"])
+@pytest.mark.parametrize(
+    ("key", "line", "law"),
+    [
+        (
+            "search_space:",
+            "search_space:\n  architecture: {{keras: '{}'}}",
+            "networks that an installed package offers",
+        ),
+        ("search_space:", "metrics: ['{}']\nsearch_space:", "functions that an installed package offers"),
+    ],
+)
+def test_nobody_is_told_over_http_what_is_installed_here(door, key, line, law, full_store):
     modules = ("filelock._api:nothing", "nobody_has_this:nothing")
     with client_of(app_of(full_store, roots=DataRoots())) as client:
-        told = {
-            client.post(
-                f"{API}/sweeps",
-                content=spec("x").replace("search_space:", f"search_space:\n  architecture: {{keras: '{module}'}}"),
-            )
-            .json()["detail"]
-            .replace(module, "")
-            for module in modules
+        answers = {
+            name: client.post(f"{API}/{door}", content=spec("x").replace(key, line.format(name))) for name in modules
         }
 
+    told = {answer.json()["detail"].replace(name, "") for name, answer in answers.items()}
+    assert {answer.status_code for answer in answers.values()} == {422}
     assert len(told) == 1
-    assert "may name only networks that an installed package offers" in told.pop()
+    assert law in told.pop()
 
 
 def test_an_order_that_is_sent_twice_with_its_mark_is_one_item(client):

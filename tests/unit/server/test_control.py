@@ -286,6 +286,19 @@ def test_a_fork_names_no_network_that_a_spec_over_http_may_not_name(submitter, s
     assert sweep_record.find(store, "wide") is None
 
 
+def test_a_sweep_of_a_network_that_is_not_offered_is_not_gone_on_with_for_somebody_over_http(clients, store, queue):
+    path = SweepPaths("digits").resolved
+    record = json.loads(store.read(path))
+    record["spec"]["search_space"]["architecture"] = "keras:my_nets:build"
+    store.replace(path, json.dumps(record).encode())
+
+    told = clients[Role.APPROVER].post(f"{SWEEP}:resume")
+
+    assert told.status_code == 422
+    assert "may name only networks that an installed package offers" in told.text
+    assert not queue.state().items
+
+
 def test_images_outside_the_data_roots_are_not_read_again_for_somebody_over_http(store, tmp_path):
     file, tokens = token_file(tmp_path)
     client = client_of(app_of(store, tokens=file), tokens[Role.APPROVER])

@@ -109,6 +109,23 @@ def test_a_refusal_that_asks_for_a_key_says_how_init_takes_it(tmp_path):
     assert spec_for(tmp_path / "a.npz", tmp_path, "data.array=right").data.array == "right"
 
 
+def test_a_source_with_many_validation_images_of_its_own_keeps_them_all(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (10_002 + 300, 4, 4), np.uint8)
+    np.savez(tmp_path / "a.npz", train_images=images[10_002:], val_images=images[:10_002])
+
+    spec = spec_for(tmp_path / "a.npz", tmp_path)
+
+    estimate = sweeps.estimate(spec, store=LocalStore(tmp_path / "store"), cache=tmp_path / "cache")
+    assert spec.data.validation is None
+    assert estimate.images.parts["select"] + estimate.images.parts["judge"] == 10_002
+
+
+def test_many_validation_images_that_are_drawn_are_cut_to_what_is_enough(tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).integers(0, 256, (72_000, 4, 4), np.uint8))
+
+    assert spec_for(tmp_path / "a.npy", tmp_path).data.validation == 10_000
+
+
 def test_nothing_is_written_into_a_store(tmp_path):
     spec_for("digits", tmp_path)
 

@@ -55,7 +55,7 @@ class _Rows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class SweepStanding:
     """Standing of a sweep at one look."""
 
     facts: Facts
@@ -92,7 +92,7 @@ class SweepReader:
             most=MOST_ROWS,
             aside=rows_aside,
         )
-        self._standings = KeptAnswers[Standing](
+        self._standings = KeptAnswers[SweepStanding](
             self._look,
             fresh_s=lambda found: look_s if found.facts["state"] == "running" else idle_s,
             monotonic=monotonic,
@@ -113,7 +113,7 @@ class SweepReader:
         """
         return self._rows.answer(sweep).leaderboard
 
-    def standing(self, sweep: str) -> Standing:
+    def standing(self, sweep: str) -> SweepStanding:
         """The standing of a sweep; what it raises is as for `leaderboard`."""
         return self._standings.answer(sweep)
 
@@ -194,7 +194,7 @@ class SweepReader:
         runs = ConfirmRuns(self.store, sweep, record).read(before=() if before is None else before.confirm_runs.rows)
         return _Rows(leaderboard=leaderboard, confirm_runs=runs)
 
-    def _look(self, sweep: str, before: Standing | None) -> Standing:
+    def _look(self, sweep: str, before: SweepStanding | None) -> SweepStanding:
         look, now_s = one_look(self.store), self._monotonic()
         mark = newest_lease(look, sweep), len(look.list(SweepPaths(sweep).control))
         holds = before is not None and before.mark == mark and now_s - before.read_at_s < KEPT_S
@@ -205,7 +205,7 @@ class SweepReader:
         if found.state != "running":  # what is told holds for long, so the rows must not be from before its driver left
             rows = self._rows.answer(sweep, since_s=now_s)
             found = status(look, sweep, leaderboard=rows.leaderboard, confirm_runs=rows.confirm_runs)
-        return Standing(facts=sweep_facts(found), spec=found.spec, mark=mark, read_at_s=now_s)
+        return SweepStanding(facts=sweep_facts(found), spec=found.spec, mark=mark, read_at_s=now_s)
 
 
 def sweep_page(

@@ -12,7 +12,7 @@ from vae_search.store.sweeps import beginning, sweep_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class AskingFinalist:
     """One finalist that would ask.
 
     Args:
@@ -50,7 +50,7 @@ class PromotionOutlook:
     champion_candidate: str | None
     needs_approval: bool
     min_gain: float
-    asking: tuple[Asking, ...]
+    asking: tuple[AskingFinalist, ...]
     refusal: str | None
 
 
@@ -89,7 +89,7 @@ def _state(store: Store, model: str) -> ModelState | None:
         return None
 
 
-def _asking(store: Store, sweep: str, state: ModelState | None) -> tuple[tuple[Asking, ...], str | None]:
+def _asking(store: Store, sweep: str, state: ModelState | None) -> tuple[tuple[AskingFinalist, ...], str | None]:
     """Those who would ask, or why nobody can."""
     from vae_search.data.dataset import METRIC_VERSION
 
@@ -101,7 +101,7 @@ def _asking(store: Store, sweep: str, state: ModelState | None) -> tuple[tuple[A
     except (NotFound, Conflict, CorruptStore) as reason:
         return (), _first_line(reason)
     return tuple(
-        Asking(
+        AskingFinalist(
             candidate=f"{sweep}/{each.trial}",
             trial=each.trial,
             seeds=len(each.testifying),

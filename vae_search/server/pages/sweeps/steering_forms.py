@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from vae_search.queue.state import ItemState, QueueItem
 from vae_search.server.tokens import Person, Role
-from vae_search.services.browsing.sweep_pages import Standing
+from vae_search.services.browsing.sweep_pages import SweepStanding
 from vae_search.spec.parameters import CategoricalParameter, FixedParameter, Parameter, condition_text
 from vae_search.store.control.present_spec import live_values
 
@@ -54,7 +54,7 @@ class Steering:
     params: tuple[Field, ...] = ()
 
 
-def steering_of(person: Person, found: Standing, item: QueueItem | None, given: Mapping[str, str]) -> Steering:
+def steering_of(person: Person, found: SweepStanding, item: QueueItem | None, given: Mapping[str, str]) -> Steering:
     """The forms of a sweep's page for a person.
 
     Args:

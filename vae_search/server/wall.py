@@ -7,21 +7,19 @@ origin of a change, the person, the role, the size of the body.
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from fastapi.routing import iter_route_contexts
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vae_search.errors import VaeSearchError
+from vae_search.server.admission.request_headers import check_embedding, check_origin, host_of, presented
 from vae_search.server.metrics import Metrics
 from vae_search.server.problems import ProblemDocument, RefusalError, problem, problem_of
 from vae_search.server.tokens import Person, Role, TokenFile
@@ -29,7 +27,6 @@ from vae_search.spec.yaml_reader import MAX_BYTES
 
 logger = logging.getLogger(__name__)
 
-COOKIE = "vae_search"
 ANYONE = "anyone"
 """declared by a route that needs no token"""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -48,7 +45,6 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s@/?#\\:\[\]]+))(?::[0-9]*)?")
 _ROLE = "vae_search_role"
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
@@ -151,7 +147,7 @@ class Wall:
         """
         headers = Headers(scope=scope)
         self._check_host(headers)
-        (_check_embedding if scope["method"] in SAFE_METHODS else _check_origin)(headers)
+        (check_embedding if scope["method"] in SAFE_METHODS else check_origin)(headers)
         role = None if route is None else declared_role(route)
         if role != ANYONE:
             person = await self._person(headers)
@@ -228,21 +224,6 @@ class Wall:
         return bytes(body)
 
 
-def host_of(header: str) -> str:
-    """The host in a Host header, without its port; "" if it holds anything else (RFC 9110, 7.2)."""
-    found = _HOST.fullmatch(header)
-    return "" if found is None else (found["address"] or found["name"]).lower()
-
-
-def presented(headers: Headers) -> str | None:
-    """The token that a request brings: a program's in `Authorization`, else a browser's in its cookie."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    # Browsers send the cookies of every port of a host; whatever another program has put there must not hide ours.
-    return cookie_parser(headers.get("cookie", "")).get(COOKIE) or None
-
-
 def holder_of(tokens: TokenFile, token: str) -> Person | None:
     """Holder of a token; None if nobody has it.
 
@@ -255,27 +236,6 @@ def holder_of(tokens: TokenFile, token: str) -> Person | None:
         logger.error("nobody is let in: %s", error)
         said = "The tokens of this service cannot be read, so nobody is let in. Its log says why."
         raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, said, headers={"Retry-After": "5"}) from error
-
-
-def _check_origin(headers: Headers) -> None:
-    """Refuse a change that another site's page has sent. Programs send neither header, browsers at least one."""
-    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site is not None:
-        is_own = site in ("same-origin", "none")
-    else:
-        is_own = origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
-    if not is_own:
-        raise RefusalError(HTTPStatus.FORBIDDEN, "A page of another site must not change anything here.")
-
-
-def _check_embedding(headers: Headers) -> None:
-    """Refuse what another site's page fetches beside itself, which costs us the answer: it may lead here by links.
-
-    After the resource isolation policy of W3C's Fetch Metadata Request Headers.
-    """
-    is_foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
-    if is_foreign and headers.get("sec-fetch-mode") != "navigate":
-        raise RefusalError(HTTPStatus.FORBIDDEN, "A page of another site must not fetch anything here. Link to it.")
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

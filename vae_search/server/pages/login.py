@@ -6,11 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from vae_search.server.admission.request_headers import COOKIE
 from vae_search.server.pages.forms import SentForm, local_path, see
 from vae_search.server.pages.rendering import render
 from vae_search.server.routes.sessions import keep_token
 from vae_search.server.service import InService
-from vae_search.server.wall import ANYONE, COOKIE, holder_of, opened_to
+from vae_search.server.wall import ANYONE, holder_of, opened_to
 
 router = APIRouter(include_in_schema=False)
 

@@ -7,10 +7,11 @@ from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from vae_search.server.admission.request_headers import COOKIE
 from vae_search.server.problems import RefusalError
 from vae_search.server.routes.queue import body_of
 from vae_search.server.service import InService
-from vae_search.server.wall import ANYONE, COOKIE, holder_of, opened_to
+from vae_search.server.wall import ANYONE, holder_of, opened_to
 
 router = APIRouter(tags=["sessions"])
 

@@ -13,11 +13,11 @@ from tests.support.paths import ROOT
 from tests.support.stores import filled_store
 from tests.support.web_service import app_of, client_of, token_file
 from vae_search.errors import InvalidSpec
+from vae_search.server.admission.request_headers import COOKIE
 from vae_search.server.pages.forms import Form, local_path
 from vae_search.server.pages.rendering import RIGHTS
 from vae_search.server.pages.static_files import FILES, FOLDER, static
 from vae_search.server.tokens import Role
-from vae_search.server.wall import COOKIE
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 

@@ -14,7 +14,7 @@ import pytest
 import vae_search
 from tests.support.paths import ROOT
 from vae_search.errors import Conflict, InvalidSpec
-from vae_search.services.maintenance import reproduce
+from vae_search.services.checks.reproduction import reproduce
 from vae_search.services.models import galleries
 from vae_search.spec.networks import code_loading
 from vae_search.store.backends.uri import open_store

@@ -23,10 +23,10 @@ def reproduce(
     Example: vae-search reproduce digits/7
     """
     from vae_search.display.console import say
-    from vae_search.services import maintenance
+    from vae_search.services.checks import reproduction
     from vae_search.store.backends.uri import open_store
 
-    again = maintenance.reproduce(
+    again = reproduction.reproduce(
         open_store(store),
         trial,
         cache=cache_folder(),

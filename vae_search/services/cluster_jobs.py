@@ -20,7 +20,7 @@ from vae_search.errors import (
 )
 from vae_search.services import sweeps
 from vae_search.services.checks.sweep_checks import check_limits
-from vae_search.services.datasets import BUCKETS, put, source_of
+from vae_search.services.images.sent_images import BUCKETS, put, source_of
 from vae_search.services.models.sweep_outcome import SweepOutcome
 from vae_search.spec.measures.metrics import metrics_code
 from vae_search.spec.networks.code_loading import provide

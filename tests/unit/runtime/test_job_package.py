@@ -12,7 +12,7 @@ from tests.support.sweeps import SPEC, small_spec
 from vae_search.errors import BadData, CorruptStore
 from vae_search.runtime.cluster import job_package
 from vae_search.runtime.cluster.job_package import JobPackage, image_parts, unpack_images
-from vae_search.services.datasets import source_of
+from vae_search.services.images.sent_images import source_of
 from vae_search.spec.sweep_spec import SweepSpec
 
 pytestmark = pytest.mark.needs_tensorflow

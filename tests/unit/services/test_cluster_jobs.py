@@ -25,7 +25,7 @@ from vae_search.runtime.cluster.job_package import JobPackage
 from vae_search.runtime.cluster.jobs import Job
 from vae_search.search.progress import Observer
 from vae_search.services import cluster_jobs
-from vae_search.services.datasets import source_of
+from vae_search.services.images.sent_images import source_of
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.lease import acquire

@@ -14,7 +14,9 @@ from tests.support.s3_server import BUCKET, seen_by_others
 from vae_search.core.transfer import spans
 from vae_search.errors import BadData, StoreUnavailable
 from vae_search.services import datasets
-from vae_search.services.datasets import LocalCopy, local_copy, open_dataset, put, source_of
+from vae_search.services.datasets import LocalCopy, local_copy, open_dataset
+from vae_search.services.images import sent_images
+from vae_search.services.images.sent_images import put, source_of
 from vae_search.spec.fields import located
 from vae_search.spec.sections import DataSpec
 from vae_search.store.backends.uri import open_store
@@ -95,7 +97,7 @@ def test_a_folder_put_into_a_store_on_this_machine_is_read_where_it_lies(store, 
 
 
 def test_a_large_file_put_into_a_store_on_this_machine_does_not_pass_through_memory(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(sent_images, "LARGE_BYTES", 1000)
     monkeypatch.setattr(Path, "read_bytes", lambda path, read=Path.read_bytes: read(path) if path != place else None)
     place = tmp_path / "large.npy"
     place.write_bytes(bytes(range(250)) * 20)
@@ -110,8 +112,8 @@ def test_a_large_file_put_into_a_store_on_this_machine_does_not_pass_through_mem
 def test_a_file_that_no_bucket_takes_at_once_is_refused_with_the_way_out(
     s3_location, s3_endpoint, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(datasets, "LARGE_BYTES", 1000)
-    monkeypatch.setattr(datasets, "BUCKET_BYTES", 2000)
+    monkeypatch.setattr(sent_images, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(sent_images, "BUCKET_BYTES", 2000)
     place = tmp_path / "large.npy"
     place.write_bytes(bytes(5000))
 

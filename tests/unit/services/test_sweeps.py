@@ -18,7 +18,7 @@ from tests.support.web_server import serving
 from vae_search.errors import BadData, InvalidSpec, SweepFailed
 from vae_search.search.progress import Observer
 from vae_search.services import cluster_jobs, sweeps
-from vae_search.services.datasets import put, source_of
+from vae_search.services.images.sent_images import put, source_of
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.backends.uri import open_store

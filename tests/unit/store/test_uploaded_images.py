@@ -9,7 +9,8 @@ import pytest
 from tests.support.candidates import NOW, candidate, put_sweep
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.pipeline import promote_best
-from vae_search.services import datasets, maintenance
+from vae_search.services import maintenance
+from vae_search.services.images import sent_images
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.paths import SweepPaths
 
@@ -39,8 +40,8 @@ def put_sweep_of(store, source: str, *finalists) -> None:
 
 
 def test_images_that_nothing_refers_to_go_a_week_after_that_was_noticed(store, images):
-    source = datasets.source_of(images)
-    datasets.put(store, source, images)
+    source = sent_images.source_of(images)
+    sent_images.put(store, source, images)
     folder = f"images/{source.removeprefix('store:').partition('/')[0]}"
 
     freed = [gc(store, 0, dry_run=True), gc(store, 1), gc(store, 7), gc(store, 8.1, dry_run=True), gc(store, 8.2)]
@@ -50,19 +51,19 @@ def test_images_that_nothing_refers_to_go_a_week_after_that_was_noticed(store, i
 
 
 def test_images_that_were_uploaded_again_meanwhile_begin_a_new_week(store, images):
-    source = datasets.source_of(images)
-    datasets.put(store, source, images)
+    source = sent_images.source_of(images)
+    sent_images.put(store, source, images)
     gc(store, 0)
 
-    datasets.put(store, source, images)
+    sent_images.put(store, source, images)
 
     assert gc(store, 8) == {}
     assert gc(store, 16) != {}
 
 
 def test_images_of_a_sweep_stay(store, images):
-    source = datasets.source_of(images)
-    datasets.put(store, source, images)
+    source = sent_images.source_of(images)
+    sent_images.put(store, source, images)
     gc(store, 0)
     put_sweep_of(store, source)
 
@@ -76,8 +77,8 @@ def test_images_of_a_sweep_stay(store, images):
 
 
 def test_images_of_a_promoted_version_stay_after_its_sweep_is_gone(store, images, backend):
-    source = datasets.source_of(images)
-    datasets.put(store, source, images)
+    source = sent_images.source_of(images)
+    sent_images.put(store, source, images)
     put_sweep_of(store, source, candidate())
     promote_best(store, "digits", model="fashion", rules=PromotionPolicy(), backend=backend, now=lambda: NOW)
     maintenance.remove(store, "digits")
@@ -87,7 +88,7 @@ def test_images_of_a_promoted_version_stay_after_its_sweep_is_gone(store, images
 
 
 def test_nothing_goes_while_a_sweep_cannot_be_read(store, images):
-    datasets.put(store, datasets.source_of(images), images)
+    sent_images.put(store, sent_images.source_of(images), images)
     gc(store, 0)
     put_sweep(store)
     store.replace(SweepPaths("digits").resolved, b"{}")
@@ -97,7 +98,7 @@ def test_nothing_goes_while_a_sweep_cannot_be_read(store, images):
 
 
 def test_what_is_kept_for_now_is_told(store, images):
-    datasets.put(store, datasets.source_of(images), images)
+    sent_images.put(store, sent_images.source_of(images), images)
 
     done = maintenance.gc(store, None, dry_run=False, now_s=NOW_S)
 

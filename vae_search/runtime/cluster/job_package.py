@@ -39,7 +39,7 @@ class JobPackage:
     store: str
     """where the cluster keeps the sweep"""
     images: Path | None
-    """the file or folder to send to the head; the spec names them as `datasets.source_of` does"""
+    """the file or folder to send to the head; the spec names them as `sent_images.source_of` does"""
     refresh: bool = False
     """the driver shall fetch far images anew"""
     parts: tuple[str, ...] = ()

@@ -4,17 +4,16 @@ A function takes `(model, images, labels)` and gives a number; see `vae/measurin
 networks have, so that values of one sweep come from one code.
 """
 
-import ast
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from vae_search.core.criteria import METRIC
-from vae_search.core.text import did_you_mean, printable, shown
+from vae_search.core.text import did_you_mean, shown
 from vae_search.errors import InvalidSpec
 from vae_search.spec.networks.code_loading import code_of
-from vae_search.spec.networks.own_code import OwnCode
+from vae_search.spec.networks.own_code import OwnCode, functions_of, missing_function
 
 GROUP = "vae_search.metrics"
 """entry points: functions that installed packages offer by a name; all that a spec over HTTP may name besides ours"""
@@ -124,7 +123,9 @@ def metrics_code(metrics: Sequence[Metric]) -> dict[str, OwnCode]:
         module, _, name = function_of(metric).partition(":")
         if metric.function not in BUILT_IN:
             code = code_of(module)
-            _check_defined(code, module, name)
+            functions = functions_of(code, module, where="metrics")
+            if name not in functions:
+                raise InvalidSpec(f"metrics: {module}:{name}: {missing_function(code, module, name, functions)}")
             found[metric.column] = code
     return found
 
@@ -135,22 +136,11 @@ def refuse_unoffered(metrics: Sequence[Metric]) -> None:
     Raises:
         InvalidSpec: It is one.
     """
-    for metric in metrics:
-        if ":" in metric.function and metric.function not in {v for each in offered_functions().values() for v in each}:
+    named = [metric.function for metric in metrics if ":" in metric.function]
+    offered = {function for each in offered_functions().values() for function in each} if named else set()
+    for function in named:
+        if function not in offered:
             raise InvalidSpec(
-                f"metrics: {metric.function}: a spec that comes over HTTP may name only {', '.join(BUILT_IN)}, and "
+                f"metrics: {function}: a spec that comes over HTTP may name only {', '.join(BUILT_IN)}, and "
                 f"functions that an installed package offers by an entry point of the group {GROUP}."
             )
-
-
-def _check_defined(code: OwnCode, module: str, name: str) -> None:
-    path = code.file_of(module) or ""
-    try:
-        tree = ast.parse(code.files[path])
-    except (SyntaxError, ValueError) as error:
-        line = getattr(error, "lineno", None) or 1
-        raise InvalidSpec(f"metrics: {path}:{line}: is no Python that can be read: {printable(str(error))}.") from error
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    if name not in functions:
-        hint = did_you_mean(name, functions) if functions else "It defines none."
-        raise InvalidSpec(f"metrics: {module}:{name}: {path} defines no function {name}. {hint}")

@@ -7,11 +7,11 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vae_search.core.text import did_you_mean, printable
+from vae_search.core.text import did_you_mean
 from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import RULES
 from vae_search.spec.networks.family import KERAS, NETWORK_PARAMETERS
-from vae_search.spec.networks.own_code import OwnCode
+from vae_search.spec.networks.own_code import OwnCode, functions_of, missing_function
 
 GIVEN = ("image_shape", "latent_dim", "outputs_per_value")
 HOW = f"`def build({', '.join(GIVEN)}, …)`"
@@ -61,19 +61,11 @@ def build_arguments(code: OwnCode, reference: KerasReference) -> BuildArguments:
     Raises:
         InvalidSpec: It is not there, or its arguments are not those of a network. Where, and what to write.
     """
-    path = code.file_of(reference.module) or ""
     where = f"{reference.module}:{reference.function}"
-    try:
-        tree = ast.parse(code.files[path])
-    except (SyntaxError, ValueError) as error:
-        line = getattr(error, "lineno", None)
-        raise InvalidSpec(
-            f"{where}: {path}:{line or 1}: is no Python that can be read: {printable(str(error))}."
-        ) from error
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    functions = functions_of(code, reference.module, where=where)
     if reference.function not in functions:
-        hint = did_you_mean(reference.function, functions) if functions else "It defines none."
-        raise InvalidSpec(f"{where}: {path} defines no function {reference.function}. {hint} Write {HOW} in it.")
+        told = missing_function(code, reference.module, reference.function, functions)
+        raise InvalidSpec(f"{where}: {told} Write {HOW} in it.")
     arguments = functions[reference.function].args
     plain = [*arguments.args, *arguments.kwonlyargs]
     defaults = [None] * (len(arguments.args) - len(arguments.defaults)) + [*arguments.defaults, *arguments.kw_defaults]

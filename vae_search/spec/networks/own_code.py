@@ -4,15 +4,16 @@ Where it is looked for, a person at the command line decides: what is installed,
 Never what a store or a request over HTTP brings along.
 """
 
+import ast
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path, PurePosixPath
 
-from vae_search.core.text import printable
+from vae_search.core.text import did_you_mean, printable
 from vae_search.errors import InvalidSpec
 
 MOST_FILES, MOST_BYTES = 200, 4 * 2**20
@@ -129,6 +130,34 @@ def find_code(module: str, places: Sequence[Path] = ()) -> OwnCode:
         )
     found = _in_place(Path(str(installed.origin)), package)
     return _checked(OwnCode(package=package, version=_version(package), is_installed=True, files=found), module)
+
+
+def functions_of(code: OwnCode, module: str, *, where: str) -> dict[str, ast.FunctionDef]:
+    """Functions that a module of the code defines, by name, from its source: nothing is run.
+
+    Args:
+        where: what a message begins with.
+
+    Raises:
+        InvalidSpec: The source is no Python.
+    """
+    path = code.file_of(module) or ""
+    try:
+        tree = ast.parse(code.files[path])
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise InvalidSpec(f"{where}: {path}:{line}: is no Python that can be read: {printable(str(error))}.") from error
+    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def missing_function(code: OwnCode, module: str, name: str, functions: Collection[str]) -> str:
+    """Sentences on a function that a module does not define.
+
+    Args:
+        functions: those that it does.
+    """
+    hint = did_you_mean(name, functions) if functions else "It defines none."
+    return f"{code.file_of(module) or ''} defines no function {name}. {hint}"
 
 
 def _in_place(place: Path, package: str) -> dict[str, bytes]:

@@ -15,6 +15,7 @@ from vae_search.server.problems import RefusalError
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 200
 LONGEST_FIELD = 100_000  # characters; a spec is the longest
+SUGGESTED_SWEEPS = 500  # names that a field knows
 
 
 class Form:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from vae_search.errors import VaeSearchError
+from vae_search.server.pages.forms import SUGGESTED_SWEEPS
 from vae_search.server.pages.rendering import render
 from vae_search.server.problems import status_of
 from vae_search.server.service import InService
@@ -19,7 +20,6 @@ from vae_search.services.payloads import Facts, comparison_facts
 router = APIRouter(include_in_schema=False)
 
 MOST_SWEEPS = 20
-SUGGESTED = 500  # names that the form's field knows
 
 
 @router.get("/compare")
@@ -48,7 +48,7 @@ def show_comparison(
         here="home",
         twin=None if compared is None else f"/api/v1/compare?{query}",
         names=names,
-        known=service.sweeps.names()[:SUGGESTED],
+        sweeps=service.sweeps.names()[:SUGGESTED_SWEEPS],
         compared=compared,
         params=params,
         trouble=trouble,

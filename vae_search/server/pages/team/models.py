@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from vae_search.errors import NotFound
+from vae_search.server.pages.forms import SUGGESTED_SWEEPS
 from vae_search.server.pages.rendering import render
 from vae_search.server.pages.team.contest_picture import contest_picture
 from vae_search.server.routes.parameters import ModelName, VersionNumber
@@ -33,7 +34,6 @@ DONE = {
 }
 MOST_HISTORY = 100  # entries, the newest first; the audit has all
 SHOWN_TILE_PX = 112
-SUGGESTED_SWEEPS = 500  # that the form of a promotion knows
 
 EntryNumber = Annotated[int, Path(ge=1, lt=2**31)]
 

@@ -11,7 +11,7 @@ from vae_search.core.references import NAME_LAW, NAME_PATTERN
 from vae_search.core.text import printable
 from vae_search.errors import InvalidSpec, VaeSearchError
 from vae_search.server.child_processes.promotions import MOST_AT_ONCE, Promotion
-from vae_search.server.pages.forms import SentForm, address, see
+from vae_search.server.pages.forms import SUGGESTED_SWEEPS, SentForm, address, see
 from vae_search.server.pages.rendering import render
 from vae_search.server.problems import RefusalError, status_of
 from vae_search.server.routes import models as api
@@ -24,7 +24,6 @@ from vae_search.services.models.promotion_outlook import PromotionOutlook, promo
 router = APIRouter(include_in_schema=False)
 
 SHOWN = 10  # of the promotions that this process knows
-SUGGESTED = 500  # names that the form's fields know
 SAID = {
     "promoted": "It is champion now.",
     "waiting": "It has passed, and waits for an approver's yes.",
@@ -103,7 +102,7 @@ def _page(
         asked=[_shown(each) for each in asked],
         is_running=any(each.state == "running" and each.model == name for each in asked),
         at_once=MOST_AT_ONCE,
-        sweeps=service.sweeps.names()[:SUGGESTED],
+        sweeps=service.sweeps.names()[:SUGGESTED_SWEEPS],
     )
 
 

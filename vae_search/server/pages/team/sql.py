@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from vae_search.errors import VaeSearchError
 from vae_search.server.examples import SQL
+from vae_search.server.pages.forms import SUGGESTED_SWEEPS
 from vae_search.server.pages.rendering import render
 from vae_search.server.pages.team.questions import QUESTIONS
 from vae_search.server.problems import RefusalError, status_of
@@ -20,7 +21,6 @@ router = APIRouter(include_in_schema=False)
 
 SHOWN_ROWS = 200
 LONGEST_SQL = 10_000  # of an address; the API takes longer ones
-OFFERED_SWEEPS = 500
 
 Asked = Annotated[str | None, Query(max_length=LONGEST_SQL)]
 OfSweep = Annotated[str | None, Query(max_length=200)]
@@ -47,7 +47,7 @@ def show_sql(request: Request, service: InService, sql: Asked = None, sweep: OfS
         here="sql",
         sql=SQL if sql is None else sql,
         sweep=sweep or "",
-        sweeps=service.sweeps.names()[:OFFERED_SWEEPS],
+        sweeps=service.sweeps.names()[:SUGGESTED_SWEEPS],
         questions=QUESTIONS,
         found=found,
         texts=set() if found is None else _text_columns(found["rows"]),

@@ -71,8 +71,9 @@ def kept(folder: Path, make: Callable[[Path], None], read: Callable[[Path], Cont
     Raises:
         BadData, OSError: As for `kept_folder`.
     """
+    whole = kept_folder(folder, make)
     try:
-        return read(kept_folder(folder, make))
+        return read(whole)
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile):
         with _lock(folder):  # another process may have made it anew meanwhile
             try:

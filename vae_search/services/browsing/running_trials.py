@@ -12,7 +12,7 @@ from vae_search.services.payloads import Facts
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
-from vae_search.store.control.present_spec import read_present_spec
+from vae_search.store.control.present_spec import present_spec
 from vae_search.store.ledger.checkpoints import PAUSE_FILE, newest_whole, read_one_file
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
@@ -72,9 +72,9 @@ class RunningReader:
 
     def _look(self, name: str, before: InFlight | None) -> InFlight:
         sweep, _, best = name.partition(" ")
-        spec = read_present_spec(self._store, sweep)
-        incarnation = sweep_record.read_stored(self._store, sweep).incarnation
-        before = None if before is None or before.incarnation != incarnation else before
+        record = sweep_record.read_stored(self._store, sweep)
+        spec = present_spec(self._store, record)
+        before = None if before is None or before.incarnation != record.incarnation else before
         listed = self._store.list(SweepPaths(sweep).running)
         folders = newest_whole(sweep, listed)
         kept = {} if before is None else {run["key"]: run["curve"] for run in before.runs}
@@ -88,7 +88,7 @@ class RunningReader:
             epochs=spec.budget.epochs,
             best=before.best if before is not None and before.best else _finished_curve(self._store, sweep, best),
             folders={key: folder for key, folder in folders.items() if key in read or key not in new},
-            incarnation=incarnation,
+            incarnation=record.incarnation,
         )
 
 

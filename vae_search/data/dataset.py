@@ -57,6 +57,7 @@ class Dataset:
         moved_draw: the test images' binarisation is not the published one, although the source has one: it follows
             that of the validation images in one stream, and these are not as many as the protocol's.
         folders: of the cache, that the images are in; none if they are in memory.
+        validation_is_open: another number of validation images may be asked for.
     """
 
     source: str
@@ -74,6 +75,7 @@ class Dataset:
     summary: DatasetSummary
     moved_draw: bool = False
     folders: tuple[Path, ...] = ()
+    validation_is_open: bool = True
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -159,6 +161,7 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
         pixels=found.pixels,
         summary=found.summary,
         folders=tuple(folder for folder in (source.folder, found.folder) if folder is not None),
+        validation_is_open=source.protocol is None or source.protocol.validation_is_open,
         moved_draw=spec.binarize == "dynamic"
         and source.protocol is not None
         and source.protocol.test is None  # the test images have been published apart

@@ -56,6 +56,11 @@ class Protocol:
     is_fixed: bool = False
     is_own: bool = False
 
+    @property
+    def validation_is_open(self) -> bool:
+        """True if a spec may ask for another number of validation images."""
+        return not (self.is_own or self.is_fixed)
+
 
 def split_images(
     count: int,

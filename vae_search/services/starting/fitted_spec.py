@@ -7,7 +7,6 @@ from vae_search.core.text import printable
 from vae_search.errors import BadData, InvalidSpec
 from vae_search.services.datasets import open_dataset
 from vae_search.spec.fields import FAR, IN_STORE, NAMES, PLUGIN
-from vae_search.spec.sections import DataSpec
 from vae_search.spec.starting.choices import Choice, fitting_choices
 from vae_search.spec.starting.commented_spec import commented_spec, quoted
 from vae_search.spec.sweep_spec import parse_spec
@@ -41,14 +40,13 @@ def fitted_spec(path: Path, *, name: str, source: str, overrides: Sequence[str],
     # Cut at one half: what is asked of them here is the same however they are binarised, and nothing is drawn.
     looked_at = data.model_copy(update={"binarize": "threshold"})
     try:
-        images = open_dataset(store, looked_at, cache=cache).summary
+        dataset = open_dataset(store, looked_at, cache=cache)
     except BadData as error:
         here = ' Here: --set "data.KEY=VALUE".' if "data." in str(error) else ""
         raise BadData(f"{error}{here}") from error
     try:
-        choices = fitting_choices(images, validation_is_open=data.validation is None)
-        if not _is_possible(choices, looked_at, store=store, cache=cache):
-            choices = fitting_choices(images, validation_is_open=False)
+        is_open = data.validation is None and dataset.validation_is_open
+        choices = fitting_choices(dataset.summary, validation_is_open=is_open)
     except BadData as error:
         raise BadData(f"{printable(data.source, 400)}: {error}") from error
     folder = path.absolute().parent
@@ -58,21 +56,9 @@ def fitted_spec(path: Path, *, name: str, source: str, overrides: Sequence[str],
         for text in overrides
     ]
     last = Choice(key="promote.model", value=name, why="what the best becomes if it passes every gate")
-    text = commented_spec(name, path.name, images.sentences, (first, *asked, *choices, last))
+    text = commented_spec(name, path.name, dataset.summary.sentences, (first, *asked, *choices, last))
     parse_spec(text, origin=str(path), base=folder)
     return text
-
-
-def _is_possible(choices: Sequence[Choice], data: DataSpec, *, store: Store, cache: Path) -> bool:
-    """True unless fewer validation images were chosen than the source lets one choose: it may have its own."""
-    chosen = next((int(choice.value) for choice in choices if choice.key == "data.validation"), None)
-    if chosen is None:
-        return True
-    try:
-        open_dataset(store, data.model_copy(update={"validation": chosen}), cache=cache)
-    except BadData:
-        return False
-    return True
 
 
 def _written(source: str, folder: Path) -> str:

@@ -152,7 +152,8 @@ def fork(
     _check_source(service, read_present_spec(service.store, sweep).data)
     texts = [f"{key}={json.dumps(value)}" for key, value in wanted.changes.items()]
     with service.queue() as queue:
-        present, before = queue.state().of_sweep(wanted.name), queue.state().newest_of(wanted.name)
+        state = queue.state()
+    present, before = state.of_sweep(wanted.name), state.newest_of(wanted.name)
     if before is not None:  # the fork that was made by this name
         check_owner(person, before.owner)
     if present is not None and (idempotency_key is None or present.idempotency_key != idempotency_key):

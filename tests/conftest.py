@@ -140,6 +140,7 @@ def no_code_of_others() -> Iterator[None]:
     if loaded is not None:
         loaded._places.clear()
         loaded._provided.clear()
+        loaded._found_here.clear()
 
 
 @pytest.fixture

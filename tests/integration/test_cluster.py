@@ -35,7 +35,7 @@ def cluster() -> Iterator[LocalCluster]:
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory, fashion_mnist_path: Path) -> Path:
     """A slice of Fashion-MNIST that only the client has."""
-    train, _ = read_idx_folder(fashion_mnist_path)
+    train = read_idx_folder(fashion_mnist_path).train
     file = tmp_path_factory.mktemp("images") / "slice.npy"
     np.save(file, train[:2000])
     return file

@@ -13,7 +13,7 @@ from vae_search.runtime.cluster.job_package import JobPackage
 from vae_search.server.submissions import DataRoots, checked_spec
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.networks import code_loading
-from vae_search.spec.networks.code_loading import build_function, code_of, look_in, provide
+from vae_search.spec.networks.code_loading import build_function, code_of, look_again, look_in, provide
 from vae_search.spec.networks.keras_network import KerasReference
 from vae_search.spec.networks.own_code import CodeIdentity, OwnCode, find_code
 from vae_search.spec.networks.submitted import code_in_use
@@ -175,6 +175,22 @@ def test_what_runs_are_the_bytes_that_were_hashed(tmp_path):
         answers.append(build_function(reference)(None, None, None))
 
     assert answers == [1, 2]
+
+
+def test_code_that_this_process_has_read_is_read_anew_and_code_that_it_was_handed_is_not(tmp_path):
+    source = tmp_path / "my_nets.py"
+    look_in([tmp_path])
+    source.write_text("A = 1")
+    provide(find_code("my_nets", [tmp_path]), found_here=True)
+    source.write_text("A = 2")
+    look_again()
+    read_anew = code_of("my_nets")
+    provide(read_anew)
+    source.write_text("A = 3")
+    look_again()
+
+    assert read_anew.files == {"my_nets.py": b"A = 2"}
+    assert code_of("my_nets") == read_anew
 
 
 def test_a_change_is_told_by_version_and_file():

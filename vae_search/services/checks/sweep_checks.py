@@ -9,7 +9,7 @@ from vae_search.core.text import printable
 from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.measures.metrics import metrics_code
-from vae_search.spec.networks.code_loading import provide
+from vae_search.spec.networks.code_loading import look_again, provide
 from vae_search.spec.networks.own_code import CodeIdentity
 from vae_search.spec.networks.submitted import check_own, code_in_use
 from vae_search.store.sweeps import beginning
@@ -51,13 +51,14 @@ def checked_code(spec: "SweepSpec", existing: SweepRecord | None) -> dict[str, C
         InvalidSpec: The code is not here, or has other parameters than the search space.
         Conflict: It has changed since the sweep began.
     """
+    look_again()
     check_own(spec.search_space)
     code = code_in_use(spec.search_space) | metrics_code(spec.metrics)
     identities = {name: each.identity for name, each in code.items()}
     if existing is not None:
         beginning.check_code(existing, identities)
     for each in code.values():
-        provide(each)
+        provide(each, found_here=True)
     return identities
 
 

@@ -16,6 +16,7 @@ from vae_search.services.checks.sweep_checks import check_limits
 from vae_search.services.sweeps import versions
 from vae_search.spec.from_trial import to_yaml
 from vae_search.spec.measures.metrics import metrics_code
+from vae_search.spec.networks.code_loading import look_again
 from vae_search.spec.networks.own_code import CodeIdentity
 from vae_search.spec.networks.submitted import check_own, code_in_use
 from vae_search.spec.sweep_spec import overridden
@@ -108,6 +109,7 @@ def fork(
     new = forked_spec(present, name, overrides) if spec is None else overridden(spec, [f"name={name}", *overrides])
     check_limits(new)
     check(new)
+    look_again()
     check_own(new.search_space)
     in_use = code_in_use(new.search_space) | metrics_code(new.metrics)
     code = {name: each.identity for name, each in in_use.items()}

@@ -24,6 +24,7 @@ from vae_search.spec.networks.own_code import OwnCode, find_code
 VARIABLE = "VAE_SEARCH_CODE"
 _places: dict[Path, bool] = {}  # and whether there was anything when it was named
 _provided: dict[str, OwnCode] = {}
+_found_here: set[str] = set()  # packages among them that this process has read itself
 _importing = RLock()  # of the threads of a service; code may import other code while it is imported
 
 
@@ -48,8 +49,21 @@ def code_of(module: str) -> OwnCode:
     return find_code(module, code_places()) if provided is None else provided
 
 
-def provide(code: OwnCode) -> None:
+def look_again() -> None:
+    """Make this process read code anew that it has read itself: its files may have been edited since.
+
+    Code that another process has handed over stays.
+    """
+    for package in _found_here:
+        _provided.pop(package, None)
+    _found_here.clear()
+
+
+def provide(code: OwnCode, *, found_here: bool = False) -> None:
     """Make this process use this code, and no other of its name.
+
+    Args:
+        found_here: read by this process itself, so that it holds until `look_again`.
 
     Raises:
         NodeTrouble: It is installed, and this machine has another one.
@@ -61,6 +75,8 @@ def provide(code: OwnCode) -> None:
                 f"{code.package}: this machine has other code of it than the driver ({'; '.join(changes[:3])}).\n"
                 "Install the same version on all machines."
             )
+    if found_here and code.package not in _provided:
+        _found_here.add(code.package)
     _provided[code.package] = code
 
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path("/")
+_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # as Linux calls them, of x86 and of ARM
 PACKAGE_PARENT = Path(__file__).parents[2]  # what a child must have on its search path to import this very package
+NO_BFLOAT16 = "this machine's processor has no products of bfloat16 (avx512_bf16, amx_bf16 or bf16 in /proc/cpuinfo)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,19 @@ def this_machine(root: Path = ROOT) -> Machine:
         memory_bytes=min(_memories(root), default=None),
         shared_memory_bytes=_free_bytes(root / "dev/shm"),
     )
+
+
+def multiplies_bfloat16(root: Path = ROOT) -> bool | None:
+    """True if this machine's processor has products of bfloat16; None where the system does not tell (macOS).
+
+    Elsewhere they are emulated, and take longer than products of float32.
+
+    Args:
+        root: folder that holds `proc`.
+    """
+    lines = [line.partition(":") for line in _text(root / "proc/cpuinfo").splitlines()]
+    flags = next((text.split() for name, _, text in lines if name.strip() in ("flags", "Features")), None)
+    return None if flags is None else not _BFLOAT16_FLAGS.isdisjoint(flags)
 
 
 def system_user() -> str:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from vae_search.core.criteria import CRITERIA, METRIC
 from vae_search.core.text import shown
 
+Precision = Literal["float32", "bfloat16"]
 MAX_MEMORY_BYTES = 2**50
 _MEMORY_UNITS = {unit: 1000**power for power, unit in enumerate(("B", "kB", "MB", "GB", "TB"))} | {
     unit: 1024**power for power, unit in enumerate(("KiB", "MiB", "GiB", "TiB"), start=1)

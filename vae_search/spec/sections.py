@@ -12,9 +12,10 @@ from vae_search.core.references import NAME_PATTERN
 from vae_search.core.text import shown
 from vae_search.core.validation import Problems, raise_problems
 from vae_search.spec.fields import NAMES, Concurrency, Criterion, Gpus, Memory, PositiveAmount, ResourceName, Share
+from vae_search.spec.hyperparameters import is_keras
 from vae_search.spec.measures.metrics import criteria_problems
 from vae_search.spec.networks.submitted import own_problems
-from vae_search.spec.search_space import SearchSpace, point_problems
+from vae_search.spec.search_space import SearchSpace, families_in, point_problems
 
 
 class Part(BaseModel):
@@ -281,6 +282,12 @@ def relation_problems(parts: Mapping[str, Any]) -> Problems:
         case {"search_space": SearchSpace() as space, "budget": Budget(epochs=epochs), "objective": Objective() as aim}:
             if aim.pareto and "instability" in aim.pareto and (lack := _too_short(space, epochs)):
                 found.append((("objective", "pareto"), f"{lack} Raise it."))
+    match parts:
+        case {"precision": "bfloat16", "search_space": SearchSpace() as space} if any(
+            map(is_keras, families_in(space.parameters))
+        ):
+            text = "bfloat16 is for described networks; a Keras network sets its own (keras.DTypePolicy). Leave it out."
+            found.append((("precision",), text))
     match parts:
         case {"metrics": tuple(metrics), "objective": Objective(pareto=tuple(criteria))}:
             found += [(("objective", "pareto"), text) for text in criteria_problems(metrics, criteria)]

@@ -28,7 +28,7 @@ from vae_search.core.text import printable, short_path
 from vae_search.core.validation import KeyPath, changes_between, raise_problems
 from vae_search.spec.document import SpecFile, override, parse_yaml, read_text
 from vae_search.spec.error_messages import found_by_pydantic
-from vae_search.spec.fields import Clamp, located
+from vae_search.spec.fields import Clamp, Precision, located
 from vae_search.spec.hyperparameters import RULES, Config, ParamValue
 from vae_search.spec.measures.metrics import Metric, read_metrics
 from vae_search.spec.networks.space_schema import configs_schema, space_schema, with_installed_families
@@ -100,6 +100,10 @@ class SweepSpec(Part):
     lr_schedule: Literal["constant", "cosine"] = Field(
         default="constant", description="Of the learning rate over a trial."
     )
+    precision: Precision = Field(
+        default="float32",
+        description="Of the products in training: bfloat16 is faster where the hardware has it; scores stay float32.",
+    )
     log_variance_clamp: Clamp = Field(default=(-6.0, 2.0), description="Bounds of the encoder's log variance.")
     checkpoint_s: float = Field(default=30, gt=0, description="Least seconds between two checkpoints of a trial.")
     trial_timeout_s: float | None = Field(
@@ -151,6 +155,8 @@ class SweepSpec(Part):
             tree["objective"]["bound"] = "iwae"
         if not self.metrics:  # as it was before there were any
             del tree["metrics"]
+        if self.precision == "float32":  # as it was when there was one precision
+            del tree["precision"]
         budget = {"epochs": self.budget.epochs}
         if self.budget.patience is not None:  # else as it was before there was any
             budget["patience"] = self.budget.patience

@@ -77,6 +77,7 @@ pruning:                          # or off
 
 # ema_decay: 0.999                # evaluated are averaged weights; 0 = the weights of the last step
 # lr_schedule: constant           # or cosine
+# precision: float32              # of the products in training; bfloat16 is faster where the hardware has it
 # log_variance_clamp: [-6.0, 2.0]
 # checkpoint_s: 30                # least seconds between two checkpoints of a trial
 # trial_timeout_s: null           # e.g. 600: an attempt that takes longer is ended, the second one for good

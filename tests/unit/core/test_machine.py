@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_search.core.machine import this_machine, usable_cores
+from vae_search.core.machine import multiplies_bfloat16, this_machine, usable_cores
 
 GIB = 2**30
 DOCKER_V1 = "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n"
@@ -109,6 +109,23 @@ def test_memory_is_limited_in_the_first_version_of_control_groups_too(tmp_path):
     )
 
     assert this_machine(root).memory_bytes == 1.5 * GIB
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("processor : 0\nflags\t\t: fpu avx512f avx512_bf16\n", True),
+        ("processor : 0\nflags\t\t: fpu amx_bf16\n", True),
+        ("processor : 0\nFeatures\t: fp asimd bf16\n", True),
+        ("processor : 0\nmodel name : no avx512_bf16\nflags\t\t: fpu avx512f\n", False),
+        ("", None),
+    ],
+)
+def test_products_of_bfloat16_are_among_the_processors_flags(text, expected, tmp_path):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "cpuinfo").write_text(text)
+
+    assert multiplies_bfloat16(tmp_path) is expected
 
 
 def test_files_that_say_nonsense_limit_nothing(eight_cores, tmp_path):

@@ -69,6 +69,11 @@ def test_arguments_of_the_function_are_searched_and_nothing_is_run(nets):
     assert "my_nets" not in sys.modules
 
 
+def test_a_precision_of_ours_is_not_for_keras_networks(nets):
+    with pytest.raises(InvalidSpec, match=r"precision: bfloat16 is for described networks; .* Leave it out\."):
+        parse_spec(spec_text() + "precision: bfloat16\n", base=Path("/"))
+
+
 def test_it_may_stand_beside_families_of_ours(nets):
     choices = f"architecture: {{type: categorical, choices: [mlp, {ARCHITECTURE}]}}"
 

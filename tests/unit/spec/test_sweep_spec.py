@@ -291,6 +291,7 @@ def test_what_may_change_on_resume_is_not_part_of_the_identity(override: str) ->
         ("seed=1", "seed: 0 → 1"),
         ("ema_decay=0.9", "ema_decay: 0.999 → 0.9"),
         ("lr_schedule=cosine", "lr_schedule: 'constant' → 'cosine'"),
+        ("precision=bfloat16", "precision: nothing → 'bfloat16'"),
         ("log_variance_clamp=[-5, 2]", "log_variance_clamp: [-6.0, 2.0] → [-5.0, 2.0]"),
         ("resources.cpus_per_trial=2", "resources.cpus_per_trial: 1 → 2"),
     ],

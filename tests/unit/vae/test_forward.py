@@ -10,7 +10,7 @@ from tests.support.networks import FAMILIES, network_spec
 from vae_search.data.image_checks import Images
 from vae_search.data.pixel_statistics import PixelStatistics
 from vae_search.spec.hyperparameters import Config
-from vae_search.vae.networks.forward import WeightedNetwork
+from vae_search.vae.networks.forward import WeightedNetwork, in_bfloat16
 from vae_search.vae.networks.keras_models import decoder_model, encoder_model
 from vae_search.vae.networks.network import Network, build, initial_weights
 from vae_search.vae.objective.likelihoods import Bernoulli
@@ -133,3 +133,35 @@ def test_a_fresh_residual_network_computes_what_it_would_without_its_blocks(acti
     changed = [array if np.any(array) else array + 0.1 for array in fresh]
     moved, _ = WeightedNetwork(topology=residual.topology, weights=[tf.constant(a) for a in changed]).encoder(images)
     assert not np.allclose(mean, moved)
+
+
+def test_products_in_bfloat16_round_operands_and_result_once_each_and_sum_in_float32():
+    left, right = (np.random.default_rng(seed).normal(size=(64, 64)).astype(np.float32) for seed in (1, 2))
+
+    found = in_bfloat16(tf.matmul, left, right)
+
+    rounded = [tf.cast(tf.cast(each, tf.bfloat16), tf.float64).numpy() for each in (left, right)]
+    exact, half_a_step = rounded[0] @ rounded[1], 2.0**-8
+    assert found.dtype == tf.float32
+    assert np.abs(found.numpy() - exact).max() <= half_a_step * np.abs(exact).max() + 1e-4
+    assert np.array_equal(found.numpy(), tf.cast(tf.cast(found, tf.bfloat16), tf.float32).numpy())
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_a_network_in_bfloat16_computes_nearly_the_same_and_hands_on_float32(architecture):
+    network = network_of(architecture=architecture, width=32)
+    weights = [array + 0.01 for array in initial_weights(network, seed=1, latent_free=latent_free_of(network))]
+    images = np.random.default_rng(2).random((4, 13, 7, 3), np.float32)
+    exact, rounded = (
+        WeightedNetwork(topology=network.topology, weights=weights, precision=precision)
+        for precision in ("float32", "bfloat16")
+    )
+
+    pairs = [*zip(exact.encoder(images), rounded.encoder(images), strict=True)]
+    latents = exact.encoder(images)[0]
+    pairs.append((exact.decoder(latents), rounded.decoder(latents)))
+
+    for expected, found in pairs:
+        assert found.dtype == tf.float32
+        assert not np.array_equal(found, expected)
+        assert np.abs(found - expected).max() < 0.05 * (1 + np.abs(expected).max())

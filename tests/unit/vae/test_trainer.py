@@ -83,9 +83,11 @@ def test_trials_on_one_kept_graph_may_differ_in_every_scalar(trainer, plan):
     assert weighted.learning_rate == pytest.approx(3e-3)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_run_that_continues_from_its_state_ends_with_the_same_bits(family, trainer, plan):
-    config = FAMILIES[family]
+@pytest.mark.parametrize(
+    ("family", "precision"), [*((family, "float32") for family in FAMILIES), ("mlp", "bfloat16"), ("conv", "bfloat16")]
+)
+def test_a_run_that_continues_from_its_state_ends_with_the_same_bits(family, precision, trainer, plan):
+    config, plan = FAMILIES[family], replace(plan, precision=precision)
     whole = trainer.start(config, plan, seed=9)
     expected = [without_clocks(m) for m in train(whole, 4)]
     weights = digest(whole.averaged_weights())
@@ -148,6 +150,22 @@ def test_the_importance_weighted_bound_is_taken_where_the_sweep_ranks_by_it_and_
     assert [m.neg_bound for m in whole.measurements[:2]] == [measurements[0].neg_elbo, -measurements[1].iwae]
     assert scores.neg_bound == -scores.iwae == whole.measurements[-1].neg_bound < scores.neg_elbo
     assert [without_clocks(m) for m in continued.measurements] == expected
+
+
+@pytest.mark.parametrize("family", ["mlp", "conv"])
+def test_bfloat16_trains_other_bits_to_nearly_the_same_bound_which_is_taken_in_float32(family, trainer, plan):
+    rounded, exact = (replace(plan, precision=precision) for precision in ("bfloat16", "float32"))
+    runs = [trainer.start(FAMILIES[family], each, seed=9) for each in (rounded, exact)]
+    trained = train(runs[0], 4)
+    scores, weights = runs[0].scores(), list(runs[0].averaged_weights().values())
+
+    exact_again = trainer.start(FAMILIES[family], exact, seed=9)
+    expected = train(exact_again, 4)
+
+    assert trained[-1].train_neg_elbo != expected[-1].train_neg_elbo
+    assert trained[-1].neg_elbo == pytest.approx(expected[-1].neg_elbo, rel=0.01)
+    distortion, rate = exact_again._graph.evaluator.neg_elbo(weights, trainer.task.select)
+    assert scores.neg_elbo == distortion + rate
 
 
 def test_a_learning_rate_that_explodes_ends_as_diverged(trainer, plan):

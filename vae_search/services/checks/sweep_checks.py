@@ -69,9 +69,11 @@ def check_capacity(spec: "SweepSpec", *, address: str | None, wait_s: float | No
         InvalidSpec, ClusterTrouble: They never will.
     """
     if address is None:
-        from vae_search.core.machine import this_machine
+        from vae_search.core.machine import NO_BFLOAT16, multiplies_bfloat16, this_machine
         from vae_search.search.capacity import local_capacity
 
+        if spec.precision == "bfloat16" and not spec.resources.gpus_per_trial and multiplies_bfloat16() is False:
+            raise InvalidSpec(f"precision: {NO_BFLOAT16}, where bfloat16 takes longer than float32. Leave it out.")
         local_capacity(spec.resources, this_machine())
     else:
         from vae_search.runtime.cluster.gcs import check_cluster

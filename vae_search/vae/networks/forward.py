@@ -8,10 +8,11 @@ epoch of 10,000 images.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 import tensorflow as tf
 
+from vae_search.spec.fields import Precision
 from vae_search.vae.networks.layers import SCALE_PACE, STRIDE, Layer
 from vae_search.vae.networks.network import HEAD_WEIGHTS, Topology
 
@@ -20,6 +21,26 @@ ACTIVATIONS: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = MappingProxyType(
 )
 
 Tensors = Sequence[tf.Tensor | tf.Variable]
+Product = Callable[..., tf.Tensor]
+"""a product of some operands, such as `tf.matmul`, carried out in some precision"""
+
+
+def in_float32(product: Product, *operands: Any, **settings: Any) -> tf.Tensor:
+    """A product as it is."""
+    return product(*operands, **settings)
+
+
+def in_bfloat16(product: Product, *operands: Any, **settings: Any) -> tf.Tensor:
+    """A product of operands rounded to bfloat16, 8 bits of mantissa; summed up in float32 and rounded once more.
+
+    So are the gradient's products. Mixed precision as Micikevicius et al. (2018) describe it: weights, their updates
+    and all that is no product stay float32; bfloat16 has float32's exponents, so that no loss has to be scaled.
+    """
+    rounded = [tf.cast(each, tf.bfloat16) for each in operands]
+    return tf.cast(product(*rounded, **settings), tf.float32)
+
+
+PRODUCTS: Mapping[Precision, Product] = MappingProxyType({"float32": in_float32, "bfloat16": in_bfloat16})
 
 
 class OwnTopology(Protocol):
@@ -58,20 +79,26 @@ class WeightedNetwork:
 
     topology: Topology
     weights: Tensors
+    precision: Precision = "float32"
 
     def encoder(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        weights = iter(self.weights)
-        hidden = _run(self.topology.encoder, images, weights)
-        return _dense(hidden, weights), _dense(hidden, weights)
+        weights, product = iter(self.weights), PRODUCTS[self.precision]
+        hidden = _run(self.topology.encoder, images, weights, product)
+        return _dense(hidden, weights, product), _dense(hidden, weights, product)
 
     def decoder(self, latents: tf.Tensor) -> tf.Tensor:
-        return _run(self.topology.decoder, latents, iter(self.weights[self.topology.first_head + HEAD_WEIGHTS :]))
+        weights = iter(self.weights[self.topology.first_head + HEAD_WEIGHTS :])
+        return _run(self.topology.decoder, latents, weights, PRODUCTS[self.precision])
 
 
-def functions_of(topology: AnyTopology, weights: Tensors) -> VaeFunctions:
-    """Both directions of a network with these weights, in the order of its shapes."""
+def functions_of(topology: AnyTopology, weights: Tensors, *, precision: Precision = "float32") -> VaeFunctions:
+    """Both directions of a network with these weights, in the order of its shapes.
+
+    Args:
+        precision: of the products of a described network; Keras models of one's own say theirs themselves.
+    """
     if isinstance(topology, Topology):
-        return WeightedNetwork(topology=topology, weights=weights)
+        return WeightedNetwork(topology=topology, weights=weights, precision=precision)
     return topology.functions(weights)
 
 
@@ -82,7 +109,7 @@ def latent_dim_of(topology: AnyTopology, weights: Tensors) -> tf.Tensor | int:
     return topology.latent_dim(weights)
 
 
-def _run(layers: Sequence[Layer], inputs: tf.Tensor, weights: Iterator[tf.Tensor]) -> tf.Tensor:
+def _run(layers: Sequence[Layer], inputs: tf.Tensor, weights: Iterator[tf.Tensor], product: Product) -> tf.Tensor:
     outputs, kept = inputs, list[tf.Tensor]()
     for layer in layers:
         match layer.kind:
@@ -92,23 +119,26 @@ def _run(layers: Sequence[Layer], inputs: tf.Tensor, weights: Iterator[tf.Tensor
                 # Not `+`: its gradient would look at both shapes, which are known only when the graph runs.
                 outputs = tf.add_n([kept.pop(), outputs])
             case _:
-                outputs = _apply(layer, outputs, weights)
+                outputs = _apply(layer, outputs, weights, product)
     return outputs
 
 
-def _apply(layer: Layer, inputs: tf.Tensor, weights: Iterator[tf.Tensor]) -> tf.Tensor:
+def _apply(layer: Layer, inputs: tf.Tensor, weights: Iterator[tf.Tensor], product: Product) -> tf.Tensor:
     match layer.kind, layer.detail:
         case "dense", _:
-            return _dense(inputs, weights)
-        case "conv", _:
-            return tf.nn.bias_add(tf.nn.conv2d(inputs, next(weights), STRIDE, "SAME"), next(weights))
-        case "same_conv", _:
-            return tf.nn.bias_add(tf.nn.conv2d(inputs, next(weights), 1, "SAME"), next(weights))
+            return _dense(inputs, weights, product)
+        case ("conv" | "same_conv") as kind, _:
+            strides = STRIDE if kind == "conv" else 1
+            convolved = product(tf.nn.conv2d, inputs, next(weights), strides=strides, padding="SAME")
+            return tf.nn.bias_add(convolved, next(weights))
         case "transposed_conv", _:
             kernel = tf.convert_to_tensor(next(weights))
             batch, height, width, _ = tf.unstack(tf.shape(inputs))
             shape = [batch, height * STRIDE, width * STRIDE, tf.shape(kernel)[2]]
-            return tf.nn.bias_add(tf.nn.conv2d_transpose(inputs, kernel, shape, STRIDE, "SAME"), next(weights))
+            convolved = product(
+                tf.nn.conv2d_transpose, inputs, kernel, output_shape=shape, strides=STRIDE, padding="SAME"
+            )
+            return tf.nn.bias_add(convolved, next(weights))
         case "activation", (name,):
             return ACTIVATIONS[str(name)](inputs)
         case "gated", _:
@@ -129,5 +159,5 @@ def _apply(layer: Layer, inputs: tf.Tensor, weights: Iterator[tf.Tensor]) -> tf.
             raise ValueError(f"unknown layer {layer}")
 
 
-def _dense(inputs: tf.Tensor, weights: Iterator[tf.Tensor]) -> tf.Tensor:
-    return tf.nn.bias_add(tf.matmul(inputs, next(weights)), next(weights))
+def _dense(inputs: tf.Tensor, weights: Iterator[tf.Tensor], product: Product) -> tf.Tensor:
+    return tf.nn.bias_add(product(tf.matmul, inputs, next(weights)), next(weights))

@@ -6,6 +6,7 @@ import subprocess
 
 import tensorflow as tf
 
+from vae_search.core.machine import NO_BFLOAT16, multiplies_bfloat16
 from vae_search.errors import NodeTrouble
 
 logger = logging.getLogger(__name__)
@@ -13,6 +14,7 @@ logger = logging.getLogger(__name__)
 TOTAL_MEMORY = ("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
 ASK_S = 20.0  # a GPU that sleeps takes seconds to answer
 MIB = 2**20
+BFLOAT16_CAPABILITY = (8, 0)
 # Of a process's CUDA context and libraries, which TensorFlow's limit does not hold: else four quarters are more than
 # one GPU. From NVIDIA's figures for recent GPUs, not measured here.
 CONTEXT_MIB = 600
@@ -57,6 +59,28 @@ def limit_gpus(gpus: float, *, data_bytes: int = 0) -> None:
         else:
             cap = tf.config.LogicalDeviceConfiguration(memory_limit=room_mib)
             tf.config.set_logical_device_configuration(device, [cap])
+
+
+def require_bfloat16(gpus: float) -> None:
+    """Refuse products of bfloat16 where they are emulated.
+
+    Args:
+        gpus: of one trial. Of NVIDIA's, those from compute capability 8.0 on have such products.
+
+    Raises:
+        NodeTrouble: This machine's processor, or the GPU, has none.
+    """
+    if gpus == 0:
+        if multiplies_bfloat16() is False:
+            raise NodeTrouble(f"precision bfloat16: {NO_BFLOAT16}.\nTrain on machines that have, or in float32.")
+        return
+    details = tf.config.experimental.get_device_details(tf.config.get_visible_devices("GPU")[0])
+    if (capability := details.get("compute_capability")) is not None and tuple(capability) < BFLOAT16_CAPABILITY:
+        found = ".".join(map(str, capability))
+        raise NodeTrouble(
+            f"precision bfloat16: the GPU there has compute capability {found}, and no such products below 8.0.\n"
+            "Train on newer GPUs, or in float32."
+        )
 
 
 def device_in_use(gpus: float) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_search.data.tasks import TrainingTask
+from vae_search.spec.fields import Precision
 from vae_search.vae.networks.forward import AnyTopology, functions_of, latent_dim_of
 from vae_search.vae.objective.bounds import elbo_terms
 from vae_search.vae.objective.evaluation import Evaluator
@@ -32,6 +33,8 @@ class GraphKey:
     clamp: tuple[float, float]
     clips: bool
     decays: bool
+    precision: Precision = "float32"
+    """of the products of training; scores are float32 always"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +196,7 @@ class TrainingGraph:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._weights)
             terms = elbo_terms(
-                functions_of(self.key.topology, self._weights),
+                functions_of(self.key.topology, self._weights, precision=self.key.precision),
                 images,
                 noise,
                 clamp=self.key.clamp,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from vae_search.core.measurements import StoppingRule
+from vae_search.spec.fields import Precision
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sections import EVALUATIONS_OF_INSTABILITY, longest_warmup_epochs, measures_instability
 from vae_search.spec.sweep_spec import SweepSpec
@@ -19,6 +20,7 @@ class TrainingPlan:
     ema_decay: float
     log_variance_clamp: tuple[float, float]
     likelihood: str
+    precision: Precision = "float32"
     patience: int | None = None
     longest_warmup_epochs: int = 0
     """of any config of the sweep"""
@@ -43,6 +45,7 @@ class TrainingPlan:
             ema_decay=spec.ema_decay,
             log_variance_clamp=spec.log_variance_clamp,
             likelihood=spec.likelihood,
+            precision=spec.precision,
             patience=spec.budget.patience,
             longest_warmup_epochs=longest_warmup_epochs(spec.search_space),
             iwae_epochs=frozenset([*rungs, spec.budget.epochs]) if spec.bound == "iwae" else frozenset(),

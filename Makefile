@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Two workers; tests on Ray share one of them, and it begins with these.
 WORKERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo serve-demo check test test-all docs chaos e2e install lint clean bench-speed bench-service bench-kernel bench-memory bench-rungs bench-rung-rules bench-target bench-quality bench-champions \
+.PHONY: demo serve-demo check test test-all docs chaos e2e install lint clean bench-speed bench-service bench-kernel bench-precision bench-memory bench-rungs bench-rung-rules bench-target bench-quality bench-champions \
 	bench-bits bench-durability bench-bucket bench-scaling bench-pareto bench-stability bench-sampler bench-ranking bench-plots bench-clip bench-best-epoch bench-gates bench-data
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 to 3.13. requirements.lock serves all of them.
@@ -71,6 +71,9 @@ bench-service: .venv/installed-dev
 
 bench-kernel: .venv/installed
 	$(BIN)/python benchmarks/kernel.py
+
+bench-precision: .venv/installed
+	$(BIN)/python benchmarks/precision.py
 
 bench-memory: .venv/installed
 	$(BIN)/python benchmarks/worker_memory.py

@@ -26,8 +26,8 @@ def store(tmp_path: Path) -> LocalStore:
     return store
 
 
-def key(model: str, number: int, *, source: str = "digits") -> VersionKey:
-    return VersionKey(model=model, number=number, sha256="0" * 64, source=source)
+def key(model: str, number: int, *, source: str = "digits", follow_links: bool = False) -> VersionKey:
+    return VersionKey(model=model, number=number, sha256="0" * 64, source=source, follow_links=follow_links)
 
 
 class Decoder:
@@ -67,6 +67,17 @@ def test_images_that_no_data_root_allows_are_not_read(store, monkeypatch):
     reader(store, decode).read("digits", 1)
 
     assert decode.asked == [("digits", 1, False)]
+
+
+def test_images_that_lead_out_of_a_data_root_by_links_are_not_read(store, tmp_path, monkeypatch):
+    decode = Decoder()
+    read = TraversalReader(store, location=store.location, roots=DataRoots.parse([str(tmp_path)]), decode=decode)
+    for number, links in ((1, False), (2, True)):
+        found = key("digits", number, source=str(tmp_path), follow_links=links)
+        monkeypatch.setattr(traversals, "version_key", lambda *_, found=found: found)
+        read.read("digits", number)
+
+    assert decode.asked == [("digits", 1, True), ("digits", 2, False)]
 
 
 def test_those_who_come_while_it_is_decoded_share_it_and_too_many_are_refused(store):

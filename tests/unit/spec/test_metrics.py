@@ -8,7 +8,7 @@ from vae_search.errors import InvalidSpec
 from vae_search.server.submissions import DataRoots, checked_spec
 from vae_search.services.checks.sweep_checks import check_limits
 from vae_search.spec.measures.metrics import Metric, metrics_code
-from vae_search.spec.networks import code_loading
+from vae_search.spec.own_code import code_loading
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 
 SPEC = """

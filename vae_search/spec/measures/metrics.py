@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from vae_search.core.criteria import METRIC
 from vae_search.core.text import did_you_mean, shown
 from vae_search.errors import InvalidSpec
-from vae_search.spec.networks.code_loading import code_of
-from vae_search.spec.networks.own_code import OwnCode, functions_of, missing_function
+from vae_search.spec.own_code.code_loading import code_of
+from vae_search.spec.own_code.own_code import OwnCode, functions_of, missing_function
 
 GROUP = "vae_search.metrics"
 """entry points: functions that installed packages offer by a name; all that a spec over HTTP may name besides ours"""

@@ -11,7 +11,7 @@ from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.text import printable
 from vae_search.core.validation import InvalidValueError
 from vae_search.errors import CorruptStore, InvalidSpec, NotFound
-from vae_search.spec.networks.own_code import CodeIdentity
+from vae_search.spec.own_code.own_code import CodeIdentity
 from vae_search.spec.search_space_yaml import read_space
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -46,7 +46,7 @@ class SweepRecord:
     borrowing: Borrowing | None = None
     """of a fork"""
     code: Mapping[str, CodeIdentity] = field(default_factory=dict)
-    """of the families and networks that are not ours, by architecture"""
+    """of families and networks that are not ours, by architecture, and of metrics, by column"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ class StoredRecord:
 
     @property
     def _code(self) -> dict[str, CodeIdentity]:
-        """Code of families and networks that are not ours; none in the records of other sweeps."""
+        """Code of families, networks and metrics that are not ours; none in the records of other sweeps."""
         fields = self.fields.get("code")
         found = (
             {name: CodeIdentity.from_json(each) for name, each in fields.items()} if isinstance(fields, dict) else {}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from vae_search.core.criteria import METRIC, Criteria
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.text import printable
 from vae_search.core.validation import InvalidValueError
@@ -81,8 +82,8 @@ class StoredRecord:
         return tuple(dict.fromkeys(parameter.name for parameter in space.searched))
 
     @property
-    def pareto_criteria(self) -> tuple[tuple[str, ...], str]:
-        """Criteria of a Pareto sweep, none if it is another one, and which of them orders its front.
+    def criteria(self) -> Criteria | None:
+        """Criteria of a Pareto sweep; None of another.
 
         Raises:
             CorruptStore: The record is damaged.
@@ -90,7 +91,15 @@ class StoredRecord:
         objective = self._spec_tree.get("objective")
         if not isinstance(objective, dict):
             raise CorruptStore("holds no valid objective.", path=self._path, advice="Restore it from a copy.")
-        return tuple(objective.get("pareto") or ()), objective.get("prefer", "neg_elbo")
+        if not objective.get("pareto"):
+            return None
+        metrics = self._spec_tree.get("metrics")
+        known = [each for each in metrics if isinstance(each, dict)] if isinstance(metrics, list) else []
+        maximised = {f"{METRIC}{each.get('name')}" for each in known if each.get("better") == "higher"}
+        names = tuple(objective["pareto"])
+        return Criteria(
+            names=names, prefer=objective.get("prefer", "neg_elbo"), maximised=frozenset(maximised.intersection(names))
+        )
 
     @property
     def other_name(self) -> str | None:

@@ -136,7 +136,7 @@ def store(tmp_path: Path) -> LocalStore:
 def no_code_of_others() -> Iterator[None]:
     """Own networks and measures that a test was told of are none of the next one's: they are kept by the process."""
     yield
-    loaded = sys.modules.get("vae_search.spec.networks.code_loading")
+    loaded = sys.modules.get("vae_search.spec.own_code.code_loading")
     if loaded is not None:
         loaded._places.clear()
         loaded._provided.clear()

@@ -10,7 +10,7 @@ from tests.support.page_reading import read
 from tests.support.paths import ROOT
 from tests.support.web_service import app_of, client_of
 from vae_search.errors import Conflict, InvalidSpec
-from vae_search.spec.networks import code_loading
+from vae_search.spec.own_code import code_loading
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow

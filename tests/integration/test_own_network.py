@@ -16,7 +16,7 @@ from tests.support.paths import ROOT
 from vae_search.errors import Conflict, InvalidSpec
 from vae_search.services.checks.reproduction import reproduce
 from vae_search.services.models import galleries
-from vae_search.spec.networks import code_loading
+from vae_search.spec.own_code import code_loading
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.rows import TrialRow

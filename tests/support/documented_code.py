@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
-from vae_search.spec.networks import code_loading
+from vae_search.spec.own_code import code_loading
 
 PAGE = ROOT / "docs" / "guides" / "own_networks.md"
 

@@ -18,6 +18,7 @@ PACKAGE = ROOT / "vae_search"
 MAY_IMPORT = {
     "core": "numpy",
     "spec": "core pydantic pydantic_core ruamel",
+    "spec/own_code": "core",
     "data": "core spec filelock numpy PIL pyarrow sklearn h5py scipy",
     "vae/quiet_import": "",
     "vae/networks": "core spec data numpy keras tensorflow",

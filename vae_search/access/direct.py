@@ -12,6 +12,7 @@ from vae_search.core.settings import QUERY_TIMEOUT_S, cache_folder
 from vae_search.services import queries, sweep_status
 from vae_search.services.browsing.sweep_facts import progress_facts, sweep_facts
 from vae_search.services.payloads import Facts, best_facts, decision_facts, landed_facts, model_facts
+from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store.backends.base import Store
 from vae_search.store.control.present_spec import read_present_spec
 from vae_search.store.ledger.logs import log_lines
@@ -82,7 +83,7 @@ class DirectAccess:
     def events(self, sweep: str) -> Iterator[Event]:
         """Look at a sweep from time to time; a driver that is silent for long counts as gone."""
         spec = read_present_spec(self._store, sweep)
-        following = ProgressFollower(self._store, sweep, spec.objective, monotonic=self._monotonic)
+        following = ProgressFollower(self._store, sweep, pareto_criteria(spec), monotonic=self._monotonic)
         yield "progress", progress_facts(following, spec)
         while True:
             update = following.look()

@@ -53,8 +53,8 @@ def run(
             machine alone. Either way this process must not be connected to a Ray itself.
         inline: train in this process, without Ray, one trial at a time: for small searches and debugging.
         refresh: fetch images from a web server or bucket anew, whatever is in the cache.
-        code: files, package folders or wheels with networks of your own, beside those that are installed or lie in the
-            folder of the spec.
+        code: files, package folders or wheels with networks or metrics of your own, beside those that are installed or
+            lie in the folder of the spec.
 
     Raises:
         InvalidSpec: The spec is wrong; one line for each mistake.
@@ -67,7 +67,7 @@ def run(
     """
     from vae_search.core.settings import cache_folder
     from vae_search.services import sweeps
-    from vae_search.spec.networks.code_loading import look_in
+    from vae_search.spec.own_code.code_loading import look_in
     from vae_search.spec.sweep_spec import SpecDocument, parse_spec, read_spec
     from vae_search.store.backends.json_records import to_json_bytes
 

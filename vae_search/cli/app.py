@@ -150,7 +150,7 @@ def validate(
     """
     from vae_search.display.console import show_spec
     from vae_search.services.checks.sweep_checks import check_limits
-    from vae_search.spec.networks.code_loading import look_in
+    from vae_search.spec.own_code.code_loading import look_in
     from vae_search.spec.sweep_spec import read_spec
 
     look_in([spec.absolute().parent])

@@ -50,9 +50,9 @@ def _given(context: typer.Context, name: str, *, of_root: bool = False) -> bool:
 
 
 def _look_in(paths: list[Path] | None) -> list[Path] | None:
-    """Let this process look for networks from elsewhere there."""
+    """Let this process look for code from elsewhere there."""
     if paths:
-        from vae_search.spec.networks.code_loading import look_in
+        from vae_search.spec.own_code.code_loading import look_in
 
         look_in(paths)
     return paths
@@ -87,8 +87,8 @@ CodeOption = Annotated[
         "--code",
         metavar="PATH",
         callback=_look_in,
-        help="File, package folder or wheel with networks of your own; repeatable. Else what is installed is used, and "
-        "what VAE_SEARCH_CODE names.",
+        help="File, package folder or wheel with networks or metrics of your own; repeatable. Else what is installed "
+        "is used, and what VAE_SEARCH_CODE names.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

@@ -45,7 +45,7 @@ def run(
     from vae_search.display.console import output_without_reader, show_estimate
     from vae_search.display.live import observer
     from vae_search.services import sweeps
-    from vae_search.spec.networks.code_loading import look_in
+    from vae_search.spec.own_code.code_loading import look_in
     from vae_search.spec.sweep_spec import read_spec
     from vae_search.store.backends.uri import open_store
 
@@ -131,7 +131,7 @@ def fork(
     from vae_search.display.console import say
     from vae_search.display.maintenance import fork_sentence
     from vae_search.services.control.forking import fork as make_fork
-    from vae_search.spec.networks.code_loading import look_in
+    from vae_search.spec.own_code.code_loading import look_in
     from vae_search.spec.sweep_spec import read_spec
     from vae_search.store.backends.uri import open_store
 

@@ -1,5 +1,6 @@
-"""Criteria of Pareto sweeps: names, units and the words for them. Of each, less is better."""
+"""Criteria of Pareto sweeps: names, units and the words for them. Less is better, but of some metrics."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 CRITERIA = ("neg_elbo", "instability", "train_flops")
@@ -7,6 +8,27 @@ METRIC = "metric_"
 """before the name of a metric of the spec, which may be a criterion as well"""
 RANKED_BY = ("objective", *CRITERIA)
 """columns that trials of every sweep may be ranked by; a sweep's metrics are others"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criteria:
+    """Criteria of a Pareto sweep, and which end of each is better."""
+
+    names: tuple[str, ...]
+    """columns of rows"""
+    prefer: str = "neg_elbo"
+    """the one that orders the front"""
+    maximised: frozenset[str] = frozenset()
+    """those of which more is better; rows keep their values as they were measured"""
+
+    def least_first(self, name: str, value: float) -> float:
+        """A value, with its sign turned where more is better: of what comes out less is better in any criterion."""
+        return -value if name in self.maximised else value
+
+    def minimised(self, values: Iterable[float | None]) -> tuple[float | None, ...]:
+        """Values in the order of `names`, each so that less is better; None stays."""
+        pairs = zip(self.names, values, strict=True)
+        return tuple(None if value is None else self.least_first(name, value) for name, value in pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +40,7 @@ class CriterionWords:
     named_value: str
     """the same among values of other criteria"""
     end: str
-    """name of the trial with the least value"""
+    """name of the trial with the best value"""
     leads: str
     """what is said of that trial"""
     axis: str
@@ -50,12 +72,13 @@ WORDS: dict[str, CriterionWords] = {
 }
 
 
-def words_of(criterion: str) -> CriterionWords:
+def words_of(criterion: str, *, more_is_better: bool = False) -> CriterionWords:
     """The words for a criterion; of a metric they are its name."""
+    best = "highest" if more_is_better else "lowest"
     return WORDS.get(criterion) or CriterionWords(
         value="{:.4g}",
         named_value=f"{criterion} {{:.4g}}",
-        end=f"lowest {criterion}",
-        leads=f"has the lowest {criterion}",
-        axis=criterion,
+        end=f"{best} {criterion}",
+        leads=f"has the {best} {criterion}",
+        axis=f"{criterion}, more is better" if more_is_better else criterion,
     )

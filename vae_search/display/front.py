@@ -12,7 +12,7 @@ def front_ends(front: Front) -> dict[str, str]:
         member = front.extreme(name)
         if member is not None:
             preferred = ", preferred" if name == front.prefer else ""
-            words = words_of(name)
+            words = words_of(name, more_is_better=name in front.of.maximised)
             found[words.end] = f"{words.value.format(member.values[name])} (trial {member.trial}{preferred})"
     return found
 

@@ -12,6 +12,7 @@ from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.trial_state import State
 from vae_search.registry.log import Entry
 from vae_search.registry.promotion.champion_test import Interval, mean_interval
+from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.ledger.confirm_runs import ConfirmRow, by_trial, selecting_seed, testifying
 from vae_search.store.ledger.rows import EpochRow, TrialRow
@@ -64,12 +65,11 @@ class ReportData:
     @property
     def front(self) -> Front | None:
         """The front of a Pareto sweep; None for another sweep."""
-        objective = self.spec.objective
-        if objective.pareto is None:
+        criteria = pareto_criteria(self.spec)
+        if criteria is None:
             return None
         complete = (row for row in self.rows if row.state is State.COMPLETE)
-        trials = [member_of(row, objective.pareto) for row in complete]
-        return front_among(trials, criteria=objective.pareto, prefer=objective.prefer)
+        return front_among([member_of(row, criteria) for row in complete], criteria)
 
     @property
     def leading(self) -> list[TrialRow]:

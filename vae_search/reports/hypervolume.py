@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from vae_search.core.criteria import Criteria
 from vae_search.core.trial_state import State
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.pareto import running_hypervolume
@@ -32,16 +33,20 @@ class Step:
     """of the box that the front dominates; costs count by their logarithm"""
 
 
-def box_of(rows: Iterable[TrialRow], criteria: Sequence[str]) -> Box | None:
+def box_of(rows: Iterable[TrialRow], criteria: Criteria) -> Box | None:
     """The box of `rows`; None if there is no area to measure: fewer than two values of a criterion."""
     points = [values for row in rows if (values := _values(row, criteria)) is not None]
     columns = [*zip(*points, strict=True)]
     if not columns or any(min(column) == max(column) for column in columns):
         return None
-    return Box(best=tuple(map(min, columns)), worst=tuple(map(max, columns)))
+    ends = [
+        (max(column), min(column)) if name in criteria.maximised else (min(column), max(column))
+        for name, column in zip(criteria.names, columns, strict=True)
+    ]
+    return Box(best=tuple(best for best, _ in ends), worst=tuple(worst for _, worst in ends))
 
 
-def running_share(rows: Sequence[TrialRow], criteria: Sequence[str]) -> tuple[list[Step], float]:
+def running_share(rows: Sequence[TrialRow], criteria: Criteria) -> tuple[list[Step], float]:
     """Share of the box of all `rows` that the front dominated, at each growth, and the CPU seconds of all rows.
 
     In the order in which the trials ended; those that did not complete cost time and add nothing.
@@ -62,7 +67,7 @@ def running_share(rows: Sequence[TrialRow], criteria: Sequence[str]) -> tuple[li
         found = zip(_coordinates(values, criteria), low, widths, strict=True)
         return tuple((at - least) / width for at, least, width in found)
 
-    shares = running_hypervolume([placed(row) for row in ordered], (1.0,) * len(criteria))
+    shares = running_hypervolume([placed(row) for row in ordered], (1.0,) * len(criteria.names))
     for row, share in zip(ordered, shares, strict=True):
         cpu_s += row.cpu_s or 0.0
         if share > before:
@@ -71,16 +76,24 @@ def running_share(rows: Sequence[TrialRow], criteria: Sequence[str]) -> tuple[li
     return steps, cpu_s
 
 
-def _values(row: TrialRow, criteria: Sequence[str]) -> tuple[float, ...] | None:
+def _values(row: TrialRow, criteria: Criteria) -> tuple[float, ...] | None:
     """Values of the criteria; None if the trial did not complete, or a value is missing."""
     if row.state is not State.COMPLETE:
         return None
     known = [
-        value for name in criteria if (value := row.value(name)) is not None and (value > 0 or name != "train_flops")
+        value
+        for name in criteria.names
+        if (value := row.value(name)) is not None and (value > 0 or name != "train_flops")
     ]
-    return tuple(known) if len(known) == len(criteria) else None
+    return tuple(known) if len(known) == len(criteria.names) else None
 
 
-def _coordinates(values: Sequence[float], criteria: Sequence[str]) -> list[float]:
-    """Coordinates of a trial; costs count by their logarithm, since ten times the FLOPs is the same step anywhere."""
-    return [math.log10(value) if name == "train_flops" else value for name, value in zip(criteria, values, strict=True)]
+def _coordinates(values: Sequence[float], criteria: Criteria) -> list[float]:
+    """Coordinates of a trial, of each less being better.
+
+    Costs count by their logarithm, since ten times the FLOPs is the same step anywhere.
+    """
+    return [
+        math.log10(value) if name == "train_flops" else criteria.least_first(name, value)
+        for name, value in zip(criteria.names, values, strict=True)
+    ]

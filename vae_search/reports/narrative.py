@@ -120,7 +120,8 @@ def _on_front(findings: ReportData, front: Front) -> str:
             for other in front.criteria
             if other != name and (at := member.values[other]) is not None
         )
-        part = f"Trial {member.trial} {words_of(name).leads}, {value_of(name, value)} ({others})"
+        leads = words_of(name, more_is_better=name in front.of.maximised).leads
+        part = f"Trial {member.trial} {leads}, {value_of(name, value)} ({others})"
         if name == front.prefer:
             known = rows[member.trial].params
             params = ", ".join(f"{each} {shown(known[each])}" for each in findings.searched if each in known)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from vae_search.core.criteria import METRIC, words_of
+from vae_search.core.criteria import METRIC, Criteria, words_of
 from vae_search.core.trial_state import State
 from vae_search.reports.facts import ReportData, thinned
 from vae_search.reports.figures import (
@@ -24,6 +24,7 @@ from vae_search.reports.figures import (
 )
 from vae_search.reports.hypervolume import box_of, running_share
 from vae_search.reports.narrative import value_of
+from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.pareto import staircase
 
@@ -33,7 +34,7 @@ PAIRS = (("train_flops", "neg_elbo"), ("instability", "neg_elbo"), ("train_flops
 def front(findings: ReportData) -> Plot:
     """Each pair of criteria: the front as a staircase, beaten and pruned trials behind it."""
     key, title = "front", "What no other trial beats"
-    criteria = findings.spec.objective.pareto or ()
+    criteria = pareto_criteria(findings.spec) or Criteria(names=())
     complete = [row for row in findings.rows if row.state is State.COMPLETE]
     if not complete:
         return Plot(key=key, title=title, text="No trial has completed yet, so nothing is on a front.")
@@ -41,8 +42,8 @@ def front(findings: ReportData) -> Plot:
     members = {row.trial for row in findings.leading}
     beaten = thinned([row for row in complete if row.trial not in members], MAX_TRIALS)
     pruned = thinned([row for row in findings.rows if row.state is State.PRUNED], MAX_TRIALS)
-    pairs = [pair for pair in PAIRS if {*pair} <= {*criteria}]
-    pairs += [(name, "neg_elbo") for name in criteria if name.startswith(METRIC)]
+    pairs = [pair for pair in PAIRS if {*pair} <= {*criteria.names}]
+    pairs += [(name, "neg_elbo") for name in criteria.names if name.startswith(METRIC)]
     drawn = make_subplots(rows=len(pairs), cols=1, vertical_spacing=0.24 / len(pairs))
     style_axes(drawn, height_px=HEIGHT_PX * len(pairs))
     zoomed, in_legend = False, set[str]()
@@ -55,12 +56,12 @@ def front(findings: ReportData) -> Plot:
         for name, rows, marker in marks:
             having = [row for row in rows if _at(row, x) is not None and _at(row, y) is not None]
             if name == "on the front":
-                _add_staircase(drawn, [*beaten, *having], x, y, place=place)
+                _add_staircase(drawn, [*beaten, *having], x, y, criteria, place=place)
             if having:
                 drawn.add_scatter(
                     x=short(_at(row, x) for row in having),
                     y=short(_at(row, y) for row in having),
-                    text=[_hover(row, criteria) for row in having],
+                    text=[_hover(row, criteria.names) for row in having],
                     hoverinfo="text",
                     mode="markers",
                     name=name,
@@ -76,14 +77,15 @@ def front(findings: ReportData) -> Plot:
         limits = focus([value for row in shown if (value := _at(row, y)) is not None])
         limits_x = focus([value for row in shown if (value := _at(row, x)) is not None]) if scale == "linear" else None
         zoomed = zoomed or limits is not None or limits_x is not None
-        drawn.update_xaxes(title_text=words_of(x).axis, type=scale, range=limits_x, row=place, col=1)
+        axis = words_of(x, more_is_better=x in criteria.maximised).axis
+        drawn.update_xaxes(title_text=axis, type=scale, range=limits_x, row=place, col=1)
         drawn.update_xaxes(exponentformat="power", row=place, col=1)  # else 10¹⁰ would be written 10B
         drawn.update_yaxes(title_text=words_of(y).axis, range=limits, row=place, col=1)
     text = (
         f"Of {len(complete):,} completed trials, {len(members):,} are on the front: no other beats them in all of "
-        f"{', '.join(criteria)}. Whatever lies above the staircase is beaten in the two criteria that are drawn."
+        f"{', '.join(criteria.names)}. Whatever lies above the staircase is beaten in the two criteria that are drawn."
     )
-    if len(criteria) > 2:
+    if len(criteria.names) > 2:
         text += " A member above it is better in the third."
     if pruned:
         text += " Pruned trials stand where they were cut, after fewer epochs and less cost; they do not compete."
@@ -97,21 +99,22 @@ def front(findings: ReportData) -> Plot:
 def hypervolume(findings: ReportData) -> Plot:
     """Hypervolume over CPU seconds: the share of the box between best and worst values that the front dominates."""
     key, title = "hypervolume", "Hypervolume by CPU seconds"
-    criteria = findings.spec.objective.pareto or ()
+    criteria = pareto_criteria(findings.spec) or Criteria(names=())
     box = box_of(findings.rows, criteria)
     if box is None:
         text = "Needs completed trials that differ in each criterion: between equal values there is no area."
         return Plot(key=key, title=title, text=text)
     steps, cpu_s = running_share(findings.rows, criteria)
-    worst = ", ".join(value_of(name, value) for name, value in zip(criteria, box.worst, strict=True))
+    worst = ", ".join(value_of(name, value) for name, value in zip(criteria.names, box.worst, strict=True))
+    area = "area" if len(criteria.names) == 2 else "volume"
     text = (
-        f"The share of the {'area' if len(criteria) == 2 else 'volume'} between the best and the worst values that "
+        f"The share of the {area} between the best and the worst values that "
         "the front dominated when so many CPU seconds were spent; 1 would be one trial that is the best in everything."
         f" The reference point is the worst value of each criterion among completed trials ({worst}): it follows from "
         "the rows alone, so nobody has to say what is too bad to count. A trial that is the worst in one criterion "
         "adds nothing, and the whole curve changes when a still worse one completes."
     )
-    if "train_flops" in criteria:
+    if "train_flops" in criteria.names:
         text += " FLOPs count by their logarithm: ten times the cost is the same step everywhere."
     if any(row.state is not State.COMPLETE for row in findings.rows):
         text += " Pruned and failed trials take time and add nothing."
@@ -133,16 +136,22 @@ def hypervolume(findings: ReportData) -> Plot:
     return Plot(key=key, title=title, text=text, figure=drawn)
 
 
-def _add_staircase(drawn: go.Figure, rows: Sequence[TrialRow], x: str, y: str, *, place: int) -> None:
-    """The border of what is beaten in these two criteria, to the edges of what is drawn."""
-    points = [(at, height) for row in rows if (at := _at(row, x)) is not None and (height := _at(row, y)) is not None]
+def _add_staircase(
+    drawn: go.Figure, rows: Sequence[TrialRow], x: str, y: str, criteria: Criteria, *, place: int
+) -> None:
+    """The border of what is beaten in these two criteria, to the edges of what is drawn.
+
+    Where more of `x` is better, it falls to the left.
+    """
+    known = [(at, height) for row in rows if (at := _at(row, x)) is not None and (height := _at(row, y)) is not None]
+    points = [(criteria.least_first(x, at), height) for at, height in known]
     steps = staircase(points)
     if not steps:
         return
     right, top = max(at for at, _ in points), max(height for _, height in points)
     corners = [(steps[0][0], top), *steps, (right, steps[-1][1])]
     drawn.add_scatter(
-        x=short(at for at, _ in corners),
+        x=short(criteria.least_first(x, at) for at, _ in corners),
         y=short(height for _, height in corners),
         mode="lines",
         name="staircase",

@@ -2,6 +2,7 @@
 
 import math
 
+from vae_search.core.criteria import Criteria
 from vae_search.reports.facts import ReportData, thinned
 from vae_search.reports.figures import (
     BLUE,
@@ -88,7 +89,7 @@ def pareto(findings: ReportData) -> Plot:
         return Plot(key=key, title=title, text="No completed trial has both a score and a cost.")
     judged = all(row.instability is not None for row in rows)
     criteria = ("neg_elbo", "train_flops", *(("instability",) if judged else ()))
-    front = {row.trial for row in front_of(rows, criteria=criteria, prefer="neg_elbo")}
+    front = {row.trial for row in front_of(rows, Criteria(names=criteria))}
     shown = [row for row in rows if row.trial in front][:MAX_TRIALS]
     shown += thinned([row for row in rows if row.trial not in front], MAX_TRIALS)
     drawn = figure(x="neg_elbo, nats per image", y="instability, nats" if judged else "training cost, FLOPs")

@@ -34,7 +34,7 @@ from vae_search.search.capacity import (
 from vae_search.search.driver_lifecycle import DriverSession, SweepStart, run_sweep
 from vae_search.search.messages import TRIALS_PER_PROCESS, WorkerConfig
 from vae_search.search.progress import Observer
-from vae_search.spec.networks.code_loading import provided
+from vae_search.spec.own_code.code_loading import provided
 from vae_search.spec.sections import Resources
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import location_everywhere

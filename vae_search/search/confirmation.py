@@ -9,12 +9,13 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from vae_search.core.criteria import Criteria
 from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
 from vae_search.search.messages import TrialAssignment
 from vae_search.spec.hyperparameters import ParamValue
-from vae_search.spec.sections import Objective
+from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -36,11 +37,11 @@ class ConfirmRun:
         return store_paths.confirm_key(self.trial, self.confirm_seed)
 
 
-def finalists_of(rows: Sequence[TrialRow], count: int, objective: Objective) -> list[TrialRow]:
+def finalists_of(rows: Sequence[TrialRow], count: int, criteria: Criteria | None) -> list[TrialRow]:
     """The best `count` COMPLETE trials with distinct configs; of a Pareto sweep, on its front and by `prefer`."""
     chosen: list[TrialRow] = []
     configs: list[Mapping[str, ParamValue]] = []
-    for row in best_first(rows, objective):
+    for row in best_first(rows, criteria):
         if len(chosen) == count:
             break
         if row.params not in configs:
@@ -49,7 +50,7 @@ def finalists_of(rows: Sequence[TrialRow], count: int, objective: Objective) -> 
     return chosen
 
 
-def finalists_in(leaderboard: Leaderboard, count: int, objective: Objective) -> list[TrialRow]:
+def finalists_in(leaderboard: Leaderboard, count: int, criteria: Criteria | None) -> list[TrialRow]:
     """The finalists that `finalists_of` finds among all rows, from as few of them as it takes.
 
     Raises:
@@ -58,8 +59,8 @@ def finalists_in(leaderboard: Leaderboard, count: int, objective: Objective) -> 
     """
     looked_at = count
     while True:
-        rows = leaderboard.best_first(objective, count=looked_at)
-        found = finalists_of(rows, count, objective)
+        rows = leaderboard.best_first(criteria, count=looked_at)
+        found = finalists_of(rows, count, criteria)
         if len(found) == count or len(rows) < looked_at:
             return found
         looked_at *= 2
@@ -123,10 +124,10 @@ class ConfirmationPlan:
 
     def note(self, row: TrialRow) -> None:
         """A trial has finished; it may be a finalist."""
-        objective = self._spec.objective
-        self._candidates = best_first([*self._candidates, row], objective)
-        self._finalists = finalists_of(self._candidates, self._spec.confirm.finalists, objective)
-        if objective.pareto is None:  # of a front all members are needed, to know who is on it
+        criteria = pareto_criteria(self._spec)
+        self._candidates = best_first([*self._candidates, row], criteria)
+        self._finalists = finalists_of(self._candidates, self._spec.confirm.finalists, criteria)
+        if criteria is None:  # of a front all members are needed, to know who is on it
             self._candidates = self._finalists
 
     def next_assignment(self, in_flight: Collection[str]) -> TrialAssignment | None:

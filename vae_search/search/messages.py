@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from vae_search.core.measurements import Costs, EpochMeasurement, Scores
 from vae_search.core.trial_state import Reason
 from vae_search.spec.hyperparameters import ParamValue
-from vae_search.spec.networks.own_code import OwnCode
+from vae_search.spec.own_code.own_code import OwnCode
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store import paths as store_paths
 
@@ -30,7 +30,7 @@ class WorkerConfig:
     trials_per_process: int = TRIALS_PER_PROCESS
     """a worker that has served so many is replaced by a fresh one"""
     code: tuple[OwnCode, ...] = ()
-    """of families and networks that are not ours"""
+    """of families, networks and metrics that are not ours"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

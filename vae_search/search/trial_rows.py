@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from vae_search.core.criteria import Criteria
 from vae_search.core.measurements import Scores
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, StoreUnavailable
@@ -16,6 +17,7 @@ from vae_search.search.rungs.rung_bounds import bounds_at_rungs
 from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd
 from vae_search.search.study.study import TrialResult
 from vae_search.search.weight_retention import WeightRetention
+from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.spec.sections import Objective
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
@@ -44,16 +46,18 @@ def objective_of(scores: Scores, objective: Objective) -> float | None:
     return scores.neg_bound + objective.stability_weight * scores.instability.total
 
 
-def criteria_of(row: TrialRow, names: Sequence[str], *, epochs: int) -> tuple[float, ...]:
-    """Criteria that the sampler of a Pareto sweep learns of a trial; nothing if a value is not known.
+def criteria_of(row: TrialRow, criteria: Criteria | None, *, epochs: int) -> tuple[float, ...]:
+    """Criteria that the sampler of a Pareto sweep learns of a trial, each minimised; nothing if one is not known.
 
     Of a PRUNED trial the bound that it had reached, which more epochs would have lowered, and the cost of all epochs.
     """
-    values = {name: row.value(name) for name in names}
+    if criteria is None:
+        return ()
+    values = {name: row.value(name) for name in criteria.names}
     if row.state is State.PRUNED and row.epochs and (flops := values.get("train_flops")) is not None:
         values["train_flops"] = flops * epochs / row.epochs
-    known = [value for value in values.values() if value is not None]
-    return tuple(known) if row.state in (State.COMPLETE, State.PRUNED) and len(known) == len(names) else ()
+    known = [value for value in criteria.minimised(values.values()) if value is not None]
+    return tuple(known) if row.state in (State.COMPLETE, State.PRUNED) and len(known) == len(values) else ()
 
 
 def epoch_rows(running: RunningTrial, sweep: str) -> list[EpochRow]:
@@ -221,7 +225,7 @@ def trial_result(row: TrialRow, neg_bounds: Mapping[int, float], spec: SweepSpec
         reason=row.reason,
         params=row.params,
         objective=row.objective,
-        criteria=criteria_of(row, spec.objective.pareto or (), epochs=spec.budget.epochs),
+        criteria=criteria_of(row, pareto_criteria(spec), epochs=spec.budget.epochs),
         neg_bounds=bounds_at_rungs(row, neg_bounds, rungs, bound=spec.bound),
     )
 

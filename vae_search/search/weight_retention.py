@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
 from vae_search.search.running_trial import RunningTrial
+from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger import artifacts, checkpoints
@@ -39,19 +40,18 @@ class WeightRetention:
     @property
     def front(self) -> Front | None:
         """The front of a Pareto sweep so far; None for another sweep."""
-        objective = self._spec.objective
-        if objective.pareto is None:
+        criteria = pareto_criteria(self._spec)
+        if criteria is None:
             return None
-        members = [member_of(row, objective.pareto) for row in self._ranking]
-        return front_among(members, criteria=objective.pareto, prefer=objective.prefer)
+        return front_among([member_of(row, criteria) for row in self._ranking], criteria)
 
     def count(self, row: TrialRow) -> None:
         """A trial has a row."""
         if row.state is not State.COMPLETE:
             return
         before = [*self._ranking, row]
-        self._ranking = best_first(before, self._spec.objective)
-        if self._spec.objective.pareto is None:  # of a front all members are needed, to know who is on it
+        self._ranking = best_first(before, pareto_criteria(self._spec))
+        if pareto_criteria(self._spec) is None:  # of a front all members are needed, to know who is on it
             del self._ranking[self._spec.keep :]
         self._behind |= {row.trial for row in before} - {row.trial for row in self._ranking}
 
@@ -61,7 +61,7 @@ class WeightRetention:
         Args:
             row: what will be written of it.
         """
-        ranking = best_first([*self._ranking, row], self._spec.objective)
+        ranking = best_first([*self._ranking, row], pareto_criteria(self._spec))
         return row.trial in [other.trial for other in ranking[: self._spec.keep]]
 
     def keep(self, running: RunningTrial) -> str | None:

@@ -20,6 +20,7 @@ from vae_search.errors import StoreUnavailable, VaeSearchError
 from vae_search.server.problems import RefusalError
 from vae_search.services.browsing.sweep_facts import progress_facts
 from vae_search.services.payloads import landed_facts
+from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store.backends.base import Store
 from vae_search.store.control.present_spec import read_present_spec
 from vae_search.store.queries.live_progress import ProgressFollower
@@ -87,7 +88,7 @@ class SweepLook:
 
     def __init__(self, store: Store, sweep: str, *, monotonic: Callable[[], float], look_s: float) -> None:
         self._spec = read_present_spec(store, sweep)
-        self._following = ProgressFollower(store, sweep, self._spec.objective, monotonic=monotonic)
+        self._following = ProgressFollower(store, sweep, pareto_criteria(self._spec), monotonic=monotonic)
         self._look_s = look_s
         self._told: dict[str, Any] | None = None
 

@@ -23,8 +23,8 @@ from vae_search.services.checks.sweep_checks import check_limits
 from vae_search.services.images.sent_images import BUCKETS, put, source_of
 from vae_search.services.models.sweep_outcome import SweepOutcome
 from vae_search.spec.measures.metrics import metrics_code
-from vae_search.spec.networks.code_loading import provide
 from vae_search.spec.networks.submitted import code_in_use
+from vae_search.spec.own_code.code_loading import provide
 from vae_search.store.backends.uri import open_store
 from vae_search.store.leases.records import newest_lease
 

@@ -9,7 +9,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from vae_search.core.criteria import Criteria
 from vae_search.core.trial_state import State
+from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.queries.confirmed_configs import Confirmed, FailedConfirmation
 from vae_search.store.queries.front import Front, Member
@@ -46,7 +48,7 @@ def status_facts(status: "SweepStatus") -> Facts:
     """Status of a sweep, as `status --json` prints it."""
     leaderboard = status.leaderboard
     best_trial, best_objective = leaderboard.best or (None, None)
-    front = leaderboard.shown_front(status.spec.objective)
+    front = leaderboard.shown_front(pareto_criteria(status.spec))
     return {
         "sweep": status.spec.name,
         "state": status.state,
@@ -165,7 +167,8 @@ def front_facts(front: Front) -> list[Facts]:
 
 def front_order(front: Front) -> Facts:
     """Criteria of a front, and the one that orders it."""
-    return {"criteria": list(front.criteria), "prefer": front.prefer}
+    maximised = [name for name in front.criteria if name in front.of.maximised]
+    return {"criteria": list(front.criteria), "prefer": front.prefer, "maximised": maximised}
 
 
 def front_in(facts: Facts) -> Front | None:
@@ -177,7 +180,11 @@ def front_in(facts: Facts) -> Front | None:
         Member(trial=member["trial"], values={name: member[name] for name in order["criteria"]})
         for member in facts["front"]
     )
-    return Front(criteria=tuple(order["criteria"]), prefer=order["prefer"], members=members)
+    # A service of an earlier version knows no criteria that are maximised.
+    criteria = Criteria(
+        names=tuple(order["criteria"]), prefer=order["prefer"], maximised=frozenset(order.get("maximised", ()))
+    )
+    return Front(of=criteria, members=members)
 
 
 def decision_facts(decision: "Decision") -> Facts:

@@ -12,6 +12,7 @@ from vae_search.core.settings import QUERY_TIMEOUT_S
 from vae_search.core.text import shown as shown_value
 from vae_search.core.trial_state import State
 from vae_search.errors import InvalidSpec
+from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRunRows, ConfirmRuns
 from vae_search.store.ledger.rows import TrialRow
@@ -92,9 +93,9 @@ def best(
     first = confirmed_first(judged) if by == "objective" else []
     front: tuple[str, ...] = ()
     if by == "objective" and not every_state and leaderboard.states[State.COMPLETE] and leaderboard.best is None:
-        objective = found.spec().objective  # of a Pareto sweep, else there would be a best
-        front = objective.pareto or ()
-        shown = leaderboard.best_first(objective, count=count, first=first)
+        criteria = pareto_criteria(found.spec())  # of a Pareto sweep, else there would be a best
+        front = () if criteria is None else criteria.names
+        shown = leaderboard.best_first(criteria, count=count, first=first)
     else:
         shown = leaderboard.ranked(
             by=by, every_state=every_state, count=count, first=first, highest_first=highest_first
@@ -149,8 +150,8 @@ def best_of_status(status: "SweepStatus", *, count: int) -> Ranking:
         Conflict: As for `best`.
     """
     known = verdicts(status.confirm_rows)
-    objective = status.spec.objective
-    rows = status.leaderboard.best_first(objective, count=count, first=confirmed_first(known))
+    criteria = pareto_criteria(status.spec)
+    rows = status.leaderboard.best_first(criteria, count=count, first=confirmed_first(known))
     return Ranking(
         sweep=status.spec.name,
         searched=_searched(status.spec),
@@ -158,7 +159,7 @@ def best_of_status(status: "SweepStatus", *, count: int) -> Ranking:
         verdicts=known,
         finished=status.leaderboard.finished,
         damaged=status.damaged,
-        front=objective.pareto or (),
+        front=() if criteria is None else criteria.names,
         bound=status.spec.bound,
     )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, NotFound
+from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.control.present_spec import present_spec
@@ -80,9 +81,8 @@ class SweepStatus:
         """True once every confirm run that the spec asks for has ended."""
         from vae_search.search.confirmation import finalists_in, wanted_runs
 
-        finalists = [
-            row.trial for row in finalists_in(self.leaderboard, self.spec.confirm.finalists, self.spec.objective)
-        ]
+        wanted = self.spec.confirm.finalists
+        finalists = [row.trial for row in finalists_in(self.leaderboard, wanted, pareto_criteria(self.spec))]
         return not wanted_runs(finalists, self.confirm_rows, seeds=self.spec.confirm.seeds)
 
     @property

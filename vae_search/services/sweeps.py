@@ -19,8 +19,8 @@ from vae_search.services.checks.sweep_checks import (
 )
 from vae_search.services.models.sweep_outcome import SweepOutcome, outcome_of, time_is_used
 from vae_search.services.sweep_status import SweepStatus, status
-from vae_search.spec.networks.own_code import CodeIdentity
 from vae_search.spec.networks.submitted import check_own
+from vae_search.spec.own_code.own_code import CodeIdentity
 from vae_search.store.backends.base import Store, prove_exclusive
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.control.present_spec import begun_with, last_begun

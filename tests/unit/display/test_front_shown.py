@@ -19,6 +19,7 @@ from vae_search.search.progress import Progress
 from vae_search.services import sweep_status
 from vae_search.services.models.sweep_outcome import SweepOutcome
 from vae_search.services.payloads import landed_facts
+from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.trials import Ledger
@@ -124,7 +125,7 @@ def test_a_running_display_shows_the_ends_of_the_front(store: LocalStore) -> Non
         states=dict(leaderboard.states),
         best_trial=None,
         best_objective=None,
-        front=leaderboard.shown_front(spec.objective),
+        front=leaderboard.shown_front(pareto_criteria(spec)),
         epochs_done=0,
         running={},
         confirmed=0,
@@ -164,6 +165,23 @@ def test_sql_sees_the_front_of_pareto_sweeps_in_the_preferred_order(store: Local
     assert [row[1] for row in found.rows] == [0, 2, 3, 4, 5, 6]
     assert joined.rows == ((0, 2),)
     assert found.damaged == joined.damaged == ()
+
+
+def test_sql_sees_the_metrics_among_the_criteria_as_they_were_measured(store: LocalStore) -> None:
+    wanted = ["name=measured", "metrics=[ssim, frechet]", "objective={pareto: [neg_elbo, metric_ssim]}"]
+    spec = parse_spec(SPEC, base=Path(store.location), overrides=wanted)
+    record = sweep_record.SweepRecord(spec=spec, fingerprint="f" * 64, comparability_key=KEY, versions={})
+    beginning.create_or_check(store, record, text=SPEC)
+    for trial, (nats, ssim) in enumerate([(90.0, 0.5), (95.0, 0.9), (99.0, 0.7)]):
+        measured = {"metric_ssim": ssim, "metric_frechet": 1.0}
+        row = trial_row(trial, "measured", comparability_key=KEY, objective=None, neg_elbo=nats, metrics=measured)
+        Ledger(store, "measured").commit(row, epoch_rows(trial, "measured"))
+
+    found = query(store, "SELECT trial, metric_ssim, train_flops FROM front WHERE sweep = 'measured' ORDER BY place")
+    others = query(store, "SELECT DISTINCT metric_ssim FROM front WHERE sweep = 'digits'")
+
+    assert found.rows == ((0, 0.5, None), (1, 0.9, None))
+    assert others.rows == ((None,),)
 
 
 def test_a_sweep_whose_record_is_damaged_is_named_and_the_others_fronts_are_shown(store: LocalStore) -> None:

@@ -9,6 +9,7 @@ from plotly.offline import get_plotlyjs
 from tests.support.reported_sweeps import KINDS, complete, mixed, pruned, put_confirmed, put_pareto_sweep, put_sweep
 from tests.support.rows import BEGAN
 from tests.unit.reports.test_report import marks
+from vae_search.core.criteria import Criteria
 from vae_search.reports.hypervolume import Box, box_of, running_share
 from vae_search.reports.narrative import summary
 from vae_search.reports.page import plots_of, render
@@ -75,6 +76,39 @@ def test_the_staircase_is_the_front_from_edge_to_edge(store):
     assert (drawn.layout.xaxis.type, drawn.layout.yaxis.type) == ("log", None)
 
 
+def measured(values: list[tuple[float, float]]) -> list[TrialRow]:
+    """Trials by bound and structural similarity, of which more is better."""
+    return [
+        trial(number, nats, 1e9, objective=None, metrics={"metric_ssim": ssim})
+        for number, (nats, ssim) in enumerate(values)
+    ]
+
+
+def test_where_more_of_a_metric_is_better_the_staircase_falls_to_the_left_and_its_words_say_so(store):
+    rows = measured([(90.0, 0.5), (95.0, 0.8), (96.0, 0.7), (99.0, 0.9)])
+    put_sweep(store, rows, "metrics=[ssim]", "objective={pareto: [neg_elbo, metric_ssim]}")
+    findings = reporting.findings(store, "digits", now=NOW)
+
+    drawn = plot_of(findings, "front").figure
+
+    by_name = {trace.name: [*zip(trace.x, trace.y, strict=True)] for trace in drawn.data}
+    assert by_name["staircase"] == [(0.9, 99.0), (0.9, 99.0), (0.8, 95.0), (0.5, 90.0), (0.5, 90.0)]
+    assert {*by_name["on the front"]} == {(0.9, 99.0), (0.8, 95.0), (0.5, 90.0)}
+    assert by_name["beaten"] == [(0.7, 96.0)]
+    assert drawn.layout.xaxis.title.text == "metric_ssim, more is better"
+    assert "Trial 3 has the highest metric_ssim, metric_ssim 0.9" in " ".join(summary(findings))
+
+
+def test_the_box_and_the_share_of_what_more_is_better_are_those_of_its_negative():
+    rows = measured([(100.0, 0.9), (80.0, 0.1), (90.0, 0.5)])
+    criteria = Criteria(names=("neg_elbo", "metric_ssim"), maximised=frozenset({"metric_ssim"}))
+
+    steps, _ = running_share(rows, criteria)
+
+    assert box_of(rows, criteria) == Box(best=(80.0, 0.9), worst=(100.0, 0.1))
+    assert [(step.row.trial, round(step.share, 9)) for step in steps] == [(2, 0.25)]
+
+
 def test_the_share_grows_in_the_order_in_which_trials_end_and_pruned_ones_cost_time():
     rows = [
         trial(0, 100.0, 1e8, ends_s=1),  # the worst bound, the least cost
@@ -84,9 +118,9 @@ def test_the_share_grows_in_the_order_in_which_trials_end_and_pruned_ones_cost_t
         trial(4, 85.0, 1e9, ends_s=4),
     ]
 
-    steps, cpu_s = running_share(rows, TWO)
+    steps, cpu_s = running_share(rows, Criteria(names=TWO))
 
-    assert box_of(rows, TWO) == Box(best=(80.0, 1e8), worst=(100.0, 1e10))
+    assert box_of(rows, Criteria(names=TWO)) == Box(best=(80.0, 1e8), worst=(100.0, 1e10))
     assert [(step.row.trial, step.cpu_s) for step in steps] == [(3, 25.0), (4, 35.0)]
     assert [step.share for step in steps] == pytest.approx([0.25, 0.375])
     assert cpu_s == 45.0
@@ -102,7 +136,7 @@ def test_without_an_area_there_is_a_sentence_in_the_place_of_the_hypervolume(sto
 
     assert plot.figure is None
     assert "there is no area" in plot.text
-    assert running_share(rows, TWO)[0] == []
+    assert running_share(rows, Criteria(names=TWO))[0] == []
 
 
 def test_the_page_says_what_the_reference_point_is(store):

@@ -11,7 +11,7 @@ from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict
 from vae_search.search.confirmation import ConfirmRun, finalists_in, finalists_of, wanted_runs
-from vae_search.spec.sections import Confirm, Objective
+from vae_search.spec.sections import Confirm
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
@@ -103,8 +103,8 @@ def test_finalists_are_the_best_complete_trials_with_distinct_configs():
         trial_row(4, sweep="small", objective=2.0, params={"latent_dim": 8}),
     ]
 
-    assert [row.trial for row in finalists_of(rows, 2, Objective())] == [1, 4]
-    assert [row.trial for row in finalists_of(rows, 9, Objective())] == [1, 4, 0]
+    assert [row.trial for row in finalists_of(rows, 2, None)] == [1, 4]
+    assert [row.trial for row in finalists_of(rows, 9, None)] == [1, 4, 0]
 
 
 def test_the_same_finalists_are_found_without_reading_every_row(store):
@@ -115,7 +115,7 @@ def test_the_same_finalists_are_found_without_reading_every_row(store):
     leaderboard, rows = read_leaderboard(store, "small"), ledger.trials()
 
     for count in (0, 1, 2, 4, 5, 6, 20):
-        assert finalists_in(leaderboard, count, Objective()) == finalists_of(rows, count, Objective())
+        assert finalists_in(leaderboard, count, None) == finalists_of(rows, count, None)
 
 
 def test_a_sweep_confirms_its_best_configs_after_its_last_trial(open_session, store, judge_task):
@@ -125,7 +125,7 @@ def test_a_sweep_confirms_its_best_configs_after_its_last_trial(open_session, st
 
     kinds = [type(row) is ConfirmRow for row in session.landed]
     assert kinds == [False] * 4 + [True] * 5
-    best = [row.trial for row in finalists_of(session.landed[:4], 2, Objective())]
+    best = [row.trial for row in finalists_of(session.landed[:4], 2, None)]
     confirmed = ConfirmRuns(store, "small").rows()
     first = [row for row in confirmed if row.confirm_seed == 0]
     assert {row.trial for row in first} == {*best}

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.rows import trial_row
 from tests.support.sweeps import small_spec
+from vae_search.core.criteria import Criteria
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import InvalidSpec
 from vae_search.search.confirmation import finalists_of
@@ -13,7 +14,7 @@ from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.study.sampler_storage import BEST, NEWEST
 from vae_search.search.study.study import SweepStudy, TrialResult
 from vae_search.search.trial_rows import criteria_of
-from vae_search.spec.sections import Objective
+from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store import paths as store_paths
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.queries.leaderboard import read_leaderboard
@@ -51,7 +52,7 @@ def test_rows_have_no_objective_and_the_front_keeps_its_weights(open_session, st
     assert [member.trial for member in session.coordinator.progress().front.members] == [1, 0]
     kept = {path.split("/")[3] for path in store.list("sweeps/small/artifacts")}
     assert kept == {store_paths.trial_key(row.trial) for row in front}
-    shown = read_leaderboard(store, "small").best_first(session.spec.objective, count=None)
+    shown = read_leaderboard(store, "small").best_first(pareto_criteria(session.spec), count=None)
     assert [row.trial for row in shown] == [row.trial for row in sorted(front, key=lambda row: row.neg_elbo)]
 
 
@@ -96,9 +97,9 @@ def test_a_repeated_config_still_counts_for_the_front():
         replace(trial_row(trial), objective=None, neg_elbo=value, train_flops=flops, params={"latent_dim": latents})
         for trial, (value, flops, latents) in enumerate([(1.0, 9.0, 2), (2.0, 5.0, 2), (3.0, 6.0, 4), (4.0, 1.0, 8)])
     ]
-    objective = Objective(pareto=("neg_elbo", "train_flops"))
+    criteria = Criteria(names=("neg_elbo", "train_flops"))
 
-    assert [row.trial for row in finalists_of(rows, 5, objective)] == [0, 3]
+    assert [row.trial for row in finalists_of(rows, 5, criteria)] == [0, 3]
 
 
 def test_trials_are_compared_with_those_of_similar_cost(open_session):
@@ -129,11 +130,20 @@ def test_the_sampler_knows_of_a_pruned_trial_what_it_had_reached_and_would_have_
         0, state=State.PRUNED, reason=Reason.RUNG, objective=None, neg_elbo=120.0, epochs=3, train_flops=6e6
     )
     complete = trial_row(1, objective=None, neg_elbo=90.0, epochs=27, train_flops=5e7)
-    names = ("neg_elbo", "train_flops")
+    criteria = Criteria(names=("neg_elbo", "train_flops"))
 
-    assert criteria_of(pruned, names, epochs=27) == (120.0, 5.4e7)
-    assert criteria_of(complete, names, epochs=27) == (90.0, 5e7)
-    assert criteria_of(pruned, (*names, "instability"), epochs=27) == ()  # it has none yet
+    assert criteria_of(pruned, criteria, epochs=27) == (120.0, 5.4e7)
+    assert criteria_of(complete, criteria, epochs=27) == (90.0, 5e7)
+    assert criteria_of(pruned, replace(criteria, names=("neg_elbo", "instability")), epochs=27) == ()  # it has none yet
+    assert criteria_of(complete, None, epochs=27) == ()
+
+
+def test_the_sampler_minimises_the_negative_of_a_metric_of_which_more_is_better():
+    row = replace(trial_row(1, objective=None, neg_elbo=90.0), metrics={"metric_ssim": 0.75, "metric_gap": 0.5})
+    names = ("neg_elbo", "metric_ssim", "metric_gap")
+    criteria = Criteria(names=names, maximised=frozenset({"metric_ssim"}))
+
+    assert criteria_of(row, criteria, epochs=27) == (90.0, -0.75, 0.5)
 
 
 def study_of(space_spec, **changes) -> SweepStudy:

@@ -26,8 +26,8 @@ def store(tmp_path: Path) -> LocalStore:
     return store
 
 
-def key(model: str, number: int, *, source: str = "digits") -> VersionKey:
-    return VersionKey(model=model, number=number, sha256="0" * 64, source=source)
+def key(model: str, number: int, *, source: str = "digits", follow_links: bool = False) -> VersionKey:
+    return VersionKey(model=model, number=number, sha256="0" * 64, source=source, follow_links=follow_links)
 
 
 class Decoder:
@@ -46,6 +46,10 @@ class Decoder:
         return Traversal(facts={"units": []}, sheet=f"{model}:{number}".encode())
 
 
+def read_version(reader: TraversalReader, model: str, number: int) -> Traversal:
+    return reader.read(reader.key(model, number))
+
+
 def reader(store: LocalStore, decode: Decoder, **more: object) -> TraversalReader:
     return TraversalReader(store, location=store.location, roots=DataRoots(), decode=decode, **more)
 
@@ -54,26 +58,39 @@ def test_a_version_is_decoded_once(store):
     decode = Decoder()
     read = reader(store, decode)
 
-    assert {read.read("digits", 1).sheet for _ in range(3)} == {b"digits:1"}
+    assert {read_version(read, "digits", 1).sheet for _ in range(3)} == {b"digits:1"}
     assert decode.asked == [("digits", 1, True)]
     with pytest.raises(NotFound):
-        read.read("digits", 2)
+        read_version(read, "digits", 2)
 
 
 def test_images_that_no_data_root_allows_are_not_read(store, monkeypatch):
     decode = Decoder()
     monkeypatch.setattr(traversals, "version_key", lambda _, model, number: key(model, number, source=INSIDE))
 
-    reader(store, decode).read("digits", 1)
+    read_version(reader(store, decode), "digits", 1)
 
     assert decode.asked == [("digits", 1, False)]
+
+
+def test_images_that_lead_out_of_a_data_root_by_links_are_not_read(store, tmp_path, monkeypatch):
+    decode = Decoder()
+    read = TraversalReader(store, location=store.location, roots=DataRoots.parse([str(tmp_path)]), decode=decode)
+    for number, links in ((1, False), (2, True)):
+        found = key("digits", number, source=str(tmp_path), follow_links=links)
+        monkeypatch.setattr(traversals, "version_key", lambda *_, found=found: found)
+        read_version(read, "digits", number)
+
+    assert decode.asked == [("digits", 1, True), ("digits", 2, False)]
 
 
 def test_those_who_come_while_it_is_decoded_share_it_and_too_many_are_refused(store):
     decode = Decoder()
     decode.go.clear()
     read, found = reader(store, decode), []
-    threads = [threading.Thread(target=lambda: found.append(read.read("digits", 1))) for _ in range(MOST_WAITING)]
+    threads = [
+        threading.Thread(target=lambda: found.append(read_version(read, "digits", 1))) for _ in range(MOST_WAITING)
+    ]
     for thread in threads:
         thread.start()
     assert decode.begun.acquire(timeout=10)
@@ -81,7 +98,7 @@ def test_those_who_come_while_it_is_decoded_share_it_and_too_many_are_refused(st
         threading.Event().wait(0.01)
 
     with pytest.raises(RefusalError) as refused:
-        read.read("digits", 1)
+        read_version(read, "digits", 1)
     decode.go.set()
     for thread in threads:
         thread.join(10)
@@ -96,16 +113,16 @@ def test_whoever_waits_too_long_for_another_model_is_refused(store):
     decode = Decoder()
     decode.go.clear()
     read = reader(store, decode, wait_s=0.05)
-    thread = threading.Thread(target=read.read, args=("digits", 1))
+    thread = threading.Thread(target=read_version, args=(read, "digits", 1))
     thread.start()
     assert decode.begun.acquire(timeout=10)
 
     with pytest.raises(RefusalError):
-        read.read("other", 1)
+        read_version(read, "other", 1)
     decode.go.set()
     thread.join(10)
 
-    assert read.read("other", 1).sheet == b"other:1"
+    assert read_version(read, "other", 1).sheet == b"other:1"
 
 
 def test_what_is_kept_is_bounded_and_the_last_asked_for_stays(store, monkeypatch):
@@ -114,11 +131,11 @@ def test_what_is_kept_is_bounded_and_the_last_asked_for_stays(store, monkeypatch
     monkeypatch.setattr(traversals, "version_key", lambda _, model, number: key(model, number))
 
     for number in range(KEPT + 1):
-        read.read("digits", number)
-        read.read("digits", 0)
+        read_version(read, "digits", number)
+        read_version(read, "digits", 0)
 
     assert len(decode.asked) == KEPT + 1
-    read.read("digits", 1)
+    read_version(read, "digits", 1)
     assert len(decode.asked) == KEPT + 2
 
 
@@ -132,4 +149,22 @@ def test_a_reader_gets_facts_and_sheet(store):
 
     assert facts.json() == {"units": []}
     assert (sheet.content, sheet.headers["content-type"]) == (b"digits:1", "image/png")
-    assert "max-age" in sheet.headers["cache-control"]
+
+
+def test_a_browser_asks_each_time_and_hears_that_its_sheet_holds_until_the_version_is_another(store, monkeypatch):
+    decode = Decoder()
+    app = app_of(store)
+    app.state.service.traversals = reader(store, decode)
+
+    with client_of(app) as client:
+        address = "/api/v1/models/digits/versions/1/traversal.png"
+        first = client.get(address)
+        mark = {"If-None-Match": first.headers["etag"]}
+        again = client.get(address, headers=mark)
+        monkeypatch.setattr(traversals, "version_key", lambda _, model, number: key(model, number))
+        of_another = client.get(address, headers=mark)
+
+    assert first.headers["cache-control"] == "private, no-cache"
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    assert (of_another.status_code, of_another.content) == (200, b"digits:1")
+    assert len(decode.asked) == 2

@@ -1,5 +1,6 @@
 """Pictures of a trial: drawn once by its kept weights, with its images only where they may be read, and why not."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -8,9 +9,12 @@ from tests.support.page_reading import read
 from tests.support.rows import epoch_rows, trial_row
 from tests.support.stores import filled_store
 from tests.support.web_service import app_of, client_of
-from vae_search.errors import NotFound
+from vae_search.errors import BadData, NotFound, ProcessLost, StoreUnavailable
+from vae_search.server.child_processes import trial_pictures
 from vae_search.server.child_processes.trial_pictures import Pictures, TrialPictures, drawn
 from vae_search.server.submissions import DataRoots
+from vae_search.services.browsing import trial_pages
+from vae_search.spec.sections import DataSpec
 from vae_search.store.ledger.trials import Ledger
 
 PNG = b"\x89PNG"
@@ -71,6 +75,72 @@ def test_images_that_no_data_root_allows_are_not_read(store):
     assert artist.asked == [("digits", 8, False)]
     assert "reconstructions.png" not in page.html
     assert client.get(f"/api/v1{TRIAL}/pictures/reconstructions.png").status_code == 404
+
+
+def test_images_that_lead_out_of_a_data_root_by_links_are_not_read(store, tmp_path):
+    pictures = TrialPictures(location=store.location, roots=DataRoots.parse([str(tmp_path)]), draw=Artist())
+
+    allowed = [
+        pictures.key("digits", 8, sha256="a" * 64, data=DataSpec(source=str(tmp_path), follow_links=links)).with_images
+        for links in (False, True)
+    ]
+
+    assert allowed == [True, False]
+
+
+def test_what_was_drawn_without_images_is_not_shown_once_they_may_be_read(store):
+    artist = Artist()
+    pictures = TrialPictures(location=store.location, roots=DataRoots(), draw=artist)
+    key = pictures.key("digits", 8, sha256="a" * 64, data=DataSpec(source="/elsewhere"))
+
+    without, with_images = pictures.read(key), pictures.read(replace(key, with_images=True))
+
+    assert [*without] == ["samples.png"]
+    assert [*with_images] == ["samples.png", "reconstructions.png"]
+
+
+def test_a_browser_asks_each_time_and_hears_that_its_picture_holds_until_the_weights_are_others(store, monkeypatch):
+    artist = Artist()
+    client, address = client_with(store, artist), f"/api/v1{TRIAL}/pictures/samples.png"
+
+    first = client.get(address)
+    mark = {"If-None-Match": first.headers["etag"]}
+    again = client.get(address, headers=mark)
+    monkeypatch.setattr(trial_pages, "one_trial", lambda *_: {"artifact_sha256": "b" * 64})
+    of_another_sweep = client.get(address, headers=mark)
+
+    assert first.headers["cache-control"] == "private, no-cache"
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    assert (of_another_sweep.status_code, of_another_sweep.content) == (200, PNG)
+    assert len(artist.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("trouble", "drawn_at_last"),
+    [
+        (BadData("they are gone"), ["samples.png"]),
+        (NotFound("they are gone"), ["samples.png"]),
+        (ProcessLost("it took longer than 120 s"), ["samples.png", "reconstructions.png"]),
+        (StoreUnavailable("the store cannot be reached"), ["samples.png", "reconstructions.png"]),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_only_what_lasts_leaves_the_reconstructions_out(store, tmp_path, monkeypatch, trouble, drawn_at_last):
+    troubles = [trouble]
+
+    def printed(arguments, *, what, folder, timeout_s):
+        if arguments[0] == "reconstruct" and troubles:
+            raise troubles.pop()
+        (folder / arguments[3]).write_bytes(PNG)
+
+    monkeypatch.setattr(trial_pictures, "printed", printed)
+    pictures = TrialPictures(location=store.location, roots=DataRoots.parse([str(tmp_path)]))
+    key = pictures.key("digits", 8, sha256="a" * 64, data=DataSpec(source=str(tmp_path)))
+
+    with suppress(ProcessLost, StoreUnavailable):
+        pictures.read(key)
+
+    assert [*pictures.read(key)] == drawn_at_last
 
 
 def test_why_nothing_is_drawn_is_said_on_the_page(store):

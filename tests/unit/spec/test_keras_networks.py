@@ -12,11 +12,11 @@ from vae_search.errors import CorruptStore, InvalidSpec, NodeTrouble
 from vae_search.runtime.cluster.job_package import JobPackage
 from vae_search.server.submissions import DataRoots, checked_spec
 from vae_search.spec.hyperparameters import Config
-from vae_search.spec.networks import code_loading
-from vae_search.spec.networks.code_loading import build_function, code_of, look_again, look_in, provide
-from vae_search.spec.networks.keras_network import KerasReference
-from vae_search.spec.networks.own_code import CodeIdentity, OwnCode, find_code
+from vae_search.spec.networks.keras_network import KerasReference, build_function
 from vae_search.spec.networks.submitted import code_in_use
+from vae_search.spec.own_code import code_loading
+from vae_search.spec.own_code.code_loading import code_of, look_again, look_in, provide
+from vae_search.spec.own_code.own_code import CodeIdentity, OwnCode, find_code
 from vae_search.spec.sweep_spec import SweepSpec, json_schema, parse_spec
 
 SOURCE = """

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from vae_search.core.criteria import Criteria
 from vae_search.errors import InvalidSpec
 from vae_search.server.submissions import DataRoots, checked_spec
 from vae_search.services.checks.sweep_checks import check_limits
 from vae_search.spec.measures.metrics import Metric, metrics_code
-from vae_search.spec.networks import code_loading
+from vae_search.spec.measures.pareto import pareto_criteria
+from vae_search.spec.own_code import code_loading
 from vae_search.spec.sweep_spec import SweepSpec, parse_spec
 
 SPEC = """
@@ -50,12 +52,21 @@ def test_a_spec_without_metrics_is_the_sweep_that_it_was_and_with_them_another()
         ("[ssim, ssim]", (), "ssim stands twice"),
         ("['rm -rf /']", (), "metrics"),
         ("[ssim]", ("objective={pareto: [neg_elbo, metric_mig]}",), "metric_mig is no metric of this spec"),
-        ("[ssim]", ("objective={pareto: [neg_elbo, metric_ssim]}",), "less is better, but of metric_ssim more"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_to_do(metrics, overrides, told):
     with pytest.raises(InvalidSpec, match=told):
         spec_with(metrics, *overrides)
+
+
+def test_the_criteria_of_a_sweep_know_of_which_metrics_more_is_better():
+    metrics = "[ssim, 'my_measures:mig', {function: 'my_measures:mig', name: gap, better: higher}]"
+    spec = spec_with(metrics, "objective={pareto: [neg_elbo, metric_mig, metric_ssim], prefer: metric_ssim}")
+
+    assert pareto_criteria(spec) == Criteria(
+        names=("neg_elbo", "metric_mig", "metric_ssim"), prefer="metric_ssim", maximised=frozenset({"metric_ssim"})
+    )
+    assert pareto_criteria(spec_with(metrics)) is None
 
 
 def test_a_limit_of_what_is_no_metric_is_refused():

@@ -4,8 +4,8 @@ import pytest
 
 from tests.support.candidates import finalist_row
 from tests.support.rows import epoch_rows, trial_row
+from vae_search.core.criteria import Criteria
 from vae_search.core.trial_state import Reason, State
-from vae_search.spec.sections import Objective
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import SILENCE_S, acquire
@@ -32,7 +32,7 @@ def test_each_look_tells_what_is_new(store: LocalStore, monkeypatch: pytest.Monk
     commit_trial(store, 0)
     issue(store, "000001", epoch=1)
     lease = acquire(store, "digits")
-    following = ProgressFollower(store, "digits", Objective(), monotonic=lambda: 0.0)
+    following = ProgressFollower(store, "digits", None, monotonic=lambda: 0.0)
 
     assert following.look().landed == []
     assert following.running == {"000001": 1}
@@ -59,7 +59,7 @@ def test_trials_that_wait_at_a_rung_are_counted_apart_from_those_that_run(store:
     issue(store, "000002", epoch=3)
     store.create(f"{SweepPaths('digits').run('000002')}/{PAUSE_FILE}", b"{}")
 
-    following = ProgressFollower(store, "digits", Objective(), monotonic=lambda: 0.0)
+    following = ProgressFollower(store, "digits", None, monotonic=lambda: 0.0)
 
     assert (following.running, following.paused) == ({"000001": 1}, 1)
     store.remove(f"{SweepPaths('digits').run('000002')}/{PAUSE_FILE}")  # it goes on
@@ -69,7 +69,7 @@ def test_trials_that_wait_at_a_rung_are_counted_apart_from_those_that_run(store:
 
 def test_the_last_look_takes_everything_in(store: LocalStore) -> None:
     lease = acquire(store, "digits")
-    following = ProgressFollower(store, "digits", Objective(), monotonic=lambda: 0.0)
+    following = ProgressFollower(store, "digits", None, monotonic=lambda: 0.0)
     commit_trial(store, 0)  # began and ended between two looks
     store.create(SweepPaths("digits").trial(1), b"damaged")
     lease.release()
@@ -83,7 +83,7 @@ def test_the_last_look_takes_everything_in(store: LocalStore) -> None:
 def test_a_driver_without_a_beat_is_silent(store: LocalStore) -> None:
     lease = acquire(store, "digits", beat_s=1e6)
     now_s = [0.0]
-    following = ProgressFollower(store, "digits", Objective(), monotonic=lambda: now_s[0])
+    following = ProgressFollower(store, "digits", None, monotonic=lambda: now_s[0])
 
     assert not following.look().silent
     now_s[0] = SILENCE_S
@@ -94,7 +94,7 @@ def test_a_driver_without_a_beat_is_silent(store: LocalStore) -> None:
 
 
 def test_the_front_of_a_pareto_sweep_is_kept_up(store: LocalStore) -> None:
-    pareto = Objective(pareto=("neg_elbo", "train_flops"))
+    pareto = Criteria(names=("neg_elbo", "train_flops"))
     none = {"objective": None}
     commit_trial(store, 0, neg_elbo=100.0, train_flops=5.0, **none)
     commit_trial(store, 1, neg_elbo=110.0, train_flops=2.0, **none)
@@ -109,4 +109,4 @@ def test_the_front_of_a_pareto_sweep_is_kept_up(store: LocalStore) -> None:
 
     assert [member.trial for member in following.front.members] == [2, 1]
     assert following.front == read_leaderboard(store, "digits").shown_front(pareto)
-    assert ProgressFollower(store, "digits", Objective(), monotonic=lambda: 0.0).front is None
+    assert ProgressFollower(store, "digits", None, monotonic=lambda: 0.0).front is None

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna._hypervolume import compute_hypervolume  # it has no public one; compared with, not used
 
+from vae_search.core.criteria import Criteria
 from vae_search.store.queries.pareto import front, hypervolume, places, point_of, running_hypervolume, staircase
 
 COORDINATES = st.integers(0, 6).map(float)
@@ -58,10 +59,17 @@ def test_one_value_is_placed_by_its_rank():
 
 
 def test_criteria_that_are_left_out_decide_nothing():
-    rows = [{"neg_elbo": 1.0, "train_flops": 9.0}, {"neg_elbo": 2.0, "train_flops": 9.0}]
+    two, three = (Criteria(names=("neg_elbo", *names)) for names in (("train_flops",), ("train_flops", "instability")))
 
-    assert front([point_of(row) for row in rows]) == [0]
-    assert front([point_of(row | {"instability": 2.0 - place}) for place, row in enumerate(rows)]) == [0, 1]
+    assert front([point_of(two, (1.0, 9.0)), point_of(two, (2.0, 9.0))]) == [0]
+    assert front([point_of(three, (1.0, 9.0, 2.0)), point_of(three, (2.0, 9.0, 1.0))]) == [0, 1]
+
+
+def test_of_a_criterion_of_which_more_is_better_the_point_has_the_negative():
+    criteria = Criteria(names=("neg_elbo", "metric_ssim"), maximised=frozenset({"metric_ssim"}))
+
+    assert point_of(criteria, (90.0, 0.5)) == (90.0, -0.5, None)
+    assert point_of(criteria, (90.0, None)) == (90.0, None, None)
 
 
 def counted(points: list[tuple[float, ...]], reference: tuple[float, ...]) -> int:

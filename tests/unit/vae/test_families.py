@@ -11,8 +11,8 @@ from tests.support.networks import network_spec
 from tests.support.plugins import LAYERS, RINGS, install
 from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import ARCHITECTURES, RULES, Config, families_with
-from vae_search.spec.networks.code_loading import code_of
 from vae_search.spec.networks.family import BUILT_IN, NETWORK_PARAMETERS
+from vae_search.spec.own_code.code_loading import code_of
 from vae_search.vae.inference.model import VaeModel
 from vae_search.vae.inference.weights_file import weights_file
 from vae_search.vae.networks.families import layers_of

@@ -7,7 +7,7 @@ import tensorflow as tf
 from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.measures.metrics import Metric
-from vae_search.spec.networks import code_loading
+from vae_search.spec.own_code import code_loading
 from vae_search.vae.measuring.frechet import SAMPLES_SEED, frechet
 from vae_search.vae.measuring.measuring import MetricsEngine
 from vae_search.vae.measuring.model_view import MeasuredModel

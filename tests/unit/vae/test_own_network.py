@@ -11,8 +11,8 @@ from tests.support.documented_code import lay_out
 from tests.support.networks import FAMILIES, binary, digits_task, network_spec
 from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import Config
-from vae_search.spec.networks import code_loading
-from vae_search.spec.networks.code_loading import code_of, look_in
+from vae_search.spec.own_code import code_loading
+from vae_search.spec.own_code.code_loading import code_of, look_in
 from vae_search.vae.inference.model import VaeModel
 from vae_search.vae.inference.saved_model import CONFIG_FILE, WEIGHTS_FILE, model_files
 from vae_search.vae.inference.scoring import scored

@@ -1,4 +1,4 @@
-"""The package that a job takes along: the spec as written and as resolved, names of sent images, code of networks.
+"""The package that a job takes along: the spec as written and as resolved, names of sent images, code of one's own.
 
 Images are no part of it: every node unpacks a job's package, and only the driver reads images. They go to the head in
 parts, under names of their own, and the driver takes them from there.
@@ -17,7 +17,7 @@ from typing import Self
 from vae_search.core.text import printable
 from vae_search.errors import BadData, ClusterTrouble, CorruptStore
 from vae_search.runtime.cluster.http_client import Address, NoAnswer, NotHttp, ask
-from vae_search.spec.networks.own_code import CodeIdentity, OwnCode
+from vae_search.spec.own_code.own_code import CodeIdentity, OwnCode
 from vae_search.spec.sweep_spec import SweepSpec
 
 TEXT, RESOLVED, IMAGES = "spec.yaml", "resolved.json", "images.json"
@@ -45,7 +45,7 @@ class JobPackage:
     parts: tuple[str, ...] = ()
     """names of the sent images' parts at the head, in their order"""
     code: tuple[OwnCode, ...] = ()
-    """of networks of one's own that are not installed"""
+    """of families, networks and metrics that is not installed"""
 
     @property
     def sweep(self) -> str:

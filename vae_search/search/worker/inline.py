@@ -12,7 +12,7 @@ from vae_search.errors import Conflict
 from vae_search.search.driver_lifecycle import DriverSession, SweepStart, run_sweep
 from vae_search.search.messages import TrialAssignment, TrialReport, WorkerConfig
 from vae_search.search.progress import Observer
-from vae_search.spec.networks.code_loading import provided
+from vae_search.spec.own_code.code_loading import provided
 from vae_search.store.backends.base import Store
 from vae_search.store.sweeps.sweep_record import SweepRecord
 from vae_search.vae.quiet_import import native_remarks_hidden

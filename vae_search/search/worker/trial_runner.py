@@ -23,7 +23,7 @@ from vae_search.search.messages import (
 )
 from vae_search.search.worker.watchdog import Watchdog, end_process
 from vae_search.spec.hyperparameters import Config
-from vae_search.spec.networks.code_loading import provide
+from vae_search.spec.own_code.code_loading import provide
 from vae_search.store.backends.base import Store
 from vae_search.store.leases.records import stop_requested
 from vae_search.store.ledger import checkpoints

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -56,6 +57,26 @@ def drawn(location: str, sweep: str, trial: int, *, with_images: bool) -> Pictur
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PicturesKey:
+    """Content of a trial's pictures: what was drawn holds as long as this does.
+
+    Args:
+        sha256: of the weights. Another sweep of the same name has others.
+        with_images: whether the sweep's images may be read.
+    """
+
+    sweep: str
+    trial: int
+    sha256: str
+    with_images: bool
+
+    @property
+    def etag(self) -> str:
+        """Entity tag of each of the pictures at its address, which names sweep and trial (RFC 9110, 8.8.3)."""
+        return f'"{self.sha256}-{"images" if self.with_images else "samples"}"'
+
+
 class TrialPictures:
     """Pictures by the digest of the weights that draw them; safe for threads.
 
@@ -70,19 +91,24 @@ class TrialPictures:
         self._draw = draw
         self._drawn = OneAtATime[Pictures](wait_s=wait_s)
 
-    def read(self, sweep: str, trial: int, *, sha256: str, data: DataSpec) -> Pictures:
-        """The pictures of a trial: at once if they were drawn before, else after some seconds.
+    def key(self, sweep: str, trial: int, *, sha256: str, data: DataSpec) -> PicturesKey:
+        """The content of a trial's pictures; nothing is drawn.
 
         Args:
             sha256: of its weights.
             data: of the sweep, read together with the digest.
+        """
+        allowed = self._roots.refusal_of(data) is None
+        return PicturesKey(sweep=sweep, trial=trial, sha256=sha256, with_images=allowed)
+
+    def read(self, key: PicturesKey) -> Pictures:
+        """The pictures of a trial: at once if they were drawn before, else after some seconds.
 
         Raises:
             RefusalError: Others are being drawn.
             VaeSearchError: They cannot be drawn.
         """
-        allowed = self._roots.refusal_of(data) is None
         return self._drawn.get(
-            f"{sweep}/{trial}:{sha256}:{allowed}",
-            lambda: self._draw(self._location, sweep, trial, with_images=allowed),
+            f"{key.sweep}/{key.trial}:{key.etag}",
+            lambda: self._draw(self._location, key.sweep, key.trial, with_images=key.with_images),
         )

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Path, Request, Response
+from fastapi import APIRouter, Body, Header, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from vae_search.core.references import NAME_PATTERN
@@ -25,7 +25,6 @@ from vae_search.store.sweeps import sweep_record
 
 router = APIRouter(tags=["models"])
 
-KEPT_BY_BROWSERS = "private, max-age=3600"  # what was decoded of a version stays as it is
 SHOWN = ("image/png", "application/json", "text/markdown")  # in a browser; all else is kept as a file
 
 
@@ -186,19 +185,27 @@ def show_traversal(service: InService, model: ModelName, version: VersionNumber)
 
     The first time takes some seconds: the model is decoded in a process of its own.
     """
-    return service.traversals.read(model, version).facts
+    return service.traversals.read(service.traversals.key(model, version)).facts
 
 
 @router.get(
     "/models/{model}/versions/{version}/traversal.png",
     response_class=Response,
-    responses={200: {"content": {"image/png": {}}}},
+    responses={200: {"content": {"image/png": {}}}, 304: {"description": "The picture of this `ETag` holds."}},
 )
 @opened_to(Role.VIEWER)
-def traversal_sheet(service: InService, model: ModelName, version: VersionNumber) -> Response:
+def traversal_sheet(
+    service: InService,
+    model: ModelName,
+    version: VersionNumber,
+    if_none_match: Annotated[str, Header(description="`ETag` of a picture that is there.")] = "",
+) -> Response:
     """Show the sheet: a unit in each row, from -3 to 3 standard deviations of the prior."""
-    found = service.traversals.read(model, version)
-    return Response(found.sheet, media_type="image/png", headers={"Cache-Control": KEPT_BY_BROWSERS})
+    key = service.traversals.key(model, version)
+    headers = {"ETag": key.etag, "Cache-Control": "private, no-cache"}
+    if if_none_match == key.etag:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(service.traversals.read(key).sheet, media_type="image/png", headers=headers)
 
 
 @router.post("/models/{model}:rollback")

@@ -1,12 +1,13 @@
 """Trials of a sweep: pages of them, one, its learning curve."""
 
-from collections.abc import Mapping
 from contextlib import nullcontext
+from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from vae_search.errors import NotFound
+from vae_search.server.child_processes.trial_pictures import PicturesKey
 from vae_search.server.routes.parameters import Limit, SweepName, TrialNumber, Where, page
 from vae_search.server.service import InService, Service
 from vae_search.server.tokens import Role
@@ -14,8 +15,6 @@ from vae_search.server.wall import opened_to
 from vae_search.services.browsing import trial_pages
 from vae_search.services.browsing.trial_pages import Order
 from vae_search.store.sweeps import sweep_record
-
-KEPT_BY_BROWSERS = "private, max-age=3600"  # the weights of a trial stay as they are
 
 router = APIRouter(tags=["trials"], prefix="/sweeps/{sweep}/trials")
 
@@ -73,7 +72,7 @@ def curve(service: InService, sweep: SweepName, trial: TrialNumber) -> dict[str,
 @router.get(
     "/{trial}/pictures/{name}",
     response_class=Response,
-    responses={200: {"content": {"image/png": {}}}},
+    responses={200: {"content": {"image/png": {}}}, 304: {"description": "The picture of this `ETag` holds."}},
 )
 @opened_to(Role.VIEWER)
 def picture(
@@ -81,22 +80,27 @@ def picture(
     sweep: SweepName,
     trial: TrialNumber,
     name: Annotated[Literal["samples.png", "reconstructions.png"], Path(description="Which of them.")],
+    if_none_match: Annotated[str, Header(description="`ETag` of a picture that is there.")] = "",
 ) -> Response:
     """Show what a trial's model draws, if its weights are kept. The first time takes some seconds."""
-    found = pictures_of(service, sweep, trial).get(name)
+    key = pictures_key(service, sweep, trial)
+    # Another sweep may take this name, so browsers ask each time; as long as the weights stay, nothing is drawn for it.
+    headers = {"ETag": key.etag, "Cache-Control": "private, no-cache"}
+    if if_none_match == key.etag:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    found = service.pictures.read(key).get(name)
     if found is None:
         raise NotFound(f"trial {sweep}/{trial}: its images may not be read, or are gone, so none is reconstructed.")
-    return Response(found, media_type="image/png", headers={"Cache-Control": KEPT_BY_BROWSERS})
+    return Response(found, media_type="image/png", headers=headers)
 
 
-def pictures_of(service: Service, sweep: str, trial: int) -> Mapping[str, bytes]:
-    """Pictures of a trial, drawn if they have not been yet.
+def pictures_key(service: Service, sweep: str, trial: int) -> PicturesKey:
+    """The content of a trial's pictures, from its row and the record of its sweep as they are stored now.
 
     Raises:
         NotFound: There is no such trial, or its weights were not kept.
-        RefusalError: Others are being drawn.
     """
     sha256 = trial_pages.one_trial(service.store, sweep, trial)["artifact_sha256"]
     if sha256 is None:
         raise NotFound(f"trial {sweep}/{trial}: its weights were not kept; only the best trials keep theirs.")
-    return service.pictures.read(sweep, trial, sha256=sha256, data=sweep_record.read(service.store, sweep).spec.data)
+    return service.pictures.key(sweep, trial, sha256=sha256, data=sweep_record.read(service.store, sweep).spec.data)

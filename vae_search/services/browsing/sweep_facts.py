@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from vae_search.core.trial_state import State
 from vae_search.services.payloads import Facts, front_facts, front_order, status_facts
+from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store.queries.leaderboard import Leaderboard
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ BEST_POINTS = 40  # of a sparkline
 def sweep_facts(found: "SweepStatus") -> Facts:
     """Status of a sweep as `status --json` has it, with what its spec asks for and what is in flight."""
     spec, beat = found.spec, found.heartbeat
-    front = found.leaderboard.shown_front(spec.objective)
+    front = found.leaderboard.shown_front(pareto_criteria(spec))
     return status_facts(found) | {
         "front_of": None if front is None else front_order(front),
         "model": None if spec.promote is None else spec.promote.model,

@@ -9,9 +9,9 @@ from vae_search.core.text import printable
 from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.measures.metrics import metrics_code
-from vae_search.spec.networks.code_loading import look_again, provide
-from vae_search.spec.networks.own_code import CodeIdentity
 from vae_search.spec.networks.submitted import check_own, code_in_use
+from vae_search.spec.own_code.code_loading import look_again, provide
+from vae_search.spec.own_code.own_code import CodeIdentity
 from vae_search.store.sweeps import beginning
 from vae_search.store.sweeps.sweep_record import SweepRecord
 

@@ -16,9 +16,9 @@ from vae_search.services.checks.sweep_checks import check_limits
 from vae_search.services.sweeps import versions
 from vae_search.spec.from_trial import to_yaml
 from vae_search.spec.measures.metrics import metrics_code
-from vae_search.spec.networks.code_loading import look_again
-from vae_search.spec.networks.own_code import CodeIdentity
 from vae_search.spec.networks.submitted import check_own, code_in_use
+from vae_search.spec.own_code.code_loading import look_again
+from vae_search.spec.own_code.own_code import CodeIdentity
 from vae_search.spec.sweep_spec import overridden
 from vae_search.store.backends.base import Store, prove_exclusive
 from vae_search.store.control.present_spec import BegunSpec, present_spec

@@ -9,8 +9,8 @@ from vae_search.core.image_bounds import ImageBounds, LadderStep
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import SampleQuality
 from vae_search.registry.promotion.model_backend import TestScore
-from vae_search.spec.networks.code_loading import provide, provided
-from vae_search.spec.networks.own_code import OwnCode
+from vae_search.spec.own_code.code_loading import provide, provided
+from vae_search.spec.own_code.own_code import OwnCode
 from vae_search.spec.sections import Resources
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def backend_on_this_node(
 
     Args:
         dataset: as it came here, or what opens it.
-        code: of networks that are not ours.
+        code: of networks and metrics that are not ours.
     """
     for each in code:
         provide(each)

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from vae_search.core.criteria import METRIC
 from vae_search.core.text import did_you_mean, shown
 from vae_search.errors import InvalidSpec
-from vae_search.spec.networks.code_loading import code_of
-from vae_search.spec.networks.own_code import OwnCode, functions_of, missing_function
+from vae_search.spec.own_code.code_loading import code_of
+from vae_search.spec.own_code.own_code import OwnCode, functions_of, missing_function
 
 GROUP = "vae_search.metrics"
 """entry points: functions that installed packages offer by a name; all that a spec over HTTP may name besides ours"""
@@ -37,7 +37,7 @@ class Metric(BaseModel):
         pattern=_FUNCTION, description="module:function, or the name of one of ours or of an installed package's."
     )
     better: Literal["lower", "higher"] = Field(
-        default="lower", description="Which values are better; of a criterion in objective.pareto it must be lower."
+        default="lower", description="Which values are better, in rankings, fronts and gates."
     )
 
     @property
@@ -74,12 +74,9 @@ def _written_out(each: object) -> object:
 
 def criteria_problems(metrics: Sequence[Metric], criteria: Sequence[str]) -> Iterator[str]:
     """Reasons why metrics among the criteria of a Pareto sweep cannot be."""
-    better = {metric.column: metric.better for metric in metrics}
-    for name in (name for name in criteria if name.startswith(METRIC)):
-        if name not in better:
-            yield f"{name} is no metric of this spec. Add {name.removeprefix(METRIC)} to metrics."
-        elif better[name] == "higher":
-            yield f"of a criterion less is better, but of {name} more. Make a metric that gives its negative."
+    columns = {metric.column for metric in metrics}
+    for name in (name for name in criteria if name.startswith(METRIC) and name not in columns):
+        yield f"{name} is no metric of this spec. Add {name.removeprefix(METRIC)} to metrics."
 
 
 def function_of(metric: Metric) -> str:

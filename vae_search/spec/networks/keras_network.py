@@ -4,14 +4,16 @@ The source is parsed, not run: a spec is checked without TensorFlow, and before 
 """
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from vae_search.core.text import did_you_mean
 from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import RULES
 from vae_search.spec.networks.family import KERAS, NETWORK_PARAMETERS
-from vae_search.spec.networks.own_code import OwnCode, functions_of, missing_function
+from vae_search.spec.own_code.code_loading import function_in
+from vae_search.spec.own_code.own_code import OwnCode, functions_of, missing_function
 
 GIVEN = ("image_shape", "latent_dim", "outputs_per_value")
 HOW = f"`def build({', '.join(GIVEN)}, …)`"
@@ -79,3 +81,12 @@ def build_arguments(code: OwnCode, reference: KerasReference) -> BuildArguments:
         if name in RULES and name not in NETWORK_PARAMETERS and RULES[name].default is None:
             raise InvalidSpec(f"{where}: its argument {name} must have another name, since training has one called so.")
     return BuildArguments(reference=reference, needed=own, open_ended=arguments.kwarg is not None)
+
+
+def build_function(reference: KerasReference) -> Callable[..., Any]:
+    """The function that a spec names, imported.
+
+    Raises:
+        InvalidSpec: There is no such code, or it cannot be imported.
+    """
+    return function_in(reference.module, reference.function)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from vae_search.core.text import did_you_mean, printable
 from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import RULES
-from vae_search.spec.networks.code_loading import function_in
 from vae_search.spec.networks.family import BUILT_IN, Family
+from vae_search.spec.own_code.code_loading import function_in
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

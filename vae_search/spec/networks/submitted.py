@@ -9,12 +9,12 @@ from vae_search.core.text import did_you_mean
 from vae_search.core.validation import Problems, dotted
 from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import RULES, families_with, is_keras, is_own
-from vae_search.spec.networks.code_loading import code_of
 from vae_search.spec.networks.family import BUILT_IN, KERAS, Family
 from vae_search.spec.networks.keras_network import BuildArguments, KerasReference, build_arguments
-from vae_search.spec.networks.own_code import OwnCode
 from vae_search.spec.networks.plugins import NETWORKS, family_of, published_networks
 from vae_search.spec.networks.rule import ParamValue, Rule
+from vae_search.spec.own_code.code_loading import code_of
+from vae_search.spec.own_code.own_code import OwnCode
 from vae_search.spec.parameters import (
     CategoricalParameter,
     FixedParameter,

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, CorruptStore, NotFound
+from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.file_sets import read_file_set
@@ -209,7 +210,7 @@ def _behind(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> set[str]:
         return set()
     trials = [row for row in rows.values() if not isinstance(row, ConfirmRow)]
     try:
-        kept = {row.trial for row in best_first(trials, spec.objective)[: spec.keep]}
+        kept = {row.trial for row in best_first(trials, pareto_criteria(spec))[: spec.keep]}
     except Conflict:  # of rows with another comparability key: the same
         return set()
     complete = {row.trial for row in trials if row.state is State.COMPLETE}

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vae_search.core.criteria import CRITERIA, METRIC
+from vae_search.core.criteria import CRITERIA, METRIC, Criteria
 from vae_search.core.trial_state import State
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.columns import int64_array
@@ -18,8 +18,7 @@ from vae_search.store.queries.ranking import check_comparable
 from vae_search.store.queries.read_rows import ReadRows, read_rows
 from vae_search.store.sweeps.sweep_record import StoredRecord
 
-if TYPE_CHECKING:
-    from vae_search.spec.sections import Objective  # its library takes as long to load as `best` does
+ALL_CRITERIA = Criteria(names=CRITERIA)
 
 
 class Leaderboard:
@@ -128,30 +127,26 @@ class Leaderboard:
             order = pa.concat_tables([order, self._first(pc.invert(complete), "neg_elbo", count)])
         return self.rows(order["trial"].slice(0, count).to_pylist())
 
-    def best_first(self, objective: "Objective", *, count: int | None, first: Sequence[int] = ()) -> list[TrialRow]:
+    def best_first(self, criteria: Criteria | None, *, count: int | None, first: Sequence[int] = ()) -> list[TrialRow]:
         """The first `count` of what `ranking.best_first` makes of all rows.
 
         Args:
+            criteria: of a Pareto sweep; None of another.
             first: trials that come before all others if they are among these, in this order.
 
         Raises:
             Conflict, CorruptStore: As for `ranked`.
         """
-        if objective.pareto is None:
+        if criteria is None:
             return self.ranked(by="objective", every_state=False, count=count, first=first)
-        return self.front(criteria=objective.pareto, prefer=objective.prefer, count=count, first=first)
+        return self.front(criteria, count=count, first=first)
 
     def front(
-        self,
-        *,
-        criteria: Sequence[str] = CRITERIA,
-        prefer: str = "neg_elbo",
-        count: int | None = None,
-        first: Sequence[int] = (),
+        self, criteria: Criteria = ALL_CRITERIA, *, count: int | None = None, first: Sequence[int] = ()
     ) -> list[TrialRow]:
         """The COMPLETE trials that no other beats in all `criteria`; the first `count` of them.
 
-        By `prefer`, least first, NULL last; equal ones by neg_elbo, then by number.
+        By the preferred one, best first, NULL last; equal ones by neg_elbo, then by number.
 
         Args:
             first: trials that come before all others if they are on the front, in this order.
@@ -160,26 +155,27 @@ class Leaderboard:
             Conflict, CorruptStore: As for `ranked`.
         """
         check_comparable(self.comparability_keys, trials=self.finished)
-        order = self._with_metrics((*criteria, prefer)).filter(self._complete())
-        keys = [(name, "ascending") for name in dict.fromkeys([prefer, "neg_elbo", "trial"])]
+        order = self._with_metrics(criteria.names).filter(self._complete())
+        names = dict.fromkeys([criteria.prefer, "neg_elbo", "trial"])
+        keys = [(name, "descending" if name in criteria.maximised else "ascending") for name in names]
         order = order.take(pc.sort_indices(order, sort_keys=keys))
-        columns = [order[name].to_pylist() for name in criteria]
-        points = [point_of(dict(zip(criteria, values, strict=True))) for values in zip(*columns, strict=True)]
+        columns = [order[name].to_pylist() for name in criteria.names]
+        points = [point_of(criteria, values) for values in zip(*columns, strict=True)]
         places = front_of_learners(points, order["rate"].to_pylist())
         members = order.select(["trial"]).take(int64_array(places))
         return self.rows((_moved_up(members, first) if first else members)["trial"].slice(0, count).to_pylist())
 
-    def shown_front(self, objective: "Objective") -> Front | None:
+    def shown_front(self, criteria: Criteria | None) -> Front | None:
         """The front of a Pareto sweep, from the columns alone; None for another sweep."""
-        if objective.pareto is None:
+        if criteria is None:
             return None
-        complete = self._with_metrics(objective.pareto).filter(self._complete())
-        columns = [complete[name].to_pylist() for name in ("trial", "rate", *objective.pareto)]
+        complete = self._with_metrics(criteria.names).filter(self._complete())
+        columns = [complete[name].to_pylist() for name in ("trial", "rate", *criteria.names)]
         trials = (
-            Member(trial=trial, values=dict(zip(objective.pareto, values, strict=True)), rate=rate)
+            Member(trial=trial, values=dict(zip(criteria.names, values, strict=True)), rate=rate)
             for trial, rate, *values in zip(*columns, strict=True)
         )
-        return front_among(trials, criteria=objective.pareto, prefer=objective.prefer)
+        return front_among(trials, criteria)
 
     def _complete(self) -> pa.ChunkedArray:
         return pc.match_like(self._table["state"], State.COMPLETE.value)  # `pc.equal` would load pandas

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from vae_search.core.criteria import Criteria
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore
 from vae_search.store import paths as store_paths
@@ -17,9 +17,6 @@ from vae_search.store.ledger.rows import TrialRow, trial_from_parquet
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.front import front_among, member_of
 from vae_search.store.queries.leaderboard import read_leaderboard
-
-if TYPE_CHECKING:
-    from vae_search.spec.sections import Objective  # its library takes as long to load as `best` does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +38,12 @@ class ProgressFollower:
     rows listed, and only new ones are read. So a row shows at the look after its trial has left `running/`.
     """
 
-    def __init__(self, store: Store, sweep: str, objective: "Objective", *, monotonic: Callable[[], float]) -> None:
+    def __init__(self, store: Store, sweep: str, criteria: Criteria | None, *, monotonic: Callable[[], float]) -> None:
         leaderboard = read_leaderboard(store, sweep)
         self.states = Counter(leaderboard.states)
         self.best = leaderboard.best
         """trial and objective of the least objective so far"""
-        self.front = leaderboard.shown_front(objective)
+        self.front = leaderboard.shown_front(criteria)
         """of a Pareto sweep, so far"""
         self.confirmed = 0
         """confirm runs that have ended"""
@@ -133,9 +130,8 @@ class ProgressFollower:
         if row.objective is not None and (self.best is None or row.objective < self.best[1]):
             self.best = (row.trial, row.objective)
         if self.front is not None and row.state is State.COMPLETE:
-            criteria, prefer = self.front.criteria, self.front.prefer
-            members = [*self.front.members, member_of(row, criteria)]
-            self.front = front_among(members, criteria=criteria, prefer=prefer)
+            criteria = self.front.of
+            self.front = front_among([*self.front.members, member_of(row, criteria)], criteria)
 
     def _is_silent(self, driver: Heartbeat | None) -> bool:
         """True if the counter stands still, measured by our own clock: the driver's may be another machine's."""

@@ -1,22 +1,27 @@
 """Pareto fronts and their hypervolume: pure functions."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from math import inf
 from operator import itemgetter
 
-from vae_search.core.criteria import CRITERIA
+from vae_search.core.criteria import CRITERIA, Criteria
 from vae_search.core.measurements import is_collapsed
 
 Point = tuple[float | None, float | None, float | None]
 
 
-def point_of(values: Mapping[str, float | None]) -> Point:
-    """The point with these criteria, at most three; the others decide nothing."""
-    metrics = [value for name, value in values.items() if name not in CRITERIA]
-    absent = [name for name in CRITERIA if name not in values]
-    filled = {**values, **dict(zip(absent, metrics, strict=False))}
+def point_of(criteria: Criteria, values: Sequence[float | None]) -> Point:
+    """The point of a trial, of each coordinate less being better; criteria that there are not decide nothing.
+
+    Args:
+        values: as measured, in the order of the criteria, at most three.
+    """
+    known = dict(zip(criteria.names, criteria.minimised(values), strict=True))
+    metrics = [value for name, value in known.items() if name not in CRITERIA]
+    absent = [name for name in CRITERIA if name not in known]
+    filled = known | dict(zip(absent, metrics, strict=False))
     neg_elbo, second, third = (filled.get(name) for name in CRITERIA)
     return (neg_elbo, second, third)
 

@@ -1,15 +1,12 @@
 """Ranking of trials: pure functions of rows."""
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
 
+from vae_search.core.criteria import Criteria
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.pareto import front_of_learners, point_of
-
-if TYPE_CHECKING:
-    from vae_search.spec.sections import Objective  # its library takes as long to load as `best` does
 
 
 def ranked(rows: Sequence[TrialRow], *, by: str, every_state: bool, first: Sequence[int] = ()) -> list[TrialRow]:
@@ -49,31 +46,35 @@ def pruned_first(rows: Sequence[TrialRow]) -> list[TrialRow]:
     return [row for *_, row in sorted(each for each in measured if each[1] is not None)]
 
 
-def best_first(rows: Sequence[TrialRow], objective: "Objective") -> list[TrialRow]:
-    """The COMPLETE trials by the objective; of a Pareto sweep those on its front, by `prefer`.
+def best_first(rows: Sequence[TrialRow], criteria: Criteria | None) -> list[TrialRow]:
+    """The COMPLETE trials by the objective; of a Pareto sweep those on its front, by the preferred criterion.
+
+    Args:
+        criteria: of a Pareto sweep; None of another.
 
     Raises:
         Conflict: The rows belong to different comparability keys (invariant I7).
     """
-    if objective.pareto is None:
+    if criteria is None:
         return ranked(rows, by="objective", every_state=False)
-    return front_of(rows, criteria=objective.pareto, prefer=objective.prefer)
+    return front_of(rows, criteria)
 
 
-def front_of(rows: Sequence[TrialRow], *, criteria: Sequence[str], prefer: str) -> list[TrialRow]:
-    """The COMPLETE trials that no other dominates in `criteria`, by `prefer`, least first, NULL last.
+def front_of(rows: Sequence[TrialRow], criteria: Criteria) -> list[TrialRow]:
+    """The COMPLETE trials that no other dominates in `criteria`, by the preferred one, best first, NULL last.
 
     Raises:
         Conflict: The rows belong to different comparability keys (invariant I7).
     """
     check_comparable({row.comparability_key for row in rows}, trials=len(rows))
     complete = [row for row in rows if row.state is State.COMPLETE]
-    points = [point_of({name: row.value(name) for name in criteria}) for row in complete]
+    points = [point_of(criteria, [row.value(name) for name in criteria.names]) for row in complete]
     places = front_of_learners(points, [row.rate for row in complete])
 
     def order(row: TrialRow) -> tuple[bool, float, float, int]:
-        value = row.value(prefer)
-        return (value is None, value or 0.0, row.neg_elbo or 0.0, row.trial)
+        value = row.value(criteria.prefer)
+        key = 0.0 if value is None else criteria.least_first(criteria.prefer, value)
+        return (value is None, key, row.neg_elbo or 0.0, row.trial)
 
     return sorted((complete[place] for place in places), key=order)
 

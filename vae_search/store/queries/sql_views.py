@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vae_search.core.criteria import CRITERIA
+from vae_search.core.criteria import CRITERIA, METRIC
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -170,30 +170,35 @@ class Views:
 
     def show_front(self) -> None:
         """Let `front` read which trials of each Pareto sweep are on its front; `trials` must be shown before."""
-        columns = ", ".join(CRITERIA)
+        known = [name for name, *_ in self._connection.sql("DESCRIBE trials").fetchall()]
+        names = [*CRITERIA, *sorted(name for name in known if name.startswith(METRIC))]
+        columns = ", ".join(_identifier(name) for name in names)
         sql = f"SELECT sweep, comparability_key, trial, rate, {columns} FROM trials WHERE state = 'COMPLETE'"  # noqa: S608
         found: dict[tuple[str, str], list[Member]] = defaultdict(list)
         for sweep, key, trial, rate, *values in self._connection.sql(sql).fetchall():
-            by_name = dict(zip(CRITERIA, values, strict=True))
+            by_name = dict(zip(names, values, strict=True))
             found[sweep, key].append(Member(trial=trial, values=by_name, rate=rate))
-        records = []
+        records, metrics = [], set[str]()
         for (sweep, _), trials in sorted(found.items()):
             try:
-                criteria, prefer = read_stored(self._store, sweep).pareto_criteria
+                criteria = read_stored(self._store, sweep).criteria
             except NotFound:  # it is being removed
                 continue
             except CorruptStore:
                 self.damaged.append(SweepPaths(sweep).resolved)
                 continue
-            if criteria:
-                narrow = [replace(each, values={name: each.values[name] for name in criteria}) for each in trials]
-                members = front_among(narrow, criteria=criteria, prefer=prefer).members
+            if criteria is not None:
+                metrics |= {*criteria.names}.difference(CRITERIA)
+                narrow = [
+                    replace(each, values={name: each.values.get(name) for name in criteria.names}) for each in trials
+                ]
                 records += [
                     {"sweep": sweep, "trial": member.trial, "place": place, **member.values}
-                    for place, member in enumerate(members, start=1)
+                    for place, member in enumerate(front_among(narrow, criteria).members, start=1)
                 ]
+        schema = pa.schema([*FRONT_SCHEMA, *((name, pa.float64()) for name in sorted(metrics))])
         path = self._scratch / "front.parquet"
-        pq.write_table(pa.Table.from_pylist(records, schema=FRONT_SCHEMA), path)
+        pq.write_table(pa.Table.from_pylist(records, schema=schema), path)
         self._show("front", {"": [str(path)]})
 
     def show_models(self, models: Callable[[], ModelVersions], *, sweep: str | None) -> None:
@@ -279,6 +284,11 @@ def _sql_type(arrow: pa.DataType) -> str:
         return f"{_sql_type(arrow.value_type)}[]"
     words = {"string": "VARCHAR", "double": "DOUBLE", "int32": "INTEGER", "int64": "BIGINT"}
     return words.get(str(arrow), "TIMESTAMPTZ")
+
+
+def _identifier(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def _literal(texts: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vae_search.errors import Conflict
-from vae_search.spec.networks.own_code import CodeIdentity
+from vae_search.spec.own_code.own_code import CodeIdentity
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import to_json_bytes

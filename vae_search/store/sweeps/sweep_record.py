@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from vae_search.core.criteria import METRIC, Criteria
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.text import printable
 from vae_search.core.validation import InvalidValueError
 from vae_search.errors import CorruptStore, InvalidSpec, NotFound
-from vae_search.spec.networks.own_code import CodeIdentity
+from vae_search.spec.own_code.own_code import CodeIdentity
 from vae_search.spec.search_space_yaml import read_space
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -46,7 +47,7 @@ class SweepRecord:
     borrowing: Borrowing | None = None
     """of a fork"""
     code: Mapping[str, CodeIdentity] = field(default_factory=dict)
-    """of the families and networks that are not ours, by architecture"""
+    """of families and networks that are not ours, by architecture, and of metrics, by column"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +82,8 @@ class StoredRecord:
         return tuple(dict.fromkeys(parameter.name for parameter in space.searched))
 
     @property
-    def pareto_criteria(self) -> tuple[tuple[str, ...], str]:
-        """Criteria of a Pareto sweep, none if it is another one, and which of them orders its front.
+    def criteria(self) -> Criteria | None:
+        """Criteria of a Pareto sweep; None of another.
 
         Raises:
             CorruptStore: The record is damaged.
@@ -90,7 +91,15 @@ class StoredRecord:
         objective = self._spec_tree.get("objective")
         if not isinstance(objective, dict):
             raise CorruptStore("holds no valid objective.", path=self._path, advice="Restore it from a copy.")
-        return tuple(objective.get("pareto") or ()), objective.get("prefer", "neg_elbo")
+        if not objective.get("pareto"):
+            return None
+        metrics = self._spec_tree.get("metrics")
+        known = [each for each in metrics if isinstance(each, dict)] if isinstance(metrics, list) else []
+        maximised = {f"{METRIC}{each.get('name')}" for each in known if each.get("better") == "higher"}
+        names = tuple(objective["pareto"])
+        return Criteria(
+            names=names, prefer=objective.get("prefer", "neg_elbo"), maximised=frozenset(maximised.intersection(names))
+        )
 
     @property
     def other_name(self) -> str | None:
@@ -174,7 +183,7 @@ class StoredRecord:
 
     @property
     def _code(self) -> dict[str, CodeIdentity]:
-        """Code of families and networks that are not ours; none in the records of other sweeps."""
+        """Code of families, networks and metrics that are not ours; none in the records of other sweeps."""
         fields = self.fields.get("code")
         found = (
             {name: CodeIdentity.from_json(each) for name, each in fields.items()} if isinstance(fields, dict) else {}

@@ -19,7 +19,7 @@ from vae_search.data.random_access.mapped_images import PixelArray
 from vae_search.data.tasks import TrainingTask
 from vae_search.errors import InvalidSpec
 from vae_search.spec.measures.metrics import BUILT_IN, Metric, function_of
-from vae_search.spec.networks.code_loading import function_in
+from vae_search.spec.own_code.code_loading import function_in
 from vae_search.vae.inference.feature_space import FeatureSpace, feature_train_images, principal_components
 from vae_search.vae.inference.model import Trained
 from vae_search.vae.measuring.model_view import MeasuredModel

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from vae_search.data.tasks import ImageShape
 from vae_search.spec.hyperparameters import Config
-from vae_search.spec.networks.code_loading import code_of
 from vae_search.spec.networks.family import BUILT_IN
 from vae_search.spec.networks.keras_network import KerasReference
 from vae_search.spec.networks.plugins import family_of
 from vae_search.spec.networks.rule import ParamValue
+from vae_search.spec.own_code.code_loading import code_of
 from vae_search.vae.networks.layers import Layer
 
 Layers = tuple[tuple[Layer, ...], tuple[Layer, ...]]  # of encoder and decoder

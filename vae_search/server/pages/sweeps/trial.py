@@ -13,7 +13,7 @@ from vae_search.server.pages.sweeps.drawings import chart
 from vae_search.server.pages.sweeps.steering_forms import steering_of
 from vae_search.server.problems import RefusalError
 from vae_search.server.routes.parameters import SweepName, TrialNumber
-from vae_search.server.routes.trials import pictures_of
+from vae_search.server.routes.trials import pictures_key
 from vae_search.server.service import InService, Service
 from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
@@ -90,7 +90,7 @@ def show_trial(
 def _pictures(service: Service, sweep: str, trial: int) -> tuple[tuple[str, ...], list[str]]:
     """Names of the pictures that a trial's model draws, or why there are none."""
     try:
-        return tuple(pictures_of(service, sweep, trial)), []
+        return tuple(service.pictures.read(pictures_key(service, sweep, trial))), []
     except RefusalError as refusal:
         return (), [refusal.detail]
     except VaeSearchError as error:

@@ -140,7 +140,7 @@ def show_version(request: Request, service: InService, model: ModelName, version
 @opened_to(Role.VIEWER)
 def show_latents(request: Request, service: InService, model: ModelName, version: VersionNumber) -> Response:
     """Show the units of a version's latent space, each with a slider that moves it through the prior."""
-    facts = service.traversals.read(model, version).facts
+    facts = service.traversals.read(service.traversals.key(model, version)).facts
     if not facts["units"]:
         raise NotFound(f"model {model}: version {version} has no latent units.")
     return render(

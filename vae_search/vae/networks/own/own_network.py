@@ -17,8 +17,8 @@ import tensorflow as tf
 
 from vae_search.data.pixel_statistics import PixelStatistics
 from vae_search.errors import InvalidSpec
-from vae_search.spec.networks.code_loading import VARIABLE, build_function, code_of
-from vae_search.spec.networks.keras_network import KerasReference
+from vae_search.spec.networks.keras_network import KerasReference, build_function
+from vae_search.spec.own_code.code_loading import VARIABLE, code_of
 from vae_search.vae.networks.keras_models import SharedScale
 from vae_search.vae.networks.layers import SCALE_PACE
 from vae_search.vae.networks.network import ordered

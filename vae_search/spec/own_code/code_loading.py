@@ -1,4 +1,4 @@
-"""Code of own networks in this process: where a person has said that it may be looked for, and its import from memory.
+"""Code from elsewhere in this process: where a person has said that it may be looked for, and its import from memory.
 
 A process runs code that it was handed (a worker, by its driver) or that it finds where its command line says. What is
 run are the very bytes that were hashed.
@@ -18,8 +18,7 @@ from typing import Any
 
 from vae_search.core.text import printable
 from vae_search.errors import InvalidSpec, NodeTrouble
-from vae_search.spec.networks.keras_network import KerasReference
-from vae_search.spec.networks.own_code import OwnCode, find_code
+from vae_search.spec.own_code.own_code import OwnCode, find_code
 
 VARIABLE = "VAE_SEARCH_CODE"
 _places: dict[Path, bool] = {}  # and whether there was anything when it was named
@@ -29,7 +28,7 @@ _importing = RLock()  # of the threads of a service; code may import other code 
 
 
 def look_in(places: Iterable[Path]) -> None:
-    """Let this process look for own networks in files, folders and wheels that its command line names."""
+    """Let this process look for code in files, folders and wheels that its command line names."""
     _places.update((place.absolute(), place.exists()) for place in places)
 
 
@@ -83,15 +82,6 @@ def provide(code: OwnCode, *, found_here: bool = False) -> None:
 def provided(packages: Container[str] | None = None) -> tuple[OwnCode, ...]:
     """Code that was provided to this process, of some packages or all, to hand it on."""
     return tuple(code for package, code in _provided.items() if packages is None or package in packages)
-
-
-def build_function(reference: KerasReference) -> Callable[..., Any]:
-    """The function that a spec names, imported.
-
-    Raises:
-        InvalidSpec: There is no such code, or it cannot be imported.
-    """
-    return function_in(reference.module, reference.function)
 
 
 def function_in(module: str, function: str) -> Callable[..., Any]:

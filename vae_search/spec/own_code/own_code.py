@@ -1,4 +1,4 @@
-"""Code of families and networks from elsewhere: where it is, which bytes, which version; found without importing it.
+"""Code from elsewhere: where it is, which bytes, which version; found without importing it.
 
 Where it is looked for, a person at the command line decides: what is installed, the folder of the spec, `--code PATH`.
 Never what a store or a request over HTTP brings along.
@@ -17,13 +17,13 @@ from vae_search.core.text import did_you_mean, printable
 from vae_search.errors import InvalidSpec
 
 MOST_FILES, MOST_BYTES = 200, 4 * 2**20
-"""of a package's source: networks are small, and every worker gets a copy"""
+"""of a package's source: it is small, and every worker gets a copy"""
 _distributions: dict[str, str] = {}  # by package; to read them from all metadata takes a tenth of a second and more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeIdentity:
-    """Identity of the code that a network comes from."""
+    """Identity of the code that a family, a network or a metric comes from."""
 
     package: str
     """the module, or the package that holds it"""
@@ -113,7 +113,7 @@ def find_code(module: str, places: Sequence[Path] = ()) -> OwnCode:
     for place in places:
         if not place.exists():
             raise InvalidSpec(
-                f"{printable(str(place), 200)}: there is no such file or folder, which should hold networks."
+                f"{printable(str(place), 200)}: there is no such file or folder, which should hold {module}."
             )
         files = _in_wheel(place, package) if place.suffix == ".whl" else _in_place(place, package)
         if files:
@@ -176,7 +176,7 @@ def _in_place(place: Path, package: str) -> dict[str, bytes]:
 
 
 def _in_wheel(place: Path, package: str) -> dict[str, bytes]:
-    import zipfile  # with all its compressions, which a spec without networks from elsewhere does not need
+    import zipfile  # with all its compressions, which a spec without code from elsewhere does not need
 
     try:
         with zipfile.ZipFile(place) as archive:
@@ -203,8 +203,8 @@ def _checked(code: OwnCode, module: str) -> OwnCode:
 
 def _too_large(package: str) -> str:
     return (
-        f"{package}: the source of networks may have at most {MOST_FILES} files and {MOST_BYTES // 2**20} MiB.\n"
-        "Put the networks into a package of their own."
+        f"{package}: code that goes to workers may have at most {MOST_FILES} files and {MOST_BYTES // 2**20} MiB.\n"
+        "Put what the spec names into a package of its own."
     )
 
 

@@ -220,7 +220,7 @@ def _spec_keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, 
     """Key, type, default and meaning of each field, those of nested parts in their place."""
     for name, field in model.model_fields.items():
         nested = [kind for kind in (field.annotation, *_arguments(field.annotation)) if _is_part(kind)]
-        own = (f"{prefix}{name}", _kind(field), _default(field), field.description or "")
+        own = (f"{prefix}{field.alias or name}", _kind(field), _default(field), field.description or "")
         if not nested or field.description:
             yield own
         for part in nested:

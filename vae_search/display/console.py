@@ -137,7 +137,7 @@ def show_estimate(estimate: "Estimate", spec: "SweepSpec", *, as_json: bool) -> 
     say(f"{spec.name}: {spec.budget.trials} trials of up to {spec.budget.epochs} epochs; rungs at {rungs}")
     searched = list(dict.fromkeys(parameter.name for parameter in spec.search_space.searched))
     say(f"searched: {', '.join(searched) or 'nothing, every parameter is fixed'}")
-    for line in estimate.images.sentences:
+    for line in (*estimate.images.sentences, *estimate.warm_start):
         say(line)
     extent = "about" if spec.budget.patience is None else "at most"
     say(

@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -40,18 +40,28 @@ def observer(spec: "SweepSpec", *, quiet: bool) -> Observer:
         return Observer(
             on_phase=display.on_phase,
             on_images=show_images,
+            on_warm_start=show_lines,
             on_warning=display.on_warning,
             on_trial_finished=display.on_trial_finished,
             watching=display.watching,
         )
     return Observer(
-        on_phase=_plain_phase, on_images=show_images, on_warning=_plain_warning, on_trial_finished=_plain_landed
+        on_phase=_plain_phase,
+        on_images=show_images,
+        on_warm_start=show_lines,
+        on_warning=_plain_warning,
+        on_trial_finished=_plain_landed,
     )
 
 
 def show_images(images: DatasetSummary) -> None:
     """Print the images that were read, and what is odd about them."""
-    for line in images.sentences:
+    show_lines(images.sentences)
+
+
+def show_lines(lines: Sequence[str]) -> None:
+    """Print sentences, one a line, before anything is started."""
+    for line in lines:
         say(line)
     sys.stdout.flush()
 

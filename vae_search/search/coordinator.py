@@ -73,10 +73,11 @@ class SweepCoordinator:
         self._control = control or without_commands(spec)
         self._pending = PendingTrials(store, spec.name)
         self._rungs = SuccessiveHalving(spec)
-        self._study = SweepStudy.of(spec, rungs=self._rungs.epochs)
+        self._study = SweepStudy.of(spec, rungs=self._rungs.epochs, seed=context.sampler_seed)
         self._confirmation = ConfirmationPlan(spec, store)
         self._running = RunsInFlight()
-        self._queue = TrialQueue(spec, store, self._rungs, time_is_up=self._search_time_is_up)
+        first = context.first_configs
+        self._queue = TrialQueue(spec, store, self._rungs, time_is_up=self._search_time_is_up, first=first)
         self._retention = WeightRetention(spec, store)
         self._results = SearchResults(
             spec,

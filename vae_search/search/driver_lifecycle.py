@@ -69,6 +69,13 @@ class SweepStart:
     """the spec as the user wrote it"""
     must_exist: bool
     """whether the sweep is to be continued"""
+    borrow: Callable[[Store, SweepRecord], SweepRecord] | None = None
+    """copies what a new sweep takes from earlier ones into its folder; the record with it"""
+
+    def record_in(self, store: Store) -> SweepRecord:
+        """The record, of a new sweep with what it takes from others. The caller holds its lease."""
+        is_new = self.borrow is not None and find_stored(store, self.record.spec.name) is None
+        return self.borrow(store, self.record) if self.borrow is not None and is_new else self.record
 
 
 def run_sweep(
@@ -103,7 +110,7 @@ def run_sweep(
             log_folder_of(retrying, spec.name) as folder,
             logging_to(folder / f"driver-{lease.number:06d}.log"),
         ):
-            begun = create_or_check(retrying, start.record, text=start.text, must_exist=start.must_exist)
+            begun = create_or_check(retrying, start.record_in(retrying), text=start.text, must_exist=start.must_exist)
             if begun.is_new:
                 lease.begin_anew()
             driver_time.before_s = lease.before.driver_s
@@ -123,6 +130,7 @@ def run_sweep(
                     versions=start.record.versions,
                     incarnation=begun.record.incarnation,
                     borrowing=begun.record.borrowing,
+                    warm_started=begun.record.warm_started,
                 ),
                 store=retrying,
                 lease=lease,

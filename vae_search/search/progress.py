@@ -1,6 +1,6 @@
 """Progress of a running sweep, and the observer that shows it to whoever started it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -58,6 +58,10 @@ def _ignore_images(images: DatasetSummary) -> None:
     return None
 
 
+def _ignore_lines(lines: Sequence[str]) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observer:
     """Called from the driver's thread; the defaults show nothing."""
@@ -68,6 +72,8 @@ class Observer:
     """when something is wrong that does not end the sweep; one to three lines"""
     on_images: Callable[[DatasetSummary], None] = _ignore_images
     """when the images have been read, before anything is started"""
+    on_warm_start: Callable[[Sequence[str]], None] = _ignore_lines
+    """what the sweep takes, or took, from earlier ones, a sentence each; before anything is started"""
     on_trial_finished: "Callable[[TrialRow, TrialEnd], None]" = _ignore_finished
     """after a trial's row is durable"""
     watching: Callable[[Callable[[], Progress]], AbstractContextManager[object]] = _no_display

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from vae_search.core.measurements import Costs, EpochMeasurement, Scores, StoppingRule
+from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import Reason, State
 from vae_search.search.messages import Failure, TrialAssignment, TrialReport
 from vae_search.search.pruning import RungDecision, SuccessiveHalving
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.sweeps.borrowing import Borrowing
+from vae_search.store.sweeps.warm_started import WarmStarted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,27 @@ class SweepContext:
     """of the sweep's record"""
     borrowing: Borrowing | None = None
     """the same; of a fork"""
+    warm_started: WarmStarted | None = None
+    """the same; of a sweep that learned from earlier ones"""
+
+    @property
+    def lenders(self) -> tuple[Borrowing, ...]:
+        """Trials of other sweeps that the sampler knows."""
+        own = () if self.borrowing is None else (self.borrowing,)
+        return own if self.warm_started is None else (*own, *self.warm_started.borrowed)
+
+    @property
+    def sampler_seed(self) -> int:
+        """Seed of the sampler; another one after a warm start, else it would draw a lender's first trials again."""
+        taken = () if self.warm_started is None else self.warm_started.borrowed
+        digests = " ".join(each.sha256["trials"] for each in taken)
+        return derived_seed(self.spec.seed, 0, f"warm start {digests}") if taken else self.spec.seed
+
+    @property
+    def first_configs(self) -> tuple[Mapping[str, ParamValue], ...]:
+        """Configs that the first trials have, in their order: the spec's, then those taken from other sweeps."""
+        taken = () if self.warm_started is None else self.warm_started.configs
+        return (*self.spec.enqueue, *(each.params for each in taken))
 
 
 @dataclass(slots=True, kw_only=True)

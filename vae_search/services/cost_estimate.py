@@ -46,6 +46,8 @@ class Estimate:
     time_s: float
     memory_bytes: int
     store_bytes: int
+    warm_start: tuple[str, ...] = ()
+    """sentences on what the sweep would take from earlier ones"""
 
 
 def expected_epochs(spec: SweepSpec) -> float:
@@ -60,8 +62,14 @@ def expected_epochs(spec: SweepSpec) -> float:
     return expected
 
 
-def estimate(spec: SweepSpec, task: TrainingTask, images: DatasetSummary) -> Estimate:
-    """Costs of `spec` on this machine, from random configs of its space."""
+def estimate(
+    spec: SweepSpec, task: TrainingTask, images: DatasetSummary, *, warm_start: tuple[str, ...] = ()
+) -> Estimate:
+    """Costs of `spec` on this machine, from random configs of its space.
+
+    Args:
+        warm_start: as in the estimate.
+    """
     study = SweepStudy(spec.search_space, sampler="random", seed=spec.seed)
     networks = [
         build(NetworkSpec.of(Config.from_params(study.ask(trial)), task.image_shape, likelihood=spec.likelihood))
@@ -95,6 +103,7 @@ def estimate(spec: SweepSpec, task: TrainingTask, images: DatasetSummary) -> Est
             slots * (WORKER_BYTES + image_bytes + _working_bytes(spec, networks, images.parts)) + image_bytes
         ),
         store_bytes=int(4 * parameters * (kept + STATE_COPIES * (slots + waiting)) + 20_000 * spec.budget.trials),
+        warm_start=warm_start,
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vae_search.services.sweep_status import SweepStatus
     from vae_search.spec.sweep_spec import SweepSpec
     from vae_search.store.ledger.rows import TrialRow
+    from vae_search.store.sweeps.warm_started import WarmStarted
 
     Verdicts = Mapping[int, Confirmed | FailedConfirmation]
 
@@ -38,8 +39,8 @@ STATUS_KEYS = (
     *("best_trial", "best_objective", "front", "confirm_runs", "cpu_s"),
 )
 """keys of `status_facts`, in the order that they are printed in"""
-STATUS_KEYS_OF_SOME = ("images", "bound", "borrowed")
-"""those that records of older versions lack, and sweeps that are no forks"""
+STATUS_KEYS_OF_SOME = ("images", "bound", "borrowed", "warm_start")
+"""those that records of older versions lack, and sweeps that are no forks or began with nothing of others"""
 TABLE_KEYS = ("active_units", "latent_dims", "iwae_k", "not_confirmed")
 """keys of `table_facts`, which programs do not get"""
 
@@ -68,8 +69,20 @@ def status_facts(status: "SweepStatus") -> Facts:
             ("images", status.images and status.images.to_json()),
             ("bound", status.spec.objective.bound),
             ("borrowed", status.borrowing and {"sweep": status.borrowing.sweep, "trials": status.borrowing.trials}),
+            ("warm_start", None if status.warm_started is None else warm_facts(status.warm_started)),
         )
         if value is not None  # in records of older versions, and of sweeps that are no forks
+    }
+
+
+def warm_facts(kept: "WarmStarted") -> Facts:
+    """Warm start of a sweep: the trials of others that its sampler knows, and the configs that it tried first."""
+    return {
+        "borrowed": [{"sweep": lender.sweep, "trials": lender.trials} for lender in kept.borrowed],
+        "configs": [
+            {"sweep": each.sweep, "trial": each.trial, "params": dict(each.params), "changed": list(each.changed)}
+            for each in kept.configs
+        ],
     }
 
 
@@ -205,7 +218,8 @@ def decision_facts(decision: "Decision") -> Facts:
 
 def estimate_facts(estimate: "Estimate", spec: "SweepSpec") -> Facts:
     """Estimated costs of a sweep, as `run --dry-run --json` prints them."""
-    return {"sweep": spec.name, "trials": spec.budget.trials, **asdict(estimate)}
+    facts = {"sweep": spec.name, "trials": spec.budget.trials, **asdict(estimate)}
+    return {name: value for name, value in facts.items() if name != "warm_start" or value}
 
 
 def comparison_facts(comparison: "Comparison") -> Facts:

@@ -17,6 +17,7 @@ from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.sweeps import sweep_record
 from vae_search.store.sweeps.borrowing import Borrowing
 from vae_search.store.sweeps.folders import SweepFolders, sweep_folders
+from vae_search.store.sweeps.warm_started import WarmStarted
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
@@ -45,6 +46,8 @@ class SweepStatus:
     """of its record: tells it from an earlier sweep of its name; None in records from before there was any"""
     borrowing: Borrowing | None = None
     """trials of another sweep that the sampler of a fork knows"""
+    warm_started: WarmStarted | None = None
+    """what it took from earlier sweeps when it began"""
 
     @property
     def damaged(self) -> tuple[str, ...]:
@@ -130,6 +133,7 @@ def status(
         images=record.images,
         incarnation=record.incarnation,
         borrowing=record.borrowing,
+        warm_started=record.warm_started,
     )
 
 

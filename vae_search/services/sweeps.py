@@ -19,6 +19,7 @@ from vae_search.services.checks.sweep_checks import (
 )
 from vae_search.services.models.sweep_outcome import SweepOutcome, outcome_of, time_is_used
 from vae_search.services.sweep_status import SweepStatus, status
+from vae_search.services.warm_start import beginning as warm_start
 from vae_search.spec.networks.submitted import check_own
 from vae_search.spec.own_code.own_code import CodeIdentity
 from vae_search.store.backends.base import Store, prove_exclusive
@@ -96,7 +97,10 @@ def run(
     observer.on_images(dataset.summary)
     check_images(spec, dataset, is_new=existing is None)
     prove_exclusive(store)
-    start = SweepStart(record=_record_of(spec, dataset, code), text=text, must_exist=existing is not None)
+    record = _record_of(spec, dataset, code)
+    lines, borrow = warm_start.begin(store, record, existing)
+    observer.on_warm_start(lines)
+    start = SweepStart(record=record, text=text, must_exist=existing is not None, borrow=borrow)
     task, judge_task = TrainingTask.of(dataset), JudgeTask.of(dataset)
     if inline:
         from vae_search.search.worker.inline import search as search_inline
@@ -233,10 +237,15 @@ def estimate(spec: "SweepSpec", *, store: Store, cache: Path, refresh: bool = Fa
 
     check_capacity(spec, address=None, wait_s=None)  # refuse what can never run before anything slow
     dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
-    check_images(spec, dataset, is_new=sweep_record.find(store, spec.name) is None)
+    existing = sweep_record.find(store, spec.name)
+    check_images(spec, dataset, is_new=existing is None)
     from vae_search.services.cost_estimate import estimate as estimate_costs
 
-    return estimate_costs(spec, TrainingTask.of(dataset), dataset.summary)
+    lines: tuple[str, ...] = ()
+    if spec.warm_start is not None:
+        settled = spec.with_bound(existing.spec if existing else None)
+        lines, _ = warm_start.begin(store, _record_of(settled, dataset, checked_code(spec, existing)), existing)
+    return estimate_costs(spec, TrainingTask.of(dataset), dataset.summary, warm_start=lines)
 
 
 def stop(store: Store, sweep: str) -> None:

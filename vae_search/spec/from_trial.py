@@ -25,6 +25,7 @@ def spec_of_config(spec: SweepSpec, params: Mapping[str, ParamValue]) -> SweepSp
             "name": spec.name[: _LONGEST_NAME - len(_SUFFIX)] + _SUFFIX,
             "search_space": dict(params),
             "enqueue": [],
+            "warm_start": None,
             "budget": tree["budget"] | {"trials": 1},
             "confirm": tree["confirm"] | {"finalists": min(spec.confirm.finalists, 1)},
         }

@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from vae_search.core.references import NAME_PATTERN
 from vae_search.core.text import shown
@@ -15,13 +15,8 @@ from vae_search.spec.fields import NAMES, Concurrency, Criterion, Gpus, Memory, 
 from vae_search.spec.hyperparameters import is_keras
 from vae_search.spec.measures.metrics import criteria_problems
 from vae_search.spec.networks.submitted import own_problems
+from vae_search.spec.parts.part import Part
 from vae_search.spec.search_space import SearchSpace, families_in, point_problems
-
-
-class Part(BaseModel):
-    """Base of the sections: strict about types, closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
 
 
 class Resize(Part):

@@ -29,9 +29,12 @@ from vae_search.core.validation import KeyPath, changes_between, raise_problems
 from vae_search.spec.document import SpecFile, override, parse_yaml, read_text
 from vae_search.spec.error_messages import found_by_pydantic
 from vae_search.spec.fields import Clamp, Precision, located
-from vae_search.spec.hyperparameters import RULES, Config, ParamValue
+from vae_search.spec.hyperparameters import Config, ParamValue
 from vae_search.spec.measures.metrics import Metric, read_metrics
 from vae_search.spec.networks.space_schema import configs_schema, space_schema, with_installed_families
+from vae_search.spec.parts.keys import KEYS_OF_PARTS
+from vae_search.spec.parts.part import Part
+from vae_search.spec.parts.warm_start import WarmStart
 from vae_search.spec.search_space import SearchSpace
 from vae_search.spec.search_space_yaml import read_configs, read_space, write_space
 from vae_search.spec.sections import (
@@ -40,10 +43,8 @@ from vae_search.spec.sections import (
     Confirm,
     DataSpec,
     Objective,
-    Part,
     Promote,
     Pruning,
-    Resize,
     Resources,
     default_pruning,
     new_sweep_problems,
@@ -77,6 +78,7 @@ class SweepSpec(Part):
     enqueue: Annotated[
         tuple[dict[str, ParamValue], ...], BeforeValidator(read_configs), WithJsonSchema(configs_schema())
     ] = Field(default=(), description="Configs that are tried first; no more than budget.trials.")
+    warm_start: WarmStart | None = Field(default=None, description="Earlier sweeps of the store to learn from.")
     budget: Budget
     sampler: Literal["tpe", "random"] = Field(default="tpe", description="Who suggests the next config.")
     pruning: Annotated[
@@ -157,6 +159,8 @@ class SweepSpec(Part):
             del tree["metrics"]
         if self.precision == "float32":  # as it was when there was one precision
             del tree["precision"]
+        if not tree["warm_start"]:  # likewise
+            del tree["warm_start"]
         budget = {"epochs": self.budget.epochs}
         if self.budget.patience is not None:  # else as it was before there was any
             budget["patience"] = self.budget.patience
@@ -274,18 +278,7 @@ def identity_changes(old: SweepSpec, new: SweepSpec, *, besides: Collection[str]
     return changes_between(*trees)
 
 
-_KEYS: Mapping[KeyPath, Sequence[str]] = {
-    (): tuple(SweepSpec.model_fields),
-    ("data",): tuple(DataSpec.model_fields),
-    ("search_space",): tuple(RULES),
-    ("budget",): tuple(Budget.model_fields),
-    ("pruning",): tuple(Pruning.model_fields),
-    ("objective",): tuple(Objective.model_fields),
-    ("confirm",): tuple(Confirm.model_fields),
-    ("promote",): tuple(Promote.model_fields),
-    ("resources",): tuple(Resources.model_fields),
-    ("data", "resize"): tuple(Resize.model_fields),
-}
+_KEYS: Mapping[KeyPath, Sequence[str]] = {(): tuple(SweepSpec.model_fields), **KEYS_OF_PARTS}
 
 
 def _validated(written: SpecFile, *, is_submitted: bool = False, over_http: bool = False) -> SweepSpec:

@@ -49,6 +49,9 @@ search_space:
 
 # enqueue:                        # configs to try first
 #   - {{latent_dim: 8, beta: 1.0}}
+# warm_start:                     # earlier sweeps of the store that this one learns from
+#   from: auto                    # those that are similar; or off, or a list of their names
+#   configs: 5                    # most configs from sweeps on other data, and a tenth of the trials
 
 budget:
   trials: 24                      # configs to try

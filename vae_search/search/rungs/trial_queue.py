@@ -4,7 +4,7 @@ Interrupted ones come first, then configs that people have enqueued, the best pa
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from vae_search.core.seeds import derived_seed
 from vae_search.search.messages import TrialAssignment
@@ -24,12 +24,20 @@ class TrialQueue:
 
     Args:
         time_is_up: whether the search has used its time; then no trial begins, and none goes on after a pause.
+        first: configs of the first trials, which keep these numbers.
     """
 
     def __init__(
-        self, spec: SweepSpec, store: Store, rungs: SuccessiveHalving, *, time_is_up: Callable[[], bool]
+        self,
+        spec: SweepSpec,
+        store: Store,
+        rungs: SuccessiveHalving,
+        *,
+        time_is_up: Callable[[], bool],
+        first: Sequence[Mapping[str, ParamValue]] = (),
     ) -> None:
         self._spec = spec
+        self._first = first
         self._time_is_up = time_is_up
         self._least = rungs.least_in_the_end
         self._rungs = rungs
@@ -118,9 +126,9 @@ class TrialQueue:
     def enqueued(self, ask: Ask, next_config: Callable[[], EnqueuedConfig | None]) -> TrialAssignment | None:
         """The next trial of the budget, with the config that somebody wants next; None if there is none of either.
 
-        The configs that the spec lists keep their numbers, so that others come behind them.
+        The first configs keep their numbers, so that others come behind them.
         """
-        if not self._unissued or self._unissued[0] < len(self._spec.enqueue) or self._time_is_up():
+        if not self._unissued or self._unissued[0] < len(self._first) or self._time_is_up():
             return None
         config = next_config()
         return None if config is None else self._next(ask, config.params, command=config.command)
@@ -133,8 +141,8 @@ class TrialQueue:
         """
         if not self._unissued or self._time_is_up():
             return None
-        trial, enqueue = self._unissued[0], self._spec.enqueue
-        return self._next(ask, enqueue[trial] if trial < len(enqueue) else None)
+        trial = self._unissued[0]
+        return self._next(ask, self._first[trial] if trial < len(self._first) else None)
 
     def _next(
         self, ask: Ask, config: Mapping[str, ParamValue] | None, *, command: int | None = None

@@ -134,10 +134,15 @@ class SweepStudy:
         self._numbers: dict[int, int] = {}  # our trial number -> Optuna's, which count in the order of their coming
 
     @classmethod
-    def of(cls, spec: SweepSpec, *, rungs: Sequence[int]) -> "SweepStudy":
-        """The study of a sweep; arguments as above."""
+    def of(cls, spec: SweepSpec, *, rungs: Sequence[int], seed: int | None = None) -> "SweepStudy":
+        """The study of a sweep; arguments as above.
+
+        Args:
+            seed: of the sampler; default: the sweep's.
+        """
         criteria = len(spec.objective.pareto or ("objective",))
-        return cls(spec.search_space, sampler=spec.sampler, seed=spec.seed, criteria=criteria, rungs=rungs)
+        seed = spec.seed if seed is None else seed
+        return cls(spec.search_space, sampler=spec.sampler, seed=seed, criteria=criteria, rungs=rungs)
 
     def add(self, outcome: TrialResult) -> None:
         """Enter a trial that an earlier driver ran, or that is still in flight (RUNNING)."""

@@ -5,7 +5,6 @@ promoted as the fork's own.
 """
 
 import secrets
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, InvalidSpec
 from vae_search.services.checks.sweep_checks import check_limits
+from vae_search.services.control.fitting_trials import FittingTrials, fitting_trials
 from vae_search.services.sweeps import versions
 from vae_search.spec.from_trial import to_yaml
 from vae_search.spec.measures.metrics import metrics_code
@@ -28,14 +28,11 @@ from vae_search.store.ledger.rows import EpochRow, TrialRow
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.sweeps import beginning, sweep_record
 from vae_search.store.sweeps.borrowing import Borrowing
-from vae_search.store.sweeps.forks import forked_spec, measure_changes, point_of
+from vae_search.store.sweeps.forks import forked_spec, measure_changes
 from vae_search.store.sweeps.sweep_record import SweepRecord
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
-
-RUNGS = "rungs"
-CURVE = "learning curve"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +66,6 @@ class ForkOutlook:
     borrowed: int
     left_out: Mapping[str, int]
     changes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FittingTrials:
-    """Completed trials that a fork may borrow, and how many it may not, by the reason in a word."""
-
-    rows: tuple[TrialRow, ...]
-    left_out: Mapping[str, int]
 
 
 def fork(
@@ -198,6 +187,7 @@ def _record_of(
         versions=versions() | {each.package: each.shown_version for each in code.values()},
         incarnation=secrets.token_hex(16),
         borrowing=borrowing,
+        warm_started=None,
         code=code,
     )
 
@@ -227,35 +217,6 @@ def fork_outlook(store: Store, sweep: str, spec: "SweepSpec") -> ForkOutlook:
     )
 
 
-def fitting_trials(
-    rows: Sequence[TrialRow], curves: Mapping[int, Sequence[EpochRow]], *, spec: "SweepSpec"
-) -> FittingTrials:
-    """Choose the completed trials that a fork's sampler can compare with its own.
-
-    Args:
-        curves: by trial.
-        spec: of the fork.
-    """
-    from vae_search.search.pruning import SuccessiveHalving
-
-    rungs = SuccessiveHalving(spec).epochs
-    fitting: list[TrialRow] = []
-    left_out: Counter[str] = Counter()
-    for row in rows:
-        if row.state is not State.COMPLETE:
-            continue
-        point = point_of(spec.search_space, row.params)
-        if isinstance(point, str):
-            left_out[point] += 1
-        elif row.trial not in curves:
-            left_out[CURVE] += 1
-        elif spec.bound == "iwae" and not _has_bounds(curves[row.trial], rungs):
-            left_out[RUNGS] += 1
-        else:
-            fitting.append(row)
-    return FittingTrials(rows=tuple(fitting), left_out=left_out)
-
-
 def reasons(left_out: Mapping[str, int]) -> str:
     """Reasons in a line: `latent_dim: 3, depth: 1`."""
     return ", ".join(f"{name}: {count}" for name, count in sorted(left_out.items()))
@@ -271,12 +232,6 @@ def _completed(store: Store, lender: SweepRecord) -> tuple[list[TrialRow], Mappi
     own = (row for row in ledger.read().rows if row.incarnation == lender.incarnation)
     rows = [row for row in own if row.state is State.COMPLETE]
     return rows, ledger.curves(rows).by_trial
-
-
-def _has_bounds(curve: Sequence[EpochRow], rungs: Sequence[int]) -> bool:
-    """True if the curve has the tighter bound, which is measured at the old sweep's rungs alone, at these ones too."""
-    measured = {epoch.epoch: epoch.iwae is not None for epoch in curve}
-    return all(measured.get(rung, True) for rung in rungs)
 
 
 def _already_there(store: Store, lender: SweepRecord, spec: "SweepSpec") -> Fork | None:

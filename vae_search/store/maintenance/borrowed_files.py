@@ -18,14 +18,14 @@ def borrowed_findings(store: Store, sweep: str, paths: Sequence[str]) -> Iterato
         paths: of the sweep's files.
     """
     try:
-        borrowing = sweep_record.read_stored(store, sweep).borrowing
+        lenders = sweep_record.read_stored(store, sweep).lenders
     except (CorruptStore, NotFound):  # which is a finding of its own
         return
     own: set[str] = set()
-    if borrowing is not None:
+    for borrowing in lenders:
         for path, problem in damaged_copies(store, sweep, borrowing).items():
             yield Finding(path=path, problem=problem, damaged=True)
-        own = {*copies(sweep, borrowing, among=paths).values()}
+        own |= {*copies(sweep, borrowing, among=paths).values()}
     here = SweepPaths(sweep).borrowed("trials").rpartition("/")[0]
     for path in paths:
         folder, _, name = path.rpartition("/")

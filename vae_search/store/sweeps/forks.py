@@ -13,12 +13,12 @@ from vae_search.spec.search_space import SearchSpace, point_problems
 from vae_search.spec.sections import longest_warmup_epochs, measures_instability
 from vae_search.spec.sweep_spec import SweepSpec, identity_changes, overridden
 
-ONLY_CHOOSES = ("search_space", "enqueue", "seed", "sampler", "pruning", "resources")
+ONLY_CHOOSES = ("search_space", "enqueue", "warm_start", "seed", "sampler", "pruning", "resources")
 """keys of a spec's identity that decide which configs are tried, and not how good one is"""
 
 
 def forked_spec(spec: SweepSpec, name: str, overrides: Sequence[str] = ()) -> SweepSpec:
-    """The spec of a fork, without the configs that have been tried first, and with a seed of its own.
+    """The spec of a fork, without configs that were tried first and a warm start, and with a seed of its own.
 
     With the old seed a sampler that knows little would draw the first trials of the old sweep again.
 
@@ -29,7 +29,7 @@ def forked_spec(spec: SweepSpec, name: str, overrides: Sequence[str] = ()) -> Sw
         InvalidSpec: The name, an override or the result is wrong; one line for each mistake.
     """
     seed = derived_seed(spec.seed, 0, f"fork {name}")
-    return overridden(spec, [f"name={name}", "enqueue=[]", f"seed={seed}", *overrides])
+    return overridden(spec, [f"name={name}", "enqueue=[]", "warm_start=null", f"seed={seed}", *overrides])
 
 
 def measure_changes(old: SweepSpec, new: SweepSpec) -> list[str]:

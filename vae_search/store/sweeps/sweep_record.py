@@ -20,6 +20,7 @@ from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.leases.records import newest_lease
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps.borrowing import Borrowing
+from vae_search.store.sweeps.warm_started import WarmStarted
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
@@ -46,6 +47,8 @@ class SweepRecord:
     """of the same task under earlier versions of the metric, whose bounds on judge images are the same measure"""
     borrowing: Borrowing | None = None
     """of a fork"""
+    warm_started: WarmStarted | None = None
+    """of a sweep that learned from earlier ones"""
     code: Mapping[str, CodeIdentity] = field(default_factory=dict)
     """of families and networks that are not ours, by architecture, and of metrics, by column"""
 
@@ -118,6 +121,17 @@ class StoredRecord:
         return Borrowing.from_json(self.fields.get("borrowing"))
 
     @property
+    def warm_started(self) -> WarmStarted | None:
+        """Trials and configs that the sweep took from earlier ones when it began; None if it looked at none."""
+        return WarmStarted.from_json(self.fields.get("warm_started"))
+
+    @property
+    def lenders(self) -> tuple[Borrowing, ...]:
+        """All that lies in the sweep's folder of other sweeps' trials, those of a fork first."""
+        own = () if self.borrowing is None else (self.borrowing,)
+        return own if self.warm_started is None else (*own, *self.warm_started.borrowed)
+
+    @property
     def metric_version(self) -> int:
         """Version of the metric that the sweep was measured by; records from before it was kept are of the first."""
         found = self.fields.get("metric_version")
@@ -160,6 +174,7 @@ class StoredRecord:
             metric_version=self.metric_version,
             keys_judged_alike=tuple(map(str, alike)) if isinstance(alike, list) else (),
             borrowing=self.borrowing,
+            warm_started=self.warm_started,
             code=self._code,
         )
 

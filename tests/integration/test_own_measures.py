@@ -104,6 +104,29 @@ def test_pages_and_http_show_metrics(folder):
     assert refused.status_code in (400, 422)
 
 
+def test_the_trials_of_pages_and_http_are_ordered_by_a_metric(folder):
+    best = sorted(rows_of(folder), key=lambda row: -(row.value("metric_ssim") or 0.0))
+    with client_of(app_of(open_store(str(folder / "store")))) as client:
+        trials = "/api/v1/sweeps/own-measure/trials"
+        listed = client.get(trials, params={"order": "metric_ssim", "descending": "true"}).json()["items"]
+        page = client.get("/sweeps/own-measure?order=metric_ssim&descending=true").text
+        refused = client.get(trials, params={"order": "metric_mig"})
+
+    assert [each["trial"] for each in listed] == [row.trial for row in best]
+    assert re.findall(r'id="trial-(\d+)"', page) == [str(row.trial) for row in best]
+    assert "order=metric_sameness" in page
+    assert refused.status_code == 422
+    assert "cpu_s, metric_sameness, metric_ssim" in refused.text
+
+
+def test_the_report_has_a_column_for_each_metric(folder):
+    written = vae_search.report("own-measure", folder / "table.html", store=folder / "store").read_text()
+
+    assert "<th>metric_ssim</th><th>metric_sameness</th>" in written
+    first = vae_search.best("own-measure", store=folder / "store").iloc[0]
+    assert f"<td>{first['metric_ssim']:.4g}</td><td>{first['metric_sameness']:.4g}</td>" in written
+
+
 def test_what_is_no_metric_of_the_sweep_is_refused_with_those_that_are(folder):
     with pytest.raises(InvalidSpec, match="metric_ssim, metric_sameness"):
         vae_search.best("own-measure", by="metric_mig", store=folder / "store")

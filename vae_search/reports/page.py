@@ -98,6 +98,7 @@ def render(findings: ReportData) -> str:
         paragraphs=summary(findings),
         front=front,
         best=best,
+        metrics=[metric.column for metric in findings.spec.metrics],
         failed=failed[:MAX_ROWS],
         failures=len(failed),
         sections=[(title, [draw(findings) for draw in drawers]) for title, drawers in _sections(findings).items()],

@@ -13,7 +13,7 @@ from vae_search.server.service import InService, Service
 from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
 from vae_search.services.browsing import trial_pages
-from vae_search.services.browsing.trial_pages import Order
+from vae_search.services.browsing.trial_pages import ORDER_PATTERN, ORDERS
 from vae_search.store.sweeps import sweep_record
 
 router = APIRouter(tags=["trials"], prefix="/sweeps/{sweep}/trials")
@@ -27,7 +27,13 @@ def list_trials(
     sweep: SweepName,
     limit: Limit = 50,
     cursor: Annotated[int | None, Query(description="From `next` of the page before.", ge=0)] = None,
-    order: Annotated[Order, Query(description="Least first; those without a value last.")] = "trial",
+    order: Annotated[
+        str,
+        Query(
+            pattern=ORDER_PATTERN,
+            description=f"{', '.join(ORDERS)}, or metric_NAME; least first, those without a value last.",
+        ),
+    ] = "trial",
     descending: Annotated[bool, Query(description="Greatest first.")] = False,
     state: Annotated[Literal["COMPLETE", "PRUNED", "FAIL"] | None, Query(description="Only these.")] = None,
     where: Where = None,

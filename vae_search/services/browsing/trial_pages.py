@@ -1,8 +1,9 @@
 """Pages of a sweep's trials: filtered and ordered here, so that a reader of ten thousand gets fifty."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
+from vae_search.core.criteria import METRIC
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.services.browsing.plain_values import plain
 from vae_search.services.payloads import Facts, trial_facts
@@ -13,7 +14,9 @@ from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.queries.ranking import check_comparable
 from vae_search.store.sweeps import sweep_record
 
-Order = Literal["trial", "objective", "neg_elbo", "rate", "instability", "train_flops", "cpu_s"]
+ORDERS = ("trial", "objective", "neg_elbo", "rate", "instability", "train_flops", "cpu_s")
+ORDER_PATTERN = rf"^(?:{'|'.join(ORDERS)}|{METRIC}[a-z][a-z0-9_]{{0,39}})$"
+"""of a column that trials of a sweep can be ordered by: one of these, or a metric"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,7 @@ def trial_page(
     *,
     limit: int,
     after: int | None = None,
-    order: Order = "trial",
+    order: str = "trial",
     descending: bool = False,
     state: str | None = None,
     where: str | None = None,
@@ -46,6 +49,7 @@ def trial_page(
     Those without a value come last in either direction, equal ones by number.
 
     Args:
+        order: one of `ORDERS`, or the column of a metric of the sweep.
         after: the trial that the page before ended with. What has landed since shifts nothing.
         state: only COMPLETE, PRUNED or FAIL.
         where: only trials that meet this condition; see `store/queries/sql.py`.
@@ -53,11 +57,15 @@ def trial_page(
 
     Raises:
         NotFound: There is no such sweep.
-        InvalidSpec: `where` is no condition, or no such trial meets it that the page before could have ended with.
+        InvalidSpec: `where` is no condition, or no such trial meets it that the page before could have ended with, or
+            the sweep has no such metric.
         Conflict: The rows do not all belong to one comparability key (invariant I7).
     """
     leaderboard = leaderboard or read_leaderboard(store, sweep, record=sweep_record.read_stored(store, sweep))
     check_comparable(leaderboard.comparability_keys, trials=leaderboard.finished)
+    if order.startswith(METRIC) and leaderboard.finished and order not in leaderboard.metrics:
+        known = ", ".join([*ORDERS, *leaderboard.metrics])
+        raise InvalidSpec(f"order: must be one of {known}, but got {order}.")
     damaged = {*leaderboard.damaged}
     if where is not None:
         from vae_search.store.queries.sql import matching

@@ -59,12 +59,15 @@ class Leaderboard:
         return self.read.rows(trials)
 
     def in_order(self, name: str, *, descending: bool, state: str | None) -> list[int]:
-        """The trials in the order of one of `COLUMNS`; those without a value come last, equal ones by number.
+        """The trials in the order of one of `COLUMNS` or `metrics`.
+
+        Those without a value come last, equal ones by number.
 
         Args:
             state: only trials that ended in it.
         """
-        table = self._table if state is None else self._table.filter(pc.match_like(self._table["state"], state))
+        whole = self._with_metrics([name])
+        table = whole if state is None else whole.filter(pc.match_like(whole["state"], state))
         values = table[name]
         if pa.types.is_floating(values.type):
             values = pc.if_else(pc.is_nan(values), pa.nulls(len(values), values.type), values)
@@ -72,6 +75,11 @@ class Leaderboard:
         keys = [("value", "descending" if descending else "ascending"), ("number", "ascending")]
         numbers: list[int] = ordered.take(pc.sort_indices(ordered, sort_keys=keys))["number"].to_pylist()
         return numbers
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Columns of the sweep's metrics, by name: each of its rows has all of them."""
+        return tuple(name for row in self.rows(self.numbers[:1]) for name in row.metrics)
 
     @property
     def comparability_keys(self) -> frozenset[str]:

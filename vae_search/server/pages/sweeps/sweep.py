@@ -10,6 +10,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
+from vae_search.core.criteria import METRIC
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.server.pages.forms import address
 from vae_search.server.pages.rendering import render
@@ -21,7 +22,7 @@ from vae_search.server.tokens import Role
 from vae_search.server.wall import opened_to
 from vae_search.services.browsing.queue_facts import item_facts
 from vae_search.services.browsing.running_trials import InFlight
-from vae_search.services.browsing.trial_pages import Order, trial_page
+from vae_search.services.browsing.trial_pages import ORDER_PATTERN, trial_page
 from vae_search.services.payloads import Facts
 from vae_search.store.ledger.logs import log_lines
 
@@ -39,7 +40,7 @@ def show_sweep(
     request: Request,
     sweep: SweepName,
     cursor: Annotated[str, Query(max_length=10, pattern=r"^\d*$")] = "",
-    order: Order = "trial",
+    order: Annotated[str, Query(pattern=ORDER_PATTERN)] = "trial",
     descending: bool = False,
     state: Literal["", "COMPLETE", "PRUNED", "FAIL"] = "",
     where: Annotated[str, Query(max_length=10_000)] = "",
@@ -140,6 +141,7 @@ def sweep_page(
         epochs=None if in_flight is None else in_flight.epochs,
         chart=None if in_flight is None else _curves(in_flight),
         trials=trials,
+        metrics=[*dict.fromkeys(name for trial in trials["trials"] for name in trial if name.startswith(METRIC))],
         where_refused=refused,
         asked=asked,
         order=asked["order"] or "trial",
@@ -164,7 +166,6 @@ def _curves(found: InFlight) -> Chart | None:
 def _trials(service: Service, sweep: str, asked: Mapping[str, object], cursor: str) -> tuple[Facts, list[str]]:
     """One page of trials, and why a condition was refused."""
     where = str(asked["where"]) or None
-    order: Order = asked["order"] or "trial"  # type: ignore[assignment]  # the route has checked it
     try:
         with nullcontext() if where is None else service.query_slot():
             found = trial_page(
@@ -172,7 +173,7 @@ def _trials(service: Service, sweep: str, asked: Mapping[str, object], cursor: s
                 sweep,
                 limit=TRIALS_OF_A_PAGE,
                 after=int(cursor) if cursor else None,
-                order=order,
+                order=str(asked["order"] or "trial"),
                 descending=asked["descending"] is not None,
                 state=str(asked["state"]) or None,
                 where=where,

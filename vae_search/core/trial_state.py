@@ -29,7 +29,7 @@ class Reason(StrEnum):
     """Why a trial ended as PRUNED or FAIL; a COMPLETE trial has none."""
 
     RUNG = "rung"  # worse than its peers at the same epoch
-    TIME = "time"  # `budget.minutes` was used up
+    TIME = "time"  # a limit of the budget was used up, or nothing was left to gain
     STOPPED = "stopped"  # somebody wanted no more of it
     DIVERGED = "diverged"  # a measurement was NaN or infinite
     RAISED = "raised"  # training raised an exception

@@ -9,6 +9,7 @@ from rich.console import Console
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.display.console import say, show_json, show_status_table
 from vae_search.display.tables import cell, show_table
+from vae_search.services.limits.words import limit_lines
 from vae_search.services.payloads import Facts, cleaning_facts, printed_status
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def show_status(status: Facts, *, as_json: bool) -> None:
         if (borrowed := status.get("borrowed")) is not None:
             say(borrowed_sentence(borrowed["trials"], borrowed["sweep"]))
         for line in warm_lines(status.get("warm_start")):
+            say(line)
+        for line in limit_lines(status):
             say(line)
         images = DatasetSummary.from_json(status.get("images"))
         for line in images.sentences if images else ():

@@ -122,6 +122,11 @@ class ConfirmationPlan:
         """The confirm runs that have a row."""
         return tuple(self._ended)
 
+    @property
+    def finalists(self) -> Sequence[TrialRow]:
+        """The best trials of the search so far, as many as will be confirmed."""
+        return tuple(self._finalists)
+
     def note(self, row: TrialRow) -> None:
         """A trial has finished; it may be a finalist."""
         criteria = pareto_criteria(self._spec)

@@ -9,6 +9,7 @@ from vae_search.core.transfer.pipeline import Pipeline
 from vae_search.core.trial_state import Reason
 from vae_search.search.confirmation import ConfirmationPlan
 from vae_search.search.control.live_control import LiveControl, without_commands
+from vae_search.search.limits.search_limits import SearchLimits
 from vae_search.search.messages import TrialAssignment, TrialReport
 from vae_search.search.pending_trials import PendingTrials
 from vae_search.search.progress import Progress
@@ -65,8 +66,6 @@ class SweepCoordinator:
         self._store = store
         self._lease = lease
         self._now = now
-        self._seconds_left = seconds_left
-        self._slots = slots
         self._on_trial_finished = on_trial_finished
         self._pipeline = Pipeline(writers)
         self._on_training = on_training
@@ -76,8 +75,12 @@ class SweepCoordinator:
         self._study = SweepStudy.of(spec, rungs=self._rungs.epochs, seed=context.sampler_seed)
         self._confirmation = ConfirmationPlan(spec, store)
         self._running = RunsInFlight()
+        self._limits = SearchLimits(
+            context, store=store, lease=lease, plan=self._confirmation, seconds_left=seconds_left, slots=slots
+        )
+        self._limits.unfinished = lambda: (*self._running.values(), *self._queue.paused_trials)
         first = context.first_configs
-        self._queue = TrialQueue(spec, store, self._rungs, time_is_up=self._search_time_is_up, first=first)
+        self._queue = TrialQueue(spec, store, self._rungs, time_is_up=self._limits.search_is_over, first=first)
         self._retention = WeightRetention(spec, store)
         self._results = SearchResults(
             spec,
@@ -103,7 +106,7 @@ class SweepCoordinator:
         """Nothing more will be issued, whatever becomes of what is in flight."""
         if not self._queue.is_empty:
             return False
-        if self._spec.confirm.finalists == 0 or self._seconds_left() <= 0:
+        if self._spec.confirm.finalists == 0 or self._limits.sweep_time_is_up():
             return True
         # Each run that ends may bring others: the last trial the finalists, a finalist's first seed its other ones.
         return not self._running and self._confirmation.next_assignment(self._running) is None
@@ -147,7 +150,8 @@ class SweepCoordinator:
                 return resumed.assignment
             self._commit_ended(self._queue.cut(others_run=self._running.others_run))
             assignment = self._queue.new(self._study.ask)
-        if assignment is None and self._queue.is_empty and not self._running.search_runs and self._seconds_left() > 0:
+        is_searched = self._queue.is_empty and not self._running.search_runs
+        if assignment is None and is_searched and not self._limits.sweep_time_is_up():
             assignment = self._confirmation.next_assignment(self._running)
         if assignment is None:
             return None
@@ -180,7 +184,7 @@ class SweepCoordinator:
         self._epochs_done += running.take_in(report)
         self._results.note_report(report, running.assignment)
         spec, stopped = self._control.spec, running.assignment.trial in self._control.stopped_trials
-        time_is_up = self._search_time_is_up
+        time_is_up = self._limits.search_time_is_up
         found = end_of(report, running, spec=spec, rungs=self._rungs, time_is_up=time_is_up, stopped=stopped)
         running.decide(found)
         return found
@@ -234,6 +238,7 @@ class SweepCoordinator:
             self._study.borrow(borrowed)
         finished = read_finished(Ledger(self._store, context.spec.name), self._confirmation.stored, context)
         self._results.replay(finished.trials)
+        self._limits.replay(row for row, _ in finished.trials)
         over = {*map(store_paths.trial_key, finished.numbers)} | {row.key for row in self._confirmation.ended}
         pending = [*self._pending.unfinished(self._spec.search_space, over=over, lease=self._lease.number)]
         self._results.note_in_flight(pending)
@@ -245,6 +250,7 @@ class SweepCoordinator:
         self._look(at_once=True)
         for running in self._queue.paused_trials:
             self._results.note_pause(running)
+        self._limits.decide(trials=self._queue.trials, waiting=self._queue.paused)
 
     def _pauses(self, key: str) -> bool:
         """Let a trial wait at its rung if that is what it has come to, and end those that need not wait any more."""
@@ -269,10 +275,6 @@ class SweepCoordinator:
         if ended and self._queue.is_empty:
             self.settle(wait=True)
 
-    def _search_time_is_up(self) -> bool:
-        """True if the rest of the time is what the confirm runs need."""
-        return self._seconds_left() <= self._confirmation.forecast_s(slots=self._slots())
-
     def _land(self, key: str, row: TrialRow) -> TrialRow:
         """Tell all who decide by a durable row or show it; then the running folder goes."""
         running = self._running[key]
@@ -288,6 +290,7 @@ class SweepCoordinator:
             logger.info("run %s %s: %s", key, row.state, running.end.explanation)
             if row.lease == self._lease.number:  # else whoever wrote it shows it: a run is shown as finished once
                 self._on_trial_finished(row, running.end)
+        self._limits.note(row, trials=self._queue.trials, waiting=self._queue.paused)
         if not running.assignment.confirms:
             self._writer.compact_if_due(rows=self._results.states.total())
             self._results.check_failures(row)

@@ -7,6 +7,7 @@ from datetime import datetime
 from vae_search.core.measurements import Costs, EpochMeasurement, Scores, StoppingRule
 from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import Reason, State
+from vae_search.search.limits.spending import budget_words
 from vae_search.search.messages import Failure, TrialAssignment, TrialReport
 from vae_search.search.pruning import RungDecision, SuccessiveHalving
 from vae_search.spec.hyperparameters import ParamValue
@@ -201,15 +202,15 @@ def end_of(
         if not decision.advance and not time_is_up():
             return TrialPause(rung=report.epoch, explanation=f"waits at epoch {report.epoch}: {decision.reason}")
     if running.measurements and time_is_up():
-        explanation = f"cut at epoch {report.epoch}: the budget of {spec.budget.minutes:g} minutes is used"
+        explanation = f"cut at epoch {report.epoch}: the budget of {budget_words(spec.budget)} is used"
         return TrialEnd(state=State.PRUNED, reason=Reason.TIME, explanation=explanation)
     return None
 
 
 def cut_at(rung: int, decision: RungDecision) -> TrialEnd:
-    """The end of a trial at a rung, where it does not advance, or has no time to."""
+    """The end of a trial at a rung, where it does not advance, or the search ends before it could."""
     if decision.advance:
-        explanation = f"cut at epoch {rung}: the time is used ({decision.reason})"
+        explanation = f"cut at epoch {rung}: the search is over ({decision.reason})"
         return TrialEnd(state=State.PRUNED, reason=Reason.TIME, explanation=explanation)
     return TrialEnd(state=State.PRUNED, reason=Reason.RUNG, explanation=f"cut at epoch {rung}: {decision.reason}")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vae_search.core.criteria import Criteria
 from vae_search.core.trial_state import State
+from vae_search.services.limits.words import spending_facts
 from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.queries.confirmed_configs import Confirmed, FailedConfirmation
@@ -39,7 +40,7 @@ STATUS_KEYS = (
     *("best_trial", "best_objective", "front", "confirm_runs", "cpu_s"),
 )
 """keys of `status_facts`, in the order that they are printed in"""
-STATUS_KEYS_OF_SOME = ("images", "bound", "borrowed", "warm_start")
+STATUS_KEYS_OF_SOME = ("images", "bound", "borrowed", "warm_start", "stop", "spending")
 """those that records of older versions lack, and sweeps that are no forks or began with nothing of others"""
 TABLE_KEYS = ("active_units", "latent_dims", "iwae_k", "not_confirmed")
 """keys of `table_facts`, which programs do not get"""
@@ -70,6 +71,8 @@ def status_facts(status: "SweepStatus") -> Facts:
             ("bound", status.spec.objective.bound),
             ("borrowed", status.borrowing and {"sweep": status.borrowing.sweep, "trials": status.borrowing.trials}),
             ("warm_start", None if status.warm_started is None else warm_facts(status.warm_started)),
+            ("stop", None if status.limits.stop is None else str(status.limits.stop)),
+            ("spending", spending_facts(status.limits, status.spec.budget)),
         )
         if value is not None  # in records of older versions, and of sweeps that are no forks
     }

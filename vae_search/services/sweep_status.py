@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.trial_state import State
 from vae_search.errors import CorruptStore, NotFound
+from vae_search.services.limits.limits_status import NO_LIMITS, LimitsStatus, limits_status
 from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
@@ -48,6 +49,8 @@ class SweepStatus:
     """trials of another sweep that the sampler of a fork knows"""
     warm_started: WarmStarted | None = None
     """what it took from earlier sweeps when it began"""
+    limits: LimitsStatus = NO_LIMITS
+    """where it stands with budget.stop, budget.cpu_hours and budget.gpu_hours"""
 
     @property
     def damaged(self) -> tuple[str, ...]:
@@ -71,8 +74,9 @@ class SweepStatus:
 
     @property
     def ended_by_time(self) -> bool:
-        """True once `budget.minutes` is used before the budget of trials is."""
-        return self.finished and self.spec.budget.minutes is not None and self.used < self.spec.budget.trials
+        """True once another limit, such as `budget.minutes`, has ended it before the budget of trials was used."""
+        has_limit = self.spec.budget.minutes is not None or self.limits.ended_by is not None
+        return self.finished and has_limit and self.used < self.spec.budget.trials
 
     @property
     def can_promote(self) -> bool:
@@ -121,9 +125,10 @@ def status(
     last = last_heartbeat(store, sweep)
     # An exhausted driver knew nothing of what was set after it had left.
     known = present_spec(store, record, until=last.progress.commands) if last and last.progress.exhausted else latest
+    leaderboard = leaderboard or read_leaderboard(store, sweep, record=record)
     return SweepStatus(
         spec=spec or latest,
-        leaderboard=leaderboard or read_leaderboard(store, sweep, record=record),
+        leaderboard=leaderboard,
         damaged_finalists=confirm_runs.damaged,
         heartbeat=None if last is None or last.ended else last,
         driver_s=last.progress.driver_s if last else 0.0,
@@ -134,6 +139,7 @@ def status(
         incarnation=record.incarnation,
         borrowing=record.borrowing,
         warm_started=record.warm_started,
+        limits=limits_status(store, spec or latest, record, leaderboard, confirm_runs.rows),
     )
 
 

@@ -15,6 +15,8 @@ from vae_search.spec.fields import NAMES, Concurrency, Criterion, Gpus, Memory, 
 from vae_search.spec.hyperparameters import is_keras
 from vae_search.spec.measures.metrics import criteria_problems
 from vae_search.spec.networks.submitted import own_problems
+from vae_search.spec.parts.gain_stop import GainStop
+from vae_search.spec.parts.limits import limit_problems
 from vae_search.spec.parts.part import Part
 from vae_search.spec.search_space import SearchSpace, families_in, point_problems
 
@@ -70,6 +72,15 @@ class Budget(Part):
         ge=1,
         le=100_000,
         description="Epochs without a better held-out bound after which a trial, or confirm run, is complete.",
+    )
+    cpu_hours: float | None = Field(
+        default=None, gt=0, description="CPU-hours of all trainings, by their rows; none = no limit."
+    )
+    gpu_hours: float | None = Field(
+        default=None, gt=0, description="GPU-hours of all trainings, by their rows; none = no limit."
+    )
+    stop: GainStop | None = Field(
+        default=None, description="Stop of the search when nothing is left to gain; none = it uses its budget."
     )
 
 
@@ -243,6 +254,10 @@ def relation_problems(parts: Mapping[str, Any]) -> Problems:
         ):
             law = f"{name} explains grey and coloured pixels as they are"
             found.append((("data", "binarize"), f"must be none, since {law}, but got {binarize}. Write none."))
+    match parts:
+        case {"budget": Budget() as budget, "resources": Resources() as resources, "objective": Objective() as aim}:
+            stops, gpu_hours, gpus = budget.stop is not None, budget.gpu_hours, resources.gpus_per_trial
+            found += limit_problems(stops=stops, pareto=aim.pareto is not None, gpu_hours=gpu_hours, gpus=gpus)
     match parts:
         case {"data": DataSpec(validation=float(validation), test=float(test))} if validation + test >= 1:
             text = f"validation + test must leave images to train on, but got {validation:g} + {test:g}. Lower one."

@@ -58,6 +58,8 @@ budget:
   epochs: 27                      # of a trial that is not pruned
   # minutes: 30                   # of the whole sweep; none = no limit
   # patience: 50                  # a trial is complete after so many epochs without a better held-out bound
+  # cpu_hours: 2                  # of all trainings; gpu_hours likewise; none = no limit
+  # stop: {{gain_nats: 0.05, confidence: 0.95}}  # the search ends if the rest of it is likely to gain no more
 
 # sampler: tpe                    # or random
 pruning:                          # or off

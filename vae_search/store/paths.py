@@ -113,6 +113,10 @@ class SweepPaths:
         """The folder of notes on trials whose configs were enqueued."""
         return f"{self.control}/trials" + ("" if incarnation is None else f"-{incarnation}")
 
+    def search_stop(self, incarnation: str | None) -> str:
+        """The decision that the search has nothing left to gain."""
+        return f"{self.control}/search-stop" + ("" if incarnation is None else f"-{incarnation}") + ".json"
+
     @property
     def running(self) -> str:
         """The folder of everything that is not finished."""

@@ -372,7 +372,7 @@ def test_a_damaged_resolved_spec_is_refused_in_words() -> None:
 
     assert caught.value.problems == (
         "resolved spec: seed: must be a whole number, but got 'one'.",
-        "resolved spec: budget: must be a mapping with the keys trials, epochs, minutes, patience, but got nothing.",
+        f"resolved spec: budget: must be a mapping with the keys {', '.join(Budget.model_fields)}, but got nothing.",
     )
 
 

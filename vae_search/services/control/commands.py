@@ -220,6 +220,8 @@ def _refuse_finished(found: SweepStatus, what: str) -> None:
     if not found.finished:
         return
     name, spec = found.spec.name, found.spec
+    if found.ended_by_time and found.limits.ended_by is not None:
+        raise Conflict(f"sweep {name}: has finished, so {what}. {found.limits.end_words(found)}")
     if found.ended_by_time:
         used, key, more = "minutes are", "budget.minutes", math.ceil((spec.budget.minutes or 0) + found.driver_s / 60)
     else:

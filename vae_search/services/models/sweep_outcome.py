@@ -63,7 +63,9 @@ def outcome_of(
 
 
 def time_is_used(status: SweepStatus) -> str:
-    """Say that the time budget is used, and the command that raises it."""
+    """Say which limit has ended a sweep before its trials were used, and the command that raises it."""
+    if (words := status.limits.end_words(status)) is not None:
+        return words
     spec, used_minutes = status.spec, status.driver_s / 60
     minutes = spec.budget.minutes or 0.0
     return (

@@ -1,0 +1,45 @@
+"""Words and payloads on limits of a sweep, for the command line, pages and programs."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from vae_search.search.limits.spending import HOUR_S
+
+if TYPE_CHECKING:
+    from vae_search.services.limits.limits_status import LimitsStatus
+    from vae_search.spec.sections import Budget
+
+UNITS = {"cpu_hours": "CPU-hours", "gpu_hours": "GPU-hours"}
+
+
+def spending_facts(limits: "LimitsStatus", budget: "Budget") -> dict[str, Any] | None:
+    """Hours spent, their limit and their forecast, by the limit's key; None for a sweep without such a limit."""
+    if limits.spent is None:
+        return None
+    found: dict[str, Any] = {}
+    for key, limit in (("cpu_hours", budget.cpu_hours), ("gpu_hours", budget.gpu_hours)):
+        if limit is not None:
+            spent, ahead = (
+                None if each is None else (each.cpu_s if key == "cpu_hours" else each.gpu_s) / HOUR_S
+                for each in (limits.spent, limits.forecast)
+            )
+            found[key] = {"spent": spent, "limit": limit, "forecast": ahead}
+    return found
+
+
+def spending_lines(facts: Mapping[str, Any] | None) -> list[str]:
+    """Spending in words, a line for each limit, from `spending_facts`."""
+    lines = []
+    for key, each in (facts or {}).items():
+        line = f"{UNITS[key]}: {each['spent']:.3g} of {each['limit']:g} are spent"
+        if each["forecast"] is not None:
+            enough = "enough" if each["forecast"] <= each["limit"] else "more than there is: the search will end early"
+            line += f"; all trials and confirm runs would take about {each['forecast']:.3g}, {enough}"
+        lines.append(f"{line}.")
+    return lines
+
+
+def limit_lines(status: Mapping[str, Any]) -> list[str]:
+    """Lines on a sweep's limits, from its status as a payload: why its search stopped, and what it has spent."""
+    stop = status.get("stop")
+    return [*([] if stop is None else [f"The search {stop}."]), *spending_lines(status.get("spending"))]

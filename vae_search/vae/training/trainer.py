@@ -72,6 +72,7 @@ class Trainer:
                 clamp=plan.log_variance_clamp,
                 clips=config.grad_clip > 0,
                 decays=config.weight_decay > 0,
+                mirrors=plan.mirrors,
             )
         )
         if likelihood not in self._baselines:

@@ -57,6 +57,9 @@ class DataSpec(Part):
     )
     skip_damaged: bool = Field(default=False, description="Leave out pictures that cannot be decoded.")
     follow_links: bool = Field(default=False, description="Follow links that lead out of the folder of the images.")
+    mirror: bool = Field(
+        default=False, description="Train on each image as it is or, at every other visit by chance, left for right."
+    )
 
 
 class Budget(Part):

@@ -352,6 +352,13 @@ def test_the_order_of_keys_does_not_change_the_identity() -> None:
     assert spec == reordered
 
 
+def test_mirroring_is_part_of_what_a_sweep_is_and_a_spec_without_it_is_what_it_was() -> None:
+    plain, said, turned = (small("", *override) for override in ((), ["data.mirror=false"], ["data.mirror=true"]))
+
+    assert "mirror" not in plain.identity()["data"]  # type: ignore[operator]
+    assert plain.sha256 == said.sha256 != turned.sha256
+
+
 def test_a_spec_can_be_built_in_python_and_checks_itself_there() -> None:
     space = SearchSpace((FixedParameter(name="kl_warmup_epochs", value=1),))
 

@@ -26,6 +26,7 @@ from vae_search.spec.hyperparameters import Config
 from vae_search.store.ledger.confirm_runs import ConfirmRow
 
 GAP_STANDARD_ERRORS = 2.0
+SEED_STANDARD_ERRORS = 2.0
 
 
 def uses_its_code(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
@@ -113,16 +114,38 @@ def noise_of_gap(bounds: ImageBounds) -> float:
 def seeds_agree(candidate: Candidate, facts: GateInputs, limit: float) -> GateResult:
     """The mean over seeds is known well enough for a contest: its standard error, against the least gain that counts.
 
-    By the standard error and not the deviation: that is what a contest can resolve, and more seeds help.
+    By the standard error and not the deviation: that is what a contest can resolve, and more seeds help. Means over few
+    images differ although the seeds do not, and what that explains is no difference between seeds.
     """
     bounds = [candidate.bounds[row.confirm_seed] for row in candidate.testifying]
     if len(bounds) < 2:
         return not_measured("seed_spread", limit, "one seed has no spread")
     deviation = float(np.std([of.neg_iwae.mean() for of in bounds], ddof=1))
     error = deviation / float(np.sqrt(len(bounds)))
-    most = limit * float(np.mean([least_gain_nats(of, facts.min_gain) for of in bounds]))
+    least = limit * float(np.mean([least_gain_nats(of, facts.min_gain) for of in bounds]))
+    noise = noise_of_seed_means(np.stack([of.neg_iwae for of in bounds]))
+    most = max(least, noise)
+    explained = f", which {len(bounds[0])} images explain" if noise > least else ""
     explanation = (
         f"standard error {error:.3g} nats of the mean over {len(bounds)} seeds (deviation {deviation:.3g}), "
-        f"at most {most:.3g}"
+        f"at most {most:.3g}{explained}"
     )
     return GateResult(name="seed_spread", value=error, limit=most, passed=error <= most, explanation=explanation)
+
+
+def noise_of_seed_means(values: np.ndarray) -> float:
+    """Two standard errors of the mean over seeds, as finite images alone would make seeds seem to differ; nats.
+
+    From the interaction of seeds and images: what remains of the values when each seed's mean and each image's are
+    taken away, the residual of a two-way layout without repetition. With s² its mean square on (seeds - 1) (images - 1)
+    degrees of freedom, means of equal seeds have variance s² / images, and theirs s² / (images · seeds).
+
+    Args:
+        values: (seeds, images), the same images in the same order.
+    """
+    seeds, images = values.shape
+    if min(seeds, images) < 2:
+        return 0.0
+    residual = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+    mean_square = float(np.square(residual).sum()) / ((seeds - 1) * (images - 1))
+    return SEED_STANDARD_ERRORS * float(np.sqrt(mean_square / (images * seeds)))

@@ -75,7 +75,7 @@ def limits_status(
 
     gpus, rows = spec.resources.gpus_per_trial, Ledger(store, record.sweep).read().rows
     spent = spent_by_all((*rows, *confirm_rows), gpus=gpus)
-    finalists = finalists_in(leaderboard, spec.confirm.finalists, spec.objective)
+    finalists = finalists_in(leaderboard, spec.confirm.finalists, pareto_criteria(spec))
     runs, epochs = spec.confirm.runs - len(confirm_rows), spec.confirm_epochs
     confirm = confirm_need(finalists, runs=runs, epochs=epochs, budget_epochs=budget.epochs, gpus=gpus)
     searched = spent_by_all(rows, gpus=gpus)

@@ -29,6 +29,15 @@ def draw_binary(images: tf.Tensor, seed: tf.Tensor, *, scale: float) -> tf.Tenso
     return tf.cast(tf.cast(tf.reshape(uniform, tf.shape(images)), tf.float32) < threshold, tf.float32)
 
 
+def mirrored(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Each image as it is or left for right, with one half of the chance each: a pure function of images and seed.
+
+    Shapes: (batch, height, width, channels), seed (2,) -> (batch, height, width, channels).
+    """
+    turned = tf.random.stateless_uniform(tf.shape(images)[:1], seed) < 0.5
+    return tf.where(turned[:, tf.newaxis, tf.newaxis, tf.newaxis], tf.reverse(images, axis=[2]), images)
+
+
 def fixed_train(task: TrainingTask, count: int, *, seed: int) -> PixelArray:
     """The first `count` training images as held-out ones are, binarised once if those are; the same for every trial."""
     images = parted(task.train, 0, min(count, len(task.train)))

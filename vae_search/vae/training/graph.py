@@ -17,7 +17,7 @@ from vae_search.vae.networks.forward import AnyTopology, functions_of, latent_di
 from vae_search.vae.objective.bounds import elbo_terms
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.likelihoods import Likelihood
-from vae_search.vae.objective.pixels import as_intensities, draw_binary
+from vae_search.vae.objective.pixels import as_intensities, draw_binary, mirrored
 from vae_search.vae.training.image_feed import Gather
 from vae_search.vae.training.optimizer import Adam, unsized
 
@@ -35,6 +35,7 @@ class GraphKey:
     decays: bool
     precision: Precision = "float32"
     """of the products of training; scores are float32 always"""
+    mirrors: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +174,8 @@ class TrainingGraph:
             chunk_seed = seed + tf.stack([1, 0]) * (2 * first + 1) * 7919
             coming = order[(first + chunk) * size : tf.minimum(first + chunk + CHUNK_STEPS, steps) * size]
             images = self._gather(chosen, coming)
+            if self.key.mirrors:
+                images = mirrored(images, chunk_seed + tf.constant([2 * 7919, 0]))
             if self._task.dynamic:
                 images = draw_binary(images, chunk_seed, scale=self._task.scale)
             else:

@@ -26,6 +26,8 @@ class TrainingPlan:
     """of any config of the sweep"""
     iwae_epochs: frozenset[int] = frozenset()
     """epochs after which the importance-weighted bound is taken, since the sweep ranks by it"""
+    mirrors: bool = False
+    """training images are left for right at every other visit, by chance"""
 
     @property
     def measures_instability(self) -> bool:
@@ -49,6 +51,7 @@ class TrainingPlan:
             patience=spec.budget.patience,
             longest_warmup_epochs=longest_warmup_epochs(spec.search_space),
             iwae_epochs=frozenset([*rungs, spec.budget.epochs]) if spec.bound == "iwae" else frozenset(),
+            mirrors=spec.data.mirror,
         )
 
     def stopping_rule(self, config: Config) -> StoppingRule:

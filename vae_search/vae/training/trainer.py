@@ -73,6 +73,7 @@ class Trainer:
                 clips=config.grad_clip > 0,
                 decays=config.weight_decay > 0,
                 precision=plan.precision,
+                mirrors=plan.mirrors,
             )
         )
         if likelihood not in self._baselines:

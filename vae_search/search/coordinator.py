@@ -11,6 +11,7 @@ from vae_search.search.confirmation import ConfirmationPlan
 from vae_search.search.control.live_control import LiveControl, without_commands
 from vae_search.search.messages import TrialAssignment, TrialReport
 from vae_search.search.pending_trials import PendingTrials
+from vae_search.search.planning.confirm_length import ConfirmLength
 from vae_search.search.progress import Progress
 from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.rungs.trial_queue import TrialQueue
@@ -74,7 +75,8 @@ class SweepCoordinator:
         self._pending = PendingTrials(store, spec.name)
         self._rungs = SuccessiveHalving(spec)
         self._study = SweepStudy.of(spec, rungs=self._rungs.epochs)
-        self._confirmation = ConfirmationPlan(spec, store)
+        length = ConfirmLength(spec, store, plan=context.plan, incarnation=context.incarnation)
+        self._confirmation = ConfirmationPlan(spec, store, length=length)
         self._running = RunsInFlight()
         self._queue = TrialQueue(spec, store, self._rungs, time_is_up=self._search_time_is_up)
         self._retention = WeightRetention(spec, store)
@@ -147,6 +149,9 @@ class SweepCoordinator:
             self._commit_ended(self._queue.cut(others_run=self._running.others_run))
             assignment = self._queue.new(self._study.ask)
         if assignment is None and self._queue.is_empty and not self._running.search_runs and self._seconds_left() > 0:
+            self._confirmation.settle_length(
+                left_s=self._seconds_left(), slots=self._slots(), check_lease=self._lease.check
+            )
             assignment = self._confirmation.next_assignment(self._running)
         if assignment is None:
             return None
@@ -270,7 +275,8 @@ class SweepCoordinator:
 
     def _search_time_is_up(self) -> bool:
         """True if the rest of the time is what the confirm runs need."""
-        return self._seconds_left() <= self._confirmation.forecast_s(slots=self._slots())
+        minutes = self._control.spec.budget.minutes
+        return self._seconds_left() <= self._confirmation.forecast_s(slots=self._slots(), minutes=minutes)
 
     def _land(self, key: str, row: TrialRow) -> TrialRow:
         """Tell all who decide by a durable row or show it; then the running folder goes."""

@@ -75,6 +75,8 @@ def run(
     _warn_of_former_limit(spec, observer)
     existing = sweep_record.find(store, spec.name)
     spec = spec.with_bound(existing.spec if existing else None)
+    if existing is not None:
+        spec = spec.settled_as(existing.spec)
     if existing is not None and (finished := _finished(store, existing, spec)) is not None:
         if finished.ended_by_time:
             observer.on_warning(f"sweep {spec.name}: {time_is_used(finished)}")
@@ -84,8 +86,10 @@ def run(
     from vae_search.data.random_access.kept_folders import drop_damaged
     from vae_search.data.tasks import JudgeTask, TrainingTask
     from vae_search.search.driver_lifecycle import SweepStart
+    from vae_search.search.planning.plan_record import is_planned
     from vae_search.services.datasets import open_dataset
     from vae_search.services.models.node_images import NodeImages
+    from vae_search.services.planning.settling import settle
 
     check_capacity(spec, address=address, wait_s=wait_s)  # refuse what can never run before anything slow
     observer.on_phase(f"reading {spec.data.source}")
@@ -96,8 +100,21 @@ def run(
     observer.on_images(dataset.summary)
     check_images(spec, dataset, is_new=existing is None)
     prove_exclusive(store)
-    start = SweepStart(record=_record_of(spec, dataset, code), text=text, must_exist=existing is not None)
     task, judge_task = TrainingTask.of(dataset), JudgeTask.of(dataset)
+    images = None if inline else NodeImages.of(dataset, spec.data, store, cache=cache)
+    on_node, plan = None if images is None else images.tasks, None
+    if is_planned(spec) and existing is None:
+        spec, plan = settle(
+            spec,
+            task=task,
+            judge_task=judge_task,
+            observer=observer,
+            address=address,
+            inline=inline,
+            on_node=on_node,
+        )
+    record = _record_of(spec, dataset, code, plan=None if plan is None else plan.to_json())
+    start = SweepStart(record=record, text=text, must_exist=existing is not None)
     if inline:
         from vae_search.search.worker.inline import search as search_inline
 
@@ -105,7 +122,6 @@ def run(
     else:
         from vae_search.runtime.sweep_runner import search
 
-        images = NodeImages.of(dataset, spec.data, store, cache=cache)
         search(
             start,
             task=task,
@@ -114,7 +130,7 @@ def run(
             observer=observer,
             address=address,
             wait_s=wait_s,
-            on_node=None if images is None else images.tasks,
+            on_node=on_node,
         )
     return outcome_of(store, status(store, spec.name), cache=cache, observer=observer, address=address)
 
@@ -146,7 +162,9 @@ def _finished(store: Store, existing: SweepRecord, spec: "SweepSpec") -> SweepSt
     return found
 
 
-def _record_of(spec: "SweepSpec", dataset: "Dataset", code: Mapping[str, CodeIdentity]) -> SweepRecord:
+def _record_of(
+    spec: "SweepSpec", dataset: "Dataset", code: Mapping[str, CodeIdentity], *, plan: Mapping[str, object] | None
+) -> SweepRecord:
     """The record of a sweep that begins now."""
     from vae_search.data.dataset import METRIC_VERSION, comparability_key, keys_judged_alike, pixels_key
 
@@ -161,6 +179,7 @@ def _record_of(spec: "SweepSpec", dataset: "Dataset", code: Mapping[str, CodeIde
         metric_version=METRIC_VERSION,
         keys_judged_alike=keys_judged_alike(dataset, likelihood=spec.likelihood),
         code=code,
+        plan=plan,
     )
 
 

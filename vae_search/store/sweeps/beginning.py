@@ -63,6 +63,7 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str, must_exist:
         }
         | ({} if record.borrowing is None else {"borrowing": record.borrowing.to_json()})
         | ({"code": {name: each.to_json() for name, each in record.code.items()}} if record.code else {})
+        | ({} if record.plan is None else {"plan": dict(record.plan)})
     )
     try:
         store.create(SweepPaths(name).resolved, content)

@@ -47,6 +47,8 @@ class SweepRecord:
     """of a fork"""
     code: Mapping[str, CodeIdentity] = field(default_factory=dict)
     """of the families and networks that are not ours, by architecture"""
+    plan: Mapping[str, object] | None = None
+    """of a sweep that divides its time by itself: what was measured and decided when it began"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,12 @@ class StoredRecord:
         return Borrowing.from_json(self.fields.get("borrowing"))
 
     @property
+    def plan(self) -> Mapping[str, object] | None:
+        """Plan that the sweep began with, as plain data; None if it has none."""
+        found = self.fields.get("plan")
+        return found if isinstance(found, dict) else None
+
+    @property
     def metric_version(self) -> int:
         """Version of the metric that the sweep was measured by; records from before it was kept are of the first."""
         found = self.fields.get("metric_version")
@@ -152,6 +160,7 @@ class StoredRecord:
             keys_judged_alike=tuple(map(str, alike)) if isinstance(alike, list) else (),
             borrowing=self.borrowing,
             code=self._code,
+            plan=self.plan,
         )
 
     def latest_spec(self, store: Store) -> "SweepSpec":

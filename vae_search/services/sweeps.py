@@ -6,6 +6,7 @@ Ray, Optuna and TensorFlow are imported inside the functions that need them: a s
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -252,10 +253,16 @@ def estimate(spec: "SweepSpec", *, store: Store, cache: Path, refresh: bool = Fa
 
     check_capacity(spec, address=None, wait_s=None)  # refuse what can never run before anything slow
     dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
-    check_images(spec, dataset, is_new=sweep_record.find(store, spec.name) is None)
+    existing, task, plan = sweep_record.find(store, spec.name), TrainingTask.of(dataset), None
+    check_images(spec, dataset, is_new=existing is None)
+    from vae_search.search.planning.plan_record import is_planned
     from vae_search.services.cost_estimate import estimate as estimate_costs
 
-    return estimate_costs(spec, TrainingTask.of(dataset), dataset.summary)
+    if is_planned(spec):
+        from vae_search.services.planning.forecast import forecast, forecast_of
+
+        spec, plan = forecast(spec, task, dataset.summary.parts) if existing is None else forecast_of(spec, existing)
+    return replace(estimate_costs(spec, task, dataset.summary), plan=plan)
 
 
 def stop(store: Store, sweep: str) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from vae_search.search.planning.plan import (
     CONFIGS,
     CONTEST_SEEDS,
+    TRIAL_START_S,
     Demands,
     Plan,
     Speed,
@@ -32,7 +33,7 @@ demanded = st.builds(Demands, promotes=st.booleans(), least_rung=st.integers(1, 
 
 def search_s_of(found: Plan, speed: Speed, workers: int) -> float:
     each = expected_epochs(found.epochs, found.first_rung, found.reduction_factor)
-    return found.trials * each * speed.epoch_s / workers
+    return found.trials * (each * speed.epoch_s + TRIAL_START_S) / workers
 
 
 @given(times, workers_at_once, speeds, demanded)

@@ -18,6 +18,7 @@ MOST_TRIALS = 1000
 LEAST_GROWTH = 2  # epochs of a confirm run as a multiple of a trial's
 CONTEST_SEEDS = 3  # the fewest that a promotion takes
 MOST_SEEDS = 5
+TRIAL_START_S = 0.5  # of a worker: a trial's graph, first files and row
 RESERVE = 0.97  # of the time of a confirm run that is epochs; the rest is its start, scores and files
 MOST_CONFIRM_EPOCHS = 100_000
 
@@ -111,14 +112,14 @@ def plan(minutes: float, workers: int, speed: Speed, demands: Demands) -> Plan:
         judge_epochs=speed.judge_epochs,
     )
     most = max(1, longest // LEAST_GROWTH) if finalists else MOST_SEARCH_EPOCHS
-    epochs = demands.epochs or _search_epochs(search_s * workers / speed.epoch_s, demands, most=most)
+    epochs = demands.epochs or _search_epochs(search_s * workers, speed.epoch_s, demands, most=most)
     first = _first_rung(epochs, demands)
-    each = expected_epochs(epochs, first, demands.reduction_factor)
-    room = math.floor(search_s * workers / (each * speed.epoch_s))
+    each_s = expected_epochs(epochs, first, demands.reduction_factor) * speed.epoch_s + TRIAL_START_S
+    room = math.floor(search_s * workers / each_s)
     trials = demands.trials or min(MOST_TRIALS, max(room, demands.least_trials, 1))
     length = max(longest, epochs)
     judge_s = speed.judge_epochs * speed.slow_epoch_s * rounds_of(workers, finalists=finalists, seeds=seeds)
-    needed_s = trials * each * speed.epoch_s / workers if demands.trials is None else 0.0
+    needed_s = trials * each_s / workers if demands.trials is None else 0.0
     return Plan(
         trials=trials,
         epochs=epochs,
@@ -180,13 +181,16 @@ def confirm_length(
     return min(MOST_CONFIRM_EPOCHS, max(0, math.floor(epochs)))
 
 
-def _search_epochs(room: float, demands: Demands, *, most: int) -> int:
+def _search_epochs(room_s: float, epoch_s: float, demands: Demands, *, most: int) -> int:
     """The most epochs of a trial with which the search has room for its configs.
 
+    Where epochs are so short that the starts of so many trials would take most of the time, it has fewer configs.
+
     Args:
-        room: epochs that the search can train in all.
+        room_s: of all workers, for the search.
         most: epochs that a trial may have.
     """
+    configs = max(1.0, demands.least_trials, min(CONFIGS, room_s / (2 * TRIAL_START_S)))
     least = max(demands.least_epochs, demands.first_rung or demands.least_rung)
     found = least
     for epochs in range(least, min(most, MOST_SEARCH_EPOCHS) + 1):
@@ -194,7 +198,7 @@ def _search_epochs(room: float, demands: Demands, *, most: int) -> int:
         each = expected_epochs(epochs, first, demands.reduction_factor)
         last = max(rungs_of(epochs, first, demands.reduction_factor), default=0)
         # A rung shortly before the end would compare what is over anyway.
-        if each * max(CONFIGS, demands.least_trials) <= room and LEAST_GROWTH * last <= epochs:
+        if (each * epoch_s + TRIAL_START_S) * configs <= room_s and LEAST_GROWTH * last <= epochs:
             found = epochs
     return found
 

@@ -133,8 +133,13 @@ def show_estimate(estimate: "Estimate", spec: "SweepSpec", *, as_json: bool) -> 
     if as_json:
         show_json(estimate_facts(estimate, spec))
         return
-    rungs = ", ".join(map(str, estimate.rungs)) or "none"
-    say(f"{spec.name}: {spec.budget.trials} trials of up to {spec.budget.epochs} epochs; rungs at {rungs}")
+    if estimate.plan is not None:
+        from vae_search.services.planning.plan_words import NOT_MEASURED, plan_sentence
+
+        say("\n".join([f"{spec.name}: {plan_sentence(estimate.plan)}", NOT_MEASURED]))
+    else:
+        rungs = ", ".join(map(str, estimate.rungs)) or "none"
+        say(f"{spec.name}: {spec.budget.trials} trials of up to {spec.budget.epochs} epochs; rungs at {rungs}")
     searched = list(dict.fromkeys(parameter.name for parameter in spec.search_space.searched))
     say(f"searched: {', '.join(searched) or 'nothing, every parameter is fixed'}")
     for line in (*estimate.images.sentences, *estimate.warm_start):

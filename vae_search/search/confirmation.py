@@ -6,7 +6,7 @@ several: it is chosen on select images, and by a run that says nothing in its fa
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from vae_search.core.criteria import Criteria
@@ -14,6 +14,7 @@ from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
 from vae_search.search.messages import TrialAssignment
+from vae_search.search.planning.confirm_length import ConfirmLength
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.spec.sweep_spec import SweepSpec
@@ -105,17 +106,22 @@ def _select_score(row: ConfirmRow) -> float:
 
 
 class ConfirmationPlan:
-    """The confirm runs of one sweep, from the moment on at which its search is over."""
+    """The confirm runs of one sweep, from the moment on at which its search is over.
 
-    def __init__(self, spec: SweepSpec, store: Store) -> None:
+    Args:
+        length: of the runs, where a plan decides it.
+    """
+
+    def __init__(self, spec: SweepSpec, store: Store, *, length: ConfirmLength | None = None) -> None:
         self._spec = spec
+        self._length = length or ConfirmLength(spec, store, plan=None, incarnation=None)
         self._ledger = ConfirmRuns(store, spec.name)
         self.stored = self._ledger.read()
         """rows that were there when the driver began"""
         self._ended = [*self.stored.rows]
         self._candidates: list[TrialRow] = []
         self._finalists: list[TrialRow] = []
-        _check_epochs(spec, self._ended)
+        _check_epochs(spec, self._ended, epochs=self._length.epochs)
 
     @property
     def ended(self) -> Sequence[ConfirmRow]:
@@ -135,6 +141,10 @@ class ConfirmationPlan:
         if criteria is None:  # of a front all members are needed, to know who is on it
             self._candidates = self._finalists
 
+    def settle_length(self, *, left_s: float, slots: int, check_lease: Callable[[], None]) -> None:
+        """Decide how long the runs are, where it is still open; see `ConfirmLength.decide`."""
+        self._length.decide(self._finalists, left_s=left_s, slots=slots, check_lease=check_lease)
+
     def next_assignment(self, in_flight: Collection[str]) -> TrialAssignment | None:
         """The next confirm run; None if there is none, or none before one in flight has ended.
 
@@ -146,7 +156,13 @@ class ConfirmationPlan:
             if run.key not in in_flight:
                 (row,) = (row for row in self._finalists if row.trial == run.trial)
                 seed = derived_seed(self._spec.seed, run.trial, f"confirm seed {run.confirm_seed}")
-                return TrialAssignment(trial=run.trial, confirm_seed=run.confirm_seed, params=row.params, seed=seed)
+                return TrialAssignment(
+                    trial=run.trial,
+                    confirm_seed=run.confirm_seed,
+                    params=row.params,
+                    seed=seed,
+                    epochs=self._length.epochs,
+                )
         return None
 
     def write(self, row: TrialRow, *, confirm_seed: int) -> ConfirmRow:
@@ -161,14 +177,18 @@ class ConfirmationPlan:
         """A confirm run has a row."""
         self._ended.append(row)
 
-    def forecast_s(self, *, slots: int) -> float:
+    def forecast_s(self, *, slots: int, minutes: float | None = None) -> float:
         """Seconds that the runs will take, by the finalists' own trainings; 0 as long as there are none.
 
-        A config that patience has completed is taken to be so again.
+        A config that patience has completed is taken to be so again. Runs whose length a plan decides take what it
+        keeps for them.
 
         Args:
             slots: runs at once.
+            minutes: of the budget by now.
         """
+        if self._finalists and (reserved_s := self._length.reserved_s(minutes)) is not None:
+            return reserved_s
         runs_s = [
             row.wall_s / row.epochs * (limit if row.epochs >= self._spec.budget.epochs else min(row.epochs, limit))
             for limit in [self._spec.confirm_epochs]
@@ -182,21 +202,24 @@ class ConfirmationPlan:
         return (-(-choosing // slots) + -(-confirm.seeds // slots)) * max(runs_s)
 
 
-def _check_epochs(spec: SweepSpec, ended: Sequence[ConfirmRow]) -> None:
+def _check_epochs(spec: SweepSpec, ended: Sequence[ConfirmRow], *, epochs: int | None) -> None:
     """Seeds of one config are compared with each other, so all must have been trained for equally long.
 
     Or until patience was over, which it would have been at the same epoch below another limit.
+
+    Args:
+        epochs: that a plan has decided on.
 
     Raises:
         Conflict: confirm.epochs is another one than before.
     """
     for row in ended:
-        rule = spec.stopping_rule(row.params, confirms=True)
+        rule = spec.stopping_rule(row.params, confirms=True, epochs=epochs)
         by_patience = row.epochs < rule.epochs and rule.is_patience_over(
             row.epochs, best_epoch=row.best_epoch or row.epochs
         )
         if row.state is State.COMPLETE and row.epochs != rule.epochs and not by_patience:
             raise Conflict(
-                f"sweep {spec.name}: confirm.epochs is {spec.confirm_epochs}, but confirm run {row.key} was trained "
+                f"sweep {spec.name}: confirm.epochs is {rule.epochs}, but confirm run {row.key} was trained "
                 f"for {row.epochs} epochs already.\nChange it back, or give the spec another name."
             )

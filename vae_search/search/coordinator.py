@@ -12,6 +12,7 @@ from vae_search.search.control.live_control import LiveControl, without_commands
 from vae_search.search.limits.search_limits import SearchLimits
 from vae_search.search.messages import TrialAssignment, TrialReport
 from vae_search.search.pending_trials import PendingTrials
+from vae_search.search.planning.confirm_length import ConfirmLength
 from vae_search.search.progress import Progress
 from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.rungs.trial_queue import TrialQueue
@@ -73,10 +74,17 @@ class SweepCoordinator:
         self._pending = PendingTrials(store, spec.name)
         self._rungs = SuccessiveHalving(spec)
         self._study = SweepStudy.of(spec, rungs=self._rungs.epochs, seed=context.sampler_seed)
-        self._confirmation = ConfirmationPlan(spec, store)
+        length = ConfirmLength(spec, store, plan=context.plan, incarnation=context.incarnation)
+        self._confirmation = ConfirmationPlan(spec, store, length=length)
         self._running = RunsInFlight()
         self._limits = SearchLimits(
-            context, store=store, lease=lease, plan=self._confirmation, seconds_left=seconds_left, slots=slots
+            context,
+            store=store,
+            lease=lease,
+            plan=self._confirmation,
+            seconds_left=seconds_left,
+            slots=slots,
+            minutes=lambda: self._control.spec.budget.minutes,
         )
         self._limits.unfinished = lambda: (*self._running.values(), *self._queue.paused_trials)
         first = context.first_configs
@@ -152,6 +160,7 @@ class SweepCoordinator:
             assignment = self._queue.new(self._study.ask)
         is_searched = self._queue.is_empty and not self._running.search_runs
         if assignment is None and is_searched and not self._limits.sweep_time_is_up():
+            self._limits.settle_confirm_length()
             assignment = self._confirmation.next_assignment(self._running)
         if assignment is None:
             return None

@@ -17,6 +17,7 @@ from vae_search.core.scratch import LOGS, owned_folder
 from vae_search.errors import Interrupted, StoreUnavailable
 from vae_search.search.control.driver_time import DriverTime
 from vae_search.search.control.live_control import LiveControl
+from vae_search.search.planning.plan_record import plan_in
 from vae_search.search.progress import Observer
 from vae_search.search.running_trial import SweepContext
 from vae_search.spec.sweep_spec import SweepSpec
@@ -131,6 +132,7 @@ def run_sweep(
                     incarnation=begun.record.incarnation,
                     borrowing=begun.record.borrowing,
                     warm_started=begun.record.warm_started,
+                    plan=plan_in(begun.record.plan, path=SweepPaths(spec.name).resolved),
                 ),
                 store=retrying,
                 lease=lease,

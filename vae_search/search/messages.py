@@ -45,6 +45,8 @@ class TrialAssignment:
     """of a confirm run: which of the finalist's fresh seeds; `trial` is then the finalist"""
     command: int | None = None
     """number of the command that enqueued the config; None if nobody did"""
+    epochs: int | None = None
+    """of a confirm run whose length was decided when the search was over; None: as the spec says"""
 
     @property
     def confirms(self) -> bool:

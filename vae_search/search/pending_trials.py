@@ -67,6 +67,8 @@ class PendingTrials:
         record = asdict(assignment) | {"incarnation": self._identity.incarnation}
         if assignment.command is None:  # as it was before there were commands: equal assignments have equal bytes
             del record["command"]
+        if assignment.epochs is None:  # likewise
+            del record["epochs"]
         return to_json_bytes(record)
 
     def all(self) -> list[TrialAssignment]:
@@ -137,15 +139,18 @@ class PendingTrials:
 
 def _assignment(record: Mapping[str, object], *, where: str) -> TrialAssignment:
     trial, params, seed = record.get("trial"), record.get("params"), record.get("seed")
-    confirm_seed, command = record.get("confirm_seed"), record.get("command")
+    confirm_seed, command, epochs = record.get("confirm_seed"), record.get("command"), record.get("epochs")
     if not (
         isinstance(trial, int)
         and isinstance(params, dict)
         and isinstance(seed, int)
         and isinstance(confirm_seed, int | None)
         and isinstance(command, int | None)
+        and isinstance(epochs, int | None)
     ):
         raise CorruptStore(
             f"{where}: must hold trial, params and seed, but has {sorted(record)}. Restore it from a copy."
         )
-    return TrialAssignment(trial=trial, params=params, seed=seed, confirm_seed=confirm_seed, command=command)
+    return TrialAssignment(
+        trial=trial, params=params, seed=seed, confirm_seed=confirm_seed, command=command, epochs=epochs
+    )

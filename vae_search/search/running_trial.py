@@ -9,6 +9,7 @@ from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import Reason, State
 from vae_search.search.limits.spending import budget_words
 from vae_search.search.messages import Failure, TrialAssignment, TrialReport
+from vae_search.search.planning.plan_record import SweepPlan
 from vae_search.search.pruning import RungDecision, SuccessiveHalving
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.sweep_spec import SweepSpec
@@ -47,6 +48,8 @@ class SweepContext:
     """the same; of a fork"""
     warm_started: WarmStarted | None = None
     """the same; of a sweep that learned from earlier ones"""
+    plan: SweepPlan | None = None
+    """the same; of a sweep that divides its time by itself"""
 
     @property
     def lenders(self) -> tuple[Borrowing, ...]:
@@ -185,7 +188,7 @@ def end_of(
         summary = report.failure.error.splitlines()[0]
         return TrialEnd(state=State.FAIL, reason=report.failure.reason, explanation=summary)
     confirms = running.assignment.confirms
-    rule = spec.stopping_rule(running.params, confirms=confirms)
+    rule = spec.stopping_rule(running.params, confirms=confirms, epochs=running.assignment.epochs)
     if report.epoch >= rule.epochs:
         return TrialEnd(state=State.COMPLETE, reason=None, explanation=f"all {report.epoch} epochs done")
     if running.measurements and rule.is_patience_over(report.epoch, best_epoch=(best := running.best_epoch(rule))):

@@ -92,7 +92,7 @@ def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, fi
     Scores that need a trial's end are NULL for one that was cut; the others are of the best epoch in any case.
     """
     spec, scores = context.spec, running.scores if end.state is State.COMPLETE else None
-    rule = spec.stopping_rule(running.params, confirms=running.assignment.confirms)
+    rule = spec.stopping_rule(running.params, confirms=running.assignment.confirms, epochs=running.assignment.epochs)
     best = running.measurements[running.best_epoch(rule)] if running.measurements else None
     instability = scores.instability if scores else None
     costs = running.costs

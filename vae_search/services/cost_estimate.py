@@ -11,6 +11,7 @@ from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.machine import this_machine
 from vae_search.data.tasks import TrainingTask
 from vae_search.search.capacity import WORKER_BYTES, local_capacity
+from vae_search.search.planning.plan_record import SweepPlan
 from vae_search.search.pruning import rung_epochs
 from vae_search.search.study.study import SweepStudy
 from vae_search.spec.hyperparameters import Config
@@ -48,6 +49,8 @@ class Estimate:
     store_bytes: int
     warm_start: tuple[str, ...] = ()
     """sentences on what the sweep would take from earlier ones"""
+    plan: SweepPlan | None = None
+    """of a sweep that divides its time by itself, by an estimate of its speed"""
 
 
 def expected_epochs(spec: SweepSpec) -> float:
@@ -82,10 +85,9 @@ def estimate(
     slots = capacity.trials
     epochs = spec.budget.trials * expected_epochs(spec) + spec.confirm.runs * spec.confirm_epochs
     decoder_flops = float(np.mean([network.decoder_flops for network in networks]))
-    select_passes = flops + (elbo_draws(len(task.select)) - 1) * decoder_flops
-    work = epochs * (3 * flops * len(task.train) + select_passes * len(task.select))
+    work = epochs * epoch_flops(task, flops=flops, decoder_flops=decoder_flops)
     work += _scoring_flops(spec, images.parts, flops=flops, decoder_flops=decoder_flops)
-    training_s = work / (REACHED_SHARE * _matrix_flops_per_s())
+    training_s = work / (REACHED_SHARE * matrix_flops_per_s())
     time_s = START_S + COMPILE_S * len({network.topology for network in networks}) + training_s / slots
     if spec.budget.minutes is not None:
         time_s = min(time_s, 60.0 * spec.budget.minutes)
@@ -105,6 +107,16 @@ def estimate(
         store_bytes=int(4 * parameters * (kept + STATE_COPIES * (slots + waiting)) + 20_000 * spec.budget.trials),
         warm_start=warm_start,
     )
+
+
+def epoch_flops(task: TrainingTask, *, flops: float, decoder_flops: float) -> float:
+    """Cost of an epoch: the training images forwards and backwards, and the bound of the select images.
+
+    Args:
+        flops, decoder_flops: of one image through the whole network, and through its decoder.
+    """
+    select_passes = flops + (elbo_draws(len(task.select)) - 1) * decoder_flops
+    return 3 * flops * len(task.train) + select_passes * len(task.select)
 
 
 def _scoring_flops(spec: SweepSpec, parts: Mapping[str, int], *, flops: float, decoder_flops: float) -> float:
@@ -145,7 +157,7 @@ def _working_bytes(spec: SweepSpec, networks: Sequence[BuiltNetwork], parts: Map
     return found
 
 
-def _matrix_flops_per_s() -> float:
+def matrix_flops_per_s() -> float:
     """Speed of one core in a large matrix product, the better of a few tries."""
     matrix = np.ones((MATRIX_SIZE, MATRIX_SIZE), np.float32)
     best_s = float("inf")

@@ -6,6 +6,7 @@ Ray, Optuna and TensorFlow are imported inside the functions that need them: a s
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,8 @@ def run(
     _warn_of_former_limit(spec, observer)
     existing = sweep_record.find(store, spec.name)
     spec = spec.with_bound(existing.spec if existing else None)
+    if existing is not None:
+        spec = spec.settled_as(existing.spec)
     if existing is not None and (finished := _finished(store, existing, spec)) is not None:
         if finished.ended_by_time:
             observer.on_warning(f"sweep {spec.name}: {time_is_used(finished)}")
@@ -85,8 +88,10 @@ def run(
     from vae_search.data.random_access.kept_folders import drop_damaged
     from vae_search.data.tasks import JudgeTask, TrainingTask
     from vae_search.search.driver_lifecycle import SweepStart
+    from vae_search.search.planning.plan_record import is_planned
     from vae_search.services.datasets import open_dataset
     from vae_search.services.models.node_images import NodeImages
+    from vae_search.services.planning.settling import settle
 
     check_capacity(spec, address=address, wait_s=wait_s)  # refuse what can never run before anything slow
     observer.on_phase(f"reading {spec.data.source}")
@@ -97,11 +102,23 @@ def run(
     observer.on_images(dataset.summary)
     check_images(spec, dataset, is_new=existing is None)
     prove_exclusive(store)
-    record = _record_of(spec, dataset, code)
+    task, judge_task = TrainingTask.of(dataset), JudgeTask.of(dataset)
+    images = None if inline else NodeImages.of(dataset, spec.data, store, cache=cache)
+    on_node, plan = None if images is None else images.tasks, None
+    if is_planned(spec) and existing is None:
+        spec, plan = settle(
+            spec,
+            task=task,
+            judge_task=judge_task,
+            observer=observer,
+            address=address,
+            inline=inline,
+            on_node=on_node,
+        )
+    record = _record_of(spec, dataset, code, plan=None if plan is None else plan.to_json())
     lines, borrow = warm_start.begin(store, record, existing)
     observer.on_warm_start(lines)
     start = SweepStart(record=record, text=text, must_exist=existing is not None, borrow=borrow)
-    task, judge_task = TrainingTask.of(dataset), JudgeTask.of(dataset)
     if inline:
         from vae_search.search.worker.inline import search as search_inline
 
@@ -109,7 +126,6 @@ def run(
     else:
         from vae_search.runtime.sweep_runner import search
 
-        images = NodeImages.of(dataset, spec.data, store, cache=cache)
         search(
             start,
             task=task,
@@ -118,7 +134,7 @@ def run(
             observer=observer,
             address=address,
             wait_s=wait_s,
-            on_node=None if images is None else images.tasks,
+            on_node=on_node,
         )
     return outcome_of(store, status(store, spec.name), cache=cache, observer=observer, address=address)
 
@@ -150,7 +166,9 @@ def _finished(store: Store, existing: SweepRecord, spec: "SweepSpec") -> SweepSt
     return found
 
 
-def _record_of(spec: "SweepSpec", dataset: "Dataset", code: Mapping[str, CodeIdentity]) -> SweepRecord:
+def _record_of(
+    spec: "SweepSpec", dataset: "Dataset", code: Mapping[str, CodeIdentity], *, plan: Mapping[str, object] | None
+) -> SweepRecord:
     """The record of a sweep that begins now."""
     from vae_search.data.dataset import METRIC_VERSION, comparability_key, keys_judged_alike, pixels_key
 
@@ -165,6 +183,7 @@ def _record_of(spec: "SweepSpec", dataset: "Dataset", code: Mapping[str, CodeIde
         metric_version=METRIC_VERSION,
         keys_judged_alike=keys_judged_alike(dataset, likelihood=spec.likelihood),
         code=code,
+        plan=plan,
     )
 
 
@@ -237,15 +256,22 @@ def estimate(spec: "SweepSpec", *, store: Store, cache: Path, refresh: bool = Fa
 
     check_capacity(spec, address=None, wait_s=None)  # refuse what can never run before anything slow
     dataset = open_dataset(store, spec.data, cache=cache, refresh=refresh)
-    existing = sweep_record.find(store, spec.name)
+    existing, task, plan = sweep_record.find(store, spec.name), TrainingTask.of(dataset), None
     check_images(spec, dataset, is_new=existing is None)
+    from vae_search.search.planning.plan_record import is_planned
     from vae_search.services.cost_estimate import estimate as estimate_costs
 
+    if is_planned(spec):
+        from vae_search.services.planning.forecast import forecast, forecast_of
+
+        spec, plan = forecast(spec, task, dataset.summary.parts) if existing is None else forecast_of(spec, existing)
     lines: tuple[str, ...] = ()
     if spec.warm_start is not None:
         settled = spec.with_bound(existing.spec if existing else None)
-        lines, _ = warm_start.begin(store, _record_of(settled, dataset, checked_code(spec, existing)), existing)
-    return estimate_costs(spec, TrainingTask.of(dataset), dataset.summary, warm_start=lines)
+        lines, _ = warm_start.begin(
+            store, _record_of(settled, dataset, checked_code(spec, existing), plan=None), existing
+        )
+    return replace(estimate_costs(spec, task, dataset.summary, warm_start=lines), plan=plan)
 
 
 def stop(store: Store, sweep: str) -> None:

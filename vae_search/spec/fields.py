@@ -85,6 +85,12 @@ def _concurrency(value: object) -> object:
     raise ValueError(f"must be auto or a whole number >= 1, but got {shown(value)}.")
 
 
+def _auto_epochs(value: object) -> object:
+    if value in (None, "auto") or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 100_000):
+        return value
+    raise ValueError(f"must be auto or a whole number >= 1, but got {shown(value)}.")
+
+
 def _gpus(value: object) -> object:
     number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else -1.0
     if number == 0 or LEAST_AMOUNT <= number <= 1 or (number <= 1024 and number.is_integer() and number > 0):
@@ -139,6 +145,13 @@ Concurrency = Annotated[
     int | Literal["auto"],
     BeforeValidator(_concurrency),
     WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": 100_000}]}),
+]
+AutoEpochs = Annotated[
+    int | Literal["auto"] | None,
+    BeforeValidator(_auto_epochs),
+    WithJsonSchema(
+        {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": 100_000}, {"type": "null"}]}
+    ),
 ]
 Gpus = Annotated[float, BeforeValidator(_gpus), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1024})]
 Memory = Annotated[

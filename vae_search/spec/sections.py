@@ -11,7 +11,17 @@ from pydantic import BeforeValidator, Field, model_validator
 from vae_search.core.references import NAME_PATTERN
 from vae_search.core.text import shown
 from vae_search.core.validation import Problems, raise_problems
-from vae_search.spec.fields import NAMES, Concurrency, Criterion, Gpus, Memory, PositiveAmount, ResourceName, Share
+from vae_search.spec.fields import (
+    NAMES,
+    AutoEpochs,
+    Concurrency,
+    Criterion,
+    Gpus,
+    Memory,
+    PositiveAmount,
+    ResourceName,
+    Share,
+)
 from vae_search.spec.hyperparameters import is_keras
 from vae_search.spec.measures.metrics import criteria_problems
 from vae_search.spec.networks.submitted import own_problems
@@ -65,8 +75,8 @@ class DataSpec(Part):
 class Budget(Part):
     """Limits after which a sweep is over."""
 
-    trials: int = Field(ge=1, le=100_000, description="Configs to try.")
-    epochs: int = Field(ge=1, le=100_000, description="Epochs of a trial that is not pruned; the most with patience.")
+    trials: int = Field(ge=1, le=100_000, description="Configs to try; auto, or left out, with minutes.")
+    epochs: int = Field(ge=1, le=100_000, description="Of an unpruned trial, the most with patience; or auto.")
     minutes: float | None = Field(
         default=None, gt=0, description="Time in which trials run, over all drivers; none = no limit."
     )
@@ -173,7 +183,9 @@ class Confirm(Part):
 
     finalists: int = Field(default=3, ge=0, le=100, description="Configs that are trained again; 0 = none.")
     seeds: int = Field(default=5, ge=1, le=100, description="Fresh seeds that testify for the best of them.")
-    epochs: int | None = Field(default=None, ge=1, le=100_000, description="Epochs of each; default: budget.epochs.")
+    epochs: AutoEpochs = Field(
+        default=None, description="Epochs of each; default: budget.epochs; auto: for the rest of budget.minutes."
+    )
 
     @property
     def runs(self) -> int:

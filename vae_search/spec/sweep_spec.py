@@ -33,8 +33,9 @@ from vae_search.spec.hyperparameters import Config, ParamValue
 from vae_search.spec.measures.metrics import Metric, read_metrics
 from vae_search.spec.networks.space_schema import configs_schema, space_schema, with_installed_families
 from vae_search.spec.parts.keys import KEYS_OF_PARTS
-from vae_search.spec.parts.part import Part
 from vae_search.spec.parts.warm_start import WarmStart
+from vae_search.spec.planning.auto_keys import schema_with_auto
+from vae_search.spec.planning.auto_spec import AutoSpec
 from vae_search.spec.search_space import SearchSpace
 from vae_search.spec.search_space_yaml import read_configs, read_space, write_space
 from vae_search.spec.sections import (
@@ -53,7 +54,7 @@ from vae_search.spec.sections import (
 )
 
 
-class SweepSpec(Part):
+class SweepSpec(AutoSpec):
     """One sweep, fully resolved."""
 
     name: str = Field(pattern=NAME_PATTERN, description="What the sweep is called, also in the store.")
@@ -132,17 +133,9 @@ class SweepSpec(Part):
         raise_problems(relation_problems(dict(self)))
         return self
 
-    def to_json(self) -> dict[str, Any]:
-        """The whole spec in plain values; itself a valid spec, which `from_json` turns into an equal one."""
-        return self.model_dump(mode="json")
-
     @classmethod
     def from_json(cls, tree: Mapping[str, object]) -> "SweepSpec":
-        """The spec of `to_json`.
-
-        Raises:
-            InvalidSpec: `tree` is not a spec.
-        """
+        """The spec of `to_json`; errors as there."""
         return _validated(SpecFile(origin="resolved spec", tree=dict(tree), places={}))
 
     def identity(self) -> dict[str, object]:
@@ -193,13 +186,19 @@ class SweepSpec(Part):
 
     @property
     def confirm_epochs(self) -> int:
-        """Epochs of a confirm run; the most with patience."""
-        return self.confirm.epochs or self.budget.epochs
+        """Epochs of a confirm run, the most with patience; of an auto one those that it has at least."""
+        return self.confirm.epochs if isinstance(self.confirm.epochs, int) else self.budget.epochs
 
-    def stopping_rule(self, params: Mapping[str, ParamValue], *, confirms: bool) -> StoppingRule:
-        """The rule that ends a trial, or a confirm run, with these parameters."""
+    def stopping_rule(
+        self, params: Mapping[str, ParamValue], *, confirms: bool, epochs: int | None = None
+    ) -> StoppingRule:
+        """The rule that ends a trial, or a confirm run, with these parameters.
+
+        Args:
+            epochs: of this run; None: as the spec says.
+        """
         return StoppingRule(
-            epochs=self.confirm_epochs if confirms else self.budget.epochs,
+            epochs=epochs or (self.confirm_epochs if confirms else self.budget.epochs),
             warmup_epochs=Config.from_params(params).kl_warmup_epochs,
             patience=self.budget.patience,
             evaluations=EVALUATIONS_OF_INSTABILITY,
@@ -268,7 +267,7 @@ def overridden(spec: SweepSpec, overrides: Sequence[str]) -> SweepSpec:
 
 def json_schema() -> dict[str, object]:
     """The JSON Schema of a spec, for editors that check and complete while one types; with the families installed."""
-    schema = with_installed_families(SweepSpec.model_json_schema())
+    schema = schema_with_auto(with_installed_families(SweepSpec.model_json_schema()))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

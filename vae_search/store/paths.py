@@ -8,6 +8,7 @@ sweeps/<sweep>/heartbeat.json                     the holder's counter and progr
 sweeps/<sweep>/control/stop-000003.json           somebody asks lease 3 to stop
 sweeps/<sweep>/control/commands-<incarnation>/000002.json  somebody asks for a trial, the end of one, other settings
 sweeps/<sweep>/control/trials-<incarnation>/000042.json    the command by which somebody enqueued the trial's config
+sweeps/<sweep>/control/confirm-<incarnation>.json of a planned sweep: epochs of its confirm runs
 sweeps/<sweep>/running/000042/suggestion.json     a trial that was issued; removed after its row is written
 sweeps/<sweep>/running/000042/strike-oom-<nonce>.json   it ran out of memory, or of time, once
 sweeps/<sweep>/running/000042/000003/checkpoint-000007/
@@ -108,6 +109,10 @@ class SweepPaths:
     def commands(self, incarnation: str | None) -> str:
         """The folder of the commands to one incarnation of the sweep; None: that of older versions, for all."""
         return f"{self.control}/commands" + ("" if incarnation is None else f"-{incarnation}")
+
+    def confirm_length(self, incarnation: str | None) -> str:
+        """File with the number of epochs that a plan has decided for the confirm runs."""
+        return f"{self.control}/confirm" + ("" if incarnation is None else f"-{incarnation}") + ".json"
 
     def enqueued_trials(self, incarnation: str | None) -> str:
         """The folder of notes on trials whose configs were enqueued."""

@@ -25,7 +25,7 @@ confirm: {finalists: 0}
 
 @pytest.fixture(autouse=True)
 def steady_machine(monkeypatch) -> None:
-    monkeypatch.setattr(cost_estimate, "_matrix_flops_per_s", lambda: 1e9)
+    monkeypatch.setattr(cost_estimate, "matrix_flops_per_s", lambda: 1e9)
 
 
 @pytest.fixture

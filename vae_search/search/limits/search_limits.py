@@ -24,6 +24,7 @@ class SearchLimits:
         plan: of the confirm runs, whose need is kept free.
         seconds_left: of the time budget; infinite if there is none.
         slots: how many trials run at once.
+        minutes: of the budget by now.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class SearchLimits:
         plan: ConfirmationPlan,
         seconds_left: Callable[[], float],
         slots: Callable[[], int],
+        minutes: Callable[[], float | None] = lambda: None,
     ) -> None:
         self.unfinished: Callable[[], Iterable[RunningTrial]] = tuple
         """runs without a row, those that wait at a rung included"""
@@ -45,6 +47,7 @@ class SearchLimits:
         self._plan = plan
         self._seconds_left = seconds_left
         self._slots = slots
+        self._minutes = minutes
         self._gpus = context.spec.resources.gpus_per_trial
         self._spent = spent_by_all(plan.ended, gpus=self._gpus)
         self._values: dict[int, float] = {}
@@ -91,9 +94,14 @@ class SearchLimits:
 
     def search_time_is_up(self) -> bool:
         """True if the rest of the time, or of the hours, is what the confirm runs need."""
-        if self._seconds_left() <= self._plan.forecast_s(slots=self._slots()):
+        if self._seconds_left() <= self._plan.forecast_s(slots=self._slots(), minutes=self._minutes()):
             return True
         return self._used_limit(reserved=True) is not None
+
+    def settle_confirm_length(self) -> None:
+        """Decide how long the confirm runs are, where that is left to the time that remains."""
+        left_s, slots = self._seconds_left(), self._slots()
+        self._plan.settle_length(left_s=left_s, slots=slots, check_lease=self._lease.check)
 
     def search_is_over(self) -> bool:
         """True if no trial shall begin, or go on after a pause."""

@@ -69,7 +69,6 @@ class TrialRunner:
         self._monotonic = monotonic
         spec = config.spec
         self._trial_plan = TrainingPlan.of(spec, rungs=config.rungs)
-        self._confirm_plan = self._trial_plan.confirming(spec.confirm_epochs)
         self._trainer = Trainer(task, threads=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
         if spec.precision == "bfloat16":
             require_bfloat16(spec.resources.gpus_per_trial)
@@ -171,7 +170,9 @@ class TrialRunner:
         return run
 
     def _plan_of(self, assignment: TrialAssignment) -> TrainingPlan:
-        return self._confirm_plan if assignment.confirms else self._trial_plan
+        if not assignment.confirms:
+            return self._trial_plan
+        return self._trial_plan.confirming(assignment.epochs or self._config.spec.confirm_epochs)
 
     def _save_if_due(self, assignment: TrialAssignment, run: TrainingRun) -> None:
         last = run.is_over

@@ -6,6 +6,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from vae_search.search.limits.spending import HOUR_S, Spent, confirm_need, forecast, has_limit, spent_by_all, used_limit
+from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store.backends.base import Store
 from vae_search.store.control.search_stop import SearchStop, read_stop
 from vae_search.store.ledger.confirm_runs import ConfirmRow

@@ -64,6 +64,7 @@ def create_or_check(store: Store, record: SweepRecord, *, text: str, must_exist:
         | ({} if record.borrowing is None else {"borrowing": record.borrowing.to_json()})
         | ({} if record.warm_started is None else {"warm_started": record.warm_started.to_json()})
         | ({"code": {name: each.to_json() for name, each in record.code.items()}} if record.code else {})
+        | ({} if record.plan is None else {"plan": dict(record.plan)})
     )
     try:
         store.create(SweepPaths(name).resolved, content)

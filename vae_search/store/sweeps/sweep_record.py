@@ -51,6 +51,8 @@ class SweepRecord:
     """of a sweep that learned from earlier ones"""
     code: Mapping[str, CodeIdentity] = field(default_factory=dict)
     """of families and networks that are not ours, by architecture, and of metrics, by column"""
+    plan: Mapping[str, object] | None = None
+    """of a sweep that divides its time by itself: what was measured and decided when it began"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,12 @@ class StoredRecord:
         return own if self.warm_started is None else (*own, *self.warm_started.borrowed)
 
     @property
+    def plan(self) -> Mapping[str, object] | None:
+        """Plan that the sweep began with, as plain data; None if it has none."""
+        found = self.fields.get("plan")
+        return found if isinstance(found, dict) else None
+
+    @property
     def metric_version(self) -> int:
         """Version of the metric that the sweep was measured by; records from before it was kept are of the first."""
         found = self.fields.get("metric_version")
@@ -176,6 +184,7 @@ class StoredRecord:
             borrowing=self.borrowing,
             warm_started=self.warm_started,
             code=self._code,
+            plan=self.plan,
         )
 
     def latest_spec(self, store: Store) -> "SweepSpec":

@@ -1,0 +1,104 @@
+"""Length of the confirm runs of a planned sweep: decided once, when its search is over, and recorded.
+
+By then the best config is known, and how fast it trains here; all the time that is left is for its long trainings.
+"""
+
+import logging
+import statistics
+from collections.abc import Callable, Sequence
+
+from vae_search.errors import CorruptStore, NotFound
+from vae_search.search.planning.plan import confirm_length
+from vae_search.search.planning.plan_record import SweepPlan
+from vae_search.spec.sweep_spec import SweepSpec
+from vae_search.store.backends.base import AlreadyThere, Store
+from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
+from vae_search.store.ledger.rows import TrialRow
+from vae_search.store.ledger.trials import Ledger
+from vae_search.store.paths import SweepPaths
+
+logger = logging.getLogger(__name__)
+
+
+class ConfirmLength:
+    """Epochs of each confirm run of one sweep, where its spec leaves them to a plan.
+
+    Args:
+        plan: of the sweep; None if nothing of it is planned.
+        incarnation: of the sweep's record.
+    """
+
+    def __init__(self, spec: SweepSpec, store: Store, *, plan: SweepPlan | None, incarnation: str | None) -> None:
+        self._spec = spec
+        self._store = store
+        self._plan = plan
+        self._path = SweepPaths(spec.name).confirm_length(incarnation)
+        self.epochs: int | None = self._read() if self._is_auto else None
+        """None: as the spec says, or not decided yet"""
+
+    @property
+    def is_open(self) -> bool:
+        """True as long as it is still to be decided."""
+        return self._is_auto and self.epochs is None
+
+    def reserved_s(self, minutes: float | None) -> float | None:
+        """Seconds that the search leaves to the confirm runs; None if they are as long as the spec says.
+
+        Args:
+            minutes: of the budget by now.
+        """
+        if not self._is_auto or self._plan is None or minutes is None:
+            return None
+        return self._plan.confirm_share * 60.0 * minutes
+
+    def decide(
+        self, finalists: Sequence[TrialRow], *, left_s: float, slots: int, check_lease: Callable[[], None]
+    ) -> None:
+        """Decide by the time that is left, and record it; a decision that is there stays.
+
+        Args:
+            finalists: the trials that are to be confirmed.
+            check_lease: called before the store is changed.
+        """
+        if not self.is_open or not finalists:
+            return
+        epoch_s = max(self._epoch_s(row) for row in finalists)
+        judge_epochs = self._plan.speed.judge_epochs if self._plan else 0.0
+        confirm = self._spec.confirm
+        length = confirm_length(
+            left_s,
+            workers=slots,
+            finalists=len(finalists),
+            seeds=confirm.seeds,
+            epoch_s=epoch_s,
+            judge_epochs=judge_epochs,
+        )
+        epochs = max(length, self._spec.budget.epochs)  # with fewer than its trial had, a model would be worse
+        record = {"epochs": epochs, "left_s": left_s, "slots": slots, "epoch_s": epoch_s, "judge_epochs": judge_epochs}
+        check_lease()
+        try:
+            self._store.create(self._path, to_json_bytes(record))
+            logger.info("confirm runs have %d epochs: %s", epochs, record)
+            self.epochs = epochs
+        except AlreadyThere:
+            self.epochs = self._read()
+
+    @property
+    def _is_auto(self) -> bool:
+        return self._spec.confirm.epochs == "auto"
+
+    def _read(self) -> int | None:
+        if self._path not in self._store.list(SweepPaths(self._spec.name).control):
+            return None
+        epochs = from_json_bytes(self._store.read(self._path), where=self._path).get("epochs")
+        return epochs if isinstance(epochs, int) else None
+
+    def _epoch_s(self, row: TrialRow) -> float:
+        """Seconds of a usual epoch of a trial: not of its first, in which its graph is compiled."""
+        try:
+            curve = Ledger(self._store, self._spec.name).epochs(row.trial)
+        except (CorruptStore, NotFound) as trouble:  # its row is enough
+            logger.warning("trial %d: %s", row.trial, trouble)
+            curve = []
+        walls_s = [each.wall_s for each in curve if each.wall_s is not None]
+        return statistics.median(walls_s) if walls_s else (row.wall_s or 0.0) / max(row.epochs, 1)

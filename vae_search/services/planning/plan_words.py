@@ -1,0 +1,31 @@
+"""Words on a plan: what a sweep does with its minutes, for people."""
+
+from vae_search.search.planning.plan_record import SweepPlan
+
+NOT_MEASURED = (
+    "These numbers come from an estimate of this machine's speed. `run` measures it in the first seconds and decides "
+    "by that; how long the confirm runs are is decided when the search is over."
+)
+
+
+def plan_sentence(record: SweepPlan, *, confirm_epochs: int | None = None) -> str:
+    """A plan in one or two sentences.
+
+    Args:
+        confirm_epochs: that have been decided; None: as forecast.
+    """
+    plan = record.plan
+    rungs = f", rungs at {', '.join(map(str, plan.rungs))}" if plan.rungs else ""
+    search = (
+        f"{plan.search_s / 60:.3g} of {record.minutes:g} minutes for the search: {plan.trials} trials of up to "
+        f"{plan.epochs} epochs{rungs}"
+    )
+    if not plan.finalists:
+        words = f"{search}."
+    else:
+        config = "the best config" if plan.finalists == 1 else f"the best of {plan.finalists} finalists"
+        seeds = f"{plan.seeds} fresh seed{'s' if plan.seeds > 1 else ''}"
+        epochs = f"about {plan.confirm_epochs}" if confirm_epochs is None else f"{confirm_epochs}"
+        words = f"{search}; then {config} with {seeds}, {epochs} epochs each."
+    words += f" An epoch takes about {record.speed.epoch_s:.2g} s with {record.workers} at once."
+    return words if plan.fits else f"{words} This is more than the minutes hold: raise budget.minutes."

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 import vae_search
+from tests.support.killed_sweeps import environment, killed_after, results
 from tests.support.paths import ROOT
 from vae_search.errors import Conflict, InvalidSpec
 from vae_search.services.checks.reproduction import reproduce
@@ -39,20 +39,6 @@ SMALL = [
     "promote.limits={seed_spread: 10}",  # so short a training leaves seeds apart
 ]
 KILLED_AFTER = 7  # epochs, with a checkpoint of each
-KILL = f"""
-import os, sys, vae_search
-from vae_search.search.worker.trial_runner import TrialRunner
-step, steps = TrialRunner.step, []
-def counted(runner):
-    steps.append(step(runner))
-    if len(steps) == {KILLED_AFTER}:
-        os._exit(9)
-    return steps[-1]
-TrialRunner.step = counted
-vae_search.run("attention.yaml", store="store", inline=True, overrides={SMALL!r})
-"""
-COSTS = {"cpu_s", "wall_s", "images_per_s", "peak_memory_bytes", "started_at", "finished_at", "lease", "attempts"}
-COSTS |= {"incarnation", "epochs_sha256", "spec_sha256", "node_id"}
 
 
 @pytest.fixture(autouse=True)
@@ -77,19 +63,9 @@ def rows_of(folder: Path) -> list[TrialRow]:
     return Ledger(open_store(str(folder / "store")), "attention").trials()
 
 
-def results(rows: list[TrialRow]) -> list[dict[str, object]]:
-    """All of the rows that does not depend on when and how fast they were trained."""
-    return [{name: getattr(row, name) for name in row.__dataclass_fields__ if name not in COSTS} for row in rows]
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
-
-
 def test_a_killed_sweep_goes_on_from_its_checkpoint_and_ends_with_the_same_bits(whole: Path, tmp_path: Path):
     shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True)
-    killed = subprocess.run([sys.executable, "-c", KILL], cwd=tmp_path, env=environment(), capture_output=True)
-    assert killed.returncode == 9, killed.stderr.decode()
+    killed_after(KILLED_AFTER, "attention.yaml", SMALL, folder=tmp_path)
     before = rows_of(tmp_path)
 
     vae_search.run(

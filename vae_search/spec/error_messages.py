@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from vae_search.core.references import NAME_LAW
 from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import InvalidValueError, KeyPath, Problems, dotted
+from vae_search.spec.measures.metrics import LAWS as METRIC_LAWS
 
 _EXAMPLES: Mapping[KeyPath, str] = {
     ("name",): "name: my-sweep",
@@ -69,7 +70,7 @@ def _sentence(path: KeyPath, detail: Mapping[str, Any], keys: Mapping[KeyPath, S
         case "value_error":
             return str(context["error"])
         case "string_pattern_mismatch":
-            return f"{NAME_LAW}, but got {got}."
+            return f"{METRIC_LAWS.get(context['pattern'], NAME_LAW)}, but got {got}."
     law = _LAWS.get(kind, "").format(**context) or str(detail["msg"])
     return f"{law}, but got {got}."
 

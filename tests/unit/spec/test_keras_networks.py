@@ -132,6 +132,42 @@ def test_a_module_that_is_nowhere_is_told_with_what_to_do(tmp_path):
     assert "--code PATH" in told
 
 
+def test_a_folder_without_its_init_file_is_told_with_what_to_do(tmp_path):
+    (tmp_path / "my_nets").mkdir()
+    (tmp_path / "my_nets" / "inner.py").write_text(SOURCE)
+    look_in([tmp_path])
+
+    assert "my_nets is no package: a package has a file __init__.py" in problem(f"architecture: {ARCHITECTURE}")
+
+
+def test_a_file_of_a_package_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "my_nets").mkdir()
+    (tmp_path / "my_nets" / "__init__.py").write_text(SOURCE)
+    (tmp_path / "my_nets" / "gone.py").symlink_to("/nowhere/gone.py")
+    look_in([tmp_path])
+
+    assert "gone.py: cannot be read: No such file or directory" in problem(f"architecture: {ARCHITECTURE}")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("import lies_beside", "No module named 'lies_beside'.\nlies_beside lies beside it, but a single file is all"),
+        ("import lies_nowhere", "ModuleNotFoundError: No module named 'lies_nowhere'."),
+        ("raise SystemExit(3)", "cannot be imported: SystemExit: 3."),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_an_error_with_its_reason(nets, line, told):
+    (nets / "my_nets.py").write_text(f"{line}\n{SOURCE}")
+    (nets / "lies_beside.py").write_text("")
+
+    with pytest.raises(InvalidSpec) as refused:
+        build_function(KerasReference(module="my_nets", function="build"))
+
+    assert told in str(refused.value)
+    assert len(str(refused.value).splitlines()) <= 3
+
+
 def test_a_stored_spec_is_read_where_the_code_is_not(nets, monkeypatch):
     tree = read(f"architecture: {ARCHITECTURE}, heads: {{type: int, low: 1, high: 4}}").to_json()
     monkeypatch.setattr(code_loading, "_places", {})

@@ -50,7 +50,9 @@ def test_a_spec_without_metrics_is_the_sweep_that_it_was_and_with_them_another()
     [
         ("ssim", (), "must be a list"),
         ("[ssim, ssim]", (), "ssim stands twice"),
-        ("['rm -rf /']", (), "metrics"),
+        ("['rm -rf /']", (), "must be module:function, in letters without accents"),
+        ("['größe:f']", (), "must be module:function, in letters without accents"),
+        ("[{name: Sharp, function: ssim}]", (), "must be 1 to 40 of a-z, 0-9 and _, and begin with a letter"),
         ("[ssim]", ("objective={pareto: [neg_elbo, metric_mig]}",), "metric_mig is no metric of this spec"),
     ],
 )

@@ -40,6 +40,46 @@ def huge(model, images, labels):
 
 def words(model, images, labels):
     return "good"
+
+def exits(model, images, labels):
+    raise SystemExit(3)
+
+def several(model, images, labels):
+    return (1.0, 2.0)
+
+def array(model, images, labels):
+    return np.ones(3)
+
+def imaginary(model, images, labels):
+    return 1 + 2j
+
+def answer(model, images, labels):
+    return True
+
+def nothing(model, images, labels):
+    print("measured")
+
+def two_arguments(model, images):
+    return 1.0
+
+def numpys(model, images, labels):
+    return np.float32(0.5)
+
+def whole(model, images, labels):
+    return np.int64(3)
+
+def of_no_axes(model, images, labels):
+    return np.array(0.25)
+
+def tensor(model, images, labels):
+    return __import__("tensorflow").constant(2.0)
+
+def spoils_weights(model, images, labels):
+    for each in vars(model).values():
+        for array in (each.values() if isinstance(each, dict) else [each]):
+            if isinstance(array, np.ndarray):
+                array[:] = 0
+    return 1.0
 """
 
 
@@ -114,7 +154,18 @@ def test_streams_of_others_go_on_as_if_nothing_had_been_measured(own, task, desc
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("spoils", "read-only"), ("nowhere", "must give a finite number, but gave nan"), ("words", "but gave 'good'")],
+    [
+        ("spoils", "read-only"),
+        ("nowhere", "must give a finite number, but gave nan"),
+        ("words", "but gave 'good'"),
+        ("exits", "SystemExit: 3"),
+        ("several", "but gave (1.0, 2.0)"),
+        ("array", "but gave array([1., 1., 1.])"),
+        ("imaginary", "but gave (1+2j)"),
+        ("answer", "but gave True"),
+        ("nothing", "but gave None"),
+        ("two_arguments", "TypeError: two_arguments() takes 2 positional arguments but 3 were given"),
+    ],
 )
 def test_a_metric_that_fails_is_null_with_its_reason_and_in_nobodys_way(own, task, description, weights, name, reason):
     found = own(task, name, "ssim").measure(weights, description, task.select)
@@ -123,6 +174,25 @@ def test_a_metric_that_fails_is_null_with_its_reason_and_in_nobodys_way(own, tas
     assert -1 <= found.values["metric_ssim"] <= 1
     assert found.trouble.startswith(f"metric_{name}: ")
     assert reason in found.trouble
+
+
+def test_a_number_of_any_library_is_one(own, task, description, weights):
+    found = own(task, "numpys", "whole", "of_no_axes", "tensor").measure(weights, description, task.select)
+
+    assert [*found.values.values()] == [0.5, 3.0, 0.25, 2.0]
+    assert {type(value) for value in found.values.values()} == {float}
+
+
+def test_what_a_metric_does_to_the_model_is_not_in_the_next_ones_way_and_not_in_the_weights(
+    own, task, description, weights
+):
+    before = {name: array.copy() for name, array in weights.items()}
+    expected = own(task, "code").measure(weights, description, task.select)
+
+    found = own(task, "spoils_weights", "code").measure(weights, description, task.select)
+
+    assert found.values["metric_code"] == expected.values["metric_code"]
+    assert all(np.array_equal(weights[name], array) for name, array in before.items())
 
 
 def test_a_process_without_memory_is_not_the_metrics_answer(own, task, description, weights):

@@ -18,7 +18,13 @@ from vae_search.spec.own_code.own_code import OwnCode, functions_of, missing_fun
 GROUP = "vae_search.metrics"
 """entry points: functions that installed packages offer by a name; all that a spec over HTTP may name besides ours"""
 MOST_METRICS = 20
+_NAME = r"^[a-z][a-z0-9_]{0,39}$"
 _FUNCTION = r"^[A-Za-z_][A-Za-z0-9_.]*(:[A-Za-z_][A-Za-z0-9_]*)?$"
+LAWS: Mapping[str, str] = {
+    _NAME: "must be 1 to 40 of a-z, 0-9 and _, and begin with a letter",
+    _FUNCTION: "must be module:function, in letters without accents, digits and _, such as my_measures:mig",
+}
+"""of names and functions, by their patterns"""
 
 BUILT_IN: Mapping[str, tuple[str, Literal["lower", "higher"]]] = {
     "frechet": ("vae_search.vae.measuring.frechet:frechet", "lower"),
@@ -32,7 +38,7 @@ class Metric(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="Its column is metric_NAME.")
+    name: str = Field(pattern=_NAME, description="Its column is metric_NAME.")
     function: str = Field(
         pattern=_FUNCTION, description="module:function, or the name of one of ours or of an installed package's."
     )

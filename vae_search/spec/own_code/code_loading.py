@@ -8,7 +8,7 @@ import importlib.abc
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from importlib.machinery import ModuleSpec
 from operator import attrgetter
 from pathlib import Path
@@ -98,11 +98,28 @@ def function_in(module: str, function: str) -> Callable[..., Any]:
         found: Callable[..., Any] = attrgetter(function)(_imported(code_of(module), module))
     except InvalidSpec:
         raise
-    except Exception as error:  # whatever a module of somebody else does when it is imported
+    except (Exception, SystemExit) as error:  # whatever a module of somebody else does when it is imported
         raise InvalidSpec(
-            f"{where}: cannot be imported: {type(error).__name__}: {printable(str(error), 300)}."
+            f"{where}: cannot be imported: {type(error).__name__}: {printable(str(error), 300)}.{_beside(error)}"
         ) from error
     return found
+
+
+def _beside(error: BaseException) -> str:
+    """Advice for code that imports a module which lies beside it, and was not taken along."""
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if not missing or not any((place / f"{missing}.py").is_file() or (place / missing).is_dir() for place in _around()):
+        return ""
+    return (
+        f"\n{missing} lies beside it, but a single file is all that workers get. Put both into a folder with a file "
+        "__init__.py, and import it by its whole name."
+    )
+
+
+def _around() -> Iterator[Path]:
+    for place in code_places():
+        yield place
+        yield place.parent
 
 
 def _imported(code: OwnCode, module: str) -> ModuleType:

@@ -124,6 +124,12 @@ def find_code(module: str, places: Sequence[Path] = ()) -> OwnCode:
                 )
             return _checked(OwnCode(package=package, version=None, is_installed=False, files=files), module)
     if installed is None or installed.origin in (None, "built-in", "frozen"):
+        for folder in (each / package for each in places):
+            if folder.is_dir():
+                raise InvalidSpec(
+                    f"{module}: {printable(str(folder), 200)} is no package: a package has a file __init__.py, which "
+                    "may be empty.\nAdd it, or give that folder itself, and name its modules without it."
+                )
         where = ", ".join(printable(str(place), 200) for place in places) or "what is installed"
         raise InvalidSpec(
             f"{module}: no such module in {where}.\nInstall its package, or give file, folder or wheel: --code PATH."
@@ -172,7 +178,8 @@ def _in_place(place: Path, package: str) -> dict[str, bytes]:
             return {path.relative_to(folder.parent).as_posix(): _read(path) for path in paths[: MOST_FILES + 1]}
         return {single.name: _read(single)} if single.is_file() and single.name == f"{package}.py" else {}
     except OSError as error:
-        raise InvalidSpec(f"{printable(str(place), 200)}: cannot be read: {error.strerror or error}.") from error
+        where = place if error.filename is None else error.filename
+        raise InvalidSpec(f"{printable(str(where), 200)}: cannot be read: {error.strerror or error}.") from error
 
 
 def _in_wheel(place: Path, package: str) -> dict[str, bytes]:

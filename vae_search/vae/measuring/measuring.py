@@ -59,17 +59,20 @@ class MetricsEngine:
             images: (n, height, width, channels) uint8 in 0 … levels - 1.
             labels: (n,) int64; None where the images have none.
         """
-        model = MeasuredModel(description, trained, space=lambda: self._space)
+        ours = MeasuredModel(description, trained, space=lambda: self._space)
         shown = intensities(np.asarray(images[: len(images)]), description.levels)
         shown.setflags(write=False)  # of one metric, the next must not see what it did to the images
         values: dict[str, float | None] = {}
         troubles = []
         for metric in self.metrics:
             try:
-                values[metric.column] = _value(_function(metric), model, shown, labels)
+                function = _function(metric)
+                # What a function of somebody else does to its model must be in nobody's way, nor in the weights.
+                model = ours if metric.function in BUILT_IN else self._model_of_its_own(trained, description)
+                values[metric.column] = _value(function, model, shown, labels)
             except OUT_OF_MEMORY:
                 raise  # of the process: the trial may have it elsewhere, and equal weights must get equal values
-            except Exception as error:  # whatever a function of somebody else does
+            except (Exception, SystemExit) as error:  # whatever a function of somebody else does
                 values[metric.column] = None
                 told = next(iter(f"{type(error).__name__}: {error}".splitlines()))
                 troubles.append(f"{metric.column}: {printable(told, MOST_TOLD)}")
@@ -77,6 +80,11 @@ class MetricsEngine:
                     self._told.add(metric.column)
                     logger.warning("%s could not be measured, and is NULL: %s", metric.column, told, exc_info=True)
         return Measured(values=values, trouble="\n".join(troubles) or None)
+
+    def _model_of_its_own(self, trained: Trained, description: ModelDescription) -> MeasuredModel:
+        if isinstance(trained, Mapping):
+            trained = {name: np.array(array) for name, array in trained.items()}
+        return MeasuredModel(description, trained, space=lambda: self._space)
 
     @cached_property
     def _space(self) -> FeatureSpace:

@@ -215,7 +215,7 @@ def _models(spec: NetworkSpec, *, seed: int) -> tuple[keras.Model, keras.Model]:
             decoder = keras.Model(latents, SharedScale()(decoder(latents)), name="decoder_with_scale")
     except InvalidSpec:
         raise
-    except Exception as error:  # whatever a function of somebody else does
+    except (Exception, SystemExit) as error:  # whatever a function of somebody else does
         told = next(iter(f"{type(error).__name__}: {error}".splitlines()))
         raise InvalidSpec(f"{spec.architecture}: with {dict(spec.special)} it fails: {told[:300]}") from error
     finally:

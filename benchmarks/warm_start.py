@@ -1,14 +1,15 @@
 """CPU seconds of a search that begins with what earlier ones have found, against one that begins with nothing.
 
 Nothing is trained: searches are replayed on surrogates, as in `surrogate_search.py` (rungs, sampler and clock are its
-own), by the code of a sweep where a sweep has any: `SweepStudy.borrow` takes trials of the same task in, and configs of
-other tasks are clipped into the space and tried first, one of each earlier search, five at most.
+own), by the code of a sweep: `SweepStudy.borrow` takes trials of the same task in; configs of other tasks, one of each
+of five earlier searches, are clipped into the space and tried by the rule of `FirstConfigs`.
 
 cold           nothing is known
 same data      the sampler knows the trials of an earlier search of 64 trials, with another seed
 other data     the best configs of five earlier searches on the digits, brought to 28×28 pixels, are tried first
-unrelated      the same of five searches on Fashion-MNIST with every parameter turned round in its range: what is best
-               there is bad here
+unrelated      five random configs take their place: what was best on a task that has nothing to do with this one
+opposite       the same of five searches on Fashion-MNIST with every parameter turned round in its range: what is best
+               there is bad here, the worst case
 
 The task is the one of `rung_study.py`. Curves on the digits are of the same 64 configs, by `--record`, which trains
 them (about three minutes of one core) and keeps them in `results/warm_start_digits.json`. The clock stops when any
@@ -31,14 +32,31 @@ from fashion import SPACE
 from machine import describe_machine
 from surrogate_search import EPOCHS, FASHION_SPACE, LOG, RUNGS, TARGETS, Search, Surrogate, promoting
 
+from vae_search.search.pruning import SuccessiveHalving
+from vae_search.search.rungs.first_configs import FirstConfigs
+from vae_search.search.running_trial import SweepContext
 from vae_search.search.study.study import SweepStudy, TrialResult
 from vae_search.services.warm_start.clipping import clipped
+from vae_search.spec.sweep_spec import parse_spec
+from vae_search.store.sweeps.warm_started import TakenConfig, WarmStarted
 
 HERE = Path(__file__).parent
 DIGITS = HERE / "results" / "warm_start_digits.json"
 SOURCES, SOURCE_TRIALS = 5, 64
+SPEC = parse_spec(
+    json.dumps(
+        {
+            "name": "warm",
+            "data": {"source": "digits"},  # never read
+            "search_space": SPACE,
+            "budget": {"trials": SOURCE_TRIALS, "epochs": EPOCHS},
+            "pruning": {"min_epochs": RUNGS[0]},
+        }
+    ),
+    base=HERE,
+)
 TARGET = "3 of 64"
-GOALS = {"same data": 2 / 3, "other data": 0.85, "unrelated": 1.05}
+GOALS = {"same data": 2 / 3, "other data": 0.85, "unrelated": 1.05, "opposite": 1.05}
 RESAMPLES = 10_000
 
 
@@ -66,7 +84,7 @@ def turned(params: Mapping[str, object]) -> dict:
 
 
 class WarmSearch(Search):
-    """A search whose first trials have given configs; it remembers how its trials ended."""
+    """A search that tries configs of other ones; it remembers how its trials ended."""
 
     def __init__(self, study: SweepStudy, surrogate: Surrogate | Turned, seed: int, first: list[dict]) -> None:
         super().__init__(_Enqueuing(study, first), surrogate, seed)
@@ -82,15 +100,26 @@ class WarmSearch(Search):
 
 
 class _Enqueuing:
-    """A study that is asked as a driver asks: the first configs are enqueued."""
+    """A study that is asked as a driver asks it: some of the first trials have configs of other sweeps."""
 
-    def __init__(self, study: SweepStudy, first: list[dict]) -> None:
+    def __init__(self, study: SweepStudy, taken: list[dict]) -> None:
         self._study = study
-        self._first = first
-        self.note = study.note
+        self._rungs = SuccessiveHalving(SPEC)
+        configs = tuple(
+            TakenConfig(sweep="earlier", incarnation=None, trial=0, spec_sha256="", params=params, changed=())
+            for params in taken
+        )
+        warm = WarmStarted(configs=configs)
+        context = SweepContext(spec=SPEC, lease=1, comparability_key="", versions={}, warm_started=warm)
+        self._first = FirstConfigs(context, self._rungs, completed=dict)
 
     def ask(self, trial: int) -> dict:
-        return self._study.ask(trial, self._first[trial] if trial < len(self._first) else None)
+        return self._study.ask(trial, self._first.of(trial))
+
+    def note(self, trial: int, neg_bounds: Mapping[int, float]) -> None:
+        self._study.note(trial, neg_bounds)
+        for epoch, value in neg_bounds.items():
+            self._rungs.note(epoch, trial, value, epoch_flops=None)
 
     def tell(self, result: TrialResult) -> None:
         self.told = result
@@ -105,8 +134,7 @@ def searched(surrogate: Surrogate | Turned, seed: int) -> WarmSearch:
     """An earlier search, to its end."""
     search = WarmSearch(study_of(seed), surrogate, seed, [])
     for _ in promoting(search):
-        if len(search.results) > SOURCE_TRIALS:  # never: its budget is set by `main`
-            break
+        pass
     return search
 
 
@@ -127,9 +155,12 @@ def replay(
         lender = sources[way][seed % len(sources[way])]
         for result in lender.results:
             study.borrow(result)
+    elif way == "unrelated":
+        drawing = SweepStudy(FASHION_SPACE, sampler="random", seed=50_000 + seed)
+        first = [drawing.ask(number) for number in range(SOURCES)]
     elif way != "cold":
-        best = [clipped(FASHION_SPACE, lender.best.params).params for lender in sources[way]]
-        first = [dict(params) for place, params in enumerate(best) if params not in best[:place]]
+        best = [dict(clipped(FASHION_SPACE, lender.best.params).params) for lender in sources[way]]
+        first = [params for place, params in enumerate(best) if params not in best[:place]]
     search = WarmSearch(study, surrogate, seed, first)
     return cpu_s_to(target, promoting(search), search)
 
@@ -200,11 +231,11 @@ def main() -> None:
     lowest = np.concatenate([fashion.trained(configs, seed=seed)[0].min(axis=1) for seed in (0, 1)])
     target = float(np.quantile(lowest, TARGETS[TARGET]))
     surrogate_search.TRIALS = SOURCE_TRIALS
-    tasks = {"same data": fashion, "other data": digits, "unrelated": Turned(fashion)}
+    tasks = {"same data": fashion, "other data": digits, "opposite": Turned(fashion)}
     sources = {way: [searched(task, 10_000 + seed) for seed in range(SOURCES)] for way, task in tasks.items()}
     found: dict[str, list[float | None]] = {
         way: [replay(way, target, fashion, sources, seed) for seed in range(arguments.seeds)]
-        for way in ("cold", *tasks)
+        for way in ("cold", *GOALS)
     }
     longest = max(value for values in found.values() for value in values if value is not None)
     filled = {way: [longest if value is None else value for value in values] for way, values in found.items()}

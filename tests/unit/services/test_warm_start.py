@@ -244,7 +244,7 @@ def test_what_was_taken_stays_when_the_sources_grow_or_go(store):
     assert stored == record.warm_started
     assert len(before) == 5
     assert [(result.trial, result.state, result.params) for result in borrowed_results(store, again)] == before
-    assert again.first_configs == ({"latent_dim": 30, "beta": 1.0, "width": 64},)
+    assert [dict(config.params) for config in stored.configs] == [{"latent_dim": 30, "beta": 1.0, "width": 64}]
     assert again.sampler_seed == context.sampler_seed != new.spec.seed
     assert inspect(store, "new").findings == ()
     lines, borrow = begin(store, new, sweep_record.read(store, "new"))

@@ -14,7 +14,7 @@ def warm_lines(status: Mapping[str, Any]) -> list[str]:
         for each in kept["borrowed"]
     ]
     lines += [
-        f"Tried first: the best confirmed config of {each['sweep']}, its trial {each['trial']}."
+        f"Taken to be tried: the best confirmed config of {each['sweep']}, its trial {each['trial']}."
         for each in kept["configs"]
     ]
     return lines or ["It looked for earlier sweeps to learn from, and found none."]

@@ -42,7 +42,7 @@ def test_the_page_says_what_it_learned_from_why_it_stopped_and_what_is_spent(sto
     page = client_of(app_of(store)).get("/sweeps/digits", headers=BROWSER).text
 
     assert "Its sampler began with 7 trials of before" in page
-    assert "best confirmed config of &lt;b&gt;elsewhere, its trial 3" in page
+    assert "Taken to be tried: the best confirmed config of &lt;b&gt;elsewhere, its trial 3" in page
     assert (
         "The search stopped after 8 of 30 trials: the chance that the others gain more than 0.05 nats was 1.2%" in page
     )

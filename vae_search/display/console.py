@@ -151,6 +151,8 @@ def show_estimate(estimate: "Estimate", spec: "SweepSpec", *, as_json: bool) -> 
         f"{estimate.store_bytes / 1e6:.1f} MB in the store. Nothing was started."
     )
     say(estimate.capacity)
+    for line in estimate.spending:
+        say(line)
 
 
 def show_statuses(statuses: Sequence[Facts], *, as_json: bool, has_troubles: bool) -> None:

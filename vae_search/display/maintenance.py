@@ -11,6 +11,7 @@ from vae_search.display.console import say, show_json, show_status_table
 from vae_search.display.tables import cell, show_table
 from vae_search.services.limits.words import limit_lines
 from vae_search.services.payloads import Facts, cleaning_facts, printed_status
+from vae_search.services.warm_start.words import warm_lines
 
 if TYPE_CHECKING:
     from vae_search.registry.model_integrity import ModelInspection
@@ -32,9 +33,7 @@ def show_status(status: Facts, *, as_json: bool) -> None:
         show_status_table([status])
         if (borrowed := status.get("borrowed")) is not None:
             say(borrowed_sentence(borrowed["trials"], borrowed["sweep"]))
-        for line in warm_lines(status.get("warm_start")):
-            say(line)
-        for line in limit_lines(status):
+        for line in (*warm_lines(status), *limit_lines(status)):
             say(line)
         images = DatasetSummary.from_json(status.get("images"))
         for line in images.sentences if images else ():
@@ -61,15 +60,6 @@ def borrowed_sentence(trials: int, lender: str) -> str:
     return (
         f"borrowed {trials} trials from {lender}: its sampler knows them, and they count neither as trials nor as best"
     )
-
-
-def warm_lines(kept: Facts | None) -> list[str]:
-    """Say what a sweep took from earlier ones when it began; nothing if it took nothing."""
-    if kept is None:
-        return []
-    lines = [borrowed_sentence(lender["trials"], lender["sweep"]) for lender in kept["borrowed"]]
-    lines += [f"tried first: the best confirmed config of {each['sweep']}" for each in kept["configs"]]
-    return lines
 
 
 def fork_sentence(made: "Fork") -> str:

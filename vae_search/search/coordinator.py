@@ -15,6 +15,7 @@ from vae_search.search.pending_trials import PendingTrials
 from vae_search.search.planning.confirm_length import ConfirmLength
 from vae_search.search.progress import Progress
 from vae_search.search.pruning import SuccessiveHalving
+from vae_search.search.rungs.first_configs import FirstConfigs
 from vae_search.search.rungs.trial_queue import TrialQueue
 from vae_search.search.running_trial import RunningTrial, RunsInFlight, SweepContext, TrialEnd, TrialPause, end_of
 from vae_search.search.study.borrowed import borrowed_results
@@ -87,7 +88,7 @@ class SweepCoordinator:
             minutes=lambda: self._control.spec.budget.minutes,
         )
         self._limits.unfinished = lambda: (*self._running.values(), *self._queue.paused_trials)
-        first = context.first_configs
+        first = FirstConfigs(context, self._rungs, completed=self._limits.values)
         self._queue = TrialQueue(spec, store, self._rungs, time_is_up=self._limits.search_is_over, first=first)
         self._retention = WeightRetention(spec, store)
         self._results = SearchResults(

@@ -10,7 +10,7 @@ it is trained, so that only its bound needs to be found out: a front consists of
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vae_search.core.trial_state import Reason
@@ -96,6 +96,11 @@ class SuccessiveHalving:
         self._sorted: dict[int, list[float]] = {rung: [] for rung in self.epochs}
         self._costs: dict[int, dict[int, float]] = {rung: {} for rung in self.epochs}
         self._advanced: set[tuple[int, int]] = set()  # rung and trial that has a place beyond it
+
+    @property
+    def first_values(self) -> Mapping[int, float]:
+        """Values at the first rung, by trial; none without rungs."""
+        return self._values[self.epochs[0]] if self.epochs else {}
 
     def note(self, epoch: int, trial: int, neg_bound: float, *, epoch_flops: float | None) -> None:
         """A trial's value after an epoch; noting it again changes nothing.

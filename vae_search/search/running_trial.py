@@ -64,12 +64,6 @@ class SweepContext:
         digests = " ".join(each.sha256["trials"] for each in taken)
         return derived_seed(self.spec.seed, 0, f"warm start {digests}") if taken else self.spec.seed
 
-    @property
-    def first_configs(self) -> tuple[Mapping[str, ParamValue], ...]:
-        """Configs that the first trials have, in their order: the spec's, then those taken from other sweeps."""
-        taken = () if self.warm_started is None else self.warm_started.configs
-        return (*self.spec.enqueue, *(each.params for each in taken))
-
 
 @dataclass(slots=True, kw_only=True)
 class RunningTrial:

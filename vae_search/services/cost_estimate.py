@@ -11,9 +11,11 @@ from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.machine import this_machine
 from vae_search.data.tasks import TrainingTask
 from vae_search.search.capacity import WORKER_BYTES, local_capacity
+from vae_search.search.limits.spending import HOUR_S
 from vae_search.search.planning.plan_record import SweepPlan
 from vae_search.search.pruning import rung_epochs
 from vae_search.search.study.study import SweepStudy
+from vae_search.services.limits.words import estimate_lines
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.vae.inference.scoring import JUDGE_IWAE_SAMPLES
@@ -51,6 +53,8 @@ class Estimate:
     """sentences on what the sweep would take from earlier ones"""
     plan: SweepPlan | None = None
     """of a sweep that divides its time by itself, by an estimate of its speed"""
+    spending: tuple[str, ...] = ()
+    """sentences on limits of CPU- and GPU-hours"""
 
 
 def expected_epochs(spec: SweepSpec) -> float:
@@ -91,6 +95,8 @@ def estimate(
     time_s = START_S + COMPILE_S * len({network.topology for network in networks}) + training_s / slots
     if spec.budget.minutes is not None:
         time_s = min(time_s, 60.0 * spec.budget.minutes)
+    if spec.budget.cpu_hours is not None:
+        time_s = min(time_s, START_S + HOUR_S * spec.budget.cpu_hours / slots)
     kept = min(spec.keep, spec.budget.trials) + spec.confirm.runs
     # Behind one in `reduction_factor` of the budget a trial ends; the others may wait at their rung, with a checkpoint.
     waiting = 0 if spec.pruning is None else spec.budget.trials // spec.pruning.reduction_factor
@@ -106,6 +112,7 @@ def estimate(
         ),
         store_bytes=int(4 * parameters * (kept + STATE_COPIES * (slots + waiting)) + 20_000 * spec.budget.trials),
         warm_start=warm_start,
+        spending=estimate_lines(spec.budget, cpu_s=training_s),
     )
 
 

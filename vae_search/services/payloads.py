@@ -222,7 +222,7 @@ def decision_facts(decision: "Decision") -> Facts:
 def estimate_facts(estimate: "Estimate", spec: "SweepSpec") -> Facts:
     """Estimated costs of a sweep, as `run --dry-run --json` prints them."""
     facts = {"sweep": spec.name, "trials": spec.budget.trials, **asdict(estimate)}
-    return {name: value for name, value in facts.items() if name != "warm_start" or value}
+    return {name: value for name, value in facts.items() if name not in ("warm_start", "spending") or value}
 
 
 def comparison_facts(comparison: "Comparison") -> Facts:

@@ -8,7 +8,8 @@ sweeps/<sweep>/heartbeat.json                     the holder's counter and progr
 sweeps/<sweep>/control/stop-000003.json           somebody asks lease 3 to stop
 sweeps/<sweep>/control/commands-<incarnation>/000002.json  somebody asks for a trial, the end of one, other settings
 sweeps/<sweep>/control/trials-<incarnation>/000042.json    the command by which somebody enqueued the trial's config
-sweeps/<sweep>/control/confirm-<incarnation>.json of a planned sweep: epochs of its confirm runs
+sweeps/<sweep>/control/confirm-<incarnation>.json           of a planned sweep: epochs of its confirm runs
+sweeps/<sweep>/control/search-stop-<incarnation>.json      the search has nothing left to gain
 sweeps/<sweep>/running/000042/suggestion.json     a trial that was issued; removed after its row is written
 sweeps/<sweep>/running/000042/strike-oom-<nonce>.json   it ran out of memory, or of time, once
 sweeps/<sweep>/running/000042/000003/checkpoint-000007/
@@ -20,7 +21,7 @@ sweeps/<sweep>/finalists/000042-s1.parquet        a confirm run: the same config
                                                   and bounds are in artifacts/000042-s1/
 sweeps/<sweep>/trials/000042.tombstone.json       its row was damaged and is set aside; the number stays used
 sweeps/<sweep>/set-aside/                         damaged files, where they harm nobody
-sweeps/<sweep>/borrowed/trials-<sha256>.parquet   of a fork: another sweep's rows, epochs-… of their curves
+sweeps/<sweep>/borrowed/trials-<sha256>.parquet   of a fork or warm start: others' rows, epochs-… of their curves
 sweeps/<sweep>/logs/                              what drivers and workers wrote down for people
 images/<digest>/<name>                            images that were sent along with a sweep, by their content
 webhooks/<hook>/000012.json                       a hook: what it was told, what waits, the dead letters; old ones go

@@ -1,7 +1,7 @@
 """Limits of a search beside its trials: minutes, CPU- and GPU-hours, and a stop when nothing is left to gain."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from vae_search.core.trial_state import State
 from vae_search.search.confirmation import ConfirmationPlan
@@ -55,6 +55,10 @@ class SearchLimits:
         self._stop: SearchStop | None = None
         if self._spec.budget.stop is not None:
             self._stop = read_stop(store, self._spec.name, incarnation=context.incarnation)
+
+    def values(self) -> Mapping[int, float]:
+        """Objective of each completed trial, nats, by trial; none in a Pareto sweep."""
+        return self._values
 
     def replay(self, rows: Iterable[TrialRow]) -> None:
         """Take in the trials that earlier drivers have ended."""

@@ -4,11 +4,12 @@ Interrupted ones come first, then configs that people have enqueued, the best pa
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from vae_search.core.seeds import derived_seed
 from vae_search.search.messages import TrialAssignment
 from vae_search.search.pruning import SuccessiveHalving
+from vae_search.search.rungs.first_configs import FirstConfigs
 from vae_search.search.rungs.paused_trials import PausedTrials
 from vae_search.search.running_trial import RunningTrial
 from vae_search.spec.hyperparameters import ParamValue
@@ -24,7 +25,7 @@ class TrialQueue:
 
     Args:
         time_is_up: whether the search has used its time; then no trial begins, and none goes on after a pause.
-        first: configs of the first trials, which keep these numbers.
+        first: configs of the first trials.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class TrialQueue:
         rungs: SuccessiveHalving,
         *,
         time_is_up: Callable[[], bool],
-        first: Sequence[Mapping[str, ParamValue]] = (),
+        first: FirstConfigs,
     ) -> None:
         self._spec = spec
         self._first = first
@@ -126,9 +127,9 @@ class TrialQueue:
     def enqueued(self, ask: Ask, next_config: Callable[[], EnqueuedConfig | None]) -> TrialAssignment | None:
         """The next trial of the budget, with the config that somebody wants next; None if there is none of either.
 
-        The first configs keep their numbers, so that others come behind them.
+        The configs that the spec lists keep their numbers, so that others come behind them.
         """
-        if not self._unissued or self._unissued[0] < len(self._first) or self._time_is_up():
+        if not self._unissued or self._unissued[0] < self._first.listed or self._time_is_up():
             return None
         config = next_config()
         return None if config is None else self._next(ask, config.params, command=config.command)
@@ -142,7 +143,7 @@ class TrialQueue:
         if not self._unissued or self._time_is_up():
             return None
         trial = self._unissued[0]
-        return self._next(ask, self._first[trial] if trial < len(self._first) else None)
+        return self._next(ask, self._first.of(trial))
 
     def _next(
         self, ask: Ask, config: Mapping[str, ParamValue] | None, *, command: int | None = None

@@ -95,7 +95,11 @@ def fork(
     """
     stored = sweep_record.read_stored(store, sweep)
     record, present = stored.checked(), present_spec(store, stored)
-    new = forked_spec(present, name, overrides) if spec is None else overridden(spec, [f"name={name}", *overrides])
+    new = (
+        forked_spec(present, name, overrides)
+        if spec is None
+        else overridden(spec, [f"name={name}", "warm_start=null", *overrides])
+    )
     check_limits(new)
     check(new)
     look_again()

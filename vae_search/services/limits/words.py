@@ -27,6 +27,24 @@ def spending_facts(limits: "LimitsStatus", budget: "Budget") -> dict[str, Any] |
     return found
 
 
+def estimate_lines(budget: "Budget", *, cpu_s: float) -> tuple[str, ...]:
+    """Forecast for a sweep that nobody has begun, a sentence for each limit of hours.
+
+    Args:
+        cpu_s: that its trainings would take on this machine, roughly.
+    """
+    lines = []
+    if budget.cpu_hours is not None:
+        hours = cpu_s / HOUR_S
+        fit = "which is enough" if hours <= budget.cpu_hours else "so the search will end early"
+        lines.append(
+            f"All of it would take roughly {hours:.2g} CPU-hours of the {budget.cpu_hours:g} there are, {fit}."
+        )
+    if budget.gpu_hours is not None:
+        lines.append("How many GPU-hours it would take cannot be told before a trial has ended.")
+    return tuple(lines)
+
+
 def spending_lines(facts: Mapping[str, Any] | None) -> list[str]:
     """Spending in words, a line for each limit, from `spending_facts`."""
     lines = []

@@ -26,6 +26,7 @@ from vae_search.store.sweeps.sweep_record import SweepRecord
 from vae_search.store.sweeps.warm_started import TakenConfig, WarmStarted
 
 MOST_TRIALS = 1000  # borrowed in all; a sampler that knows more of a task asks no better, and slower
+MOST_ASKED = 50  # sweeps whose confirm runs are looked at for a config, the most similar first
 SHARE_OF_BUDGET = 10  # one trial in so many may have a config from other data
 
 
@@ -111,7 +112,7 @@ def kept_sentences(kept: WarmStarted | None) -> tuple[str, ...]:
 def config_sentence(config: TakenConfig) -> str:
     """A config that is tried first, and where it comes from."""
     changed = f", fitted into this space: {', '.join(config.changed)}" if config.changed else ""
-    return f"tried first is the best confirmed config of {config.sweep}, its trial {config.trial}{changed}"
+    return f"to be tried is the best confirmed config of {config.sweep}, its trial {config.trial}{changed}"
 
 
 def _loan_sentence(loan: Loan) -> str:
@@ -166,7 +167,7 @@ def _configs(
     """
     taken: list[TakenConfig] = []
     remarks: list[str] = []
-    for source in sources:
+    for source in sources[:MOST_ASKED]:
         if len(taken) == room:
             if room == 0:
                 remarks.append(f"{source.name}: lends no config, since the budget has no trial in ten for one")

@@ -61,8 +61,8 @@ class WarmStart(Part):
         default=5,
         ge=0,
         le=100,
-        description="Most configs that cross from sweeps on other data, tried after those of `enqueue`; never more "
-        "than a tenth of budget.trials.",
+        description="Most configs that cross from sweeps on other data, tried after those of `enqueue` as long as "
+        "they prove good; never more than a tenth of budget.trials.",
     )
 
     @property

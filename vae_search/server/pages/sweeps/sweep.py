@@ -23,7 +23,9 @@ from vae_search.server.wall import opened_to
 from vae_search.services.browsing.queue_facts import item_facts
 from vae_search.services.browsing.running_trials import InFlight
 from vae_search.services.browsing.trial_pages import ORDER_PATTERN, trial_page
+from vae_search.services.limits.words import limit_lines
 from vae_search.services.payloads import Facts
+from vae_search.services.warm_start.words import warm_lines
 from vae_search.store.ledger.logs import log_lines
 
 router = APIRouter(include_in_schema=False)
@@ -136,6 +138,7 @@ def sweep_page(
         path=path,
         facts=facts,
         digest=service.digests.digest(facts),
+        remarks=[*warm_lines(facts), *limit_lines(facts)],
         queued=None if item is None else item_facts(item),
         running=[] if in_flight is None else in_flight.runs[:RUNNING_SHOWN],
         epochs=None if in_flight is None else in_flight.epochs,

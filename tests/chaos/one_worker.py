@@ -11,7 +11,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vae_search.data.dataset import comparability_key, load_dataset
+from vae_search.data.comparability import comparability_key
+from vae_search.data.dataset import load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.search.coordinator import SweepCoordinator
 from vae_search.search.messages import WorkerConfig

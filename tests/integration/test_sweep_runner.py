@@ -13,7 +13,8 @@ from ray.air.execution._internal.actor_manager import RayActorManager
 from tests.support.hostile_folder import put_hostile_modules
 from tests.support.made_up_worker import MadeUpWorker
 from vae_search.core.trial_state import State
-from vae_search.data.dataset import comparability_key, load_dataset
+from vae_search.data.comparability import comparability_key
+from vae_search.data.dataset import load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.errors import Conflict
 from vae_search.runtime import sweep_runner

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from tests.support.reported_sweeps import HOSTILE, TEXT, complete, failed, mixed, put_confirmed, put_sweep
-from vae_search.data.dataset import METRIC_VERSION
+from vae_search.data.comparability import METRIC_VERSION
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.search.messages import MEASUREMENTS_FILE, TrialAssignment
 from vae_search.search.pending_trials import PendingTrials

@@ -161,6 +161,10 @@ def sample(
     output: OutputOption = Path("samples.png"),
     count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many images.")] = 64,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Other seeds draw other images.")] = 0,
+    of_class: Annotated[
+        int | None,
+        typer.Option("--class", min=0, help="Class of all images, of a conditional model; default: a row for each."),
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Draw images from a model and write them as one picture.
@@ -169,7 +173,7 @@ def sample(
     """
     from vae_search.services.models import galleries
 
-    _draw(galleries.sample, model, store=store, count=count, seed=seed, output=output)
+    _draw(galleries.sample, model, store=store, count=count, seed=seed, output=output, of_class=of_class)
 
 
 @app.command()

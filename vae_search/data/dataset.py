@@ -1,10 +1,9 @@
 """A data set ready to search on: read, checked, split, binarised, and identified."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from vae_search.data.binarization import BINARISATION_SEED, above_half, bernoull
 from vae_search.data.duplicates import count_duplicates
 from vae_search.data.formats.choices import NONE, Choices
 from vae_search.data.image_checks import Images, blocks, extremes, grey_levels
-from vae_search.data.labels import train_labels
+from vae_search.data.labels import PartLabels, source_labels
 from vae_search.data.pixel_statistics import BINARY, PixelStatistics
 from vae_search.data.random_access.identity import fingerprint
 from vae_search.data.random_access.kept_measures import TEST, VALIDATION, Measures, measures
@@ -26,12 +25,6 @@ from vae_search.spec.sections import DataSpec
 
 LEAST_SPLIT = 6 * 2 * LEAST_PART  # images of which a sixth is enough to validate with
 LEAST_SCORED = 2
-# One more whenever the same weights and images would get another score, or trials would be ranked by another one.
-# 2: the ELBO is the mean of several draws; instability is measured anew; trials may be ranked by IWAE-16.
-METRIC_VERSION = 2
-JUDGED_ALIKE = (
-    1,
-)  # earlier versions whose IWAE bounds of judge images, which a promotion compares, are the same measure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,7 +45,9 @@ class Dataset:
         floor: nats per image that no model can go below on select and judge together: the mean entropy of their
             binarisation; 0 for pixels that are given, which a model might know for certain.
         pixels: of the training images.
-        train_labels: (count,) int64 of the training images, if the source has some; no part of the task's identity.
+        labels: (count,) int64 of the images of each of `labels.PARTS` whose source has some. They are part of the
+            task's identity only where models are conditioned on them.
+        is_conditional: models see the label of an image.
         summary: of the images as they were read, for people; no part of the task's identity either.
         moved_draw: the test images' binarisation is not the published one, although the source has one: it follows
             that of the validation images in one stream, and these are not as many as the protocol's.
@@ -71,11 +66,22 @@ class Dataset:
     fingerprint: str
     floor: float
     pixels: PixelStatistics
-    train_labels: np.ndarray | None
+    labels: Mapping[str, np.ndarray]
     summary: DatasetSummary
     moved_draw: bool = False
     folders: tuple[Path, ...] = ()
     validation_is_open: bool = True
+    is_conditional: bool = False
+
+    @property
+    def train_labels(self) -> np.ndarray | None:
+        """Labels of the training images, if the source has some."""
+        return self.labels.get("train")
+
+    @property
+    def shown_labels(self) -> PartLabels | None:
+        """Labels of all parts for a conditional model; None for any other."""
+        return PartLabels(parts=self.labels) if self.is_conditional else None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -114,7 +120,9 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
     where = printable(spec.source, 400)
     images, own_test = source.train, source.test
     split = _split(source, spec, where)
-    labels = train_labels(spec.source, len(images)) if source.train_labels is None else source.train_labels
+    labels = _labels(source, split)
+    if spec.condition == "label":
+        PartLabels.of(labels, where=where)
     train, validation = images.chosen(split.train), images.chosen(split.validation)
     test = images.chosen(split.test) if split.test is not None else own_test
     if test is None:
@@ -157,7 +165,8 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
         split=split.sha256,
         fingerprint=source.decoded_as or fingerprint(images, own_test),
         floor=found.floor,
-        train_labels=None if labels is None else labels[split.train],
+        labels=labels,
+        is_conditional=spec.condition == "label",
         pixels=found.pixels,
         summary=found.summary,
         folders=tuple(folder for folder in (source.folder, found.folder) if folder is not None),
@@ -169,18 +178,28 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
     )
 
 
-def load_new_images(
-    source: str, *, binarize: str, cache: Path, choices: Choices = NONE
-) -> tuple[PixelArray, PixelStatistics]:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NewImages:
+    """Images to score a finished model on.
+
+    Args:
+        pixels: (count, height, width, channels) uint8 in 0 … levels - 1.
+        statistics: of what their source has to train on.
+        labels: (count,) int64; None if the source has none.
+    """
+
+    pixels: PixelArray
+    statistics: PixelStatistics
+    labels: np.ndarray | None
+
+
+def load_new_images(source: str, *, binarize: str, cache: Path, choices: Choices = NONE) -> NewImages:
     """Images to score a finished model on: all of a source, or its test images if it says which those are.
 
     Args:
         binarize: as the model's images were.
         cache: the folder for downloads.
         choices: as of the model's images, such as their size.
-
-    Returns:
-        (count, height, width, channels) uint8 in 0 … levels - 1, and the statistics of what the source has to train on.
 
     Raises:
         BadData: The images cannot be had, or cannot be used as they are.
@@ -196,7 +215,7 @@ def load_new_images(
     can_be_split = found.test is not None and len(found.test) >= LEAST_PART and len(found.train) >= LEAST_SPLIT
     if found.protocol is not None or can_be_split:
         dataset = split_dataset(found, DataSpec.model_validate({"source": source, "binarize": binarize}))
-        return dataset.test, dataset.pixels
+        return NewImages(pixels=dataset.test, statistics=dataset.pixels, labels=dataset.labels.get("test"))
     if len(images) < LEAST_SCORED:
         raise BadData(f"{where}: at least {LEAST_SCORED} images are needed for a mean and its error, but there is one.")
     scored = Images(pixels=above_half(images), scale=1.0) if binarize == "threshold" else images
@@ -211,42 +230,29 @@ def load_new_images(
 
     task = ["all", found.test is not None, binarize, BINARISATION_SEED]
     measured = measures(measure, folder=found.folder, task=task, where=where)
-    return measured.drawn.get(TEST, scored.pixels), measured.pixels
+    role: Literal["train", "test"] = "train" if found.test is None else "test"
+    return NewImages(
+        pixels=measured.drawn.get(TEST, scored.pixels),
+        statistics=measured.pixels,
+        labels=_labels_of(found, role, len(images)),
+    )
 
 
-def comparability_key(dataset: Dataset, *, likelihood: str, metric_version: int = METRIC_VERSION) -> str:
-    """Hash of the whole task; two scores must share it to be compared (invariant I7)."""
-    return _hash(_task(dataset) | {"likelihood": likelihood, "metric_version": metric_version})
+def _labels(source: Source, split: Split) -> dict[str, np.ndarray]:
+    """Labels by part, of those parts that have some."""
+    pool = _labels_of(source, "train", len(source.train))
+    own = None if source.test is None else _labels_of(source, "test", len(source.test))
+    positions = {"train": split.train, "select": split.select, "judge": split.judge}
+    if split.test is not None:
+        positions["test"] = split.test
+    found = {} if pool is None else {part: pool[chosen] for part, chosen in positions.items()}
+    return found if own is None else found | {"test": own}
 
 
-def keys_judged_alike(dataset: Dataset, *, likelihood: str) -> tuple[str, ...]:
-    """Keys of the same task under earlier versions of the metric, whose judge bounds may be compared with today's."""
-    return tuple(comparability_key(dataset, likelihood=likelihood, metric_version=version) for version in JUDGED_ALIKE)
-
-
-def pixels_key(dataset: Dataset) -> str | None:
-    """Hash of the pixels; two scores must share it to be compared in bits per dimension, whatever their likelihoods.
-
-    None where pixels are binarised: that is a task of its own, and a draw's bits say nothing of the image's. The others
-    are whole numbers, whose probability each of their likelihoods gives or bounds from below: `discretized_logistic` is
-    one, `gaussian` a density whose uniform dequantisation makes such a bound (Theis et al. 2016). -log2 of either, for
-    each value of a pixel, is what a coder with that model would need; a density's own nats would depend on the scale.
-    """
-    return _hash(_task(dataset) | {"metric_version": METRIC_VERSION}) if dataset.binarize == "none" else None
-
-
-def _task(dataset: Dataset) -> dict[str, object]:
-    """Everything that a score depends on except model, likelihood and metric."""
-    return {
-        "fingerprint": dataset.fingerprint,
-        "split": dataset.split,
-        "binarize": dataset.binarize,
-        "binarisation_seed": BINARISATION_SEED if dataset.binarize == "dynamic" else None,
-    }
-
-
-def _hash(task: dict[str, object]) -> str:
-    return hashlib.sha256(json.dumps(task, sort_keys=True).encode()).hexdigest()
+def _labels_of(source: Source, role: Literal["train", "test"], count: int) -> np.ndarray | None:
+    """Labels of a source's images of a role: those that came with them, or lie beside."""
+    found = source.labels.get(role)
+    return source_labels(source.name, count, role) if found is None else found
 
 
 def _summary(source: Source, split: Split) -> DatasetSummary:

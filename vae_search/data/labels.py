@@ -1,32 +1,85 @@
-"""Labels of training images; only the feature space of sample quality is trained to predict them."""
+"""Labels of images: what conditional models see, and what the feature space of sample quality learns to predict."""
 
 import gzip
+import hashlib
 import struct
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from vae_search.data.formats.published.idx import LABELS, TRAIN, idx_file
+from vae_search.data.formats.published.idx import LABELS, TEST, TRAIN, idx_file
 from vae_search.data.formats.safe_reading import DAMAGED
+from vae_search.errors import BadData
 
-NPZ_KEY = "y_train.npy"
 MOST_CLASSES = 1000
+PARTS = ("train", "select", "judge", "test")
+_MOST_SHOWN = 5
 
 
-def train_labels(source: str, count: int) -> np.ndarray | None:
-    """The labels of a source's training images, in their order: (count,) int64 from 0 on.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PartLabels:
+    """Labels of all parts of a data set that a conditional model is trained on.
+
+    Args:
+        parts: (count,) int64 of the images of each of `PARTS`.
+    """
+
+    parts: Mapping[str, np.ndarray]
+
+    @property
+    def classes(self) -> int:
+        """One more than the greatest label of the training images; all others occur among those."""
+        return int(self.parts["train"].max()) + 1
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all labels."""
+        digest = hashlib.sha256()
+        for part in PARTS:
+            digest.update(f"{len(self.parts[part])}:".encode() + self.parts[part].astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    @classmethod
+    def of(cls, labels: Mapping[str, np.ndarray], *, where: str) -> "PartLabels":
+        """Labels for a conditional model.
+
+        Raises:
+            BadData: A part has none, or has a class that no training image has.
+        """
+        if missing := [part for part in PARTS if part not in labels]:
+            some = "none has one" if len(missing) == len(PARTS) else f"those for {', '.join(missing)} have none"
+            raise BadData(
+                f"{where}: data.condition: label needs the label of every image, but {some}.\n"
+                "Labels come from class folders, y_train and y_test of an .npz, a column label, or IDX files beside."
+            )
+        known = {*map(int, np.unique(labels["train"]))}
+        for part in PARTS[1:]:
+            if unknown := sorted({*map(int, np.unique(labels[part]))} - known):
+                shown = ", ".join(map(str, unknown[:_MOST_SHOWN]))
+                raise BadData(
+                    f"{where}: data.condition: label needs training images of every class, but those of {shown} are "
+                    f"all among the images for {part}.\nBring more images of them, or leave them out."
+                )
+        return cls(parts={part: labels[part] for part in PARTS})
+
+
+def source_labels(source: str, count: int, role: Literal["train", "test"] = "train") -> np.ndarray | None:
+    """The labels of a source's images of a role, in their order: (count,) int64 from 0 on.
 
     Of `digits`, of an IDX folder with `train-labels-idx1-ubyte[.gz]`, and of an .npz file with `y_train`. Everything
-    else has none, and labels that are damaged or no class numbers are as good as none: a search does not need them,
+    else has none, and labels that are damaged or no class numbers are as good as none: most searches do not need them,
     and what samples were compared in is part of that metric's name.
 
     Args:
         source: as a spec gives it; its images have been read.
-        count: of its training images.
+        count: of its images of that role.
     """
     try:
-        found = _digits() if source == "digits" else _beside(Path(source), count)
+        found = _digits() if source == "digits" else _beside(Path(source), count, role)
     except (*DAMAGED, OSError, ValueError, RuntimeError):
         return None
     return None if found is None or found.dtype.kind == "f" else class_numbers(found, count)
@@ -53,17 +106,18 @@ def _digits() -> np.ndarray:
     return labels
 
 
-def _beside(path: Path, count: int) -> np.ndarray | None:
-    images = idx_file(path, TRAIN)
+def _beside(path: Path, count: int, role: Literal["train", "test"]) -> np.ndarray | None:
+    images = idx_file(path, TRAIN if role == "train" else TEST)
     if images is not None:
-        name = images.name.replace("train-images", "train-labels").replace("idx3", "idx1")
+        name = images.name.replace("-images", "-labels").replace("idx3", "idx1")
         return _read_idx(images.with_name(name), count)
     if path.suffix.lower() != ".npz":
         return None
     with zipfile.ZipFile(path) as archive:
-        if NPZ_KEY not in archive.namelist() or archive.getinfo(NPZ_KEY).file_size > 16 * count + 2**12:
+        key = f"y_{role}.npy"
+        if key not in archive.namelist() or archive.getinfo(key).file_size > 16 * count + 2**12:
             return None  # no labels, or far more than one number per image
-        with archive.open(NPZ_KEY) as member:
+        with archive.open(key) as member:
             labels: np.ndarray = np.lib.format.read_array(member, allow_pickle=False)
             return labels
 

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from vae_search.spec.fields import NAMES, PLUGIN
 # How many of the training images a family of data sets is usually validated on, the last ones, by the shapes of its
 # training and test images: MNIST and the sets made in its image, CIFAR-10 (He et al. 2016, 4.2: 45,000 / 5,000) and
 # CIFAR-100. All are published in random order.
+NO_LABELS: Mapping[Role, np.ndarray] = MappingProxyType({})
 USUAL_VALIDATION = {
     ((60_000, 28, 28), (10_000, 28, 28)): 10_000,
     ((50_000, 32, 32, 3), (10_000, 32, 32, 3)): 5_000,
@@ -48,7 +50,7 @@ class Source:
         train: the training images, or all images if there are no test images of their own.
         test: the source's own test images.
         protocol: how the data set is usually split, if there is a usual way.
-        train_labels: (count,) of the training images, if they came in the same file.
+        labels: (count,) of the images of `train` and of `test`, where they came in the same file.
         notes: sentences on what was left out, and what was changed before it was read.
         folder: of the cache, where images that do not fit in memory are mapped from; None if they are in memory.
         decoded_as: fingerprint that those in the folder had when they were decoded.
@@ -58,7 +60,7 @@ class Source:
     train: Images
     test: Images | None
     protocol: Protocol | None = None
-    train_labels: np.ndarray | None = None
+    labels: Mapping[Role, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     folder: Path | None = None
     decoded_as: str | None = None
@@ -102,7 +104,7 @@ def _checked(
     test: np.ndarray | ImageReader | None,
     *,
     protocol: Protocol | None = None,
-    train_labels: np.ndarray | None = None,
+    labels: Mapping[Role, np.ndarray] = NO_LABELS,
     notes: tuple[str, ...] = (),
     room: Room | None = None,
 ) -> Source:
@@ -130,7 +132,7 @@ def _checked(
         train=checked["train"],
         test=checked.get("test"),
         protocol=protocol,
-        train_labels=train_labels,
+        labels=labels,
         notes=notes,
         folder=folder,
         decoded_as=decoded_as,
@@ -141,18 +143,18 @@ def _with_protocol(
     name: str,
     train: np.ndarray | ImageReader,
     test: np.ndarray | ImageReader | None,
-    train_labels: np.ndarray | None = None,
+    labels: Mapping[Role, np.ndarray] = NO_LABELS,
     *,
     notes: tuple[str, ...] = (),
     room: Room | None = None,
 ) -> Source:
     validation = None if test is None else USUAL_VALIDATION.get((train.shape, test.shape))
     protocol = None if validation is None else Protocol(validation=validation)
-    return _checked(name, train, test, protocol=protocol, train_labels=train_labels, notes=notes, room=room)
+    return _checked(name, train, test, protocol=protocol, labels=labels, notes=notes, room=room)
 
 
 def _labelled(name: str, found: Cifar10) -> Source:
-    return _with_protocol(name, found.train, found.test, found.train_labels)
+    return _with_protocol(name, found.train, found.test, {"train": found.train_labels, "test": found.test_labels})
 
 
 def _read_plugin(source: str, choices: Choices, *, cache: Path, held_bytes: int | None) -> Source:
@@ -190,21 +192,27 @@ def _read_path(path: Path, choices: Choices, *, cache: Path, held_bytes: int | N
 
 def _of_found(name: str, found: Found, *, room: Room) -> Source:
     """The images of a path, with those to choose models by behind those to train on."""
-    labels, notes = class_numbers(found.labels.get("train"), found.train.shape[0]), found.notes
+    notes, labels = found.notes, dict[Role, np.ndarray]()
+    for role, given in found.labels.items():
+        part = getattr(found, role)
+        numbers = None if part is None else class_numbers(given, part.shape[0])
+        if numbers is not None:
+            labels[role] = numbers
     if found.validation is None:
         usual = _with_protocol if found.in_published_order else _checked
-        return usual(name, found.train, found.test, train_labels=labels, notes=notes, room=room)
+        return usual(name, found.train, found.test, labels=labels, notes=notes, room=room)
     where = printable(name, 400)
     if found.validation.shape[1:] != found.train.shape[1:]:
         sizes = " and ".join("×".join(map(str, part.shape[1:])) for part in (found.train, found.validation))
         raise BadData(f"{where}: training and validation images must have the same size, but they are {sizes}.")
     count = found.validation.shape[0]
-    if labels is not None:
-        beside = class_numbers(found.labels.get("validation"), count)
-        labels = None if beside is None else np.concatenate([labels, beside])
+    if "train" in labels:
+        own, beside = labels.pop("train"), labels.pop("validation", None)
+        if beside is not None:
+            labels["train"] = np.concatenate([own, beside])
     protocol: Protocol | None = Protocol(validation=count, is_own=True)
     if count < 2 * LEAST_PART:
         few = f"Its {count} images for validation are fewer than {2 * LEAST_PART}: some are drawn from the others too."
         protocol, notes = None, (*notes, few)
     images = joined(found.train, found.validation)
-    return _checked(name, images, found.test, protocol=protocol, train_labels=labels, notes=notes, room=room)
+    return _checked(name, images, found.test, protocol=protocol, labels=labels, notes=notes, room=room)

@@ -6,11 +6,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from vae_search.data.dataset import Dataset
+from vae_search.data.labels import PartLabels
 from vae_search.data.pixel_statistics import PixelStatistics
 from vae_search.data.random_access.mapped_images import PixelArray, resident_bytes
 
 ImageShape = tuple[int, int, int]
 """(height, width, channels)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TaskLabels:
+    """Labels of the images of a conditional task, whole numbers from 0 on.
+
+    Args:
+        train, select: (n,) and (m,) int64.
+        classes: one more than the greatest label of any part.
+    """
+
+    train: np.ndarray
+    select: np.ndarray
+    classes: int
+
+    @classmethod
+    def of(cls, labels: PartLabels) -> "TaskLabels":
+        """Those that a search may use."""
+        return cls(train=labels.parts["train"], select=labels.parts["select"], classes=labels.classes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +45,8 @@ class TrainingTask:
             likelihood explains, as `select` is.
         floor: nats per image that no model can go below on held-out images (the entropy of their binarisation).
         pixels: of the training images.
+        labels: of both, that a conditional model sees; None if the task is not conditional.
+        measured_labels: (m,) of the select images whether or not models see them, for measures; None if there are none.
     """
 
     train: PixelArray
@@ -33,6 +55,8 @@ class TrainingTask:
     dynamic: bool
     floor: float
     pixels: PixelStatistics
+    labels: TaskLabels | None = None
+    measured_labels: np.ndarray | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> "TrainingTask":
@@ -44,7 +68,19 @@ class TrainingTask:
             dynamic=dataset.binarize == "dynamic",
             floor=dataset.floor,
             pixels=dataset.pixels,
+            labels=None if (shown := dataset.shown_labels) is None else TaskLabels.of(shown),
+            measured_labels=dataset.labels.get("select"),
         )
+
+    @property
+    def select_labels(self) -> np.ndarray | None:
+        """(m,) of the select images, of a conditional task."""
+        return None if self.labels is None else self.labels.select
+
+    @property
+    def classes(self) -> int:
+        """Of the labels that a conditional model sees; 0 if the task is not conditional."""
+        return 0 if self.labels is None else self.labels.classes
 
     @property
     def image_shape(self) -> ImageShape:
@@ -65,21 +101,33 @@ class JudgeTask:
         images: (n, height, width, channels) uint8 in 0 … pixels.levels - 1.
         pixels: of the training images.
         train_labels: (count of training images,) int64, for what samples are compared in; None if there are none.
+        labels: (n,) of the images, that a conditional model sees; None if the task is not conditional.
+        measured_labels: (n,) whether or not models see them, for measures; None if there are none.
     """
 
     images: PixelArray
     pixels: PixelStatistics
     train_labels: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    measured_labels: np.ndarray | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> "JudgeTask":
         """The part of `dataset` that judges finalists (invariant I9)."""
-        return cls(images=dataset.judge, pixels=dataset.pixels, train_labels=dataset.train_labels)
+        shown = dataset.shown_labels
+        return cls(
+            images=dataset.judge,
+            pixels=dataset.pixels,
+            train_labels=dataset.train_labels,
+            labels=None if shown is None else shown.parts["judge"],
+            measured_labels=dataset.labels.get("judge"),
+        )
 
     @classmethod
     def of_test(cls, dataset: Dataset) -> "JudgeTask":
         """The test images, for a candidate that has passed every gate, or a version that somebody evaluates."""
-        return cls(images=dataset.test, pixels=dataset.pixels)
+        shown = dataset.shown_labels
+        return cls(images=dataset.test, pixels=dataset.pixels, labels=None if shown is None else shown.parts["test"])
 
 
 Tasks = Callable[[], tuple[TrainingTask, JudgeTask]]

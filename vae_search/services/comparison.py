@@ -1,7 +1,7 @@
 """Comparison of sweeps: the best config of each, side by side, where that means something.
 
 Sweeps of one task are compared in nats. Those of one set of grey or coloured images under different likelihoods only in
-bits per dimension: see `data.dataset.pixels_key`. All others are refused (invariant I7).
+bits per dimension: see `data.comparability.pixels_key`. All others are refused (invariant I7).
 """
 
 from collections.abc import Callable, Mapping, Sequence

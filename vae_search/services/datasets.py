@@ -22,9 +22,7 @@ from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import open_bucket_file
 
 if TYPE_CHECKING:
-    from vae_search.data.dataset import Dataset
-    from vae_search.data.pixel_statistics import PixelStatistics
-    from vae_search.data.random_access.mapped_images import PixelArray
+    from vae_search.data.dataset import Dataset, NewImages
     from vae_search.data.remote.cache import CachedCopy
 
 FILES_AT_ONCE = 32
@@ -83,7 +81,7 @@ def open_dataset(
         raise BadData(_by_address(error, copy.place, data.source)) from error
 
 
-def open_new_images(store: Store, source: str, *, like: DataSpec, cache: Path) -> "tuple[PixelArray, PixelStatistics]":
+def open_new_images(store: Store, source: str, *, like: DataSpec, cache: Path) -> "NewImages":
     """Read images to score a finished model on; see `data.dataset.load_new_images`.
 
     Args:

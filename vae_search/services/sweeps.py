@@ -152,7 +152,7 @@ def _finished(store: Store, existing: SweepRecord, spec: "SweepSpec") -> SweepSt
     Raises:
         Conflict: It began with other settings, or is to go on and was measured by another version of the metric.
     """
-    from vae_search.data.dataset import METRIC_VERSION
+    from vae_search.data.comparability import METRIC_VERSION
 
     found = status(store, spec.name, spec=begun_with(store, read_stored(store, spec.name), spec).spec)
     if not found.finished:
@@ -170,7 +170,7 @@ def _record_of(
     spec: "SweepSpec", dataset: "Dataset", code: Mapping[str, CodeIdentity], *, plan: Mapping[str, object] | None
 ) -> SweepRecord:
     """The record of a sweep that begins now."""
-    from vae_search.data.dataset import METRIC_VERSION, comparability_key, keys_judged_alike, pixels_key
+    from vae_search.data.comparability import METRIC_VERSION, comparability_key, keys_judged_alike, pixels_key
 
     return SweepRecord(
         spec=spec,

@@ -65,6 +65,9 @@ class DataSpec(Part):
         default=None,
         description="Ground under transparent pictures; none = white if almost nothing would be seen on black.",
     )
+    condition: Literal["label"] | None = Field(
+        default=None, description="label = models see each image's class, and are scored by -log p(image | class)."
+    )
     skip_damaged: bool = Field(default=False, description="Leave out pictures that cannot be decoded.")
     follow_links: bool = Field(default=False, description="Follow links that lead out of the folder of the images.")
     mirror: bool = Field(

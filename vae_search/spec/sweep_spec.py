@@ -157,7 +157,8 @@ class SweepSpec(AutoSpec):
         budget = {"epochs": self.budget.epochs}
         if self.budget.patience is not None:  # else as it was before there was any
             budget["patience"] = self.budget.patience
-        for name in ("array", "column", "resize", "background", "skip_damaged", "follow_links", "mirror"):
+        left_out = ("array", "column", "resize", "background", "skip_damaged", "follow_links", "mirror", "condition")
+        for name in left_out:
             if not tree["data"][name]:  # as it was before there were any
                 del tree["data"][name]
         return {key: value for key, value in tree.items() if key not in free} | {

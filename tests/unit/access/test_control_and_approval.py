@@ -12,7 +12,7 @@ from tests.support.web_service import app_of, serving, token_file
 from tests.unit.services.test_forking import WIDER
 from vae_search.core.machine import system_user
 from vae_search.core.settings import TOKEN_VARIABLE
-from vae_search.data.dataset import METRIC_VERSION
+from vae_search.data.comparability import METRIC_VERSION
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.pipeline import promote_best
 from vae_search.server.tokens import Role

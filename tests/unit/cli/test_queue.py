@@ -15,7 +15,7 @@ from tests.support.paths import ROOT
 from tests.support.stores import SPEC as STORED_SPEC
 from tests.support.stores import filled_store
 from vae_search.core.machine import system_user
-from vae_search.data.dataset import METRIC_VERSION
+from vae_search.data.comparability import METRIC_VERSION
 from vae_search.queue.entries import QueueAction
 from vae_search.queue.state import ItemState
 from vae_search.queue.sweep_queue import SweepQueue

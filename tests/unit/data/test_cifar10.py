@@ -44,7 +44,7 @@ def write_archive(folder: Path, content: bytes) -> Path:
 def assert_holds_the_batches(source: Source) -> None:
     batches = cifar10_batches()
     np.testing.assert_array_equal(source.train.pixels, np.concatenate([batches[name][0] for name in TRAIN_FILES]))
-    np.testing.assert_array_equal(source.train_labels, np.concatenate([batches[name][1] for name in TRAIN_FILES]))
+    np.testing.assert_array_equal(source.labels["train"], np.concatenate([batches[name][1] for name in TRAIN_FILES]))
     np.testing.assert_array_equal(source.test.pixels, batches["test_batch.bin"][0])
 
 
@@ -220,4 +220,4 @@ def test_the_full_cifar10_is_read_as_its_page_describes_it(cifar10_path, tmp_pat
 
     assert source.train.pixels.shape == (50_000, 32, 32, 3)
     assert source.test.pixels.shape == (10_000, 32, 32, 3)
-    assert np.bincount(source.train_labels).tolist() == [5_000] * 10
+    assert np.bincount(source.labels["train"]).tolist() == [5_000] * 10

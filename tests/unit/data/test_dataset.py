@@ -8,7 +8,8 @@ import pytest
 from tests.support.paths import ROOT
 from tests.support.pictures import grey, write_idx
 from vae_search.data.binarization import bernoulli_entropy, draw_evaluation_sets
-from vae_search.data.dataset import Dataset, comparability_key, keys_judged_alike, load_dataset, split_dataset
+from vae_search.data.comparability import comparability_key, keys_judged_alike
+from vae_search.data.dataset import Dataset, load_dataset, split_dataset
 from vae_search.data.image_checks import Images
 from vae_search.data.pixel_statistics import PixelStatistics
 from vae_search.data.sources import Source, read_source

@@ -7,7 +7,8 @@ import pytest
 
 from tests.support.pictures import grey, png_bytes, write_folder
 from vae_search.core.dataset_summary import DatasetSummary
-from vae_search.data.dataset import Dataset, comparability_key, load_dataset
+from vae_search.data.comparability import comparability_key
+from vae_search.data.dataset import Dataset, load_dataset
 from vae_search.spec.sections import DataSpec
 
 

@@ -7,8 +7,9 @@ import pytest
 from sklearn.datasets import load_digits
 
 from tests.support.pictures import grey, write_idx
-from vae_search.data.dataset import comparability_key, load_dataset
-from vae_search.data.labels import train_labels
+from vae_search.data.comparability import comparability_key
+from vae_search.data.dataset import load_dataset
+from vae_search.data.labels import source_labels
 from vae_search.data.tasks import JudgeTask
 from vae_search.spec.sections import DataSpec
 
@@ -39,7 +40,7 @@ def test_labels_beside_idx_images_are_found(tmp_path, zipped):
     name = "train-labels-idx1-ubyte"
     (tmp_path / (f"{name}.gz" if zipped else name)).write_bytes(gzip.compress(content) if zipped else content)
 
-    np.testing.assert_array_equal(train_labels(str(tmp_path), 200), LABELS)
+    np.testing.assert_array_equal(source_labels(str(tmp_path), 200), LABELS)
 
 
 def test_labels_follow_their_images_into_the_split(tmp_path):
@@ -83,7 +84,7 @@ def test_labels_are_no_part_of_a_tasks_identity(tmp_path):
 def test_what_is_no_class_number_per_image_counts_as_no_labels(tmp_path, labels):
     np.savez(tmp_path / "a.npz", x_train=grey(200), y_train=labels)
 
-    assert train_labels(str(tmp_path / "a.npz"), 200) is None
+    assert source_labels(str(tmp_path / "a.npz"), 200) is None
 
 
 @pytest.mark.parametrize(
@@ -95,4 +96,4 @@ def test_a_damaged_label_file_counts_as_no_labels(tmp_path, content):
         content if content[:2] == b"\x1f\x8b" else gzip.compress(content)
     )
 
-    assert train_labels(str(tmp_path), 200) is None
+    assert source_labels(str(tmp_path), 200) is None

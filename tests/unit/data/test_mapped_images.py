@@ -97,14 +97,14 @@ def test_a_data_set_in_files_is_the_same_as_in_memory(kind, binarize, tmp_path, 
 @pytest.mark.parametrize("binarize", ["dynamic", "threshold", "none"])
 def test_new_images_in_files_are_the_same_as_in_memory(binarize, tmp_path, too_large):
     np.save(tmp_path / "images.npy", pixels("bytes"))
-    in_memory, statistics = load_new_images(str(tmp_path / "images.npy"), binarize=binarize, cache=tmp_path)
+    held = load_new_images(str(tmp_path / "images.npy"), binarize=binarize, cache=tmp_path)
     too_large()
 
-    in_files, statistics_of_files = load_new_images(str(tmp_path / "images.npy"), binarize=binarize, cache=tmp_path)
+    mapped = load_new_images(str(tmp_path / "images.npy"), binarize=binarize, cache=tmp_path)
 
-    assert isinstance(in_files, MappedImages)
-    np.testing.assert_array_equal(in_memory, in_files[:])
-    np.testing.assert_array_equal(statistics.variance, statistics_of_files.variance)
+    assert isinstance(mapped.pixels, MappedImages)
+    np.testing.assert_array_equal(held.pixels, mapped.pixels[:])
+    np.testing.assert_array_equal(held.statistics.variance, mapped.statistics.variance)
 
 
 @pytest.mark.parametrize("binarize", ["dynamic", "threshold", "none"])

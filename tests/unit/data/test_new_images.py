@@ -16,7 +16,8 @@ from vae_search.spec.sections import DataSpec
 def test_all_new_images_are_scored_however_few_they_are(tmp_path, count, binarize):
     np.save(tmp_path / "new.npy", grey(count))
 
-    images, pixels = load_new_images(str(tmp_path / "new.npy"), binarize=binarize, cache=tmp_path)
+    found = load_new_images(str(tmp_path / "new.npy"), binarize=binarize, cache=tmp_path)
+    images, pixels = found.pixels, found.statistics
 
     assert images.shape == (count, 6, 5, 1)
     assert pixels.levels == (256 if binarize == "none" else 2)
@@ -26,7 +27,7 @@ def test_new_images_are_drawn_as_held_out_ones_are(tmp_path):
     np.save(tmp_path / "new.npy", grey())
     source = Images(pixels=grey()[..., None], scale=255.0)
 
-    images, _ = load_new_images(str(tmp_path / "new.npy"), binarize="dynamic", cache=tmp_path)
+    images = load_new_images(str(tmp_path / "new.npy"), binarize="dynamic", cache=tmp_path).pixels
 
     np.testing.assert_array_equal(images, draw_evaluation_sets(source, source)[0])
 
@@ -35,13 +36,13 @@ def test_new_images_are_drawn_as_held_out_ones_are(tmp_path):
 def test_of_a_source_with_test_images_these_are_scored(tmp_path, train, test):
     np.savez(tmp_path / "a.npz", x_train=grey(train), x_test=grey(test)[::-1])
 
-    images, _ = load_new_images(str(tmp_path / "a.npz"), binarize="none", cache=tmp_path)
+    images = load_new_images(str(tmp_path / "a.npz"), binarize="none", cache=tmp_path).pixels
 
     np.testing.assert_array_equal(images[..., 0], grey(test)[::-1])
 
 
 def test_of_a_data_set_by_name_the_protocols_test_images_are_scored(tmp_path):
-    images, _ = load_new_images("digits", binarize="dynamic", cache=tmp_path)
+    images = load_new_images("digits", binarize="dynamic", cache=tmp_path).pixels
 
     np.testing.assert_array_equal(images, load_dataset(DataSpec(source="digits"), cache=tmp_path).test)
 
@@ -62,7 +63,7 @@ def test_a_model_of_grey_levels_is_given_bytes_as_the_refusal_says(tmp_path, ima
 
     np.save(tmp_path / "new.npy", follow(images))
 
-    assert load_new_images(str(tmp_path / "new.npy"), binarize="none", cache=tmp_path)[1].levels == 256
+    assert load_new_images(str(tmp_path / "new.npy"), binarize="none", cache=tmp_path).statistics.levels == 256
 
 
 def test_one_image_is_refused_without_advice_on_keys_of_a_spec(tmp_path):

@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.installed_package import install
 from tests.support.paths import ROOT
-from vae_search.data.dataset import Dataset, comparability_key, load_dataset
+from vae_search.data.comparability import comparability_key
+from vae_search.data.dataset import Dataset, load_dataset
 from vae_search.errors import BadData
 from vae_search.spec.fields import located
 from vae_search.spec.sections import DataSpec

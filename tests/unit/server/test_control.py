@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from tests.support.stores import SPEC, filled_store
 from tests.support.web_service import NOW, app_of, client_of, token_file
-from vae_search.data.dataset import METRIC_VERSION
+from vae_search.data.comparability import METRIC_VERSION
 from vae_search.queue.entries import QueueAction
 from vae_search.queue.state import ItemState
 from vae_search.queue.sweep_queue import SweepQueue

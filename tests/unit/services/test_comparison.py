@@ -12,7 +12,8 @@ from tests.support.candidates import finalist_row
 from tests.support.command_line import vae_search
 from tests.support.rows import epoch_rows, trial_row
 from tests.support.stores import KEY, SPEC
-from vae_search.data.dataset import comparability_key, load_dataset, pixels_key
+from vae_search.data.comparability import comparability_key, pixels_key
+from vae_search.data.dataset import load_dataset
 from vae_search.errors import Conflict, InvalidSpec, NotFound
 from vae_search.services.comparison import compare
 from vae_search.spec.sections import DataSpec

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.stores import KEY, filled_store
 from vae_search.core.trial_state import State
-from vae_search.data.dataset import METRIC_VERSION
+from vae_search.data.comparability import METRIC_VERSION
 from vae_search.errors import Conflict, InvalidSpec, NotFound, StoreUnavailable
 from vae_search.search.running_trial import SweepContext
 from vae_search.search.study.borrowed import borrowed_results

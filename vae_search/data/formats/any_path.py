@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from vae_search.data.formats.arrays.array_folder import read_npy_folder, read_part_files
 from vae_search.data.formats.arrays.csv_pixels import read_csv
 from vae_search.data.formats.arrays.hdf5 import read_hdf5
@@ -209,7 +211,8 @@ def _read_archive(path: Path, choices: Choices) -> Found:
 
 
 def _of_cifar10(found: Cifar10) -> Found:
-    return Found(train=found.train, test=found.test, labels={"train": found.train_labels}, in_published_order=True)
+    labels: dict[Role, np.ndarray] = {"train": found.train_labels, "test": found.test_labels}
+    return Found(train=found.train, test=found.test, labels=labels, in_published_order=True)
 
 
 def _idx_set_of(path: Path) -> dict[Role, Path] | None:

@@ -242,8 +242,10 @@ class TrialRunner:
         if scores is not None and self._bounds is not None:
             scores = replace(scores, iwae=float(self._bounds.iwae.mean()), iwae_k=self._bounds.iwae_k)
         if scores is not None and self._metrics is not None:
-            images = self._judge_task.images if assignment.confirms else self._trainer.task.select
-            measured = self._metrics.measure(run.averaged_weights(), self._description_of(run), images)
+            task, judge_task = self._trainer.task, self._judge_task
+            images = judge_task.images if assignment.confirms else task.select
+            labels = (judge_task if assignment.confirms else task).measured_labels
+            measured = self._metrics.measure(run.averaged_weights(), self._description_of(run), images, labels)
             scores = replace(scores, metrics=measured.values, metric_trouble=measured.trouble)
         return TrialReport(
             key=assignment.key,

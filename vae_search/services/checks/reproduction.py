@@ -38,7 +38,7 @@ def reproduce(
         raise InvalidSpec(f"{address}: name one trial, such as {sweep}/42.")
     record, ledger = sweep_record.read(store, sweep), Ledger(store, sweep)
     row, curve = ledger.trial(trial), ledger.epochs(trial)
-    from vae_search.data.dataset import METRIC_VERSION, comparability_key
+    from vae_search.data.comparability import METRIC_VERSION, comparability_key
     from vae_search.data.tasks import TrainingTask
     from vae_search.services.datasets import open_dataset
 

@@ -144,7 +144,7 @@ def _check_comparable(lender: SweepRecord, present: "SweepSpec", new: "SweepSpec
         InvalidSpec: It has the lender's name.
         Conflict: A config has another value in it.
     """
-    from vae_search.data.dataset import METRIC_VERSION
+    from vae_search.data.comparability import METRIC_VERSION
 
     name = lender.spec.name
     if new.name == name:
@@ -207,7 +207,7 @@ def fork_outlook(store: Store, sweep: str, spec: "SweepSpec") -> ForkOutlook:
         CorruptStore: Its record is damaged.
         Conflict: Its trials were measured by another version of the metric.
     """
-    from vae_search.data.dataset import METRIC_VERSION
+    from vae_search.data.comparability import METRIC_VERSION
 
     stored = sweep_record.read_stored(store, sweep)
     record, present = stored.checked(), present_spec(store, stored)

@@ -100,7 +100,7 @@ def promote(
     rules = policy_of(spec)
 
     def load() -> "Dataset":
-        from vae_search.data.dataset import METRIC_VERSION, comparability_key
+        from vae_search.data.comparability import METRIC_VERSION, comparability_key
         from vae_search.services.datasets import open_dataset
 
         beginning.check_metric(record, METRIC_VERSION)
@@ -240,8 +240,9 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
         dataset = open_dataset(store, loaded.data, cache=cache)
         task, remark = JudgeTask.of_test(dataset), MOVED_DRAW if dataset.moved_draw else None
     else:
-        images, pixels = open_new_images(store, name, like=loaded.data, cache=cache)
-        task, remark = JudgeTask(images=images, pixels=pixels), None
+        found = open_new_images(store, name, like=loaded.data, cache=cache)
+        labels = found.labels if loaded.model.classes else None
+        task, remark = JudgeTask(images=found.pixels, pixels=found.statistics, labels=labels), None
     from vae_search.vae.inference.scoring import judge
 
     description, shape = loaded.model.description, task.images.shape[1:]
@@ -251,6 +252,10 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
     if description.levels != task.pixels.levels:
         levels = task.pixels.levels
         raise BadData(f"{name}: pixels must have the model's {description.levels} levels, but have {levels}.")
+    if loaded.model.classes and (task.labels is None or int(task.labels.max()) >= loaded.model.classes):
+        known = f"the classes 0 to {loaded.model.classes - 1}"
+        some = "have no labels" if task.labels is None else f"are of class {task.labels.max()} as well"
+        raise BadData(f"{name}: the model sees labels of {known}, but these images {some}.")
     judged = judge(loaded.model.trained, description, task)
     return Evaluation(
         model=loaded.name,

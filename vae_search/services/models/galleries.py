@@ -9,7 +9,7 @@ import numpy as np
 
 from vae_search.core.references import parse_trial_reference
 from vae_search.core.trial_state import State
-from vae_search.errors import NotFound
+from vae_search.errors import InvalidSpec, NotFound
 from vae_search.exports.output_files import check_output, write_output
 from vae_search.services import queries
 from vae_search.services.models import champions
@@ -40,22 +40,37 @@ class Subject:
     data: DataSpec
 
 
-def sample(store: Store, address: str, *, count: int, seed: int, output: Path) -> Path:
-    """Draw images from the prior and write them as one PNG grid.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeldOut:
+    """Held-out images as networks see them, and their labels for a conditional model."""
+
+    images: np.ndarray
+    labels: np.ndarray | None
+
+
+def sample(store: Store, address: str, *, count: int, seed: int, output: Path, of_class: int | None = None) -> Path:
+    """Draw images from the prior and write them as one PNG grid; of a conditional model a row for each class.
 
     Args:
         address: a model such as `fashion` or `fashion:3`, a trial such as `digits/42`, or a sweep for its best trial.
+        of_class: the one class of all images.
 
     Raises:
-        InvalidSpec: The output cannot be written to.
+        InvalidSpec: The output cannot be written to; or the model has no such class, or sees none.
         NotFound: No such model or trial, or its weights were not kept.
         CorruptStore: The weights are damaged.
     """
     check_output(output)
     model = subject(store, address).model
-    from vae_search.vae.inference.image_grids import grid_png
+    from vae_search.vae.inference.image_grids import grid_png, samples_png
 
-    return write_output(output, grid_png(model.sample(count, seed=seed)))
+    if of_class is None:
+        return write_output(output, samples_png(model, count, seed=seed))
+    if not model.classes:
+        raise InvalidSpec(f"--class: {address} does not see labels, so that it has no classes. Leave it out.")
+    if of_class >= model.classes:
+        raise InvalidSpec(f"--class: {address} has the classes 0 to {model.classes - 1}, but got {of_class}.")
+    return write_output(output, grid_png(model.sample(count, seed=seed, labels=np.full(count, of_class))))
 
 
 def reconstruct(store: Store, address: str, *, count: int, cache: Path, output: Path) -> Path:
@@ -64,8 +79,8 @@ def reconstruct(store: Store, address: str, *, count: int, cache: Path, output: 
     found = subject(store, address)
     from vae_search.vae.inference.image_grids import reconstructions, sheet_png
 
-    images = held_out(store, found, cache, count)
-    return write_output(output, sheet_png(reconstructions(found.model, images, columns=COLUMNS)))
+    held = held_out(store, found, cache, count)
+    return write_output(output, sheet_png(reconstructions(found.model, held.images, held.labels, columns=COLUMNS)))
 
 
 def traverse(store: Store, address: str, *, rows: int, cache: Path, output: Path) -> Path:
@@ -74,8 +89,9 @@ def traverse(store: Store, address: str, *, rows: int, cache: Path, output: Path
     found = subject(store, address)
     from vae_search.vae.inference.image_grids import sheet_png, traversals
 
-    images = held_out(store, found, cache, TRAVERSED_IMAGES)
-    return write_output(output, sheet_png(traversals(found.model, images, rows=rows, columns=COLUMNS)))
+    held = held_out(store, found, cache, TRAVERSED_IMAGES)
+    moved = traversals(found.model, held.images, held.labels, rows=rows, columns=COLUMNS)
+    return write_output(output, sheet_png(moved))
 
 
 def interpolate(store: Store, address: str, *, rows: int, cache: Path, output: Path) -> Path:
@@ -84,10 +100,11 @@ def interpolate(store: Store, address: str, *, rows: int, cache: Path, output: P
     found = subject(store, address)
     from vae_search.vae.inference.image_grids import interpolations, sheet_png
 
-    images = held_out(store, found, cache, 2 * rows)
-    rows = min(rows, len(images) // 2)
-    pairs = images[: 2 * rows].reshape(rows, 2, *images.shape[1:])
-    return write_output(output, sheet_png(interpolations(found.model, pairs, columns=COLUMNS)))
+    held = held_out(store, found, cache, 2 * rows)
+    rows = min(rows, len(held.images) // 2)
+    pairs = held.images[: 2 * rows].reshape(rows, 2, *held.images.shape[1:])
+    labels = None if held.labels is None else held.labels[: 2 * rows].reshape(rows, 2)
+    return write_output(output, sheet_png(interpolations(found.model, pairs, labels, columns=COLUMNS)))
 
 
 def subject(store: Store, address: str) -> Subject:
@@ -162,10 +179,15 @@ def _kept_files(store: Store, record: SweepRecord, row: TrialRow) -> Mapping[str
         ) from None
 
 
-def held_out(store: Store, found: Subject, cache: Path, count: int) -> np.ndarray:
+def held_out(store: Store, found: Subject, cache: Path, count: int) -> HeldOut:
     """The first `count` judge images, as networks see them: no model was trained or chosen by a search on them."""
     from vae_search.data.pixel_statistics import intensities
+    from vae_search.data.tasks import JudgeTask
     from vae_search.services.datasets import open_dataset
 
     dataset = open_dataset(store, found.data, cache=cache)
-    return intensities(dataset.judge[:count], dataset.pixels.levels)
+    labels = JudgeTask.of(dataset).labels
+    return HeldOut(
+        images=intensities(dataset.judge[:count], dataset.pixels.levels),
+        labels=None if labels is None else labels[:count],
+    )

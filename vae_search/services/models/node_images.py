@@ -34,7 +34,7 @@ class NodeImages:
     @classmethod
     def of(cls, dataset: "Dataset", data: DataSpec, store: Store, *, cache: Path) -> "NodeImages | None":
         """The images of a data set; None if they are in memory and travel."""
-        from vae_search.data.dataset import comparability_key
+        from vae_search.data.comparability import comparability_key
 
         if not dataset.is_mapped:
             return None
@@ -47,7 +47,7 @@ class NodeImages:
         Raises:
             NodeTrouble: It cannot be had here, or is another one here.
         """
-        from vae_search.data.dataset import comparability_key
+        from vae_search.data.comparability import comparability_key
 
         cache = self.cache if self.cache.is_dir() else cache_folder()
         told = "Images that do not fit in memory are read on each node: put them where all of them are the same."

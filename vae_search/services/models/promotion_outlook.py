@@ -91,7 +91,7 @@ def _state(store: Store, model: str) -> ModelState | None:
 
 def _asking(store: Store, sweep: str, state: ModelState | None) -> tuple[tuple[AskingFinalist, ...], str | None]:
     """Those who would ask, or why nobody can."""
-    from vae_search.data.dataset import METRIC_VERSION
+    from vae_search.data.comparability import METRIC_VERSION
 
     judged = {} if state is None else _judged(state)
     try:

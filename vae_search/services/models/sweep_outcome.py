@@ -53,7 +53,7 @@ def outcome_of(
     try:
         promotion = promote(store, spec.name, spec=spec, cache=cache, address=address)
     except Conflict as refusal:
-        from vae_search.data.dataset import METRIC_VERSION
+        from vae_search.data.comparability import METRIC_VERSION
 
         if sweep_record.read(store, spec.name).metric_version == METRIC_VERSION:
             raise

@@ -17,7 +17,7 @@ from vae_search.registry.promotion.model_backend import TestScore
 from vae_search.store.ledger.artifacts import MODEL_FILE
 from vae_search.store.ledger.artifacts import WEIGHTS_FILE as TRAINED_WEIGHTS
 from vae_search.vae.inference.feature_space import FeatureSpace, feature_space_of, feature_train_images
-from vae_search.vae.inference.image_grids import grid_png, reconstructions, sheet_png
+from vae_search.vae.inference.image_grids import reconstructions, samples_png, sheet_png
 from vae_search.vae.inference.model import VaeModel
 from vae_search.vae.inference.npz import arrays_of
 from vae_search.vae.inference.reload_check import score_in_fresh_process
@@ -48,10 +48,11 @@ class TensorFlowBackend:
         weights = arrays_of(artifact[TRAINED_WEIGHTS])
         model = VaeModel(description, weights)
         originals = intensities(self._dataset.judge[: PICTURED // 2], self._dataset.pixels.levels)
+        labels = None if self._judge_labels is None else self._judge_labels[: PICTURED // 2]
         return {
             **model_files(description, weights),
-            SAMPLES_FILE: grid_png(model.sample(PICTURED, seed=PICTURE_SEED)),
-            RECONSTRUCTIONS_FILE: sheet_png(reconstructions(model, originals, columns=PICTURE_COLUMNS)),
+            SAMPLES_FILE: samples_png(model, PICTURED, seed=PICTURE_SEED),
+            RECONSTRUCTIONS_FILE: sheet_png(reconstructions(model, originals, labels, columns=PICTURE_COLUMNS)),
         }
 
     def reload_difference(self, files: Mapping[str, bytes], recorded: ImageBounds) -> float | None:
@@ -61,7 +62,7 @@ class TensorFlowBackend:
             ProcessLost: The process that should load them was lost, so nothing is known.
         """
         try:
-            found = score_in_fresh_process(files, self._dataset.judge)
+            found = score_in_fresh_process(files, self._dataset.judge, self._judge_labels)
         except ValueError as error:
             logger.warning("the model does not reload: %s", error)
             return None
@@ -77,10 +78,11 @@ class TensorFlowBackend:
         held_out = self._dataset.judge[:COMPARED_IMAGES]
         model = _model_of(files)
         levels, kind = self._dataset.pixels.levels, ""
+        labels = None if self._judge_labels is None else self._judge_labels[: len(held_out)]  # as many of each class
         if levels == BINARY:
-            made = model.draw(len(held_out), seed=COMPARED_SEED)
+            made = model.draw(len(held_out), seed=COMPARED_SEED, labels=labels)
         else:
-            means = model.sample(len(held_out), seed=COMPARED_SEED)
+            means = model.sample(len(held_out), seed=COMPARED_SEED, labels=labels)
             made, kind = np.rint(means * (levels - 1)).astype(np.uint8), "_of_means"
         found = sample_quality(self._space, made, held_out=held_out, train=self._train)
         return SampleQuality(metric=found.metric + kind, value=found.frechet, standard_error=found.frechet_se)
@@ -109,6 +111,11 @@ class TensorFlowBackend:
     @cached_property
     def _dataset(self) -> Dataset:
         return self._load()
+
+    @property
+    def _judge_labels(self) -> np.ndarray | None:
+        """Labels of the judge images, of a conditional task."""
+        return JudgeTask.of(self._dataset).labels
 
     @cached_property
     def _space(self) -> FeatureSpace:

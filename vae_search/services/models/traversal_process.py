@@ -9,13 +9,11 @@ import logging
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from vae_search.core.settings import cache_folder
 from vae_search.errors import VaeSearchError
 from vae_search.services.models import champions
 from vae_search.services.models.champions import LoadedModel
-from vae_search.services.models.galleries import TRAVERSED_IMAGES, Subject, held_out
+from vae_search.services.models.galleries import TRAVERSED_IMAGES, HeldOut, Subject, held_out
 from vae_search.services.models.traversals import FACTS, PROBLEM, SHEET
 from vae_search.services.payloads import Facts
 from vae_search.store.backends.base import Store
@@ -40,22 +38,22 @@ def main(location: str, model: str, number: int, folder: Path, *, with_images: b
     return 0
 
 
-def _images(store: Store, loaded: LoadedModel) -> np.ndarray | None:
+def _images(store: Store, loaded: LoadedModel) -> HeldOut | None:
     """Held-out images that the model was made for; None if they cannot be had here: it is shown all the same."""
     try:
-        images = held_out(store, Subject(model=loaded.model, data=loaded.data), cache_folder(), TRAVERSED_IMAGES)
+        held = held_out(store, Subject(model=loaded.model, data=loaded.data), cache_folder(), TRAVERSED_IMAGES)
     except VaeSearchError as error:
         logger.warning("the images cannot be read: %s", error)
         return None
-    fit = images.shape[1:] == loaded.model.description.network.image_shape
-    return images if fit else None  # else others lie there by now
+    fit = held.images.shape[1:] == loaded.model.description.network.image_shape
+    return held if fit else None  # else others lie there by now
 
 
-def _decoded(loaded: LoadedModel, images: np.ndarray | None) -> tuple[Facts, bytes]:
+def _decoded(loaded: LoadedModel, held: HeldOut | None) -> tuple[Facts, bytes]:
     from vae_search.vae.inference.image_grids import GAP_PIXELS, enlarged, sheet_png
     from vae_search.vae.inference.latent_units import moved_units
 
-    moved = moved_units(loaded.model, images)
+    moved = moved_units(loaded.model, *((None,) if held is None else (held.images, held.labels)))
     height, width = moved.images.shape[2:4]
     factor = enlarged(height, width)
     facts: Facts = {

@@ -36,7 +36,7 @@ class SweepRecord:
     comparability_key: str
     versions: Mapping[str, str]
     pixels_key: str | None = None
-    """of `data.dataset.pixels_key`; None as well in records from before there was any"""
+    """of `data.comparability.pixels_key`; None as well in records from before there was any"""
     incarnation: str | None = None
     """random; tells the sweep from an earlier one of its name, which was removed. None in records of older versions"""
     images: DatasetSummary | None = None

@@ -10,6 +10,7 @@ from vae_search.vae.inference.model import VaeModel
 from vae_search.vae.training.diagnostics import active_units
 
 GAP_PIXELS = 2
+MOST_ROWS = 50  # of classes in a picture
 SMALLEST_TILE_PIXELS = 56  # 8×8 digits would be specks otherwise
 TRAVERSED = 3.0  # standard deviations of the prior: 99.7 % of it
 
@@ -52,7 +53,17 @@ def enlarged(height: int, width: int) -> int:
     return max(1, math.ceil(SMALLEST_TILE_PIXELS / max(height, width)))
 
 
-def reconstructions(model: VaeModel, images: np.ndarray, *, columns: int) -> np.ndarray:
+def samples_png(model: VaeModel, count: int, *, seed: int) -> bytes:
+    """One PNG of `count` samples; of a conditional model a row for each class, the same latents in each column."""
+    if model.classes:
+        columns = max(1, math.ceil(count / model.classes))
+        return sheet_png(model.sample_classes(columns, seed=seed)[:MOST_ROWS])
+    return grid_png(model.sample(count, seed=seed))
+
+
+def reconstructions(
+    model: VaeModel, images: np.ndarray, labels: np.ndarray | None = None, *, columns: int
+) -> np.ndarray:
     """Originals, each with its reconstruction from its posterior mean below it.
 
     Args:
@@ -63,12 +74,14 @@ def reconstructions(model: VaeModel, images: np.ndarray, *, columns: int) -> np.
     """
     rows = math.ceil(len(images) / columns)
     pairs = np.ones((2, rows * columns, *images.shape[1:]), np.float32)
-    pairs[0, : len(images)], pairs[1, : len(images)] = images, model.reconstruct(images)
+    pairs[0, : len(images)], pairs[1, : len(images)] = images, model.reconstruct(images, labels)
     by_row = pairs.reshape(2, rows, columns, *images.shape[1:]).swapaxes(0, 1)
     return by_row.reshape(2 * rows, columns, *images.shape[1:])
 
 
-def traversals(model: VaeModel, images: np.ndarray, *, rows: int, columns: int) -> np.ndarray:
+def traversals(
+    model: VaeModel, images: np.ndarray, labels: np.ndarray | None = None, *, rows: int, columns: int
+) -> np.ndarray:
     """Latent traversals: one latent from -3 to 3 in each row, the others at the first image's posterior mean.
 
     The most active latents come first: those whose posterior means vary most over `images` (Burda et al. 2016, 5.2).
@@ -80,16 +93,17 @@ def traversals(model: VaeModel, images: np.ndarray, *, rows: int, columns: int) 
     Returns:
         (at most `rows`, columns, height, width, channels)
     """
-    means, _ = model.encode(images)
+    means, _ = model.encode(images, labels)
     shown = min(rows, max(1, active_units(means)))
     latents = np.argsort(-means.var(axis=0), kind="stable")[:shown]
     moved = np.tile(means[0], (shown, columns, 1))
     for row, latent in enumerate(latents):
         moved[row, :, latent] = np.linspace(-TRAVERSED, TRAVERSED, columns)
-    return model.decode(moved.reshape(-1, model.latent_dim)).reshape(shown, columns, *images.shape[1:])
+    own = None if labels is None else np.repeat(labels[:1], shown * columns)
+    return model.decode(moved.reshape(-1, model.latent_dim), own).reshape(shown, columns, *images.shape[1:])
 
 
-def interpolations(model: VaeModel, pairs: np.ndarray, *, columns: int) -> np.ndarray:
+def interpolations(model: VaeModel, pairs: np.ndarray, labels: np.ndarray | None = None, *, columns: int) -> np.ndarray:
     """Latent interpolations: each row decodes the straight line between the posterior means of two images.
 
     Straight and not along a great circle (slerp, White 2016), which keeps the norm of draws from the prior: posterior
@@ -98,12 +112,16 @@ def interpolations(model: VaeModel, pairs: np.ndarray, *, columns: int) -> np.nd
 
     Args:
         pairs: (rows, 2, height, width, channels) in [0, 1].
+        labels: (rows, 2) of a conditional model, which is given that of the nearer image.
 
     Returns:
         (rows, columns, height, width, channels)
     """
     rows, _, *image_shape = pairs.shape
-    means = model.encode(pairs.reshape(-1, *image_shape))[0].reshape(rows, 2, 1, -1)
+    means = model.encode(pairs.reshape(-1, *image_shape), None if labels is None else labels.reshape(-1))[0].reshape(
+        rows, 2, 1, -1
+    )
     share = np.linspace(0.0, 1.0, columns, dtype=np.float32)[:, None]
     path = (1 - share) * means[:, 0] + share * means[:, 1]
-    return model.decode(path.reshape(-1, model.latent_dim)).reshape(rows, columns, *image_shape)
+    nearer = None if labels is None else labels[:, (share[:, 0] > 1 / 2).astype(int)].reshape(-1)
+    return model.decode(path.reshape(-1, model.latent_dim), nearer).reshape(rows, columns, *image_shape)

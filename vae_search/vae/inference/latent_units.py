@@ -33,7 +33,7 @@ class MovedUnits:
     images: np.ndarray
 
 
-def moved_units(model: VaeModel, images: np.ndarray | None) -> MovedUnits:
+def moved_units(model: VaeModel, images: np.ndarray | None, labels: np.ndarray | None = None) -> MovedUnits:
     """Decode the units with the highest KL, at most `MOST_UNITS`, at `VALUES` values from -3 to 3.
 
     The others stay at the first image's posterior mean. A unit that is not active changes nothing and is left out; the
@@ -41,18 +41,22 @@ def moved_units(model: VaeModel, images: np.ndarray | None) -> MovedUnits:
 
     Args:
         images: (n, height, width, channels) in [0, 1]; a few hundred tell the active units apart.
+        labels: (n,) of a conditional model. All that is decoded has the first one's; 0 without images.
     """
+    first = 0 if labels is None else int(labels[0])
     values = np.linspace(-TRAVERSED, TRAVERSED, VALUES, dtype=np.float32)
     if images is None:
-        decoded = _decoded(model, np.zeros(model.latent_dim, np.float32), np.arange(model.latent_dim), values)
+        decoded = _decoded(
+            model, np.zeros(model.latent_dim, np.float32), np.arange(model.latent_dim), values, label=first
+        )
         order = np.argsort(-_change(decoded), kind="stable")[:MOST_UNITS]
         kl, active, shown = None, None, decoded[order]
     else:
-        mean, log_variance = model.encode(images)
+        mean, log_variance = model.encode(images, labels)
         by_unit = 0.5 * (mean**2 + np.exp(log_variance) - 1.0 - log_variance).mean(axis=0)
         active = active_units(mean)
         order = np.argsort(-by_unit, kind="stable")[: min(MOST_UNITS, max(1, active))]
-        kl, shown = tuple(float(nats) for nats in by_unit[order]), _decoded(model, mean[0], order, values)
+        kl, shown = tuple(float(nats) for nats in by_unit[order]), _decoded(model, mean[0], order, values, label=first)
     return MovedUnits(
         units=tuple(int(unit) for unit in order),
         kl_nats=kl,
@@ -63,11 +67,12 @@ def moved_units(model: VaeModel, images: np.ndarray | None) -> MovedUnits:
     )
 
 
-def _decoded(model: VaeModel, base: np.ndarray, units: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _decoded(model: VaeModel, base: np.ndarray, units: np.ndarray, values: np.ndarray, *, label: int) -> np.ndarray:
     moved = np.tile(base, (len(units), len(values), 1))
     for row, unit in enumerate(units):
         moved[row, :, unit] = values
-    decoded = model.decode(moved.reshape(-1, model.latent_dim))
+    rows = moved.reshape(-1, model.latent_dim)
+    decoded = model.decode(rows, np.full(len(rows), label) if model.classes else None)
     return decoded.reshape(len(units), len(values), *decoded.shape[1:])
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from vae_search.vae.inference.npz import arrays_of
 from vae_search.vae.inference.saved_network import SavedNetwork
+from vae_search.vae.inference.scoring import check_classes
 from vae_search.vae.inference.weights_file import read_weights
 from vae_search.vae.networks.keras_models import decoder_model, encoder_model
 from vae_search.vae.networks.model_config import ModelDescription
@@ -21,7 +22,10 @@ Trained = Mapping[str, np.ndarray] | SavedNetwork  # weights by name; or a Saved
 
 
 class VaeModel:
-    """Encoder and decoder with their trained weights."""
+    """Encoder and decoder with their trained weights.
+
+    A conditional model takes the labels of images and latents, (n,) whole numbers from 0 on; any other takes none.
+    """
 
     def __init__(self, description: ModelDescription, trained: Trained) -> None:
         """Build the Keras models, or take what a SavedModel holds.
@@ -82,43 +86,84 @@ class VaeModel:
         arrays = [*self.encoder.get_weights(), *self.decoder.get_weights()]
         return dict(zip(build(self.description.network).names, arrays, strict=True))
 
-    def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    @property
+    def classes(self) -> int:
+        """Number of classes of the labels that it sees; 0 if it is not conditional."""
+        return self.description.network.classes
+
+    def encode(self, images: np.ndarray, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """q(z|x) as mean and log-variance: (n, height, width, channels) in [0, 1] -> (n, latent_dim) each.
 
         Raises:
-            ValueError: Images are not in [0, 1], as whole numbers 0 … 255 would be.
+            ValueError: Images are not in [0, 1], as whole numbers 0 … 255 would be; or labels are none of the model's.
         """
         if images.size and not 0 <= images.min() <= images.max() <= 1:
             raise ValueError(f"images must lie in [0, 1], but lie in [{images.min():g}, {images.max():g}]. Scale them.")
         low, high = self.description.clamp
-        parts = [self.encoder(batch.astype(np.float32)) for batch in _batches(images)]
+        parts = [self.encoder(batch) for batch in self._batches(images.astype(np.float32, copy=False), labels)]
         mean, raw_log_variance = (np.concatenate([part[which].numpy() for part in parts]) for which in (0, 1))
         return mean, np.clip(raw_log_variance, low, high)
 
-    def decode(self, latents: np.ndarray) -> np.ndarray:
-        """Means of p(x|z): (n, latent_dim) -> (n, height, width, channels) in [0, 1]."""
-        return np.concatenate([self.likelihood.mean(self.decoder(batch)).numpy() for batch in _batches(latents)])
+    def decode(self, latents: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+        """Means of p(x|z): (n, latent_dim) -> (n, height, width, channels) in [0, 1].
 
-    def reconstruct(self, images: np.ndarray) -> np.ndarray:
-        """Means of p(x|z) at each image's posterior mean, the shape of `images`, in [0, 1]."""
-        return self.decode(self.encode(images)[0])
+        Raises:
+            ValueError: Labels are none of the model's.
+        """
+        batches = self._batches(latents, labels)
+        return np.concatenate([self.likelihood.mean(self.decoder(batch)).numpy() for batch in batches])
 
-    def sample(self, count: int, *, seed: int) -> np.ndarray:
-        """Means of p(x|z) for `count` draws of z from the prior: (count, height, width, channels) in [0, 1]."""
-        return self.decode(self._latents(count, seed))
+    def reconstruct(self, images: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+        """Means of p(x|z) at each image's posterior mean, the shape of `images`, in [0, 1]; errors as for `encode`."""
+        return self.decode(self.encode(images, labels)[0], labels)
 
-    def draw(self, count: int, *, seed: int) -> np.ndarray:
+    def sample(self, count: int, *, seed: int, labels: np.ndarray | None = None) -> np.ndarray:
+        """Means of p(x|z) for `count` draws of z from the prior: (count, height, width, channels) in [0, 1].
+
+        Args:
+            labels: (count,) of a conditional model; None: its classes in turn.
+
+        Raises:
+            ValueError: Labels are none of the model's.
+        """
+        return self.decode(self._latents(count, seed), self._in_turn(count, labels))
+
+    def sample_classes(self, columns: int, *, seed: int) -> np.ndarray:
+        """As `sample`, the same draws of z for every class: (classes, columns, height, width, channels).
+
+        Raises:
+            ValueError: The model is not conditional.
+        """
+        latents = np.tile(self._latents(columns, seed), (self.classes, 1))
+        made = self.decode(latents, np.repeat(np.arange(self.classes), columns))
+        return made.reshape(self.classes, columns, *made.shape[1:])
+
+    def draw(self, count: int, *, seed: int, labels: np.ndarray | None = None) -> np.ndarray:
         """`count` images drawn from p(x), pixels too: uint8 in 0 … levels - 1, (count, height, width, channels).
 
-        What sample quality is measured on where pixels are binary: a grey mean is no image of that kind.
+        What sample quality is measured on where pixels are binary: a grey mean is no image of that kind. Labels and
+        errors as for `sample`.
         """
-        latents = _batches(self._latents(count, seed))
+        latents = self._batches(self._latents(count, seed), self._in_turn(count, labels))
         # Another stream for each batch; the latents have [seed, 0].
         parts = [
             self.likelihood.draw(self.decoder(batch), tf.constant([seed, position + 1], tf.int32)).numpy()
             for position, batch in enumerate(latents)
         ]
         return np.concatenate(parts)
+
+    def _in_turn(self, count: int, labels: np.ndarray | None) -> np.ndarray | None:
+        return np.arange(count) % self.classes if labels is None and self.classes else labels
+
+    def _batches(self, array: np.ndarray, labels: np.ndarray | None) -> list[np.ndarray | list[np.ndarray]]:
+        """Batches as encoder and decoder take them: with their labels, if the model is conditional."""
+        check_classes(self.description, labels)
+        if labels is None:
+            return [*_batches(array)]
+        if len(labels) != len(array):
+            raise ValueError(f"there must be a label for each of {len(array):,}, but there are {len(labels):,}")
+        both = zip(_batches(array), _batches(np.asarray(labels, np.int64)), strict=True)
+        return [list(each) for each in both]
 
     def _latents(self, count: int, seed: int) -> np.ndarray:
         latents: np.ndarray = tf.random.stateless_normal([count, self.latent_dim], [seed, 0]).numpy()

@@ -47,6 +47,7 @@ class ReloadedScore:
 def score_in_fresh_process(
     files: Mapping[str, bytes],
     images: PixelArray,
+    labels: np.ndarray | None = None,
     *,
     timeout_s: float = TIMEOUT_S,
     python: Sequence[str] = (sys.executable,),
@@ -57,6 +58,7 @@ def score_in_fresh_process(
         files: of `model_files`, by path within the version's folder. Their hashes have been checked: a SavedModel is
             a program, if a restricted one.
         images: (n, height, width, channels) uint8 in 0 … levels - 1, as the model's likelihood explains them.
+        labels: (n,) int64, of a conditional model.
         python: the command of the interpreter.
 
     Raises:
@@ -78,6 +80,9 @@ def score_in_fresh_process(
             for block in blocks(images):
                 file.write(np.ascontiguousarray(block).data)
         command = [*python, "-P", "-m", "vae_search.vae.inference.reload_process", str(folder), str(images_path)]
+        if labels is not None:
+            np.save(scratch / "labels.npy", labels, allow_pickle=False)
+            command.append(str(scratch / "labels.npy"))
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=timeout_s, check=False, env=_environment()

@@ -11,6 +11,7 @@ from vae_search.core.scratch import scratch_folder
 from vae_search.vae.inference.model import VaeModel
 from vae_search.vae.inference.saved_network import DECODER_OUTPUTS, WIDEST_LAYER
 from vae_search.vae.inference.weights_file import weights_file
+from vae_search.vae.networks.forward import VaeFunctions
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
 from vae_search.vae.objective.bounds import elbo_terms
@@ -51,6 +52,9 @@ def saved_model_files(model: VaeModel) -> dict[str, bytes]:
             largest, so {0, 1} for bernoulli -> elbo (batch,) in nats, one draw of z whose noise is fixed by the
             position in the batch, as the package's own evaluation draws its first
 
+    Those of a conditional model take labels, (batch,) int64 from 0 on, beside images and latents; `sample` takes the
+    labels of the images to make instead of their count.
+
     That of a Keras network of somebody's own has two more, by which it is scored where its code is not installed:
         decoder_outputs: latents (batch, latent_dim) -> outputs, as the network puts them out
         widest_layer: -> values () int64, the most that an operation puts out for one image
@@ -64,13 +68,17 @@ def saved_model_files(model: VaeModel) -> dict[str, bytes]:
     archive.track(model.encoder)
     archive.track(model.decoder)
     images = tf.TensorSpec([None, *image_shape], tf.float32, name="images")
-    archive.add_endpoint("encode", signatures.encode, [images])
-    archive.add_endpoint("decode", signatures.decode, [tf.TensorSpec([None, latent_dim], tf.float32, name="latents")])
-    numbers = [tf.TensorSpec([], tf.int32, name=name) for name in ("count", "seed")]
-    archive.add_endpoint("sample", signatures.sample, numbers)
-    archive.add_endpoint("elbo", signatures.elbo, [images])
+    latents = tf.TensorSpec([None, latent_dim], tf.float32, name="latents")
+    count, seed = (tf.TensorSpec([], tf.int32, name=name) for name in ("count", "seed"))
+    labels = [tf.TensorSpec([None], tf.int64, name="labels")] if model.classes else []
+    archive.add_endpoint("encode", signatures.encode, [images, *labels])
+    archive.add_endpoint("decode", signatures.decode, [latents, *labels])
+    if labels:
+        archive.add_endpoint("sample", signatures.sample_labelled, [*labels, seed])
+    else:
+        archive.add_endpoint("sample", signatures.sample, [count, seed])
+    archive.add_endpoint("elbo", signatures.elbo, [images, *labels])
     if model.description.network.code is not None:
-        latents = tf.TensorSpec([None, latent_dim], tf.float32, name="latents")
         archive.add_endpoint(DECODER_OUTPUTS, signatures.decoder_outputs, [latents])
         archive.add_endpoint(WIDEST_LAYER, signatures.widest_layer, [])
     with scratch_folder() as scratch:
@@ -86,17 +94,23 @@ class Signatures:
 
     model: VaeModel
 
-    def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        mean, raw_log_variance = self.model.encoder(images)
+    def encode(self, images: tf.Tensor, *labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        mean, raw_log_variance = self._functions(*labels).encoder(images)
         return {"mean": mean, "log_variance": tf.clip_by_value(raw_log_variance, *self.model.description.clamp)}
 
-    def decode(self, latents: tf.Tensor) -> dict[str, tf.Tensor]:
-        output = self.model.decoder(latents)
+    def decode(self, latents: tf.Tensor, *labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        output = self._functions(*labels).decoder(latents)
         return {"mean": self.model.likelihood.mean(output), **self.model.likelihood.parameters(output)}
 
     def sample(self, count: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         latents = tf.random.stateless_normal(tf.stack([count, self.model.latent_dim]), tf.stack([seed, 0]))
         return {"images": self.model.likelihood.mean(self.model.decoder(latents))}
+
+    def sample_labelled(self, labels: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        latents = tf.random.stateless_normal(
+            tf.stack([tf.shape(labels)[0], self.model.latent_dim]), tf.stack([seed, 0])
+        )
+        return {"images": self.model.likelihood.mean(self._functions(labels).decoder(latents))}
 
     def decoder_outputs(self, latents: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"outputs": self.model.decoder(latents)}
@@ -104,12 +118,34 @@ class Signatures:
     def widest_layer(self) -> dict[str, tf.Tensor]:
         return {"values": tf.constant(max(build(self.model.description.network).layer_outputs), tf.int64)}
 
-    def elbo(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def elbo(self, images: tf.Tensor, *labels: tf.Tensor) -> dict[str, tf.Tensor]:
         noise = _evaluation_noise(tf.shape(images)[0], self.model.latent_dim)
         terms = elbo_terms(
-            self.model, images, noise, clamp=self.model.description.clamp, likelihood=self.model.likelihood
+            self._functions(*labels),
+            images,
+            noise,
+            clamp=self.model.description.clamp,
+            likelihood=self.model.likelihood,
         )
         return {"elbo": -(terms.distortion + tf.reduce_sum(terms.kl, axis=1))}
+
+    def _functions(self, *labels: tf.Tensor) -> VaeFunctions:
+        return LabelledModel(model=self.model, labels=labels[0]) if labels else self.model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledModel:
+    """A conditional model for images of these labels, (batch,): `VaeFunctions`."""
+
+    model: VaeModel
+    labels: tf.Tensor
+
+    def encoder(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        mean, raw_log_variance = self.model.encoder([images, self.labels])
+        return mean, raw_log_variance
+
+    def decoder(self, latents: tf.Tensor) -> tf.Tensor:
+        return self.model.decoder([latents, self.labels])
 
 
 def _evaluation_noise(count: tf.Tensor, latent_dim: int) -> tf.Tensor:

@@ -39,6 +39,7 @@ def judge(
         ValueError: The weights are not the described network's, its likelihood is unknown, the images have other
             levels, or a score is not finite.
     """
+    check_classes(description, task.labels)
     if task.pixels.levels != description.levels:
         raise ValueError(f"images must have {description.levels} levels, but have {task.pixels.levels}")
     # Whoever only reads judgements needs no TensorFlow, which takes seconds to import.
@@ -47,14 +48,27 @@ def judge(
 
     topology, ordered = scored(trained, description)
     evaluator = Evaluator.of(description, topology)
-    evaluation = evaluator.evaluate(ordered, task.images)
+    evaluation = evaluator.evaluate(ordered, task.images, task.labels)
     return ImageBounds(
         distortion=evaluation.distortion.astype(np.float64),
         rate=evaluation.kl.sum(axis=1, dtype=np.float64),
-        iwae=evaluator.iwae(ordered, task.images, iwae_samples),
+        iwae=evaluator.iwae(ordered, task.images, iwae_samples, labels=task.labels),
         baseline=latent_free_baseline(task, likelihood_of(description.likelihood, description.levels)),
         iwae_k=iwae_samples,
     )
+
+
+def check_classes(description: ModelDescription, labels: np.ndarray | None) -> None:
+    """Refuse labels that a model does not know, and images without labels where it sees them.
+
+    Raises:
+        ValueError: They are none of its classes.
+    """
+    classes = description.network.classes
+    if (labels is None) != (classes == 0):
+        raise ValueError("the model sees labels, but the images have none" if classes else "the model sees no labels")
+    if labels is not None and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(f"labels must lie in 0 … {classes - 1}, but lie in {labels.min()} … {labels.max()}")
 
 
 def scored(trained: "Trained", description: ModelDescription) -> tuple[Any, list[np.ndarray]]:
@@ -78,7 +92,7 @@ def judge_ladder(trained: "Trained", description: ModelDescription, task: JudgeT
     from vae_search.vae.objective.importance_ladder import ladder_of
 
     topology, ordered = scored(trained, description)
-    return ladder_of(ordered, topology, description, task.images[:LADDER_IMAGES], LADDER)
+    return ladder_of(ordered, topology, description, task.images[:LADDER_IMAGES], LADDER, labels=task.labels)
 
 
 def latent_free_baseline(task: JudgeTask, likelihood: "Likelihood") -> np.ndarray:

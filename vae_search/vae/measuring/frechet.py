@@ -17,8 +17,9 @@ def frechet(model: MeasuredModel, images: np.ndarray, labels: np.ndarray | None)
     Args:
         images: (n, height, width, channels) float32 in [0, 1]; as many samples are drawn.
     """
+    seen = labels if model.classes else None  # as many of each class as there are images of it
     if model.levels == BINARY:
-        samples = model.draw(len(images), seed=SAMPLES_SEED).astype(np.float32)
+        samples = model.draw(len(images), seed=SAMPLES_SEED, labels=seen).astype(np.float32)
     else:
-        samples = model.sample(len(images), seed=SAMPLES_SEED)
+        samples = model.sample(len(images), seed=SAMPLES_SEED, labels=seen)
     return frechet_distance(model.features(samples), model.features(images))

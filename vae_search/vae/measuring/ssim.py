@@ -16,8 +16,12 @@ def reconstruction_ssim(model: MeasuredModel, images: np.ndarray, labels: np.nda
     Args:
         images: (n, height, width, channels) float32 in [0, 1].
     """
+    seen = labels if model.classes else None
     parts = [
-        ssim(images[first : first + BATCH], model.reconstruct(images[first : first + BATCH]))
+        ssim(
+            images[first : first + BATCH],
+            model.reconstruct(images[first : first + BATCH], None if seen is None else seen[first : first + BATCH]),
+        )
         for first in range(0, len(images), BATCH)
     ]
     return float(np.concatenate(parts).mean())

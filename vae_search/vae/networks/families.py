@@ -36,7 +36,7 @@ def layers_of(spec: NetworkSpec) -> tuple[list[Layer], list[Layer]]:
             encoder,
             decoder,
             image_shape=spec.image_shape,
-            latent_dim=spec.latent_dim,
+            latent_dim=spec.latent_dim + spec.classes,
             outputs_per_value=spec.outputs_per_value,
         )
     except ValueError as error:

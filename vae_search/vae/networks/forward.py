@@ -79,26 +79,39 @@ class WeightedNetwork:
 
     topology: Topology
     weights: Tensors
+    labels: tf.Tensor | None = None
+    """(batch,) of the images; None for a network that sees none"""
     precision: Precision = "float32"
 
     def encoder(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         weights, product = iter(self.weights), PRODUCTS[self.precision]
-        hidden = _run(self.topology.encoder, images, weights, product)
+        hidden = self._labelled(_run(self.topology.encoder, images, weights, product))
         return _dense(hidden, weights, product), _dense(hidden, weights, product)
 
     def decoder(self, latents: tf.Tensor) -> tf.Tensor:
         weights = iter(self.weights[self.topology.first_head + HEAD_WEIGHTS :])
-        return _run(self.topology.decoder, latents, weights, PRODUCTS[self.precision])
+        return _run(self.topology.decoder, self._labelled(latents), weights, PRODUCTS[self.precision])
+
+    def _labelled(self, rows: tf.Tensor) -> tf.Tensor:
+        """Rows with the units of their labels behind; of several rows for each label, all labels come first once."""
+        if self.labels is None:
+            return rows
+        units = tf.one_hot(self.labels, self.topology.classes)
+        return tf.concat([rows, tf.tile(units, [tf.shape(rows)[0] // tf.shape(units)[0], 1])], axis=1)
 
 
-def functions_of(topology: AnyTopology, weights: Tensors, *, precision: Precision = "float32") -> VaeFunctions:
+def functions_of(
+    topology: AnyTopology, weights: Tensors, *, labels: tf.Tensor | None = None, precision: Precision = "float32"
+) -> VaeFunctions:
     """Both directions of a network with these weights, in the order of its shapes.
 
     Args:
+        labels: (batch,) of the images whose functions these are, of a conditional network; decoded latents are of one
+            draw for each image, or of several, draw after draw.
         precision: of the products of a described network; Keras models of one's own say theirs themselves.
     """
     if isinstance(topology, Topology):
-        return WeightedNetwork(topology=topology, weights=weights, precision=precision)
+        return WeightedNetwork(topology=topology, weights=weights, labels=labels, precision=precision)
     return topology.functions(weights)
 
 
@@ -107,6 +120,11 @@ def latent_dim_of(topology: AnyTopology, weights: Tensors) -> tf.Tensor | int:
     if isinstance(topology, Topology):
         return tf.shape(weights[topology.first_head + 1])[0]
     return topology.latent_dim(weights)
+
+
+def is_conditional(topology: AnyTopology) -> bool:
+    """True if the network sees labels."""
+    return isinstance(topology, Topology) and topology.classes > 0
 
 
 def _run(layers: Sequence[Layer], inputs: tf.Tensor, weights: Iterator[tf.Tensor], product: Product) -> tf.Tensor:

@@ -34,18 +34,47 @@ class SharedScale(layers.Layer):  # type: ignore[misc]  # Keras ships no types
         return (*outer, None if last is None else 2 * last)
 
 
+class OneHot(layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """A unit for each class, 1 for that of the label: labels (batch,) -> (batch, classes)."""
+
+    def __init__(self, classes: int, **settings: object) -> None:
+        super().__init__(**settings)
+        self.classes = classes
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.ops.one_hot(inputs, self.classes)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape, self.classes)
+
+
 def encoder_model(network: Network) -> keras.Model:
-    """Images -> mean and raw log-variance; its weights come in the order of `network.encoder_weights`."""
+    """Images, and labels of a conditional network -> mean and raw log-variance.
+
+    Its weights come in the order of `network.encoder_weights`.
+    """
     images = keras.Input(network.spec.image_shape, name="images")
-    hidden = _chain(images, network.encoder)
+    inputs, hidden = _labelled(network, images, _chain(images, network.encoder))
     heads = [layers.Dense(network.spec.latent_dim, name=name)(hidden) for name in ("mean", "log_variance")]
-    return keras.Model(images, heads, name="encoder")
+    return keras.Model(inputs, heads, name="encoder")
 
 
 def decoder_model(network: Network) -> keras.Model:
-    """Latents -> the likelihood's parameters; its weights come in the order of `network.decoder_weights`."""
+    """Latents, and labels of a conditional network -> the likelihood's parameters.
+
+    Its weights come in the order of `network.decoder_weights`.
+    """
     latents = keras.Input((network.spec.latent_dim,), name="latents")
-    return keras.Model(latents, _chain(latents, network.decoder), name="decoder")
+    inputs, given = _labelled(network, latents, latents)
+    return keras.Model(inputs, _chain(given, network.decoder), name="decoder")
+
+
+def _labelled(network: Network, first: keras.KerasTensor, rows: keras.KerasTensor) -> tuple[object, keras.KerasTensor]:
+    """Inputs of a model, `first` and the labels, and `rows` with the labels' units behind."""
+    if network.spec.classes == 0:
+        return first, rows
+    labels = keras.Input((), name="labels", dtype="int64")
+    return [first, labels], layers.Concatenate()([rows, OneHot(network.spec.classes)(labels)])
 
 
 def _chain(inputs: keras.KerasTensor, described: tuple[Layer, ...]) -> keras.KerasTensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 from vae_search.core.text import printable
 from vae_search.data.image_checks import CHANNELS, LARGEST
+from vae_search.data.labels import MOST_CLASSES
 from vae_search.data.pixel_statistics import BINARY
 from vae_search.data.tasks import ImageShape
 from vae_search.spec.hyperparameters import Config, is_keras
@@ -95,7 +96,9 @@ def _network_of(*, likelihood: str, image_shape: Sequence[int], **fields: Any) -
     arguments, code = fields.pop("arguments", None), fields.pop("code", None)
     if code is not None:
         return _keras_network_of(fields, (height, width, channels), likelihood, arguments, code)
-    written = fields.pop("layers", None)
+    written, classes = fields.pop("layers", None), fields.pop("classes", 0)
+    if type(classes) is not int or not 0 <= classes <= MOST_CLASSES:
+        raise ValueError(f"`0 <= classes <= {MOST_CLASSES}` must hold for a whole number, but got {classes!r:.80}")
     special = {name: value for name, value in fields.items() if name not in NetworkSpec.__dataclass_fields__}
     Config.from_params(fields)
     network = NetworkSpec(
@@ -103,6 +106,7 @@ def _network_of(*, likelihood: str, image_shape: Sequence[int], **fields: Any) -
         likelihood=likelihood,
         special=tuple(special.items()),
         layers=None if written is None else _layers_of(written),
+        classes=classes,
         **{name: value for name, value in fields.items() if name not in special},
     )
     if (network.layers is None) != (network.architecture in BUILT_IN):
@@ -111,7 +115,7 @@ def _network_of(*, likelihood: str, image_shape: Sequence[int], **fields: Any) -
         check_layers(
             *network.layers,
             image_shape=network.image_shape,
-            latent_dim=network.latent_dim,
+            latent_dim=network.latent_dim + network.classes,
             outputs_per_value=network.outputs_per_value,
         )
     return network
@@ -155,6 +159,8 @@ def _given(network: NetworkSpec) -> dict[str, Any]:
     """Fields in plain values; those of its family alone stand beside the others, as before there were families."""
     fields = {name: getattr(network, name) for name in NetworkSpec.__dataclass_fields__}
     del fields["special"], fields["layers"], fields["code"]
+    if not network.classes:  # as it was before there were conditional models
+        del fields["classes"]
     if network.code is not None:
         del fields["depth"], fields["width"], fields["activation"]
         return fields | {"arguments": dict(network.special), "code": network.code}

@@ -51,11 +51,13 @@ class Topology:
 
     Args:
         ranks: of each weight, in the order of `Network.shapes`.
+        classes: as of a `NetworkSpec`.
     """
 
     encoder: tuple[Layer, ...]
     decoder: tuple[Layer, ...]
     ranks: tuple[int, ...]
+    classes: int = 0
 
     @property
     def first_head(self) -> int:
@@ -71,7 +73,7 @@ class Topology:
 
         encoder = weights_along(sized(self.encoder), image_shape)[0]
         heads = [next(biases), next(biases)]
-        decoder = weights_along(sized(self.decoder), heads[0])[0]
+        decoder = weights_along(sized(self.decoder), (heads[0][0] + self.classes,))[0]
         return [*(each.outputs for each in encoder), *(size for (size,) in heads), *(each.outputs for each in decoder)]
 
 
@@ -81,6 +83,8 @@ class Network:
 
     encoder: images (batch, height, width, channels) -> what both heads see
     decoder: latents (batch, latent_dim) -> (batch, height, width, outputs · channels), the likelihood's parameters
+
+    A label is one more input of both heads and of the decoder's first layer, a unit for each class (Sohn et al. 2015).
     """
 
     spec: NetworkSpec
@@ -91,12 +95,12 @@ class Network:
     def encoder_weights(self) -> list[LayerWeights]:
         """Weights of the encoder's layers, then of the mean head, then of the log-variance head."""
         found, (features,) = weights_along(self.encoder, self.spec.image_shape)
-        head = dense_weights(features, self.spec.latent_dim)
+        head = dense_weights(features + self.spec.classes, self.spec.latent_dim)
         return [*found, head, head]
 
     @property
     def decoder_weights(self) -> list[LayerWeights]:
-        return weights_along(self.decoder, (self.spec.latent_dim,))[0]
+        return weights_along(self.decoder, (self.spec.latent_dim + self.spec.classes,))[0]
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -172,6 +176,7 @@ class Network:
             encoder=tuple(replace(layer, size=0) for layer in self.encoder),
             decoder=tuple(replace(layer, size=0) for layer in self.decoder),
             ranks=tuple(len(shape) for shape in self.shapes),
+            classes=self.spec.classes,
         )
 
 

@@ -25,6 +25,7 @@ class NetworkSpec:
         likelihood: by the name that a spec gives; it says what the decoder puts out for each value of a pixel.
         special: parameters that only some families have, exactly those of this one, by name.
         layers: that a family from elsewhere has made, as a model's file keeps them; its package is not needed then.
+        classes: of the labels that encoder and decoder see; 0 for a model that sees none.
         code: SHA-256 of the source of a Keras network of one's own, whose arguments are the special parameters; depth,
             width and activation then mean nothing.
 
@@ -41,6 +42,7 @@ class NetworkSpec:
     likelihood: str = "bernoulli"
     special: tuple[tuple[str, ParamValue], ...] = ()
     layers: Layers | None = None
+    classes: int = 0
     code: str | None = None
 
     def __post_init__(self) -> None:
@@ -67,7 +69,8 @@ class NetworkSpec:
         return self.likelihood == "gaussian"
 
     @classmethod
-    def of(cls, config: Config, image_shape: ImageShape, *, likelihood: str) -> "NetworkSpec":
+    def of(cls, config: Config, image_shape: ImageShape, *, likelihood: str, classes: int = 0) -> "NetworkSpec":
+        """Spec of a config's network for images of this shape, and labels of so many classes; 0: without labels."""
         reference = KerasReference.parse(config.architecture)
         if reference is not None:
             return cls.of_keras(
@@ -86,6 +89,7 @@ class NetworkSpec:
             width=config.width,
             activation=config.activation,
             likelihood=likelihood,
+            classes=classes,
             special=tuple(_special_of(config)),
         )
 

@@ -10,7 +10,14 @@ import tensorflow as tf
 from vae_search.data.random_access.image_reader import BLOCK_BYTES
 from vae_search.data.random_access.mapped_images import PixelArray
 from vae_search.data.tasks import ImageShape
-from vae_search.vae.networks.forward import AnyTopology, Tensors, VaeFunctions, functions_of, latent_dim_of
+from vae_search.vae.networks.forward import (
+    AnyTopology,
+    Tensors,
+    VaeFunctions,
+    functions_of,
+    is_conditional,
+    latent_dim_of,
+)
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
 from vae_search.vae.objective.bounds import (
@@ -65,6 +72,7 @@ class Evaluator:
     """Scores weights of one topology; plain operations, one batch size, fixed noise.
 
     Weights come in the order of `Network.shapes`; images are uint8 in 0 … levels - 1, (n, height, width, channels).
+    Labels are theirs, (n,) whole numbers from 0 on, for a network that sees labels, and None for any other.
     A batch is scored in parts where its layers would take too much memory; its noise is that of the whole batch.
     """
 
@@ -77,8 +85,10 @@ class Evaluator:
         self._likelihood = likelihood
         weights = [tf.TensorSpec([None] * rank, tf.float32) for rank in topology.ranks]
         images = tf.TensorSpec([None, *image_shape], tf.uint8)
-        numbers = [tf.TensorSpec([], tf.int32)] * 4
-        self._bound = tf.function(self._bound_of_images, input_signature=[weights, images, *numbers], autograph=False)
+        numbers, labels = [tf.TensorSpec([], tf.int32)] * 4, tf.TensorSpec([None], tf.int32)
+        self._bound = tf.function(
+            self._bound_of_images, input_signature=[weights, images, labels, *numbers], autograph=False
+        )
 
     @classmethod
     def of(cls, description: ModelDescription, topology: AnyTopology | None = None) -> "Evaluator":
@@ -97,7 +107,9 @@ class Evaluator:
             likelihood=likelihood_of(description.likelihood, description.levels),
         )
 
-    def neg_elbo(self, weights: Tensors, images: PixelArray, *, draws: int | None = None) -> tuple[float, float]:
+    def neg_elbo(
+        self, weights: Tensors, images: PixelArray, labels: np.ndarray | None = None, *, draws: int | None = None
+    ) -> tuple[float, float]:
         """Mean (distortion, rate), nats per image.
 
         Args:
@@ -109,14 +121,25 @@ class Evaluator:
         at_once = len(images)
         if type(images) is not np.ndarray:  # in a file: too many to be held in one tensor
             at_once = held.images * max(1, BLOCK_BYTES // (held.images * prod(self._image_shape)))
+        given = np.zeros(0, np.int32) if labels is None else labels
         parts = [
-            self._bound(read, images[first : first + at_once], first, draws, held.images, held.draws)
+            self._bound(
+                read,
+                images[first : first + at_once],
+                tf.constant(given[first : first + at_once], tf.int32),
+                first,
+                draws,
+                held.images,
+                held.draws,
+            )
             for first in range(0, len(images), at_once)
         ]
         distortion, rate = (np.concatenate([part.numpy() for part in found]) for found in zip(*parts, strict=True))
         return float(np.mean(distortion, dtype=np.float64)), float(np.mean(rate, dtype=np.float64))
 
-    def evaluate(self, weights: Tensors, images: PixelArray, *, draws: int | None = None) -> Evaluation:
+    def evaluate(
+        self, weights: Tensors, images: PixelArray, labels: np.ndarray | None = None, *, draws: int | None = None
+    ) -> Evaluation:
         """All per-image results.
 
         Eager: this runs once in a trial, and tracing a graph for it would take longer.
@@ -125,11 +148,12 @@ class Evaluator:
             draws: as for `neg_elbo`.
         """
         read = _read(weights)
-        network, held = self._network(read), self._held_at_once(read)
+        held = self._held_at_once(read)
         draws = draws or elbo_draws(len(images))
         parts: dict[str, list[np.ndarray]] = {name: [] for name in Evaluation.__dataclass_fields__}
         for first in range(0, len(images), held.images):
-            seen = self._seen(images[first : first + held.images])
+            chosen = slice(first, first + held.images)
+            seen, network = self._seen(images[chosen]), self._network(read, _of(labels, chosen))
             mean, log_variance, _ = posterior(network, seen, self._clamp)
             noises = list(self._noises(read, first, len(seen), draws=draws, held=held))
             found = [
@@ -137,7 +161,7 @@ class Evaluator:
                 for noise in noises
             ]
             latents = sample_posterior(mean, log_variance, noises[0][0])
-            others = tf.concat([self._latents_before(read, images, first), latents[:-1]], axis=0)
+            others = tf.concat([self._latents_before(read, images, labels, first), latents[:-1]], axis=0)
             for name, value in (
                 ("distortion", np.concatenate(found).mean(axis=0, dtype=np.float64)),
                 ("kl", gaussian_kl(mean, log_variance).numpy()),
@@ -149,16 +173,19 @@ class Evaluator:
                 parts[name].append(value)
         return Evaluation(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
 
-    def iwae(self, weights: Tensors, images: PixelArray, samples: int) -> np.ndarray:
+    def iwae(
+        self, weights: Tensors, images: PixelArray, samples: int, *, labels: np.ndarray | None = None
+    ) -> np.ndarray:
         """The IWAE-`samples` bound on log p(x) of each image (Burda et al. 2016, eq. 8): (n,), nats; higher is better.
 
         The noise is fixed by position and draw. Eager, as `evaluate`: its operations are large.
         """
         read = _read(weights)
-        network, held = self._network(read), self._held_at_once(read)
+        held = self._held_at_once(read)
         bounds = []
         for first in range(0, len(images), held.images):
-            seen = self._seen(images[first : first + held.images])
+            chosen = slice(first, first + held.images)
+            seen, network = self._seen(images[chosen]), self._network(read, _of(labels, chosen))
             log_sum = np.full(len(seen), -np.inf)  # log of the sum of the weights so far
             for noise in self._noises(read, first, len(seen), draws=samples, held=held):
                 log_weights = log_importance_weights(
@@ -178,14 +205,15 @@ class Evaluator:
             for part in range(0, noise.shape[0], held.draws):
                 yield noise[part : part + held.draws, place : place + count]
 
-    def _latents_before(self, weights: Tensors, images: PixelArray, first: int) -> tf.Tensor:
+    def _latents_before(self, weights: Tensors, images: PixelArray, labels: np.ndarray | None, first: int) -> tf.Tensor:
         """Latents of the image before `first` in its batch, which is filled up with the first images: (1, latent_dim).
 
         Before the first image of a batch comes its last.
         """
         position, place = divmod(first, EVALUATION_BATCH)
         index = first - 1 if place else ((position + 1) * EVALUATION_BATCH - 1) % len(images)
-        mean, log_variance, _ = posterior(self._network(weights), self._seen(images[[index]]), self._clamp)
+        network = self._network(weights, _of(labels, slice(index, index + 1)))
+        mean, log_variance, _ = posterior(network, self._seen(images[[index]]), self._clamp)
         noise = evaluation_noise(position, 0, draws=1, latent_dim=self._latent_dim(weights))
         return sample_posterior(mean, log_variance, noise[0, place - 1][None])
 
@@ -197,20 +225,20 @@ class Evaluator:
     def _seen(self, batch: tf.Tensor) -> tf.Tensor:
         return as_intensities(tf.convert_to_tensor(batch), self._likelihood.levels)
 
-    def _network(self, weights: Tensors) -> VaeFunctions:
-        return functions_of(self._topology, weights)
+    def _network(self, weights: Tensors, labels: tf.Tensor | None) -> VaeFunctions:
+        return functions_of(self._topology, weights, labels=labels)
 
     def _bound_of_images(
         self,
         weights: Tensors,
         images: tf.Tensor,
+        labels: tf.Tensor,
         begin: tf.Tensor,
         draws: tf.Tensor,
         images_held: tf.Tensor,
         draws_held: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Distortion and rate of each image; `begin` is the place of the first one among all that are scored."""
-        network = self._network(weights)
         latent_dim = self._latent_dim(weights)
         count = -(-tf.shape(images)[0] // images_held)
         # A last part may be shorter.
@@ -223,6 +251,8 @@ class Evaluator:
             first = part * images_held
             position, place = (begin + first) // EVALUATION_BATCH, (begin + first) % EVALUATION_BATCH
             seen = self._seen(images[first : first + images_held])
+            own = labels[first : first + images_held] if is_conditional(self._topology) else None
+            network = self._network(weights, own)
             mean, log_variance, _ = posterior(network, seen, self._clamp)
 
             def add(begun: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -265,6 +295,10 @@ def evaluation_noise(
     return tf.random.stateless_normal(
         [draws, EVALUATION_BATCH, latent_dim], tf.stack([EVALUATION_SEED + position, first + 1])
     )
+
+
+def _of(labels: np.ndarray | None, chosen: slice) -> tf.Tensor | None:
+    return None if labels is None else tf.constant(labels[chosen], tf.int32)
 
 
 def _read(weights: Tensors) -> list[tf.Tensor]:

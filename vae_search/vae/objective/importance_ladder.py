@@ -70,6 +70,8 @@ def ladder_of(
     description: ModelDescription,
     images: np.ndarray,
     ladder: Sequence[int],
+    *,
+    labels: np.ndarray | None = None,
 ) -> list[LadderStep]:
     """Bound and effective sample size of each K of `ladder`, which rises; each K's draws are the first of the next's.
 
@@ -78,12 +80,12 @@ def ladder_of(
     Args:
         weights: in the order of the network's shapes.
         images: uint8 in 0 … levels - 1, (n, height, width, channels).
+        labels: (n, …) of a conditional model; those behind the images are passed over.
 
     Raises:
         ValueError: The likelihood is unknown.
     """
     ordered = [tf.convert_to_tensor(array) for array in weights]
-    functions = functions_of(topology, ordered)
     likelihood = likelihood_of(description.likelihood, description.levels)
     shape, outputs = description.network.image_shape, 1 if likelihood.limits is None else 2
     held = held_at_once(shape, outputs, topology.layer_outputs([tuple(w.shape) for w in ordered], shape))
@@ -91,6 +93,8 @@ def ladder_of(
     sizes: dict[int, list[np.ndarray]] = {k: [] for k in ladder}
     for first in range(0, len(images), held.images):
         seen = as_intensities(tf.constant(images[first : first + held.images]), likelihood.levels)
+        own = None if labels is None else tf.constant(labels[first : first + len(seen)], tf.int32)
+        functions = functions_of(topology, ordered, labels=own)
         sums, drawn = _Sums.of_none(len(seen)), 0
         for k in ladder:
             while drawn < k:

@@ -75,6 +75,7 @@ class TrainingGraph:
         self.evaluator = Evaluator(key.topology, task.image_shape, clamp=key.clamp, likelihood=key.likelihood)
         self._task = task
         self._gather = gather
+        self._labels = None if task.labels is None else tf.constant(task.labels.train, tf.int32)
         self._batch_size = 0
         self._weights = [unsized(rank) for rank in key.topology.ranks]
         self._averages = [unsized(rank) for rank in key.topology.ranks]
@@ -180,12 +181,14 @@ class TrainingGraph:
                 images = draw_binary(images, chunk_seed, scale=self._task.scale)
             else:
                 images = as_intensities(images, self.key.likelihood.levels)
+            labels = None if self._labels is None else tf.gather(self._labels, chosen)
             noise_seed = chunk_seed + tf.constant([7919, 0])
             noise = tf.random.stateless_normal([chunk * size, latent_dim], noise_seed)
 
             def train_step(step: tf.Tensor) -> tuple[tf.Tensor]:
                 part = slice(step * size, (step + 1) * size)
-                self._step(images[part], noise[part], first + step)
+                own = None if labels is None else labels[part]
+                self._step(images[part], own, noise[part], first + step)
                 return (step + 1,)
 
             tf.while_loop(lambda step: step < chunk, train_step, [tf.constant(0)], parallel_iterations=1)
@@ -194,12 +197,12 @@ class TrainingGraph:
 
         tf.while_loop(lambda first: first < steps, train_chunk, [tf.constant(0)], parallel_iterations=1)
 
-    def _step(self, images: tf.Tensor, noise: tf.Tensor, index: tf.Tensor) -> None:
+    def _step(self, images: tf.Tensor, labels: tf.Tensor | None, noise: tf.Tensor, index: tf.Tensor) -> None:
         low, high = self.key.clamp
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._weights)
             terms = elbo_terms(
-                functions_of(self.key.topology, self._weights, precision=self.key.precision),
+                functions_of(self.key.topology, self._weights, labels=labels, precision=self.key.precision),
                 images,
                 noise,
                 clamp=self.key.clamp,

@@ -63,7 +63,9 @@ class Trainer:
 
     def start(self, config: Config, plan: TrainingPlan, *, seed: int) -> "TrainingRun":
         """A fresh run of `config`: fresh weights and optimizer state, whatever ran here before."""
-        network = build(NetworkSpec.of(config, self.task.image_shape, likelihood=plan.likelihood))
+        network = build(
+            NetworkSpec.of(config, self.task.image_shape, likelihood=plan.likelihood, classes=self.task.classes)
+        )
         likelihood = likelihood_of(plan.likelihood, self.task.pixels.levels)
         graph = self._graph(
             GraphKey(
@@ -183,7 +185,8 @@ class TrainingRun:
         excess = spike_excess(self._recent_losses, steps.losses)
         self._recent_losses = np.concatenate([self._recent_losses, steps.losses])[-SPIKE_WINDOW_STEPS:]
         beta = self._graph.beta
-        distortion, rate = self._graph.evaluator.neg_elbo(self._graph.averages, self._task.select)
+        selected = self._task.select, self._task.select_labels
+        distortion, rate = self._graph.evaluator.neg_elbo(self._graph.averages, *selected)
         iwae = self._iwae(self._graph.averages) if epoch in self._plan.iwae_epochs else None
         if not np.isfinite([distortion + rate, 0.0 if iwae is None else iwae]).all():
             raise Diverged(f"the held-out bound after epoch {epoch} is {distortion + rate}, IWAE {iwae}")
@@ -235,9 +238,9 @@ class TrainingRun:
     def scores(self) -> Scores:
         """Score the averages of the best epoch in full. Training can go on afterwards."""
         evaluator, weights = self._graph.evaluator, self._best.weights
-        evaluation = evaluator.evaluate(weights, self._task.select)
+        evaluation = evaluator.evaluate(weights, self._task.select, self._task.select_labels)
         aggregate = aggregate_posterior(evaluation.mean, evaluation.log_variance, evaluation.kl)
-        train_distortion, train_rate = evaluator.neg_elbo(weights, self._train_scored)
+        train_distortion, train_rate = evaluator.neg_elbo(weights, self._train_scored, self._train_labels)
         best = self.measurements[self.best_epoch - 1]
         iwae = self._iwae(weights) if best.iwae is None else best.iwae
         values = int(np.prod(self._task.image_shape))
@@ -279,8 +282,15 @@ class TrainingRun:
 
     def _iwae(self, weights: Tensors) -> float:
         """The importance-weighted bound of weights on the select images, nats per image."""
-        bounds = self._graph.evaluator.iwae(weights, self._task.select, TRIAL_IWAE_SAMPLES)
+        labels = self._task.select_labels
+        bounds = self._graph.evaluator.iwae(weights, self._task.select, TRIAL_IWAE_SAMPLES, labels=labels)
         return float(np.mean(bounds, dtype=np.float64))
+
+    @property
+    def _train_labels(self) -> np.ndarray | None:
+        """Labels of the first training images, which are scored."""
+        labels = self._task.labels
+        return None if labels is None else labels.train[: len(self._train_scored)]
 
     def _neg_elbos(self) -> list[float]:
         return [measurement.neg_elbo for measurement in self.measurements]

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from tests.support.page_reading import read, send
 from tests.support.stores import SPEC, filled_store
 from tests.support.web_service import NOW, app_of, client_of, token_file
-from vae_search.data.dataset import METRIC_VERSION
+from vae_search.data.comparability import METRIC_VERSION
 from vae_search.errors import NotFound
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.server.submissions import DataRoots

@@ -10,7 +10,7 @@ from tests.support.candidates import candidate, put_sweep
 from tests.support.page_reading import read, send
 from tests.support.published_models import publish
 from tests.support.web_service import NOW, app_of, client_of, token_file
-from vae_search.data.dataset import METRIC_VERSION
+from vae_search.data.comparability import METRIC_VERSION
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.server.child_processes.promotions import Promotions
 from vae_search.server.tokens import Role

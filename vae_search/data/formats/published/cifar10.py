@@ -30,12 +30,13 @@ CLASSES = 10
 class Cifar10:
     """Args:
     train: (count, 32, 32, 3) uint8, the five batches one after another.
-    train_labels: (count,) uint8, 0 … 9.
+    train_labels, test_labels: (count,) uint8, 0 … 9.
     test: as `train`.
     """
 
     train: np.ndarray
     train_labels: np.ndarray
+    test_labels: np.ndarray
     test: np.ndarray
 
 
@@ -110,10 +111,10 @@ def _joined(contents: dict[str, bytes], *, where: str) -> Cifar10:
         raise BadData(
             f"{where}: the five training batches must hold equally many images, but they hold {found}. Get it again."
         )
-    (train, labels), (test, _) = (
+    (train, labels), (test, test_labels) = (
         _decoded([contents.pop(name) for name in names], names, where=where) for names in (TRAIN_FILES, (TEST_FILE,))
     )
-    return Cifar10(train=train, train_labels=labels, test=test)
+    return Cifar10(train=train, train_labels=labels, test=test, test_labels=test_labels)
 
 
 def _decoded(batches: list[bytes], names: tuple[str, ...], *, where: str) -> tuple[np.ndarray, np.ndarray]:

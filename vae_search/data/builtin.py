@@ -9,6 +9,7 @@ from vae_search.data.download import DownloadFailed, PublishedFile, published
 from vae_search.data.formats.arrays.numpy_files import read_npz
 from vae_search.data.formats.published.cifar10 import Cifar10, read_cifar10_archive
 from vae_search.data.formats.published.idx import read_idx
+from vae_search.data.formats.roles import Role
 from vae_search.data.formats.safe_reading import place
 from vae_search.data.random_access.image_reader import read_all
 from vae_search.errors import BadData
@@ -28,6 +29,17 @@ FASHION_TEST = PublishedFile(
     sha256="5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     unpacked=True,
 )
+FASHION_TRAIN_LABELS = PublishedFile(
+    url=f"{PUBLISHED_AT}train-labels-idx1-ubyte.gz",
+    sha256="bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    unpacked=True,
+)
+FASHION_TEST_LABELS = PublishedFile(
+    url=f"{PUBLISHED_AT}t10k-labels-idx1-ubyte.gz",
+    sha256="0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    unpacked=True,
+)
+IDX_HEADER_BYTES = 8  # of labels
 CIFAR10 = PublishedFile(
     url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
     # As TensorFlow Datasets pins it (url_checksums/cifar10.txt); the page gives an MD5 only.
@@ -65,6 +77,30 @@ def read_mnist(*, cache: Path, keras: Path) -> tuple[np.ndarray, np.ndarray | No
     content = _fetched("mnist", MNIST, cache=cache, elsewhere=keras)
     found = read_npz(BytesIO(content), where="mnist")
     return read_all(found.train), None if found.test is None else read_all(found.test)
+
+
+def read_mnist_labels(*, cache: Path, keras: Path) -> dict[Role, np.ndarray]:
+    """MNIST's labels, (60000,) and (10000,) uint8; from the file that `read_mnist` reads.
+
+    Raises:
+        BadData: It is gone.
+    """
+    with np.load(BytesIO(_fetched("mnist", MNIST, cache=cache, elsewhere=keras)), allow_pickle=False) as arrays:
+        return {"train": arrays["y_train"], "test": arrays["y_test"]}
+
+
+def read_fashion_labels(*, cache: Path, keras: Path) -> dict[Role, np.ndarray]:
+    """Fashion-MNIST's labels, (60000,) and (10000,) uint8; from files of their own, in the folders of the images.
+
+    Raises:
+        BadData: They are in neither folder and cannot be downloaded.
+    """
+    folders = {"cache": cache / "fashion-mnist", "elsewhere": keras / "fashion-mnist"}
+    train, test = (
+        np.frombuffer(_fetched("fashion_mnist", file, **folders), np.uint8, offset=IDX_HEADER_BYTES)
+        for file in (FASHION_TRAIN_LABELS, FASHION_TEST_LABELS)
+    )
+    return {"train": train, "test": test}
 
 
 def read_fashion_mnist(*, cache: Path, keras: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """A data set ready to search on: read, checked, split, binarised, and identified."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -120,7 +120,7 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
     where = printable(spec.source, 400)
     images, own_test = source.train, source.test
     split = _split(source, spec, where)
-    labels = _labels(source, split)
+    labels = _labels(source, split, with_more=spec.condition is not None)
     if spec.condition == "label":
         PartLabels.of(labels, where=where)
     train, validation = images.chosen(split.train), images.chosen(split.validation)
@@ -238,8 +238,10 @@ def load_new_images(source: str, *, binarize: str, cache: Path, choices: Choices
     )
 
 
-def _labels(source: Source, split: Split) -> dict[str, np.ndarray]:
-    """Labels by part, of those parts that have some."""
+def _labels(source: Source, split: Split, *, with_more: bool) -> dict[str, np.ndarray]:
+    """Labels by part, of those parts that have some; `with_more`: those that only a conditional model needs, too."""
+    if with_more:
+        source = replace(source, labels={**source.labels, **source.read_more_labels()})
     pool = _labels_of(source, "train", len(source.train))
     own = None if source.test is None else _labels_of(source, "test", len(source.test))
     positions = {"train": split.train, "select": split.select, "judge": split.judge}

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from vae_search.data.formats.published.idx import LABELS, TEST, TRAIN, idx_file
+from vae_search.data.formats.roles import Role
 from vae_search.data.formats.safe_reading import DAMAGED
 from vae_search.errors import BadData
 
@@ -93,6 +94,14 @@ def class_numbers(found: np.ndarray | None, count: int) -> np.ndarray | None:
         return None
     labels = found.astype(np.int64)
     return labels if 0 <= labels.min() < labels.max() < MOST_CLASSES else None
+
+
+def class_numbers_of_names(labels: Mapping[Role, np.ndarray]) -> dict[Role, np.ndarray | None]:
+    """Numbers of classes that are named, by their names' order over all parts; nothing for labels that are numbers."""
+    if not labels or any(given.dtype.kind != "U" for given in labels.values()):
+        return {}
+    names = np.unique(np.concatenate([*labels.values()]))
+    return {role: class_numbers(np.searchsorted(names, given), len(given)) for role, given in labels.items()}
 
 
 def _digits() -> np.ndarray:

@@ -1,7 +1,7 @@
 """Data sources: a data set by name, a file, or a folder."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -9,7 +9,14 @@ from types import MappingProxyType
 import numpy as np
 
 from vae_search.core.text import did_you_mean, printable
-from vae_search.data.builtin import read_cifar10, read_digits, read_fashion_mnist, read_mnist
+from vae_search.data.builtin import (
+    read_cifar10,
+    read_digits,
+    read_fashion_labels,
+    read_fashion_mnist,
+    read_mnist,
+    read_mnist_labels,
+)
 from vae_search.data.formats.any_path import read_path
 from vae_search.data.formats.arrays.normal_form import in_normal_form
 from vae_search.data.formats.choices import NONE, Choices
@@ -19,7 +26,7 @@ from vae_search.data.formats.published.photo_patches import VALIDATION_COUNT, re
 from vae_search.data.formats.roles import Role
 from vae_search.data.formats.safe_reading import place, reading
 from vae_search.data.image_checks import Images, check_images, check_pair
-from vae_search.data.labels import class_numbers
+from vae_search.data.labels import class_numbers, class_numbers_of_names
 from vae_search.data.random_access.derived_readers import joined
 from vae_search.data.random_access.identity import files_identity
 from vae_search.data.random_access.image_reader import ImageReader, read_all, size_bytes
@@ -51,6 +58,8 @@ class Source:
         test: the source's own test images.
         protocol: how the data set is usually split, if there is a usual way.
         labels: (count,) of the images of `train` and of `test`, where they came in the same file.
+        read_more_labels: reads those that only a conditional model needs: they lie in files of their own, or are names
+            of folders.
         notes: sentences on what was left out, and what was changed before it was read.
         folder: of the cache, where images that do not fit in memory are mapped from; None if they are in memory.
         decoded_as: fingerprint that those in the folder had when they were decoded.
@@ -61,6 +70,7 @@ class Source:
     test: Images | None
     protocol: Protocol | None = None
     labels: Mapping[Role, np.ndarray] = field(default_factory=dict)
+    read_more_labels: Callable[[], Mapping[Role, np.ndarray]] = lambda: NO_LABELS
     notes: tuple[str, ...] = ()
     folder: Path | None = None
     decoded_as: str | None = None
@@ -87,9 +97,11 @@ def read_source(source: str, *, cache: Path, choices: Choices = NONE, held_bytes
             protocol = Protocol(validation=VALIDATION_COUNT, is_fixed=True)
             return _checked(source, *read_photo_patches(), protocol=protocol)
         case "mnist":
-            return _with_protocol(source, *read_mnist(cache=cache, keras=keras))
+            images = _with_protocol(source, *read_mnist(cache=cache, keras=keras))
+            return replace(images, read_more_labels=lambda: read_mnist_labels(cache=cache, keras=keras))
         case "fashion_mnist":
-            return _with_protocol(source, *read_fashion_mnist(cache=cache, keras=keras))
+            images = _with_protocol(source, *read_fashion_mnist(cache=cache, keras=keras))
+            return replace(images, read_more_labels=lambda: read_fashion_labels(cache=cache, keras=keras))
         case "cifar10":
             return _labelled(source, read_cifar10(cache=cache))
         case _ if source.startswith(PLUGIN):
@@ -192,27 +204,35 @@ def _read_path(path: Path, choices: Choices, *, cache: Path, held_bytes: int | N
 
 def _of_found(name: str, found: Found, *, room: Room) -> Source:
     """The images of a path, with those to choose models by behind those to train on."""
-    notes, labels = found.notes, dict[Role, np.ndarray]()
-    for role, given in found.labels.items():
-        part = getattr(found, role)
-        numbers = None if part is None else class_numbers(given, part.shape[0])
-        if numbers is not None:
-            labels[role] = numbers
+    notes = found.notes
+    labels = _joined(found, {role: class_numbers(given, len(given)) for role, given in found.labels.items()})
+    named = _joined(found, class_numbers_of_names(found.labels))
     if found.validation is None:
         usual = _with_protocol if found.in_published_order else _checked
-        return usual(name, found.train, found.test, labels=labels, notes=notes, room=room)
+        source = usual(name, found.train, found.test, labels=labels, notes=notes, room=room)
+        return replace(source, read_more_labels=lambda: named)
     where = printable(name, 400)
     if found.validation.shape[1:] != found.train.shape[1:]:
         sizes = " and ".join("×".join(map(str, part.shape[1:])) for part in (found.train, found.validation))
         raise BadData(f"{where}: training and validation images must have the same size, but they are {sizes}.")
     count = found.validation.shape[0]
-    if "train" in labels:
-        own, beside = labels.pop("train"), labels.pop("validation", None)
-        if beside is not None:
-            labels["train"] = np.concatenate([own, beside])
     protocol: Protocol | None = Protocol(validation=count, is_own=True)
     if count < 2 * LEAST_PART:
         few = f"Its {count} images for validation are fewer than {2 * LEAST_PART}: some are drawn from the others too."
         protocol, notes = None, (*notes, few)
     images = joined(found.train, found.validation)
-    return _checked(name, images, found.test, protocol=protocol, labels=labels, notes=notes, room=room)
+    source = _checked(name, images, found.test, protocol=protocol, labels=labels, notes=notes, room=room)
+    return replace(source, read_more_labels=lambda: named)
+
+
+def _joined(found: Found, labels: Mapping[Role, np.ndarray | None]) -> dict[Role, np.ndarray]:
+    """Labels by part that fit its images, those of validation images behind those of the training images."""
+    fitting = {
+        role: given
+        for role, given in labels.items()
+        if given is not None and (part := getattr(found, role)) is not None and len(given) == part.shape[0]
+    }
+    if found.validation is None or "train" not in fitting:
+        return fitting
+    own, beside = fitting.pop("train"), fitting.pop("validation", None)
+    return fitting if beside is None else fitting | {"train": np.concatenate([own, beside])}

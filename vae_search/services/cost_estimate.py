@@ -79,7 +79,11 @@ def estimate(
     """
     study = SweepStudy(spec.search_space, sampler="random", seed=spec.seed)
     networks = [
-        build(NetworkSpec.of(Config.from_params(study.ask(trial)), task.image_shape, likelihood=spec.likelihood))
+        build(
+            NetworkSpec.of(
+                Config.from_params(study.ask(trial)), task.image_shape, likelihood=spec.likelihood, classes=task.classes
+            )
+        )
         for trial in range(min(SAMPLED_CONFIGS, spec.budget.trials))
     ]
     flops = float(np.mean([network.forward_flops for network in networks]))

@@ -311,6 +311,12 @@ def relation_problems(parts: Mapping[str, Any]) -> Problems:
             if aim.pareto and "instability" in aim.pareto and (lack := _too_short(space, epochs)):
                 found.append((("objective", "pareto"), f"{lack} Raise it."))
     match parts:
+        case {"data": DataSpec(condition="label"), "search_space": SearchSpace() as space} if any(
+            map(is_keras, families_in(space.parameters))
+        ):
+            text = "is for families of layers; a Keras network of one's own sees no labels. Leave one of them out."
+            found.append((("data", "condition"), text))
+    match parts:
         case {"precision": "bfloat16", "search_space": SearchSpace() as space} if any(
             map(is_keras, families_in(space.parameters))
         ):

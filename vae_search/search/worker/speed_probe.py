@@ -67,7 +67,9 @@ def probe_speed(
 
 def cost_of(spec: SweepSpec, params: Mapping[str, ParamValue], task: TrainingTask) -> ConfigCost:
     """Cost of a config on these images; a backward pass costs two forward passes."""
-    network = build(NetworkSpec.of(Config.from_params(params), task.image_shape, likelihood=spec.likelihood))
+    network = build(
+        NetworkSpec.of(Config.from_params(params), task.image_shape, likelihood=spec.likelihood, classes=task.classes)
+    )
     return ConfigCost(
         family=str(params.get("architecture", Config().architecture)),
         epoch_flops=3.0 * network.forward_flops * len(task.train),

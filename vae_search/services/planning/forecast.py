@@ -32,7 +32,11 @@ def forecast(spec: "SweepSpec", task: "TrainingTask", parts: Mapping[str, int]) 
     workers = local_capacity(spec.resources, this_machine(), data_bytes=task.memory_bytes).trials
     flops_per_s, minutes, timings = REACHED_SHARE * matrix_flops_per_s(), spec.budget.minutes or 0.0, list[Timing]()
     for params in drawn_configs(spec):
-        network = build(NetworkSpec.of(Config.from_params(params), task.image_shape, likelihood=spec.likelihood))
+        network = build(
+            NetworkSpec.of(
+                Config.from_params(params), task.image_shape, likelihood=spec.likelihood, classes=task.classes
+            )
+        )
         work = epoch_flops(task, flops=network.forward_flops, decoder_flops=network.decoder_flops)
         judging = parts["judge"] * JUDGE_IWAE_SAMPLES * network.decoder_flops
         cost = ConfigCost(family=str(params.get("architecture")), epoch_flops=work)

@@ -121,8 +121,7 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
     images, own_test = source.train, source.test
     split = _split(source, spec, where)
     labels = _labels(source, split, with_more=spec.condition is not None)
-    if spec.condition == "label":
-        PartLabels.of(labels, where=where)
+    told = None if spec.condition is None else PartLabels.of(labels, where=where)
     train, validation = images.chosen(split.train), images.chosen(split.validation)
     test = images.chosen(split.test) if split.test is not None else own_test
     if test is None:
@@ -166,9 +165,9 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
         fingerprint=source.decoded_as or fingerprint(images, own_test),
         floor=found.floor,
         labels=labels,
-        is_conditional=spec.condition == "label",
+        is_conditional=told is not None,
         pixels=found.pixels,
-        summary=found.summary,
+        summary=found.summary if told is None else replace(found.summary, notes=(*source.notes, _told(told.classes))),
         folders=tuple(folder for folder in (source.folder, found.folder) if folder is not None),
         validation_is_open=source.protocol is None or source.protocol.validation_is_open,
         moved_draw=spec.binarize == "dynamic"
@@ -249,6 +248,10 @@ def _labels(source: Source, split: Split, *, with_more: bool) -> dict[str, np.nd
         positions["test"] = split.test
     found = {} if pool is None else {part: pool[chosen] for part, chosen in positions.items()}
     return found if own is None else found | {"test": own}
+
+
+def _told(classes: int) -> str:
+    return f"Models see the label of each image, of {classes} classes, and are scored by -log p(image | label)."
 
 
 def _labels_of(source: Source, role: Literal["train", "test"], count: int) -> np.ndarray | None:

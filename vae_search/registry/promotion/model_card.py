@@ -130,7 +130,7 @@ def markdown_of(card: Mapping[str, Any]) -> str:
         f"From trial {came['sweep']}/{came['trial']}, confirmed with {_testifying(card['seeds'])} fresh seeds; "
         f"the weights are those of seed {came['artifact_seed']}. Written {card['created_at']}.",
         "",
-        *_score_lines(scores, test),
+        *_score_lines(scores, test, is_conditional=bool(card["data"].get("condition"))),
         "",
         "## Data and config",
         f"{_code(card['data']['source'])}, binarised: {card['data']['binarize']}, likelihood: {card['likelihood']}, "
@@ -164,18 +164,19 @@ def markdown_of(card: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _score_lines(scores: Mapping[str, Any], test: Mapping[str, Any]) -> list[str]:
+def _score_lines(scores: Mapping[str, Any], test: Mapping[str, Any], *, is_conditional: bool) -> list[str]:
+    explained = "p(x given its label)" if is_conditional else "p(x)"
     return [
         "## Scores",
         "Nats per image, lower is better; 95 % intervals.",
         "",
         "| what | value |",
         "|---|---|",
-        f"| -log p(x), IWAE-{scores['iwae_k']}, judge images, over seeds "
+        f"| -log {explained}, IWAE-{scores['iwae_k']}, judge images, over seeds "
         f"| {_interval(scores['neg_iwae_over_seeds'])} |",
         f"| the same mean, in bits per dimension | {_number(scores['bits_per_dim'])} |",
         f"| the same, of these weights, over images | {_interval(scores['neg_iwae_of_artifact'])} |",
-        f"| -log p(x), IWAE-{test['iwae_k']}, {test['images']:,} test images, looked at once "
+        f"| -log {explained}, IWAE-{test['iwae_k']}, {test['images']:,} test images, looked at once "
         f"| {test['neg_iwae']:.2f} ± {test['standard_error']:.2f} (standard error) |",
         f"| distortion + rate, judge images | {scores['distortion']:.2f} + {scores['rate']:.2f} |",
         f"| without latents (baseline) | {scores['baseline']:.2f} |",

@@ -159,11 +159,14 @@ def expected_epochs(epochs: int, first: int | None, reduction_factor: int) -> fl
     return expected
 
 
-def rounds_of(workers: int, *, finalists: int, seeds: int) -> int:
-    """Confirm runs that follow one another: those that choose among several finalists, then the seeds of the best."""
+def rounds_of(workers: int, *, finalists: int, seeds: int) -> float:
+    """Time of all confirm runs, in that of one: those that choose among several finalists, then the best one's seeds.
+
+    Seeds take turns (see `turns.py`), so that no worker is idle while another has two runs before it.
+    """
     if not finalists:
-        return 0
-    return (-(-finalists // workers) if finalists > 1 else 0) + -(-seeds // workers)
+        return 0.0
+    return (-(-finalists // workers) if finalists > 1 else 0) + max(1.0, seeds / workers)
 
 
 def confirm_length(

@@ -36,7 +36,7 @@ STATUS_KEYS = (
     *("best_trial", "best_objective", "front", "confirm_runs", "cpu_s"),
 )
 """keys of `status_facts`, in the order that they are printed in"""
-STATUS_KEYS_OF_SOME = ("images", "bound", "borrowed")
+STATUS_KEYS_OF_SOME = ("images", "bound", "borrowed", "plan")
 """those that records of older versions lack, and sweeps that are no forks"""
 TABLE_KEYS = ("active_units", "latent_dims", "iwae_k", "not_confirmed")
 """keys of `table_facts`, which programs do not get"""
@@ -65,10 +65,17 @@ def status_facts(status: "SweepStatus") -> Facts:
         for name, value in (
             ("images", status.images and status.images.to_json()),
             ("bound", status.spec.objective.bound),
+            ("plan", None if status.plan is None else _plan_facts(status)),
             ("borrowed", status.borrowing and {"sweep": status.borrowing.sweep, "trials": status.borrowing.trials}),
         )
         if value is not None  # in records of older versions, and of sweeps that are no forks
     }
+
+
+def _plan_facts(status: "SweepStatus") -> Facts | None:
+    from vae_search.services.planning.plan_words import plan_facts  # of planned sweeps alone
+
+    return plan_facts(status.plan, sweep=status.spec.name, decided=status.decided_epochs)
 
 
 def printed_status(facts: Facts) -> Facts:

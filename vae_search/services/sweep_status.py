@@ -1,5 +1,6 @@
 """Status of sweeps, from the store alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +17,7 @@ from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.sweeps import sweep_record
 from vae_search.store.sweeps.borrowing import Borrowing
 from vae_search.store.sweeps.folders import SweepFolders, sweep_folders
+from vae_search.store.sweeps.sweep_record import StoredRecord
 
 if TYPE_CHECKING:
     from vae_search.spec.sweep_spec import SweepSpec
@@ -44,6 +46,10 @@ class SweepStatus:
     """of its record: tells it from an earlier sweep of its name; None in records from before there was any"""
     borrowing: Borrowing | None = None
     """trials of another sweep that the sampler of a fork knows"""
+    plan: Mapping[str, object] | None = None
+    """of its record; None if the sweep divides no time"""
+    decided_epochs: int | None = None
+    """of the confirm runs of a planned sweep, once its search is over"""
 
     @property
     def damaged(self) -> tuple[str, ...]:
@@ -130,7 +136,15 @@ def status(
         images=record.images,
         incarnation=record.incarnation,
         borrowing=record.borrowing,
+        plan=record.plan,
+        decided_epochs=None if record.plan is None else _decided_epochs(store, record),
     )
+
+
+def _decided_epochs(store: Store, record: StoredRecord) -> int | None:
+    from vae_search.search.planning.confirm_length import decided_epochs
+
+    return decided_epochs(store, record.sweep, incarnation=record.incarnation)
 
 
 def _same_budget(new: "SweepSpec", old: "SweepSpec") -> bool:

@@ -23,6 +23,16 @@ from vae_search.store.paths import SweepPaths
 logger = logging.getLogger(__name__)
 
 
+def decided_epochs(store: Store, sweep: str, *, incarnation: str | None) -> int | None:
+    """Epochs that were decided for the confirm runs of a planned sweep; None if that is still open."""
+    path = SweepPaths(sweep).confirm_length(incarnation)
+    try:
+        found = from_json_bytes(store.read(path), where=path).get("epochs")
+    except NotFound:
+        return None
+    return found if isinstance(found, int) else None
+
+
 class ConfirmLength:
     """Epochs of each confirm run of one sweep, where its spec leaves them to a plan.
 

@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Two workers; tests on Ray share one of them, and it begins with these.
 WORKERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo serve-demo check test test-all docs chaos e2e install lint clean bench-speed bench-service bench-kernel bench-precision bench-memory bench-rungs bench-rung-rules bench-target bench-quality bench-champions \
+.PHONY: demo serve-demo check test test-all docs chaos e2e install lint clean bench-speed bench-service bench-kernel bench-precision bench-memory bench-rungs bench-rung-rules bench-target bench-quality bench-planned bench-champions \
 	bench-bits bench-durability bench-bucket bench-scaling bench-pareto bench-stability bench-sampler bench-ranking bench-plots bench-clip bench-best-epoch bench-gates bench-data bench-warm bench-stop bench-gan bench-conditional
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 to 3.13. requirements.lock serves all of them.
@@ -98,6 +98,9 @@ bench-target: .venv/installed
 
 bench-quality: .venv/installed
 	$(BIN)/python benchmarks/fashion_quality.py
+
+bench-planned: .venv/installed
+	$(BIN)/python benchmarks/planned_half_hour.py
 
 bench-bits: .venv/installed
 	$(BIN)/python benchmarks/fashion_bits.py

@@ -14,6 +14,7 @@ from vae_search.data.pixel_statistics import PixelStatistics
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.search.coordinator import SweepCoordinator
 from vae_search.search.messages import TrialAssignment, TrialReport, WorkerConfig
+from vae_search.search.planning.plan_record import SweepPlan
 from vae_search.search.running_trial import SweepContext
 from vae_search.search.worker.inline import train_trials
 from vae_search.search.worker.trial_runner import TrialRunner
@@ -95,8 +96,20 @@ class Sessions:
         self._store, self._task, self._judge_task = store, task, judge_task
         self._leases: list[Lease] = []
 
-    def open(self, *overrides: str, seconds_left: Callable[[], float] = lambda: math.inf, writers: int = 0) -> Session:
-        """A new driver; the one before it is over."""
+    def open(
+        self,
+        *overrides: str,
+        seconds_left: Callable[[], float] = lambda: math.inf,
+        writers: int = 0,
+        slots: int = 1,
+        plan: SweepPlan | None = None,
+    ) -> Session:
+        """A new driver; the one before it is over.
+
+        Args:
+            slots: that the driver believes to have; there is one worker in any case.
+            plan: of the sweep's record.
+        """
         self.close()
         spec, store = small_spec(*overrides), self._store
         lease = acquire(store, spec.name)
@@ -104,12 +117,14 @@ class Sessions:
         landed: list[TrialRow] = []
         training: list[bool] = []
         coordinator = SweepCoordinator(
-            SweepContext(spec=spec, lease=lease.number, comparability_key="k" * 64, versions={"vae-search": "0"}),
+            SweepContext(
+                spec=spec, lease=lease.number, comparability_key="k" * 64, versions={"vae-search": "0"}, plan=plan
+            ),
             store=store,
             lease=lease,
             now=lambda: datetime.now(UTC),
             seconds_left=seconds_left,
-            slots=lambda: 1,
+            slots=lambda: slots,
             on_trial_finished=lambda row, verdict: landed.append(row),
             writers=writers,
             on_training=training.append,

@@ -171,7 +171,7 @@ def show_statuses(statuses: Sequence[Facts], *, as_json: bool, has_troubles: boo
 
 
 def show_status_table(statuses: Sequence[Facts]) -> None:
-    """Print a line for each sweep, then one for the front of each Pareto sweep that has one."""
+    """Print a line for each sweep, then one for each front of a Pareto sweep, and for each plan that is under way."""
     rows, lines = [], []
     for facts in statuses:
         objective = facts["best_objective"]
@@ -181,6 +181,8 @@ def show_status_table(statuses: Sequence[Facts]) -> None:
         if front is not None:
             best = front_cell(front)
             lines += [f"{facts['sweep']}: {front_line(front)}"] if front.members else []
+        if (plan := facts.get("plan")) is not None and facts["state"] != "finished":
+            lines.append(f"{facts['sweep']}: {plan['words']}")
         done = f"{facts['finished']}/{facts['trials']}"
         rows.append([facts["sweep"], facts["state"], done, *(str(facts[name]) for name in COUNTS), best])
     show_table(console(), ["sweep", "state", "trials", *COUNTS, "best"], rows)

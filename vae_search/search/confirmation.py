@@ -15,6 +15,8 @@ from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
 from vae_search.search.messages import TrialAssignment
 from vae_search.search.planning.confirm_length import ConfirmLength
+from vae_search.search.planning.turns import Turns
+from vae_search.search.running_trial import RunningTrial, RunsInFlight, SweepContext, TrialPause
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.spec.sweep_spec import SweepSpec
@@ -118,10 +120,18 @@ class ConfirmationPlan:
         self._ledger = ConfirmRuns(store, spec.name)
         self.stored = self._ledger.read()
         """rows that were there when the driver began"""
+        self.turns = Turns()
+        """runs that have given way"""
         self._ended = [*self.stored.rows]
         self._candidates: list[TrialRow] = []
         self._finalists: list[TrialRow] = []
         _check_epochs(spec, self._ended, epochs=self._length.epochs)
+
+    @classmethod
+    def of(cls, context: SweepContext, store: Store) -> "ConfirmationPlan":
+        """The confirm runs of a driver's sweep."""
+        length = ConfirmLength(context.spec, store, plan=context.plan, incarnation=context.incarnation)
+        return cls(context.spec, store, length=length)
 
     @property
     def ended(self) -> Sequence[ConfirmRow]:
@@ -141,7 +151,7 @@ class ConfirmationPlan:
         if criteria is None:  # of a front all members are needed, to know who is on it
             self._candidates = self._finalists
 
-    def settle_length(self, *, left_s: float, slots: int, check_lease: Callable[[], None]) -> None:
+    def settle_length(self, left_s: float, *, slots: int, check_lease: Callable[[], None]) -> None:
         """Decide how long the runs are, where it is still open; see `ConfirmLength.decide`."""
         self._length.decide(self._finalists, left_s=left_s, slots=slots, check_lease=check_lease)
 
@@ -151,19 +161,28 @@ class ConfirmationPlan:
         Args:
             in_flight: keys of the runs in flight.
         """
+        ready = {run.key: self._assignment(run) for run in self._wanted() if run.key not in in_flight}
+        return next(iter(self.turns.in_order(ready)), None)
+
+    def pause_of(self, running: RunningTrial, epoch: int, *, in_flight: RunsInFlight) -> TrialPause | None:
+        """The pause of a confirm run that gives way to another at this epoch; None if it goes on."""
+        wanted = [run.key for run in self._wanted()] if running.assignment.turn_epoch == epoch else []
+        return self.turns.pause_of(running, epoch, wanted=wanted, in_flight=in_flight)
+
+    def _wanted(self) -> list[ConfirmRun]:
         trials = [row.trial for row in self._finalists]
-        for run in wanted_runs(trials, self._ended, seeds=self._spec.confirm.seeds):
-            if run.key not in in_flight:
-                (row,) = (row for row in self._finalists if row.trial == run.trial)
-                seed = derived_seed(self._spec.seed, run.trial, f"confirm seed {run.confirm_seed}")
-                return TrialAssignment(
-                    trial=run.trial,
-                    confirm_seed=run.confirm_seed,
-                    params=row.params,
-                    seed=seed,
-                    epochs=self._length.epochs,
-                )
-        return None
+        return wanted_runs(trials, self._ended, seeds=self._spec.confirm.seeds)
+
+    def _assignment(self, run: ConfirmRun) -> TrialAssignment:
+        (row,) = (row for row in self._finalists if row.trial == run.trial)
+        return TrialAssignment(
+            trial=run.trial,
+            confirm_seed=run.confirm_seed,
+            params=row.params,
+            seed=derived_seed(self._spec.seed, run.trial, f"confirm seed {run.confirm_seed}"),
+            epochs=self._length.epochs,
+            turn_epoch=self._length.turn_epochs.get(run.confirm_seed),
+        )
 
     def write(self, row: TrialRow, *, confirm_seed: int) -> ConfirmRow:
         """Write the row of a confirm run. May be called from any thread.

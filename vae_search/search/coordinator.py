@@ -12,7 +12,6 @@ from vae_search.search.control.live_control import LiveControl, without_commands
 from vae_search.search.limits.search_limits import SearchLimits
 from vae_search.search.messages import TrialAssignment, TrialReport
 from vae_search.search.pending_trials import PendingTrials
-from vae_search.search.planning.confirm_length import ConfirmLength
 from vae_search.search.progress import Progress
 from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.rungs.first_configs import FirstConfigs
@@ -75,8 +74,7 @@ class SweepCoordinator:
         self._pending = PendingTrials(store, spec.name)
         self._rungs = SuccessiveHalving(spec)
         self._study = SweepStudy.of(spec, rungs=self._rungs.epochs, seed=context.sampler_seed)
-        length = ConfirmLength(spec, store, plan=context.plan, incarnation=context.incarnation)
-        self._confirmation = ConfirmationPlan(spec, store, length=length)
+        self._confirmation = ConfirmationPlan.of(context, store)
         self._running = RunsInFlight()
         self._limits = SearchLimits(
             context,
@@ -169,11 +167,12 @@ class SweepCoordinator:
         is_new = self._pipeline.beside(self._lease.check, partial(self._pending.record, assignment))
         if not is_new:
             self._pending.insist(assignment)
-        self._running[assignment.key] = RunningTrial(assignment=assignment, attempts=0 if is_new else 1)
+        waited = self._confirmation.turns.take(assignment.key)
+        self._running[assignment.key] = waited or RunningTrial(assignment=assignment, attempts=int(not is_new))
         return assignment
 
     def heed(self, *, at_once: bool = False) -> None:
-        """Look for commands, if it is time or in any case, and end trials that wait; errors as for `commit_trial`."""
+        """Look for commands, and end trials that wait; errors as for `commit_trial`."""
         self._look(at_once=at_once)
         self._commit_ended(self._queue.stop(self._control.stopped_trials))
 
@@ -196,8 +195,8 @@ class SweepCoordinator:
         spec, stopped = self._control.spec, running.assignment.trial in self._control.stopped_trials
         time_is_up = self._limits.search_time_is_up
         found = end_of(report, running, spec=spec, rungs=self._rungs, time_is_up=time_is_up, stopped=stopped)
-        running.decide(found)
-        return found
+        running.decide(found or self._confirmation.pause_of(running, report.epoch, in_flight=self._running))
+        return running.end or running.pause
 
     def note_lost_worker(self, key: str, *, reason: Reason, detail: str) -> None:
         """A worker was lost for a reason that may be its neighbours' fault; the second time it ends the trial."""
@@ -264,11 +263,15 @@ class SweepCoordinator:
 
     def _pauses(self, key: str) -> bool:
         """Let a trial wait at its rung if that is what it has come to, and end those that need not wait any more."""
-        if self._running[key].pause is None:
+        running = self._running[key]
+        if running.pause is None:
             return False
         self._lease.check()
-        self._queue.pause(self._running[key])
-        self._results.note_pause(self._running.pop(key))
+        if running.assignment.confirms:
+            self._confirmation.turns.add(self._running.pop(key))
+        else:
+            self._queue.pause(running)
+            self._results.note_pause(self._running.pop(key))
         self._on_training(self.training > 0)
         self._commit_ended(self._queue.cut(others_run=True))
         return True

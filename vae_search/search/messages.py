@@ -47,6 +47,8 @@ class TrialAssignment:
     """number of the command that enqueued the config; None if nobody did"""
     epochs: int | None = None
     """of a confirm run whose length was decided when the search was over; None: as the spec says"""
+    turn_epoch: int | None = None
+    """of a confirm run that is to give way to another once; it is saved then"""
 
     @property
     def confirms(self) -> bool:

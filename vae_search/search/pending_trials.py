@@ -18,6 +18,8 @@ from vae_search.store.sweeps.identity import SweepIdentity, identity_of
 
 logger = logging.getLogger(__name__)
 
+_PLANNED = ("epochs", "turn_epoch")  # fields of a planned sweep's confirm runs
+
 
 class PendingTrials:
     """The running folders of one sweep."""
@@ -67,8 +69,7 @@ class PendingTrials:
         record = asdict(assignment) | {"incarnation": self._identity.incarnation}
         if assignment.command is None:  # as it was before there were commands: equal assignments have equal bytes
             del record["command"]
-        if assignment.epochs is None:  # likewise
-            del record["epochs"]
+        record = {key: value for key, value in record.items() if key not in _PLANNED or value is not None}  # likewise
         return to_json_bytes(record)
 
     def all(self) -> list[TrialAssignment]:
@@ -139,7 +140,8 @@ class PendingTrials:
 
 def _assignment(record: Mapping[str, object], *, where: str) -> TrialAssignment:
     trial, params, seed = record.get("trial"), record.get("params"), record.get("seed")
-    confirm_seed, command, epochs = record.get("confirm_seed"), record.get("command"), record.get("epochs")
+    confirm_seed, command = record.get("confirm_seed"), record.get("command")
+    epochs, turn_epoch = (record.get(name) for name in _PLANNED)
     if not (
         isinstance(trial, int)
         and isinstance(params, dict)
@@ -147,10 +149,17 @@ def _assignment(record: Mapping[str, object], *, where: str) -> TrialAssignment:
         and isinstance(confirm_seed, int | None)
         and isinstance(command, int | None)
         and isinstance(epochs, int | None)
+        and isinstance(turn_epoch, int | None)
     ):
         raise CorruptStore(
             f"{where}: must hold trial, params and seed, but has {sorted(record)}. Restore it from a copy."
         )
     return TrialAssignment(
-        trial=trial, params=params, seed=seed, confirm_seed=confirm_seed, command=command, epochs=epochs
+        trial=trial,
+        params=params,
+        seed=seed,
+        confirm_seed=confirm_seed,
+        command=command,
+        epochs=epochs,
+        turn_epoch=turn_epoch,
     )

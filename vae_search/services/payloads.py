@@ -40,7 +40,7 @@ STATUS_KEYS = (
     *("best_trial", "best_objective", "front", "confirm_runs", "cpu_s"),
 )
 """keys of `status_facts`, in the order that they are printed in"""
-STATUS_KEYS_OF_SOME = ("images", "bound", "borrowed", "warm_start", "stop", "spending")
+STATUS_KEYS_OF_SOME = ("images", "bound", "borrowed", "warm_start", "stop", "spending", "plan")
 """those that records of older versions lack, and sweeps that are no forks or began with nothing of others"""
 TABLE_KEYS = ("active_units", "latent_dims", "iwae_k", "not_confirmed")
 """keys of `table_facts`, which programs do not get"""
@@ -69,6 +69,7 @@ def status_facts(status: "SweepStatus") -> Facts:
         for name, value in (
             ("images", status.images and status.images.to_json()),
             ("bound", status.spec.objective.bound),
+            ("plan", None if status.plan is None else _plan_facts(status)),
             ("borrowed", status.borrowing and {"sweep": status.borrowing.sweep, "trials": status.borrowing.trials}),
             ("warm_start", None if status.warm_started is None else warm_facts(status.warm_started)),
             ("stop", None if status.limits.stop is None else str(status.limits.stop)),
@@ -87,6 +88,12 @@ def warm_facts(kept: "WarmStarted") -> Facts:
             for each in kept.configs
         ],
     }
+
+
+def _plan_facts(status: "SweepStatus") -> Facts | None:
+    from vae_search.services.planning.plan_words import plan_facts  # of planned sweeps alone
+
+    return plan_facts(status.plan, sweep=status.spec.name, decided=status.decided_epochs)
 
 
 def printed_status(facts: Facts) -> Facts:

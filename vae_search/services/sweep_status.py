@@ -1,5 +1,6 @@
 """Status of sweeps, from the store alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +19,7 @@ from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.sweeps import sweep_record
 from vae_search.store.sweeps.borrowing import Borrowing
 from vae_search.store.sweeps.folders import SweepFolders, sweep_folders
+from vae_search.store.sweeps.sweep_record import StoredRecord
 from vae_search.store.sweeps.warm_started import WarmStarted
 
 if TYPE_CHECKING:
@@ -51,6 +53,10 @@ class SweepStatus:
     """what it took from earlier sweeps when it began"""
     limits: LimitsStatus = NO_LIMITS
     """where it stands with budget.stop, budget.cpu_hours and budget.gpu_hours"""
+    plan: Mapping[str, object] | None = None
+    """of its record; None if the sweep divides no time"""
+    decided_epochs: int | None = None
+    """of the confirm runs of a planned sweep, once its search is over"""
 
     @property
     def damaged(self) -> tuple[str, ...]:
@@ -140,7 +146,15 @@ def status(
         borrowing=record.borrowing,
         warm_started=record.warm_started,
         limits=limits_status(store, spec or latest, record, leaderboard, confirm_runs.rows),
+        plan=record.plan,
+        decided_epochs=None if record.plan is None else _decided_epochs(store, record),
     )
+
+
+def _decided_epochs(store: Store, record: StoredRecord) -> int | None:
+    from vae_search.search.planning.confirm_length import decided_epochs
+
+    return decided_epochs(store, record.sweep, incarnation=record.incarnation)
 
 
 def _same_budget(new: "SweepSpec", old: "SweepSpec") -> bool:

@@ -291,8 +291,8 @@ def relation_problems(parts: Mapping[str, Any]) -> Problems:
                 problems = point_problems(space, config, partial=True)
                 found += [(("enqueue", position, name), sentence) for name, sentence in problems]
     match parts:
-        case {"budget": Budget(patience=int()), "lr_schedule": "cosine"}:
-            text = "needs lr_schedule: constant, since a cosine brings its gain in the last epochs, after a plateau. "
+        case {"budget": Budget(patience=int()), "lr_schedule": "cosine" | "wsd"}:
+            text = "needs lr_schedule: constant, since a decay brings its gain in the last epochs, after a plateau. "
             found.append((("budget", "patience"), text + "Leave one of them out."))
     match parts:
         case {"budget": Budget(epochs=epochs), "pruning": Pruning(min_epochs=first)} if first > epochs:

@@ -100,8 +100,8 @@ class SweepSpec(AutoSpec):
     ema_decay: float = Field(
         default=0.999, ge=0, lt=1, description="Of the averaged weights that are evaluated; 0 = off."
     )
-    lr_schedule: Literal["constant", "cosine"] = Field(
-        default="constant", description="Of the learning rate over a trial."
+    lr_schedule: Literal["constant", "cosine", "wsd"] = Field(
+        default="constant", description="Learning rate; wsd: constant in trials, confirm runs decay at their end."
     )
     precision: Precision = Field(
         default="float32",

@@ -81,7 +81,7 @@ pruning:                          # or off
 #   model: digits                 # where it goes if it passes every gate and beats the champion
 
 # ema_decay: 0.999                # evaluated are averaged weights; 0 = the weights of the last step
-# lr_schedule: constant           # or cosine
+# lr_schedule: constant           # or cosine, wsd
 # precision: float32              # of the products in training; bfloat16 is faster where the hardware has it
 # log_variance_clamp: [-6.0, 2.0]
 # checkpoint_s: 30                # least seconds between two checkpoints of a trial

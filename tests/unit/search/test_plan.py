@@ -119,3 +119,13 @@ def test_nothing_is_planned_without_time_workers_or_speed(time):
 
 def test_no_time_is_no_epoch():
     assert confirm_length(-1, workers=2, finalists=1, seeds=2, epoch_s=1.0, judge_epochs=0.0) == 0
+
+
+def test_a_late_first_rung_is_reached_with_fewer_configs_rather_than_never():
+    slow = Speed(epoch_s=5.0, slow_epoch_s=6.0, judge_epochs=10.0)
+
+    found = plan(30, 2, slow, Demands(promotes=True, least_rung=5))
+
+    assert found.rungs == (5,)
+    assert found.epochs == 15
+    assert 16 <= found.trials < CONFIGS

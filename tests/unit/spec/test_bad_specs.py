@@ -141,7 +141,7 @@ CASES = {
     "a time of day": Bad(budget("trials: 4, epochs: 9, minutes: 1:30"), 8, "must be a number, but got '1:30'."),
     "an unknown sampler": Bad(plus("sampler: tp"), 9, "must be one of tpe, random, but got 'tp'. Did you mean tpe?"),
     "an unknown likelihood": Bad(plus("likelihood: poisson"), 9, "likelihood: must be one of bernoulli"),
-    "an unknown schedule": Bad(plus("lr_schedule: cos"), 9, "must be one of constant, cosine, but got 'cos'."),
+    "an unknown schedule": Bad(plus("lr_schedule: cos"), 9, "must be one of constant, cosine, wsd, but got 'cos'."),
     "a full decay": Bad(plus("ema_decay: 1.0"), 9, "ema_decay: must be < 1, but got 1.0."),
     "a reversed clamp": Bad(plus("log_variance_clamp: [2, -6]"), 9, "must be [low, high] with -50 <= low < high <= 50"),
     "a clamp of three": Bad(plus("log_variance_clamp: [1, 2, 3]"), 9, "but got [1, 2, 3]."),
@@ -365,7 +365,7 @@ CASES = {
     "patience with a cosine": Bad(
         budget("trials: 4, epochs: 9, patience: 2") + "lr_schedule: cosine\n",
         8,
-        "budget.patience: needs lr_schedule: constant, since a cosine brings its gain in the last epochs",
+        "budget.patience: needs lr_schedule: constant, since a decay brings its gain in the last epochs",
     ),
     "no patience at all": Bad(budget("trials: 4, epochs: 9, patience: 0"), 8, "budget.patience: must be >= 1, but"),
     # rungs and warm-up

@@ -104,8 +104,7 @@ class SearchLimits:
 
     def settle_confirm_length(self) -> None:
         """Decide how long the confirm runs are, where that is left to the time that remains."""
-        left_s, slots = self._seconds_left(), self._slots()
-        self._plan.settle_length(left_s=left_s, slots=slots, check_lease=self._lease.check)
+        self._plan.settle_length(self._seconds_left(), slots=self._slots(), check_lease=self._lease.check)
 
     def search_is_over(self) -> bool:
         """True if no trial shall begin, or go on after a pause."""

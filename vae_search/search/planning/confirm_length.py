@@ -5,11 +5,14 @@ By then the best config is known, and how fast it trains here; all the time that
 
 import logging
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.search.planning.plan import confirm_length
 from vae_search.search.planning.plan_record import SweepPlan
+from vae_search.search.planning.turns import turn_epochs
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
@@ -18,6 +21,16 @@ from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
 
 logger = logging.getLogger(__name__)
+
+
+def decided_epochs(store: Store, sweep: str, *, incarnation: str | None) -> int | None:
+    """Epochs that were decided for the confirm runs of a planned sweep; None if that is still open."""
+    path = SweepPaths(sweep).confirm_length(incarnation)
+    try:
+        found = from_json_bytes(store.read(path), where=path).get("epochs")
+    except NotFound:
+        return None
+    return found if isinstance(found, int) else None
 
 
 class ConfirmLength:
@@ -33,8 +46,12 @@ class ConfirmLength:
         self._store = store
         self._plan = plan
         self._path = SweepPaths(spec.name).confirm_length(incarnation)
-        self.epochs: int | None = self._read() if self._is_auto else None
+        self.epochs: int | None = None
         """None: as the spec says, or not decided yet"""
+        self.turn_epochs: Mapping[int, int] = {}
+        """epoch at which some of the seeds give way once"""
+        if self._is_auto and self._path in store.list(SweepPaths(spec.name).control):
+            self._read()
 
     @property
     def is_open(self) -> bool:
@@ -74,24 +91,36 @@ class ConfirmLength:
             judge_epochs=judge_epochs,
         )
         epochs = max(length, self._spec.budget.epochs)  # with fewer than its trial had, a model would be worse
-        record = {"epochs": epochs, "left_s": left_s, "slots": slots, "epoch_s": epoch_s, "judge_epochs": judge_epochs}
+        turns = turn_epochs(confirm.seeds, workers=slots, epochs=epochs, judge_epochs=judge_epochs)
+        record = {
+            "epochs": epochs,
+            "turn_epochs": {str(seed): epoch for seed, epoch in turns.items()},
+            "left_s": left_s,
+            "slots": slots,
+            "epoch_s": epoch_s,
+            "judge_epochs": judge_epochs,
+        }
         check_lease()
-        try:
+        with suppress(AlreadyThere):
             self._store.create(self._path, to_json_bytes(record))
             logger.info("confirm runs have %d epochs: %s", epochs, record)
-            self.epochs = epochs
-        except AlreadyThere:
-            self.epochs = self._read()
+        self._read()
 
     @property
     def _is_auto(self) -> bool:
         return self._spec.confirm.epochs == "auto"
 
-    def _read(self) -> int | None:
-        if self._path not in self._store.list(SweepPaths(self._spec.name).control):
-            return None
-        epochs = from_json_bytes(self._store.read(self._path), where=self._path).get("epochs")
-        return epochs if isinstance(epochs, int) else None
+    def _read(self) -> None:
+        record: Mapping[str, Any] = from_json_bytes(self._store.read(self._path), where=self._path)
+        try:
+            self.epochs = int(record["epochs"])
+            self.turn_epochs = {int(seed): int(epoch) for seed, epoch in record["turn_epochs"].items()}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CorruptStore(
+                f"must hold the epochs of confirm runs, but {error!r}.",
+                path=self._path,
+                advice="Restore it from a copy.",
+            ) from error
 
     def _epoch_s(self, row: TrialRow) -> float:
         """Seconds of a usual epoch of a trial: not of its first, in which its graph is compiled."""

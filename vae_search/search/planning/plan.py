@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 SEARCH_SHARE = 0.35  # of the time
 CONFIGS = 48  # that a search tries before its trials become longer
+LEAST_CONFIGS = 16  # that are worth a first rung, where less would not compare anything
 REDUCTION_FACTOR = 3
 RUNG_SHARE = 9  # of the epochs, at which the first rung stands
 MOST_SEARCH_EPOCHS = 81  # beyond which more configs are worth more than longer trials
@@ -159,11 +160,14 @@ def expected_epochs(epochs: int, first: int | None, reduction_factor: int) -> fl
     return expected
 
 
-def rounds_of(workers: int, *, finalists: int, seeds: int) -> int:
-    """Confirm runs that follow one another: those that choose among several finalists, then the seeds of the best."""
+def rounds_of(workers: int, *, finalists: int, seeds: int) -> float:
+    """Time of all confirm runs, in that of one: those that choose among several finalists, then the best one's seeds.
+
+    Seeds take turns (see `turns.py`), so that no worker is idle while another has two runs before it.
+    """
     if not finalists:
-        return 0
-    return (-(-finalists // workers) if finalists > 1 else 0) + -(-seeds // workers)
+        return 0.0
+    return (-(-finalists // workers) if finalists > 1 else 0) + max(1.0, seeds / workers)
 
 
 def confirm_length(
@@ -198,7 +202,10 @@ def _search_epochs(room_s: float, epoch_s: float, demands: Demands, *, most: int
         each = expected_epochs(epochs, first, demands.reduction_factor)
         last = max(rungs_of(epochs, first, demands.reduction_factor), default=0)
         # A rung shortly before the end would compare what is over anyway.
-        if (each * epoch_s + TRIAL_START_S) * configs <= room_s and LEAST_GROWTH * last <= epochs:
+        wanted = (
+            min(configs, max(LEAST_CONFIGS, demands.least_trials)) if epochs <= REDUCTION_FACTOR * least else configs
+        )
+        if (each * epoch_s + TRIAL_START_S) * wanted <= room_s and LEAST_GROWTH * last <= epochs:
             found = epochs
     return found
 

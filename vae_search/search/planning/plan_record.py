@@ -85,7 +85,8 @@ def values_of(plan: Plan, spec: SweepSpec) -> dict[str, object]:
         TRIALS: plan.trials,
         EPOCHS: plan.epochs,
         PRUNING: "off" if plan.first_rung is None else rungs,
-        LR_SCHEDULE: "constant",
+        # Patience waits for the end of a plateau, so that nothing may fall at the end.
+        LR_SCHEDULE: "constant" if spec.budget.patience else "wsd",
         FINALISTS: plan.finalists,
         SEEDS: plan.seeds,
     }

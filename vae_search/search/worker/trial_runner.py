@@ -177,7 +177,8 @@ class TrialRunner:
     def _save_if_due(self, assignment: TrialAssignment, run: TrainingRun) -> None:
         last = run.is_over
         waited_s = self._monotonic() - self._saved_at
-        due = last or run.epoch in self._config.rungs or waited_s >= self._config.spec.checkpoint_s
+        stops = run.epoch in self._config.rungs or run.epoch == assignment.turn_epoch
+        due = last or stops or waited_s >= self._config.spec.checkpoint_s
         if not (due or self._must_leave()):
             return
         files = {

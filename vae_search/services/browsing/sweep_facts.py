@@ -49,6 +49,8 @@ def time_left_s(found: "SweepStatus") -> float | None:
     if found.state != "running" or not found.leaderboard.finished:
         return None
     budget = found.spec.budget
+    if found.spec.confirm.epochs == "auto" and budget.minutes is not None:  # confirm runs take what the search leaves
+        return max(0.0, 60.0 * budget.minutes - found.driver_s)
     left_s = found.driver_s / found.leaderboard.finished * max(0, budget.trials - found.used)
     return left_s if budget.minutes is None else max(0.0, min(left_s, 60.0 * budget.minutes - found.driver_s))
 

@@ -1,6 +1,9 @@
 """Words on a plan: what a sweep does with its minutes, for people."""
 
-from vae_search.search.planning.plan_record import SweepPlan
+from collections.abc import Mapping
+
+from vae_search.search.planning.plan_record import SweepPlan, plan_in
+from vae_search.store.paths import SweepPaths
 
 NOT_MEASURED = (
     "These numbers come from an estimate of this machine's speed. `run` measures it in the first seconds and decides "
@@ -29,3 +32,25 @@ def plan_sentence(record: SweepPlan, *, confirm_epochs: int | None = None) -> st
         words = f"{search}; then {config} with {seeds}, {epochs} epochs each."
     words += f" An epoch takes about {record.speed.epoch_s:.2g} s with {record.workers} at once."
     return words if plan.fits else f"{words} This is more than the minutes hold: raise budget.minutes."
+
+
+def plan_facts(fields: Mapping[str, object] | None, *, sweep: str, decided: int | None) -> dict[str, object] | None:
+    """Facts of a sweep's plan: its forecast, and what has been decided since; None if it has none.
+
+    Args:
+        fields: of the sweep's record.
+        decided: epochs of the confirm runs, once its search is over.
+    """
+    record = plan_in(fields, path=SweepPaths(sweep).resolved)
+    if record is None:
+        return None
+    return {
+        "words": plan_sentence(record, confirm_epochs=decided),
+        "search_s": record.plan.search_s,
+        "confirm_s": record.plan.confirm_s,
+        "judge_s": record.plan.judge_s,
+        "epoch_s": record.speed.epoch_s,
+        "forecast_confirm_epochs": record.plan.confirm_epochs,
+        "confirm_epochs": decided,
+        "fits": record.plan.fits,
+    }

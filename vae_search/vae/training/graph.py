@@ -40,7 +40,10 @@ class GraphKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalars:
-    """Settings that differ between trials on one graph. `warmup_steps` and `cosine_steps` of 0 mean off."""
+    """Settings that differ between trials on one graph. `warmup_steps` and `cosine_steps` of 0 mean off.
+
+    The rate falls by a half cosine over `cosine_steps` that begin after `cosine_start`.
+    """
 
     learning_rate: float
     beta: float
@@ -50,6 +53,7 @@ class Scalars:
     grad_clip: float
     weight_decay: float
     ema_decay: float
+    cosine_start: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,14 +153,15 @@ class TrainingGraph:
         averages = {f"averages/{name}": average for name, average in zip(names, self._averages, strict=True)}
         return weights | averages | self._optimizer.state_variables(names)
 
-    def _progress(self, steps: tf.Tensor) -> tf.Tensor:
-        """Share of `steps` that is done; 1 when `steps` is 0 (off)."""
-        done = tf.cast(self._optimizer.steps, tf.float32)
+    def _progress(self, steps: tf.Tensor, *, start: tf.Tensor | float = 0.0) -> tf.Tensor:
+        """Share of the `steps` after `start` that is done; 1 when `steps` is 0 (off)."""
+        done = tf.maximum(0.0, tf.cast(self._optimizer.steps, tf.float32) - start)
         return tf.where(steps > 0, tf.minimum(1.0, done / tf.maximum(steps, 1.0)), 1.0)
 
     def _rate_now(self) -> tf.Tensor:
         steps = tf.convert_to_tensor(self._scalars["cosine_steps"])
-        cosine = 0.5 * (1.0 + tf.cos(np.pi * self._progress(steps)))
+        start = tf.convert_to_tensor(self._scalars["cosine_start"])
+        cosine = 0.5 * (1.0 + tf.cos(np.pi * self._progress(steps, start=start)))
         return self._scalars["learning_rate"] * tf.where(steps > 0, cosine, 1.0)
 
     def _beta_now(self) -> tf.Tensor:

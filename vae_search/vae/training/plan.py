@@ -10,13 +10,15 @@ from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sections import EVALUATIONS_OF_INSTABILITY, longest_warmup_epochs, measures_instability
 from vae_search.spec.sweep_spec import SweepSpec
 
+DECAY_SHARE = 0.2  # of a long training (Hägele et al. 2024, "Scaling Laws ... Beyond Fixed Training Durations")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
     """Training settings that a sweep fixes for all its trials."""
 
     epochs: int
-    lr_schedule: Literal["constant", "cosine"]
+    lr_schedule: Literal["constant", "cosine", "wsd"]
     ema_decay: float
     log_variance_clamp: tuple[float, float]
     likelihood: str
@@ -28,6 +30,19 @@ class TrainingPlan:
     """epochs after which the importance-weighted bound is taken, since the sweep ranks by it"""
     mirrors: bool = False
     """training images are left for right at every other visit, by chance"""
+
+    is_long: bool = False
+    """whether it is of confirm runs, which no rung compares"""
+
+    @property
+    def decay_epochs(self) -> int:
+        """Epochs at the end over which the learning rate falls to nothing: all of a cosine, the last ones of `wsd`.
+
+        Trials of `wsd` stay at their rate, so that those of any length are compared as equals.
+        """
+        if self.lr_schedule == "wsd":
+            return max(1, round(DECAY_SHARE * self.epochs)) if self.is_long else 0
+        return self.epochs if self.lr_schedule == "cosine" else 0
 
     @property
     def measures_instability(self) -> bool:
@@ -65,4 +80,4 @@ class TrainingPlan:
 
     def confirming(self, epochs: int) -> "TrainingPlan":
         """The plan of the sweep's confirm runs, which are compared at their end alone."""
-        return replace(self, epochs=epochs, iwae_epochs=frozenset([epochs] if self.iwae_epochs else []))
+        return replace(self, epochs=epochs, iwae_epochs=frozenset([epochs] if self.iwae_epochs else []), is_long=True)

@@ -32,7 +32,8 @@ from vae_search.spec.sections import DataSpec
 from vae_search.vae.objective import evaluation
 from vae_search.vae.objective.evaluation_size import TRIAL_IWAE_SAMPLES, elbo_draws
 from vae_search.vae.training.plan import TrainingPlan
-from vae_search.vae.training.trainer import Trainer, TrainingRun
+from vae_search.vae.training.trainer import Trainer
+from vae_search.vae.training.training_run import TrainingRun
 
 HERE = Path(__file__).parent
 DRAWS = (1, 4, 16, 64)

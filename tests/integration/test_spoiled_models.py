@@ -100,7 +100,7 @@ def test_a_model_that_still_warms_up_is_refused_before_it_is_trained(confirmed):
 @pytest.mark.exhaustive
 def test_a_config_with_a_seed_that_diverges_is_stopped(confirmed, monkeypatch):
     from vae_search.core.measurements import Diverged
-    from vae_search.vae.training.trainer import TrainingRun
+    from vae_search.vae.training.training_run import TrainingRun
 
     train_epoch, trained = TrainingRun.train_epoch, []
 

@@ -13,7 +13,7 @@ from vae_search.data.binarization import BINARISATION_SEED, above_half, bernoull
 from vae_search.data.duplicates import count_duplicates
 from vae_search.data.formats.choices import NONE, Choices
 from vae_search.data.image_checks import Images, blocks, extremes, grey_levels
-from vae_search.data.labels import PartLabels, source_labels
+from vae_search.data.labelling.part_labels import PartLabels, labels_by_part, labels_of
 from vae_search.data.pixel_statistics import BINARY, PixelStatistics
 from vae_search.data.random_access.identity import fingerprint
 from vae_search.data.random_access.kept_measures import TEST, VALIDATION, Measures, measures
@@ -45,7 +45,7 @@ class Dataset:
         floor: nats per image that no model can go below on select and judge together: the mean entropy of their
             binarisation; 0 for pixels that are given, which a model might know for certain.
         pixels: of the training images.
-        labels: (count,) int64 of the images of each of `labels.PARTS` whose source has some. They are part of the
+        labels: (count,) int64 of the images of each of `PARTS` whose source has some. They are part of the
             task's identity only where models are conditioned on them.
         is_conditional: models see the label of an image.
         summary: of the images as they were read, for people; no part of the task's identity either.
@@ -120,7 +120,7 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
     where = printable(spec.source, 400)
     images, own_test = source.train, source.test
     split = _split(source, spec, where)
-    labels = _labels(source, split, with_more=spec.condition is not None)
+    labels = labels_by_part(source, split, with_more=spec.condition is not None)
     told = None if spec.condition is None else PartLabels.of(labels, where=where)
     train, validation = images.chosen(split.train), images.chosen(split.validation)
     test = images.chosen(split.test) if split.test is not None else own_test
@@ -167,7 +167,7 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
         labels=labels,
         is_conditional=told is not None,
         pixels=found.pixels,
-        summary=found.summary if told is None else replace(found.summary, notes=(*source.notes, _told(told.classes))),
+        summary=found.summary if told is None else replace(found.summary, notes=(*source.notes, told.sentence)),
         folders=tuple(folder for folder in (source.folder, found.folder) if folder is not None),
         validation_is_open=source.protocol is None or source.protocol.validation_is_open,
         moved_draw=spec.binarize == "dynamic"
@@ -233,31 +233,8 @@ def load_new_images(source: str, *, binarize: str, cache: Path, choices: Choices
     return NewImages(
         pixels=measured.drawn.get(TEST, scored.pixels),
         statistics=measured.pixels,
-        labels=_labels_of(found, role, len(images)),
+        labels=labels_of(found, role, len(images)),
     )
-
-
-def _labels(source: Source, split: Split, *, with_more: bool) -> dict[str, np.ndarray]:
-    """Labels by part, of those parts that have some; `with_more`: those that only a conditional model needs, too."""
-    if with_more:
-        source = replace(source, labels={**source.labels, **source.read_more_labels()})
-    pool = _labels_of(source, "train", len(source.train))
-    own = None if source.test is None else _labels_of(source, "test", len(source.test))
-    positions = {"train": split.train, "select": split.select, "judge": split.judge}
-    if split.test is not None:
-        positions["test"] = split.test
-    found = {} if pool is None else {part: pool[chosen] for part, chosen in positions.items()}
-    return found if own is None else found | {"test": own}
-
-
-def _told(classes: int) -> str:
-    return f"Models see the label of each image, of {classes} classes, and are scored by -log p(image | label)."
-
-
-def _labels_of(source: Source, role: Literal["train", "test"], count: int) -> np.ndarray | None:
-    """Labels of a source's images of a role: those that came with them, or lie beside."""
-    found = source.labels.get(role)
-    return source_labels(source.name, count, role) if found is None else found
 
 
 def _summary(source: Source, split: Split) -> DatasetSummary:

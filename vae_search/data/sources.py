@@ -26,7 +26,7 @@ from vae_search.data.formats.published.photo_patches import VALIDATION_COUNT, re
 from vae_search.data.formats.roles import Role
 from vae_search.data.formats.safe_reading import place, reading
 from vae_search.data.image_checks import Images, check_images, check_pair
-from vae_search.data.labels import class_numbers, class_numbers_of_names
+from vae_search.data.labelling.source_labels import class_numbers, class_numbers_of_names
 from vae_search.data.random_access.derived_readers import joined
 from vae_search.data.random_access.identity import files_identity
 from vae_search.data.random_access.image_reader import ImageReader, read_all, size_bytes

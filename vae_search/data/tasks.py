@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vae_search.data.dataset import Dataset
-from vae_search.data.labels import PartLabels
+from vae_search.data.labelling.part_labels import PartLabels
 from vae_search.data.pixel_statistics import PixelStatistics
 from vae_search.data.random_access.mapped_images import PixelArray, resident_bytes
 

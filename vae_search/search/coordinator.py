@@ -63,28 +63,18 @@ class SweepCoordinator:
         control: LiveControl | None = None,
     ) -> None:
         spec = context.spec
-        self._spec = spec
-        self._store = store
-        self._lease = lease
-        self._now = now
-        self._on_trial_finished = on_trial_finished
-        self._pipeline = Pipeline(writers)
-        self._on_training = on_training
+        self._spec, self._store, self._lease, self._now = spec, store, lease, now
+        self._on_trial_finished, self._on_training = on_trial_finished, on_training
         self._control = control or without_commands(spec)
-        self._pending = PendingTrials(store, spec.name)
+        self._pipeline, self._pending = Pipeline(writers), PendingTrials(store, spec.name)
         self._rungs = SuccessiveHalving(spec)
         self._study = SweepStudy.of(spec, rungs=self._rungs.epochs, seed=context.sampler_seed)
         self._confirmation = ConfirmationPlan.of(context, store)
         self._running = RunsInFlight()
         self._limits = SearchLimits(
-            context,
-            store=store,
-            lease=lease,
-            plan=self._confirmation,
-            seconds_left=seconds_left,
-            slots=slots,
-            minutes=lambda: self._control.spec.budget.minutes,
+            context, store=store, lease=lease, plan=self._confirmation, seconds_left=seconds_left, slots=slots
         )
+        self._limits.minutes = lambda: self._control.spec.budget.minutes
         self._limits.unfinished = lambda: (*self._running.values(), *self._queue.paused_trials)
         first = FirstConfigs(context, self._rungs, completed=self._limits.values)
         self._queue = TrialQueue(spec, store, self._rungs, time_is_up=self._limits.search_is_over, first=first)

@@ -251,11 +251,9 @@ class RowWriter:
     ) -> None:
         self._context = context
         self._lease = lease
-        self._now = now
+        self._now, self._plan, self._retention = now, plan, retention
         self._ledger = Ledger(store, context.spec.name)
         self._enqueued = EnqueuedTrials(store, context.spec.name, incarnation=context.incarnation)
-        self._plan = plan
-        self._retention = retention
         self._compacted = 0  # rows at the last compaction by this driver
 
     def call_for(self, running: RunningTrial) -> Callable[[], TrialRow]:
@@ -264,8 +262,7 @@ class RowWriter:
         Raises:
             ValueError: The run has not ended.
         """
-        end = running.end
-        if end is None:
+        if (end := running.end) is None:
             raise ValueError(f"run {running.assignment.key} has not ended, and cannot be committed")
         row = trial_row(running, end, self._context, finished_at=self._now())
         is_kept = end.state is State.COMPLETE and (running.assignment.confirms or self._retention.wants(row))

@@ -33,6 +33,7 @@ from vae_search.spec.hyperparameters import Config, ParamValue
 from vae_search.spec.measures.metrics import Metric, read_metrics
 from vae_search.spec.networks.space_schema import configs_schema, space_schema, with_installed_families
 from vae_search.spec.parts.keys import KEYS_OF_PARTS
+from vae_search.spec.parts.relations import new_sweep_problems, relation_problems
 from vae_search.spec.parts.warm_start import WarmStart
 from vae_search.spec.planning.auto_keys import schema_with_auto
 from vae_search.spec.planning.auto_spec import AutoSpec
@@ -48,9 +49,7 @@ from vae_search.spec.sections import (
     Pruning,
     Resources,
     default_pruning,
-    new_sweep_problems,
     read_pruning,
-    relation_problems,
 )
 
 

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from tests.support.pictures import grey, write_idx
 from vae_search.data.comparability import comparability_key
 from vae_search.data.dataset import load_dataset
-from vae_search.data.labels import source_labels
+from vae_search.data.labelling.source_labels import source_labels
 from vae_search.data.tasks import JudgeTask
 from vae_search.spec.sections import DataSpec
 

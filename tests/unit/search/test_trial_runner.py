@@ -11,7 +11,7 @@ from vae_search.search.worker.trial_runner import TrialRunner
 from vae_search.store import paths as store_paths
 from vae_search.store.ledger import checkpoints
 from vae_search.store.ledger.failure_counts import failure_counts, record_failure
-from vae_search.vae.training.trainer import TrainingRun
+from vae_search.vae.training.training_run import TrainingRun
 
 pytestmark = pytest.mark.needs_tensorflow
 

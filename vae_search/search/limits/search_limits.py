@@ -24,7 +24,6 @@ class SearchLimits:
         plan: of the confirm runs, whose need is kept free.
         seconds_left: of the time budget; infinite if there is none.
         slots: how many trials run at once.
-        minutes: of the budget by now.
     """
 
     def __init__(
@@ -36,10 +35,11 @@ class SearchLimits:
         plan: ConfirmationPlan,
         seconds_left: Callable[[], float],
         slots: Callable[[], int],
-        minutes: Callable[[], float | None] = lambda: None,
     ) -> None:
         self.unfinished: Callable[[], Iterable[RunningTrial]] = tuple
         """runs without a row, those that wait at a rung included"""
+        self.minutes: Callable[[], float | None] = lambda: None
+        """of the budget by now"""
         self._spec = context.spec
         self._incarnation = context.incarnation
         self._store = store
@@ -47,7 +47,6 @@ class SearchLimits:
         self._plan = plan
         self._seconds_left = seconds_left
         self._slots = slots
-        self._minutes = minutes
         self._gpus = context.spec.resources.gpus_per_trial
         self._spent = spent_by_all(plan.ended, gpus=self._gpus)
         self._values: dict[int, float] = {}
@@ -98,7 +97,7 @@ class SearchLimits:
 
     def search_time_is_up(self) -> bool:
         """True if the rest of the time, or of the hours, is what the confirm runs need."""
-        if self._seconds_left() <= self._plan.forecast_s(slots=self._slots(), minutes=self._minutes()):
+        if self._seconds_left() <= self._plan.forecast_s(slots=self._slots(), minutes=self.minutes()):
             return True
         return self._used_limit(reserved=True) is not None
 

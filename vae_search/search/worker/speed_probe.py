@@ -18,7 +18,8 @@ from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.training.plan import TrainingPlan
-from vae_search.vae.training.trainer import Trainer, TrainingRun
+from vae_search.vae.training.trainer import Trainer
+from vae_search.vae.training.training_run import TrainingRun
 
 logger = logging.getLogger(__name__)
 

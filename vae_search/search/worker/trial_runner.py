@@ -36,7 +36,8 @@ from vae_search.vae.measuring.measuring import MetricsEngine
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.training.device import require_bfloat16
 from vae_search.vae.training.plan import TrainingPlan
-from vae_search.vae.training.trainer import OUT_OF_MEMORY, Trainer, TrainingRun
+from vae_search.vae.training.trainer import OUT_OF_MEMORY, Trainer
+from vae_search.vae.training.training_run import TrainingRun
 
 logger = logging.getLogger(__name__)
 

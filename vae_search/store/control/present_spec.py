@@ -17,6 +17,7 @@ from vae_search.store.control.commands import fold
 from vae_search.store.leases.records import newest_lease
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps import sweep_record
+from vae_search.store.sweeps.spec_in_record import spec_in
 from vae_search.store.sweeps.sweep_record import StoredRecord
 
 if TYPE_CHECKING:
@@ -121,11 +122,11 @@ def last_begun(store: Store, record: StoredRecord) -> BegunSpec:
         path = SweepPaths(record.sweep).lease(number)
         fields = from_json_bytes(store.read(path), where=path)
         if isinstance(tree := fields.get("spec"), dict):
-            spec = sweep_record.spec_in(tree, path)
+            spec = spec_in(tree, path)
             asked, commands = fields.get("asked"), fields.get("commands")
             return BegunSpec(
                 spec=spec,
-                asked=sweep_record.spec_in(asked, path) if isinstance(asked, dict) and asked != tree else spec,
+                asked=spec_in(asked, path) if isinstance(asked, dict) and asked != tree else spec,
                 commands=commands if isinstance(commands, int) else 0,
             )
     spec = record.checked().spec

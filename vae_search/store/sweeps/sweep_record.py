@@ -11,7 +11,7 @@ from vae_search.core.criteria import METRIC, Criteria
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.text import printable
 from vae_search.core.validation import InvalidValueError
-from vae_search.errors import CorruptStore, InvalidSpec, NotFound
+from vae_search.errors import CorruptStore, NotFound
 from vae_search.spec.own_code.own_code import CodeIdentity
 from vae_search.spec.search_space_yaml import read_space
 from vae_search.store import paths as store_paths
@@ -20,6 +20,7 @@ from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.leases.records import newest_lease
 from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps.borrowing import Borrowing
+from vae_search.store.sweeps.spec_in_record import spec_in
 from vae_search.store.sweeps.warm_started import WarmStarted
 
 if TYPE_CHECKING:
@@ -291,19 +292,3 @@ def _stored(store: Store, sweep: str) -> StoredRecord:
     except NotFound:
         raise NotFound(f"no sweep {sweep!r} in {store.location}. `vae-search status` lists the sweeps.") from None
     return StoredRecord(sweep=sweep, fields=from_json_bytes(content, where=path))
-
-
-def spec_in(tree: dict[str, object], path: str) -> "SweepSpec":
-    """The spec in a record of the store, as plain values.
-
-    Raises:
-        CorruptStore: It is none.
-    """
-    from vae_search.spec.sweep_spec import SweepSpec
-
-    try:
-        return SweepSpec.from_json(tree)
-    except InvalidSpec as error:
-        raise CorruptStore(
-            f"holds no valid spec: {error.problems[0]}.", path=path, advice="Restore it from a copy."
-        ) from error

@@ -129,7 +129,7 @@ class VaeModel:
         return self.decode(self._latents(count, seed), self._in_turn(count, labels))
 
     def sample_classes(self, columns: int, *, seed: int) -> np.ndarray:
-        """As `sample`, the same draws of z for every class: (classes, columns, height, width, channels).
+        """Samples with the same draws of z for every class: (classes, columns, height, width, channels).
 
         Raises:
             ValueError: The model is not conditional.

@@ -15,7 +15,7 @@ from vae_search.vae.networks.forward import VaeFunctions
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
 from vae_search.vae.objective.bounds import elbo_terms
-from vae_search.vae.objective.evaluation import evaluation_noise
+from vae_search.vae.objective.evaluation_noise import evaluation_noise
 from vae_search.vae.objective.evaluation_size import EVALUATION_BATCH
 
 CONFIG_FILE = "config.json"

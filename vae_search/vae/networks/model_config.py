@@ -8,7 +8,7 @@ from typing import Any
 
 from vae_search.core.text import printable
 from vae_search.data.image_checks import CHANNELS, LARGEST
-from vae_search.data.labels import MOST_CLASSES
+from vae_search.data.labelling.source_labels import MOST_CLASSES
 from vae_search.data.pixel_statistics import BINARY
 from vae_search.data.tasks import ImageShape
 from vae_search.spec.hyperparameters import Config, is_keras

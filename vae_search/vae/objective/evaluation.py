@@ -27,6 +27,7 @@ from vae_search.vae.objective.bounds import (
     posterior,
     sample_posterior,
 )
+from vae_search.vae.objective.evaluation_noise import evaluation_noise
 from vae_search.vae.objective.evaluation_size import (
     EVALUATION_BATCH,
     IWAE_CHUNK,
@@ -37,7 +38,6 @@ from vae_search.vae.objective.evaluation_size import (
 from vae_search.vae.objective.likelihoods import Likelihood, likelihood_of
 from vae_search.vae.objective.pixels import as_intensities
 
-EVALUATION_SEED = 777
 _ONE_BY_ONE = {"parallel_iterations": 1}  # of a loop: several at once would hold the memory of several
 
 
@@ -280,21 +280,6 @@ class Evaluator:
 
     def _latent_dim(self, weights: Tensors) -> tf.Tensor | int:
         return latent_dim_of(self._topology, weights)
-
-
-def evaluation_noise(
-    position: int | tf.Tensor, first: int | tf.Tensor, *, draws: int | tf.Tensor, latent_dim: int | tf.Tensor
-) -> tf.Tensor:
-    """Standard normal noise of a whole batch: (draws, EVALUATION_BATCH, latent_dim).
-
-    Args:
-        position: of the batch.
-        first: of the draws, a multiple of IWAE_CHUNK.
-        draws: at most IWAE_CHUNK.
-    """
-    return tf.random.stateless_normal(
-        [draws, EVALUATION_BATCH, latent_dim], tf.stack([EVALUATION_SEED + position, first + 1])
-    )
 
 
 def _of(labels: np.ndarray | None, chosen: slice) -> tf.Tensor | None:

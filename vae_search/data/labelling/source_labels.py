@@ -1,11 +1,9 @@
 """Labels of images: what conditional models see, and what the feature space of sample quality learns to predict."""
 
 import gzip
-import hashlib
 import struct
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,58 +12,8 @@ import numpy as np
 from vae_search.data.formats.published.idx import LABELS, TEST, TRAIN, idx_file
 from vae_search.data.formats.roles import Role
 from vae_search.data.formats.safe_reading import DAMAGED
-from vae_search.errors import BadData
 
 MOST_CLASSES = 1000
-PARTS = ("train", "select", "judge", "test")
-_MOST_SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PartLabels:
-    """Labels of all parts of a data set that a conditional model is trained on.
-
-    Args:
-        parts: (count,) int64 of the images of each of `PARTS`.
-    """
-
-    parts: Mapping[str, np.ndarray]
-
-    @property
-    def classes(self) -> int:
-        """One more than the greatest label of the training images; all others occur among those."""
-        return int(self.parts["train"].max()) + 1
-
-    @property
-    def sha256(self) -> str:
-        """Hash of all labels."""
-        digest = hashlib.sha256()
-        for part in PARTS:
-            digest.update(f"{len(self.parts[part])}:".encode() + self.parts[part].astype("<i8").tobytes())
-        return digest.hexdigest()
-
-    @classmethod
-    def of(cls, labels: Mapping[str, np.ndarray], *, where: str) -> "PartLabels":
-        """Labels for a conditional model.
-
-        Raises:
-            BadData: A part has none, or has a class that no training image has.
-        """
-        if missing := [part for part in PARTS if part not in labels]:
-            some = "none has one" if len(missing) == len(PARTS) else f"those for {', '.join(missing)} have none"
-            raise BadData(
-                f"{where}: data.condition: label needs the label of every image, but {some}.\n"
-                "Labels come from class folders, y_train and y_test of an .npz, a column label, or IDX files beside."
-            )
-        known = {*map(int, np.unique(labels["train"]))}
-        for part in PARTS[1:]:
-            if unknown := sorted({*map(int, np.unique(labels[part]))} - known):
-                shown = ", ".join(map(str, unknown[:_MOST_SHOWN]))
-                raise BadData(
-                    f"{where}: data.condition: label needs training images of every class, but those of {shown} are "
-                    f"all among the images for {part}.\nBring more images of them, or leave them out."
-                )
-        return cls(parts={part: labels[part] for part in PARTS})
 
 
 def source_labels(source: str, count: int, role: Literal["train", "test"] = "train") -> np.ndarray | None:

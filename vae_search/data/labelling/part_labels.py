@@ -1,0 +1,89 @@
+"""Labels of the parts of a data set, which conditional models see."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from vae_search.data.labelling.source_labels import source_labels
+from vae_search.data.sources import Source
+from vae_search.data.splits import Split
+from vae_search.errors import BadData
+
+PARTS = ("train", "select", "judge", "test")
+_MOST_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PartLabels:
+    """Labels of all parts of a data set that a conditional model is trained on.
+
+    Args:
+        parts: (count,) int64 of the images of each of `PARTS`.
+    """
+
+    parts: Mapping[str, np.ndarray]
+
+    @property
+    def classes(self) -> int:
+        """One more than the greatest label of the training images; all others occur among those."""
+        return int(self.parts["train"].max()) + 1
+
+    @property
+    def sentence(self) -> str:
+        """Sentence on what models see."""
+        return (
+            f"Models see the label of each image, of {self.classes} classes, and are scored by -log p(image | label)."
+        )
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all labels."""
+        digest = hashlib.sha256()
+        for part in PARTS:
+            digest.update(f"{len(self.parts[part])}:".encode() + self.parts[part].astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    @classmethod
+    def of(cls, labels: Mapping[str, np.ndarray], *, where: str) -> "PartLabels":
+        """Labels for a conditional model.
+
+        Raises:
+            BadData: A part has none, or has a class that no training image has.
+        """
+        if missing := [part for part in PARTS if part not in labels]:
+            some = "none has one" if len(missing) == len(PARTS) else f"those for {', '.join(missing)} have none"
+            raise BadData(
+                f"{where}: data.condition: label needs the label of every image, but {some}.\n"
+                "Labels come from class folders, y_train and y_test of an .npz, a column label, or IDX files beside."
+            )
+        known = {*map(int, np.unique(labels["train"]))}
+        for part in PARTS[1:]:
+            if unknown := sorted({*map(int, np.unique(labels[part]))} - known):
+                shown = ", ".join(map(str, unknown[:_MOST_SHOWN]))
+                raise BadData(
+                    f"{where}: data.condition: label needs training images of every class, but those of {shown} are "
+                    f"all among the images for {part}.\nBring more images of them, or leave them out."
+                )
+        return cls(parts={part: labels[part] for part in PARTS})
+
+
+def labels_by_part(source: Source, split: Split, *, with_more: bool) -> dict[str, np.ndarray]:
+    """Labels by part, of those parts that have some; `with_more`: those that only a conditional model needs, too."""
+    if with_more:
+        source = replace(source, labels={**source.labels, **source.read_more_labels()})
+    pool = labels_of(source, "train", len(source.train))
+    own = None if source.test is None else labels_of(source, "test", len(source.test))
+    positions = {"train": split.train, "select": split.select, "judge": split.judge}
+    if split.test is not None:
+        positions["test"] = split.test
+    found = {} if pool is None else {part: pool[chosen] for part, chosen in positions.items()}
+    return found if own is None else found | {"test": own}
+
+
+def labels_of(source: Source, role: Literal["train", "test"], count: int) -> np.ndarray | None:
+    """Labels of a source's images of a role: those that came with them, or lie beside."""
+    found = source.labels.get(role)
+    return source_labels(source.name, count, role) if found is None else found

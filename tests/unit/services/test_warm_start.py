@@ -14,11 +14,13 @@ from vae_search.data.dataset import METRIC_VERSION
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.search.running_trial import SweepContext
 from vae_search.search.study.borrowed import borrowed_results
+from vae_search.server.submissions import DataRoots, checked_spec
 from vae_search.services import maintenance
 from vae_search.services.warm_start.beginning import begin
 from vae_search.services.warm_start.clipping import clipped
 from vae_search.services.warm_start.plan import keep, plan_warm_start
 from vae_search.services.warm_start.similarity import strangeness
+from vae_search.spec.from_trial import to_yaml
 from vae_search.spec.search_space_yaml import read_space
 from vae_search.spec.sweep_spec import SweepSpec, identity_changes, parse_spec
 from vae_search.store.backends.local import LocalStore
@@ -268,6 +270,15 @@ def test_the_warm_start_of_a_sweep_may_not_change_and_a_fork_has_none():
     assert identity_changes(began, now) == ["warm_start.configs: 5 → 3"]
     assert forked_spec(began, "fork").warm_start is None
     assert SweepSpec.from_json(json.loads(json.dumps(began.to_json()))) == began
+
+
+def test_a_spec_over_http_and_one_that_is_written_out_keep_their_warm_start():
+    text = TEXT.replace("from: auto", "from: [old, other], configs: 2")
+
+    spec, _ = checked_spec(text.encode(), DataRoots())
+
+    assert spec.warm_start.sources == ("old", "other")
+    assert parse_spec(to_yaml(spec), base=Path()) == spec
 
 
 @pytest.mark.parametrize("written", ["[]", "[a, a]", "['no name']", "yes", "7"])

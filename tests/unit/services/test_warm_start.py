@@ -254,6 +254,21 @@ def test_what_was_taken_stays_when_the_sources_grow_or_go(store):
     assert lines[0] == "warm start: the sampler knows 5 trials of old."
 
 
+def test_a_beginning_that_was_cut_before_its_record_begins_again_with_what_is_there_then(store):
+    source = put(store, "old")
+    new = record_of(spec_of("new"))
+    keep(store, new, plan_warm_start(store, new))  # and the driver dies
+    grown = trial_row(7, "old", params=params_of(7), incarnation=source.incarnation, comparability_key=SAME)
+    Ledger(store, "old").commit(grown, epoch_rows(7, "old"))
+
+    _, borrow = begin(store, new, None)
+    record = borrow(store, new)
+    beginning.create_or_check(store, record, text="")
+
+    assert [lender.trials for lender in record.warm_started.borrowed] == [6]
+    assert {finding.damaged for finding in inspect(store, "new").findings} == {False}  # the first copies are leftovers
+
+
 def test_a_spec_without_the_key_or_with_off_begins_with_nothing(store):
     put(store, "old")
     without, off = spec_of("new", "warm_start=null"), spec_of("new", "warm_start={from: off}")

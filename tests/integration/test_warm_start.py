@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import vae_search
+from vae_search.errors import SweepFailed
 from vae_search.services import maintenance
 from vae_search.services.sweep_status import status
 from vae_search.store.backends.local import LocalStore
@@ -67,3 +68,28 @@ def test_a_second_sweep_learns_from_the_first_and_repeats_it_when_the_first_is_g
 
     assert params_of(store, "second") == tried
     assert sweep_record.read(store, "second").warm_started == kept
+
+
+def test_a_confirmed_config_crosses_to_other_data_clipped_and_survives_kills_and_its_source(tmp_path: Path):
+    where, store = tmp_path / "store", LocalStore(tmp_path / "store")
+    confirmed = ("confirm: {finalists: 0}", "confirm: {finalists: 1, seeds: 1}")
+    other_data = ("data: {source: digits}", "data: {source: digits, validation: 0.3}")
+    vae_search.run(write(tmp_path, "other", confirmed, other_data), store=where, inline=True)
+    narrow = ("low: 2, high: 6}", "low: 7, high: 9}")
+    budget = ("budget: {trials: 4", "budget: {trials: 10")
+    spec = write(tmp_path, "narrow", narrow, budget, more="warm_start: {from: [other], configs: 2}\n")
+
+    vae_search.run(spec, store=where, inline=True, overrides=["budget.trials=1"])
+    assert status(store, "narrow").warm_started.configs == ()  # a tenth of one trial
+    maintenance.remove(store, "narrow")
+    with pytest.raises(SweepFailed, match="1 of 10 trials ended"):
+        vae_search.run(spec, store=where, inline=True, overrides=["budget.minutes=1e-5"])
+    kept = status(store, "narrow").warm_started
+    maintenance.remove(store, "other")
+    whole = vae_search.run(spec, store=where, inline=True)
+
+    assert whole.trials == 10
+    assert (kept.borrowed, len(kept.configs), kept.configs[0].changed) == ((), 1, ("latent_dim",))
+    assert params_of(store, "narrow")[0] == dict(kept.configs[0].params)
+    assert kept.configs[0].params["latent_dim"] == 7
+    assert status(store, "narrow").warm_started == kept

@@ -11,6 +11,7 @@ from vae_search.display.console import console, say, show_json
 from vae_search.display.front import front_line
 from vae_search.display.models import decision_lines
 from vae_search.display.tables import cell, csv_text, fits, show_table
+from vae_search.services.limits.words import limit_lines
 from vae_search.services.payloads import Facts, best_facts, decision_facts, outcome_facts, printed_ranking, status_facts
 from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store.queries.confirmed_configs import Confirmed, FailedConfirmation, confirmed_first, verdicts
@@ -74,6 +75,8 @@ def show_finished(outcome: "SweepOutcome", *, store: str, as_json: bool) -> None
         f"{status.spec.name}: {facts['finished']} of {facts['trials']} trials done, {facts['complete']} complete, "
         f"{facts['pruned']} pruned, {facts['failed']} failed; {facts['cpu_s']:,.0f} CPU seconds of training."
     )
+    for line in limit_lines(facts):
+        say(line)
     on_front = status.leaderboard.shown_front(pareto_criteria(status.spec))
     if on_front is not None:
         say(front_line(on_front))

@@ -7,7 +7,7 @@ import pytest
 from tests.support.rows import trial_row
 from vae_search.core.trial_state import Reason, State
 from vae_search.search.limits.spending import Spent, confirm_need, forecast, spent_by, used_limit
-from vae_search.services.limits.words import limit_lines, spending_lines
+from vae_search.services.limits.words import estimate_lines, limit_lines, spending_lines
 from vae_search.spec.sections import Budget
 from vae_search.store.control.search_stop import SearchStop, read_stop, write_stop
 from vae_search.store.ledger.trials import Ledger
@@ -68,13 +68,24 @@ def test_a_stop_is_read_as_it_was_written_and_damage_to_it_is_none(store):
 
 
 def test_status_says_why_the_search_stopped_and_what_was_spent():
-    facts = {"stop": str(STOP), "spending": {"cpu_hours": {"spent": 0.5, "limit": 1.0, "forecast": 1.5}}}
+    spending = {"cpu_hours": {"spent": 0.5, "limit": 1.0, "forecast": 1.5}}
 
-    first, second = limit_lines(facts)
+    (running,) = limit_lines({"state": "running", "spending": spending})
+    stopped, spent = limit_lines({"stop": str(STOP), "spending": spending})
 
-    assert first.startswith("The search stopped after 12 of 20 trials: the chance")
-    assert second.startswith("CPU-hours: 0.5 of 1 are spent; all trials and confirm runs would take about 1.5, more")
+    assert running.startswith("CPU-hours: 0.5 of 1 are spent; all trials and confirm runs would take about 1.5, more")
+    assert stopped.startswith("The search stopped after 12 of 20 trials: the chance")
+    assert spent == "CPU-hours: 0.5 of 1 are spent."
     assert limit_lines({}) == spending_lines(None) == []
+
+
+def test_a_dry_run_tells_what_is_roughly_needed_of_the_hours():
+    (little,) = estimate_lines(BUDGET, cpu_s=360.0)
+    (much,) = estimate_lines(BUDGET, cpu_s=7200.0)
+
+    assert little.startswith("Of 1 CPU-hours its products would take roughly 0.1, ")
+    assert much.endswith(", so the search will end early.")
+    assert estimate_lines(Budget(trials=1, epochs=1), cpu_s=1.0) == ()
 
 
 @pytest.mark.slow

@@ -14,11 +14,13 @@ from vae_search.data.dataset import METRIC_VERSION
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.search.running_trial import SweepContext
 from vae_search.search.study.borrowed import borrowed_results
+from vae_search.server.submissions import DataRoots, checked_spec
 from vae_search.services import maintenance
 from vae_search.services.warm_start.beginning import begin
 from vae_search.services.warm_start.clipping import clipped
 from vae_search.services.warm_start.plan import keep, plan_warm_start
 from vae_search.services.warm_start.similarity import strangeness
+from vae_search.spec.from_trial import to_yaml
 from vae_search.spec.search_space_yaml import read_space
 from vae_search.spec.sweep_spec import SweepSpec, identity_changes, parse_spec
 from vae_search.store.backends.local import LocalStore
@@ -252,6 +254,21 @@ def test_what_was_taken_stays_when_the_sources_grow_or_go(store):
     assert lines[0] == "warm start: the sampler knows 5 trials of old."
 
 
+def test_a_beginning_that_was_cut_before_its_record_begins_again_with_what_is_there_then(store):
+    source = put(store, "old")
+    new = record_of(spec_of("new"))
+    keep(store, new, plan_warm_start(store, new))  # and the driver dies
+    grown = trial_row(7, "old", params=params_of(7), incarnation=source.incarnation, comparability_key=SAME)
+    Ledger(store, "old").commit(grown, epoch_rows(7, "old"))
+
+    _, borrow = begin(store, new, None)
+    record = borrow(store, new)
+    beginning.create_or_check(store, record, text="")
+
+    assert [lender.trials for lender in record.warm_started.borrowed] == [6]
+    assert {finding.damaged for finding in inspect(store, "new").findings} == {False}  # the first copies are leftovers
+
+
 def test_a_spec_without_the_key_or_with_off_begins_with_nothing(store):
     put(store, "old")
     without, off = spec_of("new", "warm_start=null"), spec_of("new", "warm_start={from: off}")
@@ -268,6 +285,15 @@ def test_the_warm_start_of_a_sweep_may_not_change_and_a_fork_has_none():
     assert identity_changes(began, now) == ["warm_start.configs: 5 → 3"]
     assert forked_spec(began, "fork").warm_start is None
     assert SweepSpec.from_json(json.loads(json.dumps(began.to_json()))) == began
+
+
+def test_a_spec_over_http_and_one_that_is_written_out_keep_their_warm_start():
+    text = TEXT.replace("from: auto", "from: [old, other], configs: 2")
+
+    spec, _ = checked_spec(text.encode(), DataRoots())
+
+    assert spec.warm_start.sources == ("old", "other")
+    assert parse_spec(to_yaml(spec), base=Path()) == spec
 
 
 @pytest.mark.parametrize("written", ["[]", "[a, a]", "['no name']", "yes", "7"])

@@ -36,21 +36,26 @@ def estimate_lines(budget: "Budget", *, cpu_s: float) -> tuple[str, ...]:
     lines = []
     if budget.cpu_hours is not None:
         hours = cpu_s / HOUR_S
-        fit = "which is enough" if hours <= budget.cpu_hours else "so the search will end early"
+        fit = "" if hours <= budget.cpu_hours else ", so the search will end early"
         lines.append(
-            f"All of it would take roughly {hours:.2g} CPU-hours of the {budget.cpu_hours:g} there are, {fit}."
+            f"Of {budget.cpu_hours:g} CPU-hours its products would take roughly {hours:.2g}, small networks take "
+            f"several times that{fit}."
         )
     if budget.gpu_hours is not None:
         lines.append("How many GPU-hours it would take cannot be told before a trial has ended.")
     return tuple(lines)
 
 
-def spending_lines(facts: Mapping[str, Any] | None) -> list[str]:
-    """Spending in words, a line for each limit, from `spending_facts`."""
+def spending_lines(facts: Mapping[str, Any] | None, *, is_over: bool = False) -> list[str]:
+    """Spending in words, a line for each limit, from `spending_facts`.
+
+    Args:
+        is_over: whether the search has ended, so that there is nothing to forecast.
+    """
     lines = []
     for key, each in (facts or {}).items():
         line = f"{UNITS[key]}: {each['spent']:.3g} of {each['limit']:g} are spent"
-        if each["forecast"] is not None:
+        if each["forecast"] is not None and not is_over:
             enough = "enough" if each["forecast"] <= each["limit"] else "more than there is: the search will end early"
             line += f"; all trials and confirm runs would take about {each['forecast']:.3g}, {enough}"
         lines.append(f"{line}.")
@@ -60,4 +65,6 @@ def spending_lines(facts: Mapping[str, Any] | None) -> list[str]:
 def limit_lines(status: Mapping[str, Any]) -> list[str]:
     """Lines on a sweep's limits, from its status as a payload: why its search stopped, and what it has spent."""
     stop = status.get("stop")
-    return [*([] if stop is None else [f"The search {stop}."]), *spending_lines(status.get("spending"))]
+    is_over = stop is not None or status.get("state") == "finished"
+    lines = [] if stop is None else [f"The search {stop}."]
+    return [*lines, *spending_lines(status.get("spending"), is_over=is_over)]

@@ -209,7 +209,8 @@ def fitted(spec: SweepSpec, params: Mapping[str, ParamValue]) -> ClippedConfig:
 
 
 def _best_confirmed(store: Store, source: Source) -> ConfirmRow | None:
-    rows = ConfirmRuns(store, source.name).read().rows
+    found = ConfirmRuns(store, source.name).read().rows
+    rows = [row for row in found if row.incarnation == source.record.incarnation]
     try:
         best = confirmed_first(verdicts(rows))[:1]
     except Conflict:  # they were not judged alike, so that none is the best

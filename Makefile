@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Two workers; tests on Ray share one of them, and it begins with these.
 WORKERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo serve-demo check test test-all docs chaos e2e install lint clean bench-speed bench-service bench-kernel bench-precision bench-memory bench-rungs bench-rung-rules bench-target bench-quality bench-planned bench-champions \
+.PHONY: demo serve-demo check test test-all docs chaos e2e install lint clean bench-speed bench-service bench-kernel bench-precision bench-memory bench-rungs bench-rung-rules bench-target bench-quality bench-planned bench-planner bench-champions \
 	bench-bits bench-durability bench-bucket bench-scaling bench-pareto bench-stability bench-sampler bench-ranking bench-plots bench-clip bench-best-epoch bench-gates bench-data bench-warm bench-stop bench-gan bench-conditional
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 to 3.13. requirements.lock serves all of them.
@@ -101,6 +101,9 @@ bench-quality: .venv/installed
 
 bench-planned: .venv/installed
 	$(BIN)/python benchmarks/planned_half_hour.py
+
+bench-planner: .venv/installed-dev
+	$(BIN)/python benchmarks/planner_rules.py
 
 bench-bits: .venv/installed
 	$(BIN)/python benchmarks/fashion_bits.py

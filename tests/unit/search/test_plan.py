@@ -83,7 +83,7 @@ def test_a_promotion_gets_its_three_seeds_one_after_another_if_need_be():
     alone = plan(30, 1, FASHION, Demands(promotes=True))
 
     assert alone.seeds == 3
-    assert alone.confirm_epochs == math.floor(0.97 * 0.65 * 1800 / (3 * 5.0) - 10)
+    assert alone.confirm_epochs == math.floor(0.97 * 0.75 * 1800 / (3 * 5.0) - 10)
 
 
 def test_huge_epochs_leave_one_trial_and_say_that_they_do_not_fit():

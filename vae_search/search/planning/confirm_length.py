@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.search.planning.plan import confirm_length
+from vae_search.search.planning.plan import SEARCH_SHARE, confirm_length
 from vae_search.search.planning.plan_record import SweepPlan
 from vae_search.search.planning.turns import turn_epochs
 from vae_search.spec.sweep_spec import SweepSpec
@@ -64,9 +64,10 @@ class ConfirmLength:
         Args:
             minutes: of the budget by now.
         """
-        if not self._is_auto or self._plan is None or minutes is None:
+        if not self._is_auto or minutes is None:
             return None
-        return self._plan.confirm_share * 60.0 * minutes
+        share = self._plan.confirm_share if self._plan else 1.0 - SEARCH_SHARE  # a fork has no plan of its own
+        return share * 60.0 * minutes
 
     def decide(
         self, finalists: Sequence[TrialRow], *, left_s: float, slots: int, check_lease: Callable[[], None]

@@ -9,7 +9,7 @@ evidence for each rule.
 import math
 from dataclasses import dataclass
 
-SEARCH_SHARE = 0.35  # of the time
+SEARCH_SHARE = 0.25  # of the time
 CONFIGS = 48  # that a search tries before its trials become longer
 LEAST_CONFIGS = 16  # that are worth a first rung, where less would not compare anything
 REDUCTION_FACTOR = 3

@@ -90,6 +90,15 @@ def test_only_how_the_images_are_read_may_be_set(tmp_path, override):
         spec_for("digits", tmp_path, override)
 
 
+def test_what_is_asked_for_is_written_once_and_as_asked(tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).integers(0, 256, (300, 16, 16, 3), np.uint8))
+
+    by_itself, asked = (spec_for(tmp_path / "a.npy", tmp_path, *said) for said in ((), ("data.mirror=false",)))
+
+    assert (by_itself.data.mirror, asked.data.mirror) == (True, False)
+    assert (tmp_path / "first.yaml").read_text().count("mirror:") == 1
+
+
 def test_colours_as_floats_are_refused_by_their_name(tmp_path):
     np.save(tmp_path / "a.npy", np.random.default_rng(0).random((300, 8, 8, 3)))
 

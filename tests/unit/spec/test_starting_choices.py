@@ -70,6 +70,54 @@ def test_colours_as_floats_in_between_are_refused_with_what_to_do():
         fitting_choices(summary(white=1.0))
 
 
+@pytest.mark.parametrize(
+    ("images", "mirrors"),
+    [
+        (summary(500, channels=3), True),
+        (summary(500, channels=1), False),  # digits and letters have a left and a right
+        (summary(500, channels=3, is_coloured=False), False),
+        (summary(70_000, channels=3, side=32), False),
+    ],
+    ids=["colour", "grey", "grey-in-three-channels", "many"],
+)
+def test_pictures_in_colour_are_mirrored_unless_they_are_many(images, mirrors):
+    assert spec_for(images).data.mirror == mirrors
+
+
+def test_few_large_pictures_get_fewer_latents_and_a_heavier_kl_than_many():
+    few, many = spec_for(summary(500)), spec_for(summary(50_000))
+
+    assert few.search_space.largest("latent_dim", default=0) < many.search_space.largest("latent_dim", default=0)
+    assert (few.enqueue[0]["beta"], many.enqueue[0]["beta"]) == (20, 1)
+
+
+@pytest.mark.parametrize(
+    ("images", "beta"),
+    [
+        (summary(side=128), 50),
+        (summary(side=48), 11.2),
+        (summary(side=28), 1),
+        (summary(side=128, channels=1, is_binary=True), 1),  # hundreds of nats, not ten thousands
+    ],
+    ids=["larger", "smaller", "small", "black-and-white"],
+)
+def test_the_weight_of_the_kl_goes_with_the_number_of_values_of_many_levels(images, beta):
+    assert spec_for(images).enqueue[0]["beta"] == pytest.approx(beta, abs=0.1)
+
+
+@pytest.mark.parametrize("count", [120, 500, 5_000])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_first_config_is_trained_for_about_two_thousand_steps_or_less_of_few_greys(count, channels):
+    images = summary(count, channels=channels)
+    spec = spec_for(images)
+
+    steps = spec.budget.epochs * (images.parts["train"] / int(spec.enqueue[0]["batch_size"]))
+
+    expected = 1_250 if channels == 1 and count < 3_000 else 2_000
+    assert steps <= 1.05 * expected
+    assert steps >= 0.9 * expected or spec.budget.epochs == 90
+
+
 SIZES = [(80, 4), (120, 64), (500, 64), (2_000, 28), (5_000, 8), (70_000, 28), (400_000, 512), (3_000_000, 32)]
 
 

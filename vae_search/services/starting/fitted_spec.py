@@ -56,7 +56,9 @@ def fitted_spec(path: Path, *, name: str, source: str, overrides: Sequence[str],
         for text in overrides
     ]
     last = Choice(key="promote.model", value=name, why="what the best becomes if it passes every gate")
-    text = commented_spec(name, path.name, dataset.summary.sentences, (first, *asked, *choices, last))
+    said = {choice.key for choice in asked}
+    open_ones = [choice for choice in choices if choice.key not in said]
+    text = commented_spec(name, path.name, dataset.summary.sentences, (first, *asked, *open_ones, last))
     parse_spec(text, origin=str(path), base=folder)
     return text
 

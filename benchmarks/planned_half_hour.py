@@ -83,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--samples", type=int, default=SAMPLES, help="of the bound on test images")
-    parser.add_argument("--set", action="append", default=[], help="laid over the spec as well")
+    parser.add_argument("--set", action="append", default=[], help="laid over the spec as well, after the minutes")
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "planned_half_hour.json")
     arguments = parser.parse_args()
     source, started = str(fashion_mnist_folder()), time.monotonic()

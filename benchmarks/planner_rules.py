@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 DIGITS, DIGITS_EPOCHS, SEEDS = 40, 81, 2
 ETA, RESAMPLES = 3, 2000
 TRIES = (6, 12, 24, 36, 48)
-SHARES = (0.1, 0.2, 0.25, 0.35, 0.5, 0.7)
+SHARES = (0.1, 0.2, 0.35, 0.5, 0.7)
 SPACE = {
     "architecture": "mlp",
     "latent_dim": {"type": "int", "low": 2, "high": 16, "log": True},

@@ -10,6 +10,7 @@ from math import log
 from typing import Literal
 
 from vae_search.errors import Conflict, InvalidSpec, NotFound
+from vae_search.search.planning.confirm_length import decided_epochs
 from vae_search.services import queries
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.rows import TrialRow
@@ -99,7 +100,7 @@ def compare(
                 value=(_neg_elbo(row) if seeds is None else seeds.mean) / per_value,
                 sd=None if seeds is None or seeds.sd is None else seeds.sd / per_value,
                 seeds=0 if seeds is None else seeds.seeds,
-                epochs=row.epochs if seeds is None else sweep_record.latest_spec(store, name).confirm_epochs,
+                epochs=row.epochs if seeds is None else _confirm_epochs(store, records[name]),
                 finished=found.finished,
             )
         )
@@ -143,6 +144,11 @@ def _neg_elbo(row: TrialRow) -> float:
     if row.neg_elbo is None:
         raise ValueError(f"a COMPLETE trial must have a neg_elbo, but {row.sweep}/{row.trial} has none")
     return row.neg_elbo
+
+
+def _confirm_epochs(store: Store, record: SweepRecord) -> int:
+    decided = decided_epochs(store, record.spec.name, incarnation=record.incarnation)
+    return decided or sweep_record.latest_spec(store, record.spec.name).confirm_epochs
 
 
 def _nats_of_a_bit_per_dim(row: TrialRow) -> float:

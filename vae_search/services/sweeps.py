@@ -77,8 +77,6 @@ def run(
     _warn_of_former_limit(spec, observer)
     existing = sweep_record.find(store, spec.name)
     spec = spec.with_bound(existing.spec if existing else None)
-    if existing is not None:
-        spec = spec.settled_as(existing.spec)
     if existing is not None and (finished := _finished(store, existing, spec)) is not None:
         if finished.ended_by_time:
             observer.on_warning(f"sweep {spec.name}: {time_is_used(finished)}")

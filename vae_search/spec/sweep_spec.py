@@ -171,7 +171,7 @@ class SweepSpec(AutoSpec):
         return self.objective.bound or "elbo"
 
     def with_bound(self, began: "SweepSpec | None") -> "SweepSpec":
-        """The same with what `objective` leaves open as the sweep began, whatever `promote` and defaults are now.
+        """The same with auto keys, and what `objective` leaves open, as the sweep began, whatever defaults are now.
 
         Args:
             began: the stored spec of this sweep; None for a new sweep.
@@ -182,7 +182,8 @@ class SweepSpec(AutoSpec):
             settled["stability_weight"] = began.objective.stability_weight
         said = {name for name in self.objective.model_fields_set if getattr(self.objective, name) is not None}
         update = {name: value for name, value in settled.items() if name not in said}
-        return self.model_copy(update={"objective": self.objective.model_copy(update=update)})
+        spec = self.settled_as(began) if began else self
+        return spec.model_copy(update={"objective": self.objective.model_copy(update=update)})
 
     @property
     def confirm_epochs(self) -> int:

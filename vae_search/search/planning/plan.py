@@ -117,6 +117,9 @@ def plan(minutes: float, workers: int, speed: Speed, demands: Demands) -> Plan:
     first = _first_rung(epochs, demands)
     each_s = expected_epochs(epochs, first, demands.reduction_factor) * speed.epoch_s + TRIAL_START_S
     room = math.floor(search_s * workers / each_s)
+    if room < demands.reduction_factor and demands.first_rung is None:  # none of so few would go on
+        first, each_s = None, epochs * speed.epoch_s + TRIAL_START_S
+        room = math.floor(search_s * workers / each_s)
     trials = demands.trials or min(MOST_TRIALS, max(room, demands.least_trials, 1))
     length = max(longest, epochs)
     judge_s = speed.judge_epochs * speed.slow_epoch_s * rounds_of(workers, finalists=finalists, seeds=seeds)

@@ -10,6 +10,7 @@ from vae_search.errors import ClusterTrouble
 from vae_search.search.planning.plan import plan
 from vae_search.search.planning.plan_record import SweepPlan, demands_of, interleaved, values_of
 from vae_search.search.planning.speed import speed_of
+from vae_search.services.planning.plan_words import plan_sentence
 from vae_search.spec.hyperparameters import ParamValue
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ def settle(
     speed = speed_of(timings, found[0].costs)
     divided = plan(minutes, workers, speed, demands_of(spec))
     record = SweepPlan(minutes=minutes, workers=workers, speed=speed, plan=divided, timings=timings)
+    observer.on_phase(plan_sentence(record))
+    if not divided.fits:
+        observer.on_warning(f"sweep {spec.name}: {minutes:g} minutes are too few for the least that it does here.")
     return spec.settled(values_of(divided, spec)), record
 
 

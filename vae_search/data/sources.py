@@ -17,7 +17,7 @@ from vae_search.data.builtin import (
     read_mnist,
     read_mnist_labels,
 )
-from vae_search.data.formats.any_path import read_path
+from vae_search.data.formats.any_path import files_beside, read_path
 from vae_search.data.formats.arrays.normal_form import in_normal_form
 from vae_search.data.formats.choices import NONE, Choices
 from vae_search.data.formats.found import Found
@@ -198,7 +198,11 @@ def _read_path(path: Path, choices: Choices, *, cache: Path, held_bytes: int | N
                 raise BadData(_missing(path)) from None
     except ValueError as error:  # a null character
         raise BadData(f"{where}: must be a path, but no path holds a null character.") from error
-    room = Room(cache=cache, identity=lambda: f"{files_identity(path)} {choices}", held_bytes=held_bytes)
+
+    def identity() -> str:
+        return f"{files_identity(path, beside=files_beside(path))} {choices}"
+
+    room = Room(cache=cache, identity=identity, held_bytes=held_bytes)
     with_room = replace(choices, room_for=Spool(room).empty)
     found = recalled(room, lambda: read_path(path, with_room, held_bytes=room.limit_bytes), where=where)
     return _of_found(str(path), found, room=room)

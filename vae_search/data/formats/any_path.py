@@ -64,6 +64,13 @@ def read_path(path: Path, choices: Choices = NONE, *, held_bytes: int) -> Found:
     return in_normal_form(found, choices, where=where)
 
 
+def files_beside(path: Path) -> tuple[Path, ...]:
+    """Other files that are read with a file although its path does not name them; of a folder, all lie inside."""
+    if path.is_dir() or _kind(path.name) is not None:
+        return ()
+    return tuple((_idx_set_of(path) or {}).values())
+
+
 def _read_folder(folder: Path, choices: Choices, held_bytes: int) -> Found:
     where = place(folder)
     if idx_file(folder, TRAIN) or idx_file(folder, TEST):

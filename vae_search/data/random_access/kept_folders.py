@@ -117,9 +117,7 @@ def drop_damaged(folders: Iterable[Path]) -> list[Path]:
 
 def _remove_if_damaged(folder: Path) -> None:
     """Remove a folder unless another process has put a whole one in its place since it was read."""
-    aside = folder.with_name(
-        f".{folder.name}.{secrets.token_hex(4)}.part"
-    )  # if we are killed, `kept_folder` removes it
+    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")  # a name that `kept_folder` sweeps up
     with _lock(folder):  # so nobody makes it anew while it is read again
         if not folder.exists() or _has_sealed_bytes(folder):
             return

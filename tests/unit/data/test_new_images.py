@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.pictures import grey
 from vae_search.core.dataset_summary import DatasetSummary
+from vae_search.data import image_checks
 from vae_search.data.binarization import draw_evaluation_sets
 from vae_search.data.dataset import load_dataset, load_new_images
 from vae_search.data.formats.choices import Choices
@@ -119,3 +120,17 @@ def test_floats_that_may_be_in_either_of_two_ranges_are_refused_with_what_mends_
         read_like(trained, new / 255, tmp_path)
 
     np.testing.assert_array_equal(read_like(trained, new, tmp_path), new)
+
+
+def test_images_that_do_not_fit_in_memory_are_refused_where_they_would_not_be_scaled(tmp_path, monkeypatch):
+    trained, dark = grey().astype(np.uint16) << 4, np.minimum(grey(50), 15).astype(np.uint16) << 4
+    monkeypatch.setattr(image_checks, "MAX_BYTES", 2000)
+    np.save(tmp_path / "new.npy", dark)  # no value above 255: without more they would pass for bytes
+    choices = Choices(scaling="12 bits")
+
+    with pytest.raises(BadData, match=r"have 12 bits, and .*\nSave these as uint8"):
+        load_new_images(str(tmp_path / "new.npy"), binarize="none", cache=tmp_path, choices=choices)
+
+    np.save(tmp_path / "new.npy", (trained >> 4).astype(np.uint8))
+    found = load_new_images(str(tmp_path / "new.npy"), binarize="none", cache=tmp_path, choices=choices)
+    np.testing.assert_array_equal(found.pixels[:][..., 0], grey())

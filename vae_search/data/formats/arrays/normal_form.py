@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from vae_search.data.formats.arrays.layout import in_order, order_of
-from vae_search.data.formats.arrays.ranges import in_range, scaling_like
+from vae_search.data.formats.arrays.ranges import in_range, refuse_unscaled, scaling_like
 from vae_search.data.formats.choices import Choices
 from vae_search.data.formats.found import AnyImages, Found
 from vae_search.data.formats.pictures.fitting import resized, resized_note
@@ -46,6 +46,7 @@ def _read_in_ranges(found: Found, choices: Choices, *, where: str) -> Found:
             ordered, axes = in_order({role: part})
             reader, notes = as_reader(ordered[role]), [*notes, *axes]
         else:
+            refuse_unscaled(part.dtype, choices.scaling, where=where)
             reader, order = part, order_of(part.shape)
             if order.change is not None and order.counted == 0:
                 reader, notes = ChangedReader(reader, order.change), [*notes, order.note]

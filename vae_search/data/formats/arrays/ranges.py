@@ -69,6 +69,20 @@ def scaling_like(parts: Mapping[Role, np.ndarray], known: str | None, *, where: 
     return scaling_of(parts)
 
 
+def refuse_unscaled(dtype: np.dtype, known: str | None, *, where: str) -> None:
+    """Refuse new images that are read in ranges, so that they are not scaled, if those of their model were.
+
+    Raises:
+        BadData: They have the type of the model's images.
+    """
+    if known is not None and (dtype == np.uint16 if known in BITS else dtype.kind == "f"):
+        found = f"have {known}" if known in BITS else f"lie in {known}"
+        raise BadData(
+            f"{where}: the model's images {found}, and from that only images are brought that fit in memory.\n"
+            "Save these as uint8 in 0 … 255, or give some of them."
+        )
+
+
 def in_range(parts: Mapping[Role, np.ndarray], scaling: str | None) -> tuple[dict[Role, np.ndarray], list[str]]:
     """Images by part, brought from a scaling into a range that is checked later, and sentences on what was changed."""
     if scaling == CENTRED:

@@ -22,6 +22,8 @@ class DatasetSummary:
         copies: images that equal one before them, pixel by pixel, over all parts.
         in_train: number of held-out images that equal a training image, by part: select, judge, test.
         notes: sentences on what was left out, and what was changed before it was read.
+        scaling: of the pixels in the file, that new images for a model are read by too: `[-1, 1]`, `0 … 255` or
+            `12 bits`; None if they were read as they are, and in records from before it was kept.
     """
 
     height: int
@@ -36,6 +38,7 @@ class DatasetSummary:
     copies: int
     in_train: Mapping[str, int]
     notes: tuple[str, ...] = field(default=())
+    scaling: str | None = None
 
     @property
     def images(self) -> int:

@@ -263,6 +263,7 @@ def _summary(source: Source, split: Split) -> DatasetSummary:
         copies=found.copies,
         in_train=found.in_train,
         notes=source.notes,
+        scaling=source.scaling,
     )
 
 

@@ -17,7 +17,7 @@ from vae_search.data.builtin import (
     read_mnist,
     read_mnist_labels,
 )
-from vae_search.data.formats.any_path import read_path
+from vae_search.data.formats.any_path import files_beside, read_path
 from vae_search.data.formats.arrays.normal_form import in_normal_form
 from vae_search.data.formats.choices import NONE, Choices
 from vae_search.data.formats.found import Found
@@ -61,6 +61,7 @@ class Source:
         read_more_labels: reads those that only a conditional model needs: they lie in files of their own, or are names
             of folders.
         notes: sentences on what was left out, and what was changed before it was read.
+        scaling: see `Found`.
         folder: of the cache, where images that do not fit in memory are mapped from; None if they are in memory.
         decoded_as: fingerprint that those in the folder had when they were decoded.
     """
@@ -72,6 +73,7 @@ class Source:
     labels: Mapping[Role, np.ndarray] = field(default_factory=dict)
     read_more_labels: Callable[[], Mapping[Role, np.ndarray]] = lambda: NO_LABELS
     notes: tuple[str, ...] = ()
+    scaling: str | None = None
     folder: Path | None = None
     decoded_as: str | None = None
 
@@ -196,7 +198,11 @@ def _read_path(path: Path, choices: Choices, *, cache: Path, held_bytes: int | N
                 raise BadData(_missing(path)) from None
     except ValueError as error:  # a null character
         raise BadData(f"{where}: must be a path, but no path holds a null character.") from error
-    room = Room(cache=cache, identity=lambda: f"{files_identity(path)} {choices}", held_bytes=held_bytes)
+
+    def identity() -> str:
+        return f"{files_identity(path, beside=files_beside(path))} {choices}"
+
+    room = Room(cache=cache, identity=identity, held_bytes=held_bytes)
     with_room = replace(choices, room_for=Spool(room).empty)
     found = recalled(room, lambda: read_path(path, with_room, held_bytes=room.limit_bytes), where=where)
     return _of_found(str(path), found, room=room)
@@ -210,7 +216,7 @@ def _of_found(name: str, found: Found, *, room: Room) -> Source:
     if found.validation is None:
         usual = _with_protocol if found.in_published_order else _checked
         source = usual(name, found.train, found.test, labels=labels, notes=notes, room=room)
-        return replace(source, read_more_labels=lambda: named)
+        return replace(source, read_more_labels=lambda: named, scaling=found.scaling)
     where = printable(name, 400)
     if found.validation.shape[1:] != found.train.shape[1:]:
         sizes = " and ".join("×".join(map(str, part.shape[1:])) for part in (found.train, found.validation))
@@ -222,7 +228,7 @@ def _of_found(name: str, found: Found, *, room: Room) -> Source:
         protocol, notes = None, (*notes, few)
     images = joined(found.train, found.validation)
     source = _checked(name, images, found.test, protocol=protocol, labels=labels, notes=notes, room=room)
-    return replace(source, read_more_labels=lambda: named)
+    return replace(source, read_more_labels=lambda: named, scaling=found.scaling)
 
 
 def _joined(found: Found, labels: Mapping[Role, np.ndarray | None]) -> dict[Role, np.ndarray]:

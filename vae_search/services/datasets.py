@@ -81,11 +81,12 @@ def open_dataset(
         raise BadData(_by_address(error, copy.place, data.source)) from error
 
 
-def open_new_images(store: Store, source: str, *, like: DataSpec, cache: Path) -> "NewImages":
+def open_new_images(store: Store, source: str, *, like: DataSpec, scaling: str | None, cache: Path) -> "NewImages":
     """Read images to score a finished model on; see `data.dataset.load_new_images`.
 
     Args:
         like: data of the model, whose binarisation, size and the like they get.
+        scaling: of the model's images; None: not known, or the usual one.
 
     Raises:
         BadData: The images cannot be found or used.
@@ -95,7 +96,7 @@ def open_new_images(store: Store, source: str, *, like: DataSpec, cache: Path) -
     from vae_search.data.formats.choices import Choices
 
     local = local_copy(store, DataSpec(source=source), cache=cache)
-    choices = Choices.of_new_images(like)
+    choices = Choices.of_new_images(like, scaling=scaling)
     return load_new_images(local.data.source, binarize=like.binarize, cache=cache, choices=choices)
 
 

@@ -40,7 +40,8 @@ def one_picture(folder: Path) -> Path:
 CASES = [
     Case(
         name="pt",
-        shape="`.pt`, pickles, zarr, Arrow files, NIfTI, DICOM, HEIC, SVG, films, other archives",
+        shape="`.pt`, pickles, zarr, Arrow files, NIfTI, DICOM, HEIC, SVG, films, CIFAR-100, files of several pages, "
+        "other archives",
         outcome="refused with the line that converts them: their readers run code, or need more than is installed",
         make=lambda f: written(f / "frames.pt", b"PK\3\4"),
         refused="torch.load('frames.pt', weights_only=True)",

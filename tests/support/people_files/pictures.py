@@ -54,6 +54,23 @@ def with_junk(folder: Path) -> Path:
     return root
 
 
+def with_masks(folder: Path, image: str, mask: str, *, zipped: bool = False) -> Path:
+    """Pictures and a mask of each, by patterns of their paths."""
+    members = pictures(GREY(), image) | pictures(np.where(GREY() > 90, 255, 0).astype(np.uint8), mask)
+    if zipped:
+        return archive(folder / "cells.zip", members)
+    for name, content in members.items():
+        (folder / "cells" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "cells" / name).write_bytes(content)
+    return folder / "cells"
+
+
+def named_parts(folder: Path) -> Path:
+    for number, image in enumerate(GREY()):
+        save(folder / "flat" / f"{'test' if number < 50 else 'train'}_{number:04}.png", image)
+    return folder / "flat"
+
+
 def damaged(folder: Path, count: int = 3) -> Path:
     classes(folder / "notMNIST", GREY())
     for number in range(count):
@@ -248,6 +265,44 @@ CASES = [
         make=with_junk,
         pixels=grey_pixels,
         said=("1 files (1 .txt)",),
+    ),
+    Case(
+        name="masks",
+        shape="`masks`, `labels`, `annotations` or `segmentation` beside `images`; `a_mask.png` beside `a.png`",
+        outcome="masks are left out, and said; in a folder of their own they are read",
+        make=partial(with_masks, image="images/{:04}.png", mask="masks/{:04}.png"),
+        pixels=grey_pixels,
+        said=("Left out, as masks or labels of other pictures by their names: 200 files (first: masks/0000.png)",),
+    ),
+    *(
+        Case(
+            name=f"masks as {mask}{' in an archive' if zipped else ''}",
+            shape="",
+            make=partial(with_masks, image=image, mask=mask, zipped=zipped),
+            pixels=grey_pixels,
+            said=("200 files (first: ",),
+        )
+        for image, mask, zipped in (
+            ("JPEGImages/{:04}.png", "SegmentationClass/{:04}.png", False),
+            ("train_images/{:04}.png", "train_masks/{:04}.png", False),
+            ("img_{:03}.png", "img_{:03}_mask.png", False),
+            ("benign ({:03}).png", "benign ({:03})_mask_1.png", True),
+            ("image_{:03}.png", "mask_{:03}.png", True),
+            ("a/Images/{:04}.png", "a/Annotations/b/{:04}.png", True),
+        )
+    ),
+    Case(
+        name="a class of masks",
+        shape="",
+        make=partial(with_masks, image="no mask/{:04}.png", mask="mask/{:04}.png"),
+        parts=(400, None, None),
+    ),
+    Case(
+        name="names of parts",
+        shape="`train_1.png`, `test_1.png` … in one folder",
+        outcome="pooled, and said with the folders to sort them into",
+        make=named_parts,
+        said=("Names such as test_0000.png and train_0050.png were not read as parts: all pictures are pooled",),
     ),
     Case(
         name="damaged",

@@ -15,8 +15,8 @@ import pytest
 from tests.support.paths import ROOT
 from vae_search.data import image_checks
 from vae_search.data.dataset import Dataset, load_dataset, load_new_images
-from vae_search.data.random_access import image_reader
-from vae_search.data.random_access.kept_folders import drop_damaged
+from vae_search.data.random_access import image_reader, kept_folders
+from vae_search.data.random_access.kept_folders import drop_damaged, kept_folder
 from vae_search.data.random_access.mapped_images import MappedImages
 from vae_search.data.random_access.mapped_source import mapped_source
 from vae_search.errors import BadData
@@ -193,6 +193,40 @@ def test_bytes_that_a_disk_has_changed_are_found_when_all_are_read(name, tmp_pat
     again = load_dataset(spec, cache=tmp_path / "cache")
     assert_same(in_memory, again)
     assert drop_damaged(again.folders) == []
+
+
+def damaged_folder(folder: Path) -> Path:
+    kept = kept_folder(folder / "images" / "a", lambda part: (part / "x").write_bytes(b"right") and None)
+    (kept / "x").write_bytes(b"wrong")
+    return kept
+
+
+def test_a_folder_that_another_process_has_made_anew_meanwhile_is_left(tmp_path, monkeypatch):
+    folder, lock = damaged_folder(tmp_path), kept_folders._lock
+
+    def lock_after_another(path: Path):
+        """The lock, taken when another process has just had it."""
+        monkeypatch.setattr(kept_folders, "_lock", lock)
+        kept_folder(path, lambda part: (part / "x").write_bytes(b"right") and None)
+        return lock(path)
+
+    monkeypatch.setattr(kept_folders, "_lock", lock_after_another)
+
+    assert drop_damaged([folder]) == [folder]  # whoever has mapped it has the damaged one
+
+    assert (folder / "x").read_bytes() == b"right"
+
+
+def test_a_damaged_folder_that_cannot_be_removed_is_not_told_as_removed(tmp_path, monkeypatch):
+    folder = damaged_folder(tmp_path)
+
+    def refused(self: Path, target: Path):
+        raise PermissionError(13, "Permission denied")  # root, who may run this, is refused nothing
+
+    monkeypatch.setattr(Path, "rename", refused)
+
+    with pytest.raises(BadData, match=r"cannot be removed: Permission denied\.\nDelete that folder"):
+        drop_damaged([folder])
 
 
 def test_statistics_that_cannot_be_read_are_made_anew(tmp_path, too_large):

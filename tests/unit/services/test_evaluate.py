@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +74,21 @@ def test_the_gate_is_told_of_the_copies_that_were_counted(tmp_path):
 
     assert share == leaking.summary.in_train["test"] / 40
     assert 0.1 < share <= 0.25
+
+
+def test_new_images_are_scaled_as_the_summary_in_the_card_says(old, tmp_path, monkeypatch):
+    dark = (read_digits()[:70] * 900).astype(np.uint16)  # of 12 bits, which their brightest pixel does not tell
+    np.save(tmp_path / "new.npy", dark)
+    np.save(tmp_path / "same.npy", (dark >> 4).astype(np.uint8))
+    with pytest.raises(BadData, match="must lie in 0 … 255"):
+        champions.evaluate(old, "before", source=str(tmp_path / "new.npy"), cache=tmp_path)
+    summary = load_dataset(DataSpec(source="digits"), cache=tmp_path).summary
+    loaded = replace(champions.load(old, "before"), images=replace(summary, scaling="12 bits"))
+    monkeypatch.setattr(champions, "load", lambda *_: loaded)
+
+    found, same = (
+        champions.evaluate(old, "before", source=str(tmp_path / name), cache=tmp_path)
+        for name in ("new.npy", "same.npy")
+    )
+
+    assert found.neg_iwae == same.neg_iwae

@@ -21,7 +21,8 @@ def opened(folder: Path, *, held_bytes: int) -> tuple[Dataset, NodeImages | None
     np.save(folder / "images.npy", grey())
     data = DataSpec(source=str(folder / "images.npy"))
     dataset = load_dataset(data, cache=folder / "cache", held_bytes=held_bytes)
-    return dataset, NodeImages.of(dataset, data, LocalStore(folder / "store"), cache=folder / "cache")
+    store = LocalStore(folder / "store")
+    return dataset, NodeImages.of(dataset, data, store, cache=folder / "cache", held_bytes=held_bytes)
 
 
 def test_images_in_memory_travel_themselves(tmp_path):
@@ -64,3 +65,15 @@ def test_a_node_where_the_images_are_missing_or_others_is_in_trouble(tmp_path):
     (tmp_path / "images.npy").unlink()
     with pytest.raises(NodeTrouble, match="are read on each node"):
         images.dataset()
+
+
+def test_a_node_scales_what_fitted_in_the_drivers_memory_until_it_was_resized(tmp_path):
+    np.save(tmp_path / "images.npy", grey() / 127.5 - 1)  # of what does not fit, [-1, 1] is refused
+    resize = {"height": 28, "width": 20, "fit": "stretch"}
+    data = DataSpec.model_validate({"source": str(tmp_path / "images.npy"), "resize": resize})
+    dataset = load_dataset(data, cache=tmp_path / "cache", held_bytes=100_000)
+    images = NodeImages.of(
+        dataset, data, LocalStore(tmp_path / "store"), cache=tmp_path / "elsewhere", held_bytes=100_000
+    )
+
+    np.testing.assert_array_equal(images.dataset().train[:], dataset.train[:])

@@ -1,5 +1,6 @@
 """Readers of any path, chosen by its name and by what is in it."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from vae_search.data.formats.arrays.matlab import read_matlab
 from vae_search.data.formats.arrays.normal_form import in_normal_form
 from vae_search.data.formats.arrays.numpy_files import read_npy, read_npz
 from vae_search.data.formats.choices import NONE, Choices
-from vae_search.data.formats.conversions import conversion, is_zarr
+from vae_search.data.formats.conversions import cifar100_conversion, conversion, in_command, is_zarr, pages_conversion
 from vae_search.data.formats.found import Found
 from vae_search.data.formats.pictures.archives import ENDINGS, is_archive, list_archives, read_archives
-from vae_search.data.formats.pictures.encoded_images import SUFFIXES
+from vae_search.data.formats.pictures.encoded_images import SUFFIXES, holds_several
 from vae_search.data.formats.pictures.folder_listing import FolderListing, list_pictures
 from vae_search.data.formats.pictures.image_folder import held, read_image_folder
 from vae_search.data.formats.pictures.parts import Parts
@@ -64,6 +65,13 @@ def read_path(path: Path, choices: Choices = NONE, *, held_bytes: int) -> Found:
     return in_normal_form(found, choices, where=where)
 
 
+def files_beside(path: Path) -> tuple[Path, ...]:
+    """Other files that are read with a file although its path does not name them; of a folder, all lie inside."""
+    if path.is_dir() or _kind(path.name) is not None:
+        return ()
+    return tuple((_idx_set_of(path) or {}).values())
+
+
 def _read_folder(folder: Path, choices: Choices, held_bytes: int) -> Found:
     where = place(folder)
     if idx_file(folder, TRAIN) or idx_file(folder, TEST):
@@ -74,6 +82,8 @@ def _read_folder(folder: Path, choices: Choices, held_bytes: int) -> Found:
         return read_stl10(folder)
     if is_zarr(folder):
         raise BadData(f"{where}: zarr is not read. Convert it where it lies, and give x.npy:{conversion(folder)}")
+    if command := cifar100_conversion(folder):
+        raise BadData(_is_cifar100(folder, command))
     listing = list_pictures(folder, follows_out=choices.follow_links)
     if listing.pictures:
         return read_image_folder(folder, listing, choices)
@@ -200,6 +210,9 @@ def _read_archive(path: Path, choices: Choices) -> Found:
     listing = list_archives([path])
     if listing.pictures:
         return read_archives(listing, choices, where=where)
+    if re.match("cifar-?100", path.name, re.IGNORECASE):
+        unpack = f"tar -xf '{in_command(path.name)}'"
+        raise BadData(f"{where}: CIFAR-100 is not read from its archive. Unpack it, and give its folder:\n{unpack}")
     if path.name.lower().endswith((".tar.gz", ".tgz")) and holds_cifar10(listing.left_out):
         with reading(where), path.open("rb") as archive:
             return _of_cifar10(read_cifar10_archive(archive, where=where))
@@ -223,8 +236,18 @@ def _idx_set_of(path: Path) -> dict[Role, Path] | None:
     return None
 
 
+def _is_cifar100(path: Path, command: str) -> str:
+    return f"{place(path)}: CIFAR-100 is not read as it is. Convert it where it lies, and give x.npz:\n{command}"
+
+
 def _another(path: Path) -> str:
     where, advice = place(path), conversion(path)
+    if command := cifar100_conversion(path):
+        return _is_cifar100(path, command)
+    if path.name.lower().endswith(SUFFIXES) and holds_several(path):
+        return f"{where}: holds several pictures. Convert it where it lies, and give the new folder pages:\n" + (
+            pages_conversion(path.name)
+        )
     if advice:
         return f"{where}: is not read as it is. Convert it where it lies, and give what comes of it:{advice}"
     # A folder of MNIST's own names is read whole; other names must be given to it first.

@@ -31,6 +31,7 @@ class Choices:
             black, else black.
         skip_damaged: leave pictures out that cannot be decoded.
         follow_links: follow links that lead out of the folder.
+        scaling: of the images that a model was trained on, for new ones; see `arrays.ranges`. None = as they tell.
         room_for: makes an array of pictures that may not fit in memory; no choice of the spec's. None = they must fit.
         on_progress: told now and then how many pictures have been decoded; no choice of the spec's either.
     """
@@ -41,6 +42,7 @@ class Choices:
     background: Literal["white", "black"] | None = None
     skip_damaged: bool = False
     follow_links: bool = False
+    scaling: str | None = None
     room_for: RoomFor | None = field(default=None, repr=False, compare=False)
     on_progress: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
 
@@ -57,9 +59,13 @@ class Choices:
         )
 
     @classmethod
-    def of_new_images(cls, spec: DataSpec) -> "Choices":
-        """Choices for other images of a model's kind: names of arrays and columns are those of its own file."""
-        return replace(cls.of(spec), array=None, column=None)
+    def of_new_images(cls, spec: DataSpec, *, scaling: str | None) -> "Choices":
+        """Choices for other images of a model's kind: names of arrays and columns are those of its own file.
+
+        Args:
+            scaling: of its own images, as the summary of its data set says.
+        """
+        return replace(cls.of(spec), array=None, column=None, scaling=scaling)
 
 
 NONE = Choices()

@@ -15,19 +15,41 @@ PYTHON: dict[str, str] = {
     ".arrow": "import datasets; datasets.Dataset.from_file('{name}').to_parquet('x.parquet')",
     ".feather": "import pandas; pandas.read_feather('{name}').to_parquet('x.parquet')",
     ".nii": "import nibabel, numpy; a = nibabel.load('{name}').get_fdata(); "
-    "numpy.save('x.npy', numpy.moveaxis(a, -1, 0) / a.max())",
-    ".dcm": "import pydicom, numpy; a = pydicom.dcmread('{name}').pixel_array; numpy.save('x.npy', a)",
+    "numpy.save('x.npy', (numpy.moveaxis(a, -1, 0) - a.min()) / numpy.ptp(a))",
+    # All slices of a folder, each in a file of its own, on one scale.
+    ".dcm": "import glob, pydicom, numpy; "
+    "a = [pydicom.dcmread(n).pixel_array for n in sorted(glob.glob('*{ending}'))]; "
+    "a = numpy.concatenate([p if p.ndim > 2 else p[None] for p in a]).astype('f4'); "
+    "numpy.save('x.npy', (a - a.min()) / numpy.ptp(a))",
 }
+PAGES = (
+    "import glob, os; from PIL import Image, ImageSequence; os.mkdir('pages'); "
+    "[p.save(f'pages/{n}-{k:04}.tif') for n in glob.glob('*ENDING') "
+    "for k, p in enumerate(ImageSequence.Iterator(Image.open(n)))]"
+)
+CIFAR100_BYTES = 2 + 3 * 32 * 32  # a record: the coarse label, the fine one, and the planes of a picture
+_CIFAR100 = (
+    "numpy.savez('x.npz', **{'x_' + n: PIXELS.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1) for n, r in a.items()}, "
+    "**{'y_' + n: LABELS for n, r in a.items()})"
+)
+_RECORDS = f"numpy.fromfile(n + '.bin', 'u1').reshape(-1, {CIFAR100_BYTES})"
+CIFAR100_BINARY = f"import numpy; a = {{n: {_RECORDS} for n in ('train', 'test')}}; " + _CIFAR100.replace(
+    "PIXELS", "r[:, 2:]"
+).replace("LABELS", "r[:, 1]")
+CIFAR100_PICKLED = (
+    "import numpy, pickle; a = {n: pickle.load(open(n, 'rb'), encoding='latin1') for n in ('train', 'test')}; "
+    + _CIFAR100.replace("PIXELS", "r['data']").replace("LABELS", "r['fine_labels']")
+)
 HARMLESS = re.compile(r"[\w .,()+=@-]+")
 SHELL: dict[str, str] = {
     ".mp4": "mkdir frames && ffmpeg -i '{name}' frames/%06d.png",
     ".rar": "mkdir images && 7z x -oimages '{name}'",
     ".zst": "mkdir images && tar --zstd -xf '{name}' -C images",
     ".gz": "gunzip -k '{name}'",
-    ".heic": "magick mogrify -format png *.heic",
-    ".jp2": "magick mogrify -format png *.jp2",
-    ".avif": "magick mogrify -format png *.avif",
-    ".svg": "magick mogrify -format png *.svg",
+    ".heic": "magick mogrify -format png *{ending}",
+    ".jp2": "magick mogrify -format png *{ending}",
+    ".avif": "magick mogrify -format png *{ending}",
+    ".svg": "magick mogrify -format png *{ending}",
 }
 UNSURE = {".pkl": "  # a[0][0] if the images are there", ".pkl.gz": "  # a[0][0] if the images are there"}
 SAME = {
@@ -39,7 +61,14 @@ SAME = {
     ".mov": ".mp4",
     ".mkv": ".mp4",
     ".webm": ".mp4",
+    ".m4v": ".mp4",
+    ".mpg": ".mp4",
+    ".mpeg": ".mp4",
+    ".wmv": ".mp4",
     ".7z": ".rar",
+    ".heif": ".heic",
+    ".jxl": ".avif",
+    ".dicom": ".dcm",
 }
 
 
@@ -52,10 +81,27 @@ def conversion(path: Path) -> str:
         return ""
     kind, name = SAME.get(ending, ending), in_command(path.name)
     if kind in SHELL:
-        return "\n" + SHELL[kind].format(name=name)
+        return "\n" + SHELL[kind].format(name=name, ending=ending)
     array = _zarr_array(path) if kind == ".zarr" else ""
     inside = f"['{in_command(array, 'ARRAY')}']" if array else ""
-    return f'\npython -c "{PYTHON[kind].format(name=name, inside=inside)}"{UNSURE.get(kind, "")}'
+    return f'\npython -c "{PYTHON[kind].format(name=name, inside=inside, ending=ending)}"{UNSURE.get(kind, "")}'
+
+
+def pages_conversion(name: str) -> str:
+    """Command that makes a folder `pages` of all pictures with several pages or frames that end as this one does."""
+    return f'python -c "{PAGES.replace("ENDING", in_command(Path(name).suffix, ".tif"))}"'
+
+
+def cifar100_conversion(path: Path) -> str:
+    """Command that makes `x.npz` of CIFAR-100, for its folder or a file of it; empty for anything else."""
+    folder = path if path.is_dir() else path.parent
+    binary = [folder / name for name in ("train.bin", "test.bin")]
+    if all(file.is_file() and file.stat().st_size % CIFAR100_BYTES == 0 for file in binary):
+        return f'python -c "{CIFAR100_BINARY}"' if path in (folder, *binary) else ""
+    pickled = [folder / name for name in ("train", "test", "meta")]
+    if all(file.is_file() for file in pickled) and path in (folder, *pickled):
+        return f'python -c "{CIFAR100_PICKLED}"'
+    return ""
 
 
 def in_command(name: str, otherwise: str = "FILE") -> str:

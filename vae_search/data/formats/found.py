@@ -22,6 +22,7 @@ class Found:
         test: images to test with; None if the source sets none apart.
         labels: (count,) of a part's images, by part; parts without labels are missing.
         notes: sentences on what was left out, and what was changed.
+        scaling: of the pixels in the file, if they were brought from it into the usual one; see `arrays.ranges`.
         in_published_order: images are in the order that their publisher gave them, and that is no order of classes.
     """
 
@@ -30,6 +31,7 @@ class Found:
     test: AnyImages | None = None
     labels: Mapping[Role, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    scaling: str | None = None
     in_published_order: bool = False
 
     @classmethod

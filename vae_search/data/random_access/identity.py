@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vae_search.data.image_checks import Images, blocks
@@ -23,14 +23,17 @@ def fingerprint(*parts: Images | None) -> str:
     return digest.hexdigest()
 
 
-def files_identity(place: Path) -> str:
+def files_identity(place: Path, *, beside: Iterable[Path] = ()) -> str:
     """SHA-256 of path, size and time of change of a file, or of every file below a folder.
+
+    Args:
+        beside: files that are read with it although they do not lie in it.
 
     Raises:
         OSError: They cannot be looked at.
     """
     digest = hashlib.sha256(str(place.absolute()).encode(errors="surrogateescape"))
-    for path in sorted(_files(place)):
+    for path in sorted({*_files(place), *beside}):
         facts = path.stat()
         digest.update(f"\0{path}\0{facts.st_size}\0{facts.st_mtime_ns}".encode(errors="surrogateescape"))
     return digest.hexdigest()

@@ -93,21 +93,44 @@ def is_whole(folder: Path) -> bool:
 
 
 def drop_damaged(folders: Iterable[Path]) -> list[Path]:
-    """Read all files of whole folders and remove those folders in which one has other bytes; returns these.
+    """Read all files of whole folders and remove those folders in which one has other bytes.
 
     That takes about a second for each GB. Processes that have mapped such a file keep it.
+
+    Returns:
+        Folders that had other bytes, and whose images are to be opened anew: gone, or made anew by another process.
+
+    Raises:
+        BadData: One cannot be removed.
     """
-    damaged = []
-    for folder in folders:
+    damaged = [folder for folder in folders if not _has_sealed_bytes(folder)]
+    for folder in damaged:
         try:
-            sealed = json.loads((folder / SEAL).read_bytes())
-            same = all(_sha256(folder / name) == facts[2] for name, facts in sealed.items())
-        except (OSError, ValueError, AttributeError, TypeError, IndexError):
-            same = False
-        if not same:
-            shutil.rmtree(folder, ignore_errors=True)
-            damaged.append(folder)
+            _remove_if_damaged(folder)
+        except OSError as error:
+            raise BadData(
+                f"{short_path(folder, 400)}: decoded images there have been damaged, and cannot be removed: "
+                f"{error.strerror or error}.\nDelete that folder; its images are made anew."
+            ) from error
     return damaged
+
+
+def _remove_if_damaged(folder: Path) -> None:
+    """Remove a folder unless another process has put a whole one in its place since it was read."""
+    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")  # a name that `kept_folder` sweeps up
+    with _lock(folder):  # so nobody makes it anew while it is read again
+        if not folder.exists() or _has_sealed_bytes(folder):
+            return
+        folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _has_sealed_bytes(folder: Path) -> bool:
+    try:
+        sealed = json.loads((folder / SEAL).read_bytes())
+        return bool(sealed) and all(_sha256(folder / name) == facts[2] for name, facts in sealed.items())
+    except (OSError, ValueError, AttributeError, TypeError, IndexError):
+        return False
 
 
 def _sha256(path: Path) -> str:

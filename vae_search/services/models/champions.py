@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.errors import BadData, Conflict, CorruptStore, InvalidSpec, NotFound
 from vae_search.registry import model_paths
 from vae_search.registry.log import model_names
@@ -39,12 +40,17 @@ MOVED_DRAW = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedModel:
-    """A version, ready for use, and the data that it was made for."""
+    """A version, ready for use, and the data that it was made for.
+
+    Args:
+        images: summary of that data; None for versions from before there was any.
+    """
 
     name: str
     version: int
     model: "VaeModel"
     data: DataSpec
+    images: DatasetSummary | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,10 +217,11 @@ def load_version(store: Store, model: str, number: int, *, sha256: str | None) -
     where = model_paths.version(model, number)
     try:
         found = VaeModel.from_version(files[CONFIG_FILE], files[WEIGHTS_FILE], saved_model=files)
-        data = _data_of(files[CARD_FILE], where=where)
+        card = from_json_bytes(files[CARD_FILE], where=where)
+        data, images = _data_of(card), DatasetSummary.from_json(card.get("images"))
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptStore(f"{where}: cannot be loaded: {error}.") from error
-    return LoadedModel(name=model, version=number, model=found, data=data)
+    return LoadedModel(name=model, version=number, model=found, data=data, images=images)
 
 
 def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> Evaluation:
@@ -240,7 +247,8 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
         dataset = open_dataset(store, loaded.data, cache=cache)
         task, remark = JudgeTask.of_test(dataset), MOVED_DRAW if dataset.moved_draw else None
     else:
-        found = open_new_images(store, name, like=loaded.data, cache=cache)
+        scaling = None if loaded.images is None else loaded.images.scaling
+        found = open_new_images(store, name, like=loaded.data, scaling=scaling, cache=cache)
         labels = found.labels if loaded.model.classes else None
         task, remark = JudgeTask(images=found.pixels, pixels=found.statistics, labels=labels), None
     from vae_search.vae.inference.scoring import judge
@@ -272,9 +280,9 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
     )
 
 
-def _data_of(card: bytes, *, where: str) -> DataSpec:
+def _data_of(card: Any) -> DataSpec:
     """The data that a version's card names."""
-    fields: Any = from_json_bytes(card, where=where)["data"]
+    fields = card["data"]
     return DataSpec(**{name: fields[name] for name in DataSpec.model_fields if name in fields})
 
 

@@ -24,22 +24,37 @@ class NodeImages:
         store: location of the store that may hold them.
         cache: folder that the driver keeps them in; a node without it has one of its own.
         key: of the task that they were to the driver, whatever the likelihood.
+        held_bytes: most that the driver held in memory: a node reads them in the same way, however large it is.
     """
 
     store: str
     data: DataSpec
     cache: Path
     key: str
+    held_bytes: int
 
     @classmethod
-    def of(cls, dataset: "Dataset", data: DataSpec, store: Store, *, cache: Path) -> "NodeImages | None":
-        """The images of a data set; None if they are in memory and travel."""
+    def of(
+        cls, dataset: "Dataset", data: DataSpec, store: Store, *, cache: Path, held_bytes: int | None = None
+    ) -> "NodeImages | None":
+        """The images of a data set; None if they are in memory and travel.
+
+        Args:
+            held_bytes: that the data set was read with.
+        """
         from vae_search.data.comparability import comparability_key
+        from vae_search.data.image_checks import decoded_limit_bytes
 
         if not dataset.is_mapped:
             return None
         key = comparability_key(dataset, likelihood="")
-        return cls(store=location_everywhere(store), data=data, cache=cache.absolute(), key=key)
+        return cls(
+            store=location_everywhere(store),
+            data=data,
+            cache=cache.absolute(),
+            key=key,
+            held_bytes=decoded_limit_bytes() if held_bytes is None else held_bytes,
+        )
 
     def dataset(self) -> "Dataset":
         """The data set, in a process of any node.
@@ -52,7 +67,7 @@ class NodeImages:
         cache = self.cache if self.cache.is_dir() else cache_folder()
         told = "Images that do not fit in memory are read on each node: put them where all of them are the same."
         try:
-            dataset = open_dataset(open_store(self.store), self.data, cache=cache, held_bytes=0)
+            dataset = open_dataset(open_store(self.store), self.data, cache=cache, held_bytes=self.held_bytes)
         except BadData as error:
             raise NodeTrouble(f"{error}\n{told}") from error
         if comparability_key(dataset, likelihood="") != self.key:

@@ -1,6 +1,7 @@
 """Commands that refusals name: whoever runs one where the file lies has images that are read."""
 
 import os
+import pickle
 import shlex
 import subprocess
 import sys
@@ -10,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
-from tests.support.people_files import other, tables
+from tests.support.people_files import other, pictures, tables
 from tests.support.people_files.drawings import drawings, save
 from vae_search.data.formats.conversions import PYTHON, SAME, SHELL, conversion
+from vae_search.data.labels import source_labels
 from vae_search.data.sources import read_source
 from vae_search.errors import BadData
 
@@ -75,6 +78,47 @@ def test_a_conversion_leads_to_images_that_are_read(tmp_path, name):
 
     (made,) = [path for path in tmp_path.glob("x.*") if path.name != name]
     np.testing.assert_array_equal(read_source(str(made), cache=tmp_path).train.pixels[..., 0], images)
+
+
+def follow(path: Path) -> None:
+    run(refusal(path).splitlines()[-1], path if path.is_dir() else path.parent)
+
+
+@pytest.mark.parametrize("ending", [".bin", ""])
+def test_cifar_100_is_read_with_its_labels_once_it_is_converted(tmp_path, ending):
+    images, fine = drawings(300, 32, 32, 3), np.arange(300, dtype=np.uint8) % 100
+    flat = np.moveaxis(images, -1, 1).reshape(300, -1)
+    for name, part in (("train", slice(0, 200)), ("test", slice(200, 300))):
+        records = np.c_[fine[part] // 5, fine[part], flat[part]].astype(np.uint8).tobytes()
+        pickled = pickle.dumps({"data": flat[part], "fine_labels": fine[part].tolist()})
+        (tmp_path / f"{name}{ending}").write_bytes(records if ending else pickled)
+    (tmp_path / "meta").write_bytes(b"x")
+
+    assert refusal(tmp_path / f"train{ending}").splitlines()[-1] == refusal(tmp_path).splitlines()[-1]
+    follow(tmp_path)
+
+    source = read_source(str(tmp_path / "x.npz"), cache=tmp_path)
+    np.testing.assert_array_equal(source.train.pixels, images[:200])
+    np.testing.assert_array_equal(source.test.pixels, images[200:])
+    np.testing.assert_array_equal(source_labels(source.name, 200), fine[:200])
+
+
+def test_an_archive_of_cifar_100_is_told_how_to_be_unpacked(tmp_path):
+    path = pictures.archive(tmp_path / "cifar-100-binary.tar.gz", {"cifar-100-binary/train.bin": b"x"})
+
+    assert refusal(path).splitlines()[-1] == "tar -xf 'cifar-100-binary.tar.gz'"
+
+
+@pytest.mark.parametrize("is_given_as_file", [True, False])
+def test_pages_of_one_file_are_read_once_they_are_files_of_their_own(tmp_path, is_given_as_file):
+    first, *others = (Image.fromarray(image) for image in drawings(100))
+    (tmp_path / "stacks").mkdir()
+    first.save(tmp_path / "stacks" / "a.tif", save_all=True, append_images=others)
+
+    follow(tmp_path / "stacks" / "a.tif" if is_given_as_file else tmp_path / "stacks")
+
+    source = read_source(str(tmp_path / "stacks" / "pages"), cache=tmp_path)
+    np.testing.assert_array_equal(source.train.pixels[..., 0], drawings(100))
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.support.people_files.drawings import drawings
-from vae_search.data.formats.arrays.ranges import in_range
+from vae_search.data.formats.arrays.ranges import in_range, scaling_of
 from vae_search.data.sources import read_source
 from vae_search.errors import BadData
 
@@ -13,7 +13,7 @@ from vae_search.errors import BadData
 def test_floats_that_do_not_reach_both_ends_of_minus_one_to_one_are_not_rescaled(low, high):
     images = np.linspace(low, high, 64 * 64).reshape(64, 8, 8)
 
-    parts, notes = in_range({"train": images})
+    parts, notes = in_range({"train": images}, scaling_of({"train": images}))
 
     assert notes == []
     assert parts["train"] is images
@@ -35,8 +35,8 @@ def test_half_precision_is_taken_for_bytes_only_where_it_holds_them():
     levels = np.arange(256).repeat(16).reshape(64, 8, 8)
     between = np.linspace(-1, 1, 64 * 64).reshape(64, 8, 8)
 
-    of_bytes, _ = in_range({"train": (levels / 127.5 - 1).astype(np.float16)})
-    of_floats, _ = in_range({"train": between.astype(np.float16)})
+    of_bytes, _ = in_range({"train": (levels / 127.5 - 1).astype(np.float16)}, "[-1, 1]")
+    of_floats, _ = in_range({"train": between.astype(np.float16)}, "[-1, 1]")
 
     np.testing.assert_array_equal(of_bytes["train"], levels)
     assert of_floats["train"].dtype == np.float32

@@ -1,11 +1,12 @@
 """Arrays as people keep them, brought into the form that is checked: axes, range, size."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from vae_search.data.formats.arrays.layout import in_order, order_of
-from vae_search.data.formats.arrays.ranges import in_range
+from vae_search.data.formats.arrays.ranges import in_range, refuse_unscaled, scaling_like
 from vae_search.data.formats.choices import Choices
 from vae_search.data.formats.found import AnyImages, Found
 from vae_search.data.formats.pictures.fitting import resized, resized_note
@@ -22,13 +23,14 @@ def in_normal_form(found: Found, choices: Choices, *, where: str) -> Found:
     if len(arrays) < len(found.parts):
         return _read_in_ranges(found, choices, where=where)
     ordered, axes = in_order(arrays)
-    parts, ranges = in_range(ordered)
+    scaling = scaling_like(ordered, choices.scaling, where=where)
+    parts, ranges = in_range(ordered, scaling)
     sizes: list[str] = []
     if (size := choices.resize) is not None:
         before = {images.shape[1:3] for images in parts.values()}
         parts = {role: _resized(images, size, choices, where) for role, images in parts.items()}
         sizes = [resized_note(size)] if before != {(size.height, size.width)} else []
-    return found.changed(parts, (*axes, *ranges, *sizes))
+    return replace(found.changed(parts, (*axes, *ranges, *sizes)), scaling=scaling)
 
 
 def _read_in_ranges(found: Found, choices: Choices, *, where: str) -> Found:
@@ -44,6 +46,7 @@ def _read_in_ranges(found: Found, choices: Choices, *, where: str) -> Found:
             ordered, axes = in_order({role: part})
             reader, notes = as_reader(ordered[role]), [*notes, *axes]
         else:
+            refuse_unscaled(part.dtype, choices.scaling, where=where)
             reader, order = part, order_of(part.shape)
             if order.change is not None and order.counted == 0:
                 reader, notes = ChangedReader(reader, order.change), [*notes, order.note]

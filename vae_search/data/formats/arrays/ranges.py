@@ -6,34 +6,102 @@ import numpy as np
 
 from vae_search.data.formats.roles import Role
 from vae_search.data.image_checks import blocks
+from vae_search.errors import BadData
 
-CENTRED = "The pixels lay in [-1, 1]: (x + 1) / 2 was read."
+CENTRED, FLOAT_BYTES = "[-1, 1]", "0 … 255"
+"""scalings of floats; those of whole numbers are called `12 bits`, `14 bits` and `16 bits`"""
+CENTRED_NOTE = "The pixels lay in [-1, 1]: (x + 1) / 2 was read."
 BYTES_AS_FLOATS = "The pixels were floats in 0 … 255: they were divided by 255."
 DEEP = "The pixels had {} bits, with white at {:,}: the highest eight were read."
 CENTRED_ENDS = 0.9  # that pixels in [-1, 1] reach on both sides; what does not may be in [-0.5, 0.5] or standardised
 DEPTHS = (12, 14, 16)  # bits of cameras and scanners, in files of 16
+BITS = {f"{depth} bits": depth for depth in DEPTHS}
 BYTE = 255
 TOLERANCE = 4  # units of the last place that scaling may have cost
 MOST_TOLERANCE = 0.05  # grey levels; of half precision, four units are a whole one
 
 
-def in_range(parts: Mapping[Role, np.ndarray]) -> tuple[dict[Role, np.ndarray], list[str]]:
-    """Images by part in a range that is checked later, and sentences on what was changed.
+def scaling_of(parts: Mapping[Role, np.ndarray]) -> str | None:
+    """Scaling of images, told by their least and greatest pixel; None if they are read as they are.
 
-    All parts are judged together; what is in no range that is known stays as it is.
+    All parts are judged together; what is in no range that is known stays as it is, and is checked later.
     """
     low, high = _extremes(parts)
-    kinds = {images.dtype.kind for images in parts.values()}
-    if kinds == {"f"}:
+    if _all_floats(parts):
         if -1 <= low <= -CENTRED_ENDS and CENTRED_ENDS <= high <= 1:
-            return {role: _bytes_if_exact(images, 127.5, 127.5) for role, images in parts.items()}, [CENTRED]
+            return CENTRED
         if low >= 0 and BYTE // 2 < high <= BYTE:
-            return {role: _bytes_if_exact(images, 1, 0) for role, images in parts.items()}, [BYTES_AS_FLOATS]
-    if all(images.dtype == np.uint16 for images in parts.values()) and high >= 1 << 10:
-        bits = next(depth for depth in DEPTHS if high < 1 << depth)
+            return FLOAT_BYTES
+    if _all_deep(parts) and high >= 1 << 10:
+        return next(name for name, depth in BITS.items() if high < 1 << depth)
+    return None
+
+
+def scaling_like(parts: Mapping[Role, np.ndarray], known: str | None, *, where: str) -> str | None:
+    """Scaling of new images for a model; that of its own images, `known`, wherever it fits the type of the new ones.
+
+    A few dark images do not reach the ends that theirs is told by.
+
+    Raises:
+        BadData: The images lie outside of the range that the model's have, or it is not clear in which of two they lie.
+    """
+    if known is None:
+        return scaling_of(parts)
+    low, high = _extremes(parts)
+    if known in BITS and _all_deep(parts):
+        white = (1 << BITS[known]) - 1
+        if high > white:
+            raise BadData(
+                f"{where}: the model's images have {known}, white being {white:,}, but these reach {high:,.0f}.\n"
+                "Divide them by their own white, and save them as floats in [0, 1]."
+            )
+        return known
+    if known == CENTRED and _all_floats(parts):
+        if low >= 0 and high <= 1:
+            raise BadData(
+                f"{where}: the model's images lie in [-1, 1], but these in [{low:.3g}, {high:.3g}]: they may be in "
+                "[-1, 1] or [0, 1].\nSave them as uint8 in 0 … 255."
+            )
+        if low >= -1 and high <= 1:
+            return known
+    if known == FLOAT_BYTES and _all_floats(parts) and low >= 0 and 1 < high <= BYTE:
+        return known
+    return scaling_of(parts)
+
+
+def refuse_unscaled(dtype: np.dtype, known: str | None, *, where: str) -> None:
+    """Refuse new images that are read in ranges, so that they are not scaled, if those of their model were.
+
+    Raises:
+        BadData: They have the type of the model's images.
+    """
+    if known is not None and (dtype == np.uint16 if known in BITS else dtype.kind == "f"):
+        found = f"have {known}" if known in BITS else f"lie in {known}"
+        raise BadData(
+            f"{where}: the model's images {found}, and from that only images are brought that fit in memory.\n"
+            "Save these as uint8 in 0 … 255, or give some of them."
+        )
+
+
+def in_range(parts: Mapping[Role, np.ndarray], scaling: str | None) -> tuple[dict[Role, np.ndarray], list[str]]:
+    """Images by part, brought from a scaling into a range that is checked later, and sentences on what was changed."""
+    if scaling == CENTRED:
+        return {role: _bytes_if_exact(images, 127.5, 127.5) for role, images in parts.items()}, [CENTRED_NOTE]
+    if scaling == FLOAT_BYTES:
+        return {role: _bytes_if_exact(images, 1, 0) for role, images in parts.items()}, [BYTES_AS_FLOATS]
+    if scaling in BITS:
+        bits = BITS[scaling]
         shifted = {role: _shifted(images, bits - 8) for role, images in parts.items()}
         return shifted, [DEEP.format(bits, (1 << bits) - 1)]
     return dict(parts), []
+
+
+def _all_floats(parts: Mapping[Role, np.ndarray]) -> bool:
+    return all(images.dtype.kind == "f" for images in parts.values())
+
+
+def _all_deep(parts: Mapping[Role, np.ndarray]) -> bool:
+    return all(images.dtype == np.uint16 for images in parts.values())
 
 
 def _extremes(parts: Mapping[Role, np.ndarray]) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from vae_search.data.formats.found import Found
 from vae_search.data.formats.pictures.decoding import decode_parts
 from vae_search.data.formats.pictures.encoded_images import SUFFIXES, Encoded, PictureSet, room_for
 from vae_search.data.formats.pictures.folder_listing import is_hidden
+from vae_search.data.formats.pictures.masks import part_names_note, without_masks
 from vae_search.data.formats.pictures.parts import Parts, parts_of
 from vae_search.data.formats.roles import Role
 from vae_search.data.formats.safe_reading import DAMAGED, place, reading
@@ -93,11 +94,15 @@ def read_archives(
         BadData: One cannot be decoded, sizes differ, or names do not tell which pictures are to be trained on.
     """
     listing = _one_of_each_sample(listing, choices, where)
+    kept, masks = without_masks([_split(name) for *_, name in listing.pictures])
+    listing = replace(listing, pictures=tuple(listing.pictures[position] for position in kept))
     if roles is None:
-        divided = parts_of([_split(name) for *_, name in listing.pictures], where=where)
-        positions, notes = divided.positions, divided.notes
+        paths = [_split(name) for *_, name in listing.pictures]
+        divided = parts_of(paths, where=where)
+        pooled = () if divided.roles else part_names_note(paths)
+        positions, notes = divided.positions, (*divided.notes, *pooled, *masks)
     else:
-        positions, notes = _by_archive(listing, roles), ()
+        positions, notes = _by_archive(listing, roles), masks
     sets = {
         role: PictureSet(where=where, count=len(at), each=partial(_encoded, listing, at, where))
         for role, at in positions.items()

@@ -123,6 +123,15 @@ def decode_set(pictures: PictureSet, choices: Choices, *, ground: Ground, beside
     return found
 
 
+def holds_several(picture: Path) -> bool:
+    """True for a file of several pages or frames."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(picture, formats=FORMATS) as opened:
+            return bool(getattr(opened, "is_animated", False))
+    except (OSError, Image.DecompressionBombError, *DAMAGED):
+        return False
+
+
 def room_for(choices: Choices, shape: tuple[int, ...], dtype: np.dtype, where: str, beside_bytes: int) -> np.ndarray:
     """An array for pictures, in memory unless the choices know more room."""
     if choices.room_for is not None:

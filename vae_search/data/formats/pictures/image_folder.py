@@ -13,6 +13,7 @@ from vae_search.data.formats.found import Found
 from vae_search.data.formats.pictures.decoding import decode_parts
 from vae_search.data.formats.pictures.encoded_images import Encoded, PictureSet
 from vae_search.data.formats.pictures.folder_listing import FolderListing
+from vae_search.data.formats.pictures.masks import part_names_note, without_masks
 from vae_search.data.formats.pictures.parts import Parts, parts_of
 from vae_search.data.formats.roles import Role
 from vae_search.data.formats.safe_reading import place
@@ -29,13 +30,17 @@ def read_image_folder(folder: Path, listing: FolderListing, choices: Choices = N
             on.
     """
     where = place(folder)
-    divided = parts_of([parts for parts, _ in listing.pictures], where=where)
+    kept, masks = without_masks([parts for parts, _ in listing.pictures])
+    listing = replace(listing, pictures=tuple(listing.pictures[position] for position in kept))
+    paths = [parts for parts, _ in listing.pictures]
+    divided = parts_of(paths, where=where)
+    pooled = () if divided.roles else part_names_note(paths)
     sets = {
         role: PictureSet(where=where, count=len(positions), each=partial(_encoded, listing, positions, where))
         for role, positions in divided.positions.items()
     }
     decoded = decode_parts(sets, choices)
-    found = Found.of(decoded.images, notes=(*divided.notes, *decoded.notes, *listing_notes(listing)))
+    found = Found.of(decoded.images, notes=(*divided.notes, *pooled, *decoded.notes, *masks, *listing_notes(listing)))
     classes = {
         role: [_class_of(listing.pictures[at][0], divided.roles) for at in sets_of]
         for role, sets_of in divided.positions.items()

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from vae_search.data.formats.conversions import pages_conversion
 from vae_search.data.formats.pictures.fitting import resize_advice
 from vae_search.data.image_checks import LARGEST
 from vae_search.errors import BadData
@@ -62,7 +63,9 @@ def pixels_of(picture: Image.Image, *, ground: Ground, is_resized: bool, where: 
     if width * height > MOST_PIXELS:
         raise BadData(f"{where}: must have at most {MOST_PIXELS:,} pixels, but it has {width * height:,}. Remove it.")
     if getattr(picture, "is_animated", False) and picture.format != "MPO":  # of a camera: the others are previews
-        raise BadData(f"{where}: must be one picture, but it holds several. Save one file for each.")
+        file = getattr(picture, "filename", "")  # empty for one in an archive
+        command = f"\nRun this in its folder, and give the new one, pages:\n{pages_conversion(file)}" if file else ""
+        raise BadData(f"{where}: must be one picture, but it holds several. Save one file for each.{command}")
     is_deep = picture.mode in DEEP_MODES or picture.mode.startswith("I;16")
     if not is_deep and picture.mode not in (*GREY_MODES, *COLOUR_MODES, *PALETTE_MODES):
         raise BadData(f"{where}: its mode is {picture.mode}, which is not read. Save all pictures as PNG of 8 bits.")

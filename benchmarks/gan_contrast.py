@@ -8,7 +8,7 @@ of the VAE's pixels (what users see) and draws (what its likelihood says). Test 
 A run counts as failed if its numbers are not finite, or if fewer than a tenth of the held-out images have a sample
 nearby (coverage, Naeem et al. 2020).
 
-    python benchmarks/gan_contrast.py --data fashion --minutes 10
+    python benchmarks/gan_contrast.py --trials 6
 """
 
 import argparse
@@ -52,11 +52,11 @@ def data_of(name: str) -> DataSpec:
     return DataSpec(source=str(fashion_mnist_folder()), binarize="none", validation=10_000)
 
 
-def champion(name: str, folder: Path, *, minutes: float, seeds: int) -> tuple[list[ConfirmRow], float]:
+def champion(name: str, folder: Path, *, trials: int, epochs: int, seeds: int) -> tuple[list[ConfirmRow], float]:
     """Runs of the sweep's finalist, one for each seed, and CPU seconds of the search before."""
     settings = {
         "data.source": data_of(name).source,
-        "budget.minutes": str(minutes),
+        "budget": f"{{trials: {trials}, epochs: {epochs}}}",
         "confirm": f"{{finalists: 1, seeds: {seeds}}}",
     }
     overrides = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
@@ -170,9 +170,9 @@ def picture(vaes: list[dict[str, Any]], gans: list[dict[str, Any]], real: np.nda
     path.write_bytes(sheet_png(np.nan_to_num(np.concatenate(rows))))
 
 
-def contrast(name: str, folder: Path, *, minutes: float, seeds: int, output: Path) -> dict[str, Any]:
+def contrast(name: str, folder: Path, *, trials: int, epochs: int, seeds: int, output: Path) -> dict[str, Any]:
     """Both kinds on one data set."""
-    rows, searched_s = champion(name, folder, minutes=minutes, seeds=seeds)
+    rows, searched_s = champion(name, folder, trials=trials, epochs=epochs, seeds=seeds)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         vaes = list(pool.map(vae_run, [(str(folder / "store"), name, row) for row in rows]))
         parameters, cpu_s = vaes[0]["parameters"], statistics.median(run["cpu_s"] for run in vaes)
@@ -201,15 +201,21 @@ def contrast(name: str, folder: Path, *, minutes: float, seeds: int, output: Pat
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=SPECS, default=[*SPECS])
-    parser.add_argument("--minutes", type=float, default=10.0, help="of the search; then come the seeds")
+    parser.add_argument("--trials", type=int, default=6, help="of the search; then come the seeds")
+    parser.add_argument("--epochs", type=int, default=27, help="of a trial, and of each seed")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "gan_contrast.json")
     arguments = parser.parse_args()
-    found: dict[str, Any] = {"minutes": arguments.minutes, "failed_coverage": FAILED_COVERAGE}
+    found: dict[str, Any] = {"trials": arguments.trials, "epochs": arguments.epochs, "failed_coverage": FAILED_COVERAGE}
     for name in arguments.data:
         with tempfile.TemporaryDirectory(prefix="contrast-") as folder:
             found[name] = contrast(
-                name, Path(folder), minutes=arguments.minutes, seeds=arguments.seeds, output=arguments.output
+                name,
+                Path(folder),
+                trials=arguments.trials,
+                epochs=arguments.epochs,
+                seeds=arguments.seeds,
+                output=arguments.output,
             )
     arguments.output.write_text(json.dumps(found | {"machine": describe_machine()}) + "\n")
 

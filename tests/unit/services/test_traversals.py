@@ -36,7 +36,7 @@ def test_every_tile_of_the_sheet_is_what_the_champion_decodes_there(store, with_
     base = np.zeros(5, np.float32)
     if with_images:
         images = held_out(store, Subject(model=loaded.model, data=loaded.data), tmp_path, TRAVERSED_IMAGES)
-        base = loaded.model.encode(images)[0][0]
+        base = loaded.model.encode(images.images)[0][0]
     sheet = np.asarray(Image.open(io.BytesIO(found.sheet)))
     tall, wide, gap = facts["tile_height"], facts["tile_width"], facts["gap"]
     for row, unit in enumerate(facts["units"]):

@@ -10,7 +10,7 @@ from tests.support.candidates import finalist_row
 from tests.support.rows import epoch_rows, trial_row
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.trial_state import Reason, State
-from vae_search.data.dataset import METRIC_VERSION
+from vae_search.data.comparability import METRIC_VERSION
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.search.running_trial import SweepContext
 from vae_search.search.study.borrowed import borrowed_results

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from vae_search.data.labels import source_labels
 
 from tests.support.people_files import other, pictures, tables
 from tests.support.people_files.drawings import drawings, save
 from vae_search.data.formats.conversions import PYTHON, SAME, SHELL, conversion
+from vae_search.data.labelling.source_labels import source_labels
 from vae_search.data.sources import read_source
 from vae_search.errors import BadData
 

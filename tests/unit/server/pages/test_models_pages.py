@@ -9,7 +9,7 @@ from tests.support.page_reading import read, send
 from tests.support.published_models import publish
 from tests.support.web_service import app_of, client_of, token_file
 from vae_search.server.tokens import Role
-from vae_search.services.models.traversals import Traversal
+from vae_search.services.models.traversals import Traversal, VersionKey
 from vae_search.store.backends.local import LocalStore
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,11 @@ def clients(store, tmp_path) -> dict[Role, TestClient]:
 class Sheets:
     """Stands for the reader of traversals."""
 
-    def read(self, model: str, version: int) -> Traversal:
+    def key(self, model: str, version: int) -> VersionKey:
+        return VersionKey(model=model, number=version, sha256="0" * 64, source="digits")
+
+    def read(self, key: VersionKey) -> Traversal:
+        model, version = key.model, key.number
         units = [{"unit": 3, "kl_nats": 2.31, "change": 0.2}, {"unit": 0, "kl_nats": 0.5, "change": 0.1}]
         facts = {"model": model, "version": version, "latent_dim": 5, "active_units": 2, "units": units}
         facts |= {"values": [-3.0, 0.0, 3.0], "tile_width": 56, "tile_height": 56, "gap": 2}

@@ -17,7 +17,7 @@ from vae_search.queue.entries import QueueAction
 from vae_search.queue.sweep_queue import SweepQueue
 from vae_search.server.examples import SPEC
 from vae_search.server.tokens import Role
-from vae_search.services.models.traversals import Traversal
+from vae_search.services.models.traversals import Traversal, VersionKey
 from vae_search.store.leases.processes import this_process
 
 pytestmark = pytest.mark.slow
@@ -45,7 +45,11 @@ SPEC_TEXT = "document.getElementById('spec')"
 class Sheets:
     """Stands for the reader of traversals: 2 units at 3 values, each tile of another grey."""
 
-    def read(self, model: str, version: int) -> Traversal:
+    def key(self, model: str, version: int) -> VersionKey:
+        return VersionKey(model=model, number=version, sha256="0" * 64, source="digits")
+
+    def read(self, key: VersionKey) -> Traversal:
+        model, version = key.model, key.number
         sheet = Image.new("L", (3 * 58 + 2, 2 * 58 + 2), 255)
         for tile in range(6):
             sheet.paste(

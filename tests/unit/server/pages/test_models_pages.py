@@ -8,8 +8,9 @@ from starlette.testclient import TestClient
 from tests.support.page_reading import read, send
 from tests.support.published_models import publish
 from tests.support.web_service import app_of, client_of, token_file
+from vae_search.server.child_processes.traversals import TraversalKey
 from vae_search.server.tokens import Role
-from vae_search.services.models.traversals import Traversal, VersionKey
+from vae_search.services.models.traversals import Traversal
 from vae_search.store.backends.local import LocalStore
 
 pytestmark = pytest.mark.slow
@@ -46,10 +47,10 @@ def clients(store, tmp_path) -> dict[Role, TestClient]:
 class Sheets:
     """Stands for the reader of traversals."""
 
-    def key(self, model: str, version: int) -> VersionKey:
-        return VersionKey(model=model, number=version, sha256="0" * 64, source="digits")
+    def key(self, model: str, version: int) -> TraversalKey:
+        return TraversalKey(model=model, number=version, sha256="0" * 64, with_images=True)
 
-    def read(self, key: VersionKey) -> Traversal:
+    def read(self, key: TraversalKey) -> Traversal:
         model, version = key.model, key.number
         units = [{"unit": 3, "kl_nats": 2.31, "change": 0.2}, {"unit": 0, "kl_nats": 0.5, "change": 0.1}]
         facts = {"model": model, "version": version, "latent_dim": 5, "active_units": 2, "units": units}

@@ -15,9 +15,10 @@ from tests.support.web_service import NOW, app_of, serving, token_file
 from tests.unit.server.pages.test_in_browser import KEPT, SCREENS, WHOLE, excess_px, faults, log_in
 from vae_search.queue.entries import QueueAction
 from vae_search.queue.sweep_queue import SweepQueue
+from vae_search.server.child_processes.traversals import TraversalKey
 from vae_search.server.examples import SPEC
 from vae_search.server.tokens import Role
-from vae_search.services.models.traversals import Traversal, VersionKey
+from vae_search.services.models.traversals import Traversal
 from vae_search.store.leases.processes import this_process
 
 pytestmark = pytest.mark.slow
@@ -45,10 +46,10 @@ SPEC_TEXT = "document.getElementById('spec')"
 class Sheets:
     """Stands for the reader of traversals: 2 units at 3 values, each tile of another grey."""
 
-    def key(self, model: str, version: int) -> VersionKey:
-        return VersionKey(model=model, number=version, sha256="0" * 64, source="digits")
+    def key(self, model: str, version: int) -> TraversalKey:
+        return TraversalKey(model=model, number=version, sha256="0" * 64, with_images=True)
 
-    def read(self, key: VersionKey) -> Traversal:
+    def read(self, key: TraversalKey) -> Traversal:
         model, version = key.model, key.number
         sheet = Image.new("L", (3 * 58 + 2, 2 * 58 + 2), 255)
         for tile in range(6):

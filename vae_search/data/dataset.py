@@ -120,7 +120,7 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
     where = printable(spec.source, 400)
     images, own_test = source.train, source.test
     split = _split(source, spec, where)
-    labels = labels_by_part(source, split, with_more=spec.condition is not None)
+    labels = labels_by_part(source, split, with_more=spec.condition is not None, beside=spec.array is None)
     told = None if spec.condition is None else PartLabels.of(labels, where=where)
     train, validation = images.chosen(split.train), images.chosen(split.validation)
     test = images.chosen(split.test) if split.test is not None else own_test

@@ -206,17 +206,20 @@ class ConfirmationPlan:
             slots: runs at once.
             minutes: of the budget by now.
         """
-        if self._finalists and (reserved_s := self._length.reserved_s(minutes)) is not None:
+        is_open = self._length.is_open
+        if is_open and self._finalists and (reserved_s := self._length.reserved_s(minutes)) is not None:
             return reserved_s
         runs_s = [
             row.wall_s / row.epochs * (limit if row.epochs >= self._spec.budget.epochs else min(row.epochs, limit))
-            for limit in [self._spec.confirm_epochs]
+            for limit in [self._length.epochs or self._spec.confirm_epochs]
             for row in self._finalists
             if row.wall_s
         ]
         if not runs_s:
             return 0.0
         confirm = self._spec.confirm
+        if self._length.epochs is not None:  # of a plan: only what is left of them takes time yet
+            return -(-max(0, confirm.runs - len(self._ended)) // slots) * max(runs_s)
         choosing = confirm.runs - confirm.seeds
         return (-(-choosing // slots) + -(-confirm.seeds // slots)) * max(runs_s)
 

@@ -118,6 +118,14 @@ def test_images_without_labels_are_refused_with_what_brings_them(tmp_path):
         loaded(tmp_path / "a.npy", tmp_path, condition="label")
 
 
+def test_an_array_that_a_spec_names_does_not_get_the_labels_of_another(tmp_path):
+    (images, labels), (others, _) = marked(200), marked(200, first=3)
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=labels, x_other=others)
+
+    with pytest.raises(BadData, match="none has one"):
+        loaded(tmp_path / "a.npz", tmp_path, array="x_other", condition="label")
+
+
 def test_test_images_without_labels_are_refused(tmp_path):
     (train, labels), (test, _) = marked(300), marked(60)
     np.savez(tmp_path / "a.npz", x_train=train, y_train=labels, x_test=test)

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from vae_search.data.dataset import load_dataset
+from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.search.planning import plan
 from vae_search.search.progress import Observer
+from vae_search.search.worker.speed_probe import probe_speed
 from vae_search.services import sweeps
 from vae_search.services.payloads import status_facts
 from vae_search.services.planning import settling
@@ -47,6 +50,16 @@ def test_minutes_alone_search_confirm_and_judge_and_are_measured_once(tmp_path, 
     assert run(store, tmp_path / "cache").status.finished
     assert run(store, tmp_path / "cache", "budget.minutes=3").status.finished
     assert sweep_record.read(store, "planned").plan == record.plan
+
+
+def test_conditional_configs_can_be_timed(tmp_path):
+    spec = parse_spec(SPEC, base=Path(), overrides=["data.condition=label", "budget={trials: 2, epochs: 2}"])
+    dataset = load_dataset(spec.data, cache=tmp_path)
+    config = {"latent_dim": 4, "depth": 1, "width": 16, "batch_size": 64}
+
+    found = probe_speed(spec, [config], [config], TrainingTask.of(dataset), JudgeTask.of(dataset), limit_s=0.0)
+
+    assert [timing.epoch_s > 0 and timing.judge_s > 0 for timing in found.timings] == [True]
 
 
 def test_a_dry_run_tells_a_plan_and_that_nothing_was_measured(tmp_path):

@@ -102,3 +102,10 @@ def test_editors_know_that_trials_and_epochs_may_be_auto():
 
     assert {"const": "auto"} in budget["properties"]["epochs"]["anyOf"]
     assert not budget["required"]
+
+
+def test_hours_need_confirm_runs_of_a_given_length():
+    with pytest.raises(InvalidSpec, match=r"budget\.cpu_hours: needs confirm\.epochs as a number, .* Set it\."):
+        spec_of("budget.cpu_hours=0.5")
+
+    assert spec_of("budget.cpu_hours=0.5", "confirm.epochs=30").budget.cpu_hours == 0.5

@@ -25,7 +25,7 @@ from vae_search.vae.objective.bounds import log_importance_weights
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.importance_ladder import ladder_of
 from vae_search.vae.objective.pixel_likelihoods import Gaussian
-from vae_search.vae.objective.pixels import as_intensities
+from vae_search.vae.objective.pixels import FixedDraws, as_intensities
 from vae_search.vae.training.trainer import Trainer
 
 pytestmark = pytest.mark.needs_tensorflow
@@ -162,6 +162,10 @@ def test_scores_follow_the_label_of_each_image_wherever_it_stands():
     distortion, rate = evaluator.neg_elbo(ordered, images, labels)
 
     assert distortion + rate == pytest.approx(whole.neg_elbo.mean(), rel=1e-5)
+    assert evaluator.neg_elbo(ordered, images[:7], labels) == evaluator.neg_elbo(ordered, images[:7], labels[:7])
+    assert evaluator.neg_elbo(ordered, FixedDraws(images, scale=1.0, seed=1), np.tile(labels, 2)) == (
+        evaluator.neg_elbo(ordered, FixedDraws(images, scale=1.0, seed=1), labels)
+    )
     assert not np.isclose(whole.kl, other.kl).all()
     assert not np.isclose(whole.distortion, other.distortion).all()
     steps = ladder_of(ordered, build(described.network).topology, described, images, (2, 4), labels=labels)

@@ -70,12 +70,18 @@ class PartLabels:
         return cls(parts={part: labels[part] for part in PARTS})
 
 
-def labels_by_part(source: Source, split: Split, *, with_more: bool) -> dict[str, np.ndarray]:
-    """Labels by part, of those parts that have some; `with_more`: those that only a conditional model needs, too."""
+def labels_by_part(source: Source, split: Split, *, with_more: bool, beside: bool = True) -> dict[str, np.ndarray]:
+    """Labels by part, of those parts that have some.
+
+    Args:
+        with_more: those that only a conditional model needs, too.
+        beside: those that lie beside the images, too. Beside an array that a spec names may lie another one's.
+    """
     if with_more:
         source = replace(source, labels={**source.labels, **source.read_more_labels()})
-    pool = labels_of(source, "train", len(source.train))
-    own = None if source.test is None else labels_of(source, "test", len(source.test))
+    find = labels_of if beside else _given
+    pool = find(source, "train", len(source.train))
+    own = None if source.test is None else find(source, "test", len(source.test))
     positions = {"train": split.train, "select": split.select, "judge": split.judge}
     if split.test is not None:
         positions["test"] = split.test
@@ -87,3 +93,7 @@ def labels_of(source: Source, role: Literal["train", "test"], count: int) -> np.
     """Labels of a source's images of a role: those that came with them, or lie beside."""
     found = source.labels.get(role)
     return source_labels(source.name, count, role) if found is None else found
+
+
+def _given(source: Source, role: Literal["train", "test"], count: int) -> np.ndarray | None:
+    return source.labels.get(role)

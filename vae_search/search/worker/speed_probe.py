@@ -17,6 +17,7 @@ from vae_search.vae.inference.scoring import judge
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
 from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.training.device import require_bfloat16
 from vae_search.vae.training.plan import TrainingPlan
 from vae_search.vae.training.trainer import Trainer
 from vae_search.vae.training.training_run import TrainingRun
@@ -44,6 +45,8 @@ def probe_speed(
         limit_s: after which no further epoch begins.
     """
     trainer = Trainer(task, threads=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
+    if spec.precision == "bfloat16":
+        require_bfloat16(spec.resources.gpus_per_trial)
     begun_s, timings = monotonic(), list[Timing]()
     for params in timed:
         if timings and monotonic() - begun_s >= limit_s:
@@ -82,7 +85,8 @@ def _judge_s(
 ) -> float:
     """Seconds that the judging of all images would take, by some of them; their first pass does not count."""
     count = min(TASTED_IMAGES, len(judge_task.images))
-    some = replace(judge_task, images=judge_task.images[:count])
+    labels = None if judge_task.labels is None else judge_task.labels[:count]
+    some = replace(judge_task, images=judge_task.images[:count], labels=labels)
     description = ModelDescription(
         network=run.network_spec, levels=trainer.task.pixels.levels, clamp=spec.log_variance_clamp
     )

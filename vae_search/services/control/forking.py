@@ -190,6 +190,7 @@ def _record_of(
         spec=spec,
         versions=versions() | {each.package: each.shown_version for each in code.values()},
         incarnation=secrets.token_hex(16),
+        plan=None,
         borrowing=borrowing,
         warm_started=None,
         code=code,

@@ -70,8 +70,15 @@ def relation_problems(parts: Mapping[str, Any]) -> Problems:
             found.append((("data", "binarize"), f"must be none, since {law}, but got {binarize}. Write none."))
     match parts:
         case {"budget": Budget() as budget, "resources": Resources() as resources, "objective": Objective() as aim}:
-            stops, gpu_hours, gpus = budget.stop is not None, budget.gpu_hours, resources.gpus_per_trial
-            found += limit_problems(stops=stops, pareto=aim.pareto is not None, gpu_hours=gpu_hours, gpus=gpus)
+            confirm = parts.get("confirm")
+            found += limit_problems(
+                stops=budget.stop is not None,
+                pareto=aim.pareto is not None,
+                cpu_hours=budget.cpu_hours,
+                gpu_hours=budget.gpu_hours,
+                gpus=resources.gpus_per_trial,
+                is_planned=isinstance(confirm, Confirm) and confirm.epochs == "auto" and confirm.finalists > 0,
+            )
     match parts:
         case {"data": DataSpec(validation=float(validation), test=float(test))} if validation + test >= 1:
             text = f"validation + test must leave images to train on, but got {validation:g} + {test:g}. Lower one."

@@ -113,6 +113,7 @@ class Evaluator:
         """Mean (distortion, rate), nats per image.
 
         Args:
+            labels: those behind the images are passed over.
             draws: of z for each image; default: as many as the number of images needs.
         """
         read = _read(weights)
@@ -121,7 +122,7 @@ class Evaluator:
         at_once = len(images)
         if type(images) is not np.ndarray:  # in a file: too many to be held in one tensor
             at_once = held.images * max(1, BLOCK_BYTES // (held.images * prod(self._image_shape)))
-        given = np.zeros(0, np.int32) if labels is None else labels
+        given = np.zeros(0, np.int32) if labels is None else labels[: len(images)]
         parts = [
             self._bound(
                 read,

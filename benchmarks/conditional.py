@@ -54,10 +54,7 @@ def trained(kind: str, seed: int, *, epochs: int) -> tuple[dict[str, Any], VaeMo
     while not run.is_over:
         last = run.train_epoch()
     used_s = time.process_time() - started
-    task = JudgeTask.of(dataset)
-    some = JudgeTask(
-        images=task.images[:IMAGES], pixels=task.pixels, labels=None if task.labels is None else task.labels[:IMAGES]
-    )
+    some = JudgeTask.of(dataset).first(IMAGES)
     description = ModelDescription(network=run.network_spec, levels=2, clamp=plan.log_variance_clamp)
     judged = judge(run.averaged_weights(), description, some)
     facts = {"neg_iwae": -float(judged.iwae.mean()), "neg_elbo_select": last.neg_elbo, "rate": last.rate}

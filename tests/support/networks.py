@@ -1,5 +1,7 @@
 """Small networks with weights that nobody trained."""
 
+from math import prod
+
 import numpy as np
 from sklearn.datasets import load_digits
 
@@ -7,8 +9,9 @@ from vae_search.data.image_checks import Images
 from vae_search.data.pixel_statistics import PixelStatistics
 from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import ARCHITECTURES, families_with
+from vae_search.vae.networks.layers import Layer
 from vae_search.vae.networks.model_config import ModelDescription
-from vae_search.vae.networks.network import build, initial_weights
+from vae_search.vae.networks.network import Network, build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.likelihoods import likelihood_of
 
@@ -23,6 +26,22 @@ def network_spec(**fields) -> NetworkSpec:
     usual = 2 if fields["architecture"] in families_with("blocks") else None
     blocks = fields.pop("blocks", usual)
     return NetworkSpec(**fields, special=() if blocks is None else (("blocks", blocks),))
+
+
+def linear_network(image_shape: tuple[int, int, int], *, latents: int, classes: int = 0) -> Network:
+    """Linear encoder and decoder with one learned Gaussian width, as of probabilistic PCA."""
+    spec = NetworkSpec(
+        architecture="mlp",
+        image_shape=image_shape,
+        latent_dim=latents,
+        depth=1,
+        width=1,
+        activation="relu",
+        likelihood="gaussian",
+        classes=classes,
+    )
+    made = (Layer("dense", prod(image_shape)), Layer("reshape", detail=image_shape[:2]), Layer("shared_scale"))
+    return Network(spec=spec, encoder=(Layer("flatten"),), decoder=made)
 
 
 def description(**changes) -> ModelDescription:

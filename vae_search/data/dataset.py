@@ -47,7 +47,7 @@ class Dataset:
         pixels: of the training images.
         labels: (count,) int64 of the images of each of `PARTS` whose source has some. They are part of the
             task's identity only where models are conditioned on them.
-        is_conditional: models see the label of an image.
+        shown_labels: of all parts, that a conditional model sees; None for any other.
         summary: of the images as they were read, for people; no part of the task's identity either.
         moved_draw: the test images' binarisation is not the published one, although the source has one: it follows
             that of the validation images in one stream, and these are not as many as the protocol's.
@@ -71,17 +71,12 @@ class Dataset:
     moved_draw: bool = False
     folders: tuple[Path, ...] = ()
     validation_is_open: bool = True
-    is_conditional: bool = False
+    shown_labels: PartLabels | None = None
 
     @property
     def train_labels(self) -> np.ndarray | None:
         """Labels of the training images, if the source has some."""
         return self.labels.get("train")
-
-    @property
-    def shown_labels(self) -> PartLabels | None:
-        """Labels of all parts for a conditional model; None for any other."""
-        return PartLabels(parts=self.labels) if self.is_conditional else None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -165,7 +160,7 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
         fingerprint=source.decoded_as or fingerprint(images, own_test),
         floor=found.floor,
         labels=labels,
-        is_conditional=told is not None,
+        shown_labels=told,
         pixels=found.pixels,
         summary=found.summary if told is None else replace(found.summary, notes=(*source.notes, told.sentence)),
         folders=tuple(folder for folder in (source.folder, found.folder) if folder is not None),

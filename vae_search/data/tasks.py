@@ -1,7 +1,7 @@
 """Tasks: the images of a data set that a worker may train on and be scored on, and no others."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -122,6 +122,11 @@ class JudgeTask:
             labels=None if shown is None else shown.parts["judge"],
             measured_labels=dataset.labels.get("judge"),
         )
+
+    def first(self, count: int) -> "JudgeTask":
+        """The first images alone, with what belongs to them."""
+        labels, measured = (None if each is None else each[:count] for each in (self.labels, self.measured_labels))
+        return replace(self, images=self.images[:count], labels=labels, measured_labels=measured)
 
     @classmethod
     def of_test(cls, dataset: Dataset) -> "JudgeTask":

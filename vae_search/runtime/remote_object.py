@@ -16,6 +16,18 @@ from vae_search.spec.sections import Resources
 RESTARTS = 3  # on other nodes, where one is lost; what was asked is asked again
 
 
+def ray_options(resources: Resources) -> dict[str, Any]:
+    """Resources of a trial, as options of a Ray task or actor."""
+    wanted = dict(needs(resources))
+    return {
+        "num_cpus": wanted.pop(CPU),
+        "num_gpus": wanted.pop(GPU, None),
+        "memory": wanted.pop(MEMORY, None),
+        "resources": wanted,
+        "label_selector": dict(resources.labels) or None,
+    }
+
+
 @contextmanager
 def on_worker_node(
     make: Callable[..., object], *arguments: object, address: str, resources: Resources
@@ -34,18 +46,11 @@ def on_worker_node(
     Raises:
         ClusterTrouble: The cluster cannot be joined, or its nodes are lost one after another.
     """
-    wanted = {name: amount for name, amount in needs(resources).items() if name != GPU}
-    options = {
-        "num_cpus": wanted.pop(CPU),
-        "memory": wanted.pop(MEMORY, None),
-        "resources": wanted,
-        "label_selector": dict(resources.labels) or None,
-        "max_restarts": RESTARTS,
-        "max_task_retries": RESTARTS,
-    }
+    without_gpu = resources.model_copy(update={"gpus_per_trial": 0.0})
+    options = {**ray_options(without_gpu), "max_restarts": RESTARTS, "max_task_retries": RESTARTS}
     with driver_process(), _joined(address) as grown:
         if not grown:  # else the cluster adds a node
-            check_capacity(cluster_nodes(), resources.model_copy(update={"gpus_per_trial": 0.0}))
+            check_capacity(cluster_nodes(), without_gpu)
         holder = ray.remote(_Holder).options(**options).remote(make, *arguments)
 
         def call(method: str, *given: object) -> Any:

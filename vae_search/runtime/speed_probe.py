@@ -10,7 +10,8 @@ from vae_search.data.random_access.mapped_images import resident_bytes
 from vae_search.data.tasks import HeldTasks, JudgeTask, Tasks, TrainingTask
 from vae_search.runtime.process_state import driver_process, import_hidden, set_for_worker
 from vae_search.runtime.ray_cluster import cluster_nodes, free_nodes, joined_cluster, local_cluster, refuse_second_ray
-from vae_search.search.capacity import CPU, GPU, MEMORY, capped, cluster_capacity, local_capacity, needs
+from vae_search.runtime.remote_object import ray_options
+from vae_search.search.capacity import capped, cluster_capacity, local_capacity
 from vae_search.search.planning.speed import ProbeResult
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.spec.own_code.code_loading import provide, provided
@@ -59,16 +60,7 @@ def probe_workers(
         workers = local.trials if local is not None else _workers_of(spec)
         tasks = ray.put(on_node or HeldTasks(task=task, judge_task=judge_task))
         count = min(workers, MOST_WORKERS)
-        wanted = dict(needs(spec.resources))
-        options = {
-            "num_cpus": wanted.pop(CPU),
-            "num_gpus": wanted.pop(GPU, 0),
-            "memory": wanted.pop(MEMORY, None),
-            "resources": wanted,
-            "label_selector": dict(spec.resources.labels) or None,
-            "max_retries": 0,
-        }
-        probe = ray.remote(_probe).options(**options)
+        probe = ray.remote(_probe).options(**ray_options(spec.resources), max_retries=0)
         asked = [
             probe.remote(spec, drawn, [*drawn[first:], *drawn[:first]], tasks, limit_s, provided())
             for first in range(count)

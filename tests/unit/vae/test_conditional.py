@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from tests.support.networks import FAMILIES, binary, description, weights
+from tests.support.networks import FAMILIES, binary, description, linear_network, weights
 from vae_search.data.pixel_statistics import intensities
 from vae_search.data.tasks import TaskLabels
 from vae_search.spec.hyperparameters import Config
@@ -17,10 +17,9 @@ from vae_search.vae.inference.reload_check import score_in_fresh_process
 from vae_search.vae.inference.saved_model import model_files
 from vae_search.vae.inference.scoring import check_classes
 from vae_search.vae.networks.forward import functions_of
-from vae_search.vae.networks.layers import SCALE_PACE, Layer
+from vae_search.vae.networks.layers import SCALE_PACE
 from vae_search.vae.networks.model_config import ModelDescription
-from vae_search.vae.networks.network import Network, build
-from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.networks.network import build
 from vae_search.vae.objective.bounds import log_importance_weights
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.importance_ladder import ladder_of
@@ -74,18 +73,7 @@ def test_with_the_exact_posterior_every_importance_weight_is_the_likelihood_of_t
         - spread
         - PIXELS * np.log(LEVELS)
     )
-    spec = NetworkSpec(
-        architecture="mlp",
-        image_shape=SHAPE,
-        latent_dim=LATENTS,
-        depth=1,
-        width=1,
-        activation="relu",
-        likelihood="gaussian",
-        classes=CLASSES,
-    )
-    decoder = (Layer("dense", PIXELS), Layer("reshape", detail=SHAPE[:2]), Layer("shared_scale"))
-    network = Network(spec=spec, encoder=(Layer("flatten"),), decoder=decoder)
+    network = linear_network(SHAPE, latents=LATENTS, classes=CLASSES)
     inverse = np.linalg.inv(loadings.T @ loadings + variance * np.eye(LATENTS))
     encoder, shrink, shift = loadings @ inverse, (LEVELS - 1) / LEVELS, 0.5 / LEVELS
     arrays = [

@@ -14,10 +14,9 @@ import pytest
 import tensorflow as tf
 from scipy import special, stats
 
+from tests.support.networks import linear_network
 from vae_search.vae.networks.forward import WeightedNetwork
-from vae_search.vae.networks.layers import SCALE_PACE, Layer
-from vae_search.vae.networks.network import Network
-from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.networks.layers import SCALE_PACE
 from vae_search.vae.objective.bounds import elbo_terms, log_importance_weights
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.pixel_likelihoods import Gaussian
@@ -70,20 +69,6 @@ def exact(middles, optimum) -> np.ndarray:
     return stats.multivariate_normal(mean, covariance).logpdf(middles) - spread - PIXELS * np.log(LEVELS)
 
 
-def linear_network() -> Network:
-    spec = NetworkSpec(
-        architecture="mlp",
-        image_shape=SHAPE,
-        latent_dim=LATENTS,
-        depth=1,
-        width=1,
-        activation="relu",
-        likelihood="gaussian",
-    )
-    decoder = (Layer("dense", PIXELS), Layer("reshape", detail=SHAPE[:2]), Layer("shared_scale"))
-    return Network(spec=spec, encoder=(Layer("flatten"),), decoder=decoder)
-
-
 def exact_weights(optimum) -> list[tf.Tensor]:
     """The encoder sees intensities v / 255 = y · 256 / 255 - ½ / 255 of the middle y."""
     loadings, mean, variance = optimum
@@ -104,7 +89,7 @@ def exact_weights(optimum) -> list[tf.Tensor]:
 
 
 def test_with_the_exact_posterior_every_importance_weight_is_the_likelihood(images, optimum, exact):
-    network = WeightedNetwork(topology=linear_network().topology, weights=exact_weights(optimum))
+    network = WeightedNetwork(topology=linear_network(SHAPE, latents=LATENTS).topology, weights=exact_weights(optimum))
     noise = tf.random.stateless_normal([5, IMAGES, LATENTS], [1, 2])
 
     log_weights = log_importance_weights(network, images, noise, clamp=CLAMP, likelihood=GAUSSIAN)
@@ -113,7 +98,7 @@ def test_with_the_exact_posterior_every_importance_weight_is_the_likelihood(imag
 
 
 def test_at_its_optimum_the_elbo_reaches_the_likelihood(images, optimum, exact):
-    network = WeightedNetwork(topology=linear_network().topology, weights=exact_weights(optimum))
+    network = WeightedNetwork(topology=linear_network(SHAPE, latents=LATENTS).topology, weights=exact_weights(optimum))
     draws = []
     for seed in range(200):
         noise = tf.random.stateless_normal([IMAGES, LATENTS], [seed, 3])
@@ -126,7 +111,7 @@ def test_at_its_optimum_the_elbo_reaches_the_likelihood(images, optimum, exact):
 
 
 def test_training_on_the_elbo_finds_the_maximum_likelihood_and_its_noise(images, exact, optimum):
-    network = linear_network()
+    network = linear_network(SHAPE, latents=LATENTS)
     rng = np.random.default_rng(1)
     weights = [tf.Variable(tf.cast(0.1 * rng.normal(size=shape), tf.float32)) for shape in network.shapes]
     functions = WeightedNetwork(topology=network.topology, weights=weights)
@@ -152,7 +137,7 @@ def test_with_a_wrong_encoder_the_bounds_rise_with_k_towards_the_likelihood_and_
     weights = exact_weights(optimum)
     weights[1] += 0.3  # the mean is off
     weights[3] += 0.7  # and the variance is twice as large
-    network = WeightedNetwork(topology=linear_network().topology, weights=weights)
+    network = WeightedNetwork(topology=linear_network(SHAPE, latents=LATENTS).topology, weights=weights)
     noise = tf.random.stateless_normal([2000, IMAGES, LATENTS], [6, 7])
     log_weights = log_importance_weights(network, images, noise, clamp=CLAMP, likelihood=GAUSSIAN).numpy()
 
@@ -177,7 +162,7 @@ def test_the_mean_over_draws_is_the_exact_elbo_with_a_variance_that_falls_with_t
     loadings, _, variance = optimum
     weights = exact_weights(optimum)
     weights[3] += 0.7  # the posterior is too wide, and all draws of z are worth something else
-    network = WeightedNetwork(topology=linear_network().topology, weights=weights)
+    network = WeightedNetwork(topology=linear_network(SHAPE, latents=LATENTS).topology, weights=weights)
     seen = as_intensities(tf.constant(pixels.reshape(IMAGES, *SHAPE)), LEVELS)
     mean, log_variance = network.encoder(seen)
     of_mean = GAUSSIAN.distortion(seen, network.decoder(mean)).numpy()

@@ -13,7 +13,6 @@ from vae_search.spec.hyperparameters import Config, is_own
 from vae_search.spec.networks.submitted import code_in_use
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.ledger.rows import EpochRow, TrialRow
-from vae_search.vae.training.device import require_bfloat16
 from vae_search.vae.training.plan import TrainingPlan
 from vae_search.vae.training.trainer import Trainer
 
@@ -64,9 +63,7 @@ def reproduce(
     if (difference := _other_code(row, spec)) is not None:
         return Reproduction(epochs=0, difference=difference, weights_compared=False)
     plan = TrainingPlan.of(spec, rungs=rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs))
-    trainer = Trainer(task, threads=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
-    if spec.precision == "bfloat16":
-        require_bfloat16(spec.resources.gpus_per_trial)
+    trainer = Trainer.of(spec, task)
     run = trainer.start(Config.from_params(row.params), plan, seed=row.seed)
     for expected in curve:
         try:

@@ -6,7 +6,6 @@ What it trains is thrown away: the first trials begin anew, with everything that
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from vae_search.core.measurements import Diverged
 from vae_search.data.tasks import JudgeTask, TrainingTask
@@ -17,7 +16,6 @@ from vae_search.vae.inference.scoring import judge
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
 from vae_search.vae.networks.network_spec import NetworkSpec
-from vae_search.vae.training.device import require_bfloat16
 from vae_search.vae.training.plan import TrainingPlan
 from vae_search.vae.training.trainer import Trainer
 from vae_search.vae.training.training_run import TrainingRun
@@ -44,9 +42,7 @@ def probe_speed(
         timed: those of them that this worker is to train.
         limit_s: after which no further epoch begins.
     """
-    trainer = Trainer(task, threads=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
-    if spec.precision == "bfloat16":
-        require_bfloat16(spec.resources.gpus_per_trial)
+    trainer = Trainer.of(spec, task)
     begun_s, timings = monotonic(), list[Timing]()
     for params in timed:
         if timings and monotonic() - begun_s >= limit_s:
@@ -84,13 +80,11 @@ def _judge_s(
     run: TrainingRun, spec: SweepSpec, trainer: Trainer, judge_task: JudgeTask, *, monotonic: Callable[[], float]
 ) -> float:
     """Seconds that the judging of all images would take, by some of them; their first pass does not count."""
-    count = min(TASTED_IMAGES, len(judge_task.images))
-    labels = None if judge_task.labels is None else judge_task.labels[:count]
-    some = replace(judge_task, images=judge_task.images[:count], labels=labels)
+    some = judge_task.first(TASTED_IMAGES)
     description = ModelDescription(
         network=run.network_spec, levels=trainer.task.pixels.levels, clamp=spec.log_variance_clamp
     )
     judge(run.averaged_weights(), description, some, iwae_samples=1)
     begun_s = monotonic()
     judge(run.averaged_weights(), description, some)
-    return (monotonic() - begun_s) * len(judge_task.images) / count
+    return (monotonic() - begun_s) * len(judge_task.images) / len(some.images)

@@ -34,7 +34,6 @@ from vae_search.vae.inference.npz import arrays_of, npz_of
 from vae_search.vae.inference.scoring import judge
 from vae_search.vae.measuring.measuring import MetricsEngine
 from vae_search.vae.networks.model_config import ModelDescription
-from vae_search.vae.training.device import require_bfloat16
 from vae_search.vae.training.plan import TrainingPlan
 from vae_search.vae.training.trainer import OUT_OF_MEMORY, Trainer
 from vae_search.vae.training.training_run import TrainingRun
@@ -70,9 +69,7 @@ class TrialRunner:
         self._monotonic = monotonic
         spec = config.spec
         self._trial_plan = TrainingPlan.of(spec, rungs=config.rungs)
-        self._trainer = Trainer(task, threads=spec.resources.cpus_per_trial, gpus=spec.resources.gpus_per_trial)
-        if spec.precision == "bfloat16":
-            require_bfloat16(spec.resources.gpus_per_trial)
+        self._trainer = Trainer.of(spec, task)
         self._metrics = MetricsEngine(metrics=spec.metrics, task=task) if spec.metrics else None
         self._assignment: TrialAssignment | None = None
         self._run: TrainingRun | None = None

@@ -103,14 +103,10 @@ class Signatures:
         return {"mean": self.model.likelihood.mean(output), **self.model.likelihood.parameters(output)}
 
     def sample(self, count: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        latents = tf.random.stateless_normal(tf.stack([count, self.model.latent_dim]), tf.stack([seed, 0]))
-        return {"images": self.model.likelihood.mean(self.model.decoder(latents))}
+        return self._sampled(count, seed)
 
     def sample_labelled(self, labels: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        latents = tf.random.stateless_normal(
-            tf.stack([tf.shape(labels)[0], self.model.latent_dim]), tf.stack([seed, 0])
-        )
-        return {"images": self.model.likelihood.mean(self._functions(labels).decoder(latents))}
+        return self._sampled(tf.shape(labels)[0], seed, labels)
 
     def decoder_outputs(self, latents: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"outputs": self.model.decoder(latents)}
@@ -128,6 +124,10 @@ class Signatures:
             likelihood=self.model.likelihood,
         )
         return {"elbo": -(terms.distortion + tf.reduce_sum(terms.kl, axis=1))}
+
+    def _sampled(self, count: tf.Tensor, seed: tf.Tensor, *labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        latents = tf.random.stateless_normal(tf.stack([count, self.model.latent_dim]), tf.stack([seed, 0]))
+        return {"images": self.model.likelihood.mean(self._functions(*labels).decoder(latents))}
 
     def _functions(self, *labels: tf.Tensor) -> VaeFunctions:
         return LabelledModel(model=self.model, labels=labels[0]) if labels else self.model

@@ -92,7 +92,8 @@ def judge_ladder(trained: "Trained", description: ModelDescription, task: JudgeT
     from vae_search.vae.objective.importance_ladder import ladder_of
 
     topology, ordered = scored(trained, description)
-    return ladder_of(ordered, topology, description, task.images[:LADDER_IMAGES], LADDER, labels=task.labels)
+    some = task.first(LADDER_IMAGES)
+    return ladder_of(ordered, topology, description, some.images[:], LADDER, labels=some.labels)
 
 
 def latent_free_baseline(task: JudgeTask, likelihood: "Likelihood") -> np.ndarray:

@@ -80,7 +80,7 @@ def ladder_of(
     Args:
         weights: in the order of the network's shapes.
         images: uint8 in 0 … levels - 1, (n, height, width, channels).
-        labels: (n, …) of a conditional model; those behind the images are passed over.
+        labels: (n,) of a conditional model.
 
     Raises:
         ValueError: The likelihood is unknown.

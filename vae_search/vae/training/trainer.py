@@ -8,12 +8,13 @@ import tensorflow as tf
 from vae_search.data.random_access.mapped_images import resident_bytes
 from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import Config
+from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.vae.networks.network import build
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.baseline import latent_free_nats
 from vae_search.vae.objective.likelihoods import Likelihood, likelihood_of
 from vae_search.vae.objective.pixels import fixed_train
-from vae_search.vae.training.device import device_in_use, limit_gpus, limit_threads
+from vae_search.vae.training.device import device_in_use, limit_gpus, limit_threads, require_bfloat16
 from vae_search.vae.training.graph import GraphKey, TrainingGraph
 from vae_search.vae.training.image_feed import image_feed
 from vae_search.vae.training.plan import TrainingPlan
@@ -45,6 +46,19 @@ class Trainer:
         self._train_scored = fixed_train(task, len(task.select), seed=TRAIN_SCORE_SEED)
         self._graphs: OrderedDict[GraphKey, TrainingGraph] = OrderedDict()
         self._baselines: dict[Likelihood, float] = {}
+
+    @classmethod
+    def of(cls, spec: SweepSpec, task: TrainingTask) -> "Trainer":
+        """The engine of a sweep's trials; errors as of the class.
+
+        Raises:
+            NodeTrouble: Also if the spec asks for bfloat16, which this machine only emulates.
+        """
+        resources = spec.resources
+        trainer = cls(task, threads=resources.cpus_per_trial, gpus=resources.gpus_per_trial)
+        if spec.precision == "bfloat16":
+            require_bfloat16(resources.gpus_per_trial)
+        return trainer
 
     def start(self, config: Config, plan: TrainingPlan, *, seed: int) -> "TrainingRun":
         """A fresh run of `config`: fresh weights and optimizer state, whatever ran here before."""

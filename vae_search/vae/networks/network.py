@@ -16,6 +16,7 @@ from vae_search.spec.networks.family import BUILT_IN
 from vae_search.vae.networks.families import layers_of
 from vae_search.vae.networks.layers import SCALE_PACE, WEIGHTED, Layer, LayerWeights, dense_weights, weights_along
 from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.networks.prior_weights import blank_prior, prior_names, prior_shapes
 
 HEAD_WEIGHTS = 4  # kernel and bias of mean and of log-variance
 
@@ -51,13 +52,14 @@ class Topology:
 
     Args:
         ranks: of each weight, in the order of `Network.shapes`.
-        classes: as of a `NetworkSpec`.
+        classes, prior: as of a `NetworkSpec`.
     """
 
     encoder: tuple[Layer, ...]
     decoder: tuple[Layer, ...]
     ranks: tuple[int, ...]
     classes: int = 0
+    prior: str = "standard"
 
     @property
     def first_head(self) -> int:
@@ -104,18 +106,19 @@ class Network:
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """Shapes of all weights: encoder first, each layer's kernel before its bias."""
+        """Shapes of all weights: encoder first, each layer's kernel before its bias; a learned prior's last."""
         layers = [*self.encoder_weights, *self.decoder_weights]
-        return [shape for layer in layers for shape in layer.shapes.values()]
+        return [*(shape for layer in layers for shape in layer.shapes.values()), *prior_shapes(self.spec)]
 
     @property
     def names(self) -> list[str]:
         """One name per weight, in the order of `shapes`; the same in every process."""
-        return [
+        layers = [
             f"{part}/{position:02d}-{kind}"
             for part, layers in (("encoder", self.encoder_weights), ("decoder", self.decoder_weights))
             for position, kind in enumerate(kind for layer in layers for kind in layer.shapes)
         ]
+        return [*layers, *prior_names(self.spec.prior)]
 
     def ordered(self, weights: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Named weights in the order of `shapes`.
@@ -164,11 +167,11 @@ class Network:
             weights.append(np.zeros(layer.bias, np.float32))
         if not self.spec.shares_scale:
             weights[-1] = latent_free.astype(np.float32).ravel()
-            return weights
+            return [*weights, *blank_prior(self.spec, rng)]
         location, log_scale = np.split(latent_free.astype(np.float32), 2, axis=-1)
         weights[-2] = location.ravel()
         weights[-1] = np.full(1, log_scale.mean() / SCALE_PACE, np.float32)
-        return weights
+        return [*weights, *blank_prior(self.spec, rng)]
 
     @property
     def topology(self) -> Topology:
@@ -177,6 +180,7 @@ class Network:
             decoder=tuple(replace(layer, size=0) for layer in self.decoder),
             ranks=tuple(len(shape) for shape in self.shapes),
             classes=self.spec.classes,
+            prior=self.spec.prior,
         )
 
 

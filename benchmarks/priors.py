@@ -76,8 +76,8 @@ def measured(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=130)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--components", type=int, nargs="+", default=list(COMPONENTS))
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "priors.json")
     arguments = parser.parse_args()

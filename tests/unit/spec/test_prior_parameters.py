@@ -43,7 +43,7 @@ def test_a_spec_without_a_prior_has_the_identity_that_it_had():
     [
         (
             ("  prior_components: 30",),
-            "the standard prior has none. Let it apply only `when: {prior: [mixture, vamp]}`",
+            "Let it apply only `when: {prior: [mixture, vamp]}`",
         ),
         ((SEARCHED, "  prior_components: 30"), "the standard prior has none"),
         (("  prior: flow",), "'flow' is unknown"),

@@ -16,7 +16,7 @@ from vae_search.spec.networks.family import BUILT_IN
 from vae_search.vae.networks.families import layers_of
 from vae_search.vae.networks.layers import SCALE_PACE, WEIGHTED, Layer, LayerWeights, dense_weights, weights_along
 from vae_search.vae.networks.network_spec import NetworkSpec
-from vae_search.vae.networks.prior_weights import blank_prior, prior_names, prior_shapes
+from vae_search.vae.networks.prior_weights import blank_prior, prior_flops, prior_names, prior_shapes
 
 HEAD_WEIGHTS = 4  # kernel and bias of mean and of log-variance
 
@@ -36,6 +36,8 @@ class BuiltNetwork(Protocol):
     def forward_flops(self) -> int: ...
     @property
     def decoder_flops(self) -> int: ...
+    @property
+    def step_flops(self) -> int: ...
     @property
     def layer_outputs(self) -> list[int]: ...
     @property
@@ -135,13 +137,20 @@ class Network:
 
     @property
     def forward_flops(self) -> int:
-        """Multiply-adds × 2 of one image through encoder and decoder; element-wise work excluded."""
-        return sum(layer.flops for layer in (*self.encoder_weights, *self.decoder_weights))
+        """Multiply-adds × 2 of one image through encoder, decoder and learned prior; element-wise work excluded."""
+        layers = (*self.encoder_weights, *self.decoder_weights)
+        return sum(layer.flops for layer in layers) + prior_flops(self.spec)
 
     @property
     def decoder_flops(self) -> int:
         """`forward_flops` of the decoder alone."""
         return sum(layer.flops for layer in self.decoder_weights)
+
+    @property
+    def step_flops(self) -> int:
+        """The same work that a step has once, however large its batch: pseudo-inputs through the encoder."""
+        encoder = sum(layer.flops for layer in self.encoder_weights)
+        return self.spec.prior_components * encoder if self.spec.prior == "vamp" else 0
 
     @property
     def layer_outputs(self) -> list[int]:

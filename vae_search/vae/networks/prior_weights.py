@@ -34,6 +34,11 @@ def prior_shapes(spec: NetworkSpec) -> list[tuple[int, ...]]:
     return []
 
 
+def prior_flops(spec: NetworkSpec) -> int:
+    """Multiply-adds × 2 of one draw's density: two products with a latent of each component; 0 of the standard one."""
+    return 4 * spec.prior_components * spec.latent_dim
+
+
 def blank_prior(spec: NetworkSpec, rng: np.random.Generator) -> list[np.ndarray]:
     """Weights of a prior that has seen no image: components drawn from N(0, 1), uniform pseudo-inputs.
 

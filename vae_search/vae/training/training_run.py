@@ -204,7 +204,8 @@ class TrainingRun:
         if not self.measurements:
             raise ValueError("`epoch >= 1` must hold, but no epoch is done")
         seen = self.epoch * self._graph.steps_per_epoch * self._config.batch_size
-        return costs_of(self.measurements, self._network, images=seen, device=self._device)
+        size = self._config.batch_size
+        return costs_of(self.measurements, self._network, images=seen, batch_size=size, device=self._device)
 
     def _iwae(self, weights: Tensors) -> float:
         """The importance-weighted bound of weights on the select images, nats per image."""

@@ -22,6 +22,7 @@ from vae_search.vae.inference.scoring import JUDGE_IWAE_SAMPLES
 from vae_search.vae.networks.network import BuiltNetwork, build
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.evaluation_size import LIKELIHOOD_COPIES, TRIAL_IWAE_SAMPLES, elbo_draws, held_at_once
+from vae_search.vae.training.costs import flops_per_image
 
 SAMPLED_CONFIGS = 16
 MATRIX_SIZE = 1024
@@ -78,15 +79,16 @@ def estimate(
         warm_start: as in the estimate.
     """
     study = SweepStudy(spec.search_space, sampler="random", seed=spec.seed)
+    configs = [Config.from_params(study.ask(trial)) for trial in range(min(SAMPLED_CONFIGS, spec.budget.trials))]
     networks = [
-        build(
-            NetworkSpec.of(
-                Config.from_params(study.ask(trial)), task.image_shape, likelihood=spec.likelihood, classes=task.classes
-            )
-        )
-        for trial in range(min(SAMPLED_CONFIGS, spec.budget.trials))
+        build(NetworkSpec.of(config, task.image_shape, likelihood=spec.likelihood, classes=task.classes))
+        for config in configs
     ]
-    flops = float(np.mean([network.forward_flops for network in networks]))
+    costs = [
+        flops_per_image(network, batch_size=config.batch_size)
+        for network, config in zip(networks, configs, strict=True)
+    ]
+    flops = float(np.mean(costs))
     parameters = float(np.mean([network.parameters for network in networks]))
     image_bytes = task.memory_bytes
     capacity = local_capacity(spec.resources, this_machine(), data_bytes=image_bytes)
@@ -162,7 +164,8 @@ def _working_bytes(spec: SweepSpec, networks: Sequence[BuiltNetwork], parts: Map
         held = held_at_once(network.spec.image_shape, per_value, outputs)
         images_at_once = min(held.images, scored) * held.draws
         evaluation = images_at_once * (2 * max(outputs) + LIKELIHOOD_COPIES * outputs[-1])
-        step = STEP_COPIES * batch * sum(outputs) + CHUNK_COPIES * batch * prod(network.spec.image_shape)
+        encoded = batch + (network.spec.prior_components if network.spec.prior == "vamp" else 0)
+        step = STEP_COPIES * encoded * sum(outputs) + CHUNK_COPIES * batch * prod(network.spec.image_shape)
         weights = (STATE_COPIES + WEIGHT_COPIES) * network.parameters
         found = max(found, VALUE_BYTES * (weights + max(step, evaluation)))
     return found

@@ -14,6 +14,8 @@ __all__ = ["ParamValue", "Rule"]  # beside what is defined here
 
 ARCHITECTURES = tuple(BUILT_IN)
 ACTIVATIONS = ("tanh", "relu", "elu", "gelu", "gated")
+PRIORS = ("standard", "mixture", "vamp")
+LEARNED_PRIORS = PRIORS[1:]
 OWN_NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")  # of a family, or a parameter, that this package does not have
 OWN_NETWORK = re.compile(rf"{KERAS}[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
@@ -41,6 +43,8 @@ class Config:
     free_bits: float = 0.0  # nats per latent dimension; 0 = off
     grad_clip: float = 0.0  # clip at this multiple of the running gradient norm; 0 = off
     weight_decay: float = 0.0  # a step takes learning_rate · weight_decay of each weight; 0 = off
+    prior: str = "standard"
+    prior_components: int = 50  # of a learned prior
     own: tuple[tuple[str, ParamValue], ...] = ()  # what was given to a network from elsewhere, by name, sorted
 
     def __post_init__(self) -> None:
@@ -101,6 +105,10 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "weight_decay": Rule(
             kind=float, high=1, meaning="a step takes learning_rate · this of each weight (AdamW); 0 = off"
         ),
+        "prior": Rule(
+            kind=str, choices=PRIORS, meaning="distribution of latents: standard normal, or learned (mixture, vamp)"
+        ),
+        "prior_components": Rule(kind=int, low=1, high=500, meaning="Gaussians, or pseudo-inputs, of a learned prior"),
     }
 )
 

@@ -13,6 +13,7 @@ from vae_search.core.text import did_you_mean, shown
 from vae_search.core.validation import Problems, raise_problems
 from vae_search.spec.hyperparameters import (
     ARCHITECTURES,
+    LEARNED_PRIORS,
     RULES,
     Config,
     ParamValue,
@@ -177,7 +178,7 @@ def _space_problems(parameters: tuple[Parameter, ...]) -> Problems:
     for position, entry in enumerate(parameters):
         for parent, allowed in entry.when:
             parents = [other for other in parameters if other.name == parent]
-            never = [value for value in allowed if not any(_can_be(other, value) for other in parents)]
+            never = [value for value in allowed if not any(can_be(other, value) for other in parents)]
             if never:
                 reason = f"{parent} can never be {shown(never[0])}"
                 if not parents:
@@ -185,6 +186,9 @@ def _space_problems(parameters: tuple[Parameter, ...]) -> Problems:
                 found.append(((position, "when", parent), f"{reason}. Change the condition or {parent}."))
         if problem := _family_problem(entry.name, reached_families(entry, parameters)):
             found.append(((position, "when", "architecture"), problem))
+        if entry.name == "prior_components" and not set(reached_priors(entry, parameters)) <= set(LEARNED_PRIORS):
+            text = f"the standard prior has none. Let it apply only `when: {{prior: [{', '.join(LEARNED_PRIORS)}]}}`."
+            found.append(((position, "when", "prior"), text))
         for other in parameters[:position]:
             if other.name == entry.name and not _exclude(other.when, entry.when):
                 pair = f"`{other.key}` and `{entry.key}`"
@@ -197,6 +201,13 @@ def _space_problems(parameters: tuple[Parameter, ...]) -> Problems:
 def reached_families(entry: Parameter, parameters: Sequence[Parameter]) -> Sequence[ParamValue]:
     """The families of a space in which one of its parameters applies."""
     return dict(entry.when).get("architecture") or families_in(parameters)
+
+
+def reached_priors(entry: Parameter, parameters: Sequence[Parameter]) -> Sequence[ParamValue]:
+    """The priors of a space with which one of its parameters applies."""
+    entries = [other for other in parameters if other.name == "prior"]
+    found = [name for name in RULES["prior"].choices if any(can_be(other, name) for other in entries)]
+    return dict(entry.when).get("prior") or found or [Config().prior]
 
 
 def _family_problem(name: str, reached: Sequence[ParamValue]) -> str | None:
@@ -216,7 +227,7 @@ def _family_problem(name: str, reached: Sequence[ParamValue]) -> str | None:
 def families_in(parameters: Sequence[Parameter]) -> list[str]:
     """The values that `architecture` can have."""
     entries = [entry for entry in parameters if entry.name == "architecture"]
-    found = [name for name in ARCHITECTURES if any(_can_be(entry, name) for entry in entries)]
+    found = [name for name in ARCHITECTURES if any(can_be(entry, name) for entry in entries)]
     for entry in entries:
         match entry:
             case FixedParameter(value=value):
@@ -226,7 +237,7 @@ def families_in(parameters: Sequence[Parameter]) -> list[str]:
     return found if entries else [Config().architecture]
 
 
-def _can_be(entry: Parameter, value: ParamValue) -> bool:
+def can_be(entry: Parameter, value: ParamValue) -> bool:
     """True if a draw can equal `value`; a draw from a continuous range hits no given number."""
     continuous = isinstance(entry, FloatParameter) and entry.step is None and entry.low < entry.high
     return not continuous and entry.problem(value) is None

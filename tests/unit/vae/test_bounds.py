@@ -5,12 +5,14 @@ import pytest
 import tensorflow as tf
 from scipy import integrate, special, stats
 
+from vae_search.vae.networks.clamping import clamped
 from vae_search.vae.networks.forward import WeightedNetwork
 from vae_search.vae.networks.network import Network, build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
-from vae_search.vae.objective.bounds import clamped, elbo_terms, gaussian_kl
+from vae_search.vae.objective.bounds import elbo_terms
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.likelihoods import Bernoulli
+from vae_search.vae.objective.rates import gaussian_kl
 
 pytestmark = pytest.mark.needs_tensorflow
 

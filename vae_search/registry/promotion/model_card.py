@@ -13,6 +13,7 @@ from vae_search.registry.promotion.champion_test import LIFE_LEVEL, ContestResul
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import GateInputs, GateResult, baseline_nats, floor_nats
 from vae_search.registry.promotion.model_backend import TestScore
+from vae_search.spec.hyperparameters import Config, ParamValue
 from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.sweeps.sweep_record import SweepRecord
 
@@ -57,6 +58,7 @@ def card_of(
         "data": record.spec.data.model_dump(mode="json") | {"judge_images": evidence.images},
         "images": None if record.images is None else record.images.to_json(),
         "likelihood": record.spec.likelihood,
+        "prior": _prior_of(row.params),
         "params": dict(row.params),
         "epochs": row.epochs,
         "scores": _scores_of(candidate),
@@ -74,6 +76,12 @@ def card_of(
         },
         "versions": dict(record.versions),
     }
+
+
+def _prior_of(params: Mapping[str, ParamValue]) -> str:
+    """The prior of the latents in words: standard, `mixture of 50`, `vamp of 50`."""
+    config = Config.from_params(params)
+    return config.prior if config.prior == "standard" else f"{config.prior} of {config.prior_components}"
 
 
 def _scores_of(candidate: Candidate) -> dict[str, Any]:
@@ -134,6 +142,7 @@ def markdown_of(card: Mapping[str, Any]) -> str:
         "",
         "## Data and config",
         f"{_code(card['data']['source'])}, binarised: {card['data']['binarize']}, likelihood: {card['likelihood']}, "
+        f"prior: {card.get('prior', 'standard')}, "
         f"{card['data']['judge_images']:,} judge images, {card['epochs']} epochs.",
         "",
         *_image_lines(card.get("images")),

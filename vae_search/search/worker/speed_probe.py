@@ -16,6 +16,7 @@ from vae_search.vae.inference.scoring import judge
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
 from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.training.costs import flops_per_image
 from vae_search.vae.training.plan import TrainingPlan
 from vae_search.vae.training.trainer import Trainer
 from vae_search.vae.training.training_run import TrainingRun
@@ -67,12 +68,11 @@ def probe_speed(
 
 def cost_of(spec: SweepSpec, params: Mapping[str, ParamValue], task: TrainingTask) -> ConfigCost:
     """Cost of a config on these images; a backward pass costs two forward passes."""
-    network = build(
-        NetworkSpec.of(Config.from_params(params), task.image_shape, likelihood=spec.likelihood, classes=task.classes)
-    )
+    config = Config.from_params(params)
+    network = build(NetworkSpec.of(config, task.image_shape, likelihood=spec.likelihood, classes=task.classes))
     return ConfigCost(
         family=str(params.get("architecture", Config().architecture)),
-        epoch_flops=3.0 * network.forward_flops * len(task.train),
+        epoch_flops=3.0 * flops_per_image(network, batch_size=config.batch_size) * len(task.train),
     )
 
 

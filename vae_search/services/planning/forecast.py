@@ -16,6 +16,7 @@ from vae_search.store.paths import SweepPaths
 from vae_search.vae.inference.scoring import JUDGE_IWAE_SAMPLES
 from vae_search.vae.networks.network import build
 from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.training.costs import flops_per_image
 
 if TYPE_CHECKING:
     from vae_search.data.tasks import TrainingTask
@@ -32,12 +33,10 @@ def forecast(spec: "SweepSpec", task: "TrainingTask", parts: Mapping[str, int]) 
     workers = local_capacity(spec.resources, this_machine(), data_bytes=task.memory_bytes).trials
     flops_per_s, minutes, timings = REACHED_SHARE * matrix_flops_per_s(), spec.budget.minutes or 0.0, list[Timing]()
     for params in drawn_configs(spec):
-        network = build(
-            NetworkSpec.of(
-                Config.from_params(params), task.image_shape, likelihood=spec.likelihood, classes=task.classes
-            )
-        )
-        work = epoch_flops(task, flops=network.forward_flops, decoder_flops=network.decoder_flops)
+        config = Config.from_params(params)
+        network = build(NetworkSpec.of(config, task.image_shape, likelihood=spec.likelihood, classes=task.classes))
+        flops = flops_per_image(network, batch_size=config.batch_size)
+        work = epoch_flops(task, flops=flops, decoder_flops=network.decoder_flops)
         judging = parts["judge"] * JUDGE_IWAE_SAMPLES * network.decoder_flops
         cost = ConfigCost(family=str(params.get("architecture")), epoch_flops=work)
         timings.append(Timing(cost=cost, epoch_s=work / flops_per_s, judge_s=judging / flops_per_s))

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from vae_search.core.validation import Problems
-from vae_search.spec.hyperparameters import is_keras
+from vae_search.spec.hyperparameters import LEARNED_PRIORS, is_keras
 from vae_search.spec.measures.metrics import criteria_problems
 from vae_search.spec.networks.submitted import own_problems
 from vae_search.spec.parts.limits import limit_problems
-from vae_search.spec.search_space import SearchSpace, families_in, point_problems
+from vae_search.spec.search_space import SearchSpace, can_be, families_in, point_problems, reached_families
 from vae_search.spec.sections import (
     EVALUATIONS_OF_INSTABILITY,
     Budget,
@@ -120,6 +120,10 @@ def relation_problems(parts: Mapping[str, Any]) -> Problems:
             text = "is for families of layers; a Keras network of one's own sees no labels. Leave one of them out."
             found.append((("data", "condition"), text))
     match parts:
+        case {"search_space": SearchSpace() as space}:
+            labelled = isinstance(data := parts.get("data"), DataSpec) and data.condition is not None
+            found += _prior_problems(space, labelled=labelled)
+    match parts:
         case {"precision": "bfloat16", "search_space": SearchSpace() as space} if any(
             map(is_keras, families_in(space.parameters))
         ):
@@ -128,4 +132,18 @@ def relation_problems(parts: Mapping[str, Any]) -> Problems:
     match parts:
         case {"metrics": tuple(metrics), "objective": Objective(pareto=tuple(criteria))}:
             found += [(("objective", "pareto"), text) for text in criteria_problems(metrics, criteria)]
+    return found
+
+
+def _prior_problems(space: SearchSpace, *, labelled: bool) -> Problems:
+    """Problems of learned priors with networks that cannot have them."""
+    found: Problems = []
+    for entry in space.parameters:
+        learned = [name for name in LEARNED_PRIORS if entry.name == "prior" and can_be(entry, name)]
+        if learned and any(is_keras(str(family)) for family in reached_families(entry, space.parameters)):
+            text = f"{learned[0]} is for families of layers; a Keras network of one's own has the standard prior."
+            found.append((("search_space", "prior"), text + " Leave one of them out."))
+        if labelled and "vamp" in learned:
+            text = "vamp encodes pseudo-inputs, which have no label, so it needs data without `condition`. Use mixture."
+            found.append((("search_space", "prior"), text))
     return found

@@ -82,8 +82,9 @@ def reconstructions(
 def traversals(
     model: VaeModel, images: np.ndarray, labels: np.ndarray | None = None, *, rows: int, columns: int
 ) -> np.ndarray:
-    """Latent traversals: one latent from -3 to 3 in each row, the others at the first image's posterior mean.
+    """Latent traversals: one latent in each row, from -3 to 3 of the prior's standard deviations around its mean.
 
+    The others stay at the first image's posterior mean.
     The most active latents come first: those whose posterior means vary most over `images` (Burda et al. 2016, 5.2).
     A latent that is not active changes nothing and is left out; the first stays, so that there is a picture.
 
@@ -97,8 +98,9 @@ def traversals(
     shown = min(rows, max(1, active_units(means)))
     latents = np.argsort(-means.var(axis=0), kind="stable")[:shown]
     moved = np.tile(means[0], (shown, columns, 1))
+    centre, deviation = model.prior_moments()
     for row, latent in enumerate(latents):
-        moved[row, :, latent] = np.linspace(-TRAVERSED, TRAVERSED, columns)
+        moved[row, :, latent] = centre[latent] + deviation[latent] * np.linspace(-TRAVERSED, TRAVERSED, columns)
     own = None if labels is None else np.repeat(labels[:1], shown * columns)
     return model.decode(moved.reshape(-1, model.latent_dim), own).reshape(shown, columns, *images.shape[1:])
 

@@ -10,11 +10,14 @@ from vae_search.vae.inference.npz import arrays_of
 from vae_search.vae.inference.saved_network import SavedNetwork
 from vae_search.vae.inference.scoring import check_classes
 from vae_search.vae.inference.weights_file import read_weights
+from vae_search.vae.networks.forward import functions_of
 from vae_search.vae.networks.keras_models import decoder_model, encoder_model
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import Network, build
 from vae_search.vae.networks.own.own_network import OwnNetwork
+from vae_search.vae.networks.prior_weights import prior_names
 from vae_search.vae.objective.likelihoods import likelihood_of
+from vae_search.vae.priors.learned import Prior, prior_of
 
 USE_BATCH = 1000  # images at once; a convolution's intermediate results would fill the memory otherwise
 
@@ -40,7 +43,7 @@ class VaeModel:
         self.description = description
         self.trained = trained
         self.likelihood = likelihood_of(description.likelihood, description.levels)
-        self.encoder, self.decoder = _both(description, trained)
+        self.encoder, self.decoder, self.prior = _parts(description, trained)
 
     @classmethod
     def from_files(cls, description: bytes, weights: bytes) -> "VaeModel":
@@ -84,7 +87,8 @@ class VaeModel:
         if isinstance(self.trained, SavedNetwork):
             raise ValueError("a model that runs from its SavedModel has no weights by name")
         arrays = [*self.encoder.get_weights(), *self.decoder.get_weights()]
-        return dict(zip(build(self.description.network).names, arrays, strict=True))
+        own = [self.trained[name] for name in prior_names(self.description.network.prior)]
+        return dict(zip(build(self.description.network).names, [*arrays, *own], strict=True))
 
     @property
     def classes(self) -> int:
@@ -152,6 +156,12 @@ class VaeModel:
         ]
         return np.concatenate(parts)
 
+    def prior_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each latent under the prior, (latent_dim,) each."""
+        if self.prior is None:
+            return np.zeros(self.latent_dim, np.float32), np.ones(self.latent_dim, np.float32)
+        return self.prior.moments()
+
     def _in_turn(self, count: int, labels: np.ndarray | None) -> np.ndarray | None:
         return np.arange(count) % self.classes if labels is None and self.classes else labels
 
@@ -166,24 +176,32 @@ class VaeModel:
         return [list(each) for each in both]
 
     def _latents(self, count: int, seed: int) -> np.ndarray:
-        latents: np.ndarray = tf.random.stateless_normal([count, self.latent_dim], [seed, 0]).numpy()
+        latents: np.ndarray = self.prior_draws(count, seed).numpy()
         return latents
 
+    def prior_draws(self, count: int | tf.Tensor, seed: int | tf.Tensor) -> tf.Tensor:
+        """Draws of z from the prior, a pure function of the seed: (count, latent_dim)."""
+        if self.prior is None:
+            return tf.random.stateless_normal(tf.stack([count, self.latent_dim]), tf.stack([seed, 0]))
+        return self.prior.sample(count, seed)
 
-def _both(description: ModelDescription, trained: Trained) -> tuple[Any, Any]:
-    """Encoder and decoder, each to be called with a batch."""
+
+def _parts(description: ModelDescription, trained: Trained) -> tuple[Any, Any, Prior]:
+    """Encoder and decoder, each to be called with a batch, and the prior."""
     if isinstance(trained, SavedNetwork):
-        return trained.encoder, trained.decoder
+        return trained.encoder, trained.decoder, None
     network = build(description.network)
     arrays = network.ordered(trained)
     if isinstance(network, OwnNetwork):
-        return network.trained_models(arrays)
+        return *network.trained_models(arrays), None
     if not isinstance(network, Network):
         raise TypeError(f"a {type(network).__name__} has no Keras models")
     encoder, decoder = encoder_model(network), decoder_model(network)
     encoder.set_weights(arrays[: len(encoder.weights)])
-    decoder.set_weights(arrays[len(encoder.weights) :])
-    return encoder, decoder
+    decoder.set_weights(arrays[len(encoder.weights) : len(encoder.weights) + len(decoder.weights)])
+    read = [tf.constant(array) for array in arrays]
+    functions = functions_of(network.topology, read)
+    return encoder, decoder, prior_of(network.topology, read, functions, clamp=description.clamp)
 
 
 def _batches(array: np.ndarray) -> list[np.ndarray]:

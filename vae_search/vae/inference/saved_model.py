@@ -47,7 +47,8 @@ def saved_model_files(model: VaeModel) -> dict[str, bytes]:
         encode: images (batch, height, width, channels) in [0, 1] -> mean, log_variance, each (batch, latent_dim)
         decode: latents (batch, latent_dim) -> mean, and the likelihood's parameters: logits for bernoulli, else
             location and scale of the intensity; each (batch, height, width, channels)
-        sample: count () int32, seed () int32 -> images (count, height, width, channels), means of p(x|z)
+        sample: count () int32, seed () int32 -> images (count, height, width, channels), means of p(x|z) for draws of
+            z from the model's prior, whose components are inside
         elbo: images (batch, height, width, channels), the whole numbers that the likelihood explains divided by the
             largest, so {0, 1} for bernoulli -> elbo (batch,) in nats, one draw of z whose noise is fixed by the
             position in the batch, as the package's own evaluation draws its first
@@ -122,11 +123,12 @@ class Signatures:
             noise,
             clamp=self.model.description.clamp,
             likelihood=self.model.likelihood,
+            prior=self.model.prior,
         )
         return {"elbo": -(terms.distortion + tf.reduce_sum(terms.kl, axis=1))}
 
     def _sampled(self, count: tf.Tensor, seed: tf.Tensor, *labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        latents = tf.random.stateless_normal(tf.stack([count, self.model.latent_dim]), tf.stack([seed, 0]))
+        latents = self.model.prior_draws(count, seed)
         return {"images": self.model.likelihood.mean(self._functions(*labels).decoder(latents))}
 
     def _functions(self, *labels: tf.Tensor) -> VaeFunctions:

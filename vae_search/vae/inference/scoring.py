@@ -51,7 +51,7 @@ def judge(
     evaluation = evaluator.evaluate(ordered, task.images, task.labels)
     return ImageBounds(
         distortion=evaluation.distortion.astype(np.float64),
-        rate=evaluation.kl.sum(axis=1, dtype=np.float64),
+        rate=evaluation.rates.sum(axis=1, dtype=np.float64),
         iwae=evaluator.iwae(ordered, task.images, iwae_samples, labels=task.labels),
         baseline=latent_free_baseline(task, likelihood_of(description.likelihood, description.levels)),
         iwae_k=iwae_samples,

@@ -99,6 +99,10 @@ def _network_of(*, likelihood: str, image_shape: Sequence[int], **fields: Any) -
     written, classes = fields.pop("layers", None), fields.pop("classes", 0)
     if type(classes) is not int or not 0 <= classes <= MOST_CLASSES:
         raise ValueError(f"`0 <= classes <= {MOST_CLASSES}` must hold for a whole number, but got {classes!r:.80}")
+    prior = {"prior": fields.pop("prior", "standard")}
+    if prior["prior"] != "standard":
+        prior["prior_components"] = fields.pop("prior_components")
+    Config.from_params(prior)
     special = {name: value for name, value in fields.items() if name not in NetworkSpec.__dataclass_fields__}
     Config.from_params(fields)
     network = NetworkSpec(
@@ -107,6 +111,7 @@ def _network_of(*, likelihood: str, image_shape: Sequence[int], **fields: Any) -
         special=tuple(special.items()),
         layers=None if written is None else _layers_of(written),
         classes=classes,
+        **prior,
         **{name: value for name, value in fields.items() if name not in special},
     )
     if (network.layers is None) != (network.architecture in BUILT_IN):
@@ -159,6 +164,8 @@ def _given(network: NetworkSpec) -> dict[str, Any]:
     """Fields in plain values; those of its family alone stand beside the others, as before there were families."""
     fields = {name: getattr(network, name) for name in NetworkSpec.__dataclass_fields__}
     del fields["special"], fields["layers"], fields["code"]
+    if network.prior == "standard":  # as it was before there were others
+        del fields["prior"], fields["prior_components"]
     if not network.classes:  # as it was before there were conditional models
         del fields["classes"]
     if network.code is not None:

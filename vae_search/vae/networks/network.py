@@ -16,6 +16,7 @@ from vae_search.spec.networks.family import BUILT_IN
 from vae_search.vae.networks.families import layers_of
 from vae_search.vae.networks.layers import SCALE_PACE, WEIGHTED, Layer, LayerWeights, dense_weights, weights_along
 from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.networks.prior_weights import blank_prior, prior_flops, prior_names, prior_shapes
 
 HEAD_WEIGHTS = 4  # kernel and bias of mean and of log-variance
 
@@ -36,6 +37,8 @@ class BuiltNetwork(Protocol):
     @property
     def decoder_flops(self) -> int: ...
     @property
+    def step_flops(self) -> int: ...
+    @property
     def layer_outputs(self) -> list[int]: ...
     @property
     def topology(self) -> Any: ...
@@ -51,13 +54,14 @@ class Topology:
 
     Args:
         ranks: of each weight, in the order of `Network.shapes`.
-        classes: as of a `NetworkSpec`.
+        classes, prior: as of a `NetworkSpec`.
     """
 
     encoder: tuple[Layer, ...]
     decoder: tuple[Layer, ...]
     ranks: tuple[int, ...]
     classes: int = 0
+    prior: str = "standard"
 
     @property
     def first_head(self) -> int:
@@ -104,18 +108,19 @@ class Network:
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """Shapes of all weights: encoder first, each layer's kernel before its bias."""
+        """Shapes of all weights: encoder first, each layer's kernel before its bias; a learned prior's last."""
         layers = [*self.encoder_weights, *self.decoder_weights]
-        return [shape for layer in layers for shape in layer.shapes.values()]
+        return [*(shape for layer in layers for shape in layer.shapes.values()), *prior_shapes(self.spec)]
 
     @property
     def names(self) -> list[str]:
         """One name per weight, in the order of `shapes`; the same in every process."""
-        return [
+        layers = [
             f"{part}/{position:02d}-{kind}"
             for part, layers in (("encoder", self.encoder_weights), ("decoder", self.decoder_weights))
             for position, kind in enumerate(kind for layer in layers for kind in layer.shapes)
         ]
+        return [*layers, *prior_names(self.spec.prior)]
 
     def ordered(self, weights: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Named weights in the order of `shapes`.
@@ -132,13 +137,20 @@ class Network:
 
     @property
     def forward_flops(self) -> int:
-        """Multiply-adds × 2 of one image through encoder and decoder; element-wise work excluded."""
-        return sum(layer.flops for layer in (*self.encoder_weights, *self.decoder_weights))
+        """Multiply-adds × 2 of one image through encoder, decoder and learned prior; element-wise work excluded."""
+        layers = (*self.encoder_weights, *self.decoder_weights)
+        return sum(layer.flops for layer in layers) + prior_flops(self.spec)
 
     @property
     def decoder_flops(self) -> int:
         """`forward_flops` of the decoder alone."""
         return sum(layer.flops for layer in self.decoder_weights)
+
+    @property
+    def step_flops(self) -> int:
+        """The same work that a step has once, however large its batch: pseudo-inputs through the encoder."""
+        encoder = sum(layer.flops for layer in self.encoder_weights)
+        return self.spec.prior_components * encoder if self.spec.prior == "vamp" else 0
 
     @property
     def layer_outputs(self) -> list[int]:
@@ -164,11 +176,11 @@ class Network:
             weights.append(np.zeros(layer.bias, np.float32))
         if not self.spec.shares_scale:
             weights[-1] = latent_free.astype(np.float32).ravel()
-            return weights
+            return [*weights, *blank_prior(self.spec, rng)]
         location, log_scale = np.split(latent_free.astype(np.float32), 2, axis=-1)
         weights[-2] = location.ravel()
         weights[-1] = np.full(1, log_scale.mean() / SCALE_PACE, np.float32)
-        return weights
+        return [*weights, *blank_prior(self.spec, rng)]
 
     @property
     def topology(self) -> Topology:
@@ -177,6 +189,7 @@ class Network:
             decoder=tuple(replace(layer, size=0) for layer in self.decoder),
             ranks=tuple(len(shape) for shape in self.shapes),
             classes=self.spec.classes,
+            prior=self.spec.prior,
         )
 
 

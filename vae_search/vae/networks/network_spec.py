@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vae_search.data.tasks import ImageShape
-from vae_search.spec.hyperparameters import Config
+from vae_search.errors import InvalidSpec
+from vae_search.spec.hyperparameters import PRIORS, Config
 from vae_search.spec.networks.family import BUILT_IN
 from vae_search.spec.networks.keras_network import KerasReference
 from vae_search.spec.networks.plugins import family_of
@@ -26,6 +27,8 @@ class NetworkSpec:
         special: parameters that only some families have, exactly those of this one, by name.
         layers: that a family from elsewhere has made, as a model's file keeps them; its package is not needed then.
         classes: of the labels that encoder and decoder see; 0 for a model that sees none.
+        prior: of the latents, by the name that a spec gives.
+        prior_components: of a learned prior; 0 for the standard one.
         code: SHA-256 of the source of a Keras network of one's own, whose arguments are the special parameters; depth,
             width and activation then mean nothing.
 
@@ -43,10 +46,15 @@ class NetworkSpec:
     special: tuple[tuple[str, ParamValue], ...] = ()
     layers: Layers | None = None
     classes: int = 0
+    prior: str = "standard"
+    prior_components: int = 0
     code: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "special", tuple(sorted(self.special)))
+        if self.prior not in PRIORS or (self.prior == "standard") != (self.prior_components == 0):
+            given = f"{self.prior!r:.80} with {self.prior_components} components"
+            raise ValueError(f"a learned prior must have components, the standard one none, but got {given}")
         if self.architecture in BUILT_IN:
             names, found = {*BUILT_IN[self.architecture].parameters}, {name for name, _ in self.special}
             for name in sorted(names ^ found):
@@ -70,9 +78,15 @@ class NetworkSpec:
 
     @classmethod
     def of(cls, config: Config, image_shape: ImageShape, *, likelihood: str, classes: int = 0) -> "NetworkSpec":
-        """Spec of a config's network for images of this shape, and labels of so many classes; 0: without labels."""
+        """Spec of a config's network for images of this shape, and labels of so many classes; 0: without labels.
+
+        Raises:
+            InvalidSpec: It is a Keras network of one's own with a learned prior, or its code is not here.
+        """
         reference = KerasReference.parse(config.architecture)
         if reference is not None:
+            if config.prior != "standard":
+                raise InvalidSpec(f"{config.architecture}: has the standard prior, but the config says {config.prior}.")
             return cls.of_keras(
                 config.architecture,
                 image_shape=image_shape,
@@ -90,6 +104,8 @@ class NetworkSpec:
             activation=config.activation,
             likelihood=likelihood,
             classes=classes,
+            prior=config.prior,
+            prior_components=0 if config.prior == "standard" else config.prior_components,
             special=tuple(_special_of(config)),
         )
 

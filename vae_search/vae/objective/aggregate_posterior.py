@@ -36,18 +36,18 @@ class AggregatePosterior:
     standard_error: float
 
 
-def aggregate_posterior(mean: np.ndarray, log_variance: np.ndarray, kl: np.ndarray) -> AggregatePosterior:
+def aggregate_posterior(mean: np.ndarray, log_variance: np.ndarray, rates: np.ndarray) -> AggregatePosterior:
     """Split the rate of a set of images by Monte Carlo over z; equal posteriors get equal bits.
 
     I_q is the mean of log q(z|x_i) - log q(z) with z ~ q(z|x_i), both at the same z, so that where the posteriors are
-    far apart (log n) and where they are all alike (0) nothing is left to chance. The marginal KL is the analytic rate
+    far apart (log n) and where they are all alike (0) nothing is left to chance. The marginal KL is the rate
     without it. At most 2000 · 10,000 densities of as many dimensions as latents: less than a second.
 
     Args:
         mean, log_variance: of q(z|x) of each image, (n, latent_dim).
-        kl: KL(q(z|x) ‖ p(z)) of each latent, (n, latent_dim).
+        rates: KL(q(z|x) ‖ p(z)) of each latent, or of all together as a learned prior has it, (n, latent_dim or 1).
     """
-    rate = float(np.mean(kl.sum(axis=1, dtype=np.float64)))
+    rate = float(np.mean(rates.sum(axis=1, dtype=np.float64)))
     mixture = _evenly(len(mean), MOST_IMAGES)
     means, log_variances = mean[mixture].astype(np.float64), log_variance[mixture].astype(np.float64)
     chosen = _evenly(len(means), DRAWS)

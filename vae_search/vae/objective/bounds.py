@@ -1,12 +1,14 @@
 """The terms of the evidence lower bound and the importance-weighted bound. All in nats per image, at beta = 1."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
 
+from vae_search.vae.networks.clamping import clamped
 from vae_search.vae.networks.forward import VaeFunctions
 from vae_search.vae.objective.likelihoods import Likelihood
+from vae_search.vae.objective.rates import gaussian_kl, rates, sample_posterior
+from vae_search.vae.priors.learned import Prior
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +18,7 @@ class ElboTerms:
     distortion: tf.Tensor
     """(batch,) -log p(x|z)"""
     kl: tf.Tensor
-    """(batch, latent_dim) analytic"""
+    """(batch, latent_dim) analytic; with a learned prior (batch, 1), of all latents together, at the draw"""
     mean: tf.Tensor
     """(batch, latent_dim) of q(z|x)"""
     raw_log_variance: tf.Tensor
@@ -34,6 +36,7 @@ def elbo_terms(
     *,
     clamp: tuple[float, float],
     likelihood: Likelihood,
+    prior: Prior = None,
 ) -> ElboTerms:
     """The terms of the evidence lower bound (Kingma & Welling 2014, eq. 10).
 
@@ -44,20 +47,12 @@ def elbo_terms(
     output = network.decoder(latents)
     return ElboTerms(
         distortion=likelihood.distortion(images, output),
-        kl=gaussian_kl(mean, log_variance),
+        kl=gaussian_kl(mean, log_variance) if prior is None else rates(mean, log_variance, noise, prior)[:, tf.newaxis],
         mean=mean,
         raw_log_variance=raw_log_variance,
         latents=latents,
         output=output,
     )
-
-
-def gaussian_kl(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
-    """KL(N(mean, exp(log_variance)) ‖ N(0, 1)) of each latent, in nats (Kingma & Welling 2014, appendix B).
-
-    Shapes: (batch, latent_dim) each -> (batch, latent_dim). Never negative.
-    """
-    return 0.5 * (tf.exp(log_variance) + tf.square(mean) - 1.0 - log_variance)
 
 
 def posterior(
@@ -71,29 +66,6 @@ def posterior(
     return mean, clamped(raw_log_variance, clamp), raw_log_variance
 
 
-def clamped(values: tf.Tensor, limits: tuple[float, float]) -> tf.Tensor:
-    """`values`, none outside the limits. Outside, a gradient passes where a step against it leads back inside.
-
-    The plain clamp's gradient is 0 there, so that a log variance that has left could only come back by chance.
-    """
-    low, high = limits
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def clamp(raw: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        def backward(upstream: tf.Tensor) -> tf.Tensor:
-            outward = tf.logical_or(tf.logical_and(raw > high, upstream < 0), tf.logical_and(raw < low, upstream > 0))
-            return tf.where(outward, tf.zeros_like(upstream), upstream)
-
-        return tf.clip_by_value(raw, low, high), backward
-
-    return clamp(values)
-
-
-def sample_posterior(mean: tf.Tensor, log_variance: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-    """The reparameterised draw mean + sigma·noise; any shape that (batch, latent_dim) broadcasts to."""
-    return mean + tf.exp(0.5 * log_variance) * noise
-
-
 def log_importance_weights(
     network: VaeFunctions,
     images: tf.Tensor,
@@ -101,6 +73,7 @@ def log_importance_weights(
     *,
     clamp: tuple[float, float],
     likelihood: Likelihood,
+    prior: Prior = None,
 ) -> tf.Tensor:
     """log p(x, z) / q(z|x) of several draws of z for each image.
 
@@ -109,6 +82,8 @@ def log_importance_weights(
     """
     mean, log_variance, _ = posterior(network, images, clamp)
     distortion = distortions(network, images, mean, log_variance, noise, likelihood=likelihood)
+    if prior is not None:
+        return -rates(mean, log_variance, noise, prior) - distortion
     latents = sample_posterior(mean, log_variance, noise)
     # log p(z) - log q(z|x); the two constants log(2π)/2 per dimension cancel.
     log_ratio = 0.5 * tf.reduce_sum(tf.square(noise) + log_variance - tf.square(latents), axis=2)

@@ -20,13 +20,7 @@ from vae_search.vae.networks.forward import (
 )
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
-from vae_search.vae.objective.bounds import (
-    distortions,
-    gaussian_kl,
-    log_importance_weights,
-    posterior,
-    sample_posterior,
-)
+from vae_search.vae.objective.bounds import distortions, log_importance_weights, posterior
 from vae_search.vae.objective.evaluation_noise import evaluation_noise
 from vae_search.vae.objective.evaluation_size import (
     EVALUATION_BATCH,
@@ -37,6 +31,8 @@ from vae_search.vae.objective.evaluation_size import (
 )
 from vae_search.vae.objective.likelihoods import Likelihood, likelihood_of
 from vae_search.vae.objective.pixels import as_intensities
+from vae_search.vae.objective.rates import gaussian_kl, rates, rates_of_draws, sample_posterior
+from vae_search.vae.priors.learned import Prior, prior_of
 
 _ONE_BY_ONE = {"parallel_iterations": 1}  # of a loop: several at once would hold the memory of several
 
@@ -47,8 +43,10 @@ class Evaluation:
 
     distortion: np.ndarray
     """(n,) -E_q[log p(x|z)], mean of several draws of z with noise fixed by position and draw."""
+    rates: np.ndarray
+    """(n, latent_dim) KL of each latent, analytic; with a learned prior (n, 1), of all together, mean of the draws."""
     kl: np.ndarray
-    """(n, latent_dim) analytic KL per latent."""
+    """(n, latent_dim) `rates`; with a learned prior each latent's from its own marginal of the prior, by one draw."""
     mean: np.ndarray
     """(n, latent_dim) posterior means."""
     log_variance: np.ndarray
@@ -64,7 +62,7 @@ class Evaluation:
     @property
     def neg_elbo(self) -> np.ndarray:
         """(n,) distortion + rate at beta = 1."""
-        neg_elbo: np.ndarray = self.distortion + self.kl.sum(axis=1)
+        neg_elbo: np.ndarray = self.distortion + self.rates.sum(axis=1)
         return neg_elbo
 
 
@@ -162,10 +160,12 @@ class Evaluator:
                 for noise in noises
             ]
             latents = sample_posterior(mean, log_variance, noises[0][0])
+            of_all, kl = rates_of_draws(mean, log_variance, noises, self._prior(read, network))
             others = tf.concat([self._latents_before(read, images, labels, first), latents[:-1]], axis=0)
             for name, value in (
                 ("distortion", np.concatenate(found).mean(axis=0, dtype=np.float64)),
-                ("kl", gaussian_kl(mean, log_variance).numpy()),
+                ("rates", of_all),
+                ("kl", kl),
                 ("mean", mean.numpy()),
                 ("log_variance", log_variance.numpy()),
                 ("shuffled_distortion", self._likelihood.distortion(seen, network.decoder(others)).numpy()),
@@ -187,10 +187,11 @@ class Evaluator:
         for first in range(0, len(images), held.images):
             chosen = slice(first, first + held.images)
             seen, network = self._seen(images[chosen]), self._network(read, _of(labels, chosen))
+            prior = self._prior(read, network)
             log_sum = np.full(len(seen), -np.inf)  # log of the sum of the weights so far
             for noise in self._noises(read, first, len(seen), draws=samples, held=held):
                 log_weights = log_importance_weights(
-                    network, seen, noise, clamp=self._clamp, likelihood=self._likelihood
+                    network, seen, noise, clamp=self._clamp, likelihood=self._likelihood, prior=prior
                 )
                 log_sum = np.logaddexp(log_sum, tf.reduce_logsumexp(log_weights, axis=0).numpy())
             bounds.append(log_sum - np.log(samples))
@@ -229,6 +230,9 @@ class Evaluator:
     def _network(self, weights: Tensors, labels: tf.Tensor | None) -> VaeFunctions:
         return functions_of(self._topology, weights, labels=labels)
 
+    def _prior(self, weights: Tensors, network: VaeFunctions) -> Prior:
+        return prior_of(self._topology, weights, network, clamp=self._clamp)
+
     def _bound_of_images(
         self,
         weights: Tensors,
@@ -241,6 +245,7 @@ class Evaluator:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Distortion and rate of each image; `begin` is the place of the first one among all that are scored."""
         latent_dim = self._latent_dim(weights)
+        prior = self._prior(weights, self._network(weights, None))
         count = -(-tf.shape(images)[0] // images_held)
         # A last part may be shorter.
         distortion = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=[None])
@@ -256,24 +261,24 @@ class Evaluator:
             network = self._network(weights, own)
             mean, log_variance, _ = posterior(network, seen, self._clamp)
 
-            def add(begun: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            def add(begun: tf.Tensor, total: tf.Tensor, *of_rates: tf.Tensor) -> tuple[tf.Tensor, ...]:
                 chunk = begun - begun % IWAE_CHUNK
                 ends = tf.minimum(tf.minimum(begun + draws_held, chunk + IWAE_CHUNK), draws)
                 size = tf.minimum(IWAE_CHUNK, draws - chunk)
                 noise = evaluation_noise(position, chunk, draws=size, latent_dim=latent_dim)
                 noise = noise[begun - chunk : ends - chunk, place : place + tf.shape(seen)[0]]
                 found = distortions(network, seen, mean, log_variance, noise, likelihood=self._likelihood)
-                return ends, total + tf.reduce_sum(found, axis=0)
+                sums = [total + tf.reduce_sum(found, axis=0)]
+                if prior is not None:
+                    sums.append(of_rates[0] + tf.reduce_sum(rates(mean, log_variance, noise, prior), axis=0))
+                return ends, *sums
 
-            _, total = tf.while_loop(
-                lambda begun, _: begun < draws, add, (tf.constant(0), tf.zeros(tf.shape(seen)[:1])), **_ONE_BY_ONE
-            )
-            own_rate = tf.reduce_sum(gaussian_kl(mean, log_variance), axis=1)
-            return (
-                part + 1,
-                distortion.write(part, total / tf.cast(draws, tf.float32)),
-                rate.write(part, own_rate),
-            )
+            begin_with = [tf.constant(0), *[tf.zeros(tf.shape(seen)[:1])] * (1 if prior is None else 2)]
+            _, *sums = tf.while_loop(lambda begun, *_: begun < draws, add, begin_with, **_ONE_BY_ONE)
+            total, *of_rates = [each / tf.cast(draws, tf.float32) for each in sums]
+            if prior is None:
+                of_rates = [tf.reduce_sum(gaussian_kl(mean, log_variance), axis=1)]
+            return part + 1, distortion.write(part, total), rate.write(part, of_rates[0])
 
         start = (tf.constant(0), distortion, rate)
         _, distortion, rate = tf.while_loop(lambda part, *_: part < count, score, start, **_ONE_BY_ONE)

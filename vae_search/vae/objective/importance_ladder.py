@@ -19,6 +19,7 @@ from vae_search.vae.objective.bounds import log_importance_weights
 from vae_search.vae.objective.evaluation_size import held_at_once
 from vae_search.vae.objective.likelihoods import likelihood_of
 from vae_search.vae.objective.pixels import as_intensities
+from vae_search.vae.priors.learned import prior_of
 
 LADDER_SEED = 784
 LOW_QUANTILE = 0.05
@@ -95,6 +96,7 @@ def ladder_of(
         seen = as_intensities(tf.constant(images[first : first + held.images]), likelihood.levels)
         own = None if labels is None else tf.constant(labels[first : first + len(seen)], tf.int32)
         functions = functions_of(topology, ordered, labels=own)
+        prior = prior_of(topology, ordered, functions, clamp=description.clamp)
         sums, drawn = _Sums.of_none(len(seen)), 0
         for k in ladder:
             while drawn < k:
@@ -103,7 +105,7 @@ def ladder_of(
                     [count, len(seen), description.network.latent_dim], [LADDER_SEED + first, drawn]
                 )
                 log_weights = log_importance_weights(
-                    functions, seen, noise, clamp=description.clamp, likelihood=likelihood
+                    functions, seen, noise, clamp=description.clamp, likelihood=likelihood, prior=prior
                 )
                 sums.add(log_weights.numpy())
                 drawn += count

@@ -14,10 +14,12 @@ import tensorflow as tf
 from vae_search.data.tasks import TrainingTask
 from vae_search.spec.fields import Precision
 from vae_search.vae.networks.forward import AnyTopology, functions_of, latent_dim_of
+from vae_search.vae.networks.prior_weights import PRIOR_WEIGHTS
 from vae_search.vae.objective.bounds import elbo_terms
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.likelihoods import Likelihood
 from vae_search.vae.objective.pixels import as_intensities, draw_binary, mirrored
+from vae_search.vae.priors.learned import prior_kind, prior_of
 from vae_search.vae.training.image_feed import Gather
 from vae_search.vae.training.optimizer import Adam, unsized
 
@@ -83,7 +85,8 @@ class TrainingGraph:
         self._batch_size = 0
         self._weights = [unsized(rank) for rank in key.topology.ranks]
         self._averages = [unsized(rank) for rank in key.topology.ranks]
-        self._optimizer = Adam(self._weights, clips=key.clips, decays=key.decays)
+        own = len(PRIOR_WEIGHTS[prior_kind(key.topology)])
+        self._optimizer = Adam(self._weights, clips=key.clips, decays=key.decays, undecayed=own)
         self._scalars = {name: tf.Variable(0.0) for name in Scalars.__dataclass_fields__}
         self._records = {name: unsized(1) for name in EpochSteps.__dataclass_fields__}
         self._epoch = tf.function(
@@ -206,17 +209,19 @@ class TrainingGraph:
         low, high = self.key.clamp
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._weights)
+            network = functions_of(self.key.topology, self._weights, labels=labels, precision=self.key.precision)
+            prior = prior_of(self.key.topology, self._weights, network, clamp=self.key.clamp)
             terms = elbo_terms(
-                functions_of(self.key.topology, self._weights, labels=labels, precision=self.key.precision),
-                images,
-                noise,
-                clamp=self.key.clamp,
-                likelihood=self.key.likelihood,
+                network, images, noise, clamp=self.key.clamp, likelihood=self.key.likelihood, prior=prior
             )
             distortion = tf.reduce_mean(terms.distortion)
             kl = tf.reduce_mean(terms.kl, axis=0)
-            # Free bits (Kingma et al. 2016, eq. 15): below the threshold a latent's KL costs the same.
-            penalty = tf.reduce_sum(tf.maximum(kl, self._scalars["free_bits"]))
+            # Free bits (Kingma et al. 2016, eq. 15): below the threshold a latent's KL costs the same. A learned prior
+            # has no KL of single latents: they are one group, which has the free bits of all.
+            free_bits = tf.convert_to_tensor(self._scalars["free_bits"])
+            if prior is not None:
+                free_bits *= tf.cast(tf.shape(noise)[1], tf.float32)
+            penalty = tf.reduce_sum(tf.maximum(kl, free_bits))
             objective = distortion + self._beta_now() * penalty
         gradients = tape.gradient(objective, self._weights)
         outcome = self._optimizer.step(

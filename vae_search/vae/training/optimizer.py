@@ -33,14 +33,15 @@ class Adam:
         weights: variables of any size; they may be given other sizes between two trials.
         clips: whether gradients are clipped; costs one more pass over them.
         decays: whether weights decay.
+        undecayed: number of the last weights that never do: a prior's, which would be drawn to the origin.
     """
 
-    def __init__(self, weights: Sequence[tf.Variable], *, clips: bool, decays: bool) -> None:
+    def __init__(self, weights: Sequence[tf.Variable], *, clips: bool, decays: bool, undecayed: int = 0) -> None:
         self.steps = tf.Variable(0, dtype=tf.int64)
         """Steps that were applied."""
         self._weights = weights
         self._clips = clips
-        self._decays = decays
+        self._decaying = len(weights) - undecayed if decays else 0
         self._first_moments = [unsized(len(weight.shape)) for weight in weights]
         self._second_moments = [unsized(len(weight.shape)) for weight in weights]
         self._beta_1_power = tf.Variable(1.0)
@@ -108,8 +109,8 @@ class Adam:
         second_power = self._beta_2_power.assign(self._beta_2_power * BETA_2)
         self.steps.assign_add(1)
         groups = zip(self._weights, self._first_moments, self._second_moments, gradients, strict=True)
-        for weight, first, second, gradient in groups:
-            if self._decays and len(weight.shape) > 1:
+        for position, (weight, first, second, gradient) in enumerate(groups):
+            if position < self._decaying and len(weight.shape) > 1:
                 weight.assign_sub(rate * weight_decay * weight)
             tf.raw_ops.ResourceApplyAdam(
                 var=weight.handle,

@@ -14,6 +14,7 @@ from vae_search.vae.networks.network import BuiltNetwork, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.aggregate_posterior import aggregate_posterior
 from vae_search.vae.objective.evaluation_size import TRIAL_IWAE_SAMPLES
+from vae_search.vae.priors.initial import with_first_prior
 from vae_search.vae.training.best_epoch import PREFIX, BestEpoch
 from vae_search.vae.training.costs import costs_of
 from vae_search.vae.training.diagnostics import (
@@ -55,10 +56,10 @@ class TrainingRun:
         self._recent_losses = np.zeros(0, np.float32)
         self.measurements: list[EpochMeasurement] = []
         steps = len(task.train) // config.batch_size
+        latent_free = graph.key.likelihood.latent_free(network.biased_alike(task.pixels))
+        fresh = initial_weights(network, seed=seed, latent_free=latent_free)
         graph.begin(
-            initial_weights(
-                network, seed=seed, latent_free=graph.key.likelihood.latent_free(network.biased_alike(task.pixels))
-            ),
+            with_first_prior(network, fresh, task, seed=seed, clamp=graph.key.clamp),
             Scalars(
                 learning_rate=config.learning_rate,
                 beta=config.beta,
@@ -164,7 +165,7 @@ class TrainingRun:
         """Score the averages of the best epoch in full. Training can go on afterwards."""
         evaluator, weights = self._graph.evaluator, self._best.weights
         evaluation = evaluator.evaluate(weights, self._task.select, self._task.select_labels)
-        aggregate = aggregate_posterior(evaluation.mean, evaluation.log_variance, evaluation.kl)
+        aggregate = aggregate_posterior(evaluation.mean, evaluation.log_variance, evaluation.rates)
         train_distortion, train_rate = evaluator.neg_elbo(weights, self._train_scored, self._train_labels)
         best = self.measurements[self.best_epoch - 1]
         iwae = self._iwae(weights) if best.iwae is None else best.iwae
@@ -203,7 +204,8 @@ class TrainingRun:
         if not self.measurements:
             raise ValueError("`epoch >= 1` must hold, but no epoch is done")
         seen = self.epoch * self._graph.steps_per_epoch * self._config.batch_size
-        return costs_of(self.measurements, self._network, images=seen, device=self._device)
+        size = self._config.batch_size
+        return costs_of(self.measurements, self._network, images=seen, batch_size=size, device=self._device)
 
     def _iwae(self, weights: Tensors) -> float:
         """The importance-weighted bound of weights on the select images, nats per image."""

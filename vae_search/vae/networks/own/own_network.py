@@ -93,6 +93,11 @@ class OwnNetwork:
         return self._costs[1].flops
 
     @property
+    def step_flops(self) -> int:
+        """0: it has the standard prior."""
+        return 0
+
+    @property
     def layer_outputs(self) -> list[int]:
         """Values that each operation puts out for one image; the decoder's outputs last."""
         height, width, channels = self.spec.image_shape

@@ -186,9 +186,8 @@ def _space_problems(parameters: tuple[Parameter, ...]) -> Problems:
                 found.append(((position, "when", parent), f"{reason}. Change the condition or {parent}."))
         if problem := _family_problem(entry.name, reached_families(entry, parameters)):
             found.append(((position, "when", "architecture"), problem))
-        if entry.name == "prior_components" and not set(reached_priors(entry, parameters)) <= set(LEARNED_PRIORS):
-            text = f"the standard prior has none. Let it apply only `when: {{prior: [{', '.join(LEARNED_PRIORS)}]}}`."
-            found.append(((position, "when", "prior"), text))
+        if entry.name == "prior_components" and (problem := _components_problem(entry, parameters)):
+            found.append(((position, "when", "prior"), problem))
         for other in parameters[:position]:
             if other.name == entry.name and not _exclude(other.when, entry.when):
                 pair = f"`{other.key}` and `{entry.key}`"
@@ -203,11 +202,18 @@ def reached_families(entry: Parameter, parameters: Sequence[Parameter]) -> Seque
     return dict(entry.when).get("architecture") or families_in(parameters)
 
 
-def reached_priors(entry: Parameter, parameters: Sequence[Parameter]) -> Sequence[ParamValue]:
-    """The priors of a space with which one of its parameters applies."""
-    entries = [other for other in parameters if other.name == "prior"]
-    found = [name for name in RULES["prior"].choices if any(can_be(other, name) for other in entries)]
-    return dict(entry.when).get("prior") or found or [Config().prior]
+def _components_problem(entry: Parameter, parameters: Sequence[Parameter]) -> str | None:
+    """Reason why the number of a prior's components may not apply where it does, or None: the standard one has none."""
+    priors = [other for other in parameters if other.name == "prior"]
+    learned = [name for name in LEARNED_PRIORS if any(can_be(other, name) for other in priors)]
+    conditions = dict(entry.when).get("prior")
+    if conditions is not None:
+        return "the standard prior has none. Leave it out of the condition." if Config().prior in conditions else None
+    if not learned:
+        return "the standard prior has none. Leave it out, or add `prior: mixture` to the search space."
+    if all(other.when for other in priors) or any(can_be(other, Config().prior) for other in priors):
+        return f"the standard prior has none. Let it apply only `when: {{prior: [{', '.join(learned)}]}}`."
+    return None
 
 
 def _family_problem(name: str, reached: Sequence[ParamValue]) -> str | None:

@@ -1,5 +1,6 @@
 """The prior as a parameter of a search space: when it may stand where."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,10 @@ def test_a_spec_without_a_prior_has_the_identity_that_it_had():
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
+        (("  prior_components: 30",), "add `prior: mixture` to the search space"),
         (
-            ("  prior_components: 30",),
-            "Let it apply only `when: {prior: [mixture, vamp]}`",
+            (SEARCHED, "  prior_components: {type: fixed, value: 30, when: {prior: [standard, vamp]}}"),
+            "Leave it out of the condition",
         ),
         ((SEARCHED, "  prior_components: 30"), "the standard prior has none"),
         (("  prior: flow",), "'flow' is unknown"),
@@ -65,8 +67,24 @@ def test_pseudo_inputs_have_no_labels():
     assert parsed("  prior: mixture", source="digits, condition: label").data.condition == "label"
 
 
-def test_following_the_advice_about_components_works():
-    with pytest.raises(InvalidSpec, match=r"when: \{prior: \[mixture, vamp\]\}"):
-        parsed(SEARCHED, "  prior_components: 30")
+@pytest.mark.parametrize(
+    ("prior", "learned"),
+    [
+        (SEARCHED, "[mixture, vamp]"),
+        ("  prior: {type: categorical, choices: [standard, mixture]}", "[mixture]"),
+        ("  prior: {type: fixed, value: vamp, when: {latent_dim: 4}}", "[vamp]"),
+    ],
+)
+def test_following_the_advice_about_components_works(prior, learned):
+    with pytest.raises(InvalidSpec, match=re.escape(f"when: {{prior: {learned}}}")):
+        parsed(prior, "  prior_components: 30")
 
-    assert parsed(SEARCHED, "  prior_components: {type: fixed, value: 30, when: {prior: [mixture, vamp]}}")
+    assert parsed(prior, f"  prior_components: {{type: fixed, value: 30, when: {{prior: {learned}}}}}")
+
+
+def test_an_enqueued_config_may_leave_the_prior_to_the_sampler():
+    spec = parsed(SEARCHED, COMPONENTS, "enqueue: [{latent_dim: 4}, {prior: vamp, prior_components: 20}]")
+
+    assert len(spec.enqueue) == 2
+    with pytest.raises(InvalidSpec, match="prior_components: does not apply here"):
+        parsed(SEARCHED, COMPONENTS, "enqueue: [{prior: standard, prior_components: 20}]")

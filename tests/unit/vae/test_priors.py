@@ -174,6 +174,86 @@ def test_a_linear_vae_with_a_mixture_prior_is_a_mixture_of_probabilistic_pcas():
     assert np.mean(logs.numpy()) < exact.mean()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("prior", LEARNED_PRIORS)
+def test_bounds_agree_with_importance_sampling_by_another_proposal(prior):
+    """Draws of a wider Gaussian than q(z|x), weighed in NumPy and SciPy: more latents than a grid can have."""
+    described = replace(small(prior, latent_dim=4, prior_components=6), clamp=CLAMP)
+    named, images, draws = weights(described), binary(10, (4, 4, 1)), 3000
+    named["decoder/00-kernel"] *= 0.3  # else few draws would carry all the weight, of any proposal
+    named["encoder/02-kernel"] *= 0.3
+    named["encoder/04-kernel"] *= 0.0
+    named["encoder/05-bias"] += 1.0
+    if prior == "vamp":
+        named["prior/00-pseudo_inputs"] = np.random.default_rng(1).random((6, 4, 4, 1)).astype(np.float32)
+    if prior == "mixture":
+        named["prior/01-means"] *= 0.4
+    model = VaeModel(described, named)
+    if prior == "mixture":
+        logits, means, log_variances = (3.0 * named[name].astype(np.float64) for name in list(named)[-3:])
+    else:
+        (means, log_variances), logits = model.encode(named["prior/00-pseudo_inputs"]), np.zeros(6)
+    mean, log_variance = model.encode(images.astype(np.float32))
+    wide = 1.4 * np.exp(0.5 * log_variance)
+    latents = mean + wide * np.random.default_rng(2).standard_normal((draws, *mean.shape))
+    parts = [
+        stats.norm(at, np.exp(0.5 * spread)).logpdf(latents).sum(axis=2)
+        for at, spread in zip(means, log_variances, strict=True)
+    ]
+    log_prior = special.logsumexp(np.stack(parts) + special.log_softmax(logits)[:, None, None], axis=0)
+    output = model.decoder(latents.reshape(-1, 4).astype(np.float32)).numpy().reshape(draws, 10, -1).astype(np.float64)
+    flat = images.reshape(10, -1).astype(np.float64)
+    log_likelihood = (output * flat).sum(axis=2) - np.logaddexp(0, output).sum(axis=2)
+    log_weights = log_prior + log_likelihood - stats.norm(mean, wide).logpdf(latents).sum(axis=2)
+    expected = special.logsumexp(log_weights, axis=0) - np.log(draws)
+
+    found = Evaluator.of(described).iwae([*named.values()], images, draws)
+
+    sizes = np.exp(2 * special.logsumexp(log_weights, axis=0) - special.logsumexp(2 * log_weights, axis=0))
+    assert sizes.min() > 25  # effective draws: with few the other estimate would say nothing
+    # Two estimates, each of a relative error of 1/√size (Kong 1992), independent between images.
+    error = np.sqrt(2 * np.sum(1 / sizes)) / len(sizes)
+    assert error < 0.1
+    assert np.mean(found - expected) == pytest.approx(0, abs=3.5 * error)
+    np.testing.assert_allclose(found, expected, atol=5 * np.sqrt(2 / sizes.min()))
+
+
+@pytest.mark.parametrize("prior", LEARNED_PRIORS)
+def test_gradients_of_the_bound_are_its_differences(prior):
+    """In float64, of every weight of the prior and of the heads, through pseudo-inputs as well."""
+    described = replace(small(prior), clamp=CLAMP)
+    network, named = build(described.network), weights(described)
+    named["encoder/04-kernel"] *= 0.1  # no log variance beyond the clamp, whose gradient is another there
+    if prior == "vamp":
+        named["prior/00-pseudo_inputs"] = np.random.default_rng(1).uniform(0.2, 0.8, (3, 4, 4, 1))
+    values = [tf.Variable(tf.cast(array, tf.float64)) for array in named.values()]
+    images = tf.constant(binary(6, (4, 4, 1)), tf.float64)
+    noise = tf.random.stateless_normal([6, 2], [1, 2], dtype=tf.float64)
+
+    def bound() -> tf.Tensor:
+        functions = functions_of(network.topology, values)
+        of = prior_of(network.topology, values, functions, clamp=CLAMP)
+        terms = elbo_terms(functions, images, noise, clamp=CLAMP, likelihood=Bernoulli(), prior=of)
+        return tf.reduce_mean(terms.distortion + tf.reduce_sum(terms.kl, axis=1))
+
+    with tf.GradientTape() as tape:
+        value = bound()
+    gradients = dict(zip(named, tape.gradient(value, values), strict=True))
+    chosen = [name for name in named if name.startswith("prior") or name in {"encoder/02-kernel", "encoder/05-bias"}]
+    for name, variable in zip(named, values, strict=True):
+        before = variable.numpy()
+        for place in [*np.ndindex(before.shape)][:12] if name in chosen else []:
+            found = []
+            for step in (1e-5, -1e-5):
+                moved = before.copy()
+                moved[place] += step
+                variable.assign(moved)
+                found.append(float(bound()))
+            variable.assign(before)
+            assert gradients[name].numpy()[place] == pytest.approx((found[0] - found[1]) / 2e-5, abs=1e-6)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", PRIORS)
 def test_bounds_rise_to_the_sum_over_a_grid_of_latents(prior):
     """log p(x) = log Σ p(z) p(x|z) over a fine grid, with p(z) from what the encoder or the weights say, in NumPy."""
@@ -282,11 +362,17 @@ def test_a_description_with_a_learned_prior_is_read_as_it_was_written(prior):
             ModelDescription.from_json(described.to_json().replace(b'"prior_components": 3', wrong))
     with pytest.raises(ValueError, match="flow"):
         ModelDescription.from_json(described.to_json().replace(prior.encode(), b"flow"))
+    labelled = described.to_json().replace(b'"depth": 1', b'"depth": 1, "classes": 3')
+    if prior == "vamp":
+        with pytest.raises(ValueError, match="pseudo-inputs have no label"):
+            ModelDescription.from_json(labelled)
+    else:
+        assert ModelDescription.from_json(labelled).network.classes == 3
 
 
 @pytest.mark.parametrize("prior", LEARNED_PRIORS)
 def test_a_written_model_has_its_prior_and_scores_and_samples_by_both_ways_alike(prior, tmp_path):
-    described = small(prior)
+    described = small(prior, prior_components=80)  # more values than TensorFlow writes into a graph by itself
     named, images = weights(described), binary(20, (4, 4, 1))
     files = model_files(described, named)
     for name, content in files.items():
@@ -325,6 +411,7 @@ def config(prior: str, **changes) -> Config:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", LEARNED_PRIORS)
 def test_a_run_that_continues_from_its_state_ends_with_the_same_bits(trainer, prior):
     whole = trainer.start(config(prior), PLAN, seed=3)
@@ -358,6 +445,7 @@ def test_a_prior_learns_and_its_scores_hang_together(trainer, prior):
     assert scores.iwae > -scores.neg_elbo
 
 
+@pytest.mark.slow
 def test_weight_decay_leaves_a_prior_where_it_is(trainer):
     decayed = {}
     for decay in (0.0, 1.0):

@@ -55,6 +55,8 @@ class NetworkSpec:
         if self.prior not in PRIORS or (self.prior == "standard") != (self.prior_components == 0):
             given = f"{self.prior!r:.80} with {self.prior_components} components"
             raise ValueError(f"a learned prior must have components, the standard one none, but got {given}")
+        if self.prior == "vamp" and self.classes:
+            raise ValueError(f"pseudo-inputs have no label, but a model of {self.classes} classes has a vamp prior")
         if self.architecture in BUILT_IN:
             names, found = {*BUILT_IN[self.architecture].parameters}, {name for name, _ in self.special}
             for name in sorted(names ^ found):

@@ -1,4 +1,4 @@
-"""Learned priors beside the standard one: the same config, seeds and steps on digits.
+"""Learned and fitted priors beside the standard one: the same config, seeds and steps on digits.
 
 Scored by IWAE-500 and by the bound of many draws on the same judge images, nats per image; a step's cost is CPU time of
 training alone, in turns, so that other work of the machine meets all alike. Test images are not looked at.
@@ -23,6 +23,7 @@ from vae_search.data.dataset import load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.spec.hyperparameters import PRIORS, Config
 from vae_search.spec.sections import DataSpec
+from vae_search.vae.inference.ex_post.fitted_prior import fit_prior
 from vae_search.vae.inference.scoring import judge
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.training.plan import TrainingPlan
@@ -59,6 +60,25 @@ def facts_of(run: TrainingRun, plan: TrainingPlan, task: JudgeTask, *, cpu_s: fl
     }
 
 
+def fitted(run: TrainingRun, plan: TrainingPlan, tasks: tuple[TrainingTask, JudgeTask], count: int) -> dict[str, float]:
+    """Scores of a finished run with a mixture fitted to its codes, and the CPU time of the fit and its comparison."""
+    task, judge_task = tasks
+    description = ModelDescription(network=run.network_spec, levels=2, clamp=plan.log_variance_clamp)
+    started = time.process_time()
+    found = fit_prior(description, run.averaged_weights(), task, components=count)
+    cpu_s = time.process_time() - started
+    judged = judge(found.weights, found.description, judge_task)
+    return {
+        "neg_iwae": -float(judged.iwae.mean()),
+        "neg_elbo": float(judged.neg_elbo.mean()),
+        "rate": float(judged.rate.mean()),
+        "select_gain": found.gain,
+        "select_standard_error": found.standard_error,
+        "kept": float(found.is_better),
+        "fit_cpu_s": cpu_s,
+    }
+
+
 def measured(
     task: TrainingTask, judge_task: JudgeTask, plan: TrainingPlan, seed: int, components: tuple[int, ...]
 ) -> dict[str, dict[str, float]]:
@@ -71,7 +91,16 @@ def measured(
             started = time.process_time()
             run.train_epoch()
             spent[name] += time.process_time() - started if epoch else 0.0  # the first compiles
-    return {name: facts_of(run, plan, judge_task, cpu_s=spent[name]) for name, run in runs.items()}
+    found = {name: facts_of(run, plan, judge_task, cpu_s=spent[name]) for name, run in runs.items()}
+    for count in components:
+        scores = fitted(runs[PRIORS[0]], plan, (task, judge_task), count)
+        found[fitted_name(count)] = scores | {"cpu_s": spent[PRIORS[0]] + scores["fit_cpu_s"]}
+    return found
+
+
+def fitted_name(count: int) -> str:
+    """The name of the standard prior with a mixture of so many fitted after training."""
+    return f"standard, fitted {count}"
 
 
 def main() -> None:
@@ -90,7 +119,8 @@ def main() -> None:
         likelihood="bernoulli",
     )
     task, judge_task, counts = TrainingTask.of(dataset), JudgeTask.of(dataset), tuple(arguments.components)
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in configs(counts)}
+    names = [*configs(counts), *map(fitted_name, counts)]
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for seed in range(arguments.seeds):
         for name, facts in measured(task, judge_task, plan, seed, counts).items():
             found[name].append(facts)

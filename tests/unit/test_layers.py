@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "data": "core spec filelock numpy PIL pyarrow sklearn h5py scipy",
     "vae/quiet_import": "",
     "vae/networks": "core spec data numpy keras tensorflow",
-    "vae/priors": "data vae/networks numpy tensorflow",
+    "vae/priors": "data vae/networks numpy tensorflow sklearn",
     "vae/objective": "core spec data vae/networks vae/priors numpy tensorflow",
     "vae/training": "core spec data vae/networks vae/objective vae/priors numpy tensorflow",
     "vae/inference": "core spec data vae numpy tensorflow keras h5py PIL",

@@ -96,6 +96,7 @@ def _scores(store: Store, model: str, version: Version) -> dict[str, object]:
         "neg_iwae": statistics.fmean(seeds),
         "neg_iwae_sd": statistics.stdev(seeds) if len(seeds) > 1 else None,
         "iwae_k": card["scores"]["iwae_k"],
+        "prior": card.get("prior"),
         "seeds": len(seeds),
         # Whoever is to approve must not choose by the test images.
         "test_neg_iwae": None if version.status is Status.WAITING else card["test"]["neg_iwae"],

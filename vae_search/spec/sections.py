@@ -203,6 +203,13 @@ class Promote(Part):
         default="none",
         description="required = who passes waits for somebody's approval; the model then asks it of every sweep.",
     )
+    fit_prior: int = Field(
+        default=0,
+        ge=0,
+        le=500,
+        description="Gaussians of a mixture fitted to codes of training images after training, which becomes the "
+        "version's prior if the select images say so; 0 = the prior as trained.",
+    )
 
 
 class Resources(Part):

@@ -40,6 +40,7 @@ search_space:
   # free_bits: 0.0                # nats of KL per latent dimension that cost nothing
   # grad_clip: 0.0                # clip at this multiple of the running gradient norm; 0 = off
   # weight_decay: 0.0             # a step takes learning_rate · weight_decay of each weight; 0 = off
+  # prior: standard               # of the latents; mixture and vamp are learned, with `prior_components: 50`
   #
   # Another range for each architecture takes a list of alternatives:
   #   architecture: {{type: categorical, choices: [mlp, conv]}}
@@ -79,6 +80,7 @@ pruning:                          # or off
 #   seeds: 5                      # of the best of them, beside the one that it was chosen by
 # promote:
 #   model: digits                 # where it goes if it passes every gate and beats the champion
+#   fit_prior: 0                  # e.g. 50: Gaussians of a prior fitted after training, kept if it is better
 
 # ema_decay: 0.999                # evaluated are averaged weights; 0 = the weights of the last step
 # lr_schedule: constant           # or cosine, wsd

@@ -1,6 +1,7 @@
 """From finalists to a champion: what is decided, what is written, and that asking again changes nothing."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from tests.support.candidates import NOW, FakeBackend, candidate, failed_row, pu
 from vae_search.cli.app import main
 from vae_search.errors import Conflict, CorruptStore, NotFound, ProcessLost
 from vae_search.registry import model_paths
+from vae_search.registry.fitted_prior import PRIOR_FILE, FittedPriorRecord
 from vae_search.registry.log import Action
 from vae_search.registry.model_integrity import inspect_model
 from vae_search.registry.promotion.decision import PromotionPolicy
@@ -15,6 +17,7 @@ from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.pipeline import PromotionOutcome, candidates, promote_best
 from vae_search.registry.registry import Registry
 from vae_search.registry.version_files import problems, read_version
+from vae_search.registry.version_table import version_records
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger import artifacts
@@ -78,6 +81,49 @@ def test_a_version_holds_all_that_it_was_promoted_for(store, backend):
     assert "| 5000 | 232.900 | 0.100 ± 0.010 | 200.0 | 4.0 |" in files["card.md"].decode()
     assert "# fashion, version 1" in files["card.md"].decode()
     assert "| 232.00 [231.75, 232.25] |" in files["card.md"].decode()  # t(2) = 4.30, sd 0.1, three seeds
+
+
+def fitted_record(*, kept: bool) -> FittedPriorRecord:
+    found = FittedPriorRecord(components=50, kept=kept, gain=0.12, standard_error=0.01, iwae_k=16, images=150)
+    return replace(found, judge_neg_elbo=235.5, judge_neg_iwae=231.8, judge_iwae_k=500) if kept else found
+
+
+class Fitting(FakeBackend):
+    """A backend that fits priors."""
+
+    def __init__(self, *, kept: bool) -> None:
+        super().__init__()
+        self.record = fitted_record(kept=kept)
+
+    def export(self, candidate, artifact):
+        return {**super().export(candidate, artifact), PRIOR_FILE: self.record.to_bytes()}
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_version_says_what_a_fitted_prior_gained_and_contests_are_of_trainings(store, kept):
+    finalist = candidate(GOOD, trial=3)
+    put_sweep(store, finalist)
+
+    ask(store, Fitting(kept=kept), fit_prior=50)
+
+    files = read_version(store, "fashion", 1, sha256=state(store).versions[1].manifest_sha256)
+    card, text = json.loads(files["card.json"]), files["card.md"].decode()
+    assert FittedPriorRecord.of(files) == fitted_record(kept=kept)
+    assert card["prior"] == ("fitted mixture of 50" if kept else "standard")
+    assert card["fitted_prior"]["gain"] == 0.12
+    assert f"prior: {card['prior']}," in text
+    assert ("231.800 by IWAE-500" in text) is kept
+    assert ("not kept: +0.120 ± 0.010 nats" in text) is not kept
+    assert seeds_from_parquet(files["per_image.parquet"], where="") == finalist.bounds
+    (record,), _ = version_records(store)
+    assert record["prior"] == card["prior"]
+
+
+def test_a_refusal_without_a_fitted_prior_does_not_hold_with_one():
+    plain, fitting = PromotionPolicy(), PromotionPolicy(fit_prior=50)
+
+    assert plain.sha256 != fitting.sha256
+    assert fitting.sha256 != PromotionPolicy(fit_prior=20).sha256
 
 
 def test_a_better_one_takes_over_and_a_worse_one_is_refused(store, backend):

@@ -8,6 +8,7 @@ from typing import Any
 
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.registry import model_paths
+from vae_search.registry.fitted_prior import FittedPriorRecord
 from vae_search.registry.promotion.champion_record import evidence_of
 from vae_search.registry.promotion.decision import PromotionDecision
 from vae_search.registry.promotion.evidence import Candidate, Evidence
@@ -121,6 +122,7 @@ class Preparation:
             champion=state.champion,
             test=test,
             ladder=self._workshop.importance_ladder(self._exported()),
+            fitted=FittedPriorRecord.of(self._exported()),
         )
         files = {
             **self._exported(),

@@ -26,6 +26,7 @@ class PromotionPolicy:
     Args:
         needs_approval: whether who passes waits for somebody's approval; a model that once asked for it asks always.
         more_is_better: metrics with a limit that must be at least that; others at most.
+        fit_prior: Gaussians of the prior that is fitted to a candidate; 0: it keeps its own.
 
     Raises:
         InvalidSpec: A limit is no gate's, or cannot be one.
@@ -35,6 +36,7 @@ class PromotionPolicy:
     limits: Mapping[str, float] = field(default_factory=dict)
     needs_approval: bool = False
     more_is_better: frozenset[str] = frozenset()
+    fit_prior: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "limits", health.checked_limits(self.limits))
@@ -47,6 +49,8 @@ class PromotionPolicy:
         rules: list[object] = [self.min_gain, levels, limits]
         if metrics := {name: limit for name, limit in self.limits.items() if name.startswith(METRIC)}:
             rules += [metrics, sorted(self.more_is_better)]
+        if self.fit_prior:  # samples are compared with it, so a verdict without it is another
+            rules.append({"fit_prior": self.fit_prior})
         content = json.dumps(rules, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.image_bounds import LadderStep
+from vae_search.registry.fitted_prior import FittedPriorRecord, fitted_lines, prior_in_words
 from vae_search.registry.promotion.champion_test import LIFE_LEVEL, ContestResult, mean_interval
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import GateInputs, GateResult, baseline_nats, floor_nats
 from vae_search.registry.promotion.model_backend import TestScore
-from vae_search.spec.hyperparameters import Config, ParamValue
 from vae_search.store.ledger.confirm_runs import ConfirmRow
 from vae_search.store.sweeps.sweep_record import SweepRecord
 
@@ -33,11 +33,13 @@ def card_of(
     champion: int | None,
     test: TestScore,
     ladder: Sequence[LadderStep],
+    fitted: FittedPriorRecord | None = None,
 ) -> dict[str, Any]:
     """The card in plain values. Nats per image; `neg_iwae` is the bound on -log p(x) over the judge images.
 
     Args:
         champion: the version that the contest was against when the card was written. The log has the last word.
+        fitted: a prior that was fitted after training, whether or not it was kept.
     """
     row, evidence = candidate.artifact_row, candidate.evidence
     return {
@@ -58,7 +60,8 @@ def card_of(
         "data": record.spec.data.model_dump(mode="json") | {"judge_images": evidence.images},
         "images": None if record.images is None else record.images.to_json(),
         "likelihood": record.spec.likelihood,
-        "prior": _prior_of(row.params),
+        "prior": prior_in_words(row.params, fitted),
+        "fitted_prior": None if fitted is None else asdict(fitted),
         "params": dict(row.params),
         "epochs": row.epochs,
         "scores": _scores_of(candidate),
@@ -76,12 +79,6 @@ def card_of(
         },
         "versions": dict(record.versions),
     }
-
-
-def _prior_of(params: Mapping[str, ParamValue]) -> str:
-    """The prior of the latents in words: standard, `mixture of 50`, `vamp of 50`."""
-    config = Config.from_params(params)
-    return config.prior if config.prior == "standard" else f"{config.prior} of {config.prior_components}"
 
 
 def _scores_of(candidate: Candidate) -> dict[str, Any]:
@@ -145,6 +142,7 @@ def markdown_of(card: Mapping[str, Any]) -> str:
         f"prior: {card.get('prior', 'standard')}, "
         f"{card['data']['judge_images']:,} judge images, {card['epochs']} epochs.",
         "",
+        *fitted_lines(card.get("fitted_prior")),
         *_image_lines(card.get("images")),
         *_table(("parameter", "value"), [(name, _code(value)) for name, value in sorted(card["params"].items())]),
         "",

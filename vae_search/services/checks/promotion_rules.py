@@ -24,5 +24,6 @@ def policy_of(spec: SweepSpec) -> PromotionPolicy:
         min_gain=asks.min_gain,
         limits=asks.limits,
         needs_approval=asks.approval == "required",
+        fit_prior=asks.fit_prior,
         more_is_better=frozenset(name for name in asks.limits if better.get(name) == "higher"),
     )

@@ -126,9 +126,11 @@ def promote(
     with ExitStack() as stack:
         backend: ModelBackend
         if address is None:
-            backend = LocalBackend(load)
+            backend = LocalBackend(load, fit_prior=rules.fit_prior)
         else:
-            backend = RemoteBackend(load, on_node=on_node, address=address, resources=spec.resources, stack=stack)
+            backend = RemoteBackend(
+                load, on_node=on_node, address=address, resources=spec.resources, stack=stack, fit_prior=rules.fit_prior
+            )
         return promote_best(
             store, sweep, model=name, rules=rules, backend=backend, now=lambda: datetime.now(UTC), actor=actor
         )

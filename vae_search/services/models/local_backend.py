@@ -20,10 +20,12 @@ class LocalBackend:
 
     Args:
         load: the data set.
+        fit_prior: as of the backend.
     """
 
-    def __init__(self, load: "Callable[[], Dataset]") -> None:
+    def __init__(self, load: "Callable[[], Dataset]", *, fit_prior: int = 0) -> None:
         self._load = load
+        self._fit_prior = fit_prior
 
     def export(self, candidate: Candidate, artifact: Mapping[str, bytes]) -> Mapping[str, bytes]:
         return self._backend.export(candidate, artifact)
@@ -47,4 +49,4 @@ class LocalBackend:
     def _backend(self) -> "TensorFlowBackend":
         with native_remarks_hidden():
             from vae_search.services.models.tensorflow_backend import TensorFlowBackend
-        return TensorFlowBackend(self._load)
+        return TensorFlowBackend(self._load, fit_prior=self._fit_prior)

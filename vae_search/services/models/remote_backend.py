@@ -27,6 +27,7 @@ class RemoteBackend:
         address: of the cluster.
         resources: of a trial.
         stack: ends the stay on the cluster.
+        fit_prior: as of the backend.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class RemoteBackend:
         address: str,
         resources: Resources,
         stack: ExitStack,
+        fit_prior: int = 0,
     ) -> None:
         self._load = load
         self._on_node = on_node
         self._address = address
         self._resources = resources
         self._stack = stack
+        self._fit_prior = fit_prior
 
     def export(self, candidate: Candidate, artifact: Mapping[str, bytes]) -> Mapping[str, bytes]:
         return cast("Mapping[str, bytes]", self._call("export", candidate, artifact))
@@ -73,6 +76,7 @@ class RemoteBackend:
                 self._on_node(dataset) or dataset,
                 self._resources.cpus_per_trial,
                 provided(),
+                self._fit_prior,
                 address=self._address,
                 resources=self._resources,
             )
@@ -80,13 +84,14 @@ class RemoteBackend:
 
 
 def backend_on_this_node(
-    dataset: "Dataset | Callable[[], Dataset]", threads: int, code: Sequence[OwnCode]
+    dataset: "Dataset | Callable[[], Dataset]", threads: int, code: Sequence[OwnCode], fit_prior: int
 ) -> "TensorFlowBackend":
     """The backend, in a worker's process that has done nothing else yet.
 
     Args:
         dataset: as it came here, or what opens it.
         code: of networks and metrics that are not ours.
+        fit_prior: as of the backend.
     """
     for each in code:
         provide(each)
@@ -95,4 +100,4 @@ def backend_on_this_node(
 
     limit_gpus(0)
     limit_threads(threads)
-    return TensorFlowBackend(dataset if callable(dataset) else lambda: dataset)
+    return TensorFlowBackend(dataset if callable(dataset) else lambda: dataset, fit_prior=fit_prior)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -11,11 +12,13 @@ from vae_search.data.dataset import Dataset
 from vae_search.data.pixel_statistics import BINARY, intensities
 from vae_search.data.random_access.mapped_images import PixelArray
 from vae_search.data.tasks import JudgeTask, TrainingTask
+from vae_search.registry.fitted_prior import PRIOR_FILE, FittedPriorRecord
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import SampleQuality
 from vae_search.registry.promotion.model_backend import TestScore
 from vae_search.store.ledger.artifacts import MODEL_FILE
 from vae_search.store.ledger.artifacts import WEIGHTS_FILE as TRAINED_WEIGHTS
+from vae_search.vae.inference.ex_post.fitted_prior import FittedPrior, fit_prior
 from vae_search.vae.inference.feature_space import FeatureSpace, feature_space_of, feature_train_images
 from vae_search.vae.inference.image_grids import reconstructions, samples_png, sheet_png
 from vae_search.vae.inference.model import VaeModel
@@ -37,26 +40,40 @@ COMPARED_SEED = 782
 
 
 class TensorFlowBackend:
-    """The backend of one data set, which is read when it is first needed."""
+    """The backend of one data set, which is read when it is first needed.
 
-    def __init__(self, load: Callable[[], Dataset]) -> None:
+    Args:
+        fit_prior: Gaussians of a mixture that is fitted to each candidate and kept if it is better; 0: none is.
+    """
+
+    def __init__(self, load: Callable[[], Dataset], *, fit_prior: int = 0) -> None:
         self._load = load
+        self._fit_prior = fit_prior
 
     def export(self, candidate: Candidate, artifact: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """The SavedModel, the weights with their config, and two pictures."""
+        """The SavedModel, the weights with their config, two pictures, and what a fitted prior has gained."""
         description = ModelDescription.from_json(artifact[MODEL_FILE])
-        weights = arrays_of(artifact[TRAINED_WEIGHTS])
+        weights: Mapping[str, np.ndarray] = arrays_of(artifact[TRAINED_WEIGHTS])
+        record: dict[str, bytes] = {}
+        if self._fit_prior:
+            fitted, found = self._fitted(description, weights)
+            record = {PRIOR_FILE: found.to_bytes()}
+            if found.kept:
+                description, weights = fitted.description, fitted.weights
         model = VaeModel(description, weights)
         originals = intensities(self._dataset.judge[: PICTURED // 2], self._dataset.pixels.levels)
         labels = None if self._judge_labels is None else self._judge_labels[: PICTURED // 2]
         return {
             **model_files(description, weights),
+            **record,
             SAMPLES_FILE: samples_png(model, PICTURED, seed=PICTURE_SEED),
             RECONSTRUCTIONS_FILE: sheet_png(reconstructions(model, originals, labels, columns=PICTURE_COLUMNS)),
         }
 
     def reload_difference(self, files: Mapping[str, bytes], recorded: ImageBounds) -> float | None:
         """The greater of the differences by the weights file and by the SavedModel; None if either cannot be loaded.
+
+        With a fitted prior the bound that the model had when that was fitted is the recorded one.
 
         Raises:
             ProcessLost: The process that should load them was lost, so nothing is known.
@@ -66,7 +83,10 @@ class TensorFlowBackend:
         except ValueError as error:
             logger.warning("the model does not reload: %s", error)
             return None
+        fitted = FittedPriorRecord.of(files)
         expected = float(recorded.neg_elbo.mean())
+        if fitted is not None and fitted.judge_neg_elbo is not None:
+            expected = fitted.judge_neg_elbo
         return max(abs(found.neg_elbo - expected), found.saved_model_difference)
 
     def sample_quality(self, files: Mapping[str, bytes]) -> SampleQuality:
@@ -106,6 +126,29 @@ class TensorFlowBackend:
             iwae_k=found.iwae_k,
             standard_error=found.standard_error,
             images=len(found.iwae),
+        )
+
+    def _fitted(
+        self, description: ModelDescription, weights: Mapping[str, np.ndarray]
+    ) -> tuple[FittedPrior, FittedPriorRecord]:
+        """A model with a fitted prior, and what that has gained; the select images decide whether it stays."""
+        fitted = fit_prior(description, weights, TrainingTask.of(self._dataset), components=self._fit_prior)
+        found = FittedPriorRecord(
+            components=self._fit_prior,
+            kept=fitted.is_better,
+            gain=fitted.gain,
+            standard_error=fitted.standard_error,
+            iwae_k=fitted.iwae_k,
+            images=fitted.images,
+        )
+        if not found.kept:
+            return fitted, found
+        judged = judge(fitted.weights, fitted.description, JudgeTask.of(self._dataset))
+        return fitted, replace(
+            found,
+            judge_neg_elbo=float(judged.neg_elbo.mean()),
+            judge_neg_iwae=float(judged.neg_iwae.mean()),
+            judge_iwae_k=judged.iwae_k,
         )
 
     @cached_property

@@ -124,6 +124,12 @@ def relation_problems(parts: Mapping[str, Any]) -> Problems:
             labelled = isinstance(data := parts.get("data"), DataSpec) and data.condition is not None
             found += _prior_problems(space, labelled=labelled)
     match parts:
+        case {"promote": Promote(fit_prior=int(count)), "search_space": SearchSpace() as space} if count and any(
+            map(is_keras, families_in(space.parameters))
+        ):
+            text = "is for families of layers; a Keras network of one's own has the standard prior. Leave it out."
+            found.append((("promote", "fit_prior"), text))
+    match parts:
         case {"precision": "bfloat16", "search_space": SearchSpace() as space} if any(
             map(is_keras, families_in(space.parameters))
         ):

@@ -42,6 +42,7 @@ MODEL_SCHEMA = pa.schema(
         ("registered_at", pa.timestamp("us", tz="UTC")),  # UTC
         ("promoted_at", pa.timestamp("us", tz="UTC")),  # UTC; NULL if it never was
         ("reasons", pa.string()),  # why it was refused
+        ("prior", pa.string()),  # distribution of its latents in words; NULL in versions from before there were others
     ]
 )
 FRONT_SCHEMA = pa.schema(

@@ -61,6 +61,7 @@ def card_of(
         "prior": _prior_of(row.params),
         "params": dict(row.params),
         "epochs": row.epochs,
+        "precision": record.spec.precision,
         "scores": _scores_of(candidate),
         "sample_quality": asdict(facts.sample_quality) if facts.sample_quality else None,
         "test": asdict(test),

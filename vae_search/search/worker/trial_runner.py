@@ -211,6 +211,7 @@ class TrialRunner:
             network=run.network_spec,
             levels=self._trainer.task.pixels.levels,
             clamp=self._config.spec.log_variance_clamp,
+            known_classes=self._trainer.task.known_classes,
         )
 
     def _must_leave(self) -> bool:

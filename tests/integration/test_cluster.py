@@ -184,6 +184,23 @@ def test_a_driver_that_starts_before_its_workers_waits_for_them(tmp_path: Path):
     assert sorted(rows(tmp_path, "early")) == [0]
 
 
+@pytest.mark.exhaustive
+def test_a_planned_sweep_waits_for_the_first_worker_before_it_measures_the_speed(tmp_path: Path):
+    with local_cluster("0") as empty:
+        spec = write_spec(tmp_path, "planned", "digits")
+        run = ("run", spec, "--address", empty.gcs_address, "--store", tmp_path / "store")
+        driver = empty.client(tmp_path, *run, "--set", "budget={minutes: 0.5}", "--wait-for-nodes", 120)
+        for line in driver.stdout:
+            if line.startswith("waiting up to 120 s for a node"):
+                break
+        assert not rows(tmp_path, "planned")
+        assert empty.local("add").returncode == 0
+        said, _ = driver.communicate()
+
+    assert driver.returncode == 0, said
+    assert rows(tmp_path, "planned")
+
+
 def test_what_cannot_work_is_said_at_once(cluster: LocalCluster, tmp_path: Path):
     spec = write_spec(tmp_path, "never", "digits")
     to = ("submit", spec, "--store", tmp_path / "store", "--address")

@@ -87,7 +87,7 @@ def test_a_sweep_lives_in_a_bucket_from_its_first_trial_to_its_removal(
     assert not any(secret in content for content in before.values())
     assert S3_SECRET not in caplog.text
 
-    picture = galleries.sample(store, "small", count=4, seed=0, output=tmp_path / "small.png")
+    picture = galleries.sample(store, "small", count=4, seed=0, output=tmp_path / "small.png").path
     assert picture.read_bytes().startswith(b"\x89PNG")
     cli("rm", "small", "--yes", store=store, folder=tmp_path)
     left = [path for path in store.list("") if not path.startswith(SweepPaths("small").leases)]

@@ -135,11 +135,12 @@ def put_sweep(
     key: str = KEY,
     images: DatasetSummary | None = None,
     promote: str = "",
+    overrides: Sequence[str] = (),
 ) -> None:
     """A sweep whose finalists have been confirmed, as the confirm runs leave it."""
     space = "search_space: {architecture: mlp, latent_dim: 16, kl_warmup_epochs: 2}"
     text = f"name: {sweep}\ndata: {{source: digits}}\n{space}\nbudget: {{trials: 4, epochs: 27}}\n{promote}"
-    spec = parse_spec(text, base=Path())
+    spec = parse_spec(text, base=Path(), overrides=overrides)
     record = sweep_record.SweepRecord(
         spec=spec, fingerprint="f" * 64, comparability_key=key, versions={"tensorflow": "2"}, images=images
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from tests.support.candidates import NOW, FakeBackend, candidate, put_sweep
+from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.pipeline import promote_best
@@ -43,6 +44,8 @@ def publish(
     actor: str | None = None,
     now: datetime = NOW,
     needs_approval: bool = False,
+    images: DatasetSummary | None = None,
+    overrides: Sequence[str] = (),
     **changes: object,
 ) -> str:
     """Let a new sweep's finalist ask to become champion; the outcome.
@@ -50,9 +53,11 @@ def publish(
     Args:
         levels: mean bound of each of its seeds; lower ones are better.
         files: of the version, in place of made-up ones.
+        images: that the sweep has read.
+        overrides: of its spec.
         changes: of every confirm run's row.
     """
-    put_sweep(store, candidate(levels, trial=trial, **changes), sweep=sweep)
+    put_sweep(store, candidate(levels, trial=trial, **changes), sweep=sweep, images=images, overrides=overrides)
     backend = PublishingBackend(files or {})
     rules = PromotionPolicy(needs_approval=needs_approval)
     done = promote_best(store, sweep, model=model, rules=rules, backend=backend, now=lambda: now, actor=actor)

@@ -162,8 +162,12 @@ def sample(
     count: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many images.")] = 64,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Other seeds draw other images.")] = 0,
     of_class: Annotated[
-        int | None,
-        typer.Option("--class", min=0, help="Class of all images, of a conditional model; default: a row for each."),
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="NAME|N",
+            help="Class of all images, by name or number, of a conditional model; default: a row for each.",
+        ),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
@@ -171,9 +175,15 @@ def sample(
 
     Example: vae-search sample digits/7 -o digits.png
     """
+    from vae_search.display.console import busy, say
     from vae_search.services.models import galleries
+    from vae_search.store.backends.uri import open_store
 
-    _draw(galleries.sample, model, store=store, count=count, seed=seed, output=output, of_class=of_class)
+    with busy(f"drawing {model}"):
+        sheet = galleries.sample(open_store(store), model, count=count, seed=seed, output=output, of_class=of_class)
+    say(f"Wrote {sheet.path.absolute()}")
+    if sheet.rows:
+        say(f"A row for each class, from the top: {', '.join(sheet.rows)}.")
 
 
 @app.command()

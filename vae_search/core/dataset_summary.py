@@ -4,8 +4,65 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from vae_search.core.text import first_few, printable
+
 PARTS = ("train", "select", "judge", "test")
 HELD_OUT = PARTS[1:]
+LISTED_CLASSES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classes:
+    """Classes of the labels that a conditional model sees, by number.
+
+    Args:
+        counts: training images of each; 0 for numbers that no label has, as 0 is where labels begin with 1.
+        names: of each; empty where the source has none.
+
+    Raises:
+        ValueError: There are names, but not one for each.
+    """
+
+    counts: tuple[int, ...]
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.names and len(self.names) != len(self.counts):
+            raise ValueError(f"there must be {len(self.counts)} names of classes, but there are {len(self.names)}")
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """Numbers of the classes that training images have."""
+        return tuple(number for number, count in enumerate(self.counts) if count)
+
+    def title(self, number: int) -> str:
+        """A class as people read it, by its name if it has one."""
+        return printable(self.names[number], 40) if self.names else str(number)
+
+    def number_of(self, text: str) -> int | None:
+        """Number of the class that a name or a number means, the name first; None if there is none."""
+        if text in self.names:
+            return self.names.index(text)
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
+        return number if number in self.seen else None
+
+    @property
+    def sentence(self) -> str:
+        """Classes and the numbers of their training images in words."""
+        listed = [f"{self.title(number)} ({self.counts[number]:,})" for number in self.seen]
+        return f"Training images of {len(listed)} classes: {first_few(listed, LISTED_CLASSES)}."
+
+    @property
+    def in_order(self) -> str:
+        """Classes in words, in the order of the rows of a picture of samples."""
+        return first_few([self.title(number) for number in self.seen], LISTED_CLASSES)
+
+    @classmethod
+    def from_json(cls, fields: object) -> "Classes | None":
+        """The classes of `dataclasses.asdict`; None if there are none."""
+        if not isinstance(fields, Mapping):
+            return None
+        return cls(counts=tuple(fields["counts"]), names=tuple(fields.get("names", ())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +81,7 @@ class DatasetSummary:
         notes: sentences on what was left out, and what was changed before it was read.
         scaling: of the pixels in the file, that new images for a model are read by too: `[-1, 1]`, `0 … 255` or
             `12 bits`; None if they were read as they are, and in records from before it was kept.
+        classes: that models see; None if they see no labels, and in records from before they were kept.
     """
 
     height: int
@@ -39,6 +97,7 @@ class DatasetSummary:
     in_train: Mapping[str, int]
     notes: tuple[str, ...] = field(default=())
     scaling: str | None = None
+    classes: Classes | None = None
 
     @property
     def images(self) -> int:
@@ -74,6 +133,8 @@ class DatasetSummary:
                 f"Copies of training images are among those held out: {', '.join(leaked)}. Scores on them say less of "
                 "new images; the gate `duplicates` is for that."
             )
+        if self.classes is not None:
+            lines.append(self.classes.sentence)
         return (*lines, *self.notes)
 
     def to_json(self) -> dict[str, Any]:
@@ -88,6 +149,7 @@ class DatasetSummary:
         known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
         try:
             low, high = known.pop("range")
-            return cls(**known | {"range": (low, high), "notes": tuple(known.get("notes", ()))})
+            read = {"notes": tuple(known.get("notes", ())), "classes": Classes.from_json(known.get("classes"))}
+            return cls(**known | {"range": (low, high)} | read)
         except (KeyError, TypeError, ValueError):
             return None

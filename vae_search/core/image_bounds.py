@@ -38,7 +38,8 @@ class ImageBounds:
         distortion: -E_q[log p(x|z)], at beta = 1.
         rate: KL(q(z|x) ‖ p(z)).
         iwae: the IWAE-`iwae_k` bound on log p(x) (Burda et al. 2016, eq. 8); higher is better.
-        baseline: -log p(x) under the latent-free model: independent pixels with the training images' mean.
+        baseline: -log p(x) under the latent-free model: independent pixels with the training images' mean; of a
+            conditional model with the mean of those of the image's class.
         iwae_k: importance samples of `iwae`.
 
     Raises:

@@ -40,6 +40,10 @@ FASHION_TEST_LABELS = PublishedFile(
     unpacked=True,
 )
 IDX_HEADER_BYTES = 8  # of labels
+FASHION_CLASSES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
 CIFAR10 = PublishedFile(
     url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
     # As TensorFlow Datasets pins it (url_checksums/cifar10.txt); the page gives an MD5 only.

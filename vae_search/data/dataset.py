@@ -25,6 +25,7 @@ from vae_search.spec.sections import DataSpec
 
 LEAST_SPLIT = 6 * 2 * LEAST_PART  # images of which a sixth is enough to validate with
 LEAST_SCORED = 2
+CONDITIONAL = "Models see the label of each image, and are scored by -log p(image | label)."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,6 +49,7 @@ class Dataset:
         labels: (count,) int64 of the images of each of `PARTS` whose source has some. They are part of the
             task's identity only where models are conditioned on them.
         shown_labels: of all parts, that a conditional model sees; None for any other.
+        class_pixels: of the training images of each class that such a model sees.
         summary: of the images as they were read, for people; no part of the task's identity either.
         moved_draw: the test images' binarisation is not the published one, although the source has one: it follows
             that of the validation images in one stream, and these are not as many as the protocol's.
@@ -72,6 +74,7 @@ class Dataset:
     folders: tuple[Path, ...] = ()
     validation_is_open: bool = True
     shown_labels: PartLabels | None = None
+    class_pixels: tuple[PixelStatistics, ...] = ()
 
     @property
     def train_labels(self) -> np.ndarray | None:
@@ -116,7 +119,7 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
     images, own_test = source.train, source.test
     split = _split(source, spec, where)
     labels = labels_by_part(source, split, with_more=spec.condition is not None, beside=spec.array is None)
-    told = None if spec.condition is None else PartLabels.of(labels, where=where)
+    told = None if spec.condition is None else PartLabels.of(labels, where=where, names=source.class_names)
     train, validation = images.chosen(split.train), images.chosen(split.validation)
     test = images.chosen(split.test) if split.test is not None else own_test
     if test is None:
@@ -161,8 +164,11 @@ def split_dataset(source: Source, spec: DataSpec) -> Dataset:
         floor=found.floor,
         labels=labels,
         shown_labels=told,
+        class_pixels=() if told is None else found.pixels.by_class(train, told.parts["train"]),
         pixels=found.pixels,
-        summary=found.summary if told is None else replace(found.summary, notes=(*source.notes, told.sentence)),
+        summary=found.summary
+        if told is None
+        else replace(found.summary, notes=(*source.notes, CONDITIONAL), classes=told.known),
         folders=tuple(folder for folder in (source.folder, found.folder) if folder is not None),
         validation_is_open=source.protocol is None or source.protocol.validation_is_open,
         moved_draw=spec.binarize == "dynamic"
@@ -180,26 +186,33 @@ class NewImages:
         pixels: (count, height, width, channels) uint8 in 0 … levels - 1.
         statistics: of what their source has to train on.
         labels: (count,) int64; None if the source has none.
+        class_names: of those labels, by number; empty if the source names none.
     """
 
     pixels: PixelArray
     statistics: PixelStatistics
     labels: np.ndarray | None
+    class_names: tuple[str, ...] = ()
 
 
-def load_new_images(source: str, *, binarize: str, cache: Path, choices: Choices = NONE) -> NewImages:
+def load_new_images(
+    source: str, *, binarize: str, cache: Path, choices: Choices = NONE, with_labels: bool = False
+) -> NewImages:
     """Images to score a finished model on: all of a source, or its test images if it says which those are.
 
     Args:
         binarize: as the model's images were.
         cache: the folder for downloads.
         choices: as of the model's images, such as their size.
+        with_labels: for a conditional model, so that labels that only such a one needs are read too.
 
     Raises:
         BadData: The images cannot be had, or cannot be used as they are.
     """
     where = printable(source, 400)
     found = read_source(source, cache=cache, choices=choices)
+    if with_labels:
+        found = replace(found, labels={**found.labels, **found.read_more_labels()})
     images = found.train if found.test is None else found.test
     if binarize == "none" and (images.pixels.dtype != np.uint8 or images.scale <= 1):
         kind = "black and white" if images.pixels.dtype == np.uint8 else "floats in between"
@@ -209,7 +222,12 @@ def load_new_images(source: str, *, binarize: str, cache: Path, choices: Choices
     can_be_split = found.test is not None and len(found.test) >= LEAST_PART and len(found.train) >= LEAST_SPLIT
     if found.protocol is not None or can_be_split:
         dataset = split_dataset(found, DataSpec.model_validate({"source": source, "binarize": binarize}))
-        return NewImages(pixels=dataset.test, statistics=dataset.pixels, labels=dataset.labels.get("test"))
+        return NewImages(
+            pixels=dataset.test,
+            statistics=dataset.pixels,
+            labels=dataset.labels.get("test"),
+            class_names=found.class_names,
+        )
     if len(images) < LEAST_SCORED:
         raise BadData(f"{where}: at least {LEAST_SCORED} images are needed for a mean and its error, but there is one.")
     scored = Images(pixels=above_half(images), scale=1.0) if binarize == "threshold" else images
@@ -229,6 +247,7 @@ def load_new_images(source: str, *, binarize: str, cache: Path, choices: Choices
         pixels=measured.drawn.get(TEST, scored.pixels),
         statistics=measured.pixels,
         labels=labels_of(found, role, len(images)),
+        class_names=found.class_names,
     )
 
 

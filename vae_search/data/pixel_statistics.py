@@ -55,6 +55,39 @@ class PixelStatistics:
             highest=(highest / (count + 1)).astype(np.float32),
         )
 
+    def by_class(self, train: Images, labels: np.ndarray) -> "tuple[PixelStatistics, ...]":
+        """Statistics of the training images of each class, each as if one more of them looked like all on average.
+
+        A class of few images would else hold a value for impossible that only happened in none of them.
+
+        Args:
+            train: the images of these statistics.
+            labels: (count,) of them, from 0 on.
+        """
+        found = []
+        for number in range(int(labels.max()) + 1):
+            own = np.flatnonzero(labels == number)
+            few = PixelStatistics.of(train.chosen(own), levels=self.levels) if len(own) else self
+            found.append(few._with_one_of(self, count=len(own)))
+        return tuple(found)
+
+    def _with_one_of(self, others: "PixelStatistics", *, count: int) -> "PixelStatistics":
+        """Statistics of `count` images with these, and one with those of others."""
+
+        def mixed(own: np.ndarray, other: np.ndarray) -> np.ndarray:
+            both: np.ndarray = (count * own.astype(np.float64) + other) / (count + 1)
+            return both
+
+        mean = mixed(self.mean, others.mean)
+        squares = mixed(*(of.variance + np.square(of.mean.astype(np.float64)) for of in (self, others)))
+        return PixelStatistics(
+            levels=self.levels,
+            mean=mean.astype(np.float32),
+            variance=np.maximum(squares - np.square(mean), 0.0).astype(np.float32),
+            lowest=mixed(self.lowest, others.lowest).astype(np.float32),
+            highest=mixed(self.highest, others.highest).astype(np.float32),
+        )
+
     @property
     def pooled(self) -> "PixelStatistics":
         """Statistics of each channel, pooled over all positions of the image: (1, 1, channels)."""

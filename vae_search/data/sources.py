@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from vae_search.core.text import did_you_mean, printable
 from vae_search.data.builtin import (
+    FASHION_CLASSES,
     read_cifar10,
     read_digits,
     read_fashion_labels,
@@ -21,12 +23,18 @@ from vae_search.data.formats.any_path import files_beside, read_path
 from vae_search.data.formats.arrays.normal_form import in_normal_form
 from vae_search.data.formats.choices import NONE, Choices
 from vae_search.data.formats.found import Found
-from vae_search.data.formats.published.cifar10 import Cifar10
+from vae_search.data.formats.published.cifar10 import CLASS_NAMES, Cifar10
 from vae_search.data.formats.published.photo_patches import VALIDATION_COUNT, read_photo_patches
 from vae_search.data.formats.roles import Role
 from vae_search.data.formats.safe_reading import place, reading
 from vae_search.data.image_checks import Images, check_images, check_pair
-from vae_search.data.labelling.source_labels import class_numbers, class_numbers_of_names
+from vae_search.data.labelling.source_labels import (
+    class_numbers,
+    class_numbers_of_names,
+    idx_set_labels,
+    in_words,
+    names_of_classes,
+)
 from vae_search.data.random_access.derived_readers import joined
 from vae_search.data.random_access.identity import files_identity
 from vae_search.data.random_access.image_reader import ImageReader, read_all, size_bytes
@@ -60,6 +68,7 @@ class Source:
         labels: (count,) of the images of `train` and of `test`, where they came in the same file.
         read_more_labels: reads those that only a conditional model needs: they lie in files of their own, or are names
             of folders.
+        class_names: of all labels, by number; empty if the source names none.
         notes: sentences on what was left out, and what was changed before it was read.
         scaling: see `Found`.
         folder: of the cache, where images that do not fit in memory are mapped from; None if they are in memory.
@@ -72,6 +81,7 @@ class Source:
     protocol: Protocol | None = None
     labels: Mapping[Role, np.ndarray] = field(default_factory=dict)
     read_more_labels: Callable[[], Mapping[Role, np.ndarray]] = lambda: NO_LABELS
+    class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     scaling: str | None = None
     folder: Path | None = None
@@ -103,7 +113,8 @@ def read_source(source: str, *, cache: Path, choices: Choices = NONE, held_bytes
             return replace(images, read_more_labels=lambda: read_mnist_labels(cache=cache, keras=keras))
         case "fashion_mnist":
             images = _with_protocol(source, *read_fashion_mnist(cache=cache, keras=keras))
-            return replace(images, read_more_labels=lambda: read_fashion_labels(cache=cache, keras=keras))
+            more = partial(read_fashion_labels, cache=cache, keras=keras)
+            return replace(images, read_more_labels=more, class_names=FASHION_CLASSES)
         case "cifar10":
             return _labelled(source, read_cifar10(cache=cache))
         case _ if source.startswith(PLUGIN):
@@ -168,13 +179,15 @@ def _with_protocol(
 
 
 def _labelled(name: str, found: Cifar10) -> Source:
-    return _with_protocol(name, found.train, found.test, {"train": found.train_labels, "test": found.test_labels})
+    labels: dict[Role, np.ndarray] = {"train": found.train_labels, "test": found.test_labels}
+    return replace(_with_protocol(name, found.train, found.test, labels), class_names=CLASS_NAMES)
 
 
 def _read_plugin(source: str, choices: Choices, *, cache: Path, held_bytes: int | None) -> Source:
     images = PluginSource(source)
     labels: dict[Role, np.ndarray] = {} if images.labels is None else {"train": images.labels}
-    found = Found(train=images, labels=labels, notes=(f"Read from the package {images.package}.",))
+    notes = (f"Read from the package {images.package}.",)
+    found = Found(train=images, labels=labels, notes=notes, class_names=images.class_names)
     room = Room(cache=cache, identity=lambda: f"{images.identity()} {choices}", held_bytes=held_bytes)
     return _of_found(source, in_normal_form(found, choices, where=source), room=room)
 
@@ -205,18 +218,24 @@ def _read_path(path: Path, choices: Choices, *, cache: Path, held_bytes: int | N
     room = Room(cache=cache, identity=identity, held_bytes=held_bytes)
     with_room = replace(choices, room_for=Spool(room).empty)
     found = recalled(room, lambda: read_path(path, with_room, held_bytes=room.limit_bytes), where=where)
-    return _of_found(str(path), found, room=room)
+    source = _of_found(str(path), found, room=room)
+    if found.labels or not found.in_published_order:
+        return source
+    counts: dict[Role, int] = {"train": len(source.train), "test": 0 if source.test is None else len(source.test)}
+    return replace(source, read_more_labels=lambda: idx_set_labels(path, counts))
 
 
 def _of_found(name: str, found: Found, *, room: Room) -> Source:
     """The images of a path, with those to choose models by behind those to train on."""
+    found = replace(found, labels={role: in_words(given) for role, given in found.labels.items()})
     notes = found.notes
     labels = _joined(found, {role: class_numbers(given, len(given)) for role, given in found.labels.items()})
     named = _joined(found, class_numbers_of_names(found.labels))
+    names = names_of_classes(found.labels) or found.class_names
     if found.validation is None:
         usual = _with_protocol if found.in_published_order else _checked
         source = usual(name, found.train, found.test, labels=labels, notes=notes, room=room)
-        return replace(source, read_more_labels=lambda: named, scaling=found.scaling)
+        return replace(source, read_more_labels=lambda: named, scaling=found.scaling, class_names=names)
     where = printable(name, 400)
     if found.validation.shape[1:] != found.train.shape[1:]:
         sizes = " and ".join("×".join(map(str, part.shape[1:])) for part in (found.train, found.validation))
@@ -228,7 +247,7 @@ def _of_found(name: str, found: Found, *, room: Room) -> Source:
         protocol, notes = None, (*notes, few)
     images = joined(found.train, found.validation)
     source = _checked(name, images, found.test, protocol=protocol, labels=labels, notes=notes, room=room)
-    return replace(source, read_more_labels=lambda: named, scaling=found.scaling)
+    return replace(source, read_more_labels=lambda: named, scaling=found.scaling, class_names=names)
 
 
 def _joined(found: Found, labels: Mapping[Role, np.ndarray | None]) -> dict[Role, np.ndarray]:

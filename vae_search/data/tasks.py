@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vae_search.core.dataset_summary import Classes
 from vae_search.data.dataset import Dataset
 from vae_search.data.labelling.part_labels import PartLabels
 from vae_search.data.pixel_statistics import PixelStatistics
@@ -21,16 +22,19 @@ class TaskLabels:
     Args:
         train, select: (n,) and (m,) int64.
         classes: one more than the greatest label of any part.
+        known: the classes with their names, for the description of a model; None if they are not known.
     """
 
     train: np.ndarray
     select: np.ndarray
     classes: int
+    known: Classes | None = None
 
     @classmethod
     def of(cls, labels: PartLabels) -> "TaskLabels":
         """Those that a search may use."""
-        return cls(train=labels.parts["train"], select=labels.parts["select"], classes=labels.classes)
+        parts = labels.parts
+        return cls(train=parts["train"], select=parts["select"], classes=labels.classes, known=labels.known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,7 @@ class TrainingTask:
         pixels: of the training images.
         labels: of both, that a conditional model sees; None if the task is not conditional.
         measured_labels: (m,) of the select images whether or not models see them, for measures; None if there are none.
+        class_pixels: of the training images of each class, of a conditional task.
     """
 
     train: PixelArray
@@ -57,6 +62,7 @@ class TrainingTask:
     pixels: PixelStatistics
     labels: TaskLabels | None = None
     measured_labels: np.ndarray | None = None
+    class_pixels: tuple[PixelStatistics, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> "TrainingTask":
@@ -70,6 +76,7 @@ class TrainingTask:
             pixels=dataset.pixels,
             labels=None if (shown := dataset.shown_labels) is None else TaskLabels.of(shown),
             measured_labels=dataset.labels.get("select"),
+            class_pixels=dataset.class_pixels,
         )
 
     @property
@@ -81,6 +88,11 @@ class TrainingTask:
     def classes(self) -> int:
         """Of the labels that a conditional model sees; 0 if the task is not conditional."""
         return 0 if self.labels is None else self.labels.classes
+
+    @property
+    def known_classes(self) -> Classes | None:
+        """Those with their names; None if the task is not conditional."""
+        return None if self.labels is None else self.labels.known
 
     @property
     def image_shape(self) -> ImageShape:
@@ -103,6 +115,7 @@ class JudgeTask:
         train_labels: (count of training images,) int64, for what samples are compared in; None if there are none.
         labels: (n,) of the images, that a conditional model sees; None if the task is not conditional.
         measured_labels: (n,) whether or not models see them, for measures; None if there are none.
+        class_pixels: of the training images of each class, of a conditional task.
     """
 
     images: PixelArray
@@ -110,6 +123,7 @@ class JudgeTask:
     train_labels: np.ndarray | None = None
     labels: np.ndarray | None = None
     measured_labels: np.ndarray | None = None
+    class_pixels: tuple[PixelStatistics, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> "JudgeTask":
@@ -121,6 +135,7 @@ class JudgeTask:
             train_labels=dataset.train_labels,
             labels=None if shown is None else shown.parts["judge"],
             measured_labels=dataset.labels.get("judge"),
+            class_pixels=dataset.class_pixels,
         )
 
     def first(self, count: int) -> "JudgeTask":
@@ -132,7 +147,8 @@ class JudgeTask:
     def of_test(cls, dataset: Dataset) -> "JudgeTask":
         """The test images, for a candidate that has passed every gate, or a version that somebody evaluates."""
         shown = dataset.shown_labels
-        return cls(images=dataset.test, pixels=dataset.pixels, labels=None if shown is None else shown.parts["test"])
+        labels = None if shown is None else shown.parts["test"]
+        return cls(images=dataset.test, pixels=dataset.pixels, labels=labels, class_pixels=dataset.class_pixels)
 
 
 Tasks = Callable[[], tuple[TrainingTask, JudgeTask]]

@@ -97,7 +97,9 @@ def open_new_images(store: Store, source: str, *, like: DataSpec, scaling: str |
 
     local = local_copy(store, DataSpec(source=source), cache=cache)
     choices = Choices.of_new_images(like, scaling=scaling)
-    return load_new_images(local.data.source, binarize=like.binarize, cache=cache, choices=choices)
+    return load_new_images(
+        local.data.source, binarize=like.binarize, cache=cache, choices=choices, with_labels=like.condition is not None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,6 +112,7 @@ def run(
             address=address,
             inline=inline,
             on_node=on_node,
+            wait_s=wait_s,
         )
     record = _record_of(spec, dataset, code, plan=None if plan is None else plan.to_json())
     lines, borrow = warm_start.begin(store, record, existing)

@@ -268,7 +268,8 @@ CASES = [
     ),
     Case(
         name="masks",
-        shape="`masks`, `labels`, `annotations` or `segmentation` beside `images`; `a_mask.png` beside `a.png`",
+        shape="`masks`, `labels`, `annotations` or `segmentation` beside `images`, or among pictures of the same names;"
+        " `a_mask.png` beside `a.png`",
         outcome="masks are left out, and said; in a folder of their own they are read",
         make=partial(with_masks, image="images/{:04}.png", mask="masks/{:04}.png"),
         pixels=grey_pixels,
@@ -289,12 +290,20 @@ CASES = [
             ("benign ({:03}).png", "benign ({:03})_mask_1.png", True),
             ("image_{:03}.png", "mask_{:03}.png", True),
             ("a/Images/{:04}.png", "a/Annotations/b/{:04}.png", True),
+            ("{:04}.png", "masks/{:04}.png", False),
+            ("cats/{:04}.png", "cats/mask/{:04}_mask.png", True),
         )
     ),
     Case(
         name="a class of masks",
         shape="",
         make=partial(with_masks, image="no mask/{:04}.png", mask="mask/{:04}.png"),
+        parts=(400, None, None),
+    ),
+    Case(
+        name="a class of masks among pictures of other names",
+        shape="",
+        make=partial(with_masks, image="{:04}.png", mask="mask/7{:04}.png"),
         parts=(400, None, None),
     ),
     Case(

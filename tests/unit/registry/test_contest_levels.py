@@ -302,6 +302,23 @@ def test_other_seeds_or_epochs_are_other_trainings(store):
     assert [ask(store, sweep).ruling.contest.remarks for sweep in ("longer", "other-seeds")] == [(), ()]
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "alike"),
+    [
+        ([], ["precision=bfloat16"], False),
+        ([], ["data.mirror=true"], False),
+        (["data.mirror=true"], ["data.mirror=true"], True),
+        (["precision=bfloat16", "data.mirror=true"], ["precision=bfloat16"], False),
+    ],
+)
+def test_the_same_config_in_another_precision_or_mirrored_is_another_training(store, before, now, alike):
+    put_sweep(store, candidate(GOOD, trial=3), overrides=before)
+    ask(store, "digits")
+    put_sweep(store, candidate(GOOD, trial=3), sweep="again", overrides=now)
+
+    assert bool(ask(store, "again").ruling.contest.remarks) is alike
+
+
 class Unreachable(FakeBackend):
     """Whoever measures anything fails."""
 

@@ -143,8 +143,8 @@ def test_a_picture_of_a_sweep_is_of_the_trial_that_best_names_first(trained, tmp
     path = SweepPaths("before").trial(1)
     trained.replace(path, trial_to_parquet(TrialRow(**rewritten(trial_1, 1, artifact_sha256=sha256)), path=path))
 
-    written = galleries.sample(trained, "before", count=4, seed=0, output=tmp_path / "a.png")
-    by_number = galleries.sample(trained, "before/1", count=4, seed=0, output=tmp_path / "b.png")
+    written = galleries.sample(trained, "before", count=4, seed=0, output=tmp_path / "a.png").path
+    by_number = galleries.sample(trained, "before/1", count=4, seed=0, output=tmp_path / "b.png").path
 
     assert ours == 0
     assert queries.best(trained, "before", count=1).rows[0].trial == 1
@@ -157,6 +157,6 @@ def test_a_picture_of_a_sweep_is_of_the_trial_that_best_names_first(trained, tmp
 def test_a_confirmed_config_whose_first_weights_are_gone_is_drawn_by_its_confirm_run(trained, tmp_path):
     artifacts.drop(trained, "before", store_paths.trial_key(0))
 
-    written = galleries.sample(trained, "before", count=4, seed=0, output=tmp_path / "a.png")
+    written = galleries.sample(trained, "before", count=4, seed=0, output=tmp_path / "a.png").path
 
     assert written.read_bytes().startswith(b"\x89PNG")

@@ -1,5 +1,6 @@
 """Conditional models: exact likelihoods of a linear one, and what labels change from training to the SavedModel."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,14 +9,16 @@ import tensorflow as tf
 from scipy import stats
 
 from tests.support.networks import FAMILIES, binary, description, linear_network, weights
+from tests.unit.vae.test_scoring import binary_pixels
+from vae_search.core.dataset_summary import Classes
 from vae_search.data.pixel_statistics import intensities
-from vae_search.data.tasks import TaskLabels
+from vae_search.data.tasks import JudgeTask, TaskLabels
 from vae_search.spec.hyperparameters import Config
 from vae_search.vae.inference.image_grids import interpolations, reconstructions, traversals
 from vae_search.vae.inference.model import VaeModel
 from vae_search.vae.inference.reload_check import score_in_fresh_process
 from vae_search.vae.inference.saved_model import model_files
-from vae_search.vae.inference.scoring import check_classes
+from vae_search.vae.inference.scoring import check_classes, latent_free_baseline
 from vae_search.vae.networks.forward import functions_of
 from vae_search.vae.networks.layers import SCALE_PACE
 from vae_search.vae.networks.model_config import ModelDescription
@@ -23,6 +26,7 @@ from vae_search.vae.networks.network import build
 from vae_search.vae.objective.bounds import log_importance_weights
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.importance_ladder import ladder_of
+from vae_search.vae.objective.likelihoods import Bernoulli
 from vae_search.vae.objective.pixel_likelihoods import Gaussian
 from vae_search.vae.objective.pixels import FixedDraws, as_intensities
 from vae_search.vae.training.trainer import Trainer
@@ -233,10 +237,76 @@ def test_labels_that_a_model_does_not_know_are_refused(classes, labels, fragment
 
 @pytest.mark.parametrize("classes", [-1, 2.0, True, "3", 10**9])
 def test_a_description_with_a_wild_number_of_classes_is_refused(classes):
-    import json
-
     fields = json.loads(description().to_json())
     fields["network"]["classes"] = classes
 
     with pytest.raises(ValueError, match="classes"):
         ModelDescription.from_json(json.dumps(fields).encode())
+
+
+def test_a_description_keeps_the_names_of_the_classes_and_is_as_before_without():
+    plain = replace(description(), network=replace(description().network, classes=CLASSES))
+    named = replace(plain, known_classes=Classes(counts=(4, 0, 9), names=("cat", "<b>", "Hund \u00e4")))
+
+    assert ModelDescription.from_json(named.to_json()) == named
+    assert ModelDescription.from_json(plain.to_json()) == plain
+    assert '"classes": 3' in plain.to_json().decode()
+    assert "counts" not in plain.to_json().decode()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"counts": [1, 2]},
+        {"counts": [0, 0, 0]},
+        {"counts": [1, -2, 3]},
+        {"counts": [1, 2.0, 3]},
+        {"counts": [1, 2, 3], "names": ["a", "b"]},
+        {"counts": [1, 2, 3], "names": ["a", "b", 3]},
+        {"names": ["a", "b", "c"]},
+        {"counts": 3},
+    ],
+)
+def test_a_description_with_other_classes_than_the_networks_is_refused(written):
+    fields = json.loads(replace(description(), network=replace(description().network, classes=CLASSES)).to_json())
+
+    with pytest.raises(ValueError, match="not a model's description"):
+        ModelDescription.from_json(json.dumps(fields | {"classes": written}).encode())
+
+
+def test_no_samples_are_drawn_of_classes_that_no_training_image_had():
+    described = replace(description(), network=replace(description().network, classes=CLASSES))
+    model = VaeModel(replace(described, known_classes=Classes(counts=(0, 5, 2))), weights(described))
+
+    by_class = model.sample_classes(2, seed=1)
+
+    assert by_class.shape[:2] == (2, 2)
+    np.testing.assert_allclose(by_class[0], model.sample(2, seed=1, labels=np.ones(2, int)), atol=1e-6)
+    np.testing.assert_array_equal(model.sample(4, seed=1), model.sample(4, seed=1, labels=np.array([1, 2, 1, 2])))
+
+
+def test_the_baseline_of_a_conditional_task_is_scipys_bernoulli_of_the_mean_image_of_each_class():
+    images, labels = binary(60), labels_of(60)
+    means = np.random.default_rng(3).uniform(0.1, 0.9, (CLASSES, *images.shape[1:]))
+    task = JudgeTask(
+        images=images,
+        pixels=binary_pixels(means.mean(axis=0)),
+        labels=labels,
+        class_pixels=tuple(map(binary_pixels, means)),
+    )
+    expected = -stats.bernoulli.logpmf(images, means[labels].astype(np.float32)).sum(axis=(1, 2, 3))
+
+    np.testing.assert_allclose(latent_free_baseline(task, Bernoulli()), expected, rtol=1e-5)
+
+
+def test_a_trial_is_held_to_the_mean_image_of_each_class(conditional_task):
+    shares = [np.full(conditional_task.image_shape, share) for share in (0.2, 0.5, 0.8)]
+    task = replace(conditional_task, class_pixels=tuple(map(binary_pixels, shares)))
+    judged = JudgeTask(
+        images=task.select, pixels=task.pixels, labels=task.select_labels, class_pixels=task.class_pixels
+    )
+
+    found = Trainer(task, threads=1)._baseline(Bernoulli())
+
+    assert found == pytest.approx(latent_free_baseline(judged, Bernoulli()).mean())
+    assert found != pytest.approx(Trainer(conditional_task, threads=1)._baseline(Bernoulli()))

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from vae_search.data.tasks import TrainingTask
+from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.measures.metrics import Metric
 from vae_search.spec.own_code import code_loading
@@ -198,3 +199,30 @@ def test_what_a_metric_does_to_the_model_is_not_in_the_next_ones_way_and_not_in_
 def test_a_process_without_memory_is_not_the_metrics_answer(own, task, description, weights):
     with pytest.raises(MemoryError):
         own(task, "huge").measure(weights, description, task.select)
+
+
+def test_functions_are_imported_before_anything_is_measured(own, task):
+    own(task, "ssim", "lucky", "exits").import_all()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            "import nowhere_to_be_found\n",
+            "cannot be imported: ModuleNotFoundError: No module named 'nowhere_to_be_found'",
+        ),
+        ("1/0\n", "cannot be imported: ZeroDivisionError: division by zero"),
+        ("lucky = 3\n", "must be a function of (model, images, labels)"),
+    ],
+)
+def test_a_function_that_cannot_be_imported_is_refused_with_what_to_do(own, task, tmp_path, source, said):
+    (tmp_path / "odd_measures.py").write_text(source)
+
+    with pytest.raises(InvalidSpec) as refused:
+        own(task, "ssim", "lucky").import_all()
+
+    first, advice = str(refused.value).splitlines()
+    assert first.startswith("metrics: odd_measures:lucky: ")
+    assert said in first
+    assert advice == "Install what it needs where trials run, or take it out of metrics."

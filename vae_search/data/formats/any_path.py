@@ -21,6 +21,7 @@ from vae_search.data.formats.pictures.folder_listing import FolderListing, list_
 from vae_search.data.formats.pictures.image_folder import held, read_image_folder
 from vae_search.data.formats.pictures.parts import Parts
 from vae_search.data.formats.published.cifar10 import (
+    CLASS_NAMES,
     Cifar10,
     holds_cifar10,
     is_cifar10_folder,
@@ -31,8 +32,9 @@ from vae_search.data.formats.published.idx import (
     TEST,
     TRAIN,
     idx_file,
+    idx_set_of,
     idx_sets,
-    is_idx_name,
+    labels_file,
     read_idx_folder,
     read_other_idx,
 )
@@ -69,7 +71,9 @@ def files_beside(path: Path) -> tuple[Path, ...]:
     """Other files that are read with a file although its path does not name them; of a folder, all lie inside."""
     if path.is_dir() or _kind(path.name) is not None:
         return ()
-    return tuple((_idx_set_of(path) or {}).values())
+    return tuple(
+        file for images in idx_set_of(path).values() for file in (images, labels_file(images)) if file.is_file()
+    )
 
 
 def _read_folder(folder: Path, choices: Choices, held_bytes: int) -> Found:
@@ -200,7 +204,7 @@ def _read_file(path: Path, choices: Choices, held_bytes: int) -> Found:
             return read_matlab(path, choices, held_bytes)
         case ".h5":
             return read_hdf5(path, choices, held_bytes)
-    if (parts := _idx_set_of(path)) is not None:
+    if parts := idx_set_of(path):
         return read_other_idx(parts)
     raise BadData(_another(path))
 
@@ -225,15 +229,7 @@ def _read_archive(path: Path, choices: Choices) -> Found:
 
 def _of_cifar10(found: Cifar10) -> Found:
     labels: dict[Role, np.ndarray] = {"train": found.train_labels, "test": found.test_labels}
-    return Found(train=found.train, test=found.test, labels=labels, in_published_order=True)
-
-
-def _idx_set_of(path: Path) -> dict[Role, Path] | None:
-    """The set that an IDX file of another name belongs to: itself, and the other part beside it."""
-    for parts in idx_sets(path.parent).values() if is_idx_name(path.name) else ():
-        if path in parts.values():
-            return parts
-    return None
+    return Found(train=found.train, test=found.test, labels=labels, in_published_order=True, class_names=CLASS_NAMES)
 
 
 def _is_cifar100(path: Path, command: str) -> str:

@@ -21,6 +21,7 @@ class Found:
         validation: images to choose models by; None if the source sets none apart.
         test: images to test with; None if the source sets none apart.
         labels: (count,) of a part's images, by part; parts without labels are missing.
+        class_names: of labels that are numbers, by number; empty if the source names none.
         notes: sentences on what was left out, and what was changed.
         scaling: of the pixels in the file, if they were brought from it into the usual one; see `arrays.ranges`.
         in_published_order: images are in the order that their publisher gave them, and that is no order of classes.
@@ -33,6 +34,7 @@ class Found:
     notes: tuple[str, ...] = ()
     scaling: str | None = None
     in_published_order: bool = False
+    class_names: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -50,7 +52,7 @@ class Found:
     def changed(self, parts: Mapping[Role, AnyImages], notes: tuple[str, ...]) -> "Found":
         """The same with other images of the same number, and sentences on what was changed."""
         made = Found.of(parts, notes=(*self.notes, *notes), in_published_order=self.in_published_order)
-        return replace(made, labels=self.labels)
+        return replace(made, labels=self.labels, class_names=self.class_names)
 
     @property
     def parts(self) -> dict[Role, AnyImages]:

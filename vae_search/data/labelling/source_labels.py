@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from vae_search.data.formats.published.idx import LABELS, TEST, TRAIN, idx_file
+from vae_search.data.formats.published.idx import LABELS, TEST, TRAIN, idx_file, idx_set_of, labels_file
 from vae_search.data.formats.roles import Role
 from vae_search.data.formats.safe_reading import DAMAGED
 
@@ -44,12 +44,51 @@ def class_numbers(found: np.ndarray | None, count: int) -> np.ndarray | None:
     return labels if 0 <= labels.min() < labels.max() < MOST_CLASSES else None
 
 
-def class_numbers_of_names(labels: Mapping[Role, np.ndarray]) -> dict[Role, np.ndarray | None]:
-    """Numbers of classes that are named, by their names' order over all parts; nothing for labels that are numbers."""
+def in_words(labels: np.ndarray) -> np.ndarray:
+    """Labels that a table or file holds as text, as an array of text; others as they are."""
+    try:
+        if labels.dtype.kind == "S":
+            return np.char.decode(labels, "utf-8")
+        if labels.dtype.kind == "O" and len(labels) and all(isinstance(label, str | bytes) for label in labels):
+            return np.array([label.decode() if isinstance(label, bytes) else label for label in labels], np.str_)
+    except UnicodeDecodeError:
+        pass
+    return labels
+
+
+def names_of_classes(labels: Mapping[Role, np.ndarray]) -> tuple[str, ...]:
+    """Names of the classes of labels that are names, in their order over all parts; nothing for labels that are
+    numbers, and for more names than there can be classes.
+    """
     if not labels or any(given.dtype.kind != "U" for given in labels.values()):
-        return {}
+        return ()
     names = np.unique(np.concatenate([*labels.values()]))
-    return {role: class_numbers(np.searchsorted(names, given), len(given)) for role, given in labels.items()}
+    return tuple(map(str, names)) if len(names) <= MOST_CLASSES else ()
+
+
+def class_numbers_of_names(labels: Mapping[Role, np.ndarray]) -> dict[Role, np.ndarray | None]:
+    """Numbers of classes that are named, by `names_of_classes`; nothing for labels that are numbers."""
+    names = names_of_classes(labels)
+    return {role: np.searchsorted(names, given).astype(np.int64) for role, given in labels.items()} if names else {}
+
+
+def idx_set_labels(path: Path, counts: Mapping[Role, int]) -> dict[Role, np.ndarray]:
+    """Labels beside IDX images of other names than MNIST's, as EMNIST's are, by part; those that fit.
+
+    Args:
+        path: of one of the files, or of their folder.
+        counts: of images, by part.
+    """
+    found: dict[Role, np.ndarray] = {}
+    for role, images in idx_set_of(path).items():
+        count = counts.get(role, 0)
+        try:
+            labels = class_numbers(_read_idx(labels_file(images), count), count)
+        except (*DAMAGED, OSError, ValueError):
+            continue
+        if labels is not None:
+            found[role] = labels
+    return found
 
 
 def _digits() -> np.ndarray:
@@ -66,8 +105,7 @@ def _digits() -> np.ndarray:
 def _beside(path: Path, count: int, role: Literal["train", "test"]) -> np.ndarray | None:
     images = idx_file(path, TRAIN if role == "train" else TEST)
     if images is not None:
-        name = images.name.replace("-images", "-labels").replace("idx3", "idx1")
-        return _read_idx(images.with_name(name), count)
+        return _read_idx(labels_file(images), count)
     if path.suffix.lower() != ".npz":
         return None
     with zipfile.ZipFile(path) as archive:

@@ -2,8 +2,9 @@
 
 An entry point of the group `vae_search.sources` names what is called without arguments, a class or a function, and
 returns the data set. Image k is an array (height, width) or (height, width, channels) as `check_images` understands it;
-all images have one shape and one type. Two attributes are optional: `labels`, (count,) whole numbers from 0 on, and
-`identity`, text that changes whenever the images do although the package stays the same.
+all images have one shape and one type. Three attributes are optional: `labels`, (count,) whole numbers from 0 on,
+`class_names`, a text for each of these numbers, and `identity`, text that changes whenever the images do although the
+package stays the same.
 """
 
 import hashlib
@@ -74,6 +75,21 @@ class PluginSource:
                 f"{labels.dtype} of shape {labels.shape}."
             )
         return labels
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, by number; empty if the source has none.
+
+        Raises:
+            BadData: They are no texts.
+        """
+        try:
+            names = tuple(getattr(self._images, "class_names", ()))
+        except Exception as error:
+            raise self._failed("its attribute", "class_names", error) from error
+        if not all(isinstance(name, str) for name in names):
+            raise BadData(f"{self._where}: class_names must be texts, but they are {printable(repr(names))}.")
+        return names
 
     def identity(self) -> str:
         """Package, version, code and `identity` of the data set: what tells that its images may have changed."""

@@ -108,6 +108,7 @@ def _write(found: Found, folder: Path) -> None:
         "parts": {role: [images.shape, images.dtype.str] for role, images in found.parts.items()},
         "notes": found.notes,
         "in_published_order": found.in_published_order,
+        "class_names": found.class_names,
     }
     (folder / FACTS).write_text(json.dumps(facts))
     np.savez(folder / LABELS, allow_pickle=False, **cast(dict[str, Any], found.labels))
@@ -127,4 +128,4 @@ def _from(folder: Path, read: Callable[[], Found]) -> Found:
         for role, (shape, kind) in facts["parts"].items()
     }
     found = Found.of(parts, notes=tuple(facts["notes"]), in_published_order=facts["in_published_order"])
-    return replace(found, labels=by_role)
+    return replace(found, labels=by_role, class_names=tuple(facts.get("class_names", ())))

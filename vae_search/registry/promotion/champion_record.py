@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vae_search.errors import CorruptStore
-from vae_search.registry.promotion.evidence import Evidence, training_sha256
+from vae_search.registry.promotion.evidence import Evidence, training_options, training_sha256
 from vae_search.registry.promotion.gates import MIN_SEEDS
 from vae_search.registry.version_files import CARD_FILE, PER_IMAGE_FILE
 from vae_search.store.backends.json_records import from_json_bytes
@@ -21,13 +21,14 @@ def evidence_of(files: Mapping[str, bytes], *, where: str) -> Evidence:
         card: Any = from_json_bytes(files[CARD_FILE], where=f"{where}/{CARD_FILE}")
         bounds = seeds_from_parquet(files[PER_IMAGE_FILE], where=f"{where}/{PER_IMAGE_FILE}")
         silent, remark = silent_seeds(card, sorted(bounds))
+        options = training_options(precision=card.get("precision", "float32"), mirror=bool(card["data"].get("mirror")))
         return Evidence(
             comparability_key=card["provenance"]["comparability_key"],
             artifact_seed=card["provenance"]["artifact_seed"],
             bounds=bounds,
             silent=silent,
             trainings=frozenset(
-                training_sha256(card["params"], epochs=card["epochs"], seed=each["seed"])
+                training_sha256(card["params"], epochs=card["epochs"], seed=each["seed"], options=options)
                 for each in card["seeds"]
                 if each["confirm_seed"] in set(bounds) - silent
             ),

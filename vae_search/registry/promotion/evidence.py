@@ -21,7 +21,8 @@ class Evidence:
         bounds: by confirmed seed, on the same images in the same order.
         artifact_seed: the seed whose weights are, or would be, promoted.
         silent: seeds that do not testify for the config, since it was chosen by them.
-        trainings: what the seeds that testify were trained from, one digest of config, epochs and random seed for each.
+        trainings: what the seeds that testify were trained from, one digest of config, epochs, random seed and options
+            for each.
         remark: what a reader of the contest should know of this evidence; empty if there is nothing.
         keys_judged_alike: of other versions of the metric that take the same bounds on the same images.
 
@@ -72,6 +73,7 @@ class Candidate:
         incarnation: of the sweep, which tells it from a later one of that name; None if not known.
         selecting: the confirm seed that it was chosen by among the sweep's finalists; see `selecting_seed`.
         keys_judged_alike: of the sweep's record; see `Evidence`.
+        options: of its trainings; see `training_options`.
 
     Raises:
         ValueError: The rows are of different finalists, or a run has bounds without having completed or vice versa.
@@ -83,6 +85,7 @@ class Candidate:
     incarnation: str | None = None
     selecting: int | None = SELECTING_SEED
     keys_judged_alike: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len({(row.sweep, row.trial) for row in self.rows}) != 1:
@@ -156,7 +159,9 @@ class Candidate:
             comparability_key=row.comparability_key,
             bounds={run.confirm_seed: self.bounds[run.confirm_seed] for run in runs},
             artifact_seed=row.confirm_seed,
-            trainings=frozenset(training_sha256(run.params, epochs=run.epochs, seed=run.seed) for run in runs),
+            trainings=frozenset(
+                training_sha256(run.params, epochs=run.epochs, seed=run.seed, options=self.options) for run in runs
+            ),
             keys_judged_alike=self.keys_judged_alike,
         )
 
@@ -173,9 +178,15 @@ def content_sha256(rows: Sequence[ConfirmRow]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def training_sha256(params: Mapping[str, ParamValue], *, epochs: int, seed: int) -> str:
+def training_options(*, precision: str, mirror: bool) -> tuple[str, ...]:
+    """Options of a spec that make another training of the same config, on the same images; none of them is usual."""
+    return (*(() if precision == "float32" else (precision,)), *(("mirror",) if mirror else ()))
+
+
+def training_sha256(params: Mapping[str, ParamValue], *, epochs: int, seed: int, options: tuple[str, ...] = ()) -> str:
     """Digest of what a training follows from, on given images: equal ones are one training done twice."""
-    return hashlib.sha256(json.dumps([dict(params), epochs, seed], sort_keys=True).encode()).hexdigest()
+    content = [dict(params), epochs, seed, *([[*options]] if options else [])]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _by_seed(row: ConfirmRow) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ def card_of(
         "fitted_prior": None if fitted is None else asdict(fitted),
         "params": dict(row.params),
         "epochs": row.epochs,
+        "precision": record.spec.precision,
         "scores": _scores_of(candidate),
         "sample_quality": asdict(facts.sample_quality) if facts.sample_quality else None,
         "test": asdict(test),
@@ -172,7 +174,7 @@ def markdown_of(card: Mapping[str, Any]) -> str:
 
 
 def _score_lines(scores: Mapping[str, Any], test: Mapping[str, Any], *, is_conditional: bool) -> list[str]:
-    explained = "p(x given its label)" if is_conditional else "p(x)"
+    explained, by_class = ("p(x given its label)", ", by each class's mean image") if is_conditional else ("p(x)", "")
     return [
         "## Scores",
         "Nats per image, lower is better; 95 % intervals.",
@@ -186,7 +188,7 @@ def _score_lines(scores: Mapping[str, Any], test: Mapping[str, Any], *, is_condi
         f"| -log {explained}, IWAE-{test['iwae_k']}, {test['images']:,} test images, looked at once "
         f"| {test['neg_iwae']:.2f} ± {test['standard_error']:.2f} (standard error) |",
         f"| distortion + rate, judge images | {scores['distortion']:.2f} + {scores['rate']:.2f} |",
-        f"| without latents (baseline) | {scores['baseline']:.2f} |",
+        f"| without latents (baseline){by_class} | {scores['baseline']:.2f} |",
         f"| least possible: the entropy of the binarisation, if there is one | {_number(scores['floor'])} |",
     ]
 
@@ -194,7 +196,8 @@ def _score_lines(scores: Mapping[str, Any], test: Mapping[str, Any], *, is_condi
 def _image_lines(images: object) -> list[str]:
     """Images as the sweep read them; nothing in cards from before that was kept."""
     summary = DatasetSummary.from_json(images)
-    return [] if summary is None else ["\n".join(summary.sentences), ""]
+    rows = ["In this order the classes are the rows of samples.png."] if summary and summary.classes else []
+    return [] if summary is None else [escape("\n".join([*summary.sentences, *rows]), quote=False), ""]
 
 
 def _seed_table(seeds: list[Mapping[str, Any]]) -> list[str]:

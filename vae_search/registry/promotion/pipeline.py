@@ -16,7 +16,7 @@ from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.registry.log import Action, Entry
 from vae_search.registry.promotion.candidate_files import Preparation
 from vae_search.registry.promotion.decision import PromotionDecision, PromotionPolicy, decide, refused_unmeasured
-from vae_search.registry.promotion.evidence import Candidate
+from vae_search.registry.promotion.evidence import Candidate, training_options
 from vae_search.registry.promotion.model_backend import ModelBackend, TestScore
 from vae_search.registry.registry import Registry
 from vae_search.registry.serving import publish_champion
@@ -113,6 +113,7 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
             incarnation=stored.incarnation,
             selecting=selecting,
             keys_judged_alike=record.keys_judged_alike,
+            options=training_options(precision=record.spec.precision, mirror=record.spec.data.mirror),
         )
         for rows in by_trial(confirm_runs.rows).values()
         if any(map(_completed, rows))

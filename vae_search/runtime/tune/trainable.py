@@ -8,6 +8,7 @@ import ray
 from ray import tune
 
 from vae_search.data.tasks import Tasks
+from vae_search.errors import InvalidSpec, NodeTrouble
 from vae_search.runtime.process_state import import_hidden, set_for_worker
 from vae_search.runtime.ray_cluster import is_draining
 from vae_search.runtime.store_probe import check_same_store
@@ -68,11 +69,14 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         check_same_store(store, self._config.spec.name, self._config.lease)
         self._log = WorkerLog(self._config, store, name=f"worker-{self._node_id[:8]}-{os.getpid()}.log")
         task, judge_task = self._tasks()
-        return TrialRunner(
-            self._config,
-            task,
-            judge_task,
-            store,
-            node_id=self._node_id,
-            leaves_soon=lambda: is_draining(self._node_id),
-        )
+        try:
+            return TrialRunner(
+                self._config,
+                task,
+                judge_task,
+                store,
+                node_id=self._node_id,
+                leaves_soon=lambda: is_draining(self._node_id),
+            )
+        except InvalidSpec as error:  # what a metric imports is not installed here; other nodes may have it
+            raise NodeTrouble(str(error)) from error

@@ -59,6 +59,12 @@ class TrialRunner:
         monotonic: Callable[[], float] = time.monotonic,
         end_process: Callable[[], None] = end_process,
     ) -> None:
+        """Make the worker's engine.
+
+        Raises:
+            InvalidSpec: A function of the spec's metrics cannot be imported here.
+            NodeTrouble: This machine cannot train, or has other code than the driver.
+        """
         for each in config.code:
             provide(each)
         self._config = config
@@ -71,6 +77,8 @@ class TrialRunner:
         self._trial_plan = TrainingPlan.of(spec, rungs=config.rungs)
         self._trainer = Trainer.of(spec, task)
         self._metrics = MetricsEngine(metrics=spec.metrics, task=task) if spec.metrics else None
+        if self._metrics is not None:
+            self._metrics.import_all()
         self._assignment: TrialAssignment | None = None
         self._run: TrainingRun | None = None
         self._bounds: ImageBounds | None = None  # of a confirm run after its last epoch
@@ -203,6 +211,7 @@ class TrialRunner:
             network=run.network_spec,
             levels=self._trainer.task.pixels.levels,
             clamp=self._config.spec.log_variance_clamp,
+            known_classes=self._trainer.task.known_classes,
         )
 
     def _must_leave(self) -> bool:

@@ -234,9 +234,11 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
             model's own data.
 
     Raises:
-        BadData: The images cannot be used, or have another shape or other levels than the model's.
+        BadData: The images cannot be used, have another shape or other levels than the model's, or no labels that a
+            conditional one knows.
         InvalidSpec, NotFound, CorruptStore: As for `load`.
     """
+    from vae_search.data.labelling.model_labels import labels_for_model
     from vae_search.data.tasks import JudgeTask
     from vae_search.services.datasets import open_dataset, open_new_images
 
@@ -251,7 +253,9 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
     else:
         scaling = None if loaded.images is None else loaded.images.scaling
         found = open_new_images(store, name, like=loaded.data, scaling=scaling, cache=cache)
-        labels = found.labels if loaded.model.classes else None
+        labels = None
+        if loaded.model.classes:
+            labels = labels_for_model(found.labels, found.class_names, known=loaded.model.known_classes, where=name)
         task, remark = JudgeTask(images=found.pixels, pixels=found.statistics, labels=labels), None
     from vae_search.vae.inference.scoring import judge
 
@@ -262,10 +266,6 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
     if description.levels != task.pixels.levels:
         levels = task.pixels.levels
         raise BadData(f"{name}: pixels must have the model's {description.levels} levels, but have {levels}.")
-    if loaded.model.classes and (task.labels is None or int(task.labels.max()) >= loaded.model.classes):
-        known = f"the classes 0 to {loaded.model.classes - 1}"
-        some = "have no labels" if task.labels is None else f"are of class {task.labels.max()} as well"
-        raise BadData(f"{name}: the model sees labels of {known}, but these images {some}.")
     judged = judge(loaded.model.trained, description, task)
     return Evaluation(
         model=loaded.name,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vae_search.core.dataset_summary import Classes
 from vae_search.core.references import parse_trial_reference
+from vae_search.core.text import did_you_mean, shown
 from vae_search.core.trial_state import State
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.exports.output_files import check_output, write_output
@@ -40,6 +42,18 @@ class Subject:
     data: DataSpec
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleSheet:
+    """Picture of samples.
+
+    Args:
+        rows: classes of its rows, from the top; empty if rows are no classes.
+    """
+
+    path: Path
+    rows: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeldOut:
     """Held-out images as networks see them, and their labels for a conditional model."""
@@ -48,12 +62,14 @@ class HeldOut:
     labels: np.ndarray | None
 
 
-def sample(store: Store, address: str, *, count: int, seed: int, output: Path, of_class: int | None = None) -> Path:
+def sample(
+    store: Store, address: str, *, count: int, seed: int, output: Path, of_class: str | None = None
+) -> SampleSheet:
     """Draw images from the prior and write them as one PNG grid; of a conditional model a row for each class.
 
     Args:
         address: a model such as `fashion` or `fashion:3`, a trial such as `digits/42`, or a sweep for its best trial.
-        of_class: the one class of all images.
+        of_class: the one class of all images, by name or number.
 
     Raises:
         InvalidSpec: The output cannot be written to; or the model has no such class, or sees none.
@@ -62,15 +78,26 @@ def sample(store: Store, address: str, *, count: int, seed: int, output: Path, o
     """
     check_output(output)
     model = subject(store, address).model
-    from vae_search.vae.inference.image_grids import grid_png, samples_png
+    from vae_search.vae.inference.image_grids import MOST_ROWS, grid_png, samples_png
 
+    known = model.known_classes
     if of_class is None:
-        return write_output(output, samples_png(model, count, seed=seed))
+        path = write_output(output, samples_png(model, count, seed=seed))
+        return SampleSheet(path=path, rows=tuple(map(known.title, known.seen[:MOST_ROWS])))
     if not model.classes:
         raise InvalidSpec(f"--class: {address} does not see labels, so that it has no classes. Leave it out.")
-    if of_class >= model.classes:
-        raise InvalidSpec(f"--class: {address} has the classes 0 to {model.classes - 1}, but got {of_class}.")
-    return write_output(output, grid_png(model.sample(count, seed=seed, labels=np.full(count, of_class))))
+    number = _class_number(known, of_class, address)
+    made = model.sample(count, seed=seed, labels=np.full(count, number))
+    return SampleSheet(path=write_output(output, grid_png(made)))
+
+
+def _class_number(known: Classes, given: str, address: str) -> int:
+    number = known.number_of(given)
+    if number is None:
+        numbers = f"{known.seen[0]} to {known.seen[-1]}"
+        named = f", by name or number. {did_you_mean(given, known.names)}" if known.names else "."
+        raise InvalidSpec(f"--class: must be one of the classes {numbers} of {address}, but got {shown(given)}{named}")
+    return number
 
 
 def reconstruct(store: Store, address: str, *, count: int, cache: Path, output: Path) -> Path:

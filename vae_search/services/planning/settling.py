@@ -43,12 +43,13 @@ def settle(
     address: str | None,
     inline: bool,
     on_node: "Tasks | None" = None,
+    wait_s: float | None = None,
 ) -> "tuple[SweepSpec, SweepPlan]":
     """Measure the speed of this data and machine, and divide the minutes of a new sweep.
 
     Args:
         address, inline: see `services.sweeps.run`.
-        on_node: see `runtime.sweep_runner.search`.
+        on_node, wait_s: see `runtime.sweep_runner.search`.
 
     Raises:
         ClusterTrouble: No worker could be timed.
@@ -62,7 +63,17 @@ def settle(
     else:
         from vae_search.runtime.speed_probe import probe_workers
 
-        found, workers = probe_workers(spec, drawn, task, judge_task, address=address, limit_s=limit_s, on_node=on_node)
+        found, workers = probe_workers(
+            spec,
+            drawn,
+            task,
+            judge_task,
+            observer=observer,
+            address=address,
+            limit_s=limit_s,
+            on_node=on_node,
+            wait_s=wait_s,
+        )
     timings = tuple(timing for each in found for timing in each.timings)
     if not timings:
         raise ClusterTrouble(

@@ -56,7 +56,7 @@ def enlarged(height: int, width: int) -> int:
 def samples_png(model: VaeModel, count: int, *, seed: int) -> bytes:
     """One PNG of `count` samples; of a conditional model a row for each class, the same latents in each column."""
     if model.classes:
-        columns = max(1, math.ceil(count / model.classes))
+        columns = max(1, math.ceil(count / len(model.known_classes.seen)))
         return sheet_png(model.sample_classes(columns, seed=seed)[:MOST_ROWS])
     return grid_png(model.sample(count, seed=seed))
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from vae_search.core.dataset_summary import Classes
 from vae_search.vae.inference.npz import arrays_of
 from vae_search.vae.inference.saved_network import SavedNetwork
 from vae_search.vae.inference.scoring import check_classes
@@ -95,6 +96,11 @@ class VaeModel:
         """Number of classes of the labels that it sees; 0 if it is not conditional."""
         return self.description.network.classes
 
+    @property
+    def known_classes(self) -> Classes:
+        """Classes of the labels that it sees, by number, with their names where the data had some."""
+        return self.description.known_classes or Classes(counts=(1,) * self.classes)
+
     def encode(self, images: np.ndarray, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """q(z|x) as mean and log-variance: (n, height, width, channels) in [0, 1] -> (n, latent_dim) each.
 
@@ -125,7 +131,7 @@ class VaeModel:
         """Means of p(x|z) for `count` draws of z from the prior: (count, height, width, channels) in [0, 1].
 
         Args:
-            labels: (count,) of a conditional model; None: its classes in turn.
+            labels: (count,) of a conditional model; None: the classes that it was trained on, in turn.
 
         Raises:
             ValueError: Labels are none of the model's.
@@ -135,12 +141,15 @@ class VaeModel:
     def sample_classes(self, columns: int, *, seed: int) -> np.ndarray:
         """Samples with the same draws of z for every class: (classes, columns, height, width, channels).
 
+        The classes are those that the model was trained on, `known_classes.seen`.
+
         Raises:
             ValueError: The model is not conditional.
         """
-        latents = np.tile(self._latents(columns, seed), (self.classes, 1))
-        made = self.decode(latents, np.repeat(np.arange(self.classes), columns))
-        return made.reshape(self.classes, columns, *made.shape[1:])
+        seen = self.known_classes.seen
+        latents = np.tile(self._latents(columns, seed), (len(seen), 1))
+        made = self.decode(latents, np.repeat(seen, columns))
+        return made.reshape(len(seen), columns, *made.shape[1:])
 
     def draw(self, count: int, *, seed: int, labels: np.ndarray | None = None) -> np.ndarray:
         """`count` images drawn from p(x), pixels too: uint8 in 0 … levels - 1, (count, height, width, channels).
@@ -163,7 +172,10 @@ class VaeModel:
         return self.prior.moments()
 
     def _in_turn(self, count: int, labels: np.ndarray | None) -> np.ndarray | None:
-        return np.arange(count) % self.classes if labels is None and self.classes else labels
+        if labels is not None or not self.classes:
+            return labels
+        seen = np.asarray(self.known_classes.seen)
+        return seen[np.arange(count) % len(seen)]
 
     def _batches(self, array: np.ndarray, labels: np.ndarray | None) -> list[np.ndarray | list[np.ndarray]]:
         """Batches as encoder and decoder take them: with their labels, if the model is conditional."""

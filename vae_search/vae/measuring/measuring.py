@@ -48,6 +48,20 @@ class MetricsEngine:
     task: TrainingTask
     _told: set[str] = field(default_factory=set)
 
+    def import_all(self) -> None:
+        """Import the functions before anything is trained, rather than when the first trial has ended.
+
+        Raises:
+            InvalidSpec: One cannot be imported here; another machine may have what it needs.
+        """
+        for metric in self.metrics:
+            try:
+                _function(metric)
+            except InvalidSpec as error:
+                first, *advice = str(error).splitlines()
+                words = advice or ["Install what it needs where trials run, or take it out of metrics."]
+                raise InvalidSpec("\n".join([f"metrics: {first.removeprefix('metrics: ')}", *words])) from error
+
     def measure(
         self, trained: Trained, description: ModelDescription, images: PixelArray, labels: np.ndarray | None = None
     ) -> Measured:

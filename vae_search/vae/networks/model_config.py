@@ -3,9 +3,10 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from vae_search.core.dataset_summary import Classes
 from vae_search.core.text import printable
 from vae_search.data.image_checks import CHANNELS, LARGEST
 from vae_search.data.labelling.source_labels import MOST_CLASSES
@@ -17,7 +18,7 @@ from vae_search.vae.networks.layers import Layer, check_layers
 from vae_search.vae.networks.network_spec import Layers, NetworkSpec
 
 MODEL_FORMAT = 1
-MAX_BYTES = 2**16
+MAX_BYTES = 2**20  # of which names of a thousand classes may be the most
 MOST_LEVELS = 256
 
 
@@ -28,11 +29,13 @@ class ModelDescription:
     Args:
         levels: its images' pixels are whole numbers 0 … levels - 1.
         clamp: of the encoder's log-variance.
+        known_classes: of a conditional model, with their names; None in files from before they were kept.
     """
 
     network: NetworkSpec
     levels: int
     clamp: tuple[float, float]
+    known_classes: Classes | None = None
 
     @property
     def likelihood(self) -> str:
@@ -50,6 +53,8 @@ class ModelDescription:
         }
         if self.levels != BINARY:  # as it was before there were others
             fields["levels"] = self.levels
+        if self.known_classes is not None:
+            fields["classes"] = asdict(self.known_classes)
         return (json.dumps(fields, sort_keys=True, indent=1) + "\n").encode()
 
     @classmethod
@@ -71,6 +76,7 @@ class ModelDescription:
             network = _network_of(likelihood=str(fields["likelihood"]), **fields["network"])
             low, high = (float(limit) for limit in fields["log_variance_clamp"])
             levels = fields.get("levels", BINARY) if network.likelihood == "bernoulli" else fields["levels"]
+            known = _classes_of(fields.get("classes"), network)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a model's description: {printable(str(error), 200)}") from error
         if not -math.inf < low < high < math.inf:  # NaN fails, too
@@ -78,7 +84,25 @@ class ModelDescription:
         if type(levels) is not int or not BINARY <= levels <= MOST_LEVELS:
             law = f"`{BINARY} <= levels <= {MOST_LEVELS}` must hold for a whole number"
             raise ValueError(f"{law}, but got {levels!r:.80}")
-        return cls(network=network, levels=levels, clamp=(low, high))
+        return cls(network=network, levels=levels, clamp=(low, high), known_classes=known)
+
+
+def _classes_of(fields: object, network: NetworkSpec) -> Classes | None:
+    """Classes that are those of the network.
+
+    Raises:
+        KeyError, TypeError, ValueError: They are none.
+    """
+    found = Classes.from_json(fields)
+    if found is None:
+        return None
+    if len(found.counts) != network.classes or not any(found.counts):
+        raise ValueError(f"`classes` must have {network.classes} counts, of which one is above 0")
+    if any(type(count) is not int or count < 0 for count in found.counts):
+        raise ValueError("counts of classes must be whole numbers from 0 on")
+    if any(type(name) is not str for name in found.names):
+        raise ValueError("names of classes must be text")
+    return found
 
 
 def _network_of(*, likelihood: str, image_shape: Sequence[int], **fields: Any) -> NetworkSpec:

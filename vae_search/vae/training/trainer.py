@@ -11,7 +11,7 @@ from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.vae.networks.network import build
 from vae_search.vae.networks.network_spec import NetworkSpec
-from vae_search.vae.objective.baseline import latent_free_nats
+from vae_search.vae.objective.baseline import latent_free_nats, latent_free_nats_by_class
 from vae_search.vae.objective.likelihoods import Likelihood, likelihood_of
 from vae_search.vae.objective.pixels import fixed_train
 from vae_search.vae.training.device import device_in_use, limit_gpus, limit_threads, require_bfloat16
@@ -78,8 +78,7 @@ class Trainer:
             )
         )
         if likelihood not in self._baselines:
-            nats = latent_free_nats(self.task.select, self.task.pixels, likelihood)
-            self._baselines[likelihood] = float(nats.mean())
+            self._baselines[likelihood] = self._baseline(likelihood)
         return TrainingRun(
             graph,
             network,
@@ -91,6 +90,13 @@ class Trainer:
             baseline=self._baselines[likelihood],
             device=self._device,
         )
+
+    def _baseline(self, likelihood: Likelihood) -> float:
+        """Mean bound of the latent-free model on the select images; it sees the labels that the network sees."""
+        task = self.task
+        if task.select_labels is None or not task.class_pixels:
+            return float(latent_free_nats(task.select, task.pixels, likelihood).mean())
+        return float(latent_free_nats_by_class(task.select, task.select_labels, task.class_pixels, likelihood).mean())
 
     def _graph(self, key: GraphKey) -> TrainingGraph:
         if key not in self._graphs:

@@ -1,6 +1,7 @@
 """Pages of models: why the champion is champion, what waits, and orders that say first what they will do."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from starlette.testclient import TestClient
@@ -8,6 +9,9 @@ from starlette.testclient import TestClient
 from tests.support.page_reading import read, send
 from tests.support.published_models import publish
 from tests.support.web_service import app_of, client_of, token_file
+from tests.unit.registry.test_duplicates_gate import LEAKING
+from vae_search.core.dataset_summary import Classes
+from vae_search.registry.version_files import CARD_TEXT_FILE, read_version
 from vae_search.server.child_processes.traversals import TraversalKey
 from vae_search.server.tokens import Role
 from vae_search.services.models.traversals import Traversal
@@ -106,6 +110,23 @@ def test_a_version_shows_its_card_and_files(clients):
     assert any(link.endswith("/files/card.json") for link in page.links)
     read(clients[Role.VIEWER], "/models/digits/versions/9", status=404)
     read(clients[Role.VIEWER], "/models/none", status=404)
+
+
+def test_a_version_of_a_conditional_model_names_its_classes_and_trusts_none_of_them(tmp_path):
+    store = LocalStore(tmp_path / "store")
+    classes = Classes(counts=(7, 0, 1200), names=("cat", "cow", "<script>alert(1)</script>"))
+    publish(store, "first", images=replace(LEAKING, classes=classes), overrides=["data.condition=label"])
+    files = read_version(store, "digits", 1, sha256=None)
+
+    with client_of(app_of(store)) as client:
+        page = read(client, "/models/digits/versions/1")
+
+    assert "Training images of 2 classes: cat (7), <script>alert(1)</script> (1,200)." in page.text
+    assert "Samples from the prior, a row for each class: cat, <script>alert(1)</script>" in page.text
+    assert "without latents, by each class's mean image" in page.text
+    assert "<script>alert" not in page.html
+    assert "<script>" not in files[CARD_TEXT_FILE].decode()
+    assert "In this order the classes are the rows of samples.png." in files[CARD_TEXT_FILE].decode()
 
 
 def test_going_back_is_said_first_and_done_with_a_reason(clients):

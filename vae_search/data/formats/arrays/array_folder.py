@@ -130,4 +130,4 @@ def _a_class_each(headers: Mapping[str, ArrayHeader], paths: Mapping[str, Path],
     images = np.concatenate([read_npy(paths[name]) for name in headers])
     labels = np.repeat(np.arange(len(headers)), [header.shape[0] for header in headers.values()])
     notes = (f"Put one after another, as a class each: {first_few([*headers], 8)}.",)
-    return Found(train=images, labels={"train": labels}, notes=notes)
+    return Found(train=images, labels={"train": labels}, notes=notes, class_names=tuple(headers))

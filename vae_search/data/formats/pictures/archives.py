@@ -20,7 +20,7 @@ from vae_search.data.formats.pictures.decoding import decode_parts
 from vae_search.data.formats.pictures.encoded_images import SUFFIXES, Encoded, PictureSet, room_for
 from vae_search.data.formats.pictures.folder_listing import is_hidden
 from vae_search.data.formats.pictures.masks import part_names_note, without_masks
-from vae_search.data.formats.pictures.parts import Parts, parts_of
+from vae_search.data.formats.pictures.parts import Parts, classes_of, parts_of
 from vae_search.data.formats.roles import Role
 from vae_search.data.formats.safe_reading import DAMAGED, place, reading
 from vae_search.errors import BadData
@@ -96,27 +96,28 @@ def read_archives(
     listing = _one_of_each_sample(listing, choices, where)
     kept, masks = without_masks([_split(name) for *_, name in listing.pictures])
     listing = replace(listing, pictures=tuple(listing.pictures[position] for position in kept))
+    paths = [_split(name) for *_, name in listing.pictures]
     if roles is None:
-        paths = [_split(name) for *_, name in listing.pictures]
         divided = parts_of(paths, where=where)
         pooled = () if divided.roles else part_names_note(paths)
         positions, notes = divided.positions, (*divided.notes, *pooled, *masks)
+        classes = classes_of(paths, positions, divided.roles)
     else:
         positions, notes = _by_archive(listing, roles), masks
+        classes = classes_of(paths, positions, ())
     sets = {
         role: PictureSet(where=where, count=len(at), each=partial(_encoded, listing, at, where))
         for role, at in positions.items()
     }
     decoded = decode_parts(sets, choices)
-    images = {
-        role: _sorted(listing, positions[role], decoded.kept[role], images, choices, where)
-        for role, images in decoded.images.items()
-    }
+    lying = {role: _lying(listing, positions[role])[kept] for role, kept in decoded.kept.items()}
+    images = {role: _sorted(lying[role], images, choices, where) for role, images in decoded.images.items()}
+    labels = {role: names[np.sort(lying[role])] for role, names in classes.items()}
     left = sum(listing.left_out.values())
     kinds = sorted(listing.left_out.items(), key=lambda item: (-item[1], item[0]))
     held = first_few([f"{count:,} {ending}" for ending, count in kinds])
     unread = (f"Left out, as no pictures by their endings: {left:,} files ({held}).",) if left else ()
-    return Found.of(images, notes=(*notes, *decoded.notes, *unread))
+    return replace(Found.of(images, notes=(*notes, *decoded.notes, *unread)), labels=labels)
 
 
 def _one_of_each_sample(listing: ArchiveListing, choices: Choices, where: str) -> ArchiveListing:
@@ -157,16 +158,17 @@ def _encoded(listing: ArchiveListing, positions: Sequence[int], where: str) -> I
             yield f"{where}: {inside}", content
 
 
-def _sorted(
-    listing: ArchiveListing,
-    positions: Sequence[int],
-    kept: np.ndarray,
-    images: np.ndarray,
-    choices: Choices,
-    where: str,
-) -> np.ndarray:
-    """Images in the order of their paths, from the order in which they lie; outside of memory if they are."""
-    lying = np.argsort([listing.pictures[position][1] for position in positions])[kept]
+def _lying(listing: ArchiveListing, positions: Sequence[int]) -> np.ndarray:
+    """Places among `positions` of the pictures in the order in which they lie."""
+    return np.argsort([listing.pictures[position][1] for position in positions])
+
+
+def _sorted(lying: np.ndarray, images: np.ndarray, choices: Choices, where: str) -> np.ndarray:
+    """Images in the order of their paths, from the order in which they lie; outside of memory if they are.
+
+    Args:
+        lying: place of each in the order of paths.
+    """
     order = np.argsort(lying)
     if (order == np.arange(len(order))).all():
         return images

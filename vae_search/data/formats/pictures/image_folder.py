@@ -1,11 +1,9 @@
 """A folder of pictures, in class folders or not, with folders for training, validation and testing or without."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from vae_search.core.text import first_few, printable
 from vae_search.data.formats.choices import NONE, Choices
@@ -14,8 +12,7 @@ from vae_search.data.formats.pictures.decoding import decode_parts
 from vae_search.data.formats.pictures.encoded_images import Encoded, PictureSet
 from vae_search.data.formats.pictures.folder_listing import FolderListing
 from vae_search.data.formats.pictures.masks import part_names_note, without_masks
-from vae_search.data.formats.pictures.parts import Parts, parts_of
-from vae_search.data.formats.roles import Role
+from vae_search.data.formats.pictures.parts import classes_of, parts_of
 from vae_search.data.formats.safe_reading import place
 
 
@@ -41,18 +38,8 @@ def read_image_folder(folder: Path, listing: FolderListing, choices: Choices = N
     }
     decoded = decode_parts(sets, choices)
     found = Found.of(decoded.images, notes=(*divided.notes, *pooled, *decoded.notes, *masks, *listing_notes(listing)))
-    classes = {
-        role: [_class_of(listing.pictures[at][0], divided.roles) for at in sets_of]
-        for role, sets_of in divided.positions.items()
-    }
-    if not all(all(names) for names in classes.values()):
-        return found
-    return replace(found, labels={role: np.array(names)[decoded.kept[role]] for role, names in classes.items()})
-
-
-def _class_of(parts: Parts, roles: Mapping[str, Role]) -> str:
-    """Name of the folder that a picture lies in; empty if that is no class."""
-    return parts[-2] if len(parts) > 1 and parts[-2] not in roles else ""
+    classes = classes_of(paths, divided.positions, divided.roles)
+    return replace(found, labels={role: names[decoded.kept[role]] for role, names in classes.items()})
 
 
 def _encoded(listing: FolderListing, positions: Sequence[int], where: str) -> Iterator[Encoded]:

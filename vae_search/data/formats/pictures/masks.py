@@ -1,7 +1,7 @@
 """Masks and label pictures beside the pictures that they belong to, and parts that names of files say."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from vae_search.core.text import printable
 from vae_search.data.formats.pictures.parts import Parts
@@ -22,7 +22,8 @@ _BEFORE_IMAGE = re.compile(rf"{_IMAGE}(?P<base>[-_. ]?[0-9].*)", re.IGNORECASE)
 def without_masks(pictures: Sequence[Parts]) -> tuple[list[int], tuple[str, ...]]:
     """Positions of pictures that are no masks of others, and a sentence on those that are.
 
-    Masks lie in a folder beside one of images, or are called as a picture of the same folder with `_mask` behind it.
+    Masks lie in a folder beside one of images, or in one beside the pictures themselves that are called as these are;
+    or they are called as a picture of the same folder with `_mask` behind it.
 
     Args:
         pictures: their paths.
@@ -37,6 +38,7 @@ def without_masks(pictures: Sequence[Parts]) -> tuple[list[int], tuple[str, ...]
         if any(folder[:depth] in around_images and _says(_MASK_FOLDER, name) for depth, name in enumerate(folder))
     }
     stems = {(parts[:-1], _stem(parts)) for parts in pictures}
+    of_masks |= _called_as_those_around(stems)
     numbered = {
         (folder, found["base"]) for folder, stem in stems if (found := _BEFORE_IMAGE.fullmatch(stem)) is not None
     }
@@ -58,6 +60,26 @@ def without_masks(pictures: Sequence[Parts]) -> tuple[list[int], tuple[str, ...]
         f"Left out, as masks or labels of other pictures by their names: {len(left):,} files (first: {first}). "
         "To train on them, move them into a folder of their own, and give that.",
     )
+
+
+def _called_as_those_around(stems: Collection[tuple[Parts, str]]) -> set[Parts]:
+    """Folders of masks among the pictures that they belong to: each is called as one of those, `_mask` left out."""
+    names: dict[Parts, set[str]] = {}
+    for folder, stem in stems:
+        names.setdefault(folder, set()).add(stem)
+    return {
+        folder
+        for folder, own in names.items()
+        if folder
+        and _says(_MASK_FOLDER, folder[-1])
+        and (around := names.get(folder[:-1]))
+        and all(stem in around or _without_mask(stem) in around for stem in own)
+    }
+
+
+def _without_mask(stem: str) -> str:
+    behind = _BEHIND.fullmatch(stem)
+    return stem if behind is None else behind["base"]
 
 
 def part_names_note(pictures: Sequence[Parts]) -> tuple[str, ...]:

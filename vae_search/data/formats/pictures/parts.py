@@ -1,7 +1,9 @@
 """Parts of a data set that the folders of its pictures name, of a folder on disk or in an archive."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from vae_search.core.text import printable
 from vae_search.data.formats.roles import ROLE_NAMES, Role, role_of
@@ -63,6 +65,23 @@ def parts_of(pictures: Sequence[Parts], *, where: str) -> PictureParts:
             f"(first: {printable('/'.join(pictures[beside[0]]), 200)}).\nMove them into one of them, or remove them."
         )
     return PictureParts(positions={role: found for role, found in by_role.items() if found}, roles=roles)
+
+
+def classes_of(
+    pictures: Sequence[Parts], positions: Mapping[Role, Sequence[int]], roles: Collection[str]
+) -> dict[Role, np.ndarray]:
+    """Names of the folders that pictures lie in, by part; nothing if one lies in no folder, or in that of a part.
+
+    Args:
+        pictures: their paths.
+        positions: of the pictures of each part, in their order.
+        roles: names of folders that are parts and no classes.
+    """
+    names = {
+        role: [parts[-2] if len(parts) > 1 and parts[-2] not in roles else "" for parts in (pictures[p] for p in at)]
+        for role, at in positions.items()
+    }
+    return {role: np.array(found) for role, found in names.items()} if all(map(all, names.values())) else {}
 
 
 def _wrappers(pictures: Sequence[Parts]) -> int:

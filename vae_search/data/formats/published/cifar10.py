@@ -24,6 +24,7 @@ ARCHIVED_IN = "cifar-10-batches-bin/"  # the folder inside the archive
 IMAGE_SHAPE = (3, 32, 32)
 RECORD_BYTES = 1 + 3 * 32 * 32
 CLASSES = 10
+CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -43,6 +43,20 @@ def idx_sets(folder: Path) -> dict[str, dict[Role, Path]]:
     return found
 
 
+def idx_set_of(path: Path) -> dict[Role, Path]:
+    """Files of images, by part, of the set that a file of another name belongs to or a folder holds; none if none."""
+    if path.is_dir():
+        sets = [*idx_sets(path).values()]
+        return sets[0] if len(sets) == 1 else {}
+    found = idx_sets(path.parent).values() if is_idx_name(path.name) else ()
+    return next((parts for parts in found if path in parts.values()), {})
+
+
+def labels_file(images: Path) -> Path:
+    """The file that holds the labels of a file of images, if it is there."""
+    return images.with_name(images.name.replace("-images", "-labels").replace("idx3", "idx1"))
+
+
 def read_other_idx(parts: Mapping[Role, Path]) -> Found:
     """Images of an IDX file to train with, and of one to test with if there is one, by whatever names.
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
+from vae_search.core.dataset_summary import Classes, DatasetSummary
 from vae_search.errors import NotFound
 from vae_search.server.pages.forms import SUGGESTED_SWEEPS
 from vae_search.server.pages.rendering import render
@@ -122,6 +123,8 @@ def show_version(request: Request, service: InService, model: ModelName, version
     """Show a version's card: scores, parameters, seeds, pictures and files."""
     facts = browsing.version_facts(service.store, model, version)
     state = champions.model_state(service.store, model)
+    images = DatasetSummary.from_json(facts["card"].get("images"))
+    classes = None if images is None else images.classes
     return render(
         request,
         "team/version.html",
@@ -132,7 +135,8 @@ def show_version(request: Request, service: InService, model: ModelName, version
         facts=facts,
         card=facts["card"],
         champion=state.champion,
-        pictures=_titled(facts["files"]),
+        classes=classes,
+        pictures=_titled(facts["files"], classes),
     )
 
 
@@ -156,9 +160,10 @@ def show_latents(request: Request, service: InService, model: ModelName, version
     )
 
 
-def _titled(names: Iterable[str]) -> dict[str, str]:
-    """The pictures among a version's files, with their titles."""
-    return {name: PICTURES[name] for name in PICTURES if name in {*names}}
+def _titled(names: Iterable[str], classes: Classes | None = None) -> dict[str, str]:
+    """The pictures among a version's files, with their titles; those of samples say what class each row is."""
+    rows = {} if classes is None else {"samples.png": f", a row for each class: {classes.in_order}"}
+    return {name: PICTURES[name] + rows.get(name, "") for name in PICTURES if name in {*names}}
 
 
 def _tiles(facts: Facts) -> dict[str, Any]:

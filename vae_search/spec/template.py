@@ -40,6 +40,8 @@ search_space:
   # free_bits: 0.0                # nats of KL per latent dimension that cost nothing
   # grad_clip: 0.0                # clip at this multiple of the running gradient norm; 0 = off
   # weight_decay: 0.0             # a step takes learning_rate · weight_decay of each weight; 0 = off
+  # bound_samples: 1              # draws of the bound that the last epochs train; needs objective.bound: iwae
+  # iwae_from: 0.7                # share of the epochs before them
   #
   # Another range for each architecture takes a list of alternatives:
   #   architecture: {{type: categorical, choices: [mlp, conv]}}

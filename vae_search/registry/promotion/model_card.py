@@ -59,6 +59,7 @@ def card_of(
         "images": None if record.images is None else record.images.to_json(),
         "likelihood": record.spec.likelihood,
         "prior": _prior_of(row.params),
+        "trained_bound": _trained_bound(row),
         "params": dict(row.params),
         "epochs": row.epochs,
         "scores": _scores_of(candidate),
@@ -82,6 +83,15 @@ def _prior_of(params: Mapping[str, ParamValue]) -> str:
     """The prior of the latents in words: standard, `mixture of 50`, `vamp of 50`."""
     config = Config.from_params(params)
     return config.prior if config.prior == "standard" else f"{config.prior} of {config.prior_components}"
+
+
+def _trained_bound(row: ConfirmRow) -> str:
+    """The bound that the weights were trained by, in words: the ELBO, or another one behind it."""
+    config = Config.from_params(row.params)
+    elbo = config.elbo_epochs(row.epochs)
+    if elbo == row.epochs:
+        return "ELBO"
+    return f"ELBO, from epoch {elbo + 1} on IWAE-{config.bound_samples}"
 
 
 def _scores_of(candidate: Candidate) -> dict[str, Any]:
@@ -142,7 +152,7 @@ def markdown_of(card: Mapping[str, Any]) -> str:
         "",
         "## Data and config",
         f"{_code(card['data']['source'])}, binarised: {card['data']['binarize']}, likelihood: {card['likelihood']}, "
-        f"prior: {card.get('prior', 'standard')}, "
+        f"prior: {card.get('prior', 'standard')}, trained by: {card.get('trained_bound', 'ELBO')}, "
         f"{card['data']['judge_images']:,} judge images, {card['epochs']} epochs.",
         "",
         *_image_lines(card.get("images")),

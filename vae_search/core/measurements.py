@@ -38,17 +38,30 @@ class EpochMeasurement:
     scale_clamped_share: float | None = None
     """None for a likelihood without scales, and in checkpoints from before there were any"""
     iwae: float | None = None
-    """bound on log p(x) with several draws, same images; only where the sweep ranks by it, at rungs and the end"""
+    """bound on log p(x) with several draws, same images; only where the sweep ranks by it, at rungs and the end, and
+    in epochs that train such a bound"""
+    train_neg_iwae: float | None = None
+    """as `train_neg_elbo`, of the importance-weighted bound that the epoch trained; None: it trained the ELBO"""
 
     @property
     def neg_bound(self) -> float:
         """The bound on -log p(x) that the sweep ranks by, nats; less is better."""
         return self.neg_elbo if self.iwae is None else -self.iwae
 
+    @property
+    def neg_trained_bound(self) -> float:
+        """The held-out bound on -log p(x) of the kind that the epoch has trained, nats: by it epochs are chosen."""
+        return self.neg_elbo if self.train_neg_iwae is None else self.neg_bound
+
+    @property
+    def train_neg_bound(self) -> float:
+        """The same of the epoch's own batches: what its steps have made smaller."""
+        return self.train_neg_elbo if self.train_neg_iwae is None else self.train_neg_iwae
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoppingRule:
-    """Early stopping of one training (Prechelt 1998, "Early Stopping - But When?"), by its held-out -ELBO per epoch.
+    """Early stopping of one training (Prechelt 1998, "Early Stopping - But When?"), by its held-out bound per epoch.
 
     A pure function of the measurements: a driver, its worker, and both after a resume come to the same end.
     """
@@ -61,17 +74,25 @@ class StoppingRule:
     """epochs without a better one after which the training ends; None: it never ends early"""
     evaluations: int = 1
     """after warm-up, that there must be before patience counts"""
+    elbo_epochs: int | None = None
+    """at the start, which train the ELBO, where those behind them train another bound"""
 
-    def best_epoch(self, neg_elbos: Sequence[float]) -> int:
-        """The epoch, from 1, with the least value, the first of equal ones. One after warm-up, if there is any.
+    def best_epoch(self, neg_bounds: Sequence[float]) -> int:
+        """The epoch, from 1, with the least value, the first of equal ones.
 
-        The bound is taken at beta = 1 in every epoch; but weights of the warm-up were not trained for it.
+        One after warm-up, if there is any: the bound is taken at beta = 1 in every epoch, but weights of the warm-up
+        were not trained for it. One that has trained the last bound, if there is any: values of two bounds are not
+        compared.
+
+        Args:
+            neg_bounds: held-out, of the kind that each epoch has trained.
 
         Raises:
             ValueError: No epoch is done.
         """
-        first = self.warmup_epochs if len(neg_elbos) > self.warmup_epochs else 0
-        return min(range(first, len(neg_elbos)), key=neg_elbos.__getitem__) + 1
+        done = len(neg_bounds)
+        first = max((begun for begun in (self.warmup_epochs, self.elbo_epochs or 0) if begun < done), default=0)
+        return min(range(first, done), key=neg_bounds.__getitem__) + 1
 
     def ends_at(self, epoch: int, *, best_epoch: int) -> bool:
         """True if `epoch` is the last one, the best so far being `best_epoch`."""

@@ -17,7 +17,7 @@ from vae_search.store.ledger.rows import EpochRow, TrialRow
 
 CURVES = (
     *("neg_elbo", "distortion", "rate", "train_neg_elbo", "beta", "learning_rate", "grad_norm_median"),
-    *("grad_norm_max", "clip_share", "spike_excess"),
+    *("grad_norm_max", "clip_share", "spike_excess", "train_neg_iwae"),
 )
 """columns of an epoch, as scalars; nats per image where they are bounds"""
 METRICS = ("objective", "neg_elbo", "instability", "cpu_s")

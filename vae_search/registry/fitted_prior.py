@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vae_search.spec.hyperparameters import Config, ParamValue
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 
 PRIOR_FILE = "prior.json"
@@ -62,14 +61,6 @@ class FittedPriorRecord:
             f"IWAE-{self.judge_iwae_k} on the judge images. Seeds and contests are of the prior as trained, on both "
             "sides, so that trainings are compared alike; test images, samples and the SavedModel have this one."
         )
-
-
-def prior_in_words(params: Mapping[str, ParamValue], fitted: FittedPriorRecord | None) -> str:
-    """The prior of a version's latents: standard, `mixture of 50`, `vamp of 50`, `fitted mixture of 50`."""
-    if fitted is not None and fitted.kept:
-        return f"fitted mixture of {fitted.components}"
-    config = Config.from_params(params)
-    return config.prior if config.prior == "standard" else f"{config.prior} of {config.prior_components}"
 
 
 def fitted_lines(record: Mapping[str, Any] | None) -> list[str]:

@@ -135,7 +135,7 @@ class RunningTrial:
 
     def best_epoch(self, rule: StoppingRule) -> int:
         """The epoch whose weights are kept; the measurements are of all epochs so far."""
-        return rule.best_epoch([self.measurements[epoch].neg_elbo for epoch in sorted(self.measurements)])
+        return rule.best_epoch([self.measurements[epoch].neg_trained_bound for epoch in sorted(self.measurements)])
 
 
 class RunsInFlight(dict[str, RunningTrial]):

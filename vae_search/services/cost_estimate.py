@@ -1,5 +1,6 @@
 """Cost estimate of a sweep before training, from its networks' shapes and this machine's matrix product."""
 
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -97,6 +98,10 @@ def estimate(
     decoder_flops = float(np.mean([network.decoder_flops for network in networks]))
     work = epochs * epoch_flops(task, flops=flops, decoder_flops=decoder_flops)
     work += _scoring_flops(spec, images.parts, flops=flops, decoder_flops=decoder_flops)
+    work += statistics.fmean(
+        _decoded_again(spec, config, train=len(task.train), select=images.parts["select"]) * network.decoder_flops
+        for config, network in zip(configs, networks, strict=True)
+    )
     training_s = work / (REACHED_SHARE * matrix_flops_per_s())
     time_s = START_S + COMPILE_S * len({network.topology for network in networks}) + training_s / slots
     if spec.budget.minutes is not None:
@@ -132,6 +137,23 @@ def epoch_flops(task: TrainingTask, *, flops: float, decoder_flops: float) -> fl
     return 3 * flops * len(task.train) + select_passes * len(task.select)
 
 
+def _decoded_again(spec: SweepSpec, config: Config, *, train: int, select: int) -> float:
+    """Images decoded because the last epochs train a bound of several draws, in all trials that come so far.
+
+    Each draw beyond the first forwards and backwards, and after each such epoch the importance-weighted bound.
+
+    Args:
+        train, select: number of images.
+    """
+    if config.bound_samples == 1:
+        return 0.0
+    rungs = len(rung_epochs(spec.pruning, budget_epochs=spec.budget.epochs))
+    ends = spec.budget.trials / spec.pruning.reduction_factor**rungs if spec.pruning else spec.budget.trials
+    runs = ((ends, spec.budget.epochs), (spec.confirm.runs, spec.confirm_epochs))
+    weighted = sum(count * (epochs - config.elbo_epochs(epochs)) for count, epochs in runs)
+    return weighted * (3 * (config.bound_samples - 1) * train + TRIAL_IWAE_SAMPLES * select)
+
+
 def _scoring_flops(spec: SweepSpec, parts: Mapping[str, int], *, flops: float, decoder_flops: float) -> float:
     """Cost of the scores at rungs, at the end of trials and confirm runs, and of the test of a candidate.
 
@@ -156,6 +178,7 @@ def _scoring_flops(spec: SweepSpec, parts: Mapping[str, int], *, flops: float, d
 def _working_bytes(spec: SweepSpec, networks: Sequence[BuiltNetwork], parts: Mapping[str, int]) -> int:
     """Memory of one worker beside images and TensorFlow: weights of the largest network, a step or an evaluation."""
     batch = spec.search_space.largest("batch_size", default=Config().batch_size)
+    draws = spec.search_space.largest("bound_samples", default=1)
     scored = max(parts["select"], parts["judge"] if spec.confirm.runs else 0)
     found = 0
     for network in networks:
@@ -166,6 +189,8 @@ def _working_bytes(spec: SweepSpec, networks: Sequence[BuiltNetwork], parts: Map
         evaluation = images_at_once * (2 * max(outputs) + LIKELIHOOD_COPIES * outputs[-1])
         encoded = batch + (network.spec.prior_components if network.spec.prior == "vamp" else 0)
         step = STEP_COPIES * encoded * sum(outputs) + CHUNK_COPIES * batch * prod(network.spec.image_shape)
+        # Of all layers, although only the decoder's are there once for each draw.
+        step += (draws - 1) * batch * (STEP_COPIES * sum(outputs) + LIKELIHOOD_COPIES * outputs[-1])
         weights = (STATE_COPIES + WEIGHT_COPIES) * network.parameters
         found = max(found, VALUE_BYTES * (weights + max(step, evaluation)))
     return found

@@ -45,6 +45,8 @@ class Config:
     weight_decay: float = 0.0  # a step takes learning_rate · weight_decay of each weight; 0 = off
     prior: str = "standard"
     prior_components: int = 50  # of a learned prior
+    bound_samples: int = 1  # of the bound that the last epochs train; 1 = the ELBO throughout
+    iwae_from: float = 0.7  # share of the epochs before them
     own: tuple[tuple[str, ParamValue], ...] = ()  # what was given to a network from elsewhere, by name, sorted
 
     def __post_init__(self) -> None:
@@ -65,6 +67,15 @@ class Config:
         ours = {name: value for name, value in params.items() if name in RULES}
         own = [(name, value) for name, value in params.items() if name not in _OF_TRAINING] if from_elsewhere else []
         return cls(**ours, own=tuple(sorted(own)))  # type: ignore[arg-type]  # __post_init__ checks the types
+
+    def elbo_epochs(self, epochs: int) -> int:
+        """Epochs at the start of a training of so many that train the ELBO, and not a bound of several draws.
+
+        All of them with one draw; else the last epoch is never among them.
+        """
+        if self.bound_samples == 1:
+            return epochs
+        return min(epochs - 1, round(self.iwae_from * epochs))
 
     def value(self, name: str) -> ParamValue | None:
         """Value of a parameter; None if only networks from elsewhere have it, and this one was not given it."""
@@ -109,6 +120,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             kind=str, choices=PRIORS, meaning="distribution of latents: standard normal, or learned (mixture, vamp)"
         ),
         "prior_components": Rule(kind=int, low=1, high=500, meaning="Gaussians, or pseudo-inputs, of a learned prior"),
+        "bound_samples": Rule(
+            kind=int, low=1, high=64, meaning="draws of the bound that the last epochs train (IWAE); 1 = the ELBO"
+        ),
+        "iwae_from": Rule(
+            kind=float, high=0.99, meaning="share of the epochs after which the bound of bound_samples draws is trained"
+        ),
     }
 )
 

@@ -198,11 +198,14 @@ class SweepSpec(AutoSpec):
         Args:
             epochs: of this run; None: as the spec says.
         """
+        config = Config.from_params(params)
+        limit = epochs or (self.confirm_epochs if confirms else self.budget.epochs)
         return StoppingRule(
-            epochs=epochs or (self.confirm_epochs if confirms else self.budget.epochs),
-            warmup_epochs=Config.from_params(params).kl_warmup_epochs,
+            epochs=limit,
+            warmup_epochs=config.kl_warmup_epochs,
             patience=self.budget.patience,
             evaluations=EVALUATIONS_OF_INSTABILITY,
+            elbo_epochs=config.elbo_epochs(limit),
         )
 
     @property

@@ -41,6 +41,8 @@ search_space:
   # grad_clip: 0.0                # clip at this multiple of the running gradient norm; 0 = off
   # weight_decay: 0.0             # a step takes learning_rate · weight_decay of each weight; 0 = off
   # prior: standard               # of the latents; mixture and vamp are learned, with `prior_components: 50`
+  # bound_samples: 1              # draws of the bound that the last epochs train; needs objective.bound: iwae
+  # iwae_from: 0.7                # share of the epochs before them
   #
   # Another range for each architecture takes a list of alternatives:
   #   architecture: {{type: categorical, choices: [mlp, conv]}}

@@ -21,6 +21,20 @@ def test_an_epoch_after_warm_up_is_preferred_although_one_before_was_better():
     assert rule.best_epoch([5.0, 1.0, 4.0, 3.0, 3.5]) == 4
 
 
+def test_an_epoch_that_trained_the_last_bound_is_preferred_to_all_before():
+    rule = StoppingRule(epochs=9, warmup_epochs=1, elbo_epochs=3)
+
+    assert rule.best_epoch([0.0, 5.0, 4.0]) == 3
+    assert rule.best_epoch([0.0, 5.0, 4.0, 9.0]) == 4
+    assert rule.best_epoch([0.0, 5.0, 4.0, 9.0, 8.0, 8.5]) == 5
+
+
+def test_a_warm_up_that_reaches_into_the_last_bound_counts_there_as_well():
+    rule = StoppingRule(epochs=9, warmup_epochs=4, elbo_epochs=2)
+
+    assert [rule.best_epoch([5.0, 4.0, 1.0, 2.0, 3.0][:done]) for done in (2, 3, 4, 5)] == [2, 3, 3, 5]
+
+
 def test_no_epoch_is_the_best_of_none():
     with pytest.raises(ValueError, match="empty"):
         StoppingRule(epochs=9, warmup_epochs=2).best_epoch([])

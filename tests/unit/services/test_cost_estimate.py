@@ -62,3 +62,25 @@ def test_a_worker_needs_memory_for_a_training_step(dataset):
     small, large = (estimated(dataset, f"search_space.batch_size={size}", select=2).memory_bytes for size in (16, 200))
 
     assert large > small
+
+
+SEVERAL = ("objective={bound: iwae}", "search_space.bound_samples=16")
+
+
+def test_draws_of_the_bound_that_is_trained_take_their_time_in_the_last_epochs_alone(dataset):
+    early, late = (
+        estimated(dataset, *SEVERAL, f"search_space.iwae_from={share}", "budget.epochs=10", "pruning=off").time_s
+        for share in (0.0, 0.9)
+    )
+    one = estimated(dataset, "objective={bound: iwae}", "budget.epochs=10", "pruning=off").time_s
+
+    assert early - one == pytest.approx(10 * (late - one), rel=0.1)
+
+
+def test_a_worker_needs_memory_for_every_draw_of_a_step(dataset):
+    one, several = (
+        estimated(dataset, *settings, "search_space.batch_size=200", select=2).memory_bytes
+        for settings in ((), SEVERAL)
+    )
+
+    assert several > one + 15 * 200 * 4 * 32 * 32 * 3 * 2

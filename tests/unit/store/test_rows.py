@@ -82,7 +82,7 @@ def test_the_columns_are_those_of_the_design_in_order() -> None:
     names = TRIAL_SCHEMA.names
 
     assert names[:6] == ["schema_version", "sweep", "trial", "state", "reason", "error"]
-    assert names[-8:] == [
+    assert names[-9:] == [
         "params_json",
         "comparability_key",
         "spec_sha256",
@@ -91,6 +91,7 @@ def test_the_columns_are_those_of_the_design_in_order() -> None:
         "artifact_sha256",
         "command",
         "incarnation",
+        "trained_bound",
     ]
     assert [name for name in names if name.startswith("param_")] == [f"param_{name}" for name in RULES]
     assert TRIAL_SCHEMA.field("started_at").type == pa.timestamp("us", tz="UTC")

@@ -10,7 +10,8 @@ import numpy as np
 
 from vae_search.core.dataset_summary import DatasetSummary
 from vae_search.core.image_bounds import LadderStep
-from vae_search.registry.fitted_prior import FittedPriorRecord, fitted_lines, prior_in_words
+from vae_search.registry.fitted_prior import FittedPriorRecord, fitted_lines
+from vae_search.registry.model_in_words import bound_in_words, prior_in_words
 from vae_search.registry.promotion.champion_test import LIFE_LEVEL, ContestResult, mean_interval
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import GateInputs, GateResult, baseline_nats, floor_nats
@@ -63,6 +64,7 @@ def card_of(
         "likelihood": record.spec.likelihood,
         "prior": prior_in_words(row.params, fitted),
         "fitted_prior": None if fitted is None else asdict(fitted),
+        "trained_bound": bound_in_words(row.params, row.epochs),
         "params": dict(row.params),
         "epochs": row.epochs,
         "precision": record.spec.precision,
@@ -141,7 +143,7 @@ def markdown_of(card: Mapping[str, Any]) -> str:
         "",
         "## Data and config",
         f"{_code(card['data']['source'])}, binarised: {card['data']['binarize']}, likelihood: {card['likelihood']}, "
-        f"prior: {card.get('prior', 'standard')}, "
+        f"prior: {card.get('prior', 'standard')}, trained by: {card.get('trained_bound', 'ELBO')}, "
         f"{card['data']['judge_images']:,} judge images, {card['epochs']} epochs.",
         "",
         *fitted_lines(card.get("fitted_prior")),

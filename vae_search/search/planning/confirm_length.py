@@ -124,11 +124,17 @@ class ConfirmLength:
             ) from error
 
     def _epoch_s(self, row: TrialRow) -> float:
-        """Seconds of a usual epoch of a trial: not of its first, in which its graph is compiled."""
+        """Seconds of a usual epoch of a trial: not of its first, in which its graph is compiled.
+
+        The last epochs may train a bound that costs more, as the same share of the longer training will.
+        """
         try:
             curve = Ledger(self._store, self._spec.name).epochs(row.trial)
         except (CorruptStore, NotFound) as trouble:  # its row is enough
             logger.warning("trial %d: %s", row.trial, trouble)
             curve = []
-        walls_s = [each.wall_s for each in curve if each.wall_s is not None]
-        return statistics.median(walls_s) if walls_s else (row.wall_s or 0.0) / max(row.epochs, 1)
+        timed = [(each.train_neg_iwae is None, each.wall_s) for each in curve if each.wall_s is not None]
+        if not timed:
+            return (row.wall_s or 0.0) / max(row.epochs, 1)
+        kinds = [[wall_s for kind, wall_s in timed if kind is is_elbo] for is_elbo in (True, False)]
+        return sum(statistics.median(walls_s) * len(walls_s) for walls_s in kinds if walls_s) / len(timed)

@@ -16,7 +16,7 @@ from vae_search.vae.inference.scoring import judge
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
 from vae_search.vae.networks.network_spec import NetworkSpec
-from vae_search.vae.training.costs import flops_per_image
+from vae_search.vae.training.costs import mean_flops_per_image
 from vae_search.vae.training.plan import TrainingPlan
 from vae_search.vae.training.trainer import Trainer
 from vae_search.vae.training.training_run import TrainingRun
@@ -58,7 +58,7 @@ def probe_speed(
             continue
         timings.append(
             Timing(
-                cost=cost_of(spec, params, task),
+                cost=cost_of(spec, {**params, "bound_samples": 1}, task),  # which its first epochs train
                 epoch_s=run.measurements[-1].wall_s,
                 judge_s=_judge_s(run, spec, trainer, judge_task, monotonic=monotonic),
             )
@@ -67,12 +67,12 @@ def probe_speed(
 
 
 def cost_of(spec: SweepSpec, params: Mapping[str, ParamValue], task: TrainingTask) -> ConfigCost:
-    """Cost of a config on these images; a backward pass costs two forward passes."""
+    """Cost of a config's epochs on these images, on average; a backward pass costs two forward passes."""
     config = Config.from_params(params)
     network = build(NetworkSpec.of(config, task.image_shape, likelihood=spec.likelihood, classes=task.classes))
     return ConfigCost(
         family=str(params.get("architecture", Config().architecture)),
-        epoch_flops=3.0 * flops_per_image(network, batch_size=config.batch_size) * len(task.train),
+        epoch_flops=3.0 * mean_flops_per_image(network, config, epochs=spec.budget.epochs) * len(task.train),
     )
 
 

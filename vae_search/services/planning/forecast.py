@@ -16,7 +16,7 @@ from vae_search.store.paths import SweepPaths
 from vae_search.vae.inference.scoring import JUDGE_IWAE_SAMPLES
 from vae_search.vae.networks.network import build
 from vae_search.vae.networks.network_spec import NetworkSpec
-from vae_search.vae.training.costs import flops_per_image
+from vae_search.vae.training.costs import mean_flops_per_image
 
 if TYPE_CHECKING:
     from vae_search.data.tasks import TrainingTask
@@ -35,7 +35,7 @@ def forecast(spec: "SweepSpec", task: "TrainingTask", parts: Mapping[str, int]) 
     for params in drawn_configs(spec):
         config = Config.from_params(params)
         network = build(NetworkSpec.of(config, task.image_shape, likelihood=spec.likelihood, classes=task.classes))
-        flops = flops_per_image(network, batch_size=config.batch_size)
+        flops = mean_flops_per_image(network, config, epochs=spec.budget.epochs)
         work = epoch_flops(task, flops=flops, decoder_flops=network.decoder_flops)
         judging = parts["judge"] * JUDGE_IWAE_SAMPLES * network.decoder_flops
         cost = ConfigCost(family=str(params.get("architecture")), epoch_flops=work)

@@ -104,6 +104,7 @@ class TrialRow:
     artifact_sha256: Text | None = None  # of the manifest of the kept weights
     command: Int64 | None = None  # number of the command by which somebody enqueued the config; NULL if nobody did
     incarnation: Text | None = None  # random mark of the sweep, in its record as well; NULL in sweeps of older versions
+    trained_bound: Text | None = None  # bound that the last epoch trained: elbo, or iwae_K of K draws; NULL if older
 
     @property
     def key(self) -> str:
@@ -151,7 +152,8 @@ class EpochRow:
     spike_excess: Double | None = None  # mean excess of the step loss over the 200 steps before, nats
     cpu_s: Double | None = None  # CPU seconds of the epoch
     wall_s: Double | None = None  # seconds of the epoch
-    iwae: Double | None = None  # bound on log p(x), nats; only at rungs and the end of sweeps that rank by it
+    iwae: Double | None = None  # bound on log p(x), nats; at rungs and the end of sweeps that rank by it, or if trained
+    train_neg_iwae: Double | None = None  # as train_neg_elbo, of the bound with several draws that the epoch trained
 
     @property
     def neg_bound(self) -> float | None:

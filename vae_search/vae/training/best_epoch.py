@@ -31,13 +31,13 @@ class BestEpoch:
         """True if the newest epoch is the last one."""
         return self._epoch > 0 and self._rule.ends_at(self._epoch, best_epoch=self.number)
 
-    def note(self, neg_elbos: Sequence[float]) -> None:
+    def note(self, neg_bounds: Sequence[float]) -> None:
         """An epoch is done, and the averages are its own.
 
         Args:
-            neg_elbos: held-out value after each epoch so far.
+            neg_bounds: held-out value after each epoch so far, of the bound that it has trained.
         """
-        self._epoch, self.number = len(neg_elbos), self._rule.best_epoch(neg_elbos)
+        self._epoch, self.number = len(neg_bounds), self._rule.best_epoch(neg_bounds)
         if self.number == self._epoch:
             self.weights = self._averages_now()
 
@@ -47,13 +47,13 @@ class BestEpoch:
             return {}
         return {f"{PREFIX}{name}": weight for name, weight in zip(self._names, self.weights, strict=True)}
 
-    def restore(self, state: Mapping[str, np.ndarray], neg_elbos: Sequence[float]) -> None:
-        """Continue from `state()`, after `neg_elbos`; the averages are restored already.
+    def restore(self, state: Mapping[str, np.ndarray], neg_bounds: Sequence[float]) -> None:
+        """Continue from `state()`, after `neg_bounds`; the averages are restored already.
 
         Raises:
             ValueError: Weights are missing.
         """
-        self.note(neg_elbos)
+        self.note(neg_bounds)
         if self.number < self._epoch:
             if missing := [name for name in self._names if f"{PREFIX}{name}" not in state]:
                 raise ValueError(f"the state must hold the weights of the best epoch, but lacks {missing[:4]}")

@@ -5,11 +5,12 @@ import sys
 from collections.abc import Sequence
 
 from vae_search.core.measurements import Costs, EpochMeasurement
+from vae_search.spec.hyperparameters import Config
 from vae_search.vae.networks.network import BuiltNetwork
 
 
 def costs_of(
-    measurements: Sequence[EpochMeasurement], network: BuiltNetwork, *, images: int, batch_size: int, device: str
+    measurements: Sequence[EpochMeasurement], network: BuiltNetwork, *, images: int, config: Config, device: str
 ) -> Costs:
     """Cost of the epochs that were measured, scoring after each of them included.
 
@@ -17,11 +18,14 @@ def costs_of(
         images: training images seen in them.
         device: that trained.
     """
+    weighted = sum(measurement.train_neg_iwae is not None for measurement in measurements)
+    decoded_again = images // len(measurements) * weighted * (config.bound_samples - 1)
     wall_s = sum(measurement.wall_s for measurement in measurements)
     return Costs(
         parameters=network.parameters,
         # A backward pass costs two forward passes: one matrix product for the inputs, one for the weights.
-        train_flops=3.0 * flops_per_image(network, batch_size=batch_size) * images,
+        train_flops=3.0 * flops_per_image(network, batch_size=config.batch_size) * images
+        + 3.0 * network.decoder_flops * decoded_again,
         cpu_s=sum(measurement.cpu_s for measurement in measurements),
         wall_s=wall_s,
         images_per_s=images / wall_s,
@@ -32,8 +36,15 @@ def costs_of(
 
 
 def flops_per_image(network: BuiltNetwork, *, batch_size: int) -> float:
-    """Multiply-adds × 2 of one training image forwards, with its part of what each step does once."""
+    """Multiply-adds × 2 of one training image forwards by one draw, with its part of what each step does once."""
     return network.forward_flops + network.step_flops / batch_size
+
+
+def mean_flops_per_image(network: BuiltNetwork, config: Config, *, epochs: int) -> float:
+    """The same on average over a whole training, whose last epochs may decode several draws of each image."""
+    share = 1.0 - config.elbo_epochs(epochs) / epochs
+    more = share * (config.bound_samples - 1) * network.decoder_flops
+    return flops_per_image(network, batch_size=config.batch_size) + more
 
 
 def _peak_memory_bytes() -> int:

@@ -13,15 +13,16 @@ import tensorflow as tf
 
 from vae_search.data.tasks import TrainingTask
 from vae_search.spec.fields import Precision
-from vae_search.vae.networks.forward import AnyTopology, functions_of, latent_dim_of
+from vae_search.vae.networks.forward import AnyTopology, VaeFunctions, functions_of, latent_dim_of
 from vae_search.vae.networks.prior_weights import PRIOR_WEIGHTS
-from vae_search.vae.objective.bounds import elbo_terms
+from vae_search.vae.objective.bounds import ElboTerms, elbo_terms
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.likelihoods import Likelihood
 from vae_search.vae.objective.pixels import as_intensities, draw_binary, mirrored
-from vae_search.vae.priors.learned import prior_kind, prior_of
+from vae_search.vae.priors.learned import Prior, prior_kind, prior_of
 from vae_search.vae.training.image_feed import Gather
 from vae_search.vae.training.optimizer import Adam, unsized
+from vae_search.vae.training.weighted_gradients import WeightedGradients, weighted_gradients
 
 CHUNK_STEPS = 8  # noise is drawn, and the moving average of the weights updated, once in so many steps
 
@@ -71,6 +72,8 @@ class EpochSteps:
     """share of (image, latent) pairs whose log-variance met the clamp"""
     scale_clamped_share: np.ndarray
     """share of the likelihood's scales that met their limits"""
+    weighted_losses: np.ndarray
+    """negative importance-weighted bound at beta = 1, nats per image; means nothing in an epoch that trains the ELBO"""
 
 
 class TrainingGraph:
@@ -93,6 +96,12 @@ class TrainingGraph:
             self._run_epoch,
             input_signature=[tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)],
             autograph=False,  # half of the tracing time of a process's first graph
+        )
+        # Traced by the first trial that comes so far: the epoch above is the same whether there is one or not.
+        self._weighted_epoch = tf.function(
+            self._run_epoch,
+            input_signature=[tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int32)],
+            autograph=False,
         )
 
     def begin(self, weights: Sequence[np.ndarray], scalars: Scalars, *, batch_size: int) -> None:
@@ -136,9 +145,17 @@ class TrainingGraph:
         """Moving average of the weights, in the network's order. It is evaluated, and kept of the best epoch."""
         return list(self._averages)
 
-    def train_epoch(self, seed: int, epoch: int) -> EpochSteps:
-        """One pass over the training images. Order and noise are functions of (seed, epoch, step) alone."""
-        self._epoch(tf.constant([seed, epoch], tf.int32), tf.constant(self._batch_size, tf.int32))
+    def train_epoch(self, seed: int, epoch: int, *, samples: int = 1) -> EpochSteps:
+        """One pass over the training images. Order and noise are functions of (seed, epoch, step) alone.
+
+        Args:
+            samples: draws of the importance-weighted bound that is trained; 1: the ELBO is.
+        """
+        given = tf.constant([seed, epoch], tf.int32), tf.constant(self._batch_size, tf.int32)
+        if samples == 1:
+            self._epoch(*given)
+        else:
+            self._weighted_epoch(*given, tf.constant(samples, tf.int32))
         return EpochSteps(**{name: variable.numpy() for name, variable in self._records.items()})
 
     @property
@@ -170,7 +187,7 @@ class TrainingGraph:
     def _beta_now(self) -> tf.Tensor:
         return self._scalars["beta"] * self._progress(tf.convert_to_tensor(self._scalars["warmup_steps"]))
 
-    def _run_epoch(self, seed: tf.Tensor, size: tf.Tensor) -> None:
+    def _run_epoch(self, seed: tf.Tensor, size: tf.Tensor, draws: tf.Tensor | None = None) -> None:
         count = len(self._task.train)
         steps = count // size
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=seed)
@@ -191,12 +208,16 @@ class TrainingGraph:
                 images = as_intensities(images, self.key.likelihood.levels)
             labels = None if self._labels is None else tf.gather(self._labels, chosen)
             noise_seed = chunk_seed + tf.constant([7919, 0])
-            noise = tf.random.stateless_normal([chunk * size, latent_dim], noise_seed)
+            shape = [chunk * size, latent_dim] if draws is None else [draws, chunk * size, latent_dim]
+            noise = tf.random.stateless_normal(shape, noise_seed)
 
             def train_step(step: tf.Tensor) -> tuple[tf.Tensor]:
                 part = slice(step * size, (step + 1) * size)
                 own = None if labels is None else labels[part]
-                self._step(images[part], own, noise[part], first + step)
+                if draws is None:
+                    self._step(images[part], own, noise[part], first + step)
+                else:
+                    self._weighted_step(images[part], own, noise[:, part], first + step)
                 return (step + 1,)
 
             tf.while_loop(lambda step: step < chunk, train_step, [tf.constant(0)], parallel_iterations=1)
@@ -205,12 +226,14 @@ class TrainingGraph:
 
         tf.while_loop(lambda first: first < steps, train_chunk, [tf.constant(0)], parallel_iterations=1)
 
+    def _network(self, labels: tf.Tensor | None) -> tuple[VaeFunctions, Prior]:
+        network = functions_of(self.key.topology, self._weights, labels=labels, precision=self.key.precision)
+        return network, prior_of(self.key.topology, self._weights, network, clamp=self.key.clamp)
+
     def _step(self, images: tf.Tensor, labels: tf.Tensor | None, noise: tf.Tensor, index: tf.Tensor) -> None:
-        low, high = self.key.clamp
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._weights)
-            network = functions_of(self.key.topology, self._weights, labels=labels, precision=self.key.precision)
-            prior = prior_of(self.key.topology, self._weights, network, clamp=self.key.clamp)
+            network, prior = self._network(labels)
             terms = elbo_terms(
                 network, images, noise, clamp=self.key.clamp, likelihood=self.key.likelihood, prior=prior
             )
@@ -224,6 +247,29 @@ class TrainingGraph:
             penalty = tf.reduce_sum(tf.maximum(kl, free_bits))
             objective = distortion + self._beta_now() * penalty
         gradients = tape.gradient(objective, self._weights)
+        self._update(gradients, terms, index, losses=distortion + tf.reduce_sum(kl))
+
+    def _weighted_step(self, images: tf.Tensor, labels: tf.Tensor | None, noise: tf.Tensor, index: tf.Tensor) -> None:
+        found = weighted_gradients(
+            self._weights,
+            lambda: self._network(labels),
+            images,
+            noise,
+            clamp=self.key.clamp,
+            likelihood=self.key.likelihood,
+            beta=self._beta_now(),
+        )
+        self._update(found.gradients, found, index, losses=found.neg_elbo, weighted_losses=found.neg_bound)
+
+    def _update(
+        self,
+        gradients: Sequence[tf.Tensor],
+        terms: ElboTerms | WeightedGradients,
+        index: tf.Tensor,
+        **losses: tf.Tensor,
+    ) -> None:
+        """Step with these gradients, and record step `index` of the epoch."""
+        low, high = self.key.clamp
         outcome = self._optimizer.step(
             gradients,
             rate=self._rate_now(),
@@ -231,8 +277,7 @@ class TrainingGraph:
             weight_decay=self._scalars["weight_decay"],
         )
         outside = tf.logical_or(terms.raw_log_variance < low, terms.raw_log_variance > high)
-        record = {
-            "losses": distortion + tf.reduce_sum(kl),
+        record = losses | {
             "grad_norms": outcome.norm,
             "clipped": outcome.clipped,
             "skipped": outcome.skipped,

@@ -76,6 +76,7 @@ class TrainingPlan:
             warmup_epochs=config.kl_warmup_epochs,
             patience=self.patience,
             evaluations=EVALUATIONS_OF_INSTABILITY,
+            elbo_epochs=config.elbo_epochs(self.epochs),
         )
 
     def confirming(self, epochs: int) -> "TrainingPlan":

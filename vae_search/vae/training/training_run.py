@@ -53,6 +53,7 @@ class TrainingRun:
         self._seed = seed
         self._baseline = baseline
         self._device = device
+        self._elbo_epochs = config.elbo_epochs(plan.epochs)
         self._recent_losses = np.zeros(0, np.float32)
         self.measurements: list[EpochMeasurement] = []
         steps = len(task.train) // config.batch_size
@@ -104,7 +105,9 @@ class TrainingRun:
         wall, cpu = time.perf_counter(), time.process_time()
         epoch = self.epoch + 1
         learning_rate = self._graph.learning_rate
-        steps = self._graph.train_epoch(self._seed, epoch)
+        is_weighted = epoch > self._elbo_epochs
+        samples = self._config.bound_samples if is_weighted else 1
+        steps = self._graph.train_epoch(self._seed, epoch, samples=samples)
         if not np.isfinite(steps.losses).all():
             first = int(np.flatnonzero(~np.isfinite(steps.losses))[0])
             raise Diverged(f"the loss of step {first + 1} in epoch {epoch} is {steps.losses[first]}")
@@ -113,7 +116,7 @@ class TrainingRun:
         beta = self._graph.beta
         selected = self._task.select, self._task.select_labels
         distortion, rate = self._graph.evaluator.neg_elbo(self._graph.averages, *selected)
-        iwae = self._iwae(self._graph.averages) if epoch in self._plan.iwae_epochs else None
+        iwae = self._iwae(self._graph.averages) if is_weighted or epoch in self._plan.iwae_epochs else None
         if not np.isfinite([distortion + rate, 0.0 if iwae is None else iwae]).all():
             raise Diverged(f"the held-out bound after epoch {epoch} is {distortion + rate}, IWAE {iwae}")
         measurement = EpochMeasurement(
@@ -134,9 +137,10 @@ class TrainingRun:
             wall_s=time.perf_counter() - wall,
             scale_clamped_share=float(steps.scale_clamped_share.mean()) if self._graph.key.likelihood.limits else None,
             iwae=iwae,
+            train_neg_iwae=float(steps.weighted_losses.mean(dtype=np.float64)) if is_weighted else None,
         )
         self.measurements.append(measurement)
-        self._best.note(self._neg_elbos())
+        self._best.note(self._neg_trained_bounds())
         return measurement
 
     def state(self) -> dict[str, np.ndarray]:
@@ -155,7 +159,7 @@ class TrainingRun:
         best = {name: arrays.pop(name) for name in list(arrays) if name.startswith(PREFIX)}
         self._graph.restore(arrays, self._network.names)
         self.measurements = list(measurements)
-        self._best.restore(best, self._neg_elbos())
+        self._best.restore(best, self._neg_trained_bounds())
 
     def averaged_weights(self) -> dict[str, np.ndarray]:
         """The averages of the best epoch, which are scored and kept; before the first one the initial weights."""
@@ -204,8 +208,7 @@ class TrainingRun:
         if not self.measurements:
             raise ValueError("`epoch >= 1` must hold, but no epoch is done")
         seen = self.epoch * self._graph.steps_per_epoch * self._config.batch_size
-        size = self._config.batch_size
-        return costs_of(self.measurements, self._network, images=seen, batch_size=size, device=self._device)
+        return costs_of(self.measurements, self._network, images=seen, config=self._config, device=self._device)
 
     def _iwae(self, weights: Tensors) -> float:
         """The importance-weighted bound of weights on the select images, nats per image."""
@@ -219,13 +222,13 @@ class TrainingRun:
         labels = self._task.labels
         return None if labels is None else labels.train[: len(self._train_scored)]
 
-    def _neg_elbos(self) -> list[float]:
-        return [measurement.neg_elbo for measurement in self.measurements]
+    def _neg_trained_bounds(self) -> list[float]:
+        return [measurement.neg_trained_bound for measurement in self.measurements]
 
     def _instability(self, floor: float) -> Instability:
         return instability(
-            self._neg_elbos(),
-            [measurement.train_neg_elbo for measurement in self.measurements],
+            [measurement.neg_elbo for measurement in self.measurements],
+            [measurement.train_neg_bound for measurement in self.measurements],
             [measurement.spike_excess for measurement in self.measurements],
             warmup_epochs=self._config.kl_warmup_epochs,
             rate=self.measurements[-1].rate,

@@ -1,0 +1,133 @@
+"""The importance-weighted bound in the last epochs beside the ELBO throughout: the same config, seeds and CPU time.
+
+An epoch that trains the bound of K draws costs more than one that trains the ELBO; how much is measured first, and the
+number of epochs of each variant follows, so that all have the same CPU seconds, scoring after each epoch included. In
+`share of the time` the last 30 % of them are such epochs, in `share of the epochs` the last 30 % of the epochs, as the
+parameter's default has it. Scored by IWAE-500 on the same judge images, nats per image. Test images are not looked at.
+
+    python benchmarks/iwae_training.py
+"""
+
+import argparse
+import json
+import os
+import statistics
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from machine import describe_machine
+
+from vae_search.data.dataset import load_dataset
+from vae_search.data.tasks import JudgeTask, TrainingTask
+from vae_search.spec.hyperparameters import PRIORS, Config
+from vae_search.spec.sections import DataSpec
+from vae_search.vae.inference.scoring import judge
+from vae_search.vae.networks.model_config import ModelDescription
+from vae_search.vae.training.plan import TrainingPlan
+from vae_search.vae.training.trainer import Trainer
+
+HERE = Path(__file__).parent
+CONFIG = Config(latent_dim=10, depth=2, width=64, batch_size=32, learning_rate=5e-3, kl_warmup_epochs=10)
+LAST = 0.3  # share that trains the bound of several draws
+ELBO, OF_TIME, OF_EPOCHS = "ELBO throughout", "share of the time", "share of the epochs"
+CALIBRATED = 6  # epochs of each kind that are timed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One way to spend the CPU time."""
+
+    config: Config
+    epochs: int
+
+
+def plan_of(epochs: int) -> TrainingPlan:
+    return TrainingPlan(
+        epochs=epochs,
+        lr_schedule="cosine",
+        ema_decay=0.999,
+        log_variance_clamp=(-6.0, 2.0),
+        likelihood="bernoulli",
+    )
+
+
+def cost_ratio(trainer: Trainer, config: Config) -> float:
+    """CPU time of an epoch that trains the bound of K draws, in epochs that train the ELBO; compiles both."""
+    run = trainer.start(replace(config, iwae_from=0.5), plan_of(2 * CALIBRATED + 2), seed=0)
+    cpu_s = [run.train_epoch().cpu_s for _ in range(2 * CALIBRATED + 2)]
+    elbo, weighted = cpu_s[1 : CALIBRATED + 1], cpu_s[CALIBRATED + 2 :]
+    return statistics.median(weighted) / statistics.median(elbo)
+
+
+def variants(config: Config, *, epochs: int, ratio: float) -> dict[str, Variant]:
+    """Variants of the CPU time of so many epochs that train the ELBO.
+
+    With a share s of ELBO epochs, one of N epochs costs N (s + (1 - s) ratio).
+    """
+    by_time = (1 - LAST) * ratio / (LAST + (1 - LAST) * ratio)
+    found = {ELBO: Variant(config=replace(config, bound_samples=1), epochs=epochs)}
+    for name, share in ((OF_TIME, by_time), (OF_EPOCHS, 1 - LAST)):
+        found[name] = Variant(
+            config=replace(config, iwae_from=share), epochs=round(epochs / (share + (1 - share) * ratio))
+        )
+    return found
+
+
+def facts_of(trainer: Trainer, variant: Variant, task: JudgeTask, *, seed: int) -> dict[str, float]:
+    """Scores and cost of one training."""
+    plan = plan_of(variant.epochs)
+    run = trainer.start(variant.config, plan, seed=seed)
+    while not run.is_over:
+        run.train_epoch()
+    description = ModelDescription(network=run.network_spec, levels=2, clamp=plan.log_variance_clamp)
+    judged, scores = judge(run.averaged_weights(), description, task), run.scores()
+    return {
+        "neg_iwae": -float(judged.iwae.mean()),
+        "neg_elbo": float(judged.neg_elbo.mean()),
+        "rate": float(judged.rate.mean()),
+        "active_units": scores.active_units,
+        "epochs": run.epoch,
+        "elbo_epochs": variant.config.elbo_epochs(variant.epochs),
+        "cpu_s": run.costs().cpu_s,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=130, help="of the ELBO alone")
+    parser.add_argument("--samples", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--prior", choices=PRIORS, nargs="+", default=["standard", "mixture"])
+    parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "iwae_training.json")
+    arguments = parser.parse_args()
+    dataset = load_dataset(DataSpec(source="digits"), cache=Path("none"))
+    task, judge_task = TrainingTask.of(dataset), JudgeTask.of(dataset)
+    trainer, report = Trainer(task, threads=1), dict[str, Any]()
+    for prior in arguments.prior:
+        config = replace(CONFIG, prior=prior, prior_components=20, bound_samples=arguments.samples)
+        ratio = cost_ratio(trainer, config)
+        chosen = variants(config, epochs=arguments.epochs, ratio=ratio)
+        print(f"{prior} prior: an epoch of {arguments.samples} draws costs {ratio:.2f} epochs of the ELBO", flush=True)
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in chosen}
+        for seed in range(arguments.seeds):
+            for name, variant in chosen.items():
+                found[name].append(facts_of(trainer, variant, judge_task, seed=seed))
+                print(f"{name}, seed {seed}: {json.dumps(found[name][-1])}", flush=True)
+        for name, runs in found.items():
+            gains = [one["neg_iwae"] - other["neg_iwae"] for one, other in zip(runs, found[ELBO], strict=True)]
+            means = {key: statistics.fmean(run[key] for run in runs) for key in runs[0]}
+            print(
+                f"{prior} prior, {name}: IWAE-500 {means['neg_iwae']:.3f} ({statistics.fmean(gains):+.3f}: "
+                f"{', '.join(f'{gain:+.3f}' for gain in gains)}), -ELBO {means['neg_elbo']:.3f}, "
+                f"{means['epochs']:.0f} epochs, {means['elbo_epochs']:.0f} of the ELBO, {means['cpu_s']:.1f} CPU s"
+            )
+        report[prior] = {"ratio": ratio, "samples": arguments.samples, "runs": found}
+    report |= {"judge_images": len(judge_task.images), "machine": describe_machine()}
+    arguments.output.write_text(json.dumps(report) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -215,3 +215,19 @@ def test_the_pixels_of_all_classes_together_are_those_of_all():
     np.testing.assert_allclose(one_class.variance, whole.variance, atol=1e-6)
     np.testing.assert_allclose(none.mean, whole.mean, atol=1e-6)
     assert ((first.lowest > 0) & (first.lowest < 1) & (first.highest > 0) & (first.highest < 1)).all()
+
+
+def test_pictures_that_do_not_fit_in_memory_have_the_same_classes_and_mean_images(tmp_path):
+    images, labels = marked(300)
+    save_pictures(tmp_path / "pictures", images, [f"of {'abcde'[label]}" for label in labels])
+    spec = DataSpec(source=str(tmp_path / "pictures"), binarize="none", condition="label")
+
+    held, decoded, again = (load_dataset(spec, cache=tmp_path, held_bytes=limit) for limit in (None, 1000, 1000))
+
+    assert decoded.is_mapped
+    for mapped in (decoded, again):
+        assert mapped.summary == held.summary
+        assert mapped.shown_labels.sha256 == held.shown_labels.sha256
+        for own, other in zip(held.class_pixels, mapped.class_pixels, strict=True):
+            np.testing.assert_array_equal(own.mean, other.mean)
+            np.testing.assert_array_equal(own.variance, other.variance)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from vae_search.core.text import first_few, printable
@@ -45,6 +46,14 @@ class Classes:
             return self.names.index(text)
         number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
         return number if number in self.seen else None
+
+    def hint(self, text: str) -> str:
+        """Advice on a text that means no class: the name that is closest, or the classes that there are."""
+        titles = [self.title(number) for number in self.seen]
+        if self.names and (close := get_close_matches(text, titles, n=1, cutoff=0.6)):
+            return f"Did you mean {close[0]}?"
+        numbers = f"{self.seen[0]} to {self.seen[-1]}"
+        return f"Its classes are {self.in_order}." if self.names else f"Its classes are the numbers {numbers}."
 
     @property
     def sentence(self) -> str:

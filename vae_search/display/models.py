@@ -167,7 +167,8 @@ def show_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
         return
     version = f"{evaluation.model}:{evaluation.version}"
     say(f"{version} on {evaluation.images:,} test images of {evaluation.source}, nats per image:")
-    say(f"  -log p(x) ≤ {evaluation.neg_iwae:.2f} ± {evaluation.standard_error:.2f} (iwae_{evaluation.iwae_k})")
+    explained = "p(x given its label)" if evaluation.conditional else "p(x)"
+    say(f"  -log {explained} ≤ {evaluation.neg_iwae:.2f} ± {evaluation.standard_error:.2f} (iwae_{evaluation.iwae_k})")
     say(f"  neg_elbo {evaluation.neg_elbo:.2f} = distortion {evaluation.distortion:.2f} + rate {evaluation.rate:.2f}")
     if evaluation.remark is not None:
         say(evaluation.remark)

@@ -22,7 +22,7 @@ _EXAMPLES: Mapping[KeyPath, str] = {
 }
 # Keys that people bring and that nothing here is called by, though a key of another meaning may be.
 _NEEDLESS: Mapping[KeyPath, str] = {
-    ("data", "labels"): "Images are searched on without labels. Remove it.",
+    ("data", "labels"): "Labels come with the images. Models see them with data.condition: label.",
 }
 _LAWS: Mapping[str, str] = {
     "int_type": "must be a whole number",

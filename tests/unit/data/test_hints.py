@@ -58,5 +58,8 @@ def test_labels_are_answered_with_what_to_do_about_them():
     with pytest.raises(InvalidSpec) as error:
         parse_spec(SPEC, base=Path())
 
-    assert str(error.value) == "spec:3: data.labels: unknown key. Images are searched on without labels. Remove it."
-    parse_spec(SPEC.replace(", labels: y.npy", ""), base=Path())
+    assert (
+        str(error.value)
+        == "spec:3: data.labels: unknown key. Labels come with the images. Models see them with data.condition: label."
+    )
+    parse_spec(SPEC.replace("labels: y.npy", "condition: label"), base=Path())

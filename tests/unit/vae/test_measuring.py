@@ -225,4 +225,6 @@ def test_a_function_that_cannot_be_imported_is_refused_with_what_to_do(own, task
     first, advice = str(refused.value).splitlines()
     assert first.startswith("metrics: odd_measures:lucky: ")
     assert said in first
-    assert advice == "Install what it needs where trials run, or take it out of metrics."
+    assert (
+        advice == "Install what it needs where trials run. With other code, or without it, give the spec another name."
+    )

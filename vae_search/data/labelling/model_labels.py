@@ -3,7 +3,7 @@
 import numpy as np
 
 from vae_search.core.dataset_summary import Classes
-from vae_search.core.text import did_you_mean, first_few
+from vae_search.core.text import first_few
 from vae_search.data.labelling.part_labels import WHERE_LABELS_ARE
 from vae_search.errors import BadData
 
@@ -14,8 +14,7 @@ def labels_for_model(labels: np.ndarray | None, names: tuple[str, ...], *, known
     """Labels of new images in a model's own numbers: by name where both have names, else by number.
 
     Class folders are numbered by their names' order, and a folder that is missing among the new images moves all others
-    behind it; so names decide. Those that are whole numbers are the classes of these numbers where the model has no
-    names, or others.
+    behind it; so names decide. A model without names knows numbers alone: folders called by them are these classes.
 
     Args:
         labels: (count,) of the new images; None if they have none.
@@ -29,13 +28,11 @@ def labels_for_model(labels: np.ndarray | None, names: tuple[str, ...], *, known
         raise BadData(f"{where}: the model sees the label of each image, but these have none.\n{WHERE_LABELS_ARE}")
     here = [int(number) for number in np.unique(labels)]
     words = {number: names[number] if names else str(number) for number in here}
-    numbers = {number: _number_of(number, names, known) for number in here}
+    numbers = {number: _number_of(words[number], known, by_name=bool(names)) for number in here}
     if unknown := [words[number] for number, found in numbers.items() if found is None]:
-        titles = [known.title(number) for number in known.seen]
-        advice = did_you_mean(unknown[0], titles) if known.names else f"Known are the numbers {_ranges(known)}."
         raise BadData(
-            f"{where}: labels must be of the model's {len(titles)} classes, but {len(unknown)} are not: "
-            f"{first_few(unknown, _MOST_SHOWN)}.\n{advice}"
+            f"{where}: labels must be classes that the model knows, but these are not: "
+            f"{first_few(unknown, _MOST_SHOWN)}.\n{known.hint(unknown[0])}"
         )
     to_model = np.zeros(here[-1] + 1, np.int64)
     to_model[here] = [number for number in numbers.values() if number is not None]
@@ -43,12 +40,8 @@ def labels_for_model(labels: np.ndarray | None, names: tuple[str, ...], *, known
     return found
 
 
-def _number_of(number: int, names: tuple[str, ...], known: Classes) -> int | None:
-    if names:
-        return known.number_of(names[number])
+def _number_of(word: str, known: Classes, *, by_name: bool) -> int | None:
+    if by_name and known.names:
+        return known.names.index(word) if word in known.names else None
+    number = int(word) if word.isascii() and word.isdecimal() and len(word) < len(str(10**9)) else -1
     return number if number in known.seen else None
-
-
-def _ranges(known: Classes) -> str:
-    """Numbers of classes in words: `0 to 9`."""
-    return f"{known.seen[0]} to {known.seen[-1]}"

@@ -68,6 +68,8 @@ class Evaluation:
     iwae_k: int
     standard_error: float
     """of `neg_iwae`"""
+    conditional: bool = False
+    """scores are of -log p(x given its label)"""
     remark: str | None = None
     """on what the scores may be compared with"""
 
@@ -253,9 +255,8 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
     else:
         scaling = None if loaded.images is None else loaded.images.scaling
         found = open_new_images(store, name, like=loaded.data, scaling=scaling, cache=cache)
-        labels = None
-        if loaded.model.classes:
-            labels = labels_for_model(found.labels, found.class_names, known=loaded.model.known_classes, where=name)
+        known = loaded.model.known_classes
+        labels = labels_for_model(found.labels, found.class_names, known=known, where=name) if known.counts else None
         task, remark = JudgeTask(images=found.pixels, pixels=found.statistics, labels=labels), None
     from vae_search.vae.inference.scoring import judge
 
@@ -278,6 +279,7 @@ def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> 
         neg_iwae=-float(judged.iwae.mean()),
         iwae_k=judged.iwae_k,
         standard_error=judged.standard_error,
+        conditional=bool(loaded.model.classes),
         remark=remark,
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vae_search.core.dataset_summary import Classes
 from vae_search.core.references import parse_trial_reference
-from vae_search.core.text import did_you_mean, shown
+from vae_search.core.text import shown
 from vae_search.core.trial_state import State
 from vae_search.errors import InvalidSpec, NotFound
 from vae_search.exports.output_files import check_output, write_output
@@ -94,9 +94,7 @@ def sample(
 def _class_number(known: Classes, given: str, address: str) -> int:
     number = known.number_of(given)
     if number is None:
-        numbers = f"{known.seen[0]} to {known.seen[-1]}"
-        named = f", by name or number. {did_you_mean(given, known.names)}" if known.names else "."
-        raise InvalidSpec(f"--class: must be one of the classes {numbers} of {address}, but got {shown(given)}{named}")
+        raise InvalidSpec(f"--class: {address} has no class {shown(given)}. {known.hint(given)}")
     return number
 
 

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 METRIC_SEED = 783
 MOST_TOLD = 200
+NOT_IMPORTED = "Install what it needs where trials run. With other code, or without it, give the spec another name."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class MetricsEngine:
                 _function(metric)
             except InvalidSpec as error:
                 first, *advice = str(error).splitlines()
-                words = advice or ["Install what it needs where trials run, or take it out of metrics."]
+                words = advice or [NOT_IMPORTED]
                 raise InvalidSpec("\n".join([f"metrics: {first.removeprefix('metrics: ')}", *words])) from error
 
     def measure(

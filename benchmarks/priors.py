@@ -94,7 +94,7 @@ def measured(
     found = {name: facts_of(run, plan, judge_task, cpu_s=spent[name]) for name, run in runs.items()}
     for count in components:
         scores = fitted(runs[PRIORS[0]], plan, (task, judge_task), count)
-        found[fitted_name(count)] = scores | {"cpu_s": spent[PRIORS[0]] + scores["fit_cpu_s"]}
+        found[fitted_name(count)] = scores | {"cpu_s": spent[PRIORS[0]]}
     return found
 
 
@@ -130,10 +130,12 @@ def main() -> None:
         gains = [one["neg_iwae"] - other["neg_iwae"] for one, other in zip(runs, found[PRIORS[0]], strict=True)]
         cost = sum(run["cpu_s"] for run in runs) / sum(run["cpu_s"] for run in found[PRIORS[0]])
         means = {key: statistics.fmean(run[key] for run in runs) for key in ("neg_iwae", "neg_elbo", "rate")}
+        fits = [run["fit_cpu_s"] for run in runs if "fit_cpu_s" in run]
+        fit = f", of a fit {statistics.fmean(fits):.1f} s" if fits else ""
         print(
             f"{name}: IWAE-500 {means['neg_iwae']:.3f} ({statistics.fmean(gains):+.3f}: "
             f"{', '.join(f'{gain:+.3f}' for gain in gains)}), -ELBO {means['neg_elbo']:.3f}, rate {means['rate']:.3f}, "
-            f"CPU {cost:.2f} ×"
+            f"CPU of training {cost:.2f} ×{fit}"
         )
     report = {"steps": steps, "judge_images": len(judge_task.images), "runs": found, "machine": describe_machine()}
     arguments.output.write_text(json.dumps(report) + "\n")

@@ -30,7 +30,7 @@ search_space:
 budget: {trials: 2, epochs: 27}
 pruning: off
 confirm: {finalists: 1, seeds: 3}
-promote: {model: tiny, limits: {seed_spread: 20}}
+promote: {model: tiny, limits: {seed_spread: 20}, fit_prior: 20}
 """
 USE_ELSEWHERE = """
 import sys
@@ -68,6 +68,7 @@ def test_a_sweep_promotes_its_best_config_by_itself(folder):
     assert promotion["test"]["images"] == 297
     version = folder / "vae-store" / "models" / "tiny" / "versions" / "1"
     assert "## Gates" in (version / "card.md").read_text()
+    assert "prior: fitted mixture of 20," in (version / "card.md").read_text()
     assert len(np.unique(np.asarray(Image.open(version / "samples.png")))) > 50
 
 

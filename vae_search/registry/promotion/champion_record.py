@@ -27,7 +27,7 @@ def evidence_of(files: Mapping[str, bytes], *, where: str) -> Evidence:
             bounds=bounds,
             silent=silent,
             trainings=frozenset(
-                training_sha256(card["params"], epochs=card["epochs"], seed=each["seed"])
+                training_sha256(card["params"], epochs=each.get("epochs", card["epochs"]), seed=each["seed"])
                 for each in card["seeds"]
                 if each["confirm_seed"] in set(bounds) - silent
             ),

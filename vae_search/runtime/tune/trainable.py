@@ -75,4 +75,5 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             store,
             node_id=self._node_id,
             leaves_soon=lambda: is_draining(self._node_id),
+            threads=self._assignment.threads,
         )

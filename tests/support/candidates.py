@@ -152,10 +152,11 @@ def put_sweep(
 
 def put_finalist(store: Store, candidate: Candidate, *, sweep: str = "digits") -> None:
     """The rows, weights and bounds of one finalist."""
-    for row in candidate.rows:
+    went_on = candidate.continued
+    all_bounds = dict(candidate.bounds) | ({went_on.row.confirm_seed: went_on.bounds} if went_on else {})
+    for row in candidate.all_rows:
         sha256, judged = None, {}
-        if row.confirm_seed in candidate.bounds:
-            of_run = candidate.bounds[row.confirm_seed]
+        if (of_run := all_bounds.get(row.confirm_seed)) is not None:
             judged = {"iwae": float(of_run.iwae.mean()), "iwae_k": of_run.iwae_k}
             files = {
                 artifacts.WEIGHTS_FILE: f"weights of {row.key}".encode(),

@@ -117,10 +117,13 @@ def search(
                     stop_requested=session.stop_requested,
                     scratch=scratch,
                     recovery=recovery,
+                    most_cpus=(local.room if local is not None else 1) * spec.resources.cpus_per_trial,
                 )
 
     with driver_process():
-        run_sweep(start, store=store, observer=observer, slots=slots.count, train=train)
+        run_sweep(
+            start, store=store, observer=observer, slots=slots.count, train=train, shares_machine=local is not None
+        )
 
 
 @contextmanager

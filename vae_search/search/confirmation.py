@@ -15,6 +15,7 @@ from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
 from vae_search.search.messages import TrialAssignment
 from vae_search.search.planning.confirm_length import ConfirmLength
+from vae_search.search.planning.continued_run import ContinuedRun
 from vae_search.search.planning.turns import Turns
 from vae_search.search.running_trial import RunningTrial, RunsInFlight, SweepContext, TrialPause
 from vae_search.spec.hyperparameters import ParamValue
@@ -112,17 +113,27 @@ class ConfirmationPlan:
 
     Args:
         length: of the runs, where a plan decides it.
+        continued: the run that goes on from one of them, likewise.
     """
 
-    def __init__(self, spec: SweepSpec, store: Store, *, length: ConfirmLength | None = None) -> None:
+    def __init__(
+        self,
+        spec: SweepSpec,
+        store: Store,
+        *,
+        length: ConfirmLength | None = None,
+        continued: ContinuedRun | None = None,
+    ) -> None:
         self._spec = spec
         self._length = length or ConfirmLength(spec, store, plan=None, incarnation=None)
+        self.continued = continued or ContinuedRun(spec, store, incarnation=None, judge_epochs=0.0)
         self._ledger = ConfirmRuns(store, spec.name)
         self.stored = self._ledger.read()
         """rows that were there when the driver began"""
         self.turns = Turns()
         """runs that have given way"""
         self._ended = [*self.stored.rows]
+        self.continued.rows = [*self.stored.continued]
         self._candidates: list[TrialRow] = []
         self._finalists: list[TrialRow] = []
         _check_epochs(spec, self._ended, epochs=self._length.epochs)
@@ -130,13 +141,27 @@ class ConfirmationPlan:
     @classmethod
     def of(cls, context: SweepContext, store: Store) -> "ConfirmationPlan":
         """The confirm runs of a driver's sweep."""
-        length = ConfirmLength(context.spec, store, plan=context.plan, incarnation=context.incarnation)
-        return cls(context.spec, store, length=length)
+        plan, incarnation = context.plan, context.incarnation
+        length = ConfirmLength(context.spec, store, plan=plan, incarnation=incarnation)
+        judge_epochs = plan.speed.judge_epochs if plan else 0.0
+        continued = ContinuedRun(
+            context.spec,
+            store,
+            incarnation=incarnation,
+            judge_epochs=judge_epochs,
+            shares_machine=context.shares_machine,
+        )
+        return cls(context.spec, store, length=length, continued=continued)
 
     @property
     def ended(self) -> Sequence[ConfirmRow]:
-        """The confirm runs that have a row."""
-        return tuple(self._ended)
+        """The runs that have a row: those of fresh seeds, and the one that went on."""
+        return (*self._ended, *self.continued.rows)
+
+    @property
+    def confirmed(self) -> int:
+        """Number of fresh seeds whose runs have ended."""
+        return len(self._ended)
 
     @property
     def finalists(self) -> Sequence[TrialRow]:
@@ -151,9 +176,18 @@ class ConfirmationPlan:
         if criteria is None:  # of a front all members are needed, to know who is on it
             self._candidates = self._finalists
 
-    def settle_length(self, left_s: float, *, slots: int, check_lease: Callable[[], None]) -> None:
-        """Decide how long the runs are, where it is still open; see `ConfirmLength.decide`."""
-        self._length.decide(self._finalists, left_s=left_s, slots=slots, check_lease=check_lease)
+    def settle_length(
+        self, left_s: float, *, slots: int, in_flight: Collection[str], check_lease: Callable[[], None]
+    ) -> None:
+        """Decide how long the runs are, and which goes on, where it is still open; see `ConfirmLength.decide`.
+
+        Args:
+            in_flight: keys of the runs in flight.
+        """
+        threads = self.continued.threads_of(slots)
+        self._length.decide(self._finalists, left_s=left_s, slots=slots, threads=threads, check_lease=check_lease)
+        if not in_flight and not self._wanted():
+            self.continued.settle(self._ended, self._length, turns=self.turns, left_s=left_s, check_lease=check_lease)
 
     def next_assignment(self, in_flight: Collection[str]) -> TrialAssignment | None:
         """The next confirm run; None if there is none, or none before one in flight has ended.
@@ -161,11 +195,16 @@ class ConfirmationPlan:
         Args:
             in_flight: keys of the runs in flight.
         """
-        ready = {run.key: self._assignment(run) for run in self._wanted() if run.key not in in_flight}
+        wanted = self._wanted()
+        if not wanted:
+            return None if in_flight else self.continued.next_assignment(self._ended, self._length, self.turns)
+        ready = {run.key: self._assignment(run) for run in wanted if run.key not in in_flight}
         return next(iter(self.turns.in_order(ready)), None)
 
     def pause_of(self, running: RunningTrial, epoch: int, *, in_flight: RunsInFlight) -> TrialPause | None:
         """The pause of a confirm run that gives way to another at this epoch; None if it goes on."""
+        if running.assignment.continues_epoch is not None:
+            return self.continued.pause_of(running, epoch)
         wanted = [run.key for run in self._wanted()] if running.assignment.turn_epoch == epoch else []
         return self.turns.pause_of(running, epoch, wanted=wanted, in_flight=in_flight)
 
@@ -182,6 +221,7 @@ class ConfirmationPlan:
             seed=derived_seed(self._spec.seed, run.trial, f"confirm seed {run.confirm_seed}"),
             epochs=self._length.epochs,
             turn_epoch=self._length.turn_epochs.get(run.confirm_seed),
+            branch_epoch=self._length.branch_epoch if run.confirm_seed != SELECTING_SEED else None,
         )
 
     def write(self, row: TrialRow, *, confirm_seed: int) -> ConfirmRow:
@@ -190,11 +230,12 @@ class ConfirmationPlan:
         Raises:
             StoreUnavailable: It is not written; the same call may be made again.
         """
-        return self._ledger.commit(ConfirmRow.of(row, confirm_seed=confirm_seed))
+        about = self.continued.columns if confirm_seed < SELECTING_SEED else {}
+        return self._ledger.commit(ConfirmRow.of(row, confirm_seed=confirm_seed, **about))
 
     def note_run(self, row: ConfirmRow) -> None:
         """A confirm run has a row."""
-        self._ended.append(row)
+        (self.continued.rows if row.continues else self._ended).append(row)
 
     def forecast_s(self, *, slots: int, minutes: float | None = None) -> float:
         """Seconds that the runs will take, by the finalists' own trainings; 0 as long as there are none.

@@ -149,7 +149,7 @@ class SweepCoordinator:
             assignment = self._queue.new(self._study.ask)
         is_searched = self._queue.is_empty and not self._running.search_runs
         if assignment is None and is_searched and not self._limits.sweep_time_is_up():
-            self._limits.settle_confirm_length()
+            self._limits.settle_confirm_length(self._running)
             assignment = self._confirmation.next_assignment(self._running)
         if assignment is None:
             return None

@@ -86,6 +86,7 @@ def run_sweep(
     observer: Observer,
     slots: Callable[[], int],
     train: Callable[[DriverSession], None],
+    shares_machine: bool = False,
 ) -> None:
     """Own the sweep while `train` runs its trials, and leave everything resumable.
 
@@ -93,6 +94,7 @@ def run_sweep(
         slots: how many trials run at once, for the forecast of what the confirm runs will take.
         train: returns when the coordinator has no more trials, or soon after a stop was requested. Not called if
             nothing is left to do.
+        shares_machine: whether all slots are on one machine that is the sweep's own.
 
     Raises:
         Conflict: Another driver owns the sweep, or it is another sweep than the stored one of its name.
@@ -133,6 +135,7 @@ def run_sweep(
                     borrowing=begun.record.borrowing,
                     warm_started=begun.record.warm_started,
                     plan=plan_in(begun.record.plan, path=SweepPaths(spec.name).resolved),
+                    shares_machine=shares_machine,
                 ),
                 store=retrying,
                 lease=lease,

@@ -49,6 +49,19 @@ class TrialAssignment:
     """of a confirm run whose length was decided when the search was over; None: as the spec says"""
     turn_epoch: int | None = None
     """of a confirm run that is to give way to another once; it is saved then"""
+    branch_epoch: int | None = None
+    """of a fresh seed: the epoch whose state is kept, so that the best one can go on from it"""
+    continues_epoch: int | None = None
+    """of the run that goes on: that epoch"""
+    decay_epochs: int | None = None
+    """likewise: epochs at its end in which the learning rate falls"""
+    threads: int | None = None
+    """likewise; None: `resources.cpus_per_trial`"""
+
+    @property
+    def continued_key(self) -> str:
+        """Key of the run that goes on from this one of a fresh seed."""
+        return store_paths.confirm_key(self.trial, -(self.confirm_seed or 0))
 
     @property
     def confirms(self) -> bool:
@@ -57,7 +70,7 @@ class TrialAssignment:
 
     @property
     def key(self) -> str:
-        """Key of the run in paths: `000042`, `000042-s1`."""
+        """Key of the run in paths: `000042`, `000042-s1`, `000042-c1`."""
         if self.confirm_seed is None:
             return store_paths.trial_key(self.trial)
         return store_paths.confirm_key(self.trial, self.confirm_seed)

@@ -18,7 +18,9 @@ from vae_search.store.sweeps.identity import SweepIdentity, identity_of
 
 logger = logging.getLogger(__name__)
 
-_PLANNED = ("epochs", "turn_epoch")  # fields of a planned sweep's confirm runs
+# Fields of a planned sweep's confirm runs.
+_PLANNED = ("epochs", "turn_epoch", "branch_epoch", "continues_epoch", "decay_epochs", "threads")
+_OF_STAGES = {"epochs", "turn_epoch", "decay_epochs"}  # that are decided one after the other while the run goes on
 
 
 class PendingTrials:
@@ -38,8 +40,10 @@ class PendingTrials:
             self._store.create(self._paths.suggestion(assignment.key), self._content(assignment))
         except AlreadyThere:
             return False
-        if self._was_removed:  # a worker of the sweep that had this name may have outlived it, and saved there
-            self._remove_checkpoints(assignment.key)
+        if self._removed_by:  # a worker of the sweep that had this name may have outlived it, and saved there
+            # The state that a run goes on from is there before it.
+            older_than = None if assignment.continues_epoch is None else self._removed_by
+            self._remove_checkpoints(assignment.key, until=older_than)
         return True
 
     def insist(self, assignment: TrialAssignment) -> None:
@@ -53,12 +57,14 @@ class PendingTrials:
             self._store.replace(path, content)
 
     @cached_property
-    def _was_removed(self) -> bool:
-        return last_removal(self._store, self._paths.sweep) > 0
+    def _removed_by(self) -> int:
+        return last_removal(self._store, self._paths.sweep)
 
-    def _remove_checkpoints(self, key: str) -> None:
+    def _remove_checkpoints(self, key: str, *, until: int | None = None) -> None:
+        """Remove what workers have saved; with `until`, only those of leases up to this number."""
         for path in self._store.list(self._paths.run(key)):
-            if store_paths.checkpoint_of(path) is not None or path.endswith(f"/{PAUSE_FILE}"):
+            saved = store_paths.checkpoint_of(path)
+            if (saved is not None and (until is None or saved[1] <= until)) or path.endswith(f"/{PAUSE_FILE}"):
                 self._store.remove(path)
 
     def _read(self, key: str) -> Mapping[str, object]:
@@ -69,7 +75,10 @@ class PendingTrials:
         record = asdict(assignment) | {"incarnation": self._identity.incarnation}
         if assignment.command is None:  # as it was before there were commands: equal assignments have equal bytes
             del record["command"]
-        record = {key: value for key, value in record.items() if key not in _PLANNED or value is not None}  # likewise
+        left_out = {key for key in _PLANNED if record[key] is None}  # likewise
+        if assignment.continues_epoch is not None:
+            left_out |= _OF_STAGES
+        record = {key: value for key, value in record.items() if key not in left_out}
         return to_json_bytes(record)
 
     def all(self) -> list[TrialAssignment]:
@@ -141,15 +150,14 @@ class PendingTrials:
 def _assignment(record: Mapping[str, object], *, where: str) -> TrialAssignment:
     trial, params, seed = record.get("trial"), record.get("params"), record.get("seed")
     confirm_seed, command = record.get("confirm_seed"), record.get("command")
-    epochs, turn_epoch = (record.get(name) for name in _PLANNED)
+    planned = {name: record.get(name) for name in _PLANNED}
     if not (
         isinstance(trial, int)
         and isinstance(params, dict)
         and isinstance(seed, int)
         and isinstance(confirm_seed, int | None)
         and isinstance(command, int | None)
-        and isinstance(epochs, int | None)
-        and isinstance(turn_epoch, int | None)
+        and all(isinstance(value, int | None) for value in planned.values())
     ):
         raise CorruptStore(
             f"{where}: must hold trial, params and seed, but has {sorted(record)}. Restore it from a copy."
@@ -160,6 +168,5 @@ def _assignment(record: Mapping[str, object], *, where: str) -> TrialAssignment:
         seed=seed,
         confirm_seed=confirm_seed,
         command=command,
-        epochs=epochs,
-        turn_epoch=turn_epoch,
+        **planned,  # type: ignore[arg-type]  # checked above
     )

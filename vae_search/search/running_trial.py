@@ -50,6 +50,8 @@ class SweepContext:
     """the same; of a sweep that learned from earlier ones"""
     plan: SweepPlan | None = None
     """the same; of a sweep that divides its time by itself"""
+    shares_machine: bool = False
+    """whether its trials have one machine for themselves, so that the last run may have the cores of all"""
 
     @property
     def lenders(self) -> tuple[Borrowing, ...]:

@@ -175,7 +175,7 @@ def check_own(trials: LedgerRows, confirm_runs: ConfirmRunRows, context: SweepCo
     sweep, own = context.spec.name, (context.spec.sha256, context.comparability_key)
     paths = SweepPaths(sweep)
     foreign = {**trials.foreign, **confirm_runs.foreign}
-    for row in (*trials.rows, *confirm_runs.rows):
+    for row in (*trials.rows, *confirm_runs.rows, *confirm_runs.continued):
         if (row.spec_sha256, row.comparability_key) != own:
             folder = paths.finalists if isinstance(row, ConfirmRow) else paths.trials
             foreign[f"{folder}/{row.key}.parquet"] = "was made with another spec, or on other images"

@@ -10,9 +10,9 @@ from math import log
 from typing import Literal
 
 from vae_search.errors import Conflict, InvalidSpec, NotFound
-from vae_search.search.planning.confirm_length import decided_epochs
 from vae_search.services import queries
 from vae_search.store.backends.base import Store
+from vae_search.store.control.confirm_decisions import decided_epochs
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.confirmed_configs import Confirmed
 from vae_search.store.sweeps import sweep_record

@@ -91,7 +91,9 @@ def findings(
     origin = _Origin(
         sweep=sweep,
         incarnation=status.incarnation,
-        candidates=frozenset(content_sha256(rows) for rows in by_trial(status.confirm_rows).values()),
+        candidates=frozenset(
+            content_sha256(rows) for rows in by_trial((*status.confirm_rows, *status.continued_rows)).values()
+        ),
     )
     scored_by: Literal["objective", "neg_elbo"] = "neg_elbo" if status.spec.objective.pareto else "objective"
     rungs = rung_epochs(status.spec.pruning, budget_epochs=status.spec.budget.epochs)

@@ -11,6 +11,7 @@ from vae_search.services.limits.limits_status import NO_LIMITS, LimitsStatus, li
 from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
+from vae_search.store.control.confirm_decisions import Continuation, continuation_of, decided_epochs
 from vae_search.store.control.present_spec import present_spec
 from vae_search.store.leases.heartbeat import Heartbeat, last_heartbeat
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRunRows, ConfirmRuns
@@ -19,7 +20,6 @@ from vae_search.store.queries.leaderboard import Leaderboard, read_leaderboard
 from vae_search.store.sweeps import sweep_record
 from vae_search.store.sweeps.borrowing import Borrowing
 from vae_search.store.sweeps.folders import SweepFolders, sweep_folders
-from vae_search.store.sweeps.sweep_record import StoredRecord
 from vae_search.store.sweeps.warm_started import WarmStarted
 
 if TYPE_CHECKING:
@@ -57,6 +57,10 @@ class SweepStatus:
     """of its record; None if the sweep divides no time"""
     decided_epochs: int | None = None
     """of the confirm runs of a planned sweep, once its search is over"""
+    continuation: Continuation | None = None
+    """of the best of them, where one goes on"""
+    continued_rows: tuple[ConfirmRow, ...] = ()
+    """its row, once it has ended"""
 
     @property
     def damaged(self) -> tuple[str, ...]:
@@ -76,7 +80,8 @@ class SweepStatus:
         time_is_up = budget.minutes is not None and self.driver_s >= 60.0 * budget.minutes
         # A search leaves time for its confirm runs; if they take less, some of the budget's minutes remain.
         over = (time_is_up and not self.in_flight) or self.is_exhausted
-        return over or (self.used >= budget.trials and self.is_confirmed)
+        goes_on = self.continuation is not None and not self.continued_rows
+        return over or (self.used >= budget.trials and self.is_confirmed and not goes_on)
 
     @property
     def ended_by_time(self) -> bool:
@@ -145,16 +150,12 @@ def status(
         incarnation=record.incarnation,
         borrowing=record.borrowing,
         warm_started=record.warm_started,
-        limits=limits_status(store, spec or latest, record, leaderboard, confirm_runs.rows),
+        limits=limits_status(store, spec or latest, record, leaderboard, (*confirm_runs.rows, *confirm_runs.continued)),
         plan=record.plan,
-        decided_epochs=None if record.plan is None else _decided_epochs(store, record),
+        decided_epochs=None if record.plan is None else decided_epochs(store, sweep, incarnation=record.incarnation),
+        continuation=None if record.plan is None else continuation_of(store, sweep, incarnation=record.incarnation),
+        continued_rows=confirm_runs.continued,
     )
-
-
-def _decided_epochs(store: Store, record: StoredRecord) -> int | None:
-    from vae_search.search.planning.confirm_length import decided_epochs
-
-    return decided_epochs(store, record.sweep, incarnation=record.incarnation)
 
 
 def _same_budget(new: "SweepSpec", old: "SweepSpec") -> bool:

@@ -185,6 +185,10 @@ class Confirm(Part):
     epochs: AutoEpochs = Field(
         default=None, description="Epochs of each; default: budget.epochs; auto: for the rest of budget.minutes."
     )
+    continuation: Literal["auto", "off"] = Field(
+        default="auto",
+        description="auto: of auto epochs with lr_schedule wsd the seeds get a third, and the best goes on alone; off.",
+    )
 
     @property
     def runs(self) -> int:

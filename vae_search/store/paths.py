@@ -8,7 +8,8 @@ sweeps/<sweep>/heartbeat.json                     the holder's counter and progr
 sweeps/<sweep>/control/stop-000003.json           somebody asks lease 3 to stop
 sweeps/<sweep>/control/commands-<incarnation>/000002.json  somebody asks for a trial, the end of one, other settings
 sweeps/<sweep>/control/trials-<incarnation>/000042.json    the command by which somebody enqueued the trial's config
-sweeps/<sweep>/control/confirm-<incarnation>.json           of a planned sweep: epochs of its confirm runs
+sweeps/<sweep>/control/confirm-<incarnation>.json           of a planned sweep: epochs of its confirm runs; …-1.json
+                                                  and on: of the run that goes on
 sweeps/<sweep>/control/search-stop-<incarnation>.json      the search has nothing left to gain
 sweeps/<sweep>/running/000042/suggestion.json     a trial that was issued; removed after its row is written
 sweeps/<sweep>/running/000042/strike-oom-<nonce>.json   it ran out of memory, or of time, once
@@ -18,7 +19,7 @@ sweeps/<sweep>/trials/000042.parquet              its row: the commit point
 sweeps/<sweep>/compact/trials-000500.parquet      a derived copy of 500 rows, epochs-000500.parquet of their curves
 sweeps/<sweep>/artifacts/000042/                  its weights, if it is among the best
 sweeps/<sweep>/finalists/000042-s1.parquet        a confirm run: the same config again with a fresh seed; its weights
-                                                  and bounds are in artifacts/000042-s1/
+                                                  and bounds are in artifacts/000042-s1/; 000042-c1: it goes on
 sweeps/<sweep>/trials/000042.tombstone.json       its row was damaged and is set aside; the number stays used
 sweeps/<sweep>/set-aside/                         damaged files, where they harm nobody
 sweeps/<sweep>/borrowed/trials-<sha256>.parquet   of a fork or warm start: others' rows, epochs-… of their curves
@@ -111,9 +112,10 @@ class SweepPaths:
         """The folder of the commands to one incarnation of the sweep; None: that of older versions, for all."""
         return f"{self.control}/commands" + ("" if incarnation is None else f"-{incarnation}")
 
-    def confirm_length(self, incarnation: str | None) -> str:
-        """File with the number of epochs that a plan has decided for the confirm runs."""
-        return f"{self.control}/confirm" + ("" if incarnation is None else f"-{incarnation}") + ".json"
+    def confirm_length(self, incarnation: str | None, *, stage: int | None = None) -> str:
+        """File with the epochs that a plan has decided for the confirm runs, or for a stage of the one that goes on."""
+        marks = [str(mark) for mark in ("confirm", incarnation, stage) if mark is not None]
+        return f"{self.control}/{'-'.join(marks)}.json"
 
     def enqueued_trials(self, incarnation: str | None) -> str:
         """The folder of notes on trials whose configs were enqueued."""
@@ -223,7 +225,7 @@ def trial_key(trial: int) -> str:
 
 def running_key_of(path: str) -> str | None:
     """The key of the trial or confirm run whose running folder a file lies in, if it does in one."""
-    found = re.match(rf"{SWEEPS}/[^/]+/running/(\d{{6,}}(?:-s\d+)?)/", path)
+    found = re.match(rf"{SWEEPS}/[^/]+/running/(\d{{6,}}(?:-[sc]\d+)?)/", path)
     return found[1] if found else None
 
 
@@ -239,13 +241,13 @@ def checkpoint_of(path: str) -> tuple[int, int] | None:
 
 
 def confirm_key(number: int, confirm_seed: int) -> str:
-    """A confirm run as it stands in paths: `000042-s1`."""
-    return f"{trial_key(number)}-s{confirm_seed}"
+    """A confirm run as it stands in paths: `000042-s1`; the one that goes on from it, of seed -1, `000042-c1`."""
+    return f"{trial_key(number)}-{'s' if confirm_seed >= 0 else 'c'}{abs(confirm_seed)}"
 
 
 def finalist_of(path: str) -> str | None:
     """The key of the confirm run whose row a file is, in its place or set aside."""
-    found = re.fullmatch(rf"{SWEEPS}/[^/]+/(?:set-aside/)?finalists/(\d{{6,}}-s\d+)\.parquet", path)
+    found = re.fullmatch(rf"{SWEEPS}/[^/]+/(?:set-aside/)?finalists/(\d{{6,}}-[sc]\d+)\.parquet", path)
     return found[1] if found else None
 
 
@@ -256,7 +258,7 @@ def manifest(folder: str) -> str:
 
 def artifact_of(path: str) -> str | None:
     """The key of the trial or confirm run that a file below `artifacts/` belongs to, if it is one."""
-    found = re.fullmatch(rf"{SWEEPS}/[^/]+/artifacts/(\d{{6,}}(?:-s\d+)?)/.+", path)
+    found = re.fullmatch(rf"{SWEEPS}/[^/]+/artifacts/(\d{{6,}}(?:-[sc]\d+)?)/.+", path)
     return found[1] if found else None
 
 

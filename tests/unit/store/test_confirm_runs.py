@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -11,6 +12,8 @@ from tests.support.rows import trial_row
 from vae_search.core.image_bounds import ImageBounds
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger import confirm_runs
+from vae_search.store.ledger.checksums import encode_checked
 from vae_search.store.ledger.confirm_runs import FINALIST_SCHEMA, ConfirmRow, ConfirmRuns, by_trial
 from vae_search.store.ledger.image_bounds_file import (
     bounds_from_parquet,
@@ -18,7 +21,7 @@ from vae_search.store.ledger.image_bounds_file import (
     seeds_from_parquet,
     seeds_to_parquet,
 )
-from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow
+from vae_search.store.ledger.rows import TRIAL_SCHEMA, TrialRow, trial_record
 from vae_search.store.paths import SweepPaths
 
 
@@ -44,10 +47,39 @@ def test_its_columns_are_a_trials_and_its_seed(store: LocalStore) -> None:
     ConfirmRuns(store, "digits").commit(row())
     path = store.local_path(SweepPaths("digits").finalist(42, 1))
 
-    assert pq.read_schema(path).names == [*TRIAL_SCHEMA.names, "confirm_seed"]
+    own = ["confirm_seed", "continues_epoch", "threads"]
+    assert pq.read_schema(path).names == [*TRIAL_SCHEMA.names, *own]
     assert pq.read_schema(path).types == FINALIST_SCHEMA.types
     assert duckdb.read_parquet(str(path)).project("trial, confirm_seed").fetchall() == [(42, 1)]
-    assert {field.name for field in fields(ConfirmRow)} - {field.name for field in fields(TrialRow)} == {"confirm_seed"}
+    assert {field.name for field in fields(ConfirmRow)} - {field.name for field in fields(TrialRow)} == {*own}
+
+
+def test_a_run_that_goes_on_is_told_from_those_of_fresh_seeds(store: LocalStore) -> None:
+    finalists = ConfirmRuns(store, "digits")
+    went_on = ConfirmRow.of(trial_row(42), confirm_seed=-2, continues_epoch=64, threads=2)
+    for each in (row(42, 1), row(42, 2), went_on):
+        finalists.commit(each)
+
+    found = finalists.read()
+
+    assert (found.rows, found.continued) == ((row(42, 1), row(42, 2)), (went_on,))
+    assert store.list("sweeps")[0] == "sweeps/digits/finalists/000042-c2.parquet"
+    assert confirm_runs.testifying([*found.rows, *found.continued], selecting=0) == [row(42, 1), row(42, 2)]
+
+
+def test_a_row_without_the_columns_of_later_versions_is_read(store: LocalStore) -> None:
+    record = trial_record(row()) | {"confirm_seed": 1}
+    path = SweepPaths("digits").finalist(42, 1)
+    schema = pa.schema([*TRIAL_SCHEMA, ("confirm_seed", pa.int32())])
+    store.create(path, encode_checked(pa.Table.from_pylist([record], schema=schema), path=path))
+
+    assert ConfirmRuns(store, "digits").row(42, 1) == row()
+
+
+@pytest.mark.parametrize("changes", [{"confirm_seed": 1, "continues_epoch": 3}, {"confirm_seed": -1}])
+def test_a_run_has_a_negative_seed_exactly_where_it_goes_on(changes: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="negative exactly where a run goes on"):
+        ConfirmRow.of(trial_row(42), **changes)
 
 
 def test_losing_a_create_is_adopting_the_row_that_is_there(store: LocalStore) -> None:

@@ -126,7 +126,7 @@ class Preparation:
         )
         files = {
             **self._exported(),
-            PER_IMAGE_FILE: seeds_to_parquet(candidate.bounds),
+            PER_IMAGE_FILE: seeds_to_parquet(candidate.judged),
             TEST_FILE: _test_bytes(test),
             CARD_FILE: to_json_bytes(card),
             CARD_TEXT_FILE: markdown_of(card).encode(),

@@ -28,7 +28,9 @@ def evidence_of(files: Mapping[str, bytes], *, where: str) -> Evidence:
             bounds=bounds,
             silent=silent,
             trainings=frozenset(
-                training_sha256(card["params"], epochs=card["epochs"], seed=each["seed"], options=options)
+                training_sha256(
+                    card["params"], epochs=each.get("epochs", card["epochs"]), seed=each["seed"], options=options
+                )
                 for each in card["seeds"]
                 if each["confirm_seed"] in set(bounds) - silent
             ),

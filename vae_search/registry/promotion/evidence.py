@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vae_search.core.image_bounds import ImageBounds
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
+from vae_search.registry.promotion.continuation.continued import Continued
 from vae_search.spec.hyperparameters import ParamValue
 from vae_search.store.ledger.confirm_runs import SELECTING_SEED, ConfirmRow, testifying
 
@@ -74,6 +75,7 @@ class Candidate:
         selecting: the confirm seed that it was chosen by among the sweep's finalists; see `selecting_seed`.
         keys_judged_alike: of the sweep's record; see `Evidence`.
         options: of its trainings; see `training_options`.
+        continued: the run that went on from one of them; see `with_weights`.
 
     Raises:
         ValueError: The rows are of different finalists, or a run has bounds without having completed or vice versa.
@@ -86,6 +88,7 @@ class Candidate:
     selecting: int | None = SELECTING_SEED
     keys_judged_alike: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    continued: Continued | None = None
 
     def __post_init__(self) -> None:
         if len({(row.sweep, row.trial) for row in self.rows}) != 1:
@@ -137,7 +140,7 @@ class Candidate:
 
     @property
     def artifact_row(self) -> ConfirmRow:
-        """The run whose weights would be promoted: of those that testify the best on the select images.
+        """The run whose weights would be promoted: of those that testify the best on select images, or what went on.
 
         Chosen by images that no contest looks at, so that the choice does not flatter it there: given the select
         images, these weights are fixed, and what they score on judge images is drawn anew.
@@ -145,7 +148,20 @@ class Candidate:
         Raises:
             ValueError: No run testifies.
         """
+        if self.continued is not None and self.continued.served_bounds is not None:
+            return self.continued.row
         return min(self.testifying, key=lambda row: (row.neg_elbo, row.confirm_seed))
+
+    @property
+    def judged(self) -> dict[int, ImageBounds]:
+        """The bounds of all that completed, by `confirm_seed`; of the run that went on if its weights are served."""
+        return dict(self.bounds) | self._served
+
+    @property
+    def _served(self) -> dict[int, ImageBounds]:
+        if self.continued is None or (bounds := self.continued.served_bounds) is None:
+            return {}
+        return {self.continued.row.confirm_seed: bounds}
 
     @property
     def evidence(self) -> Evidence:
@@ -157,8 +173,9 @@ class Candidate:
         row, runs = self.artifact_row, self.testifying
         return Evidence(
             comparability_key=row.comparability_key,
-            bounds={run.confirm_seed: self.bounds[run.confirm_seed] for run in runs},
+            bounds={run.confirm_seed: self.bounds[run.confirm_seed] for run in runs} | self._served,
             artifact_seed=row.confirm_seed,
+            silent=frozenset(self._served),
             trainings=frozenset(
                 training_sha256(run.params, epochs=run.epochs, seed=run.seed, options=self.options) for run in runs
             ),
@@ -168,7 +185,12 @@ class Candidate:
     @property
     def sha256(self) -> str:
         """Stands for the content; see `content_sha256`."""
-        return content_sha256(self.rows)
+        return content_sha256(self.all_rows)
+
+    @property
+    def all_rows(self) -> tuple[ConfirmRow, ...]:
+        """The rows of all its runs, of the one that went on as well."""
+        return self.rows if self.continued is None else (*self.rows, self.continued.row)
 
 
 def content_sha256(rows: Sequence[ConfirmRow]) -> str:

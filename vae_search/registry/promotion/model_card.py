@@ -13,6 +13,7 @@ from vae_search.core.image_bounds import LadderStep
 from vae_search.registry.fitted_prior import FittedPriorRecord, fitted_lines
 from vae_search.registry.model_in_words import bound_in_words, prior_in_words
 from vae_search.registry.promotion.champion_test import LIFE_LEVEL, ContestResult, mean_interval
+from vae_search.registry.promotion.continuation.words import continuation_facts, continuation_lines, weights_words
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import GateInputs, GateResult, baseline_nats, floor_nats
 from vae_search.registry.promotion.model_backend import TestScore
@@ -72,14 +73,15 @@ def card_of(
         "sample_quality": asdict(facts.sample_quality) if facts.sample_quality else None,
         "test": asdict(test),
         "seeds": _seeds_of(candidate),
+        "continuation": continuation_facts(candidate),
         "diagnosis": _diagnosis_of(row, ladder),
         "gates": [asdict(gate) for gate in gates],
         "contest": asdict(contest) | {"champion": champion} if contest else None,
         "costs": {
             "parameters": row.parameters,
             "train_flops": row.train_flops,
-            "cpu_s_of_all_seeds": _total(each.cpu_s for each in candidate.rows),
-            "wall_s_of_all_seeds": _total(each.wall_s for each in candidate.rows),
+            "cpu_s_of_all_seeds": _total(each.cpu_s for each in candidate.all_rows),
+            "wall_s_of_all_seeds": _total(each.wall_s for each in candidate.all_rows),
         },
         "versions": dict(record.versions),
     }
@@ -87,7 +89,7 @@ def card_of(
 
 def _scores_of(candidate: Candidate) -> dict[str, Any]:
     evidence = candidate.evidence
-    means = np.array([float(of.neg_iwae.mean()) for _, of in sorted(evidence.bounds.items())])
+    means = np.array([float(of.neg_iwae.mean()) for of in evidence.testimony.values()])
     row = candidate.artifact_row
     bits = None if row.bits_per_dim is None or not row.neg_elbo else row.bits_per_dim / row.neg_elbo  # of a nat
     return {
@@ -118,14 +120,15 @@ def _seeds_of(candidate: Candidate) -> list[dict[str, Any]]:
             "confirm_seed": each.confirm_seed,
             "seed": each.seed,
             "state": each.state,
+            "epochs": each.epochs,
             "testifies": each in candidate.testifying,
             "neg_iwae": float(bounds.neg_iwae.mean()) if bounds else None,
             "neg_elbo": float(bounds.neg_elbo.mean()) if bounds else None,
             "active_units": each.active_units,
             "instability": each.instability,
         }
-        for each in candidate.rows
-        for bounds in [candidate.bounds.get(each.confirm_seed)]
+        for each in candidate.all_rows
+        for bounds in [candidate.judged.get(each.confirm_seed)]
     ]
 
 
@@ -137,8 +140,9 @@ def markdown_of(card: Mapping[str, Any]) -> str:
         f"# {card['model']}, version {card['version']}",
         "",
         f"From trial {came['sweep']}/{came['trial']}, confirmed with {_testifying(card['seeds'])} fresh seeds; "
-        f"the weights are those of seed {came['artifact_seed']}. Written {card['created_at']}.",
+        f"the weights are {weights_words(card)}. Written {card['created_at']}.",
         "",
+        *continuation_lines(card.get("continuation")),
         *_score_lines(scores, test, is_conditional=bool(card["data"].get("condition"))),
         "",
         "## Data and config",

@@ -15,6 +15,8 @@ from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.registry.log import Action, Entry
 from vae_search.registry.promotion.candidate_files import Preparation
+from vae_search.registry.promotion.continuation.continued import Continued
+from vae_search.registry.promotion.continuation.weights import with_weights
 from vae_search.registry.promotion.decision import PromotionDecision, PromotionPolicy, decide, refused_unmeasured
 from vae_search.registry.promotion.evidence import Candidate, training_options
 from vae_search.registry.promotion.model_backend import ModelBackend, TestScore
@@ -106,6 +108,7 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
     key = record.comparability_key
     confirm_runs = ConfirmRuns(store, sweep).read()
     selecting = selecting_seed(confirm_runs.rows)
+    went_on = {row.trial: row for row in confirm_runs.continued}
     found = [
         Candidate(
             rows=tuple(rows),
@@ -114,6 +117,7 @@ def candidates(store: Store, sweep: str) -> list[Candidate]:
             selecting=selecting,
             keys_judged_alike=record.keys_judged_alike,
             options=training_options(precision=record.spec.precision, mirror=record.spec.data.mirror),
+            continued=_continued(store, went_on.get(rows[0].trial)),
         )
         for rows in by_trial(confirm_runs.rows).values()
         if any(map(_completed, rows))
@@ -157,6 +161,7 @@ def evaluate_candidate(
         Conflict: The champion was judged on another task.
         CorruptStore: The log, the champion or the candidate's files are damaged.
     """
+    candidate = with_weights(candidate, rules)
     prepared = Preparation(store, registry.model, candidate, backend)
     number = manifest_sha256 = None  # of the version that is ready to be promoted
     while True:
@@ -248,6 +253,10 @@ def _recorded(state: ModelState, candidate: Candidate, rules: PromotionPolicy) -
         ruling=PromotionDecision.of(entry),
         said=said if outcome is PromotionOutcome.REJECTED else None,
     )
+
+
+def _continued(store: Store, row: ConfirmRow | None) -> Continued | None:
+    return None if row is None else Continued(row=row, bounds=_bounds(store, row) if _completed(row) else None)
 
 
 def _bounds(store: Store, row: ConfirmRow) -> ImageBounds:

@@ -7,8 +7,9 @@ drop trials half-way.
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from vae_search.runtime.ray_cluster import node_of_actor
 from vae_search.runtime.tune.patches import lost_workers_told_apart, nodes_avoided, workers_retired
 from vae_search.runtime.tune.trainable import REPORT, Worker
 from vae_search.runtime.tune.worker_recovery import WorkerRecovery
-from vae_search.search.capacity import needs
+from vae_search.search.capacity import CPU, needs
 from vae_search.search.coordinator import SweepCoordinator
 from vae_search.search.driver_lifecycle import WORKERS_LEAVE_S
 from vae_search.search.messages import TrialAssignment, WorkerConfig
@@ -212,6 +213,7 @@ def run_trials(
     stop_requested: Callable[[], bool],
     scratch: Path,
     recovery: WorkerRecovery,
+    most_cpus: int = 1,
 ) -> None:
     """Train trials until the driver has no more, or somebody stops the sweep. Needs a connected Ray.
 
@@ -221,6 +223,7 @@ def run_trials(
         stop_requested: asked often; once true, no trial is issued and those in flight stay as they are.
         scratch: folder for Tune's own files; nothing in it is ever read.
         recovery: decides what follows from lost workers.
+        most_cpus: that Ray keeps free for one run, however many threads it has.
 
     Raises:
         VaeSearchError: What ended the run before its time; the sweep can be resumed.
@@ -241,7 +244,7 @@ def run_trials(
     trainable = tune.with_parameters(Worker, worker_config=config, tasks=tasks)
     trainable.__name__ = f"{spec.name}-l{config.lease}"
     tuner = tune.Tuner(
-        tune.with_resources(trainable, _bundle(spec.resources)),
+        tune.with_resources(trainable, partial(_bundle, spec.resources, most_cpus=most_cpus)),
         tune_config=tune.TuneConfig(
             search_alg=_SearchAdapter(run),
             scheduler=_SchedulerAdapter(run),
@@ -270,10 +273,17 @@ def run_trials(
         raise run.failure
 
 
-def _bundle(resources: Resources) -> tune.PlacementGroupFactory:
-    """The resources that Ray keeps free for one trial."""
+def _bundle(resources: Resources, config: Mapping[str, Any], *, most_cpus: int) -> tune.PlacementGroupFactory:
+    """The resources that Ray keeps free for one run; those of other sizes have other workers.
+
+    Args:
+        config: the run's assignment.
+    """
     selector = {"bundle_label_selector": [dict(resources.labels)]} if resources.labels else {}
-    return tune.PlacementGroupFactory([needs(resources)], **selector)
+    wanted = needs(resources)
+    if (threads := config.get("threads")) is not None:
+        wanted[CPU] = float(max(resources.cpus_per_trial, min(threads, most_cpus)))
+    return tune.PlacementGroupFactory([wanted], **selector)
 
 
 def _cause() -> object:

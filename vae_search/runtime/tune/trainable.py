@@ -77,6 +77,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
                 store,
                 node_id=self._node_id,
                 leaves_soon=lambda: is_draining(self._node_id),
+                threads=self._assignment.threads,
             )
         except InvalidSpec as error:  # what a metric imports is not installed here; other nodes may have it
             raise NodeTrouble(str(error)) from error

@@ -1,7 +1,7 @@
 """Limits of a search beside its trials: minutes, CPU- and GPU-hours, and a stop when nothing is left to gain."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from vae_search.core.trial_state import State
 from vae_search.search.confirmation import ConfirmationPlan
@@ -93,7 +93,7 @@ class SearchLimits:
 
     def sweep_time_is_up(self) -> bool:
         """True if nothing more may be trained, no confirm run either."""
-        return self._seconds_left() <= 0 or self._used_limit() is not None
+        return (self._seconds_left() <= 0 and not self._plan.continued.must_end) or self._used_limit() is not None
 
     def search_time_is_up(self) -> bool:
         """True if the rest of the time, or of the hours, is what the confirm runs need."""
@@ -101,9 +101,15 @@ class SearchLimits:
             return True
         return self._used_limit(reserved=True) is not None
 
-    def settle_confirm_length(self) -> None:
-        """Decide how long the confirm runs are, where that is left to the time that remains."""
-        self._plan.settle_length(self._seconds_left(), slots=self._slots(), check_lease=self._lease.check)
+    def settle_confirm_length(self, in_flight: Collection[str]) -> None:
+        """Decide how long the confirm runs are, where that is left to the time that remains.
+
+        Args:
+            in_flight: keys of the runs in flight.
+        """
+        self._plan.settle_length(
+            self._seconds_left(), slots=self._slots(), in_flight=in_flight, check_lease=self._lease.check
+        )
 
     def search_is_over(self) -> bool:
         """True if no trial shall begin, or go on after a pause."""

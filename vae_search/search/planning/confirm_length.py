@@ -10,9 +10,11 @@ from contextlib import suppress
 from typing import Any
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.search.planning.plan import SEARCH_SHARE, confirm_length
-from vae_search.search.planning.plan_record import SweepPlan
+from vae_search.search.planning.continuation import LEAST_CONTINUED_S, time_of_seeds_s
+from vae_search.search.planning.plan import SEARCH_SHARE, confirm_length, rounds_of
+from vae_search.search.planning.plan_record import SweepPlan, continues_best
 from vae_search.search.planning.turns import turn_epochs
+from vae_search.spec.planning.decay import decay_epochs_of
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
@@ -21,16 +23,6 @@ from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
 
 logger = logging.getLogger(__name__)
-
-
-def decided_epochs(store: Store, sweep: str, *, incarnation: str | None) -> int | None:
-    """Epochs that were decided for the confirm runs of a planned sweep; None if that is still open."""
-    path = SweepPaths(sweep).confirm_length(incarnation)
-    try:
-        found = from_json_bytes(store.read(path), where=path).get("epochs")
-    except NotFound:
-        return None
-    return found if isinstance(found, int) else None
 
 
 class ConfirmLength:
@@ -50,6 +42,10 @@ class ConfirmLength:
         """None: as the spec says, or not decided yet"""
         self.turn_epochs: Mapping[int, int] = {}
         """epoch at which some of the seeds give way once"""
+        self.branch_epoch: int | None = None
+        """epoch from which the best seed can go on; None: it does not"""
+        self.threads: int | None = None
+        """of its training then"""
         if self._is_auto and self._path in store.list(SweepPaths(spec.name).control):
             self._read()
 
@@ -70,12 +66,19 @@ class ConfirmLength:
         return share * 60.0 * minutes
 
     def decide(
-        self, finalists: Sequence[TrialRow], *, left_s: float, slots: int, check_lease: Callable[[], None]
+        self,
+        finalists: Sequence[TrialRow],
+        *,
+        left_s: float,
+        slots: int,
+        threads: int,
+        check_lease: Callable[[], None],
     ) -> None:
         """Decide by the time that is left, and record it; a decision that is there stays.
 
         Args:
             finalists: the trials that are to be confirmed.
+            threads: that a run has which is trained alone.
             check_lease: called before the store is changed.
         """
         if not self.is_open or not finalists:
@@ -83,15 +86,25 @@ class ConfirmLength:
         epoch_s = max(self._epoch_s(row) for row in finalists)
         judge_epochs = self._plan.speed.judge_epochs if self._plan else 0.0
         confirm = self._spec.confirm
-        length = confirm_length(
-            left_s,
-            workers=slots,
-            finalists=len(finalists),
-            seeds=confirm.seeds,
-            epoch_s=epoch_s,
-            judge_epochs=judge_epochs,
-        )
-        epochs = max(length, self._spec.budget.epochs)  # with fewer than its trial had, a model would be worse
+        rounds = rounds_of(slots, finalists=len(finalists), seeds=confirm.seeds)
+
+        def epochs_in(time_s: float) -> int:
+            length = confirm_length(
+                time_s,
+                workers=slots,
+                finalists=len(finalists),
+                seeds=confirm.seeds,
+                epoch_s=epoch_s,
+                judge_epochs=judge_epochs,
+            )
+            return max(length, self._spec.budget.epochs)  # with fewer than its trial had, a model would be worse
+
+        cpus = self._spec.resources.cpus_per_trial
+        of_seeds_s = time_of_seeds_s(left_s, rounds=rounds, threads=threads, cpus_per_trial=cpus)
+        epochs = epochs_in(of_seeds_s)
+        rest_s = left_s - rounds * (epochs + judge_epochs) * epoch_s
+        goes_on = continues_best(self._spec) and of_seeds_s < left_s and rest_s >= LEAST_CONTINUED_S
+        epochs = epochs if goes_on else epochs_in(left_s)
         turns = turn_epochs(confirm.seeds, workers=slots, epochs=epochs, judge_epochs=judge_epochs)
         record = {
             "epochs": epochs,
@@ -101,6 +114,8 @@ class ConfirmLength:
             "epoch_s": epoch_s,
             "judge_epochs": judge_epochs,
         }
+        if goes_on:
+            record |= {"branch_epoch": epochs - decay_epochs_of(epochs), "threads": threads}
         check_lease()
         with suppress(AlreadyThere):
             self._store.create(self._path, to_json_bytes(record))
@@ -116,6 +131,8 @@ class ConfirmLength:
         try:
             self.epochs = int(record["epochs"])
             self.turn_epochs = {int(seed): int(epoch) for seed, epoch in record["turn_epochs"].items()}
+            if "branch_epoch" in record:
+                self.branch_epoch, self.threads = int(record["branch_epoch"]), int(record["threads"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CorruptStore(
                 f"must hold the epochs of confirm runs, but {error!r}.",

@@ -20,6 +20,7 @@ LEAST_GROWTH = 2  # epochs of a confirm run as a multiple of a trial's
 CONTEST_SEEDS = 3  # the fewest that a promotion takes
 MOST_SEEDS = 5
 TRIAL_START_S = 0.5  # of a worker: a trial's graph, first files and row
+SEEDS_SHARE = 0.35  # of the time of all long trainings, for the fresh seeds, where the best of them goes on
 RESERVE = 0.97  # of the time of a confirm run that is epochs; the rest is its start, scores and files
 MOST_CONFIRM_EPOCHS = 100_000
 
@@ -44,6 +45,8 @@ class Demands:
     """
 
     promotes: bool = False
+    continues: bool = False
+    """whether the best fresh seed goes on alone"""
     least_rung: int = 1
     """epochs before which trials cannot be compared: the longest warm-up must be over"""
     least_epochs: int = 1
@@ -81,6 +84,8 @@ class Plan:
     """the part of it that judging takes"""
     fits: bool
     """whether even the least that a sweep does has room in its minutes"""
+    continues: bool = False
+    """whether the best of the seeds is to go on alone, after they have used their share"""
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -122,6 +127,17 @@ def plan(minutes: float, workers: int, speed: Speed, demands: Demands) -> Plan:
         room = math.floor(search_s * workers / each_s)
     trials = demands.trials or min(MOST_TRIALS, max(room, demands.least_trials, 1))
     length = max(longest, epochs)
+    continues = demands.continues and finalists > 0 and (workers > 1 or seeds > workers)
+    if continues:  # then the seeds have a part of the time; the rest is for the best of them
+        longest_of_seeds = confirm_length(
+            SEEDS_SHARE * confirm_s,
+            workers=workers,
+            finalists=finalists,
+            seeds=seeds,
+            epoch_s=speed.slow_epoch_s,
+            judge_epochs=speed.judge_epochs,
+        )
+        length = max(longest_of_seeds, epochs)
     judge_s = speed.judge_epochs * speed.slow_epoch_s * rounds_of(workers, finalists=finalists, seeds=seeds)
     needed_s = trials * each_s / workers if demands.trials is None else 0.0
     return Plan(
@@ -136,6 +152,7 @@ def plan(minutes: float, workers: int, speed: Speed, demands: Demands) -> Plan:
         confirm_s=confirm_s,
         judge_s=judge_s if finalists else 0.0,
         fits=needed_s <= search_s * (1 + 1e-9) and (longest >= epochs or not finalists),
+        continues=continues,
     )
 
 

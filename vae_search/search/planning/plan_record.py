@@ -57,6 +57,13 @@ def is_planned(spec: SweepSpec) -> bool:
     return bool(spec.auto) or spec.confirm.epochs == AUTO
 
 
+def continues_best(spec: SweepSpec) -> bool:
+    """True if the best fresh seed goes on where that gains something: its rate must be constant before the end."""
+    is_stable = spec.lr_schedule == "wsd" or LR_SCHEDULE in spec.auto
+    is_planned = spec.confirm.epochs == AUTO and spec.confirm.continuation == AUTO
+    return is_planned and is_stable and spec.budget.patience is None
+
+
 def demands_of(spec: SweepSpec) -> Demands:
     """Demands of a spec on its plan; None where it leaves something to it."""
     auto, pruning = spec.auto, spec.pruning
@@ -65,6 +72,7 @@ def demands_of(spec: SweepSpec) -> Demands:
     given = None if PRUNING in auto else pruning
     return Demands(
         promotes=spec.promote is not None,
+        continues=continues_best(spec),
         least_rung=warmup + 1,
         least_epochs=warmup + (EVALUATIONS_OF_INSTABILITY if weighs else 1),
         least_trials=max(1, len(spec.enqueue)),

@@ -60,6 +60,10 @@ class Turns:
         self._had_turn.add(running.assignment.key)
         self._waiting[running.assignment.key] = running
 
+    def waiting(self, key: str) -> RunningTrial | None:
+        """The run that waits under this key; None if none does."""
+        return self._waiting.get(key)
+
     def take(self, key: str) -> RunningTrial | None:
         """The run that goes on; None if it did not wait."""
         return self._waiting.pop(key, None)

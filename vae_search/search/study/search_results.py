@@ -99,7 +99,7 @@ class SearchResults:
             front=self._retention.front,
             epochs_done=epochs_done,
             running={key: len(run.measurements) for key, run in list(running.items())},
-            confirmed=len(self._confirmation.ended),
+            confirmed=self._confirmation.confirmed,
             confirm_runs=self._spec.confirm.runs,
             paused=queue.paused,
         )

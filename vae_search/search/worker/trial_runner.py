@@ -5,14 +5,14 @@ import logging
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 
 from vae_search.core.image_bounds import ImageBounds
 from vae_search.core.measurements import Diverged, EpochMeasurement
 from vae_search.core.trial_state import Reason
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.errors import InvalidSpec, VaeSearchError
+from vae_search.errors import Conflict, InvalidSpec, VaeSearchError
 from vae_search.search.messages import (
     MEASUREMENTS_FILE,
     STATE_FILE,
@@ -56,6 +56,7 @@ class TrialRunner:
         *,
         node_id: str,
         leaves_soon: Callable[[], bool] = lambda: False,
+        threads: int | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         end_process: Callable[[], None] = end_process,
     ) -> None:
@@ -75,7 +76,8 @@ class TrialRunner:
         self._monotonic = monotonic
         spec = config.spec
         self._trial_plan = TrainingPlan.of(spec, rungs=config.rungs)
-        self._trainer = Trainer.of(spec, task)
+        self._threads = threads or spec.resources.cpus_per_trial
+        self._trainer = Trainer.of(spec, task, threads=threads)
         self._metrics = MetricsEngine(metrics=spec.metrics, task=task) if spec.metrics else None
         if self._metrics is not None:
             self._metrics.import_all()
@@ -159,6 +161,11 @@ class TrialRunner:
         return failure_counts(self._store, spec.name, assignment.key, trial_timeout_s=spec.trial_timeout_s)
 
     def _start(self, assignment: TrialAssignment) -> TrainingRun:
+        if assignment.threads not in (None, self._threads):  # whose number is fixed by the first use
+            raise Conflict(
+                f"run {assignment.key} was begun with {assignment.threads} threads, but this process has "
+                f"{self._threads}.\nRun the same command again, without --inline."
+            )
         run = self._trainer.start(
             Config.from_params(assignment.params), self._plan_of(assignment), seed=assignment.seed
         )
@@ -171,6 +178,8 @@ class TrialRunner:
             if PER_IMAGE_FILE in checkpoint.files:
                 self._bounds = bounds_from_parquet(checkpoint.files[PER_IMAGE_FILE], where=PER_IMAGE_FILE)
             logger.info("run %s continues after epoch %d", assignment.key, run.epoch)
+        elif assignment.continues_epoch is not None:
+            raise ValueError(f"the state of epoch {assignment.continues_epoch} that it goes on from is gone or damaged")
         else:
             logger.info("run %s starts: %s", assignment.key, json.dumps(dict(assignment.params)))
         return run
@@ -178,12 +187,13 @@ class TrialRunner:
     def _plan_of(self, assignment: TrialAssignment) -> TrainingPlan:
         if not assignment.confirms:
             return self._trial_plan
-        return self._trial_plan.confirming(assignment.epochs or self._config.spec.confirm_epochs)
+        epochs = assignment.epochs or self._config.spec.confirm_epochs
+        return self._trial_plan.confirming(epochs, decay_epochs=assignment.decay_epochs)
 
     def _save_if_due(self, assignment: TrialAssignment, run: TrainingRun) -> None:
         last = run.is_over
         waited_s = self._monotonic() - self._saved_at
-        stops = run.epoch in self._config.rungs or run.epoch == assignment.turn_epoch
+        stops = run.epoch in (*self._config.rungs, assignment.turn_epoch, assignment.branch_epoch)
         due = last or stops or waited_s >= self._config.spec.checkpoint_s
         if not (due or self._must_leave()):
             return
@@ -191,6 +201,8 @@ class TrialRunner:
             STATE_FILE: npz_of(run.state()),
             MEASUREMENTS_FILE: json.dumps([asdict(measurement) for measurement in run.measurements]).encode(),
         }
+        if run.epoch == assignment.branch_epoch:  # before its own: what has been reported must be there
+            self._save(assignment.continued_key, run, files)
         if last:
             weights = run.averaged_weights()
             files[WEIGHTS_FILE] = npz_of(weights)
@@ -199,12 +211,14 @@ class TrialRunner:
             if assignment.confirms:
                 self._bounds = judge(weights, description, self._judge_task)
                 files[PER_IMAGE_FILE] = bounds_to_parquet(self._bounds)
-        checkpoints.save(
-            self._store, self._config.spec.name, assignment.key, lease=self._config.lease, epoch=run.epoch, files=files
-        )
-        checkpoints.prune(self._store, self._config.spec.name, assignment.key, lease=self._config.lease)
+        self._save(assignment.key, run, files)
         self._saved_at = self._monotonic()
         self._saved_epoch = run.epoch
+
+    def _save(self, key: str, run: TrainingRun, files: Mapping[str, bytes]) -> None:
+        sweep, lease = self._config.spec.name, self._config.lease
+        checkpoints.save(self._store, sweep, key, lease=lease, epoch=run.epoch, files=files)
+        checkpoints.prune(self._store, sweep, key, lease=lease)
 
     def _description_of(self, run: TrainingRun) -> ModelDescription:
         return ModelDescription(
@@ -244,7 +258,7 @@ class TrialRunner:
         return f"an attempt took longer than trial_timeout_s = {longest_s:g} s, {MAX_FAILURES} times"
 
     def _report(self, assignment: TrialAssignment, run: TrainingRun) -> TrialReport:
-        news = tuple(run.measurements[self._reported :])
+        news, since = tuple(run.measurements[self._reported :]), assignment.continues_epoch or 0
         self._reported = run.epoch
         scores = run.scores() if run.is_over else None
         if scores is not None and self._bounds is not None:
@@ -259,7 +273,7 @@ class TrialRunner:
             key=assignment.key,
             epoch=run.epoch,
             measurements=news,
-            costs=run.costs(),
+            costs=run.costs(after=since) if run.epoch > since else None,
             scores=scores,
             failure=None,
             node_id=self._node_id,
@@ -267,12 +281,12 @@ class TrialRunner:
         )
 
     def _failed(self, assignment: TrialAssignment, failure: Failure) -> TrialReport:
-        measurements = [] if self._run is None else self._run.measurements
+        measurements, since = [] if self._run is None else self._run.measurements, assignment.continues_epoch or 0
         return TrialReport(
             key=assignment.key,
             epoch=len(measurements),
             measurements=tuple(measurements[self._reported :]),
-            costs=self._run.costs() if self._run and measurements else None,
+            costs=self._run.costs(after=since) if self._run and len(measurements) > since else None,
             scores=None,
             failure=failure,
             node_id=self._node_id,

@@ -84,13 +84,13 @@ def _candidate_side(store: Store, state: ModelState, entry: Entry) -> Facts | No
             return _version_side(store, state, version.number)
     sweep, _, trial = (entry.candidate or "").rpartition("/")
     try:
-        rows = ConfirmRuns(store, sweep).read().rows
+        found = ConfirmRuns(store, sweep).read()
     except (NotFound, CorruptStore):  # the sweep was removed; what was decided on is still in the log
         return None
-    runs = {str(number): of for number, of in by_trial(rows).items()}.get(trial, [])
+    runs = {str(number): of for number, of in by_trial((*found.rows, *found.continued)).items()}.get(trial, [])
     if not runs or content_sha256(runs) != entry.candidate_sha256:
         return None
-    heard = testifying(runs, selecting=selecting_seed(rows))
+    heard = testifying(runs, selecting=selecting_seed(found.rows))
     seeds = [(run.confirm_seed, -run.iwae, run in heard) for run in runs if run.iwae is not None]
     chosen = min(heard, key=lambda run: (run.neg_elbo, run.confirm_seed), default=None)
     return _side(

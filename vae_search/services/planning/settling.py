@@ -4,11 +4,12 @@ A sweep that exists has been settled when it began, and keeps its numbers.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vae_search.errors import ClusterTrouble
 from vae_search.search.planning.plan import plan
-from vae_search.search.planning.plan_record import SweepPlan, demands_of, interleaved, values_of
+from vae_search.search.planning.plan_record import SweepPlan, continues_best, demands_of, interleaved, values_of
 from vae_search.search.planning.speed import speed_of
 from vae_search.services.planning.plan_words import plan_sentence
 from vae_search.spec.hyperparameters import ParamValue
@@ -81,7 +82,10 @@ def settle(
             "Write numbers for budget.trials and budget.epochs, or try again once a node holds a trial."
         )
     speed = speed_of(timings, found[0].costs)
-    divided = plan(minutes, workers, speed, demands_of(spec))
+    demands = replace(
+        demands_of(spec), continues=continues_best(spec) and address is None
+    )  # on one machine, with its cores
+    divided = plan(minutes, workers, speed, demands)
     record = SweepPlan(minutes=minutes, workers=workers, speed=speed, plan=divided, timings=timings)
     observer.on_phase(plan_sentence(record))
     if not divided.fits:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import pyarrow as pa
 
@@ -24,26 +25,47 @@ class ConfirmRow(TrialRow):
     `trial` is the finalist, `seed` the number that its training drew from. Other than in a trial's row, `iwae` is the
     mean over the judge images, with more samples (`iwae_k`); all other scores are on the select images.
 
+    A run that goes on from the state of another has the costs of its own epochs alone; its `epochs` are all.
+
     Raises:
-        ValueError: As for a `TrialRow`, or `confirm_seed` is negative.
+        ValueError: As for a `TrialRow`, or `confirm_seed` is negative although the run goes on from no other.
     """
 
-    confirm_seed: Int32  # 0: the run that the finalists are chosen by; 1, 2, 3 …: seeds that testify for a config
+    confirm_seed: Int32  # 0: chooses among finalists; 1, 2, 3 …: seeds that testify; -k: goes on from the run of seed k
+    continues_epoch: Int32 | None = None  # of the run that goes on: the epoch of seed k's run that it goes on from
+    threads: Int32 | None = None  # of the run that goes on, which its bits depend on; NULL: resources.cpus_per_trial
 
     def __post_init__(self) -> None:
         TrialRow.__post_init__(self)  # with slots, super() would look in a class that is no more
-        object.__setattr__(self, "confirm_seed", checked("confirm_seed", self.confirm_seed, _CONFIRM_SEED))
-        if self.confirm_seed < 0:
-            raise ValueError(f"`confirm_seed >= 0` must hold, but got {self.confirm_seed}")
+        object.__setattr__(
+            self, "confirm_seed", checked("confirm_seed", self.confirm_seed, _OWN_COLUMNS["confirm_seed"])
+        )
+        for name in ("continues_epoch", "threads"):
+            object.__setattr__(self, name, checked(name, getattr(self, name), _OWN_COLUMNS[name]))
+        if (self.confirm_seed < 0) != self.continues:
+            law = "`confirm_seed` must be negative exactly where a run goes on from another"
+            raise ValueError(f"{law}, but got {self.confirm_seed} with continues_epoch {self.continues_epoch}")
 
     @classmethod
-    def of(cls, row: TrialRow, *, confirm_seed: int) -> "ConfirmRow":
+    def of(
+        cls, row: TrialRow, *, confirm_seed: int, continues_epoch: int | None = None, threads: int | None = None
+    ) -> "ConfirmRow":
         """`row` as the row of a confirm run."""
-        return cls(**{field.name: getattr(row, field.name) for field in fields(TrialRow)}, confirm_seed=confirm_seed)
+        return cls(
+            **{field.name: getattr(row, field.name) for field in fields(TrialRow)},
+            confirm_seed=confirm_seed,
+            continues_epoch=continues_epoch,
+            threads=threads,
+        )
+
+    @property
+    def continues(self) -> bool:
+        """True if it goes on from the state of another confirm run."""
+        return self.continues_epoch is not None
 
     @property
     def key(self) -> str:
-        """The run as it stands in paths: `000042-s1`."""
+        """The run as it stands in paths: `000042-s1`, `000042-c1`."""
         return store_paths.confirm_key(self.trial, self.confirm_seed)
 
 
@@ -51,8 +73,8 @@ SELECTING_SEED = 0  # of each finalist where there are several: its run chooses 
 _FORMER_SELECTING_SEED = 1  # of older versions, where it testified as well
 _CONTEST_SEEDS = 3  # what has to remain for the former selecting seed to be left out; no contest takes fewer
 
-_CONFIRM_SEED = columns_of(ConfirmRow)["confirm_seed"]
-FINALIST_SCHEMA = TRIAL_SCHEMA.append(pa.field("confirm_seed", _CONFIRM_SEED.arrow))
+_OWN_COLUMNS = {name: columns_of(ConfirmRow)[name] for name in ("confirm_seed", "continues_epoch", "threads")}
+FINALIST_SCHEMA = pa.schema([*TRIAL_SCHEMA, *((name, column.arrow) for name, column in _OWN_COLUMNS.items())])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +82,13 @@ class ConfirmRunRows:
     """Result of reading a sweep's confirm runs: the intact rows, and the files that had to be left out."""
 
     rows: tuple[ConfirmRow, ...]
-    """by trial and seed"""
+    """of fresh seeds, by trial and seed"""
     damaged: tuple[str, ...]
     """paths in the store"""
     foreign: Mapping[str, str]
     """those of `damaged` that are intact rows of another sweep of this name, and how each is known to be"""
+    continued: tuple[ConfirmRow, ...] = ()
+    """runs that go on from one of `rows`: their weights are served, and they testify for no config"""
 
 
 class ConfirmRuns:
@@ -114,7 +138,7 @@ class ConfirmRuns:
         return row
 
     def rows(self) -> list[ConfirmRow]:
-        """The intact rows, by trial and seed, for callers that need not name the damaged files."""
+        """The intact rows of fresh seeds, by trial and seed, for callers that need not name the damaged files."""
         return [*self.read().rows]
 
     def read(self, *, before: Sequence[ConfirmRow] = ()) -> ConfirmRunRows:
@@ -139,7 +163,17 @@ class ConfirmRuns:
         foreign = foreign_rows(rows, identity, folder=self._paths.finalists)
         own = [row for row in rows if self._paths.finalist(row.trial, row.confirm_seed) not in foreign]
         own.sort(key=lambda row: (row.trial, row.confirm_seed))
-        return ConfirmRunRows(rows=tuple(own), damaged=(*damaged, *foreign), foreign=foreign)
+        return ConfirmRunRows(
+            rows=tuple(row for row in own if not row.continues),
+            damaged=(*damaged, *foreign),
+            foreign=foreign,
+            continued=tuple(row for row in own if row.continues),
+        )
+
+
+def continued_seed(confirm_seed: int) -> int:
+    """The `confirm_seed` of the run that goes on from that of a fresh seed, or of which fresh seed such a run is."""
+    return -confirm_seed
 
 
 def by_trial(rows: Sequence[ConfirmRow]) -> dict[int, list[ConfirmRow]]:
@@ -170,14 +204,14 @@ def testifying(runs: Sequence[ConfirmRow], *, selecting: int | None) -> list[Con
     Args:
         selecting: as `selecting_seed` finds it among the rows of all finalists.
     """
-    complete = [row for row in runs if row.state is State.COMPLETE]
+    complete = [row for row in runs if row.state is State.COMPLETE and not row.continues]
     fresh = [row for row in complete if row.confirm_seed != selecting]
     return fresh if selecting == SELECTING_SEED or len(fresh) >= _CONTEST_SEEDS else complete
 
 
 def finalist_to_parquet(row: ConfirmRow, *, path: str) -> bytes:
     """`row` as a sealed Parquet file for `path`, with the columns of `FINALIST_SCHEMA`."""
-    record = trial_record(row) | {"confirm_seed": row.confirm_seed}
+    record = trial_record(row) | {name: getattr(row, name) for name in _OWN_COLUMNS}
     return encode_checked(pa.Table.from_pylist([record], schema=with_metrics(FINALIST_SCHEMA, [row])), path=path)
 
 
@@ -194,7 +228,8 @@ def finalist_from_parquet(content: bytes, *, path: str) -> ConfirmRow:
         )
     try:
         records = records_of(table)
-        return ConfirmRow(**trial_fields(records[0]), confirm_seed=records[0]["confirm_seed"])
+        own: dict[str, Any] = {name: records[0].get(name) for name in _OWN_COLUMNS}  # rows of older versions lack some
+        return ConfirmRow(**trial_fields(records[0]), **own)
     except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
         raise CorruptStore(
             f"does not hold a confirm run: {error}.", path=path, advice="Restore it from a copy."

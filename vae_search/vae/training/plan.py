@@ -7,10 +7,9 @@ from typing import Literal
 from vae_search.core.measurements import StoppingRule
 from vae_search.spec.fields import Precision
 from vae_search.spec.hyperparameters import Config
+from vae_search.spec.planning.decay import decay_epochs_of
 from vae_search.spec.sections import EVALUATIONS_OF_INSTABILITY, longest_warmup_epochs, measures_instability
 from vae_search.spec.sweep_spec import SweepSpec
-
-DECAY_SHARE = 0.2  # of a long training (Hägele et al. 2024, "Scaling Laws ... Beyond Fixed Training Durations")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +32,8 @@ class TrainingPlan:
 
     is_long: bool = False
     """whether it is of confirm runs, which no rung compares"""
+    last_decay_epochs: int | None = None
+    """of a run that goes on from another's state: epochs at its end in which the rate falls; None: by its length"""
 
     @property
     def decay_epochs(self) -> int:
@@ -41,7 +42,9 @@ class TrainingPlan:
         Trials of `wsd` stay at their rate, so that those of any length are compared as equals.
         """
         if self.lr_schedule == "wsd":
-            return max(1, round(DECAY_SHARE * self.epochs)) if self.is_long else 0
+            if self.last_decay_epochs is not None:
+                return self.last_decay_epochs
+            return decay_epochs_of(self.epochs) if self.is_long else 0
         return self.epochs if self.lr_schedule == "cosine" else 0
 
     @property
@@ -79,6 +82,11 @@ class TrainingPlan:
             elbo_epochs=config.elbo_epochs(self.epochs),
         )
 
-    def confirming(self, epochs: int) -> "TrainingPlan":
-        """The plan of the sweep's confirm runs, which are compared at their end alone."""
-        return replace(self, epochs=epochs, iwae_epochs=frozenset([epochs] if self.iwae_epochs else []), is_long=True)
+    def confirming(self, epochs: int, *, decay_epochs: int | None = None) -> "TrainingPlan":
+        """The plan of the sweep's confirm runs, which are compared at their end alone.
+
+        Args:
+            decay_epochs: of a run that goes on; None: by the length.
+        """
+        iwae_epochs = frozenset([epochs] if self.iwae_epochs else [])
+        return replace(self, epochs=epochs, iwae_epochs=iwae_epochs, is_long=True, last_decay_epochs=decay_epochs)

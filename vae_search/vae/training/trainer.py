@@ -48,14 +48,17 @@ class Trainer:
         self._baselines: dict[Likelihood, float] = {}
 
     @classmethod
-    def of(cls, spec: SweepSpec, task: TrainingTask) -> "Trainer":
+    def of(cls, spec: SweepSpec, task: TrainingTask, *, threads: int | None = None) -> "Trainer":
         """The engine of a sweep's trials; errors as of the class.
+
+        Args:
+            threads: None: those of a trial.
 
         Raises:
             NodeTrouble: Also if the spec asks for bfloat16, which this machine only emulates.
         """
         resources = spec.resources
-        trainer = cls(task, threads=resources.cpus_per_trial, gpus=resources.gpus_per_trial)
+        trainer = cls(task, threads=threads or resources.cpus_per_trial, gpus=resources.gpus_per_trial)
         if spec.precision == "bfloat16":
             require_bfloat16(resources.gpus_per_trial)
         return trainer

@@ -199,16 +199,20 @@ class TrainingRun:
             neg_bound=-iwae if self._plan.iwae_epochs else best.neg_elbo,
         )
 
-    def costs(self) -> Costs:
+    def costs(self, *, after: int = 0) -> Costs:
         """Cost of the epochs so far, scoring after each of them included.
 
+        Args:
+            after: epoch until which another run has paid.
+
         Raises:
-            ValueError: No epoch is done yet.
+            ValueError: No epoch is done since.
         """
-        if not self.measurements:
-            raise ValueError("`epoch >= 1` must hold, but no epoch is done")
-        seen = self.epoch * self._graph.steps_per_epoch * self._config.batch_size
-        return costs_of(self.measurements, self._network, images=seen, config=self._config, device=self._device)
+        own = self.measurements[after:]
+        if not own:
+            raise ValueError(f"`epoch > {after}` must hold, but got {self.epoch}")
+        seen = len(own) * self._graph.steps_per_epoch * self._config.batch_size
+        return costs_of(own, self._network, images=seen, config=self._config, device=self._device)
 
     def _iwae(self, weights: Tensors) -> float:
         """The importance-weighted bound of weights on the select images, nats per image."""

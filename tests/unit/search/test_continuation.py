@@ -1,0 +1,122 @@
+"""The best seed's continuation: which run, how much of the time, and that its length keeps the minutes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.candidates import failed_row, finalist_row
+from vae_search.search.planning.continuation import (
+    LAST_STAGE,
+    PROBE_EPOCHS,
+    START_S,
+    best_seed,
+    first_stage,
+    next_stage,
+    time_of_seeds_s,
+)
+from vae_search.search.planning.plan import SEEDS_SHARE, confirm_length, rounds_of
+from vae_search.spec.planning.decay import DECAY_SHARE, decay_epochs_of
+
+
+def trained(
+    left_s: float, *, branch: int, epoch_s: float, judge_epochs: float, drift: float = 1.0
+) -> tuple[int, float]:
+    """Epochs of the whole training and seconds used, on a machine whose epochs take `drift` times as long later."""
+    found = first_stage(branch, branch + 2, left_s=left_s, epoch_s=epoch_s, judge_epochs=judge_epochs)
+    assert found is not None
+    used_s, done, number = START_S, branch, 1
+    while True:
+        used_s += (found.until - done) * epoch_s * (drift if number > 1 else 1.0)
+        done = found.until
+        if found.decay_epochs:
+            return done, used_s + judge_epochs * epoch_s * drift
+        number += 1
+        seen_s = epoch_s * (drift if number > 2 else 1.0)  # the clock of a stage tells
+        found = next_stage(done, number=number, left_s=left_s - used_s, epoch_s=seen_s, judge_epochs=judge_epochs)
+
+
+def test_the_best_seed_on_select_images_goes_on_whatever_judge_images_say():
+    rows = [
+        finalist_row(7, 1, neg_elbo=90.0, iwae=-80.0),
+        finalist_row(7, 2, neg_elbo=89.0, iwae=-95.0),
+        finalist_row(7, 3, neg_elbo=91.0, iwae=-70.0),
+    ]
+
+    assert best_seed(rows, seeds=3) == rows[1]
+
+
+def test_nobody_goes_on_before_all_seeds_have_ended_or_where_one_has_failed():
+    rows = [finalist_row(7, 1), finalist_row(7, 2)]
+
+    assert best_seed(rows, seeds=3) is None
+    assert best_seed([*rows, failed_row(7, 3)], seeds=3) is None
+
+
+def test_the_run_that_finalists_are_chosen_by_does_not_go_on():
+    rows = [finalist_row(3, 0, neg_elbo=1.0), finalist_row(7, 0, neg_elbo=0.5), finalist_row(7, 1, neg_elbo=90.0)]
+
+    assert best_seed(rows, seeds=1) == rows[2]
+
+
+def test_the_seeds_have_their_share_only_where_somebody_gains_by_the_rest():
+    assert time_of_seeds_s(1000, rounds=1.5, threads=2, cpus_per_trial=1) == SEEDS_SHARE * 1000
+    assert time_of_seeds_s(1000, rounds=3.0, threads=1, cpus_per_trial=1) == SEEDS_SHARE * 1000
+    assert time_of_seeds_s(1000, rounds=1.0, threads=1, cpus_per_trial=1) == 1000
+    assert time_of_seeds_s(10, rounds=1.5, threads=2, cpus_per_trial=1) == 10
+
+
+@given(
+    left_s=st.floats(60, 7200),
+    share=st.floats(0.0005, 0.01),
+    judge_epochs=st.floats(0, 10),
+    drift=st.floats(0.7, 1.8),
+)
+def test_the_minutes_are_kept_although_the_machine_gets_slower_or_faster(left_s, share, judge_epochs, drift):
+    epoch_s = share * left_s
+
+    _, used_s = trained(left_s, branch=10, epoch_s=epoch_s, judge_epochs=judge_epochs, drift=drift)
+
+    # An epoch is not divided; the reserve is for scores and files.
+    assert 0.95 * left_s - 3 * epoch_s <= used_s <= left_s + epoch_s
+
+
+def test_the_rate_falls_over_the_last_fifth_at_an_even_speed():
+    done, left_s, ends = 100, 1000.0, []
+    for number in range(2, LAST_STAGE + 1):
+        found = next_stage(done, number=number, left_s=left_s, epoch_s=1.0, judge_epochs=0.0)
+        left_s, done = left_s - (found.until - done), found.until
+        ends.append(found.decay_epochs)
+
+    assert ends[:-1] == [0] * (LAST_STAGE - 2)
+    assert ends[-1] == pytest.approx(DECAY_SHARE * done, rel=0.1)  # the reserve has shrunk meanwhile
+
+
+def test_where_little_time_is_left_the_rate_falls_at_once():
+    found = next_stage(100, number=2, left_s=10, epoch_s=1.0, judge_epochs=0.0)
+
+    assert (found.until, found.decay_epochs) == (109, 9)
+
+
+def test_time_that_is_over_still_brings_the_run_to_an_end():
+    found = next_stage(100, number=LAST_STAGE, left_s=-5.0, epoch_s=1.0, judge_epochs=3.0)
+
+    assert (found.until, found.decay_epochs) == (101, 1)
+
+
+def test_nothing_goes_on_that_could_not_become_longer_than_the_seeds_were():
+    assert first_stage(80, 100, left_s=START_S + 20, epoch_s=1.0, judge_epochs=0.0) is None
+    assert first_stage(80, 100, left_s=START_S + 100, epoch_s=1.0, judge_epochs=0.0).until == 80 + PROBE_EPOCHS
+
+
+def test_half_an_hour_on_two_cores_gives_the_promoted_weights_twice_the_core_time():
+    """Arithmetic of the shares: three seeds on two cores, epochs of 5 s, judging of 10 epochs."""
+    left_s, setting = 0.75 * 1800, {"finalists": 1, "seeds": 3, "epoch_s": 5.0, "judge_epochs": 10.0}
+    whole, part = (confirm_length(share * left_s, workers=2, **setting) for share in (1.0, SEEDS_SHARE))
+    used_s = rounds_of(2, finalists=1, seeds=3) * (part + 10) * 5.0
+    branch = part - decay_epochs_of(part)
+
+    same_speed, _ = trained(left_s - used_s, branch=branch, epoch_s=5.0, judge_epochs=10.0)
+    faster, _ = trained(left_s - used_s, branch=branch, epoch_s=5.0 / 1.6, judge_epochs=10.0)
+
+    assert same_speed > 1.1 * whole
+    assert faster > 1.6 * whole

@@ -1,0 +1,187 @@
+"""The run that goes on from the best seed: its bits, its row, its costs, and what a driver that dies in it leaves."""
+
+import json
+
+import pytest
+
+from tests.support.sweeps import Sessions
+from vae_search.search.planning import continued_run
+from vae_search.search.planning.continuation import Stage
+from vae_search.search.planning.plan import Demands, Speed, plan
+from vae_search.search.planning.plan_record import SweepPlan
+from vae_search.store.backends.local import LocalStore
+from vae_search.store.control.confirm_decisions import continuation_of
+from vae_search.store.ledger import artifacts
+from vae_search.store.ledger.artifacts import WEIGHTS_FILE
+from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
+from vae_search.store.paths import SweepPaths
+from vae_search.vae.inference.npz import arrays_of
+
+pytestmark = pytest.mark.needs_tensorflow
+
+SPEED = Speed(epoch_s=0.5, slow_epoch_s=0.5, judge_epochs=0.0)
+PLAN = SweepPlan(minutes=1.0, workers=2, speed=SPEED, plan=plan(1.0, 2, SPEED, Demands(promotes=True)))
+PLANNED = (
+    "budget={trials: 1, epochs: 2, minutes: 1}",
+    "confirm={finalists: 1, seeds: 2, epochs: auto}",
+    "pruning=off",
+    "lr_schedule=wsd",
+)
+PATHS = SweepPaths("small")
+
+
+STAGES = {
+    1: Stage(until=6, decay_epochs=0),
+    2: Stage(until=8, decay_epochs=0),
+    3: Stage(until=9, decay_epochs=0),
+    4: Stage(until=12, decay_epochs=3),
+}
+
+
+def decided(store: LocalStore) -> None:
+    """Decide on the length of the seeds before the driver does, whose clock would decide otherwise."""
+    length = {"epochs": 5, "turn_epochs": {}, "branch_epoch": 4, "threads": 1}
+    store.create(PATHS.confirm_length(None), json.dumps(length).encode())
+
+
+@pytest.fixture(autouse=True)
+def stages(monkeypatch):
+    """Stages of the same lengths on every machine."""
+    monkeypatch.setattr(continued_run, "first_stage", lambda *told, **named: STAGES[1])
+    monkeypatch.setattr(continued_run, "next_stage", lambda done, *, number, **named: STAGES[number])
+
+
+@pytest.fixture
+def sessions(small_task, judge_task):
+    """Drivers on one of several stores."""
+    opened: dict[LocalStore, Sessions] = {}
+
+    def of(store: LocalStore, *overrides: str, **settings: object):
+        drivers = opened.setdefault(store, Sessions(store, small_task, judge_task))
+        return drivers.open(*PLANNED, *overrides, plan=PLAN, **({"seconds_left": lambda: 1000.0} | settings))
+
+    yield of
+    for drivers in opened.values():
+        drivers.close()
+
+
+def went_on(store: LocalStore) -> ConfirmRow:
+    (row,) = ConfirmRuns(store, "small").read().continued
+    return row
+
+
+def weights(store: LocalStore, row: ConfirmRow) -> dict[str, bytes]:
+    files = artifacts.load(store, "small", row.key, sha256=row.artifact_sha256)
+    return {name: array.tobytes() for name, array in arrays_of(files[WEIGHTS_FILE]).items()}
+
+
+def test_the_best_seed_goes_on_and_the_others_end_as_they_were(store, sessions):
+    decided(store)
+
+    sessions(store, "checkpoint_s=0.001").run()
+
+    seeds, row = ConfirmRuns(store, "small").rows(), went_on(store)
+    best = min(seeds, key=lambda each: each.neg_elbo)
+    assert [each.epochs for each in seeds] == [5, 5]
+    assert (row.confirm_seed, row.seed, row.continues_epoch, row.threads) == (-best.confirm_seed, best.seed, 4, 1)
+    assert row.key == f"000000-c{best.confirm_seed}"
+    assert row.epochs == 12
+    assert row.neg_elbo < best.neg_elbo
+    assert row.iwae_k == best.iwae_k
+    assert store.list(PATHS.running) == []
+
+
+def test_its_costs_are_those_of_its_own_epochs(store, sessions):
+    decided(store)
+
+    sessions(store).run()
+
+    row, seed = went_on(store), ConfirmRuns(store, "small").rows()[0]
+    assert row.train_flops == pytest.approx(seed.train_flops * 8 / 5)
+
+
+@pytest.mark.slow
+def test_a_driver_that_dies_in_it_leaves_the_same_bits(tmp_path, sessions):
+    expected, found = LocalStore(tmp_path / "expected"), LocalStore(tmp_path / "found")
+    for store in (expected, found):
+        decided(store)
+    sessions(expected).run()
+
+    for epoch in (5, 6, 8, 11):
+        sessions(found, "checkpoint_s=0.001").run(
+            until=lambda report, epoch=epoch: "-c" in report.key and report.epoch == epoch
+        )
+    sessions(found).run()
+
+    rows = [went_on(store) for store in (expected, found)]
+    assert rows[0].neg_elbo == rows[1].neg_elbo
+    assert rows[0].iwae == rows[1].iwae
+    assert weights(expected, rows[0]) == weights(found, rows[1])
+    assert [len(ConfirmRuns(store, "small").rows()) for store in (expected, found)] == [2, 2]
+
+
+@pytest.mark.slow
+def test_time_that_is_over_does_not_cut_a_run_that_goes_on(store, sessions):
+    left_s = [1000.0]
+    decided(store)
+    sessions(store).run(until=lambda report: "-c" in report.key and report.epoch == 7)
+
+    left_s[0] = -1.0
+    sessions(store, seconds_left=lambda: left_s[0]).run()
+
+    assert went_on(store).epochs == 12
+
+
+@pytest.mark.slow
+def test_a_stage_is_decided_once_and_never_again(store, sessions, monkeypatch):
+    decided(store)
+    sessions(store, "checkpoint_s=0.001").run(until=lambda report: "-c" in report.key and report.epoch == 8)
+    first = [store.read(PATHS.confirm_length(None, stage=number)) for number in (1, 2)]
+
+    monkeypatch.setattr(continued_run, "first_stage", lambda *told, **named: Stage(until=7, decay_epochs=0))
+    sessions(store, seconds_left=lambda: 0.5).run()
+
+    assert [store.read(PATHS.confirm_length(None, stage=number)) for number in (1, 2)] == first
+    assert went_on(store).epochs == 12
+    assert str(continuation_of(store, "small", incarnation=None)).endswith("goes on from epoch 4 to 12, with 1 thread")
+
+
+def states_removed(store: LocalStore) -> None:
+    for path in store.list(PATHS.running):
+        if "-c" in path and "checkpoint" in path:
+            store.remove(path)
+
+
+def test_a_run_whose_state_is_gone_fails_and_takes_nothing_with_it(store, sessions):
+    decided(store)
+    sessions(store).run(until=lambda report: "-c" in report.key)
+    states_removed(store)
+
+    sessions(store).run()
+
+    row = went_on(store)
+    assert (row.state, row.artifact_sha256) == ("FAIL", None)
+    assert "is gone or damaged" in row.error
+    assert {each.state for each in ConfirmRuns(store, "small").rows()} == {"COMPLETE"}
+
+
+@pytest.mark.slow
+def test_nothing_begins_to_go_on_from_a_state_that_somebody_has_removed(store, sessions):
+    decided(store)
+    sessions(store).run(until=lambda report: report.key.endswith("-s2") and report.scores is not None)
+    states_removed(store)
+
+    again = sessions(store)
+    again.run()
+
+    assert ConfirmRuns(store, "small").read().continued == ()
+    assert again.coordinator.exhausted
+
+
+def test_without_a_decision_for_it_nothing_goes_on(store, sessions):
+    store.create(PATHS.confirm_length(None), json.dumps({"epochs": 3, "turn_epochs": {}}).encode())
+
+    sessions(store).run()
+
+    assert ConfirmRuns(store, "small").read().continued == ()
+    assert store.list(PATHS.running) == []

@@ -1,0 +1,93 @@
+"""Continuation of the best fresh seed: its share of the time, and the stages that decide its length. Pure functions.
+
+The seeds that testify for a config are trained for one length, to its end, with the learning rate's decay. A training
+at a constant rate has no end of its own, so the best of them goes on from where its rate was still constant, alone and
+with all cores, and decays once the time is nearly over: it needs no length before that (Hägele et al. 2024, "Scaling
+Laws and Compute-Optimal Training Beyond Fixed Training Durations").
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vae_search.core.trial_state import State
+from vae_search.search.planning.plan import RESERVE, SEEDS_SHARE
+from vae_search.spec.planning.decay import decay_epochs_of
+from vae_search.store.ledger.confirm_runs import SELECTING_SEED, ConfirmRow, by_trial
+
+LEAST_ROUNDS = 1.15  # of the seeds on the workers, from which on one alone gets more without further threads
+START_S = 10.0  # of a process with other threads: TensorFlow, the graph, the state
+LEAST_CONTINUED_S = 2 * START_S
+PROBE_EPOCHS = 4  # at the constant rate, before the speed with these threads is known; the first compiles
+LAST_STAGE = 4  # after the probe and two halves at the constant rate: the decay, in all the time that is left then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Stage of a continuation: the epoch up to which nothing more is decided."""
+
+    until: int
+    """the last epoch of it, counted from the beginning of the run that goes on"""
+    decay_epochs: int
+    """that the rate falls in, and that end the training; 0: it stays constant"""
+
+
+def time_of_seeds_s(left_s: float, *, rounds: float, threads: int, cpus_per_trial: int) -> float:
+    """Seconds for the fresh seeds; all that is left where nothing is gained by a continuation.
+
+    Args:
+        rounds: time of all seeds, in that of one.
+        threads: that the continuation would have.
+    """
+    gains = threads > cpus_per_trial or rounds > LEAST_ROUNDS
+    is_worth_it = gains and (1.0 - SEEDS_SHARE) * left_s >= LEAST_CONTINUED_S
+    return SEEDS_SHARE * left_s if is_worth_it else left_s
+
+
+def best_seed(rows: Sequence[ConfirmRow], *, seeds: int) -> ConfirmRow | None:
+    """The run that goes on: of a config whose seeds have all completed, the best on the select images.
+
+    No judge image has a say, and the trial that found the config is not among them.
+    """
+    for runs in by_trial(rows).values():
+        fresh = [run for run in runs if run.confirm_seed > SELECTING_SEED and run.state is State.COMPLETE]
+        if len(fresh) >= seeds:
+            return min(fresh, key=lambda run: (run.neg_elbo, run.confirm_seed))
+    return None
+
+
+def first_stage(
+    branch_epoch: int, seed_epochs: int, *, left_s: float, epoch_s: float, judge_epochs: float
+) -> Stage | None:
+    """The probe; None if the time would not even bring the run to the length that the seeds had.
+
+    Args:
+        branch_epoch: from which the run goes on.
+        seed_epochs: of each fresh seed.
+        epoch_s: with the threads of a trial.
+    """
+    room = _room(left_s - START_S, epoch_s=epoch_s, judge_epochs=judge_epochs)
+    least = max(seed_epochs - branch_epoch, PROBE_EPOCHS + decay_epochs_of(branch_epoch + PROBE_EPOCHS))
+    return Stage(until=branch_epoch + PROBE_EPOCHS, decay_epochs=0) if room > least else None
+
+
+def next_stage(done: int, *, number: int, left_s: float, epoch_s: float, judge_epochs: float) -> Stage:
+    """The stage that follows after so many epochs, by the speed that they had.
+
+    The constant rate has two halves, and what the forecast of one has got wrong is made good after it, at last by the
+    length of the decay: a machine that is half as fast as its probe was still ends in time.
+
+    Args:
+        number: of the stage, counted from 1.
+        epoch_s: seconds of an epoch by now.
+    """
+    room = max(1, _room(left_s, epoch_s=epoch_s, judge_epochs=judge_epochs))
+    decay_epochs = decay_epochs_of(done + room)
+    if number >= LAST_STAGE or room <= decay_epochs:
+        return Stage(until=done + room, decay_epochs=room)
+    constant = room - decay_epochs
+    return Stage(until=done + (-(-constant // 2) if number == 2 else constant), decay_epochs=0)
+
+
+def _room(left_s: float, *, epoch_s: float, judge_epochs: float) -> int:
+    return math.floor(RESERVE * max(0.0, left_s) / epoch_s - judge_epochs)

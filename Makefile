@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo serve-demo check test test-all docs chaos e2e install lint clean bench-speed bench-service bench-kernel bench-precision bench-memory bench-rungs bench-rung-rules bench-target bench-quality bench-planned bench-planner bench-champions \
-	bench-bits bench-durability bench-bucket bench-scaling bench-pareto bench-stability bench-sampler bench-ranking bench-plots bench-clip bench-best-epoch bench-gates bench-data bench-warm bench-stop bench-gan bench-conditional bench-first-sweep bench-priors bench-iwae
+	bench-bits bench-durability bench-bucket bench-scaling bench-pareto bench-stability bench-sampler bench-ranking bench-plots bench-clip bench-best-epoch bench-gates bench-data bench-warm bench-stop bench-gan bench-conditional bench-first-sweep bench-priors bench-iwae bench-families
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 to 3.13. requirements.lock serves all of them.
 .venv/installed: requirements.lock pyproject.toml
@@ -83,6 +83,9 @@ bench-priors: .venv/installed
 
 bench-iwae: .venv/installed
 	$(BIN)/python benchmarks/iwae_training.py
+
+bench-families: .venv/installed
+	$(BIN)/python benchmarks/families.py
 
 bench-gan: .venv/installed
 	$(BIN)/python benchmarks/gan_contrast.py

@@ -4,7 +4,7 @@ An epoch that trains the bound of K draws costs more than one that trains the EL
 number of epochs of each variant follows, so that they have the same CPU seconds, scoring after each epoch included. In
 `share of the time` the last 30 % of them are such epochs, in `share of the epochs` the last 30 % of the epochs, as the
 parameter's default has it. `as many epochs` does not pay for what it costs: the same number of epochs as the ELBO, the
-last 30 % by the other bound. Scored by IWAE-500 on the same judge images, nats per image. Test images are not looked at.
+last 30 % by the other bound. Scored by IWAE-500 on the same judge images, nats per image. No test image is looked at.
 
     python benchmarks/iwae_training.py
 """

@@ -9,6 +9,7 @@ from vae_search.data.image_checks import Images
 from vae_search.data.pixel_statistics import PixelStatistics
 from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import ARCHITECTURES, families_with
+from vae_search.spec.networks.family import HIERARCHICAL
 from vae_search.vae.networks.layers import Layer
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import Network, build, initial_weights
@@ -16,6 +17,8 @@ from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.likelihoods import likelihood_of
 
 FAMILIES = ARCHITECTURES
+KERAS_FAMILIES = tuple(name for name in FAMILIES if name not in HIERARCHICAL)
+"""those of whose networks there are Keras models"""
 
 
 def network_spec(**fields) -> NetworkSpec:

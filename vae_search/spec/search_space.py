@@ -81,17 +81,7 @@ class SearchSpace:
 
     def largest(self, name: str, *, default: int) -> int:
         """The largest whole number that the parameter `name` can become; `default` if the space leaves it out."""
-        found = []
-        for entry in self.parameters:
-            if entry.name == name:
-                match entry:
-                    case FixedParameter():
-                        found.append(int(entry.value))
-                    case CategoricalParameter():
-                        found.append(max(int(choice) for choice in entry.choices))
-                    case _:
-                        found.append(int(entry.high))
-        return max(found, default=default)
+        return max((largest_of(entry) for entry in self.parameters if entry.name == name), default=default)
 
     def problems(self, params: Mapping[str, ParamValue], *, partial: bool = False) -> list[str]:
         """Reasons why `params` is not a point of this space, one `name: sentence` each; empty if it is one.
@@ -195,6 +185,17 @@ def _space_problems(parameters: tuple[Parameter, ...]) -> Problems:
                     ((position,), f"{pair} can apply at once. Give them a `when` on one parameter, no value twice.")
                 )
     return found or _cycle_problems(parameters)
+
+
+def largest_of(entry: Parameter) -> int:
+    """The largest value of a parameter of whole numbers."""
+    match entry:
+        case FixedParameter():
+            return int(entry.value)
+        case CategoricalParameter():
+            return max(int(choice) for choice in entry.choices)
+        case _:
+            return int(entry.high)
 
 
 def reached_families(entry: Parameter, parameters: Sequence[Parameter]) -> Sequence[ParamValue]:

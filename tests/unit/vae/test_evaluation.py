@@ -22,6 +22,7 @@ MODELS = [
     ("mlp", "bernoulli", (8, 8, 1)),
     ("conv", "discretized_logistic", (9, 8, 3)),
     ("resnet", "gaussian", (8, 8, 1)),
+    ("hvae", "bernoulli", (8, 8, 1)),
 ]
 COUNTS = [150, EVALUATION_BATCH + 30]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.networks import FAMILIES, network_spec
+from tests.support.networks import KERAS_FAMILIES, network_spec
 from vae_search.spec.hyperparameters import Config
 from vae_search.vae.networks.keras_models import decoder_model, encoder_model
 from vae_search.vae.networks.network import build, initial_weights
@@ -77,7 +77,7 @@ def test_flops_of_a_convolution_count_every_output_pixel():
 
 
 @pytest.mark.parametrize("image_shape", [(28, 28, 1), (13, 7, 3)])
-@pytest.mark.parametrize("architecture", FAMILIES)
+@pytest.mark.parametrize("architecture", KERAS_FAMILIES)
 def test_flops_and_parameters_are_those_that_tensorflow_counts(architecture, image_shape):
     network = build(spec(architecture=architecture, image_shape=image_shape, width=12, latent_dim=5, depth=3))
     models = encoder_model(network), decoder_model(network)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.documented_code import lay_out
-from tests.support.networks import FAMILIES, binary, digits_task, network_spec
+from tests.support.networks import KERAS_FAMILIES, binary, digits_task, network_spec
 from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.own_code import code_loading
@@ -118,7 +118,7 @@ def test_what_is_no_network_is_refused_with_the_reason(tmp_path, source, fragmen
     assert "my_nets:build" in str(caught.value)
 
 
-@pytest.mark.parametrize("architecture", FAMILIES)
+@pytest.mark.parametrize("architecture", KERAS_FAMILIES)
 def test_a_network_of_ours_has_the_same_outputs_and_costs_by_this_door(monkeypatch, architecture):
     fields = {"image_shape": (13, 7, 1), "latent_dim": 3, "depth": 2, "width": 8, "activation": "relu"}
     ours = build(network_spec(architecture=architecture, **fields))

@@ -28,6 +28,9 @@ FAMILIES = {
         kl_warmup_epochs=2,
     ),
     "resnet": Config(architecture="resnet", latent_dim=6, depth=2, blocks=2, width=4, batch_size=64, grad_clip=2.0),
+    "hvae": Config(
+        architecture="hvae", latent_dim=7, depth=1, width=24, batch_size=64, activation="gated", free_bits=0.05
+    ),
 }
 
 

@@ -69,5 +69,12 @@ BUILT_IN: Mapping[str, Family] = MappingProxyType(
             "normalisation",
             parameters={"blocks": Rule(kind=int, low=1, high=8, default=1, meaning="residual blocks per stage")},
         ),
+        "hvae": Family(
+            layers="vae_search.vae.networks.hierarchy.dense_hierarchy:hvae",
+            meaning="the layers of `mlp` with two levels of latents, half of `latent_dim` each, and a hidden layer of "
+            "`width` units between them each way",
+        ),
     }
 )
+HIERARCHICAL = frozenset({"hvae"})
+"""families of ours with two levels of latents"""

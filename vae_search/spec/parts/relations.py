@@ -8,6 +8,7 @@ from vae_search.spec.hyperparameters import LEARNED_PRIORS, is_keras
 from vae_search.spec.measures.metrics import criteria_problems
 from vae_search.spec.networks.submitted import own_problems
 from vae_search.spec.parts.bound_relations import bound_problems
+from vae_search.spec.parts.hierarchy import hierarchy_problems
 from vae_search.spec.parts.limits import limit_problems
 from vae_search.spec.search_space import SearchSpace, can_be, families_in, point_problems, reached_families
 from vae_search.spec.sections import (
@@ -123,7 +124,7 @@ def relation_problems(parts: Mapping[str, Any]) -> Problems:
     match parts:
         case {"search_space": SearchSpace() as space}:
             labelled = isinstance(data := parts.get("data"), DataSpec) and data.condition is not None
-            found += _prior_problems(space, labelled=labelled)
+            found += _prior_problems(space, labelled=labelled) + hierarchy_problems(space)
     found += bound_problems(parts)
     match parts:
         case {"promote": Promote(fit_prior=int(count)), "search_space": SearchSpace() as space} if count and any(

@@ -12,6 +12,8 @@ from vae_search.vae.inference.saved_network import SavedNetwork
 from vae_search.vae.inference.scoring import check_classes
 from vae_search.vae.inference.weights_file import read_weights
 from vae_search.vae.networks.forward import functions_of
+from vae_search.vae.networks.hierarchy.hierarchical_network import HierarchicalNetwork
+from vae_search.vae.networks.hierarchy.trained_hierarchy import trained_parts
 from vae_search.vae.networks.keras_models import decoder_model, encoder_model
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import Network, build
@@ -103,6 +105,8 @@ class VaeModel:
 
     def encode(self, images: np.ndarray, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """q(z|x) as mean and log-variance: (n, height, width, channels) in [0, 1] -> (n, latent_dim) each.
+
+        With two levels of latents those of the lower one are given the upper one's mean.
 
         Raises:
             ValueError: Images are not in [0, 1], as whole numbers 0 … 255 would be; or labels are none of the model's.
@@ -208,9 +212,14 @@ def _parts(description: ModelDescription, trained: Trained) -> tuple[Any, Any, P
         return *network.trained_models(arrays), None
     if not isinstance(network, Network):
         raise TypeError(f"a {type(network).__name__} has no Keras models")
-    encoder, decoder = encoder_model(network), decoder_model(network)
-    encoder.set_weights(arrays[: len(encoder.weights)])
-    decoder.set_weights(arrays[len(encoder.weights) : len(encoder.weights) + len(decoder.weights)])
+    encoder: Any
+    decoder: Any
+    if isinstance(network, HierarchicalNetwork):
+        encoder, decoder = trained_parts(network, arrays)
+    else:
+        encoder, decoder = encoder_model(network), decoder_model(network)
+        encoder.set_weights(arrays[: len(encoder.weights)])
+        decoder.set_weights(arrays[len(encoder.weights) : len(encoder.weights) + len(decoder.weights)])
     read = [tf.constant(array) for array in arrays]
     functions = functions_of(network.topology, read)
     return encoder, decoder, prior_of(network.topology, read, functions, clamp=description.clamp)

@@ -12,6 +12,7 @@ from vae_search.vae.inference.model import VaeModel
 from vae_search.vae.inference.saved_network import DECODER_OUTPUTS, WIDEST_LAYER
 from vae_search.vae.inference.weights_file import weights_file
 from vae_search.vae.networks.forward import VaeFunctions
+from vae_search.vae.networks.hierarchy.trained_hierarchy import TrainedEncoder
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
 from vae_search.vae.objective.bounds import elbo_terms
@@ -132,6 +133,8 @@ class Signatures:
         return {"images": self.model.likelihood.mean(self._functions(*labels).decoder(latents))}
 
     def _functions(self, *labels: tf.Tensor) -> VaeFunctions:
+        if isinstance(self.model.encoder, TrainedEncoder):
+            return self.model.encoder.functions(*labels)
         return LabelledModel(model=self.model, labels=labels[0]) if labels else self.model
 
 

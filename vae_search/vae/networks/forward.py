@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from vae_search.spec.fields import Precision
+from vae_search.vae.networks.hierarchy.hierarchical_network import HierarchicalTopology
 from vae_search.vae.networks.layers import SCALE_PACE, STRIDE, Layer
 from vae_search.vae.networks.network import HEAD_WEIGHTS, Topology
 
@@ -85,19 +86,15 @@ class WeightedNetwork:
 
     def encoder(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         weights, product = iter(self.weights), PRODUCTS[self.precision]
-        hidden = self._labelled(_run(self.topology.encoder, images, weights, product))
-        return _dense(hidden, weights, product), _dense(hidden, weights, product)
+        hidden = self._labelled(run_layers(self.topology.encoder, images, weights, product))
+        return dense_layer(hidden, weights, product), dense_layer(hidden, weights, product)
 
     def decoder(self, latents: tf.Tensor) -> tf.Tensor:
         weights = iter(self.weights[self.topology.first_head + HEAD_WEIGHTS :])
-        return _run(self.topology.decoder, self._labelled(latents), weights, PRODUCTS[self.precision])
+        return run_layers(self.topology.decoder, self._labelled(latents), weights, PRODUCTS[self.precision])
 
     def _labelled(self, rows: tf.Tensor) -> tf.Tensor:
-        """Rows with the units of their labels behind; of several rows for each label, all labels come first once."""
-        if self.labels is None:
-            return rows
-        units = tf.one_hot(self.labels, self.topology.classes)
-        return tf.concat([rows, tf.tile(units, [tf.shape(rows)[0] // tf.shape(units)[0], 1])], axis=1)
+        return with_label_units(rows, self.labels, self.topology.classes)
 
 
 def functions_of(
@@ -110,6 +107,8 @@ def functions_of(
             draw for each image, or of several, draw after draw.
         precision: of the products of a described network; Keras models of one's own say theirs themselves.
     """
+    if isinstance(topology, HierarchicalTopology):
+        return topology.functions(weights, labels=labels, precision=precision)
     if isinstance(topology, Topology):
         return WeightedNetwork(topology=topology, weights=weights, labels=labels, precision=precision)
     return topology.functions(weights)
@@ -118,7 +117,8 @@ def functions_of(
 def latent_dim_of(topology: AnyTopology, weights: Tensors) -> tf.Tensor | int:
     """Number of latents of a network with these weights, known only when a described network's graph runs."""
     if isinstance(topology, Topology):
-        return tf.shape(weights[topology.first_head + 1])[0]
+        first, *lower = (tf.shape(weights[position])[0] for position in topology.mean_biases)
+        return sum(lower, start=first)
     return topology.latent_dim(weights)
 
 
@@ -127,7 +127,16 @@ def is_conditional(topology: AnyTopology) -> bool:
     return isinstance(topology, Topology) and topology.classes > 0
 
 
-def _run(layers: Sequence[Layer], inputs: tf.Tensor, weights: Iterator[tf.Tensor], product: Product) -> tf.Tensor:
+def with_label_units(rows: tf.Tensor, labels: tf.Tensor | None, classes: int) -> tf.Tensor:
+    """Rows with the units of their labels behind; of several rows for each label, all labels come first once."""
+    if labels is None:
+        return rows
+    units = tf.one_hot(labels, classes)
+    return tf.concat([rows, tf.tile(units, [tf.shape(rows)[0] // tf.shape(units)[0], 1])], axis=1)
+
+
+def run_layers(layers: Sequence[Layer], inputs: tf.Tensor, weights: Iterator[tf.Tensor], product: Product) -> tf.Tensor:
+    """Layers one after the other; each takes its weights from those that are left."""
     outputs, kept = inputs, list[tf.Tensor]()
     for layer in layers:
         match layer.kind:
@@ -144,7 +153,7 @@ def _run(layers: Sequence[Layer], inputs: tf.Tensor, weights: Iterator[tf.Tensor
 def _apply(layer: Layer, inputs: tf.Tensor, weights: Iterator[tf.Tensor], product: Product) -> tf.Tensor:
     match layer.kind, layer.detail:
         case "dense", _:
-            return _dense(inputs, weights, product)
+            return dense_layer(inputs, weights, product)
         case ("conv" | "same_conv") as kind, _:
             strides = STRIDE if kind == "conv" else 1
             convolved = product(tf.nn.conv2d, inputs, next(weights), strides=strides, padding="SAME")
@@ -177,5 +186,6 @@ def _apply(layer: Layer, inputs: tf.Tensor, weights: Iterator[tf.Tensor], produc
             raise ValueError(f"unknown layer {layer}")
 
 
-def _dense(inputs: tf.Tensor, weights: Iterator[tf.Tensor], product: Product) -> tf.Tensor:
+def dense_layer(inputs: tf.Tensor, weights: Iterator[tf.Tensor], product: Product) -> tf.Tensor:
+    """One product with the next kernel, and the next bias."""
     return tf.nn.bias_add(product(tf.matmul, inputs, next(weights)), next(weights))

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from vae_search.data.pixel_statistics import PixelStatistics
-from vae_search.spec.networks.family import BUILT_IN
+from vae_search.spec.networks.family import BUILT_IN, HIERARCHICAL
 from vae_search.vae.networks.families import layers_of
 from vae_search.vae.networks.layers import SCALE_PACE, WEIGHTED, Layer, LayerWeights, dense_weights, weights_along
 from vae_search.vae.networks.network_spec import NetworkSpec
@@ -67,6 +67,11 @@ class Topology:
     def first_head(self) -> int:
         """Position of the mean head's kernel among the weights; its bias and the log-variance head's pair follow."""
         return 2 * sum(layer.kind in WEIGHTED for layer in self.encoder)
+
+    @property
+    def mean_biases(self) -> tuple[int, ...]:
+        """Position of the mean head's bias, which has a value for each latent; of each level's, where there are two."""
+        return (self.first_head + 1,)
 
     def layer_outputs(self, shapes: Sequence[tuple[int, ...]], image_shape: tuple[int, int, int]) -> list[int]:
         """`Network.layer_outputs` of the network whose weights have these shapes."""
@@ -221,6 +226,10 @@ def build(spec: NetworkSpec) -> BuiltNetwork:
         spec = replace(spec, layers=(tuple(encoder), tuple(decoder)))
     if spec.shares_scale:
         decoder.append(Layer("shared_scale"))
+    if spec.architecture in HIERARCHICAL:
+        from vae_search.vae.networks.hierarchy.hierarchical_network import hierarchical_network  # a `Network` itself
+
+        return hierarchical_network(spec, encoder, decoder)
     return Network(spec=spec, encoder=tuple(encoder), decoder=tuple(decoder))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from vae_search.data.tasks import ImageShape
 from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import PRIORS, Config
-from vae_search.spec.networks.family import BUILT_IN
+from vae_search.spec.networks.family import BUILT_IN, HIERARCHICAL
 from vae_search.spec.networks.keras_network import KerasReference
 from vae_search.spec.networks.plugins import family_of
 from vae_search.spec.networks.rule import ParamValue
@@ -33,7 +33,8 @@ class NetworkSpec:
             width and activation then mean nothing.
 
     Raises:
-        ValueError: A special parameter is missing, or is given to a family that does not have it.
+        ValueError: A special parameter is missing, or is given to a family that does not have it; or two levels of
+            latents cannot be.
     """
 
     architecture: str
@@ -57,6 +58,9 @@ class NetworkSpec:
             raise ValueError(f"a learned prior must have components, the standard one none, but got {given}")
         if self.prior == "vamp" and self.classes:
             raise ValueError(f"pseudo-inputs have no label, but a model of {self.classes} classes has a vamp prior")
+        if self.architecture in HIERARCHICAL and (self.latent_dim < 2 or self.prior == "vamp"):
+            given = f"has latent_dim={self.latent_dim} and prior={self.prior}"
+            raise ValueError(f"{self.architecture} must have 2 latents at least, and no prior vamp, but {given}")
         if self.architecture in BUILT_IN:
             names, found = {*BUILT_IN[self.architecture].parameters}, {name for name, _ in self.special}
             for name in sorted(names ^ found):

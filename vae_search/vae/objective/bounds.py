@@ -1,11 +1,13 @@
 """The terms of the evidence lower bound and the importance-weighted bound. All in nats per image, at beta = 1."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from vae_search.vae.networks.clamping import clamped
 from vae_search.vae.networks.forward import VaeFunctions
+from vae_search.vae.networks.hierarchy.weighted_hierarchy import Moments, WeightedHierarchy
 from vae_search.vae.objective.likelihoods import Likelihood
 from vae_search.vae.objective.rates import gaussian_kl, rates, sample_posterior
 from vae_search.vae.priors.learned import Prior
@@ -20,7 +22,7 @@ class ElboTerms:
     kl: tf.Tensor
     """(batch, latent_dim) analytic; with a learned prior (batch, 1), of all latents together, at the draw"""
     mean: tf.Tensor
-    """(batch, latent_dim) of q(z|x)"""
+    """(batch, latent_dim) of q(z|x), of a lower level given the draw of the upper one"""
     raw_log_variance: tf.Tensor
     """(batch, latent_dim) before the clamp"""
     latents: tf.Tensor
@@ -42,7 +44,7 @@ def elbo_terms(
 
     Shapes: images (batch, height, width, channels), standard normal noise (batch, latent_dim).
     """
-    mean, log_variance, raw_log_variance = posterior(network, images, clamp)
+    mean, log_variance, raw_log_variance = posterior(network, images, clamp)(noise)
     latents = sample_posterior(mean, log_variance, noise)
     output = network.decoder(latents)
     return ElboTerms(
@@ -57,13 +59,20 @@ def elbo_terms(
 
 def posterior(
     network: VaeFunctions, images: tf.Tensor, clamp: tuple[float, float]
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """q(z|x) as (mean, log_variance, raw_log_variance), each (batch, latent_dim).
+) -> Callable[[tf.Tensor | None], Moments]:
+    """q(z|x) as a function from noise to (mean, log_variance, raw_log_variance), each (batch, latent_dim).
+
+    With two levels of latents the moments of the lower one are those given the draw of the upper one that the noise
+    makes, so that they have the noise's shape, (…, batch, latent_dim); without noise, given the upper one's mean. Any
+    other posterior does not look at the noise.
 
     The clamp bounds the place where a VAE with a Gaussian posterior overflows (Dehaene & Brossard 2021).
     """
+    if isinstance(network, WeightedHierarchy):
+        return network.posterior(images, clamp)
     mean, raw_log_variance = network.encoder(images)
-    return mean, clamped(raw_log_variance, clamp), raw_log_variance
+    moments = mean, clamped(raw_log_variance, clamp), raw_log_variance
+    return lambda _: moments
 
 
 def log_importance_weights(
@@ -80,7 +89,7 @@ def log_importance_weights(
     Shapes: images (batch, height, width, channels), standard normal noise (draws, batch, latent_dim)
     -> (draws, batch), nats.
     """
-    mean, log_variance, _ = posterior(network, images, clamp)
+    mean, log_variance, _ = posterior(network, images, clamp)(noise)
     distortion = distortions(network, images, mean, log_variance, noise, likelihood=likelihood)
     if prior is not None:
         return -rates(mean, log_variance, noise, prior) - distortion
@@ -101,8 +110,8 @@ def distortions(
 ) -> tf.Tensor:
     """-log p(x|z) of several draws of z for each image, whose posterior is known.
 
-    Shapes: images (batch, height, width, channels), mean and log_variance (batch, latent_dim), standard normal noise
-    (draws, batch, latent_dim) -> (draws, batch), nats.
+    Shapes: images (batch, height, width, channels), mean and log_variance (batch, latent_dim), or with draws in front,
+    standard normal noise (draws, batch, latent_dim) -> (draws, batch), nats.
     """
     draws, batch, latent_dim = tf.unstack(tf.shape(noise))
     latents = sample_posterior(mean, log_variance, noise)

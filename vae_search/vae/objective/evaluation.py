@@ -18,6 +18,7 @@ from vae_search.vae.networks.forward import (
     is_conditional,
     latent_dim_of,
 )
+from vae_search.vae.networks.hierarchy.hierarchical_network import HierarchicalTopology
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
 from vae_search.vae.objective.bounds import distortions, log_importance_weights, posterior
@@ -31,7 +32,7 @@ from vae_search.vae.objective.evaluation_size import (
 )
 from vae_search.vae.objective.likelihoods import Likelihood, likelihood_of
 from vae_search.vae.objective.pixels import as_intensities
-from vae_search.vae.objective.rates import gaussian_kl, rates, rates_of_draws, sample_posterior
+from vae_search.vae.objective.rates import drawn_rates, gaussian_kl, rates_of_draws, sample_posterior
 from vae_search.vae.priors.learned import Prior, prior_of
 
 _ONE_BY_ONE = {"parallel_iterations": 1}  # of a loop: several at once would hold the memory of several
@@ -44,11 +45,12 @@ class Evaluation:
     distortion: np.ndarray
     """(n,) -E_q[log p(x|z)], mean of several draws of z with noise fixed by position and draw."""
     rates: np.ndarray
-    """(n, latent_dim) KL of each latent, analytic; with a learned prior (n, 1), of all together, mean of the draws."""
+    """(n, latent_dim) KL of each latent, analytic given the levels above it, of which there are draws; with a learned
+    prior (n, 1), of all together, mean of the draws."""
     kl: np.ndarray
     """(n, latent_dim) `rates`; with a learned prior each latent's from its own marginal of the prior, by one draw."""
     mean: np.ndarray
-    """(n, latent_dim) posterior means."""
+    """(n, latent_dim) posterior means; of a lower level given the mean of the upper one, as its log-variances."""
     log_variance: np.ndarray
     """(n, latent_dim) posterior log-variances, clamped."""
     shuffled_distortion: np.ndarray
@@ -153,14 +155,16 @@ class Evaluator:
         for first in range(0, len(images), held.images):
             chosen = slice(first, first + held.images)
             seen, network = self._seen(images[chosen]), self._network(read, _of(labels, chosen))
-            mean, log_variance, _ = posterior(network, seen, self._clamp)
+            given = posterior(network, seen, self._clamp)
             noises = list(self._noises(read, first, len(seen), draws=draws, held=held))
+            moments = [given(noise)[:2] for noise in noises]
             found = [
-                distortions(network, seen, mean, log_variance, noise, likelihood=self._likelihood).numpy()
-                for noise in noises
+                distortions(network, seen, *each, noise, likelihood=self._likelihood).numpy()
+                for each, noise in zip(moments, noises, strict=True)
             ]
-            latents = sample_posterior(mean, log_variance, noises[0][0])
-            of_all, kl = rates_of_draws(mean, log_variance, noises, self._prior(read, network))
+            of_all, kl = rates_of_draws(moments, noises, self._prior(read, network))
+            latents = sample_posterior(*given(noises[0][0])[:2], noises[0][0])
+            mean, log_variance, _ = given(None)
             others = tf.concat([self._latents_before(read, images, labels, first), latents[:-1]], axis=0)
             for name, value in (
                 ("distortion", np.concatenate(found).mean(axis=0, dtype=np.float64)),
@@ -202,7 +206,7 @@ class Evaluator:
         """Noise of all draws for the images from `first` on, as much as is held at once: (draws, count, latent_dim)."""
         position, place = divmod(first, EVALUATION_BATCH)
         for begun in range(0, draws, IWAE_CHUNK):
-            latent_dim = self._latent_dim(weights)
+            latent_dim = latent_dim_of(self._topology, weights)
             noise = evaluation_noise(position, begun, draws=min(IWAE_CHUNK, draws - begun), latent_dim=latent_dim)
             for part in range(0, noise.shape[0], held.draws):
                 yield noise[part : part + held.draws, place : place + count]
@@ -215,9 +219,10 @@ class Evaluator:
         position, place = divmod(first, EVALUATION_BATCH)
         index = first - 1 if place else ((position + 1) * EVALUATION_BATCH - 1) % len(images)
         network = self._network(weights, _of(labels, slice(index, index + 1)))
-        mean, log_variance, _ = posterior(network, self._seen(images[[index]]), self._clamp)
-        noise = evaluation_noise(position, 0, draws=1, latent_dim=self._latent_dim(weights))
-        return sample_posterior(mean, log_variance, noise[0, place - 1][None])
+        latent_dim = latent_dim_of(self._topology, weights)
+        noise = evaluation_noise(position, 0, draws=1, latent_dim=latent_dim)[0, place - 1][None]
+        mean, log_variance, _ = posterior(network, self._seen(images[[index]]), self._clamp)(noise)
+        return sample_posterior(mean, log_variance, noise)
 
     def _held_at_once(self, weights: Tensors) -> HeldAtOnce:
         shapes = [tuple(weight.shape) for weight in weights]
@@ -244,8 +249,9 @@ class Evaluator:
         draws_held: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Distortion and rate of each image; `begin` is the place of the first one among all that are scored."""
-        latent_dim = self._latent_dim(weights)
+        latent_dim = latent_dim_of(self._topology, weights)
         prior = self._prior(weights, self._network(weights, None))
+        is_closed = prior is None and not isinstance(self._topology, HierarchicalTopology)
         count = -(-tf.shape(images)[0] // images_held)
         # A last part may be shorter.
         distortion = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=[None])
@@ -259,7 +265,7 @@ class Evaluator:
             seen = self._seen(images[first : first + images_held])
             own = labels[first : first + images_held] if is_conditional(self._topology) else None
             network = self._network(weights, own)
-            mean, log_variance, _ = posterior(network, seen, self._clamp)
+            given = posterior(network, seen, self._clamp)
 
             def add(begun: tf.Tensor, total: tf.Tensor, *of_rates: tf.Tensor) -> tuple[tf.Tensor, ...]:
                 chunk = begun - begun % IWAE_CHUNK
@@ -267,25 +273,23 @@ class Evaluator:
                 size = tf.minimum(IWAE_CHUNK, draws - chunk)
                 noise = evaluation_noise(position, chunk, draws=size, latent_dim=latent_dim)
                 noise = noise[begun - chunk : ends - chunk, place : place + tf.shape(seen)[0]]
+                mean, log_variance, _ = given(noise)
                 found = distortions(network, seen, mean, log_variance, noise, likelihood=self._likelihood)
                 sums = [total + tf.reduce_sum(found, axis=0)]
-                if prior is not None:
-                    sums.append(of_rates[0] + tf.reduce_sum(rates(mean, log_variance, noise, prior), axis=0))
+                if not is_closed:
+                    sums.append(of_rates[0] + tf.reduce_sum(drawn_rates(mean, log_variance, noise, prior), axis=0))
                 return ends, *sums
 
-            begin_with = [tf.constant(0), *[tf.zeros(tf.shape(seen)[:1])] * (1 if prior is None else 2)]
+            begin_with = [tf.constant(0), *[tf.zeros(tf.shape(seen)[:1])] * (1 if is_closed else 2)]
             _, *sums = tf.while_loop(lambda begun, *_: begun < draws, add, begin_with, **_ONE_BY_ONE)
             total, *of_rates = [each / tf.cast(draws, tf.float32) for each in sums]
-            if prior is None:
-                of_rates = [tf.reduce_sum(gaussian_kl(mean, log_variance), axis=1)]
+            if is_closed:
+                of_rates = [tf.reduce_sum(gaussian_kl(*given(None)[:2]), axis=1)]
             return part + 1, distortion.write(part, total), rate.write(part, of_rates[0])
 
         start = (tf.constant(0), distortion, rate)
         _, distortion, rate = tf.while_loop(lambda part, *_: part < count, score, start, **_ONE_BY_ONE)
         return distortion.concat(), rate.concat()
-
-    def _latent_dim(self, weights: Tensors) -> tf.Tensor | int:
-        return latent_dim_of(self._topology, weights)
 
 
 def _of(labels: np.ndarray | None, chosen: slice) -> tf.Tensor | None:

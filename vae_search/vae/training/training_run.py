@@ -10,6 +10,7 @@ from vae_search.data.random_access.mapped_images import PixelArray
 from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import Config
 from vae_search.vae.networks.forward import Tensors
+from vae_search.vae.networks.hierarchy.hierarchical_network import HierarchicalNetwork
 from vae_search.vae.networks.network import BuiltNetwork, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.objective.aggregate_posterior import aggregate_posterior
@@ -169,7 +170,9 @@ class TrainingRun:
         """Score the averages of the best epoch in full. Training can go on afterwards."""
         evaluator, weights = self._graph.evaluator, self._best.weights
         evaluation = evaluator.evaluate(weights, self._task.select, self._task.select_labels)
-        aggregate = aggregate_posterior(evaluation.mean, evaluation.log_variance, evaluation.rates)
+        aggregate = None
+        if not isinstance(self._network, HierarchicalNetwork):  # a mixture of its posteriors has no Gaussian components
+            aggregate = aggregate_posterior(evaluation.mean, evaluation.log_variance, evaluation.rates)
         train_distortion, train_rate = evaluator.neg_elbo(weights, self._train_scored, self._train_labels)
         best = self.measurements[self.best_epoch - 1]
         iwae = self._iwae(weights) if best.iwae is None else best.iwae
@@ -187,8 +190,8 @@ class TrainingRun:
             active_units=active_units(evaluation.mean),
             kl_per_dimension=tuple(float(value) for value in evaluation.kl.mean(axis=0, dtype=np.float64)),
             shuffle_gap=float(np.mean(evaluation.shuffled_distortion - evaluation.first_distortion, dtype=np.float64)),
-            mutual_information=aggregate.mutual_information,
-            marginal_kl=aggregate.marginal_kl,
+            mutual_information=aggregate.mutual_information if aggregate else None,
+            marginal_kl=aggregate.marginal_kl if aggregate else None,
             train_neg_elbo=train_distortion + train_rate,
             generalisation_gap=best.neg_elbo - (train_distortion + train_rate),
             logvar_clamp_share=best.clamped_share,

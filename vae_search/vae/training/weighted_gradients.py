@@ -51,7 +51,8 @@ def weighted_gradients(
 
     For any beta the score is beta ∇ log q, and what it becomes leaves (1 - beta) ŵ_k + beta ŵ_k² as the weight of each
     draw's path. The encoder runs once for each image, the decoder once for each draw. Where the prior depends on the
-    encoder's weights, as pseudo-inputs do, that part of their gradient is the plain one.
+    encoder's weights, as pseudo-inputs do, that part of their gradient is the plain one. One level of latents is
+    assumed, whose moments are the same for every draw.
 
     Shapes: images (batch, height, width, channels), standard normal noise (draws, batch, latent_dim).
 
@@ -62,7 +63,7 @@ def weighted_gradients(
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(weights)
         network, prior = network_of_weights()
-        mean, log_variance, raw_log_variance = posterior(network, images, clamp)
+        mean, log_variance, raw_log_variance = posterior(network, images, clamp)(None)
         drawn = sample_posterior(mean, log_variance, noise)
         latents = tf.stop_gradient(drawn)  # where the tape is cut: the path to the encoder is taken by itself
         tape.watch(latents)

@@ -1,0 +1,135 @@
+"""One level of latents beside two, `mlp` and `hvae`, with equal CPU time: the same images, schedule and seeds.
+
+A first run of a few epochs, in turns, tells what an epoch of each config costs; each then gets as many epochs as the
+first config's take. Scored by IWAE-500 and -ELBO on the same judge images, nats per image. Test images are not looked
+at.
+
+    python benchmarks/families.py
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from machine import describe_machine
+
+from vae_search.data.dataset import load_dataset
+from vae_search.data.tasks import JudgeTask, TrainingTask
+from vae_search.spec.hyperparameters import Config
+from vae_search.spec.sections import DataSpec
+from vae_search.vae.inference.scoring import judge
+from vae_search.vae.networks.model_config import ModelDescription
+from vae_search.vae.training.plan import TrainingPlan
+from vae_search.vae.training.trainer import Trainer
+
+HERE = Path(__file__).parent
+DIGITS = Config(latent_dim=10, depth=2, width=64, batch_size=32, learning_rate=5e-3, kl_warmup_epochs=20)
+FASHION = Config(
+    latent_dim=40, depth=2, width=256, batch_size=128, learning_rate=2e-3, kl_warmup_epochs=2, activation="gated"
+)
+TIMED_EPOCHS = 6
+
+
+def configs(base: Config) -> dict[str, Config]:
+    """One level with the base's latents and with twice as many; two levels with as many in all."""
+    return {
+        f"{family}, {latents} latents, depth {depth}": replace(
+            base, architecture=family, latent_dim=latents, depth=depth
+        )
+        for family, depth in (("mlp", 2), ("hvae", 1), ("hvae", 2))
+        for latents in (base.latent_dim, 2 * base.latent_dim)
+    }
+
+
+def plan_of(epochs: int) -> TrainingPlan:
+    return TrainingPlan(
+        epochs=epochs,
+        lr_schedule="cosine",
+        ema_decay=0.999,
+        log_variance_clamp=(-6.0, 2.0),
+        likelihood="bernoulli",
+    )
+
+
+def epoch_costs(trainer: Trainer, chosen: dict[str, Config]) -> dict[str, float]:
+    """Least CPU time of an epoch of each config, scoring included; an epoch of each in turn, the first compiles."""
+    trainers = {name: Trainer(trainer.task, threads=1) for name in chosen}
+    runs = {name: trainers[name].start(config, plan_of(TIMED_EPOCHS), seed=0) for name, config in chosen.items()}
+    found: dict[str, list[float]] = {name: [] for name in chosen}
+    for _ in range(TIMED_EPOCHS):
+        for name, run in runs.items():
+            started = time.process_time()
+            run.train_epoch()
+            found[name].append(time.process_time() - started)
+    return {name: min(times[1:]) for name, times in found.items()}
+
+
+def trained(trainer: Trainer, config: Config, judge_task: JudgeTask, *, epochs: int, seed: int) -> dict[str, float]:
+    """Scores of one training on the judge images."""
+    plan = plan_of(epochs)
+    run, started = trainer.start(config, plan, seed=seed), time.process_time()
+    for _ in range(epochs):
+        run.train_epoch()
+    spent = time.process_time() - started
+    description = ModelDescription(network=run.network_spec, levels=2, clamp=plan.log_variance_clamp)
+    judged, scores = judge(run.averaged_weights(), description, judge_task), run.scores()
+    return {
+        "neg_iwae": -float(judged.iwae.mean()),
+        "neg_elbo": float(judged.neg_elbo.mean()),
+        "rate": float(judged.rate.mean()),
+        "active_units": scores.active_units,
+        "epochs": epochs,
+        "cpu_s": spent,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", default="digits")
+    parser.add_argument("--epochs", type=int, default=130, help="of the first config")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--judge-images", type=int, default=None)
+    parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "families.json")
+    arguments = parser.parse_args()
+    is_small = arguments.source == "digits"
+    base = DIGITS if is_small else FASHION
+    dataset = load_dataset(DataSpec(source=arguments.source), cache=Path("none"))
+    task, judge_task = TrainingTask.of(dataset), JudgeTask.of(dataset)
+    if arguments.judge_images is not None:
+        judge_task = judge_task.first(arguments.judge_images)
+    trainer, chosen = Trainer(task, threads=1), configs(base)
+    costs = epoch_costs(trainer, chosen)
+    reference = next(iter(costs))
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
+    for seed in range(arguments.seeds):
+        for name, config in chosen.items():
+            epochs = max(config.kl_warmup_epochs + 1, round(arguments.epochs * costs[reference] / costs[name]))
+            found[name].append(trained(trainer, config, judge_task, epochs=epochs, seed=seed))
+            print(f"{name}, seed {seed}: {json.dumps(found[name][-1])}", flush=True)
+    for name, runs in found.items():
+        gains = [one["neg_iwae"] - other["neg_iwae"] for one, other in zip(runs, found[reference], strict=True)]
+        means = {key: statistics.fmean(run[key] for run in runs) for key in runs[0]}
+        print(
+            f"{name}: IWAE-500 {means['neg_iwae']:.3f} ({statistics.fmean(gains):+.3f}: "
+            f"{', '.join(f'{gain:+.3f}' for gain in gains)}), -ELBO {means['neg_elbo']:.3f}, rate {means['rate']:.3f}, "
+            f"{means['epochs']:.0f} epochs, {means['cpu_s']:.1f} CPU s, an epoch {costs[name] / costs[reference]:.2f} ×"
+        )
+    report = {
+        "source": arguments.source,
+        "configs": {name: asdict(config) for name, config in chosen.items()},
+        "judge_images": len(judge_task.images),
+        "runs": found,
+        "machine": describe_machine(),
+    }
+    arguments.output.write_text(json.dumps(report) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""A sweep of models with two levels of latents: searched, killed, resumed, promoted, reloaded, pictured."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vae_search
+from tests.support.command_line import in_this_process
+from tests.support.killed_sweeps import killed_after, results
+from vae_search.store.backends.uri import open_store
+from vae_search.store.ledger.rows import TrialRow
+from vae_search.store.ledger.trials import Ledger
+
+pytestmark = [pytest.mark.needs_tensorflow, pytest.mark.slow, pytest.mark.timeout(300)]
+
+# So short a training learns next to nothing; what is asked here is whether its results travel.
+LIMITS = """{seed_spread: 1000, learned: -10, rate: 0, active_units: 0, shuffle_gap: -100, regression: 1.0e+6,
+  generalisation: 100}"""
+SPEC = f"""
+name: levels
+data: {{source: digits}}
+search_space: {{architecture: hvae, latent_dim: 7, depth: 1, width: 32, learning_rate: 0.006}}
+ema_decay: 0.9
+budget: {{trials: 1, epochs: 6}}
+pruning: off
+checkpoint_s: 0.001
+confirm: {{finalists: 1, seeds: 3}}
+promote: {{model: levels, limits: {LIMITS}}}
+"""
+KILLED_AFTER = 3  # epochs, with a checkpoint of each
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the sweep ran to its end and became a champion."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "sweep.yaml").write_text(SPEC)
+    done = vae_search.run(folder / "sweep.yaml", store=folder / "store", inline=True)
+    assert done.champion == "levels:1"
+    return folder
+
+
+def rows_of(folder: Path) -> list[TrialRow]:
+    return Ledger(open_store(str(folder / "store")), "levels").trials()
+
+
+def test_a_killed_sweep_goes_on_from_its_checkpoint_and_ends_with_the_same_bits(whole: Path, tmp_path: Path):
+    (tmp_path / "sweep.yaml").write_text(SPEC)
+    killed_after(KILLED_AFTER, "sweep.yaml", [], folder=tmp_path, path=[])
+
+    vae_search.run(
+        tmp_path / "sweep.yaml",
+        store=tmp_path / "store",
+        inline=True,
+        overrides=["promote=null", "confirm.finalists=0"],
+    )
+
+    rows = rows_of(tmp_path)
+    assert rows[0].attempts == 2
+    assert results(rows) == results(rows_of(whole))  # the digest of the kept weights among them
+
+
+def test_the_champion_is_used_like_any_other(whole: Path):
+    model = vae_search.load_model("levels", store=whole / "store")
+    mean, log_variance = model.encode(np.zeros((2, 8, 8, 1), np.float32))
+
+    assert mean.shape == log_variance.shape == (2, 7)
+    for picture in ("sample", "reconstruct", "traverse", "interpolate"):
+        name = f"{picture}.png"
+        done = in_this_process(picture, "levels", "-o", name, "--store", "store", folder=whole)
+        assert done.returncode == 0, done.stderr
+        assert Image.open(io.BytesIO((whole / name).read_bytes())).size[0] > 56
+    assert in_this_process("verify", "--store", "store", folder=whole).returncode == 0

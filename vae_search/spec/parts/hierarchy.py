@@ -7,7 +7,7 @@ from vae_search.spec.search_space import SearchSpace, can_be, largest_of, reache
 
 
 def hierarchy_problems(space: SearchSpace) -> Problems:
-    """Problems of two levels of latents with a single latent, a prior made of posteriors, and a bound of several draws."""
+    """Problems of two levels with a single latent, a prior made of posteriors, and a bound of several draws."""
     found: Problems = []
     for entry in space.parameters:
         for family in _hierarchical(entry, space):

@@ -62,7 +62,7 @@ def test_what_cannot_be_is_refused_with_what_to_do(lines, said):
 
 def test_a_keras_network_has_no_fitted_prior():
     promote = "promote: {model: mine, fit_prior: 20}"
-    with pytest.raises(InvalidSpec, match="a Keras network of one's own has the standard prior. Leave it out"):
+    with pytest.raises(InvalidSpec, match="own has the standard prior"):
         parsed("  architecture: keras:my_nets:build", promote)
 
     assert parsed(promote).promote.fit_prior == 20

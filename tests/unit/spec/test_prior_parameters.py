@@ -60,6 +60,14 @@ def test_what_cannot_be_is_refused_with_what_to_do(lines, said):
     assert said in str(refused.value)
 
 
+def test_a_keras_network_has_no_fitted_prior():
+    promote = "promote: {model: mine, fit_prior: 20}"
+    with pytest.raises(InvalidSpec, match="own has the standard prior"):
+        parsed("  architecture: keras:my_nets:build", promote)
+
+    assert parsed(promote).promote.fit_prior == 20
+
+
 def test_pseudo_inputs_have_no_labels():
     with pytest.raises(InvalidSpec, match="vamp encodes pseudo-inputs, which have no label"):
         parsed(SEARCHED, source="digits, condition: label")

@@ -1,7 +1,6 @@
 """First weights of a learned prior, from training images: a function of the seed.
 
-They are set at a training's start. On digits first components from N(0, 1), or with the encodings' own variances,
-end within 0.04 nats of these, so that nothing is gained by waiting for an encoder that has learned something.
+They are set at a training's start, by the encoder as it is then.
 """
 
 from collections.abc import Sequence

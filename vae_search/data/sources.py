@@ -246,7 +246,8 @@ def _of_found(name: str, found: Found, *, room: Room, may_scale: bool = False) -
     found = replace(found, labels={role: in_words(given) for role, given in found.labels.items()})
     notes = found.notes
     labels = _joined(found, {role: class_numbers(given, len(given)) for role, given in found.labels.items()})
-    named = _joined(found, class_numbers_of_names(found.labels))
+    more = {role: class_numbers(given, len(given), may_be_one=True) for role, given in found.labels.items()}
+    named = _joined(found, more | class_numbers_of_names(found.labels))
     names = names_of_classes(found.labels) or found.class_names
     if found.validation is None:
         usual = _with_protocol if found.in_published_order else _checked

@@ -221,13 +221,9 @@ def load_new_images(
         )
     can_be_split = found.test is not None and len(found.test) >= LEAST_PART and len(found.train) >= LEAST_SPLIT
     if found.protocol is not None or can_be_split:
-        dataset = split_dataset(found, DataSpec.model_validate({"source": source, "binarize": binarize}))
-        return NewImages(
-            pixels=dataset.test,
-            statistics=dataset.pixels,
-            labels=dataset.labels.get("test"),
-            class_names=found.class_names,
-        )
+        new = split_dataset(found, DataSpec.model_validate({"source": source, "binarize": binarize}))
+        labels, names = new.labels.get("test"), found.class_names
+        return NewImages(pixels=new.test, statistics=new.pixels, labels=labels, class_names=names)
     if len(images) < LEAST_SCORED:
         raise BadData(f"{where}: at least {LEAST_SCORED} images are needed for a mean and its error, but there is one.")
     scored = Images(pixels=above_half(images), scale=1.0) if binarize == "threshold" else images

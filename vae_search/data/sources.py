@@ -21,6 +21,7 @@ from vae_search.data.builtin import (
 )
 from vae_search.data.formats.any_path import files_beside, read_path
 from vae_search.data.formats.arrays.normal_form import in_normal_form
+from vae_search.data.formats.arrays.ranges import note_of, refuse_unscaled, scaled_where_kept
 from vae_search.data.formats.choices import NONE, Choices
 from vae_search.data.formats.found import Found
 from vae_search.data.formats.published.cifar10 import CLASS_NAMES, Cifar10
@@ -39,7 +40,7 @@ from vae_search.data.random_access.derived_readers import joined
 from vae_search.data.random_access.identity import files_identity
 from vae_search.data.random_access.image_reader import ImageReader, read_all, size_bytes
 from vae_search.data.random_access.mapped_images import Keep, in_memory
-from vae_search.data.random_access.mapped_source import Room, mapped_source
+from vae_search.data.random_access.mapped_source import Checked, Room, mapped_source
 from vae_search.data.random_access.plugin_source import PluginSource
 from vae_search.data.random_access.spool import Spool, recalled
 from vae_search.data.splits import LEAST_PART, Protocol
@@ -132,33 +133,40 @@ def _checked(
     labels: Mapping[Role, np.ndarray] = NO_LABELS,
     notes: tuple[str, ...] = (),
     room: Room | None = None,
+    unscaled: Found | None = None,
 ) -> Source:
     """Args:
     room: for images that do not fit in memory.
+    unscaled: what was found, if its pixels are still to be scaled.
     """
     parts = {"train": train} | ({} if test is None else {"test": test})
 
-    def check(arrays: Mapping[str, np.ndarray], keeps: Mapping[str, Keep]) -> Mapping[str, Images]:
-        where = printable(name, 400)
+    def check(arrays: Mapping[str, np.ndarray], keeps: Mapping[str, Keep]) -> Checked:
+        where, scaling = printable(name, 400), None
+        if unscaled is not None:
+            arrays, scaling = scaled_where_kept(arrays, unscaled.scaling, keeps, where=where)
         if "test" not in arrays:
-            return {"train": check_images(arrays["train"], where=where, keep=keeps["train"])}
+            train = check_images(arrays["train"], where=where, keep=keeps["train"])
+            return Checked(parts={"train": train}, scaling=scaling)
         pair = check_pair(arrays["train"], arrays["test"], where=where, keeps=(keeps["train"], keeps["test"]))
-        return dict(zip(("train", "test"), pair, strict=True))
+        return Checked(parts=dict(zip(("train", "test"), pair, strict=True)), scaling=scaling)
 
     folder = decoded_as = None
     if room is None or sum(map(size_bytes, parts.values())) <= room.limit_bytes:
         arrays = {part: read_all(images) for part, images in parts.items()}
-        checked = check(arrays, dict.fromkeys(arrays, in_memory))
+        found = check(arrays, dict.fromkeys(arrays, in_memory))
+        checked, scaling = found.parts, found.scaling
     else:
         mapped = mapped_source(parts, room=room, check=check, where=printable(name, 400))
-        checked, folder, decoded_as = mapped.parts, mapped.folder, mapped.fingerprint
+        checked, folder, decoded_as, scaling = mapped.parts, mapped.folder, mapped.fingerprint, mapped.scaling
     return Source(
         name=name,
         train=checked["train"],
         test=checked.get("test"),
         protocol=protocol,
         labels=labels,
-        notes=notes,
+        notes=notes if scaling is None else (*notes, note_of(scaling)),
+        scaling=scaling,
         folder=folder,
         decoded_as=decoded_as,
     )
@@ -172,10 +180,11 @@ def _with_protocol(
     *,
     notes: tuple[str, ...] = (),
     room: Room | None = None,
+    unscaled: Found | None = None,
 ) -> Source:
     validation = None if test is None else USUAL_VALIDATION.get((train.shape, test.shape))
     protocol = None if validation is None else Protocol(validation=validation)
-    return _checked(name, train, test, protocol=protocol, labels=labels, notes=notes, room=room)
+    return _checked(name, train, test, protocol=protocol, labels=labels, notes=notes, room=room, unscaled=unscaled)
 
 
 def _labelled(name: str, found: Cifar10) -> Source:
@@ -218,24 +227,33 @@ def _read_path(path: Path, choices: Choices, *, cache: Path, held_bytes: int | N
     room = Room(cache=cache, identity=identity, held_bytes=held_bytes)
     with_room = replace(choices, room_for=Spool(room).empty)
     found = recalled(room, lambda: read_path(path, with_room, held_bytes=room.limit_bytes), where=where)
-    source = _of_found(str(path), found, room=room)
+    source = _of_found(str(path), found, room=room, may_scale=True)
     if found.labels or not found.in_published_order:
         return source
     counts: dict[Role, int] = {"train": len(source.train), "test": 0 if source.test is None else len(source.test)}
     return replace(source, read_more_labels=lambda: idx_set_labels(path, counts))
 
 
-def _of_found(name: str, found: Found, *, room: Room) -> Source:
-    """The images of a path, with those to choose models by behind those to train on."""
+def _of_found(name: str, found: Found, *, room: Room, may_scale: bool = False) -> Source:
+    """The images of a path, with those to choose models by behind those to train on.
+
+    Args:
+        may_scale: pixels in ranges that are known are brought into the usual one, as those are that fit in memory.
+    """
+    unscaled = found if found.is_unscaled and may_scale else None
+    for part in found.parts.values() if found.is_unscaled and not may_scale else ():
+        refuse_unscaled(part.dtype, found.scaling, where=printable(name, 400))
     found = replace(found, labels={role: in_words(given) for role, given in found.labels.items()})
     notes = found.notes
     labels = _joined(found, {role: class_numbers(given, len(given)) for role, given in found.labels.items()})
-    named = _joined(found, class_numbers_of_names(found.labels))
+    more = {role: class_numbers(given, len(given), may_be_one=True) for role, given in found.labels.items()}
+    named = _joined(found, more | class_numbers_of_names(found.labels))
     names = names_of_classes(found.labels) or found.class_names
     if found.validation is None:
         usual = _with_protocol if found.in_published_order else _checked
-        source = usual(name, found.train, found.test, labels=labels, notes=notes, room=room)
-        return replace(source, read_more_labels=lambda: named, scaling=found.scaling, class_names=names)
+        source = usual(name, found.train, found.test, labels=labels, notes=notes, room=room, unscaled=unscaled)
+        scaling = source.scaling if found.is_unscaled else found.scaling
+        return replace(source, read_more_labels=lambda: named, scaling=scaling, class_names=names)
     where = printable(name, 400)
     if found.validation.shape[1:] != found.train.shape[1:]:
         sizes = " and ".join("×".join(map(str, part.shape[1:])) for part in (found.train, found.validation))
@@ -246,8 +264,11 @@ def _of_found(name: str, found: Found, *, room: Room) -> Source:
         few = f"Its {count} images for validation are fewer than {2 * LEAST_PART}: some are drawn from the others too."
         protocol, notes = None, (*notes, few)
     images = joined(found.train, found.validation)
-    source = _checked(name, images, found.test, protocol=protocol, labels=labels, notes=notes, room=room)
-    return replace(source, read_more_labels=lambda: named, scaling=found.scaling, class_names=names)
+    source = _checked(
+        name, images, found.test, protocol=protocol, labels=labels, notes=notes, room=room, unscaled=unscaled
+    )
+    scaling = source.scaling if found.is_unscaled else found.scaling
+    return replace(source, read_more_labels=lambda: named, scaling=scaling, class_names=names)
 
 
 def _joined(found: Found, labels: Mapping[Role, np.ndarray | None]) -> dict[Role, np.ndarray]:

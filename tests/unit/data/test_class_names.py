@@ -179,6 +179,17 @@ def test_new_images_of_unknown_classes_are_refused(given, names, known, words):
     assert words in str(refused.value)
 
 
+def test_new_images_may_all_be_of_one_class(tmp_path):
+    images, _ = marked(200)
+    np.savez(tmp_path / "new.npz", images=images, labels=np.full(200, 3))
+
+    found = load_new_images(str(tmp_path / "new.npz"), binarize="none", cache=tmp_path, with_labels=True)
+
+    np.testing.assert_array_equal(found.labels, np.full(200, 3))
+    with pytest.raises(BadData, match="needs images of two classes, but all are of class 3"):
+        loaded(tmp_path / "new.npz", tmp_path)
+
+
 @pytest.mark.parametrize("parted", [False, True])
 def test_new_images_in_class_folders_bring_their_names(tmp_path, parted):
     images, labels = marked(200)

@@ -38,6 +38,11 @@ def pixels(kind: str = "bytes", count: int = 260) -> np.ndarray:
         "floats on a grid": (grey / 255).astype(np.float32),
         "floats": np.random.default_rng(7).random((count, 7, 5)),
         "by columns": np.asfortranarray(grey.astype(np.uint8)),
+        "12 bits": (grey << 4 | 7).astype(np.uint16),
+        "16 bits": (grey << 8).astype(np.uint16),
+        "centred": (grey / 127.5 - 1).astype(np.float32),
+        "centred, between levels": np.random.default_rng(7).uniform(-1, 1, (count, 7, 5)).astype(np.float32),
+        "bytes as floats": grey.astype(np.float64),
     }[kind]
 
 
@@ -84,6 +89,11 @@ def assert_same(first: Dataset, second: Dataset) -> None:
         ("floats", "dynamic"),
         ("floats", "threshold"),
         ("by columns", "dynamic"),
+        ("12 bits", "none"),
+        ("16 bits", "none"),
+        ("centred", "none"),
+        ("centred, between levels", "dynamic"),
+        ("bytes as floats", "none"),
     ],
 )
 def test_a_data_set_in_files_is_the_same_as_in_memory(kind, binarize, tmp_path, too_large):

@@ -1,5 +1,6 @@
 """Images to score a finished model on: all of them, unless the source says which are its test images."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from vae_search.data.dataset import load_dataset, load_new_images
 from vae_search.data.formats.choices import Choices
 from vae_search.data.image_checks import Images
 from vae_search.errors import BadData
-from vae_search.spec.sections import DataSpec
+from vae_search.spec.sections import DataSpec, Resize
 
 
 @pytest.mark.parametrize("count", [300, 100, 20, 2])
@@ -122,14 +123,17 @@ def test_floats_that_may_be_in_either_of_two_ranges_are_refused_with_what_mends_
     np.testing.assert_array_equal(read_like(trained, new, tmp_path), new)
 
 
-def test_images_that_do_not_fit_in_memory_are_refused_where_they_would_not_be_scaled(tmp_path, monkeypatch):
-    trained, dark = grey().astype(np.uint16) << 4, np.minimum(grey(50), 15).astype(np.uint16) << 4
+def test_images_that_do_not_fit_in_memory_are_scaled_as_the_models_or_refused(tmp_path, monkeypatch):
+    trained, dark = grey().astype(np.uint16) << 4, np.minimum(grey(50), 64).astype(np.uint16) << 4
     monkeypatch.setattr(image_checks, "MAX_BYTES", 2000)
-    np.save(tmp_path / "new.npy", dark)  # no value above 255: without more they would pass for bytes
+    np.save(tmp_path / "new.npy", dark)
     choices = Choices(scaling="12 bits")
+    resized = replace(choices, resize=Resize(height=4, width=4, fit="crop"))
 
+    found = load_new_images(str(tmp_path / "new.npy"), binarize="none", cache=tmp_path, choices=choices)
+    np.testing.assert_array_equal(found.pixels[:][..., 0], dark >> 4)
     with pytest.raises(BadData, match=r"have 12 bits, and .*\nSave these as uint8"):
-        load_new_images(str(tmp_path / "new.npy"), binarize="none", cache=tmp_path, choices=choices)
+        load_new_images(str(tmp_path / "new.npy"), binarize="none", cache=tmp_path, choices=resized)
 
     np.save(tmp_path / "new.npy", (trained >> 4).astype(np.uint8))
     found = load_new_images(str(tmp_path / "new.npy"), binarize="none", cache=tmp_path, choices=choices)

@@ -24,6 +24,8 @@ class Found:
         class_names: of labels that are numbers, by number; empty if the source names none.
         notes: sentences on what was left out, and what was changed.
         scaling: of the pixels in the file, if they were brought from it into the usual one; see `arrays.ranges`.
+        is_unscaled: the range of the pixels is to be told once all of them are decoded; `scaling` is that of a model's
+            images, if they are read for one.
         in_published_order: images are in the order that their publisher gave them, and that is no order of classes.
     """
 
@@ -33,6 +35,7 @@ class Found:
     labels: Mapping[Role, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     scaling: str | None = None
+    is_unscaled: bool = False
     in_published_order: bool = False
     class_names: tuple[str, ...] = ()
 

@@ -34,14 +34,19 @@ def source_labels(source: str, count: int, role: Literal["train", "test"] = "tra
     return None if found is None or found.dtype.kind == "f" else class_numbers(found, count)
 
 
-def class_numbers(found: np.ndarray | None, count: int) -> np.ndarray | None:
-    """Labels as (count,) int64 from 0 on; None if they are no class numbers of so many images."""
+def class_numbers(found: np.ndarray | None, count: int, *, may_be_one: bool = False) -> np.ndarray | None:
+    """Labels as (count,) int64 from 0 on; None if they are no class numbers of so many images.
+
+    Args:
+        may_be_one: all may be of one class, as those of new images may.
+    """
     if found is None or found.dtype.kind not in "iuf" or found.shape != (count,):
         return None
     if found.dtype.kind == "f" and not (found == np.rint(found)).all():  # MATLAB keeps whole numbers as floats
         return None
     labels = found.astype(np.int64)
-    return labels if 0 <= labels.min() < labels.max() < MOST_CLASSES else None
+    low, high = labels.min(initial=MOST_CLASSES), labels.max(initial=-1)
+    return labels if 0 <= low <= high < MOST_CLASSES and (may_be_one or low < high) else None
 
 
 def in_words(labels: np.ndarray) -> np.ndarray:

@@ -18,7 +18,17 @@ VERSION = 1  # of these files; another one has other names
 FACTS = "images.json"
 Parts = Mapping[str, np.ndarray | ImageReader]
 """Images by the name of their part, `train` first"""
-Check = Callable[[Mapping[str, np.ndarray], Mapping[str, Keep]], Mapping[str, Images]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """Checked images by part, and the scaling that they were brought from, if any; see `Found`."""
+
+    parts: Mapping[str, Images]
+    scaling: str | None = None
+
+
+Check = Callable[[Mapping[str, np.ndarray], Mapping[str, Keep]], Checked]
 """Checks the arrays of all parts, and keeps pixels of another type than those have"""
 
 
@@ -50,11 +60,13 @@ class MappedSource:
         folder: holds them; what is derived from them lies beside it.
         parts: images by part.
         fingerprint: of all parts, as they were when they were decoded.
+        scaling: see `Checked`.
     """
 
     folder: Path
     parts: Mapping[str, Images]
     fingerprint: str
+    scaling: str | None = None
 
 
 def mapped_source(parts: Parts, *, room: Room, check: Check, where: str) -> MappedSource:
@@ -100,9 +112,10 @@ def _decode(parts: Parts, folder: Path, check: Check, *, where: str) -> None:
             _read_file(folder, name).rename(file.path)
     facts = {
         name: {"shape": images.pixels.shape, "dtype": images.pixels.dtype.str, "scale": images.scale}
-        for name, images in checked.items()
+        for name, images in checked.parts.items()
     }
-    found = {"parts": facts, "fingerprint": fingerprint(checked["train"], checked.get("test"))}
+    digest = fingerprint(checked.parts["train"], checked.parts.get("test"))
+    found = {"parts": facts, "fingerprint": digest, "scaling": checked.scaling}
     (folder / FACTS).write_text(json.dumps(found))
 
 
@@ -132,4 +145,4 @@ def _opened(folder: Path) -> MappedSource:
         )
         for name, part in facts["parts"].items()
     }
-    return MappedSource(folder=folder, parts=parts, fingerprint=facts["fingerprint"])
+    return MappedSource(folder=folder, parts=parts, fingerprint=facts["fingerprint"], scaling=facts.get("scaling"))

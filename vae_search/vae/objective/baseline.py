@@ -24,7 +24,7 @@ def latent_free_nats_by_class(
         labels: (n,) of the images.
         class_pixels: of the training images of each class.
     """
-    nats = np.empty(len(images))
+    nats = np.full(len(images), np.nan)
     for number, pixels in enumerate(class_pixels):
         if len(own := np.flatnonzero(labels == number)):
             nats[own] = latent_free_nats(chosen(images, own), pixels, likelihood)

@@ -46,7 +46,8 @@ def _read_in_ranges(found: Found, choices: Choices, *, where: str) -> Found:
             ordered, axes = in_order({role: part})
             reader, notes = as_reader(ordered[role]), [*notes, *axes]
         else:
-            refuse_unscaled(part.dtype, choices.scaling, where=where)
+            if choices.resize is not None:  # what has another size now was scaled before
+                refuse_unscaled(part.dtype, choices.scaling, where=where)
             reader, order = part, order_of(part.shape)
             if order.change is not None and order.counted == 0:
                 reader, notes = ChangedReader(reader, order.change), [*notes, order.note]
@@ -54,7 +55,8 @@ def _read_in_ranges(found: Found, choices: Choices, *, where: str) -> Found:
             reader = ChangedReader(reader, partial(_resized, size=size, choices=choices, where=where))
             notes.append(resized_note(size))
         parts[role] = reader
-    return found.changed(parts, tuple(dict.fromkeys(notes)))
+    changed = found.changed(parts, tuple(dict.fromkeys(notes)))
+    return changed if choices.resize is not None else replace(changed, scaling=choices.scaling, is_unscaled=True)
 
 
 def _resized(images: np.ndarray, size: Resize, choices: Choices, where: str) -> np.ndarray:

@@ -6,8 +6,10 @@ import numpy as np
 
 from vae_search.data.formats.roles import Role
 from vae_search.data.image_checks import blocks
+from vae_search.data.random_access.mapped_images import Keep
 from vae_search.errors import BadData
 
+Parts = Mapping[Role, np.ndarray] | Mapping[str, np.ndarray]
 CENTRED, FLOAT_BYTES = "[-1, 1]", "0 … 255"
 """scalings of floats; those of whole numbers are called `12 bits`, `14 bits` and `16 bits`"""
 CENTRED_NOTE = "The pixels lay in [-1, 1]: (x + 1) / 2 was read."
@@ -21,7 +23,7 @@ TOLERANCE = 4  # units of the last place that scaling may have cost
 MOST_TOLERANCE = 0.05  # grey levels; of half precision, four units are a whole one
 
 
-def scaling_of(parts: Mapping[Role, np.ndarray]) -> str | None:
+def scaling_of(parts: Parts) -> str | None:
     """Scaling of images, told by their least and greatest pixel; None if they are read as they are.
 
     All parts are judged together; what is in no range that is known stays as it is, and is checked later.
@@ -37,7 +39,7 @@ def scaling_of(parts: Mapping[Role, np.ndarray]) -> str | None:
     return None
 
 
-def scaling_like(parts: Mapping[Role, np.ndarray], known: str | None, *, where: str) -> str | None:
+def scaling_like(parts: Parts, known: str | None, *, where: str) -> str | None:
     """Scaling of new images for a model; that of its own images, `known`, wherever it fits the type of the new ones.
 
     A few dark images do not reach the ends that theirs is told by.
@@ -70,7 +72,7 @@ def scaling_like(parts: Mapping[Role, np.ndarray], known: str | None, *, where: 
 
 
 def refuse_unscaled(dtype: np.dtype, known: str | None, *, where: str) -> None:
-    """Refuse new images that are read in ranges, so that they are not scaled, if those of their model were.
+    """Refuse new images that are not scaled, since they are resized first or a package gives them, if a model's were.
 
     Raises:
         BadData: They have the type of the model's images.
@@ -81,6 +83,39 @@ def refuse_unscaled(dtype: np.dtype, known: str | None, *, where: str) -> None:
             f"{where}: the model's images {found}, and from that only images are brought that fit in memory.\n"
             "Save these as uint8 in 0 … 255, or give some of them."
         )
+
+
+def scaled_where_kept(
+    parts: Mapping[str, np.ndarray], known: str | None, keeps: Mapping[str, Keep], *, where: str
+) -> tuple[Mapping[str, np.ndarray], str | None]:
+    """The same as `scaling_like` and `in_range`, for images that are kept outside of memory; and their scaling.
+
+    Args:
+        keeps: put the pixels of each part where there is room for all of them.
+
+    Raises:
+        BadData: As for `scaling_like`.
+    """
+    scaling = scaling_like(parts, known, where=where)
+    if scaling is None:
+        return parts, None
+    if scaling in BITS:
+        by = BITS[scaling] - 8
+        return {
+            part: keeps[part](
+                ((block >> by).astype(np.uint8) for block in blocks(images)), images.shape, np.dtype(np.uint8)
+            )
+            for part, images in parts.items()
+        }, scaling
+    factor, offset = (127.5, 127.5) if scaling == CENTRED else (1.0, 0.0)
+    return {part: _kept(images, factor, offset, keeps[part]) for part, images in parts.items()}, scaling
+
+
+def note_of(scaling: str) -> str:
+    """Sentence on what was changed."""
+    if scaling in BITS:
+        return DEEP.format(BITS[scaling], (1 << BITS[scaling]) - 1)
+    return CENTRED_NOTE if scaling == CENTRED else BYTES_AS_FLOATS
 
 
 def in_range(parts: Mapping[Role, np.ndarray], scaling: str | None) -> tuple[dict[Role, np.ndarray], list[str]]:
@@ -96,15 +131,30 @@ def in_range(parts: Mapping[Role, np.ndarray], scaling: str | None) -> tuple[dic
     return dict(parts), []
 
 
-def _all_floats(parts: Mapping[Role, np.ndarray]) -> bool:
+def _kept(images: np.ndarray, factor: float, offset: float, keep: Keep) -> np.ndarray:
+    """The same as `_bytes_if_exact`, block by block, in two passes."""
+    tolerance = min(MOST_TOLERANCE, TOLERANCE * BYTE * float(np.finfo(images.dtype).eps))
+
+    def values(block: np.ndarray) -> np.ndarray:
+        scaled: np.ndarray = block.astype(np.float64) * factor + offset
+        return scaled
+
+    if all((np.abs(values(block) - np.rint(values(block))) <= tolerance).all() for block in blocks(images)):
+        rounded = (np.rint(values(block).astype(np.float32)).astype(np.uint8) for block in blocks(images))
+        return keep(rounded, images.shape, np.dtype(np.uint8))
+    shares = (np.clip(values(block).astype(np.float32) / np.float32(BYTE), 0, 1) for block in blocks(images))
+    return keep(shares, images.shape, np.dtype(np.float32))
+
+
+def _all_floats(parts: Parts) -> bool:
     return all(images.dtype.kind == "f" for images in parts.values())
 
 
-def _all_deep(parts: Mapping[Role, np.ndarray]) -> bool:
+def _all_deep(parts: Parts) -> bool:
     return all(images.dtype == np.uint16 for images in parts.values())
 
 
-def _extremes(parts: Mapping[Role, np.ndarray]) -> tuple[float, float]:
+def _extremes(parts: Parts) -> tuple[float, float]:
     numbers = [images for images in parts.values() if images.size and images.dtype.kind in "buif"]
     if not numbers:
         return 0.0, 0.0

@@ -49,6 +49,19 @@ def test_the_first_healthy_finalist_becomes_the_first_champion(store, backend):
     assert (inspect(store, "digits").findings, inspect_model(store, "fashion").findings) == ((), ())
 
 
+@pytest.mark.parametrize(
+    ("samples", "said"), [({}, "ELBO"), ({"bound_samples": 8, "iwae_from": 0.7}, "ELBO, from epoch 20 on IWAE-8")]
+)
+def test_a_card_says_by_which_bound_the_weights_were_trained(store, backend, samples, said):
+    put_sweep(store, candidate(GOOD, trial=3, params={"latent_dim": 16, **samples}))  # 27 epochs
+    ask(store, backend)
+
+    files = read_version(store, "fashion", 1, sha256=state(store).versions[1].manifest_sha256)
+
+    assert json.loads(files["card.json"])["trained_bound"] == said
+    assert f"trained by: {said}, " in files["card.md"].decode()
+
+
 def test_a_version_holds_all_that_it_was_promoted_for(store, backend):
     finalist = candidate(GOOD, trial=3, mutual_information=7.5, marginal_kl=7.5)
     put_sweep(store, finalist)

@@ -225,7 +225,8 @@ def test_a_trial_is_not_loaded_with_other_code_than_it_was_trained_with(tmp_path
         VaeModel(description, weights)
 
 
-def test_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
+@pytest.mark.parametrize("samples", [1, 3])
+def test_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path, samples):
     written(tmp_path)
     trainer = Trainer(digits_task(), threads=1)
     plan = TrainingPlan(
@@ -235,7 +236,10 @@ def test_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
         ema_decay=0.99,
         lr_schedule="constant",
     )
-    config = Config.from_params({"architecture": "keras:my_nets:build", "latent_dim": 3, "batch_size": 64})
+    config = Config.from_params(
+        {"architecture": "keras:my_nets:build", "latent_dim": 3, "batch_size": 64}
+        | {"bound_samples": samples, "iwae_from": 0.5}
+    )
     whole = trainer.start(config, plan, seed=1)
     for _ in range(2):
         whole.train_epoch()

@@ -42,6 +42,7 @@ MEASURED = (
     ("active_units", "active latents"),
     ("mutual_information", "mutual information, nats"),
     ("generalisation_gap", "generalisation gap, nats"),
+    ("trained_bound", "bound that the last epoch trained"),
     ("parameters", "weights"),
     ("train_flops", "training cost, FLOPs"),
 )

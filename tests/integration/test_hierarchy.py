@@ -14,7 +14,7 @@ from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
 
-pytestmark = [pytest.mark.needs_tensorflow, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.needs_tensorflow, pytest.mark.exhaustive, pytest.mark.timeout(300)]
 
 # So short a training learns next to nothing; what is asked here is whether its results travel.
 LIMITS = """{seed_spread: 1000, learned: -10, rate: 0, active_units: 0, shuffle_gap: -100, regression: 1.0e+6,
@@ -22,9 +22,10 @@ LIMITS = """{seed_spread: 1000, learned: -10, rate: 0, active_units: 0, shuffle_
 SPEC = f"""
 name: levels
 data: {{source: digits}}
-search_space: {{architecture: hvae, latent_dim: 7, depth: 1, width: 32, learning_rate: 0.006}}
+search_space:
+  {{architecture: hvae, latent_dim: 7, depth: 1, width: 32, batch_size: 16, beta: 0.3, learning_rate: 0.006}}
 ema_decay: 0.9
-budget: {{trials: 1, epochs: 6}}
+budget: {{trials: 1, epochs: 9}}
 pruning: off
 checkpoint_s: 0.001
 confirm: {{finalists: 1, seeds: 3}}

@@ -29,13 +29,15 @@ from machine import describe_machine, fashion_mnist_folder
 
 from vae_search.core.trial_state import State
 from vae_search.data.dataset import load_dataset
+from vae_search.registry import model_paths
+from vae_search.registry.version_files import CARD_FILE
 from vae_search.services.sweep_status import status
 from vae_search.spec.sections import DataSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, WEIGHTS_FILE
-from vae_search.store.ledger.confirm_runs import ConfirmRow
+from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.sweeps import sweep_record
 from vae_search.vae.inference.npz import arrays_of
@@ -54,14 +56,13 @@ def vae_search(*arguments: str) -> str:
 
 
 def champion_of(store: Store, sweep: str, folder: str) -> ConfirmRow:
-    """The confirm run whose weights are the champion's: the best of its config on select images."""
+    """The confirm run whose weights are the champion's, as its card says."""
     log = json.loads(vae_search("models", MODEL, "--store", folder, "--json"))
     promoted = [entry for entry in log if entry["action"] == "promote"]
     if not promoted:
         raise SystemExit("nothing was promoted: give it more minutes")
-    trial = int(promoted[-1]["candidate"].rpartition("/")[2])
-    rows = [row for row in status(store, sweep).confirm_rows if row.trial == trial and row.confirm_seed > 0]
-    return min((row for row in rows if row.state is State.COMPLETE), key=lambda row: (row.neg_elbo, row.confirm_seed))
+    card = json.loads(store.read(f"{model_paths.version(MODEL, promoted[-1]['version'])}/{CARD_FILE}"))
+    return ConfirmRuns(store, sweep).row(card["provenance"]["trial"], card["provenance"]["artifact_seed"])
 
 
 def bounds(folder: str, row: ConfirmRow, source: str, samples: int, part: int) -> np.ndarray:
@@ -120,7 +121,7 @@ def main() -> None:
         },
         "seeds": [
             {"key": row.key, "neg_elbo_select": row.neg_elbo, "iwae_judge": row.iwae, "wall_s": row.wall_s}
-            for row in found.confirm_rows
+            for row in (*found.confirm_rows, *found.continued_rows)
         ],
         "test": {f"iwae_{arguments.samples}": float(neg_iwae.mean()), "standard_error": error},
         "published": PUBLISHED,

@@ -84,7 +84,7 @@ def show_finished(outcome: "SweepOutcome", *, store: str, as_json: bool) -> None
     if on_front is not None and len(on_front.members) > len(ranking.rows):
         members = len(on_front.members)
         say(f"All {members}: vae-search best {status.spec.name} -n {members}" + store_option(store))
-    for line in confirmed_lines(status.confirm_rows):
+    for line in (*confirmed_lines(status.confirm_rows), *continued_lines(status.continued_rows)):
         say(line)
     for line in () if outcome.promotion is None else decision_lines(decision_facts(outcome.promotion)):
         say(line)
@@ -109,6 +109,18 @@ def confirmed_lines(rows: "Sequence[ConfirmRow]") -> list[str]:
         if isinstance(verdict, FailedConfirmation):
             failed = f"{verdict.failed} of {verdict.seeds} fresh seeds did not complete"
             lines.append(f"not confirmed: trial {trial}: {failed}")
+    return lines
+
+
+def continued_lines(rows: "Sequence[ConfirmRow]") -> list[str]:
+    """A line for each run that went on from a fresh seed's; nats per judge image."""
+    lines = []
+    for row in rows:
+        seed, until = -row.confirm_seed, f"from epoch {row.continues_epoch} to {row.epochs}"
+        ended = (
+            f"failed: {row.reason}" if row.iwae is None else f"-log p(x) ≤ {-row.iwae:.2f} nats by iwae_{row.iwae_k}"
+        )
+        lines.append(f"went on: trial {row.trial}, seed {seed}, {until}: {ended}")
     return lines
 
 

@@ -41,6 +41,7 @@ class ReportData:
     curves: Mapping[int, Sequence[EpochRow]]
     """learning curves by trial; a damaged one is missing"""
     confirm_rows: tuple[ConfirmRow, ...]
+    """of fresh seeds"""
     rungs: tuple[int, ...]
     """epochs at which trials are compared"""
     in_flight: int
@@ -56,6 +57,8 @@ class ReportData:
     """files, as paths in the store, that could not be read"""
     images: DatasetSummary | None = None
     """as they were read when the sweep began, if that was kept"""
+    continued_rows: tuple[ConfirmRow, ...] = ()
+    """of runs that went on from one of `confirm_rows`"""
 
     @property
     def ranking(self) -> list[TrialRow]:

@@ -189,13 +189,14 @@ def _edges(findings: ReportData, best: TrialRow) -> Iterator[str]:
 
 def _cost(findings: ReportData) -> Iterator[str]:
     whole = spent(findings.rows)
-    spans = timeline(findings.rows, findings.confirm_rows)
+    long_runs = (*findings.confirm_rows, *findings.continued_rows)
+    spans = timeline(findings.rows, long_runs)
     yield (
         f"The {whole.trials} trials took {whole.cpu_s:,.1f} CPU seconds, {whole.epochs:,} epochs and "
         f"{whole.train_flops:.3g} floating-point operations."
     )
-    if findings.confirm_rows:
-        confirm = spent(findings.confirm_rows)
+    if long_runs:
+        confirm = spent(long_runs)
         yield f"The {confirm.trials} confirm runs took another {confirm.cpu_s:,.1f} CPU seconds."
     share = busy_share(spans)
     busy = "" if share is None else f", in which the worker slots were busy for {share:.0%}"

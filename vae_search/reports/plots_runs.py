@@ -12,7 +12,7 @@ UNITS = ((2 * 86_400.0, "days", 86_400.0), (2 * 3_600.0, "hours", 3_600.0), (300
 def workers(findings: ReportData) -> Plot:
     """Each worker slot and the runs on it; where there is none, it was idle."""
     key, title = "timeline", "Timeline of the workers"
-    spans = timeline(findings.rows, findings.confirm_rows)
+    spans = timeline(findings.rows, (*findings.confirm_rows, *findings.continued_rows))
     if not spans:
         return Plot(key=key, title=title, text="No run has ended yet.")
     places = sorted({(span.node, span.slot) for span in spans})

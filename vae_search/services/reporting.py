@@ -112,6 +112,7 @@ def findings(
         rows=rows,
         curves=curves.by_trial,
         confirm_rows=status.confirm_rows,
+        continued_rows=status.continued_rows,
         images=status.images,
         rungs=rungs,
         in_flight=status.in_flight,

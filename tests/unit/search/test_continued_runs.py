@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from tests.support.sweeps import Sessions
+from tests.support.rows import trial_row
+from tests.support.sweeps import Sessions, small_spec
 from vae_search.search.planning import continued_run
+from vae_search.search.planning.confirm_length import ConfirmLength
 from vae_search.search.planning.continuation import Stage
 from vae_search.search.planning.plan import Demands, Speed, plan
 from vae_search.search.planning.plan_record import SweepPlan
@@ -185,3 +187,37 @@ def test_without_a_decision_for_it_nothing_goes_on(store, sessions):
 
     assert ConfirmRuns(store, "small").read().continued == ()
     assert store.list(PATHS.running) == []
+
+
+def length_of(store: LocalStore, *overrides: str, left_s: float, threads: int = 2, slots: int = 2) -> ConfirmLength:
+    """The decision on the seeds of a config whose epochs take a second."""
+    found = ConfirmLength(small_spec(*PLANNED, *overrides), store, plan=None, incarnation=None)
+    row = trial_row(0, sweep="small", epochs=10, wall_s=10.0)
+    found.decide([row], left_s=left_s, slots=slots, threads=threads, check_lease=lambda: None)
+    return found
+
+
+def test_seeds_get_their_share_and_the_branch_lies_before_their_decay(store):
+    found = length_of(store, left_s=1000.0)
+
+    assert found.epochs == 339  # 0.97 · 35 % of the time
+    assert (found.branch_epoch, found.threads) == (339 - 68, 2)
+    again = ConfirmLength(small_spec(*PLANNED), store, plan=None, incarnation=None)
+    assert (again.epochs, again.branch_epoch, again.threads) == (339, 271, 2)
+
+
+@pytest.mark.parametrize(
+    ("override", "setting"),
+    [
+        ("confirm={finalists: 1, seeds: 2, epochs: auto, continuation: off}", {"left_s": 1000.0}),
+        ("lr_schedule=constant", {"left_s": 1000.0}),
+        ("keep=2", {"left_s": 1000.0, "threads": 1}),  # as many seeds as workers, and no more cores
+        ("keep=2", {"left_s": 12.0}),
+        ("budget={trials: 1, epochs: 500, minutes: 1}", {"left_s": 510.0}),  # seeds of that length leave no time
+    ],
+)
+def test_seeds_get_all_the_time_where_nobody_goes_on(store, override, setting):
+    found = length_of(store, override, **setting)
+
+    assert (found.branch_epoch, found.threads) == (None, None)
+    assert found.epochs == max(int(0.97 * setting["left_s"]), 500 if "500" in override else 0)

@@ -124,7 +124,7 @@ class ProgressFollower:
     def _count(self, row: TrialRow) -> None:
         self.epochs_seen += max(0, row.epochs - self._saved.pop(row.key, 0))
         if isinstance(row, ConfirmRow):
-            self.confirmed += 1
+            self.confirmed += not row.continues  # the seeds are those that were announced
             return
         self.states[row.state] += 1
         if row.objective is not None and (self.best is None or row.objective < self.best[1]):

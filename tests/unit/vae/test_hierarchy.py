@@ -18,7 +18,7 @@ from vae_search.vae.networks.layers import SCALE_PACE, Layer
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
-from vae_search.vae.objective.bounds import elbo_terms, log_importance_weights, posterior
+from vae_search.vae.objective.bounds import elbo_terms, log_importance_weights, posterior, posterior_given
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.importance_ladder import ladder_of
 from vae_search.vae.objective.likelihoods import Bernoulli
@@ -208,7 +208,7 @@ def test_the_rate_is_the_mean_of_the_log_ratio(tiny):
     noise = tf.random.stateless_normal([4000, 40, 2], [3, 4])
     settings = {"clamp": described.clamp, "likelihood": Bernoulli()}
     seen = tf.cast(images, tf.float32)
-    mean, log_variance, _ = posterior(functions, seen, described.clamp)(noise)
+    mean, log_variance, _ = posterior(functions, seen, described.clamp, noise)
     latents = sample_posterior(mean, log_variance, noise).numpy()
     ratio = stats.norm(mean, np.exp(0.5 * log_variance)).logpdf(latents) - stats.norm.logpdf(latents)
 
@@ -277,7 +277,7 @@ def test_shapes_of_an_odd_number_of_latents_and_the_cost_of_each_product():
 def test_the_upper_level_changes_the_lower_ones_posterior(tiny):
     described, trained = tiny
     functions = functions_of(build(described.network).topology, [*trained.values()])
-    given = posterior(functions, tf.cast(binary(3, (4, 4, 1)), tf.float32), described.clamp)
+    given = posterior_given(functions, tf.cast(binary(3, (4, 4, 1)), tf.float32), described.clamp)
     noise = np.zeros((2, 3, 2), np.float32)
     noise[1, :, 0] = 2.0
 

@@ -44,7 +44,7 @@ def elbo_terms(
 
     Shapes: images (batch, height, width, channels), standard normal noise (batch, latent_dim).
     """
-    mean, log_variance, raw_log_variance = posterior(network, images, clamp)(noise)
+    mean, log_variance, raw_log_variance = posterior(network, images, clamp, noise)
     latents = sample_posterior(mean, log_variance, noise)
     output = network.decoder(latents)
     return ElboTerms(
@@ -58,6 +58,13 @@ def elbo_terms(
 
 
 def posterior(
+    network: VaeFunctions, images: tf.Tensor, clamp: tuple[float, float], noise: tf.Tensor | None = None
+) -> Moments:
+    """q(z|x) as (mean, log_variance, raw_log_variance); see `posterior_given`."""
+    return posterior_given(network, images, clamp)(noise)
+
+
+def posterior_given(
     network: VaeFunctions, images: tf.Tensor, clamp: tuple[float, float]
 ) -> Callable[[tf.Tensor | None], Moments]:
     """q(z|x) as a function from noise to (mean, log_variance, raw_log_variance), each (batch, latent_dim).
@@ -89,7 +96,7 @@ def log_importance_weights(
     Shapes: images (batch, height, width, channels), standard normal noise (draws, batch, latent_dim)
     -> (draws, batch), nats.
     """
-    mean, log_variance, _ = posterior(network, images, clamp)(noise)
+    mean, log_variance, _ = posterior(network, images, clamp, noise)
     distortion = distortions(network, images, mean, log_variance, noise, likelihood=likelihood)
     if prior is not None:
         return -rates(mean, log_variance, noise, prior) - distortion

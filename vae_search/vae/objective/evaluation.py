@@ -21,7 +21,7 @@ from vae_search.vae.networks.forward import (
 from vae_search.vae.networks.hierarchy.hierarchical_network import HierarchicalTopology
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
-from vae_search.vae.objective.bounds import distortions, log_importance_weights, posterior
+from vae_search.vae.objective.bounds import distortions, log_importance_weights, posterior, posterior_given
 from vae_search.vae.objective.evaluation_noise import evaluation_noise
 from vae_search.vae.objective.evaluation_size import (
     EVALUATION_BATCH,
@@ -155,7 +155,7 @@ class Evaluator:
         for first in range(0, len(images), held.images):
             chosen = slice(first, first + held.images)
             seen, network = self._seen(images[chosen]), self._network(read, _of(labels, chosen))
-            given = posterior(network, seen, self._clamp)
+            given = posterior_given(network, seen, self._clamp)
             noises = list(self._noises(read, first, len(seen), draws=draws, held=held))
             moments = [given(noise)[:2] for noise in noises]
             found = [
@@ -221,7 +221,7 @@ class Evaluator:
         network = self._network(weights, _of(labels, slice(index, index + 1)))
         latent_dim = latent_dim_of(self._topology, weights)
         noise = evaluation_noise(position, 0, draws=1, latent_dim=latent_dim)[0, place - 1][None]
-        mean, log_variance, _ = posterior(network, self._seen(images[[index]]), self._clamp)(noise)
+        mean, log_variance, _ = posterior(network, self._seen(images[[index]]), self._clamp, noise)
         return sample_posterior(mean, log_variance, noise)
 
     def _held_at_once(self, weights: Tensors) -> HeldAtOnce:
@@ -265,7 +265,7 @@ class Evaluator:
             seen = self._seen(images[first : first + images_held])
             own = labels[first : first + images_held] if is_conditional(self._topology) else None
             network = self._network(weights, own)
-            given = posterior(network, seen, self._clamp)
+            given = posterior_given(network, seen, self._clamp)
 
             def add(begun: tf.Tensor, total: tf.Tensor, *of_rates: tf.Tensor) -> tuple[tf.Tensor, ...]:
                 chunk = begun - begun % IWAE_CHUNK

@@ -44,7 +44,7 @@ class Model:
     def bound(self, noise: tf.Tensor, *, beta: float = 1.0) -> tf.Tensor:
         """Negative bound of K draws with weights p(x|z) (p(z)/q(z|x))^beta, as a function of everything."""
         network, prior = self.parts()
-        mean, log_variance, _ = posterior(network, self.images, self.clamp)(None)
+        mean, log_variance, _ = posterior(network, self.images, self.clamp)
         distortion = distortions(network, self.images, mean, log_variance, noise, likelihood=BERNOULLI)
         if prior is not None:
             rate = rates(mean, log_variance, noise, prior)

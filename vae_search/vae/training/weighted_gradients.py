@@ -63,7 +63,7 @@ def weighted_gradients(
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(weights)
         network, prior = network_of_weights()
-        mean, log_variance, raw_log_variance = posterior(network, images, clamp)(None)
+        mean, log_variance, raw_log_variance = posterior(network, images, clamp)
         drawn = sample_posterior(mean, log_variance, noise)
         latents = tf.stop_gradient(drawn)  # where the tape is cut: the path to the encoder is taken by itself
         tape.watch(latents)

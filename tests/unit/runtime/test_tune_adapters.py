@@ -440,3 +440,15 @@ def test_a_trial_that_waits_at_a_rung_frees_its_worker_and_is_suggested_again_wh
     complete = [row for row in rows.values() if row.state == "COMPLETE"]
     assert [row.epochs for row in complete] == [6]
     assert all(row.attempts == 1 for row in rows.values())
+
+
+def test_a_run_with_more_threads_has_a_worker_of_its_own_and_no_more_cores_than_there_are():
+    resources = Resources(cpus_per_trial=2)
+
+    trial, alone = (_bundle(resources, {"threads": each}, most_cpus=8) for each in (None, 8))
+
+    assert trial == _bundle(resources)
+    assert alone != trial
+    assert alone.required_resources["CPU"] == 8
+    assert _bundle(resources, {"threads": 8}, most_cpus=4).required_resources["CPU"] == 4
+    assert _bundle(resources, {"threads": 8}).required_resources["CPU"] == 2

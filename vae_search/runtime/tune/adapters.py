@@ -273,15 +273,18 @@ def run_trials(
         raise run.failure
 
 
-def _bundle(resources: Resources, config: Mapping[str, Any], *, most_cpus: int) -> tune.PlacementGroupFactory:
+def _bundle(
+    resources: Resources, config: Mapping[str, Any] | None = None, *, most_cpus: int = 1
+) -> tune.PlacementGroupFactory:
     """The resources that Ray keeps free for one run; those of other sizes have other workers.
 
     Args:
-        config: the run's assignment.
+        config: the run's assignment; None: of any trial.
+        most_cpus: of it, however many threads it has.
     """
     selector = {"bundle_label_selector": [dict(resources.labels)]} if resources.labels else {}
     wanted = needs(resources)
-    if (threads := config.get("threads")) is not None:
+    if config is not None and (threads := config.get("threads")) is not None:
         wanted[CPU] = float(max(resources.cpus_per_trial, min(threads, most_cpus)))
     return tune.PlacementGroupFactory([wanted], **selector)
 

@@ -11,7 +11,7 @@ from vae_search.search.limits.spending import budget_words
 from vae_search.search.messages import Failure, TrialAssignment, TrialReport
 from vae_search.search.planning.plan_record import SweepPlan
 from vae_search.search.pruning import RungDecision, SuccessiveHalving
-from vae_search.spec.hyperparameters import ParamValue
+from vae_search.spec.hyperparameters import Config, ParamValue
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.sweeps.borrowing import Borrowing
 from vae_search.store.sweeps.warm_started import WarmStarted
@@ -121,6 +121,14 @@ class RunningTrial:
     @property
     def params(self) -> Mapping[str, ParamValue]:
         return self.assignment.params
+
+    @property
+    def trained_bound(self) -> str | None:
+        """Name of the bound that the last epoch has trained; None before the first has ended."""
+        if not self.measurements:
+            return None
+        last = self.measurements[max(self.measurements)]
+        return "elbo" if last.train_neg_iwae is None else f"iwae_{Config.from_params(self.params).bound_samples}"
 
     def criteria_so_far(self, spec: SweepSpec) -> tuple[float, ...]:
         """Criteria of a Pareto sweep that the trial has while it waits at a rung.

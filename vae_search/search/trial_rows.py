@@ -17,7 +17,6 @@ from vae_search.search.rungs.rung_bounds import bounds_at_rungs
 from vae_search.search.running_trial import RunningTrial, SweepContext, TrialEnd
 from vae_search.search.study.study import TrialResult
 from vae_search.search.weight_retention import WeightRetention
-from vae_search.spec.hyperparameters import Config
 from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.spec.sections import Objective
 from vae_search.spec.sweep_spec import SweepSpec
@@ -154,16 +153,8 @@ def trial_row(running: RunningTrial, end: TrialEnd, context: SweepContext, *, fi
         artifact_sha256=None,
         command=running.assignment.command,
         incarnation=context.incarnation,
-        trained_bound=_trained_bound(running),
+        trained_bound=running.trained_bound,
     )
-
-
-def _trained_bound(running: RunningTrial) -> str | None:
-    """Name of the bound that a run's last epoch has trained; None before the first has ended."""
-    if not running.measurements:
-        return None
-    last = running.measurements[max(running.measurements)]
-    return "elbo" if last.train_neg_iwae is None else f"iwae_{Config.from_params(running.params).bound_samples}"
 
 
 def check_own(trials: LedgerRows, confirm_runs: ConfirmRunRows, context: SweepContext) -> None:

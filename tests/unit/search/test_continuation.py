@@ -15,7 +15,9 @@ from vae_search.search.planning.continuation import (
     time_of_seeds_s,
 )
 from vae_search.search.planning.plan import SEEDS_SHARE, confirm_length, rounds_of
+from vae_search.search.planning.plan_record import continues_best
 from vae_search.spec.planning.decay import DECAY_SHARE, decay_epochs_of
+from vae_search.spec.sweep_spec import parse_spec
 
 
 def trained(
@@ -50,6 +52,20 @@ def test_nobody_goes_on_before_all_seeds_have_ended_or_where_one_has_failed():
 
     assert best_seed(rows, seeds=3) is None
     assert best_seed([*rows, failed_row(7, 3)], seeds=3) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "goes_on"),
+    [
+        ("search_space: {latent_dim: 4}", True),
+        ("search_space: {latent_dim: 4}\nconfirm: {continuation: off}", False),
+        ("search_space: {bound_samples: 8}", False),
+    ],
+)
+def test_a_run_goes_on_where_its_rate_and_its_objective_are_constant_until_the_decay(tmp_path, written, goes_on):
+    about = "name: a\ndata: {source: digits}\nbudget: {minutes: 9}\npromote: {model: b}\n"
+
+    assert continues_best(parse_spec(f"{about}{written}\n", base=tmp_path)) is goes_on
 
 
 def test_the_run_that_finalists_are_chosen_by_does_not_go_on():

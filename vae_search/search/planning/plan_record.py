@@ -58,10 +58,14 @@ def is_planned(spec: SweepSpec) -> bool:
 
 
 def continues_best(spec: SweepSpec) -> bool:
-    """True if the best fresh seed goes on where that gains something: its rate must be constant before the end."""
+    """True if the best fresh seed goes on where that gains something: its rate must be constant before the end.
+
+    So must its objective, and the time of its epochs: with a bound of several draws both change on the way.
+    """
     is_stable = spec.lr_schedule == "wsd" or LR_SCHEDULE in spec.auto
     is_planned = spec.confirm.epochs == AUTO and spec.confirm.continuation == AUTO
-    return is_planned and is_stable and spec.budget.patience is None
+    trains_elbo = spec.search_space.largest("bound_samples", default=1) == 1
+    return is_planned and is_stable and trains_elbo and spec.budget.patience is None
 
 
 def demands_of(spec: SweepSpec) -> Demands:

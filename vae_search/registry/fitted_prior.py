@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vae_search.errors import CorruptStore
 from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
 
 PRIOR_FILE = "prior.json"
@@ -46,7 +47,12 @@ class FittedPriorRecord:
         if PRIOR_FILE not in files:
             return None
         fields: dict[str, Any] = from_json_bytes(files[PRIOR_FILE], where=PRIOR_FILE)
-        return cls(**fields)
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise CorruptStore(
+                "must hold what a fitted prior gained.", path=PRIOR_FILE, advice="Restore it from a copy."
+            ) from error
 
     @property
     def sentence(self) -> str:

@@ -263,6 +263,17 @@ def test_the_artifact_is_chosen_by_the_select_images():
     assert Candidate(rows=rows, bounds=lucky_on_judge).evidence.artifact_seed == 2
 
 
+def test_seeds_that_ended_with_a_bound_of_several_draws_are_compared_by_one():
+    trained = {"trained_bound": "iwae_8"}
+    rows = (
+        finalist_row(0, 1, neg_elbo=235.0, objective=231.0, **trained),
+        finalist_row(0, 2, neg_elbo=236.0, objective=230.0, **trained),
+        finalist_row(0, 3, neg_elbo=237.0, objective=232.0, **trained),
+    )
+
+    assert Candidate(rows=rows, bounds={seed: bounds() for seed in (1, 2, 3)}).evidence.artifact_seed == 2
+
+
 def test_equal_seeds_have_no_spread_and_pass():
     verdict = {verdict.name: verdict for verdict in judge(candidate([232.0] * 3), FACTS, {})}["seed_spread"]
 

@@ -47,7 +47,11 @@ def test_what_two_levels_can_have_is_accepted(lines):
         (("  architecture: hvae", "  latent_dim: 1"), "latent_dim must be 2 at least"),
         (
             ("  architecture: hvae", "  bound_samples: 8\nobjective: {bound: iwae}"),
-            "a bound of several draws is trained with one level of latents; hvae trains the ELBO. Use 1.",
+            "hvae trains the ELBO. Use 1, or let it apply only to other families, by",
+        ),
+        (
+            ("  architecture: hvae\npromote: {model: a, fit_prior: 20}",),
+            "is for one level of latents, and hvae has two.",
         ),
         (("  architecture: hvae", "  prior: vamp"), "vamp is a mean of Gaussian posteriors, which hvae has not."),
     ],

@@ -10,6 +10,7 @@ from scipy import special, stats
 from tests.support.networks import description, digits_task, weights
 from vae_search.data.dataset import load_dataset
 from vae_search.data.tasks import JudgeTask, TaskLabels
+from vae_search.errors import CorruptStore
 from vae_search.registry.fitted_prior import PRIOR_FILE, FittedPriorRecord
 from vae_search.services.models.tensorflow_backend import TensorFlowBackend
 from vae_search.spec.sections import DataSpec
@@ -170,3 +171,9 @@ def test_a_version_whose_fit_gained_nothing_keeps_its_prior_and_says_so(digits):
     assert not FittedPriorRecord.of(files).kept
     assert "prior" not in json.loads(files[CONFIG_FILE])["network"]
     assert PRIOR_FILE in files
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"components": 4, "kept": true, "more": 1}'])
+def test_a_damaged_record_of_a_fit_is_named(content):
+    with pytest.raises(CorruptStore, match=r"prior\.json: must hold what a fitted prior gained"):
+        FittedPriorRecord.of({PRIOR_FILE: content})

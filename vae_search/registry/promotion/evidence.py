@@ -10,7 +10,7 @@ from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
 from vae_search.registry.promotion.continuation.continued import Continued
 from vae_search.spec.hyperparameters import ParamValue
-from vae_search.store.ledger.confirm_runs import SELECTING_SEED, ConfirmRow, testifying
+from vae_search.store.ledger.confirm_runs import SELECTING_SEED, ConfirmRow, select_nats, testifying
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -150,7 +150,7 @@ class Candidate:
         """
         if self.continued is not None and self.continued.served_bounds is not None:
             return self.continued.row
-        return min(self.testifying, key=lambda row: (row.neg_elbo, row.confirm_seed))
+        return min(self.testifying, key=lambda row: (select_nats(row), row.confirm_seed))
 
     @property
     def judged(self) -> dict[int, ImageBounds]:

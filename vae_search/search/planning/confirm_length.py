@@ -143,7 +143,8 @@ class ConfirmLength:
     def _epoch_s(self, row: TrialRow) -> float:
         """Seconds of a usual epoch of a trial: not of its first, in which its graph is compiled.
 
-        The last epochs may train a bound that costs more, as the same share of the longer training will.
+        The last epochs may train a bound that costs more, as the same share of the longer training will; the first of
+        those compiles as well.
         """
         try:
             curve = Ledger(self._store, self._spec.name).epochs(row.trial)
@@ -154,4 +155,5 @@ class ConfirmLength:
         if not timed:
             return (row.wall_s or 0.0) / max(row.epochs, 1)
         kinds = [[wall_s for kind, wall_s in timed if kind is is_elbo] for is_elbo in (True, False)]
-        return sum(statistics.median(walls_s) * len(walls_s) for walls_s in kinds if walls_s) / len(timed)
+        usual_s = [len(walls_s) * statistics.median(walls_s[1:] or walls_s) for walls_s in kinds if walls_s]
+        return sum(usual_s) / len(timed)

@@ -18,9 +18,8 @@ def hierarchy_problems(space: SearchSpace) -> Problems:
                 text = f"vamp is a mean of Gaussian posteriors, which {family} has not. Use standard or mixture."
                 found.append((("search_space", "prior"), text))
             if entry.name == "bound_samples" and largest_of(entry) > 1:
-                text = (
-                    f"a bound of several draws is trained with one level of latents; {family} trains the ELBO. Use 1."
-                )
+                text = f"a bound of several draws is for one level of latents; {family} trains the ELBO. Use 1,"
+                text += " or let it apply only to other families, by `when: {architecture: …}`."
                 found.append((("search_space", "bound_samples"), text))
     return found
 

@@ -6,6 +6,7 @@ from typing import Any
 from vae_search.core.validation import Problems
 from vae_search.spec.hyperparameters import LEARNED_PRIORS, is_keras
 from vae_search.spec.measures.metrics import criteria_problems
+from vae_search.spec.networks.family import HIERARCHICAL
 from vae_search.spec.networks.submitted import own_problems
 from vae_search.spec.parts.bound_relations import bound_problems
 from vae_search.spec.parts.hierarchy import hierarchy_problems
@@ -127,11 +128,15 @@ def relation_problems(parts: Mapping[str, Any]) -> Problems:
             found += _prior_problems(space, labelled=labelled) + hierarchy_problems(space)
     found += bound_problems(parts)
     match parts:
-        case {"promote": Promote(fit_prior=int(count)), "search_space": SearchSpace() as space} if count and any(
-            map(is_keras, families_in(space.parameters))
-        ):
-            text = "is for families of layers; a Keras network of one's own has the standard prior. Leave it out."
-            found.append((("promote", "fit_prior"), text))
+        case {"promote": Promote(fit_prior=int(count)), "search_space": SearchSpace() as space} if count:
+            if any(map(is_keras, families_in(space.parameters))):
+                text = "is for families of layers; a Keras network of one's own has the standard prior. Leave it out."
+                found.append((("promote", "fit_prior"), text))
+            if levels := HIERARCHICAL & {*families_in(space.parameters)}:
+                text = (
+                    f"is for one level of latents, and {min(levels)} has two. Leave it out, or search `prior: mixture`."
+                )
+                found.append((("promote", "fit_prior"), text))
     match parts:
         case {"precision": "bfloat16", "search_space": SearchSpace() as space} if any(
             map(is_keras, families_in(space.parameters))

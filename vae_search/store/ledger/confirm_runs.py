@@ -1,5 +1,6 @@
 """Rows of confirm runs: a finalist's config trained again with a fresh seed. Written once and never changed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -174,6 +175,16 @@ class ConfirmRuns:
 def continued_seed(confirm_seed: int) -> int:
     """The `confirm_seed` of the run that goes on from that of a fresh seed, or of which fresh seed such a run is."""
     return -confirm_seed
+
+
+def select_nats(row: ConfirmRow) -> float:
+    """Score on the select images by which completed runs of one config are compared, least is best; nats.
+
+    Of a run that ended with the bound of several draws the objective: a looser posterior has a worse ELBO.
+    """
+    is_elbo = (row.trained_bound or "elbo") == "elbo"
+    score = row.neg_elbo if is_elbo or row.objective is None else row.objective
+    return math.inf if score is None else score
 
 
 def by_trial(rows: Sequence[ConfirmRow]) -> dict[int, list[ConfirmRow]]:

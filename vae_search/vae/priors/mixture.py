@@ -24,17 +24,19 @@ class GaussianMixture:
         """log p(z) in nats: (…, latent_dim) -> (…,).
 
         The square in the exponent is multiplied out, so that two matrix products do it and no array has an entry for
-        each latent of each component.
+        each latent of each component. What then cancels would be lost in the products of a GPU (TF32), so that they
+        are in float64; they are small beside a network's.
         """
-        rows = tf.reshape(latents, [-1, tf.shape(latents)[-1]])
-        precisions = tf.exp(-self.log_variances)
-        weighted = self.means * precisions
-        constants = tf.reduce_sum(self.means * weighted + self.log_variances + LOG_2PI, axis=1)
+        rows, log_variances, means = (tf.cast(each, tf.float64) for each in (latents, self.log_variances, self.means))
+        rows = tf.reshape(rows, [-1, tf.shape(rows)[-1]])
+        precisions = tf.exp(-log_variances)
+        weighted = means * precisions
+        constants = tf.reduce_sum(means * weighted + log_variances + LOG_2PI, axis=1)
         squares = tf.matmul(tf.square(rows), precisions, transpose_b=True)
-        logs = tf.nn.log_softmax(self.logits) - 0.5 * (
+        logs = tf.nn.log_softmax(tf.cast(self.logits, tf.float64)) - 0.5 * (
             squares - 2.0 * tf.matmul(rows, weighted, transpose_b=True) + constants
         )
-        return tf.reshape(tf.reduce_logsumexp(logs, axis=1), tf.shape(latents)[:-1])
+        return tf.reshape(tf.cast(tf.reduce_logsumexp(logs, axis=1), latents.dtype), tf.shape(latents)[:-1])
 
     def latents_log_prob(self, latents: np.ndarray) -> np.ndarray:
         """log p(z_d) of each latent by itself, under its marginal distribution: (n, latent_dim) -> (n, latent_dim).

@@ -8,6 +8,7 @@ import tensorflow as tf
 from vae_search.data.random_access.mapped_images import resident_bytes
 from vae_search.data.tasks import TrainingTask
 from vae_search.spec.hyperparameters import Config
+from vae_search.spec.networks.family import HIERARCHICAL
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.vae.networks.network import build
 from vae_search.vae.networks.network_spec import NetworkSpec
@@ -68,6 +69,8 @@ class Trainer:
         network = build(
             NetworkSpec.of(config, self.task.image_shape, likelihood=plan.likelihood, classes=self.task.classes)
         )
+        if config.bound_samples > 1 and config.architecture in HIERARCHICAL:
+            raise ValueError(f"{config.architecture} trains the ELBO, but bound_samples is {config.bound_samples}")
         likelihood = likelihood_of(plan.likelihood, self.task.pixels.levels)
         graph = self._graph(
             GraphKey(

@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo serve-demo check test test-all docs chaos e2e install lint clean bench-speed bench-service bench-kernel bench-precision bench-memory bench-rungs bench-rung-rules bench-target bench-quality bench-planned bench-planner bench-champions \
-	bench-bits bench-durability bench-bucket bench-scaling bench-pareto bench-stability bench-sampler bench-ranking bench-plots bench-clip bench-best-epoch bench-gates bench-data bench-warm bench-stop bench-gan bench-conditional bench-first-sweep bench-priors bench-iwae bench-families
+	bench-bits bench-durability bench-bucket bench-scaling bench-pareto bench-stability bench-sampler bench-ranking bench-plots bench-clip bench-best-epoch bench-gates bench-data bench-warm bench-stop bench-gan bench-conditional bench-first-sweep bench-priors bench-fashion-priors bench-iwae bench-families
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 to 3.13. requirements.lock serves all of them.
 .venv/installed: requirements.lock pyproject.toml
@@ -80,6 +80,9 @@ bench-conditional: .venv/installed
 
 bench-priors: .venv/installed
 	$(BIN)/python benchmarks/priors.py
+
+bench-fashion-priors: .venv/installed
+	$(BIN)/python benchmarks/fashion_priors.py
 
 bench-iwae: .venv/installed
 	$(BIN)/python benchmarks/iwae_training.py

@@ -180,13 +180,14 @@ class ContinuedRun:
 
         The clock of the probe holds the start of its process; later it holds what lies between epochs as well.
         """
-        if len(self._records) > 1:
-            epochs = self._stage.until - int(self._records[-2]["until"])
-            if (used_s := float(self._records[-1]["left_s"]) - left_s) > 0:
-                return used_s / epochs
         walls_s = [waiting.measurements[epoch].wall_s for epoch in sorted(waiting.measurements)]
         own_s = walls_s[self._first("from_epoch") + 1 :] or walls_s  # the first one compiles
-        return statistics.median(own_s[-NEWEST_EPOCHS:])
+        measured_s = statistics.median(own_s[-NEWEST_EPOCHS:])
+        if len(self._records) == 1:
+            return measured_s
+        epochs = self._stage.until - int(self._records[-2]["until"])
+        clock_s = (float(self._records[-1]["left_s"]) - left_s) / epochs  # less where minutes were added meanwhile
+        return max(clock_s, measured_s)
 
     def _decide(self, stage: Stage, about: Mapping[str, object], check_lease: Callable[[], None]) -> None:
         number = len(self._records) + 1

@@ -60,7 +60,8 @@ def champion_of(store: Store, sweep: str, folder: str) -> ConfirmRow:
     log = json.loads(vae_search("models", MODEL, "--store", folder, "--json"))
     promoted = [entry for entry in log if entry["action"] == "promote"]
     if not promoted:
-        raise SystemExit("nothing was promoted: give it more minutes")
+        reasons = [reason for entry in log for reason in entry["reasons"]]
+        raise SystemExit("nothing was promoted: " + ("; ".join(map(str, reasons)) or "no candidate has come so far"))
     card = json.loads(store.read(f"{model_paths.version(MODEL, promoted[-1]['version'])}/{CARD_FILE}"))
     return ConfirmRuns(store, sweep).row(card["provenance"]["trial"], card["provenance"]["artifact_seed"])
 

@@ -42,8 +42,14 @@ class Classes:
 
     def number_of(self, text: str) -> int | None:
         """Number of the class that a name or a number means, the name first; None if there is none."""
-        if text in self.names:
-            return self.names.index(text)
+        return self.named(text) if text in self.names else self.numbered(text)
+
+    def named(self, name: str) -> int | None:
+        """Number of the class of this name; None if there is none."""
+        return self.names.index(name) if name in self.names else None
+
+    def numbered(self, text: str) -> int | None:
+        """The number that a text is, if it is that of a class; None if not."""
         number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
         return number if number in self.seen else None
 

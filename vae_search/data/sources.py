@@ -249,11 +249,14 @@ def _of_found(name: str, found: Found, *, room: Room, may_scale: bool = False) -
     more = {role: class_numbers(given, len(given), may_be_one=True) for role, given in found.labels.items()}
     named = _joined(found, more | class_numbers_of_names(found.labels))
     names = names_of_classes(found.labels) or found.class_names
-    if found.validation is None:
-        usual = _with_protocol if found.in_published_order else _checked
-        source = usual(name, found.train, found.test, labels=labels, notes=notes, room=room, unscaled=unscaled)
+
+    def described(source: Source) -> Source:
         scaling = source.scaling if found.is_unscaled else found.scaling
         return replace(source, read_more_labels=lambda: named, scaling=scaling, class_names=names)
+
+    if found.validation is None:
+        usual = _with_protocol if found.in_published_order else _checked
+        return described(usual(name, found.train, found.test, labels=labels, notes=notes, room=room, unscaled=unscaled))
     where = printable(name, 400)
     if found.validation.shape[1:] != found.train.shape[1:]:
         sizes = " and ".join("×".join(map(str, part.shape[1:])) for part in (found.train, found.validation))
@@ -264,11 +267,9 @@ def _of_found(name: str, found: Found, *, room: Room, may_scale: bool = False) -
         few = f"Its {count} images for validation are fewer than {2 * LEAST_PART}: some are drawn from the others too."
         protocol, notes = None, (*notes, few)
     images = joined(found.train, found.validation)
-    source = _checked(
-        name, images, found.test, protocol=protocol, labels=labels, notes=notes, room=room, unscaled=unscaled
+    return described(
+        _checked(name, images, found.test, protocol=protocol, labels=labels, notes=notes, room=room, unscaled=unscaled)
     )
-    scaling = source.scaling if found.is_unscaled else found.scaling
-    return replace(source, read_more_labels=lambda: named, scaling=scaling, class_names=names)
 
 
 def _joined(found: Found, labels: Mapping[Role, np.ndarray | None]) -> dict[Role, np.ndarray]:

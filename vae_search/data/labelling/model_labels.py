@@ -28,7 +28,8 @@ def labels_for_model(labels: np.ndarray | None, names: tuple[str, ...], *, known
         raise BadData(f"{where}: the model sees the label of each image, but these have none.\n{WHERE_LABELS_ARE}")
     here = [int(number) for number in np.unique(labels)]
     words = {number: names[number] if names else str(number) for number in here}
-    numbers = {number: _number_of(words[number], known, by_name=bool(names)) for number in here}
+    number_of = known.named if names and known.names else known.numbered
+    numbers = {number: number_of(words[number]) for number in here}
     if unknown := [words[number] for number, found in numbers.items() if found is None]:
         raise BadData(
             f"{where}: labels must be classes that the model knows, but these are not: "
@@ -38,10 +39,3 @@ def labels_for_model(labels: np.ndarray | None, names: tuple[str, ...], *, known
     to_model[here] = [number for number in numbers.values() if number is not None]
     found: np.ndarray = to_model[labels]
     return found
-
-
-def _number_of(word: str, known: Classes, *, by_name: bool) -> int | None:
-    if by_name and known.names:
-        return known.names.index(word) if word in known.names else None
-    number = int(word) if word.isascii() and word.isdecimal() and len(word) < len(str(10**9)) else -1
-    return number if number in known.seen else None

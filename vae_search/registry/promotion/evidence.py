@@ -10,7 +10,7 @@ from vae_search.core.trial_state import State
 from vae_search.errors import Conflict
 from vae_search.registry.promotion.continuation.continued import Continued
 from vae_search.spec.hyperparameters import ParamValue
-from vae_search.store.ledger.confirm_runs import SELECTING_SEED, ConfirmRow, select_nats, testifying
+from vae_search.store.ledger.confirm_runs import SELECTING_SEED, ConfirmRow, best_on_select, testifying
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -150,7 +150,9 @@ class Candidate:
         """
         if self.continued is not None and self.continued.served_bounds is not None:
             return self.continued.row
-        return min(self.testifying, key=lambda row: (select_nats(row), row.confirm_seed))
+        if (best := best_on_select(self.testifying)) is None:
+            raise ValueError(f"no run of {self.name} testifies")
+        return best
 
     @property
     def judged(self) -> dict[int, ImageBounds]:
@@ -186,6 +188,12 @@ class Candidate:
     def sha256(self) -> str:
         """Stands for the content; see `content_sha256`."""
         return content_sha256(self.all_rows)
+
+    @property
+    def continued_from(self) -> ConfirmRow | None:
+        """The run of the fresh seed that another went on from; None if none did."""
+        origin = None if self.continued is None else self.continued.origin
+        return next((row for row in self.rows if row.confirm_seed == origin), None)
 
     @property
     def all_rows(self) -> tuple[ConfirmRow, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from vae_search.core.trial_state import State
 from vae_search.search.planning.plan import RESERVE, SEEDS_SHARE
 from vae_search.spec.planning.decay import decay_epochs_of
-from vae_search.store.ledger.confirm_runs import SELECTING_SEED, ConfirmRow, by_trial
+from vae_search.store.ledger.confirm_runs import SELECTING_SEED, ConfirmRow, best_on_select, by_trial
 
 LEAST_ROUNDS = 1.15  # of the seeds on the workers, from which on one alone gets more without further threads
 START_S = 10.0  # of a process with other threads: TensorFlow, the graph, the state
@@ -52,7 +52,7 @@ def best_seed(rows: Sequence[ConfirmRow], *, seeds: int) -> ConfirmRow | None:
     for runs in by_trial(rows).values():
         fresh = [run for run in runs if run.confirm_seed > SELECTING_SEED and run.state is State.COMPLETE]
         if len(fresh) >= seeds:
-            return min(fresh, key=lambda run: (run.neg_elbo, run.confirm_seed))
+            return best_on_select(fresh)
     return None
 
 

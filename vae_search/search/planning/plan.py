@@ -8,6 +8,7 @@ evidence for each rule.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 SEARCH_SHARE = 0.25  # of the time
 CONFIGS = 48  # that a search tries before its trials become longer
@@ -109,14 +110,15 @@ def plan(minutes: float, workers: int, speed: Speed, demands: Demands) -> Plan:
     seeds = seeds_for(workers, promotes=demands.promotes) if demands.seeds is None else demands.seeds
     search_s = (SEARCH_SHARE if finalists else 1.0) * total_s
     confirm_s = total_s - search_s
-    longest = confirm_length(
-        confirm_s,
+    length_in = partial(
+        confirm_length,
         workers=workers,
         finalists=finalists,
         seeds=seeds,
         epoch_s=speed.slow_epoch_s,
         judge_epochs=speed.judge_epochs,
     )
+    longest = length_in(confirm_s)
     most = max(1, longest // LEAST_GROWTH) if finalists else MOST_SEARCH_EPOCHS
     epochs = demands.epochs or _search_epochs(search_s * workers, speed.epoch_s, demands, most=most)
     first = _first_rung(epochs, demands)
@@ -126,18 +128,9 @@ def plan(minutes: float, workers: int, speed: Speed, demands: Demands) -> Plan:
         first, each_s = None, epochs * speed.epoch_s + TRIAL_START_S
         room = math.floor(search_s * workers / each_s)
     trials = demands.trials or min(MOST_TRIALS, max(room, demands.least_trials, 1))
-    length = max(longest, epochs)
     continues = demands.continues and finalists > 0 and (workers > 1 or seeds > workers)
-    if continues:  # then the seeds have a part of the time; the rest is for the best of them
-        longest_of_seeds = confirm_length(
-            SEEDS_SHARE * confirm_s,
-            workers=workers,
-            finalists=finalists,
-            seeds=seeds,
-            epoch_s=speed.slow_epoch_s,
-            judge_epochs=speed.judge_epochs,
-        )
-        length = max(longest_of_seeds, epochs)
+    # Where the best seed goes on, all of them have a part of the time; the rest is for that one.
+    length = max(length_in(SEEDS_SHARE * confirm_s) if continues else longest, epochs)
     judge_s = speed.judge_epochs * speed.slow_epoch_s * rounds_of(workers, finalists=finalists, seeds=seeds)
     needed_s = trials * each_s / workers if demands.trials is None else 0.0
     return Plan(

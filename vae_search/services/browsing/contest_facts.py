@@ -15,7 +15,7 @@ from vae_search.registry.state import ModelState
 from vae_search.registry.version_table import recorded_card
 from vae_search.services.payloads import Facts
 from vae_search.store.backends.base import Store
-from vae_search.store.ledger.confirm_runs import ConfirmRuns, by_trial, select_nats, selecting_seed, testifying
+from vae_search.store.ledger.confirm_runs import ConfirmRuns, best_on_select, by_trial, selecting_seed, testifying
 
 
 def contest_facts(store: Store, state: ModelState, number: int) -> Facts:
@@ -92,7 +92,7 @@ def _candidate_side(store: Store, state: ModelState, entry: Entry) -> Facts | No
         return None
     heard = testifying(runs, selecting=selecting_seed(found.rows))
     seeds = [(run.confirm_seed, -run.iwae, run in heard) for run in runs if run.iwae is not None]
-    chosen = min(heard, key=lambda run: (select_nats(run), run.confirm_seed), default=None)
+    chosen = best_on_select(heard)
     return _side(
         seeds, name=entry.candidate or "", version=None, artifact_seed=None if chosen is None else chosen.confirm_seed
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vae_search.errors import ClusterTrouble
 from vae_search.search.planning.plan import plan
-from vae_search.search.planning.plan_record import SweepPlan, continues_best, demands_of, interleaved, values_of
+from vae_search.search.planning.plan_record import SweepPlan, demands_of, interleaved, values_of
 from vae_search.search.planning.speed import speed_of
 from vae_search.services.planning.plan_words import plan_sentence
 from vae_search.spec.hyperparameters import ParamValue
@@ -82,9 +82,9 @@ def settle(
             "Write numbers for budget.trials and budget.epochs, or try again once a node holds a trial."
         )
     speed = speed_of(timings, found[0].costs)
-    demands = replace(
-        demands_of(spec), continues=continues_best(spec) and address is None
-    )  # on one machine, with its cores
+    demands = demands_of(spec)
+    if address is not None:  # a seed that goes on would have the cores of one machine
+        demands = replace(demands, continues=False)
     divided = plan(minutes, workers, speed, demands)
     record = SweepPlan(minutes=minutes, workers=workers, speed=speed, plan=divided, timings=timings)
     observer.on_phase(plan_sentence(record))

@@ -187,6 +187,11 @@ def select_nats(row: ConfirmRow) -> float:
     return math.inf if score is None else score
 
 
+def best_on_select(rows: Sequence[ConfirmRow]) -> ConfirmRow | None:
+    """The best of completed runs of one config on the select images; None of none."""
+    return min(rows, key=lambda row: (select_nats(row), row.confirm_seed), default=None)
+
+
 def by_trial(rows: Sequence[ConfirmRow]) -> dict[int, list[ConfirmRow]]:
     """The rows of each finalist, by its trial."""
     found: dict[int, list[ConfirmRow]] = {}

@@ -9,7 +9,7 @@ from vae_search.core.image_bounds import ImageBounds, LadderStep
 from vae_search.data.tasks import JudgeTask
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
-from vae_search.vae.objective.baseline import latent_free_nats, latent_free_nats_by_class
+from vae_search.vae.objective.baseline import baseline_nats
 
 if TYPE_CHECKING:
     from vae_search.vae.inference.model import Trained
@@ -97,10 +97,5 @@ def judge_ladder(trained: "Trained", description: ModelDescription, task: JudgeT
 
 
 def latent_free_baseline(task: JudgeTask, likelihood: "Likelihood") -> np.ndarray:
-    """-log p(x) of each judge image under the latent-free model, in nats: (n,) float64.
-
-    Of a conditional task, -log p(x | label) under that of the image's class.
-    """
-    if task.labels is not None and task.class_pixels:
-        return latent_free_nats_by_class(task.images, task.labels, task.class_pixels, likelihood)
-    return latent_free_nats(task.images, task.pixels, likelihood)
+    """-log p(x) of each judge image under the latent-free model, in nats: (n,) float64; see `baseline_nats`."""
+    return baseline_nats(task.images, task.pixels, likelihood, labels=task.labels, class_pixels=task.class_pixels)

@@ -13,21 +13,29 @@ if TYPE_CHECKING:
     from vae_search.vae.objective.likelihoods import Likelihood
 
 
-def latent_free_nats_by_class(
-    images: PixelArray, labels: np.ndarray, class_pixels: Sequence[PixelStatistics], likelihood: "Likelihood"
+def baseline_nats(
+    images: PixelArray,
+    pixels: PixelStatistics,
+    likelihood: "Likelihood",
+    *,
+    labels: np.ndarray | None,
+    class_pixels: Sequence[PixelStatistics],
 ) -> np.ndarray:
-    """-log p(x | label) of each image with the pixels of its class independent of each other, in nats: (n,) float64.
+    """-log p(x), or -log p(x | label), of each image under the latent-free model, in nats: (n,) float64.
 
-    What a conditional model knows without latents is the label, so that this is what it must beat.
+    What a conditional model knows without latents is the label, so that the pixels of its class are what it must beat.
 
     Args:
-        labels: (n,) of the images.
-        class_pixels: of the training images of each class.
+        pixels: of the training images.
+        labels: (n,) that a conditional model sees; None for any other.
+        class_pixels: of the training images of each class; empty if they are not known.
     """
+    if labels is None or not class_pixels:
+        return latent_free_nats(images, pixels, likelihood)
     nats = np.full(len(images), np.nan)
-    for number, pixels in enumerate(class_pixels):
+    for number, of_class in enumerate(class_pixels):
         if len(own := np.flatnonzero(labels == number)):
-            nats[own] = latent_free_nats(chosen(images, own), pixels, likelihood)
+            nats[own] = latent_free_nats(chosen(images, own), of_class, likelihood)
     return nats
 
 

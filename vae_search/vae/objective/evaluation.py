@@ -149,7 +149,7 @@ class Evaluator:
             draws: as for `neg_elbo`.
         """
         read = _read(weights)
-        held = self._held_at_once(read)
+        held, prior = self._held_at_once(read), self._prior(read)
         draws = draws or elbo_draws(len(images))
         parts: dict[str, list[np.ndarray]] = {name: [] for name in Evaluation.__dataclass_fields__}
         for first in range(0, len(images), held.images):
@@ -162,7 +162,7 @@ class Evaluator:
                 distortions(network, seen, *each, noise, likelihood=self._likelihood).numpy()
                 for each, noise in zip(moments, noises, strict=True)
             ]
-            of_all, kl = rates_of_draws(moments, noises, self._prior(read, network))
+            of_all, kl = rates_of_draws(moments, noises, prior)
             latents = sample_posterior(*given(noises[0][0])[:2], noises[0][0])
             mean, log_variance, _ = given(None)
             others = tf.concat([self._latents_before(read, images, labels, first), latents[:-1]], axis=0)
@@ -186,12 +186,11 @@ class Evaluator:
         The noise is fixed by position and draw. Eager, as `evaluate`: its operations are large.
         """
         read = _read(weights)
-        held = self._held_at_once(read)
+        held, prior = self._held_at_once(read), self._prior(read)
         bounds = []
         for first in range(0, len(images), held.images):
             chosen = slice(first, first + held.images)
             seen, network = self._seen(images[chosen]), self._network(read, _of(labels, chosen))
-            prior = self._prior(read, network)
             log_sum = np.full(len(seen), -np.inf)  # log of the sum of the weights so far
             for noise in self._noises(read, first, len(seen), draws=samples, held=held):
                 log_weights = log_importance_weights(
@@ -235,8 +234,9 @@ class Evaluator:
     def _network(self, weights: Tensors, labels: tf.Tensor | None) -> VaeFunctions:
         return functions_of(self._topology, weights, labels=labels)
 
-    def _prior(self, weights: Tensors, network: VaeFunctions) -> Prior:
-        return prior_of(self._topology, weights, network, clamp=self._clamp)
+    def _prior(self, weights: Tensors) -> Prior:
+        """The prior, once for all images: pseudo-inputs go through the encoder, and none has a label."""
+        return prior_of(self._topology, weights, self._network(weights, None), clamp=self._clamp)
 
     def _bound_of_images(
         self,
@@ -250,7 +250,7 @@ class Evaluator:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Distortion and rate of each image; `begin` is the place of the first one among all that are scored."""
         latent_dim = latent_dim_of(self._topology, weights)
-        prior = self._prior(weights, self._network(weights, None))
+        prior = self._prior(weights)
         is_closed = prior is None and not isinstance(self._topology, HierarchicalTopology)
         count = -(-tf.shape(images)[0] // images_held)
         # A last part may be shorter.

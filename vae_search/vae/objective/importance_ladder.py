@@ -90,13 +90,13 @@ def ladder_of(
     likelihood = likelihood_of(description.likelihood, description.levels)
     shape, outputs = description.network.image_shape, 1 if likelihood.limits is None else 2
     held = held_at_once(shape, outputs, topology.layer_outputs([tuple(w.shape) for w in ordered], shape))
+    prior = prior_of(topology, ordered, functions_of(topology, ordered), clamp=description.clamp)
     bounds: dict[int, list[np.ndarray]] = {k: [] for k in ladder}
     sizes: dict[int, list[np.ndarray]] = {k: [] for k in ladder}
     for first in range(0, len(images), held.images):
         seen = as_intensities(tf.constant(images[first : first + held.images]), likelihood.levels)
         own = None if labels is None else tf.constant(labels[first : first + len(seen)], tf.int32)
         functions = functions_of(topology, ordered, labels=own)
-        prior = prior_of(topology, ordered, functions, clamp=description.clamp)
         sums, drawn = _Sums.of_none(len(seen)), 0
         for k in ladder:
             while drawn < k:

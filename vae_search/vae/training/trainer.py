@@ -12,7 +12,7 @@ from vae_search.spec.networks.family import HIERARCHICAL
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.vae.networks.network import build
 from vae_search.vae.networks.network_spec import NetworkSpec
-from vae_search.vae.objective.baseline import latent_free_nats, latent_free_nats_by_class
+from vae_search.vae.objective.baseline import baseline_nats
 from vae_search.vae.objective.likelihoods import Likelihood, likelihood_of
 from vae_search.vae.objective.pixels import fixed_train
 from vae_search.vae.training.device import device_in_use, limit_gpus, limit_threads, require_bfloat16
@@ -100,9 +100,10 @@ class Trainer:
     def _baseline(self, likelihood: Likelihood) -> float:
         """Mean bound of the latent-free model on the select images; it sees the labels that the network sees."""
         task = self.task
-        if task.select_labels is None or not task.class_pixels:
-            return float(latent_free_nats(task.select, task.pixels, likelihood).mean())
-        return float(latent_free_nats_by_class(task.select, task.select_labels, task.class_pixels, likelihood).mean())
+        nats = baseline_nats(
+            task.select, task.pixels, likelihood, labels=task.select_labels, class_pixels=task.class_pixels
+        )
+        return float(nats.mean())
 
     def _graph(self, key: GraphKey) -> TrainingGraph:
         if key not in self._graphs:

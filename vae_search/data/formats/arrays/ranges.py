@@ -1,15 +1,17 @@
 """Ranges of pixels: floats in [-1, 1] and in 0 … 255 and 16-bit numbers are told apart by their least and greatest."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from vae_search.data.formats.roles import Role
 from vae_search.data.image_checks import blocks
-from vae_search.data.random_access.mapped_images import Keep
+from vae_search.data.random_access.mapped_images import Keep, in_memory
 from vae_search.errors import BadData
 
 Parts = Mapping[Role, np.ndarray] | Mapping[str, np.ndarray]
+Name = TypeVar("Name", bound=str)
 CENTRED, FLOAT_BYTES = "[-1, 1]", "0 … 255"
 """scalings of floats; those of whole numbers are called `12 bits`, `14 bits` and `16 bits`"""
 CENTRED_NOTE = "The pixels lay in [-1, 1]: (x + 1) / 2 was read."
@@ -97,18 +99,7 @@ def scaled_where_kept(
         BadData: As for `scaling_like`.
     """
     scaling = scaling_like(parts, known, where=where)
-    if scaling is None:
-        return parts, None
-    if scaling in BITS:
-        by = BITS[scaling] - 8
-        return {
-            part: keeps[part](
-                ((block >> by).astype(np.uint8) for block in blocks(images)), images.shape, np.dtype(np.uint8)
-            )
-            for part, images in parts.items()
-        }, scaling
-    factor, offset = (127.5, 127.5) if scaling == CENTRED else (1.0, 0.0)
-    return {part: _kept(images, factor, offset, keeps[part]) for part, images in parts.items()}, scaling
+    return parts if scaling is None else _scaled(parts, scaling, keeps), scaling
 
 
 def note_of(scaling: str) -> str:
@@ -120,19 +111,23 @@ def note_of(scaling: str) -> str:
 
 def in_range(parts: Mapping[Role, np.ndarray], scaling: str | None) -> tuple[dict[Role, np.ndarray], list[str]]:
     """Images by part, brought from a scaling into a range that is checked later, and sentences on what was changed."""
-    if scaling == CENTRED:
-        return {role: _bytes_if_exact(images, 127.5, 127.5) for role, images in parts.items()}, [CENTRED_NOTE]
-    if scaling == FLOAT_BYTES:
-        return {role: _bytes_if_exact(images, 1, 0) for role, images in parts.items()}, [BYTES_AS_FLOATS]
+    if scaling is None:
+        return dict(parts), []
+    return _scaled(parts, scaling, dict.fromkeys(parts, in_memory)), [note_of(scaling)]
+
+
+def _scaled(parts: Mapping[Name, np.ndarray], scaling: str, keeps: Mapping[Name, Keep]) -> dict[Name, np.ndarray]:
     if scaling in BITS:
-        bits = BITS[scaling]
-        shifted = {role: _shifted(images, bits - 8) for role, images in parts.items()}
-        return shifted, [DEEP.format(bits, (1 << bits) - 1)]
-    return dict(parts), []
+        return {name: _shifted(images, BITS[scaling] - 8, keeps[name]) for name, images in parts.items()}
+    factor, offset = (127.5, 127.5) if scaling == CENTRED else (1.0, 0.0)
+    return {name: _bytes_if_exact(images, factor, offset, keeps[name]) for name, images in parts.items()}
 
 
-def _kept(images: np.ndarray, factor: float, offset: float, keep: Keep) -> np.ndarray:
-    """The same as `_bytes_if_exact`, block by block, in two passes."""
+def _bytes_if_exact(images: np.ndarray, factor: float, offset: float, keep: Keep) -> np.ndarray:
+    """images · factor + offset as uint8 if these are whole numbers but for rounding, else in [0, 1] as float32.
+
+    Block by block in two passes, so that nothing but the result is held.
+    """
     tolerance = min(MOST_TOLERANCE, TOLERANCE * BYTE * float(np.finfo(images.dtype).eps))
 
     def values(block: np.ndarray) -> np.ndarray:
@@ -161,26 +156,5 @@ def _extremes(parts: Parts) -> tuple[float, float]:
     return min(float(images.min()) for images in numbers), max(float(images.max()) for images in numbers)
 
 
-def _bytes_if_exact(images: np.ndarray, factor: float, offset: float) -> np.ndarray:
-    """images · factor + offset as uint8 if these are whole numbers but for rounding, else in [0, 1] as float32."""
-    tolerance = min(MOST_TOLERANCE, TOLERANCE * BYTE * float(np.finfo(images.dtype).eps))
-    scaled = np.empty(images.shape, np.float32)
-    exact = True
-    for target, block in zip(blocks(scaled), blocks(images), strict=True):
-        values = block.astype(np.float64) * factor + offset
-        exact = exact and bool((np.abs(values - np.rint(values)) <= tolerance).all())
-        target[...] = values
-    if not exact:
-        scaled /= BYTE
-        return np.clip(scaled, 0, 1, out=scaled)
-    pixels = np.empty(images.shape, np.uint8)
-    for target, block in zip(blocks(pixels), blocks(scaled), strict=True):
-        target[...] = np.rint(block)
-    return pixels
-
-
-def _shifted(images: np.ndarray, by: int) -> np.ndarray:
-    pixels = np.empty(images.shape, np.uint8)
-    for target, block in zip(blocks(pixels), blocks(images), strict=True):
-        target[...] = block >> by
-    return pixels
+def _shifted(images: np.ndarray, by: int, keep: Keep) -> np.ndarray:
+    return keep(((block >> by).astype(np.uint8) for block in blocks(images)), images.shape, np.dtype(np.uint8))

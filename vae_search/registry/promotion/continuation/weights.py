@@ -9,10 +9,12 @@ are about weights, and in the contest to the clause that compares the very weigh
 from dataclasses import replace
 
 from vae_search.core.criteria import METRIC
+from vae_search.registry.promotion.continuation.continued import Continued
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.evidence import Candidate
 from vae_search.registry.promotion.gate_results import GateInputs
 from vae_search.registry.promotion.gates import judge
+from vae_search.store.ledger.confirm_runs import ConfirmRow
 
 WEIGHT_GATES = frozenset(
     {
@@ -25,17 +27,16 @@ WEIGHT_GATES = frozenset(
 
 def with_weights(candidate: Candidate, rules: PromotionPolicy) -> Candidate:
     """The candidate, with the decision whether the weights of the run that went on are those to be served."""
-    if candidate.continued is None:
+    continued, origin = candidate.continued, candidate.continued_from
+    if continued is None or origin is None:
         return candidate
-    return replace(candidate, continued=replace(candidate.continued, refusal=_refusal(candidate, rules)))
+    return replace(candidate, continued=replace(continued, refusal=_refusal(continued, origin, rules)))
 
 
-def _refusal(candidate: Candidate, rules: PromotionPolicy) -> str:
-    continued = candidate.continued
-    if continued is None or continued.bounds is None:
+def _refusal(continued: Continued, origin: ConfirmRow, rules: PromotionPolicy) -> str:
+    if continued.bounds is None:
         return "it has failed"
     row = continued.row
-    (origin,) = (each for each in candidate.rows if each.confirm_seed == continued.origin)
     if row.neg_elbo is None or origin.neg_elbo is None or row.neg_elbo >= origin.neg_elbo:
         return f"it is no better on select images: {row.neg_elbo} nats, its seed {origin.neg_elbo}"
     alone = Candidate(rows=(row,), bounds={row.confirm_seed: continued.bounds})

@@ -8,11 +8,10 @@ from vae_search.registry.promotion.evidence import Candidate
 
 def continuation_facts(candidate: Candidate) -> dict[str, Any] | None:
     """Facts of the run that went on, for the card; None if none did."""
-    continued = candidate.continued
-    if continued is None:
+    continued, origin = candidate.continued, candidate.continued_from
+    if continued is None or origin is None:
         return None
     row = continued.row
-    (origin,) = (each for each in candidate.rows if each.confirm_seed == continued.origin)
     return {
         "seed": continued.origin,
         "from_epoch": row.continues_epoch,

@@ -6,22 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from vae_search.errors import CorruptStore
 from vae_search.search.messages import TrialAssignment
 from vae_search.search.planning.confirm_length import ConfirmLength
-from vae_search.search.planning.continuation import LAST_STAGE, Stage, best_seed, first_stage, next_stage
+from vae_search.search.planning.continuation import Stage, best_seed, first_stage, next_stage
 from vae_search.search.planning.turns import Turns
 from vae_search.search.running_trial import RunningTrial, TrialPause
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import AlreadyThere, Store
-from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
+from vae_search.store.backends.json_records import to_json_bytes
+from vae_search.store.control.confirm_decisions import OF_CONTINUATION, stages_of
 from vae_search.store.ledger.confirm_runs import ConfirmRow, continued_seed
 from vae_search.store.paths import SweepPaths, confirm_key, running_key_of
 
 logger = logging.getLogger(__name__)
 
 NEWEST_EPOCHS = 50  # whose seconds tell the speed
-_OF_FIRST = ("trial", "confirm_seed", "from_epoch", "threads")
 
 
 class ContinuedRun:
@@ -157,7 +156,7 @@ class ContinuedRun:
             logger.info("no run goes on: %.1f s are left", left_s)
             return
         values = (best.trial, best.confirm_seed, branch_epoch, threads)
-        about = dict(zip(_OF_FIRST, values, strict=True))
+        about = dict(zip(OF_CONTINUATION, values, strict=True))
         self._decide(stage, about | {"left_s": left_s, "epoch_s": epoch_s}, check_lease)
 
     def _go_on(self, waiting: RunningTrial, *, left_s: float, check_lease: Callable[[], None]) -> None:
@@ -207,17 +206,4 @@ class ContinuedRun:
             self._store.remove_tree(self._paths.run(key))
 
     def _read(self) -> None:
-        there = set(self._store.list(self._paths.control))
-        for number in range(len(self._records) + 1, LAST_STAGE + 1):
-            path = self._paths.confirm_length(self._incarnation, stage=number)
-            if path not in there:
-                return
-            record = from_json_bytes(self._store.read(path), where=path)
-            wanted = ("until", "decay_epochs", *(() if self._records else _OF_FIRST))
-            if not all(isinstance(record.get(name), int) for name in wanted):
-                raise CorruptStore(
-                    f"must hold {', '.join(wanted)} of a confirm run that goes on.",
-                    path=path,
-                    advice="Restore it from a copy.",
-                )
-            self._records.append(record)
+        self._records = stages_of(self._store, self._spec.name, incarnation=self._incarnation)

@@ -1,11 +1,18 @@
 """Decisions on the confirm runs of a planned sweep, as readers see them: their length, and the run that goes on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.json_records import from_json_bytes
 from vae_search.store.paths import SweepPaths
+
+OF_CONTINUATION = ("trial", "confirm_seed", "from_epoch", "threads")
+"""of the first stage's record: what goes on, from where, with how many threads"""
+OF_STAGE = ("until", "decay_epochs")
+"""of each stage's: the last epoch of it, and those at its end in which the rate falls"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,23 +43,30 @@ def decided_epochs(store: Store, sweep: str, *, incarnation: str | None) -> int 
     return found if isinstance(found, int) else None
 
 
-def continuation_of(store: Store, sweep: str, *, incarnation: str | None) -> Continuation | None:
-    """The run that goes on; None if none does, or that is still open.
+def stages_of(store: Store, sweep: str, *, incarnation: str | None) -> list[Mapping[str, Any]]:
+    """Records of the stages that are decided of the run that goes on, in order; none if none does.
 
     Raises:
-        CorruptStore: The decision is damaged.
+        CorruptStore: One is damaged.
     """
-    paths = SweepPaths(sweep)
-    there = store.list(paths.control)
-    numbered = [paths.confirm_length(incarnation, stage=number) for number in range(1, len(there) + 1)]
-    stages = [path for path in numbered if path in there]
-    if not stages:
+    paths, found = SweepPaths(sweep), list[Mapping[str, Any]]()
+    there = {*store.list(paths.control)}
+    while (path := paths.confirm_length(incarnation, stage=len(found) + 1)) in there:
+        record = from_json_bytes(store.read(path), where=path)
+        wanted = OF_STAGE if found else (*OF_STAGE, *OF_CONTINUATION)
+        if not all(isinstance(record.get(name), int) for name in wanted):
+            raise CorruptStore(
+                f"must hold {', '.join(wanted)} of a confirm run that goes on.",
+                path=path,
+                advice="Restore it from a copy.",
+            )
+        found.append(record)
+    return found
+
+
+def continuation_of(store: Store, sweep: str, *, incarnation: str | None) -> Continuation | None:
+    """The run that goes on; None if none does, or that is still open. Errors as of `stages_of`."""
+    if not (stages := stages_of(store, sweep, incarnation=incarnation)):
         return None
-    first = stages[0]
-    record, last = (from_json_bytes(store.read(path), where=path) for path in (first, stages[-1]))
-    names = ("trial", "confirm_seed", "from_epoch", "threads")
-    values = [record.get(name) for name in names]
-    until = last.get("until") if last.get("decay_epochs") else None
-    if not all(isinstance(value, int) for value in values) or not isinstance(until, int | None):
-        raise CorruptStore(f"must hold {', '.join(names)}.", path=first, advice="Restore it from a copy.")
-    return Continuation(**dict(zip(names, values, strict=True)), epochs=until)  # type: ignore[arg-type]  # checked
+    until = stages[-1]["until"] if stages[-1]["decay_epochs"] else None
+    return Continuation(**{name: stages[0][name] for name in OF_CONTINUATION}, epochs=until)

@@ -18,15 +18,13 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from judged_runs import cosine_plan, gains_in_words, judged_facts
 from machine import describe_machine
 
 from vae_search.data.dataset import load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sections import DataSpec
-from vae_search.vae.inference.scoring import judge
-from vae_search.vae.networks.model_config import ModelDescription
-from vae_search.vae.training.plan import TrainingPlan
 from vae_search.vae.training.trainer import Trainer
 
 HERE = Path(__file__).parent
@@ -48,20 +46,10 @@ def configs(base: Config) -> dict[str, Config]:
     }
 
 
-def plan_of(epochs: int) -> TrainingPlan:
-    return TrainingPlan(
-        epochs=epochs,
-        lr_schedule="cosine",
-        ema_decay=0.999,
-        log_variance_clamp=(-6.0, 2.0),
-        likelihood="bernoulli",
-    )
-
-
 def epoch_costs(trainer: Trainer, chosen: dict[str, Config]) -> dict[str, float]:
     """Least CPU time of an epoch of each config, scoring included; an epoch of each in turn, the first compiles."""
     trainers = {name: Trainer(trainer.task, threads=1) for name in chosen}
-    runs = {name: trainers[name].start(config, plan_of(TIMED_EPOCHS), seed=0) for name, config in chosen.items()}
+    runs = {name: trainers[name].start(config, cosine_plan(TIMED_EPOCHS), seed=0) for name, config in chosen.items()}
     found: dict[str, list[float]] = {name: [] for name in chosen}
     for _ in range(TIMED_EPOCHS):
         for name, run in runs.items():
@@ -73,21 +61,12 @@ def epoch_costs(trainer: Trainer, chosen: dict[str, Config]) -> dict[str, float]
 
 def trained(trainer: Trainer, config: Config, judge_task: JudgeTask, *, epochs: int, seed: int) -> dict[str, float]:
     """Scores of one training on the judge images."""
-    plan = plan_of(epochs)
-    run, started = trainer.start(config, plan, seed=seed), time.process_time()
+    run, started = trainer.start(config, cosine_plan(epochs), seed=seed), time.process_time()
     for _ in range(epochs):
         run.train_epoch()
     spent = time.process_time() - started
-    description = ModelDescription(network=run.network_spec, levels=2, clamp=plan.log_variance_clamp)
-    judged, scores = judge(run.averaged_weights(), description, judge_task), run.scores()
-    return {
-        "neg_iwae": -float(judged.iwae.mean()),
-        "neg_elbo": float(judged.neg_elbo.mean()),
-        "rate": float(judged.rate.mean()),
-        "active_units": scores.active_units,
-        "epochs": epochs,
-        "cpu_s": spent,
-    }
+    facts = {"active_units": run.scores().active_units, "epochs": epochs, "cpu_s": spent}
+    return judged_facts(run, judge_task) | facts
 
 
 def main() -> None:
@@ -114,12 +93,11 @@ def main() -> None:
             found[name].append(trained(trainer, config, judge_task, epochs=epochs, seed=seed))
             print(f"{name}, seed {seed}: {json.dumps(found[name][-1])}", flush=True)
     for name, runs in found.items():
-        gains = [one["neg_iwae"] - other["neg_iwae"] for one, other in zip(runs, found[reference], strict=True)]
         means = {key: statistics.fmean(run[key] for run in runs) for key in runs[0]}
         print(
-            f"{name}: IWAE-500 {means['neg_iwae']:.3f} ({statistics.fmean(gains):+.3f}: "
-            f"{', '.join(f'{gain:+.3f}' for gain in gains)}), -ELBO {means['neg_elbo']:.3f}, rate {means['rate']:.3f}, "
-            f"{means['epochs']:.0f} epochs, {means['cpu_s']:.1f} CPU s, an epoch {costs[name] / costs[reference]:.2f} ×"
+            f"{name}: {gains_in_words(runs, found[reference])}, -ELBO {means['neg_elbo']:.3f}, "
+            f"rate {means['rate']:.3f}, {means['epochs']:.0f} epochs, "
+            f"{means['cpu_s']:.1f} CPU s, an epoch {costs[name] / costs[reference]:.2f} ×"
         )
     report = {
         "source": arguments.source,

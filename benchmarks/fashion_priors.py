@@ -12,25 +12,22 @@ import argparse
 import json
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from judged_runs import cosine_plan, judged_facts
 from machine import describe_machine, fashion_mnist_folder
 
 from vae_search.data.dataset import load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.spec.hyperparameters import Config, ParamValue
 from vae_search.spec.sections import DataSpec
-from vae_search.vae.inference.scoring import judge
-from vae_search.vae.networks.model_config import ModelDescription
-from vae_search.vae.training.plan import TrainingPlan
 from vae_search.vae.training.trainer import Trainer
 
 HERE = Path(__file__).parent
 SEED, JUDGED = 1, 1000
-CLAMP = (-6.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,28 +64,19 @@ def config_of(variant: Variant) -> Config:
 
 def trained(variant: Variant, task: TrainingTask, judge_task: JudgeTask) -> dict[str, float]:
     """Scores and cost of one training."""
-    plan = TrainingPlan(
-        epochs=variant.epochs,
-        lr_schedule="wsd",
-        ema_decay=0.999,
-        log_variance_clamp=CLAMP,
-        likelihood="bernoulli",
-        mirrors=variant.mirrors,
-        is_long=True,
-    )
+    plan = replace(cosine_plan(variant.epochs), lr_schedule="wsd", mirrors=variant.mirrors, is_long=True)
     run, begun_s = Trainer(task, threads=1).start(config_of(variant), plan, seed=SEED), time.process_time()
     for _ in range(variant.epochs):
         run.train_epoch()
     cpu_s, scores = time.process_time() - begun_s, run.scores()
-    description = ModelDescription(network=run.network_spec, levels=2, clamp=CLAMP)
-    judged = judge(run.averaged_weights(), description, judge_task.first(JUDGED))
+    judged = judged_facts(run, judge_task.first(JUDGED))
     return {
         "epochs": variant.epochs,
         "cpu_s": cpu_s,
         "neg_elbo_select": scores.neg_elbo,
         "neg_elbo_train": scores.train_neg_elbo,
-        "neg_elbo_judge": float(judged.neg_elbo.mean()),
-        "neg_iwae_judge": -float(judged.iwae.mean()),
+        "neg_elbo_judge": judged["neg_elbo"],
+        "neg_iwae_judge": judged["neg_iwae"],
         "active_units": scores.active_units,
     }
 

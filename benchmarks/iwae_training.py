@@ -19,15 +19,13 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from judged_runs import cosine_plan, gains_in_words, judged_facts
 from machine import describe_machine
 
 from vae_search.data.dataset import load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
 from vae_search.spec.hyperparameters import PRIORS, Config
 from vae_search.spec.sections import DataSpec
-from vae_search.vae.inference.scoring import judge
-from vae_search.vae.networks.model_config import ModelDescription
-from vae_search.vae.training.plan import TrainingPlan
 from vae_search.vae.training.trainer import Trainer
 
 HERE = Path(__file__).parent
@@ -46,19 +44,9 @@ class Variant:
     epochs: int
 
 
-def plan_of(epochs: int) -> TrainingPlan:
-    return TrainingPlan(
-        epochs=epochs,
-        lr_schedule="cosine",
-        ema_decay=0.999,
-        log_variance_clamp=(-6.0, 2.0),
-        likelihood="bernoulli",
-    )
-
-
 def cost_ratio(trainer: Trainer, config: Config) -> float:
     """CPU time of an epoch that trains the bound of K draws, in epochs that train the ELBO; compiles both."""
-    run = trainer.start(replace(config, iwae_from=0.5), plan_of(2 * CALIBRATED + 2), seed=0)
+    run = trainer.start(replace(config, iwae_from=0.5), cosine_plan(2 * CALIBRATED + 2), seed=0)
     cpu_s = [run.train_epoch().cpu_s for _ in range(2 * CALIBRATED + 2)]
     elbo, weighted = cpu_s[1 : CALIBRATED + 1], cpu_s[CALIBRATED + 2 :]
     return statistics.median(weighted) / statistics.median(elbo)
@@ -81,17 +69,11 @@ def variants(config: Config, *, epochs: int, ratio: float) -> dict[str, Variant]
 
 def facts_of(trainer: Trainer, variant: Variant, task: JudgeTask, *, seed: int) -> dict[str, float]:
     """Scores and cost of one training."""
-    plan = plan_of(variant.epochs)
-    run = trainer.start(variant.config, plan, seed=seed)
+    run = trainer.start(variant.config, cosine_plan(variant.epochs), seed=seed)
     while not run.is_over:
         run.train_epoch()
-    description = ModelDescription(network=run.network_spec, levels=2, clamp=plan.log_variance_clamp)
-    judged, scores = judge(run.averaged_weights(), description, task), run.scores()
-    return {
-        "neg_iwae": -float(judged.iwae.mean()),
-        "neg_elbo": float(judged.neg_elbo.mean()),
-        "rate": float(judged.rate.mean()),
-        "active_units": scores.active_units,
+    return judged_facts(run, task) | {
+        "active_units": run.scores().active_units,
         "epochs": run.epoch,
         "elbo_epochs": variant.config.elbo_epochs(variant.epochs),
         "cpu_s": run.costs().cpu_s,
@@ -121,11 +103,9 @@ def main() -> None:
                 found[name].append(facts_of(trainer, variant, judge_task, seed=seed))
                 print(f"{name}, seed {seed}: {json.dumps(found[name][-1])}", flush=True)
         for name, runs in found.items():
-            gains = [one["neg_iwae"] - other["neg_iwae"] for one, other in zip(runs, found[ELBO], strict=True)]
             means = {key: statistics.fmean(run[key] for run in runs) for key in runs[0]}
             print(
-                f"{prior} prior, {name}: IWAE-500 {means['neg_iwae']:.3f} ({statistics.fmean(gains):+.3f}: "
-                f"{', '.join(f'{gain:+.3f}' for gain in gains)}), -ELBO {means['neg_elbo']:.3f}, "
+                f"{prior} prior, {name}: {gains_in_words(runs, found[ELBO])}, -ELBO {means['neg_elbo']:.3f}, "
                 f"{means['epochs']:.0f} epochs, {means['elbo_epochs']:.0f} of the ELBO, {means['cpu_s']:.1f} CPU s"
             )
         report[prior] = {"ratio": ratio, "samples": arguments.samples, "runs": found}

@@ -17,6 +17,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from judged_runs import cosine_plan, description_of, gains_in_words, judged_facts
 from machine import describe_machine
 
 from vae_search.data.dataset import load_dataset
@@ -25,7 +26,6 @@ from vae_search.spec.hyperparameters import PRIORS, Config
 from vae_search.spec.sections import DataSpec
 from vae_search.vae.inference.ex_post.fitted_prior import fit_prior
 from vae_search.vae.inference.scoring import judge
-from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.training.plan import TrainingPlan
 from vae_search.vae.training.trainer import Trainer
 from vae_search.vae.training.training_run import TrainingRun
@@ -45,14 +45,10 @@ def configs(components: tuple[int, ...]) -> dict[str, Config]:
     return {PRIORS[0]: CONFIG, **learned}
 
 
-def facts_of(run: TrainingRun, plan: TrainingPlan, task: JudgeTask, *, cpu_s: float) -> dict[str, float]:
-    """Scores of a finished run, and the CPU time of one of its steps."""
-    description = ModelDescription(network=run.network_spec, levels=2, clamp=plan.log_variance_clamp)
-    judged, scores = judge(run.averaged_weights(), description, task), run.scores()
-    return {
-        "neg_iwae": -float(judged.iwae.mean()),
-        "neg_elbo": float(judged.neg_elbo.mean()),
-        "rate": float(judged.rate.mean()),
+def facts_of(run: TrainingRun, task: JudgeTask, *, cpu_s: float) -> dict[str, float]:
+    """Scores of a finished run, and the CPU time of its training."""
+    scores = run.scores()
+    return judged_facts(run, task) | {
         "mutual_information": scores.mutual_information,
         "marginal_kl": scores.marginal_kl,
         "active_units": scores.active_units,
@@ -60,12 +56,11 @@ def facts_of(run: TrainingRun, plan: TrainingPlan, task: JudgeTask, *, cpu_s: fl
     }
 
 
-def fitted(run: TrainingRun, plan: TrainingPlan, tasks: tuple[TrainingTask, JudgeTask], count: int) -> dict[str, float]:
+def fitted(run: TrainingRun, tasks: tuple[TrainingTask, JudgeTask], count: int) -> dict[str, float]:
     """Scores of a finished run with a mixture fitted to its codes, and the CPU time of the fit and its comparison."""
     task, judge_task = tasks
-    description = ModelDescription(network=run.network_spec, levels=2, clamp=plan.log_variance_clamp)
     started = time.process_time()
-    found = fit_prior(description, run.averaged_weights(), task, components=count)
+    found = fit_prior(description_of(run), run.averaged_weights(), task, components=count)
     cpu_s = time.process_time() - started
     judged = judge(found.weights, found.description, judge_task)
     return {
@@ -91,9 +86,9 @@ def measured(
             started = time.process_time()
             run.train_epoch()
             spent[name] += time.process_time() - started if epoch else 0.0  # the first compiles
-    found = {name: facts_of(run, plan, judge_task, cpu_s=spent[name]) for name, run in runs.items()}
+    found = {name: facts_of(run, judge_task, cpu_s=spent[name]) for name, run in runs.items()}
     for count in components:
-        scores = fitted(runs[PRIORS[0]], plan, (task, judge_task), count)
+        scores = fitted(runs[PRIORS[0]], (task, judge_task), count)
         found[fitted_name(count)] = scores | {"cpu_s": spent[PRIORS[0]]}
     return found
 
@@ -111,13 +106,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "priors.json")
     arguments = parser.parse_args()
     dataset = load_dataset(DataSpec(source="digits"), cache=Path("none"))
-    plan = TrainingPlan(
-        epochs=arguments.epochs,
-        lr_schedule="cosine",
-        ema_decay=0.999,
-        log_variance_clamp=(-6.0, 2.0),
-        likelihood="bernoulli",
-    )
+    plan = cosine_plan(arguments.epochs)
     task, judge_task, counts = TrainingTask.of(dataset), JudgeTask.of(dataset), tuple(arguments.components)
     names = [*configs(counts), *map(fitted_name, counts)]
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
@@ -127,15 +116,13 @@ def main() -> None:
             print(f"{name}, seed {seed}: {json.dumps(facts)}", flush=True)
     steps = plan.epochs * (len(task.train) // CONFIG.batch_size)
     for name, runs in found.items():
-        gains = [one["neg_iwae"] - other["neg_iwae"] for one, other in zip(runs, found[PRIORS[0]], strict=True)]
         cost = sum(run["cpu_s"] for run in runs) / sum(run["cpu_s"] for run in found[PRIORS[0]])
-        means = {key: statistics.fmean(run[key] for run in runs) for key in ("neg_iwae", "neg_elbo", "rate")}
+        means = {key: statistics.fmean(run[key] for run in runs) for key in ("neg_elbo", "rate")}
         fits = [run["fit_cpu_s"] for run in runs if "fit_cpu_s" in run]
         fit = f", of a fit {statistics.fmean(fits):.1f} s" if fits else ""
         print(
-            f"{name}: IWAE-500 {means['neg_iwae']:.3f} ({statistics.fmean(gains):+.3f}: "
-            f"{', '.join(f'{gain:+.3f}' for gain in gains)}), -ELBO {means['neg_elbo']:.3f}, rate {means['rate']:.3f}, "
-            f"CPU of training {cost:.2f} ×{fit}"
+            f"{name}: {gains_in_words(runs, found[PRIORS[0]])}, -ELBO {means['neg_elbo']:.3f}, "
+            f"rate {means['rate']:.3f}, CPU of training {cost:.2f} ×{fit}"
         )
     report = {"steps": steps, "judge_images": len(judge_task.images), "runs": found, "machine": describe_machine()}
     arguments.output.write_text(json.dumps(report) + "\n")

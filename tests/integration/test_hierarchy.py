@@ -9,16 +9,13 @@ from PIL import Image
 
 import vae_search
 from tests.support.command_line import in_this_process
-from tests.support.killed_sweeps import killed_after, results
+from tests.support.killed_sweeps import LENIENT_LIMITS, killed_after, promoted, results, searched_again
 from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
 
 pytestmark = [pytest.mark.needs_tensorflow, pytest.mark.exhaustive, pytest.mark.timeout(300)]
 
-# So short a training learns next to nothing; what is asked here is whether its results travel.
-LIMITS = """{seed_spread: 1000, learned: -10, rate: 0, active_units: 0, shuffle_gap: -100, regression: 1.0e+6,
-  generalisation: 100}"""
 SPEC = f"""
 name: levels
 data: {{source: digits}}
@@ -29,7 +26,7 @@ budget: {{trials: 1, epochs: 9}}
 pruning: off
 checkpoint_s: 0.001
 confirm: {{finalists: 1, seeds: 3}}
-promote: {{model: levels, limits: {LIMITS}}}
+promote: {{model: levels, limits: {LENIENT_LIMITS}}}
 """
 KILLED_AFTER = 3  # epochs, with a checkpoint of each
 
@@ -38,9 +35,7 @@ KILLED_AFTER = 3  # epochs, with a checkpoint of each
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the sweep ran to its end and became a champion."""
     folder = tmp_path_factory.mktemp("whole")
-    (folder / "sweep.yaml").write_text(SPEC)
-    done = vae_search.run(folder / "sweep.yaml", store=folder / "store", inline=True)
-    assert done.champion == "levels:1"
+    assert promoted(folder, SPEC) == "levels:1"
     return folder
 
 
@@ -52,12 +47,7 @@ def test_a_killed_sweep_goes_on_from_its_checkpoint_and_ends_with_the_same_bits(
     (tmp_path / "sweep.yaml").write_text(SPEC)
     killed_after(KILLED_AFTER, "sweep.yaml", [], folder=tmp_path, path=[])
 
-    vae_search.run(
-        tmp_path / "sweep.yaml",
-        store=tmp_path / "store",
-        inline=True,
-        overrides=["promote=null", "confirm.finalists=0"],
-    )
+    searched_again(tmp_path)
 
     rows = rows_of(tmp_path)
     assert rows[0].attempts == 2

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import vae_search
-from tests.support.killed_sweeps import environment, killed_after, results
+from tests.support.killed_sweeps import LENIENT_LIMITS, environment, killed_after, promoted, results, searched_again
 from tests.support.plugins import install
 from vae_search.errors import InvalidSpec
 from vae_search.spec.own_code import code_loading
@@ -21,9 +21,6 @@ from vae_search.store.ledger.trials import Ledger
 
 pytestmark = [pytest.mark.needs_tensorflow, pytest.mark.slow, pytest.mark.timeout(300)]
 
-# So short a training learns next to nothing; what is asked here is whether its results travel.
-LIMITS = """{seed_spread: 1000, learned: -10, rate: 0, active_units: 0, shuffle_gap: -100, regression: 1.0e+6,
-  generalisation: 100}"""
 SPEC = f"""
 name: ringed
 data: {{source: digits}}
@@ -33,7 +30,7 @@ budget: {{trials: 1, epochs: 9}}
 pruning: off
 checkpoint_s: 0.001
 confirm: {{finalists: 1, seeds: 3}}
-promote: {{model: ringed, limits: {LIMITS}}}
+promote: {{model: ringed, limits: {LENIENT_LIMITS}}}
 """
 KILLED_AFTER = 4  # epochs, with a checkpoint of each
 
@@ -57,9 +54,7 @@ def installed(package: Path) -> Iterator[None]:
 def whole(installed: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the sweep ran to its end and became a champion."""
     folder = tmp_path_factory.mktemp("whole")
-    (folder / "sweep.yaml").write_text(SPEC)
-    done = vae_search.run(folder / "sweep.yaml", store=folder / "store", inline=True)
-    assert done.champion == "ringed:1"
+    assert promoted(folder, SPEC) == "ringed:1"
     return folder
 
 
@@ -74,12 +69,7 @@ def test_a_killed_sweep_goes_on_from_its_checkpoint_and_ends_with_the_same_bits(
     killed_after(KILLED_AFTER, "sweep.yaml", [], folder=tmp_path, path=[package])
     before = rows_of(tmp_path)
 
-    vae_search.run(
-        tmp_path / "sweep.yaml",
-        store=tmp_path / "store",
-        inline=True,
-        overrides=["promote=null", "confirm.finalists=0"],
-    )
+    searched_again(tmp_path)
 
     rows = rows_of(tmp_path)
     assert (len(before), len(rows), rows[0].attempts) == (0, 1, 2)

@@ -6,9 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import vae_search
 from tests.support.paths import ROOT
 from vae_search.store.ledger.rows import TrialRow
 
+# So short a training learns next to nothing; what is asked of it is whether its results travel.
+LENIENT_LIMITS = """{seed_spread: 1000, learned: -10, rate: 0, active_units: 0, shuffle_gap: -100, regression: 1.0e+6,
+  generalisation: 100}"""
 COSTS = {"cpu_s", "wall_s", "images_per_s", "peak_memory_bytes", "started_at", "finished_at", "lease", "attempts"}
 COSTS |= {"incarnation", "epochs_sha256", "spec_sha256", "node_id"}
 KILL = """
@@ -35,6 +39,18 @@ def killed_after(epochs: int, spec: str, overrides: Sequence[str], *, folder: Pa
     killed = subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment(*path), capture_output=True)
     if killed.returncode != 9:
         raise RuntimeError(killed.stderr.decode())
+
+
+def promoted(folder: Path, spec: str) -> str | None:
+    """Run a sweep in a folder to its end, `sweep.yaml` in its `store`; the model that is champion then."""
+    (folder / "sweep.yaml").write_text(spec)
+    return vae_search.run(folder / "sweep.yaml", store=folder / "store", inline=True).champion
+
+
+def searched_again(folder: Path) -> None:
+    """Go on with the search of a sweep that was killed in a folder; nothing is confirmed or promoted."""
+    only_search = ["promote=null", "confirm.finalists=0"]
+    vae_search.run(folder / "sweep.yaml", store=folder / "store", inline=True, overrides=only_search)
 
 
 def results(rows: Sequence[TrialRow]) -> list[dict[str, object]]:

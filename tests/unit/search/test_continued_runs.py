@@ -4,13 +4,12 @@ import json
 
 import pytest
 
+from tests.support.planned_sweeps import PLAN
 from tests.support.rows import trial_row
 from tests.support.sweeps import Sessions, small_spec
 from vae_search.search.planning import continued_run
 from vae_search.search.planning.confirm_length import ConfirmLength
 from vae_search.search.planning.continuation import Stage
-from vae_search.search.planning.plan import Demands, Speed, plan
-from vae_search.search.planning.plan_record import SweepPlan
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.control.confirm_decisions import continuation_of
 from vae_search.store.ledger import artifacts
@@ -21,8 +20,6 @@ from vae_search.vae.inference.npz import arrays_of
 
 pytestmark = pytest.mark.needs_tensorflow
 
-SPEED = Speed(epoch_s=0.5, slow_epoch_s=0.5, judge_epochs=0.0)
-PLAN = SweepPlan(minutes=1.0, workers=2, speed=SPEED, plan=plan(1.0, 2, SPEED, Demands(promotes=True)))
 PLANNED = (
     "budget={trials: 1, epochs: 2, minutes: 1}",
     "confirm={finalists: 1, seeds: 2, epochs: auto}",

@@ -5,17 +5,15 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support.planned_sweeps import PLAN
 from vae_search.errors import CorruptStore
-from vae_search.search.planning.plan import Demands, Speed, plan
-from vae_search.search.planning.plan_record import SweepPlan, plan_in
+from vae_search.search.planning.plan_record import plan_in
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.paths import SweepPaths
 
 pytestmark = pytest.mark.needs_tensorflow
 
-SPEED = Speed(epoch_s=0.5, slow_epoch_s=0.5, judge_epochs=0.0)
-PLAN = SweepPlan(minutes=1.0, workers=2, speed=SPEED, plan=plan(1.0, 2, SPEED, Demands(promotes=True)))
 PLANNED = (
     "budget={trials: 2, epochs: 3, minutes: 1}",
     "confirm={finalists: 1, seeds: 3, epochs: auto}",

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import integrate, special, stats
 
+from tests.support.gradients import check_slopes
 from vae_search.vae.networks.clamping import clamped
 from vae_search.vae.networks.forward import WeightedNetwork
 from vae_search.vae.networks.network import Network, build, initial_weights
@@ -91,21 +92,7 @@ def test_gradients_agree_with_finite_differences(network, weights, images):
         terms = elbo_terms(functions, tf.cast(images, tf.float32), noise, clamp=CLAMP, likelihood=Bernoulli())
         return tf.reduce_mean(terms.distortion + tf.reduce_sum(terms.kl, axis=1))
 
-    with tf.GradientTape() as tape:
-        value = objective()
-    gradients = tape.gradient(value, weights)
-
-    step = 1e-2
-    for variable, gradient in zip(weights, gradients, strict=True):
-        direction = tf.random.stateless_normal(variable.shape, [7, 7])
-        direction /= tf.norm(direction)
-        variable.assign_add(step * direction)
-        above = objective()
-        variable.assign_sub(2 * step * direction)
-        below = objective()
-        variable.assign_add(step * direction)
-        slope = float(above - below) / (2 * step)
-        assert slope == pytest.approx(float(tf.reduce_sum(gradient * direction)), abs=5e-3, rel=2e-2)
+    check_slopes(objective, weights)
 
 
 @pytest.mark.parametrize(

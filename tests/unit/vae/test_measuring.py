@@ -201,8 +201,13 @@ def test_a_process_without_memory_is_not_the_metrics_answer(own, task, descripti
         own(task, "huge").measure(weights, description, task.select)
 
 
-def test_functions_are_imported_before_anything_is_measured(own, task):
+def test_functions_are_imported_before_anything_is_measured(own, task, tmp_path):
+    imported = tmp_path / "imported"
+    (tmp_path / "odd_measures.py").write_text(f"{MEASURES}\nopen({str(imported)!r}, 'w').close()\n")
+
     own(task, "ssim", "lucky", "exits").import_all()
+
+    assert imported.exists()
 
 
 @pytest.mark.parametrize(

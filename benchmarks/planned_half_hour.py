@@ -86,11 +86,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--samples", type=int, default=SAMPLES, help="of the bound on test images")
     parser.add_argument("--set", action="append", default=[], help="laid over the spec as well, after the minutes")
+    parser.add_argument("--store", type=Path, help="empty folder that keeps the sweep; without it, it is removed")
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "planned_half_hour.json")
     arguments = parser.parse_args()
     source, started = str(fashion_mnist_folder()), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="planned-") as name:
-        folder = str(Path(name) / "store")
+        folder = str(arguments.store or Path(name) / "store")
         settings = [f"budget.minutes={arguments.minutes}", f"data.source={source}", *arguments.set]
         options = [option for setting in settings for option in ("--set", setting)]
         vae_search("run", str(SPEC), "--store", folder, "--json", *options)

@@ -177,17 +177,33 @@ class ConfirmationPlan:
             self._candidates = self._finalists
 
     def settle_length(
-        self, left_s: float, *, slots: int, in_flight: Collection[str], check_lease: Callable[[], None]
+        self,
+        left_s: float,
+        *,
+        minutes: float | None = None,
+        slots: int,
+        in_flight: Collection[str],
+        check_lease: Callable[[], None],
     ) -> None:
         """Decide how long the runs are, and which goes on, where it is still open; see `ConfirmLength.decide`.
 
         Args:
             in_flight: keys of the runs in flight.
         """
-        threads = self.continued.threads_of(slots)
-        self._length.decide(self._finalists, left_s=left_s, slots=slots, threads=threads, check_lease=check_lease)
+        self._length.decide(
+            self._finalists,
+            left_s=left_s,
+            minutes=minutes,
+            slots=slots,
+            threads=self.continued.threads_of(slots),
+            check_lease=check_lease,
+        )
         if not in_flight and not self._wanted():
             self.continued.settle(self._ended, self._length, turns=self.turns, left_s=left_s, check_lease=check_lease)
+
+    def ends_search(self, minutes: float | None) -> bool:
+        """See `ConfirmLength.ends_search`."""
+        return self._length.ends_search(minutes)
 
     def next_assignment(self, in_flight: Collection[str]) -> TrialAssignment | None:
         """The next confirm run; None if there is none, or none before one in flight has ended.

@@ -112,6 +112,23 @@ def test_the_search_leaves_the_share_of_the_plan_once_there_is_a_finalist(open_s
     assert again.coordinator.next_assignment().confirms
 
 
+def test_no_trial_begins_once_the_rest_of_the_time_is_given_to_the_seeds(store, open_session):
+    left = [60.0]
+    overrides = ("budget={trials: 9, epochs: 3, minutes: 1}", *PLANNED[1:])
+    session = open_session(*overrides, plan=PLAN, seconds_left=lambda: left[0], slots=2)
+    session.run(until=lambda report: report.key == "000001" and report.scores is not None)
+    left[0] = 38.0
+    again = open_session(*overrides, plan=PLAN, seconds_left=lambda: left[0], slots=2)
+    again.run(until=lambda report: left.append(0.0) or "-s" in report.key)
+
+    trials = [path for path in store.list(SweepPaths("small").trials) if path.endswith(".parquet")]
+    handed_out = [again.coordinator.next_assignment() for _ in range(2)]
+
+    assert len(trials) == 2
+    assert json.loads(store.read(DECIDED))["minutes"] == 1.0
+    assert [assignment.key for assignment in handed_out if assignment] == ["000000-s2", "000000-s3"]
+
+
 def test_a_plan_is_read_as_it_was_recorded():
     fields = json.loads(json.dumps(PLAN.to_json()))
 

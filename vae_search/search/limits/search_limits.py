@@ -96,7 +96,9 @@ class SearchLimits:
         return (self._seconds_left() <= 0 and not self._plan.continued.must_end) or self._used_limit() is not None
 
     def search_time_is_up(self) -> bool:
-        """True if the rest of the time, or of the hours, is what the confirm runs need."""
+        """True if the rest of the time, or of the hours, is what the confirm runs need, or has been given to them."""
+        if self._plan.ends_search(self.minutes()):
+            return True
         if self._seconds_left() <= self._plan.forecast_s(slots=self._slots(), minutes=self.minutes()):
             return True
         return self._used_limit(reserved=True) is not None
@@ -108,7 +110,11 @@ class SearchLimits:
             in_flight: keys of the runs in flight.
         """
         self._plan.settle_length(
-            self._seconds_left(), slots=self._slots(), in_flight=in_flight, check_lease=self._lease.check
+            self._seconds_left(),
+            minutes=self.minutes(),
+            slots=self._slots(),
+            in_flight=in_flight,
+            check_lease=self._lease.check,
         )
 
     def search_is_over(self) -> bool:

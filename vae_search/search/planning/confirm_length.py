@@ -46,6 +46,7 @@ class ConfirmLength:
         """epoch from which the best seed can go on; None: it does not"""
         self.threads: int | None = None
         """of its training then"""
+        self._minutes: float | None = None
         if self._is_auto and self._path in store.list(SweepPaths(spec.name).control):
             self._read()
 
@@ -53,6 +54,16 @@ class ConfirmLength:
     def is_open(self) -> bool:
         """True as long as it is still to be decided."""
         return self._is_auto and self.epochs is None
+
+    def ends_search(self, minutes: float | None) -> bool:
+        """True once it is decided: all the time that is left is for the confirm runs, unless minutes were added since.
+
+        Args:
+            minutes: of the budget by now.
+        """
+        if self.epochs is None or self._minutes is None or minutes is None:
+            return False
+        return minutes <= self._minutes
 
     def reserved_s(self, minutes: float | None) -> float | None:
         """Seconds that the search leaves to the confirm runs; None if they are as long as the spec says.
@@ -70,6 +81,7 @@ class ConfirmLength:
         finalists: Sequence[TrialRow],
         *,
         left_s: float,
+        minutes: float | None = None,
         slots: int,
         threads: int,
         check_lease: Callable[[], None],
@@ -78,6 +90,7 @@ class ConfirmLength:
 
         Args:
             finalists: the trials that are to be confirmed.
+            minutes: of the budget by now.
             threads: that a run has which is trained alone.
             check_lease: called before the store is changed.
         """
@@ -110,6 +123,7 @@ class ConfirmLength:
             "epochs": epochs,
             "turn_epochs": {str(seed): epoch for seed, epoch in turns.items()},
             "left_s": left_s,
+            "minutes": minutes,
             "slots": slots,
             "epoch_s": epoch_s,
             "judge_epochs": judge_epochs,
@@ -131,6 +145,8 @@ class ConfirmLength:
         try:
             self.epochs = int(record["epochs"])
             self.turn_epochs = {int(seed): int(epoch) for seed, epoch in record["turn_epochs"].items()}
+            if record.get("minutes") is not None:  # older records do not say
+                self._minutes = float(record["minutes"])
             if "branch_epoch" in record:
                 self.branch_epoch, self.threads = int(record["branch_epoch"]), int(record["threads"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:

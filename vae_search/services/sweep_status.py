@@ -97,7 +97,7 @@ class SweepStatus:
     @property
     def is_confirmed(self) -> bool:
         """True once every confirm run that the spec asks for has ended."""
-        from vae_search.search.confirmation import finalists_in, wanted_runs
+        from vae_search.search.planning.finalists import finalists_in, wanted_runs
 
         wanted = self.spec.confirm.finalists
         finalists = [row.trial for row in finalists_in(self.leaderboard, wanted, pareto_criteria(self.spec))]

@@ -10,7 +10,7 @@ from tests.support.rows import trial_row
 from vae_search.core.seeds import derived_seed
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import Conflict
-from vae_search.search.confirmation import ConfirmRun, finalists_in, finalists_of, wanted_runs
+from vae_search.search.planning.finalists import ConfirmRun, finalists_in, finalists_of, wanted_runs
 from vae_search.spec.sections import Confirm
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE

@@ -9,7 +9,7 @@ from tests.support.sweeps import small_spec
 from vae_search.core.criteria import Criteria
 from vae_search.core.trial_state import Reason, State
 from vae_search.errors import InvalidSpec
-from vae_search.search.confirmation import finalists_of
+from vae_search.search.planning.finalists import finalists_of
 from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.study.sampler_storage import BEST, NEWEST
 from vae_search.search.study.study import SweepStudy, TrialResult

@@ -72,7 +72,7 @@ def limits_status(
         stop = found if found is not None and found.holds_for(budget.stop, trials=budget.trials) else None
     if not has_limit(budget):
         return LimitsStatus(stop=stop)
-    from vae_search.search.confirmation import finalists_in
+    from vae_search.search.planning.finalists import finalists_in
 
     gpus, rows = spec.resources.gpus_per_trial, Ledger(store, record.sweep).read().rows
     spent = spent_by_all((*rows, *confirm_rows), gpus=gpus)

@@ -96,7 +96,25 @@ def log_importance_weights(
     Shapes: images (batch, height, width, channels), standard normal noise (draws, batch, latent_dim)
     -> (draws, batch), nats.
     """
-    mean, log_variance, _ = posterior(network, images, clamp, noise)
+    given = posterior_given(network, images, clamp)
+    return log_weights_given(network, images, given, noise, likelihood=likelihood, prior=prior)
+
+
+def log_weights_given(
+    network: VaeFunctions,
+    images: tf.Tensor,
+    given: Callable[[tf.Tensor | None], Moments],
+    noise: tf.Tensor,
+    *,
+    likelihood: Likelihood,
+    prior: Prior = None,
+) -> tf.Tensor:
+    """`log_importance_weights` of some draws after others, for which images are encoded once.
+
+    Args:
+        given: their posterior, as `posterior_given` tells it.
+    """
+    mean, log_variance, _ = given(noise)
     distortion = distortions(network, images, mean, log_variance, noise, likelihood=likelihood)
     if prior is not None:
         return -rates(mean, log_variance, noise, prior) - distortion

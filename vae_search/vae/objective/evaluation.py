@@ -21,7 +21,7 @@ from vae_search.vae.networks.forward import (
 from vae_search.vae.networks.hierarchy.hierarchical_network import HierarchicalTopology
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
-from vae_search.vae.objective.bounds import distortions, log_importance_weights, posterior, posterior_given
+from vae_search.vae.objective.bounds import distortions, log_weights_given, posterior, posterior_given
 from vae_search.vae.objective.evaluation_noise import evaluation_noise
 from vae_search.vae.objective.evaluation_size import (
     EVALUATION_BATCH,
@@ -191,11 +191,10 @@ class Evaluator:
         for first in range(0, len(images), held.images):
             chosen = slice(first, first + held.images)
             seen, network = self._seen(images[chosen]), self._network(read, _of(labels, chosen))
+            given = posterior_given(network, seen, self._clamp)
             log_sum = np.full(len(seen), -np.inf)  # log of the sum of the weights so far
             for noise in self._noises(read, first, len(seen), draws=samples, held=held):
-                log_weights = log_importance_weights(
-                    network, seen, noise, clamp=self._clamp, likelihood=self._likelihood, prior=prior
-                )
+                log_weights = log_weights_given(network, seen, given, noise, likelihood=self._likelihood, prior=prior)
                 log_sum = np.logaddexp(log_sum, tf.reduce_logsumexp(log_weights, axis=0).numpy())
             bounds.append(log_sum - np.log(samples))
         bound: np.ndarray = np.concatenate(bounds)

@@ -15,7 +15,7 @@ from vae_search.core.image_bounds import LadderStep
 from vae_search.vae.networks.forward import AnyTopology, functions_of
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
-from vae_search.vae.objective.bounds import log_importance_weights
+from vae_search.vae.objective.bounds import log_weights_given, posterior_given
 from vae_search.vae.objective.evaluation_size import held_at_once
 from vae_search.vae.objective.likelihoods import likelihood_of
 from vae_search.vae.objective.pixels import as_intensities
@@ -97,6 +97,7 @@ def ladder_of(
         seen = as_intensities(tf.constant(images[first : first + held.images]), likelihood.levels)
         own = None if labels is None else tf.constant(labels[first : first + len(seen)], tf.int32)
         functions = functions_of(topology, ordered, labels=own)
+        given = posterior_given(functions, seen, description.clamp)
         sums, drawn = _Sums.of_none(len(seen)), 0
         for k in ladder:
             while drawn < k:
@@ -104,9 +105,7 @@ def ladder_of(
                 noise = tf.random.stateless_normal(
                     [count, len(seen), description.network.latent_dim], [LADDER_SEED + first, drawn]
                 )
-                log_weights = log_importance_weights(
-                    functions, seen, noise, clamp=description.clamp, likelihood=likelihood, prior=prior
-                )
+                log_weights = log_weights_given(functions, seen, given, noise, likelihood=likelihood, prior=prior)
                 sums.add(log_weights.numpy())
                 drawn += count
             bounds[k].append(sums.log_sum - np.log(k))

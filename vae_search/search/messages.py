@@ -57,6 +57,8 @@ class TrialAssignment:
     """likewise: epochs at its end in which the learning rate falls"""
     threads: int | None = None
     """likewise; None: `resources.cpus_per_trial`"""
+    shards: int | None = None
+    """likewise: parts of a batch that its threads work on at once; None: they share each operation instead"""
 
     @property
     def continued_key(self) -> str:

@@ -19,7 +19,7 @@ from vae_search.store.sweeps.identity import SweepIdentity, identity_of
 logger = logging.getLogger(__name__)
 
 # Fields of a planned sweep's confirm runs.
-_PLANNED = ("epochs", "turn_epoch", "branch_epoch", "continues_epoch", "decay_epochs", "threads")
+_PLANNED = ("epochs", "turn_epoch", "branch_epoch", "continues_epoch", "decay_epochs", "threads", "shards")
 _OF_STAGES = {"epochs", "turn_epoch", "decay_epochs"}  # that are decided one after the other while the run goes on
 
 

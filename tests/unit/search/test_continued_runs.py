@@ -7,6 +7,7 @@ import pytest
 from tests.support.planned_sweeps import PLAN
 from tests.support.rows import trial_row
 from tests.support.sweeps import Sessions, small_spec
+from vae_search.errors import Conflict
 from vae_search.search.planning import continued_run
 from vae_search.search.planning.confirm_length import ConfirmLength
 from vae_search.search.planning.continuation import Stage
@@ -37,9 +38,9 @@ STAGES = {
 }
 
 
-def decided(store: LocalStore) -> None:
+def decided(store: LocalStore, *, threads: int = 1) -> None:
     """Decide on the length of the seeds before the driver does, whose clock would decide otherwise."""
-    length = {"epochs": 5, "turn_epochs": {}, "branch_epoch": 4, "threads": 1}
+    length = {"epochs": 5, "turn_epochs": {}, "branch_epoch": 4, "threads": threads}
     store.create(PATHS.confirm_length(None), json.dumps(length).encode())
 
 
@@ -88,6 +89,32 @@ def test_the_best_seed_goes_on_and_the_others_end_as_they_were(store, sessions):
     assert row.neg_elbo < best.neg_elbo
     assert row.iwae_k == best.iwae_k
     assert store.list(PATHS.running) == []
+
+
+def test_more_threads_than_a_trial_has_take_shards_of_each_batch(store, sessions):
+    decided(store, threads=2)
+
+    sessions(store, "search_space={latent_dim: 2, batch_size: 64}").run()
+
+    first = json.loads(store.read(PATHS.confirm_length(None, stage=1)))
+    assert (first["threads"], first["shards"]) == (2, 2)
+    assert (went_on(store).threads, went_on(store).shards) == (2, 2)
+    assert {row.shards for row in ConfirmRuns(store, "small").rows()} == {None}
+
+
+def test_a_run_that_was_begun_before_there_were_shards_asks_for_the_threads_that_it_had(store, sessions):
+    decided(store, threads=2)
+    sessions(store).run(until=lambda report: "-c" in report.key)
+    path = PATHS.confirm_length(None, stage=1)
+    record = json.loads(store.read(path))
+    store.replace(path, json.dumps({key: value for key, value in record.items() if key != "shards"}).encode())
+    for each in store.list(PATHS.running):
+        if each.endswith("suggestion.json"):
+            found = json.loads(store.read(each))
+            store.replace(each, json.dumps({k: v for k, v in found.items() if k != "shards"}).encode())
+
+    with pytest.raises(Conflict, match="2 threads for each operation, but this process has 1"):
+        sessions(store).run()
 
 
 def test_its_costs_are_those_of_its_own_epochs(store, sessions):

@@ -47,7 +47,7 @@ def test_its_columns_are_a_trials_and_its_seed(store: LocalStore) -> None:
     ConfirmRuns(store, "digits").commit(row())
     path = store.local_path(SweepPaths("digits").finalist(42, 1))
 
-    own = ["confirm_seed", "continues_epoch", "threads"]
+    own = ["confirm_seed", "continues_epoch", "threads", "shards"]
     assert pq.read_schema(path).names == [*TRIAL_SCHEMA.names, *own]
     assert pq.read_schema(path).types == FINALIST_SCHEMA.types
     assert duckdb.read_parquet(str(path)).project("trial, confirm_seed").fetchall() == [(42, 1)]

@@ -104,6 +104,15 @@ def test_a_batch_scored_in_parts_has_the_same_scores(room, monkeypatch):
     assert evaluator.neg_elbo(weights, some, draws=12) == pytest.approx(scores, rel=1e-6)
 
 
+def test_threads_that_score_different_images_change_no_bit():
+    evaluator, weights = model(*MODELS[0])
+    some = images(3 * EVALUATION_BATCH + 7, 2, MODELS[0][2])
+
+    one, three = (evaluator.iwae(weights, some, 12, threads=threads) for threads in (1, 3))
+
+    np.testing.assert_array_equal(one, three)
+
+
 def test_no_layer_is_held_for_more_images_than_there_is_room_for():
     wide, grey = (64, 64, 3), (28, 28, 1)
 

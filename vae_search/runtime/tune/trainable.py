@@ -78,6 +78,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
                 node_id=self._node_id,
                 leaves_soon=lambda: is_draining(self._node_id),
                 threads=self._assignment.threads,
+                shards=self._assignment.shards,
             )
         except InvalidSpec as error:  # what a metric imports is not installed here; other nodes may have it
             raise NodeTrouble(str(error)) from error

@@ -8,9 +8,10 @@ from typing import Any
 
 from vae_search.search.messages import TrialAssignment
 from vae_search.search.planning.confirm_length import ConfirmLength
-from vae_search.search.planning.continuation import Stage, best_seed, first_stage, next_stage
+from vae_search.search.planning.continuation import Stage, best_seed, first_stage, next_stage, shards_of
 from vae_search.search.planning.turns import Turns
 from vae_search.search.running_trial import RunningTrial, TrialPause
+from vae_search.spec.hyperparameters import Config
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import to_json_bytes
@@ -59,9 +60,13 @@ class ContinuedRun:
         return bool(self._records) and not self.rows
 
     @property
-    def columns(self) -> dict[str, int]:
-        """Columns of its row that say what it goes on from."""
-        return {"continues_epoch": self._first("from_epoch"), "threads": self._first("threads")}
+    def columns(self) -> dict[str, int | None]:
+        """Columns of its row that say what it goes on from, and how."""
+        return {
+            "continues_epoch": self._first("from_epoch"),
+            "threads": self._first("threads"),
+            "shards": self._records[0].get("shards"),
+        }
 
     def threads_of(self, slots: int) -> int:
         """Threads of a run that is trained alone."""
@@ -112,6 +117,7 @@ class ContinuedRun:
             continues_epoch=self._first("from_epoch"),
             decay_epochs=stage.decay_epochs,
             threads=self._first("threads"),
+            shards=self._records[0].get("shards"),
         )
         if (waiting := turns.waiting(assignment.key)) is not None:
             waiting.assignment = assignment
@@ -157,6 +163,8 @@ class ContinuedRun:
             return
         values = (best.trial, best.confirm_seed, branch_epoch, threads)
         about = dict(zip(OF_CONTINUATION, values, strict=True))
+        if threads > self._spec.resources.cpus_per_trial:
+            about["shards"] = shards_of(Config.from_params(best.params).batch_size, threads=threads)
         self._decide(stage, about | {"left_s": left_s, "epoch_s": epoch_s}, check_lease)
 
     def _go_on(self, waiting: RunningTrial, *, left_s: float, check_lease: Callable[[], None]) -> None:

@@ -57,6 +57,7 @@ class TrialRunner:
         node_id: str,
         leaves_soon: Callable[[], bool] = lambda: False,
         threads: int | None = None,
+        shards: int | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         end_process: Callable[[], None] = end_process,
     ) -> None:
@@ -76,8 +77,9 @@ class TrialRunner:
         self._monotonic = monotonic
         spec = config.spec
         self._trial_plan = TrainingPlan.of(spec, rungs=config.rungs)
-        self._threads = threads or spec.resources.cpus_per_trial
-        self._trainer = Trainer.of(spec, task, threads=threads)
+        self._threads_of_operation = threads or spec.resources.cpus_per_trial if shards is None else 1
+        self._scoring_threads = 1 if shards is None else threads or 1
+        self._trainer = Trainer.of(spec, task, threads=threads, shares_operations=shards is None)
         self._metrics = MetricsEngine(metrics=spec.metrics, task=task) if spec.metrics else None
         if self._metrics is not None:
             self._metrics.import_all()
@@ -161,10 +163,11 @@ class TrialRunner:
         return failure_counts(self._store, spec.name, assignment.key, trial_timeout_s=spec.trial_timeout_s)
 
     def _start(self, assignment: TrialAssignment) -> TrainingRun:
-        if assignment.threads not in (None, self._threads):  # whose number is fixed by the first use
+        wanted = assignment.threads or self._config.spec.resources.cpus_per_trial if assignment.shards is None else 1
+        if wanted != self._threads_of_operation:  # a number that bits depend on, and that is fixed by the first use
             raise Conflict(
-                f"run {assignment.key} was begun with {assignment.threads} threads, but this process has "
-                f"{self._threads}.\nRun the same command again, without --inline."
+                f"run {assignment.key} was begun with {wanted} threads for each operation, but this process has "
+                f"{self._threads_of_operation}.\nRun the same command again, without --inline."
             )
         run = self._trainer.start(
             Config.from_params(assignment.params), self._plan_of(assignment), seed=assignment.seed
@@ -188,7 +191,7 @@ class TrialRunner:
         if not assignment.confirms:
             return self._trial_plan
         epochs = assignment.epochs or self._config.spec.confirm_epochs
-        return self._trial_plan.confirming(epochs, decay_epochs=assignment.decay_epochs)
+        return self._trial_plan.confirming(epochs, decay_epochs=assignment.decay_epochs, shards=assignment.shards or 1)
 
     def _save_if_due(self, assignment: TrialAssignment, run: TrainingRun) -> None:
         last = run.is_over
@@ -209,7 +212,7 @@ class TrialRunner:
             description = self._description_of(run)
             files[MODEL_FILE] = description.to_json()
             if assignment.confirms:
-                self._bounds = judge(weights, description, self._judge_task)
+                self._bounds = judge(weights, description, self._judge_task, threads=self._scoring_threads)
                 files[PER_IMAGE_FILE] = bounds_to_parquet(self._bounds)
         self._save(assignment.key, run, files)
         self._saved_at = self._monotonic()

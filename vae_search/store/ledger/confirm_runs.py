@@ -34,14 +34,15 @@ class ConfirmRow(TrialRow):
 
     confirm_seed: Int32  # 0: chooses among finalists; 1, 2, 3 …: seeds that testify; -k: goes on from the run of seed k
     continues_epoch: Int32 | None = None  # of the run that goes on: the epoch of seed k's run that it goes on from
-    threads: Int32 | None = None  # of the run that goes on, which its bits depend on; NULL: resources.cpus_per_trial
+    threads: Int32 | None = None  # of the run that goes on, NULL: resources.cpus_per_trial
+    shards: Int32 | None = None  # of its batches, which its bits depend on; NULL: on the number of threads instead
 
     def __post_init__(self) -> None:
         TrialRow.__post_init__(self)  # with slots, super() would look in a class that is no more
         object.__setattr__(
             self, "confirm_seed", checked("confirm_seed", self.confirm_seed, _OWN_COLUMNS["confirm_seed"])
         )
-        for name in ("continues_epoch", "threads"):
+        for name in ("continues_epoch", "threads", "shards"):
             object.__setattr__(self, name, checked(name, getattr(self, name), _OWN_COLUMNS[name]))
         if (self.confirm_seed < 0) != self.continues:
             law = "`confirm_seed` must be negative exactly where a run goes on from another"
@@ -49,7 +50,13 @@ class ConfirmRow(TrialRow):
 
     @classmethod
     def of(
-        cls, row: TrialRow, *, confirm_seed: int, continues_epoch: int | None = None, threads: int | None = None
+        cls,
+        row: TrialRow,
+        *,
+        confirm_seed: int,
+        continues_epoch: int | None = None,
+        threads: int | None = None,
+        shards: int | None = None,
     ) -> "ConfirmRow":
         """`row` as the row of a confirm run."""
         return cls(
@@ -57,6 +64,7 @@ class ConfirmRow(TrialRow):
             confirm_seed=confirm_seed,
             continues_epoch=continues_epoch,
             threads=threads,
+            shards=shards,
         )
 
     @property
@@ -74,7 +82,7 @@ SELECTING_SEED = 0  # of each finalist where there are several: its run chooses 
 _FORMER_SELECTING_SEED = 1  # of older versions, where it testified as well
 _CONTEST_SEEDS = 3  # what has to remain for the former selecting seed to be left out; no contest takes fewer
 
-_OWN_COLUMNS = {name: columns_of(ConfirmRow)[name] for name in ("confirm_seed", "continues_epoch", "threads")}
+_OWN_COLUMNS = {name: columns_of(ConfirmRow)[name] for name in ("confirm_seed", "continues_epoch", "threads", "shards")}
 FINALIST_SCHEMA = pa.schema([*TRIAL_SCHEMA, *((name, column.arrow) for name, column in _OWN_COLUMNS.items())])
 
 

@@ -29,11 +29,13 @@ def judge(
     task: JudgeTask,
     *,
     iwae_samples: int = JUDGE_IWAE_SAMPLES,
+    threads: int = 1,
 ) -> ImageBounds:
     """Score averaged weights on the judge images; equal weights get equal bits, however they were trained (I6).
 
     Args:
         trained: weights by the network's names, as `TrainingRun.averaged_weights` gives them; or a SavedModel.
+        threads: see `Evaluator.iwae`.
 
     Raises:
         ValueError: The weights are not the described network's, its likelihood is unknown, the images have other
@@ -52,7 +54,7 @@ def judge(
     return ImageBounds(
         distortion=evaluation.distortion.astype(np.float64),
         rate=evaluation.rates.sum(axis=1, dtype=np.float64),
-        iwae=evaluator.iwae(ordered, task.images, iwae_samples, labels=task.labels),
+        iwae=evaluator.iwae(ordered, task.images, iwae_samples, labels=task.labels, threads=threads),
         baseline=latent_free_baseline(task, likelihood_of(description.likelihood, description.levels)),
         iwae_k=iwae_samples,
     )

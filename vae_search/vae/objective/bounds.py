@@ -1,7 +1,7 @@
 """The terms of the evidence lower bound and the importance-weighted bound. All in nats per image, at beta = 1."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import tensorflow as tf
 
@@ -55,6 +55,14 @@ def elbo_terms(
         latents=latents,
         output=output,
     )
+
+
+def joined(parts: Sequence[ElboTerms]) -> ElboTerms:
+    """Terms of one batch from those of its parts, in their order."""
+    if len(parts) == 1:
+        return parts[0]
+    names = [each.name for each in fields(ElboTerms)]
+    return ElboTerms(**{name: tf.concat([getattr(part, name) for part in parts], axis=0) for name in names})
 
 
 def posterior(

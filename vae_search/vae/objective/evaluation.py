@@ -1,6 +1,7 @@
 """The held-out bound of given weights: it depends on nothing that only training knows (invariant I6)."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
 
@@ -179,16 +180,25 @@ class Evaluator:
         return Evaluation(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
 
     def iwae(
-        self, weights: Tensors, images: PixelArray, samples: int, *, labels: np.ndarray | None = None
+        self,
+        weights: Tensors,
+        images: PixelArray,
+        samples: int,
+        *,
+        labels: np.ndarray | None = None,
+        threads: int = 1,
     ) -> np.ndarray:
         """The IWAE-`samples` bound on log p(x) of each image (Burda et al. 2016, eq. 8): (n,), nats; higher is better.
 
         The noise is fixed by position and draw. Eager, as `evaluate`: its operations are large.
+
+        Args:
+            threads: that score different images at once, each in memory of its own.
         """
         read = _read(weights)
         held, prior = self._held_at_once(read), self._prior(read)
-        bounds = []
-        for first in range(0, len(images), held.images):
+
+        def bounds_from(first: int) -> np.ndarray:
             chosen = slice(first, first + held.images)
             seen, network = self._seen(images[chosen]), self._network(read, _of(labels, chosen))
             given = posterior_given(network, seen, self._clamp)
@@ -196,8 +206,16 @@ class Evaluator:
             for noise in self._noises(read, first, len(seen), draws=samples, held=held):
                 log_weights = log_weights_given(network, seen, given, noise, likelihood=self._likelihood, prior=prior)
                 log_sum = np.logaddexp(log_sum, tf.reduce_logsumexp(log_weights, axis=0).numpy())
-            bounds.append(log_sum - np.log(samples))
-        bound: np.ndarray = np.concatenate(bounds)
+            bounds: np.ndarray = log_sum - np.log(samples)
+            return bounds
+
+        firsts = range(0, len(images), held.images)
+        if threads == 1:
+            found = [bounds_from(first) for first in firsts]
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                found = list(pool.map(bounds_from, firsts))
+        bound: np.ndarray = np.concatenate(found)
         return bound
 
     def _noises(self, weights: Tensors, first: int, count: int, *, draws: int, held: HeldAtOnce) -> Iterator[tf.Tensor]:

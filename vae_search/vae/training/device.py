@@ -129,13 +129,19 @@ def _total_memory() -> str:
         return ""
 
 
-def limit_threads(threads: int) -> None:
+def limit_threads(threads: int, *, shares_operations: bool = True) -> None:
     """Give TensorFlow `threads` cores. Works once per process, before the first operation; later calls must agree.
+
+    Args:
+        shares_operations: whether all threads work on one operation together, which its last bits may depend on. Else
+            each has its own, and the bits are those of one thread.
 
     Raises:
         RuntimeError: TensorFlow already runs with another number.
     """
-    if tf.config.threading.get_intra_op_parallelism_threads() == threads:
+    threading, of_each = tf.config.threading, threads if shares_operations else 1
+    found = threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads()
+    if found == (of_each, threads):
         return
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    threading.set_intra_op_parallelism_threads(of_each)
+    threading.set_inter_op_parallelism_threads(threads)

@@ -15,7 +15,7 @@ from vae_search.data.tasks import TrainingTask
 from vae_search.spec.fields import Precision
 from vae_search.vae.networks.forward import AnyTopology, VaeFunctions, functions_of, latent_dim_of
 from vae_search.vae.networks.prior_weights import PRIOR_WEIGHTS
-from vae_search.vae.objective.bounds import ElboTerms, elbo_terms
+from vae_search.vae.objective.bounds import ElboTerms, elbo_terms, joined
 from vae_search.vae.objective.evaluation import Evaluator
 from vae_search.vae.objective.likelihoods import Likelihood
 from vae_search.vae.objective.pixels import as_intensities, draw_binary, mirrored
@@ -39,6 +39,8 @@ class GraphKey:
     precision: Precision = "float32"
     """of the products of training; scores are float32 always"""
     mirrors: bool = False
+    shards: int = 1
+    """of a batch, which threads work on at once"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,23 +228,34 @@ class TrainingGraph:
 
         tf.while_loop(lambda first: first < steps, train_chunk, [tf.constant(0)], parallel_iterations=1)
 
+    def _functions(self, labels: tf.Tensor | None) -> VaeFunctions:
+        return functions_of(self.key.topology, self._weights, labels=labels, precision=self.key.precision)
+
     def _network(self, labels: tf.Tensor | None) -> tuple[VaeFunctions, Prior]:
-        network = functions_of(self.key.topology, self._weights, labels=labels, precision=self.key.precision)
+        network = self._functions(labels)
         return network, prior_of(self.key.topology, self._weights, network, clamp=self.key.clamp)
+
+    def _terms(self, images: tf.Tensor, labels: tf.Tensor | None, noise: tf.Tensor) -> ElboTerms:
+        """Terms of a batch; its shards do not wait for each other, and together make what the whole one would."""
+        prior = prior_of(self.key.topology, self._weights, self._functions(labels), clamp=self.key.clamp)
+        size, shards, found = tf.shape(images)[0], self.key.shards, list[ElboTerms]()
+        for shard in range(shards):
+            part = slice(size * shard // shards, size * (shard + 1) // shards) if shards > 1 else slice(None)
+            network = self._functions(None if labels is None else labels[part])
+            seen, drawn, likelihood = images[part], noise[part], self.key.likelihood
+            found.append(elbo_terms(network, seen, drawn, clamp=self.key.clamp, likelihood=likelihood, prior=prior))
+        return joined(found)
 
     def _step(self, images: tf.Tensor, labels: tf.Tensor | None, noise: tf.Tensor, index: tf.Tensor) -> None:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._weights)
-            network, prior = self._network(labels)
-            terms = elbo_terms(
-                network, images, noise, clamp=self.key.clamp, likelihood=self.key.likelihood, prior=prior
-            )
+            terms = self._terms(images, labels, noise)
             distortion = tf.reduce_mean(terms.distortion)
             kl = tf.reduce_mean(terms.kl, axis=0)
             # Free bits (Kingma et al. 2016, eq. 15): below the threshold a latent's KL costs the same. A learned prior
             # has no KL of single latents: they are one group, which has the free bits of all.
             free_bits = tf.convert_to_tensor(self._scalars["free_bits"])
-            if prior is not None:
+            if prior_kind(self.key.topology) != "standard":
                 free_bits *= tf.cast(tf.shape(noise)[1], tf.float32)
             penalty = tf.reduce_sum(tf.maximum(kl, free_bits))
             objective = distortion + self._beta_now() * penalty

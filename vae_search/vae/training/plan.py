@@ -34,6 +34,8 @@ class TrainingPlan:
     """whether it is of confirm runs, which no rung compares"""
     last_decay_epochs: int | None = None
     """of a run that goes on from another's state: epochs at its end in which the rate falls; None: by its length"""
+    shards: int = 1
+    """of a batch, which threads work on at once"""
 
     @property
     def decay_epochs(self) -> int:
@@ -82,11 +84,19 @@ class TrainingPlan:
             elbo_epochs=config.elbo_epochs(self.epochs),
         )
 
-    def confirming(self, epochs: int, *, decay_epochs: int | None = None) -> "TrainingPlan":
+    def confirming(self, epochs: int, *, decay_epochs: int | None = None, shards: int = 1) -> "TrainingPlan":
         """The plan of the sweep's confirm runs, which are compared at their end alone.
 
         Args:
             decay_epochs: of a run that goes on; None: by the length.
+            shards: of its batches.
         """
         iwae_epochs = frozenset([epochs] if self.iwae_epochs else [])
-        return replace(self, epochs=epochs, iwae_epochs=iwae_epochs, is_long=True, last_decay_epochs=decay_epochs)
+        return replace(
+            self,
+            epochs=epochs,
+            iwae_epochs=iwae_epochs,
+            is_long=True,
+            last_decay_epochs=decay_epochs,
+            shards=shards,
+        )

@@ -31,6 +31,7 @@ class Trainer:
 
     Args:
         threads: cores of one trial; see `limit_threads`.
+        shares_operations: likewise.
         gpus: of one trial; see `limit_gpus`.
 
     Raises:
@@ -38,8 +39,8 @@ class Trainer:
         RuntimeError: TensorFlow already runs with other limits.
     """
 
-    def __init__(self, task: TrainingTask, *, threads: int, gpus: float = 0.0) -> None:
-        limit_threads(threads)
+    def __init__(self, task: TrainingTask, *, threads: int, shares_operations: bool = True, gpus: float = 0.0) -> None:
+        limit_threads(threads, shares_operations=shares_operations)
         limit_gpus(gpus, data_bytes=resident_bytes(task.train))
         self._device = device_in_use(gpus)
         self.task = task
@@ -49,17 +50,25 @@ class Trainer:
         self._baselines: dict[Likelihood, float] = {}
 
     @classmethod
-    def of(cls, spec: SweepSpec, task: TrainingTask, *, threads: int | None = None) -> "Trainer":
+    def of(
+        cls, spec: SweepSpec, task: TrainingTask, *, threads: int | None = None, shares_operations: bool = True
+    ) -> "Trainer":
         """The engine of a sweep's trials; errors as of the class.
 
         Args:
             threads: None: those of a trial.
+            shares_operations: see `limit_threads`.
 
         Raises:
             NodeTrouble: Also if the spec asks for bfloat16, which this machine only emulates.
         """
         resources = spec.resources
-        trainer = cls(task, threads=threads or resources.cpus_per_trial, gpus=resources.gpus_per_trial)
+        trainer = cls(
+            task,
+            threads=threads or resources.cpus_per_trial,
+            shares_operations=shares_operations,
+            gpus=resources.gpus_per_trial,
+        )
         if spec.precision == "bfloat16":
             require_bfloat16(resources.gpus_per_trial)
         return trainer
@@ -81,6 +90,7 @@ class Trainer:
                 decays=config.weight_decay > 0,
                 precision=plan.precision,
                 mirrors=plan.mirrors,
+                shards=plan.shards,
             )
         )
         if likelihood not in self._baselines:

@@ -161,10 +161,12 @@ class TrialRunner:
         return failure_counts(self._store, spec.name, assignment.key, trial_timeout_s=spec.trial_timeout_s)
 
     def _start(self, assignment: TrialAssignment) -> TrainingRun:
-        if assignment.threads not in (None, self._threads):  # whose number is fixed by the first use
+        threads = assignment.threads or self._config.spec.resources.cpus_per_trial
+        if threads != self._threads:  # another number would be other bits
             raise Conflict(
-                f"run {assignment.key} was begun with {assignment.threads} threads, but this process has "
-                f"{self._threads}.\nRun the same command again, without --inline."
+                f"run {assignment.key} has {threads} threads, but TensorFlow in this process has {self._threads}, "
+                "which its first use has fixed.\nRun the same command again, without --inline: then the run has a "
+                "process of its own, on any number of cores."
             )
         run = self._trainer.start(
             Config.from_params(assignment.params), self._plan_of(assignment), seed=assignment.seed

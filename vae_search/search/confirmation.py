@@ -189,6 +189,14 @@ class ConfirmationPlan:
         if not in_flight and not self._wanted():
             self.continued.settle(self._ended, self._length, turns=self.turns, left_s=left_s, check_lease=check_lease)
 
+    def end(self, *, check_lease: Callable[[], None]) -> None:
+        """Leave the store in order where nothing more will be issued.
+
+        While a seed is missing, the states to go on from stay: more minutes bring it, and what goes on.
+        """
+        if not self._wanted():
+            self.continued.end(self._length, check_lease=check_lease)
+
     def next_assignment(self, in_flight: Collection[str]) -> TrialAssignment | None:
         """The next confirm run; None if there is none, or none before one in flight has ended.
 

@@ -177,6 +177,43 @@ def test_nothing_begins_to_go_on_from_a_state_that_somebody_has_removed(store, s
     assert again.coordinator.exhausted
 
 
+def states(store: LocalStore) -> set[str]:
+    return {path.split("/")[3] for path in store.list(PATHS.running) if "-c" in path}
+
+
+def test_time_that_is_over_before_anything_goes_on_leaves_no_states(store, sessions):
+    left_s = [1000.0]
+    decided(store)
+    driver = sessions(store, seconds_left=lambda: left_s[0])
+    driver.run(until=lambda report: report.key.endswith("-s2") and report.scores is not None)
+    driver.coordinator.commit_trial("000000-s2")
+    before, left_s[0] = states(store), -1.0
+
+    last = sessions(store, seconds_left=lambda: left_s[0])
+    last.run()
+    last.coordinator.finish()
+
+    assert before == {"000000-c1", "000000-c2"}
+    assert last.coordinator.exhausted
+    assert store.list(PATHS.running) == []
+
+
+def test_time_that_is_over_before_all_seeds_leaves_what_more_minutes_go_on_from(store, sessions):
+    left_s = [1000.0]
+    decided(store)
+    driver = sessions(store, seconds_left=lambda: left_s[0])
+    driver.run(until=lambda report: report.key.endswith("-s1") and report.scores is not None)
+    driver.coordinator.commit_trial("000000-s1")
+    left_s[0] = -1.0
+
+    last = sessions(store, seconds_left=lambda: left_s[0])
+    last.run()
+    last.coordinator.finish()
+
+    assert last.coordinator.exhausted
+    assert states(store) == {"000000-c1"}
+
+
 def test_without_a_decision_for_it_nothing_goes_on(store, sessions):
     store.create(PATHS.confirm_length(None), json.dumps({"epochs": 3, "turn_epochs": {}}).encode())
 

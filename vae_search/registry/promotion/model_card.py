@@ -259,20 +259,28 @@ def _contest_lines(contest: Mapping[str, Any] | None) -> list[str]:
     if contest is None:
         return ["There was no champion; the gates decided."]
     level, power = contest["level"], contest["power"]
+    same_seeds = contest.get("same_seeds", False)
+    at = f"{100 * (1 - 2 * level):.6g} %"
     odds = " and ".join(f"by {gain} nats in {100 * share:.0f} of 100" for gain, share in power.items())
     return [
         f"Against version {contest['champion']}, in contest {contest['number']} of that champion: better by "
-        f"{_interval(contest['over_seeds'])} nats over seeds (interval at {100 * (1 - 2 * level):.6g} %) and by "
-        f"{_interval(contest['of_artifact'])} nats for the weights themselves (95 %); {contest['min_gain']:g} was "
-        "asked for.",
+        f"{_interval(contest['over_seeds'])} nats over seeds (interval at {at}) and by "
+        f"{_interval(contest['of_artifact'])} nats for the weights themselves ({at if same_seeds else '95 %'}); "
+        f"{contest['min_gain']:g} was asked for.",
         "",
         f"Equals win such a contest in at most {100 * level:.3g} of 100 cases. The contests of one champion share "
         f"{100 * LIFE_LEVEL:g} of 100: the first has half of that, and one after k - 1 in which the candidate looked "
         "better 1 / (k (k + 1)).",
-        "",
-        f"With seeds that spread as these do, a config that is truly better {odds} such contests is promoted. One bad "
-        "seed in five widens the interval so far that even a clear gain is no longer seen: whoever trains the config "
-        "again may get such a seed.",
+        *(
+            []
+            if same_seeds
+            else [
+                "",
+                f"With seeds that spread as these do, a config that is truly better {odds} such contests is promoted. "
+                "One bad seed in five widens the interval so far that even a clear gain is no longer seen: whoever "
+                "trains the config again may get such a seed.",
+            ]
+        ),
         *(f"\n{remark}" for remark in contest["remarks"]),
     ]
 

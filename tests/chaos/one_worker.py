@@ -55,7 +55,7 @@ def main() -> None:
         runner = TrialRunner(config, task, JudgeTask.of(dataset), store, node_id="here")
         for report in train_trials(coordinator, runner):
             print("epoch", int(report.key), report.epoch, flush=True)
-        coordinator.compact()
+        coordinator.finish()
     finally:
         lease.release()
 

@@ -99,7 +99,7 @@ def tell(store: Store, *, seed: int, shown: Callable[[int], None], text: str = S
 
     def finished(row: TrialRow, end: TrialEnd) -> None:
         shown(row.trial)
-        coordinator.compact()
+        coordinator.finish()
 
     try:
         begun = beginning.create_or_check(store, proposed, text=text)

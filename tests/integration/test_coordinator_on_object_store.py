@@ -57,7 +57,7 @@ def test_a_sweep_lives_in_a_bucket_from_its_first_trial_to_its_removal(
     cut_at = len(first.landed)
     second = open_session()
     second.run()
-    second.coordinator.compact()
+    second.coordinator.finish()
     second.lease.release()
 
     rows = Ledger(store, "small").trials()

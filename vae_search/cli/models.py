@@ -147,12 +147,12 @@ def evaluate(
     """
     from vae_search.display.console import busy
     from vae_search.display.models import show_evaluation
-    from vae_search.services.models import champions
+    from vae_search.services.checks import evaluation
     from vae_search.store.backends.uri import open_store
 
     with busy(f"scoring {model}"):
-        evaluation = champions.evaluate(open_store(store), model, source=data, cache=cache_folder())
-    show_evaluation(evaluation, as_json=json)
+        found = evaluation.evaluate(open_store(store), model, source=data, cache=cache_folder())
+    show_evaluation(found, as_json=json)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from vae_search.services.payloads import Facts, model_facts
 
 if TYPE_CHECKING:
     from vae_search.registry.state import ModelState
-    from vae_search.services.models.champions import Evaluation
+    from vae_search.services.checks.evaluation import Evaluation
 
 LONGEST_WHY = 2000  # characters: one sentence for each gate
 

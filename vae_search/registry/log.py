@@ -71,10 +71,20 @@ class Entry:
         return self.judged and self.verdicts.get("contest") is not None
 
     @property
+    def gain(self) -> float | None:
+        """Nats by which the candidate was better in its contest: over seeds, or where these are the same the weights.
+
+        None if there was no contest.
+        """
+        contest: Any = self.verdicts.get("contest")
+        if contest is None:
+            return None
+        return float(contest["of_artifact" if contest.get("same_seeds") else "over_seeds"]["estimate"])
+
+    @property
     def led(self) -> bool:
         """True if the candidate looked better than the champion in their contest, enough or not."""
-        contest: Any = self.verdicts.get("contest")
-        return self.contested and contest["over_seeds"]["estimate"] > 0
+        return self.contested and (self.gain or 0.0) > 0
 
     def to_dict(self) -> dict[str, object]:
         """The entry's fields; those that older logs have not, only if they are known."""

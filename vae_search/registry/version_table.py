@@ -62,9 +62,8 @@ def _from_log(state: ModelState, version: Version) -> dict[str, object]:
     def at(*actions: Action) -> datetime | None:
         return next((entry.at for entry in entries if entry.action in actions), None)
 
-    verdicts: Any = next((entry.verdicts for entry in reversed(entries) if entry.verdicts), {})
-    gates = verdicts.get("gates")
-    contest = verdicts.get("contest")
+    judged = next((entry for entry in reversed(entries) if entry.verdicts), None)
+    gates: Any = None if judged is None else judged.verdicts.get("gates")
     aliases = {state.champion: CHAMPION, state.challenger: CHALLENGER}
     return {
         "model": state.model,
@@ -75,7 +74,7 @@ def _from_log(state: ModelState, version: Version) -> dict[str, object]:
         "trial": int(trial) if trial.isdecimal() else None,
         "gates": None if gates is None else len(gates),
         "gates_passed": None if gates is None else sum(gate["passed"] for gate in gates),
-        "gain": None if contest is None else contest["over_seeds"]["estimate"],
+        "gain": None if judged is None else judged.gain,
         "registered_at": at(Action.REGISTER),
         "promoted_at": at(*CROWNING),
         "reasons": "; ".join(reason for entry in entries for reason in entry.reasons) or None,

@@ -116,6 +116,14 @@ class ConfirmationPlan:
         """See `ConfirmLength.ends_search`."""
         return self._length.ends_search(minutes)
 
+    def end(self, *, check_lease: Callable[[], None]) -> None:
+        """Leave the store in order where nothing more will be issued.
+
+        While a seed is missing, the states to go on from stay: more minutes bring it, and what goes on.
+        """
+        if not self._wanted():
+            self.continued.end(self._length, check_lease=check_lease)
+
     def next_assignment(self, in_flight: Collection[str]) -> TrialAssignment | None:
         """The next confirm run; None if there is none, or none before one in flight has ended.
 

@@ -67,10 +67,10 @@ class SweepCoordinator:
         self._on_trial_finished, self._on_training = on_trial_finished, on_training
         self._control = control or without_commands(spec)
         self._pipeline, self._pending = Pipeline(writers), PendingTrials(store, spec.name)
-        self._rungs = SuccessiveHalving(spec)
+        self._rungs, self._retention = SuccessiveHalving(spec), WeightRetention(spec, store)
         self._study = SweepStudy.of(spec, rungs=self._rungs.epochs, seed=context.sampler_seed)
         self._confirmation = ConfirmationPlan.of(context, store)
-        self._running = RunsInFlight()
+        self._running, self._epochs_done = RunsInFlight(), 0
         self._limits = SearchLimits(
             context, store=store, lease=lease, plan=self._confirmation, seconds_left=seconds_left, slots=slots
         )
@@ -78,7 +78,6 @@ class SweepCoordinator:
         self._limits.unfinished = lambda: (*self._running.values(), *self._queue.paused_trials)
         first = FirstConfigs(context, self._rungs, completed=self._limits.values)
         self._queue = TrialQueue(spec, store, self._rungs, time_is_up=self._limits.search_is_over, first=first)
-        self._retention = WeightRetention(spec, store)
         self._results = SearchResults(
             spec,
             study=self._study,
@@ -90,7 +89,6 @@ class SweepCoordinator:
         self._writer = RowWriter(
             context, store=store, lease=lease, now=now, plan=self._confirmation, retention=self._retention
         )
-        self._epochs_done = 0
         self._rebuild(context)
 
     @property
@@ -223,8 +221,10 @@ class SweepCoordinator:
         """Wait until nothing is written any more."""
         self._pipeline.close()
 
-    def compact(self) -> None:
-        """Bring the derived copies up to date; trouble with that must not end a sweep, a lost lease does."""
+    def finish(self) -> None:
+        """Leave the store in order, copies of rows as well; trouble with that ends no sweep, a lost lease does."""
+        if self.exhausted and not self._running:
+            self._confirmation.end(check_lease=self._lease.check)
         self._writer.compact()
 
     def progress(self) -> Progress:

@@ -166,7 +166,7 @@ def run_sweep(
                     wanted = control.seen > seen and not coordinator.exhausted  # it came while the training ended
             finally:
                 coordinator.close()  # before the lease ends
-            coordinator.compact()
+            coordinator.finish()
             driver_time.exhausted = coordinator.exhausted and coordinator.in_flight == 0
     if coordinator.in_flight > 0 or not coordinator.exhausted:
         progress = coordinator.progress()

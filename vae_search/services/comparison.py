@@ -12,7 +12,7 @@ from typing import Literal
 from vae_search.errors import Conflict, InvalidSpec, NotFound
 from vae_search.services import queries
 from vae_search.store.backends.base import Store
-from vae_search.store.control.confirm_decisions import decided_epochs
+from vae_search.store.control.confirm_decisions import confirm_decision
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.queries.confirmed_configs import Confirmed
 from vae_search.store.sweeps import sweep_record
@@ -147,8 +147,10 @@ def _neg_elbo(row: TrialRow) -> float:
 
 
 def _confirm_epochs(store: Store, record: SweepRecord) -> int:
-    decided = decided_epochs(store, record.spec.name, incarnation=record.incarnation)
-    return decided or sweep_record.latest_spec(store, record.spec.name).confirm_epochs
+    spec = sweep_record.latest_spec(store, record.spec.name)
+    is_planned = spec.confirm.epochs == "auto"
+    decision = confirm_decision(store, spec.name, incarnation=record.incarnation) if is_planned else None
+    return spec.confirm_epochs if decision is None else decision.epochs
 
 
 def _nats_of_a_bit_per_dim(row: TrialRow) -> float:

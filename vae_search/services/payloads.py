@@ -93,9 +93,8 @@ def warm_facts(kept: "WarmStarted") -> Facts:
 def _plan_facts(status: "SweepStatus") -> Facts | None:
     from vae_search.services.planning.plan_words import plan_facts  # of planned sweeps alone
 
-    return plan_facts(
-        status.plan, sweep=status.spec.name, decided=status.decided_epochs, continuation=status.continuation
-    )
+    decided = None if status.confirm_decision is None else status.confirm_decision.epochs
+    return plan_facts(status.plan, sweep=status.spec.name, decided=decided, continuation=status.continuation)
 
 
 def printed_status(facts: Facts) -> Facts:

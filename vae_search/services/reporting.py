@@ -92,7 +92,9 @@ def findings(
         sweep=sweep,
         incarnation=status.incarnation,
         candidates=frozenset(
-            content_sha256(rows) for rows in by_trial((*status.confirm_rows, *status.continued_rows)).values()
+            content_sha256(runs)
+            for rows in (status.confirm_rows, (*status.confirm_rows, *status.continued_rows))
+            for runs in by_trial(rows).values()
         ),
     )
     scored_by: Literal["objective", "neg_elbo"] = "neg_elbo" if status.spec.objective.pareto else "objective"

@@ -11,7 +11,12 @@ from vae_search.services.limits.limits_status import NO_LIMITS, LimitsStatus, li
 from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
-from vae_search.store.control.confirm_decisions import Continuation, continuation_of, decided_epochs
+from vae_search.store.control.confirm_decisions import (
+    ConfirmDecision,
+    Continuation,
+    confirm_decision,
+    continuation_of,
+)
 from vae_search.store.control.present_spec import present_spec
 from vae_search.store.leases.heartbeat import Heartbeat, last_heartbeat
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRunRows, ConfirmRuns
@@ -55,8 +60,8 @@ class SweepStatus:
     """where it stands with budget.stop, budget.cpu_hours and budget.gpu_hours"""
     plan: Mapping[str, object] | None = None
     """of its record; None if the sweep divides no time"""
-    decided_epochs: int | None = None
-    """of the confirm runs of a planned sweep, once its search is over"""
+    confirm_decision: ConfirmDecision | None = None
+    """of a planned sweep, once its search is over"""
     continuation: Continuation | None = None
     """of the best of them, where one goes on"""
     continued_rows: tuple[ConfirmRow, ...] = ()
@@ -78,10 +83,16 @@ class SweepStatus:
         """True once the budget of trials is used and the best configs are confirmed, or the time is used."""
         budget = self.spec.budget
         time_is_up = budget.minutes is not None and self.driver_s >= 60.0 * budget.minutes
+        goes_on = self.continuation is not None and not self.continued_rows  # to its end, whatever the clock says
         # A search leaves time for its confirm runs; if they take less, some of the budget's minutes remain.
-        over = (time_is_up and not self.in_flight) or self.is_exhausted
-        goes_on = self.continuation is not None and not self.continued_rows
-        return over or (self.used >= budget.trials and self.is_confirmed and not goes_on)
+        over = (time_is_up and not self.in_flight and not goes_on) or self.is_exhausted
+        return over or (self.used >= budget.trials and self.is_confirmed and not self._may_go_on)
+
+    @property
+    def _may_go_on(self) -> bool:
+        """True while the best seed goes on, or nobody has decided yet that too little time is left for it."""
+        is_meant = self.confirm_decision is not None and self.confirm_decision.branch_epoch is not None
+        return (is_meant or self.continuation is not None) and not self.continued_rows
 
     @property
     def ended_by_time(self) -> bool:
@@ -137,6 +148,8 @@ def status(
     # An exhausted driver knew nothing of what was set after it had left.
     known = present_spec(store, record, until=last.progress.commands) if last and last.progress.exhausted else latest
     leaderboard = leaderboard or read_leaderboard(store, sweep, record=record)
+    is_planned = (spec or latest).confirm.epochs == "auto"
+    decision = confirm_decision(store, sweep, incarnation=record.incarnation) if is_planned else None
     return SweepStatus(
         spec=spec or latest,
         leaderboard=leaderboard,
@@ -152,8 +165,8 @@ def status(
         warm_started=record.warm_started,
         limits=limits_status(store, spec or latest, record, leaderboard, (*confirm_runs.rows, *confirm_runs.continued)),
         plan=record.plan,
-        decided_epochs=None if record.plan is None else decided_epochs(store, sweep, incarnation=record.incarnation),
-        continuation=None if record.plan is None else continuation_of(store, sweep, incarnation=record.incarnation),
+        confirm_decision=decision,
+        continuation=None if decision is None else continuation_of(store, sweep, incarnation=record.incarnation),
         continued_rows=confirm_runs.continued,
     )
 

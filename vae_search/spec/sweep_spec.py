@@ -32,6 +32,7 @@ from vae_search.spec.fields import Clamp, Precision, located
 from vae_search.spec.hyperparameters import Config, ParamValue
 from vae_search.spec.measures.metrics import Metric, read_metrics
 from vae_search.spec.networks.space_schema import configs_schema, space_schema, with_installed_families
+from vae_search.spec.parts.identity import identity_of
 from vae_search.spec.parts.keys import KEYS_OF_PARTS
 from vae_search.spec.parts.relations import new_sweep_problems, relation_problems
 from vae_search.spec.parts.warm_start import WarmStart
@@ -139,31 +140,7 @@ class SweepSpec(AutoSpec):
 
     def identity(self) -> dict[str, object]:
         """Settings that may not change when a sweep is resumed, in plain values."""
-        tree = self.to_json()
-        free = {"name", "budget", "confirm", "promote", "keep", "resources"}
-        free |= {"checkpoint_s", "trial_timeout_s", "max_retries"}
-        if self.objective.pareto is None:  # as it was before there were Pareto sweeps
-            tree["objective"] = {"stability_weight": self.objective.stability_weight}
-        tree["objective"].pop("bound", None)  # as it was when there was one bound
-        if self.bound == "iwae":
-            tree["objective"]["bound"] = "iwae"
-        if not self.metrics:  # as it was before there were any
-            del tree["metrics"]
-        if self.precision == "float32":  # as it was when there was one precision
-            del tree["precision"]
-        if not tree["warm_start"]:  # likewise
-            del tree["warm_start"]
-        budget = {"epochs": self.budget.epochs}
-        if self.budget.patience is not None:  # else as it was before there was any
-            budget["patience"] = self.budget.patience
-        left_out = ("array", "column", "resize", "background", "skip_damaged", "follow_links", "mirror", "condition")
-        for name in left_out:
-            if not tree["data"][name]:  # as it was before there were any
-                del tree["data"][name]
-        return {key: value for key, value in tree.items() if key not in free} | {
-            "budget": budget,
-            "resources": {"cpus_per_trial": self.resources.cpus_per_trial},
-        }
+        return identity_of(self.to_json(), epochs=self.budget.epochs)
 
     @property
     def bound(self) -> Literal["elbo", "iwae"]:

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.candidates import NOW, FakeBackend, bounds, candidate, finalist_row, put_sweep
+from tests.support.candidates import NOW, FakeBackend, bounds, candidate, finalist_row, put_finalist, put_sweep
 from vae_search.core.trial_state import Reason, State
 from vae_search.registry.model_integrity import inspect_model
 from vae_search.registry.promotion.champion_record import evidence_of
 from vae_search.registry.promotion.continuation.continued import Continued
 from vae_search.registry.promotion.continuation.weights import with_weights
 from vae_search.registry.promotion.decision import PromotionPolicy
-from vae_search.registry.promotion.evidence import Candidate
+from vae_search.registry.promotion.evidence import Candidate, content_sha256
 from vae_search.registry.promotion.pipeline import PromotionOutcome, candidates, promote_best
 from vae_search.registry.registry import Registry
 from vae_search.registry.version_files import read_version
@@ -128,3 +128,72 @@ def test_seeds_that_are_better_do_not_take_longer_weights_from_users(store):
 
     assert decision.outcome is PromotionOutcome.REJECTED
     assert decision.ruling.reasons[0].startswith("the artifact's own gain")
+
+
+def ask(store, sweep: str = "digits", rules: PromotionPolicy = RULES):
+    return promote_best(store, sweep, model="fashion", rules=rules, backend=FakeBackend(), now=lambda: NOW)
+
+
+@pytest.fixture
+def by_hand(store):
+    """Seeds that somebody has promoted while the run that goes on from one of them was still trained."""
+    put_sweep(store, candidate(SEEDS, trial=3))
+    assert ask(store).version == 1
+    return store
+
+
+def test_seeds_that_were_promoted_before_give_way_to_what_went_on_from_them(by_hand):
+    put_finalist(by_hand, that_went_on(candidate(SEEDS, trial=3)))
+
+    decision, again = ask(by_hand), ask(by_hand)
+
+    assert (decision.outcome, decision.version) == (PromotionOutcome.PROMOTED, 2)
+    assert promoted(by_hand, 2)["saved_model.pb"] == b"weights of 000003-c1"
+    contest = decision.ruling.contest
+    assert contest.over_seeds.estimate == pytest.approx(0.0)
+    assert contest.of_artifact.estimate == pytest.approx(231.9 - 227.0)
+    assert "weights alone were compared" in promoted(by_hand, 2)["card.md"].decode()
+    assert (again.outcome, again.version) == (PromotionOutcome.KEPT, 2)
+    assert registry_of(by_hand).entries[-1].led
+
+
+def registry_of(store):
+    return Registry(store, "fashion", now=lambda: NOW).state()
+
+
+@pytest.mark.parametrize(
+    ("level", "reason"), [(231.85, "the gain is 0.050 nats"), (231.95, "the artifact's own gain is -0.050")]
+)
+def test_weights_that_gain_too_little_change_nothing_for_users(by_hand, level, reason):
+    put_finalist(by_hand, that_went_on(candidate(SEEDS, trial=3), level))
+
+    decision = ask(by_hand)
+
+    assert (decision.outcome, decision.champion) == (PromotionOutcome.REJECTED, 1)
+    assert any(each.startswith(reason) for each in decision.ruling.reasons)
+    assert not any(each.startswith("over seeds") for each in decision.ruling.reasons)
+
+
+def test_what_went_on_and_is_not_served_is_no_new_candidate(by_hand):
+    of = candidate(SEEDS, trial=3)
+    worse = replace(row_that_went_on(3), neg_elbo=236.0)
+    put_finalist(by_hand, replace(of, continued=Continued(row=worse, bounds=bounds(227.0, seed=77))))
+    before = registry_of(by_hand).entries
+
+    decision = ask(by_hand)
+
+    assert (decision.outcome, decision.version) == (PromotionOutcome.KEPT, 1)
+    assert registry_of(by_hand).entries == before
+    assert ask(by_hand, rules=PromotionPolicy(min_gain=0.2)).outcome is PromotionOutcome.KEPT
+
+
+def test_a_log_that_knows_a_candidate_by_all_of_its_runs_still_does(store, monkeypatch):
+    """As older versions wrote it, which took in runs whose weights are not served."""
+    worse = replace(row_that_went_on(3), neg_elbo=236.0)
+    went_on = Continued(row=worse, bounds=bounds(227.0, seed=77))
+    put_sweep(store, replace(candidate(SEEDS, trial=3), continued=went_on))
+    with monkeypatch.context() as older:
+        older.setattr(Candidate, "sha256", property(lambda self: content_sha256(self.all_rows)))
+        assert ask(store).version == 1
+
+    assert (ask(store).outcome, ask(store).version) == (PromotionOutcome.KEPT, 1)

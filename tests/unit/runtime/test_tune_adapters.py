@@ -1,5 +1,6 @@
 """What Tune tells of lost workers, and what becomes of it. The errors are Ray's own, raised as Ray raises them."""
 
+import copy
 from dataclasses import asdict
 from types import SimpleNamespace
 
@@ -16,7 +17,6 @@ from vae_search.runtime.tune import patches as tune_patches
 from vae_search.runtime.tune.adapters import (
     WORKERS_REPORT_S,
     TuneRunState,
-    _bundle,
     _CommitCallback,
     _SchedulerAdapter,
     _SearchAdapter,
@@ -24,6 +24,7 @@ from vae_search.runtime.tune.adapters import (
 )
 from vae_search.runtime.tune.patches import lost_workers_told_apart, nodes_avoided
 from vae_search.runtime.tune.trainable import REPORT
+from vae_search.runtime.tune.worker_place import place_of
 from vae_search.runtime.tune.worker_recovery import WorkerRecovery
 from vae_search.search.messages import TrialAssignment
 from vae_search.spec.sections import Resources
@@ -278,7 +279,7 @@ def test_a_trial_that_ends_on_a_node_makes_it_a_good_one_again(open_session, clu
 def test_places_are_asked_for_on_other_nodes_than_those_that_are_avoided(monkeypatch):
     asked: list[dict[str, object]] = []
     monkeypatch.setattr(tune_patches, "placement_group", lambda **arguments: asked.append(arguments))
-    plain, labelled = _bundle(Resources()), _bundle(Resources(labels={"zone": "east"}))
+    plain, labelled = place_of(Resources()), place_of(Resources(labels={"zone": "east"}))
     original = ResourceRequest.to_placement_group
 
     with nodes_avoided(lambda: [THERE, HERE]):
@@ -359,14 +360,14 @@ def test_trouble_of_a_commit_aside_ends_the_run_as_what_it_is(open_session, clus
 def test_ray_keeps_free_for_a_trial_what_the_spec_asks_for():
     wanted = Resources(cpus_per_trial=2, gpus_per_trial=0.5, memory="1GiB", custom={"tpu": 1}, labels={"zone": "east"})
 
-    bundle = _bundle(wanted)
+    bundle = place_of(wanted)
 
     assert bundle.bundles == [{"CPU": 2.0, "GPU": 0.5, "memory": 2.0**30, "tpu": 1.0}]
     # What Tune hands to Ray when it asks for the place; without labels any node will do.
     assert bundle._bound.arguments["bundle_label_selector"] == [{"zone": "east"}]
-    assert "bundle_label_selector" not in _bundle(Resources())._bound.arguments
-    assert bundle == _bundle(wanted)  # Tune gives a worker another trial only if this holds
-    assert hash(bundle) == hash(_bundle(wanted))
+    assert "bundle_label_selector" not in place_of(Resources())._bound.arguments
+    assert bundle == place_of(wanted)  # Tune gives a worker another trial only if this holds
+    assert hash(bundle) == hash(place_of(wanted))
 
 
 def test_trials_are_suggested_up_to_the_limit_of_the_moment(open_session, cluster):
@@ -445,10 +446,22 @@ def test_a_trial_that_waits_at_a_rung_frees_its_worker_and_is_suggested_again_wh
 def test_a_run_with_more_threads_has_a_worker_of_its_own_and_no_more_cores_than_there_are():
     resources = Resources(cpus_per_trial=2)
 
-    trial, alone = (_bundle(resources, {"threads": each}, most_cpus=8) for each in (None, 8))
+    trial, alone = (place_of(resources, {"threads": each}, most_cpus=8) for each in (None, 8))
 
-    assert trial == _bundle(resources)
+    assert trial == place_of(resources)
     assert alone != trial
     assert alone.required_resources["CPU"] == 8
-    assert _bundle(resources, {"threads": 8}, most_cpus=4).required_resources["CPU"] == 4
-    assert _bundle(resources, {"threads": 8}).required_resources["CPU"] == 2
+    assert place_of(resources, {"threads": 8}, most_cpus=4).required_resources["CPU"] == 4
+    assert place_of(resources, {"threads": 8}).required_resources["CPU"] == 2
+
+
+def test_no_process_is_handed_on_to_a_run_with_other_threads_where_there_are_no_more_cores():
+    """As after a resume with fewer cores: equal requests share workers, whose threads nobody can change."""
+    resources = Resources(cpus_per_trial=2)
+    trial, alone, same = (place_of(resources, {"threads": each}, most_cpus=2) for each in (None, 8, 2))
+
+    assert trial.required_resources == alone.required_resources
+    assert alone not in {trial}
+    assert alone in {place_of(resources, {"threads": 8}, most_cpus=2)}
+    assert trial == same
+    assert copy.deepcopy(alone) == alone

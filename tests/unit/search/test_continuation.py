@@ -74,6 +74,16 @@ def test_the_run_that_finalists_are_chosen_by_does_not_go_on():
     assert best_seed(rows, seeds=1) == rows[2]
 
 
+def test_of_several_confirmed_configs_the_one_that_promotes_goes_on():
+    """A sweep that was extended confirms another one: it may be better than what stands first in the store."""
+    first = [finalist_row(3, seed, neg_elbo=80.0, iwae=-90.0, iwae_k=500) for seed in (1, 2)]
+    better = [finalist_row(7, seed, neg_elbo=85.0 - seed, iwae=-89.0, iwae_k=500) for seed in (1, 2)]
+    failed = [finalist_row(9, 1, iwae=-70.0, iwae_k=500), failed_row(9, 2)]
+
+    assert best_seed([*first, *better, *failed], seeds=2) == better[1]
+    assert best_seed([*first, *better[:1]], seeds=2) == first[0]
+
+
 def test_the_seeds_have_their_share_only_where_somebody_gains_by_the_rest():
     assert time_of_seeds_s(1000, rounds=1.5, threads=2, cpus_per_trial=1) == SEEDS_SHARE * 1000
     assert time_of_seeds_s(1000, rounds=3.0, threads=1, cpus_per_trial=1) == SEEDS_SHARE * 1000

@@ -113,7 +113,7 @@ def test_a_run_that_was_begun_before_there_were_shards_asks_for_the_threads_that
             found = json.loads(store.read(each))
             store.replace(each, json.dumps({k: v for k, v in found.items() if k != "shards"}).encode())
 
-    with pytest.raises(Conflict, match="2 threads for each operation, but this process has 1"):
+    with pytest.raises(Conflict, match="2 threads for each operation, but TensorFlow in this process has 1"):
         sessions(store).run()
 
 
@@ -202,6 +202,43 @@ def test_nothing_begins_to_go_on_from_a_state_that_somebody_has_removed(store, s
 
     assert ConfirmRuns(store, "small").read().continued == ()
     assert again.coordinator.exhausted
+
+
+def states(store: LocalStore) -> set[str]:
+    return {path.split("/")[3] for path in store.list(PATHS.running) if "-c" in path}
+
+
+def test_time_that_is_over_before_anything_goes_on_leaves_no_states(store, sessions):
+    left_s = [1000.0]
+    decided(store)
+    driver = sessions(store, seconds_left=lambda: left_s[0])
+    driver.run(until=lambda report: report.key.endswith("-s2") and report.scores is not None)
+    driver.coordinator.commit_trial("000000-s2")
+    before, left_s[0] = states(store), -1.0
+
+    last = sessions(store, seconds_left=lambda: left_s[0])
+    last.run()
+    last.coordinator.finish()
+
+    assert before == {"000000-c1", "000000-c2"}
+    assert last.coordinator.exhausted
+    assert store.list(PATHS.running) == []
+
+
+def test_time_that_is_over_before_all_seeds_leaves_what_more_minutes_go_on_from(store, sessions):
+    left_s = [1000.0]
+    decided(store)
+    driver = sessions(store, seconds_left=lambda: left_s[0])
+    driver.run(until=lambda report: report.key.endswith("-s1") and report.scores is not None)
+    driver.coordinator.commit_trial("000000-s1")
+    left_s[0] = -1.0
+
+    last = sessions(store, seconds_left=lambda: left_s[0])
+    last.run()
+    last.coordinator.finish()
+
+    assert last.coordinator.exhausted
+    assert states(store) == {"000000-c1"}
 
 
 def test_without_a_decision_for_it_nothing_goes_on(store, sessions):

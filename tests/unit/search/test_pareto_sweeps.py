@@ -13,7 +13,7 @@ from vae_search.search.planning.finalists import finalists_of
 from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.study.sampler_storage import BEST, NEWEST
 from vae_search.search.study.study import SweepStudy, TrialResult
-from vae_search.search.trial_rows import criteria_of
+from vae_search.search.study.trial_results import criteria_of
 from vae_search.spec.measures.pareto import pareto_criteria
 from vae_search.store import paths as store_paths
 from vae_search.store.ledger.confirm_runs import ConfirmRuns

@@ -13,7 +13,7 @@ from vae_search.search.pruning import SuccessiveHalving
 from vae_search.search.rungs.rung_bounds import recorded_bounds
 from vae_search.search.study.rung_values import END
 from vae_search.search.study.study import SweepStudy
-from vae_search.search.trial_rows import trial_result
+from vae_search.search.study.trial_results import trial_result
 from vae_search.search.worker.reproduce import reproduce
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import WEIGHTS_FILE

@@ -5,8 +5,10 @@ import threading
 import pytest
 import tensorflow as tf
 
+from tests.support.sweeps import small_spec
 from vae_search.core.trial_state import Reason
-from vae_search.errors import NodeTrouble, StoreUnavailable
+from vae_search.errors import Conflict, NodeTrouble, StoreUnavailable
+from vae_search.search.messages import TrialAssignment, WorkerConfig
 from vae_search.search.worker.trial_runner import TrialRunner
 from vae_search.store import paths as store_paths
 from vae_search.store.ledger import checkpoints
@@ -212,3 +214,17 @@ def test_a_row_says_on_what_the_trial_ran(open_session):
     session.run()
 
     assert [row.device for row in session.landed] == ["cpu"]
+
+
+@pytest.mark.parametrize(("cpus_per_trial", "threads"), [(1, 2), (2, None)])
+def test_a_run_with_other_threads_than_its_process_is_refused(store, small_task, judge_task, cpus_per_trial, threads):
+    """Also a trial of the search whose process was begun for a run with the cores of all: its bits would be others."""
+    spec = small_spec(f"resources.cpus_per_trial={cpus_per_trial}")
+    config = WorkerConfig(spec=spec, store=store.location, lease=1, rungs=(), log_folder=None)
+    runner = TrialRunner(config, small_task, judge_task, store, node_id="here", threads=1)
+    runner.begin(TrialAssignment(trial=0, params={"latent_dim": 2}, seed=1, threads=threads))
+
+    with pytest.raises(
+        Conflict, match=r"has 2 threads for each operation, but TensorFlow in this process has 1.*\n.*without --inline"
+    ):
+        runner.step()

@@ -12,7 +12,8 @@ from tests.support.published_models import publish
 from vae_search.core.dataset_summary import Classes
 from vae_search.data.tasks import JudgeTask
 from vae_search.errors import BadData, InvalidSpec
-from vae_search.services.models import champions, galleries
+from vae_search.services.checks import evaluation
+from vae_search.services.models import galleries
 from vae_search.store.backends.base import Store
 from vae_search.vae.inference.model import VaeModel
 from vae_search.vae.inference.saved_model import CONFIG_FILE, WEIGHTS_FILE
@@ -52,7 +53,7 @@ def test_images_in_class_folders_are_scored_given_the_models_class_of_that_name(
     images = binary(12)
     folder = pictures(tmp_path / "new", images, ["cow"] * 6 + ["dog"] * 6)  # no cat: folders count cow as 0
 
-    found = champions.evaluate(published, "pets", source=str(folder), cache=tmp_path)
+    found = evaluation.evaluate(published, "pets", source=str(folder), cache=tmp_path)
 
     task = JudgeTask(images=images, pixels=statistics(DESCRIBED), labels=np.repeat([1, 2], 6))
     expected = judge(model.trained, DESCRIBED, task, iwae_samples=1)
@@ -66,9 +67,9 @@ def test_images_of_another_class_and_images_without_labels_are_refused(published
     flat = pictures(tmp_path / "flat", binary(8), [""] * 8)
 
     with pytest.raises(BadData, match=r"but these are not: dogs\.\nDid you mean dog\?"):
-        champions.evaluate(published, "pets", source=str(others), cache=tmp_path)
+        evaluation.evaluate(published, "pets", source=str(others), cache=tmp_path)
     with pytest.raises(BadData, match="the model sees the label of each image, but these have none"):
-        champions.evaluate(published, "pets", source=str(flat), cache=tmp_path)
+        evaluation.evaluate(published, "pets", source=str(flat), cache=tmp_path)
 
 
 def test_samples_of_a_class_are_asked_for_by_its_name_or_number(published, model, tmp_path):

@@ -12,6 +12,7 @@ from tests.support.paths import ROOT
 from vae_search.data.builtin import read_digits
 from vae_search.data.dataset import load_dataset
 from vae_search.errors import BadData, InvalidSpec
+from vae_search.services.checks import evaluation
 from vae_search.services.models import champions
 from vae_search.services.models.tensorflow_backend import TensorFlowBackend
 from vae_search.spec.sections import DataSpec
@@ -30,14 +31,14 @@ def test_all_new_images_are_scored_and_a_relative_path_will_do(old, tmp_path, mo
     np.save(tmp_path / "new.npy", read_digits()[:70])
     monkeypatch.chdir(tmp_path)
 
-    found = champions.evaluate(old, "before", source="new.npy", cache=tmp_path)
+    found = evaluation.evaluate(old, "before", source="new.npy", cache=tmp_path)
 
     assert found.images == 70
     assert found.neg_iwae <= found.neg_elbo
 
 
 def test_the_models_own_data_by_name_are_its_test_images(old, tmp_path):
-    own, named = (champions.evaluate(old, "before", source=source, cache=tmp_path) for source in (None, "digits"))
+    own, named = (evaluation.evaluate(old, "before", source=source, cache=tmp_path) for source in (None, "digits"))
 
     assert own == named
     assert own.images == 297
@@ -47,7 +48,7 @@ def test_a_model_of_an_older_version_scores_as_it_did(old, tmp_path):
     """Its 297 test images were evaluated as a whole batch of 500 then."""
     recorded = json.loads(Path(old.location, "models/before/versions/1/test.json").read_text())
 
-    found = champions.evaluate(old, "before", source=None, cache=tmp_path)
+    found = evaluation.evaluate(old, "before", source=None, cache=tmp_path)
 
     assert found.images == recorded["images"]
     assert found.iwae_k == recorded["iwae_k"]
@@ -60,9 +61,9 @@ def test_images_of_another_shape_and_mistyped_names_are_refused(old, tmp_path):
     np.save(tmp_path / "new.npy", np.random.default_rng(0).random((70, 9, 9)))
 
     with pytest.raises(BadData, match="must have the model's shape"):
-        champions.evaluate(old, "before", source=str(tmp_path / "new.npy"), cache=tmp_path)
+        evaluation.evaluate(old, "before", source=str(tmp_path / "new.npy"), cache=tmp_path)
     with pytest.raises(InvalidSpec, match="--data: 'digit' is no data set"):
-        champions.evaluate(old, "before", source="digit", cache=tmp_path)
+        evaluation.evaluate(old, "before", source="digit", cache=tmp_path)
 
 
 def test_the_gate_is_told_of_the_copies_that_were_counted(tmp_path):
@@ -81,13 +82,13 @@ def test_new_images_are_scaled_as_the_summary_in_the_card_says(old, tmp_path, mo
     np.save(tmp_path / "new.npy", dark)
     np.save(tmp_path / "same.npy", (dark >> 4).astype(np.uint8))
     with pytest.raises(BadData, match="must lie in 0 … 255"):
-        champions.evaluate(old, "before", source=str(tmp_path / "new.npy"), cache=tmp_path)
+        evaluation.evaluate(old, "before", source=str(tmp_path / "new.npy"), cache=tmp_path)
     summary = load_dataset(DataSpec(source="digits"), cache=tmp_path).summary
     loaded = replace(champions.load(old, "before"), images=replace(summary, scaling="12 bits"))
     monkeypatch.setattr(champions, "load", lambda *_: loaded)
 
     found, same = (
-        champions.evaluate(old, "before", source=str(tmp_path / name), cache=tmp_path)
+        evaluation.evaluate(old, "before", source=str(tmp_path / name), cache=tmp_path)
         for name in ("new.npy", "same.npy")
     )
 

@@ -1,13 +1,15 @@
 """Facts for whoever approves: both sides of the contest seed by seed, gates, history, and what a word will do."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from tests.support.candidates import NOW, FakeBackend, candidate, put_sweep
+from tests.support.candidates import NOW, FakeBackend, bounds, candidate, finalist_row, put_finalist, put_sweep
 from vae_search.errors import NotFound
+from vae_search.registry.promotion.continuation.continued import Continued
 from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.pipeline import promote_best
 from vae_search.registry.registry import Registry
@@ -16,6 +18,7 @@ from vae_search.services.browsing.contest_facts import contest_facts
 from vae_search.services.browsing.model_facts import history_lines, version_facts, version_file, waiting_facts
 from vae_search.services.models.champions import model_state
 from vae_search.store.backends.local import LocalStore
+from vae_search.store.ledger.confirm_runs import ConfirmRow
 
 GOOD, BETTER = (231.9, 232.0, 232.1), (230.9, 231.0, 231.1)
 
@@ -141,3 +144,39 @@ def test_the_history_says_who_did_what_in_sentences(waits):
         ("grace", "second/2 passed, and waits for approval as version 2.", ""),
         ("ada", "ada rejected version 2, second/2.", "it blurs sevens"),
     ]
+
+
+def continued(of, **changes) -> Continued:
+    row = finalist_row(of.trial, 1, epochs=300, floor_excess=40.0, bits_per_dim=0.46, **({"neg_elbo": 230.0} | changes))
+    fields = {name: getattr(row, name) for name in row.__dataclass_fields__}
+    own = {"confirm_seed": -1, "continues_epoch": 22, "threads": 2}
+    return Continued(row=ConfirmRow(**fields | own), bounds=bounds(227.0, seed=77))
+
+
+@pytest.mark.parametrize(("changes", "artifact"), [({}, -1), ({"neg_elbo": 236.0}, 1)])
+def test_of_a_refused_candidate_the_weights_are_marked_that_would_have_been_served(waits, changes, artifact):
+    worse = candidate((232.9, 233.0, 233.1), trial=3)
+    put_sweep(waits, replace(worse, continued=continued(worse, **changes)), sweep="worse")
+    ask(waits, "worse")
+
+    side = picture(waits, 6)["candidate"]
+
+    assert side["version"] is None
+    assert [seed["confirm_seed"] for seed in side["seeds"] if seed["is_artifact"]] == [artifact]
+    assert [seed["confirm_seed"] for seed in side["seeds"] if seed["testifies"]] == [1, 2, 3]
+
+
+def test_a_contest_of_the_same_seeds_says_that_the_weights_decide(store: LocalStore):
+    of = candidate(GOOD, trial=1)
+    put_sweep(store, of, sweep="first")
+    ask(store, "first")
+    registry(store).approve(1, why="the first")
+    put_finalist(store, replace(of, continued=continued(of)), sweep="first")
+    ask(store, "first")
+
+    facts = picture(store, len(model_state(store, "m").entries))
+
+    assert (facts["passed"], facts["contest"]["same_seeds"]) == (True, True)
+    assert facts["difference"]["estimate"] == pytest.approx(0.0)
+    assert facts["of_artifact"]["confidence"] == 1 - 2 * facts["contest"]["level"]
+    assert [side["version"] for side in (facts["candidate"], facts["champion"])] == [2, 1]

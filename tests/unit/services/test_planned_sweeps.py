@@ -43,8 +43,8 @@ def test_minutes_alone_search_confirm_and_judge_and_are_measured_once(tmp_path, 
     assert outcome.status.finished
     assert not record.spec.auto
     assert record.plan["plan"]["epochs"] == record.spec.budget.epochs
-    assert [row.epochs for row in found.confirm_rows] == [found.decided_epochs] == [5]
-    assert str(found.decided_epochs) in status_facts(found)["plan"]["words"]
+    assert [row.epochs for row in found.confirm_rows] == [found.confirm_decision.epochs] == [5]
+    assert str(found.confirm_decision.epochs) in status_facts(found)["plan"]["words"]
 
     monkeypatch.setattr(settling, "drawn_configs", lambda spec: pytest.fail("it measures again"))
     assert run(store, tmp_path / "cache").status.finished

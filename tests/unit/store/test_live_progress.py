@@ -10,7 +10,7 @@ from vae_search.store import paths as store_paths
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import SILENCE_S, acquire
 from vae_search.store.ledger.checkpoints import PAUSE_FILE
-from vae_search.store.ledger.confirm_runs import ConfirmRuns
+from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
 from vae_search.store.queries.leaderboard import read_leaderboard
@@ -110,3 +110,30 @@ def test_the_front_of_a_pareto_sweep_is_kept_up(store: LocalStore) -> None:
     assert [member.trial for member in following.front.members] == [2, 1]
     assert following.front == read_leaderboard(store, "digits").shown_front(pareto)
     assert ProgressFollower(store, "digits", None, monotonic=lambda: 0.0).front is None
+
+
+def test_states_that_a_run_may_go_on_from_are_no_runs_and_their_epochs_are_no_news(store: LocalStore) -> None:
+    acquire(store, "digits")
+    issue(store, "000000-s1", epoch=22)
+    following = ProgressFollower(store, "digits", None, monotonic=lambda: 0.0)
+    store.create(f"{SweepPaths('digits').checkpoint('000000-c1', 1, 22)}/state", b"")
+
+    following.look()
+    before = (following.running, following.epochs_seen)
+    issue(store, "000000-c1", epoch=26)
+    following.look()
+
+    assert before == ({"000000-s1": 22}, 0)
+    assert (following.running, following.epochs_seen) == ({"000000-s1": 22, "000000-c1": 26}, 4)
+
+
+def test_a_run_that_went_on_between_two_looks_has_its_own_epochs(store: LocalStore) -> None:
+    following = ProgressFollower(store, "digits", None, monotonic=lambda: 0.0)
+    row = finalist_row(0, 1, epochs=60)
+    fields = {name: getattr(row, name) for name in row.__dataclass_fields__}
+    went_on = {"confirm_seed": -1, "continues_epoch": 22, "threads": 2}
+    ConfirmRuns(store, "digits").commit(ConfirmRow(**fields | went_on))
+
+    following.look()
+
+    assert following.epochs_seen == 38

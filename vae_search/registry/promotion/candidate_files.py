@@ -9,12 +9,13 @@ from typing import Any
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.registry import model_paths
 from vae_search.registry.fitted_prior import FittedPriorRecord
+from vae_search.registry.promotion.card.card_facts import card_of
+from vae_search.registry.promotion.card.card_text import markdown_of
 from vae_search.registry.promotion.champion_record import evidence_of
 from vae_search.registry.promotion.decision import PromotionDecision
 from vae_search.registry.promotion.evidence import Candidate, Evidence
 from vae_search.registry.promotion.gate_results import GateInputs, SampleQuality
 from vae_search.registry.promotion.model_backend import ModelBackend, TestScore
-from vae_search.registry.promotion.model_card import card_of, markdown_of
 from vae_search.registry.state import OPEN, ModelState
 from vae_search.registry.version_files import (
     CARD_FILE,

@@ -16,6 +16,10 @@ CONFIDENCE = 0.95  # two-sided, of intervals that people read and of the artifac
 LIFE_LEVEL = 0.05  # in so many of 100 cases at most is a champion replaced by its equals, however many contests it has
 POWER_AT_NATS = (0.25, 0.5)
 FIRST = Turn()
+SAME_SEEDS = (
+    "The champion's weights are of these very seeds, and a run has gone on from one of them since: the config is the "
+    "same, and the weights alone were compared."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +39,13 @@ class ContestResult:
 
     Args:
         over_seeds: of the configs, from all their seeds that testify; at the confidence 1 - 2 · `level`.
-        of_artifact: of the two artifacts' weights, image by image.
+        of_artifact: of the two artifacts' weights, image by image; at that confidence if they alone decide.
         reasons: why the champion stays, one sentence per clause that failed; empty if the candidate wins.
         number: of the champion's contests, counted from 1; older versions of this program did not count them.
         level: one-sided, of this contest alone; see `level_of`.
         power: by true gain in nats, how probable a promotion was at this spread of seeds; empty if not known.
         remarks: what a reader should know beside it, one sentence each.
+        same_seeds: whether both have the same seeds, so that the weights alone decide.
     """
 
     over_seeds: Interval
@@ -51,6 +56,7 @@ class ContestResult:
     level: float = LIFE_LEVEL / 2
     power: Mapping[str, float] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    same_seeds: bool = False
 
     @property
     def won(self) -> bool:
@@ -78,7 +84,12 @@ def level_of(step: int) -> float:
 
 
 def champion_test(
-    candidate: Evidence, champion: Evidence, *, turn: Turn = FIRST, min_gain: float = MIN_GAIN_NATS
+    candidate: Evidence,
+    champion: Evidence,
+    *,
+    turn: Turn = FIRST,
+    min_gain: float = MIN_GAIN_NATS,
+    same_seeds: bool = False,
 ) -> ContestResult:
     """Hold the candidate against the champion.
 
@@ -90,22 +101,30 @@ def champion_test(
 
     Args:
         turn: among the champion's contests.
+        same_seeds: whether the champion has weights of the candidate's very seeds, from one of which a run has gone on
+            since. The seeds then say nothing of which is better: (b) decides, at the level of the contest, and the gain
+            of (c) is that of the weights.
 
     Raises:
         Conflict: They were not judged on the same images and by the same bound, or one has fewer than three seeds.
     """
     _check_comparable(candidate, champion)
     level = level_of(turn.step)
-    over_seeds = welch_over_seeds(_neg_iwae(candidate), _neg_iwae(champion), confidence=1 - 2 * level)
-    of_artifact = mean_interval(champion.artifact.neg_iwae - candidate.artifact.neg_iwae)
+    confidence = 1 - 2 * level
+    over_seeds = welch_over_seeds(_neg_iwae(candidate), _neg_iwae(champion), confidence=confidence)
+    gains = champion.artifact.neg_iwae - candidate.artifact.neg_iwae
+    of_artifact = mean_interval(gains, confidence=confidence if same_seeds else CONFIDENCE)
+    gain = of_artifact if same_seeds else over_seeds
+    asked = f"the {100 * confidence:.6g} % interval of contest {turn.number}"
     reasons = []
-    if over_seeds.low <= 0:
-        asked = f"the {100 * (1 - 2 * level):.6g} % interval of contest {turn.number}"
+    if over_seeds.low <= 0 and not same_seeds:
         reasons.append(f"over seeds the gain is {_shown(over_seeds)} nats, and {asked} must lie above 0")
     if of_artifact.low <= 0:
-        reasons.append(f"the artifact's own gain is {_shown(of_artifact)} nats, which must lie above 0")
-    if over_seeds.estimate < min_gain:
-        reasons.append(f"the gain is {over_seeds.estimate:.3f} nats, which must be at least {min_gain:g}")
+        held_to = f"and {asked}" if same_seeds else "which"
+        reasons.append(f"the artifact's own gain is {_shown(of_artifact)} nats, {held_to} must lie above 0")
+    if gain.estimate < min_gain:
+        reasons.append(f"the gain is {gain.estimate:.3f} nats, which must be at least {min_gain:g}")
+    asked_for = () if same_seeds else POWER_AT_NATS
     return ContestResult(
         over_seeds=over_seeds,
         of_artifact=of_artifact,
@@ -113,8 +132,9 @@ def champion_test(
         reasons=tuple(reasons),
         number=turn.number,
         level=level,
-        power={f"{gain:g}": power(over_seeds, level=level, gain=gain, min_gain=min_gain) for gain in POWER_AT_NATS},
-        remarks=tuple(_remarks(candidate, champion)),
+        power={f"{each:g}": power(over_seeds, level=level, gain=each, min_gain=min_gain) for each in asked_for},
+        remarks=(SAME_SEEDS,) if same_seeds else tuple(_remarks(candidate, champion)),
+        same_seeds=same_seeds,
     )
 
 
@@ -158,10 +178,10 @@ def welch_over_seeds(candidate: np.ndarray, champion: np.ndarray, *, confidence:
     return _interval(float(per_image.mean()), variance, degrees, confidence=confidence)
 
 
-def mean_interval(values: np.ndarray) -> Interval:
+def mean_interval(values: np.ndarray, *, confidence: float = CONFIDENCE) -> Interval:
     """The mean of (n,) values with Student's interval ("The probable error of a mean", Biometrika 6, 1908)."""
     variance = float(values.var(ddof=1)) / len(values)
-    return _interval(float(values.mean()), variance, len(values) - 1, confidence=CONFIDENCE)
+    return _interval(float(values.mean()), variance, len(values) - 1, confidence=confidence)
 
 
 def _interval(estimate: float, variance: float, degrees_of_freedom: float, *, confidence: float) -> Interval:

@@ -90,7 +90,7 @@ class PromotionDecision:
             contest=None
             if found is None
             else ContestResult(
-                **found  # of an older version without the last four fields
+                **found  # of older versions without the last ones
                 | {
                     "over_seeds": Interval(**found["over_seeds"]),
                     "of_artifact": Interval(**found["of_artifact"]),
@@ -112,12 +112,19 @@ def refused_unmeasured(candidate: Candidate, rules: PromotionPolicy) -> Promotio
 
 
 def decide(
-    candidate: Candidate, facts: GateInputs, champion: Evidence | None, rules: PromotionPolicy, *, turn: Turn
+    candidate: Candidate,
+    facts: GateInputs,
+    champion: Evidence | None,
+    rules: PromotionPolicy,
+    *,
+    turn: Turn,
+    same_seeds: bool = False,
 ) -> PromotionDecision:
     """All gates; then, if it passes them and there is a champion, the contest. Pure.
 
     Args:
         turn: among the champion's contests.
+        same_seeds: see `champion_test`.
 
     Raises:
         Conflict: Candidate and champion cannot be compared (invariant I7).
@@ -127,5 +134,7 @@ def decide(
     )
     if champion is None or not all(gate.passed for gate in verdicts):
         return PromotionDecision(gates=verdicts, contest=None)
-    result = contests.champion_test(candidate.evidence, champion, turn=turn, min_gain=rules.min_gain)
+    result = contests.champion_test(
+        candidate.evidence, champion, turn=turn, min_gain=rules.min_gain, same_seeds=same_seeds
+    )
     return PromotionDecision(gates=verdicts, contest=result)

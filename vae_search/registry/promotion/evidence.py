@@ -186,8 +186,21 @@ class Candidate:
 
     @property
     def sha256(self) -> str:
-        """Stands for the content; see `content_sha256`."""
-        return content_sha256(self.all_rows)
+        """Stands for what asks: the runs that are its evidence, and the weights that would be served.
+
+        A run that goes on makes another candidate once its weights would be served, and none before.
+        """
+        return content_sha256(self.all_rows) if self._served else self.seeds_sha256
+
+    @property
+    def seeds_sha256(self) -> str:
+        """The candidate's digest where no run has gone on from its seeds; see `content_sha256`."""
+        return content_sha256(self.rows)
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Digests under which a log may know the candidate; older versions took in a run that is not served as well."""
+        return tuple(dict.fromkeys((self.sha256, content_sha256(self.all_rows))))
 
     @property
     def continued_from(self) -> ConfirmRow | None:

@@ -176,7 +176,9 @@ def evaluate_candidate(
             champion = prepared.champion(state)
             evidence = champion.evidence if champion else None
             turn = state.turn_of(candidate.sha256)
-            ruling = decide(candidate, prepared.facts(champion), evidence, rules, turn=turn)
+            facing = None if state.champion is None else state.versions[state.champion].candidate_sha256
+            same_seeds = facing == candidate.seeds_sha256  # promoted before a run had gone on from one of them
+            ruling = decide(candidate, prepared.facts(champion), evidence, rules, turn=turn, same_seeds=same_seeds)
         if earlier is not None and ruling == earlier.ruling:
             return earlier
         who = {
@@ -231,7 +233,11 @@ def _recorded(state: ModelState, candidate: Candidate, rules: PromotionPolicy) -
 
     Somebody's no to these runs holds whatever the champion is, as a yes does: nobody has to say it twice.
     """
-    sha256 = candidate.sha256
+    found = (_recorded_as(sha256, state, candidate, rules) for sha256 in candidate.digests)
+    return next((decision for decision in found if decision is not None), None)
+
+
+def _recorded_as(sha256: str, state: ModelState, candidate: Candidate, rules: PromotionPolicy) -> Decision | None:
     version, said = state.promoted_as(sha256), state.said.get(sha256)
     waits = next((w for w in state.waiting if w.version.candidate_sha256 == sha256), None)
     if version is not None:

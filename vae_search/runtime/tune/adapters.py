@@ -7,7 +7,7 @@ drop trials half-way.
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -26,12 +26,11 @@ from vae_search.runtime.process_state import set_for_tune
 from vae_search.runtime.ray_cluster import node_of_actor
 from vae_search.runtime.tune.patches import lost_workers_told_apart, nodes_avoided, workers_retired
 from vae_search.runtime.tune.trainable import REPORT, Worker
+from vae_search.runtime.tune.worker_place import place_of
 from vae_search.runtime.tune.worker_recovery import WorkerRecovery
-from vae_search.search.capacity import CPU, needs
 from vae_search.search.coordinator import SweepCoordinator
 from vae_search.search.driver_lifecycle import WORKERS_LEAVE_S
 from vae_search.search.messages import TrialAssignment, WorkerConfig
-from vae_search.spec.sections import Resources
 
 logger = logging.getLogger(__name__)
 
@@ -244,7 +243,7 @@ def run_trials(
     trainable = tune.with_parameters(Worker, worker_config=config, tasks=tasks)
     trainable.__name__ = f"{spec.name}-l{config.lease}"
     tuner = tune.Tuner(
-        tune.with_resources(trainable, partial(_bundle, spec.resources, most_cpus=most_cpus)),
+        tune.with_resources(trainable, partial(place_of, spec.resources, most_cpus=most_cpus)),
         tune_config=tune.TuneConfig(
             search_alg=_SearchAdapter(run),
             scheduler=_SchedulerAdapter(run),
@@ -271,22 +270,6 @@ def run_trials(
         raise run.failure or ClusterTrouble(f"Ray: {str(error).splitlines()[0]}") from error
     if run.failure is not None:
         raise run.failure
-
-
-def _bundle(
-    resources: Resources, config: Mapping[str, Any] | None = None, *, most_cpus: int = 1
-) -> tune.PlacementGroupFactory:
-    """The resources that Ray keeps free for one run; those of other sizes have other workers.
-
-    Args:
-        config: the run's assignment; None: of any trial.
-        most_cpus: of it, however many threads it has.
-    """
-    selector = {"bundle_label_selector": [dict(resources.labels)]} if resources.labels else {}
-    wanted = needs(resources)
-    if config is not None and (threads := config.get("threads")) is not None:
-        wanted[CPU] = float(max(resources.cpus_per_trial, min(threads, most_cpus)))
-    return tune.PlacementGroupFactory([wanted], **selector)
 
 
 def _cause() -> object:

@@ -14,6 +14,7 @@ from vae_search.core.trial_state import State
 from vae_search.search.planning.plan import RESERVE, SEEDS_SHARE
 from vae_search.spec.planning.decay import decay_epochs_of
 from vae_search.store.ledger.confirm_runs import SELECTING_SEED, ConfirmRow, best_on_select, by_trial
+from vae_search.store.queries.confirmed_configs import confirmed_place
 
 LEAST_ROUNDS = 1.15  # of the seeds on the workers, from which on one alone gets more without further threads
 START_S = 10.0  # of a process with other threads: TensorFlow, the graph, the state
@@ -55,12 +56,14 @@ def shards_of(batch_size: int, *, threads: int) -> int:
 
 
 def best_seed(rows: Sequence[ConfirmRow], *, seeds: int) -> ConfirmRow | None:
-    """The run that goes on: of a config whose seeds have all completed, the best on the select images.
+    """The run that goes on: of the config that asks for promotion first, the best fresh seed on the select images.
 
-    No judge image has a say, and the trial that found the config is not among them.
+    A sweep that was extended may have confirmed several configs. All seeds of this one have completed; the trial that
+    found it is not among them.
     """
-    for runs in by_trial(rows).values():
-        fresh = [run for run in runs if run.confirm_seed > SELECTING_SEED and run.state is State.COMPLETE]
+    place, runs = confirmed_place(rows), by_trial(rows)
+    for trial in sorted(runs, key=place):
+        fresh = [run for run in runs[trial] if run.confirm_seed > SELECTING_SEED and run.state is State.COMPLETE]
         if len(fresh) >= seeds:
             return best_on_select(fresh)
     return None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from vae_search.errors import StoreUnavailable
 from vae_search.search.messages import TrialAssignment
 from vae_search.search.planning.confirm_length import ConfirmLength
 from vae_search.search.planning.continuation import Stage, best_seed, first_stage, next_stage, shards_of
@@ -92,9 +93,21 @@ class ContinuedRun:
             return
         if not self._records and (best := self._best(ended)) is not None:
             self._begin(best, length, left_s=left_s, check_lease=check_lease)
-        self._drop_states(check_lease=check_lease)
+        self._drop_states(check_lease)
         if self._records and (waiting := turns.waiting(self._key)) is not None:
             self._go_on(waiting, left_s=left_s, check_lease=check_lease)
+
+    def end(self, length: ConfirmLength, *, check_lease: Callable[[], None]) -> None:
+        """Remove the states that no run goes on from, once nothing is to be trained any more.
+
+        Trouble of the store with that ends no sweep: they stay, and take place.
+        """
+        if length.branch_epoch is None:
+            return
+        try:
+            self._drop_states(check_lease)
+        except StoreUnavailable as trouble:
+            logger.warning("states that no run goes on from were not removed: %s", trouble)
 
     def next_assignment(
         self, ended: Sequence[ConfirmRow], length: ConfirmLength, turns: Turns
@@ -205,7 +218,7 @@ class ContinuedRun:
             logger.info("stage %d of the run that goes on: %s", number, record)
         self._read()
 
-    def _drop_states(self, *, check_lease: Callable[[], None]) -> None:
+    def _drop_states(self, check_lease: Callable[[], None]) -> None:
         """Remove what other runs have kept to go on from; of the run that goes on it stays."""
         folders = {running_key_of(path) for path in self._store.list(self._paths.running)}
         kept = self._key if self._records else None

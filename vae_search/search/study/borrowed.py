@@ -8,7 +8,7 @@ from vae_search.errors import CorruptStore
 from vae_search.search.rungs.rung_bounds import recorded_bounds
 from vae_search.search.running_trial import SweepContext
 from vae_search.search.study.study import TrialResult
-from vae_search.search.trial_rows import trial_result
+from vae_search.search.study.trial_results import trial_result
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.borrowed import read_borrowed
 from vae_search.store.sweeps.borrowing import Borrowing

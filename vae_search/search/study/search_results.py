@@ -13,7 +13,8 @@ from vae_search.search.rungs.rung_bounds import recorded_bounds
 from vae_search.search.rungs.trial_queue import TrialQueue
 from vae_search.search.running_trial import RunningTrial, RunsInFlight
 from vae_search.search.study.study import SweepStudy
-from vae_search.search.trial_rows import epoch_rows, running_result, trial_result
+from vae_search.search.study.trial_results import running_result, trial_result
+from vae_search.search.trial_rows import epoch_rows
 from vae_search.search.weight_retention import WeightRetention
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.ledger.rows import EpochRow, TrialRow

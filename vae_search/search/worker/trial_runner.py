@@ -3,8 +3,6 @@
 import json
 import logging
 import time
-import traceback
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 
@@ -21,6 +19,7 @@ from vae_search.search.messages import (
     TrialReport,
     WorkerConfig,
 )
+from vae_search.search.worker.counted_failures import CountedFailures, told
 from vae_search.search.worker.watchdog import Watchdog, end_process
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.own_code.code_loading import provide
@@ -28,7 +27,6 @@ from vae_search.store.backends.base import Store
 from vae_search.store.leases.records import stop_requested
 from vae_search.store.ledger import checkpoints
 from vae_search.store.ledger.artifacts import MODEL_FILE, PER_IMAGE_FILE, WEIGHTS_FILE
-from vae_search.store.ledger.failure_counts import MAX_FAILURES, failure_counts, record_failure
 from vae_search.store.ledger.image_bounds_file import bounds_from_parquet, bounds_to_parquet
 from vae_search.vae.inference.npz import arrays_of, npz_of
 from vae_search.vae.inference.scoring import judge
@@ -40,7 +38,6 @@ from vae_search.vae.training.training_run import TrainingRun
 
 logger = logging.getLogger(__name__)
 
-ERROR_LINES = 12
 LEAVING_POLL_S = 1.0  # between two looks for a request to stop, or a node that goes
 
 
@@ -72,6 +69,7 @@ class TrialRunner:
         self._config = config
         self._judge_task = judge_task
         self._store = store
+        self._failures = CountedFailures(store, config.spec)
         self._node_id = node_id
         self._leaves_soon = leaves_soon
         self._monotonic = monotonic
@@ -127,12 +125,8 @@ class TrialRunner:
         """None after a first failure that does not count yet: the trial goes on from its last checkpoint."""
         try:
             if self._run is None:
-                counted = self._failures_of(assignment)
-                if counted[Reason.TIMEOUT] >= MAX_FAILURES:
-                    return self._failed(assignment, Failure(reason=Reason.TIMEOUT, error=self._over_time()))
-                if counted[Reason.OOM] >= MAX_FAILURES:
-                    error = "the worker ran out of memory twice, on its node as a whole"
-                    return self._failed(assignment, Failure(reason=Reason.OOM, error=error))
+                if (counted := self._failures.end_of(assignment.key)) is not None:
+                    return self._failed(assignment, counted)
                 self._run = self._start(assignment)
                 if self._run.epoch > 0:
                     return self._report(assignment, self._run)
@@ -144,11 +138,8 @@ class TrialRunner:
             return self._failed(assignment, Failure(reason=Reason.DIVERGED, error=str(error)))
         except OUT_OF_MEMORY as error:
             logger.exception("run %s ran out of memory", assignment.key)
-            told = _told(error)
-            record_failure(self._store, self._config.spec.name, assignment.key, Reason.OOM, detail=told)
-            if self._failures_of(assignment)[Reason.OOM] >= MAX_FAILURES:
-                return self._failed(assignment, Failure(reason=Reason.OOM, error=told))
-            return None
+            counted = self._failures.note_out_of_memory(assignment.key, error)
+            return None if counted is None else self._failed(assignment, counted)
         except InvalidSpec as error:  # of a network from elsewhere, which cannot be built with these parameters
             logger.warning("run %s has no network: %s", assignment.key, error)
             return self._failed(assignment, Failure(reason=Reason.RAISED, error=str(error)))
@@ -156,18 +147,15 @@ class TrialRunner:
             raise  # the store's or the machine's trouble, not the config's
         except Exception as error:  # any other is the config's own fault, whatever library it comes from
             logger.exception("run %s raised", assignment.key)
-            return self._failed(assignment, Failure(reason=Reason.RAISED, error=_told(error)))
-
-    def _failures_of(self, assignment: TrialAssignment) -> Counter[Reason]:
-        spec = self._config.spec
-        return failure_counts(self._store, spec.name, assignment.key, trial_timeout_s=spec.trial_timeout_s)
+            return self._failed(assignment, Failure(reason=Reason.RAISED, error=told(error)))
 
     def _start(self, assignment: TrialAssignment) -> TrainingRun:
         wanted = assignment.threads or self._config.spec.resources.cpus_per_trial if assignment.shards is None else 1
-        if wanted != self._threads_of_operation:  # a number that bits depend on, and that is fixed by the first use
+        if wanted != self._threads_of_operation:  # another number would be other bits
             raise Conflict(
-                f"run {assignment.key} was begun with {wanted} threads for each operation, but this process has "
-                f"{self._threads_of_operation}.\nRun the same command again, without --inline."
+                f"run {assignment.key} has {wanted} threads for each operation, but TensorFlow in this process has "
+                f"{self._threads_of_operation}, which its first use has fixed.\nRun the same command again, without "
+                "--inline: then the run has a process of its own, on any number of cores."
             )
         run = self._trainer.start(
             Config.from_params(assignment.params), self._plan_of(assignment), seed=assignment.seed
@@ -244,21 +232,7 @@ class TrialRunner:
     def _record_timeout(self) -> None:
         """Called from another thread, in the middle of a step."""
         if self._assignment is not None:
-            error = self._over_time()
-            logger.error("run %s: %s; this worker ends", self._assignment.key, error)
-            spec = self._config.spec
-            record_failure(
-                self._store,
-                spec.name,
-                self._assignment.key,
-                Reason.TIMEOUT,
-                detail=error,
-                limit_s=spec.trial_timeout_s,
-            )
-
-    def _over_time(self) -> str:
-        longest_s = self._config.spec.trial_timeout_s
-        return f"an attempt took longer than trial_timeout_s = {longest_s:g} s, {MAX_FAILURES} times"
+            self._failures.note_timeout(self._assignment.key)
 
     def _report(self, assignment: TrialAssignment, run: TrainingRun) -> TrialReport:
         news, since = tuple(run.measurements[self._reported :]), assignment.continues_epoch or 0
@@ -299,9 +273,3 @@ class TrialRunner:
 
 def _measurements_of(content: bytes) -> list[EpochMeasurement]:
     return [EpochMeasurement(**fields) for fields in json.loads(content)]
-
-
-def _told(error: Exception) -> str:
-    """One line that says it, then the end of the traceback."""
-    summary = next(iter(f"{type(error).__name__}: {error}".splitlines()))
-    return "\n".join([summary, *traceback.format_exc().strip().splitlines()[-ERROR_LINES:]])

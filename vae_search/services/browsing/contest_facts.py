@@ -15,7 +15,7 @@ from vae_search.registry.state import ModelState
 from vae_search.registry.version_table import recorded_card
 from vae_search.services.payloads import Facts
 from vae_search.store.backends.base import Store
-from vae_search.store.ledger.confirm_runs import ConfirmRuns, best_on_select, by_trial, selecting_seed, testifying
+from vae_search.store.ledger.confirm_runs import ConfirmRuns, best_on_select, selecting_seed, testifying
 
 
 def contest_facts(store: Store, state: ModelState, number: int) -> Facts:
@@ -27,7 +27,8 @@ def contest_facts(store: Store, state: ModelState, number: int) -> Facts:
     Returns:
         `gates`: a row for each. `candidate` and `champion`: sides as of `_side`; None where nothing is left of one, or
         there was no champion. `difference`: by how much the candidate's mean is lower, with an interval that must lie
-        above 0; `of_artifact`: the same of the weights themselves. `contest`: its number, level, power and remarks.
+        above 0; `of_artifact`: the same of the weights themselves, which alone decide where both have the `same_seeds`.
+        `contest`: its number, level, power and remarks.
 
     Raises:
         NotFound: There is no such entry, or nobody was judged in it.
@@ -38,6 +39,7 @@ def contest_facts(store: Store, state: ModelState, number: int) -> Facts:
         raise NotFound(f"model {state.model}: entry {number} of its log has no verdicts.")
     ruling = PromotionDecision.of(entry)
     contest = ruling.contest
+    confidence = CONFIDENCE if contest is None else 1 - 2 * contest.level
     champion = None if contest is None or entry.champion is None else entry.champion
     return {
         "model": state.model,
@@ -49,14 +51,17 @@ def contest_facts(store: Store, state: ModelState, number: int) -> Facts:
         "gates": gate_facts(ruling),
         "candidate": _candidate_side(store, state, entry),
         "champion": None if champion is None else _version_side(store, state, champion),
-        "difference": None if contest is None else _interval(contest.over_seeds, confidence=1 - 2 * contest.level),
-        "of_artifact": None if contest is None else _interval(contest.of_artifact, confidence=CONFIDENCE),
+        "difference": None if contest is None else _interval(contest.over_seeds, confidence=confidence),
+        "of_artifact": None
+        if contest is None
+        else _interval(contest.of_artifact, confidence=confidence if contest.same_seeds else CONFIDENCE),
         "contest": None
         if contest is None
         else {
             "number": contest.number,
             "level": contest.level,
             "min_gain": contest.min_gain,
+            "same_seeds": contest.same_seeds,
             "power": dict(contest.power),
             "remarks": list(contest.remarks),
         },
@@ -87,12 +92,16 @@ def _candidate_side(store: Store, state: ModelState, entry: Entry) -> Facts | No
         found = ConfirmRuns(store, sweep).read()
     except (NotFound, CorruptStore):  # the sweep was removed; what was decided on is still in the log
         return None
-    runs = {str(number): of for number, of in by_trial((*found.rows, *found.continued)).items()}.get(trial, [])
-    if not runs or content_sha256(runs) != entry.candidate_sha256:
+    own = [run for run in found.rows if str(run.trial) == trial]
+    went_on = [run for run in found.continued if str(run.trial) == trial]
+    asked = [runs for runs in (own, [*own, *went_on]) if runs and content_sha256(runs) == entry.candidate_sha256]
+    if not asked:
         return None
-    heard = testifying(runs, selecting=selecting_seed(found.rows))
-    seeds = [(run.confirm_seed, -run.iwae, run in heard) for run in runs if run.iwae is not None]
-    chosen = best_on_select(heard)
+    heard = testifying(own, selecting=selecting_seed(found.rows))
+    seeds = [(run.confirm_seed, -run.iwae, run in heard) for run in asked[0] if run.iwae is not None]
+    # A run that went on is part of what asks where its weights are those to be served.
+    served = [run for run in asked[0] if run.continues and run.iwae is not None]
+    chosen = served[0] if served else best_on_select(heard)
     return _side(
         seeds, name=entry.candidate or "", version=None, artifact_seed=None if chosen is None else chosen.confirm_seed
     )

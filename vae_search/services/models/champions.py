@@ -1,4 +1,4 @@
-"""Lifecycle of models: promote from a sweep, list, roll back, load, evaluate."""
+"""Lifecycle of models: promote from a sweep, list, roll back, load."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vae_search.core.dataset_summary import DatasetSummary
-from vae_search.errors import BadData, Conflict, CorruptStore, InvalidSpec, NotFound
+from vae_search.errors import Conflict, CorruptStore, InvalidSpec, NotFound
 from vae_search.registry import model_paths
 from vae_search.registry.log import model_names
 from vae_search.registry.promotion.model_backend import ModelBackend
@@ -19,7 +19,6 @@ from vae_search.registry.version_files import CARD_FILE, read_version
 from vae_search.services.checks.promotion_rules import policy_of
 from vae_search.services.models.local_backend import LocalBackend
 from vae_search.services.models.remote_backend import RemoteBackend
-from vae_search.spec.fields import located
 from vae_search.spec.sections import DataSpec
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
@@ -30,12 +29,6 @@ from vae_search.vae.quiet_import import native_remarks_hidden
 if TYPE_CHECKING:
     from vae_search.data.dataset import Dataset
     from vae_search.vae.inference.model import VaeModel
-
-
-MOVED_DRAW = (
-    "The test images are not binarised as in the literature, since data.validation is not the data set's usual number; "
-    "published scores do not compare."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,27 +44,6 @@ class LoadedModel:
     model: "VaeModel"
     data: DataSpec
     images: DatasetSummary | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """A version on images that it was not chosen by; nats per image."""
-
-    model: str
-    version: int
-    source: str
-    images: int
-    neg_elbo: float
-    distortion: float
-    rate: float
-    neg_iwae: float
-    iwae_k: int
-    standard_error: float
-    """of `neg_iwae`"""
-    conditional: bool = False
-    """scores are of -log p(x given its label)"""
-    remark: str | None = None
-    """on what the scores may be compared with"""
 
 
 def promote(
@@ -226,62 +198,6 @@ def load_version(store: Store, model: str, number: int, *, sha256: str | None) -
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptStore(f"{where}: cannot be loaded: {error}.") from error
     return LoadedModel(name=model, version=number, model=found, data=data, images=images)
-
-
-def evaluate(store: Store, address: str, *, source: str | None, cache: Path) -> Evaluation:
-    """Score a version on the test images that it was made for, or on other images.
-
-    Args:
-        source: of other images: all of them are scored, or its test images if it says which those are; default: the
-            model's own data.
-
-    Raises:
-        BadData: The images cannot be used, have another shape or other levels than the model's, or no labels that a
-            conditional one knows.
-        InvalidSpec, NotFound, CorruptStore: As for `load`.
-    """
-    from vae_search.data.labelling.model_labels import labels_for_model
-    from vae_search.data.tasks import JudgeTask
-    from vae_search.services.datasets import open_dataset, open_new_images
-
-    loaded = load(store, address)
-    try:
-        name = loaded.data.source if source is None else located(source, Path.cwd())
-    except ValueError as error:
-        raise InvalidSpec(f"--data: {error}") from error
-    if name == loaded.data.source:  # split as the model's own: the images that it was trained on stay out
-        dataset = open_dataset(store, loaded.data, cache=cache)
-        task, remark = JudgeTask.of_test(dataset), MOVED_DRAW if dataset.moved_draw else None
-    else:
-        scaling = None if loaded.images is None else loaded.images.scaling
-        found = open_new_images(store, name, like=loaded.data, scaling=scaling, cache=cache)
-        known = loaded.model.known_classes
-        labels = labels_for_model(found.labels, found.class_names, known=known, where=name) if known.counts else None
-        task, remark = JudgeTask(images=found.pixels, pixels=found.statistics, labels=labels), None
-    from vae_search.vae.inference.scoring import judge
-
-    description, shape = loaded.model.description, task.images.shape[1:]
-    if description.network.image_shape != shape:
-        wanted = description.network.image_shape
-        raise BadData(f"{name}: images must have the model's shape {wanted}, but have {shape}.")
-    if description.levels != task.pixels.levels:
-        levels = task.pixels.levels
-        raise BadData(f"{name}: pixels must have the model's {description.levels} levels, but have {levels}.")
-    judged = judge(loaded.model.trained, description, task)
-    return Evaluation(
-        model=loaded.name,
-        version=loaded.version,
-        source=name,
-        images=len(judged.iwae),
-        neg_elbo=float(judged.neg_elbo.mean()),
-        distortion=float(judged.distortion.mean()),
-        rate=float(judged.rate.mean()),
-        neg_iwae=-float(judged.iwae.mean()),
-        iwae_k=judged.iwae_k,
-        standard_error=judged.standard_error,
-        conditional=bool(loaded.model.classes),
-        remark=remark,
-    )
 
 
 def _data_of(card: Any) -> DataSpec:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from vae_search.errors import Conflict, CorruptStore, NotFound, VaeSearchError
+from vae_search.registry.promotion.continuation.weights import with_weights
+from vae_search.registry.promotion.decision import PromotionPolicy
 from vae_search.registry.promotion.pipeline import candidates
 from vae_search.registry.state import ModelState
 from vae_search.services.checks.promotion_rules import policy_of
@@ -68,7 +70,7 @@ def promotion_outlook(store: Store, sweep: str, *, model: str | None = None) -> 
     rules = policy_of(spec)
     name = model or (spec.promote.model if spec.promote else None)
     state = None if name is None else _state(store, name)
-    asking, refusal = _asking(store, sweep, state)
+    asking, refusal = _asking(store, sweep, rules, state)
     champion = None if state is None else state.champion
     return PromotionOutlook(
         model=name,
@@ -89,13 +91,15 @@ def _state(store: Store, model: str) -> ModelState | None:
         return None
 
 
-def _asking(store: Store, sweep: str, state: ModelState | None) -> tuple[tuple[AskingFinalist, ...], str | None]:
+def _asking(
+    store: Store, sweep: str, rules: PromotionPolicy, state: ModelState | None
+) -> tuple[tuple[AskingFinalist, ...], str | None]:
     """Those who would ask, or why nobody can."""
     from vae_search.data.comparability import METRIC_VERSION
 
     judged = {} if state is None else _judged(state)
     try:
-        found = candidates(store, sweep)
+        found = [with_weights(each, rules) for each in candidates(store, sweep)]
         if any(each.sha256 not in judged for each in found):  # they are measured, and by this program's metric
             beginning.check_metric(sweep_record.read(store, sweep), METRIC_VERSION)
     except (NotFound, Conflict, CorruptStore) as reason:

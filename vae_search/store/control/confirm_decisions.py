@@ -16,6 +16,20 @@ OF_STAGE = ("until", "decay_epochs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmDecision:
+    """The decision on the confirm runs of fresh seeds."""
+
+    epochs: int
+    """of each"""
+    turn_epochs: Mapping[int, int]
+    """epoch at which some of the seeds give way once"""
+    branch_epoch: int | None
+    """epoch from which the best seed goes on, unless too little time is left then; None: it does not"""
+    threads: int | None
+    """of its training then"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Continuation:
     """The run that goes on from the best fresh seed's, as far as it is decided."""
 
@@ -33,14 +47,28 @@ class Continuation:
         return f"Seed {self.confirm_seed} goes on from epoch {self.from_epoch} {until}, with {threads}"
 
 
-def decided_epochs(store: Store, sweep: str, *, incarnation: str | None) -> int | None:
-    """Epochs that were decided for the confirm runs of a planned sweep; None if that is still open."""
+def confirm_decision(store: Store, sweep: str, *, incarnation: str | None) -> ConfirmDecision | None:
+    """The decision on the confirm runs of a planned sweep; None if it is still open.
+
+    Raises:
+        CorruptStore: It is damaged.
+    """
     path = SweepPaths(sweep).confirm_length(incarnation)
     try:
-        found = from_json_bytes(store.read(path), where=path).get("epochs")
+        record: Mapping[str, Any] = from_json_bytes(store.read(path), where=path)
+        goes_on = "branch_epoch" in record
+        return ConfirmDecision(
+            epochs=int(record["epochs"]),
+            turn_epochs={int(seed): int(epoch) for seed, epoch in record["turn_epochs"].items()},
+            branch_epoch=int(record["branch_epoch"]) if goes_on else None,
+            threads=int(record["threads"]) if goes_on else None,
+        )
     except NotFound:
         return None
-    return found if isinstance(found, int) else None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CorruptStore(
+            f"must hold the epochs of confirm runs, but {error!r}.", path=path, advice="Restore it from a copy."
+        ) from error
 
 
 def stages_of(store: Store, sweep: str, *, incarnation: str | None) -> list[Mapping[str, Any]]:

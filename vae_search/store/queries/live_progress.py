@@ -82,15 +82,21 @@ class ProgressFollower:
 
     def _look_at_running(self) -> bool:
         """Read how far the runs in flight are; whether others are in flight than before."""
-        found: dict[str, int] = {}
+        epochs: dict[str, int] = {}
+        issued: set[str] = set()
         waiting: set[str] = set()
         for path in self._store.list(self._paths.running):
             key = store_paths.running_key_of(path)
             if key is not None:
                 epoch, _ = store_paths.checkpoint_of(path) or (0, 0)
-                found[key] = max(found.get(key, 0), epoch)
+                epochs[key] = max(epochs.get(key, 0), epoch)
                 if path.endswith(f"/{PAUSE_FILE}"):
                     waiting.add(key)
+                if store_paths.is_suggestion(path):
+                    issued.add(key)
+        found = {key: epochs[key] for key in epochs if key in issued}
+        # What a run will go on from lies there before it is issued: its epochs are another's.
+        self._saved = {key: epoch for key, epoch in epochs.items() if key not in issued} | self._saved
         changed = found.keys() != self._in_flight
         self.epochs_seen += sum(max(0, epoch - self._saved.get(key, 0)) for key, epoch in found.items())
         self._saved |= found
@@ -122,7 +128,10 @@ class ProgressFollower:
         return found
 
     def _count(self, row: TrialRow) -> None:
-        self.epochs_seen += max(0, row.epochs - self._saved.pop(row.key, 0))
+        seen = self._saved.pop(row.key, 0)
+        if isinstance(row, ConfirmRow):
+            seen = max(seen, row.continues_epoch or 0)
+        self.epochs_seen += max(0, row.epochs - seen)
         if isinstance(row, ConfirmRow):
             self.confirmed += not row.continues  # the seeds are those that were announced
             return

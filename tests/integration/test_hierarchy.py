@@ -16,11 +16,22 @@ from vae_search.store.ledger.trials import Ledger
 
 pytestmark = [pytest.mark.needs_tensorflow, pytest.mark.exhaustive, pytest.mark.timeout(300)]
 
-SPEC = f"""
+WIDTHS = {"hvae": 32, "hvae_conv": 4}
+KILLED_AFTER = 3  # epochs, with a checkpoint of each
+
+
+def spec_of(family: str) -> str:
+    return f"""
 name: levels
 data: {{source: digits}}
 search_space:
-  {{architecture: hvae, latent_dim: 7, depth: 1, width: 32, batch_size: 16, beta: 0.3, learning_rate: 0.006}}
+  architecture: {family}
+  latent_dim: 7
+  depth: 1
+  width: {WIDTHS[family]}
+  batch_size: 16
+  beta: 0.3
+  learning_rate: 0.006
 ema_decay: 0.9
 budget: {{trials: 1, epochs: 9}}
 pruning: off
@@ -28,14 +39,18 @@ checkpoint_s: 0.001
 confirm: {{finalists: 1, seeds: 3}}
 promote: {{model: levels, limits: {LENIENT_LIMITS}}}
 """
-KILLED_AFTER = 3  # epochs, with a checkpoint of each
+
+
+@pytest.fixture(scope="module", params=WIDTHS)
+def family(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(family: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the sweep ran to its end and became a champion."""
     folder = tmp_path_factory.mktemp("whole")
-    assert promoted(folder, SPEC) == "levels:1"
+    assert promoted(folder, spec_of(family)) == "levels:1"
     return folder
 
 
@@ -43,8 +58,8 @@ def rows_of(folder: Path) -> list[TrialRow]:
     return Ledger(open_store(str(folder / "store")), "levels").trials()
 
 
-def test_a_killed_sweep_goes_on_from_its_checkpoint_and_ends_with_the_same_bits(whole: Path, tmp_path: Path):
-    (tmp_path / "sweep.yaml").write_text(SPEC)
+def test_a_killed_sweep_goes_on_from_its_checkpoint_and_ends_with_the_same_bits(family: str, whole: Path, tmp_path: Path):
+    (tmp_path / "sweep.yaml").write_text(spec_of(family))
     killed_after(KILLED_AFTER, "sweep.yaml", [], folder=tmp_path, path=[])
 
     searched_again(tmp_path)
@@ -64,4 +79,5 @@ def test_the_champion_is_used_like_any_other(whole: Path):
         done = in_this_process(picture, "levels", "-o", name, "--store", "store", folder=whole)
         assert done.returncode == 0, done.stderr
         assert Image.open(io.BytesIO((whole / name).read_bytes())).size[0] > 56
+    assert in_this_process("evaluate", "levels", "--store", "store", folder=whole).returncode == 0
     assert in_this_process("verify", "--store", "store", folder=whole).returncode == 0

@@ -57,7 +57,7 @@ def rows_of(folder: Path) -> list[TrialRow]:
     return Ledger(open_store(str(folder / "store")), "levels").trials()
 
 
-def test_a_killed_sweep_goes_on_from_its_checkpoint_and_ends_with_the_same_bits(family: str, whole: Path, tmp_path: Path):
+def test_a_killed_sweep_goes_on_from_its_checkpoint_to_the_same_bits(family: str, whole: Path, tmp_path: Path):
     (tmp_path / "sweep.yaml").write_text(spec_of(family))
     killed_after(KILLED_AFTER, "sweep.yaml", [], folder=tmp_path, path=[])
 

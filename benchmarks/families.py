@@ -1,10 +1,12 @@
-"""One level of latents beside two, `mlp` and `hvae`, with equal CPU time: the same images, schedule and seeds.
+"""One level of latents beside two, `mlp` and `hvae` or `conv` and `hvae_conv`, with equal CPU time: the same images,
+schedule and seeds.
 
 A first run of a few epochs, in turns, tells what an epoch of each config costs; each then gets as many epochs as the
 first config's take. Scored by IWAE-500 and -ELBO on the same judge images, nats per image. Test images are not looked
 at.
 
     python benchmarks/families.py
+    python benchmarks/families.py --layers conv --source fashion_mnist --train-images 4000 --latents 40
 """
 
 import argparse
@@ -12,6 +14,7 @@ import json
 import os
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from judged_runs import cosine_plan, gains_in_words, judged_facts
-from machine import describe_machine
+from machine import describe_machine, fashion_mnist_folder
 
 from vae_search.data.dataset import load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
@@ -32,17 +35,24 @@ DIGITS = Config(latent_dim=10, depth=2, width=64, batch_size=32, learning_rate=5
 FASHION = Config(
     latent_dim=40, depth=2, width=256, batch_size=128, learning_rate=2e-3, kl_warmup_epochs=2, activation="gated"
 )
+DIGITS_CONV, FASHION_CONV = (replace(base, width=16, activation="gelu") for base in (DIGITS, FASHION))
+BASES = {
+    ("dense", "digits"): DIGITS,
+    ("dense", "fashion_mnist"): FASHION,
+    ("conv", "digits"): DIGITS_CONV,
+    ("conv", "fashion_mnist"): FASHION_CONV,
+}
+FAMILIES = {"dense": (("mlp", 2), ("hvae", 1), ("hvae", 2)), "conv": (("conv", 2), ("hvae_conv", 2))}
+"""with their depths; the first has one level of latents"""
 TIMED_EPOCHS = 6
 
 
-def configs(base: Config) -> dict[str, Config]:
-    """One level with the base's latents and with twice as many; two levels with as many in all."""
+def configs(base: Config, layers: str, latents: Sequence[int]) -> dict[str, Config]:
+    """One level and two with so many latents in all."""
     return {
-        f"{family}, {latents} latents, depth {depth}": replace(
-            base, architecture=family, latent_dim=latents, depth=depth
-        )
-        for family, depth in (("mlp", 2), ("hvae", 1), ("hvae", 2))
-        for latents in (base.latent_dim, 2 * base.latent_dim)
+        f"{family}, {count} latents, depth {depth}": replace(base, architecture=family, latent_dim=count, depth=depth)
+        for family, depth in FAMILIES[layers]
+        for count in latents
     }
 
 
@@ -71,19 +81,25 @@ def trained(trainer: Trainer, config: Config, judge_task: JudgeTask, *, epochs: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", default="digits")
+    parser.add_argument("--source", choices=["digits", "fashion_mnist"], default="digits")
+    parser.add_argument("--layers", choices=[*FAMILIES], default="dense")
+    parser.add_argument("--latents", type=int, nargs="+", help="in all; by default the base's and twice as many")
+    parser.add_argument("--train-images", type=int, help="the first ones alone, with a quarter as many select images")
     parser.add_argument("--epochs", type=int, default=130, help="of the first config")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--judge-images", type=int, default=None)
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "families.json")
     arguments = parser.parse_args()
-    is_small = arguments.source == "digits"
-    base = DIGITS if is_small else FASHION
-    dataset = load_dataset(DataSpec(source=arguments.source), cache=Path("none"))
+    base = BASES[arguments.layers, arguments.source]
+    source = str(fashion_mnist_folder()) if arguments.source == "fashion_mnist" else arguments.source
+    dataset = load_dataset(DataSpec(source=source), cache=Path("none"))
     task, judge_task = TrainingTask.of(dataset), JudgeTask.of(dataset)
     if arguments.judge_images is not None:
         judge_task = judge_task.first(arguments.judge_images)
-    trainer, chosen = Trainer(task, threads=1), configs(base)
+    if (count := arguments.train_images) is not None:
+        task = replace(task, train=task.train[:count], select=task.select[: count // 4])
+    trainer = Trainer(task, threads=1)
+    chosen = configs(base, arguments.layers, arguments.latents or (base.latent_dim, 2 * base.latent_dim))
     costs = epoch_costs(trainer, chosen)
     reference = next(iter(costs))
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
@@ -102,6 +118,7 @@ def main() -> None:
     report = {
         "source": arguments.source,
         "configs": {name: asdict(config) for name, config in chosen.items()},
+        "train_images": len(task.train),
         "judge_images": len(judge_task.images),
         "runs": found,
         "machine": describe_machine(),

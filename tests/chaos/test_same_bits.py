@@ -24,7 +24,7 @@ from vae_search.vae.inference.npz import arrays_of
 
 pytestmark = pytest.mark.needs_tensorflow
 
-FAMILIES = ("mlp", "pyramid", "conv", "resnet", "hvae")
+FAMILIES = ("mlp", "pyramid", "conv", "resnet", "hvae", "hvae_conv")
 QUICK_FAMILY = "resnet"  # has the layers of all others
 EPOCHS = 6
 MEASURED = {"cpu_s", "wall_s"}  # of an epoch: these differ from run to run

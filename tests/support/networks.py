@@ -65,6 +65,12 @@ def weights(described: ModelDescription, *, seed: int = 3) -> dict[str, np.ndarr
     return dict(zip(network.names, arrays, strict=True))
 
 
+def far_from_linear(described: ModelDescription) -> dict[str, np.ndarray]:
+    """Large weights of the decoder, small ones of the encoder: proposals that are wide enough to be weighted."""
+    scales = {"encoder": 0.25, "decoder": 1.3, "prior": 0.2}
+    return {name: scales[name.split("/")[0]] * array for name, array in weights(described).items()}
+
+
 def statistics(described: ModelDescription) -> PixelStatistics:
     """Statistics of pixels that are rather dark, all alike."""
     mean, variance, lowest, highest = (

@@ -27,7 +27,7 @@ data:
 # A bare value is fixed. Ranges include both ends. `log: true` spreads trials evenly over orders of magnitude.
 # A parameter that is not named keeps its default, shown in the comments.
 search_space:
-  architecture: mlp               # mlp, pyramid, conv, resnet or hvae
+  architecture: mlp               # mlp, pyramid, conv, resnet, hvae or hvae_conv
   latent_dim: {{type: int, low: 2, high: 32, log: true}}
   beta: {{type: float, low: 0.25, high: 4.0, log: true}}  # in training only: trials are compared at beta = 1
   learning_rate: {{type: float, low: 3e-4, high: 1e-2, log: true}}

@@ -5,16 +5,19 @@ from pathlib import Path
 import pytest
 
 from vae_search.errors import InvalidSpec
+from vae_search.spec.networks.family import HIERARCHICAL
 from vae_search.spec.sweep_spec import parse_spec
 
 SPEC = "name: levels\ndata: {{source: digits}}\nsearch_space:\n{space}\nbudget: {{trials: 2, epochs: 4}}\n"
 BOTH = "  architecture: {type: categorical, choices: [mlp, hvae]}"
 
 
-def parsed(*lines: str):
-    return parse_spec(SPEC.format(space="\n".join(lines)), base=Path())
+def parsed(*lines: str, family: str):
+    """The spec with these lines, in which `hvae` stands for the family."""
+    return parse_spec(SPEC.format(space="\n".join(lines).replace("hvae", family)), base=Path())
 
 
+@pytest.mark.parametrize("family", sorted(HIERARCHICAL))
 @pytest.mark.parametrize(
     "lines",
     [
@@ -33,10 +36,11 @@ def parsed(*lines: str):
         ),
     ],
 )
-def test_what_two_levels_can_have_is_accepted(lines):
-    assert parsed(*lines)
+def test_what_two_levels_can_have_is_accepted(lines, family):
+    assert parsed(*lines, family=family)
 
 
+@pytest.mark.parametrize("family", sorted(HIERARCHICAL))
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
@@ -56,9 +60,9 @@ def test_what_two_levels_can_have_is_accepted(lines):
         (("  architecture: hvae", "  prior: vamp"), "vamp is a mean of Gaussian posteriors, which hvae has not."),
     ],
 )
-def test_what_they_cannot_is_refused_in_one_line(lines, said):
+def test_what_they_cannot_is_refused_in_one_line(lines, said, family):
     with pytest.raises(InvalidSpec) as refused:
-        parsed(*lines)
+        parsed(*lines, family=family)
 
-    assert said in str(refused.value)
+    assert said.replace("hvae", family) in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1

@@ -74,7 +74,7 @@ def test_every_field_of_a_config_has_a_rule_that_its_default_obeys() -> None:
         ({"beta": float("nan")}, "beta: must be > 0 and <= 100, but got nan."),
         ({"beta": 10**400}, "beta: must be > 0 and <= 100"),
         ({"activation": "rely"}, "activation: 'rely' is unknown. Did you mean relu?"),
-        ({"architecture": 3}, "architecture: must be one of mlp, pyramid, conv, resnet, hvae, but got 3."),
+        ({"architecture": 3}, "architecture: must be one of mlp, pyramid, conv, resnet, hvae, hvae_conv, but got 3."),
     ],
 )
 def test_a_config_refuses_what_no_network_can_be_built_from(params: dict[str, ParamValue], fragment: str) -> None:

@@ -101,7 +101,7 @@ def test_with_the_exact_posterior_every_importance_weight_is_the_likelihood_of_t
     np.testing.assert_allclose(found, np.tile(exact, (4, 1)), rtol=1e-4, atol=3e-3)
 
 
-@pytest.mark.parametrize("family", ["mlp", "conv"])
+@pytest.mark.parametrize("family", ["mlp", "conv", "hvae_conv"])
 def test_a_conditional_run_that_continues_from_its_state_ends_with_the_same_bits(family, conditional_trainer, plan):
     config = Config(architecture=family, latent_dim=4, depth=1, width=8, batch_size=64)
     whole = conditional_trainer.start(config, plan, seed=9)

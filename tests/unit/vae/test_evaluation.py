@@ -23,6 +23,7 @@ MODELS = [
     ("conv", "discretized_logistic", (9, 8, 3)),
     ("resnet", "gaussian", (8, 8, 1)),
     ("hvae", "bernoulli", (8, 8, 1)),
+    ("hvae_conv", "discretized_logistic", (9, 8, 3)),
 ]
 COUNTS = [150, EVALUATION_BATCH + 30]
 

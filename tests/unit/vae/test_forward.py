@@ -91,12 +91,15 @@ def test_depth_blocks_activation_and_family_are_part_of_a_topology():
         {"architecture": "resnet"},
         {"architecture": "resnet", "blocks": 3},
         {"architecture": "resnet", "depth": 3},
+        {"architecture": "hvae"},
+        {"architecture": "hvae_conv"},
+        {"architecture": "hvae_conv", "depth": 3},
     ]
 
     assert len({network_of(**changes).topology for changes in variants}) == len(variants)
 
 
-@pytest.mark.parametrize(("architecture", "widths"), [("mlp", (16, 24)), ("resnet", (4, 6))])
+@pytest.mark.parametrize(("architecture", "widths"), [("mlp", (16, 24)), ("resnet", (4, 6)), ("hvae_conv", (4, 6))])
 def test_trials_of_other_sizes_train_on_the_same_graph(architecture, widths, trainer, plan):
     configs = [
         Config(architecture=architecture, latent_dim=latents, width=width, batch_size=batch, activation="elu")

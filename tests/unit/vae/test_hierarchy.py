@@ -8,7 +8,7 @@ import tensorflow as tf
 from scipy import special, stats
 
 from tests.support.gradients import check_slopes
-from tests.support.networks import binary, description, weights
+from tests.support.networks import binary, description, far_from_linear
 from vae_search.spec.hyperparameters import Config
 from vae_search.vae.inference.latent_units import moved_units
 from vae_search.vae.inference.model import VaeModel
@@ -144,12 +144,6 @@ def tiny() -> tuple[ModelDescription, dict[str, np.ndarray]]:
     """A model in miniature, with one latent in either level."""
     described = replace(description(**TINY), clamp=(-6.0, 2.0))
     return described, far_from_linear(described)
-
-
-def far_from_linear(described: ModelDescription) -> dict[str, np.ndarray]:
-    """Large weights of the decoder, small ones of the encoder: proposals that are wide enough to be weighted."""
-    scales = {"encoder": 0.25, "decoder": 1.3, "prior": 0.2}
-    return {name: scales[name.split("/")[0]] * array for name, array in weights(described).items()}
 
 
 @pytest.fixture(scope="module")

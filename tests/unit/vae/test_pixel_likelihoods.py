@@ -30,6 +30,7 @@ CASES = [
     ("discretized_logistic", "pyramid"),
     ("discretized_logistic", "resnet"),
 ]
+TWO_LEVELS = ("gaussian", "hvae_conv")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,10 @@ def test_a_likelihood_without_scales_has_no_share_of_clamped_ones(trainer, plan)
 
 @pytest.mark.parametrize(
     ("likelihood", "family"),
-    [case if case[1] in ("conv", "resnet") else pytest.param(*case, marks=pytest.mark.exhaustive) for case in CASES],
+    [
+        case if case[1] in ("conv", "resnet") else pytest.param(*case, marks=pytest.mark.exhaustive)
+        for case in (*CASES, TWO_LEVELS)
+    ],
 )
 def test_a_run_that_continues_from_its_state_ends_with_the_same_bits(likelihood, family, grey_trainer):
     config, plan = FAMILIES[family], plan_of(likelihood)
@@ -105,7 +109,7 @@ def test_a_run_that_continues_from_its_state_ends_with_the_same_bits(likelihood,
     assert digest(continued.averaged_weights()) == expected_weights
 
 
-@pytest.mark.parametrize(("likelihood", "family"), CASES)
+@pytest.mark.parametrize(("likelihood", "family"), [*CASES, TWO_LEVELS])
 def test_scores_of_the_same_weights_do_not_depend_on_what_only_training_knows(
     likelihood, family, grey_trainer, grey_task
 ):

@@ -31,6 +31,17 @@ FAMILIES = {
     "hvae": Config(
         architecture="hvae", latent_dim=7, depth=1, width=24, batch_size=64, activation="gated", free_bits=0.05
     ),
+    "hvae_conv": Config(
+        architecture="hvae_conv",
+        latent_dim=7,
+        depth=2,
+        width=4,
+        batch_size=128,
+        activation="elu",
+        grad_clip=2.0,
+        free_bits=0.05,
+        kl_warmup_epochs=2,
+    ),
 }
 
 

@@ -70,11 +70,16 @@ BUILT_IN: Mapping[str, Family] = MappingProxyType(
             parameters={"blocks": Rule(kind=int, low=1, high=8, default=1, meaning="residual blocks per stage")},
         ),
         "hvae": Family(
-            layers="vae_search.vae.networks.hierarchy.dense_hierarchy:hvae",
+            layers="vae_search.vae.networks.hierarchy.hierarchical_layers:hvae",
             meaning="the layers of `mlp` with two levels of latents, half of `latent_dim` each, and a hidden layer of "
             "`width` units between them each way",
         ),
+        "hvae_conv": Family(
+            layers="vae_search.vae.networks.hierarchy.hierarchical_layers:hvae_conv",
+            meaning="the layers of `conv` with two levels of latents, half of `latent_dim` each, and 256 dense units "
+            "between them each way",
+        ),
     }
 )
-HIERARCHICAL = frozenset({"hvae"})
+HIERARCHICAL = frozenset({"hvae", "hvae_conv"})
 """families of ours with two levels of latents"""

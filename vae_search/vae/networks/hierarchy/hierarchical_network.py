@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vae_search.spec.fields import Precision
-from vae_search.vae.networks.hierarchy.dense_hierarchy import between_levels
+from vae_search.vae.networks.hierarchy.hierarchical_layers import between_levels
 from vae_search.vae.networks.layers import WEIGHTED, Layer, LayerWeights, dense_weights, weights_along
 from vae_search.vae.networks.network import HEAD_WEIGHTS, Network, Topology
 from vae_search.vae.networks.network_spec import NetworkSpec
@@ -138,7 +138,8 @@ class HierarchicalNetwork(Network):
 
 def hierarchical_network(spec: NetworkSpec, encoder: Sequence[Layer], decoder: Sequence[Layer]) -> HierarchicalNetwork:
     """The network of a family with two levels of latents, with these layers of its encoder and decoder."""
-    lower_posterior, lower_prior = between_levels(spec)
+    _, (features,) = weights_along(encoder, spec.image_shape)
+    lower_posterior, lower_prior = between_levels(spec, features)
     return HierarchicalNetwork(
         spec=spec,
         encoder=tuple(encoder),

@@ -10,19 +10,8 @@ import pytest
 
 import vae_search
 from tests.support.killed_sweeps import killed_after, results
-from tests.support.resumed_trials import (
-    EPOCHS,
-    SETTINGS,
-    Case,
-    Training,
-    copy_checkpoint,
-    crossed,
-    ended_elsewhere,
-    few,
-    find_own_code,
-    pairs,
-    write_own_code,
-)
+from tests.support.resumed_trials import Training, copy_checkpoint, ended_elsewhere, find_own_code, write_own_code
+from tests.support.training_settings import EPOCHS, SETTINGS, Case, crossed, few, pairs
 from vae_search.core.machine import multiplies_bfloat16
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.confirm_runs import ConfirmRuns

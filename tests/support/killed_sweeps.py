@@ -1,6 +1,7 @@
 """Sweeps in one process that die in the middle of a training, and what of their rows must not show it."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,28 +17,32 @@ LENIENT_LIMITS = """{seed_spread: 1000, learned: -10, rate: 0, active_units: 0, 
 COSTS = {"cpu_s", "wall_s", "images_per_s", "peak_memory_bytes", "started_at", "finished_at", "lease", "attempts"}
 COSTS |= {"incarnation", "epochs_sha256", "spec_sha256", "node_id"}
 KILL = """
-import os, sys, vae_search
+import os, signal, sys
+from vae_search.cli.app import main
 from vae_search.search.worker.trial_runner import TrialRunner
-step, steps = TrialRunner.step, []
-def counted(runner):
-    steps.append(step(runner))
-    if len(steps) == {epochs}:
-        os._exit(9)
-    return steps[-1]
-TrialRunner.step = counted
-vae_search.run({spec!r}, store="store", inline=True, overrides={overrides!r})
+save, trained = TrialRunner._save_if_due, []
+def counted(runner, *given):
+    trained.append(given)
+    if len(trained) > {epochs}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(runner, *given)
+TrialRunner._save_if_due = counted
+sys.argv = ["vae-search", "run", {spec!r}, "--store", "store", "--inline", *{arguments!r}]
+main()
 """
 
 
 def killed_after(epochs: int, spec: str, overrides: Sequence[str], *, folder: Path, path: Sequence[Path] = ()) -> None:
-    """Run a sweep from a folder, in a process that ends at once after so many epochs, as if it were killed.
+    """`vae-search run` from a folder, killed in the epoch after so many: when that is trained, and not saved.
 
     Args:
+        epochs: of this process, over all trials and confirm runs.
         path: folders with installed packages.
     """
-    script = KILL.format(epochs=epochs, spec=spec, overrides=[*overrides])
+    arguments = [part for each in overrides for part in ("--set", each)]
+    script = KILL.format(epochs=epochs, spec=spec, arguments=arguments)
     killed = subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment(*path), capture_output=True)
-    if killed.returncode != 9:
+    if killed.returncode != -signal.SIGKILL:
         raise RuntimeError(killed.stderr.decode())
 
 

@@ -101,26 +101,6 @@ def test_with_the_exact_posterior_every_importance_weight_is_the_likelihood_of_t
     np.testing.assert_allclose(found, np.tile(exact, (4, 1)), rtol=1e-4, atol=3e-3)
 
 
-@pytest.mark.parametrize("family", ["mlp", "conv", "hvae_conv"])
-def test_a_conditional_run_that_continues_from_its_state_ends_with_the_same_bits(family, conditional_trainer, plan):
-    config = Config(architecture=family, latent_dim=4, depth=1, width=8, batch_size=64)
-    whole = conditional_trainer.start(config, plan, seed=9)
-    for _ in range(4):
-        expected = whole.train_epoch()
-    weights_of_whole = whole.averaged_weights()
-    halted = conditional_trainer.start(config, plan, seed=9)
-    halted.train_epoch()
-    state, measurements = halted.state(), list(halted.measurements)
-
-    continued = conditional_trainer.start(config, plan, seed=9)
-    continued.restore(state, measurements)
-    for _ in range(3):
-        last = continued.train_epoch()
-
-    assert (last.neg_elbo, last.train_neg_elbo) == (expected.neg_elbo, expected.train_neg_elbo)
-    assert all(np.array_equal(weights_of_whole[name], each) for name, each in continued.averaged_weights().items())
-
-
 def test_labels_that_tell_of_the_image_lower_the_bound(task, trainer, conditional_trainer, plan):
     """Labels made from the images: whether the left half or the right one is the brighter."""
     config = Config(latent_dim=2, depth=1, width=16, batch_size=64, learning_rate=3e-3)

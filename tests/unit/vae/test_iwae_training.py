@@ -71,36 +71,6 @@ def bits_differ(one, other) -> bool:
     return one.neg_elbo != other.neg_elbo
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"prior": "mixture", "prior_components": 4, "grad_clip": 2.0, "beta": 0.7},
-        {"prior": "vamp", "prior_components": 4},
-        {"architecture": "conv", "depth": 2, "width": 4, "free_bits": 0.1, "kl_warmup_epochs": 3},
-    ],
-    ids=["mlp", "mixture", "vamp", "conv"],
-)
-@pytest.mark.parametrize("halted", [1, 2, 3])
-def test_a_run_that_continues_from_its_state_ends_with_the_same_bits(trainer, changes, halted):
-    whole = trainer.start(config(**changes), PLAN, seed=9)
-    expected = [without_clocks(each) for each in train(whole, EPOCHS)]
-    weights, scores = whole.averaged_weights(), whole.scores()
-    first = trainer.start(config(**changes), PLAN, seed=9)
-    train(first, halted)
-    state, measurements = first.state(), list(first.measurements)
-
-    other = trainer.start(config(**changes), PLAN, seed=9)
-    other.restore(state, measurements)
-    train(other, EPOCHS - halted)
-
-    assert [without_clocks(each) for each in other.measurements] == expected
-    assert {name: array.tobytes() for name, array in other.averaged_weights().items()} == {
-        name: array.tobytes() for name, array in weights.items()
-    }
-    assert other.scores() == scores
-
-
 def test_epochs_say_by_which_bound_they_trained_and_the_kept_one_is_of_the_last_bound(trainer):
     run = trainer.start(config(learning_rate=1e-2), PLAN, seed=3)
     measured = train(run, EPOCHS)

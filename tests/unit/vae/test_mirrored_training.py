@@ -45,20 +45,6 @@ def test_training_sees_it_and_the_first_score_of_the_same_weights_does_not(train
     assert curves[0] != curves[1]
 
 
-def test_a_run_that_continues_from_its_state_ends_with_the_same_bits(trainer, plan):
-    turning = replace(plan, mirrors=True)
-    whole = trainer.start(CONFIG, turning, seed=9)
-    curve(whole, 1)
-    state, measurements = whole.state(), list(whole.measurements)
-    expected = curve(whole, 2)
-
-    continued = trainer.start(CONFIG, turning, seed=1)
-    continued = trainer.start(CONFIG, turning, seed=9)
-    continued.restore(state, measurements)
-
-    assert curve(continued, 2) == expected
-
-
 def test_images_that_have_no_left_and_right_are_learned_as_well_where_only_the_other_side_was_trained(trainer, plan):
     """Trained on one hand alone, a mirrored model explains the other hand better than a plain one."""
     task = trainer.task

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.documented_code import lay_out
-from tests.support.networks import KERAS_FAMILIES, binary, digits_task, network_spec
+from tests.support.networks import KERAS_FAMILIES, binary, network_spec
 from vae_search.errors import InvalidSpec
 from vae_search.spec.hyperparameters import Config
 from vae_search.spec.own_code import code_loading
@@ -23,8 +23,6 @@ from vae_search.vae.networks.network import BuiltNetwork, build, initial_weights
 from vae_search.vae.networks.network_spec import NetworkSpec
 from vae_search.vae.networks.own import own_network
 from vae_search.vae.objective.evaluation import Evaluator
-from vae_search.vae.training.plan import TrainingPlan
-from vae_search.vae.training.trainer import Trainer
 
 pytestmark = pytest.mark.needs_tensorflow
 
@@ -223,34 +221,6 @@ def test_a_trial_is_not_loaded_with_other_code_than_it_was_trained_with(tmp_path
 
     with pytest.raises(InvalidSpec, match="is not the code that this was trained with"):
         VaeModel(description, weights)
-
-
-@pytest.mark.parametrize("samples", [1, 3])
-def test_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path, samples):
-    written(tmp_path)
-    trainer = Trainer(digits_task(), threads=1)
-    plan = TrainingPlan(
-        epochs=3,
-        likelihood="bernoulli",
-        log_variance_clamp=(-6.0, 2.0),
-        ema_decay=0.99,
-        lr_schedule="constant",
-    )
-    config = Config.from_params(
-        {"architecture": "keras:my_nets:build", "latent_dim": 3, "batch_size": 64}
-        | {"bound_samples": samples, "iwae_from": 0.5}
-    )
-    whole = trainer.start(config, plan, seed=1)
-    for _ in range(2):
-        whole.train_epoch()
-    state, measurements = whole.state(), [*whole.measurements]
-    third = whole.train_epoch()
-
-    again = trainer.start(config, plan, seed=1)
-    again.restore(state, measurements)
-
-    assert again.train_epoch().neg_elbo == third.neg_elbo
-    assert third.neg_elbo < measurements[0].neg_elbo
 
 
 def test_the_code_of_the_guide_builds_what_its_page_says_in_five_lines_each(tmp_path, monkeypatch):

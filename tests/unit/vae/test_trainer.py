@@ -97,27 +97,6 @@ def test_trials_on_one_kept_graph_may_differ_in_every_scalar(trainer, plan):
     assert weighted.learning_rate == pytest.approx(3e-3)
 
 
-@pytest.mark.parametrize(
-    ("family", "precision"), [*((family, "float32") for family in FAMILIES), ("mlp", "bfloat16"), ("conv", "bfloat16")]
-)
-def test_a_run_that_continues_from_its_state_ends_with_the_same_bits(family, precision, trainer, plan):
-    config, plan = FAMILIES[family], replace(plan, precision=precision)
-    whole = trainer.start(config, plan, seed=9)
-    expected = [without_clocks(m) for m in train(whole, 4)]
-    weights = digest(whole.averaged_weights())
-    halted = trainer.start(config, plan, seed=9)
-    train(halted, 2)
-    state, measurements = halted.state(), list(halted.measurements)
-
-    continued = trainer.start(config, plan, seed=123)
-    continued = trainer.start(config, plan, seed=9)
-    continued.restore(state, measurements)
-    train(continued, 2)
-
-    assert [without_clocks(m) for m in continued.measurements] == expected
-    assert digest(continued.averaged_weights()) == weights
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_scores_of_the_same_weights_do_not_depend_on_what_only_training_knows(family, trainer, task):
     runs = {}

@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Two workers; tests on Ray share one of them, and it begins with these.
 WORKERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo serve-demo check test test-all docs chaos e2e install lint clean bench-speed bench-service bench-kernel bench-precision bench-memory bench-rungs bench-rung-rules bench-target bench-quality bench-planned bench-planner bench-champions \
+.PHONY: demo serve-demo check test test-all docs chaos e2e install lint clean bench-speed bench-service bench-kernel bench-precision bench-memory bench-rungs bench-rung-rules bench-first-rung bench-target bench-quality bench-planned bench-planner bench-champions \
 	bench-bits bench-durability bench-bucket bench-scaling bench-pareto bench-stability bench-sampler bench-ranking bench-plots bench-clip bench-best-epoch bench-gates bench-data bench-warm bench-stop bench-gan bench-conditional bench-first-sweep bench-priors bench-fashion-priors bench-iwae bench-families
 
 # Ray's and TensorFlow's wheels decide which Python works: 3.11 to 3.13. requirements.lock serves all of them.
@@ -107,6 +107,9 @@ bench-rungs: .venv/installed
 
 bench-rung-rules: .venv/installed
 	$(BIN)/python benchmarks/rung_rules.py
+
+bench-first-rung: .venv/installed
+	$(BIN)/python benchmarks/first_rung.py
 
 bench-target: .venv/installed
 	$(BIN)/python benchmarks/time_to_target.py

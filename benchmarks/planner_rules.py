@@ -23,7 +23,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from machine import describe_machine
 
+from vae_search.data.dataset import load_dataset
+from vae_search.data.tasks import TrainingTask
 from vae_search.search.planning.plan import expected_epochs
+from vae_search.spec.sections import DataSpec
 
 HERE = Path(__file__).parent
 DIGITS, DIGITS_EPOCHS, SEEDS = 40, 81, 2
@@ -42,20 +45,22 @@ SPACE = {
 }
 
 
+def digits_task() -> TrainingTask:
+    """The built-in handwritten digits."""
+    return TrainingTask.of(load_dataset(DataSpec(source="digits"), cache=Path("none")))
+
+
 def digits_curves() -> np.ndarray:
     """Held-out -ELBO of random configs: (configs, seeds, epochs), nats."""
     from vae_search.core.measurements import Diverged
-    from vae_search.data.dataset import load_dataset
-    from vae_search.data.tasks import TrainingTask
     from vae_search.search.study.study import SweepStudy
     from vae_search.spec.hyperparameters import Config
     from vae_search.spec.search_space_yaml import read_space
-    from vae_search.spec.sections import DataSpec
     from vae_search.vae.training.plan import TrainingPlan
     from vae_search.vae.training.trainer import Trainer
 
     study = SweepStudy(read_space(SPACE), sampler="random", seed=5)
-    trainer = Trainer(TrainingTask.of(load_dataset(DataSpec(source="digits"), cache=Path("none"))), threads=1)
+    trainer = Trainer(digits_task(), threads=1)
     plan = TrainingPlan(
         epochs=DIGITS_EPOCHS,
         lr_schedule="constant",

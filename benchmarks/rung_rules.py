@@ -11,6 +11,7 @@ promoting     a trial waits at its rung; a free worker resumes the best that is 
 at-once       the same, but a trial that is among the first ⌊n/3⌋ when it reaches the rung goes on with its worker
 
 When no trial is left to start and none runs, every rung of the rules that promote has one place at least.
+`first_rung.py` replays with other rungs.
 
 A sweep of 200 takes its trials from all 256 trainings of the study, with and without warm-up and both seeds, as the
 study has no 200 configs: most configs stand in it three times, each time trained otherwise. Some sweeps have a tenth,
@@ -23,7 +24,7 @@ import argparse
 import heapq
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +32,6 @@ import numpy as np
 
 HERE = Path(__file__).parent
 ETA, RUNGS, LAST = 3, (3, 9), 27
-LEVELS = (*RUNGS, LAST)
 RESTORE_S = 0.1  # until a worker trains on from a checkpoint; see README
 RULES = ("stopping", "stopping+inf", "promoting", "at-once")
 SIZES, WORKERS = (24, 64, 200), (1, 2, 4, 16)
@@ -42,7 +42,10 @@ DIVERGED_EPOCHS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """Trials that a sweep may take: values (n, 27) in nats, seconds an epoch (n,), epoch at which it diverges or 0."""
+    """Trials that a sweep may take.
+
+    Values (n, epochs) in nats, seconds an epoch (n,), epoch at which a trial diverges or 0.
+    """
 
     values: np.ndarray
     epoch_s: np.ndarray
@@ -63,19 +66,25 @@ class Outcome:
 class Rungs:
     """Values recorded at each rung, and who has gone beyond it."""
 
-    def __init__(self, rule: str) -> None:
+    def __init__(self, rule: str, count: int, *, least_in_the_end: int) -> None:
+        """
+        Args:
+            count: of the rungs.
+            least_in_the_end: places of each rung once no other trial comes.
+        """
+        self._least_in_the_end = least_in_the_end
         self.promotes = rule in ("promoting", "at-once")
         self.at_once = rule == "at-once"
         self.counts_diverged = rule != "stopping"
-        self.values: list[dict[int, float]] = [{} for _ in RUNGS]
-        self.beyond: list[set[int]] = [set() for _ in RUNGS]
-        self.diverged = [0 for _ in RUNGS]
+        self.values: list[dict[int, float]] = [{} for _ in range(count)]
+        self.beyond: list[set[int]] = [set() for _ in range(count)]
+        self.diverged = [0] * count
 
     def promotable(self, level: int, *, at_end: bool = False) -> list[int]:
         """Trials that wait at a rung and have a place beyond it, the best first."""
         places = (len(self.values[level]) + self.diverged[level]) // ETA
         if at_end:
-            places = max(places, 1)
+            places = max(places, self._least_in_the_end)
         first = sorted(self.values[level], key=self.values[level].__getitem__)[:places]
         return [trial for trial in first if trial not in self.beyond[level]]
 
@@ -86,18 +95,33 @@ class Rungs:
         return count < ETA or rank <= max(1, count // ETA)
 
 
-def replay(pool: Pool, order: list[int], rule: str, workers: int, restore_s: float = RESTORE_S) -> Outcome:
-    """One sweep over the trials of `order`, in their order."""
-    rungs, found = Rungs(rule), Outcome()
+def replay(
+    pool: Pool,
+    order: list[int],
+    rule: str,
+    workers: int,
+    restore_s: float = RESTORE_S,
+    *,
+    rung_epochs: Sequence[int] = RUNGS,
+    least_in_the_end: int = 1,
+) -> Outcome:
+    """One sweep over the trials of `order`, in their order.
+
+    Args:
+        rung_epochs: rising, below the last epoch of the curves.
+        least_in_the_end: places of each rung once no other trial comes.
+    """
+    levels = (*rung_epochs, pool.values.shape[1])
+    rungs, found = Rungs(rule, len(rung_epochs), least_in_the_end=least_in_the_end), Outcome()
     to_start = [*order]
     events: list[tuple[float, int, int, int]] = []  # when, tie-break, trial, level that it reaches
     counter = itertools.count()
     idle = workers
 
     def train(now_s: float, trial: int, level: int, extra_s: float = 0.0) -> None:
-        begun = LEVELS[level - 1] if level else 0
-        epochs = LEVELS[level] - begun
-        if pool.diverges[trial] and pool.diverges[trial] <= LEVELS[level]:
+        begun = levels[level - 1] if level else 0
+        epochs = levels[level] - begun
+        if pool.diverges[trial] and pool.diverges[trial] <= levels[level]:
             epochs = int(pool.diverges[trial])
         spent_s = epochs * float(pool.epoch_s[trial]) + extra_s
         found.epochs += epochs
@@ -108,7 +132,7 @@ def replay(pool: Pool, order: list[int], rule: str, workers: int, restore_s: flo
         # The least places are given when nothing else can come: what runs may still bring a better trial.
         at_end = not to_start and not events
         if rungs.promotes:
-            for level in reversed(range(len(RUNGS))):
+            for level in reversed(range(len(rung_epochs))):
                 for trial in rungs.promotable(level, at_end=at_end)[:1]:
                     rungs.beyond[level].add(trial)
                     found.resumed += 1
@@ -128,14 +152,14 @@ def replay(pool: Pool, order: list[int], rule: str, workers: int, restore_s: flo
         now_s, _, trial, level = heapq.heappop(events)
         found.wall_s = now_s
         if pool.diverges[trial]:
-            if level < len(RUNGS):
+            if level < len(rung_epochs):
                 rungs.diverged[level] += 1
             idle += 1
-        elif level == len(RUNGS):
+        elif level == len(rung_epochs):
             found.complete.append((now_s, found.cpu_s, trial))
             idle += 1
         else:
-            rungs.values[level][trial] = float(pool.values[trial, LEVELS[level] - 1])
+            rungs.values[level][trial] = float(pool.values[trial, levels[level] - 1])
             goes_on = (
                 rungs.stays(trial, level) if not rungs.promotes else rungs.at_once and trial in rungs.promotable(level)
             )

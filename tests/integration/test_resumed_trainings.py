@@ -54,6 +54,8 @@ def test_every_two_settings_meet_in_a_trial_but_those_that_no_spec_may_have():
     assert apart == {
         ("family", "hvae", "prior", "vamp"),
         ("family", "hvae", "draws", 3),
+        ("family", "hvae_conv", "prior", "vamp"),
+        ("family", "hvae_conv", "draws", 3),
         ("family", "keras", "prior", "mixture"),
         ("family", "keras", "prior", "vamp"),
         ("family", "keras", "precision", "bfloat16"),

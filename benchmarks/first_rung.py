@@ -6,7 +6,7 @@ training with either of its two seeds, on two workers; a trial waits at its rung
 in three goes on. Both choices of the first rung see the same trials in the same order.
 
 fashion       64 configs of `rung_study.py`, 27 epochs of 39 or 78 steps
-digits        40 configs of `rung_study.py --data digits`, 81 epochs of 10 to 38 steps
+digits        36 configs of `rung_study.py --data digits`, 81 epochs of 10 to 38 steps
 digits-27     the same curves, of which the sweep trains the first 27 epochs
 digits-large  64 configs of `warm_start.py --record`: digits of 28×28 pixels, the space of fashion, 27 epochs of 5
               or 10 steps
@@ -138,7 +138,7 @@ def line(size: int, found: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=400, help="sweeps for each figure")
+    parser.add_argument("--repeats", type=int, default=200, help="sweeps for each figure")
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "first_rung.json")
     arguments = parser.parse_args()
     results = []

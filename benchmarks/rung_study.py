@@ -130,14 +130,14 @@ def measures(at_rung: np.ndarray, final: np.ndarray) -> tuple[float, float, floa
     return float(kendalltau(at_rung[better], final[better])[0]), recall, float(final[np.argmin(at_rung)] - final.min())
 
 
-def study_arm(curves: np.ndarray, rungs: Sequence[int] = RUNGS) -> list[dict]:
+def study_arm(curves: np.ndarray, rungs: Sequence[int] = RUNGS, *, resamples: int = RESAMPLES) -> list[dict]:
     """Curves (configs, seeds, epochs) -> one entry per rung, each measure with its interval."""
     rng = np.random.default_rng(0)
     final = curves[:, :, -1].mean(axis=1)
     found = []
     for rung in rungs:
         values = {"tau": [], "recall": [], "regret": []}
-        for resample in range(RESAMPLES + 1):
+        for resample in range(resamples + 1):
             chosen = np.arange(len(curves)) if resample == 0 else rng.integers(0, len(curves), len(curves))
             if resample:  # a config drawn twice would tie with itself
                 chosen = np.unique(chosen)
@@ -197,6 +197,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="of this data set's results in benchmarks/results by default")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--again", type=Path, help="judge the curves of an earlier result instead of training")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="for the intervals")
     arguments = parser.parse_args()
     study = STUDIES[arguments.data]
     output = arguments.output or HERE / "results" / study.results
@@ -206,7 +207,10 @@ def main() -> None:
     else:
         curves = read_curves(arguments.again)
     values = np.array([curve.neg_elbos for curve in curves]).reshape(-1, 2, SEEDS, study.epochs)
-    arms = {"without": study_arm(values[:, 0], study.rungs), "with": study_arm(values[:, 1], study.rungs)}
+    arms = {
+        name: study_arm(values[:, arm], study.rungs, resamples=arguments.resamples)
+        for arm, name in enumerate(("without", "with"))
+    }
     for name, rungs in arms.items():
         print(f"\n{name} warm-up\nepoch  tau among the better half  recall of the best third  regret, nats")
         for entry in rungs:

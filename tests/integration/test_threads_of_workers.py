@@ -1,5 +1,8 @@
 """A run that goes on with more threads than the machine has cores: on Ray it has a process of its own."""
 
+import os
+from collections.abc import Iterator
+
 import pytest
 
 from vae_search.data.comparability import comparability_key
@@ -27,7 +30,6 @@ budget: {trials: 1, epochs: 2, minutes: 60}
 pruning: off
 lr_schedule: wsd
 confirm: {finalists: 1, seeds: 2, epochs: auto}
-resources: {concurrency: 1}
 max_retries: 0
 """
 LENGTH = {"epochs": 5, "turn_epochs": {}, "branch_epoch": 4, "threads": 2}  # as decided on a machine with two cores
@@ -47,6 +49,16 @@ def decisions(monkeypatch):
     monkeypatch.setattr(continued_run, "next_stage", lambda *told, **named: Stage(until=8, decay_epochs=2))
 
 
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """As after a resume on a smaller machine."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    yield
+    os.sched_setaffinity(0, cores)
+
+
+@pytest.mark.usefixtures("one_core")
 def test_the_worker_of_the_seeds_is_not_handed_on_where_there_is_one_core_alone(tmp_path):
     spec, store = parse_spec(SPEC, base=tmp_path), LocalStore(tmp_path / "store")
     dataset = load_dataset(spec.data, cache=tmp_path)

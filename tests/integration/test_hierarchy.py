@@ -15,7 +15,7 @@ from vae_search.store.backends.uri import open_store
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
 
-pytestmark = [pytest.mark.needs_tensorflow, pytest.mark.exhaustive, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.needs_tensorflow, pytest.mark.exhaustive, pytest.mark.timeout(600)]
 
 # Each learns more than the mean image within the epochs: a gate's limit is a share of that.
 TRAININGS = {

@@ -18,6 +18,7 @@ from vae_search.spec.sweep_spec import parse_spec
 from vae_search.store.backends.json_records import to_json_bytes
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
+from vae_search.store.paths import SweepPaths
 from vae_search.store.sweeps import sweep_record
 
 pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.timeout(400)]
@@ -41,7 +42,7 @@ def decisions(monkeypatch):
 
     def decide(length: ConfirmLength, finalists, **told: object) -> None:
         if length.is_open and finalists:
-            length._store.create(length._path, to_json_bytes(LENGTH))
+            length._store.create(SweepPaths("threads").confirm_length(length._incarnation), to_json_bytes(LENGTH))
             length._read()
 
     monkeypatch.setattr(ConfirmLength, "decide", decide)

@@ -12,6 +12,7 @@ from vae_search.search.planning.finalists import ConfirmRun, finalists_of, wante
 from vae_search.search.planning.turns import Turns
 from vae_search.search.running_trial import RunningTrial, RunsInFlight, SweepContext, TrialPause
 from vae_search.spec.measures.pareto import pareto_criteria
+from vae_search.spec.sections import Budget
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import Store
 from vae_search.store.ledger.confirm_runs import SELECTING_SEED, ConfirmRow, ConfirmRuns
@@ -91,30 +92,31 @@ class ConfirmationPlan:
         self,
         left_s: float,
         *,
-        minutes: float | None = None,
         slots: int,
         in_flight: Collection[str],
         check_lease: Callable[[], None],
+        budget: Budget,
     ) -> None:
         """Decide how long the runs are, and which goes on, where it is still open; see `ConfirmLength.decide`.
 
         Args:
             in_flight: keys of the runs in flight.
+            budget: by now.
         """
+        threads = self.continued.threads_of(slots)
         self._length.decide(
-            self._finalists,
-            left_s=left_s,
-            minutes=minutes,
-            slots=slots,
-            threads=self.continued.threads_of(slots),
-            check_lease=check_lease,
+            self._finalists, left_s=left_s, slots=slots, threads=threads, check_lease=check_lease, budget=budget
         )
         if not in_flight and not self._wanted():
             self.continued.settle(self._ended, self._length, turns=self.turns, left_s=left_s, check_lease=check_lease)
 
-    def ends_search(self, minutes: float | None) -> bool:
-        """See `ConfirmLength.ends_search`."""
-        return self._length.ends_search(minutes)
+    def ends_search(self, budget: Budget) -> bool:
+        """True if no trial may begin any more, since the length of the runs is decided; see `ConfirmLength`.
+
+        Args:
+            budget: by now.
+        """
+        return self._length.ends_search(trials=budget.trials, minutes=budget.minutes)
 
     def end(self, *, check_lease: Callable[[], None]) -> None:
         """Leave the store in order where nothing more will be issued.

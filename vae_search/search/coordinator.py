@@ -74,7 +74,7 @@ class SweepCoordinator:
         self._limits = SearchLimits(
             context, store=store, lease=lease, plan=self._confirmation, seconds_left=seconds_left, slots=slots
         )
-        self._limits.minutes = lambda: self._control.spec.budget.minutes
+        self._limits.budget = lambda: self._control.spec.budget
         self._limits.unfinished = lambda: (*self._running.values(), *self._queue.paused_trials)
         first = FirstConfigs(context, self._rungs, completed=self._limits.values)
         self._queue = TrialQueue(spec, store, self._rungs, time_is_up=self._limits.search_is_over, first=first)

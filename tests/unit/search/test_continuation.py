@@ -5,16 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.candidates import failed_row, finalist_row
+from vae_search.search.planning.confirm_time import SEEDS_SHARE, START_S, confirm_length, rounds_of, time_of_seeds_s
 from vae_search.search.planning.continuation import (
     LAST_STAGE,
     PROBE_EPOCHS,
-    START_S,
     best_seed,
     first_stage,
     next_stage,
-    time_of_seeds_s,
 )
-from vae_search.search.planning.plan import SEEDS_SHARE, confirm_length, rounds_of
 from vae_search.search.planning.plan_record import continues_best
 from vae_search.spec.planning.decay import DECAY_SHARE, decay_epochs_of
 from vae_search.spec.sweep_spec import parse_spec

@@ -267,14 +267,15 @@ def test_seeds_get_their_share_and_the_branch_lies_before_their_decay(store):
     assert (again.epochs, again.branch_epoch, again.threads) == (339, 271, 2)
 
 
-def test_the_decision_ends_the_search_unless_minutes_are_added(store):
+def test_the_decision_ends_the_search_unless_the_budget_is_raised(store):
     found = ConfirmLength(small_spec(*PLANNED), store, plan=None, incarnation=None)
-    assert not found.ends_search(1.0)
+    assert not found.ends_search(trials=1, minutes=1.0)
     row = trial_row(0, sweep="small", epochs=10, wall_s=10.0)
-    found.decide([row], left_s=45.0, minutes=1.0, slots=2, threads=2, check_lease=lambda: None)
+    found.decide([row], left_s=45.0, slots=2, threads=2, check_lease=lambda: None)
 
     again = ConfirmLength(small_spec(*PLANNED), store, plan=None, incarnation=None)
-    assert [again.ends_search(minutes) for minutes in (0.5, 1.0, 2.0)] == [True, True, False]
+    assert [again.ends_search(trials=1, minutes=minutes) for minutes in (0.5, 1.0, 2.0)] == [True, True, False]
+    assert not again.ends_search(trials=2, minutes=1.0)
 
 
 @pytest.mark.parametrize(

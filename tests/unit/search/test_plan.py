@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vae_search.search.planning.confirm_time import SEEDS_SHARE, confirm_length, rounds_of
 from vae_search.search.planning.plan import (
     CONFIGS,
     CONTEST_SEEDS,
@@ -13,10 +14,8 @@ from vae_search.search.planning.plan import (
     Demands,
     Plan,
     Speed,
-    confirm_length,
     expected_epochs,
     plan,
-    rounds_of,
 )
 
 FASHION = Speed(epoch_s=3.5, slow_epoch_s=5.0, judge_epochs=10.0)
@@ -84,6 +83,22 @@ def test_a_promotion_gets_its_three_seeds_one_after_another_if_need_be():
 
     assert alone.seeds == 3
     assert alone.confirm_epochs == math.floor(0.97 * 0.75 * 1800 / (3 * 5.0) - 10)
+
+
+@pytest.mark.parametrize(
+    ("workers", "shares_machine", "gpus", "threads"),
+    [(3, True, 0.0, 3), (3, False, 0.0, None), (3, True, 1.0, None), (2, False, 0.0, 1), (2, True, 0.0, 2)],
+)
+def test_a_continuation_is_foretold_where_one_will_be_decided(workers, shares_machine, gpus, threads):
+    """Three seeds on three workers gain by it only with the cores of all, which a cluster or a GPU does not give."""
+    demands = Demands(promotes=True, continues=True, shares_machine=shares_machine, gpus_per_trial=gpus)
+
+    found = plan(30, workers, FASHION, demands)
+
+    assert (found.continues, found.threads) == (threads is not None, threads)
+    rounds = rounds_of(workers, finalists=1, seeds=3)
+    share = SEEDS_SHARE if threads else 1.0
+    assert found.confirm_epochs == math.floor(0.97 * share * 0.75 * 1800 / (rounds * 5.0) - 10)
 
 
 def test_huge_epochs_leave_one_trial_and_say_that_they_do_not_fit():

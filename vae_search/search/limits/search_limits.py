@@ -8,6 +8,7 @@ from vae_search.search.confirmation import ConfirmationPlan
 from vae_search.search.limits.gain_rule import forecast_gain
 from vae_search.search.limits.spending import Spent, confirm_need, has_limit, spent_by, spent_by_all, used_limit
 from vae_search.search.running_trial import RunningTrial, SweepContext
+from vae_search.spec.sections import Budget
 from vae_search.store.backends.base import Store
 from vae_search.store.control.search_stop import SearchStop, read_stop, write_stop
 from vae_search.store.leases.lease import Lease
@@ -38,8 +39,8 @@ class SearchLimits:
     ) -> None:
         self.unfinished: Callable[[], Iterable[RunningTrial]] = tuple
         """runs without a row, those that wait at a rung included"""
-        self.minutes: Callable[[], float | None] = lambda: None
-        """of the budget by now"""
+        self.budget: Callable[[], Budget] = lambda: context.spec.budget
+        """by now"""
         self._spec = context.spec
         self._incarnation = context.incarnation
         self._store = store
@@ -97,9 +98,10 @@ class SearchLimits:
 
     def search_time_is_up(self) -> bool:
         """True if the rest of the time, or of the hours, is what the confirm runs need, or has been given to them."""
-        if self._plan.ends_search(self.minutes()):
+        budget = self.budget()
+        if self._plan.ends_search(budget):
             return True
-        if self._seconds_left() <= self._plan.forecast_s(slots=self._slots(), minutes=self.minutes()):
+        if self._seconds_left() <= self._plan.forecast_s(slots=self._slots(), minutes=budget.minutes):
             return True
         return self._used_limit(reserved=True) is not None
 
@@ -111,10 +113,10 @@ class SearchLimits:
         """
         self._plan.settle_length(
             self._seconds_left(),
-            minutes=self.minutes(),
             slots=self._slots(),
             in_flight=in_flight,
             check_lease=self._lease.check,
+            budget=self.budget(),
         )
 
     def search_is_over(self) -> bool:
@@ -128,7 +130,8 @@ class SearchLimits:
         spent = self._spent + spent_by_all((run.costs for run in self.unfinished()), gpus=self._gpus)
         reserve = Spent()
         if reserved:
-            runs, epochs = self._spec.confirm.runs - len(self._plan.ended), self._spec.confirm_epochs
+            # What goes on from a seed has ended as well, but is none of them.
+            runs, epochs = self._spec.confirm.runs - self._plan.confirmed, self._spec.confirm_epochs
             finalists = self._plan.finalists
             reserve = confirm_need(finalists, runs=runs, epochs=epochs, budget_epochs=budget.epochs, gpus=self._gpus)
         return used_limit(budget, spent, reserve=reserve)

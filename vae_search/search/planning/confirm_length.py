@@ -7,17 +7,18 @@ import logging
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 from vae_search.errors import CorruptStore, NotFound
-from vae_search.search.planning.continuation import LEAST_CONTINUED_S, time_of_seeds_s
-from vae_search.search.planning.plan import SEARCH_SHARE, confirm_length, rounds_of
+from vae_search.search.planning.confirm_time import divide
+from vae_search.search.planning.plan import SEARCH_SHARE
 from vae_search.search.planning.plan_record import SweepPlan, continues_best
 from vae_search.search.planning.turns import turn_epochs
 from vae_search.spec.planning.decay import decay_epochs_of
+from vae_search.spec.sections import Budget
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import AlreadyThere, Store
-from vae_search.store.backends.json_records import from_json_bytes, to_json_bytes
+from vae_search.store.backends.json_records import to_json_bytes
+from vae_search.store.control.confirm_decisions import ConfirmDecision, confirm_decision
 from vae_search.store.ledger.rows import TrialRow
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
@@ -37,33 +38,50 @@ class ConfirmLength:
         self._spec = spec
         self._store = store
         self._plan = plan
-        self._path = SweepPaths(spec.name).confirm_length(incarnation)
-        self.epochs: int | None = None
-        """None: as the spec says, or not decided yet"""
-        self.turn_epochs: Mapping[int, int] = {}
-        """epoch at which some of the seeds give way once"""
-        self.branch_epoch: int | None = None
-        """epoch from which the best seed can go on; None: it does not"""
-        self.threads: int | None = None
-        """of its training then"""
-        self._minutes: float | None = None
-        if self._is_auto and self._path in store.list(SweepPaths(spec.name).control):
+        self._incarnation = incarnation
+        self._decision: ConfirmDecision | None = None
+        if self._is_auto:
             self._read()
+
+    @property
+    def epochs(self) -> int | None:
+        """Epochs of a run; None: as the spec says, or not decided yet."""
+        return None if self._decision is None else self._decision.epochs
+
+    @property
+    def turn_epochs(self) -> Mapping[int, int]:
+        """Epoch at which some of the seeds give way once."""
+        return {} if self._decision is None else self._decision.turn_epochs
+
+    @property
+    def branch_epoch(self) -> int | None:
+        """Epoch from which the best seed can go on; None: it does not."""
+        return None if self._decision is None else self._decision.branch_epoch
+
+    @property
+    def threads(self) -> int | None:
+        """Threads of its training then."""
+        return None if self._decision is None else self._decision.threads
 
     @property
     def is_open(self) -> bool:
         """True as long as it is still to be decided."""
-        return self._is_auto and self.epochs is None
+        return self._is_auto and self._decision is None
 
-    def ends_search(self, minutes: float | None) -> bool:
-        """True once it is decided: all the time that is left is for the confirm runs, unless minutes were added since.
+    def ends_search(self, *, trials: int, minutes: float | None) -> bool:
+        """True once it is decided: no further trial takes time that is given to the confirm runs.
+
+        Unless somebody has raised the budget since.
 
         Args:
-            minutes: of the budget by now.
+            trials, minutes: of the budget by now.
         """
-        if self.epochs is None or self._minutes is None or minutes is None:
+        if self._decision is None:
             return False
-        return minutes <= self._minutes
+        plan, decision = self._plan, self._decision
+        known_trials = decision.trials or (trials if plan is None else plan.plan.trials)
+        known_minutes = decision.minutes or (minutes if plan is None else plan.minutes)
+        return trials <= known_trials and (minutes is None or known_minutes is None or minutes <= known_minutes)
 
     def reserved_s(self, minutes: float | None) -> float | None:
         """Seconds that the search leaves to the confirm runs; None if they are as long as the spec says.
@@ -81,58 +99,51 @@ class ConfirmLength:
         finalists: Sequence[TrialRow],
         *,
         left_s: float,
-        minutes: float | None = None,
         slots: int,
         threads: int,
         check_lease: Callable[[], None],
+        budget: Budget | None = None,
     ) -> None:
         """Decide by the time that is left, and record it; a decision that is there stays.
 
         Args:
             finalists: the trials that are to be confirmed.
-            minutes: of the budget by now.
             threads: that a run has which is trained alone.
             check_lease: called before the store is changed.
+            budget: by now; None: as the spec says.
         """
         if not self.is_open or not finalists:
             return
         epoch_s = max(self._epoch_s(row) for row in finalists)
         judge_epochs = self._plan.speed.judge_epochs if self._plan else 0.0
-        confirm = self._spec.confirm
-        rounds = rounds_of(slots, finalists=len(finalists), seeds=confirm.seeds)
-
-        def epochs_in(time_s: float) -> int:
-            length = confirm_length(
-                time_s,
-                workers=slots,
-                finalists=len(finalists),
-                seeds=confirm.seeds,
-                epoch_s=epoch_s,
-                judge_epochs=judge_epochs,
-            )
-            return max(length, self._spec.budget.epochs)  # with fewer than its trial had, a model would be worse
-
-        cpus = self._spec.resources.cpus_per_trial
-        of_seeds_s = time_of_seeds_s(left_s, rounds=rounds, threads=threads, cpus_per_trial=cpus)
-        epochs = epochs_in(of_seeds_s)
-        rest_s = left_s - rounds * (epochs + judge_epochs) * epoch_s
-        goes_on = continues_best(self._spec) and of_seeds_s < left_s and rest_s >= LEAST_CONTINUED_S
-        epochs = epochs if goes_on else epochs_in(left_s)
-        turns = turn_epochs(confirm.seeds, workers=slots, epochs=epochs, judge_epochs=judge_epochs)
-        record = {
-            "epochs": epochs,
-            "turn_epochs": {str(seed): epoch for seed, epoch in turns.items()},
-            "left_s": left_s,
-            "minutes": minutes,
-            "slots": slots,
-            "epoch_s": epoch_s,
-            "judge_epochs": judge_epochs,
-        }
-        if goes_on:
-            record |= {"branch_epoch": epochs - decay_epochs_of(epochs), "threads": threads}
+        seeds, budget = self._spec.confirm.seeds, budget or self._spec.budget
+        division = divide(
+            left_s,
+            workers=slots,
+            finalists=len(finalists),
+            seeds=seeds,
+            epoch_s=epoch_s,
+            judge_epochs=judge_epochs,
+            least_epochs=self._spec.budget.epochs,
+            may_continue=continues_best(self._spec),
+            threads=threads,
+            cpus_per_trial=self._spec.resources.cpus_per_trial,
+        )
+        epochs = division.epochs
+        decision = ConfirmDecision(
+            epochs=epochs,
+            turn_epochs=turn_epochs(seeds, workers=slots, epochs=epochs, judge_epochs=judge_epochs),
+            branch_epoch=epochs - decay_epochs_of(epochs) if division.continues else None,
+            threads=threads if division.continues else None,
+            trials=budget.trials,
+            minutes=budget.minutes,
+        )
+        measured = {"left_s": left_s, "slots": slots, "epoch_s": epoch_s, "judge_epochs": judge_epochs}
+        record = decision.to_json() | measured
         check_lease()
         with suppress(AlreadyThere):
-            self._store.create(self._path, to_json_bytes(record))
+            path = SweepPaths(self._spec.name).confirm_length(self._incarnation)
+            self._store.create(path, to_json_bytes(record))
             logger.info("confirm runs have %d epochs: %s", epochs, record)
         self._read()
 
@@ -141,20 +152,7 @@ class ConfirmLength:
         return self._spec.confirm.epochs == "auto"
 
     def _read(self) -> None:
-        record: Mapping[str, Any] = from_json_bytes(self._store.read(self._path), where=self._path)
-        try:
-            self.epochs = int(record["epochs"])
-            self.turn_epochs = {int(seed): int(epoch) for seed, epoch in record["turn_epochs"].items()}
-            if record.get("minutes") is not None:  # older records do not say
-                self._minutes = float(record["minutes"])
-            if "branch_epoch" in record:
-                self.branch_epoch, self.threads = int(record["branch_epoch"]), int(record["threads"])
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CorruptStore(
-                f"must hold the epochs of confirm runs, but {error!r}.",
-                path=self._path,
-                advice="Restore it from a copy.",
-            ) from error
+        self._decision = confirm_decision(self._store, self._spec.name, incarnation=self._incarnation)
 
     def _epoch_s(self, row: TrialRow) -> float:
         """Seconds of a usual epoch of a trial: not of its first, in which its graph is compiled.

@@ -1,4 +1,4 @@
-"""Continuation of the best fresh seed: its share of the time, and the stages that decide its length. Pure functions.
+"""Continuation of the best fresh seed: which run it is, and the stages that decide its length. Pure functions.
 
 The seeds that testify for a config are trained for one length, to its end, with the learning rate's decay. A training
 at a constant rate has no end of its own, so the best of them goes on from where its rate was still constant, alone and
@@ -11,14 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vae_search.core.trial_state import State
-from vae_search.search.planning.plan import RESERVE, SEEDS_SHARE
+from vae_search.search.planning.confirm_time import RESERVE, START_S
 from vae_search.spec.planning.decay import decay_epochs_of
 from vae_search.store.ledger.confirm_runs import SELECTING_SEED, ConfirmRow, best_on_select, by_trial
 from vae_search.store.queries.confirmed_configs import confirmed_place
 
-LEAST_ROUNDS = 1.15  # of the seeds on the workers, from which on one alone gets more without further threads
-START_S = 10.0  # of a process with other threads: TensorFlow, the graph, the state
-LEAST_CONTINUED_S = 2 * START_S
 LEAST_SHARD_IMAGES = 32  # smaller products leave more of a core idle than another core adds
 PROBE_EPOCHS = 4  # at the constant rate, before the speed with these threads is known; the first compiles
 LAST_STAGE = 4  # after the probe and two halves at the constant rate: the decay, in all the time that is left then
@@ -32,18 +29,6 @@ class Stage:
     """the last epoch of it, counted from the beginning of the run that goes on"""
     decay_epochs: int
     """that the rate falls in, and that end the training; 0: it stays constant"""
-
-
-def time_of_seeds_s(left_s: float, *, rounds: float, threads: int, cpus_per_trial: int) -> float:
-    """Seconds for the fresh seeds; all that is left where nothing is gained by a continuation.
-
-    Args:
-        rounds: time of all seeds, in that of one.
-        threads: that the continuation would have.
-    """
-    gains = threads > cpus_per_trial or rounds > LEAST_ROUNDS
-    is_worth_it = gains and (1.0 - SEEDS_SHARE) * left_s >= LEAST_CONTINUED_S
-    return SEEDS_SHARE * left_s if is_worth_it else left_s
 
 
 def shards_of(batch_size: int, *, threads: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from vae_search.errors import StoreUnavailable
 from vae_search.search.messages import TrialAssignment
 from vae_search.search.planning.confirm_length import ConfirmLength
+from vae_search.search.planning.confirm_time import threads_alone
 from vae_search.search.planning.continuation import Stage, best_seed, first_stage, next_stage, shards_of
 from vae_search.search.planning.turns import Turns
 from vae_search.search.running_trial import RunningTrial, TrialPause
@@ -46,7 +47,7 @@ class ContinuedRun:
         self._spec, self._store = spec, store
         self._incarnation = incarnation
         self._judge_epochs = judge_epochs
-        self._shares_machine = shares_machine and not spec.resources.gpus_per_trial
+        self._shares_machine = shares_machine
         self._paths = SweepPaths(spec.name)
         self._records: list[Mapping[str, Any]] = []
         self._is_declined = False  # there was not enough time for it, as this driver found
@@ -71,8 +72,13 @@ class ContinuedRun:
 
     def threads_of(self, slots: int) -> int:
         """Threads of a run that is trained alone."""
-        cpus = self._spec.resources.cpus_per_trial
-        return slots * cpus if self._shares_machine else cpus
+        resources = self._spec.resources
+        return threads_alone(
+            slots,
+            cpus_per_trial=resources.cpus_per_trial,
+            gpus_per_trial=resources.gpus_per_trial,
+            shares_machine=self._shares_machine,
+        )
 
     def settle(
         self,

@@ -8,7 +8,8 @@ evidence for each rule.
 
 import math
 from dataclasses import dataclass
-from functools import partial
+
+from vae_search.search.planning.confirm_time import confirm_length, divide, rounds_of, threads_alone
 
 SEARCH_SHARE = 0.25  # of the time
 CONFIGS = 48  # that a search tries before its trials become longer
@@ -21,9 +22,6 @@ LEAST_GROWTH = 2  # epochs of a confirm run as a multiple of a trial's
 CONTEST_SEEDS = 3  # the fewest that a promotion takes
 MOST_SEEDS = 5
 TRIAL_START_S = 0.5  # of a worker: a trial's graph, first files and row
-SEEDS_SHARE = 0.35  # of the time of all long trainings, for the fresh seeds, where the best of them goes on
-RESERVE = 0.97  # of the time of a confirm run that is epochs; the rest is its start, scores and files
-MOST_CONFIRM_EPOCHS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +45,11 @@ class Demands:
 
     promotes: bool = False
     continues: bool = False
-    """whether the best fresh seed goes on alone"""
+    """whether the best fresh seed may go on alone"""
+    cpus_per_trial: int = 1
+    gpus_per_trial: float = 0.0
+    shares_machine: bool = False
+    """whether all workers are on one machine that is the sweep's own, so that one alone may have all cores"""
     least_rung: int = 1
     """epochs before which trials cannot be compared: the longest warm-up must be over"""
     least_epochs: int = 1
@@ -86,7 +88,9 @@ class Plan:
     fits: bool
     """whether even the least that a sweep does has room in its minutes"""
     continues: bool = False
-    """whether the best of the seeds is to go on alone, after they have used their share"""
+    """whether the best of the seeds is to go on alone, after they have used their share; forecast as well"""
+    threads: int | None = None
+    """of that run; None if there is none, and in records of older versions"""
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -110,15 +114,14 @@ def plan(minutes: float, workers: int, speed: Speed, demands: Demands) -> Plan:
     seeds = seeds_for(workers, promotes=demands.promotes) if demands.seeds is None else demands.seeds
     search_s = (SEARCH_SHARE if finalists else 1.0) * total_s
     confirm_s = total_s - search_s
-    length_in = partial(
-        confirm_length,
+    longest = confirm_length(
+        confirm_s,
         workers=workers,
         finalists=finalists,
         seeds=seeds,
         epoch_s=speed.slow_epoch_s,
         judge_epochs=speed.judge_epochs,
     )
-    longest = length_in(confirm_s)
     most = max(1, longest // LEAST_GROWTH) if finalists else MOST_SEARCH_EPOCHS
     epochs = demands.epochs or _search_epochs(search_s * workers, speed.epoch_s, demands, most=most)
     first = _first_rung(epochs, demands)
@@ -128,9 +131,24 @@ def plan(minutes: float, workers: int, speed: Speed, demands: Demands) -> Plan:
         first, each_s = None, epochs * speed.epoch_s + TRIAL_START_S
         room = math.floor(search_s * workers / each_s)
     trials = demands.trials or min(MOST_TRIALS, max(room, demands.least_trials, 1))
-    continues = demands.continues and finalists > 0 and (workers > 1 or seeds > workers)
-    # Where the best seed goes on, all of them have a part of the time; the rest is for that one.
-    length = max(length_in(SEEDS_SHARE * confirm_s) if continues else longest, epochs)
+    threads = threads_alone(
+        workers,
+        cpus_per_trial=demands.cpus_per_trial,
+        gpus_per_trial=demands.gpus_per_trial,
+        shares_machine=demands.shares_machine,
+    )
+    division = divide(
+        confirm_s,
+        workers=workers,
+        finalists=finalists,
+        seeds=seeds,
+        epoch_s=speed.slow_epoch_s,
+        judge_epochs=speed.judge_epochs,
+        least_epochs=epochs,
+        may_continue=demands.continues and finalists > 0,
+        threads=threads,
+        cpus_per_trial=demands.cpus_per_trial,
+    )
     judge_s = speed.judge_epochs * speed.slow_epoch_s * rounds_of(workers, finalists=finalists, seeds=seeds)
     needed_s = trials * each_s / workers if demands.trials is None else 0.0
     return Plan(
@@ -140,12 +158,13 @@ def plan(minutes: float, workers: int, speed: Speed, demands: Demands) -> Plan:
         reduction_factor=demands.reduction_factor,
         finalists=finalists,
         seeds=seeds,
-        confirm_epochs=length if finalists else 0,
+        confirm_epochs=division.epochs if finalists else 0,
         search_s=search_s,
         confirm_s=confirm_s,
         judge_s=judge_s if finalists else 0.0,
         fits=needed_s <= search_s * (1 + 1e-9) and (longest >= epochs or not finalists),
-        continues=continues,
+        continues=division.continues,
+        threads=threads if division.continues else None,
     )
 
 
@@ -171,31 +190,6 @@ def expected_epochs(epochs: int, first: int | None, reduction_factor: int) -> fl
         expected += share * (stop - done)
         share, done = share / reduction_factor, stop
     return expected
-
-
-def rounds_of(workers: int, *, finalists: int, seeds: int) -> float:
-    """Time of all confirm runs, in that of one: those that choose among several finalists, then the best one's seeds.
-
-    Seeds take turns (see `turns.py`), so that no worker is idle while another has two runs before it.
-    """
-    if not finalists:
-        return 0.0
-    return (-(-finalists // workers) if finalists > 1 else 0) + max(1.0, seeds / workers)
-
-
-def confirm_length(
-    left_s: float, *, workers: int, finalists: int, seeds: int, epoch_s: float, judge_epochs: float
-) -> int:
-    """Epochs of each confirm run for which the time is enough; 0 if it is not enough for one.
-
-    Args:
-        left_s: for all of them.
-    """
-    rounds = rounds_of(workers, finalists=finalists, seeds=seeds)
-    if not rounds or left_s <= 0:
-        return 0
-    epochs = RESERVE * left_s / (rounds * epoch_s) - judge_epochs
-    return min(MOST_CONFIRM_EPOCHS, max(0, math.floor(epochs)))
 
 
 def _search_epochs(room_s: float, epoch_s: float, demands: Demands, *, most: int) -> int:

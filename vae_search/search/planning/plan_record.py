@@ -68,8 +68,12 @@ def continues_best(spec: SweepSpec) -> bool:
     return is_planned and is_stable and trains_elbo and spec.budget.patience is None
 
 
-def demands_of(spec: SweepSpec) -> Demands:
-    """Demands of a spec on its plan; None where it leaves something to it."""
+def demands_of(spec: SweepSpec, *, shares_machine: bool) -> Demands:
+    """Demands of a spec on its plan; None where it leaves something to it.
+
+    Args:
+        shares_machine: whether all trials run on one machine that is the sweep's own.
+    """
     auto, pruning = spec.auto, spec.pruning
     warmup = longest_warmup_epochs(spec.search_space)
     weighs = spec.objective.stability_weight > 0 or "instability" in (spec.objective.pareto or ())
@@ -77,6 +81,9 @@ def demands_of(spec: SweepSpec) -> Demands:
     return Demands(
         promotes=spec.promote is not None,
         continues=continues_best(spec),
+        cpus_per_trial=spec.resources.cpus_per_trial,
+        gpus_per_trial=spec.resources.gpus_per_trial,
+        shares_machine=shares_machine,
         least_rung=warmup + 1,
         least_epochs=warmup + (EVALUATIONS_OF_INSTABILITY if weighs else 1),
         least_trials=max(1, len(spec.enqueue)),

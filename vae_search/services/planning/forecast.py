@@ -41,7 +41,7 @@ def forecast(spec: "SweepSpec", task: "TrainingTask", parts: Mapping[str, int]) 
         cost = ConfigCost(family=str(params.get("architecture")), epoch_flops=work)
         timings.append(Timing(cost=cost, epoch_s=work / flops_per_s, judge_s=judging / flops_per_s))
     speed = speed_of(timings, [timing.cost for timing in timings])
-    divided = plan(minutes, workers, speed, demands_of(spec))
+    divided = plan(minutes, workers, speed, demands_of(spec, shares_machine=True))
     record = SweepPlan(minutes=minutes, workers=workers, speed=speed, plan=divided)
     return _with_length(spec.settled(values_of(divided, spec)), record), record
 

@@ -38,7 +38,8 @@ def plan_sentence(
         if continuation is not None:
             words += f" {continuation}."
         elif plan.continues and confirm_epochs is None:
-            words += " The best of them goes on for the rest of the time, alone and with all cores."
+            threads = "" if plan.threads is None else f" with {plan.threads} thread{'s' if plan.threads > 1 else ''}"
+            words += f" The best of them goes on for the rest of the time, alone{threads}."
     words += f" An epoch takes about {record.speed.epoch_s:.2g} s with {record.workers} at once."
     return words if plan.fits else f"{words} This is more than the minutes hold: raise budget.minutes."
 

@@ -4,7 +4,6 @@ A sweep that exists has been settled when it began, and keeps its numbers.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vae_search.errors import ClusterTrouble
@@ -82,9 +81,7 @@ def settle(
             "Write numbers for budget.trials and budget.epochs, or try again once a node holds a trial."
         )
     speed = speed_of(timings, found[0].costs)
-    demands = demands_of(spec)
-    if address is not None:  # a seed that goes on would have the cores of one machine
-        demands = replace(demands, continues=False)
+    demands = demands_of(spec, shares_machine=address is None and not inline)
     divided = plan(minutes, workers, speed, demands)
     record = SweepPlan(minutes=minutes, workers=workers, speed=speed, plan=divided, timings=timings)
     observer.on_phase(plan_sentence(record))

@@ -1,7 +1,7 @@
 """Decisions on the confirm runs of a planned sweep, as readers see them: their length, and the run that goes on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from vae_search.errors import CorruptStore, NotFound
@@ -27,6 +27,15 @@ class ConfirmDecision:
     """epoch from which the best seed goes on, unless too little time is left then; None: it does not"""
     threads: int | None
     """of its training then"""
+    trials: int | None = None
+    """budget of trials by then; None in records of older versions"""
+    minutes: float | None = None
+    """budget of minutes by then, likewise"""
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields of the record; what is None is left out."""
+        record = asdict(self) | {"turn_epochs": {str(seed): epoch for seed, epoch in self.turn_epochs.items()}}
+        return {name: value for name, value in record.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +71,8 @@ def confirm_decision(store: Store, sweep: str, *, incarnation: str | None) -> Co
             turn_epochs={int(seed): int(epoch) for seed, epoch in record["turn_epochs"].items()},
             branch_epoch=int(record["branch_epoch"]) if goes_on else None,
             threads=int(record["threads"]) if goes_on else None,
+            trials=int(record["trials"]) if "trials" in record else None,
+            minutes=float(record["minutes"]) if "minutes" in record else None,
         )
     except NotFound:
         return None

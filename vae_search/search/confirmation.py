@@ -111,12 +111,12 @@ class ConfirmationPlan:
             self.continued.settle(self._ended, self._length, turns=self.turns, left_s=left_s, check_lease=check_lease)
 
     def ends_search(self, budget: Budget) -> bool:
-        """True if no trial may begin any more, since the length of the runs is decided; see `ConfirmLength`.
+        """True if no trial may begin any more: the length of the runs is decided, and there is one to confirm.
 
         Args:
             budget: by now.
         """
-        return self._length.ends_search(trials=budget.trials, minutes=budget.minutes)
+        return bool(self._finalists) and self._length.ends_search(trials=budget.trials, minutes=budget.minutes)
 
     def end(self, *, check_lease: Callable[[], None]) -> None:
         """Leave the store in order where nothing more will be issued.

@@ -6,7 +6,7 @@ import pytest
 
 from vae_search.data.dataset import load_dataset
 from vae_search.data.tasks import JudgeTask, TrainingTask
-from vae_search.search.planning import plan
+from vae_search.search.planning import confirm_time, plan
 from vae_search.search.progress import Observer
 from vae_search.search.worker.speed_probe import probe_speed
 from vae_search.services import sweeps
@@ -34,8 +34,9 @@ def run(store: LocalStore, cache: Path, *overrides: str):
 
 def test_minutes_alone_search_confirm_and_judge_and_are_measured_once(tmp_path, monkeypatch):
     store = LocalStore(tmp_path / "store")
-    for limit, value in (("MOST_TRIALS", 3), ("MOST_SEARCH_EPOCHS", 3), ("MOST_CONFIRM_EPOCHS", 5)):
-        monkeypatch.setattr(plan, limit, value)  # else it would train for two minutes
+    limits = ((plan, "MOST_TRIALS", 3), (plan, "MOST_SEARCH_EPOCHS", 3), (confirm_time, "MOST_CONFIRM_EPOCHS", 5))
+    for module, limit, value in limits:
+        monkeypatch.setattr(module, limit, value)  # else it would train for two minutes
 
     outcome = run(store, tmp_path / "cache")
 

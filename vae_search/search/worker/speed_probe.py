@@ -16,6 +16,7 @@ from vae_search.vae.inference.scoring import judge
 from vae_search.vae.networks.model_config import ModelDescription
 from vae_search.vae.networks.network import build
 from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.objective.evaluation_size import iwae_flops_per_epoch
 from vae_search.vae.training.costs import mean_flops_per_image
 from vae_search.vae.training.plan import TrainingPlan
 from vae_search.vae.training.trainer import Trainer
@@ -67,13 +68,16 @@ def probe_speed(
 
 
 def cost_of(spec: SweepSpec, params: Mapping[str, ParamValue], task: TrainingTask) -> ConfigCost:
-    """Cost of a config's epochs on these images, on average; a backward pass costs two forward passes."""
+    """Cost of a config's epochs on these images, on average, and of the importance-weighted bound after some of them.
+
+    A backward pass costs two forward passes.
+    """
     config = Config.from_params(params)
     network = build(NetworkSpec.of(config, task.image_shape, likelihood=spec.likelihood, classes=task.classes))
-    return ConfigCost(
-        family=str(params.get("architecture", Config().architecture)),
-        epoch_flops=3.0 * mean_flops_per_image(network, config, epochs=spec.budget.epochs) * len(task.train),
-    )
+    epochs, select = spec.budget.epochs, len(task.select)
+    trained = 3.0 * mean_flops_per_image(network, config, epochs=epochs) * len(task.train)
+    scored = iwae_flops_per_epoch(config, epochs=epochs, decoder_flops=network.decoder_flops, images=select)
+    return ConfigCost(family=str(params.get("architecture", Config().architecture)), epoch_flops=trained + scored)
 
 
 def _judge_s(

@@ -77,7 +77,9 @@ def limits_status(
     gpus, rows = spec.resources.gpus_per_trial, Ledger(store, record.sweep).read().rows
     spent = spent_by_all((*rows, *confirm_rows), gpus=gpus)
     finalists = finalists_in(leaderboard, spec.confirm.finalists, pareto_criteria(spec))
-    runs, epochs = spec.confirm.runs - len(confirm_rows), spec.confirm_epochs
+    # What goes on from a seed has ended as well, but is none of them.
+    runs = spec.confirm.runs - sum(not row.continues for row in confirm_rows)
+    epochs = spec.confirm_epochs
     confirm = confirm_need(finalists, runs=runs, epochs=epochs, budget_epochs=budget.epochs, gpus=gpus)
     searched = spent_by_all(rows, gpus=gpus)
     confirmed = spent_by_all(confirm_rows, gpus=gpus)

@@ -16,6 +16,7 @@ from vae_search.store.paths import SweepPaths
 from vae_search.vae.inference.scoring import JUDGE_IWAE_SAMPLES
 from vae_search.vae.networks.network import build
 from vae_search.vae.networks.network_spec import NetworkSpec
+from vae_search.vae.objective.evaluation_size import iwae_flops_per_epoch
 from vae_search.vae.training.costs import mean_flops_per_image
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def forecast(spec: "SweepSpec", task: "TrainingTask", parts: Mapping[str, int]) 
         config = Config.from_params(params)
         network = build(NetworkSpec.of(config, task.image_shape, likelihood=spec.likelihood, classes=task.classes))
         flops = mean_flops_per_image(network, config, epochs=spec.budget.epochs)
-        work = epoch_flops(task, flops=flops, decoder_flops=network.decoder_flops)
+        work = epoch_flops(task, flops=flops, decoder_flops=network.decoder_flops) + iwae_flops_per_epoch(
+            config, epochs=spec.budget.epochs, decoder_flops=network.decoder_flops, images=len(task.select)
+        )
         judging = parts["judge"] * JUDGE_IWAE_SAMPLES * network.decoder_flops
         cost = ConfigCost(family=str(params.get("architecture")), epoch_flops=work)
         timings.append(Timing(cost=cost, epoch_s=work / flops_per_s, judge_s=judging / flops_per_s))

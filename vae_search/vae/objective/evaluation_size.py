@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from vae_search.spec.hyperparameters import Config
+
 # Fixed: the noise of an image follows from its place in a batch, and another size would change a score's last bits. A
 # last batch that is not full costs what its images cost.
 EVALUATION_BATCH = 500
@@ -33,6 +35,18 @@ def elbo_draws(images: int) -> int:
     al. 2018, "On Nesting Monte Carlo Estimators", eq. 3: variance of images / n + variance of draws / (n · draws)).
     """
     return min(MOST_ELBO_DRAWS, -(-ELBO_PASSES // images))
+
+
+def iwae_flops_per_epoch(config: Config, *, epochs: int, decoder_flops: float, images: int) -> float:
+    """Cost of the importance-weighted bound after each epoch that trains one, on average over all epochs.
+
+    Args:
+        epochs: of the training.
+        decoder_flops: of one image through the decoder.
+        images: that are scored.
+    """
+    share = 1.0 - config.elbo_epochs(epochs) / epochs
+    return share * TRIAL_IWAE_SAMPLES * decoder_flops * images
 
 
 def held_at_once(image_shape: tuple[int, int, int], outputs: int, layer_outputs: Sequence[int]) -> HeldAtOnce:

@@ -5,9 +5,12 @@ import pytest
 from tests.support.sweeps import Sessions
 from vae_search.core.trial_state import State
 from vae_search.search.planning.confirm_length import ConfirmLength
+from vae_search.spec.hyperparameters import Config
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.trials import Ledger
+from vae_search.vae.networks.network import build
+from vae_search.vae.networks.network_spec import NetworkSpec
 
 pytestmark = pytest.mark.needs_tensorflow
 
@@ -75,3 +78,18 @@ def test_a_planned_length_knows_what_the_last_epochs_cost(open_session, store):
     found = ConfirmLength(session.spec, store, plan=None, incarnation=None)._epoch_s(row)
 
     assert found == pytest.approx((sum(walls_s[1:3]) + sum(walls_s[4:])) / 4)  # the first of each kind compiles
+
+
+def test_a_plan_counts_the_draws_of_the_last_epochs_and_the_bound_that_is_taken_after_each(open_session, small_task):
+    from vae_search.search.worker.speed_probe import cost_of
+
+    spec = open_session(*SETTINGS, "budget={trials: 1, epochs: 6}", "pruning=off").spec
+    params = {"latent_dim": 4, "depth": 1, "width": 16, "batch_size": 64, "iwae_from": 0.5}
+
+    one, four = (cost_of(spec, {**params, "bound_samples": samples}, small_task) for samples in (1, 4))
+
+    config = Config.from_params(params)
+    decoder = build(NetworkSpec.of(config, small_task.image_shape, likelihood=spec.likelihood)).decoder_flops
+    draws = 3 * (4 - 1) * decoder * len(small_task.train)  # forwards, and backwards at twice the cost
+    bound = 16 * decoder * len(small_task.select)
+    assert four.epoch_flops - one.epoch_flops == pytest.approx(0.5 * (draws + bound))

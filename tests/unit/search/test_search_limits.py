@@ -1,17 +1,27 @@
 """Limits of a sweep by what processors spent, and the stop of its search: counted once, kept over kills, and told."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
+from tests.support.candidates import finalist_row
 from tests.support.rows import trial_row
 from vae_search.core.trial_state import Reason, State
+from vae_search.search.confirmation import ConfirmationPlan
+from vae_search.search.limits.search_limits import SearchLimits
 from vae_search.search.limits.spending import Spent, confirm_need, forecast, spent_by, used_limit
+from vae_search.search.running_trial import SweepContext
+from vae_search.services.limits.limits_status import limits_status
 from vae_search.services.limits.words import estimate_lines, limit_lines, spending_lines
 from vae_search.spec.sections import Budget
 from vae_search.store.control.search_stop import SearchStop, read_stop, write_stop
+from vae_search.store.leases.lease import acquire
+from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
+from vae_search.store.queries.leaderboard import read_leaderboard
+from vae_search.store.sweeps.sweep_record import StoredRecord
 
 BUDGET = Budget(trials=10, epochs=4, cpu_hours=1.0)
 STOP = SearchStop(gain_nats=0.05, confidence=0.95, trials=20, tried=12, chance=0.03)
@@ -149,3 +159,38 @@ def test_a_search_without_anything_to_gain_stops_and_says_so(open_session, store
     assert len(session.landed) == stop.tried < 60
     assert stop.chance <= 0.05
     assert session.coordinator.exhausted
+
+
+@pytest.mark.needs_tensorflow
+def test_what_goes_on_is_no_seed_in_the_reserve_of_hours(store):
+    """Two of three seeds have ended, and what goes on from one; the third is to come, and takes what its trial took."""
+    from tests.support.sweeps import small_spec
+
+    hours = 1200.0 / 3600
+    confirm = "confirm={finalists: 1, seeds: 3}"
+    spec = small_spec(f"budget={{trials: 1, epochs: 6, cpu_hours: {hours!r}}}", "pruning=off", confirm)
+    trial = row(0, sweep="small", epochs=6)
+    seeds = [finalist_row(0, seed, "small", epochs=6, cpu_s=0.0) for seed in (1, 2)]
+    went_on = ConfirmRow.of(row(0, sweep="small", epochs=9, cpu_s=0.0), confirm_seed=-1, continues_epoch=5)
+    Ledger(store, "small").commit(trial, [])
+    for each in (*seeds, went_on):
+        ConfirmRuns(store, "small").commit(each)
+    plan = ConfirmationPlan(spec, store)
+    plan.note(trial)
+    context = SweepContext(spec=spec, lease=1, comparability_key="c" * 64, versions={})
+    limits = SearchLimits(
+        context, store=store, lease=acquire(store, "small"), plan=plan, seconds_left=lambda: math.inf, slots=lambda: 1
+    )
+    limits.replay([trial])
+
+    told = limits_status(
+        store,
+        spec,
+        StoredRecord(sweep="small", fields={}),
+        read_leaderboard(store, "small"),
+        (*seeds, went_on),
+    )
+
+    assert limits.search_time_is_up()  # 600 s are spent, 600 s are for the seed
+    assert told.used == "cpu_hours"
+    assert told.forecast.cpu_s == 1200.0

@@ -113,10 +113,17 @@ class ConfirmationPlan:
     def ends_search(self, budget: Budget) -> bool:
         """True if no trial may begin any more: the length of the runs is decided, and there is one to confirm.
 
+        A budget that is raised meanwhile waits for the runs whose length the time has been divided for.
+
         Args:
             budget: by now.
         """
-        return bool(self._finalists) and self._length.ends_search(trials=budget.trials, minutes=budget.minutes)
+        if not self._finalists or self._length.is_open or self._length.epochs is None:
+            return False
+        if self._length.ends_search(trials=budget.trials, minutes=budget.minutes):
+            return True
+        goes_on = self._length.branch_epoch is not None
+        return goes_on and (bool(self._wanted()) or self.continued.is_to_come(self._ended))
 
     def end(self, *, check_lease: Callable[[], None]) -> None:
         """Leave the store in order where nothing more will be issued.

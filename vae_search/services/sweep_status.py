@@ -92,6 +92,7 @@ class SweepStatus:
     def _may_go_on(self) -> bool:
         """True while the best seed goes on, or nobody has decided yet that too little time is left for it."""
         is_meant = self.confirm_decision is not None and self.confirm_decision.branch_epoch is not None
+        is_meant = is_meant and all(row.state is State.COMPLETE for row in self.confirm_rows if row.confirm_seed > 0)
         return (is_meant or self.continuation is not None) and not self.continued_rows
 
     @property

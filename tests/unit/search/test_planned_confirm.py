@@ -112,21 +112,27 @@ def test_the_search_leaves_the_share_of_the_plan_once_there_is_a_finalist(open_s
     assert again.coordinator.next_assignment().confirms
 
 
-def test_no_trial_begins_once_the_rest_of_the_time_is_given_to_the_seeds(store, open_session):
-    left = [60.0]
-    overrides = ("budget={trials: 9, epochs: 3, minutes: 1}", *PLANNED[1:])
-    session = open_session(*overrides, plan=PLAN, seconds_left=lambda: left[0], slots=2)
-    session.run(until=lambda report: report.key == "000001" and report.scores is not None)
-    left[0] = 38.0
-    again = open_session(*overrides, plan=PLAN, seconds_left=lambda: left[0], slots=2)
-    again.run(until=lambda report: left.append(0.0) or "-s" in report.key)
+@pytest.mark.parametrize(
+    ("minutes", "branch", "begins"),
+    [(1, {}, False), (5, {"branch_epoch": 4, "threads": 1}, False), (5, {}, True)],
+    ids=["the same minutes", "more minutes while a run is to go on", "more minutes"],
+)
+def test_no_trial_begins_once_the_time_is_divided_among_the_seeds(store, open_session, minutes, branch, begins):
+    session = open_session("budget={trials: 9, epochs: 3, minutes: 1}", *PLANNED[1:], plan=PLAN)
+    session.run(until=lambda report: report.key == "000001")
+    store.create(DECIDED, json.dumps({"epochs": 6, "turn_epochs": {}, "trials": 9, "minutes": 1.0} | branch).encode())
+    again = open_session(f"budget={{trials: 9, epochs: 3, minutes: {minutes}}}", *PLANNED[1:], plan=PLAN)
 
-    trials = [path for path in store.list(SweepPaths("small").trials) if path.endswith(".parquet")]
+    interrupted = again.coordinator.next_assignment()
+    again.coordinator.started(interrupted.key)
+    again.runner.begin(interrupted)
+    while again.coordinator.record(again.runner.step()) is None:
+        pass
+    again.coordinator.commit_trial(interrupted.key)
     handed_out = [again.coordinator.next_assignment() for _ in range(2)]
 
-    assert len(trials) == 2
-    assert json.loads(store.read(DECIDED))["minutes"] == 1.0
-    assert [assignment.key for assignment in handed_out if assignment] == ["000000-s2", "000000-s3"]
+    assert interrupted.key == "000001"
+    assert [assignment.confirms for assignment in handed_out] == [not begins] * 2
 
 
 def test_a_plan_is_read_as_it_was_recorded():

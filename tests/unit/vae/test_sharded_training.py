@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vae_search.data.tasks import TaskLabels
 from vae_search.search.planning.continuation import shards_of
 from vae_search.spec.hyperparameters import Config
+from vae_search.vae.training.trainer import Trainer
 
 pytestmark = pytest.mark.needs_tensorflow
 
@@ -62,6 +64,20 @@ def test_two_shards_of_a_batch_train_what_the_whole_one_does(trainer, plan, conf
     assert sharded.grad_norm_max == pytest.approx(whole.grad_norm_max, rel=1e-3)
     for name, value in expected.items():
         np.testing.assert_allclose(weights[name], value, rtol=1e-2, atol=1e-3, err_msg=name)
+
+
+def test_shards_of_a_conditional_model_see_their_own_labels(task, plan):
+    labels = np.arange(len(task.train)) % 3
+    select = np.arange(len(task.select)) % 3
+    labelled = replace(task, labels=TaskLabels(train=labels, select=select, classes=3), measured_labels=select)
+    trainer, found = Trainer(labelled, threads=1), []
+    for shards in (1, 2):
+        run = trainer.start(CONFIG, replace(plan, shards=shards), seed=3)
+        found.append((run.train_epoch().train_neg_elbo, run.averaged_weights()))
+
+    assert found[1][0] == pytest.approx(found[0][0], rel=1e-4)
+    for name, value in found[0][1].items():
+        np.testing.assert_allclose(found[1][1][name], value, rtol=1e-2, atol=1e-3, err_msg=name)
 
 
 def test_a_sharded_run_that_continues_from_its_state_ends_with_the_same_bits(trainer, plan):

@@ -79,9 +79,11 @@ class ConfirmLength:
         if self._decision is None:
             return False
         plan, decision = self._plan, self._decision
-        known_trials = decision.trials or (trials if plan is None else plan.plan.trials)
-        known_minutes = decision.minutes or (minutes if plan is None else plan.minutes)
-        return trials <= known_trials and (minutes is None or known_minutes is None or minutes <= known_minutes)
+        known_trials = decision.trials or (None if plan is None else plan.plan.trials)
+        known_minutes = decision.minutes or (None if plan is None else plan.minutes)
+        if known_trials is None or known_minutes is None or minutes is None:
+            return False  # of a fork by an older version: nobody knows whether it was raised
+        return trials <= known_trials and minutes <= known_minutes
 
     def reserved_s(self, minutes: float | None) -> float | None:
         """Seconds that the search leaves to the confirm runs; None if they are as long as the spec says.

@@ -80,6 +80,14 @@ class ContinuedRun:
             shares_machine=self._shares_machine,
         )
 
+    def is_to_come(self, ended: Sequence[ConfirmRow]) -> bool:
+        """True while a run may begin to go on, or goes on.
+
+        Args:
+            ended: the runs of fresh seeds.
+        """
+        return not self.rows and not self._is_declined and self._best(ended) is not None
+
     def settle(
         self,
         ended: Sequence[ConfirmRow],
@@ -119,8 +127,7 @@ class ContinuedRun:
         self, ended: Sequence[ConfirmRow], length: ConfirmLength, turns: Turns
     ) -> TrialAssignment | None:
         """The run as far as it is decided; None if none goes on. Arguments as for `settle`."""
-        best = self._best(ended)
-        if length.branch_epoch is None or self.rows or best is None or self._is_declined:
+        if length.branch_epoch is None or not self.is_to_come(ended) or (best := self._best(ended)) is None:
             return None
         confirm_seed = continued_seed(best.confirm_seed)
         if not self._records:  # that there is one to come is all that can be told yet
@@ -182,8 +189,9 @@ class ContinuedRun:
             return
         values = (best.trial, best.confirm_seed, branch_epoch, threads)
         about = dict(zip(OF_CONTINUATION, values, strict=True))
-        if threads > self._spec.resources.cpus_per_trial:
-            about["shards"] = shards_of(Config.from_params(best.params).batch_size, threads=threads)
+        shards = shards_of(Config.from_params(best.params).batch_size, threads=threads)
+        if shards > self._spec.resources.cpus_per_trial:  # else threads that share operations use more cores
+            about["shards"] = shards
         self._decide(stage, about | {"left_s": left_s, "epoch_s": epoch_s}, check_lease)
 
     def _go_on(self, waiting: RunningTrial, *, left_s: float, check_lease: Callable[[], None]) -> None:

@@ -38,6 +38,7 @@ from vae_search.vae.training.training_run import TrainingRun
 
 logger = logging.getLogger(__name__)
 
+MOST_SCORING_THREADS = 4  # each of them holds a part of an evaluation in memory
 LEAVING_POLL_S = 1.0  # between two looks for a request to stop, or a node that goes
 
 
@@ -76,7 +77,7 @@ class TrialRunner:
         spec = config.spec
         self._trial_plan = TrainingPlan.of(spec, rungs=config.rungs)
         self._threads_of_operation = threads or spec.resources.cpus_per_trial if shards is None else 1
-        self._scoring_threads = 1 if shards is None else threads or 1
+        self._scoring_threads = 1 if shards is None else min(threads or 1, MOST_SCORING_THREADS)
         self._trainer = Trainer.of(spec, task, threads=threads, shares_operations=shards is None)
         self._metrics = MetricsEngine(metrics=spec.metrics, task=task) if spec.metrics else None
         if self._metrics is not None:

@@ -99,7 +99,7 @@ class Case:
 
     @property
     def assignment(self) -> TrialAssignment:
-        """The trial; of `wsd`, which decays in confirm runs alone, such a run."""
+        """The trial; of `wsd`, which decays in confirm runs alone, such a run, and some of those with shards."""
         confirms = self.schedule == "wsd"
         return TrialAssignment(
             trial=0,
@@ -108,6 +108,7 @@ class Case:
             confirm_seed=1 if confirms else None,
             epochs=EPOCHS if confirms else None,
             decay_epochs=EPOCHS - SWITCH_EPOCH if confirms else None,
+            shards=2 if confirms and self.draws == 1 and not self.clips else None,
         )
 
 

@@ -161,7 +161,7 @@ class ConfirmationPlan:
         return TrialAssignment(
             trial=run.trial,
             confirm_seed=run.confirm_seed,
-            params=row.params,
+            params=self._length.params_of(row.params),
             seed=derived_seed(self._spec.seed, run.trial, f"confirm seed {run.confirm_seed}"),
             epochs=self._length.epochs,
             turn_epoch=self._length.turn_epochs.get(run.confirm_seed),

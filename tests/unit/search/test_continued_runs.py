@@ -9,13 +9,14 @@ from tests.support.rows import trial_row
 from tests.support.sweeps import Sessions, small_spec
 from vae_search.errors import Conflict
 from vae_search.search.planning import continued_run
-from vae_search.search.planning.confirm_length import ConfirmLength
+from vae_search.search.planning.confirm_length import ConfirmLength, warmup_of
 from vae_search.search.planning.continuation import Stage
 from vae_search.store.backends.local import LocalStore
 from vae_search.store.control.confirm_decisions import continuation_of
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.artifacts import WEIGHTS_FILE
 from vae_search.store.ledger.confirm_runs import ConfirmRow, ConfirmRuns
+from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
 from vae_search.vae.inference.npz import arrays_of
 
@@ -293,3 +294,64 @@ def test_seeds_get_all_the_time_where_nobody_goes_on(store, override, setting):
 
     assert (found.branch_epoch, found.threads) == (None, None)
     assert found.epochs == max(int(0.97 * setting["left_s"]), 500 if "500" in override else 0)
+
+
+WARMED = "search_space={latent_dim: 4, kl_warmup_epochs: {type: int, low: 0, high: 8}}"
+LONGER = "budget={trials: 1, epochs: 20, minutes: 1}"
+
+
+def test_a_warm_up_that_is_searched_lasts_a_quarter_of_a_long_run_at_least(store):
+    found = length_of(store, LONGER, WARMED, left_s=1000.0)
+
+    again = ConfirmLength(small_spec(*PLANNED, LONGER, WARMED), store, plan=None, incarnation=None)
+    for length in (found, again):
+        assert length.epochs == 339
+        assert length.params_of({"latent_dim": 4, "kl_warmup_epochs": 5}) == {"latent_dim": 4, "kl_warmup_epochs": 84}
+        assert length.params_of({"kl_warmup_epochs": 100}) == {"kl_warmup_epochs": 100}
+        assert length.params_of({"latent_dim": 4}) == {"latent_dim": 4}  # of a family that has none here
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("search_space={latent_dim: 4, kl_warmup_epochs: 5}",),
+        (WARMED, "lr_schedule=constant"),
+        ("search_space={latent_dim: 4, bound_samples: 4, kl_warmup_epochs: {type: int, low: 0, high: 8}}",),
+    ],
+)
+def test_a_warm_up_stays_where_it_is_fixed_or_might_not_end_in_time(store, overrides):
+    found = length_of(store, LONGER, *overrides, left_s=1000.0)
+
+    assert "kl_warmup_epochs" not in json.loads(store.read(PATHS.confirm_length(None)))
+    assert found.params_of({"kl_warmup_epochs": 5}) == {"kl_warmup_epochs": 5}
+
+
+def test_a_warm_up_leaves_the_epochs_that_instability_needs():
+    assert [warmup_of(epochs) for epochs in (3, 8, 9, 10, 100, 100_000)] == [0, 0, 1, 2, 25, 10_000]
+
+
+def test_seeds_and_what_goes_on_have_the_warm_up_that_is_decided_and_old_decisions_leave_the_configs_own(
+    tmp_path, sessions
+):
+    space = (
+        "search_space={latent_dim: 2, depth: 1, width: 16, batch_size: 64, "
+        "kl_warmup_epochs: {type: int, low: 0, high: 1}}"
+    )
+    found = []
+    for record in ({}, {"kl_warmup_epochs": 3}):
+        store = LocalStore(tmp_path / str(len(found)))
+        length = {"epochs": 5, "turn_epochs": {}, "branch_epoch": 4, "threads": 1}
+        store.create(PATHS.confirm_length(None), json.dumps(length | record).encode())
+        sessions(store, space).run()
+        found.append(store)
+
+    own = Ledger(found[0], "small").trial(0).params["kl_warmup_epochs"]
+    warmups = [
+        [row.params["kl_warmup_epochs"] for row in (*ConfirmRuns(store, "small").rows(), went_on(store))]
+        for store in found
+    ]
+    assert own <= 1
+    assert warmups == [[own] * 3, [3] * 3]
+    assert Ledger(found[1], "small").trial(0).params["kl_warmup_epochs"] == own
+    scores = [[row.neg_elbo for row in ConfirmRuns(store, "small").rows()] for store in found]
+    assert scores[0] != scores[1]

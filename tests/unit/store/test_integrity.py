@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.support.candidates import finalist_row
 from tests.support.rows import epoch_rows, trial_row
 from vae_search.cli.exit_codes import raise_if_still_damaged
 from vae_search.core.trial_state import Reason, State
@@ -19,6 +20,7 @@ from vae_search.store.backends.local import LocalStore
 from vae_search.store.leases.lease import acquire
 from vae_search.store.ledger import artifacts
 from vae_search.store.ledger.checkpoints import PAUSE_FILE
+from vae_search.store.ledger.confirm_runs import ConfirmRuns
 from vae_search.store.ledger.trials import Ledger
 from vae_search.store.maintenance.integrity import inspect
 from vae_search.store.maintenance.repair import set_aside
@@ -160,6 +162,17 @@ def test_a_confirm_run_of_a_finished_trial_is_no_leftover(swept):
     swept.create(SweepPaths("digits").suggestion("000001-s1"), b"{}")
 
     assert inspect(swept, "digits").findings == ()
+
+
+def test_a_longer_warm_up_of_a_confirm_run_is_no_damage_but_other_parameters_are(swept):
+    params = {"architecture": "mlp", "latent_dim": 16, "beta": 0.5}
+    for seed, changed in ((1, {"kl_warmup_epochs": 75}), (2, {"latent_dim": 64})):
+        row = finalist_row(0, seed, params=params | changed, spec_sha256=SPEC_SHA256)
+        ConfirmRuns(swept, "digits").commit(row)
+
+    found = [each.path for each in inspect(swept, "digits").findings if "does not fit" in each.problem]
+
+    assert found == [SweepPaths("digits").finalist(0, 2)]
 
 
 def test_an_artifact_whose_removal_was_interrupted_is_a_leftover_and_no_damage(swept: LocalStore) -> None:

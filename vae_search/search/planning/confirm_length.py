@@ -4,6 +4,7 @@ By then the best config is known, and how fast it trains here; all the time that
 """
 
 import logging
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -11,10 +12,11 @@ from contextlib import suppress
 from vae_search.errors import CorruptStore, NotFound
 from vae_search.search.planning.confirm_time import divide
 from vae_search.search.planning.plan import SEARCH_SHARE
-from vae_search.search.planning.plan_record import SweepPlan, continues_best
+from vae_search.search.planning.plan_record import SweepPlan, continues_best, stretches_warmup
 from vae_search.search.planning.turns import turn_epochs
+from vae_search.spec.hyperparameters import RULES, ParamValue
 from vae_search.spec.planning.decay import decay_epochs_of
-from vae_search.spec.sections import Budget
+from vae_search.spec.sections import EVALUATIONS_OF_INSTABILITY, Budget
 from vae_search.spec.sweep_spec import SweepSpec
 from vae_search.store.backends.base import AlreadyThere, Store
 from vae_search.store.backends.json_records import to_json_bytes
@@ -24,6 +26,9 @@ from vae_search.store.ledger.trials import Ledger
 from vae_search.store.paths import SweepPaths
 
 logger = logging.getLogger(__name__)
+
+WARMUP = "kl_warmup_epochs"
+WARMUP_SHARE = 0.25  # of a confirm run in which the KL weight rises, at least, where the warm-up is searched
 
 
 class ConfirmLength:
@@ -62,6 +67,15 @@ class ConfirmLength:
     def threads(self) -> int | None:
         """Threads of its training then."""
         return None if self._decision is None else self._decision.threads
+
+    def params_of(self, params: Mapping[str, ParamValue]) -> Mapping[str, ParamValue]:
+        """Parameters of a confirm run: the config's, with the KL warm-up of a long training where that is decided.
+
+        All seeds of a config have the same, and so has what goes on from one of them.
+        """
+        least = None if self._decision is None else self._decision.kl_warmup_epochs
+        own = params.get(WARMUP)
+        return params if least is None or not isinstance(own, int) or own >= least else {**params, WARMUP: least}
 
     @property
     def is_open(self) -> bool:
@@ -139,6 +153,7 @@ class ConfirmLength:
             threads=threads if division.continues else None,
             trials=budget.trials,
             minutes=budget.minutes,
+            kl_warmup_epochs=warmup_of(epochs) if stretches_warmup(self._spec) else None,
         )
         measured = {"left_s": left_s, "slots": slots, "epoch_s": epoch_s, "judge_epochs": judge_epochs}
         record = decision.to_json() | measured
@@ -173,3 +188,9 @@ class ConfirmLength:
         kinds = [[wall_s for kind, wall_s in timed if kind is is_elbo] for is_elbo in (True, False)]
         usual_s = [len(walls_s) * statistics.median(walls_s[1:] or walls_s) for walls_s in kinds if walls_s]
         return sum(usual_s) / len(timed)
+
+
+def warmup_of(epochs: int) -> int:
+    """Epochs of KL warm-up that a confirm run of so many has at least; enough remain for its instability."""
+    most = min(int(RULES[WARMUP].high), epochs - EVALUATIONS_OF_INSTABILITY)
+    return max(0, min(most, math.floor(WARMUP_SHARE * epochs)))

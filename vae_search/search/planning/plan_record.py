@@ -68,6 +68,19 @@ def continues_best(spec: SweepSpec) -> bool:
     return is_planned and is_stable and trains_elbo and spec.budget.patience is None
 
 
+def stretches_warmup(spec: SweepSpec) -> bool:
+    """True if confirm runs of a planned length may have a longer KL warm-up than their trial had.
+
+    The warm-up of trials is bounded by their first rung, so that a search cannot say how long one should be in a
+    training of many times the epochs. A number that the spec fixes is kept. With `wsd` the KL weight is full long
+    before the decay; a bound of several draws may be trained before that.
+    """
+    is_searched = any(entry.name == "kl_warmup_epochs" for entry in spec.search_space.searched)
+    is_stable = spec.lr_schedule == "wsd" or LR_SCHEDULE in spec.auto
+    trains_elbo = spec.search_space.largest("bound_samples", default=1) == 1
+    return spec.confirm.epochs == AUTO and is_searched and is_stable and trains_elbo
+
+
 def demands_of(spec: SweepSpec, *, shares_machine: bool) -> Demands:
     """Demands of a spec on its plan; None where it leaves something to it.
 

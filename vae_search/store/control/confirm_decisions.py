@@ -31,6 +31,8 @@ class ConfirmDecision:
     """budget of trials by then; None in records of older versions"""
     minutes: float | None = None
     """budget of minutes by then, likewise"""
+    kl_warmup_epochs: int | None = None
+    """epochs of KL warm-up that each run has at least; None: the config's own, as in records of older versions"""
 
     def to_json(self) -> dict[str, Any]:
         """Fields of the record; what is None is left out."""
@@ -73,6 +75,7 @@ def confirm_decision(store: Store, sweep: str, *, incarnation: str | None) -> Co
             threads=int(record["threads"]) if goes_on else None,
             trials=int(record["trials"]) if "trials" in record else None,
             minutes=float(record["minutes"]) if "minutes" in record else None,
+            kl_warmup_epochs=int(record["kl_warmup_epochs"]) if "kl_warmup_epochs" in record else None,
         )
     except NotFound:
         return None

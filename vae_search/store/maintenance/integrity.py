@@ -7,6 +7,7 @@ from contextlib import suppress
 from vae_search.core.trial_state import State
 from vae_search.errors import Conflict, CorruptStore, NotFound
 from vae_search.spec.measures.pareto import pareto_criteria
+from vae_search.spec.search_space import SearchSpace
 from vae_search.store import paths as store_paths
 from vae_search.store.backends.base import Store
 from vae_search.store.backends.file_sets import read_file_set
@@ -134,8 +135,16 @@ def _record_findings(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> 
             yield Finding(path=path, problem=foreign, damaged=True)
         if row.comparability_key != record.comparability_key:
             yield Finding(path=path, problem="was scored on another task than its sweep", damaged=True)
-        for problem in record.spec.search_space.problems(row.params)[:1]:
+        for problem in _problems(record.spec.search_space, row)[:1]:
             yield Finding(path=path, problem=f"does not fit the search space: {problem}", damaged=True)
+
+
+def _problems(space: SearchSpace, row: TrialRow) -> list[str]:
+    """Reasons why a row's parameters are no point of the space; a long confirm run may have a longer KL warm-up."""
+    if not isinstance(row, ConfirmRow):
+        return space.problems(row.params)
+    params = {name: value for name, value in row.params.items() if name != "kl_warmup_epochs"}
+    return space.problems(params, partial=True)
 
 
 def _lease_findings(store: Store, sweep: str, rows: Mapping[str, TrialRow]) -> Iterator[Finding]:

@@ -316,7 +316,10 @@ def test_a_warm_up_that_is_searched_lasts_a_quarter_of_a_long_run_at_least(store
     [
         ("search_space={latent_dim: 4, kl_warmup_epochs: 5}",),
         (WARMED, "lr_schedule=constant"),
-        ("search_space={latent_dim: 4, bound_samples: 4, kl_warmup_epochs: {type: int, low: 0, high: 8}}",),
+        (
+            "search_space={latent_dim: 4, bound_samples: 4, kl_warmup_epochs: {type: int, low: 0, high: 8}}",
+            "objective={bound: iwae}",
+        ),
     ],
 )
 def test_a_warm_up_stays_where_it_is_fixed_or_might_not_end_in_time(store, overrides):

@@ -1,4 +1,4 @@
-"""Trainings whose last epochs train the importance-weighted bound: the epochs before, the bits, what is kept."""
+"""Trainings whose last epochs train the importance-weighted bound: the epochs before, what is kept."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Training on images left for right: what is drawn, that it resumes, and that no score sees it."""
+"""Training on images left for right: what is drawn, and that no score sees it."""
 
 from dataclasses import replace
 

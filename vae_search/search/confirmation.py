@@ -118,7 +118,7 @@ class ConfirmationPlan:
         Args:
             budget: by now.
         """
-        if not self._finalists or self._length.is_open or self._length.epochs is None:
+        if not self._finalists or self._length.epochs is None:
             return False
         if self._length.ends_search(trials=budget.trials, minutes=budget.minutes):
             return True

@@ -34,7 +34,7 @@ class ConfirmRow(TrialRow):
 
     confirm_seed: Int32  # 0: chooses among finalists; 1, 2, 3 …: seeds that testify; -k: goes on from the run of seed k
     continues_epoch: Int32 | None = None  # of the run that goes on: the epoch of seed k's run that it goes on from
-    threads: Int32 | None = None  # of the run that goes on, NULL: resources.cpus_per_trial
+    threads: Int32 | None = None  # of the run that goes on; NULL: resources.cpus_per_trial
     shards: Int32 | None = None  # of its batches, which its bits depend on; NULL: on the number of threads instead
 
     def __post_init__(self) -> None:

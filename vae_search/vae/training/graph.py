@@ -237,7 +237,7 @@ class TrainingGraph:
 
     def _terms(self, images: tf.Tensor, labels: tf.Tensor | None, noise: tf.Tensor) -> ElboTerms:
         """Terms of a batch; its shards do not wait for each other, and together make what the whole one would."""
-        prior = prior_of(self.key.topology, self._weights, self._functions(labels), clamp=self.key.clamp)
+        _, prior = self._network(labels)
         size, shards, found = tf.shape(images)[0], self.key.shards, list[ElboTerms]()
         for shard in range(shards):
             part = slice(size * shard // shards, size * (shard + 1) // shards) if shards > 1 else slice(None)
